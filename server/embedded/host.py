@@ -1,0 +1,190 @@
+"""The process that runs the embedded services: one gRPC server and port for each, all on one loop.
+
+A service that cannot start is served all the same: its health says NOT_SERVING with the reason in the trailing metadata
+`x-health-reason`, and every call of it ends UNAVAILABLE with that reason. The others are not touched by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+SERVICES = {
+    "stt": ("server.embedded.stt", "SpeechToTextService"),
+    "tts": ("server.embedded.tts", "TextToSpeechService"),
+    "intent": ("server.embedded.intent", "IntentService"),
+    "planner": ("server.embedded.planner", "PlannerService"),
+    "safety": ("server.embedded.safety", "SafetyService"),
+    "browser": ("server.embedded.browser", "BrowserService"),
+    "os": ("server.embedded.os_executor", "OsService"),
+    "search": ("server.embedded.search", "SearchService"),
+    "memory": ("server.embedded.memory", "MemoryService"),
+}
+"""Imported only when asked for: a wheel that is missing costs its own service."""
+
+STOP_GRACE_S = 1.0  # running calls may finish for so long; the gateway has drained before it stops its services
+REASON_KEY = "x-health-reason"
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
+
+
+class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_health carries no types
+    """grpc.health.v1, and why a service is down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = "it is still starting"
+
+    async def Check(  # noqa: N802 - gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> health_pb2.HealthCheckResponse:
+        """The standard answer, with the reason beside it while there is one."""
+        if self.reason:
+            context.set_trailing_metadata(((REASON_KEY, self.reason.encode("ascii", "replace").decode("ascii")),))
+        return await super().Check(request, context)
+
+
+def _refusal(handler: grpc.RpcMethodHandler[Any, Any], reason: str) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler of the same shape that ends every call UNAVAILABLE."""
+
+    async def unary(_request: object, context: grpc.aio.ServicerContext[Any, Any]) -> object:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, reason)
+
+    async def stream(_request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, reason)
+
+    kinds: dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler[Any, Any]]] = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    shape = (bool(handler.request_streaming), bool(handler.response_streaming))
+    return kinds[shape](stream if shape[1] else unary, handler.request_deserializer, handler.response_serializer)
+
+
+class RefuseWhileDown(grpc.aio.ServerInterceptor):
+    """Answers for a service that has not started."""
+
+    def __init__(self, checks: ReasonedHealth) -> None:
+        self._checks = checks
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Pass the call on, or refuse it with the reason."""
+        handler = await continuation(handler_call_details)
+        is_health = handler_call_details.method.startswith("/grpc.health.v1.")
+        if handler is None or is_health or not self._checks.reason:
+            return handler
+        return _refusal(handler, self._checks.reason)
+
+
+class HostedService:
+    """One service on its own port."""
+
+    def __init__(self, name: str, config: EmbeddedConfig) -> None:
+        self.name = name
+        self.address = ""
+        self._config = config
+        self._checks = ReasonedHealth()
+        self._service: EmbeddedService | None = None
+        self._server: grpc.aio.Server | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is down; empty while it serves."""
+        return str(self._checks.reason)
+
+    async def bind(self, address: str) -> None:
+        """Answer on `address`; on a free port of the same host when that one is taken."""
+        options = [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ]
+        self._server = grpc.aio.server(interceptors=[RefuseWhileDown(self._checks)], options=options)
+        health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
+        self._create()
+        host = address.rpartition(":")[0]
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            port = self._server.add_insecure_port(f"{host}:0")
+        self.address = f"{host}:{port}"
+        await self._server.start()
+
+    def _create(self) -> None:
+        """Import the service and register it; a missing package is a reason, not a crash."""
+        module, class_name = SERVICES[self.name]
+        try:
+            service: EmbeddedService = getattr(importlib.import_module(module), class_name)(self._config)
+        except ImportError as missing:
+            self._checks.reason = (
+                f"the Python package {missing.name} is missing: pip install 'jarvis-gateway[embedded]'"
+            )
+            return
+        assert self._server is not None
+        service.add_to(self._server)
+        self._service = service
+
+    async def start(self) -> None:
+        """Start the service behind the open port, and say so in its health."""
+        status = health_pb2.HealthCheckResponse.NOT_SERVING
+        if self._service is not None:
+            try:
+                await self._service.start()
+            except MissingPartError as missing:
+                self._checks.reason = str(missing)
+            except Exception as broken:
+                log.exception("service did not start: %s", self.name)
+                self._checks.reason = f"did not start: {type(broken).__name__}"
+            else:
+                self._checks.reason = ""
+                status = health_pb2.HealthCheckResponse.SERVING
+            await self._checks.set(self._service.full_name, status)
+        await self._checks.set("", status)
+
+    async def stop(self) -> None:
+        """Refuse new calls, let running ones finish for a moment, release everything."""
+        if self._server is not None:
+            await self._server.stop(STOP_GRACE_S)
+        if self._service is not None:
+            await self._service.stop()
+
+
+class Host:
+    """All services asked for."""
+
+    def __init__(self, addresses: dict[str, str], config: EmbeddedConfig) -> None:
+        self._addresses = addresses
+        self.services = [HostedService(name, config) for name in addresses]
+
+    async def bind(self) -> dict[str, str]:
+        """Open every port; returns where each service really is."""
+        await asyncio.gather(*(service.bind(self._addresses[service.name]) for service in self.services))
+        return {service.name: service.address for service in self.services}
+
+    async def start(self) -> dict[str, str]:
+        """Start all at once; returns the reason of each that is down."""
+        await asyncio.gather(*(service.start() for service in self.services))
+        return {service.name: service.reason for service in self.services if service.reason}
+
+    async def stop(self) -> None:
+        """Stop all at once."""
+        await asyncio.gather(*(service.stop() for service in self.services))
