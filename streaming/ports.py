@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
 
 class ServiceError(Exception):
@@ -393,8 +393,8 @@ class Executor(Protocol):
 
     def execute(
         self, task_id: str, action: str, parameters: dict[str, Any], context: CallContext
-    ) -> AsyncIterator[TaskEvent]:
-        """Run a task; ends after its TaskResult. Closing the iterator cancels the task in the executor."""
+    ) -> AsyncGenerator[TaskEvent, None]:
+        """Run a task; ends after its TaskResult. Closing the generator cancels the task in the executor."""
 
     async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
         """What may be asked for."""
@@ -474,3 +474,51 @@ class Services:
     def executor(self, name: str) -> Executor | None:
         """The executor of that name, or None."""
         return {"browser": self.browser, "os": self.os, "search": self.search}.get(name)
+
+
+# --- what the gateway itself lends the lanes -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A risky action waiting for its user; `expires_at` is RFC 3339."""
+
+    confirmation_id: str
+    expires_at: str
+
+
+class Confirmations(Protocol):
+    """Questions that any socket of the user, on any replica, or a REST call may settle."""
+
+    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
+        """Ask."""
+
+    async def decision(self, confirmation_id: str) -> bool | None:
+        """Wait for the answer; None when it expired."""
+
+    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
+        """Answer; False when the user has no such open question."""
+
+
+class Permissions(Protocol):
+    """Role rules, as the operations declare them."""
+
+    def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
+        """May somebody with these roles use that executor?"""
+
+
+class Meter(Protocol):
+    """Where lanes leave their measurements."""
+
+    def turn_stage(self, stage: str, seconds: float) -> None:
+        """A stage of a turn was done so long after the end of speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneServices:
+    """Everything a lane works with."""
+
+    services: Services
+    confirmations: Confirmations
+    permissions: Permissions
+    meter: Meter

@@ -1,0 +1,24 @@
+"""What to say when a service can't do its part: the only words the gateway ever puts into the agent's mouth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streaming.ports import ServiceError
+
+_PARTS = {
+    "stt": "I can't hear you right now: speech recognition is not working.",
+    "tts": "I can't speak right now.",
+    "intent": "I can't make out what you mean right now: intent recognition is not working.",
+    "planner": "I can't work out what to do right now: the planner is not working.",
+    "safety": "I won't do that now, because I can't check whether it is safe.",
+    "memory": "I can't reach my memory right now.",
+}
+
+
+def apology(trouble: ServiceError) -> str:
+    """One or two sentences, fit to be spoken."""
+    part = _PARTS.get(trouble.service, "something I need is not working.")
+    again = " Please try again in a moment." if trouble.retryable else ""
+    return f"Sorry, {part}{again}"

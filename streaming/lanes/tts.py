@@ -1,0 +1,54 @@
+"""`tts`: text, spoken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streaming.lanes.base import Lane, LaneError, LaneFrame
+from streaming.ports import SynthesisConfig
+from streaming.speaking import Utterance
+
+if TYPE_CHECKING:
+    from streaming.turns import ReplyFormat
+
+MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent as several utterances
+
+
+class TtsLane(Lane):
+    """Text at once or in pieces; audio as it is made, paced by what the client has played."""
+
+    def __init__(self, frame: LaneFrame, speech: ReplyFormat, text: str | None) -> None:
+        super().__init__(frame)
+        config = SynthesisConfig(speech.voice, speech.speed, speech.language)
+        self._stream = self._services.tts.synthesize(config, self._context)
+        self._chars = 0
+        self._utterance = Utterance(
+            self._stream,
+            self._outlet,
+            encoding=speech.encoding,
+            sample_rate_hz=speech.sample_rate_hz,
+            clock=self._clock,
+        )
+        if text is not None:
+            self.text(text)
+            self._stream.end()
+
+    async def run(self) -> None:
+        """Speak until the text is at its end."""
+        await self._utterance.play()
+
+    def text(self, piece: str) -> None:
+        """The next piece of text."""
+        self._chars += len(piece)
+        if self._chars > MAX_TEXT_CHARS:
+            msg = f"an utterance may have {MAX_TEXT_CHARS} characters"
+            raise LaneError("TEXT_TOO_LONG", msg)
+        self._stream.send_text(piece)
+
+    def playback(self, played_ms: int) -> None:
+        """The client has played so much."""
+        self._utterance.report(played_ms)
+
+    def end(self) -> None:
+        """No more text."""
+        self._stream.end()

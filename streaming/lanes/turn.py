@@ -1,0 +1,186 @@
+"""`turn`: the whole agent. Speech (or one text) in, speech or text out, turn after turn on an open microphone.
+
+Two loops: one listens and never waits for anything but the recogniser, so that speech stops a reply at once; the other
+takes what was understood and runs it, one turn at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streaming.domain import Trouble
+from streaming.lanes.base import Lane, LaneFrame, WrongInputError
+from streaming.listening import Microphone, MicrophoneFormat
+from streaming.ports import FinalTranscript, ServiceError, SpeechStarted, SpeechStopped
+from streaming.turns import ReplyFormat, Stopwatch, Turn
+
+if TYPE_CHECKING:
+    from streaming.ports import Intent
+
+MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
+_APPROVALS = {"yes": True, "no": False, "stop": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Words to act on, and since when they wait."""
+
+    text: str
+    stopwatch: Stopwatch
+
+
+class TurnLane(Lane):
+    """See the module."""
+
+    def __init__(
+        self, frame: LaneFrame, source: MicrophoneFormat | None, reply: ReplyFormat, text: str | None = None
+    ) -> None:
+        super().__init__(frame)
+        self._frame = frame
+        self._reply = reply
+        self._language = source.language if source else reply.language
+        self._microphone = Microphone(self._services.stt, source, self._context, self._outlet.taken) if source else None
+        self._text = text
+        self._turn: Turn | None = None
+        self._turn_task: asyncio.Task[None] | None = None
+        self._question: str | None = None  # the confirmation that a spoken yes or no would settle
+        self._speech_ended: Stopwatch | None = None
+        self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
+        self._next: asyncio.Queue[tuple[Heard, Intent | None] | None] = asyncio.Queue(MAX_WAITING)
+
+    async def run(self) -> None:
+        """Until the input has ended and every turn is done. Raises ServiceError when the recogniser breaks."""
+        if self._text is not None:
+            await self._take_turn(Heard(self._text, self._stopwatch()), None)
+            return
+        broken: ServiceError | None = None
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._understand(), name="turn: understand")
+            group.create_task(self._converse(), name="turn: converse")
+            try:
+                await self._listen()
+            except ServiceError as error:
+                broken = error
+            await self._heard.put(None)
+        if broken is not None:
+            await self._apologise(broken)
+
+    def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
+        return Stopwatch(self._clock, self._clock() - began_s_ago)
+
+    # --- listening ---
+
+    async def _listen(self) -> None:
+        assert self._microphone is not None
+        try:
+            async for event in self._microphone.stream:
+                self._outlet.tell(event)
+                if isinstance(event, SpeechStarted):
+                    self._on_speech_started()
+                elif isinstance(event, SpeechStopped):
+                    self._speech_ended = self._stopwatch(self._microphone.ended_s_ago(event.at_ms))
+                    self._speech_ended.mark("speech_stopped")
+                elif isinstance(event, FinalTranscript):
+                    self._on_final(event)
+        finally:
+            self._microphone.stream.cancel()
+            if self._turn is not None:
+                self._turn.settle_interruption(words_followed=False)  # none will come any more
+
+    def _on_speech_started(self) -> None:
+        if self._turn is not None:
+            self._turn.interrupt()
+
+    def _on_final(self, event: FinalTranscript) -> None:
+        stopwatch = self._speech_ended or self._stopwatch()
+        self._speech_ended = None
+        stopwatch.mark("final")
+        if self._turn is not None:
+            self._turn.settle_interruption(words_followed=bool(event.text))
+        if not event.text:
+            return
+        try:
+            self._heard.put_nowait(Heard(event.text, stopwatch))
+        except asyncio.QueueFull:
+            self._outlet.tell(
+                Trouble("TOO_MANY_TURNS", f"{MAX_WAITING} utterances are waiting already: this one is lost")
+            )
+
+    # --- understanding: a short answer to a question, or "stop", must not wait for the turn it is about ---
+
+    async def _understand(self) -> None:
+        while (heard := await self._heard.get()) is not None:
+            intent = await self._recognised(heard)
+            if intent is not None and await self._is_about_current_turn(intent):
+                continue
+            await self._next.put((heard, intent))
+        await self._next.put(None)
+
+    async def _recognised(self, heard: Heard) -> Intent | None:
+        """None when M4 is down: the turn itself asks again, and apologises."""
+        try:
+            return await self._services.intent.recognize(heard.text, self._language, self._context)
+        except ServiceError:
+            return None
+
+    async def _is_about_current_turn(self, intent: Intent) -> bool:
+        approve = _APPROVALS.get(intent.intent)
+        if self._question is not None and approve is not None:
+            return await self._provided.confirmations.settle(self._question, self._context, approve=approve)
+        if intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
+            self._turn_task.cancel()
+            return True
+        return False
+
+    # --- turns, one at a time ---
+
+    async def _converse(self) -> None:
+        while (item := await self._next.get()) is not None:
+            await self._take_turn(*item)
+
+    async def _take_turn(self, heard: Heard, intent: Intent | None) -> None:
+        turn_id = uuid.uuid4().hex
+        turn = self._turn = Turn(
+            self._frame, turn_id, heard.text, self._reply, heard.stopwatch, on_question=self._on_question
+        )
+        async with asyncio.TaskGroup() as group:
+            task = self._turn_task = group.create_task(turn.run(intent), name=f"turn {turn_id}")
+            # a turn cancelled by "stop" ends alone; the group would take its cancellation for its own
+            await asyncio.wait([task])
+        self._turn = self._turn_task = None
+
+    def _on_question(self, confirmation_id: str | None) -> None:
+        self._question = confirmation_id
+
+    async def _apologise(self, broken: ServiceError) -> None:
+        """The recogniser broke: say so in the reply's own form, then let the channel close with the error."""
+        turn = Turn(self._frame, uuid.uuid4().hex, "", self._reply, self._stopwatch(), on_question=self._on_question)
+        await turn.apologise(broken)
+        raise broken
+
+    # --- what the client sends ---
+
+    def audio(self, payload: bytes) -> None:
+        """A microphone frame."""
+        if self._microphone is None:
+            raise WrongInputError("this turn was given as text")
+        self._microphone.feed(payload)
+
+    def commit(self) -> None:
+        """Push-to-talk: the utterance ends here."""
+        if self._microphone is None:
+            raise WrongInputError("this turn was given as text")
+        self._microphone.stream.commit()
+
+    def playback(self, played_ms: int) -> None:
+        """The client has played so much of the reply."""
+        if self._turn is not None:
+            self._turn.report_playback(played_ms)
+
+    def end(self) -> None:
+        """The microphone is closed; turns under way are finished."""
+        if self._microphone is not None:
+            self._microphone.stream.end()

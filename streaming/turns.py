@@ -1,0 +1,242 @@
+"""One turn of a conversation: from the words heard to the words said, with everything that happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from streaming.apologies import apology
+from streaming.domain import (
+    Trouble,
+    TurnChecked,
+    TurnContinued,
+    TurnDone,
+    TurnIntent,
+    TurnInterrupted,
+    TurnLatency,
+    TurnPlanned,
+    TurnReply,
+)
+from streaming.ports import SafetyReport, ServiceError, SynthesisConfig
+from streaming.speaking import Utterance
+from streaming.steps import StepRun, as_actions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streaming.lanes.base import LaneFrame
+    from streaming.ports import ConversationTurn, Intent, Plan
+
+CONTEXT_TURNS = 10  # of the conversation, shown to the planner: enough for "open the first one"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFormat:
+    """How the answer comes back. `sample_rate_hz` None: the voice's own."""
+
+    audio: bool = True
+    language: str = "en-US"
+    voice: str = ""
+    speed: float = 1.0
+    encoding: str = "pcm_s16le"
+    sample_rate_hz: int | None = None
+    time_zone: str = ""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """When each stage was done, in milliseconds since the user had finished."""
+
+    clock: Callable[[], float]
+    began_at: float
+    stages: dict[str, int] = field(default_factory=dict)
+
+    def mark(self, stage: str) -> None:
+        """The stage is done now; the first mark of a stage counts."""
+        self.stages.setdefault(stage, round((self.clock() - self.began_at) * 1000))
+
+
+class Turn:
+    """Runs once. `interrupt` and `settle_interruption` come from the lane that hears the user speak into the reply."""
+
+    def __init__(
+        self,
+        frame: LaneFrame,
+        turn_id: str,
+        text: str,
+        reply: ReplyFormat,
+        stopwatch: Stopwatch,
+        on_question: Callable[[str | None], None],
+    ) -> None:
+        self.turn_id = turn_id
+        self._frame = frame
+        self._context = replace(frame.context, request_id=turn_id)
+        self._services = frame.provided.services
+        self._text = text
+        self._format = reply
+        self._stopwatch = stopwatch
+        self._on_question = on_question
+        self._status = "ok"
+        self._utterance: Utterance | None = None
+        self._reply = ""
+        self._said = ""  # of the reply, up to where the current utterance begins
+        self._words_followed: asyncio.Future[bool] | None = None
+
+    def _tell(self, event: object) -> None:
+        self._frame.outlet.tell(event)
+
+    async def run(self, intent: Intent | None = None) -> None:
+        """From text to the end of the reply; a service that fails ends the turn with words of apology."""
+        try:
+            await self._remember("user", self._text)
+            reply = await self._answer(intent)
+            heard = await self._deliver(reply)
+            await self._remember("assistant", heard)
+        except asyncio.CancelledError:
+            self._status = "cancelled"
+            raise
+        finally:
+            self._finish()
+
+    async def apologise(self, broken: ServiceError) -> None:
+        """Instead of `run`: a turn that could not even be heard."""
+        self._trouble(broken)
+        try:
+            await self._deliver(apology(broken))
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        for stage, ms in self._stopwatch.stages.items():
+            self._frame.provided.meter.turn_stage(stage, ms / 1000)
+        self._tell(TurnLatency(self.turn_id, dict(self._stopwatch.stages)))
+        self._tell(TurnDone(self.turn_id, self._status))
+
+    async def _answer(self, intent: Intent | None) -> str:
+        try:
+            plan = await self._plan(intent or await self._understand())
+            return await self._carry_out(plan)
+        except ServiceError as broken:
+            self._trouble(broken)
+            return apology(broken)
+
+    def _trouble(self, broken: ServiceError) -> None:
+        self._status = "failed"
+        self._tell(Trouble(broken.code, f"{broken.service}: {broken.message}", broken.retryable, broken.retry_after_ms))
+
+    async def _understand(self) -> Intent:
+        return await self._services.intent.recognize(self._text, self._format.language, self._context)
+
+    async def _plan(self, intent: Intent) -> Plan:
+        self._stopwatch.mark("intent")
+        self._tell(TurnIntent(self.turn_id, intent))
+        history = await self._history()
+        plan = await self._services.planner.plan(self._text, intent, history, self._context)
+        self._stopwatch.mark("plan")
+        self._tell(TurnPlanned(self.turn_id, plan))
+        return plan
+
+    async def _history(self) -> Sequence[ConversationTurn]:
+        try:
+            turns = await self._services.memory.conversation(self._context.session_id, CONTEXT_TURNS, self._context)
+        except ServiceError:
+            return ()  # told already, when the user's words could not be stored
+        return turns
+
+    async def _carry_out(self, plan: Plan) -> str:
+        report = SafetyReport("allow", "low", ())
+        if plan.steps:
+            report = await self._services.safety.check(as_actions(plan.steps), self._context)
+        self._stopwatch.mark("safety")
+        self._tell(TurnChecked(self.turn_id, report))
+        frame = replace(self._frame, context=self._context)
+        outcomes = await StepRun(frame, self.turn_id, report, self._on_question).run(plan.steps)
+        self._stopwatch.mark("steps")
+        return await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
+
+    async def _remember(self, role: str, text: str) -> None:
+        """Put one side's words into the conversation; a memory that is down costs the memory, not the turn."""
+        if not text:
+            return
+        try:
+            await self._services.memory.put_turn(f"{self.turn_id}-{role}", role, text, self._context)
+        except ServiceError as broken:
+            self._trouble(broken)
+
+    async def _deliver(self, reply: str) -> str:
+        """Give the answer; returns as much of it as was heard."""
+        self._stopwatch.mark("reply")
+        self._tell(TurnReply(self.turn_id, reply))
+        if not reply or not self._format.audio:
+            return reply
+        try:
+            self._reply = reply
+            return await self._speak()
+        except ServiceError as broken:
+            self._trouble(broken)  # the words went out as text
+            return reply
+
+    async def _speak(self) -> str:
+        """Say the reply, and after an interruption without words the rest of it; returns what was heard."""
+        while True:
+            rest = self._reply[len(self._said) :]
+            utterance = await self._play(rest)
+            if not utterance.stopped:
+                return self._reply
+            self._said += utterance.heard(rest)
+            assert self._words_followed is not None, "interrupt() makes it before it stops the utterance"
+            if await self._words_followed:
+                self._status = "interrupted"
+                return self._said
+            self._words_followed = None
+            self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, utterance.played_ms))
+
+    async def _play(self, text: str) -> Utterance:
+        config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
+        stream = self._services.tts.synthesize(config, self._context)
+        stream.send_text(text)
+        stream.end()
+        utterance = self._utterance = Utterance(
+            stream,
+            self._frame.outlet,
+            encoding=self._format.encoding,
+            sample_rate_hz=self._format.sample_rate_hz,
+            clock=self._frame.clock,
+            turn_id=self.turn_id,
+            on_first_audio=lambda: self._stopwatch.mark("first_audio"),
+        )
+        try:
+            await utterance.play()
+            await utterance.played_out()
+        finally:
+            self._utterance = None
+        return utterance
+
+    # --- what the lane calls ---
+
+    @property
+    def speaking(self) -> bool:
+        """Is the reply playing?"""
+        return self._utterance is not None and not self._utterance.stopped
+
+    def report_playback(self, played_ms: int) -> None:
+        """The client's `playback`."""
+        if self._utterance is not None:
+            self._utterance.report(played_ms)
+
+    def interrupt(self) -> None:
+        """Somebody speaks into the reply: silence at once, everything sent and not yet played is stale."""
+        utterance = self._utterance
+        if utterance is None or utterance.stopped:
+            return
+        self._words_followed = asyncio.get_running_loop().create_future()
+        utterance.stop()
+        generation = self._frame.outlet.interrupt()
+        heard = self._said + utterance.heard(self._reply[len(self._said) :])
+        self._tell(TurnInterrupted(self.turn_id, generation, utterance.played_ms, heard))
+
+    def settle_interruption(self, *, words_followed: bool) -> None:
+        """Was it speech, or a cough?"""
+        if self._words_followed is not None and not self._words_followed.done():
+            self._words_followed.set_result(words_followed)
