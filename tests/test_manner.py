@@ -1,0 +1,65 @@
+"""The project's own rules of writing, checked: budgets of functions and modules, generated code, words that don't belong."""
+
+from __future__ import annotations
+
+import ast
+import filecmp
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("server", "handlers", "streaming", "protos")
+SOURCES = sorted(
+    path
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if not path.stem.endswith(("_pb2", "_pb2_grpc"))
+)
+
+
+def functions(path: Path) -> list[tuple[str, int]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [(f"{path.name}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1) for node in found]
+
+
+ALL_FUNCTIONS = [entry for path in SOURCES for entry in functions(path)]
+
+
+def test_functions_are_short() -> None:
+    lengths = sorted(length for _, length in ALL_FUNCTIONS)
+    assert statistics.median(lengths) <= 10
+    assert lengths[int(len(lengths) * 0.95)] < 50
+    assert [name for name, length in ALL_FUNCTIONS if length > 80] == []
+
+
+def test_modules_are_short() -> None:
+    lines = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    assert {name: count for name, count in lines.items() if count > 450} == {}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_generated_code_is_that_of_the_protos(tmp_path: Path) -> None:
+    (tmp_path / "protos").mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "protos.generate", "--out", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
+    )
+    fresh = sorted(path.name for path in (tmp_path / "protos").iterdir())
+    committed = sorted(path.name for path in (ROOT / "protos").glob("*_pb2*.py*"))
+    assert fresh == committed
+    _, differing, missing = filecmp.cmpfiles(tmp_path / "protos", ROOT / "protos", fresh, shallow=False)
+    assert (differing, missing) == ([], [])
+
+
+def test_nothing_was_left_for_later() -> None:
+    marks = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error")
+    found = [f"{path.name}: {mark}" for path in SOURCES for mark in marks if mark in path.read_text(encoding="utf-8")]
+    assert found == []
