@@ -7,6 +7,7 @@ the drift test compares that with what is committed.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,10 @@ def generate(out: Path) -> None:
     """Write `protos/*_pb2*.py[i]` below `out`; raises CalledProcessError when a .proto is wrong."""
     sources = sorted(f"protos/{path.name}" for path in (ROOT / "protos").glob("*.proto"))
     targets = [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I.", *targets, *sources], cwd=ROOT, check=True)
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *targets, *sources]
+    # protoc finds its mypy plugins on PATH, where an environment that was not activated is not
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "PATH": path})
 
 
 def main() -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from streaming.references import MissingResultError, fill
 
-RESULTS = {"s1": {"results": [{"url": "https://example.com/", "n": 3}]}, "s2": {"text": "hi"}}
+RESULTS: dict[str, dict[str, Any]] = {
+    "s1": {"results": [{"url": "https://example.com/", "n": 3}]},
+    "s2": {"text": "hi"},
+}
 
 
 @pytest.mark.parametrize(

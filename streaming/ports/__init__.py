@@ -1,0 +1,103 @@
+"""What the lanes need from the services, in the lanes' own words.
+
+Nothing here knows gRPC: `server/upstream` implements these protocols, and a test may hand a lane anything that does.
+Every call raises `ServiceError` and nothing else.
+
+call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: M7-M9 · memory: M10 · gateway: all nine together,
+confirmations, permissions, meter.
+"""
+
+from streaming.ports.call import CallContext, ServiceError
+from streaming.ports.executors import ActionInfo, Executor, TaskEvent, TaskProgress, TaskResult
+from streaming.ports.gateway import Confirmation, Confirmations, LaneServices, Meter, Permissions, Services
+from streaming.ports.memory import Memory, MemoryHit, MemoryItem, StoreItem
+from streaming.ports.mind import (
+    Action,
+    ConversationTurn,
+    Intent,
+    IntentGuess,
+    IntentInfo,
+    IntentRecognizer,
+    Outcome,
+    Plan,
+    Planner,
+    Safety,
+    SafetyReport,
+    Step,
+    Verdict,
+)
+from streaming.ports.voice import (
+    EagerEnd,
+    FinalTranscript,
+    InterimTranscript,
+    RecognitionConfig,
+    RecognitionEvent,
+    RecognitionStream,
+    SpeechResumed,
+    SpeechStarted,
+    SpeechStopped,
+    SpeechToText,
+    SynthesisAudio,
+    SynthesisConfig,
+    SynthesisDone,
+    SynthesisEvent,
+    SynthesisStarted,
+    SynthesisStream,
+    SynthesisWords,
+    TextToSpeech,
+    Voice,
+    Word,
+)
+
+__all__ = [
+    "Action",
+    "ActionInfo",
+    "CallContext",
+    "Confirmation",
+    "Confirmations",
+    "ConversationTurn",
+    "EagerEnd",
+    "Executor",
+    "FinalTranscript",
+    "Intent",
+    "IntentGuess",
+    "IntentInfo",
+    "IntentRecognizer",
+    "InterimTranscript",
+    "LaneServices",
+    "Memory",
+    "MemoryHit",
+    "MemoryItem",
+    "Meter",
+    "Outcome",
+    "Permissions",
+    "Plan",
+    "Planner",
+    "RecognitionConfig",
+    "RecognitionEvent",
+    "RecognitionStream",
+    "Safety",
+    "SafetyReport",
+    "ServiceError",
+    "Services",
+    "SpeechResumed",
+    "SpeechStarted",
+    "SpeechStopped",
+    "SpeechToText",
+    "Step",
+    "StoreItem",
+    "SynthesisAudio",
+    "SynthesisConfig",
+    "SynthesisDone",
+    "SynthesisEvent",
+    "SynthesisStarted",
+    "SynthesisStream",
+    "SynthesisWords",
+    "TaskEvent",
+    "TaskProgress",
+    "TaskResult",
+    "TextToSpeech",
+    "Verdict",
+    "Voice",
+    "Word",
+]

@@ -1,0 +1,54 @@
+"""M7 browser, M8 OS, M9 search: tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from streaming.ports.call import CallContext
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """How far a task is. `stream` is stdout or stderr when `data` is output, else empty."""
+
+    message: str = ""
+    percent: float | None = None
+    stream: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Last event. `status` is ok, or failed: it ran and did not succeed, `message` says why."""
+
+    status: str
+    result: dict[str, Any]
+    message: str = ""
+
+
+TaskEvent = TaskProgress | TaskResult
+
+
+@dataclass(frozen=True, slots=True)
+class ActionInfo:
+    """An action that may be asked for; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Executor(Protocol):
+    """M7, M8 or M9."""
+
+    def execute(
+        self, task_id: str, action: str, parameters: dict[str, Any], context: CallContext
+    ) -> AsyncGenerator[TaskEvent, None]:
+        """Run a task; ends after its TaskResult. Closing the generator cancels the task in the executor."""
+
+    async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
+        """What may be asked for."""

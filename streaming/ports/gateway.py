@@ -1,0 +1,79 @@
+"""What a lane is provided with: the nine services, and what the gateway itself lends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming.ports.call import CallContext
+    from streaming.ports.executors import Executor
+    from streaming.ports.memory import Memory
+    from streaming.ports.mind import Action, IntentRecognizer, Planner, Safety, Verdict
+    from streaming.ports.voice import SpeechToText, TextToSpeech
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The nine, as every lane gets them."""
+
+    stt: SpeechToText
+    tts: TextToSpeech
+    intent: IntentRecognizer
+    planner: Planner
+    safety: Safety
+    browser: Executor
+    os: Executor
+    search: Executor
+    memory: Memory
+
+    def executor(self, name: str) -> Executor | None:
+        """The executor of that name, or None."""
+        return {"browser": self.browser, "os": self.os, "search": self.search}.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A risky action waiting for its user; `expires_at` is RFC 3339."""
+
+    confirmation_id: str
+    expires_at: str
+
+
+class Confirmations(Protocol):
+    """Questions that any socket of the user, on any replica, or a REST call may settle."""
+
+    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
+        """Ask."""
+
+    async def decision(self, confirmation_id: str) -> bool | None:
+        """Wait for the answer; None when it expired."""
+
+    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
+        """Answer; False when the user has no such open question."""
+
+
+class Permissions(Protocol):
+    """Role rules, as the operations declare them."""
+
+    def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
+        """May somebody with these roles use that executor?"""
+
+
+class Meter(Protocol):
+    """Where lanes leave their measurements."""
+
+    def turn_stage(self, stage: str, seconds: float) -> None:
+        """A stage of a turn was done so long after the end of speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneServices:
+    """Everything a lane works with."""
+
+    services: Services
+    confirmations: Confirmations
+    permissions: Permissions
+    meter: Meter
