@@ -1,0 +1,200 @@
+"""A voice's PCM to the bytes of an audio file, given out as they are made.
+
+Nothing is known of the length when the first byte leaves: a WAV header says "unknown" (0xFFFFFFFF, as every streaming
+server does), FLAC's leaves its total open, MP3 goes without the Xing frame that would need rewriting.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Protocol
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+
+BYTES_PER_SAMPLE = 2
+MIN_RATE_HZ = 8_000
+MAX_RATE_HZ = 48_000
+MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # MPEG-1, 2 and 2.5
+OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)  # RFC 6716, section 2.1.3
+
+FORMATS = ("wav", "mp3", "opus", "flac", "pcm")
+
+_UNKNOWN_LENGTH = 0xFFFFFFFF
+
+
+class AudioEncoder(Protocol):
+    """PCM (16-bit little-endian mono) in, a file's bytes out. Blocking: long pieces belong in a codec thread."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """The bytes that are ready with this piece, perhaps none."""
+
+    def finish(self) -> bytes:
+        """The rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """A container and codec, and how FFmpeg writes it while it streams."""
+
+    content_type: str
+    muxer: str = ""  # empty: nothing for FFmpeg to do
+    codec: str = ""
+    rates_hz: tuple[int, ...] = ()  # empty: any within MIN_RATE_HZ and MAX_RATE_HZ
+    bit_rate: int | None = None
+    muxer_options: tuple[tuple[str, str], ...] = ()
+    codec_options: tuple[tuple[str, str], ...] = ()
+
+    def takes(self, rate_hz: int) -> bool:
+        """Can it be written at this rate?"""
+        return rate_hz in self.rates_hz if self.rates_hz else MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ
+
+    def rate_hz(self, asked_hz: int | None, voice_hz: int) -> int:
+        """The rate to write: what was asked for, else the voice's own, else the next one up that fits."""
+        wanted = asked_hz or voice_hz
+        if self.takes(wanted):
+            return wanted
+        return min((rate for rate in self.rates_hz if rate >= wanted), default=max(self.rates_hz, default=MAX_RATE_HZ))
+
+
+AUDIO_FORMATS = {
+    "wav": AudioFormat("audio/wav"),
+    "pcm": AudioFormat("audio/pcm"),
+    "mp3": AudioFormat(
+        "audio/mpeg",
+        "mp3",
+        "libmp3lame",
+        MP3_RATES_HZ,
+        64_000,  # mono speech: transparent, and LAME's own preset for voice lies below it
+        (("write_xing", "0"), ("id3v2_version", "0"), ("flush_packets", "1")),
+    ),
+    "opus": AudioFormat(
+        "audio/ogg",
+        "ogg",
+        "libopus",
+        OPUS_RATES_HZ,
+        32_000,  # RFC 7587, section 3.1.1: 28-40 kbit/s for full-band speech
+        (("page_duration", "100000"), ("flush_packets", "1")),  # a page of 100 ms instead of a second
+        (("application", "voip"),),
+    ),
+    "flac": AudioFormat("audio/flac", "flac", "flac", muxer_options=(("flush_packets", "1"),)),
+}
+
+
+def wav_header(rate_hz: int) -> bytes:
+    """A RIFF/WAVE header for 16-bit mono PCM of unknown length."""
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        _UNKNOWN_LENGTH,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        rate_hz,
+        rate_hz * BYTES_PER_SAMPLE,
+        BYTES_PER_SAMPLE,
+        16,
+        b"data",
+        _UNKNOWN_LENGTH,
+    )
+
+
+def _audio_frame(pcm: bytes, rate_hz: int) -> AudioFrame:
+    frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
+    frame.sample_rate = rate_hz
+    frame.pts = None
+    frame.planes[0].update(pcm)
+    return frame
+
+
+class PcmEncoder:
+    """Bare PCM or WAV: at the voice's own rate the samples pass through untouched."""
+
+    def __init__(self, voice_hz: int, rate_hz: int, header: bytes = b"") -> None:
+        self._header = header
+        self._voice_hz = voice_hz
+        same = voice_hz == rate_hz
+        self._resampler = None if same else AudioResampler(format="s16", layout="mono", rate=rate_hz)
+
+    def encode(self, pcm: bytes) -> bytes:
+        """The header with the first piece, then samples."""
+        header, self._header = self._header, b""
+        if self._resampler is None or not pcm:
+            return header + pcm
+        return header + self._resampled(_audio_frame(pcm, self._voice_hz))
+
+    def finish(self) -> bytes:
+        """What the resampler's filter still holds."""
+        header, self._header = self._header, b""
+        return header + (self._resampled(None) if self._resampler else b"")
+
+    def _resampled(self, frame: AudioFrame | None) -> bytes:
+        assert self._resampler is not None
+        return b"".join(
+            bytes(out.planes[0])[: out.samples * BYTES_PER_SAMPLE] for out in self._resampler.resample(frame)
+        )
+
+
+class _Sink:
+    """Where the muxer writes: it cannot seek, so FFmpeg writes as for a pipe."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._written += data
+        return len(data)
+
+    def take(self) -> bytes:
+        taken = bytes(self._written)
+        self._written.clear()
+        return taken
+
+
+class MuxedEncoder:
+    """MP3, Ogg/Opus and FLAC by FFmpeg's encoders and muxers."""
+
+    def __init__(self, audio_format: AudioFormat, voice_hz: int, rate_hz: int) -> None:
+        self._voice_hz = voice_hz
+        self._sink = _Sink()
+        options = dict(audio_format.muxer_options)
+        self._container = av.open(self._sink, "w", format=audio_format.muxer, options=options, buffer_size=4096)
+        stream = self._container.add_stream(audio_format.codec, rate=rate_hz, options=dict(audio_format.codec_options))
+        assert isinstance(stream, AudioStream), "the codecs of AUDIO_FORMATS are audio codecs"
+        stream.layout = "mono"
+        if audio_format.bit_rate:
+            stream.bit_rate = audio_format.bit_rate
+        self._stream = stream
+        self._resampler = AudioResampler(format=stream.format, layout="mono", rate=rate_hz)
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Whole packets; the encoder keeps what does not fill one."""
+        if pcm:
+            self._write(_audio_frame(pcm, self._voice_hz))
+        return self._sink.take()
+
+    def finish(self) -> bytes:
+        """Drain the encoder and end the file."""
+        self._write(None)
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        return self._sink.take()
+
+    def _write(self, frame: AudioFrame | None) -> None:
+        for resampled in self._resampler.resample(frame):
+            resampled.pts = None
+            self._container.mux(self._stream.encode(resampled))
+
+
+def audio_encoder(name: str, voice_hz: int, rate_hz: int) -> AudioEncoder:
+    """An encoder for one utterance in the format of that name (a key of AUDIO_FORMATS)."""
+    if name == "wav":
+        return PcmEncoder(voice_hz, rate_hz, wav_header(rate_hz))
+    if name == "pcm":
+        return PcmEncoder(voice_hz, rate_hz)
+    return MuxedEncoder(AUDIO_FORMATS[name], voice_hz, rate_hz)
