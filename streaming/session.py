@@ -1,0 +1,137 @@
+"""A live session: its lanes, each a task with a name. It outlives its sockets and knows no wire format."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streaming.audio import AudioFormatError
+from streaming.lanes.base import Lane, LaneError, LaneFrame, Outlet
+from streaming.ports import CallContext, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.ports import LaneServices
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEnd:
+    """How a channel ended: ok, cancelled or error."""
+
+    status: str
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The user a session belongs to."""
+
+    user_id: str
+    roles: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Running:
+    lane: Lane
+    task: asyncio.Task[ChannelEnd]
+
+
+class Session:
+    """`group` is where the lanes' tasks live; a lane that fails never takes the group, or another lane, with it."""
+
+    def __init__(
+        self,
+        session_id: str,
+        owner: Owner,
+        provided: LaneServices,
+        group: asyncio.TaskGroup,
+        clock: Callable[[], float],
+    ) -> None:
+        self.session_id = session_id
+        self.owner = owner
+        self._provided = provided
+        self._group = group
+        self._clock = clock
+        self._running: dict[int, _Running] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Is any lane at work?"""
+        return bool(self._running)
+
+    def open(
+        self,
+        channel: int,
+        build: Callable[[LaneFrame], Lane],
+        outlet: Outlet,
+        on_end: Callable[[ChannelEnd], None],
+        traceparent: str = "",
+    ) -> None:
+        """Build the lane and let it run; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
+        context = CallContext(
+            user_id=self.owner.user_id,
+            roles=self.owner.roles,
+            session_id=self.session_id,
+            request_id=f"{self.session_id}-{channel}",
+            traceparent=traceparent,
+        )
+        lane = build(LaneFrame(outlet, self._provided, context, self._clock))
+        task = self._group.create_task(_run(lane), name=f"lane {self.session_id} {channel}")
+        self._running[channel] = _Running(lane, task)
+
+        def finished(task: asyncio.Task[ChannelEnd]) -> None:
+            self._running.pop(channel, None)
+            on_end(ChannelEnd("cancelled") if task.cancelled() else task.result())
+
+        task.add_done_callback(finished)
+
+    def lane(self, channel: int) -> Lane | None:
+        """The lane at work there."""
+        running = self._running.get(channel)
+        return running.lane if running else None
+
+    def cancel(self, channel: int) -> None:
+        """Stop one lane; its `on_end` says cancelled."""
+        running = self._running.get(channel)
+        if running is not None:
+            running.task.cancel()
+
+    async def close(self) -> None:
+        """Stop all lanes and wait until they have let go of their services."""
+        tasks = [running.task for running in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def _run(lane: Lane) -> ChannelEnd:
+    try:
+        await lane.run()
+    except Exception as error:  # noqa: BLE001 - whatever a lane dies of, it dies alone
+        return _ended_by(_first(error), lane)
+    return ChannelEnd("ok")
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first failure inside nested groups: the one that brought the others about."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _ended_by(error: BaseException, lane: Lane) -> ChannelEnd:
+    if isinstance(error, LaneError):
+        return ChannelEnd("error", error.code, error.message)
+    if isinstance(error, ServiceError):
+        return ChannelEnd("error", error.code, f"{error.service}: {error.message}")
+    if isinstance(error, AudioFormatError):
+        return ChannelEnd("error", "INVALID_AUDIO", str(error))
+    log.error("lane failed: %s", type(lane).__name__, exc_info=error)
+    return ChannelEnd("error", "INTERNAL", "something went wrong in the gateway")

@@ -1,0 +1,52 @@
+"""A lane's client, written down."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from streaming.lanes.base import LaneFrame
+from streaming.ports import CallContext, LaneServices
+
+if TYPE_CHECKING:
+    from tests.support.services import World
+
+Event = TypeVar("Event")
+
+
+@dataclass
+class RecordingOutlet:
+    events: list[object] = field(default_factory=list)
+    frames: list[tuple[int, int, bytes, bool]] = field(default_factory=list)  # generation, pts, payload, last
+    given_back: int = 0
+    generation: int = 0
+
+    def tell(self, event: object) -> None:
+        self.events.append(event)
+
+    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
+        self.frames.append((self.generation, pts_ms, frame, last))
+
+    async def room(self, n_bytes: int) -> None:
+        await asyncio.sleep(0)
+
+    def taken(self, n_bytes: int) -> None:
+        self.given_back += n_bytes
+
+    def interrupt(self) -> int:
+        self.generation += 1
+        return self.generation
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def names(self) -> list[str]:
+        return [type(event).__name__ for event in self.events]
+
+
+def frame_for(world: World, outlet: RecordingOutlet) -> LaneFrame:
+    lent: Any = world
+    provided = LaneServices(world.services(), lent, lent, lent)
+    context = CallContext(user_id="u1", roles=("admin",), session_id="s1", request_id="r1")
+    return LaneFrame(outlet, provided, context, asyncio.get_running_loop().time)
