@@ -1,229 +1,262 @@
-"""Ports implemented by scripts, for tests in which time or a fault must be controlled. Every call is written down."""
+"""The nine services as real gRPC servers on real sockets, scripted by a test: what they answer, and how they fail.
+
+async with FakeServices() as fakes, fakes.upstream() as upstream:
+    fakes.intent.on("Recognize", lambda request: ...)     # an answer per request
+    fakes.intent.faults.append(Fault(UNAVAILABLE))         # the next call fails
+    await fakes.intent.stop()                              # the port is closed
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
-from streaming.ports import (
-    Confirmation,
-    FinalTranscript,
-    Intent,
-    IntentGuess,
-    Outcome,
-    Plan,
-    SafetyReport,
-    ServiceError,
-    Services,
-    SpeechStarted,
-    SpeechStopped,
-    SynthesisAudio,
-    SynthesisDone,
-    SynthesisStarted,
-    SynthesisWords,
-    TaskResult,
-    Verdict,
-    Word,
-)
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from server.upstream import BreakerPolicy, ServiceEndpoint, Upstream
+from server.upstream.endpoint import FULL_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from streaming.ports import Action, CallContext, ConversationTurn, RecognitionConfig, SynthesisConfig, TaskEvent
+    from server.upstream import CallObserver, TlsFiles
 
-WORD_MS = 200
-RATE_HZ = 16_000
-
-
-def broken(service: str, code: str = "UNAVAILABLE") -> ServiceError:
-    return ServiceError(code, "connection refused", service=service, retryable=True)
+    Handler = Callable[["Call"], Awaitable[None]]
 
 
-class ScriptedRecognition:
-    """A stream whose events the test pushes."""
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one call before its handler runs."""
 
-    def __init__(self, on_taken: Callable[[int], None]) -> None:
-        self.on_taken = on_taken
-        self.heard = bytearray()
-        self.commits = 0
-        self.cancelled = False
-        self._events: asyncio.Queue[object] = asyncio.Queue()
-
-    def say(self, text: str) -> None:
-        """A whole utterance."""
-        self.push(SpeechStarted(0), SpeechStopped(400), FinalTranscript(text, 0.9, 0, 400))
-
-    def push(self, *events: object) -> None:
-        for event in events:
-            self._events.put_nowait(event)
-
-    def send_audio(self, pcm: bytes) -> None:
-        self.heard += pcm
-        self.on_taken(len(pcm))
-
-    def commit(self) -> None:
-        self.commits += 1
-
-    def end(self) -> None:
-        self._events.put_nowait(None)
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        self._events.put_nowait(None)
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        while (event := await self._events.get()) is not None:
-            if isinstance(event, ServiceError):
-                raise event
-            yield event
+    code: grpc.StatusCode | None = None  # end with this status
+    details: str = "scripted"
+    trailing: tuple[tuple[str, str], ...] = ()
+    hang: bool = False  # never answer
+    raw: bytes | None = None  # answer with bytes that may be no message
 
 
-class ScriptedSynthesis:
-    """Speaks every word for WORD_MS, as fast as it is read."""
+class Call:
+    """One call at the server: read requests, write answers (messages), abort. Kept in `FakeService.calls`."""
 
-    def __init__(self, fail: ServiceError | None) -> None:
-        self.texts: list[str] = []
-        self.cancelled = False
+    def __init__(self, method: str, context: grpc.aio.ServicerContext[Any, Any], parse: Callable[[bytes], Any]) -> None:
+        self.method = method
+        self.context = context
+        self._parse = parse
+        self.metadata = dict(context.invocation_metadata() or ())
+        self.time_remaining_s: float = context.time_remaining()
+        self.requests: list[Any] = []
+        self.half_closed = asyncio.Event()
         self.ended = asyncio.Event()
-        self._fail = fail
+        self.cancelled = False
+        self.n_written = 0
 
-    def send_text(self, text: str) -> None:
-        self.texts.append(text)
+    async def read(self) -> Any:
+        """The next request, or None after half-close."""
+        raw: Any = await self.context.read()
+        if raw is grpc.aio.EOF:
+            self.half_closed.set()
+            return None
+        request = self._parse(raw)
+        self.requests.append(request)
+        return request
 
-    def end(self) -> None:
-        self.ended.set()
+    async def write(self, *messages: Any) -> None:
+        for message in messages:
+            await self.context.write(message.SerializeToString())
+            self.n_written += 1
 
-    def cancel(self) -> None:
-        self.cancelled = True
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        await self.ended.wait()
-        if self._fail:
-            raise self._fail
-        yield SynthesisStarted(RATE_HZ, "test")
-        words = "".join(self.texts).split()
-        for index, word in enumerate(words):
-            if self.cancelled:
-                return
-            start_ms = index * WORD_MS
-            yield SynthesisWords((Word(word, start_ms, start_ms + WORD_MS),))
-            yield SynthesisAudio(b"\1\0" * (RATE_HZ * WORD_MS // 1000))
-        yield SynthesisDone(len(words) * WORD_MS)
+    async def abort(self, code: grpc.StatusCode, details: str = "scripted") -> None:
+        await self.context.abort(code, details)
 
 
-@dataclass
-class World:
-    """All nine services and what the gateway lends, with what they were asked."""
+class FakeService(grpc.GenericRpcHandler):
+    """One service on its own port. Its health is `health_status`, with `health_reason` in the trailing metadata."""
 
-    intents: dict[str, Intent] = field(default_factory=dict)
-    plans: dict[str, Plan] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)  # by action
-    results: dict[str, TaskResult | ServiceError] = field(default_factory=dict)  # by action
-    failing: dict[str, ServiceError] = field(default_factory=dict)  # by service
-    gates: dict[str, asyncio.Event] = field(default_factory=dict)  # an action waits for its gate
-    may: set[str] = field(default_factory=lambda: {"browser", "os", "search", "memory"})
-    recognitions: list[ScriptedRecognition] = field(default_factory=list)
-    syntheses: list[ScriptedSynthesis] = field(default_factory=list)
-    executed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    stopped: list[str] = field(default_factory=list)
-    turns: dict[str, tuple[str, str]] = field(default_factory=dict)
-    outcomes: list[Outcome] = field(default_factory=list)
-    stages: list[str] = field(default_factory=list)
-    questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
+    def __init__(self, name: str, methods: dict[str, Callable[[bytes], Any]]) -> None:
+        self.name = name
+        self.calls: list[Call] = []
+        self.arrived = asyncio.Condition()
+        self.faults: deque[Fault] = deque()
+        self.handlers: dict[str, Handler] = {}
+        self.address = ""
+        self._methods = methods
+        self._server: grpc.aio.Server | None = None
+        self.checks = ScriptedHealth()
 
-    def _check(self, service: str) -> None:
-        if service in self.failing:
-            raise self.failing[service]
+    def on(self, method: str, handler: Handler) -> None:
+        """Answer a method with a coroutine function over the Call."""
+        self.handlers[method] = handler
 
-    # M2, M3
-    def recognize_speech(
-        self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]
-    ) -> ScriptedRecognition:
-        self.recognitions.append(ScriptedRecognition(on_taken))
-        return self.recognitions[-1]
+    def answer(self, method: str, *messages: Any) -> None:
+        """Answer every call of a method: read one request, write these."""
 
-    def synthesize(self, config: SynthesisConfig, context: CallContext) -> ScriptedSynthesis:
-        self.syntheses.append(ScriptedSynthesis(self.failing.get("tts")))
-        return self.syntheses[-1]
+        async def handler(call: Call) -> None:
+            await call.read()
+            await call.write(*messages)
 
-    # M4, M5, M6
-    async def recognize(self, text: str, language: str, context: CallContext) -> Intent:
-        self._check("intent")
-        return self.intents.get(text, Intent(text, 1.0))
+        self.on(method, handler)
 
-    async def plan(
-        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
-    ) -> Plan:
-        self._check("planner")
-        return self.plans.get(text, Plan("p", text, (), intent.intent if intent else ""))
+    async def call(self, index: int = 0) -> Call:
+        """The call of that index, once it has arrived."""
+        async with self.arrived:
+            await self.arrived.wait_for(lambda: len(self.calls) > index)
+        return self.calls[index]
 
-    async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
-        self._check("compose")
-        self.outcomes = list(outcomes)
-        return f"one two three four five {plan.goal}"
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        service, _, method = handler_call_details.method.lstrip("/").partition("/")
+        if service != FULL_NAMES[self.name] or method not in self._methods:
+            return None
 
-    async def check(self, actions: Sequence[Action], context: CallContext) -> SafetyReport:
-        self._check("safety")
-        single = [self.verdicts.get(action.action, Verdict("allow", "low", ())) for action in actions]
-        named = tuple(
-            Verdict(v.verdict, v.risk, v.reasons, action.id) for v, action in zip(single, actions, strict=True)
-        )
-        worst = max(named, key=lambda v: ("allow", "confirm", "deny").index(v.verdict))
-        return SafetyReport(worst.verdict, worst.risk, worst.reasons, "", named)
+        async def handle(_requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+            await self._handle(method, context)
 
-    # M7-M9
-    async def execute(
-        self, task_id: str, action: str, parameters: dict[str, Any], context: CallContext
-    ) -> AsyncGenerator[TaskEvent, None]:
-        self.executed.append((action, parameters))
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    async def _handle(self, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        call = Call(method, context, self._methods[method])
+        async with self.arrived:
+            self.calls.append(call)
+            self.arrived.notify_all()
         try:
-            if action in self.gates:
-                await self.gates[action].wait()
-            result = self.results.get(action, TaskResult("ok", {"did": action}))
-            if isinstance(result, ServiceError):
-                raise result
-            yield result
-        except (asyncio.CancelledError, GeneratorExit):
-            self.stopped.append(action)
+            if self.faults:
+                await self._fail(call, self.faults.popleft())
+            else:
+                await self.handlers[method](call)
+        except asyncio.CancelledError:
+            call.cancelled = True
             raise
+        finally:
+            call.ended.set()
 
-    # M10
-    async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
-        self._check("memory")
-        self.turns[turn_id] = (role, text)
+    async def _fail(self, call: Call, fault: Fault) -> None:
+        if fault.hang:
+            await asyncio.Event().wait()
+        if fault.raw is not None:
+            await call.read()
+            await call.context.write(fault.raw)
+        elif fault.code is not None:
+            await call.context.abort(fault.code, fault.details, fault.trailing)
 
-    async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:
-        self._check("memory")
-        return ()
+    async def start(self, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None) -> None:
+        """Listen; on the same port as before when it was stopped."""
+        address = self.address or address
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self._server.add_generic_rpc_handlers((self,))
+        health_pb2_grpc.add_HealthServicer_to_server(self.checks, self._server)
+        if credentials is not None:
+            port = self._server.add_secure_port(address, credentials)
+        else:
+            port = self._server.add_insecure_port(address)
+        self.address = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+        await self._server.start()
 
-    # what the gateway lends
-    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
-        confirmation_id = f"q{len(self.questions) + 1}"
-        self.questions[confirmation_id] = asyncio.get_running_loop().create_future()
-        return Confirmation(confirmation_id, "2030-01-01T00:00:00Z")
-
-    async def decision(self, confirmation_id: str) -> bool | None:
-        return await self.questions[confirmation_id]
-
-    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
-        self.questions[confirmation_id].set_result(approve)
-        return True
-
-    def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
-        return executor in self.may
-
-    def turn_stage(self, stage: str, seconds: float) -> None:
-        self.stages.append(stage)
-
-    def services(self) -> Services:
-        world: Any = self
-        stt: Any = _Recognizer(self)
-        return Services(stt, world, world, world, world, world, world, world, world)
+    async def stop(self) -> None:
+        """Die: connections are cut, the port is closed."""
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
 
 
-class _Recognizer:
-    """M2 and M4 have a method of the same name."""
+class ScriptedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_health carries no types
+    """grpc.health.v1 as the test wants it."""
 
-    def __init__(self, world: World) -> None:
-        self.recognize = world.recognize_speech
+    def __init__(self) -> None:
+        super().__init__()
+        self.status: int | None = health_pb2.HealthCheckResponse.SERVING
+        self.error: grpc.StatusCode | None = None  # instead of a status
+        self.reason = ""
+        self.hang = False
+        self.asked: list[str] = []
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        self.asked.append(request.service)
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.reason:
+            context.set_trailing_metadata((("x-health-reason", self.reason),))
+        if self.error is not None and request.service:
+            await context.abort(self.error, "scripted")
+        return health_pb2.HealthCheckResponse(status=self.status)
+
+
+def _methods() -> dict[str, dict[str, Callable[[bytes], Any]]]:
+    from protos import executor_pb2, intent_pb2, memory_pb2, planner_pb2, safety_pb2, stt_pb2, tts_pb2
+
+    executor: dict[str, Callable[[bytes], Any]] = {
+        "Execute": executor_pb2.ExecuteRequest.FromString,
+        "ListActions": executor_pb2.ListActionsRequest.FromString,
+    }
+    return {
+        "stt": {"Recognize": stt_pb2.RecognizeRequest.FromString},
+        "tts": {
+            "Synthesize": tts_pb2.SynthesizeRequest.FromString,
+            "ListVoices": tts_pb2.ListVoicesRequest.FromString,
+        },
+        "intent": {
+            "Recognize": intent_pb2.RecognizeRequest.FromString,
+            "ListIntents": intent_pb2.ListIntentsRequest.FromString,
+        },
+        "planner": {"Plan": planner_pb2.PlanRequest.FromString, "Compose": planner_pb2.ComposeRequest.FromString},
+        "safety": {"Check": safety_pb2.CheckRequest.FromString},
+        "browser": executor,
+        "os": executor,
+        "search": executor,
+        "memory": {
+            "Store": memory_pb2.StoreRequest.FromString,
+            "Retrieve": memory_pb2.RetrieveRequest.FromString,
+            "Delete": memory_pb2.DeleteRequest.FromString,
+            "Search": memory_pb2.SearchRequest.FromString,
+            "PutTurn": memory_pb2.PutTurnRequest.FromString,
+            "Context": memory_pb2.ContextRequest.FromString,
+        },
+    }
+
+
+class FakeServices:
+    """All nine (or those named; the others are at a port where nobody listens)."""
+
+    def __init__(self, *names: str) -> None:
+        methods = _methods()
+        self.services = {name: FakeService(name, methods[name]) for name in methods}
+        self._started = names or tuple(methods)
+        self.stt, self.tts, self.intent = (self.services[name] for name in ("stt", "tts", "intent"))
+        self.planner, self.safety, self.memory = (self.services[name] for name in ("planner", "safety", "memory"))
+        self.browser, self.os, self.search = (self.services[name] for name in ("browser", "os", "search"))
+
+    async def __aenter__(self) -> Self:
+        for name in self._started:
+            await self.services[name].start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await asyncio.gather(*(service.stop() for service in self.services.values()))
+
+    def endpoints(
+        self, deadline_ms: int = 5_000, *, tls: TlsFiles | None = None, pool_size: int = 1
+    ) -> Sequence[ServiceEndpoint]:
+        """Where they are."""
+        return [
+            ServiceEndpoint(name, service.address or "127.0.0.1:1", deadline_ms, tls, pool_size)
+            for name, service in self.services.items()
+        ]
+
+    @asynccontextmanager
+    async def upstream(
+        self,
+        deadline_ms: int = 5_000,
+        observer: CallObserver | None = None,
+        policy: BreakerPolicy | None = None,
+        **endpoint: Any,
+    ) -> AsyncIterator[Upstream]:
+        """The gateway's clients of them, started; closed without grace at the end."""
+        upstream = Upstream(self.endpoints(deadline_ms, **endpoint), observer, policy)
+        await upstream.start()
+        try:
+            yield upstream
+        finally:
+            await upstream.close(0)

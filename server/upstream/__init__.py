@@ -1,0 +1,40 @@
+"""The gateway's side of the nine services. gRPC and protobuf stay inside this package.
+
+- `Upstream` (upstream.py): all of it, started and closed as one: the clients as `streaming.ports.Services`, health, circuits.
+- `ServiceEndpoint`, `TlsFiles`, `CallObserver` (endpoint.py): where a service is, and who is told how its calls go.
+- `stt tts intent planner safety executors memory`: one typed client per service, each a protocol of `streaming.ports`.
+- `ServiceLine` (call.py): what all calls have in common: deadline, metadata, breaker, retry, measurement.
+- `BidiStream` (stream.py): what the two speech streams have in common: a writer task, a pulling reader, an inactivity guard.
+- `ChannelPool` (pool.py): shared HTTP/2 connections and their options. `HealthWatch` (health.py): grpc.health.v1, polled.
+- `Breaker` (breaker.py), `RetryBudget` (retry.py): pure; time is an argument.
+- `metadata`, `status`, `convert`: to and from gRPC's metadata, statuses and Struct. `Background`: tasks with an owner.
+"""
+
+from __future__ import annotations
+
+from server.upstream.breaker import BreakerPolicy, CircuitState
+from server.upstream.endpoint import (
+    DEFAULT_DEADLINES_MS,
+    FULL_NAMES,
+    CallObserver,
+    EndpointError,
+    NoObserver,
+    ServiceEndpoint,
+    TlsFiles,
+)
+from server.upstream.health import ServiceHealth
+from server.upstream.upstream import Upstream
+
+__all__ = [
+    "DEFAULT_DEADLINES_MS",
+    "FULL_NAMES",
+    "BreakerPolicy",
+    "CallObserver",
+    "CircuitState",
+    "EndpointError",
+    "NoObserver",
+    "ServiceEndpoint",
+    "ServiceHealth",
+    "TlsFiles",
+    "Upstream",
+]

@@ -1,0 +1,219 @@
+"""What every call to a service has in common: deadline, metadata, breaker, retry, measurement, one kind of error."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from server.upstream.breaker import FAULTS, Breaker, BreakerPolicy, CircuitState
+from server.upstream.endpoint import TITLES
+from server.upstream.metadata import call_metadata
+from server.upstream.retry import MAX_ATTEMPTS, RetryBudget, backoff_s
+from server.upstream.status import cancelled_from_outside, failure, service_error
+from streaming.ports import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc.aio
+
+    from server.upstream.breaker import Permit
+    from server.upstream.endpoint import CallObserver, ServiceEndpoint
+    from server.upstream.pool import ChannelPool
+    from streaming.ports import CallContext
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+StubT = TypeVar("StubT")
+
+
+class Attempt:
+    """One call on the wire, from the breaker's leave to its measured end. Only the first end counts."""
+
+    __slots__ = ("_answered", "_line", "_method", "_patience_s", "_permit", "_started", "call")
+
+    def __init__(self, line: ServiceLine[StubT], method: str, permit: Permit, patience_s: float) -> None:
+        self._line = line
+        self._method = method
+        self._permit = permit
+        self._patience_s = patience_s
+        self._started = line.now()
+        self._answered = False
+        self.call: grpc.aio.Call | None = None
+        line.running.add(self)
+
+    def answered(self) -> None:
+        """The service is there: it has begun to answer. Told once to the breaker, however often it is called."""
+        if not self._answered:
+            self._answered = True
+            self._line.breaker.succeeded(self._permit, self._line.now())
+
+    def succeeded(self) -> None:
+        """It ended well."""
+        if self._end("OK"):
+            self.answered()
+
+    def abandoned(self) -> None:
+        """We no longer want its answer."""
+        if self._end("CANCELLED"):
+            self._line.breaker.released(self._permit)
+
+    def failed(self, error: BaseException) -> ServiceError:
+        """It ended badly; returns what to tell the caller."""
+        told = service_error(self._line.name, error)
+        seconds = self._line.now() - self._started
+        if self._end(told.code):
+            self._judge(told, seconds)
+        return told
+
+    def _judge(self, told: ServiceError, seconds: float) -> None:
+        breaker = self._line.breaker
+        if told.code == "DEADLINE_EXCEEDED" and seconds < self._patience_s:
+            breaker.released(self._permit)
+        elif told.code in FAULTS:
+            self._line.note(told)
+            breaker.failed(self._permit, self._line.now())
+        else:
+            self.answered()
+
+    def _end(self, status: str) -> bool:
+        if self not in self._line.running:
+            return False
+        self._line.ended(self)
+        self._line.observer.observe(self._line.name, self._method, status, self._line.now() - self._started)
+        return True
+
+
+class ServiceLine(Generic[StubT]):
+    """The way to one service, shared by all its callers."""
+
+    def __init__(
+        self,
+        endpoint: ServiceEndpoint,
+        pool: ChannelPool[StubT],
+        observer: CallObserver,
+        policy: BreakerPolicy | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = endpoint.name
+        self.endpoint = endpoint
+        self.pool = pool
+        self.observer = observer
+        self.now = clock
+        self.breaker = Breaker(policy, self._circuit_changed)
+        self.running: set[Attempt] = set()
+        self._budget = RetryBudget()
+        self._last_fault = ""
+        self._closing = False
+        self._drained: asyncio.Event | None = None  # made by `close`
+
+    @property
+    def circuit(self) -> CircuitState:
+        """The breaker's state now."""
+        return self.breaker.state(self.now())
+
+    def _circuit_changed(self, state: CircuitState) -> None:
+        self.observer.circuit(self.name, state.value)
+
+    def deadline_s(self, context: CallContext) -> float:
+        """Seconds a call of this context may take: the service's own limit, or the caller's shorter one."""
+        asked_ms = self.endpoint.deadline_ms if context.timeout_ms is None else context.timeout_ms
+        return max(0, min(asked_ms, self.endpoint.deadline_ms)) / 1000
+
+    def begin(self, method: str, patience_s: float = 0.0) -> Attempt:
+        """Leave for a call on the wire. Raises ServiceError CIRCUIT_OPEN, or UNAVAILABLE once the gateway is closing.
+
+        A DEADLINE_EXCEEDED sooner than `patience_s` is not held against the service.
+        """
+        if self._closing:
+            raise failure(self.name, "UNAVAILABLE", "the gateway is shutting down")
+        now = self.now()
+        permit = self.breaker.admit(now)
+        if permit is None:
+            self.observer.observe(self.name, method, "CIRCUIT_OPEN", 0.0)
+            wait_ms = max(1, round(self.breaker.retry_after_s(now) * 1000))
+            raise failure(self.name, "CIRCUIT_OPEN", f"{TITLES[self.name]} is failing: {self._last_fault}", wait_ms)
+        return Attempt(self, method, permit, patience_s)
+
+    def note(self, broken: ServiceError) -> None:
+        """Remember why, for those the breaker will turn away."""
+        self._last_fault = broken.message
+
+    def ended(self, attempt: Attempt) -> None:
+        """It is off the wire."""
+        self.running.discard(attempt)
+        if self._drained is not None and not self.running:
+            self._drained.set()
+
+    async def unary(
+        self,
+        method: str,
+        pick: Callable[[StubT], grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]],
+        request: RequestT,
+        context: CallContext,
+        *,
+        idempotent: bool,
+    ) -> ResponseT:
+        """One request, one answer; sent again on UNAVAILABLE when that cannot do harm. Raises ServiceError."""
+        deadline = self.now() + self.deadline_s(context)
+        self._budget.earn()
+        for attempt in range(1, MAX_ATTEMPTS):
+            try:
+                return await self._once(method, pick, request, context, deadline)
+            except ServiceError as broken:
+                wait_s = self._pause_s(broken, attempt)
+                may_retry = idempotent and broken.code == "UNAVAILABLE" and self.now() + wait_s < deadline
+                if not (may_retry and not self._closing and self._budget.spend()):
+                    raise
+            await asyncio.sleep(wait_s)
+        return await self._once(method, pick, request, context, deadline)
+
+    @staticmethod
+    def _pause_s(broken: ServiceError, attempt: int) -> float:
+        return backoff_s(attempt) if broken.retry_after_ms is None else broken.retry_after_ms / 1000
+
+    async def _once(
+        self,
+        method: str,
+        pick: Callable[[StubT], grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT]],
+        request: RequestT,
+        context: CallContext,
+        deadline: float,
+    ) -> ResponseT:
+        hurried = context.timeout_ms is not None and context.timeout_ms < self.endpoint.deadline_ms
+        attempt = self.begin(
+            method, math.inf if hurried else 0.0
+        )  # a caller's short patience says nothing of the service
+        try:
+            call = pick(self.pool.pick())(
+                request, timeout=max(0.0, deadline - self.now()), metadata=call_metadata(context)
+            )
+            attempt.call = call
+            response = await call
+            if response is None:  # how grpc.aio hands over what protobuf could not parse
+                raise ValueError("unreadable response")  # noqa: TRY301 - it becomes INTERNAL below, like every broken answer
+        except asyncio.CancelledError as cancelled:
+            if cancelled_from_outside():
+                attempt.abandoned()
+                raise
+            raise attempt.failed(cancelled) from None
+        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+            raise attempt.failed(error) from None
+        attempt.succeeded()
+        return response
+
+    async def close(self, grace_s: float) -> None:
+        """Take no new calls, let running ones finish for `grace_s`, cancel the rest, and hang up."""
+        self._closing = True
+        if self.running:
+            self._drained = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._drained.wait()
+        for attempt in tuple(self.running):
+            if attempt.call is not None:
+                attempt.call.cancel()
+        await self.pool.close()

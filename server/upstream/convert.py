@@ -1,0 +1,111 @@
+"""JSON objects to and from `google.protobuf.Struct`, and the guards around building requests and reading answers."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf import struct_pb2
+
+from server.upstream.endpoint import TITLES
+from server.upstream.status import clean_text, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_DEPTH = 30  # protobuf refuses messages nested deeper than 100, and every JSON level is three
+MAX_EXACT_INT = 2**53  # Struct numbers are doubles: larger integers would arrive as others
+
+
+def to_struct(given: Mapping[str, Any]) -> struct_pb2.Struct:
+    """A JSON object as Struct. Raises ValueError for what a Struct cannot carry unchanged."""
+    struct = struct_pb2.Struct()
+    _fill_struct(struct, given, 1)
+    return struct
+
+
+def _fill_struct(struct: struct_pb2.Struct, given: Mapping[str, Any], depth: int) -> None:
+    for key, value in given.items():
+        _fill_value(struct.fields[key], value, depth)
+
+
+def _fill_value(target: struct_pb2.Value, value: Any, depth: int) -> None:
+    if value is None:
+        target.null_value = struct_pb2.NULL_VALUE
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, int | float):
+        target.number_value = _number(value)
+    elif depth >= MAX_DEPTH:
+        raise ValueError(f"objects may be nested {MAX_DEPTH} deep")
+    else:
+        _fill_nested(target, value, depth + 1)
+
+
+def _fill_nested(target: struct_pb2.Value, value: Any, depth: int) -> None:
+    if isinstance(value, dict):
+        target.struct_value.SetInParent()
+        _fill_struct(target.struct_value, value, depth)
+    elif isinstance(value, list | tuple):
+        target.list_value.SetInParent()
+        for item in value:
+            _fill_value(target.list_value.values.add(), item, depth)
+    else:
+        raise ValueError(f"{type(value).__name__} is not a JSON type")  # noqa: TRY004 - callers catch one type: bad input
+
+
+def _number(value: float) -> float:
+    if isinstance(value, int) and abs(value) > MAX_EXACT_INT:
+        raise ValueError("an integer above 2^53 would not arrive unchanged: send it as a string")
+    if not math.isfinite(value):
+        raise ValueError("numbers must be finite")
+    return float(value)
+
+
+def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """A Struct as JSON object: whole numbers come back as int, and what JSON has no number for (NaN, infinity) as None."""
+    return {key: _from_value(value) for key, value in struct.fields.items()}
+
+
+def _from_value(value: struct_pb2.Value) -> Any:
+    match value.WhichOneof("kind"):
+        case "string_value":
+            return value.string_value
+        case "number_value":
+            return _from_number(value.number_value)
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return from_struct(value.struct_value)
+        case "list_value":
+            return [_from_value(item) for item in value.list_value.values]
+    return None
+
+
+def _from_number(number: float) -> float | None:
+    if number.is_integer() and abs(number) <= MAX_EXACT_INT:
+        return int(number)
+    return number if math.isfinite(number) else None
+
+
+@contextmanager
+def asking(service: str) -> Iterator[None]:
+    """Around building a request: what protobuf cannot carry is the caller's mistake, INVALID_ARGUMENT."""
+    try:
+        yield
+    except UnicodeError:
+        raise failure(service, "INVALID_ARGUMENT", "text must be valid Unicode") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as wrong:
+        raise failure(service, "INVALID_ARGUMENT", clean_text(str(wrong))) from None
+
+
+@contextmanager
+def reading(service: str) -> Iterator[None]:
+    """Around reading an answer: what does not hold what the contract says is the service's fault, INTERNAL."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError):
+        raise failure(service, "INTERNAL", f"{TITLES[service]} sent an answer that cannot be read") from None

@@ -1,0 +1,128 @@
+"""Where a service is, how it is reached, and who is told how its calls go."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FULL_NAMES = {
+    "stt": "jarvis.stt.v1.SpeechToText",
+    "tts": "jarvis.tts.v1.TextToSpeech",
+    "intent": "jarvis.intent.v1.IntentRecognizer",
+    "planner": "jarvis.planner.v1.Planner",
+    "safety": "jarvis.safety.v1.Safety",
+    "browser": "jarvis.browser.v1.BrowserExecutor",
+    "os": "jarvis.os.v1.OsExecutor",
+    "search": "jarvis.search.v1.SearchExecutor",
+    "memory": "jarvis.memory.v1.Memory",
+}
+"""gRPC service names: what grpc.health.v1 is asked for."""
+
+TITLES = {
+    "stt": "speech recognition",
+    "tts": "speech synthesis",
+    "intent": "intent recognition",
+    "planner": "the planner",
+    "safety": "the safety check",
+    "browser": "the browser executor",
+    "os": "the command executor",
+    "search": "the search executor",
+    "memory": "the memory",
+}
+"""How messages to people call a service."""
+
+DEFAULT_DEADLINES_MS = {
+    "stt": 20_000,  # from the end of the audio to the last transcript: a long push-to-talk is decoded once more
+    "tts": 10_000,  # between two pieces of audio
+    "intent": 2_000,
+    "planner": 5_000,
+    "safety": 2_000,
+    "browser": 60_000,  # a page may take its time
+    "os": 60_000,
+    "search": 15_000,
+    "memory": 3_000,
+}
+"""A call's longest duration; of STT and TTS streams, how long they may keep a waiting reader without an event."""
+
+MAX_PORT = 65_535
+
+_PLAIN_SCHEMES = ("grpc://", "http://")
+_TLS_SCHEMES = ("grpcs://", "https://")
+_RESOLVERS = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):")  # gRPC naming document: passed on as they are
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})/?\Z")
+
+
+class EndpointError(ValueError):
+    """An address or certificate file in the configuration that cannot be used; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files. No `ca`: the system's roots. `certificate` and `key` together make it mutual TLS."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str = ""  # the name in the server's certificate, where it is not the address' host
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address as gRPC takes it. `tls`: its scheme asks for TLS (grpcs, https)."""
+
+    name: str
+    tls: bool = False
+
+
+def parse_address(text: str) -> Target:
+    """`host:port`, a URL (grpc, http, grpcs, https), `unix:/path` or any gRPC name. Raises EndpointError."""
+    tls = text.startswith(_TLS_SCHEMES)
+    if _RESOLVERS.match(text):
+        return Target(text)
+    rest = text.split("://", 1)[1] if text.startswith(_PLAIN_SCHEMES + _TLS_SCHEMES) else text
+    found = _HOST_PORT.match(rest)
+    if not found or not 0 < int(found["port"]) <= MAX_PORT:
+        raise EndpointError(f"{text!r} is no address: host:port, unix:/path or grpcs://host:port is expected")
+    return Target(f"dns:///{found['host']}:{found['port']}", tls)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEndpoint:
+    """One of the nine. `address` may hold several, separated by commas; `pool_size` is connections per address."""
+
+    name: str
+    address: str
+    deadline_ms: int
+    tls: TlsFiles | None = None
+    pool_size: int = 1
+
+    def targets(self) -> tuple[Target, ...]:
+        """The addresses, in order. Raises EndpointError."""
+        parts = [part.strip() for part in self.address.split(",") if part.strip()]
+        if not parts:
+            raise EndpointError(f"{self.name}: the address is empty")
+        return tuple(parse_address(part) for part in parts)
+
+
+class CallObserver(Protocol):
+    """Where calls leave their measurements. Called on the event loop; must not block."""
+
+    def observe(self, service: str, method: str, status: str, seconds: float) -> None:
+        """A call on the wire ended: gRPC's status name, or CIRCUIT_OPEN for one that was not let through."""
+
+    def circuit(self, service: str, state: str) -> None:
+        """A breaker is now closed, open or half_open."""
+
+
+class NoObserver:
+    """Measures nothing."""
+
+    def observe(self, service: str, method: str, status: str, seconds: float) -> None:
+        """Nothing."""
+
+    def circuit(self, service: str, state: str) -> None:
+        """Nothing."""

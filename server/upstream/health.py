@@ -1,0 +1,200 @@
+"""Which services are up: grpc.health.v1 asked of each every two seconds, more often while it is down."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from server.upstream.endpoint import FULL_NAMES
+from server.upstream.status import clean_text, from_rpc_error, own_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from server.upstream.background import Background
+
+log = logging.getLogger(__name__)
+
+REASON_KEY = "x-health-reason"  # trailing metadata: why a service says it is not serving
+UP_INTERVAL_S = 2.0
+DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one goes on: a service that just starts is seen at once
+CHECK_TIMEOUT_S = 2.0
+SLOW_CHECKS = 2  # so many checks in a row must go unanswered: a service that is merely busy does not flap
+JITTER = 0.2  # of an interval: replicas do not ask in step
+
+_WORDS = {
+    health_pb2.HealthCheckResponse.NOT_SERVING: "it says it is not serving",
+    health_pb2.HealthCheckResponse.UNKNOWN: "it does not know its own state",
+    health_pb2.HealthCheckResponse.SERVICE_UNKNOWN: "there is another service at this address",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHealth:
+    """What the watch knows. `latency_ms` is that of the last check that was answered, `changed_at` unix seconds."""
+
+    name: str
+    state: Literal["up", "down"] = "down"
+    reason: str = "not checked yet"
+    latency_ms: float | None = None
+    changed_at: float = 0.0
+    checked: bool = False
+
+    @property
+    def up(self) -> bool:
+        """Does it serve?"""
+        return self.state == "up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One answer: an empty reason means up; `slow`: there was none in time."""
+
+    reason: str = ""
+    latency_ms: float | None = None
+    slow: bool = False
+
+
+class ServiceWatch:
+    """One service's loop."""
+
+    def __init__(
+        self, name: str, channels: Callable[[], Iterable[grpc.aio.Channel]], on_change: Callable[[ServiceHealth], None]
+    ) -> None:
+        self.health = ServiceHealth(name)
+        self._channels = channels
+        self._on_change = on_change
+        self._turn = 0
+        self._downs = 0
+        self._slow = 0
+        self._hurry = asyncio.Event()
+
+    def check_soon(self) -> None:
+        """Do not wait for the next turn."""
+        self._hurry.set()
+
+    async def run(self) -> None:
+        """Check for ever."""
+        while True:
+            self._learn(await self._check())
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self._downs = 0 if self.health.up else self._downs + 1
+        interval_s = DOWN_INTERVALS_S[min(self._downs, len(DOWN_INTERVALS_S)) - 1] if self._downs else UP_INTERVAL_S
+        if self._slow:
+            interval_s = DOWN_INTERVALS_S[0]
+        try:
+            async with asyncio.timeout(interval_s * random.uniform(1 - JITTER, 1 + JITTER)):  # noqa: S311 - not for secrets
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+        self._hurry.clear()
+
+    async def _check(self) -> _Check:
+        """One round over the service's channels in turn."""
+        channels = list(self._channels())
+        self._turn += 1
+        stub = health_pb2_grpc.HealthStub(channels[self._turn % len(channels)])
+        started = time.perf_counter()
+        answer = await _ask(stub, FULL_NAMES[self.health.name], self.health.name)
+        latency_ms = None if answer.slow else round((time.perf_counter() - started) * 1000, 2)
+        return replace(answer, latency_ms=latency_ms)
+
+    def _learn(self, check: _Check) -> None:
+        self._slow = self._slow + 1 if check.slow else 0
+        if check.slow and self.health.up and self._slow < SLOW_CHECKS:
+            return
+        before = self.health
+        state: Literal["up", "down"] = "down" if check.reason else "up"
+        changed = state != before.state or check.reason != before.reason
+        self.health = ServiceHealth(
+            before.name,
+            state,
+            check.reason,
+            check.latency_ms if check.latency_ms is not None else before.latency_ms,
+            time.time() if state != before.state or not before.checked else before.changed_at,
+            checked=True,
+        )
+        if changed:
+            self._on_change(self.health)
+
+
+async def _ask(stub: health_pb2_grpc.HealthStub, full_name: str, name: str) -> _Check:
+    call = stub.Check(health_pb2.HealthCheckRequest(service=full_name), timeout=CHECK_TIMEOUT_S)
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        return await _judge_error(stub, error, full_name, name)
+    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        return _Check()
+    reason = _reason(await call.trailing_metadata())
+    return _Check(reason or _WORDS.get(answer.status, f"its state is {answer.status}"))
+
+
+async def _judge_error(
+    stub: health_pb2_grpc.HealthStub, error: grpc.aio.AioRpcError, full_name: str, name: str
+) -> _Check:
+    reason = _reason(error.trailing_metadata() or ())
+    match error.code():
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return (
+                _Check()
+            )  # no health service: it answers, and that is all we can know (as gRPC's own health checking has it)
+        case grpc.StatusCode.NOT_FOUND if full_name and not reason:
+            return await _ask(stub, "", name)  # it does not keep a state by service name: ask for the server's
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return _Check(own_words(name, "DEADLINE_EXCEEDED"), slow=True)
+    return _Check(reason or from_rpc_error(name, error).message)
+
+
+def _reason(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    return next((clean_text(value) for key, value in metadata if key == REASON_KEY and isinstance(value, str)), "")
+
+
+class HealthWatch:
+    """All services' health. Read `services`, or `subscribe` to be told of changes."""
+
+    def __init__(self, channels: dict[str, Callable[[], Iterable[grpc.aio.Channel]]]) -> None:
+        self._subscribers: list[Callable[[ServiceHealth], None]] = []
+        self._first_round = asyncio.Event()
+        self._watches = {name: ServiceWatch(name, get, self._changed) for name, get in channels.items()}
+
+    @property
+    def services(self) -> dict[str, ServiceHealth]:
+        """By short name."""
+        return {name: watch.health for name, watch in self._watches.items()}
+
+    def subscribe(self, on_change: Callable[[ServiceHealth], None]) -> Callable[[], None]:
+        """Be told, on the event loop, whenever a service's state or reason changes. Returns how to stop that."""
+        self._subscribers.append(on_change)
+        return lambda: self._subscribers.remove(on_change)
+
+    def _changed(self, health: ServiceHealth) -> None:
+        log.info("service %s is %s %s", health.name, health.state, health.reason)
+        if all(watch.health.checked for watch in self._watches.values()):
+            self._first_round.set()
+        for on_change in tuple(self._subscribers):
+            on_change(health)
+
+    async def first_round(self) -> None:
+        """Wait until every service has been asked once; a service that is down or hangs counts as asked."""
+        await self._first_round.wait()
+
+    def start(self, background: Background) -> None:
+        """Begin to watch."""
+        for name, watch in self._watches.items():
+            background.spawn(watch.run(), f"{name} health")
+
+    def check_soon(self) -> None:
+        """Ask all of them now."""
+        for watch in self._watches.values():
+            watch.check_soon()

@@ -1,0 +1,136 @@
+"""Shared channels to one service: one HTTP/2 connection per address, or a few where one is the limit.
+
+A name with several addresses behind it is balanced by gRPC itself (`round_robin`); several configured addresses are balanced
+here, skipping those that are known to be down. Channels are made in `open`, once the event loop runs, and never before a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import grpc
+import grpc.aio
+
+from server.upstream.endpoint import EndpointError, TlsFiles
+from server.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from server.upstream.endpoint import ServiceEndpoint, Target
+
+StubT = TypeVar("StubT")
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes; the embedded services use the same
+STREAM_WINDOW_BYTES = 64 * 1024  # HTTP/2's own default: one and a half seconds of 22 kHz speech ahead of its reader
+
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.service_config", _SERVICE_CONFIG),
+    ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups beside each address look-up
+    ("grpc.use_local_subchannel_pool", 1),  # else equal channels share one connection behind our back
+    ("grpc.enable_http_proxy", 0),  # services are inside: a proxy of the environment is not for them
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Pings notice a peer that vanished. Servers forbid frequent ones on idle connections, but count again from zero whenever
+    # they send data, and the health watch makes them do that every two seconds.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A service that restarts is found again within a second or two, not after the default's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_500),
+    ("grpc.min_reconnect_backoff_ms", 3_000),  # in fact gRPC's time limit for one attempt to connect
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
+    ("grpc.primary_user_agent", f"jarvis-gateway/{__version__}"),
+)
+
+SPEECH_OPTIONS: tuple[tuple[str, Any], ...] = (
+    # A reader that stops must hold the service back: the window stays as it is and does not grow with the bandwidth.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
+)
+
+
+def _read(service: str, path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as unreadable:
+        raise EndpointError(f"{service}: cannot read {path}: {unreadable.strerror}") from None
+
+
+def _credentials(service: str, tls: TlsFiles) -> grpc.ChannelCredentials:
+    if (tls.certificate is None) != (tls.key is None):
+        raise EndpointError(f"{service}: a client certificate needs its key, and the key its certificate")
+    return grpc.ssl_channel_credentials(
+        _read(service, tls.ca), _read(service, tls.key), _read(service, tls.certificate)
+    )
+
+
+class ChannelPool(Generic[StubT]):
+    """The channels of one service, each with its stub. `create_stub` is the generated stub's class."""
+
+    def __init__(
+        self,
+        endpoint: ServiceEndpoint,
+        create_stub: Callable[[grpc.aio.Channel], StubT],
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self._endpoint = endpoint
+        self._create_stub = create_stub
+        self._options = [*OPTIONS, *options]
+        self._targets = endpoint.targets()
+        self._turn = 0
+        self.channels: list[grpc.aio.Channel] = []
+        self._stubs: list[StubT] = []
+
+    async def open(self) -> None:
+        """Make the channels and begin to connect. Raises EndpointError for certificate files that cannot be used."""
+        targets = chain.from_iterable(repeat(self._targets, max(1, self._endpoint.pool_size)))
+        for target in targets:
+            channel = await self._channel(target)
+            channel.get_state(try_to_connect=True)
+            self.channels.append(channel)
+            self._stubs.append(self._create_stub(channel))
+
+    async def _channel(self, target: Target) -> grpc.aio.Channel:
+        tls = self._endpoint.tls or (TlsFiles() if target.tls else None)
+        if tls is None:
+            return grpc.aio.insecure_channel(target.name, self._options)
+        credentials = await asyncio.to_thread(_credentials, self._endpoint.name, tls)
+        name = [("grpc.ssl_target_name_override", tls.server_name)] if tls.server_name else []
+        return grpc.aio.secure_channel(target.name, credentials, self._options + name)
+
+    def pick(self) -> StubT:
+        """The stub of the channel whose turn it is."""
+        if len(self._stubs) == 1:
+            return self._stubs[0]
+        assert self._stubs, "the pool is not open"
+        return self._stubs[self._next()]
+
+    def _next(self) -> int:
+        """Round robin over what is connected; failing that, over what may yet connect; failing that, over all."""
+        self._turn += 1
+        order = [(self._turn + step) % len(self.channels) for step in range(len(self.channels))]
+        states = [self.channels[at].get_state(try_to_connect=True) for at in order]
+        for wanted in ((grpc.ChannelConnectivity.READY,), _MAY_CONNECT):
+            for at, state in zip(order, states, strict=True):
+                if state in wanted:
+                    return at
+        return order[0]
+
+    async def close(self) -> None:
+        """Close the connections; calls still running on them are cancelled."""
+        channels, self.channels = self.channels, []
+        await asyncio.gather(*(channel.close() for channel in channels))
+
+
+_MAY_CONNECT = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)

@@ -1,0 +1,102 @@
+"""From what gRPC raises to `ServiceError`: a stable code, words fit for people, and whether to try again."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from server.upstream.endpoint import TITLES
+from streaming.ports import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_MESSAGE_CHARS = 300
+PUSHBACK_KEY = "grpc-retry-pushback-ms"  # gRFC A6: how long the server wants to be left alone
+RETRY_AFTER_KEY = "retry-after"  # seconds, as proxies in front of a service send it
+MAX_RETRY_AFTER_MS = 3_600_000
+
+RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED", "CIRCUIT_OPEN"})
+"""Codes after which the same request may succeed later."""
+
+# gRPC's own runtimes put an exception's text into the status of a handler that crashed: not for people, and it may hold their words.
+_CRASH = re.compile(r"Traceback|<class |Exception|Error:|\bat [\w.$]+\(|File \"|panic")
+_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_FROM_SERVICE = "received from peer"  # how the core marks a status that came over the wire
+_BROKEN_WRITE = "Internal error from Core"  # grpc.aio: a write failed before the call's own status was known
+
+_OWN_WORDS = {
+    "UNAVAILABLE": "cannot be reached",
+    "DEADLINE_EXCEEDED": "did not answer in time",
+    "CANCELLED": "the call was cancelled",
+    "UNIMPLEMENTED": "does not offer this",
+    "RESOURCE_EXHAUSTED": "has too much to do, or its answer is too long",
+}
+
+
+def clean_text(text: str) -> str:
+    """One bounded line without control characters."""
+    line = _UNPRINTABLE.sub(" ", text).strip()
+    return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
+
+
+def own_words(service: str, code: str) -> str:
+    """What to say when the service said nothing fit to be shown."""
+    return f"{TITLES.get(service, service)} {_OWN_WORDS.get(code, 'failed')}"
+
+
+def failure(service: str, code: str, message: str = "", retry_after_ms: int | None = None) -> ServiceError:
+    """A ServiceError in our own or the given words."""
+    return ServiceError(
+        code,
+        message or own_words(service, code),
+        service=service,
+        retryable=code in RETRYABLE,
+        retry_after_ms=retry_after_ms,
+    )
+
+
+def _milliseconds(metadata: Iterable[tuple[str, str | bytes]]) -> int | None:
+    for key, value in metadata:
+        scale = {PUSHBACK_KEY: 1, RETRY_AFTER_KEY: 1_000}.get(key)
+        if scale is not None and isinstance(value, str) and value.isascii() and value.isdigit():
+            return min(int(value[:9]) * scale, MAX_RETRY_AFTER_MS)
+    return None
+
+
+def _words(service: str, code: str, error: grpc.aio.AioRpcError) -> str:
+    details = clean_text(error.details() or "")
+    said_by_service = _FROM_SERVICE in (error.debug_error_string() or "")
+    if not details or not said_by_service or code == "UNKNOWN" or _CRASH.search(details):
+        return own_words(service, code)
+    return details
+
+
+def from_rpc_error(service: str, error: grpc.aio.AioRpcError) -> ServiceError:
+    """A gRPC status, with the service's words where it sent any that may be shown."""
+    code = error.code().name
+    if error.details() == _BROKEN_WRITE:
+        code = grpc.StatusCode.UNAVAILABLE.name
+    retry_after_ms = _milliseconds(error.trailing_metadata() or ())
+    return failure(service, code, _words(service, code, error), retry_after_ms)
+
+
+def service_error(service: str, error: BaseException) -> ServiceError:
+    """Whatever a call raised, as ServiceError. Must not be given the cancellation of the caller's own task."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, grpc.aio.AioRpcError):
+        return from_rpc_error(service, error)
+    if isinstance(error, asyncio.CancelledError | asyncio.InvalidStateError | grpc.aio.BaseError):
+        return failure(service, "UNAVAILABLE", f"the connection to {TITLES.get(service, service)} was closed")
+    return failure(service, "INTERNAL", f"{TITLES.get(service, service)} sent an answer that cannot be read")
+
+
+def cancelled_from_outside() -> bool:
+    """Is it the running task that is being cancelled, and not just the gRPC call it waits for?"""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

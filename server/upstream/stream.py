@@ -1,0 +1,242 @@
+"""A bidirectional call: one writer task that takes what an outbox has ready, and one reader that pulls, never ahead.
+
+The reader alone tells how the call ended; a write that fails just stops the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import grpc.aio
+
+from server.upstream.convert import asking
+from server.upstream.metadata import call_metadata
+from server.upstream.status import cancelled_from_outside, failure, service_error
+from streaming.ports import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from server.upstream.background import Background
+    from server.upstream.call import Attempt, ServiceLine
+    from streaming.ports import CallContext
+
+RequestT = TypeVar("RequestT")
+RequestT_co = TypeVar("RequestT_co", covariant=True)
+ResponseT = TypeVar("ResponseT")
+StubT = TypeVar("StubT")
+
+
+class Outbox(Protocol[RequestT_co]):
+    """What waits to be sent."""
+
+    def take(self) -> RequestT_co | None:
+        """The next message, or None when nothing is ready."""
+
+    def sent(self) -> None:
+        """What `take` gave last has left."""
+
+
+class InactivityGuard:
+    """Expires when `limit_s` pass after `expect` without `relax`. Costs no timer per event: one is moved along lazily."""
+
+    __slots__ = ("_due", "_limit_s", "_loop", "_on_expired", "_timer")
+
+    def __init__(self, limit_s: float, on_expired: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit_s = limit_s
+        self._on_expired = on_expired
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expect(self) -> None:
+        """Something must come within the limit from now."""
+        self._due = self._loop.time() + self._limit_s
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def relax(self) -> None:
+        """It came, or nothing is expected."""
+        self._due = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        else:
+            self._on_expired()
+
+    def close(self) -> None:
+        """Never expire."""
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+@dataclass(frozen=True, slots=True)
+class BidiMethod(Generic[StubT, RequestT, ResponseT]):
+    """One of a service's bidirectional methods. `guard_writes`: it must keep taking what is sent, else it has hung.
+
+    Not so for one that its reader may hold back: then it may rightly hold back its intake.
+    """
+
+    name: str
+    pick: Callable[[StubT], grpc.aio.StreamStreamMultiCallable[RequestT, ResponseT]]
+    guard_writes: bool
+
+
+class BidiStream(Generic[RequestT, ResponseT]):
+    """One call. Make it on the event loop; it opens at once. A call that may not be made fails when it is read."""
+
+    def __init__(
+        self,
+        line: ServiceLine[StubT],
+        method: BidiMethod[StubT, RequestT, ResponseT],
+        first: Callable[[], RequestT],
+        outbox: Outbox[RequestT],
+        context: CallContext,
+        background: Background,
+    ) -> None:
+        """`first` makes the first message: what it cannot carry is the caller's mistake."""
+        limit_s = line.deadline_s(context)
+        self._service = line.name
+        self._outbox = outbox
+        self._write_guard = InactivityGuard(limit_s, self._expire) if method.guard_writes else None
+        self._read_guard = InactivityGuard(limit_s, self._expire)
+        self._wake = asyncio.Event()
+        self._ended = self._reading = self._cancelled = False
+        self._broken: ServiceError | None = None
+        self._attempt: Attempt | None = None
+        self._call: grpc.aio.StreamStreamCall[RequestT, ResponseT] | None = None
+        self._events: AsyncIterator[ResponseT] | None = None
+        try:
+            with asking(line.name):
+                request = first()
+            self._attempt = line.begin(method.name)
+        except ServiceError as refused:
+            self._broken = refused
+            return
+        call = method.pick(line.pool.pick())(metadata=call_metadata(context))
+        call.add_done_callback(self._over)
+        self._call, self._attempt.call, self._events = call, call, call.__aiter__()
+        background.spawn(self._write(call, request), f"{line.name}.{method.name} writer")
+
+    @property
+    def live(self) -> bool:
+        """May more be sent?"""
+        return self._call is not None and not self._ended and not self._call.done()
+
+    def wake(self) -> None:
+        """The outbox has something."""
+        self._wake.set()
+
+    def end(self) -> None:
+        """Half-close, once the outbox is empty. From now on a waiting reader is not kept waiting for ever."""
+        self._ended = True
+        self._wake.set()
+        if self._reading:
+            self._read_guard.expect()
+
+    def fail(self, broken: ServiceError) -> None:
+        """End the call from our side with an error, which the reader gets."""
+        self._broken = self._broken or broken
+        self._hang_up()
+
+    def cancel(self) -> None:
+        """Stop now; the reader ends without an error."""
+        self._cancelled = True
+        self._hang_up()
+        if self._attempt is not None:
+            self._attempt.abandoned()
+
+    def _expire(self) -> None:
+        self.fail(failure(self._service, "DEADLINE_EXCEEDED"))
+
+    def _hang_up(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+        self._over()
+
+    def _over(self, _call: object = None) -> None:
+        if self._write_guard is not None:
+            self._write_guard.close()
+        self._read_guard.close()
+        self._wake.set()
+
+    async def _write(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], first: RequestT) -> None:
+        try:
+            await call.write(first)
+            await self._write_all(call)
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
+            return  # the call is over: its reader learns why
+        except asyncio.CancelledError:
+            if cancelled_from_outside():
+                raise
+        except Exception as error:
+            self.fail(service_error(self._service, error))
+            raise
+
+    async def _write_all(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
+        while not call.done():
+            request = self._outbox.take()
+            if request is not None:
+                await self._send(call, request)
+            elif self._ended:
+                await call.done_writing()
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
+        if self._write_guard is not None:
+            self._write_guard.expect()
+        await call.write(request)
+        if self._write_guard is not None:
+            self._write_guard.relax()
+        self._outbox.sent()
+
+    async def read(self) -> ResponseT | None:
+        """The next answer, fetched now; None at the end and after `cancel`. Raises ServiceError."""
+        if self._events is None or self._attempt is None:
+            self._raise_refusal()
+            return None
+        try:
+            response = await self._next(self._events)
+        except StopAsyncIteration:
+            self._attempt.succeeded()
+            return None
+        except asyncio.CancelledError as cancelled:
+            if cancelled_from_outside():
+                raise
+            if self._cancelled:
+                return None
+            raise self._attempt.failed(self._broken or cancelled) from None
+        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+            raise self._attempt.failed(self._broken or error) from None
+        self._attempt.answered()
+        return None if self._cancelled else response  # one may have been on its way when it was cancelled
+
+    def _raise_refusal(self) -> None:
+        assert self._broken is not None, "a call that was not opened was refused"
+        if not self._cancelled:
+            raise self._broken
+
+    async def _next(self, events: AsyncIterator[ResponseT]) -> ResponseT:
+        """Watch the wait for an event, but not what the reader does with it."""
+        self._reading = True
+        if self._ended:
+            self._read_guard.expect()
+        try:
+            response = await anext(events)
+        finally:
+            self._reading = False
+            self._read_guard.relax()
+        if response is None:  # how grpc.aio hands over what protobuf could not parse
+            raise ValueError("unreadable response")
+        return response

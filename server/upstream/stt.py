@@ -1,0 +1,173 @@
+"""M2, speech-to-text: one stream per microphone. The hot path: per frame an append and a wake, nothing else."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from protos import stt_pb2
+from server.upstream.status import failure
+from server.upstream.stream import BidiMethod, BidiStream
+from streaming.ports import (
+    EagerEnd,
+    FinalTranscript,
+    InterimTranscript,
+    SpeechResumed,
+    SpeechStarted,
+    SpeechStopped,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from protos.stt_pb2_grpc import SpeechToTextAsyncStub
+    from server.upstream.background import Background
+    from server.upstream.call import ServiceLine
+    from streaming.ports import CallContext, RecognitionConfig, RecognitionEvent
+
+MAX_AUDIO_BYTES = 64 * 1024  # one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in the core
+MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes: whoever sends so much without looking at `on_taken` is cut off
+
+_RECOGNIZE: BidiMethod[SpeechToTextAsyncStub, stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] = BidiMethod(
+    "Recognize", lambda stub: stub.Recognize, guard_writes=True
+)
+_COMMIT = b""  # its place in the queue; empty frames are never queued
+
+
+class AudioOutbox:
+    """Frames and commits in order. Frames that wait together leave together."""
+
+    def __init__(self, on_taken: Callable[[int], None]) -> None:
+        self._on_taken = on_taken
+        self._queue: deque[bytes] = deque()
+        self._leaving_bytes = 0
+        self.queued_bytes = 0
+
+    def audio(self, pcm: bytes) -> None:
+        """Queue a frame."""
+        self._queue.append(pcm)
+        self.queued_bytes += len(pcm)
+
+    def commit(self) -> None:
+        """Queue the end of the utterance."""
+        self._queue.append(_COMMIT)
+
+    def take(self) -> stt_pb2.RecognizeRequest | None:
+        """As much audio as one message may hold, or one commit."""
+        if not self._queue:
+            return None
+        pcm = self._queue.popleft()
+        if pcm is _COMMIT:
+            return stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
+        if self._queue:
+            pcm = self._join(pcm)
+        self._leaving_bytes = len(pcm)
+        return stt_pb2.RecognizeRequest(audio=pcm)
+
+    def _join(self, first: bytes) -> bytes:
+        queue, parts, size = self._queue, [first], len(first)
+        while queue and queue[0] is not _COMMIT and size + len(queue[0]) <= MAX_AUDIO_BYTES:
+            size += len(queue[0])
+            parts.append(queue.popleft())
+        return b"".join(parts)
+
+    def sent(self) -> None:
+        """Give the credit of what has left back."""
+        n_bytes, self._leaving_bytes = self._leaving_bytes, 0
+        if n_bytes:
+            self.queued_bytes -= n_bytes
+            self._on_taken(n_bytes)
+
+
+class SttStream:
+    """Implements `streaming.ports.RecognitionStream`."""
+
+    def __init__(
+        self, stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse], outbox: AudioOutbox
+    ) -> None:
+        self._stream = stream
+        self._outbox = outbox
+
+    def send_audio(self, pcm: bytes) -> None:
+        """Queue whole samples; ignored once the stream is over."""
+        if not pcm or not self._stream.live:
+            return
+        self._outbox.audio(pcm)
+        self._stream.wake()
+        if self._outbox.queued_bytes > MAX_QUEUED_BYTES:
+            self._stream.fail(
+                failure("stt", "RESOURCE_EXHAUSTED", "speech recognition does not keep up with the audio")
+            )
+
+    def commit(self) -> None:
+        """End the utterance here."""
+        if self._stream.live:
+            self._outbox.commit()
+            self._stream.wake()
+
+    def end(self) -> None:
+        """No more audio."""
+        self._stream.end()
+
+    def cancel(self) -> None:
+        """Stop now; the iterator ends without an error."""
+        self._stream.cancel()
+
+    async def __aiter__(self) -> AsyncGenerator[RecognitionEvent, None]:
+        """Events in order. Raises ServiceError."""
+        try:
+            while (response := await self._stream.read()) is not None:
+                event = _event(response)
+                if event is not None:
+                    yield event
+        finally:
+            self._stream.cancel()
+
+
+class SttClient:
+    """Implements `streaming.ports.SpeechToText`."""
+
+    def __init__(self, line: ServiceLine[SpeechToTextAsyncStub], background: Background) -> None:
+        self._line = line
+        self._background = background
+
+    def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
+        """Open a stream at once."""
+        outbox = AudioOutbox(on_taken)
+        stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), outbox, context, self._background)
+        return SttStream(stream, outbox)
+
+
+def _config_message(config: RecognitionConfig) -> stt_pb2.RecognizeRequest:
+    message = stt_pb2.RecognizeConfig(
+        language=config.language,
+        sample_rate_hz=config.sample_rate_hz,
+        interim_results=config.interim,
+        endpointing=config.endpointing,
+        vocabulary=config.vocabulary,
+    )
+    return stt_pb2.RecognizeRequest(config=message)
+
+
+def _event(response: stt_pb2.RecognizeResponse) -> RecognitionEvent | None:
+    """The event in our words; None for one of a newer service that we do not know."""
+    match response.WhichOneof("event"):
+        case "partial":
+            return InterimTranscript(response.partial.text, response.partial.stable_chars)
+        case "final":
+            return _final(response.final)
+        case "speech_started":
+            return SpeechStarted(response.speech_started.at_ms)
+        case "speech_stopped":
+            return SpeechStopped(response.speech_stopped.at_ms)
+        case "eager_end":
+            return EagerEnd(response.eager_end.at_ms, response.eager_end.text)
+        case "speech_resumed":
+            return SpeechResumed(response.speech_resumed.at_ms)
+    return None
+
+
+def _final(final: stt_pb2.Final) -> FinalTranscript:
+    words = tuple(Word(word.text, word.start_ms, word.end_ms, word.confidence) for word in final.words)
+    return FinalTranscript(final.text, final.confidence, final.start_ms, final.end_ms, words)

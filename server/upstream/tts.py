@@ -1,0 +1,136 @@
+"""M3, text-to-speech: text in pieces up, audio down as it is asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from protos import tts_pb2
+from server.upstream.convert import asking
+from server.upstream.status import failure
+from server.upstream.stream import BidiMethod, BidiStream
+from streaming.ports import (
+    SynthesisAudio,
+    SynthesisDone,
+    SynthesisStarted,
+    SynthesisWords,
+    Voice,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from protos.tts_pb2_grpc import TextToSpeechAsyncStub
+    from server.upstream.background import Background
+    from server.upstream.call import ServiceLine
+    from streaming.ports import CallContext, SynthesisConfig, SynthesisEvent
+
+
+_SYNTHESIZE: BidiMethod[TextToSpeechAsyncStub, tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse] = BidiMethod(
+    "Synthesize", lambda stub: stub.Synthesize, guard_writes=False
+)
+
+
+class TextOutbox:
+    """Pieces of text in order; those that wait together leave together."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[str] = deque()
+
+    def text(self, piece: str) -> None:
+        """Queue a piece."""
+        self._pieces.append(piece)
+
+    def take(self) -> tts_pb2.SynthesizeRequest | None:
+        """All text there is."""
+        if not self._pieces:
+            return None
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        return tts_pb2.SynthesizeRequest(text=text)
+
+    def sent(self) -> None:
+        """Nobody counts text."""
+
+
+class TtsStream:
+    """Implements `streaming.ports.SynthesisStream`."""
+
+    def __init__(
+        self, stream: BidiStream[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse], outbox: TextOutbox
+    ) -> None:
+        self._stream = stream
+        self._outbox = outbox
+
+    def send_text(self, text: str) -> None:
+        """Queue a piece; ignored once the stream is over. Text that is not valid Unicode ends it with INVALID_ARGUMENT."""
+        if not text or not self._stream.live:
+            return
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self._stream.fail(failure("tts", "INVALID_ARGUMENT", "text must be valid Unicode"))
+            return
+        self._outbox.text(text)
+        self._stream.wake()
+
+    def end(self) -> None:
+        """No more text."""
+        self._stream.end()
+
+    def cancel(self) -> None:
+        """Stop now; the iterator ends without an error."""
+        self._stream.cancel()
+
+    async def __aiter__(self) -> AsyncGenerator[SynthesisEvent, None]:
+        """Events in order, none fetched before it is asked for. Raises ServiceError."""
+        try:
+            while (response := await self._stream.read()) is not None:
+                event = _event(response)
+                if event is not None:
+                    yield event
+        finally:
+            self._stream.cancel()
+
+
+class TtsClient:
+    """Implements `streaming.ports.TextToSpeech`."""
+
+    def __init__(self, line: ServiceLine[TextToSpeechAsyncStub], background: Background) -> None:
+        self._line = line
+        self._background = background
+
+    def synthesize(self, config: SynthesisConfig, context: CallContext) -> TtsStream:
+        """Open an utterance at once."""
+        outbox = TextOutbox()
+        stream = BidiStream(self._line, _SYNTHESIZE, lambda: _config_message(config), outbox, context, self._background)
+        return TtsStream(stream, outbox)
+
+    async def voices(self, language: str, context: CallContext) -> Sequence[Voice]:
+        """Voices of a language, or all."""
+        with asking("tts"):
+            request = tts_pb2.ListVoicesRequest(language=language)
+        answer = await self._line.unary("ListVoices", lambda stub: stub.ListVoices, request, context, idempotent=True)
+        return [
+            Voice(voice.id, voice.name, voice.language, voice.gender, voice.sample_rate_hz) for voice in answer.voices
+        ]
+
+
+def _config_message(config: SynthesisConfig) -> tts_pb2.SynthesizeRequest:
+    message = tts_pb2.SynthesizeConfig(voice=config.voice, speed=config.speed, language=config.language)
+    return tts_pb2.SynthesizeRequest(config=message)
+
+
+def _event(response: tts_pb2.SynthesizeResponse) -> SynthesisEvent | None:
+    """The event in our words; None for one of a newer service that we do not know."""
+    match response.WhichOneof("event"):
+        case "audio":
+            return SynthesisAudio(response.audio)
+        case "words":
+            return SynthesisWords(tuple(Word(word.text, word.start_ms, word.end_ms) for word in response.words.words))
+        case "started":
+            return SynthesisStarted(response.started.sample_rate_hz, response.started.voice)
+        case "done":
+            return SynthesisDone(response.done.duration_ms)
+    return None
