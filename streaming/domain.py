@@ -18,6 +18,7 @@ class SpeechBegins:
 
     encoding: str
     sample_rate_hz: int
+    generation: int
     turn_id: str | None = None
 
 
@@ -156,3 +157,4 @@ class Trouble:
     message: str
     retryable: bool = False
     retry_after_ms: int | None = None
+    turn_id: str | None = None

@@ -95,7 +95,9 @@ class Utterance:
         self._encoder = SpeechEncoder(
             self._encoding, self._sample_rate_hz or event.sample_rate_hz, event.sample_rate_hz
         )
-        self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id))
+        self._outlet.tell(
+            SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._outlet.generation, self._turn_id)
+        )
 
     async def _send_pcm(self, pcm: bytes) -> None:
         assert self._encoder is not None, "a service sends Started first"

@@ -123,7 +123,8 @@ class Turn:
 
     def _trouble(self, broken: ServiceError) -> None:
         self._status = "failed"
-        self._tell(Trouble(broken.code, f"{broken.service}: {broken.message}", broken.retryable, broken.retry_after_ms))
+        words = f"{broken.service}: {broken.message}"
+        self._tell(Trouble(broken.code, words, broken.retryable, broken.retry_after_ms, self.turn_id))
 
     async def _understand(self) -> Intent:
         return await self._services.intent.recognize(self._text, self._format.language, self._context)

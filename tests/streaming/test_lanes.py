@@ -19,7 +19,7 @@ from streaming.session import ChannelEnd, Owner, Session
 from streaming.turns import ReplyFormat
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
-from tests.support.services import World, broken
+from tests.support.world import World, broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_text_in_pieces_is_one_utterance() -> None:
         lane.text("three")
         lane.end()
         await lane.run()
-        assert outlet.of(SpeechBegins) == [SpeechBegins("pcm_s16le", 8_000)]
+        assert outlet.of(SpeechBegins) == [SpeechBegins("pcm_s16le", 8_000, 0)]
         assert [word.text for event in outlet.of(SpokenWords) for word in event.words] == ["one", "two", "three"]
         assert outlet.of(SpeechEnds)[0].duration_ms == pytest.approx(600, abs=2)
         assert [pts for _, pts, _, _ in outlet.frames] == list(range(0, 600, 40))

@@ -36,7 +36,7 @@ from streaming.ports import (
 from streaming.turns import ReplyFormat
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
-from tests.support.services import ScriptedRecognition, World, broken
+from tests.support.world import ScriptedRecognition, World, broken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

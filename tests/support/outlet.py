@@ -10,7 +10,7 @@ from streaming.lanes.base import LaneFrame
 from streaming.ports import CallContext, LaneServices
 
 if TYPE_CHECKING:
-    from tests.support.services import World
+    from tests.support.world import World
 
 Event = TypeVar("Event")
 

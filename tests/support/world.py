@@ -1,0 +1,229 @@
+"""Lanes see a world of scripted ports: for tests in which time or a fault must be controlled. Every call is written down."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from streaming.ports import (
+    Confirmation,
+    FinalTranscript,
+    Intent,
+    IntentGuess,
+    Outcome,
+    Plan,
+    SafetyReport,
+    ServiceError,
+    Services,
+    SpeechStarted,
+    SpeechStopped,
+    SynthesisAudio,
+    SynthesisDone,
+    SynthesisStarted,
+    SynthesisWords,
+    TaskResult,
+    Verdict,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+
+    from streaming.ports import Action, CallContext, ConversationTurn, RecognitionConfig, SynthesisConfig, TaskEvent
+
+WORD_MS = 200
+RATE_HZ = 16_000
+
+
+def broken(service: str, code: str = "UNAVAILABLE") -> ServiceError:
+    return ServiceError(code, "connection refused", service=service, retryable=True)
+
+
+class ScriptedRecognition:
+    """A stream whose events the test pushes."""
+
+    def __init__(self, on_taken: Callable[[int], None]) -> None:
+        self.on_taken = on_taken
+        self.heard = bytearray()
+        self.commits = 0
+        self.cancelled = False
+        self._events: asyncio.Queue[object] = asyncio.Queue()
+
+    def say(self, text: str) -> None:
+        """A whole utterance."""
+        self.push(SpeechStarted(0), SpeechStopped(400), FinalTranscript(text, 0.9, 0, 400))
+
+    def push(self, *events: object) -> None:
+        for event in events:
+            self._events.put_nowait(event)
+
+    def send_audio(self, pcm: bytes) -> None:
+        self.heard += pcm
+        self.on_taken(len(pcm))
+
+    def commit(self) -> None:
+        self.commits += 1
+
+    def end(self) -> None:
+        self._events.put_nowait(None)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self._events.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, ServiceError):
+                raise event
+            yield event
+
+
+class ScriptedSynthesis:
+    """Speaks every word for WORD_MS, as fast as it is read."""
+
+    def __init__(self, fail: ServiceError | None) -> None:
+        self.texts: list[str] = []
+        self.cancelled = False
+        self.ended = asyncio.Event()
+        self._fail = fail
+
+    def send_text(self, text: str) -> None:
+        self.texts.append(text)
+
+    def end(self) -> None:
+        self.ended.set()
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        await self.ended.wait()
+        if self._fail:
+            raise self._fail
+        yield SynthesisStarted(RATE_HZ, "test")
+        words = "".join(self.texts).split()
+        for index, word in enumerate(words):
+            if self.cancelled:
+                return
+            start_ms = index * WORD_MS
+            yield SynthesisWords((Word(word, start_ms, start_ms + WORD_MS),))
+            yield SynthesisAudio(b"\1\0" * (RATE_HZ * WORD_MS // 1000))
+        yield SynthesisDone(len(words) * WORD_MS)
+
+
+@dataclass
+class World:
+    """All nine services and what the gateway lends, with what they were asked."""
+
+    intents: dict[str, Intent] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)  # by action
+    results: dict[str, TaskResult | ServiceError] = field(default_factory=dict)  # by action
+    failing: dict[str, ServiceError] = field(default_factory=dict)  # by service
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)  # an action waits for its gate
+    may: set[str] = field(default_factory=lambda: {"browser", "os", "search", "memory"})
+    recognitions: list[ScriptedRecognition] = field(default_factory=list)
+    syntheses: list[ScriptedSynthesis] = field(default_factory=list)
+    executed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    turns: dict[str, tuple[str, str]] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
+
+    def _check(self, service: str) -> None:
+        if service in self.failing:
+            raise self.failing[service]
+
+    # M2, M3
+    def recognize_speech(
+        self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]
+    ) -> ScriptedRecognition:
+        self.recognitions.append(ScriptedRecognition(on_taken))
+        return self.recognitions[-1]
+
+    def synthesize(self, config: SynthesisConfig, context: CallContext) -> ScriptedSynthesis:
+        self.syntheses.append(ScriptedSynthesis(self.failing.get("tts")))
+        return self.syntheses[-1]
+
+    # M4, M5, M6
+    async def recognize(self, text: str, language: str, context: CallContext) -> Intent:
+        self._check("intent")
+        return self.intents.get(text, Intent(text, 1.0))
+
+    async def plan(
+        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
+    ) -> Plan:
+        self._check("planner")
+        return self.plans.get(text, Plan("p", text, (), intent.intent if intent else ""))
+
+    async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
+        self._check("compose")
+        self.outcomes = list(outcomes)
+        return f"one two three four five {plan.goal}"
+
+    async def check(self, actions: Sequence[Action], context: CallContext) -> SafetyReport:
+        self._check("safety")
+        single = [self.verdicts.get(action.action, Verdict("allow", "low", ())) for action in actions]
+        named = tuple(
+            Verdict(v.verdict, v.risk, v.reasons, action.id) for v, action in zip(single, actions, strict=True)
+        )
+        worst = max(named, key=lambda v: ("allow", "confirm", "deny").index(v.verdict))
+        return SafetyReport(worst.verdict, worst.risk, worst.reasons, "", named)
+
+    # M7-M9
+    async def execute(
+        self, task_id: str, action: str, parameters: dict[str, Any], context: CallContext
+    ) -> AsyncGenerator[TaskEvent, None]:
+        self.executed.append((action, parameters))
+        try:
+            if action in self.gates:
+                await self.gates[action].wait()
+            result = self.results.get(action, TaskResult("ok", {"did": action}))
+            if isinstance(result, ServiceError):
+                raise result
+            yield result
+        except (asyncio.CancelledError, GeneratorExit):
+            self.stopped.append(action)
+            raise
+
+    # M10
+    async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
+        self._check("memory")
+        self.turns[turn_id] = (role, text)
+
+    async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:
+        self._check("memory")
+        return ()
+
+    # what the gateway lends
+    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
+        confirmation_id = f"q{len(self.questions) + 1}"
+        self.questions[confirmation_id] = asyncio.get_running_loop().create_future()
+        return Confirmation(confirmation_id, "2030-01-01T00:00:00Z")
+
+    async def decision(self, confirmation_id: str) -> bool | None:
+        return await self.questions[confirmation_id]
+
+    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
+        self.questions[confirmation_id].set_result(approve)
+        return True
+
+    def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
+        return executor in self.may
+
+    def turn_stage(self, stage: str, seconds: float) -> None:
+        self.stages.append(stage)
+
+    def services(self) -> Services:
+        world: Any = self
+        stt: Any = _Recognizer(self)
+        return Services(stt, world, world, world, world, world, world, world, world)
+
+
+class _Recognizer:
+    """M2 and M4 have a method of the same name."""
+
+    def __init__(self, world: World) -> None:
+        self.recognize = world.recognize_speech
