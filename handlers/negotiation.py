@@ -1,0 +1,51 @@
+"""What a client can read: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.5.1 and 12.5.3)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+MAX_REMEMBERED = 512  # distinct headers: clients have few, an attacker's many push each other out
+
+
+def _weights(header: str) -> dict[str, float]:
+    """Each choice with its weight; nonsense weighs nothing."""
+    weights = {}
+    for choice in header.split(","):
+        name, *parameters = (part.strip().lower() for part in choice.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    weight = float(parameter[2:])
+                except ValueError:
+                    weight = 0.0
+        if name:
+            weights[name] = weight
+    return weights
+
+
+@lru_cache(MAX_REMEMBERED)
+def accepts(header: str | None, content_type: str) -> bool:
+    """Does this Accept admit the content type? No header admits everything; the most specific choice decides."""
+    if not header or not header.strip():
+        return True
+    weights = _weights(header)
+    main = content_type.partition("/")[0]
+    for choice in (content_type, f"{main}/*", "*/*"):
+        if choice in weights:
+            return weights[choice] > 0
+    return False
+
+
+@lru_cache(MAX_REMEMBERED)
+def prefers(header: str | None, content_type: str, other: str) -> bool:
+    """Is the content type asked for by name, and at least as much as the other?"""
+    weights = _weights(header or "")
+    return weights.get(content_type, 0) > 0 and weights[content_type] >= weights.get(other, 0)
+
+
+@lru_cache(MAX_REMEMBERED)
+def accepts_gzip(header: str | None) -> bool:
+    """May the answer be compressed?"""
+    weights = _weights(header or "")
+    return weights.get("gzip", weights.get("*", 0)) > 0
