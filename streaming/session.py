@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from streaming.audio import AudioFormatError
 from streaming.lanes.base import Lane, LaneError, LaneFrame, Outlet
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChannelEnd:
-    """How a channel ended: ok, cancelled or error."""
+    """How a channel ended."""
 
-    status: str
+    status: Literal["ok", "cancelled", "error"]
     code: str | None = None
     message: str | None = None
 

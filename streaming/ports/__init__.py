@@ -9,7 +9,17 @@ confirmations, permissions, meter.
 
 from streaming.ports.call import CallContext, ServiceError
 from streaming.ports.executors import ActionInfo, Executor, TaskEvent, TaskProgress, TaskResult
-from streaming.ports.gateway import Confirmation, Confirmations, LaneServices, Meter, Permissions, Services
+from streaming.ports.gateway import (
+    CallError,
+    Confirmation,
+    Confirmations,
+    Desk,
+    Identity,
+    LaneServices,
+    Meter,
+    Permissions,
+    Services,
+)
 from streaming.ports.memory import Memory, MemoryHit, MemoryItem, StoreItem
 from streaming.ports.mind import (
     Action,
@@ -53,12 +63,15 @@ __all__ = [
     "Action",
     "ActionInfo",
     "CallContext",
+    "CallError",
     "Confirmation",
     "Confirmations",
     "ConversationTurn",
+    "Desk",
     "EagerEnd",
     "Executor",
     "FinalTranscript",
+    "Identity",
     "Intent",
     "IntentGuess",
     "IntentInfo",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,3 +77,38 @@ class LaneServices:
     confirmations: Confirmations
     permissions: Permissions
     meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a socket speaks for. `expires_at` is unix seconds, None for a development session without a token."""
+
+    user_id: str
+    username: str
+    roles: tuple[str, ...]
+    expires_at: float | None = None
+    token_id: str = ""
+
+
+class CallError(Exception):
+    """A `call` or a token was refused: `code` from the catalogue, `message` for people."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after_ms: int | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.retry_after_ms = retry_after_ms
+
+
+class Desk(Protocol):
+    """What a session asks of the gateway around it."""
+
+    async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
+        """Run an operation by name; its answer as JSON. Raises CallError, ServiceError."""
+
+    async def identify(self, token: str) -> Identity:
+        """Whose token is it? Raises CallError."""
+
+    def service_states(self) -> dict[str, Literal["up", "down"]]:
+        """Up or down, by service."""
