@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.audio import AudioFormatError
+from streaming.expiry import TokenTimer
 from streaming.lanes.base import LaneError, WrongInputError
 from streaming.ports import CallContext, CallError, ServiceError
 from streaming.protocol import events as heard
@@ -29,8 +30,8 @@ class Socket(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
-    def close(self, code: int, reason: str) -> None:
-        """Send what waits, then close."""
+    def end(self, code: int, reason: str) -> None:
+        """Say why in an `error`, then close."""
 
 
 class ChannelOutlet:
@@ -102,6 +103,7 @@ class LiveSession:
         self.session = Session(session_id, _owner(identity), provided, group, self._loop.time)
         self._outlets: dict[int, ChannelOutlet] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
     # --- sockets ---
 
@@ -109,6 +111,7 @@ class LiveSession:
         """Speak through this socket from now on."""
         self.socket = socket
         self.connection.attach(self._loop.time())
+        self._expiry.start(self.identity.expires_at)
         self.wake()
 
     def resume(self, socket: Socket, last_seq: int) -> bool:
@@ -116,6 +119,7 @@ class LiveSession:
         if not self.connection.resume(last_seq, self._loop.time()):
             return False
         self.socket = socket
+        self._expiry.start(self.identity.expires_at)
         self.wake()
         return True
 
@@ -123,6 +127,7 @@ class LiveSession:
         """That socket is gone; nothing happens when another one took over."""
         if self.socket is socket:
             self.socket = None
+            self._expiry.stop()
             self.connection.detach(self._loop.time())
             self._arm()
 
@@ -319,20 +324,32 @@ class LiveSession:
         """A new token of the same user: its roles count from the next command on."""
         self.identity = identity
         self.session.owner = _owner(identity)
+        if self.socket is not None:
+            self._expiry.start(identity.expires_at)
+
+    def _on_expiring(self) -> None:
+        self.connection.send_message(wire.AuthExpiring(expires_at=rfc3339(self.identity.expires_at) or ""))
+        self.wake()
+
+    def _on_expired(self) -> None:
+        self._end_socket(4009, "the token has expired")
 
     # --- the end ---
 
+    def _end_socket(self, code: int, reason: str) -> None:
+        """Close the socket; the session waits to be resumed."""
+        socket = self.socket
+        if socket is not None:
+            self.detach(socket)
+            socket.end(code, reason)
+
     def on_slow(self, _event: heard.SlowConsumer) -> None:
         """Close; the session waits to be resumed."""
-        if self.socket is not None:
-            self.socket.close(4002, "the client reads too slowly")
-            self.detach(self.socket)
+        self._end_socket(4002, "the client reads too slowly")
 
     def on_silent(self, _event: heard.PeerSilent) -> None:
         """The client is gone; the session waits."""
-        if self.socket is not None:
-            self.socket.close(1001, "nothing was heard from the client")
-            self.detach(self.socket)
+        self._end_socket(1001, "nothing was heard from the client")
 
     def on_lost(self, _event: heard.ResumeLost) -> None:
         """Nobody can come back any more: the registry lets go."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
 
 SWEEP_S = 1.0  # how often sessions that can't be resumed any more are let go
-EXPIRY_WARNING_S = 60.0  # `auth.expiring` comes so long before the token ends: time for a refresh over a bad network
 
 
 class ForbiddenError(Exception):
@@ -67,8 +66,8 @@ class Line:
         self.live.wake()
 
     def data_to_send(self) -> list[str | bytes]:
-        """What leaves now."""
-        return self.live.data_to_send()
+        """What leaves now; nothing once another socket speaks for the session."""
+        return self.live.data_to_send() if self.live.socket is self._socket else []
 
     def closed(self, *, for_good: bool) -> None:
         """The socket is gone. `for_good`: the client said it is done, nobody will come back."""
@@ -148,7 +147,7 @@ class Sessions:
         socket = live.socket
         if socket is not None:
             live.detach(socket)
-            socket.close(4510, "another socket took the session")
+            socket.end(4510, "another socket took the session")
 
     def take_up(self, live: LiveSession | None, resume: Resume, socket: Socket) -> ResumeError | None:
         """Go on with a session; returns why not."""

@@ -1,0 +1,163 @@
+"""Who may open a socket: Host and Origin, the token in its four places, limits per address and user."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from tornado.web import HTTPError
+
+from streaming.ports import CallError, Identity
+from streaming.protocol.errors import CLOSE_CODES
+from streaming.protocol.messages import Auth, Error
+from streaming.registry import Resume
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPServerRequest
+
+    from server.gateway import Gateway
+
+BEARER_PROTOCOL = "jarvis.bearer."
+MAX_ADDRESSES = 10_000  # remembered at once; the ones not seen for longest are forgotten
+MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame's payload, less two for the code
+_ERROR_OF_CLOSE = {
+    1012: "DRAINING",
+    4002: "SLOW_CONSUMER",
+    4008: "UNAUTHENTICATED",
+    4009: "UNAUTHENTICATED",
+    4029: "RATE_LIMITED",
+    4501: "UNAUTHENTICATED",
+    4503: "PERMISSION_DENIED",
+    4504: "RESOURCE_EXHAUSTED",
+    4510: "SESSION_TAKEN_OVER",
+}
+
+
+class RefusedError(Exception):
+    """The socket is not let in: close with this code; `reason` is the metric's word."""
+
+    def __init__(self, close_code: int, code: str, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+        self.code = code
+        self.message = message
+        self.reason = reason
+
+
+def farewell(close_code: int, message: str) -> str:
+    """The `error` before a close: a browser sees little else."""
+    code = _ERROR_OF_CLOSE.get(close_code, "INVALID_FRAME")
+    return Error(code=code, message=message, retryable=CLOSE_CODES[close_code].reconnect).model_dump_json(
+        exclude_none=True
+    )
+
+
+def first_token(message: str | bytes) -> str:
+    """The token of a first `auth` message. Raises RefusedError."""
+    try:
+        return Auth.model_validate_json(message).token
+    except ValidationError:
+        raise RefusedError(
+            4501, "UNAUTHENTICATED", "the first message has to be auth with a token", "malformed"
+        ) from None
+
+
+def requested_resume(request: HTTPServerRequest) -> Resume | None:
+    """`?resume=…&last_seq=…`."""
+    token = request.query_arguments.get("resume", [b""])[-1].decode("utf-8", "replace")
+    seq = request.query_arguments.get("last_seq", [b"0"])[-1]
+    return Resume(token, int(seq) if seq.isdigit() and len(seq) < 16 else 0) if token else None
+
+
+class HandshakeMeter:
+    """Handshakes per address and minute; local to this process."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def admit(self, address: str, now: float) -> bool:
+        """Count one; False when it is too many."""
+        began, count = self._seen.pop(address, (now, 0))
+        if now - began >= 60.0:
+            began, count = now, 0
+        self._seen[address] = (began, count + 1)
+        if len(self._seen) > MAX_ADDRESSES:
+            self._seen.popitem(last=False)
+        return count < self._per_minute
+
+
+class Admission:
+    """One request's way in."""
+
+    def __init__(self, gateway: Gateway, request: HTTPServerRequest) -> None:
+        self._gateway = gateway
+        self._settings = gateway.settings
+        self._request = request
+
+    def check_host(self) -> None:
+        """Raises HTTPError 400 for a Host that is not ours, 429 for too many handshakes, 503 while draining."""
+        allowed = self._settings.allowed_hosts
+        host = urlsplit(f"//{self._request.host}").hostname or ""
+        if allowed and host not in allowed:
+            raise HTTPError(400)
+        if self._gateway.draining:
+            raise HTTPError(503)
+        if not self._gateway.handshakes.admit(self._request.remote_ip or "", time.monotonic()):
+            raise HTTPError(429)
+
+    def origin_allowed(self, origin: str) -> bool:
+        """Tornado asks this when there is an Origin at all: only browsers send one."""
+        parts = urlsplit(origin)
+        return parts.netloc.lower() == self._request.host.lower() or origin in self._settings.cors_origins
+
+    async def identify(self) -> Identity | None:
+        """From header, subprotocol, ticket or, in development, the address; None: the first message has to say."""
+        token = self._bearer()
+        if token:
+            return await self.identify_token(token)
+        ticket = self._argument("ticket")
+        if ticket:
+            return await self._identify_ticket(ticket)
+        user_id = self._argument("user_id")
+        if user_id and self._settings.debug:
+            return Identity(user_id, user_id, ("user", "operator"))
+        return None
+
+    def _bearer(self) -> str:
+        header = self._request.headers.get("Authorization", "")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return token.strip()
+        offered = self._request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+        found = [item.strip() for item in offered if item.strip().startswith(BEARER_PROTOCOL)]
+        return found[0].removeprefix(BEARER_PROTOCOL) if found else ""
+
+    def _argument(self, name: str) -> str:
+        return self._request.query_arguments.get(name, [b""])[-1].decode("utf-8", "replace")
+
+    async def identify_token(self, token: str) -> Identity:
+        """Raises RefusedError."""
+        try:
+            return await self._gateway.desk.identify(token)
+        except CallError as refused:
+            raise RefusedError(4501, refused.code, refused.message, "bad_token") from None
+
+    async def _identify_ticket(self, ticket: str) -> Identity:
+        try:
+            return await self._gateway.desk.identify_ticket(ticket)
+        except CallError as refused:
+            raise RefusedError(4501, refused.code, refused.message, "bad_ticket") from None
+
+    def check_sockets(self, identity: Identity) -> None:
+        """Raises RefusedError when the user has as many sockets as allowed."""
+        open_now = sum(
+            live.socket is not None and live.identity.user_id == identity.user_id for live in self._gateway.live
+        )
+        if open_now >= self._settings.ws_max_sockets_per_user:
+            raise RefusedError(
+                4504, "RESOURCE_EXHAUSTED", "this user has as many sockets as allowed", "too_many_sockets"
+            )

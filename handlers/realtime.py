@@ -1,0 +1,187 @@
+"""`/ws/{session_id}`: the socket itself. It lets in, feeds and writes; everything else is the session's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from handlers.admission import Admission, RefusedError, farewell, first_token, requested_resume
+from streaming.protocol.errors import RemoteProtocolError
+from streaming.registry import ForbiddenError
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from streaming.ports import Identity
+    from streaming.registry import Line
+
+log = structlog.get_logger(__name__)
+
+AUTH_TIMEOUT_S = 10.0  # for the first message of a socket that brought no token
+CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
+WRITE_BUFFER_BYTES = 1024 * 1024  # below Tornado's reach we never queue more than one batch; this is the fuse
+MAX_EARLY_MESSAGES = 16  # sent behind `auth` without waiting for `session.ready`
+SUBPROTOCOL = "jarvis.v1"
+
+
+class RealtimeHandler(WebSocketHandler):
+    """One WebSocket. `on_message` is synchronous; one writer task writes."""
+
+    def initialize(self, gateway: Gateway) -> None:
+        """Called by Tornado for every request."""
+        self._gateway = gateway
+        self._admission = Admission(gateway, self.request)
+        self._identity: Identity | None = None
+        self._refused: RefusedError | None = None
+        self._line: Line | None = None
+        self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
+        self._wake = asyncio.Event()
+        self._ending: tuple[int, str] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writer: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> None:
+        """Before the upgrade: who is it? A refusal is told after it, since a browser sees no status of a handshake."""
+        self._admission.check_host()
+        try:
+            self._identity = await self._admission.identify()
+        except RefusedError as refused:
+            self._refused = refused
+
+    def check_origin(self, origin: str) -> bool:
+        """Only pages of our own host, or of the origins configured."""
+        return self._admission.origin_allowed(origin)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """`jarvis.v1` when offered; the token beside it is never echoed."""
+        return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
+
+    def open(self, *_args: str, **_kwargs: str) -> None:
+        """The handshake is done."""
+        self.set_nodelay(True)
+        if self.ws_connection is not None:
+            self.ws_connection.stream.max_write_buffer_size = WRITE_BUFFER_BYTES
+        self._writer = self._gateway.tasks.create_task(self._write(), name="socket writer")
+        if self._refused is not None:
+            self.refuse(self._refused)
+        elif self._identity is not None:
+            self._enter(self._identity)
+        else:
+            timeout = RefusedError(4008, "UNAUTHENTICATED", "no token came in time", "timeout")
+            self._timer = asyncio.get_running_loop().call_later(AUTH_TIMEOUT_S, self.refuse, timeout)
+
+    def _enter(self, identity: Identity) -> None:
+        try:
+            self._admission.check_sockets(identity)
+            resume = requested_resume(self.request)
+            self._line = self._gateway.live.enter(self.path_args[0], identity, self, resume)
+        except RefusedError as refused:
+            self.refuse(refused)
+        except ForbiddenError:
+            self.refuse(RefusedError(4503, "PERMISSION_DENIED", "the session belongs to another user", "forbidden"))
+
+    def refuse(self, refused: RefusedError) -> None:
+        """Not let in."""
+        self._gateway.metrics.auth_failure(refused.reason)
+        self.end(refused.close_code, refused.message)
+
+    # --- in ---
+
+    def on_message(self, message: str | bytes) -> None:
+        """Feed the session; never waits."""
+        try:
+            if self._line is None:
+                self._before_entry(message)
+            elif type(message) is bytes:
+                self._line.feed_binary(message)
+            elif isinstance(message, str):
+                self._line.feed_text(message)
+        except RemoteProtocolError as broken:
+            self.end(broken.close_code, broken.message)
+        except RefusedError as refused:
+            self.refuse(refused)
+
+    def _before_entry(self, message: str | bytes) -> None:
+        """The first message has to be `auth`; what comes right behind it waits."""
+        if self._ending is not None:
+            return
+        if self._early is None:
+            token = first_token(message)
+            self._early = []
+            self._gateway.tasks.create_task(self._authenticate(token), name="socket auth")
+        elif len(self._early) < MAX_EARLY_MESSAGES:
+            self._early.append(message)
+        else:
+            raise RefusedError(4029, "RATE_LIMITED", "wait for session.ready before you send", "flood")
+
+    async def _authenticate(self, token: str) -> None:
+        try:
+            identity = await self._admission.identify_token(token)
+        except RefusedError as refused:
+            self.refuse(refused)
+            return
+        self._cancel_timer()
+        if self._ending is None:
+            self._enter(identity)
+        early, self._early = self._early or [], None
+        for message in early:
+            self.on_message(message)
+
+    def on_close(self) -> None:
+        """The socket is gone."""
+        self._cancel_timer()
+        if self._line is not None:
+            self._line.closed(for_good=self.close_code == 1000 and self._ending is None)
+        if self._writer is not None:
+            self._writer.cancel()
+        code = self._ending[0] if self._ending else self.close_code or 1006
+        self._gateway.metrics.socket_closed(code)
+        log.info("socket closed", session=self.path_args[0], code=code)
+
+    # --- out ---
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._wake.set()
+
+    def end(self, code: int, reason: str) -> None:
+        """Send what waits, say why in an `error`, close; cut the connection when that takes too long."""
+        if self._ending is None:
+            self._ending = (code, reason)
+            self._wake.set()
+            self._cancel_timer()
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut(self) -> None:
+        if self.ws_connection is not None:
+            self.ws_connection.stream.close()
+
+    async def _write(self) -> None:
+        """The one writer: a batch at a time, and the next when the socket has taken it."""
+        try:
+            while self._ending is None:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._flush()
+            code, reason = self._ending
+            await self.write_message(farewell(code, reason))
+            self.close(code, reason)
+        except (WebSocketClosedError, StreamClosedError):
+            pass  # on_close says so too
+
+    async def _flush(self) -> None:
+        while self._line is not None and (batch := self._line.data_to_send()):
+            for item in batch:
+                written = self.write_message(item, binary=type(item) is bytes)
+            await written
+
+
+routes = [(r"/ws/([A-Za-z0-9_.:-]{1,128})", RealtimeHandler)]

@@ -1,0 +1,41 @@
+"""When a socket's token ends: warned first, then closed, unless a new token comes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+WARNING_S = 60.0  # `auth.expiring` comes so long before: time for a refresh over a bad network
+
+
+class TokenTimer:
+    """Two timers for one token."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_expiring: Callable[[], None], on_expired: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._on_expiring = on_expiring
+        self._on_expired = on_expired
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def start(self, expires_at: float | None) -> None:
+        """For a token that ends then (unix seconds; None: never). Replaces the one before."""
+        self.stop()
+        if expires_at is None:
+            return
+        left_s = expires_at - time.time()
+        self._timers = [
+            self._loop.call_later(max(0.0, left_s - WARNING_S), self._on_expiring),
+            self._loop.call_later(max(0.0, left_s), self._on_expired),
+        ]
+
+    def stop(self) -> None:
+        """Nobody is to be warned or closed any more."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
