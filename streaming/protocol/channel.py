@@ -1,0 +1,124 @@
+"""A channel's life, as one table, and its two halves: what the client sends in, what the server sends out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from streaming.protocol.errors import LocalProtocolError
+from streaming.protocol.window import ReceiveWindow, SendWindow
+
+if TYPE_CHECKING:
+    from streaming.protocol.messages import ChannelParams
+
+
+class ChannelState(StrEnum):
+    """Where a channel stands. Both roles go through the same states."""
+
+    OPEN = "open"  # the client may send input
+    INPUT_ENDED = "input_ended"  # the client has sent all; results still come
+    CANCELLED = "cancelled"  # the client wants no more; the lane is being stopped
+    CLOSING = "closing"  # everything was said; `channel.closed` waits behind audio that waits for credit
+    CLOSED = "closed"
+
+
+class ChannelInput(StrEnum):
+    """What may happen to it."""
+
+    CLIENT_DATA = "client_data"  # a frame, `tts.text`, `commit`
+    CLIENT_END = "client_end"
+    CLIENT_CANCEL = "client_cancel"
+    SERVER_DATA = "server_data"  # an event, audio, `credit`
+    SERVER_CLOSE = "server_close"  # decided
+    SERVER_CLOSED = "server_closed"  # `channel.closed` left
+
+
+_OPEN, _ENDED, _CANCELLED, _CLOSING, _CLOSED = ChannelState
+_DATA, _END, _CANCEL, _SERVER_DATA, _CLOSE, _LEFT = ChannelInput
+
+# What is not here is a mistake: of the client, answered by an error; of this side, a LocalProtocolError.
+# What the client says in CANCELLED, CLOSING and CLOSED crossed with something on the wire: it is ignored.
+TRANSITIONS: dict[tuple[ChannelState, ChannelInput], ChannelState] = {
+    (_OPEN, _DATA): _OPEN,
+    (_OPEN, _END): _ENDED,
+    (_OPEN, _CANCEL): _CANCELLED,
+    (_OPEN, _SERVER_DATA): _OPEN,
+    (_OPEN, _CLOSE): _CLOSING,
+    (_ENDED, _END): _ENDED,  # a frame marked LAST, and `channel.end` to be sure
+    (_ENDED, _CANCEL): _CANCELLED,
+    (_ENDED, _SERVER_DATA): _ENDED,
+    (_ENDED, _CLOSE): _CLOSING,
+    (_CANCELLED, _DATA): _CANCELLED,
+    (_CANCELLED, _END): _CANCELLED,
+    (_CANCELLED, _CANCEL): _CANCELLED,
+    (_CANCELLED, _SERVER_DATA): _CANCELLED,
+    (_CANCELLED, _CLOSE): _CLOSING,
+    (_CLOSING, _DATA): _CLOSING,
+    (_CLOSING, _END): _CLOSING,
+    (_CLOSING, _CANCEL): _CLOSING,
+    (_CLOSING, _LEFT): _CLOSED,
+    (_CLOSED, _DATA): _CLOSED,
+    (_CLOSED, _END): _CLOSED,
+    (_CLOSED, _CANCEL): _CLOSED,
+}
+
+PLAYS_AUDIO = frozenset({"tts", "turn", "observe"})  # kinds on which the server sends audio
+
+
+class Channel:
+    """What both roles keep. `generation` is that of the newest audio from the server; older audio is stale."""
+
+    __slots__ = ("generation", "id", "params", "receive_window", "send_window", "state")
+
+    def __init__(self, channel_id: int, params: ChannelParams, send_bytes: int, receive_bytes: int) -> None:
+        self.id = channel_id
+        self.params = params
+        self.state = ChannelState.OPEN
+        self.generation = 0
+        self.send_window = SendWindow(send_bytes)
+        self.receive_window = ReceiveWindow(receive_bytes)
+
+    @property
+    def hears(self) -> bool:
+        """Does the client send audio on it? A turn given as text has no microphone."""
+        return self.params.kind in {"stt", "turn"} and getattr(self.params, "text", None) is None
+
+    @property
+    def reads(self) -> bool:
+        """Does the client send `tts.text` on it? An utterance given whole takes no more."""
+        return self.params.kind == "tts" and getattr(self.params, "text", None) is None
+
+    def allows(self, happening: ChannelInput) -> bool:
+        """Is it in the table?"""
+        return (self.state, happening) in TRANSITIONS
+
+    def move(self, happening: ChannelInput) -> None:
+        """Take the transition. Raises LocalProtocolError when there is none."""
+        state = TRANSITIONS.get((self.state, happening))
+        if state is None:
+            raise LocalProtocolError(f"channel {self.id}: no {happening} in state {self.state}")
+        self.state = state
+
+
+class ServerChannel(Channel):
+    """The server's view. `next_frame`: number of the client's frame expected next."""
+
+    __slots__ = ("next_frame", "open_id")
+
+    def __init__(
+        self, channel_id: int, params: ChannelParams, send_bytes: int, receive_bytes: int, open_id: str | None
+    ) -> None:
+        super().__init__(channel_id, params, send_bytes, receive_bytes)
+        self.next_frame = 0
+        self.open_id = open_id
+
+
+class ClientChannel(Channel):
+    """The client's view. `next_frame`: number that the next frame gets as it leaves."""
+
+    __slots__ = ("lost", "next_frame")
+
+    def __init__(self, channel_id: int, params: ChannelParams, receive_bytes: int) -> None:
+        super().__init__(channel_id, params, 0, receive_bytes)
+        self.next_frame = 0
+        self.lost = False  # was audio dropped since the last frame left?

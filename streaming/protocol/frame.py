@@ -1,0 +1,47 @@
+"""The binary frame: 16 bytes of header, big-endian, then audio. Nothing here allocates more than the result."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
+
+VERSION = 1
+LAST = 0x01  # last frame of this input or utterance
+LOST = 0x02  # audio was lost before this frame
+HEADER = struct.Struct(">BBHIII")  # version, flags, channel, generation, seq, pts_ms
+HEADER_BYTES = HEADER.size
+
+_PROTOCOL_ERROR = 1002
+
+
+class Frame(NamedTuple):
+    """A decoded frame. `seq`: the channel's frame number from a client, the session's sequence number from a server."""
+
+    flags: int
+    channel: int
+    generation: int
+    seq: int
+    pts_ms: int
+    payload: bytes
+
+
+def encode(
+    channel: int, payload: bytes, *, generation: int = 0, seq: int = 0, pts_ms: int = 0, flags: int = 0
+) -> bytes:
+    """One binary message. Raises LocalProtocolError when a number does not fit its field."""
+    try:
+        return HEADER.pack(VERSION, flags, channel, generation, seq, pts_ms) + payload
+    except struct.error as error:
+        raise LocalProtocolError(f"frame header: {error}") from error
+
+
+def decode(data: bytes) -> Frame:
+    """The frame of one binary message; unknown flags are kept. Raises RemoteProtocolError (1002)."""
+    if len(data) < HEADER_BYTES:
+        raise RemoteProtocolError(_PROTOCOL_ERROR, f"a frame has {HEADER_BYTES} bytes of header")
+    version, flags, channel, generation, seq, pts_ms = HEADER.unpack_from(data)
+    if version != VERSION:
+        raise RemoteProtocolError(_PROTOCOL_ERROR, f"frame version {version} is not {VERSION}")
+    return Frame(flags, channel, generation, seq, pts_ms, data[HEADER_BYTES:])

@@ -1,0 +1,100 @@
+"""From the text of a message to a validated command, or to the error that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from streaming.protocol.errors import RemoteProtocolError
+from streaming.protocol.messages import CLIENT_MESSAGES
+from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from streaming.protocol.limits import Limits
+    from streaming.protocol.messages import ClientMessage
+
+INVALID_PAYLOAD = 1007
+MESSAGE_TOO_BIG = 1009
+MAX_ID_CHARS = 64
+_UTF8_MAX = 4  # bytes of one character
+
+# Of the socket, not of the session: they carry no number of their own (the `seq` of an `ack` is another's).
+UNNUMBERED = frozenset({"session.resume", "auth", "auth.refresh", "ack", "ping", "pong"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A text message as an object. `flaw` says what is wrong with its JSON, if anything."""
+
+    fields: dict[str, Any]
+    flaw: str | None = None
+
+    @property
+    def type(self) -> str:
+        """Its type, empty when it has none."""
+        kind = self.fields.get("type")
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def number(self) -> int | None:
+        """Its number among the session's commands, if it has one."""
+        seq = self.fields.get("seq")
+        return seq if type(seq) is int and seq > 0 and self.type not in UNNUMBERED else None
+
+    @property
+    def id(self) -> str | None:
+        """Its id, if it has one that may be echoed."""
+        command_id = self.fields.get("id")
+        return command_id if isinstance(command_id, str) and 0 < len(command_id) <= MAX_ID_CHARS else None
+
+    @property
+    def channel(self) -> int | None:
+        """Its channel, if it has one."""
+        channel = self.fields.get("channel")
+        return channel if type(channel) is int else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a message is answered with an error."""
+
+    code: str
+    message: str
+
+
+def parse(text: str, limits: Limits) -> Parsed:
+    """Raises RemoteProtocolError: 1009 too big, 1007 no JSON object."""
+    # encoding it only to count is for the few that may be too big
+    size = len(text)
+    if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
+        raise RemoteProtocolError(MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
+    try:
+        return Parsed(parse_object(text, limits.json_depth))
+    except UnsafeJsonError as error:
+        return Parsed(error.fields, str(error))
+    except NotJsonError as error:
+        raise RemoteProtocolError(INVALID_PAYLOAD, str(error)) from error
+
+
+def validate(text: str, parsed: Parsed) -> ClientMessage | Refusal:
+    """The command, or why it is none."""
+    if parsed.flaw is not None:
+        return Refusal("INVALID_JSON", parsed.flaw)
+    try:
+        return CLIENT_MESSAGES.validate_json(text)
+    except ValidationError as error:
+        return _explain(error.errors(include_url=False, include_input=False)[0], parsed)
+
+
+def _explain(details: ErrorDetails, parsed: Parsed) -> Refusal:
+    """Words that name the field."""
+    if details["type"].startswith("union_tag") and not details["loc"]:
+        return Refusal("UNKNOWN_TYPE", f"no command of type {parsed.type!r}" if parsed.type else "`type` is missing")
+    # the first part names the member of the union; for `channel.open`, the second does
+    tags = 2 if parsed.type == "channel.open" else 1
+    field = ".".join(str(part) for part in details["loc"][tags:])
+    return Refusal("INVALID_FIELD", f"{field}: {details['msg']}" if field else details["msg"])

@@ -1,0 +1,357 @@
+"""The server's receiving half: each text message becomes events, or an error to its sender; frames that are not quite in order too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from streaming.protocol import events, frame, messages
+from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, ServerChannel
+from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
+from streaming.protocol.inbound import MESSAGE_TOO_BIG, Refusal, parse, validate
+from streaming.protocol.rate import TokenBucket
+from streaming.protocol.recall import CommandMemory, SeenCommand
+from streaming.protocol.window import ReceiveWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.protocol.events import Event
+    from streaming.protocol.inbound import Parsed
+    from streaming.protocol.limits import Limits
+    from streaming.protocol.messages import OpenCommand
+    from streaming.protocol.microphone import MicrophoneGate
+    from streaming.protocol.outbox import Outbox
+
+PROTOCOL_ERROR = 1002
+TOO_MANY_MESSAGES = 4029
+MAX_ERROR_CHARS = 300  # field names in it are the client's own, and may be long
+# Messages that start no work, and without which a session would stall or not stop: taken over the rate too, yet counted.
+NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
+
+
+class _Sent(Protocol):
+    """What an error answers: a command, or as much of one as could be read."""
+
+    @property
+    def id(self) -> str | None: ...
+
+
+class _NoCommand:
+    """What a frame has of a command."""
+
+    id = None
+
+
+_NO_COMMAND = _NoCommand()
+
+
+class Inbox:
+    """`taken_seq`: the highest number of the client's commands that was taken, whatever came of it."""
+
+    __slots__ = (
+        "_acknowledged_seq",
+        "_first",
+        "_gate",
+        "_limits",
+        "_memory",
+        "_out",
+        "_patience",
+        "_rate",
+        "_unix_offset_s",
+        "_used",
+        "taken_seq",
+    )
+
+    def __init__(self, limits: Limits, out: Outbox, gate: MicrophoneGate, now: float, unix_offset_s: float) -> None:
+        self._limits = limits
+        self._out = out
+        self._gate = gate
+        self._unix_offset_s = unix_offset_s
+        self._rate = TokenBucket(limits.commands_per_s, limits.command_burst, now)
+        self._patience = TokenBucket(1.0, limits.refusals, now)
+        self._memory = CommandMemory(limits.remembered_commands, limits.remembered_answer_bytes)
+        self._first = True  # is the next message the first one of a fresh connection?
+        self._used = 0  # channel numbers of this epoch, one bit each: 8 KiB at the very most
+        self.taken_seq = 0
+        self._acknowledged_seq = 0
+
+    def begin_resumed_socket(self) -> None:
+        """`session.resumed` tells the client what was taken."""
+        self._first = False
+        self._acknowledged_seq = self.taken_seq
+
+    # --- text ---
+
+    def receive(self, text: str, now: float) -> list[Event]:
+        """One text message. Raises RemoteProtocolError."""
+        parsed = parse(text, self._limits)
+        if self._came_before(parsed):
+            return []
+        first, self._first = self._first, False
+        if not self._rate.take(1.0, now):
+            self._lose_patience(now)
+            if parsed.type not in NEVER_REFUSED:
+                return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(1.0) * 1000))
+        message = validate(text, parsed)
+        if isinstance(message, Refusal):
+            return self._refuse(parsed, message.code, message.message)
+        if isinstance(message, messages.SessionResume) and first:
+            return [events.ResumeRequested(message.resume_token, message.last_seq)]
+        return self._HANDLERS[type(message)](self, message, now)
+
+    def _came_before(self, parsed: Parsed) -> bool:
+        """Count a numbered command; True when it was taken already, over an earlier socket."""
+        number = parsed.number
+        if number is None:
+            return False
+        if number <= self.taken_seq:
+            return True
+        if number != self.taken_seq + 1:
+            raise RemoteProtocolError(PROTOCOL_ERROR, f"command {number} came after {self.taken_seq}")
+        self.taken_seq = number
+        if number - self._acknowledged_seq >= self._limits.acknowledge_every:
+            self._acknowledged_seq = number
+            self._out.put_for_socket(messages.ServerAck(seq=number))
+        return False
+
+    def _lose_patience(self, now: float) -> None:
+        if not self._patience.take(1.0, now):
+            raise RemoteProtocolError(TOO_MANY_MESSAGES, "too many messages, in spite of being told")
+
+    def _refuse(self, sent: _Sent, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
+        """Answer with an error. It names the channel only while that is open: `channel.closed` stays the last word."""
+        channel = getattr(sent, "channel", None)
+        error = messages.Error(
+            id=sent.id,
+            channel=channel if channel in self._out.channels else None,
+            code=code,
+            message=message[:MAX_ERROR_CHARS],
+            retryable=ERROR_CODES[code].retryable,
+            retry_after_ms=retry_after_ms,
+        )
+        self._out.put(error)
+        return [events.CommandRefused(code)]
+
+    # --- commands of the socket ---
+
+    def _on_resume(self, message: messages.SessionResume, _now: float) -> list[Event]:
+        return self._refuse(message, "WRONG_STATE", "`session.resume` is the first message of a socket")
+
+    def _on_auth(self, message: messages.Auth, _now: float) -> list[Event]:
+        return self._refuse(message, "WRONG_STATE", "authenticated already; a new token is for `auth.refresh`")
+
+    def _on_auth_refresh(self, message: messages.AuthRefresh, _now: float) -> list[Event]:
+        return [events.AuthRefreshReceived(message.token, message.id)]
+
+    def _on_ack(self, message: messages.Ack, _now: float) -> list[Event]:
+        if message.seq > self._out.replay.last_seq:
+            return self._refuse(message, "INVALID_FIELD", f"seq: {message.seq} was never sent")
+        self._out.replay.acknowledge(message.seq)
+        return []
+
+    def _on_ping(self, message: messages.Ping, now: float) -> list[Event]:
+        server_time = max(0, round((now + self._unix_offset_s) * 1000))
+        self._out.put_for_socket(messages.ServerPong(t=message.t, server_time=server_time))
+        return []
+
+    def _on_pong(self, _message: messages.Pong, _now: float) -> list[Event]:
+        return []
+
+    # --- commands of the session ---
+
+    def answered(self, command_id: str, text: str) -> None:
+        """The owner answered a command."""
+        self._memory.answer(command_id, text)
+
+    def _on_call(self, message: messages.Call, _now: float) -> list[Event]:
+        seen = self._memory.get(message.id)
+        if seen is not None:
+            return self._repeat(message, seen, "call")
+        self._memory.remember(message.id, SeenCommand("call"))
+        return [events.CallReceived(message.id, message.op, message.params)]
+
+    def _on_confirm(self, message: messages.TaskConfirm, _now: float) -> list[Event]:
+        if message.id is not None:
+            seen = self._memory.get(message.id)
+            if seen is not None:
+                return self._repeat(message, seen, "task.confirm")
+            self._memory.remember(message.id, SeenCommand("task.confirm"))
+        return [events.ConfirmationReceived(message.confirmation_id, message.approve, message.id, message.channel)]
+
+    def _repeat(self, message: messages.Call | messages.TaskConfirm, seen: SeenCommand, what: str) -> list[Event]:
+        assert message.id is not None, "only commands with an id are remembered"
+        if seen.what != what:
+            return self._refuse(message, "ID_REUSED", f"that id belongs to an earlier {seen.what}")
+        if seen.answer is not None:
+            self._out.put_again(seen.answer)
+        elif seen.answered:
+            return self._refuse(message, "ALREADY_ANSWERED", "it ran, and its answer is no longer kept")
+        return [events.CommandRepeated(message.id)]
+
+    def _on_open(self, message: OpenCommand, _now: float) -> list[Event]:
+        seen = self._memory.get(message.id) if message.id is not None else None
+        if seen is not None:
+            return self._reopen(message, seen)
+        if message.channel % 2 == 0:
+            return self._refuse(message, "INVALID_FIELD", "channel: a client's channels have odd numbers")
+        if self._was_used(message.channel):
+            return self._refuse(message, "CHANNEL_IN_USE", f"channel {message.channel} was used before")
+        if len(self._out.channels) >= self._limits.channels:
+            return self._refuse(message, "TOO_MANY_CHANNELS", f"{self._limits.channels} channels are open")
+        return [self._open(message)]
+
+    def _open(self, message: OpenCommand) -> Event:
+        self._used |= 1 << message.channel
+        channel = ServerChannel(
+            message.channel, message.params, message.credit, self._limits.microphone_window_bytes, message.id
+        )
+        if not channel.hears:
+            channel.receive_window = ReceiveWindow(0)
+        self._out.channels[channel.id] = channel
+        if message.id is not None:
+            self._memory.remember(message.id, SeenCommand(f"channel.open {message.kind}", channel.id))
+        self._tell_opened(channel)
+        return events.ChannelOpened(channel.id, message.params, message.id)
+
+    def _reopen(self, message: OpenCommand, seen: SeenCommand) -> list[Event]:
+        assert message.id is not None, "only commands with an id are remembered"
+        if (seen.what, seen.channel) != (f"channel.open {message.kind}", message.channel):
+            return self._refuse(message, "ID_REUSED", f"that id belongs to an earlier {seen.what}")
+        channel = self._out.channels.get(message.channel)
+        if channel is None or channel.state is ChannelState.CLOSING:
+            return self._refuse(message, "ALREADY_ANSWERED", f"channel {message.channel} is closed")
+        self._tell_opened(channel)
+        return [events.CommandRepeated(message.id)]
+
+    def _tell_opened(self, channel: ServerChannel) -> None:
+        opened = messages.ChannelOpened(
+            channel=channel.id, id=channel.open_id, kind=channel.params.kind, credit=channel.receive_window.size
+        )
+        self._out.put(opened)
+
+    def _was_used(self, channel: int) -> bool:
+        return bool(self._used >> channel & 1)
+
+    # --- commands of a channel ---
+
+    def _on_channel_command(self, message: messages.ChannelCommand, _now: float) -> list[Event]:
+        channel = self._out.channels.get(message.channel)
+        if channel is not None:
+            return self._CHANNEL_HANDLERS[type(message)](self, channel, message)
+        if self._was_used(message.channel):
+            return []  # it crossed with `channel.closed`
+        return self._refuse(message, "UNKNOWN_CHANNEL", f"channel {message.channel} was never opened")
+
+    def _on_credit(self, channel: ServerChannel, message: messages.CreditGrant) -> list[Event]:
+        channel.send_window.grant(message.bytes)
+        return [events.CreditGranted(channel.id, message.bytes)]
+
+    def _on_end(self, channel: ServerChannel, _message: messages.ChannelEnd) -> list[Event]:
+        was_open = channel.state is ChannelState.OPEN
+        channel.move(ChannelInput.CLIENT_END)
+        return [events.InputEnded(channel.id)] if was_open else []
+
+    def _on_cancel(self, channel: ServerChannel, _message: messages.ChannelCancel) -> list[Event]:
+        was_running = channel.state in {ChannelState.OPEN, ChannelState.INPUT_ENDED}
+        channel.move(ChannelInput.CLIENT_CANCEL)
+        self._out.drop_audio(channel.id)
+        return [events.ChannelCancelled(channel.id)] if was_running else []
+
+    def _on_commit(self, channel: ServerChannel, message: messages.Commit) -> list[Event]:
+        if not channel.hears:
+            return self._refuse(message, "WRONG_STATE", "this channel has no utterance to end")
+        return self._data(channel, message, events.UtteranceCommitted(channel.id))
+
+    def _on_tts_text(self, channel: ServerChannel, message: messages.TtsText) -> list[Event]:
+        if not channel.reads:
+            return self._refuse(message, "WRONG_STATE", "this channel takes no text")
+        return self._data(channel, message, events.TextReceived(channel.id, message.text))
+
+    def _data(self, channel: ServerChannel, message: messages.ChannelCommand, event: Event) -> list[Event]:
+        if not channel.allows(ChannelInput.CLIENT_DATA):
+            return self._refuse(message, "WRONG_STATE", "the input of this channel has ended")
+        return [event] if channel.state is ChannelState.OPEN else []
+
+    def _on_playback(self, channel: ServerChannel, message: messages.Playback) -> list[Event]:
+        if channel.params.kind not in PLAYS_AUDIO:
+            return self._refuse(message, "WRONG_STATE", "this channel plays nothing")
+        stale = message.generation is not None and message.generation != channel.generation
+        if stale or channel.state is ChannelState.CLOSING:
+            return []
+        return [events.PlaybackReported(channel.id, message.played_ms)]
+
+    # --- frames that the gate did not let pass ---
+
+    def receive_odd_frame(self, data: bytes, now: float) -> list[Event]:
+        """A frame that is the last, repeated, late or wrong. Raises RemoteProtocolError."""
+        odd = frame.decode(data)
+        if len(odd.payload) > self._limits.frame_bytes:
+            raise RemoteProtocolError(MESSAGE_TOO_BIG, f"a frame may carry {self._limits.frame_bytes} bytes")
+        self._gate.heard_at = now
+        channel = self._out.channels.get(odd.channel)
+        if channel is None:
+            if self._was_used(odd.channel):
+                return []  # it crossed with `channel.closed`
+            return self._refuse_frame(f"channel {odd.channel} was never opened", "UNKNOWN_CHANNEL", now)
+        if odd.seq < channel.next_frame:
+            return []  # taken already, over an earlier socket
+        if not channel.allows(ChannelInput.CLIENT_DATA):
+            return self._refuse_frame(f"the input of channel {odd.channel} has ended", "WRONG_STATE", now)
+        if channel.state is not ChannelState.OPEN:
+            return []  # it crossed with `channel.cancel` or `channel.closed`
+        flaw = self._gate.flaw(channel, odd, now)
+        return self._fail(channel, flaw) if flaw else self._take_last(channel, odd)
+
+    def _refuse_frame(self, message: str, code: str, now: float) -> list[Event]:
+        if not self._rate.take(1.0, now):
+            self._lose_patience(now)
+            return []  # one error for each frame of a flood would be a flood too
+        return self._refuse(_NO_COMMAND, code, message)
+
+    def _fail(self, channel: ServerChannel, flaw: Refusal) -> list[Event]:
+        channel.move(ChannelInput.SERVER_CLOSE)
+        self._out.drop_audio(channel.id)
+        closed = messages.ChannelClosed(channel=channel.id, status="error", code=flaw.code, message=flaw.message)
+        self._out.put(closed, channel.id, closes=channel.id)
+        return [events.ChannelFailed(channel.id, flaw.code, flaw.message)]
+
+    def _take_last(self, channel: ServerChannel, last: frame.Frame) -> list[Event]:
+        channel.move(ChannelInput.CLIENT_END)
+        lost = last.flags & frame.LOST != 0
+        received = events.AudioReceived(channel.id, last.payload, last.pts_ms, True, lost, 0, last.seq)
+        return [received, events.InputEnded(channel.id)]
+
+    # --- moving to another replica ---
+
+    def snapshot(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"taken_seq": self.taken_seq, "used": hex(self._used), "commands": self._memory.snapshot()}
+
+    def restore(self, data: dict[str, Any]) -> None:
+        """From `snapshot`."""
+        self.taken_seq = data["taken_seq"]
+        self._used = int(data["used"], 16)
+        self._memory.restore(data["commands"])
+
+    # --- which method takes what ---
+
+    _CHANNEL_HANDLERS: ClassVar[dict[type, Callable[[Inbox, ServerChannel, Any], list[Event]]]] = {
+        messages.CreditGrant: _on_credit,
+        messages.ChannelEnd: _on_end,
+        messages.ChannelCancel: _on_cancel,
+        messages.Commit: _on_commit,
+        messages.TtsText: _on_tts_text,
+        messages.Playback: _on_playback,
+    }
+    _HANDLERS: ClassVar[dict[type, Callable[[Inbox, Any, float], list[Event]]]] = {
+        messages.SessionResume: _on_resume,
+        messages.Auth: _on_auth,
+        messages.AuthRefresh: _on_auth_refresh,
+        messages.Ack: _on_ack,
+        messages.Ping: _on_ping,
+        messages.Pong: _on_pong,
+        messages.Call: _on_call,
+        messages.TaskConfirm: _on_confirm,
+        **dict.fromkeys(messages.OPEN_COMMANDS.values(), _on_open),
+        **dict.fromkeys(_CHANNEL_HANDLERS, _on_channel_command),
+    }

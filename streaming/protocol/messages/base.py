@@ -1,0 +1,83 @@
+"""What all messages share: strictness, and the field types with their bounds."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: beyond it JavaScript and others lose digits
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
+Channel = Annotated[int, Field(ge=1, le=65_535)]
+ChannelKind = Literal["stt", "tts", "execute", "turn", "observe"]
+Encoding = Literal["pcm_s16le", "mulaw", "alaw", "opus"]
+SampleRate = Annotated[int, Field(ge=8_000, le=48_000)]
+Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+Bytes = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Generation = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
+JsonObject = dict[str, Any]
+
+OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)  # RFC 6716 section 2.1.3
+
+
+class Part(BaseModel):
+    """Anything inside a message."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Message(Part):
+    """One text message."""
+
+    follows_audio: ClassVar[bool] = False  # does it keep its place behind the channel's queued audio?
+
+    type: str
+    """What it is."""
+
+
+class Command(Message):
+    """From the client."""
+
+    id: Id | None = None
+    """Echoed in the answer or error; the key by which a repeated command is recognised."""
+
+
+class NumberedCommand(Command):
+    """A command of the session: taken once, whichever sockets it crosses."""
+
+    seq: Count | None = None
+    """Number of this command in the epoch, from 1, without gaps. Left out by clients that never send anything twice."""
+
+
+class ChannelCommand(NumberedCommand):
+    """A command for an open channel."""
+
+    channel: Channel
+    """The channel it is for."""
+
+
+class Event(Message):
+    """From the server, part of the session: numbered as it leaves, replayed after a resume."""
+
+    seq: Count | None = None
+    """Number in the session's sequence, shared with the audio frames. Given when the message leaves."""
+
+
+class ChannelEvent(Event):
+    """Something about one channel."""
+
+    channel: Channel
+    """The channel it is about."""
+
+
+class TurnEvent(ChannelEvent):
+    """Something that may belong to one turn of a `turn` channel."""
+
+    turn_id: Id | None = None
+    """The turn it belongs to, where there is one."""

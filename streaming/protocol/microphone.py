@@ -1,0 +1,69 @@
+"""The way of a microphone frame into the core: the hot path, and nothing else. No JSON, no model, one copy of the payload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streaming.protocol.channel import ChannelState
+from streaming.protocol.events import AudioReceived
+from streaming.protocol.frame import HEADER, HEADER_BYTES, LAST, LOST, VERSION
+from streaming.protocol.inbound import Refusal
+from streaming.protocol.rate import TokenBucket
+
+if TYPE_CHECKING:
+    from streaming.protocol.channel import ServerChannel
+    from streaming.protocol.frame import Frame
+    from streaming.protocol.limits import Limits
+
+_OPEN = ChannelState.OPEN
+_unpack = HEADER.unpack_from
+
+
+class MicrophoneGate:
+    """Lets good frames pass. `heard_at`: when anything came from the client, monotonic seconds."""
+
+    __slots__ = ("_bucket", "_channels", "_max_bytes", "heard_at")
+
+    def __init__(self, limits: Limits, channels: dict[int, ServerChannel], now: float) -> None:
+        self._channels = channels
+        self._bucket = TokenBucket(limits.audio_bytes_per_s, limits.audio_burst_bytes, now)
+        self._max_bytes = limits.frame_bytes
+        self.heard_at = now
+
+    def receive(self, data: bytes, now: float) -> AudioReceived | None:
+        """The frame that was expected next, on an open channel, within all bounds; None for anything else, and nothing counted."""
+        n_bytes = len(data) - HEADER_BYTES
+        if n_bytes < 0:
+            return None
+        version, flags, channel_id, generation, seq, pts_ms = _unpack(data)
+        channel = self._channels.get(channel_id)
+        if (
+            channel is None
+            or channel.state is not _OPEN
+            or flags & LAST
+            or version != VERSION
+            or generation
+            or n_bytes > self._max_bytes
+            or (seq != channel.next_frame and (seq < channel.next_frame or not flags & LOST))
+            or n_bytes > channel.receive_window.available
+            or not self._bucket.take(n_bytes, now)
+        ):
+            return None
+        channel.receive_window.available -= n_bytes
+        channel.next_frame = seq + 1
+        self.heard_at = now
+        return AudioReceived(channel_id, data[HEADER_BYTES:], pts_ms, False, flags & LOST != 0, 0, seq)
+
+    def flaw(self, channel: ServerChannel, frame: Frame, now: float) -> Refusal | None:
+        """Why a new frame on an open channel can't be taken; it ends the channel. None: it is counted, and good."""
+        if frame.generation:
+            return Refusal("INVALID_FRAME", "a client's frames have generation 0")
+        if frame.seq != channel.next_frame and not frame.flags & LOST:
+            return Refusal("FRAMES_MISSING", f"frame {frame.seq} came instead of {channel.next_frame}")
+        if len(frame.payload) > channel.receive_window.available:
+            return Refusal("FLOW_CONTROL", f"{channel.receive_window.available} bytes of credit were left")
+        if not self._bucket.take(len(frame.payload), now):
+            return Refusal("AUDIO_RATE_LIMITED", "more audio per second than any microphone makes")
+        channel.receive_window.receive(len(frame.payload))
+        channel.next_frame = frame.seq + 1
+        return None

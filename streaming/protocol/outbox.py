@@ -1,0 +1,176 @@
+"""The server's sending half: queue, numbers, replay. A message gets its number as it leaves, and is kept until acknowledged."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from streaming.protocol import frame
+from streaming.protocol.channel import ChannelInput
+from streaming.protocol.events import ResumeLost, SlowConsumer
+from streaming.protocol.messages import SessionResumed
+from streaming.protocol.replay import ReplayBuffer
+from streaming.protocol.sendqueue import QueuedAudio, QueuedText, SendQueue, serialise
+from streaming.protocol.snapshot import dump_queue, dump_replay, load_queue, load_replay
+
+if TYPE_CHECKING:
+    from streaming.protocol.channel import ServerChannel
+    from streaming.protocol.events import Event
+    from streaming.protocol.limits import Limits
+    from streaming.protocol.messages import Message
+
+
+def numbered(text: str, seq: int) -> str:
+    """The serialised object with its `seq` as the last field."""
+    return f'{text[:-1]},"seq":{seq}}}'
+
+
+class Outbox:
+    """`lost`: nothing can be resumed any more; whatever is put in goes nowhere. `events` is the owner's to empty."""
+
+    __slots__ = (
+        "_limits",
+        "_resending",
+        "_slow_told",
+        "_socket",
+        "attached",
+        "audio_bytes_dropped",
+        "channels",
+        "events",
+        "lost",
+        "queue",
+        "replay",
+    )
+
+    def __init__(self, limits: Limits, channels: dict[int, ServerChannel]) -> None:
+        self._limits = limits
+        self.channels = channels
+        self.queue = SendQueue(limits.merged_progress_bytes)
+        self.replay = ReplayBuffer(limits.replay_bytes, limits.replay_s)
+        self.events: list[Event] = []
+        self.attached = False
+        self.lost = False
+        self.audio_bytes_dropped = 0
+        self._slow_told = False
+        self._socket: deque[str] = deque()  # of the socket: leaves first, carries no number
+        self._resending: deque[str | bytes] = deque()
+
+    # --- a socket comes and goes ---
+
+    def attach(self) -> None:
+        """A socket may be written to."""
+        self.attached = True
+        self._slow_told = False
+
+    def detach(self) -> None:
+        """It is gone, and what was meant for it alone too."""
+        self.attached = False
+        self._socket.clear()
+        self._resending.clear()
+        self._check_size()
+
+    def resume(self, last_seq: int, epoch: str, taken_seq: int, next_frames: dict[int, int]) -> bool:
+        """Queue everything after `last_seq` again, behind `session.resumed`. False: a part is missing."""
+        missed = None if self.lost else self.replay.since(last_seq)
+        if missed is None:
+            return False
+        self.replay.acknowledge(last_seq)
+        self.attach()
+        self.put_for_socket(
+            SessionResumed(epoch=epoch, replayed=len(missed), taken_seq=taken_seq, channels=next_frames)
+        )
+        self._resending.extend(sent.data for sent in missed)
+        return True
+
+    # --- in ---
+
+    def put_for_socket(self, message: Message) -> None:
+        """A message of the socket: dropped when there is none."""
+        if self.attached:
+            self._socket.append(serialise(message))
+
+    def put(self, message: Message, channel: int | None = None, closes: int | None = None) -> str:
+        """A message of the session; returns its text."""
+        text = self.queue.put(message, channel, closes)
+        self._check_size()
+        return text
+
+    def put_again(self, text: str) -> None:
+        """An answer given before."""
+        self.queue.put_text(QueuedText(text))
+        self._check_size()
+
+    def put_audio(self, item: QueuedAudio) -> None:
+        """A frame."""
+        self.queue.put_audio(item)
+        self._check_size()
+
+    def drop_audio(self, channel: int) -> None:
+        """Drop a channel's waiting audio."""
+        self.audio_bytes_dropped += self.queue.drop_audio(channel)
+
+    def _check_size(self) -> None:
+        if self.lost:
+            self.queue.clear()
+        elif self.attached and self.queue.bytes > self._limits.queue_bytes and not self._slow_told:
+            self._slow_told = True
+            self.events.append(SlowConsumer(self.queue.bytes))
+        elif not self.attached and self.queue.bytes > self._limits.detached_queue_bytes:
+            self.lose("more had to wait for the client than is kept")
+
+    def lose(self, reason: str) -> None:
+        """Give up what is kept: a client that comes back starts anew."""
+        self.lost = True
+        self.queue.clear()
+        self.replay.clear()
+        self.events.append(ResumeLost(reason))
+
+    # --- out ---
+
+    @property
+    def has_data(self) -> bool:
+        """Would `data_to_send` return something?"""
+        return self.attached and bool(self._socket or self._resending or self.queue.sendable(self.channels))
+
+    def data_to_send(self, now: float, max_bytes: int) -> list[str | bytes]:
+        """What to write next, until it exceeds `max_bytes`: little at a time, so that control can overtake media."""
+        if not self.attached:
+            return []
+        data: list[str | bytes] = list(self._socket)
+        self._socket.clear()
+        size = 0
+        while size < max_bytes and self._resending:
+            data.append(self._resending.popleft())
+            size += len(data[-1])
+        while size < max_bytes and (item := self.queue.pop(self.channels)) is not None:
+            message = self._leave(item)
+            self.replay.push(message, item.size, now)
+            data.append(message)
+            size += item.size
+        return data
+
+    def _leave(self, item: QueuedText | QueuedAudio) -> str | bytes:
+        seq = self.replay.last_seq + 1
+        if isinstance(item, QueuedAudio):
+            return frame.encode(
+                item.channel,
+                item.payload,
+                generation=item.generation,
+                seq=seq,
+                pts_ms=item.pts_ms,
+                flags=item.flags,
+            )
+        if item.closes is not None:
+            self.channels.pop(item.closes).move(ChannelInput.SERVER_CLOSED)
+        return numbered(item.text, seq)
+
+    # --- moving to another replica ---
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """As JSON."""
+        return {"replay": dump_replay(self.replay, now), "queue": dump_queue(self.queue)}
+
+    def restore(self, data: dict[str, Any], now: float) -> None:
+        """From `snapshot`."""
+        load_replay(self.replay, data["replay"], now)
+        load_queue(self.queue, data["queue"])

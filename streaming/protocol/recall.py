@@ -1,0 +1,67 @@
+"""Commands seen, by id, and what they were answered: a command that comes again is not run again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class SeenCommand:
+    """`what` distinguishes commands of one id: its type, and a channel's number and kind."""
+
+    what: str
+    channel: int | None = None
+    answered: bool = False
+    answer: str | None = None  # the message's text, without its number; None when it was forgotten
+
+
+class CommandMemory:
+    """The newest commands and, within a bound of bytes, their newest answers."""
+
+    __slots__ = ("_answer_bytes", "_max_answer_bytes", "_max_commands", "_seen")
+
+    def __init__(self, max_commands: int, max_answer_bytes: int) -> None:
+        self._max_commands = max_commands
+        self._max_answer_bytes = max_answer_bytes
+        self._seen: OrderedDict[str, SeenCommand] = OrderedDict()
+        self._answer_bytes = 0
+
+    def get(self, command_id: str) -> SeenCommand | None:
+        """The command of that id, if it came before."""
+        return self._seen.get(command_id)
+
+    def remember(self, command_id: str, command: SeenCommand) -> None:
+        """It came for the first time."""
+        self._seen[command_id] = command
+        if len(self._seen) > self._max_commands:
+            _, forgotten = self._seen.popitem(last=False)
+            self._forget_answer(forgotten)
+
+    def answer(self, command_id: str, text: str) -> None:
+        """It was answered, once and for all."""
+        command = self._seen.get(command_id)
+        if command is None or command.answered:
+            return
+        command.answered = True
+        command.answer = text
+        self._answer_bytes += len(text)
+        for older in self._seen.values():
+            if self._answer_bytes <= self._max_answer_bytes:
+                return
+            self._forget_answer(older)
+
+    def _forget_answer(self, command: SeenCommand) -> None:
+        if command.answer is not None:
+            self._answer_bytes -= len(command.answer)
+            command.answer = None
+
+    def snapshot(self) -> list[list[object]]:
+        """As JSON."""
+        return [[key, seen.what, seen.channel, seen.answered, seen.answer] for key, seen in self._seen.items()]
+
+    def restore(self, entries: list[list[object]]) -> None:
+        """From `snapshot`."""
+        for key, *fields in entries:
+            self._seen[str(key)] = SeenCommand(*fields)  # type: ignore[arg-type]  # what snapshot wrote
+        self._answer_bytes = sum(len(seen.answer or "") for seen in self._seen.values())

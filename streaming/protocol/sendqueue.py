@@ -1,0 +1,223 @@
+"""What waits to be sent: control first, then audio as credit allows, channel after channel in turn.
+
+Events are never dropped. Progress of one task is merged while it waits, its output joined. Messages that speak of a
+channel's audio (`follows_audio`) keep their place behind it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from streaming.protocol.frame import HEADER_BYTES
+from streaming.protocol.messages import TaskProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from streaming.protocol.channel import Channel
+    from streaming.protocol.messages import Message
+
+Step = tuple[int, str | None]  # channel and step of a task
+
+
+class QueuedText:
+    """A message, serialised, without its number. `closes`: the channel whose last message it is."""
+
+    __slots__ = ("closes", "progress", "size", "text")
+
+    def __init__(self, text: str, closes: int | None = None) -> None:
+        self.text = text
+        self.size = len(text.encode())
+        self.closes = closes
+        self.progress: TaskProgress | None = None  # while it may still be merged into
+
+
+class QueuedAudio(NamedTuple):
+    """A frame without its number."""
+
+    channel: int
+    payload: bytes
+    generation: int
+    pts_ms: int
+    flags: int
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return len(self.payload) + HEADER_BYTES
+
+
+class _Media:
+    """A channel's frames, and the messages among them."""
+
+    __slots__ = ("audio_bytes", "items")
+
+    def __init__(self) -> None:
+        self.items: deque[QueuedAudio | QueuedText] = deque()
+        self.audio_bytes = 0  # payload only
+
+
+def serialise(message: Message) -> str:
+    """The message as JSON, without fields that have no value."""
+    return message.model_dump_json(exclude_none=True)
+
+
+def merged(earlier: TaskProgress, later: TaskProgress, max_bytes: int) -> TaskProgress | None:
+    """One progress that says both, or None when output would get lost, out of order or too long."""
+    data = (earlier.data or "") + (later.data or "") or None
+    if earlier.data and later.data and (earlier.stream != later.stream or len(data or "") > max_bytes):
+        return None
+    stream = later.stream if later.data else earlier.stream
+    percent = earlier.percent if later.percent is None else later.percent
+    return later.model_copy(
+        update={"data": data, "stream": stream, "percent": percent, "message": later.message or earlier.message}
+    )
+
+
+class SendQueue:
+    """`bytes`: what waits, as it would be on the wire."""
+
+    __slots__ = ("_control", "_max_merged_bytes", "_media", "_progress", "_turns", "bytes", "merged_messages")
+
+    def __init__(self, max_merged_bytes: int) -> None:
+        self._max_merged_bytes = max_merged_bytes
+        self._control: deque[QueuedText] = deque()
+        self._media: dict[int, _Media] = {}
+        self._turns: deque[int] = deque()  # channels with media, in the order in which they may send
+        self._progress: dict[Step, QueuedText] = {}
+        self.bytes = 0
+        self.merged_messages = 0
+
+    # --- in ---
+
+    def put(self, message: Message, channel: int | None = None, closes: int | None = None) -> str:
+        """Queue a message of `channel`; `closes` names the channel whose last message it is. Returns its text."""
+        if isinstance(message, TaskProgress):
+            return self._put_progress(message)
+        step = getattr(message, "step_id", None)
+        if channel is not None and self._progress:
+            self._progress.pop((channel, step), None)  # progress after a result belongs to another run
+        item = QueuedText(serialise(message), closes)
+        self.put_text(item, channel if message.follows_audio else None)
+        return item.text
+
+    def put_text(self, item: QueuedText, behind: int | None = None) -> None:
+        """Queue a serialised message, behind the audio of channel `behind` if there is any."""
+        self.bytes += item.size
+        media = self._media.get(behind) if behind is not None else None
+        if media is None:
+            self._control.append(item)
+        else:
+            media.items.append(item)
+
+    def _put_progress(self, message: TaskProgress) -> str:
+        step = (message.channel, message.step_id)
+        waiting = self._progress.get(step)
+        if waiting is not None and waiting.progress is not None:
+            both = merged(waiting.progress, message, self._max_merged_bytes)
+            if both is not None:
+                self._replace(waiting, both)
+                return waiting.text
+        item = QueuedText(serialise(message))
+        item.progress = message
+        self._progress[step] = item
+        self.put_text(item)
+        return item.text
+
+    def _replace(self, waiting: QueuedText, message: TaskProgress) -> None:
+        self.bytes -= waiting.size
+        waiting.progress = message
+        waiting.text = serialise(message)
+        waiting.size = len(waiting.text.encode())
+        self.bytes += waiting.size
+        self.merged_messages += 1
+
+    def put_audio(self, item: QueuedAudio) -> None:
+        """Queue a frame."""
+        self.bytes += item.size
+        media = self._media.get(item.channel)
+        if media is None:
+            media = self._media[item.channel] = _Media()
+            self._turns.append(item.channel)
+        media.items.append(item)
+        media.audio_bytes += len(item.payload)
+
+    # --- out ---
+
+    def pop(self, channels: Mapping[int, Channel]) -> QueuedText | QueuedAudio | None:
+        """What leaves next; audio spends its channel's credit. None when all that is left waits for credit."""
+        item = self._pop_control() if self._control else self._pop_media(channels)
+        if item is not None:
+            self.bytes -= item.size
+        return item
+
+    def _pop_control(self) -> QueuedText:
+        item = self._control.popleft()
+        if item.progress is not None:
+            step = (item.progress.channel, item.progress.step_id)
+            if self._progress.get(step) is item:
+                del self._progress[step]
+        return item
+
+    def _pop_media(self, channels: Mapping[int, Channel]) -> QueuedText | QueuedAudio | None:
+        for _ in range(len(self._turns)):
+            channel = self._turns[0]
+            media = self._media[channel]
+            item = media.items[0]
+            self._turns.rotate(-1)
+            if isinstance(item, QueuedAudio):
+                window = channels[channel].send_window
+                if len(item.payload) > window.available:
+                    continue
+                window.consume(len(item.payload))
+                media.audio_bytes -= len(item.payload)
+            media.items.popleft()
+            if not media.items:
+                self._forget(channel)
+            return item
+        return None
+
+    def _forget(self, channel: int) -> None:
+        del self._media[channel]
+        self._turns.remove(channel)
+
+    # --- about ---
+
+    def sendable(self, channels: Mapping[int, Channel]) -> bool:
+        """Would `pop` return something?"""
+        return bool(self._control) or any(
+            isinstance(head := media.items[0], QueuedText)
+            or len(head.payload) <= channels[channel].send_window.available
+            for channel, media in self._media.items()
+        )
+
+    def audio_bytes(self, channel: int) -> int:
+        """Payload waiting on a channel."""
+        media = self._media.get(channel)
+        return media.audio_bytes if media else 0
+
+    def drop_audio(self, channel: int) -> int:
+        """Drop a channel's waiting audio; returns its payload bytes. Messages behind it stay, and wait no longer."""
+        media = self._media.get(channel)
+        if media is None:
+            return 0
+        self.bytes -= sum(item.size for item in media.items)
+        self._forget(channel)
+        for item in media.items:
+            if isinstance(item, QueuedText):
+                self.put_text(item)
+        return media.audio_bytes
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._control.clear()
+        self._media.clear()
+        self._turns.clear()
+        self._progress.clear()
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[tuple[int | None, QueuedText | QueuedAudio]]:
+        """Everything that waits: control with None, media with its channel, each in order."""
+        yield from ((None, item) for item in self._control)
+        yield from ((channel, item) for channel, media in self._media.items() for item in media.items)

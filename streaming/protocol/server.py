@@ -1,0 +1,324 @@
+"""The server's side of a session: what lives on when its socket does not.
+
+A socket is attached and detached, as a path is to a QUIC connection; sequence numbers, send queue, replay buffer, channels and
+the ids of commands stay. Everything is synchronous: text and frames go in with `now` (monotonic seconds), events come out, and
+`data_to_send` says what to write. Errors of the caller raise LocalProtocolError, broken framing raises RemoteProtocolError
+(close the socket with its code), everything else that a client does wrong is answered to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from streaming.protocol import events, frame, messages
+from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, ServerChannel
+from streaming.protocol.errors import LocalProtocolError
+from streaming.protocol.inbox import Inbox
+from streaming.protocol.limits import Limits
+from streaming.protocol.microphone import MicrophoneGate
+from streaming.protocol.outbox import Outbox
+from streaming.protocol.sendqueue import QueuedAudio
+from streaming.protocol.snapshot import dump_channel, load_channel
+
+if TYPE_CHECKING:
+    from streaming.protocol.events import Event
+    from streaming.protocol.messages import Message
+
+DEFAULT_LIMITS = Limits()
+CORE_MESSAGES = (messages.ChannelOpened, messages.ChannelClosed, messages.Credit)  # of the core alone
+Status = Literal["ok", "cancelled", "error"]
+
+
+class ServerConnection:
+    """See the module. `epoch` names this run of sequence numbers; a connection begins detached.
+
+    Sends return nothing; what they bring about (SlowConsumer, ResumeLost) waits in `take_events`, and comes with the events of
+    the next `receive_*` or `handle_timeout`.
+    """
+
+    __slots__ = (
+        "_channels",
+        "_detached_at",
+        "_gate",
+        "_in",
+        "_limits",
+        "_out",
+        "_pinged_for",
+        "_silent_for",
+        "_was_attached",
+        "epoch",
+    )
+
+    def __init__(self, epoch: str, now: float, limits: Limits = DEFAULT_LIMITS, *, unix_offset_s: float = 0.0) -> None:
+        """`unix_offset_s`: seconds since 1970 minus `now`, for `pong.server_time`."""
+        self.epoch = epoch
+        self._limits = limits
+        self._channels: dict[int, ServerChannel] = {}
+        self._out = Outbox(limits, self._channels)
+        self._gate = MicrophoneGate(limits, self._channels, now)
+        self._in = Inbox(limits, self._out, self._gate, now, unix_offset_s)
+        self._detached_at = now
+        self._pinged_for = self._silent_for = -1.0  # the `heard_at` that a ping, or the news of silence, was about
+        self._was_attached = False
+
+    # --- a socket comes and goes ---
+
+    @property
+    def attached(self) -> bool:
+        """Is there a socket?"""
+        return self._out.attached
+
+    def attach(self, now: float) -> None:
+        """A fresh connection's first socket. One that was used before is taken up again by `resume`."""
+        if self._was_attached:
+            raise LocalProtocolError("this connection was attached before")
+        self._was_attached = True
+        self._out.attach()
+        self._gate.heard_at = now
+
+    def detach(self, now: float) -> None:
+        """The socket is gone; work goes on, and what it has to say waits. No effect when there is none."""
+        if self.attached:
+            self._out.detach()
+            self._detached_at = now
+
+    def resume(self, last_seq: int, now: float) -> bool:
+        """Attach a new socket to a client that received everything up to `last_seq`.
+
+        True: `session.resumed` and everything missed are queued. False: a part is missing, or was never sent; nothing changed,
+        and the client starts anew on a fresh connection. Detach the old socket first.
+        """
+        if self.attached:
+            raise LocalProtocolError("detach the old socket first")
+        next_frames = {channel.id: channel.next_frame for channel in self._channels.values() if channel.hears}
+        if not self._out.resume(last_seq, self.epoch, self._in.taken_seq, next_frames):
+            return False
+        self._gate.heard_at = now
+        self._was_attached = True
+        self._in.begin_resumed_socket()
+        return True
+
+    @property
+    def resumable(self) -> bool:
+        """May a client still come back?"""
+        return not self._out.lost
+
+    # --- receiving ---
+
+    def receive_text(self, text: str, now: float) -> list[Event]:
+        """One text message. Raises RemoteProtocolError: close the socket with its code."""
+        self._require_socket()
+        self._gate.heard_at = now
+        return self._in.receive(text, now) + self.take_events()
+
+    def receive_binary(self, data: bytes, now: float) -> list[Event]:
+        """One binary message: the hot path. Raises RemoteProtocolError as above."""
+        event = self._gate.receive(data, now)
+        if event is not None:
+            return [event]
+        self._require_socket()
+        return self._in.receive_odd_frame(data, now) + self.take_events()
+
+    def taken(self, channel: int, n_bytes: int) -> None:
+        """So much of a channel's audio went on to its service: the client gets the credit back, in portions."""
+        state = self._channels.get(channel)
+        if state is None:
+            return  # closed meanwhile
+        grant = state.receive_window.take(n_bytes)
+        if grant and state.state is ChannelState.OPEN:
+            self._out.put(messages.Credit(channel=channel, bytes=grant, next_frame=state.next_frame), channel)
+
+    # --- sending ---
+
+    def send_message(self, message: Message) -> None:
+        """Queue an event of the session, or a message of the socket (dropped when none is attached).
+
+        A `Result`, or an `Error` with an `id`, is kept as the answer to that command. Raises LocalProtocolError for a channel
+        that is closed, and for messages that only the core sends.
+        """
+        if isinstance(message, CORE_MESSAGES):
+            raise LocalProtocolError(f"{message.type} is sent by the core")
+        if not isinstance(message, messages.Event):
+            self._out.put_for_socket(message)
+            return
+        channel = getattr(message, "channel", None)
+        if channel is not None:
+            self._live(channel).move(ChannelInput.SERVER_DATA)
+        text = self._out.put(message, channel)
+        if isinstance(message, messages.Result | messages.Error) and message.id is not None:
+            self._in.answered(message.id, text)
+
+    def send_audio(
+        self, channel: int, payload: bytes, generation: int, pts_ms: int, *, last: bool = False, lost: bool = False
+    ) -> None:
+        """Queue a frame. Audio of a stale generation is dropped. Raises LocalProtocolError as above."""
+        state = self._live(channel)
+        state.move(ChannelInput.SERVER_DATA)
+        if state.params.kind not in PLAYS_AUDIO or generation > state.generation:
+            raise LocalProtocolError(f"channel {channel}: no audio of generation {generation}")
+        if generation < state.generation or state.state is ChannelState.CANCELLED:
+            self._out.audio_bytes_dropped += len(payload)
+            return
+        flags = (frame.LAST if last else 0) | (frame.LOST if lost else 0)
+        self._out.put_audio(QueuedAudio(channel, payload, generation, pts_ms, flags))
+
+    def interrupt(self, channel: int) -> int:
+        """Make all audio so far stale, drop what is queued of it, return the new generation."""
+        state = self._live(channel)
+        state.move(ChannelInput.SERVER_DATA)
+        state.generation += 1
+        self._out.drop_audio(channel)
+        return state.generation
+
+    def close_channel(
+        self, channel: int, status: Status = "ok", code: str | None = None, message: str | None = None
+    ) -> None:
+        """Queue `channel.closed`, the channel's last message: behind its audio when all is well, else at once."""
+        state = self._live(channel)
+        cancelled = state.state is ChannelState.CANCELLED
+        state.move(ChannelInput.SERVER_CLOSE)
+        if status != "ok" or cancelled:
+            self._out.drop_audio(channel)
+        closed = messages.ChannelClosed(channel=channel, status=status, code=code, message=message)
+        self._out.put(closed, channel, closes=channel)
+
+    def is_open(self, channel: int) -> bool:
+        """May something still be sent on it?"""
+        state = self._channels.get(channel)
+        return state is not None and state.state is not ChannelState.CLOSING
+
+    def generation(self, channel: int) -> int:
+        """Of the audio to be sent now. Raises LocalProtocolError when the channel is closed."""
+        return self._live(channel).generation
+
+    def sendable_bytes(self, channel: int) -> int:
+        """How much more audio the client's credit covers; 0 when it has to wait, or the channel is closed."""
+        state = self._channels.get(channel)
+        if state is None:
+            return 0
+        return max(0, state.send_window.available - self._out.queue.audio_bytes(channel))
+
+    @property
+    def has_data(self) -> bool:
+        """Is there something to write?"""
+        return self._out.has_data
+
+    def data_to_send(self, now: float, max_bytes: int = 65_536) -> list[str | bytes]:
+        """What to write next, text and binary messages in order; a little over `max_bytes` at most. Empty when detached."""
+        return self._out.data_to_send(now, max_bytes)
+
+    def take_events(self) -> list[Event]:
+        """What sends have brought about since the last look."""
+        if not self._out.events:
+            return []
+        taken = self._out.events[:]
+        self._out.events.clear()
+        return taken
+
+    # --- time ---
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is due, monotonic seconds; None: never."""
+        deadlines = [self._out.replay.next_expiry]
+        if self.attached:
+            deadlines.append(self._silence_deadline())
+        elif self.resumable:
+            deadlines.append(self._detached_at + self._limits.resume_window_s)
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def _silence_deadline(self) -> float | None:
+        heard_at = self._gate.heard_at
+        if self._silent_for == heard_at:
+            return None
+        beats = 2 if self._pinged_for == heard_at else 1
+        return heard_at + beats * self._limits.heartbeat_s
+
+    def handle_timeout(self, now: float) -> list[Event]:
+        """Forget what is too old, ask a silent client, give up a lost one."""
+        self._out.replay.expire(now)
+        if self.attached:
+            self._ask_silent_peer(now)
+        elif self.resumable and now >= self._detached_at + self._limits.resume_window_s:
+            self._out.lose("the client did not come back in time")
+        return self.take_events()
+
+    def _ask_silent_peer(self, now: float) -> None:
+        deadline = self._silence_deadline()
+        if deadline is None or now < deadline:
+            return
+        heard_at = self._gate.heard_at
+        if self._pinged_for == heard_at:
+            self._silent_for = heard_at
+            self._out.events.append(events.PeerSilent(now - heard_at))
+        else:
+            self._pinged_for = heard_at
+            self._out.put_for_socket(messages.ServerPing(t=round(now * 1000)))
+
+    # --- figures ---
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest message that left."""
+        return self._out.replay.last_seq
+
+    @property
+    def queue_bytes(self) -> int:
+        """Waiting to be sent."""
+        return self._out.queue.bytes
+
+    @property
+    def replay_bytes(self) -> int:
+        """Sent and not acknowledged."""
+        return self._out.replay.bytes
+
+    @property
+    def merged_messages(self) -> int:
+        """Progress messages merged into others."""
+        return self._out.queue.merged_messages
+
+    @property
+    def audio_bytes_dropped(self) -> int:
+        """Payload that was queued and never left, because it became stale."""
+        return self._out.audio_bytes_dropped
+
+    def channels_by_kind(self) -> Counter[str]:
+        """Open channels."""
+        return Counter(channel.params.kind for channel in self._channels.values())
+
+    # --- moving to another replica ---
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """Everything that a resume needs, as plain JSON."""
+        return {
+            "epoch": self.epoch,
+            "channels": [dump_channel(channel) for channel in self._channels.values()],
+            "detached_s": 0.0 if self.attached else now - self._detached_at,
+            **self._out.snapshot(now),
+            **self._in.snapshot(),
+        }
+
+    @classmethod
+    def restore(
+        cls, data: dict[str, Any], now: float, limits: Limits = DEFAULT_LIMITS, *, unix_offset_s: float = 0.0
+    ) -> ServerConnection:
+        """A detached connection from `snapshot`."""
+        connection = cls(data["epoch"], now - data["detached_s"], limits, unix_offset_s=unix_offset_s)
+        for entry in data["channels"]:
+            connection._channels[entry["id"]] = load_channel(entry)
+        connection._out.restore(data, now)
+        connection._in.restore(data)
+        connection._was_attached = True
+        return connection
+
+    # --- checks ---
+
+    def _live(self, channel: int) -> ServerChannel:
+        state = self._channels.get(channel)
+        if state is None:
+            raise LocalProtocolError(f"channel {channel} is not open")
+        return state
+
+    def _require_socket(self) -> None:
+        if not self.attached:
+            raise LocalProtocolError("no socket is attached")

@@ -1,0 +1,107 @@
+"""JSON as RFC 7493 (I-JSON) wants it: what every language reads alike. Python's own parser takes much more."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from streaming.protocol.messages.base import MAX_SAFE_INTEGER
+
+_MAX_INTEGER_DIGITS = len(str(MAX_SAFE_INTEGER))
+
+
+class NotJsonError(ValueError):
+    """The text is no JSON object at all."""
+
+
+class UnsafeJsonError(ValueError):
+    """JSON, but with something in it that others read differently, or can't. `fields` is what could be read of its top level."""
+
+    def __init__(self, message: str, fields: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+class _FlawError(Exception):
+    """What is wrong."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _FlawError("a name occurs twice in one object")
+    return fields
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _FlawError(f"{name} is no JSON number")
+
+
+def _safe_integer(digits: str) -> int:
+    if len(digits) > _MAX_INTEGER_DIGITS + 1 or abs(int(digits)) > MAX_SAFE_INTEGER:
+        raise _FlawError("an integer beyond 2^53 - 1")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _FlawError("a number beyond double precision")
+    return number
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_safe_integer, parse_float=_finite
+)
+
+
+def _depth(value: object) -> int:
+    """Levels of arrays and objects, without recursion."""
+    level, depth = [value], 0
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return depth
+
+
+def _check(text: str, max_depth: int) -> object:
+    try:
+        value = _STRICT.decode(text)
+    except RecursionError as error:
+        raise _FlawError("nested too deeply") from error
+    # most messages have fewer brackets than levels allowed: no need to look
+    if text.count("{") + text.count("[") > max_depth and _depth(value) > max_depth:
+        raise _FlawError(f"nested deeper than {max_depth} levels")
+    if "\\u" in text or not text.isascii():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise _FlawError("half of a surrogate pair") from error
+    return value
+
+
+def _readable_fields(text: str) -> dict[str, Any]:
+    """The top level of JSON with a flaw, for the sake of its `id`."""
+    try:
+        value = json.loads(text, parse_int=lambda digits: int(digits[: _MAX_INTEGER_DIGITS + 1]))
+    except RecursionError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def parse_object(text: str, max_depth: int) -> dict[str, Any]:
+    """One JSON object. Raises NotJsonError, UnsafeJsonError."""
+    try:
+        value = _check(text, max_depth)
+    except _FlawError as flaw:
+        try:
+            fields = _readable_fields(text)
+        except ValueError as error:
+            raise NotJsonError("the text is no JSON") from error
+        raise UnsafeJsonError(str(flaw), fields) from flaw
+    except ValueError as error:
+        raise NotJsonError("the text is no JSON") from error
+    if not isinstance(value, dict):
+        raise NotJsonError("the text is no JSON object")
+    return value
