@@ -99,14 +99,11 @@ class Line:
 class Sessions:
     """By session id. `group` holds the tasks of all of them."""
 
-    def __init__(
-        self, limits: Limits, provided: LaneServices, desk: Desk, group: asyncio.TaskGroup, most_per_user: int
-    ) -> None:
+    def __init__(self, limits: Limits, provided: LaneServices, desk: Desk, group: asyncio.TaskGroup) -> None:
         self._limits = limits
         self._provided = provided
         self._desk = desk
         self._group = group
-        self._most_per_user = most_per_user
         self._live: dict[str, LiveSession] = {}
         self._leaving: set[LiveSession] = set()  # replaced, and perhaps still to be resumed
         self.resumes: dict[str, int] = {"recovered": 0, "lost": 0}
