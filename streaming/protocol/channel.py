@@ -116,9 +116,10 @@ class ServerChannel(Channel):
 class ClientChannel(Channel):
     """The client's view. `next_frame`: number that the next frame gets as it leaves."""
 
-    __slots__ = ("lost", "next_frame")
+    __slots__ = ("lost", "next_frame", "opened")
 
     def __init__(self, channel_id: int, params: ChannelParams, receive_bytes: int) -> None:
         super().__init__(channel_id, params, 0, receive_bytes)
         self.next_frame = 0
         self.lost = False  # was audio dropped since the last frame left?
+        self.opened = False  # did the server say so?

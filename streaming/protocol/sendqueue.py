@@ -209,6 +209,16 @@ class SendQueue:
                 self.put_text(item)
         return media.audio_bytes
 
+    def drop_oldest_frame(self, channel: int) -> None:
+        """Drop the frame of a channel that has waited longest; there has to be one."""
+        media = self._media[channel]
+        oldest = next(item for item in media.items if isinstance(item, QueuedAudio))
+        media.items.remove(oldest)
+        media.audio_bytes -= len(oldest.payload)
+        self.bytes -= oldest.size
+        if not media.items:
+            self._forget(channel)
+
     def clear(self) -> None:
         """Drop everything."""
         self._control.clear()

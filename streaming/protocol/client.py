@@ -1,0 +1,410 @@
+"""The client's side of a session, in the manner of the server's: no I/O, no clock, no chance.
+
+Commands that the server has not acknowledged, and microphone frames that it has not taken, are kept and sent again after a
+resume. What can't leave yet (no socket, no credit) waits; of microphone audio only the newest part. Mistakes of the caller raise
+LocalProtocolError, a server that breaks the protocol RemoteProtocolError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import ValidationError
+
+from streaming.protocol import events, frame, messages
+from streaming.protocol.channel import ChannelInput, ChannelState, ClientChannel
+from streaming.protocol.clientbox import ClientOutbox
+from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
+from streaming.protocol.limits import ClientLimits
+from streaming.protocol.receipts import Receipts
+from streaming.protocol.sendqueue import QueuedAudio
+from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.protocol.events import Event
+    from streaming.protocol.messages import ChannelParams, Message
+
+DEFAULT_LIMITS = ClientLimits()
+HEARTBEAT_S = 20.0  # until the server says otherwise
+PROTOCOL_ERROR = 1002
+INVALID_PAYLOAD = 1007
+LAST_CHANNEL = 65_535
+Resume = Literal["message", "url"]
+
+
+class ClientConnection:
+    """See the module. Command ids are `id_prefix` and a number: make the prefix unique, so that no other run has the same."""
+
+    __slots__ = (
+        "_awaiting",
+        "_channels",
+        "_heard_at",
+        "_heartbeat_s",
+        "_id_prefix",
+        "_last_id",
+        "_limits",
+        "_next_channel",
+        "_out",
+        "_pinged_for",
+        "_receipts",
+        "_resume",
+        "_silent_for",
+        "_unanswered",
+        "epoch",
+        "resume_token",
+        "stale_bytes",
+    )
+
+    def __init__(self, now: float, limits: ClientLimits = DEFAULT_LIMITS, *, id_prefix: str = "c") -> None:
+        self._limits = limits
+        self._channels: dict[int, ClientChannel] = {}
+        self._out = ClientOutbox(limits, self._channels)
+        self._receipts = Receipts(limits)
+        self._id_prefix = id_prefix
+        self._last_id = 0
+        self._next_channel = 1
+        self._unanswered: dict[str, None] = {}
+        self._awaiting = True  # the server has not said yet which session this socket has
+        self._resume: Resume | None = None
+        self._heard_at = now
+        self._heartbeat_s = HEARTBEAT_S
+        self._pinged_for = self._silent_for = -1.0  # the `_heard_at` that a ping, or the news of silence, was about
+        self.epoch: str | None = None
+        self.resume_token: str | None = None
+        self.stale_bytes = 0  # audio that came too late to be played
+
+    # --- a socket comes and goes ---
+
+    @property
+    def attached(self) -> bool:
+        """Is there a socket?"""
+        return self._out.attached
+
+    @property
+    def last_seq(self) -> int:
+        """The highest number received without a gap: for the URL, beside `resume_token`."""
+        return self._receipts.last_seq
+
+    def attach(self, now: float, resume: Resume | None = None) -> None:
+        """A new socket. `resume`: "url" when its address had `?resume=&last_seq=`, "message" to ask by the first message.
+
+        Nothing but `authenticate` leaves until the server has said which session it is. Raises LocalProtocolError.
+        """
+        if self.attached:
+            raise LocalProtocolError("detach the old socket first")
+        if resume and self.resume_token is None:
+            raise LocalProtocolError("there is no session to resume")
+        self._resume = resume
+        self._awaiting = True
+        self._heard_at = now
+        self._out.attach()
+        if resume == "message" and self.resume_token is not None:
+            self._out.put_for_socket(messages.SessionResume(resume_token=self.resume_token, last_seq=self.last_seq))
+
+    def detach(self) -> None:
+        """The socket is gone. No effect when there is none."""
+        self._out.detach()
+        self._receipts.settle()
+
+    def authenticate(self, token: str) -> None:
+        """A socket opened without a token: its very first message."""
+        self._out.put_first(messages.Auth(token=token))
+
+    # --- commands ---
+
+    def _new_id(self) -> str:
+        self._last_id += 1
+        command_id = f"{self._id_prefix}{self._last_id}"
+        self._unanswered[command_id] = None
+        return command_id
+
+    def call(self, op: str, params: dict[str, Any] | None = None) -> str:
+        """One operation; returns the id that its `Result` or `Error` will have."""
+        command_id = self._new_id()
+        self._out.put(messages.Call(id=command_id, op=op, params=params or {}))
+        return command_id
+
+    def open_channel(self, params: ChannelParams) -> int:
+        """Open a channel of the kind that `params` is for; returns its number. Raises LocalProtocolError when none is left."""
+        number = self._next_channel
+        if number > LAST_CHANNEL:
+            raise LocalProtocolError("this epoch has no channel numbers left: start a new session")
+        self._next_channel += 2
+        credit = self._limits.speaker_window_bytes
+        self._channels[number] = ClientChannel(number, params, credit)
+        command = messages.OPEN_COMMANDS[params.kind]
+        self._out.put(
+            command(
+                id=self._new_id(),
+                channel=number,
+                credit=credit,
+                params=params,  # type: ignore[arg-type]  # the table pairs commands and parameters
+            )
+        )
+        return number
+
+    def send_audio(self, channel: int, payload: bytes, pts_ms: int, *, last: bool = False) -> None:
+        """Queue a microphone frame; `last` ends the input. On a channel that the server closed it goes nowhere."""
+        state = self._input(channel, ChannelInput.CLIENT_DATA)
+        if state is None:
+            return
+        if last:
+            state.move(ChannelInput.CLIENT_END)
+        self._out.put_audio(state, QueuedAudio(channel, payload, 0, pts_ms, frame.LAST if last else 0))
+
+    def send_text(self, channel: int, text: str) -> None:
+        """The next piece to speak."""
+        if self._input(channel, ChannelInput.CLIENT_DATA):
+            self._out.put(messages.TtsText(channel=channel, text=text))
+
+    def commit(self, channel: int) -> None:
+        """The utterance ends behind the audio queued so far."""
+        if self._input(channel, ChannelInput.CLIENT_DATA):
+            self._out.put(messages.Commit(channel=channel), behind=channel)
+
+    def end_channel(self, channel: int) -> None:
+        """No more input behind what is queued so far."""
+        if self._input(channel, ChannelInput.CLIENT_END):
+            self._out.put(messages.ChannelEnd(channel=channel), behind=channel)
+
+    def cancel_channel(self, channel: int) -> None:
+        """Stop now: queued audio is dropped, and so is what still comes."""
+        if self._input(channel, ChannelInput.CLIENT_CANCEL):
+            self._out.drop_audio(channel)
+            self._out.put(messages.ChannelCancel(channel=channel))
+
+    def _input(self, channel: int, happening: ChannelInput) -> ClientChannel | None:
+        """The channel, moved; None when the server closed it, as it may at any time."""
+        state = self._channels.get(channel)
+        if state is not None:
+            state.move(happening)
+        elif channel % 2 == 0 or not 0 < channel < self._next_channel:
+            raise LocalProtocolError(f"channel {channel} was never opened")
+        return state
+
+    def report_playback(self, channel: int, played_ms: int) -> None:
+        """So much of the current utterance was heard."""
+        state = self._channels.get(channel)
+        if state is not None:
+            self._out.put(messages.Playback(channel=channel, played_ms=played_ms, generation=state.generation))
+
+    def played(self, channel: int, n_bytes: int) -> None:
+        """So much audio was played or thrown away: the server gets the credit back, in portions."""
+        state = self._channels.get(channel)
+        grant = state.receive_window.take(n_bytes) if state else 0
+        if grant:
+            self._out.put(messages.CreditGrant(channel=channel, bytes=grant))
+
+    def confirm(self, confirmation_id: str, *, approve: bool, channel: int | None = None) -> str:
+        """Answer a question; returns the command's id."""
+        command_id = self._new_id()
+        self._out.put(
+            messages.TaskConfirm(id=command_id, confirmation_id=confirmation_id, approve=approve, channel=channel)
+        )
+        return command_id
+
+    def refresh_auth(self, token: str) -> None:
+        """A new token for this socket."""
+        self._out.put_for_socket(messages.AuthRefresh(token=token))
+
+    def ping(self, now: float) -> None:
+        """Ask for a `PongReceived`."""
+        self._out.put_for_socket(messages.Ping(t=now))
+
+    def sendable_bytes(self, channel: int) -> int:
+        """How much more audio the server's credit covers."""
+        state = self._channels.get(channel)
+        if state is None:
+            return 0
+        return max(0, state.send_window.available - self._out.queue.audio_bytes(channel))
+
+    # --- sending ---
+
+    @property
+    def has_data(self) -> bool:
+        """Is there something to write?"""
+        return self._out.has_data(awaiting=self._awaiting)
+
+    def data_to_send(self, max_bytes: int = 65_536) -> list[str | bytes]:
+        """What to write next, text and binary messages in order."""
+        return self._out.data_to_send(max_bytes, awaiting=self._awaiting)
+
+    # --- receiving ---
+
+    def receive_text(self, text: str, now: float) -> list[Event]:
+        """One text message. Raises RemoteProtocolError."""
+        self._heard_at = now
+        fields = self._parse(text)
+        kind, seq = fields.get("type"), fields.get("seq")
+        if type(seq) is not int or kind == "ack" or self._awaiting:
+            seq = None  # of the socket
+        elif not self._receipts.received(seq, len(text), now, self._out):
+            return []
+        try:
+            message = messages.SERVER_MESSAGES.validate_json(text, extra="ignore")
+        except ValidationError as error:
+            if error.errors(include_url=False)[0]["type"].startswith("union_tag") and isinstance(kind, str):
+                return [events.UnknownMessageReceived(kind, fields)]
+            raise RemoteProtocolError(PROTOCOL_ERROR, f"a wrong {kind}: {error.errors()[0]['msg']}") from error
+        handler = self._HANDLERS.get(type(message))
+        told = handler(self, message, now) if handler else []
+        if told is None:
+            return []
+        return [events.MessageReceived(message, seq), *told]
+
+    def _parse(self, text: str) -> dict[str, Any]:
+        try:
+            return parse_object(text, self._limits.json_depth)
+        except (NotJsonError, UnsafeJsonError) as error:
+            raise RemoteProtocolError(INVALID_PAYLOAD, str(error)) from error
+
+    def receive_binary(self, data: bytes, now: float) -> list[Event]:
+        """One frame; stale and repeated ones are swallowed. Raises RemoteProtocolError."""
+        self._heard_at = now
+        received = frame.decode(data)
+        if not self._receipts.received(received.seq, len(data), now, self._out):
+            return []
+        channel = self._channels.get(received.channel)
+        if channel is None:
+            return []
+        if not channel.receive_window.receive(len(received.payload)):
+            raise RemoteProtocolError(PROTOCOL_ERROR, "more audio than there was credit for")
+        if received.generation < channel.generation or channel.state is ChannelState.CANCELLED:
+            self.stale_bytes += len(received.payload)
+            self.played(channel.id, len(received.payload))
+            return []
+        channel.generation = received.generation
+        return [
+            events.AudioReceived(
+                channel.id,
+                received.payload,
+                received.pts_ms,
+                received.flags & frame.LAST != 0,
+                received.flags & frame.LOST != 0,
+                received.generation,
+                received.seq,
+            )
+        ]
+
+    # Each returns the events that follow MessageReceived, or None when the message is not told at all.
+
+    def _on_ready(self, message: messages.SessionReady, _now: float) -> list[Event] | None:
+        if not self._awaiting or (self._resume == "message" and message.resume_error is None):
+            return None  # the answer to `session.resume` comes behind it
+        lost_channels, lost_commands = tuple(self._channels), tuple(self._unanswered)
+        if self.epoch is None:
+            lost_channels = lost_commands = ()  # what was asked for before the first session was ready goes out now
+        else:
+            self._channels.clear()
+            self._unanswered.clear()
+            self._next_channel = 1
+            self._out.clear()
+        self._receipts.start()
+        self.epoch, self.resume_token = message.epoch, message.resume_token
+        self._heartbeat_s = message.heartbeat_ms / 1000
+        self._awaiting = False
+        return [events.SessionStarted(message, lost_channels, lost_commands)]
+
+    def _on_resumed(self, message: messages.SessionResumed, _now: float) -> list[Event]:
+        if not self._awaiting or message.epoch != self.epoch:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a session was resumed that was not asked for")
+        self._awaiting = False
+        self._out.resume(message.taken_seq, message.channels)
+        return [events.SessionRecovered(message)]
+
+    def _on_ack(self, message: messages.ServerAck, _now: float) -> None:
+        self._out.commands_taken(message.seq)
+
+    def _on_ping(self, message: messages.ServerPing, _now: float) -> None:
+        self._out.put_for_socket(messages.Pong(t=message.t))
+
+    def _on_pong(self, message: messages.ServerPong, now: float) -> list[Event]:
+        return [events.PongReceived(now - message.t, message.server_time)]
+
+    def _on_opened(self, message: messages.ChannelOpened, _now: float) -> list[Event]:
+        self._answered(message.id)
+        channel = self._channels.get(message.channel)
+        if channel is None or channel.opened:
+            return []
+        channel.opened = True
+        return self._granted(channel, message.credit)
+
+    def _on_credit(self, message: messages.Credit, _now: float) -> list[Event]:
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            return []
+        self._out.frames_taken(message.channel, message.next_frame)
+        return self._granted(channel, message.bytes)
+
+    def _granted(self, channel: ClientChannel, n_bytes: int) -> list[Event]:
+        channel.send_window.grant(n_bytes)
+        return [events.CreditGranted(channel.id, n_bytes)]
+
+    def _on_closed(self, message: messages.ChannelClosed, _now: float) -> list[Event]:
+        self._channels.pop(message.channel, None)
+        self._out.forget_channel(message.channel)
+        return []
+
+    def _on_answer(self, message: messages.Result | messages.Error, _now: float) -> list[Event]:
+        self._answered(message.id)
+        return []
+
+    def _answered(self, command_id: str | None) -> None:
+        if command_id is not None:
+            self._unanswered.pop(command_id, None)
+
+    def _on_generation(
+        self, message: messages.TurnInterrupted | messages.TurnPaused | messages.TurnContinued, _now: float
+    ) -> list[Event]:
+        channel = self._channels.get(message.channel)
+        if channel is not None:
+            channel.generation = max(channel.generation, message.generation)
+        return []
+
+    _HANDLERS: ClassVar[dict[type[Message], Callable[[ClientConnection, Any, float], list[Event] | None]]] = {
+        messages.SessionReady: _on_ready,
+        messages.SessionResumed: _on_resumed,
+        messages.ServerAck: _on_ack,
+        messages.ServerPing: _on_ping,
+        messages.ServerPong: _on_pong,
+        messages.ChannelOpened: _on_opened,
+        messages.Credit: _on_credit,
+        messages.ChannelClosed: _on_closed,
+        messages.Result: _on_answer,
+        messages.Error: _on_answer,
+        messages.TurnInterrupted: _on_generation,
+        messages.TurnPaused: _on_generation,
+        messages.TurnContinued: _on_generation,
+    }
+
+    # --- time ---
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is due, monotonic seconds; None: never."""
+        if not self.attached:
+            return None
+        deadlines = (self._receipts.due_at, self._silence_deadline())
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def _silence_deadline(self) -> float | None:
+        if self._silent_for == self._heard_at:
+            return None
+        beats = 2 if self._pinged_for == self._heard_at else 1
+        return self._heard_at + beats * self._heartbeat_s
+
+    def handle_timeout(self, now: float) -> list[Event]:
+        """Acknowledge what came, ask a silent server."""
+        if not self.attached:
+            return []
+        self._receipts.handle_timeout(now, self._out)
+        deadline = self._silence_deadline()
+        if deadline is None or now < deadline:
+            return []
+        if self._pinged_for != self._heard_at:
+            self._pinged_for = self._heard_at
+            self.ping(now)
+            return []
+        self._silent_for = self._heard_at
+        return [events.PeerSilent(now - self._heard_at)]

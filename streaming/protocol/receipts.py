@@ -1,0 +1,58 @@
+"""The client's account of what arrived: numbers without gaps, and when to acknowledge them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streaming.protocol.errors import RemoteProtocolError
+from streaming.protocol.messages import Ack
+
+if TYPE_CHECKING:
+    from streaming.protocol.clientbox import ClientOutbox
+    from streaming.protocol.limits import ClientLimits
+
+PROTOCOL_ERROR = 1002
+
+
+class Receipts:
+    """`due_at`: when the next `ack` has to leave at the latest, monotonic seconds."""
+
+    __slots__ = ("_bytes", "_count", "_limits", "due_at", "last_seq")
+
+    def __init__(self, limits: ClientLimits) -> None:
+        self._limits = limits
+        self.start()
+
+    def start(self) -> None:
+        """A new epoch begins."""
+        self.last_seq = 0
+        self.settle()
+
+    def settle(self) -> None:
+        """A resume acknowledges by itself."""
+        self._count = self._bytes = 0
+        self.due_at: float | None = None
+
+    def received(self, seq: int, size: int, now: float, out: ClientOutbox) -> bool:
+        """A numbered message came; False when it is a repetition. Raises RemoteProtocolError at a gap."""
+        if seq <= self.last_seq:
+            return False
+        if seq != self.last_seq + 1:
+            raise RemoteProtocolError(PROTOCOL_ERROR, f"message {seq} came after {self.last_seq}")
+        self.last_seq = seq
+        self._count += 1
+        self._bytes += size
+        if self._count >= self._limits.acknowledge_every or self._bytes >= self._limits.acknowledge_bytes:
+            self._acknowledge(out)
+        elif self.due_at is None:
+            self.due_at = now + self._limits.acknowledge_s
+        return True
+
+    def handle_timeout(self, now: float, out: ClientOutbox) -> None:
+        """Acknowledge what waited long enough."""
+        if self.due_at is not None and now >= self.due_at:
+            self._acknowledge(out)
+
+    def _acknowledge(self, out: ClientOutbox) -> None:
+        out.put_for_socket(Ack(seq=self.last_seq))
+        self.settle()
