@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from streaming.protocol.recall import CommandMemory, SeenCommand
+
+
+def test_a_command_is_known_with_its_answer() -> None:
+    memory = CommandMemory(3, 100)
+    memory.remember("a", SeenCommand("call"))
+    assert memory.get("b") is None
+    memory.answer("a", "text")
+    memory.answer("a", "another")
+    memory.answer("never seen", "text")
+    assert memory.get("a") == SeenCommand("call", answered=True, answer="text")
+
+
+def test_the_oldest_command_is_forgotten_with_its_answer() -> None:
+    memory = CommandMemory(2, 10)
+    for key in "abc":
+        memory.remember(key, SeenCommand("call"))
+        memory.answer(key, "12345")
+    assert memory.get("a") is None
+    assert [getattr(memory.get(key), "answer", None) for key in "bc"] == ["12345", "12345"]
+
+
+def test_answers_are_bounded_in_bytes_and_the_newest_stay() -> None:
+    memory = CommandMemory(10, 10)
+    for key in "abc":
+        memory.remember(key, SeenCommand("call"))
+        memory.answer(key, "12345")
+    assert [seen.answer for key in "abc" if (seen := memory.get(key))] == [None, "12345", "12345"]
+    memory.remember("d", SeenCommand("call"))
+    memory.answer("d", "x" * 11)
+    assert [seen.answer for key in "abcd" if (seen := memory.get(key))] == [None] * 4
+    assert all(seen.answered for key in "abcd" if (seen := memory.get(key)))
+
+
+def test_it_can_be_carried_over() -> None:
+    memory = CommandMemory(10, 10)
+    memory.remember("a", SeenCommand("call"))
+    memory.remember("b", SeenCommand("channel.open stt", 3))
+    memory.answer("a", "12345")
+    other = CommandMemory(10, 10)
+    other.restore(memory.snapshot())
+    assert other.get("a") == SeenCommand("call", answered=True, answer="12345")
+    assert other.get("b") == SeenCommand("channel.open stt", 3)
+    assert other.snapshot() == memory.snapshot()

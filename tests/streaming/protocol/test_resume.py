@@ -1,0 +1,212 @@
+"""No word is lost: whatever is cut when, both sides see what they would have seen without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from streaming.protocol import events, messages
+from streaming.protocol.limits import ClientLimits, Limits
+from tests.support.link import Link
+
+TURN: list[Any] = [
+    lambda link: link.client.open_channel(messages.TurnParams()),
+    *[lambda link, n=n: link.client.send_audio(1, b"mic%d" % n, n * 20) for n in range(4)],
+    lambda link: link.server.taken(1, 12),
+    lambda link: link.server.send_message(messages.SttPartial(channel=1, text="what", stable_chars=4)),
+    lambda link: link.client.commit(1),
+    lambda link: link.server.send_message(
+        messages.SttFinal(channel=1, text="what time", confidence=0.9, start_ms=0, end_ms=80)
+    ),
+    lambda link: link.server.send_message(messages.TaskProgress(channel=1, step_id="s", message="looking")),
+    lambda link: link.server.send_message(messages.TurnReply(channel=1, text="noon")),
+    lambda link: link.server.send_message(messages.TtsStarted(channel=1, encoding="opus", sample_rate=24_000)),
+    *[lambda link, n=n: link.server.send_audio(1, b"tts%d" % n, 0, n * 20) for n in range(4)],
+    lambda link: link.client.played(1, 8),
+    lambda link: link.server.interrupt(1),
+    lambda link: link.server.send_message(
+        messages.TurnInterrupted(channel=1, generation=1, heard_ms=40, heard_text="no")
+    ),
+    lambda link: link.client.report_playback(1, 40),
+    lambda link: link.server.send_audio(1, b"new", 1, 0, last=True),
+    lambda link: link.client.call("agent.intents"),
+    lambda link: link.server.send_message(messages.Result(id="c2", data={"intents": []})),
+    lambda link: link.client.end_channel(1),
+    lambda link: link.server.send_message(messages.TurnDone(channel=1, status="ok")),
+    lambda link: link.server.close_channel(1),
+]
+
+
+class CutLink(Link):
+    """Loses its socket, and all that is on its way, when `left` more messages were delivered."""
+
+    def __init__(self, resume: Any) -> None:
+        super().__init__(Limits(microphone_window_bytes=24), ClientLimits(acknowledge_every=3, speaker_window_bytes=16))
+        self.left = 0
+        self.resume = resume
+        self.delivered = 0
+
+    def _maybe_cut(self) -> bool:
+        self.delivered += 1
+        self.left -= 1
+        if self.left != 0:
+            return False
+        self.cut().connect(self.resume)
+        return True
+
+    def deliver_up(self) -> list[Any]:
+        return [] if self._maybe_cut() else super().deliver_up()
+
+    def deliver_down(self) -> list[Any]:
+        return [] if self._maybe_cut() else super().deliver_down()
+
+
+def play(cut_before: int = 0, resume: Any = "url") -> CutLink:
+    link = CutLink(resume)
+    link.connect().settle()
+    link.left, link.delivered = cut_before, 0
+    for step in TURN:
+        step(link)
+        link.settle()
+    return link
+
+
+UNCUT = play()
+
+
+def test_the_turn_is_what_it_is_meant_to_be() -> None:
+    kinds = [item.type if isinstance(item, messages.Message) else item[3] for item in UNCUT.view()]
+    assert kinds == [
+        *["channel.opened", "credit", "stt.partial", "stt.final", "task.progress", "turn.reply", "tts.started"],
+        *[b"tts0", b"tts1", b"tts2", b"tts3", "turn.interrupted", b"new", "result", "turn.done", "channel.closed"],
+    ]
+    assert UNCUT.delivered > 30
+
+
+@pytest.mark.parametrize("resume", ["url", "message"])
+def test_a_cut_before_any_message_changes_nothing(resume: str) -> None:
+    for cut_before in range(1, UNCUT.delivered + 1):
+        link = play(cut_before, resume)
+        assert link.sockets == 2
+        assert link.view() == UNCUT.view(), cut_before
+        assert link.server_events == UNCUT.server_events, cut_before
+        assert link.client.epoch == "e1"
+
+
+class CutMachine(RuleBasedStateMachine):
+    """Both sides speak, and the link is cut anywhere. All that was said arrives once, in order; credit is conserved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.link = Link(
+            Limits(microphone_window_bytes=64, acknowledge_every=4),
+            ClientLimits(acknowledge_every=5, speaker_window_bytes=64),
+        )
+        self.link.connect().settle()
+        self.link.client.open_channel(messages.TurnParams())
+        self.link.client.open_channel(messages.TurnParams())
+        self.link.settle()
+        self.told = len(self.link.view())
+        self.said: list[str] = []
+        self.spoken: dict[int, list[bytes]] = {1: [], 3: []}
+        self.heard: dict[int, list[bytes]] = {1: [], 3: []}
+        self.calls: list[str] = []
+        self.count = 0
+        self.connected = True
+
+    def unique(self, size: int) -> bytes:
+        self.count += 1
+        return b"%04d" % self.count + b"." * size
+
+    channels = st.sampled_from([1, 3])
+    sizes = st.integers(0, 28)
+
+    @rule()
+    def server_speaks(self) -> None:
+        self.count += 1
+        self.said.append(f"r{self.count}")
+        self.link.server.send_message(messages.Result(id=self.said[-1]))
+
+    @rule(channel=channels, size=sizes)
+    def server_plays(self, channel: int, size: int) -> None:
+        payload = self.unique(size)
+        self.spoken[channel].append(payload)
+        self.link.server.send_audio(channel, payload, 0, 0)
+
+    @rule(channel=channels, size=sizes)
+    def client_hears(self, channel: int, size: int) -> None:
+        payload = self.unique(size)
+        self.heard[channel].append(payload)
+        self.link.client.send_audio(channel, payload, 0)
+
+    @rule()
+    def client_calls(self) -> None:
+        self.calls.append(self.link.client.call("x"))
+
+    @rule(up=st.integers(0, 5), down=st.integers(0, 5))
+    def some_arrive(self, up: int, down: int) -> None:
+        self.link.write()
+        for _ in range(min(up, len(self.link.up))):
+            self.use_up(self.link.deliver_up())
+        for _ in range(min(down, len(self.link.down))):
+            self.use_up(self.link.deliver_down())
+
+    @rule(seconds=st.floats(0, 0.7))
+    def time_passes(self, seconds: float) -> None:
+        self.link.now += seconds
+        self.link.client.handle_timeout(self.link.now)
+        self.link.server.handle_timeout(self.link.now)
+
+    @precondition(lambda self: self.connected)
+    @rule()
+    def cut(self) -> None:
+        self.link.cut()
+        self.connected = False
+
+    @precondition(lambda self: not self.connected)
+    @rule(way=st.sampled_from(["url", "message"]))
+    def reconnect(self, way: Any) -> None:
+        self.link.connect(way)
+        self.connected = True
+
+    def use_up(self, told: list[Any]) -> None:
+        """Each side takes the audio that it got: credit goes back."""
+        for event in told:
+            if isinstance(event, events.AudioReceived) and event.generation == 0:
+                from_client = event in self.link.server_events
+                (self.link.server.taken if from_client else self.link.client.played)(event.channel, len(event.payload))
+
+    def settle(self) -> None:
+        self.link.write()
+        while self.link.up or self.link.down:
+            self.some_arrive(len(self.link.up), len(self.link.down))
+            self.link.write()
+
+    @invariant()
+    def queues_are_bounded_by_what_was_said(self) -> None:
+        assert self.link.server.queue_bytes >= 0
+        assert self.link.server.resumable
+
+    def teardown(self) -> None:
+        if not self.connected:
+            self.link.connect("url")
+        self.settle()
+        view = self.link.view()[self.told :]
+        assert [item.id for item in view if isinstance(item, messages.Result)] == self.said
+        got = [event for event in self.link.server_events if isinstance(event, events.AudioReceived)]
+        for channel in (1, 3):
+            assert [item[3] for item in view if isinstance(item, tuple) and item[0] == channel] == self.spoken[channel]
+            assert [event.payload for event in got if event.channel == channel] == self.heard[channel]
+            ours, theirs = self.link.server._channels[channel], self.link.client._channels[channel]
+            assert ours.send_window.available == theirs.receive_window.available
+            assert theirs.send_window.available == ours.receive_window.available
+        assert [e.id for e in self.link.server_events if isinstance(e, events.CallReceived)] == self.calls
+        assert (self.link.server.queue_bytes, self.link.client._out.queue.bytes) == (0, 0)
+
+
+CutMachine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+TestCutMachine = CutMachine.TestCase

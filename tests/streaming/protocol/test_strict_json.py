@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+
+DEPTH = 8
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+documents = st.dictionaries(st.text(), st.recursive(scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=5))
+
+
+@given(documents, st.booleans())
+def test_everything_that_is_i_json_is_taken(document: dict[str, object], ascii_only: bool) -> None:
+    text = json.dumps(document, ensure_ascii=ascii_only)
+    assert parse_object(text, 64) == document
+
+
+@given(st.text())
+def test_any_text_is_taken_or_refused_and_never_crashes(text: str) -> None:
+    with pytest.raises((NotJsonError, UnsafeJsonError)):
+        parse_object(text + "{", DEPTH)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "{", "[1, 2]", '"text"', "1", "null", "{'a': 1}", '{"a": NaN', "\ud800"])
+def test_what_is_no_object_is_no_message(text: str) -> None:
+    with pytest.raises(NotJsonError):
+        parse_object(text, DEPTH)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"id": "x", "a": NaN}', "NaN"),
+        ('{"id": "x", "a": -Infinity}', "-Infinity"),
+        ('{"id": "x", "a": 1e400}', "double"),
+        ('{"id": "x", "a": 9007199254740992}', "2^53"),
+        ('{"id": "x", "a": ' + "9" * 5000 + "}", "2^53"),
+        ('{"id": "x", "a": {"b": 1, "b": 2}}', "twice"),
+        ('{"id": "x", "a": "\\ud800"}', "surrogate"),
+        ('{"id": "x", "a": "\ud800"}', "surrogate"),
+        ('{"id": "x", "a": [[[[[[[[1]]]]]]]]}', "deeper than 8"),
+        ('{"id": "x", "a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": {}}}}}}}}}', "deeper than 8"),
+    ],
+)
+def test_what_others_would_read_differently_is_unsafe(text: str, reason: str) -> None:
+    with pytest.raises(UnsafeJsonError, match=reason.replace("^", r"\^")) as refused:
+        parse_object(text, DEPTH)
+    assert refused.value.fields["id"] == "x"
+
+
+def test_many_brackets_are_not_deep() -> None:
+    assert parse_object('{"a": [[], [], [], [], [], [], [], [], [], []]}', 3)
+
+
+def test_the_deepest_nesting_does_not_overflow_the_stack() -> None:
+    with pytest.raises(UnsafeJsonError, match="too deeply") as refused:
+        parse_object('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", DEPTH)
+    assert refused.value.fields == {}
+
+
+def test_a_flaw_outside_of_an_object_tells_nothing() -> None:
+    with pytest.raises(UnsafeJsonError) as refused:
+        parse_object("[NaN]", DEPTH)
+    assert refused.value.fields == {}
