@@ -321,6 +321,7 @@ def test_a_resume_sends_exactly_what_was_missed_then_what_waited() -> None:
     server.detach(NOW)
     server.send_message(messages.Result(id="later"))
     assert server.data_to_send(NOW) == []
+    second, third = map(str, written[1:])
     before = server.has_data
     assert server.resume(2, NOW)
     assert (before, server.has_data) == (False, True)
@@ -328,8 +329,8 @@ def test_a_resume_sends_exactly_what_was_missed_then_what_waited() -> None:
         server,
         f"""
         << {{"type":"session.resumed","epoch":"e1","recovered":true,"replayed":2,"taken_seq":0,"channels":{{"1":0}}}}
-        << {written[1]}
-        << {written[2]}
+        << {second}
+        << {third}
         << {{"type":"result","id":"later","seq":5}}
         """,
     )

@@ -1,0 +1,102 @@
+/**
+ * The binary frame of `jarvis.v1`: 16 bytes of header, big-endian, then audio. No dependencies; runs in browsers, workers and Node.
+ * The same vectors as the server's codec are tested in `tests/golden`.
+ *
+ * @module jarvis/codec
+ */
+
+export const VERSION = 1;
+export const HEADER_BYTES = 16;
+/** Flag: the last frame of this input or utterance. */
+export const LAST = 0x01;
+/** Flag: audio was lost before this frame. */
+export const LOST = 0x02;
+
+/**
+ * @typedef {object} Frame
+ * @property {number} flags LAST, LOST, or both
+ * @property {number} channel 1 to 65535
+ * @property {number} generation audio of an older generation than the newest is not to be played; 0 from a client
+ * @property {number} seq the channel's frame number from a client, the session's sequence number from a server
+ * @property {number} ptsMs position in the input or utterance, in milliseconds
+ * @property {Uint8Array} payload audio in the encoding agreed upon
+ */
+
+/** The other side broke the framing: close the socket with `closeCode`. */
+export class FrameError extends Error {
+  /**
+   * @param {string} message for people
+   * @param {number} closeCode for the WebSocket
+   */
+  constructor(message, closeCode) {
+    super(message);
+    this.name = 'FrameError';
+    this.closeCode = closeCode;
+  }
+}
+
+const PROTOCOL_ERROR = 1002;
+
+/**
+ * @param {string} name
+ * @param {number} value
+ * @param {number} bits
+ */
+function checkUnsigned(name, value, bits) {
+  if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
+    throw new RangeError(`${name}: ${value} is no unsigned number of ${bits} bits`);
+  }
+}
+
+/**
+ * One binary message.
+ *
+ * @param {{channel: number, payload: Uint8Array | ArrayBuffer, generation?: number, seq?: number, ptsMs?: number, flags?: number}} frame
+ * @returns {Uint8Array} a new array: hand its buffer to `WebSocket.send` or `postMessage`
+ * @throws {RangeError} when a number does not fit its field
+ */
+export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs = 0, flags = 0 }) {
+  checkUnsigned('flags', flags, 8);
+  checkUnsigned('channel', channel, 16);
+  checkUnsigned('generation', generation, 32);
+  checkUnsigned('seq', seq, 32);
+  checkUnsigned('ptsMs', ptsMs, 32);
+  const audio = payload instanceof Uint8Array ? payload : new Uint8Array(payload);
+  const data = new Uint8Array(HEADER_BYTES + audio.byteLength);
+  const header = new DataView(data.buffer);
+  header.setUint8(0, VERSION);
+  header.setUint8(1, flags);
+  header.setUint16(2, channel);
+  header.setUint32(4, generation);
+  header.setUint32(8, seq);
+  header.setUint32(12, ptsMs);
+  data.set(audio, HEADER_BYTES);
+  return data;
+}
+
+/**
+ * The frame of one binary message. The payload is a view, not a copy; `payload.slice()` where its alignment matters.
+ *
+ * @param {Uint8Array | ArrayBuffer} data
+ * @returns {Frame}
+ * @throws {FrameError} when the header is too short or of another version
+ */
+export function decodeFrame(data) {
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+  if (bytes.byteLength < HEADER_BYTES) {
+    throw new FrameError(`a frame has ${HEADER_BYTES} bytes of header`, PROTOCOL_ERROR);
+  }
+  const header = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  const version = header.getUint8(0);
+  if (version !== VERSION) {
+    throw new FrameError(`frame version ${version} is not ${VERSION}`, PROTOCOL_ERROR);
+  }
+  return {
+    flags: header.getUint8(1),
+    channel: header.getUint16(2),
+    generation: header.getUint32(4),
+    seq: header.getUint32(8),
+    ptsMs: header.getUint32(12),
+    payload: bytes.subarray(HEADER_BYTES),
+  };
+}
