@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SERVICES = {
-    "stt": ("server.embedded.stt", "SpeechToTextService"),
+    "stt": ("server.embedded.stt.service", "SpeechToTextService"),
     "tts": ("server.embedded.tts", "TextToSpeechService"),
     "intent": ("server.embedded.intent", "IntentService"),
     "planner": ("server.embedded.planner", "PlannerService"),
