@@ -134,8 +134,8 @@ class ServerConnection:
     def send_message(self, message: Message) -> None:
         """Queue an event of the session, or a message of the socket (dropped when none is attached).
 
-        A `Result`, or an `Error` with an `id`, is kept as the answer to that command. Raises LocalProtocolError for a channel
-        that is closed, and for messages that only the core sends.
+        A `Result`, or an `Error` with an `id`, is kept as the answer to that command. An `Error` names its channel only while
+        that is open; anything else on a closed channel raises LocalProtocolError, and so do messages that only the core sends.
         """
         if isinstance(message, CORE_MESSAGES):
             raise LocalProtocolError(f"{message.type} is sent by the core")
@@ -143,6 +143,8 @@ class ServerConnection:
             self._out.put_for_socket(message)
             return
         channel = getattr(message, "channel", None)
+        if isinstance(message, messages.Error) and channel is not None and not self.is_open(channel):
+            message, channel = message.model_copy(update={"channel": None}), None
         if channel is not None:
             self._live(channel).move(ChannelInput.SERVER_DATA)
         text = self._out.put(message, channel)

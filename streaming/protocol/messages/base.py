@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: beyond it JavaScript and others lose digits
 
@@ -18,8 +18,15 @@ SampleRate = Annotated[int, Field(ge=8_000, le=48_000)]
 Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 Bytes = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Generation = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
+Confidence = Annotated[float, BeforeValidator(lambda share: _clamped(share, 1.0)), Field(ge=0.0, le=1.0)]
+Percent = Annotated[float, BeforeValidator(lambda share: _clamped(share, 100.0)), Field(ge=0.0, le=100.0)]
 JsonObject = dict[str, Any]
+
+
+def _clamped(share: object, most: float) -> object:
+    """Services round, and some miscount: a share a little out of range is not worth an utterance."""
+    return min(max(share, 0.0), most) if isinstance(share, float) else share
+
 
 OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)  # RFC 6716 section 2.1.3
 
@@ -32,8 +39,15 @@ class Part(BaseModel):
     )
 
 
+def _describe_type(schema: JsonObject) -> None:
+    """Each message narrows `type` to its own, and would leave its description behind."""
+    schema["properties"]["type"]["description"] = "What it is."
+
+
 class Message(Part):
     """One text message."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_type)
 
     follows_audio: ClassVar[bool] = False  # does it keep its place behind the channel's queued audio?
 

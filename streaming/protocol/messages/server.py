@@ -57,7 +57,7 @@ class SessionReady(Message):
     protocol: Literal["jarvis.v1"] = "jarvis.v1"
     """Name and version of the protocol."""
     user: User
-    """Whose session it is."""
+    """Its user, as the token says."""
     expires_at: str | None = None
     """When the token expires, RFC 3339."""
     heartbeat_ms: Count

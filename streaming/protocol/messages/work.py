@@ -1,6 +1,6 @@
 """What a server sends about the work in a channel: recognition, speech, tasks, turns. Times are milliseconds."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from streaming.protocol.messages.base import (
     Id,
     JsonObject,
     Part,
+    Percent,
     TurnEvent,
 )
 
@@ -161,7 +162,7 @@ class TaskProgress(TaskEvent):
     """How far it is. Merged to the latest when the client is slow; output is joined, never lost."""
 
     type: Literal["task.progress"] = "task.progress"
-    percent: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    percent: Percent | None = None
     """Where the executor knows."""
     message: str = ""
     """For people."""

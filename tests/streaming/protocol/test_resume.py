@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from streaming.protocol import events, messages
 from streaming.protocol.limits import ClientLimits, Limits
+from streaming.protocol.server import ServerConnection
 from tests.support.link import Link
 
 TURN: list[Any] = [
@@ -172,6 +174,12 @@ class CutMachine(RuleBasedStateMachine):
     def reconnect(self, way: Any) -> None:
         self.link.connect(way)
         self.connected = True
+
+    @precondition(lambda self: not self.connected)
+    @rule()
+    def move_to_another_replica(self) -> None:
+        carried = json.loads(json.dumps(self.link.server.snapshot(self.link.now)))
+        self.link.server = ServerConnection.restore(carried, self.link.now, self.link.limits)
 
     def use_up(self, told: list[Any]) -> None:
         """Each side takes the audio that it got: credit goes back."""

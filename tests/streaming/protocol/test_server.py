@@ -192,6 +192,15 @@ def test_a_cancelled_channel_says_no_more_audio_and_closes_at_once() -> None:
     assert server.audio_bytes_dropped == 2
 
 
+def test_errors_name_a_channel_only_while_it_is_open() -> None:
+    server = attached(None, "turn")
+    for channel in (1, 9):
+        server.send_message(messages.Error(channel=channel, code="NOT_FOUND", message="no"))
+    server.close_channel(1)
+    server.send_message(messages.Error(channel=1, code="NOT_FOUND", message="no"))
+    assert [item.get("channel") for item in sent(server)] == [1, None, 1, None]
+
+
 def test_what_the_core_says_itself_is_not_for_the_owner() -> None:
     server = attached(None, "turn")
     for message in (
