@@ -1,46 +1,60 @@
-"""Rate limits: a sliding window per caller, exact under races, decided by Redis in one round trip per loop tick."""
+"""Rate limits: a sliding window per caller, exact under races, decided by Redis in one round trip per tick of the loop."""
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
+import secrets
 import time
-from collections import OrderedDict, deque
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from server.redis_link import RedisDownError, RedisLink
+from redis.exceptions import NoScriptError, ResponseError
+
+from server.redis_link import RedisDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-MAX_LOCAL_CALLERS = 20_000  # remembered while Redis is lost; the ones not seen for longest make room
+    from server.redis_link import RedisLink, Spawner
+
+MAX_LOCAL_CALLERS = 20_000  # remembered in this process; the ones not seen for longest make room
+MAX_FORWARDED_HOPS = 16  # of X-Forwarded-For that are looked at: more proxies in a row are no proxies
+IPV6_PREFIX_BITS = 64  # one customer's network (RFC 6177): counting single addresses of it would count nothing
+PREFIX = "jarvis:limit:"
 
 # One decision. A sorted set holds one member per admitted request, scored by Redis' own clock in microseconds; a refused
-# request leaves nothing behind. Returns admitted (1/0), how many are left, and when the oldest one leaves the window.
+# request leaves nothing behind. ARGV: limit, window in µs, a member nobody else makes. Returns admitted (1 or 0), how many are
+# in the window now, when it changes (for a refused request: when there is room again) and the time, both in µs.
 SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local window = tonumber(ARGV[2])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - window))
 local used = redis.call('ZCARD', KEYS[1])
-local limit = tonumber(ARGV[1])
-local admitted = 0
+local admitted, leaving = 0, 0
 if used < limit then
-  redis.call('ZADD', KEYS[1], now, now .. ':' .. ARGV[3])
+  redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[3])
   redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
   admitted = 1
   used = used + 1
+else
+  leaving = used - limit
 end
-local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-return {admitted, limit - used, string.format('%.0f', tonumber(oldest[2] or now) + window), string.format('%.0f', now)}
+local found = redis.call('ZRANGE', KEYS[1], leaving, leaving, 'WITHSCORES')
+return {admitted, used, string.format('%.0f', tonumber(found[2]) + window), string.format('%.0f', now)}
 """
+SCRIPT_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`reset_at` unix seconds: when the oldest counted request leaves the window. `backend` redis or local."""
+    """`reset_at`: Unix seconds when the oldest counted request leaves the window. `backend`: redis or local."""
 
     allowed: bool
     limit: int
@@ -50,117 +64,174 @@ class Decision:
     backend: str
 
 
-class LocalWindow:
-    """The same rule in this process; `now` in seconds."""
+@dataclass(slots=True)
+class _Admitted:
+    """Times of one caller's admitted requests, oldest first: 8 bytes each."""
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[str, deque[float]] = OrderedDict()
+    at: array[float]
+    window_s: float
+
+
+class LocalWindow:
+    """The same rule in this process; `now` in seconds of one clock that does not go back."""
+
+    def __init__(self, max_callers: int = MAX_LOCAL_CALLERS) -> None:
+        self._callers: OrderedDict[str, _Admitted] = OrderedDict()
+        self._max_callers = max_callers
+
+    def __len__(self) -> int:
+        return len(self._callers)
 
     def decide(self, key: str, limit: int, window_s: float, now: float) -> Decision:
         """Admit or refuse one request."""
-        seen = self._seen.pop(key, None) or deque()
-        self._seen[key] = seen
-        if len(self._seen) > MAX_LOCAL_CALLERS:
-            self._seen.popitem(last=False)
-        while seen and seen[0] <= now - window_s:
-            seen.popleft()
-        allowed = len(seen) < limit
-        if allowed:
-            seen.append(now)
-        reset_at = (seen[0] if seen else now) + window_s
-        return Decision(allowed, limit, limit - len(seen), reset_at, 0.0 if allowed else reset_at - now, "local")
+        admitted = self._inside(key, window_s, now)
+        used = len(admitted)
+        if used < limit:
+            admitted.append(now)
+            return Decision(True, limit, limit - used - 1, admitted[0] + window_s, 0.0, "local")
+        room_at = admitted[used - limit] + window_s
+        return Decision(False, limit, 0, room_at, room_at - now, "local")
 
+    def note(self, key: str, window_s: float, at: float) -> None:
+        """A request that was admitted elsewhere: it counts here, should we have to decide."""
+        admitted = self._inside(key, window_s, at)
+        if admitted and at < admitted[-1]:  # answers may come in another order than questions were asked
+            admitted.insert(bisect_right(admitted, at), at)
+        else:
+            admitted.append(at)
 
-@dataclass(slots=True)
-class _Question:
-    key: str
-    limit: int
-    window_s: float
-    answer: asyncio.Future[Decision | None]
+    def _inside(self, key: str, window_s: float, now: float) -> array[float]:
+        """What the window holds now, for writing."""
+        caller = self._callers.pop(key, None) or _Admitted(array("d"), window_s)
+        self._callers[key] = caller
+        caller.window_s = max(caller.window_s, window_s)
+        self._forget_old(now)
+        left = bisect_right(caller.at, now - window_s)
+        if left:
+            del caller.at[:left]
+        return caller.at
+
+    def _forget_old(self, now: float) -> None:
+        """The caller not seen for longest goes when its window is empty, or when there are too many."""
+        oldest = next(iter(self._callers.values()))
+        if len(self._callers) > self._max_callers or (oldest.at and oldest.at[-1] <= now - oldest.window_s):
+            self._callers.popitem(last=False)
 
 
 class RateLimiter:
-    """`on_decision(result, backend)` counts. Without a link every decision is local."""
+    """Counts requests of callers. `on_decision(result, backend)` is told allowed or refused, redis or local.
+
+    What Redis admits for this process is noted here as well: when Redis is lost, a caller does not start anew.
+    """
 
     def __init__(
-        self, link: RedisLink | None, group: asyncio.TaskGroup, on_decision: Callable[[str, str], None]
+        self,
+        link: RedisLink | None,
+        group: Spawner | None = None,  # noqa: ARG002 - decisions need no tasks of their own: the link has them
+        on_decision: Callable[[str, str], None] = lambda _result, _backend: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._link = link
-        self._group = group
         self._on_decision = on_decision
+        self._clock = clock
         self._local = LocalWindow()
-        self._asked: list[_Question] = []
-        self._serial = 0
-        self._script = link.client.register_script(SCRIPT) if link else None
+        self._name = secrets.token_hex(6)  # members of different replicas differ
+        self._serial = count()
 
     async def check(self, key: str, limit: int, window_s: float) -> Decision:
-        """Count one request of `key`, or refuse it."""
-        decision = await self._ask_redis(key, limit, window_s) if self._link is not None and self._link.up else None
+        """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does."""
+        decision = None
+        if self._link is not None and self._link.up:
+            decision = await self._ask_redis(self._link, key, limit, window_s)
         if decision is None:
-            decision = self._local.decide(key, limit, window_s, time.time())
+            decision = self._decide_here(key, limit, window_s)
         self._on_decision("allowed" if decision.allowed else "refused", decision.backend)
         return decision
 
-    async def _ask_redis(self, key: str, limit: int, window_s: float) -> Decision | None:
-        loop = asyncio.get_running_loop()
-        question = _Question(key, limit, window_s, loop.create_future())
-        if not self._asked:
-            loop.call_soon(self._send)  # everything asked in this tick leaves together
-        self._asked.append(question)
-        return await question.answer
+    def _decide_here(self, key: str, limit: int, window_s: float) -> Decision:
+        now = self._clock()
+        here = self._local.decide(key, limit, window_s, now)
+        reset_at = time.time() + (here.reset_at - now)
+        return Decision(here.allowed, limit, here.remaining, reset_at, here.retry_after_s, "local")
 
-    def _send(self) -> None:
-        asked, self._asked = self._asked, []
-        self._group.create_task(self._decide(asked), name="rate limit decisions")
-
-    async def _decide(self, asked: list[_Question]) -> None:
-        answers: Sequence[Any] = ()
+    async def _ask_redis(self, link: RedisLink, key: str, limit: int, window_s: float) -> Decision | None:
+        asked_at = self._clock()  # before Redis' own time: what is noted here ends no later than there
+        question = (1, PREFIX + key, limit, round(window_s * 1_000_000), f"{self._name}{next(self._serial):x}")
         try:
-            answers = await self._run(asked)
-        except RedisDownError:
-            pass
-        finally:
-            for index, question in enumerate(asked):
-                if not question.answer.done():
-                    question.answer.set_result(_decision(question, answers[index]) if answers else None)
+            answer = await self._evaluate(link, question)
+        except (RedisDownError, ResponseError):
+            return None
+        decision = _decision(limit, answer)
+        if decision.allowed:
+            self._local.note(key, window_s, asked_at)
+        return decision
 
-    async def _run(self, asked: list[_Question]) -> Sequence[Any]:
-        assert self._link is not None
-        assert self._script is not None
-        pipeline = self._link.client.pipeline(transaction=False)
-        for question in asked:
-            self._serial += 1
-            # the id of this object makes members of different replicas differ within one microsecond
-            member = f"{id(self):x}{self._serial}"
-            arguments = [question.limit, round(question.window_s * 1_000_000), member]
-            await self._script(keys=[f"jarvis:limit:{question.key}"], args=arguments, client=pipeline)
-        answers: Sequence[Any] = await self._link.run(pipeline.execute())
-        return answers
+    @staticmethod
+    async def _evaluate(link: RedisLink, question: tuple[str | int, ...]) -> Sequence[Any]:
+        answer: Sequence[Any]
+        try:
+            answer = await link.call("EVALSHA", SCRIPT_SHA, *question)
+        except NoScriptError:  # a Redis that was started since
+            answer = await link.call("EVAL", SCRIPT, *question)
+        return answer
 
 
-def _decision(question: _Question, answer: Sequence[Any]) -> Decision:
-    allowed, remaining, reset_us, now_us = bool(answer[0]), int(answer[1]), int(answer[2]), int(answer[3])
-    retry_after_s = 0.0 if allowed else (reset_us - now_us) / 1_000_000
-    return Decision(allowed, question.limit, remaining, reset_us / 1_000_000, retry_after_s, "redis")
+def _decision(limit: int, answer: Sequence[Any]) -> Decision:
+    allowed, used, change_us, now_us = bool(answer[0]), int(answer[1]), int(answer[2]), int(answer[3])
+    retry_after_s = 0.0 if allowed else (change_us - now_us) / 1_000_000
+    return Decision(allowed, limit, max(0, limit - used), change_us / 1_000_000, retry_after_s, "redis")
+
+
+# --- whose request it is ---
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """Who is at the other end: `X-Forwarded-For` counts from the right, as far as every hop is a trusted proxy."""
-    address = peer
-    for hop in reversed([part.strip() for part in forwarded_for.split(",") if part.strip()]):
+    """Who is at the other end: the right-most hop that is no trusted proxy.
+
+    `X-Forwarded-For` counts from the right and only as far as each hop that wrote it is trusted; what stands further left
+    anybody may have made up.
+    """
+    address = _parsed(peer)
+    if address is None or not _is_trusted(address, trusted):
+        return str(address or peer)
+    for hop in reversed(forwarded_for.split(",")[-MAX_FORWARDED_HOPS:]):
+        nearer = _parsed(hop)
+        if nearer is None:
+            break
+        address = nearer
         if not _is_trusted(address, trusted):
-            return address
-        try:
-            ip_address(hop)
-        except ValueError:
-            return address
-        address = hop
+            break
+    return str(address)
+
+
+def address_key(address: str) -> str:
+    """What an address is counted under: itself, or an IPv6 address' network."""
+    parsed = _parsed(address)
+    if isinstance(parsed, IPv6Address):
+        host_bits = 128 - IPV6_PREFIX_BITS
+        return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{IPV6_PREFIX_BITS}"
     return address
 
 
-def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+def rate_key(user_id: str, address: str, scope: str = "") -> str:
+    """The limiter's key: the user's where the token was valid, else the address'. `scope`: an operation with its own limit."""
+    who = f"user:{user_id}" if user_id else f"ip:{address_key(address)}"
+    return f"{who}:{scope}" if scope else who
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies write it: bare, `a.b.c.d:port`, `[v6]:port`; IPv4 inside IPv6 counts as IPv4."""
+    bare = text.strip().strip('"')
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
     try:
-        parsed = ip_address(address)
+        address = ip_address(bare.partition("%")[0])
     except ValueError:
-        return False
-    return any(parsed in network for network in trusted)
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _is_trusted(address: IPv4Address | IPv6Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    return any(address in network for network in trusted)

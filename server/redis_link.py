@@ -1,118 +1,236 @@
-"""The way to Redis: every command bounded to 50 ms, a breaker in front, and a probe that notices when it is back.
+"""The way to Redis: one round trip for all that is asked in one tick of the loop, bounded to 50 ms, behind a breaker.
 
-A command that takes too long is not cancelled (redis-py would leave its connection in the middle of an answer): it is left
-to its own socket timeout, and the caller goes on without it.
+A Redis that hangs is worse than one that is down. So nobody waits for it: a batch that is late fails all its commands at
+once, and its connection is given up as a whole (a command of redis-py that is cancelled leaves its connection in the middle of a
+reply). While Redis is lost every command fails at once, and one probe at a time looks whether it answers again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
-import redis.asyncio
 import structlog
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from server.redis_urls import open_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from redis.asyncio import Redis
+
+    from server.redis_urls import Command, Wire
+
 log = structlog.get_logger(__name__)
 
 COMMAND_TIMEOUT_S = 0.05  # a decision may not wait longer for Redis (contract, section 5)
-SOCKET_TIMEOUT_S = 1.0  # then the connection itself is given up
-PROBE_INTERVAL_S = 0.5
-MAX_CONNECTIONS = 64
+# Of these 50 ms, the last ones are for our own sake: when the loop was held up, timers fire before replies that have long
+# arrived are read.
+GRACE_S = 0.01
+PROBE_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # pauses between probes; the last one repeats
+PROBE_TIMEOUT_S = 1.0  # for connecting; what is then asked has to be answered within COMMAND_TIMEOUT_S
+PROBE_KEY = "jarvis:probe"
+
+# Replies that are about the server, not about the command: it cannot be worked with just now.
+_NOT_OURS = (ReadOnlyError, MasterDownError, ClusterDownError, NoPermissionError)
 
 
 class RedisDownError(Exception):
     """Redis does not answer in time, or not at all."""
 
 
-def connect(url: str) -> Any:
-    """A client for redis://, rediss://, unix://, redis+cluster://host:port or redis+sentinel://host:port,…/service/db."""
-    options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": SOCKET_TIMEOUT_S,
-        "decode_responses": True,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    parts = urlsplit(url)
-    if parts.scheme == "redis+cluster":
-        return RedisCluster.from_url(url.replace("redis+cluster", "redis", 1), **options)
-    if parts.scheme == "redis+sentinel":
-        hosts = [host.partition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
-        service, _, database = parts.path.strip("/").partition("/")
-        sentinel: Any = Sentinel(
-            [(host, int(port or 26379)) for host, _, port in hosts], socket_timeout=SOCKET_TIMEOUT_S
-        )  # type: ignore[no-untyped-call] # redis-py leaves it untyped
-        options |= dict(parse_qsl(parts.query))
-        return sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
-    return redis.asyncio.Redis.from_url(url, max_connections=MAX_CONNECTIONS, **options)
+class Spawner(Protocol):
+    """Where background work lives: an asyncio.TaskGroup."""
+
+    def create_task(self, coro: Coroutine[Any, Any, None], *, name: str | None = None) -> asyncio.Task[None]:
+        """Run it beside."""
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Commands that leave together, and where their replies go."""
+
+    commands: list[Command] = field(default_factory=list)
+    replies: list[asyncio.Future[Any]] = field(default_factory=list)
+    over: bool = False
+
+    def settle(self, values: list[Any]) -> None:
+        self.over = True
+        for reply, value in zip(self.replies, values, strict=True):
+            if reply.done():
+                continue
+            if isinstance(value, Exception):
+                _fail(reply, value)
+            else:
+                reply.set_result(value)
+
+
+def _fail(reply: asyncio.Future[Any], error: Exception) -> None:
+    reply.set_exception(error)
+    reply.exception()  # looked at: a caller who has gone away is no news for the log
 
 
 class RedisLink:
-    """`on_error` counts; `on_back` is called whenever Redis answers again after it was lost."""
+    """One process's way to Redis. `on_error` counts losses; `on_back` are called whenever Redis answers again.
 
-    def __init__(self, url: str, group: asyncio.TaskGroup, on_error: Callable[[], None]) -> None:
-        self._group = group
-        self._on_error = on_error
-        self.client = connect(url)
+    Connects with its first command. `probe()` has to run in the group, `close()` ends everything.
+    """
+
+    def __init__(self, url: str, group: Spawner, on_error: Callable[[], None]) -> None:
         self.up = True
         self.on_back: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        self._running: set[asyncio.Task[Any]] = set()
+        self._wire: Wire = open_wire(url)
+        self._group = group
+        self._on_error = on_error
+        self._lost = asyncio.Event()
+        self._next = _Batch()  # gathers what this tick asks
+        self._running: _Batch | None = None
+        self._closed = False
 
-    async def run(self, command: Coroutine[Any, Any, Any]) -> Any:
-        """The command's answer within 50 ms. Raises RedisDownError."""
+    @property
+    def client(self) -> Redis:
+        """For subscriptions only: they have connections of their own."""
+        return self._wire.client
+
+    # --- asking ---
+
+    def submit(self, *command: str | bytes | float) -> asyncio.Future[Any]:
+        """Queue a command now; its reply as redis-py's parser gives it (bytes, int, list, None), RESP2 shapes.
+
+        Everything submitted in one tick of the loop is one round trip. The future fails with RedisDownError within 50 ms,
+        or with redis.ResponseError when Redis refuses the command.
+        """
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Any] = loop.create_future()
         if not self.up:
-            command.close()
-            raise RedisDownError
-        task = self._group.create_task(self._guarded(command), name="redis command")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        done, _ = await asyncio.wait({task}, timeout=COMMAND_TIMEOUT_S)
-        answer = task.result() if done else RedisDownError()
-        if isinstance(answer, RedisDownError):
-            self._lose()
-            raise answer
-        return answer
+            _fail(reply, RedisDownError())
+            return reply
+        batch = self._next
+        if not batch.commands:
+            loop.call_later(COMMAND_TIMEOUT_S - GRACE_S, self._late, batch, GRACE_S)
+            loop.call_soon(self._send)
+        batch.commands.append(command)
+        batch.replies.append(reply)
+        return reply
 
-    async def _guarded(self, command: Coroutine[Any, Any, Any]) -> Any:
-        """Errors as values: a task that nobody waits for any more must not end its group."""
+    async def call(self, *command: str | bytes | float) -> Any:
+        """Submit, and wait. Raises RedisDownError, redis.ResponseError."""
+        return await self.submit(*command)
+
+    def _send(self) -> None:
+        """The tick is over: its batch leaves, or waits for the one that is under way and grows meanwhile."""
+        if self._running is None and self._next.commands and not self._next.over:
+            self._running, self._next = self._next, _Batch()
+            self._group.create_task(self._run(self._running), name="redis batch")
+
+    async def _run(self, batch: _Batch) -> None:
         try:
-            return await command
-        except (TimeoutError, RedisError, OSError):
-            return RedisDownError()
+            replies = await self._wire.run(batch.commands)
+        except Exception as error:  # noqa: BLE001 - whatever a torn connection raises means one thing: Redis is lost
+            if not batch.over:
+                self._lose(type(error).__name__)
+            return
+        if batch.over:  # it came too late, and the connection was given up
+            return
+        batch.settle(replies)
+        self._running = None
+        unfit = next((reply for reply in replies if isinstance(reply, _NOT_OURS)), None)
+        if unfit is not None:
+            self._lose(type(unfit).__name__)
+        self._send()
 
-    def _lose(self) -> None:
+    # --- losing it ---
+
+    def _late(self, batch: _Batch, grace_s: float) -> None:
+        if batch.over:
+            return
+        if grace_s:
+            asyncio.get_running_loop().call_later(grace_s, self._late, batch, 0.0)
+        else:
+            self._lose("timeout")
+
+    def _lose(self, reason: str) -> None:
+        """Whoever waits goes on without Redis; the connection is given up."""
         self._on_error()
         if self.up:
             self.up = False
-            log.warning("redis is lost: this process decides alone")
+            self._lost.set()
+            log.warning("redis is lost: this process decides alone", reason=reason)
+        waiting = [self._running, self._next]
+        self._running, self._next = None, _Batch()
+        for batch in waiting:
+            if batch is not None:
+                batch.settle([RedisDownError() for _ in batch.replies])
+        if not self._closed:
+            self._group.create_task(self._drop(), name="redis connection given up")
+
+    async def _drop(self) -> None:
+        with contextlib.suppress(RedisError, OSError):
+            await self._wire.drop()
+
+    # --- finding it again ---
 
     async def probe(self) -> None:
-        """Looks, while it is lost, whether it is back; runs until cancelled."""
-        while True:
-            await asyncio.sleep(PROBE_INTERVAL_S)
-            if not self.up and await self._answers():
-                self.up = True
-                log.info("redis is back")
-                for call in self.on_back:
-                    await call()
+        """Looks, while Redis is lost, whether it is back; runs until cancelled or closed."""
+        while not self._closed:
+            await self._lost.wait()
+            failures = 0
+            while not self.up and not self._closed:
+                await asyncio.sleep(PROBE_S[min(failures, len(PROBE_S) - 1)])
+                failures += 1
+                if await self._answers():
+                    await self._found()
+
+    async def _found(self) -> None:
+        self._lost.clear()
+        self.up = True
+        log.info("redis is back")
+        for call in self.on_back:
+            await call()
 
     async def _answers(self) -> bool:
-        task = self._group.create_task(self._guarded(self.client.ping()), name="redis probe")
-        done, _ = await asyncio.wait({task}, timeout=SOCKET_TIMEOUT_S)
-        return bool(done) and task.result() is True
+        """Connect, then write something in the time that every command has: a replica that became read-only is not back."""
+        try:
+            await self._bounded(self._wire.run([("PING",)]), PROBE_TIMEOUT_S)
+            replies = await self._bounded(self._wire.run([("SET", PROBE_KEY, "1", "PX", "1000")]), COMMAND_TIMEOUT_S)
+        except Exception:  # noqa: BLE001 - as in _run
+            return False
+        return not any(isinstance(reply, ResponseError) for reply in replies)
+
+    async def _bounded(self, work: Coroutine[Any, Any, list[Any]], seconds: float) -> list[Any]:
+        """Its result in time; else its connection is dropped, which ends it. Never cancelled."""
+        replies: list[Any] = []
+        task = self._group.create_task(_into(replies, work), name="redis probe")
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done or not replies:
+            await self._drop()
+            raise RedisDownError
+        return replies
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=SOCKET_TIMEOUT_S)
+        """Fail what waits, end the probe, close every connection."""
+        self._closed = True
+        if self.up:
+            self.up = False
+            for batch in (self._running, self._next):
+                if batch is not None:
+                    batch.settle([RedisDownError() for _ in batch.replies])
+        self._lost.set()
         with contextlib.suppress(RedisError, OSError):
-            await self.client.aclose()
+            await self._wire.close()
+
+
+async def _into(replies: list[Any], work: Coroutine[Any, Any, list[Any]]) -> None:
+    """A task that nobody waits for any more must not end its group: a failure leaves `replies` empty."""
+    with contextlib.suppress(Exception):
+        replies.extend(await work)

@@ -1,0 +1,183 @@
+"""Redis addresses: one server, a server's unix socket, Sentinel or Cluster; each as a wire that takes a batch of commands.
+
+`redis://host:port/db` · `rediss://…` (TLS) · `unix:///path?db=0` · `redis+sentinel://host:port,host:port/service/db` ·
+`redis+cluster://host:port,host:port`; user and password before the host, options of redis-py behind `?`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+import redis.asyncio
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Command = tuple[str | bytes | int | float, ...]
+
+CONNECT_TIMEOUT_S = 1.0
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+SENTINEL_PORT = 26379
+DEFAULT_PORT = 6379
+
+
+class RedisUrlError(ValueError):
+    """The address cannot be used; the text says why and holds no password."""
+
+
+class Wire(Protocol):
+    """A way to Redis for batches."""
+
+    client: redis.asyncio.Redis
+    """For subscriptions; a wire's own commands don't pass through it."""
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """Send all, and read all replies; an error reply stands in its place. Raises RedisError, OSError when torn."""
+
+    async def drop(self) -> None:
+        """Give the connection up, with everything that is under way; the next `run` opens another."""
+
+    async def close(self) -> None:
+        """For good."""
+
+
+class SingleWire:
+    """One connection to one server (or to the master that Sentinel names): a batch is one write and one run of reads."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self.client = client
+        self._connection: Any = None  # a redis.asyncio.connection.Connection: parts of it carry no types
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """As Wire."""
+        connection = self._connection
+        if connection is None:
+            pool: Any = self.client.connection_pool  # Sentinel's pool makes connections that ask who the master is
+            connection = self._connection = pool.make_connection()
+            await connection.connect()
+        packed = connection.pack_commands(commands)
+        await connection.send_packed_command(packed, check_health=False)
+        return [await _reply(connection) for _ in commands]
+
+    async def drop(self) -> None:
+        """As Wire. redis-py's own cancellation leaves connections in the middle of a reply: this one is not used again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """As Wire."""
+        await self.drop()
+        await self.client.aclose()
+
+
+async def _reply(connection: Any) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as refused:
+        return refused
+
+
+class ClusterWire:
+    """Cluster: each command finds the node of its key."""
+
+    def __init__(self, cluster: RedisCluster, client: redis.asyncio.Redis) -> None:
+        self.client = client
+        self._cluster = cluster
+
+    async def run(self, commands: Sequence[Command]) -> list[Any]:
+        """As Wire."""
+        calls = (self._cluster.execute_command(*command) for command in commands)
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+        torn = [reply for reply in replies if isinstance(reply, Exception) and not isinstance(reply, ResponseError)]
+        if torn:
+            raise torn[0]
+        return list(replies)
+
+    async def drop(self) -> None:
+        """As Wire: the next command asks the nodes anew."""
+        try:
+            await self._cluster.aclose()
+        except (RedisError, OSError):
+            return
+
+    async def close(self) -> None:
+        """As Wire."""
+        await self.drop()
+        await self.client.aclose()
+
+
+_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": CONNECT_TIMEOUT_S,
+    "socket_timeout": None,  # RedisLink bounds every batch; a subscription waits as long as it takes
+    "protocol": 2,  # one shape of replies, whatever the server
+    "retry": Retry(NoBackoff(), 0),  # whoever retries knows why: nobody below does
+}
+
+
+def check_url(url: str) -> None:
+    """Raises RedisUrlError when `open_wire` would not know what to do with it."""
+    scheme = urlsplit(url).scheme
+    if scheme not in SCHEMES:
+        raise RedisUrlError(f"the address has to begin with {', '.join(f'{name}://' for name in SCHEMES)}")
+    try:
+        open_wire(url)
+    except (ValueError, TypeError, RedisError):
+        raise RedisUrlError(f"this is no {scheme}:// address") from None
+
+
+def open_wire(url: str) -> Wire:
+    """A wire for the address; it connects with its first batch. Raises ValueError."""
+    scheme = urlsplit(url).scheme
+    if scheme == "redis+sentinel":
+        return SingleWire(_sentinel(url))
+    if scheme == "redis+cluster":
+        return _cluster(url)
+    return SingleWire(redis.asyncio.Redis.from_url(url, **_OPTIONS))
+
+
+def _hosts(netloc: str, default_port: int) -> list[tuple[str, int]]:
+    """`user:password@a:1,b:2` → [(a, 1), (b, 2)]."""
+    parts = [urlsplit(f"//{host}") for host in netloc.rpartition("@")[2].split(",")]
+    return [(part.hostname or "localhost", part.port or default_port) for part in parts]
+
+
+def _login(netloc: str) -> dict[str, str]:
+    user, _, password = netloc.rpartition("@")[0].partition(":")
+    named = {"username": unquote(user), "password": unquote(password)}
+    return {name: value for name, value in named.items() if value}
+
+
+def _sentinel(url: str) -> redis.asyncio.Redis:
+    parts = urlsplit(url)
+    service, _, database = parts.path.strip("/").partition("/")
+    options: dict[str, Any] = _OPTIONS | _login(parts.netloc) | dict(parse_qsl(parts.query))
+    hosts = _hosts(parts.netloc, SENTINEL_PORT)
+    watchers = {"socket_timeout": CONNECT_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S}
+    sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call] # redis-py has no types here
+    master: redis.asyncio.Redis = sentinel.master_for(service or "mymaster", db=int(database or 0), **options)
+    return master
+
+
+def _cluster(url: str) -> ClusterWire:
+    parts = urlsplit(url)
+    hosts = _hosts(parts.netloc, DEFAULT_PORT)
+    login = _login(parts.netloc)
+    # cut commands would hang for ever without a timeout: RedisCluster cannot be dropped in the middle of one
+    options: dict[str, Any] = {
+        **login,
+        "socket_timeout": CONNECT_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+    }
+    nodes = [ClusterNode(host, port) for host, port in hosts]
+    cluster = RedisCluster(startup_nodes=nodes, protocol=2, retry=Retry(NoBackoff(), 0), **options)
+    host, port = hosts[0]
+    first = urlunsplit(("redis", f"{parts.netloc.rpartition('@')[0]}@{host}:{port}".removeprefix("@"), "", "", ""))
+    return ClusterWire(cluster, redis.asyncio.Redis.from_url(first, **_OPTIONS))
