@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado import httputil
 
+from server.errors import ApiError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -23,8 +25,10 @@ SPILL_BYTES = 256 * 1024
 class Delegates(Protocol):
     """Where message delegates come from: the application."""
 
-    def problem(self, request: httputil.HTTPServerRequest, code: str, detail: str) -> httputil.HTTPMessageDelegate:
-        """One that answers with this problem as soon as it sees the headers."""
+    def problem(
+        self, request: httputil.HTTPServerRequest, refusal: ApiError, *, early: bool = False
+    ) -> httputil.HTTPMessageDelegate:
+        """One that answers with this problem: `early` on the headers, else once the request is complete."""
 
 
 class BodyGuard(httputil.HTTPMessageDelegate):
@@ -52,12 +56,12 @@ class BodyGuard(httputil.HTTPMessageDelegate):
         connection.set_max_body_size(sys.maxsize)  # counted here, where an answer can be given
         chunked = "Transfer-Encoding" in headers
         if chunked and self._request.version != "HTTP/1.1":
-            return self._refuse("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)")
+            return self._refuse(ApiError("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)"))
         announced = headers.get("Content-Length", "")
         announced_bytes = int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 20 else 0
         if announced_bytes > self._limit_bytes:
             if announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers:
-                return self._too_large()
+                return self._refuse(self._too_large())
             self._spilling = True
             return None
         return self._delegate.headers_received(start_line, headers)
@@ -71,13 +75,13 @@ class BodyGuard(httputil.HTTPMessageDelegate):
             self._spilling = True
             self._delegate.on_connection_close()  # whoever was taking the body stops here
         if self._received_bytes > self._limit_bytes + SPILL_BYTES:
-            return self._too_large()
+            return self._refuse(self._too_large())
         return None
 
     def finish(self) -> None:
         """The body is complete."""
         if self._spilling:
-            self._too_large()
+            self._delegates.problem(self._request, self._too_large()).finish()
         else:
             self._delegate.finish()
 
@@ -86,12 +90,13 @@ class BodyGuard(httputil.HTTPMessageDelegate):
         if not self._spilling:
             self._delegate.on_connection_close()
 
-    def _too_large(self) -> Awaitable[None] | None:
-        return self._refuse("BODY_TOO_LARGE", f"the body may have at most {self._limit_bytes:,} bytes")
+    def _too_large(self) -> ApiError:
+        return ApiError("BODY_TOO_LARGE", f"the body may have at most {self._limit_bytes:,} bytes")
 
-    def _refuse(self, code: str, detail: str) -> Awaitable[None] | None:
-        refusal = self._delegates.problem(self._request, code, detail)
+    def _refuse(self, refusal: ApiError) -> Awaitable[None] | None:
+        """Answer now, and read no further."""
+        delegate = self._delegates.problem(self._request, refusal, early=True)
         start_line = httputil.RequestStartLine(
             self._request.method or "", self._request.uri or "", self._request.version
         )
-        return refusal.headers_received(start_line, self._request.headers)
+        return delegate.headers_received(start_line, self._request.headers)

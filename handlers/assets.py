@@ -1,0 +1,83 @@
+"""Things that are the same for everybody for a while: documents, pages, files. ETag, gzip made once, 304."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handlers.base import GZIP_FROM_BYTES, BaseHandler
+from handlers.negotiation import accepts_gzip
+from server.audio.threads import in_codec_thread
+
+if TYPE_CHECKING:
+    from typing import Self
+
+GZIP_LEVEL = 9  # made once
+_COMPRESSIBLE = re.compile(r"text/|application/(json|javascript|manifest\+json)|image/svg\+xml")
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A body, the same compressed where that helps, and its ETag."""
+
+    body: bytes
+    content_type: str
+    etag: str
+    gzipped: bytes | None
+
+    @classmethod
+    def of(cls, body: bytes, content_type: str) -> Self:
+        """Some milliseconds for a megabyte: call it in a thread."""
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        worth_it = len(body) >= GZIP_FROM_BYTES and _COMPRESSIBLE.match(content_type)
+        return cls(body, content_type, etag, gzip.compress(body, GZIP_LEVEL, mtime=0) if worth_it else None)
+
+
+async def make_asset(body: bytes, content_type: str) -> Asset:
+    """`Asset.of`, off the event loop."""
+    return await in_codec_thread(Asset.of, body, content_type)
+
+
+class AssetHandler(BaseHandler):
+    """Answers with an asset."""
+
+    cache_control = "no-cache"  # kept, and asked for again each time: 304 costs nothing
+
+    def send_asset(self, asset: Asset) -> None:
+        """Or say that the client has it already."""
+        self._headers["Cache-Control"] = self.cache_control
+        self._headers["Content-Type"] = asset.content_type
+        self._headers["Etag"] = asset.etag
+        body = asset.body
+        if asset.gzipped is not None:
+            self.vary("Accept-Encoding")
+            if accepts_gzip(self.request.headers.get("Accept-Encoding")):
+                self._headers["Content-Encoding"] = "gzip"
+                self._headers["Etag"] = f"W/{asset.etag}"
+                body = asset.gzipped
+        if asset.etag in self.request.headers.get("If-None-Match", ""):
+            self.set_status(304)
+            self.finish()
+            return
+        self.finish_in_time(body)
+
+    def allow_page(self, *, inline_styles: bool = False) -> None:
+        """The Content-Security-Policy of a page of ours: nothing from elsewhere, no inline code."""
+        host = self.request.host if _HOST.fullmatch(self.request.host) else ""
+        sockets = f" ws://{host} wss://{host}" if host else ""  # not every browser takes 'self' for WebSockets
+        styles = " 'unsafe-inline'" if inline_styles else ""
+        self.set_headers(
+            {
+                "Content-Security-Policy": (
+                    f"default-src 'none'; script-src 'self'; style-src 'self'{styles}; connect-src 'self'{sockets}; "
+                    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self'; worker-src 'self' blob:; "
+                    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+                ),
+                "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+                "Cross-Origin-Opener-Policy": "same-origin",
+            }
+        )

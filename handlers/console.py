@@ -1,0 +1,109 @@
+"""The console and the pages of the documents: files of `static/`, and nothing outside it."""
+
+from __future__ import annotations
+
+import re
+from mimetypes import guess_type
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handlers.assets import Asset, AssetHandler, make_asset
+from server.asyncapi import asyncapi_page
+from server.audio.threads import in_codec_thread
+from server.errors import ApiError
+from server.operations import Access
+from server.routes import Route
+
+if TYPE_CHECKING:
+    from os import stat_result
+
+STATIC = (Path(__file__).resolve().parent.parent / "static").resolve()
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")  # of each folder and file: no dot in front, nothing encoded
+_TYPES = {".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
+_MAX_PATH_CHARS = 200
+
+_files: dict[Path, tuple[tuple[int, int], Asset]] = {}  # with the time and size they were read at
+
+
+def static_file(path: str) -> Path:
+    """The file of a URL path. Raises ApiError NOT_FOUND for everything that is none of ours."""
+    names = (path or "index.html").split("/")
+    if names[-1] == "":
+        names[-1] = "index.html"
+    file = STATIC.joinpath(*names) if all(_NAME.fullmatch(name) for name in names) else STATIC
+    if len(path) > _MAX_PATH_CHARS or not file.is_file() or not file.resolve().is_relative_to(STATIC):
+        raise ApiError("NOT_FOUND")
+    return file
+
+
+async def file_asset(file: Path) -> Asset:
+    """The file, read again when it has changed."""
+    status: stat_result = await in_codec_thread(file.stat)
+    stamp = (status.st_mtime_ns, status.st_size)
+    known = _files.get(file)
+    if known is None or known[0] != stamp:
+        content_type = _TYPES.get(file.suffix) or guess_type(file.name)[0] or "application/octet-stream"
+        if content_type.startswith("text/") and "charset" not in content_type:
+            content_type += "; charset=utf-8"
+        known = _files[file] = stamp, await make_asset(await in_codec_thread(file.read_bytes), content_type)
+    return known[1]
+
+
+class ConsoleHandler(AssetHandler):
+    """`/console/…`."""
+
+    async def serve(self, *path: str) -> None:
+        """A file of `static/`."""
+        file = static_file(path[0])
+        self.allow_page()
+        self.send_asset(await file_asset(file))
+
+
+class ToConsoleHandler(AssetHandler):
+    """`/console`: relative addresses in the page need the slash."""
+
+    async def serve(self, *_path: str) -> None:
+        """There."""
+        self.redirect("/console/", status=308)
+
+
+class SwaggerHandler(AssetHandler):
+    """`/docs`: try the REST API."""
+
+    page = "docs/swagger.html"
+
+    async def serve(self, *_path: str) -> None:
+        """The page; its library sets styles of its own."""
+        self.allow_page(inline_styles=True)
+        self.send_asset(await file_asset(static_file(self.page)))
+
+
+class RedocHandler(SwaggerHandler):
+    """`/redoc`: read about the REST API."""
+
+    page = "docs/redoc.html"
+
+
+class AsyncApiPageHandler(AssetHandler):
+    """`/asyncapi`: read about the WebSocket."""
+
+    _asset: Asset | None = None
+
+    async def serve(self, *_path: str) -> None:
+        """Made by whoever asks first."""
+        cls = type(self)
+        if cls._asset is None:
+            page = await in_codec_thread(asyncapi_page)
+            cls._asset = await make_asset(page.encode(), "text/html; charset=utf-8")
+        self.allow_page()
+        self.send_asset(cls._asset)
+
+
+routes = [
+    Route("/console", ToConsoleHandler, Access.PUBLIC),
+    Route("/console/{path}", ConsoleHandler, Access.PUBLIC, pattern=r"/console/(.*)"),
+    Route("/docs", SwaggerHandler, Access.PUBLIC),
+    Route("/redoc", RedocHandler, Access.PUBLIC),
+    Route("/asyncapi", AsyncApiPageHandler, Access.PUBLIC),
+]

@@ -1,0 +1,135 @@
+"""Executors: one JSON answer, or progress as Server-Sent Events; `Idempotency-Key`; a client that leaves cancels its task."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from handlers.events import WaitingEvents, server_sent_event
+from handlers.negotiation import prefers
+from handlers.operation import OperationHandler
+from handlers.problems import as_api_error, problem_json
+from server.idempotency import StoredAnswer, fingerprint
+from server.operations import executor
+from server.operations.operation import Streaming
+from server.operations.validation import invalid
+from server.routes import operation_routes
+from streaming.ports import ServiceError
+
+if TYPE_CHECKING:
+    from server.operations import Caller, Operation
+    from server.operations.operation import RequestModel
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class TaskHandler(OperationHandler):
+    """An operation that runs a task."""
+
+    async def run(self, operation: Operation, caller: Caller, request: RequestModel) -> None:
+        """Whoever brings no key can't come back for the result, and cancels by leaving."""
+        key = self._idempotency_key()
+        if key:
+            await self._once(key, operation, caller, request)
+            return
+        self.leaving_cancels()
+        await self._outcome(operation, caller, request)
+
+    # --- once ---
+
+    def _idempotency_key(self) -> str:
+        key = self.request.headers.get("Idempotency-Key", "")
+        if key and not _KEY.fullmatch(key):
+            raise invalid((("header", "Idempotency-Key"), "1 to 255 visible ASCII characters"))
+        return key
+
+    async def _once(self, key: str, operation: Operation, caller: Caller, request: RequestModel) -> None:
+        """The stored answer for a key that came before; else run, and keep the answer also for a client that left."""
+        store, user_id = self.gateway.idempotency, caller.context.user_id
+        claim = fingerprint(operation.name, request.model_dump(mode="json"))
+        stored = await store.begin(user_id, key, claim)
+        if stored is not None:
+            self._headers["Idempotency-Replayed"] = "true"
+            await self._deliver(stored)
+            return
+        answer = None
+        try:
+            answer = await self._outcome(operation, caller, request)
+        finally:
+            if answer is None:
+                await store.release(user_id, key)
+            else:
+                await store.store(user_id, key, claim, answer)
+
+    # --- running ---
+
+    async def _outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> StoredAnswer | None:
+        """Run and answer; returns the answer, None when it is certain that nothing has run."""
+        ended = await (self._with_events if self._wants_events() else self._plain)(operation, caller, request)
+        if isinstance(ended, Exception):
+            refusal = as_api_error(ended)
+            problem = problem_json(refusal, self.request.path, self.request_id).decode()
+            answer = StoredAnswer(refusal.status, "application/problem+json", problem)
+            if self._headers_written:
+                await self._deliver(answer)
+            else:
+                await self.fail(ended)
+            return None if _nothing_ran(ended) else answer
+        answer = StoredAnswer(operation.status, "application/json", to_json(ended, inf_nan_mode="null").decode())
+        await self._deliver(answer)
+        return answer
+
+    async def _plain(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
+        """The answer, or the exception instead of it."""
+        assert operation.run is not None
+        try:
+            return await operation.run(self.gateway, caller, request)
+        except Exception as error:  # noqa: BLE001 - every end is an answer
+            return error
+
+    async def _with_events(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
+        """The same, telling progress meanwhile. Nothing is sent before there is any: a refusal keeps its status."""
+        waiting = WaitingEvents()
+        async with asyncio.TaskGroup() as group:
+            run = self._plain(operation, replace(caller, progress=waiting.put), request)
+            running = group.create_task(run, name=f"task of {operation.name}")
+            running.add_done_callback(lambda _task: waiting.wake())
+            while not running.done():
+                chunk = await waiting.take()
+                if chunk:
+                    await self._send(chunk)
+        return running.result()
+
+    def _wants_events(self) -> bool:
+        return prefers(self.request.headers.get("Accept"), "text/event-stream", "application/json")
+
+    # --- answering ---
+
+    async def _send(self, chunk: bytes) -> None:
+        if not self._headers_written:
+            self._headers["Content-Type"] = "text/event-stream"
+            self._headers["X-Accel-Buffering"] = "no"  # nginx would collect events
+        await self.send(chunk)
+
+    async def _deliver(self, answer: StoredAnswer) -> None:
+        """As the last event, or as the whole answer."""
+        body = answer.body.encode()
+        succeeded = answer.status < 400
+        if self._headers_written or (succeeded and self._wants_events()):
+            await self._send(server_sent_event("result" if succeeded else "error", body))
+            self.end()
+        else:
+            await self.reply(answer.status, body, answer.content_type)
+
+
+def _nothing_ran(error: Exception) -> bool:
+    """Is it certain? An executor that broke may have done half of it: the same key must not do it again."""
+    return isinstance(error, ServiceError) and (error.code == "CIRCUIT_OPEN" or error.service == "safety")
+
+
+routes = operation_routes((op for op in executor.OPERATIONS if op.streaming is Streaming.PROGRESS), TaskHandler)
+routes += operation_routes((op for op in executor.OPERATIONS if op.streaming is Streaming.NONE), OperationHandler)

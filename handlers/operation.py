@@ -1,0 +1,201 @@
+"""Operations over HTTP: who is it, is there room, what is asked, run it, answer."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from handlers.base import BaseHandler
+from handlers.negotiation import accepts
+from server.auth import Principal
+from server.errors import ApiError, retry_after
+from server.limits import client_address
+from server.operations import Access, Caller, caller_of, require_access
+from server.operations.operation import Streaming
+from server.operations.validation import from_text, invalid, validated
+from server.strict_json import loads
+from server.traceparent import next_traceparent, trace_id
+from streaming.ports import CallContext
+
+if TYPE_CHECKING:
+    from server.limits import Decision
+    from server.operations import Operation
+    from server.operations.operation import RequestModel
+
+ANONYMOUS = Principal(user_id="", username="", roles=frozenset(), anonymous=True)
+JSON_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
+
+
+class OperationHandler(BaseHandler):
+    """JSON in, JSON out: most operations need nothing else."""
+
+    client_ip = ""
+    user_id = ""
+    traceparent = ""
+
+    async def serve(self, *path: str) -> None:
+        """Admit, read, run, answer."""
+        operation = self.operation
+        self.check_acceptable(operation)
+        principal = await self.admit(operation)
+        caller, request = self.asked(operation, principal, path)
+        await self.run(operation, caller, request)
+
+    async def run(self, operation: Operation, caller: Caller, request: RequestModel) -> None:
+        """The operation itself."""
+        assert operation.run is not None, "an operation without `run` has a handler of its own"
+        answer = await operation.run(self.gateway, caller, request)
+        await self.answer(operation.status, answer)
+
+    @property
+    def operation(self) -> Operation:
+        """What this method of this path does."""
+        method = "GET" if self.request.method == "HEAD" else self.request.method
+        return self.route.operations[method or ""]
+
+    # --- who, and how often ---
+
+    async def admit(self, operation: Operation) -> Principal:
+        """Token, rate limit, role, in this order: guessing tokens costs the guesser's own address. Raises ApiError."""
+        self.client_ip = client_address(
+            self.request.remote_ip or "",
+            self.request.headers.get("X-Forwarded-For", ""),
+            self.gateway.settings.trusted_proxies,
+        )
+        principal, refused = await self._identify(operation)
+        if operation.cost:
+            await self._count(operation, principal)
+        if refused is not None:
+            raise refused
+        require_access(operation, principal)
+        return principal
+
+    async def _identify(self, operation: Operation) -> tuple[Principal, ApiError | None]:
+        if operation.access is Access.PUBLIC:
+            return ANONYMOUS, None
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            self.gateway.metrics.auth_failure("unauthenticated")
+            return ANONYMOUS, ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
+        try:
+            principal = await self.gateway.authenticator.verify(token.strip())
+        except ApiError as refused:
+            self.gateway.metrics.auth_failure(refused.code.lower())
+            return ANONYMOUS, refused
+        self.user_id = principal.user_id
+        return principal, None
+
+    async def _count(self, operation: Operation, principal: Principal) -> None:
+        settings = self.gateway.settings
+        key = f"user:{principal.user_id}" if principal.user_id else f"ip:{self.client_ip}"
+        limit = max(
+            (settings.rate_limit_roles[role] for role in principal.roles if role in settings.rate_limit_roles),
+            default=settings.rate_limit_requests,
+        )
+        if operation.name in settings.rate_limit_routes:
+            key, limit = f"{key}:{operation.name}", settings.rate_limit_routes[operation.name]
+        decision = await self.gateway.limiter.check(key, limit, settings.rate_limit_window)
+        self._tell_limit(decision, settings.rate_limit_window)
+        if not decision.allowed:
+            raise too_many(decision)
+
+    def _tell_limit(self, decision: Decision, window_s: int) -> None:
+        """The headers everybody knows, and those of draft-ietf-httpapi-ratelimit-headers."""
+        headers = self._headers
+        headers["X-RateLimit-Limit"] = str(decision.limit)
+        headers["X-RateLimit-Remaining"] = str(decision.remaining)
+        headers["X-RateLimit-Reset"] = str(math.ceil(decision.reset_at))
+        left_s = max(0, math.ceil(decision.reset_at - self.request._start_time))  # noqa: SLF001 - Tornado's only clock of a request
+        headers["RateLimit"] = f'"default";r={decision.remaining};t={left_s}'
+        headers["RateLimit-Policy"] = f'"default";q={decision.limit};w={window_s}'
+
+    # --- what ---
+
+    def check_acceptable(self, operation: Operation) -> None:
+        """Raises ApiError NOT_ACCEPTABLE."""
+        accept = self.request.headers.get("Accept")
+        if accept is None or accept == "*/*" or accepts(accept, operation.content_type):
+            return
+        if operation.streaming is Streaming.PROGRESS and accepts(accept, "text/event-stream"):
+            return
+        raise ApiError("NOT_ACCEPTABLE", f"the answer is {operation.content_type}")
+
+    def asked(self, operation: Operation, principal: Principal, path: tuple[str, ...]) -> tuple[Caller, RequestModel]:
+        """Who asks, and what. Raises ApiError."""
+        values: dict[str, Any] = from_text(operation, self._parameters(operation, path))
+        if operation.takes_body:
+            values |= self.body(values)
+        request = validated(operation, values)
+        return self.caller(principal, request), request
+
+    def caller(self, principal: Principal, request: RequestModel) -> Caller:
+        """With the ids that travel on to the services."""
+        self.traceparent = next_traceparent(self.request.headers.get("traceparent", ""))
+        context = CallContext(
+            user_id=principal.user_id,
+            roles=tuple(sorted(principal.roles)),
+            request_id=self.request_id,
+            traceparent=self.traceparent,
+        )
+        return caller_of(principal, context, request, self.client_ip)
+
+    def _parameters(self, operation: Operation, path: tuple[str, ...]) -> dict[str, str]:
+        """From path and query; a query beside a body has no meaning and is refused as unknown."""
+        values = dict(zip(operation.path_parameters, path, strict=True))
+        for name, given in self.request.query_arguments.items():
+            if name in values or len(given) > 1:
+                raise invalid((("query", name), "it may come once only"))
+            if operation.takes_body:
+                raise invalid((("query", name), "parameters belong in the body"))
+            values[name] = _utf8(name, given[0])
+        return values
+
+    def body(self, taken: dict[str, Any]) -> dict[str, Any]:
+        """The JSON object of the body, with none of the fields already taken from the path. Raises ApiError."""
+        content_type = self.request.headers.get("Content-Type", "")
+        if content_type not in JSON_TYPES and content_type.partition(";")[0].strip().lower() != "application/json":
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send application/json")
+        if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "compressed bodies are not read")
+        values = loads(self.request.body)
+        if not isinstance(values, dict):
+            raise ApiError("MALFORMED_JSON", "the body has to be a JSON object")
+        twice = values.keys() & taken.keys()
+        if twice:
+            raise invalid(*((("body", name), "it is in the path already") for name in sorted(twice)))
+        return values
+
+    def log_fields(self) -> dict[str, str]:
+        """Who, and in which trace."""
+        fields = super().log_fields()
+        if self.user_id:
+            fields["user"] = self.user_id
+        if self.traceparent:
+            fields["trace_id"] = trace_id(self.traceparent)
+        return fields
+
+    # --- answering ---
+
+    async def answer(self, status: int, answer: Any) -> None:
+        """A response model as JSON; None: no body."""
+        if answer is None:
+            self.set_status(204)
+            self._headers.pop("Content-Type", None)
+            self.finish()
+            return
+        await self.reply(status, to_json(answer, inf_nan_mode="null"))
+
+
+def too_many(decision: Decision) -> ApiError:
+    """429, with when to come back."""
+    wait_s = retry_after(decision.retry_after_s)
+    return ApiError("RATE_LIMITED", f"come back in {wait_s} s", headers={"Retry-After": wait_s})
+
+
+def _utf8(name: str, given: bytes) -> str:
+    try:
+        return given.decode()
+    except UnicodeDecodeError:
+        raise invalid((("query", name), "it is not UTF-8 text")) from None

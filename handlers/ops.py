@@ -1,0 +1,94 @@
+"""Health, metrics and documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+from handlers.assets import Asset, AssetHandler, make_asset
+from handlers.negotiation import prefers
+from handlers.operation import OperationHandler
+from server.asyncapi import asyncapi_document
+from server.audio.threads import in_codec_thread
+from server.openapi import openapi_document
+from server.operations import ops, realtime
+from server.operations.ops import ReadyAnswer
+from server.routes import operation_routes
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from handlers.base import BaseHandler
+    from server.operations import Caller, Operation
+    from server.operations.operation import RequestModel
+
+
+class RootHandler(OperationHandler):
+    """`GET /`: where everything is; a browser goes to the console."""
+
+    async def serve(self, *path: str) -> None:
+        """JSON, or the way to the console."""
+        self.vary("Accept")
+        if prefers(self.request.headers.get("Accept"), "text/html", "application/json"):
+            self.redirect("/console/", status=302)
+            return
+        await super().serve(*path)
+
+
+class ReadyHandler(OperationHandler):
+    """`GET /ready`: 503 keeps traffic away; the body says why."""
+
+    async def answer(self, status: int, answer: Any) -> None:
+        """200 for ready and degraded."""
+        assert isinstance(answer, ReadyAnswer)
+        away = answer.status in {"draining", "unavailable"}
+        if away:
+            self._headers["Retry-After"] = "1"
+        await super().answer(503 if away else status, answer)
+
+
+class MetricsHandler(OperationHandler):
+    """`GET /metrics`: for Prometheus, in the format it asks for."""
+
+    def check_acceptable(self, operation: Operation) -> None:
+        """Prometheus gets what it can read, whatever it says it accepts."""
+
+    async def run(self, _operation: Operation, _caller: Caller, _request: RequestModel) -> None:
+        """Every sample."""
+        content_type, body = self.gateway.metrics.render(self.request.headers.get("Accept", ""))
+        await self.reply(200, body, content_type)
+
+
+class DocumentHandler(AssetHandler):
+    """`/openapi.json` and `/asyncapi.json`: made by whoever asks first."""
+
+    async def serve(self, *_path: str) -> None:
+        """The document."""
+        self.send_asset(await _document(self.route.path))
+
+
+_MAKERS = {"/openapi.json": openapi_document, "/asyncapi.json": asyncapi_document}
+_made: dict[str, Asset] = {}
+
+
+async def _document(path: str) -> Asset:
+    if path not in _made:
+        document = await in_codec_thread(_MAKERS[path])
+        _made[path] = await make_asset(to_json(document), "application/json")
+    return _made[path]
+
+
+_HANDLERS: dict[str, type[BaseHandler]] = {
+    "ops.root": RootHandler,
+    "ops.ready": ReadyHandler,
+    "ops.metrics": MetricsHandler,
+    "ops.openapi": DocumentHandler,
+    "ops.asyncapi": DocumentHandler,
+}
+
+routes = [
+    route
+    for operation in (*ops.OPERATIONS, *realtime.OPERATIONS)
+    for route in operation_routes([operation], _HANDLERS.get(operation.name, OperationHandler))
+]

@@ -1,0 +1,94 @@
+"""A multipart/form-data upload taken in as it comes: one file, spooled to disk when it is large, and short fields."""
+
+from __future__ import annotations
+
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING
+
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+
+from server.errors import ApiError
+from server.operations.validation import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SPOOL_BYTES = 1024 * 1024  # half a minute of PCM: most voice commands never touch the disk
+MAX_PARTS = 16
+MAX_FIELD_BYTES = 1_024  # the form's fields are a language tag and the like
+
+
+class Upload:
+    """Feed it chunks of the body; afterwards `file` and `fields` hold what came. Close it."""
+
+    def __init__(self, content_type: str, file_field: str, field_names: Sequence[str]) -> None:
+        media_type, options = parse_options_header(content_type)
+        if media_type != "multipart/form-data" or not options.get("boundary"):
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send the file as multipart/form-data")
+        self._parser = PushMultipartParser(options["boundary"], max_segment_count=MAX_PARTS, strict=True)
+        self._file_field = file_field
+        self._field_names = field_names
+        self._part: MultipartSegment | None = None
+        self.file: IO[bytes] | None = None
+        self.fields: dict[str, str] = {}
+        self._field = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """The next piece of the body. Raises ApiError."""
+        try:
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    self._begin(event)
+                elif event is None:
+                    self._end()
+                else:
+                    self._take(bytes(event))
+        except MultipartError as broken:
+            raise ApiError("BAD_REQUEST", f"the form cannot be read: {broken}") from None
+
+    def complete(self) -> IO[bytes]:
+        """The body has ended: the file, rewound. Raises ApiError when there is none, or the form is cut short."""
+        try:
+            self._parser.close()
+        except MultipartError as broken:
+            raise ApiError("BAD_REQUEST", f"the form is incomplete: {broken}") from None
+        if self.file is None:
+            raise invalid((("body", self._file_field), "the file is missing"))
+        self.file.seek(0)
+        return self.file
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    def _begin(self, part: MultipartSegment) -> None:
+        known = part.name == self._file_field or part.name in self._field_names
+        if not known:
+            raise invalid((("body", part.name), "there is no such field"))
+        if (part.name == self._file_field and self.file is not None) or part.name in self.fields:
+            raise invalid((("body", part.name), "the field comes twice"))
+        self._part = part
+        self._field.clear()
+        if part.name == self._file_field:
+            self.file = SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - close() closes it
+
+    def _take(self, data: bytes) -> None:
+        assert self._part is not None
+        if self._part.name == self._file_field:
+            assert self.file is not None
+            self.file.write(data)
+            return
+        self._field += data
+        if len(self._field) > MAX_FIELD_BYTES:
+            raise invalid((("body", self._part.name), "the field is too long"))
+
+    def _end(self) -> None:
+        assert self._part is not None
+        if self._part.name != self._file_field:
+            try:
+                self.fields[self._part.name] = self._field.decode()
+            except UnicodeDecodeError:
+                raise invalid((("body", self._part.name), "the field is not UTF-8 text")) from None
+        self._part = None

@@ -1,0 +1,103 @@
+"""The application: every route with its rule, and Tornado's server with limits fit for the open internet.
+
+The only importer of `handlers`. A route that does not say who may use it stops the start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+
+from handlers import agent, auth, console, executor, memory, ops, realtime, voice
+from handlers.base import BaseHandler
+from handlers.problem import EarlyProblemHandler, ProblemHandler
+from server.errors import ApiError
+from server.intake import BodyGuard
+from server.operations import Access
+from server.routes import Route, Router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+
+    from server.gateway import Gateway
+
+MAX_HEADER_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room; Tornado's own is 64
+MAX_PATH_CHARS = 4 * 1024
+IDLE_S = 75.0  # between requests and while headers come; longer than the 60 s that balancers keep
+BODY_S = 60.0  # for a whole body: 32 MiB at 4 Mbit/s
+READ_CHUNK_BYTES = 64 * 1024
+READ_BUFFER_BYTES = 1024 * 1024  # of one connection: above the largest WebSocket message
+MAX_MESSAGE_BYTES = 256 * 1024  # of a WebSocket: the protocol's own limits lie below
+PING_INTERVAL_S = 20.0
+NOWHERE = Route("(none)", ProblemHandler, Access.PUBLIC, methods=())
+
+ROUTES: tuple[Route, ...] = (
+    *voice.routes,
+    *agent.routes,
+    *executor.routes,
+    *memory.routes,
+    *auth.routes,
+    *ops.routes,
+    *console.routes,
+    *realtime.routes,
+)
+
+
+class GatewayApplication(Application):
+    """Routes by table; every request passes the body guard."""
+
+    def __init__(self, gateway: Gateway, routes: Iterable[Route]) -> None:
+        super().__init__(
+            log_function=lambda _handler: None,  # handlers write their own line
+            websocket_ping_interval=PING_INTERVAL_S,
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+        )
+        self._gateway = gateway
+        self._router = Router(routes)
+
+    def find_handler(self, request: HTTPServerRequest, **_kwargs: Any) -> Any:
+        """Tornado asks once the headers are there."""
+        if len(request.uri or "") > MAX_PATH_CHARS:
+            return self.problem(request, ApiError("URI_TOO_LONG"), early=True)
+        found = self._router.match(request.path)
+        if found is None:
+            return BodyGuard(self, request, self.problem(request, ApiError("NOT_FOUND")), NOWHERE.body_limit_bytes)
+        route, path = found
+        options: dict[str, Any] = {"gateway": self._gateway}
+        if issubclass(route.handler, BaseHandler):
+            options["route"] = route
+        arguments = [unquote_to_bytes(argument) for argument in path]
+        delegate = self.get_handler_delegate(request, route.handler, options, arguments)
+        return BodyGuard(self, request, delegate, self._body_limit(route))
+
+    def _body_limit(self, route: Route) -> int:
+        return min(route.body_limit_bytes, self._gateway.settings.max_body_bytes)
+
+    def problem(self, request: HTTPServerRequest, refusal: ApiError, *, early: bool = False) -> HTTPMessageDelegate:
+        """A delegate that answers with a problem document: `early` on the headers, else once the request is complete."""
+        handler = EarlyProblemHandler if early else ProblemHandler
+        options = {"gateway": self._gateway, "route": NOWHERE, "refusal": refusal}
+        delegate: HTTPMessageDelegate = self.get_handler_delegate(request, handler, options)
+        return delegate
+
+
+def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayApplication:
+    """The application of a gateway. Raises UnguardedRouteError."""
+    return GatewayApplication(gateway, routes)
+
+
+def make_server(app: Application) -> HTTPServer:
+    """A server that is not listening yet. Addresses of proxies are read by us, from those we trust."""
+    return HTTPServer(
+        app,
+        max_header_size=MAX_HEADER_BYTES,
+        idle_connection_timeout=IDLE_S,
+        body_timeout=BODY_S,
+        chunk_size=READ_CHUNK_BYTES,
+        max_buffer_size=READ_BUFFER_BYTES,
+    )

@@ -1,0 +1,51 @@
+"""Text to the bytes of an audio file, given out while the voice still speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.audio.encode import AUDIO_FORMATS, BYTES_PER_SAMPLE, PcmEncoder, audio_encoder
+from server.audio.threads import in_codec_thread
+from streaming.ports import SynthesisAudio, SynthesisStarted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from server.audio.encode import AudioEncoder
+    from streaming.ports import SynthesisStream
+
+BATCH_MS = 200  # of PCM encoded at once after the first piece: a thread's visit costs more than a short frame
+
+
+async def speech_file(
+    stream: SynthesisStream, name: str, sample_rate_hz: int | None
+) -> AsyncGenerator[tuple[int, bytes], None]:
+    """The file's pieces, each with the sample rate of all; `name` is a key of AUDIO_FORMATS. Raises ServiceError.
+
+    Ending this early cancels the synthesis.
+    """
+    encoder: AudioEncoder | None = None
+    rate_hz, batch_bytes, waiting = 0, 0, bytearray()
+    try:
+        async for event in stream:
+            if isinstance(event, SynthesisStarted):
+                rate_hz = AUDIO_FORMATS[name].rate_hz(sample_rate_hz, event.sample_rate_hz)
+                encoder = audio_encoder(name, event.sample_rate_hz, rate_hz)
+            elif isinstance(event, SynthesisAudio) and encoder is not None:
+                waiting += event.pcm
+                if len(waiting) >= batch_bytes:
+                    batch_bytes = rate_hz * BYTES_PER_SAMPLE * BATCH_MS // 1000
+                    yield rate_hz, await _encoded(encoder, waiting)
+        if encoder is not None:
+            yield rate_hz, await _encoded(encoder, waiting) + await in_codec_thread(encoder.finish)
+    finally:
+        stream.cancel()
+
+
+async def _encoded(encoder: AudioEncoder, waiting: bytearray) -> bytes:
+    """All that waits. Samples that only pass through, or are resampled, need no thread: some 10 µs."""
+    pcm = bytes(waiting)
+    waiting.clear()
+    if isinstance(encoder, PcmEncoder):
+        return encoder.encode(pcm)
+    return await in_codec_thread(encoder.encode, pcm)

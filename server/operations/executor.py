@@ -1,0 +1,374 @@
+"""M7 browser, M8 OS, M9 search: permission, safety verdict, confirmation, then the task itself."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from server.errors import ApiError
+from server.operations.fields import Name, Parameters, SessionId, Text, TimeoutMs  # noqa: TC001 - pydantic reads them
+from server.operations.operation import Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
+from server.operations.roles import may_execute
+from streaming.ports import Action, ServiceError, TaskProgress, TaskResult
+
+if TYPE_CHECKING:
+    from server.confirmations import Question
+    from server.gateway import Gateway
+    from server.operations.operation import Caller
+    from streaming.ports import ActionInfo, Executor, SafetyReport
+
+MAX_ARGUMENTS = 64
+MAX_ARGUMENT_CHARS = 4_096
+MAX_RESULTS = 50
+
+Status = Literal["ok", "failed"]
+Argument = Annotated[str, StringConstraints(max_length=MAX_ARGUMENT_CHARS)]
+
+
+# --- how a task is run ----------------------------------------------------------------------------------------------
+
+
+async def perform(gateway: Gateway, caller: Caller, action: Action, timeout_ms: int | None) -> tuple[str, TaskResult]:
+    """Ask safety, then run; returns the task's id and result.
+
+    Raises ApiError SAFETY_DENIED (403), CONFIRMATION_REQUIRED (409), and ServiceError.
+    """
+    report = await gateway.services.safety.check([action], caller.context)
+    if report.verdict == "deny":
+        raise ApiError("SAFETY_DENIED", "; ".join(report.reasons), extra={"risk": report.risk})
+    if report.verdict != "allow":
+        raise await _ask_first(gateway, caller, action, report, timeout_ms)
+    return await run_task(gateway, caller, action, timeout_ms)
+
+
+async def _ask_first(
+    gateway: Gateway, caller: Caller, action: Action, report: SafetyReport, timeout_ms: int | None
+) -> ApiError:
+    question = await gateway.confirmations.defer(action, report, caller.context, timeout_ms)
+    return ApiError(
+        "CONFIRMATION_REQUIRED",
+        "; ".join(report.reasons) or "this action has to be approved first",
+        extra={
+            "confirmation_id": question.confirmation_id,
+            "expires_at": question.expires_at,
+            "risk": report.risk,
+        },
+    )
+
+
+async def run_task(gateway: Gateway, caller: Caller, action: Action, timeout_ms: int | None) -> tuple[str, TaskResult]:
+    """Run what safety or the user has approved. Cancelling this cancels the task in the executor."""
+    executor = gateway.services.executor(action.executor)
+    if executor is None:
+        raise ApiError("NOT_FOUND", f"there is no executor {action.executor}")
+    task_id = uuid.uuid4().hex
+    context = replace(caller.context, timeout_ms=timeout_ms)
+    async with aclosing(executor.execute(task_id, action.action, action.parameters, context)) as events:
+        async for event in events:
+            if isinstance(event, TaskProgress):
+                caller.progress(event)
+            else:
+                return task_id, event
+    raise ServiceError("INTERNAL", "the executor ended without a result", service=action.executor)
+
+
+# --- browser --------------------------------------------------------------------------------------------------------
+
+
+class BrowserRequest(RequestModel):
+    """One action in the caller's own page of that session."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"action": "navigate", "parameters": {"url": "https://example.com"}}]}
+    )
+
+    action: Name
+    parameters: Parameters = Field(default_factory=dict)
+    session_id: SessionId | None = None
+    timeout_ms: TimeoutMs | None = None
+
+
+class TaskAnswer(ResponseModel):
+    """How a task ended: `failed` when it ran and did not succeed, `message` says why."""
+
+    task_id: str
+    status: Status
+    result: dict[str, Any]
+    message: str | None = None
+
+
+async def browse(gateway: Gateway, caller: Caller, request: BrowserRequest) -> TaskAnswer:
+    """Act in the browser."""
+    action = Action("browser", request.action, request.parameters)
+    task_id, done = await perform(gateway, caller, action, request.timeout_ms)
+    return TaskAnswer(task_id=task_id, status=done.status, result=done.result, message=done.message or None)
+
+
+# --- OS -------------------------------------------------------------------------------------------------------------
+
+
+class CommandRequest(RequestModel):
+    """A whitelisted command and its arguments; no shell reads them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"command": "ls", "args": ["-l"]}]})
+
+    command: Name
+    args: list[Argument] = Field(default_factory=list, max_length=MAX_ARGUMENTS)
+    timeout_ms: TimeoutMs | None = None
+
+
+class CommandAnswer(ResponseModel):
+    """What the command did; `failed` with any exit code but 0."""
+
+    task_id: str
+    status: Status
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    duration_ms: int | None
+    message: str | None = None
+
+
+async def run_command(gateway: Gateway, caller: Caller, request: CommandRequest) -> CommandAnswer:
+    """Run a command."""
+    action = Action("os", request.command, {"args": request.args})
+    task_id, done = await perform(gateway, caller, action, request.timeout_ms)
+    return CommandAnswer(
+        task_id=task_id,
+        status=done.status,
+        exit_code=_whole(done.result.get("exit_code")),
+        stdout=str(done.result.get("stdout", "")),
+        stderr=str(done.result.get("stderr", "")),
+        duration_ms=_whole(done.result.get("duration_ms")),
+        message=done.message or None,
+    )
+
+
+def _whole(number: float | None) -> int | None:
+    """A protobuf Struct knows doubles only."""
+    return None if number is None else int(number)
+
+
+# --- search ---------------------------------------------------------------------------------------------------------
+
+
+class SearchRequest(RequestModel):
+    """What to look for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "python tutorials", "max_results": 5}]})
+
+    query: Text
+    max_results: int = Field(default=10, ge=1, le=MAX_RESULTS)
+
+
+class SearchResultAnswer(ResponseModel):
+    """A page that fits."""
+
+    title: str
+    url: str
+    snippet: str
+    score: float | None = None
+
+
+class SearchAnswer(ResponseModel):
+    """Best matches first."""
+
+    query: str
+    provider: str
+    results: list[SearchResultAnswer]
+
+
+async def search(gateway: Gateway, caller: Caller, request: SearchRequest) -> SearchAnswer:
+    """Search."""
+    action = Action("search", "search", {"query": request.query, "max_results": request.max_results})
+    _task_id, done = await perform(gateway, caller, action, None)
+    if done.status != "ok":
+        raise ServiceError("UNAVAILABLE", done.message or "the search failed", service="search", retryable=True)
+    return SearchAnswer(
+        query=request.query,
+        provider=str(done.result.get("provider", "")),
+        results=[SearchResultAnswer.model_validate(found) for found in done.result.get("results", [])],
+    )
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+class ActionInfoAnswer(ResponseModel):
+    """What may be asked for; `parameters` is a JSON Schema (2020-12)."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ActionsAnswer(ResponseModel):
+    """All actions of the browser."""
+
+    actions: list[ActionInfoAnswer]
+
+
+class CommandsAnswer(ResponseModel):
+    """All whitelisted commands."""
+
+    commands: list[ActionInfoAnswer]
+
+
+async def _listed(executor: Executor, caller: Caller) -> list[ActionInfoAnswer]:
+    infos: list[ActionInfo] = list(await executor.actions(caller.context))
+    return [
+        ActionInfoAnswer(name=info.name, description=info.description, parameters=info.parameters) for info in infos
+    ]
+
+
+async def list_browser_actions(gateway: Gateway, caller: Caller, _request: NoParameters) -> ActionsAnswer:
+    """Ask M7."""
+    return ActionsAnswer(actions=await _listed(gateway.services.browser, caller))
+
+
+async def list_os_commands(gateway: Gateway, caller: Caller, _request: NoParameters) -> CommandsAnswer:
+    """Ask M8."""
+    return CommandsAnswer(commands=await _listed(gateway.services.os, caller))
+
+
+# --- confirmations --------------------------------------------------------------------------------------------------
+
+
+class ConfirmRequest(RequestModel):
+    """The user's decision on a risky action."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"approve": True}]})
+
+    confirmation_id: Name
+    approve: bool
+
+
+class ConfirmAnswer(ResponseModel):
+    """What came of it.
+
+    `declined`: it was refused and is gone. `ok`, `failed`: it was approved and has run, with the executor's `result`.
+    `approved`: the session that asked goes on and reports there.
+    """
+
+    confirmation_id: str
+    approved: bool
+    status: Literal["ok", "failed", "approved", "declined"]
+    task_id: str | None = None
+    result: dict[str, Any] | None = None
+    message: str | None = None
+
+
+async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> ConfirmAnswer:
+    """Settle a question once; somebody else's, a settled and an expired one do not exist (404)."""
+    question = await gateway.confirmations.take(request.confirmation_id, caller.context, approve=request.approve)
+    if question is None:
+        raise ApiError("NOT_FOUND", "there is no such open confirmation")
+    if not request.approve:
+        return ConfirmAnswer(confirmation_id=request.confirmation_id, approved=False, status="declined")
+    if not question.deferred:
+        return ConfirmAnswer(confirmation_id=request.confirmation_id, approved=True, status="approved")
+    return await _run_approved(gateway, caller, request.confirmation_id, question)
+
+
+async def _run_approved(gateway: Gateway, caller: Caller, confirmation_id: str, question: Question) -> ConfirmAnswer:
+    if not may_execute(question.action.executor, caller.principal.roles):  # roles may have changed since
+        raise ApiError("FORBIDDEN", f"your role may not use the {question.action.executor} executor")
+    caller = replace(caller, context=replace(caller.context, session_id=question.session_id))
+    task_id, done = await run_task(gateway, caller, question.action, question.timeout_ms)
+    return ConfirmAnswer(
+        confirmation_id=confirmation_id,
+        approved=True,
+        status=done.status,
+        task_id=task_id,
+        result=done.result,
+        message=done.message or None,
+    )
+
+
+_REFUSALS = (
+    "SAFETY_DENIED",
+    "NOT_FOUND",
+    "CONFIRMATION_REQUIRED",
+)
+
+OPERATIONS = (
+    Operation(
+        name="executor.browser.action",
+        method="POST",
+        path="/api/v1/executor/browser/action",
+        summary="Act in a browser page",
+        access=Access.OPERATOR,
+        request=BrowserRequest,
+        response=TaskAnswer,
+        run=browse,
+        service="browser",
+        refusals=_REFUSALS,
+        streaming=Streaming.PROGRESS,
+        idempotency_key=True,
+    ),
+    Operation(
+        name="executor.browser.actions",
+        method="GET",
+        path="/api/v1/executor/browser/actions",
+        summary="List the browser's actions",
+        access=Access.OPERATOR,
+        response=ActionsAnswer,
+        run=list_browser_actions,
+        service="browser",
+    ),
+    Operation(
+        name="executor.os.command",
+        method="POST",
+        path="/api/v1/executor/os/command",
+        summary="Run a whitelisted command",
+        access=Access.OPERATOR,
+        request=CommandRequest,
+        response=CommandAnswer,
+        run=run_command,
+        service="os",
+        refusals=_REFUSALS,
+        streaming=Streaming.PROGRESS,
+        idempotency_key=True,
+    ),
+    Operation(
+        name="executor.os.commands",
+        method="GET",
+        path="/api/v1/executor/os/commands",
+        summary="List the whitelisted commands",
+        access=Access.OPERATOR,
+        response=CommandsAnswer,
+        run=list_os_commands,
+        service="os",
+    ),
+    Operation(
+        name="executor.search",
+        method="POST",
+        path="/api/v1/executor/search",
+        summary="Search",
+        access=Access.USER,
+        request=SearchRequest,
+        response=SearchAnswer,
+        run=search,
+        service="search",
+        refusals=_REFUSALS,
+        streaming=Streaming.PROGRESS,
+        idempotency_key=True,
+    ),
+    Operation(
+        name="executor.confirm",
+        method="POST",
+        path="/api/v1/executor/confirmations/{confirmation_id}",
+        summary="Approve or refuse a risky action",
+        access=Access.USER,
+        request=ConfirmRequest,
+        response=ConfirmAnswer,
+        run=confirm,
+        refusals=("NOT_FOUND",),
+        streaming=Streaming.PROGRESS,
+        idempotency_key=True,
+    ),
+)

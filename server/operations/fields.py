@@ -1,0 +1,32 @@
+"""The kinds of text that requests are made of, with their bounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+MAX_TEXT_CHARS = 4_000  # some five minutes of speech
+MAX_SPEECH_CHARS = 5_000  # what one utterance may be asked to say
+
+# RFC 5646, the part of it that names a language, script, region and variants
+Language = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"),
+    Field(description="BCP 47 language tag", examples=["en-US"]),
+]
+SessionId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$"),
+    Field(description="The conversation this belongs to", examples=["kitchen"]),
+]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
+Key = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x1f\x7f/]{1,256}$"),
+    Field(description="Up to 256 characters, no slash", examples=["favourite-colour"]),
+]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Parameters = Annotated[dict[str, Any], Field(description="As the executor's list of actions describes them")]
+TimeoutMs = Annotated[int, Field(ge=1, le=300_000, description="Give up after this long")]

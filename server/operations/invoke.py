@@ -1,0 +1,48 @@
+"""Calling an operation by name, from a socket's `call`: the same rules and models as over REST."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
+
+from server.errors import ApiError
+from server.operations.operation import Caller, Streaming
+from server.operations.roles import allows
+from server.operations.table import BY_NAME
+from server.operations.validation import validated
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from server.operations.operation import Operation, Who
+    from streaming.ports import CallContext
+
+_CHANNELS = {Streaming.AUDIO_IN: "stt", Streaming.AUDIO_OUT: "tts"}
+
+
+def require_access(operation: Operation, who: Who) -> None:
+    """Raises ApiError FORBIDDEN when the roles do not reach."""
+    if not allows(operation.access, who.roles):
+        raise ApiError("FORBIDDEN", f"{operation.name} needs the role {operation.access.role}")
+
+
+def caller_of(who: Who, context: CallContext, request: Any, client_ip: str = "") -> Caller:
+    """The caller, in the conversation that the request names, if it names one."""
+    session_id = getattr(request, "session_id", None)
+    return Caller(who, replace(context, session_id=session_id) if session_id else context, client_ip=client_ip)
+
+
+async def invoke(gateway: Gateway, who: Who, context: CallContext, name: str, params: dict[str, Any]) -> Any:
+    """Run an operation; its answer as JSON (None when it has none). Raises ApiError and ServiceError."""
+    operation = BY_NAME.get(name)
+    if operation is None:
+        raise ApiError("UNKNOWN_OPERATION")
+    if operation.run is None or not operation.callable:
+        channel = _CHANNELS.get(operation.streaming)
+        instead = f"open a channel of kind {channel} instead" if channel else "it is for HTTP only"
+        raise ApiError("UNKNOWN_OPERATION", f"{name} cannot be called here: {instead}")
+    require_access(operation, who)
+    request = validated(operation, params)
+    answer = await operation.run(gateway, caller_of(who, context, request), request)
+    return None if answer is None else from_json(to_json(answer, inf_nan_mode="null"))

@@ -1,0 +1,204 @@
+"""Health, metrics and documents: what operators and monitoring look at. All of it is public and unlimited."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from server.operations.operation import Access, NoParameters, Operation, ResponseModel
+from server.version import __version__
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from server.operations.operation import Caller
+    from server.upstream import ServiceHealth
+
+NAME = "jarvis-gateway"
+
+CheckStatus = Literal["up", "down", "degraded"]
+
+
+class RootAnswer(ResponseModel):
+    """Where everything is."""
+
+    name: str
+    version: str
+    links: dict[str, str]
+
+
+async def root(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> RootAnswer:
+    """Name, version, links."""
+    links = {
+        "console": "/console/",
+        "docs": "/docs",
+        "redoc": "/redoc",
+        "openapi": "/openapi.json",
+        "asyncapi": "/asyncapi",
+        "health": "/health",
+        "metrics": "/metrics",
+        "websocket": "/ws/{session_id}",
+    }
+    return RootAnswer(name=NAME, version=__version__, links=links)
+
+
+class LiveAnswer(ResponseModel):
+    """The event loop turns."""
+
+    status: Literal["ok"]
+
+
+async def live(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> LiveAnswer:
+    """Looks at nothing."""
+    return LiveAnswer(status="ok")
+
+
+# --- ready ----------------------------------------------------------------------------------------------------------
+
+
+class CheckAnswer(ResponseModel):
+    """One thing looked at. `required`: without it the gateway is not ready."""
+
+    status: CheckStatus
+    required: bool
+    latency_ms: float | None = None
+    reason: str | None = None
+
+
+class ReadyAnswer(ResponseModel):
+    """May traffic come? `degraded`: yes, with something missing."""
+
+    status: Literal["ready", "degraded", "draining", "unavailable"]
+    checks: dict[str, CheckAnswer]
+
+
+def _service_check(health: ServiceHealth, required: bool) -> CheckAnswer:
+    return CheckAnswer(
+        status="up" if health.up else "down",
+        required=required,
+        latency_ms=health.latency_ms,
+        reason=health.reason or None,
+    )
+
+
+async def _state_check(gateway: Gateway) -> CheckAnswer:
+    """Redis: without it limits and sessions are this process's own, which is worse and not nothing."""
+    latency_ms = await gateway.state.ping()
+    if latency_ms is None:
+        return CheckAnswer(status="degraded", required=False, reason="Redis does not answer: in-process state is used")
+    return CheckAnswer(status="up", required=False, latency_ms=latency_ms)
+
+
+async def readiness(gateway: Gateway) -> ReadyAnswer:
+    """All checks, and what they come to."""
+    required = gateway.settings.required_services
+    checks = {
+        name: _service_check(health, name in required) for name, health in gateway.upstream.health.services.items()
+    }
+    checks["redis"] = await _state_check(gateway)
+    return ReadyAnswer(status=_verdict(gateway.draining, checks), checks=checks)
+
+
+def _verdict(draining: bool, checks: dict[str, CheckAnswer]) -> Literal["ready", "degraded", "draining", "unavailable"]:
+    if draining:
+        return "draining"
+    if any(check.required and check.status == "down" for check in checks.values()):
+        return "unavailable"
+    return "ready" if all(check.status == "up" for check in checks.values()) else "degraded"
+
+
+async def ready(gateway: Gateway, _caller: Caller, _request: NoParameters) -> ReadyAnswer:
+    """May traffic come?"""
+    return await readiness(gateway)
+
+
+# --- health ---------------------------------------------------------------------------------------------------------
+
+
+class ServiceAnswer(ResponseModel):
+    """A downstream service as the gateway sees it; `changed_at` is RFC 3339."""
+
+    status: Literal["up", "down"]
+    required: bool
+    circuit: str
+    latency_ms: float | None
+    reason: str | None
+    running_calls: int
+    changed_at: str
+
+
+class HealthAnswer(ResponseModel):
+    """Everything, for people."""
+
+    status: Literal["ready", "degraded", "draining", "unavailable"]
+    version: str
+    started_at: str
+    uptime_seconds: float
+    services: dict[str, ServiceAnswer]
+    redis: CheckAnswer
+    event_loop_lag_ms: float
+    requests_running: int
+    sockets: int
+    sessions: int
+
+
+def _moment(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
+    circuits, running = gateway.upstream.circuits(), gateway.upstream.running_calls()
+    return {
+        name: ServiceAnswer(
+            status="up" if seen.up else "down",
+            required=name in gateway.settings.required_services,
+            circuit=str(circuits[name]),
+            latency_ms=seen.latency_ms,
+            reason=seen.reason or None,
+            running_calls=running.get(name, 0),
+            changed_at=_moment(seen.changed_at),
+        )
+        for name, seen in gateway.upstream.health.services.items()
+    }
+
+
+async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> HealthAnswer:
+    """Everything known."""
+    summary = await readiness(gateway)
+    sessions = gateway.sessions.stats(None)
+    return HealthAnswer(
+        status=summary.status,
+        version=__version__,
+        started_at=_moment(gateway.started_at),
+        uptime_seconds=round(time.time() - gateway.started_at, 3),
+        services=_services(gateway),
+        redis=summary.checks["redis"],
+        event_loop_lag_ms=round(gateway.loop_lag_s * 1000, 3),
+        requests_running=gateway.requests_running,
+        sockets=sessions.sockets,
+        sessions=sessions.sessions,
+    )
+
+
+def _public(name: str, path: str, summary: str, **more: Any) -> Operation:
+    return Operation(name=name, method="GET", path=path, summary=summary, access=Access.PUBLIC, cost=0, **more)
+
+
+OPERATIONS = (
+    _public(
+        "ops.root", "/", "Name, version and links; a browser is sent to the console", response=RootAnswer, run=root
+    ),
+    _public("ops.live", "/live", "Does the event loop turn?", response=LiveAnswer, run=live),
+    _public(
+        "ops.ready",
+        "/ready",
+        "May traffic come?",
+        response=ReadyAnswer,
+        run=ready,
+        also=((503, "Draining, or a required service is down"),),
+    ),
+    _public("ops.health", "/health", "Everything, for people", response=HealthAnswer, run=health),
+    _public("ops.metrics", "/metrics", "Prometheus metrics", content_type="text/plain"),
+    _public("ops.openapi", "/openapi.json", "This document"),
+    _public("ops.asyncapi", "/asyncapi.json", "The WebSocket, as AsyncAPI 3.0"),
+)

@@ -1,0 +1,59 @@
+"""What can be seen of the live sessions from outside: the socket itself is `handlers.realtime`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from server.operations.operation import Access, NoParameters, Operation, ResponseModel
+from server.operations.roles import allows
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from server.operations.operation import Caller
+
+
+class SessionAnswer(ResponseModel):
+    """One live session. Bytes and messages are counted since it began; `channels` are the kinds now open."""
+
+    session_id: str
+    user_id: str
+    connected: bool
+    opened_at: str
+    channels: list[str]
+    bytes_received: int
+    bytes_sent: int
+
+
+class StatsAnswer(ResponseModel):
+    """Counts of this gateway process: everything for an admin (`scope` all), else of the caller's own sessions."""
+
+    scope: Literal["all", "own"]
+    sockets: int
+    sessions: int
+    channels: dict[str, int]
+    bytes_received: int
+    bytes_sent: int
+    messages_received: int
+    messages_sent: int
+    dropped: dict[str, int]
+    live: list[SessionAnswer]
+
+
+async def stats(gateway: Gateway, caller: Caller, _request: NoParameters) -> StatsAnswer:
+    """Sockets, sessions, channels, bytes, drops."""
+    everything = allows(Access.ADMIN, caller.principal.roles)
+    counted = gateway.sessions.stats(None if everything else caller.principal.user_id)
+    return StatsAnswer.model_validate(counted, from_attributes=True)
+
+
+OPERATIONS = (
+    Operation(
+        name="ws.stats",
+        method="GET",
+        path="/ws/stats",
+        summary="Count live sockets, sessions and channels",
+        access=Access.USER,
+        response=StatsAnswer,
+        run=stats,
+    ),
+)

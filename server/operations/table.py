@@ -1,0 +1,22 @@
+"""The one table of operations, and how one is called by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.operations import agent, auth, executor, memory, ops, realtime, voice
+
+if TYPE_CHECKING:
+    from server.operations.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *voice.OPERATIONS,
+    *agent.OPERATIONS,
+    *executor.OPERATIONS,
+    *memory.OPERATIONS,
+    *auth.OPERATIONS,
+    *realtime.OPERATIONS,
+    *ops.OPERATIONS,
+)
+
+BY_NAME: dict[str, Operation] = {operation.name: operation for operation in OPERATIONS}

@@ -1,0 +1,203 @@
+"""M2 speech-to-text and M3 text-to-speech, file by file; live audio has the socket's channels."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import IO, TYPE_CHECKING, Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from server.audio.decode import AudioTooLongError, UnreadableAudioError, UploadDecoder
+from server.audio.encode import AUDIO_FORMATS, MAX_RATE_HZ, MIN_RATE_HZ
+from server.audio.speech import speech_file
+from server.audio.threads import in_codec_thread
+from server.audio.transcription import transcribe as transcribe_upload
+from server.errors import ApiError
+from server.operations.fields import MAX_SPEECH_CHARS, Language
+from server.operations.operation import (
+    KIB,
+    Access,
+    Operation,
+    RequestModel,
+    ResponseModel,
+    Streaming,
+)
+from server.operations.validation import invalid
+from streaming.ports import SynthesisConfig
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from server.audio.transcription import Transcript
+    from server.gateway import Gateway
+    from server.operations.operation import Caller
+
+UPLOAD_BYTES = 32 * 1024 * KIB  # ten minutes of 16-bit mono at 24 kHz, hours of Opus
+
+
+class TranscribeRequest(RequestModel):
+    """The form's fields beside the file `audio`."""
+
+    language: Language = "en-US"
+
+
+class WordAnswer(ResponseModel):
+    """A word and where it lies in the file."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None
+
+
+class TranscriptAnswer(ResponseModel):
+    """All utterances of the file. `confidence` weighs each by its words; 0 when nothing was said."""
+
+    text: str
+    language: str
+    confidence: float = Field(ge=0, le=1)
+    duration_ms: int
+    words: list[WordAnswer]
+
+
+def _transcript_answer(transcript: Transcript, language: str) -> TranscriptAnswer:
+    """As it goes out."""
+    words = [
+        WordAnswer(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
+        for word in transcript.words
+    ]
+    return TranscriptAnswer(
+        text=transcript.text,
+        language=language,
+        confidence=transcript.confidence,
+        duration_ms=transcript.duration_ms,
+        words=words,
+    )
+
+
+class SpeakRequest(RequestModel):
+    """Words to say."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Good morning.", "format": "mp3"}]})
+
+    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SPEECH_CHARS)]
+    voice: str | None = Field(default=None, min_length=1, max_length=128, description="An id of voice.voices")
+    speed: float = Field(default=1.0, ge=0.25, le=4.0)
+    language: Language | None = Field(default=None, description="Chooses a voice when none is named")
+    format: Literal["wav", "mp3", "opus", "flac", "pcm"] = "wav"
+    sample_rate: int | None = Field(
+        default=None, ge=MIN_RATE_HZ, le=MAX_RATE_HZ, description="Hz; left out: the voice's own"
+    )
+
+
+async def speak(gateway: Gateway, caller: Caller, request: SpeakRequest) -> AsyncGenerator[tuple[int, bytes], None]:
+    """The file's pieces as they are made, each with the sample rate. Raises ApiError (422) and ServiceError."""
+    if request.sample_rate is not None and not AUDIO_FORMATS[request.format].takes(request.sample_rate):
+        rates = ", ".join(str(rate) for rate in AUDIO_FORMATS[request.format].rates_hz)
+        raise invalid((("sample_rate",), f"{request.format} can be written at {rates} Hz"))
+    config = SynthesisConfig(request.voice or "", request.speed, request.language or "")
+    stream = gateway.services.tts.synthesize(config, caller.context)
+    stream.send_text(request.text)
+    stream.end()
+    async with aclosing(speech_file(stream, request.format, request.sample_rate)) as pieces:
+        async for rate_hz, piece in pieces:
+            if piece:
+                yield rate_hz, piece
+
+
+async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> TranscriptAnswer:
+    """All that is said in the file. Raises ApiError (413, 422) and ServiceError."""
+    decoder = UploadDecoder(file)
+    try:
+        heard = await transcribe_upload(decoder, request.language, gateway.services.stt, caller.context)
+    except UnreadableAudioError as wrong:
+        raise ApiError("UNREADABLE_AUDIO", str(wrong)) from None
+    except AudioTooLongError as wrong:
+        raise ApiError("AUDIO_TOO_LONG", str(wrong)) from None
+    finally:
+        await in_codec_thread(decoder.close)
+    return _transcript_answer(heard, request.language)
+
+
+class VoicesRequest(RequestModel):
+    """Which language's voices; all when left out."""
+
+    language: Language | None = None
+
+
+class VoiceAnswer(ResponseModel):
+    """A voice; `sample_rate` in Hz."""
+
+    id: str
+    name: str
+    language: str
+    gender: str
+    sample_rate: int
+
+
+class VoicesAnswer(ResponseModel):
+    """The voices there are."""
+
+    voices: list[VoiceAnswer]
+
+
+async def list_voices(gateway: Gateway, caller: Caller, request: VoicesRequest) -> VoicesAnswer:
+    """Ask M3."""
+    voices = await gateway.services.tts.voices(request.language or "", caller.context)
+    return VoicesAnswer(
+        voices=[
+            VoiceAnswer(
+                id=voice.id,
+                name=voice.name,
+                language=voice.language,
+                gender=voice.gender,
+                sample_rate=voice.sample_rate_hz,
+            )
+            for voice in voices
+        ]
+    )
+
+
+OPERATIONS = (
+    Operation(
+        name="voice.stt",
+        method="POST",
+        path="/api/v1/voice/stt",
+        summary="Transcribe an audio file",
+        description="wav, mp3, ogg, webm, flac or mp4; up to 32 MiB and ten minutes. Live audio: the socket's `stt` channel.",
+        access=Access.USER,
+        request=TranscribeRequest,
+        response=TranscriptAnswer,
+        service="stt",
+        streaming=Streaming.AUDIO_IN,
+        body_limit_bytes=UPLOAD_BYTES,
+        refusals=(
+            "AUDIO_TOO_LONG",
+            "UNREADABLE_AUDIO",
+        ),
+    ),
+    Operation(
+        name="voice.tts",
+        method="POST",
+        path="/api/v1/voice/tts",
+        summary="Speak a text",
+        description="The audio's first bytes leave before the last are made. Live audio: the socket's `tts` channel.",
+        access=Access.USER,
+        request=SpeakRequest,
+        service="tts",
+        streaming=Streaming.AUDIO_OUT,
+        content_type="audio/wav",
+        refusals=("VALIDATION_ERROR",),
+    ),
+    Operation(
+        name="voice.voices",
+        method="GET",
+        path="/api/v1/voice/voices",
+        summary="List the voices",
+        access=Access.USER,
+        request=VoicesRequest,
+        response=VoicesAnswer,
+        run=list_voices,
+        service="tts",
+    ),
+)
