@@ -10,10 +10,10 @@ help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 run: $(VENV)/.run ## the gateway with all nine services, on http://127.0.0.1:8000
-	@exec $(PY) -m server
+	@exec $(PY) -m server --laptop
 
 dev: $(VENV)/.run ## the same with DEBUG, restarted when a source file changes
-	@DEBUG=true exec $(PY) -m server --reload
+	@exec $(PY) -m server --laptop --reload
 
 test: $(VENV)/.test system-parts lint unit ## everything: ruff, mypy, import-linter, pytest
 

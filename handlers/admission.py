@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
 
 BEARER_PROTOCOL = "jarvis.bearer."
-MAX_ADDRESSES = 10_000  # remembered at once; the ones not seen for longest are forgotten
 MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame's payload, less two for the code
 _ERROR_OF_CLOSE = {
     1012: "DRAINING",
@@ -72,29 +70,12 @@ def requested_resume(request: HTTPServerRequest) -> Resume | None:
     return Resume(token, int(seq) if seq.isdigit() and len(seq) < 16 else 0) if token else None
 
 
-class HandshakeMeter:
-    """Handshakes per address and minute; local to this process."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
-
-    def admit(self, address: str, now: float) -> bool:
-        """Count one; False when it is too many."""
-        began, count = self._seen.pop(address, (now, 0))
-        if now - began >= 60.0:
-            began, count = now, 0
-        self._seen[address] = (began, count + 1)
-        if len(self._seen) > MAX_ADDRESSES:
-            self._seen.popitem(last=False)
-        return count < self._per_minute
-
-
 class Admission:
     """One request's way in."""
 
     def __init__(self, gateway: Gateway, request: HTTPServerRequest) -> None:
         self._gateway = gateway
+        self._realtime = gateway.realtime
         self._settings = gateway.settings
         self._request = request
 
@@ -106,7 +87,7 @@ class Admission:
             raise HTTPError(400)
         if self._gateway.draining:
             raise HTTPError(503)
-        if not self._gateway.handshakes.admit(self._request.remote_ip or "", time.monotonic()):
+        if not self._realtime.handshakes.admit(self._request.remote_ip or "", time.monotonic()):
             raise HTTPError(429)
 
     def origin_allowed(self, origin: str) -> bool:
@@ -142,20 +123,20 @@ class Admission:
     async def identify_token(self, token: str) -> Identity:
         """Raises RefusedError."""
         try:
-            return await self._gateway.desk.identify(token)
+            return await self._realtime.desk.identify(token)
         except CallError as refused:
             raise RefusedError(4501, refused.code, refused.message, "bad_token") from None
 
     async def _identify_ticket(self, ticket: str) -> Identity:
         try:
-            return await self._gateway.desk.identify_ticket(ticket)
+            return await self._realtime.desk.identify_ticket(ticket)
         except CallError as refused:
             raise RefusedError(4501, refused.code, refused.message, "bad_ticket") from None
 
     def check_sockets(self, identity: Identity) -> None:
         """Raises RefusedError when the user has as many sockets as allowed."""
         open_now = sum(
-            live.socket is not None and live.identity.user_id == identity.user_id for live in self._gateway.live
+            live.socket is not None and live.identity.user_id == identity.user_id for live in self._realtime.sessions
         )
         if open_now >= self._settings.ws_max_sockets_per_user:
             raise RefusedError(

@@ -10,6 +10,8 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from handlers.admission import Admission, RefusedError, farewell, first_token, requested_resume
+from server.operations import Access
+from server.routes import Route
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.registry import ForbiddenError
 
@@ -63,8 +65,10 @@ class RealtimeHandler(WebSocketHandler):
         """The handshake is done."""
         self.set_nodelay(True)
         if self.ws_connection is not None:
-            self.ws_connection.stream.max_write_buffer_size = WRITE_BUFFER_BYTES
-        self._writer = self._gateway.tasks.create_task(self._write(), name="socket writer")
+            stream = self.ws_connection.stream
+            assert stream is not None, "the handshake has just been done on it"
+            stream.max_write_buffer_size = WRITE_BUFFER_BYTES
+        self._writer = self._gateway.realtime.tasks.create_task(self._write(), name="socket writer")
         if self._refused is not None:
             self.refuse(self._refused)
         elif self._identity is not None:
@@ -77,7 +81,7 @@ class RealtimeHandler(WebSocketHandler):
         try:
             self._admission.check_sockets(identity)
             resume = requested_resume(self.request)
-            self._line = self._gateway.live.enter(self.path_args[0], identity, self, resume)
+            self._line = self._gateway.realtime.sessions.enter(self.path_args[0], identity, self, resume)
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:
@@ -111,7 +115,7 @@ class RealtimeHandler(WebSocketHandler):
         if self._early is None:
             token = first_token(message)
             self._early = []
-            self._gateway.tasks.create_task(self._authenticate(token), name="socket auth")
+            self._gateway.realtime.tasks.create_task(self._authenticate(token), name="socket auth")
         elif len(self._early) < MAX_EARLY_MESSAGES:
             self._early.append(message)
         else:
@@ -161,7 +165,7 @@ class RealtimeHandler(WebSocketHandler):
             self._timer = None
 
     def _cut(self) -> None:
-        if self.ws_connection is not None:
+        if self.ws_connection is not None and self.ws_connection.stream is not None:
             self.ws_connection.stream.close()
 
     async def _write(self) -> None:
@@ -184,4 +188,7 @@ class RealtimeHandler(WebSocketHandler):
             await written
 
 
-routes = [(r"/ws/([A-Za-z0-9_.:-]{1,128})", RealtimeHandler)]
+routes = (
+    # whoever comes proves who they are on the socket itself: a browser can't send a header with the handshake
+    Route("/ws/{session_id}", RealtimeHandler, Access.PUBLIC, pattern=r"/ws/([A-Za-z0-9_.:-]{1,128})"),
+)

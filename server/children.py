@@ -157,7 +157,7 @@ class BundledRedis:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
-            process_group=0,
+            start_new_session=True,  # Ctrl-C reaches the gateway alone
         )
         return await self._answers()
 

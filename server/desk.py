@@ -22,6 +22,7 @@ def identity_of(principal: Principal) -> Identity:
         roles=tuple(sorted(principal.roles)),
         expires_at=principal.expires_at,
         token_id=principal.token_id,
+        family=principal.family,
     )
 
 

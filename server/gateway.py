@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from server.idempotency import IdempotencyStore
     from server.limits import RateLimiter
     from server.metrics import Metrics
+    from server.realtime import Realtime
     from server.state import State
     from server.upstream import Upstream
     from streaming.ports import Services
@@ -75,6 +76,7 @@ class Gateway:
     confirmations: ConfirmationStore
     idempotency: IdempotencyStore
     sessions: SessionRegistry = field(default_factory=NoSessions)
+    realtime: Realtime = field(init=False)  # set by the lifecycle, which builds it around the gateway
     draining: bool = False
     loop_lag_s: float = 0.0
     requests_running: int = 0  # of handlers; the drain waits until there are none

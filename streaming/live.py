@@ -96,6 +96,7 @@ class LiveSession:
         self.resume_token = secrets.token_urlsafe(24)
         self.opened_at = time.time()
         self.lost = False  # can't be resumed any more
+        self.bytes_received = self.bytes_sent = self.messages_received = self.messages_sent = 0
         self.socket: Socket | None = None
         self._desk = desk
         self._group = group
@@ -143,6 +144,8 @@ class LiveSession:
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now, in order."""
         data = self.connection.data_to_send(self._loop.time())
+        self.messages_sent += len(data)
+        self.bytes_sent += sum(map(len, data))
         self._arm()
         return data
 
@@ -183,8 +186,6 @@ class LiveSession:
             lane.audio(event.payload)
         except AudioFormatError as wrong:
             self._fail(event.channel, "INVALID_AUDIO", str(wrong))
-        if event.last:
-            lane.end()
 
     def _fail(self, channel: int, code: str, message: str) -> None:
         """The lane can't go on: close its channel with the reason, then stop it."""
@@ -335,6 +336,15 @@ class LiveSession:
         self._end_socket(4009, "the token has expired")
 
     # --- the end ---
+
+    def leave(self, code: int, reason: str) -> None:
+        """Close the socket; the client comes back later, or elsewhere."""
+        self._end_socket(code, reason)
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Close the socket and let nobody come back."""
+        self._end_socket(code, reason)
+        self.lost = True
 
     def _end_socket(self, code: int, reason: str) -> None:
         """Close the socket; the session waits to be resumed."""

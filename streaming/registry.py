@@ -50,6 +50,8 @@ class Line:
 
     def feed_text(self, text: str) -> None:
         """One text message."""
+        self.live.messages_received += 1
+        self.live.bytes_received += len(text)
         for event in self.live.connection.receive_text(text, self._clock()):
             if type(event) is heard.ResumeRequested:
                 self._resume(Resume(event.resume_token, event.last_seq))
@@ -61,6 +63,8 @@ class Line:
 
     def feed_binary(self, data: bytes) -> None:
         """One frame."""
+        self.live.messages_received += 1
+        self.live.bytes_received += len(data)
         for event in self.live.connection.receive_binary(data, self._clock()):
             self.live.handle(event)
         self.live.wake()

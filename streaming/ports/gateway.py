@@ -88,6 +88,7 @@ class Identity:
     roles: tuple[str, ...]
     expires_at: float | None = None
     token_id: str = ""
+    family: str = ""  # all tokens of one sign-in
 
 
 class CallError(Exception):

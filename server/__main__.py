@@ -1,0 +1,145 @@
+"""The command line: `python -m server` serves; `token`, `user`, `talk` help people along.
+
+python -m server                         serve
+python -m server token --user ada        print an access token
+python -m server user add ada            add somebody who may sign in
+python -m server talk speech.wav         hold a spoken turn with a running gateway
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import sys
+
+import uvloop
+from dotenv import dotenv_values
+
+from server import log
+from server.banner import banner
+from server.children import ChildError
+from server.config import ConfigError, Settings, load_settings
+from server.reload import run_reloading
+from server.upstream import EndpointError
+from server.users import ROLES, UsersError, add_user
+
+LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # what `make run` means unless environment or .env say otherwise
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the gateway; the exit code."""
+    if options.laptop:
+        _laptop_defaults()
+    settings = load_settings()
+    log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
+    if options.reload:
+        return run_reloading()
+    from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands need none of it
+
+    async def run() -> None:
+        await Lifecycle(settings).run(lambda started: print(banner(started), flush=True))
+
+    code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except* (ChildError, EndpointError, OSError) as failed:
+        code = 1
+        print(f"cannot start: {'; '.join(map(str, failed.exceptions))}", file=sys.stderr)
+    return code
+
+
+def _laptop_defaults() -> None:
+    known = {**dotenv_values(".env"), **os.environ}
+    for name, value in LAPTOP.items():
+        if name not in known:
+            os.environ[name] = value
+
+
+def token(options: argparse.Namespace) -> int:
+    """Print an access token signed with the configured secret."""
+    from server.auth import Authenticator  # noqa: PLC0415 - as above
+    from server.state import LocalState  # noqa: PLC0415
+    from server.users import Users  # noqa: PLC0415
+
+    settings = load_settings()
+    authenticator = Authenticator(settings, LocalState(), Users(settings.users_file))
+    print(authenticator.issue_access(options.user, options.user, options.role or ["user"], life_s=options.minutes * 60))
+    return 0
+
+
+def user_add(options: argparse.Namespace) -> int:
+    """Add a user, or change one's password and roles."""
+    settings_file = options.file or Settings.model_fields["users_file"].default
+    password = os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {options.name}: ")
+    user = add_user(settings_file, options.name, password, options.role or ["user"])
+    print(f"{user.username} may sign in, with {', '.join(user.roles)}")
+    return 0
+
+
+def talk(options: argparse.Namespace) -> int:
+    """A spoken turn in the terminal."""
+    from server.talk import Talk  # noqa: PLC0415 - as above
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Talk(options).run())
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands."""
+    main_parser = argparse.ArgumentParser(prog="python -m server", description=__doc__.splitlines()[0])
+    main_parser.set_defaults(run=serve)
+    main_parser.add_argument("--laptop", action="store_true", help="DEBUG and 127.0.0.1 unless configured otherwise")
+    main_parser.add_argument("--reload", action="store_true", help="start again when a source file changes")
+    commands = main_parser.add_subparsers()
+    _token_command(commands.add_parser("token", help="print an access token"))
+    users = commands.add_parser("user", help="who may sign in").add_subparsers(required=True)
+    _user_command(users.add_parser("add", help="add a user, or give one a new password and roles"))
+    _talk_command(commands.add_parser("talk", help="hold a spoken turn with a running gateway"))
+    return main_parser
+
+
+def _token_command(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=token)
+    command.add_argument("--user", default="developer", help="`sub` and `username`")
+    command.add_argument("--role", action="append", choices=ROLES, help="may be repeated; default: user")
+    command.add_argument("--minutes", type=int, default=60, help="how long it lives")
+
+
+def _user_command(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=user_add)
+    command.add_argument("name")
+    command.add_argument("--role", action="append", choices=ROLES, help="may be repeated; default: user")
+    command.add_argument("--file", help="the users file; default: USERS_FILE's default")
+
+
+def _talk_command(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=talk)
+    command.add_argument("file", nargs="?", help="a WAV file of 16-bit PCM; none: the microphone")
+    command.add_argument("--url", default="ws://127.0.0.1:8000", help="the gateway")
+    command.add_argument(
+        "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"
+    )
+    command.add_argument("--session", default="", help="the conversation to go on with")
+    command.add_argument("--text", default="", help="a written turn instead of a spoken one")
+    command.add_argument("--output", default="", help="write the answer to this WAV file")
+    command.add_argument("--yes", action="store_true", help="approve whatever asks for confirmation")
+    command.add_argument("--json", action="store_true", help="print every event as a JSON line instead")
+
+
+def main() -> None:
+    """Entry point; mistakes of the caller are one line each, never a traceback."""
+    options = parser().parse_args()
+    try:
+        sys.exit(options.run(options))
+    except (ConfigError, UsersError) as wrong:
+        print(wrong, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What a person sees when the gateway is up: where it is, how to get in, what works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server.lifecycle import Started
+
+ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound to
+DEVELOPER_ROLES = ("admin", "operator", "user")
+
+
+def banner(started: Started) -> str:
+    """Some lines for the terminal; under DEBUG with a token to paste."""
+    settings = started.gateway.settings
+    host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
+    base = f"http://{host}:{started.port}"
+    lines = ["", f"Jarvis Gateway is listening on {base}", f"  redis     {started.redis}"]
+    lines += _services(started)
+    if settings.debug:
+        token = started.gateway.authenticator.issue_access("developer", "developer", DEVELOPER_ROLES)
+        lines += [
+            f"  console   {base}/console#token={token}",
+            f"  token     {token}",
+            f"  try       curl -s {base}/api/v1/agent/intent -H 'Authorization: Bearer {token}' "
+            "-H 'Content-Type: application/json' -d '{\"text\": \"what time is it\"}'",
+        ]
+    else:
+        lines.append(f"  console   {base}/console")
+    return "\n".join([*lines, ""])
+
+
+def _services(started: Started) -> list[str]:
+    up = [name for name in started.gateway.upstream.health.services if name not in started.down]
+    where = "embedded" if started.embedded else "remote"
+    lines = [f"  services  {', '.join(up) or 'none'} up ({where})"]
+    lines += [f"            {name} down: {reason or 'it does not answer'}" for name, reason in started.down.items()]
+    return lines

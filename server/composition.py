@@ -1,0 +1,87 @@
+"""From settings to the parts of a gateway: addresses, limits, lent services. Nothing here starts anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from server.operations import RolePermissions
+from server.upstream import DEFAULT_DEADLINES_MS, BreakerPolicy, ServiceEndpoint, TlsFiles
+from streaming.ports import LaneServices
+from streaming.protocol.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.config import Settings
+    from server.gateway import Gateway
+
+EMBEDDED_OPTIONS = (
+    "CHROMIUM_PATH",
+    "OS_ROOT",
+    "SEARCH_DOCUMENTS_DIR",
+    "SEARCH_PROVIDER",
+    "SEARXNG_URL",
+    "SAFETY_POLICY_DIR",
+    "STT_MODEL_PATH",
+    "TTS_VOICE_PATH",
+)
+
+
+def endpoints(settings: Settings, embedded: Mapping[str, str]) -> list[ServiceEndpoint]:
+    """Where each service is: embedded ones where they really listen, without TLS."""
+    ca, certificate, key = settings.grpc_tls_ca_file, settings.grpc_tls_cert_file, settings.grpc_tls_key_file
+    tls = TlsFiles(ca, certificate, key) if ca or certificate else None
+    return [
+        ServiceEndpoint(
+            name,
+            embedded.get(name) or settings.grpc_url(name),
+            settings.grpc_deadline_ms or DEFAULT_DEADLINES_MS[name],
+            None if name in embedded else tls,
+            settings.grpc_pool_size,
+        )
+        for name in DEFAULT_DEADLINES_MS
+    ]
+
+
+def breaker_policy(settings: Settings) -> BreakerPolicy:
+    """When a circuit opens, and for how long."""
+    return BreakerPolicy(min_faults=settings.breaker_min_faults, open_s=settings.breaker_open_seconds)
+
+
+def session_limits(settings: Settings) -> Limits:
+    """Bounds of one session."""
+    return Limits(
+        channels=settings.ws_max_channels,
+        commands_per_s=settings.ws_commands_per_second,
+        audio_bytes_per_s=settings.ws_audio_bytes_per_second,
+        queue_bytes=settings.ws_queue_bytes,
+        detached_queue_bytes=2 * settings.ws_queue_bytes,
+        replay_bytes=settings.ws_replay_bytes,
+        resume_window_s=settings.ws_resume_seconds,
+        heartbeat_s=settings.ws_heartbeat_seconds,
+    )
+
+
+def lane_services(gateway: Gateway) -> LaneServices:
+    """What lanes work with."""
+    return LaneServices(gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics)
+
+
+def embedded_addresses(settings: Settings) -> dict[str, str]:
+    """The services to start here, and where: those whose address nobody gave."""
+    if not settings.embedded:
+        return {}
+    missing = [name for name in DEFAULT_DEADLINES_MS if name not in settings.explicit_grpc_urls]
+    return {name: settings.grpc_url(name).replace("localhost", "127.0.0.1") for name in missing}
+
+
+def embedded_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """For the embedded process: ours, without secrets, and the options that may come from `.env`."""
+    kept = {name: value for name, value in environment.items() if not name.startswith(("JWT_", "REDIS_"))}
+    options = {name: str(getattr(settings, name.lower())) for name in EMBEDDED_OPTIONS}
+    return kept | {name: value for name, value in options.items() if value} | {"PYTHONPATH": _source_root()}
+
+
+def _source_root() -> str:
+    return str(Path(__file__).resolve().parent.parent)

@@ -1,0 +1,218 @@
+"""The composition root: builds the gateway in order, listens, and takes it down in the opposite order.
+
+Redis, embedded services, upstream clients, state, sessions, HTTP: each is entered into one AsyncExitStack, so that whatever
+was started is stopped, however far the start came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from tornado.netutil import bind_sockets
+
+from server.app import make_app, make_server
+from server.auth import Authenticator
+from server.children import BundledRedis, EmbeddedProcess
+from server.composition import (
+    breaker_policy,
+    embedded_addresses,
+    embedded_environment,
+    endpoints,
+    lane_services,
+    session_limits,
+)
+from server.confirmations import ConfirmationStore
+from server.desk import GatewayDesk
+from server.drain import drain
+from server.gateway import Gateway
+from server.idempotency import IdempotencyStore
+from server.limits import RateLimiter
+from server.metrics import Metrics
+from server.realtime import HandshakeMeter, Realtime
+from server.redis_link import RedisDownError, RedisLink
+from server.state import LocalState, RedisState
+from server.upstream import Upstream
+from server.users import Users
+from server.version import __version__
+from streaming.registry import Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from server.config import Settings
+    from server.state import State
+
+log = structlog.get_logger(__name__)
+
+FIRST_HEALTH_S = 2.0  # the start waits so long for the services' first answers, to say how they are
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a person wants to know once the gateway listens. `redis` in words; `down` service → reason."""
+
+    gateway: Gateway
+    port: int
+    redis: str
+    embedded: tuple[str, ...]
+    down: dict[str, str]
+
+
+class Lifecycle:
+    """One gateway from start to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._loops: list[asyncio.Task[None]] = []
+        self._embedded: EmbeddedProcess | None = None
+
+    async def run(self, on_started: Callable[[Started], None]) -> None:
+        """Serve until SIGTERM or Ctrl-C, then drain. Raises ChildError, EndpointError, OSError when it can't start."""
+        async with self._stack:
+            tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+            self._stack.callback(self._cancel_loops)
+            started = await self._start(tasks)
+            on_started(started)
+            await _asked_to_stop()
+            await drain(started.gateway, self._settings.drain_seconds)
+
+    def _loop(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
+        """A loop that runs as long as the gateway."""
+        self._loops.append(tasks.create_task(work, name=name))
+
+    def _cancel_loops(self) -> None:
+        for loop in self._loops:
+            loop.cancel()
+
+    async def _start(self, tasks: asyncio.TaskGroup) -> Started:
+        settings = self._settings
+        metrics = Metrics(__version__)
+        redis_url, redis_words = await self._find_redis()
+        embedded = await self._start_embedded(tasks)
+        upstream = await self._start_upstream(embedded, metrics)
+        state, limiter = await self._start_state(redis_url, tasks, metrics)
+        gateway = Gateway(
+            settings=settings,
+            services=upstream.services,
+            upstream=upstream,
+            authenticator=Authenticator(settings, state, Users(settings.users_file)),
+            limiter=limiter,
+            state=state,
+            metrics=metrics,
+            confirmations=ConfirmationStore(state),
+            idempotency=IdempotencyStore(state),
+        )
+        await self._start_realtime(gateway, tasks)
+        port = await self._listen(gateway)
+        await _first_health(upstream)
+        down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
+        return Started(gateway, port, redis_words, tuple(embedded), down)
+
+    # --- Redis ---
+
+    async def _find_redis(self) -> tuple[str, str]:
+        """The Redis named, else one that answers at the default address, else our own, else none."""
+        url = self._settings.redis_url
+        if self._settings.explicit_redis:
+            return (url, "as configured") if url else ("", "none: in-process state, one replica only")
+        if await _answers(url):
+            return url, url
+        bundled = BundledRedis()
+        self._stack.push_async_callback(bundled.stop)
+        if self._settings.embedded and await bundled.start():
+            return bundled.url, "bundled, on a socket of its own"
+        return "", "none found: in-process state, one replica only"
+
+    async def _start_state(self, url: str, tasks: asyncio.TaskGroup, metrics: Metrics) -> tuple[State, RateLimiter]:
+        if not url:
+            return LocalState(), RateLimiter(None, on_decision=metrics.decision)
+        link = RedisLink(url, tasks, metrics.redis_error)
+        self._stack.push_async_callback(link.close)
+        state = RedisState(link)
+        self._loop(tasks, link.probe(), "redis probe")
+        self._loop(tasks, state.listen(), "redis news")
+        return state, RateLimiter(link, on_decision=metrics.decision)
+
+    # --- services ---
+
+    async def _start_embedded(self, tasks: asyncio.TaskGroup) -> dict[str, str]:
+        wanted = embedded_addresses(self._settings)
+        if not wanted:
+            return {}
+        environment = embedded_environment(self._settings, os.environ)
+        process = EmbeddedProcess(wanted, self._settings.embedded_dir, environment)
+        self._stack.push_async_callback(process.stop)
+        await process.start()
+        self._loop(tasks, process.watch(), "embedded services")
+        return process.addresses
+
+    async def _start_upstream(self, embedded: dict[str, str], metrics: Metrics) -> Upstream:
+        upstream = Upstream(endpoints(self._settings, embedded), metrics, breaker_policy(self._settings))
+        await upstream.start()
+        self._stack.push_async_callback(upstream.close)
+        return upstream
+
+    # --- sessions and HTTP ---
+
+    async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup) -> None:
+        desk = GatewayDesk(gateway)
+        sessions = Sessions(session_limits(self._settings), lane_services(gateway), desk, tasks)
+        handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
+        gateway.realtime = Realtime(sessions, desk, tasks, handshakes)
+        gateway.sessions = gateway.realtime
+        gateway.state.subscribe(gateway.realtime.on_news)
+        self._stack.push_async_callback(sessions.close)
+        self._loop(tasks, sessions.sweep(), "session sweep")
+        self._loop(tasks, gateway.metrics.watch_loop(lambda lag_s: setattr(gateway, "loop_lag_s", lag_s)), "loop lag")
+
+    async def _listen(self, gateway: Gateway) -> int:
+        server = make_server(make_app(gateway))
+        sockets = bind_sockets(self._settings.port, self._settings.host, reuse_port=self._settings.reuse_port)
+        server.add_sockets(sockets)
+        self._stack.push_async_callback(server.close_all_connections)
+        self._stack.callback(server.stop)
+        return int(sockets[0].getsockname()[1])
+
+
+async def _answers(url: str) -> bool:
+    """Is there a Redis?"""
+    async with asyncio.TaskGroup() as group:
+        link = RedisLink(url, group, lambda: None)
+        state = RedisState(link)
+        try:
+            return await state.ping() is not None
+        except RedisDownError:
+            return False
+        finally:
+            await link.close()
+
+
+async def _first_health(upstream: Upstream) -> None:
+    try:
+        async with asyncio.timeout(FIRST_HEALTH_S):
+            await upstream.health.first_round()
+    except TimeoutError:
+        log.warning("not every service has answered its first health check")
+
+
+async def _asked_to_stop() -> None:
+    """SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await stop.wait()

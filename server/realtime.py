@@ -1,0 +1,87 @@
+"""What the WebSocket handler works with: the live sessions, the desk they ask, the group their tasks live in."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from server.gateway import LiveSession as Shown
+from server.gateway import SessionStats
+from streaming.live import rfc3339
+
+if TYPE_CHECKING:
+    import asyncio
+    from typing import Any
+
+    from server.desk import GatewayDesk
+    from streaming.live import LiveSession
+    from streaming.registry import Sessions
+
+MAX_ADDRESSES = 10_000  # remembered at once; the ones not seen for longest are forgotten
+
+
+class HandshakeMeter:
+    """Handshakes per address and minute; local to this process."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def admit(self, address: str, now: float) -> bool:
+        """Count one; False when it is too many."""
+        began, count = self._seen.pop(address, (now, 0))
+        if now - began >= 60.0:
+            began, count = now, 0
+        self._seen[address] = (began, count + 1)
+        if len(self._seen) > MAX_ADDRESSES:
+            self._seen.popitem(last=False)
+        return count < self._per_minute
+
+
+@dataclass(slots=True)
+class Realtime:
+    """Also `server.gateway.SessionRegistry`, for `/ws/stats` and metrics."""
+
+    sessions: Sessions
+    desk: GatewayDesk
+    tasks: asyncio.TaskGroup
+    handshakes: HandshakeMeter
+
+    def stats(self, user_id: str | None) -> SessionStats:
+        """Of one user's sessions, or of all (None)."""
+        found = [live for live in self.sessions if user_id is None or live.identity.user_id == user_id]
+        channels: Counter[str] = Counter()
+        for live in found:
+            channels += live.connection.channels_by_kind()
+        return SessionStats(
+            sockets=sum(live.socket is not None for live in found),
+            sessions=len(found),
+            channels=dict(channels),
+            bytes_received=sum(live.bytes_received for live in found),
+            bytes_sent=sum(live.bytes_sent for live in found),
+            messages_received=sum(live.messages_received for live in found),
+            messages_sent=sum(live.messages_sent for live in found),
+            dropped={"audio_bytes": sum(live.connection.audio_bytes_dropped for live in found)},
+            live=tuple(_shown(live) for live in found),
+        )
+
+    def on_news(self, kind: str, news: dict[str, Any]) -> None:
+        """From any replica: a token was revoked, so its sockets close."""
+        if kind != "revoked":
+            return
+        for live in self.sessions:
+            if live.socket is not None and news["token_id"] in {live.identity.token_id, live.identity.family}:
+                live.dismiss(4501, "the token was signed out")
+
+
+def _shown(live: LiveSession) -> Shown:
+    return Shown(
+        session_id=live.session_id,
+        user_id=live.identity.user_id,
+        connected=live.socket is not None,
+        opened_at=rfc3339(live.opened_at) or "",
+        channels=tuple(live.connection.channels_by_kind().elements()),
+        bytes_received=live.bytes_received,
+        bytes_sent=live.bytes_sent,
+    )
