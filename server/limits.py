@@ -112,9 +112,10 @@ class LocalWindow:
         return caller.at
 
     def _forget_old(self, now: float) -> None:
-        """The caller not seen for longest goes when its window is empty, or when there are too many."""
+        """The caller not seen for longest goes when its window is empty, or when there are too many; never the one of now."""
         oldest = next(iter(self._callers.values()))
-        if len(self._callers) > self._max_callers or (oldest.at and oldest.at[-1] <= now - oldest.window_s):
+        idle = not oldest.at or oldest.at[-1] <= now - oldest.window_s
+        if len(self._callers) > 1 and (idle or len(self._callers) > self._max_callers):
             self._callers.popitem(last=False)
 
 

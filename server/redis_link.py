@@ -133,14 +133,20 @@ class RedisLink:
             self._running, self._next = self._next, _Batch()
             self._group.create_task(self._run(self._running), name="redis batch")
 
+    def _given_up(self, batch: _Batch) -> bool:
+        """Its commands have failed meanwhile: closed, or too late."""
+        return self._running is not batch
+
     async def _run(self, batch: _Batch) -> None:
+        if self._given_up(batch):
+            return
         try:
             replies = await self._wire.run(batch.commands)
         except Exception as error:  # noqa: BLE001 - whatever a torn connection raises means one thing: Redis is lost
-            if not batch.over:
+            if not self._given_up(batch):
                 self._lose(type(error).__name__)
             return
-        if batch.over:  # it came too late, and the connection was given up
+        if self._given_up(batch):
             return
         batch.settle(replies)
         self._running = None
@@ -166,13 +172,16 @@ class RedisLink:
             self.up = False
             self._lost.set()
             log.warning("redis is lost: this process decides alone", reason=reason)
+        self._fail_waiting()
+        if not self._closed:
+            self._group.create_task(self._drop(), name="redis connection given up")
+
+    def _fail_waiting(self) -> None:
         waiting = [self._running, self._next]
         self._running, self._next = None, _Batch()
         for batch in waiting:
             if batch is not None:
                 batch.settle([RedisDownError() for _ in batch.replies])
-        if not self._closed:
-            self._group.create_task(self._drop(), name="redis connection given up")
 
     async def _drop(self) -> None:
         with contextlib.suppress(RedisError, OSError):
@@ -219,12 +228,8 @@ class RedisLink:
 
     async def close(self) -> None:
         """Fail what waits, end the probe, close every connection."""
-        self._closed = True
-        if self.up:
-            self.up = False
-            for batch in (self._running, self._next):
-                if batch is not None:
-                    batch.settle([RedisDownError() for _ in batch.replies])
+        self._closed, self.up = True, False
+        self._fail_waiting()
         self._lost.set()
         with contextlib.suppress(RedisError, OSError):
             await self._wire.close()

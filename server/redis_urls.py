@@ -58,6 +58,9 @@ class SingleWire:
     async def run(self, commands: Sequence[Command]) -> list[Any]:
         """As Wire."""
         connection = self._connection
+        if connection is not None and _closed_by_peer(connection):
+            await self.drop()  # idle for too long, or Redis was started again: nothing was lost
+            connection = None
         if connection is None:
             pool: Any = self.client.connection_pool  # Sentinel's pool makes connections that ask who the master is
             connection = self._connection = pool.make_connection()
@@ -76,6 +79,11 @@ class SingleWire:
         """As Wire."""
         await self.drop()
         await self.client.aclose()
+
+
+def _closed_by_peer(connection: Any) -> bool:
+    reader = connection._reader  # noqa: SLF001 - redis-py itself notices only after a command was sent
+    return reader is None or reader.at_eof()
 
 
 async def _reply(connection: Any) -> Any:
