@@ -1,24 +1,32 @@
-"""Settings: environment variables or `.env`. A wrong value stops the start, with one line per mistake."""
+"""Settings: environment variables or `.env`. Wrong values stop the start, with one line per mistake."""
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import secrets
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MIN_SECRET_BYTES = 32  # RFC 7518 section 3.2: an HS256 key has at least the size of the hash
-PLACEHOLDERS = ("changeme", "change-me", "secret", "your-secret", "placeholder", "example", "password", "jwt_secret")
-SECRETS = ("JWT_SECRET_KEY", "REDIS_URL")
+from server.redis_urls import RedisUrlError, check_url
+
+# RFC 7518 section 3.2: a key of at least the hash's size
+MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+PLACEHOLDERS = ("change", "secret", "placeholder", "example", "password", "your", "default", "insert", "replace", "jwt")
+MIN_SECRET_CHARACTERS = 10  # different ones: 32 random hex digits have fewer once in a million keys
+SECRETS = ("JWT_SECRET_KEY", "REDIS_URL")  # each may come from NAME_FILE; never echoed
 SERVICES = ("stt", "tts", "intent", "planner", "safety", "browser", "os", "search", "memory")
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
-Words = Annotated[tuple[str, ...], NoDecode]  # JSON list or commas
+Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or commas
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
+Numbers = Annotated[dict[str, PositiveInt], NoDecode]  # a JSON object, or name=number with commas
+
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
 
 
 class ConfigError(Exception):
@@ -32,35 +40,52 @@ class ConfigError(Exception):
 class Settings(BaseSettings):
     """Every variable; the field's name in capitals is the variable's. Descriptions are those of `.env.example`."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, validate_default=True
+    )
 
-    debug: bool = Field(False, description="development: token printed at start, ?user_id= sockets, readable logs")
+    debug: bool = Field(False, description="development: random JWT key, ?user_id= sockets, readable logs")
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - the contract's default
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
     reuse_port: bool = Field(False, description="several gateway processes share the port (SO_REUSEPORT)")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level written")
-    log_format: Literal["json", "console"] | None = Field(None, description="json, or console (default under DEBUG)")
+    log_format: Literal["json", "console"] | None = Field(
+        None, description="json or console; default: json, console under DEBUG"
+    )
     drain_seconds: float = Field(30, ge=0, le=3600, description="most time between SIGTERM and exit")
+    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest body of any route, uploads too")
+    allowed_hosts: Words = Field((), description="Host names answered to, with commas; empty: any")
+    cors_origins: Words = Field((), description="origins whose pages may call, with commas")
+    trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-For is believed, with commas")
+    required_services: Words = Field(
+        (), description="services without which /ready says 503; none: each costs itself only"
+    )
+    record_dir: Path | None = Field(
+        None, description="folder for recordings of sessions whose client consents; empty: none"
+    )
 
-    jwt_secret_key: SecretStr = Field(SecretStr(""), description="HS* key, 32 bytes or more; required outside DEBUG")
-    jwt_algorithm: ALGORITHMS = Field("HS256", description="of all tokens; RS*/ES* need JWT_JWKS")
+    jwt_algorithm: ALGORITHMS = Field("HS256", description="of all tokens; RS*/ES* (outside provider) need JWT_JWKS")
+    jwt_secret_key_file: Path | None = Field(None, description="file that holds JWT_SECRET_KEY")
+    jwt_secret_key: SecretStr = Field(
+        SecretStr(""), description="HS* key, 32 bytes or more (openssl rand -hex 32); required outside DEBUG"
+    )
+    jwt_jwks: str = Field("", description="JWKS file or URL of an outside identity provider")
+    jwt_audience: str = Field("", description="required `aud`; empty: not looked at")
+    jwt_issuer: str = Field("", description="required `iss`; empty: not looked at")
     jwt_expiration_minutes: int = Field(60, ge=1, le=1440, description="life of an access token")
     jwt_refresh_expiration_days: int = Field(7, ge=1, le=365, description="life of a refresh token")
-    jwt_audience: str = Field("", description="required `aud`, when set")
-    jwt_issuer: str = Field("", description="required `iss`, when set")
-    jwt_jwks: str = Field("", description="JWKS file or https URL of an outside identity provider")
     users_file: Path = Field(Path("users.json"), description="who may sign in: `python -m server user add`")
 
-    redis_url: str = Field("redis://localhost:6379/0", description="shared state; empty: in-process, one replica only")
+    redis_url_file: Path | None = Field(None, description="file that holds REDIS_URL")
+    redis_url: str = Field(
+        "redis://localhost:6379/0",
+        repr=False,  # it may hold a password
+        description="redis, rediss, unix, redis+sentinel, redis+cluster; set but empty: in-process state, one replica only",
+    )
     rate_limit_requests: int = Field(100, ge=1, description="requests a window and caller")
     rate_limit_window: int = Field(60, ge=1, le=86400, description="length of the window in seconds")
-    rate_limit_roles: dict[str, int] = Field(default_factory=dict, description="requests a window by role, JSON")
-    rate_limit_routes: dict[str, int] = Field(default_factory=dict, description="requests a window by operation, JSON")
-    trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-For is believed")
-    cors_origins: Words = Field((), description="origins whose pages may call")
-    allowed_hosts: Words = Field((), description="Host names answered to; empty: any")
-    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest upload")
-    required_services: Words = Field((), description="services without which /ready says 503")
+    rate_limit_roles: Numbers = Field({}, description="requests a window by role: admin=1000,operator=300")
+    rate_limit_routes: Numbers = Field({}, description="requests a window by operation, counted apart: voice.stt=20")
 
     voice_stt_grpc_url: str = Field("localhost:50051", description="M2 speech-to-text")
     voice_tts_grpc_url: str = Field("localhost:50052", description="M3 text-to-speech")
@@ -71,9 +96,10 @@ class Settings(BaseSettings):
     os_grpc_url: str = Field("localhost:50057", description="M8 OS executor")
     search_grpc_url: str = Field("localhost:50058", description="M9 search executor")
     memory_grpc_url: str = Field("localhost:50059", description="M10 memory")
-    grpc_deadline_ms: int | None = Field(None, ge=1, description="of every call; default: by service")
+    grpc_deadline_ms: int | None = Field(None, ge=1, description="longest call to any service; default: by service")
+    grpc_deadlines_ms: Numbers = Field({}, description="the same by service: stt=20000,os=120000")
     grpc_pool_size: int = Field(1, ge=1, le=64, description="HTTP/2 connections per service")
-    grpc_tls_ca_file: Path | None = Field(None, description="PEM; set: TLS to all services")
+    grpc_tls_ca_file: Path | None = Field(None, description="PEM of the services' authority; set: TLS to all services")
     grpc_tls_cert_file: Path | None = Field(None, description="PEM of our certificate, for mTLS")
     grpc_tls_key_file: Path | None = Field(None, description="PEM of our key, for mTLS")
     breaker_min_faults: int = Field(5, ge=1, description="faults in 30 s that may open a circuit")
@@ -100,42 +126,112 @@ class Settings(BaseSettings):
     stt_model_path: str = Field("", description="faster-whisper model for the embedded speech-to-text")
     tts_voice_path: str = Field("", description="Piper voice for the embedded text-to-speech")
 
+    # --- how values are read ---
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """`NAME=` in a compose file means the default; an empty REDIS_URL means something of its own."""
+        return {name: value for name, value in values.items() if value != "" or name == "redis_url"}
+
     @field_validator("cors_origins", "allowed_hosts", "required_services", "trusted_proxies", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        """A JSON list, or words with commas between."""
+    def _words(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        words = value.strip().strip("[]").split(",")
-        return tuple(word.strip().strip("\"'") for word in words if word.strip().strip("\"'"))
+        if value.lstrip().startswith("["):
+            return _json(value)
+        return [word.strip() for word in value.split(",") if word.strip()]
+
+    @field_validator("rate_limit_roles", "rate_limit_routes", "grpc_deadlines_ms", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("{"):
+            return _json(value)
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): number.strip() for name, _, number in pairs}
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("jwt_secret_key", "redis_url", mode="before")
+    @classmethod
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        path = info.data.get(f"{info.field_name}_file")
+        if path is None:
+            return value
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} cannot be read: {getattr(error, 'strerror', 'it is not UTF-8')}") from None
+
+    # --- what values have to be ---
 
     @field_validator("required_services")
     @classmethod
     def _known_services(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = sorted(set(value) - set(SERVICES))
-        if unknown:
-            raise ValueError(f"no such service: {', '.join(unknown)}; known: {', '.join(SERVICES)}")
+        return tuple(_known(value))
+
+    @field_validator("grpc_deadlines_ms")
+    @classmethod
+    def _known_deadlines(cls, value: dict[str, int]) -> dict[str, int]:
+        _known(value)
         return value
 
     @field_validator("cors_origins")
     @classmethod
-    def _no_wildcard(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if "*" in value:
-            raise ValueError("name each origin: credentials are allowed, so * would open the gateway to every page")
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not _ORIGIN.fullmatch(origin.rstrip("/")):
+                raise ValueError(f"{origin!r} is no origin: https://app.example.org is one (no *, no path)")
+        return tuple(origin.rstrip("/").lower() for origin in value)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_address(cls, value: str) -> str:
+        if value:
+            try:
+                check_url(value)
+            except RedisUrlError as wrong:
+                raise ValueError(str(wrong)) from None
         return value
 
-    @model_validator(mode="after")
-    def _can_verify_tokens(self) -> Settings:
-        if not self.jwt_algorithm.startswith("HS"):
-            if not self.jwt_jwks:
-                raise ValueError(f"JWT_JWKS: {self.jwt_algorithm} needs a JWKS file or URL")
-            return self
-        key = self.jwt_secret_key.get_secret_value()
-        if not key and self.debug:
-            object.__setattr__(self, "jwt_secret_key", SecretStr(secrets.token_urlsafe(48)))
-        elif not self.debug:
-            _check_secret(key)
-        return self
+    @field_validator("jwt_secret_key")
+    @classmethod
+    def _good_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        algorithm = info.data.get("jwt_algorithm")
+        if algorithm not in MIN_SECRET_BYTES:
+            return value  # an outside provider's keys, or wrong itself
+        key = value.get_secret_value()
+        if info.data.get("debug"):
+            return value if key else SecretStr(secrets.token_urlsafe(64))
+        _check_secret(key, MIN_SECRET_BYTES[algorithm])
+        return value
+
+    @field_validator("jwt_jwks")
+    @classmethod
+    def _keys_for_algorithm(cls, value: str, info: ValidationInfo) -> str:
+        algorithm = info.data.get("jwt_algorithm", "")
+        if algorithm in MIN_SECRET_BYTES and value:
+            raise ValueError(f"JWT_ALGORITHM is {algorithm}: a JWKS goes with RS256 or ES256 (one family only)")
+        if algorithm and algorithm not in MIN_SECRET_BYTES and not value:
+            raise ValueError(f"missing: {algorithm} needs a JWKS file or URL")
+        if value and not value.startswith(("http://", "https://")) and not Path(value).is_file():
+            raise ValueError("there is no such file")
+        return value
+
+    @field_validator("grpc_tls_key_file")
+    @classmethod
+    def _certificate_and_key(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if (value is None) != (info.data.get("grpc_tls_cert_file") is None):
+            raise ValueError("GRPC_TLS_CERT_FILE and GRPC_TLS_KEY_FILE go together")
+        return value
+
+    # --- questions ---
 
     @property
     def explicit_grpc_urls(self) -> frozenset[str]:
@@ -145,11 +241,21 @@ class Settings(BaseSettings):
     @property
     def explicit_redis(self) -> bool:
         """Did the user name a Redis (or none)?"""
-        return "redis_url" in self.model_fields_set
+        return "redis_url" in self.model_fields_set or self.redis_url_file is not None
+
+    @property
+    def random_secret(self) -> bool:
+        """Is the token key one of this process only (DEBUG without JWT_SECRET_KEY)?"""
+        given = "jwt_secret_key" in self.model_fields_set or self.jwt_secret_key_file is not None
+        return self.jwt_algorithm in MIN_SECRET_BYTES and not given
 
     def grpc_url(self, service: str) -> str:
         """Where a service is."""
         return str(getattr(self, grpc_field(service)))
+
+    def deadline_ms(self, service: str) -> int | None:
+        """The longest call to a service that was configured; None: the service's own default."""
+        return self.grpc_deadlines_ms.get(service, self.grpc_deadline_ms)
 
 
 def grpc_field(service: str) -> str:
@@ -157,38 +263,48 @@ def grpc_field(service: str) -> str:
     return f"voice_{service}_grpc_url" if service in {"stt", "tts"} else f"{service}_grpc_url"
 
 
-def _check_secret(key: str) -> None:
+def _known(services: Any) -> Any:
+    unknown = sorted(set(services) - set(SERVICES))
+    if unknown:
+        raise ValueError(f"no such service: {', '.join(unknown)}; known: {', '.join(SERVICES)}")
+    return services
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("that begins like JSON, and is none") from None
+
+
+def _check_secret(key: str, min_bytes: int) -> None:
     if not key:
-        raise ValueError("JWT_SECRET_KEY: missing; set it, or DEBUG=true for development")
-    if any(word in key.lower() for word in PLACEHOLDERS) and len(set(key)) < MIN_SECRET_BYTES // 2:
-        raise ValueError("JWT_SECRET_KEY: a placeholder is no secret; make one: openssl rand -hex 32")
-    if len(key.encode()) < MIN_SECRET_BYTES:
-        raise ValueError(f"JWT_SECRET_KEY: needs {MIN_SECRET_BYTES} bytes or more; make one: openssl rand -hex 32")
-
-
-def _secrets_from_files() -> dict[str, Any]:
-    """`NAME_FILE` of every secret. Raises ConfigError."""
-    found: dict[str, Any] = {}
-    for name in SECRETS:
-        path = os.environ.get(f"{name}_FILE")
-        if path:
-            try:
-                found[name.lower()] = Path(path).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigError([f"{name}_FILE: {error.strerror}: {path}"]) from None
-    return found
+        raise ValueError("missing: make one with `openssl rand -hex 32`, or set DEBUG=true for development")
+    words = [word for word in PLACEHOLDERS if word in key.lower()]
+    if len(set(key)) < MIN_SECRET_CHARACTERS or (words and re.fullmatch(r"[A-Za-z _.<>{}$!-]*\d{0,4}", key)):
+        raise ValueError("a placeholder is no secret: make one with `openssl rand -hex 32`")
+    if len(key.encode()) < min_bytes:
+        raise ValueError(f"has {len(key.encode())} bytes and needs {min_bytes}: make one with `openssl rand -hex 32`")
 
 
 def _line(error: Any) -> str:
-    """One mistake, without the value: it may be a secret."""
-    name = "_".join(str(part) for part in error["loc"][:1]).upper()
-    words = error["msg"].removeprefix("Value error, ")
-    return f"{name}: {words}" if name else words
+    """One mistake: the variable, its value where that is no secret, and what it should be."""
+    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    words = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if "_network" in error["type"]:
+        words = "should be networks such as 10.0.0.0/8"
+    value = error["input"]
+    shown = f"={value}" if name not in SECRETS and isinstance(value, str) and value else ""
+    item = f" ({error['loc'][1]})" if len(error["loc"]) > 1 and isinstance(error["loc"][1], str) else ""
+    return f"{name}{shown}{item}: {words}"
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read environment and `.env`. Raises ConfigError."""
+    """Read environment and `.env`; `overrides` go first (`_env_file=None`: no `.env`). Raises ConfigError."""
     try:
-        return Settings(**{**_secrets_from_files(), **overrides})
+        return Settings(**overrides)
     except ValidationError as error:
-        raise ConfigError([_line(item) for item in error.errors(include_input=False, include_url=False)]) from None
+        lines = [_line(item) for item in error.errors(include_url=False)]
+        raise ConfigError(list(dict.fromkeys(lines))) from None  # IPv4 and IPv6 both complain of one network
+    except UnicodeDecodeError:
+        raise ConfigError([".env: it is not UTF-8"]) from None
