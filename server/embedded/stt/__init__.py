@@ -1,5 +1,6 @@
-"""M2, speech-to-text, by PocketSphinx.
+"""M2, speech-to-text: PocketSphinx in decoder processes, faster-whisper for the finals when STT_MODEL_PATH names a model.
 
-service: the gRPC side · worker: a process with decoders (they hold the GIL) · pool: the workers, and which stream is where ·
-recogniser: one stream inside a worker · endpoint: where utterances begin and end · model: the domain language model.
+service: the gRPC side · stream: one call · endpoint: utterances by voice activity · pool, process, wire, worker: the decoder processes ·
+decoding: two decoders over an utterance · transcript, growing: which to believe, what to promise · language: the domain
+model · whisper: the better engine · config, audio: what callers bring.
 """

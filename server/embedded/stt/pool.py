@@ -1,177 +1,111 @@
-"""The worker processes, seen from the event loop: streams are opened in the least busy one, a dead one is replaced."""
+"""The decoder processes of the service, and which utterance is decoded in which."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import logging
-import multiprocessing
 import os
-import queue
-import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from server.embedded.stt import worker
+from server.embedded.service import MissingPartError
+from server.embedded.stt import wire
+from server.embedded.stt.process import DecoderProcess, DecodingUtterance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from multiprocessing.connection import Connection
+    from collections.abc import AsyncIterator
 
 log = logging.getLogger(__name__)
 
-MAX_WORKERS = max(1, min(4, os.cpu_count() or 1))  # one a core; each holds 120 MB
-MAX_WAITING_BYTES = 1024 * 1024  # of one stream's audio, half a minute: then its sender waits
+FIRST_PROCESSES = 2
+MAX_PROCESSES = 8
+UTTERANCES_PER_PROCESS = 3  # at a real-time factor of 0.2 to 0.35 each, three people talking at once fill a core
 
 
-class WorkerDiedError(Exception):
-    """The process behind the stream is gone."""
+class DecoderPool:
+    """As many processes as there are cores, at most MAX_PROCESSES; utterances wait in line when all are taken.
 
+    A process that dies is replaced at once; the utterances it held are lost, those that begin meanwhile go to the others.
+    """
 
-class Stream:
-    """One microphone's way to its worker. `events` ends with None, or with WorkerDiedError."""
-
-    def __init__(self, home: _Worker, number: int) -> None:
-        self.events: asyncio.Queue[dict[str, Any] | WorkerDiedError | None] = asyncio.Queue()
-        self.number = number
-        self._home = home
-
-    async def audio(self, pcm: bytes) -> None:
-        """Hand it over; waits while the worker is far behind."""
-        while self._home.waiting_bytes > MAX_WAITING_BYTES and self._home.alive:
-            await asyncio.sleep(0.02)
-        self._home.send(("audio", self.number, pcm))
-
-    def commit(self) -> None:
-        """The utterance ends here."""
-        self._home.send(("commit", self.number))
-
-    def end(self) -> None:
-        """No more audio."""
-        self._home.send(("end", self.number))
-
-    def close(self) -> None:
-        """Forget it, whatever it was doing."""
-        self._home.forget(self.number)
-
-
-class _Worker:
-    """One process: a thread writes to its pipe (a full pipe would block the loop), the loop reads from it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_death: Callable[[_Worker], None]) -> None:
-        self._loop = loop
-        self._on_death = on_death
-        context = multiprocessing.get_context("spawn")
-        self._pipe: Connection
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=worker.main, args=(theirs,), name="stt worker", daemon=True)
-        self._process.start()
-        theirs.close()
-        self._outbox: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
-        self._writer = threading.Thread(target=self._write, name="stt writer", daemon=True)
-        self._writer.start()
-        self.streams: dict[int, Stream] = {}
-        self.waiting_bytes = 0
-        self.alive = True
-        self.ready = loop.create_future()
-        loop.add_reader(self._pipe.fileno(), self._read)
-
-    def _write(self) -> None:
-        """In the thread."""
-        while (message := self._outbox.get()) is not None:
-            try:
-                self._pipe.send(message)
-            except OSError:
-                return  # the reader notices too
-            if message[0] == "audio":
-                self._loop.call_soon_threadsafe(self._written, len(message[2]))
-
-    def _written(self, n_bytes: int) -> None:
-        self.waiting_bytes -= n_bytes
-
-    def send(self, message: tuple[Any, ...]) -> None:
-        """Queue a message."""
-        if self.alive:
-            if message[0] == "audio":
-                self.waiting_bytes += len(message[2])
-            self._outbox.put(message)
-
-    def forget(self, number: int) -> None:
-        """A stream is over."""
-        if self.streams.pop(number, None) is not None:
-            self.send(("close", number))
-
-    def _read(self) -> None:
-        try:
-            while self._pipe.poll():
-                self._received(self._pipe.recv())
-        except (EOFError, OSError):
-            self._died()
-
-    def _received(self, message: tuple[Any, ...]) -> None:
-        if message[0] == "ready":
-            if not self.ready.done():
-                self.ready.set_result(None)
-            return
-        stream = self.streams.get(message[1])
-        if stream is not None:
-            stream.events.put_nowait(message[2] if message[0] == "event" else None)
-
-    def _died(self) -> None:
-        self.stop()
-        if not self.ready.done():
-            self.ready.set_exception(WorkerDiedError())
-        for stream in self.streams.values():
-            stream.events.put_nowait(WorkerDiedError())
-        self.streams.clear()
-        self._on_death(self)
-
-    def stop(self) -> None:
-        """End the process."""
-        if self.alive:
-            self.alive = False
-            self._loop.remove_reader(self._pipe.fileno())
-            self._outbox.put(None)
-            self._process.terminate()
-            self._pipe.close()
-
-
-class WorkerPool:
-    """Grows to MAX_WORKERS while streams come."""
-
-    def __init__(self) -> None:
-        self._workers: list[_Worker] = []
-        self._numbers = itertools.count()
+    def __init__(self, whisper_path: str = "", n_processes: int | None = None) -> None:
+        self._whisper_path = whisper_path
+        self.redecodes = bool(whisper_path)  # the last word comes from an engine that no partial was made by
+        self._n_processes = n_processes or min(MAX_PROCESSES, os.cpu_count() or 1)
+        self._processes: list[DecoderProcess] = []
+        self._places = asyncio.Semaphore(self._n_processes * UTTERANCES_PER_PROCESS)
+        self._growing = asyncio.Lock()
+        self._replacing: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._numbers = itertools.count(1)
+
+    @property
+    def processes(self) -> tuple[DecoderProcess, ...]:
+        """Those that run."""
+        return tuple(process for process in self._processes if process.alive)
 
     async def start(self) -> None:
-        """The first worker, with its models loaded. Raises WorkerDiedError."""
-        await self._grow().ready
+        """Start the first two, so that the first utterances are fast. Raises MissingPartError."""
+        started = await asyncio.gather(
+            *(self._start_process() for _ in range(min(FIRST_PROCESSES, self._n_processes))), return_exceptions=True
+        )
+        failures = [failure for failure in started if isinstance(failure, BaseException)]
+        if failures:
+            await self.stop()
+            raise failures[0]
 
-    def _grow(self) -> _Worker:
-        fresh = _Worker(asyncio.get_running_loop(), self._on_death)
-        self._workers.append(fresh)
-        return fresh
+    async def _start_process(self) -> None:
+        self._processes.append(await DecoderProcess.start(self._whisper_path, self._on_death))
 
-    def _on_death(self, dead: _Worker) -> None:
-        self._workers.remove(dead)
+    def _on_death(self) -> None:
+        """Replace it; a task of its own, held here, since whoever notices is a callback."""
         if not self._stopping:
-            log.error("a speech recognition worker died and is replaced")
-            self._grow()
+            log.error("a speech decoder process died and is replaced")
+            task = asyncio.get_running_loop().create_task(self._replace(), name="stt: replace a dead decoder")
+            self._replacing.add(task)
+            task.add_done_callback(self._replacing.discard)
 
-    async def open(self, options: dict[str, Any]) -> Stream:
-        """A stream in the least busy worker. Raises WorkerDiedError."""
-        if len(self._workers) < MAX_WORKERS and all(home.streams for home in self._workers):
-            self._grow()  # loads while the others work; the next stream finds it ready
-        loaded = [home for home in self._workers if home.ready.done()] or self._workers
-        home = min(loaded, key=lambda candidate: len(candidate.streams))
-        await home.ready
-        number = next(self._numbers)
-        stream = home.streams[number] = Stream(home, number)
-        home.send(("open", number, options))
-        return stream
+    async def _replace(self) -> None:
+        async with self._growing:
+            self._processes = list(self.processes)
+            try:
+                await self._start_process()
+            except MissingPartError:
+                log.exception("a speech decoder could not be replaced; the next utterance tries again")
 
     async def stop(self) -> None:
-        """End all of them."""
+        """End all."""
         self._stopping = True
-        for home in list(self._workers):
-            home.stop()
+        for task in self._replacing:
+            task.cancel()
+        await asyncio.gather(*self._replacing, return_exceptions=True)
+        await asyncio.gather(*(process.stop() for process in self._processes))
+        self._processes.clear()
+
+    @asynccontextmanager
+    async def utterance(self, vocabulary: tuple[str, ...], mean: str) -> AsyncIterator[DecodingUtterance]:
+        """A place to decode one utterance in; waits for one in line. Raises DecoderDiedError and MissingPartError."""
+        async with self._places:
+            process = await self._least_busy()
+            process.n_utterances += 1
+            number = next(self._numbers)
+            try:
+                await process.ask(
+                    {"do": wire.BEGIN, "utterance": number, "vocabulary": vocabulary, "mean": mean},
+                )
+                yield DecodingUtterance(process, number)
+            finally:
+                process.n_utterances -= 1
+                process.post({"do": wire.DISCARD, "utterance": number})
+
+    async def _least_busy(self) -> DecoderProcess:
+        """The live process with the fewest utterances; one more when all have some and a core has none."""
+        if not self._idle() and len(self.processes) < self._n_processes:
+            async with self._growing:
+                if not self._idle() and len(self.processes) < self._n_processes:
+                    await self._start_process()
+        return min(self.processes, key=lambda process: process.n_utterances)
+
+    def _idle(self) -> bool:
+        return any(process.n_utterances == 0 for process in self.processes)

@@ -1,91 +1,94 @@
-"""A worker process: decoders hold the GIL, so they live here. Streams are told apart by number.
+"""A decoder process: `python -m server.embedded.stt.worker [--whisper PATH]`. Speaks `wire` over its standard input and output.
 
-In: ("open", n, options) ("audio", n, pcm) ("commit", n) ("end", n) ("close", n). Out: ("event", n, event) ("done", n), and
-("ready",) once the models are loaded. Ends when the pipe closes: with its parent, however that ends.
+Its own process because PocketSphinx holds the GIL while it decodes. It ends when its input closes, so it cannot outlive the
+service. Several utterances take turns in it, a piece of audio each.
 """
 
 from __future__ import annotations
 
-import contextlib
+import argparse
+import os
 import signal
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from server.embedded.stt.model import DomainModel, build
-from server.embedded.stt.recogniser import Recogniser, domain_decoder, general_decoder
+from server.embedded.stt import wire
+from server.embedded.stt.decoding import SpeechModels, Utterance
+from server.embedded.stt.transcript import Heard
+from server.embedded.stt.whisper import Whisper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from multiprocessing.connection import Connection
-
-    from pocketsphinx import Decoder
-
-MAX_SPARE = 8  # domain decoders kept for the next streams: 10 MB each
+    from collections.abc import Callable
 
 
 class Worker:
-    """The loop of one process."""
+    """The utterances open in this process, by the number the service gave them."""
 
-    def __init__(self, pipe: Connection, directory: Path) -> None:
-        self._pipe = pipe
-        self._directory = directory
-        self._model = build(directory)
-        self._general = general_decoder()
-        self._spare: list[Decoder] = [domain_decoder(self._model)]
-        self._streams: dict[int, tuple[Recogniser, Decoder, bool]] = {}
+    def __init__(self, models: SpeechModels, whisper: Whisper | None) -> None:
+        self._models = models
+        self._whisper = whisper
+        self._open: dict[int, Utterance] = {}
+        self._operations: dict[str, Callable[[dict[str, Any], bytes], dict[str, Any]]] = {
+            wire.BEGIN: self._begin,
+            wire.FEED: self._feed,
+            wire.FINISH: self._finish,
+            wire.LEARN: self._learn,
+            wire.DISCARD: self._discard,
+        }
 
-    def run(self) -> None:
-        """Until the pipe closes."""
-        self._pipe.send(("ready",))
-        while True:
-            message = self._pipe.recv()
-            kind, number = message[0], message[1]
-            if kind == "open":
-                self._open(number, message[2])
-            elif number in self._streams:
-                self._act(kind, number, message[2:])
+    def answer(self, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+        """One request's reply."""
+        return self._operations[request["do"]](request, payload)
 
-    def _open(self, number: int, options: dict[str, Any]) -> None:
-        vocabulary = options["vocabulary"]
-        if vocabulary:
-            decoder = domain_decoder(self._own_model(number, vocabulary))
-        else:
-            decoder = self._spare.pop() if self._spare else domain_decoder(self._model)
-        recogniser = Recogniser(decoder, self._general, interim=options["interim"], endpointing=options["endpointing"])
-        self._streams[number] = (recogniser, decoder, not vocabulary)
+    def _begin(self, request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
+        self._open[request["utterance"]] = Utterance(self._models, request["vocabulary"], request["mean"])
+        return {}
 
-    def _own_model(self, number: int, vocabulary: list[str]) -> DomainModel:
-        directory = self._directory / str(number)
-        directory.mkdir()
-        return build(directory, vocabulary)
+    def _feed(self, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
+        return wire.pack_heard(self._open[request["utterance"]].feed(payload))
 
-    def _act(self, kind: str, number: int, rest: tuple[Any, ...]) -> None:
-        recogniser, _, _ = self._streams[number]
-        if kind == "audio":
-            self._tell(number, recogniser.feed(rest[0]))
-        elif kind == "commit":
-            self._tell(number, recogniser.commit())
-        elif kind == "end":
-            self._tell(number, recogniser.end())
-            self._pipe.send(("done", number))
-            self._close(number)
-        else:
-            self._close(number)
+    def _finish(self, request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
+        utterance = self._open[request["utterance"]]
+        heard = utterance.finish()
+        if self._whisper is not None:
+            heard = Heard(self._whisper.transcribe(bytes(utterance.pcm)))
+        return wire.pack_heard(heard)
 
-    def _tell(self, number: int, events: Iterator[dict[str, Any]]) -> None:
-        for event in events:
-            self._pipe.send(("event", number, event))
+    def _learn(self, request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
+        return {"mean": self._open[request["utterance"]].learned_mean()}
 
-    def _close(self, number: int) -> None:
-        recogniser, decoder, usual = self._streams.pop(number)
-        recogniser.close()
-        if usual and len(self._spare) < MAX_SPARE:
-            self._spare.append(decoder)
+    def _discard(self, request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
+        utterance = self._open.pop(request["utterance"], None)
+        if utterance is not None:
+            utterance.discard()
+        return {}
 
 
-def main(pipe: Connection) -> None:
-    """Entry point of the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it is over
-    with tempfile.TemporaryDirectory(prefix="jarvis-stt-") as directory, contextlib.suppress(EOFError, BrokenPipeError):
-        Worker(pipe, Path(directory)).run()
+def serve(worker: Worker, requests: BinaryIO, replies: BinaryIO) -> None:
+    """Answer until the pipe closes."""
+    while (message := wire.read(requests)) is not None:
+        replies.write(wire.pack(worker.answer(*message)))
+        replies.flush()
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--whisper", default="")
+    path = parser.parse_args().whisper
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the service closes the pipe
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing a library prints may get between replies
+    models = SpeechModels()
+    models.warm()
+    whisper = Whisper(path) if path else None
+    replies.write(wire.pack({"ready": True}))
+    replies.flush()
+    try:
+        serve(Worker(models, whisper), sys.stdin.buffer, replies)
+    except BrokenPipeError:
+        os._exit(0)  # the service died first; the interpreter would only fail again when it flushes
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""One decoder process, seen from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import deque
+from pathlib import Path
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Any, cast
+
+from server.embedded.service import MissingPartError
+from server.embedded.stt import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.embedded.stt.transcript import Heard
+
+START_TIMEOUT_S = 30.0
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class DecoderDiedError(Exception):
+    """The process that decoded this utterance is gone."""
+
+
+class _Pipes(asyncio.SubprocessProtocol):
+    """Replies, in order, to the futures that wait for them."""
+
+    def __init__(self) -> None:
+        self.on_death: Callable[[], None] | None = None  # set once it runs: who has not started has not died
+        self._reader = wire.Reader()
+        self._waiting: deque[asyncio.Future[dict[str, Any]]] = deque()
+        self.alive = True
+        self.exited = asyncio.Event()
+
+    def expect(self) -> asyncio.Future[dict[str, Any]]:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd != 1:
+            return
+        for reply in self._reader.feed(data):
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(reply)
+
+    def process_exited(self) -> None:
+        self.alive = False
+        self.exited.set()
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(DecoderDiedError())
+                future.exception()  # seen: a caller that was cancelled will not ask for it
+        self._waiting.clear()
+        if self.on_death is not None:
+            self.on_death()
+
+
+class DecoderProcess:
+    """One running `worker`."""
+
+    def __init__(self, transport: asyncio.SubprocessTransport, pipes: _Pipes) -> None:
+        self._transport = transport
+        self._pipes = pipes
+        self.n_utterances = 0
+
+    @classmethod
+    async def start(cls, whisper_path: str, on_death: Callable[[], None]) -> DecoderProcess:
+        """Start it, and wait until its models are loaded. Raises MissingPartError."""
+        command = [sys.executable, "-m", "server.embedded.stt.worker", "--whisper", whisper_path]
+        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        transport, pipes = await asyncio.get_running_loop().subprocess_exec(
+            _Pipes, *command, stdin=PIPE, stdout=PIPE, stderr=None, env={**os.environ, "PYTHONPATH": paths}
+        )
+        process = cls(transport, pipes)
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await pipes.expect()
+        except (DecoderDiedError, TimeoutError):
+            process.kill()
+            raise MissingPartError(
+                "a speech decoder did not start: is pocketsphinx installed with its model?"
+            ) from None
+        pipes.on_death = on_death
+        return process
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers."""
+        return self._pipes.alive
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._transport.get_pid()
+
+    async def ask(self, request: dict[str, Any], payload: bytes = b"") -> dict[str, Any]:
+        """A request's reply. Raises DecoderDiedError."""
+        if not self.alive:
+            raise DecoderDiedError
+        reply = self._pipes.expect()
+        self._write(request, payload)
+        return await reply
+
+    def post(self, request: dict[str, Any]) -> None:
+        """A request whose reply nobody waits for."""
+        if self.alive:
+            self._pipes.expect()
+            self._write(request, b"")
+
+    def _write(self, request: dict[str, Any], payload: bytes) -> None:
+        """Into the pipe: a few kilobytes at a time, as many as there are utterances."""
+        pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
+        pipe.write(wire.pack(request, payload))
+
+    def kill(self) -> None:
+        """End it now."""
+        if self.alive:
+            self._transport.kill()
+
+    async def stop(self) -> None:
+        """Close its input, and wait until it has gone."""
+        self._pipes.on_death = None
+        self.kill()
+        await self._pipes.exited.wait()
+        self._transport.close()
+
+
+class DecodingUtterance:
+    """One utterance in its process."""
+
+    def __init__(self, process: DecoderProcess, number: int) -> None:
+        self._process = process
+        self._number = number
+
+    async def feed(self, pcm: bytes) -> Heard:
+        """Decode more 16 kHz PCM. Raises DecoderDiedError."""
+        return wire.unpack_heard(await self._ask(wire.FEED, pcm))
+
+    async def finish(self) -> Heard:
+        """The last word on it. Raises DecoderDiedError."""
+        return wire.unpack_heard(await self._ask(wire.FINISH))
+
+    async def learn(self) -> str:
+        """The voice's cepstral mean, for the next utterance. Raises DecoderDiedError."""
+        return str((await self._ask(wire.LEARN))["mean"])
+
+    async def _ask(self, do: str, pcm: bytes = b"") -> dict[str, Any]:
+        return await self._process.ask({"do": do, "utterance": self._number}, pcm)

@@ -1,0 +1,73 @@
+"""What the service and its decoder processes say to each other over pipes: a JSON header, and PCM behind it.
+
+Every request has one reply, in order. A pipe that closes ends the process at the other end.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, BinaryIO
+
+from server.embedded.stt.transcript import Heard, HeardWord, Hypothesis
+
+_LENGTHS = struct.Struct(">II")  # of the header, of the payload; both in bytes
+
+BEGIN, FEED, FINISH, LEARN, DISCARD = "begin", "feed", "finish", "learn", "discard"
+
+
+def pack(header: dict[str, Any], payload: bytes = b"") -> bytes:
+    """One message."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return _LENGTHS.pack(len(text), len(payload)) + text + payload
+
+
+def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """The next message; None at the end of the pipe. Blocks."""
+    lengths = stream.read(_LENGTHS.size)
+    if len(lengths) < _LENGTHS.size:
+        return None
+    header_bytes, payload_bytes = _LENGTHS.unpack(lengths)
+    header, payload = stream.read(header_bytes), stream.read(payload_bytes)
+    if len(header) < header_bytes or len(payload) < payload_bytes:
+        return None
+    return json.loads(header), payload
+
+
+class Reader:
+    """The same for bytes that come in pieces, as an event loop hands them over. Replies carry no payload."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """Headers complete by now."""
+        self._buffer += data
+        found = []
+        while len(self._buffer) >= _LENGTHS.size:
+            header_bytes, _ = _LENGTHS.unpack_from(self._buffer)
+            end = _LENGTHS.size + header_bytes
+            if len(self._buffer) < end:
+                break
+            found.append(json.loads(self._buffer[_LENGTHS.size : end]))
+            del self._buffer[:end]
+        return found
+
+
+def pack_heard(heard: Heard) -> dict[str, Any]:
+    """For a reply's header."""
+    return {"domain": _pack(heard.domain), "full": _pack(heard.full) if heard.full else None}
+
+
+def unpack_heard(packed: dict[str, Any]) -> Heard:
+    """Out of a reply's header."""
+    return Heard(_unpack(packed["domain"]), _unpack(packed["full"]) if packed["full"] else None)
+
+
+def _pack(hypothesis: Hypothesis) -> dict[str, Any]:
+    words = [(word.text, word.start_ms, word.end_ms, round(word.confidence, 4)) for word in hypothesis.words]
+    return {"words": words, "score": hypothesis.score}
+
+
+def _unpack(packed: dict[str, Any]) -> Hypothesis:
+    return Hypothesis(tuple(HeardWord(*word) for word in packed["words"]), packed["score"])
