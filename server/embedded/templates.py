@@ -35,7 +35,6 @@ def _for_hassil(*, sampled: bool) -> dict[str, Any]:
         "language": source["language"],
         "intents": {name: {"data": intent["data"]} for name, intent in source["intents"].items()},
         "lists": lists,
-        "expansion_rules": source["expansion_rules"],
         "skip_words": source["skip_words"],
     }
 
@@ -61,3 +60,25 @@ def sentences() -> tuple[tuple[str, str], ...]:
 def spoken(text: str) -> str:
     """Lower case, letters and apostrophes only."""
     return _SPACES.sub(" ", _NOT_WORDS.sub(" ", text.lower())).strip()
+
+
+@cache
+def entity_names(intent: str) -> tuple[str, ...]:
+    """The slots of an intent's templates."""
+    text = " ".join(sentence for data in document()["intents"][intent]["data"] for sentence in data["sentences"])
+    return tuple(dict.fromkeys(re.findall(r"\{(\w+)\}", text)))
+
+
+@cache
+def needs_entities(intent: str) -> bool:
+    """Does each of its templates have a slot?"""
+    sentences_of = [sentence for data in document()["intents"][intent]["data"] for sentence in data["sentences"]]
+    return all("{" in sentence for sentence in sentences_of)
+
+
+@cache
+def examples(intent: str, most: int = 3) -> tuple[str, ...]:
+    """Some sentences, spread over what can be said."""
+    found = [sentence for name, sentence in sentences() if name == intent]
+    step = max(1, len(found) // most)
+    return tuple(found[::step][:most])
