@@ -1,61 +1,156 @@
 """JSON logs: one line per request and per socket close, with request, trace, user and session bound once.
 
-Transcripts, audio and tokens are never in log text; what looks like a secret is blanked all the same.
+Transcripts, audio and tokens are never in log text; what looks like one is blanked all the same. The standard library's
+loggers (tornado, grpc, asyncio) write the same lines.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+from pydantic_core import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cookie")
+SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cookie", "api_key", "credential")
+SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
+NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # they name a token and open nothing
 BLANK = "[redacted]"
 
+# Where other people's messages quote what they were given: JWTs, credentials of a header, secrets in a URL.
+_QUOTED = re.compile(
+    r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
+    r"|(?P<scheme>\b(?:bearer|basic)\s+|jarvis\.bearer\.)[^\s,\"']+"
+    r"|(?P<name>\b(?:token|access_token|refresh_token|ticket|resume|password|secret)=)[^&\s\"']+"
+    r"|(?P<url>\b\w[\w+.-]*://[^\s/@:]*:)[^\s/@]+(?=@)",
+    re.IGNORECASE,
+)
+# Some of these letters are in everything the expression above finds: most lines are spared it.
+_HINTS = ("eyJ", "earer", "EARER", "asic", "=", "://")
 
-def redact(_logger: WrappedLogger, _method: str, event: MutableMapping[str, object]) -> EventDict:
-    """Blank values whose key sounds like a secret."""
-    return {key: BLANK if any(word in key.lower() for word in SECRET_WORDS) else value for key, value in event.items()}
+
+def _blank_quoted(found: re.Match[str]) -> str:
+    return f"{found['scheme'] or found['name'] or found['url'] or ''}{BLANK}"
 
 
-def configure(level: str, form: str) -> None:
-    """Send structlog's and the standard library's records to standard error as `json` or `console`."""
-    shared: list[Processor] = [
+def _clean_text(text: str) -> str:
+    return _QUOTED.sub(_blank_quoted, text) if any(hint in text for hint in _HINTS) else text
+
+
+def _is_secret(key: str) -> bool:
+    lower = key.lower()
+    return lower in SPOKEN or (any(word in lower for word in SECRET_WORDS) and lower not in NAMES_OF_SECRETS)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _clean_text(value)
+    if isinstance(value, dict):
+        return {key: BLANK if _is_secret(str(key)) else _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return value
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Blank values whose key sounds like a secret or like speech, and secrets quoted in text."""
+    for key, value in event.items():
+        if _is_secret(key):
+            event[key] = BLANK
+        elif not isinstance(value, int | float):
+            event[key] = _clean(value)
+    return event
+
+
+class _Lines:
+    """A structlog logger with a name that writes a line."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        _Sink.write(line)
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+class _Sink:
+    """Where lines go: one stream for the process."""
+
+    stream: TextIO | None = None  # None: standard error, whichever it is at the moment
+
+    @classmethod
+    def write(cls, line: str) -> None:
+        stream = cls.stream or sys.stderr
+        stream.write(line + "\n")
+        stream.flush()
+
+
+class _SinkHandler(logging.Handler):
+    """The standard library's records, to the same place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _Sink.write(self.format(record))
+        except Exception:  # noqa: BLE001 - logging's own rule: a record that cannot be written raises nothing
+            self.handleError(record)
+
+
+def _json(event: Any, **_options: Any) -> str:
+    return to_json(event, fallback=str, inf_nan_mode="null", bytes_mode="base64").decode()
+
+
+def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Write structlog's and the standard library's records to standard error (or `stream`), as `json` or `console`."""
+    _Sink.stream = stream
+    console = form == "console"
+    first: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact,
     ]
-    last: Processor = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer()
+    last: list[Processor] = [redact, structlog.dev.ConsoleRenderer(colors=_is_terminal(stream))]
+    if not console:
+        last = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        processors=[*first, structlog.stdlib.PositionalArgumentsFormatter(), *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *name: _Lines(str(name[0]) if name else ""),
+        cache_logger_on_first_use=False,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info if form == "json" else _keep,
-            last,
-        ],
+    _route_standard_library(level, first, last)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return (stream or sys.stderr).isatty()
+
+
+def _route_standard_library(level: str, first: list[Processor], last: list[Processor]) -> None:
+    handler = _SinkHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=first,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)  # handlers write their own line
+    logging.captureWarnings(capture=True)
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # handlers write their own line
 
 
-def _keep(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The console renderer formats exceptions itself."""
-    return event
+def bind(**fields: str) -> None:
+    """Add fields (request_id, trace_id, user, session) to every line of this task and those it starts."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
+def unbind() -> None:
+    """Forget what was bound in this task."""
+    structlog.contextvars.clear_contextvars()

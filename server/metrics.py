@@ -1,18 +1,35 @@
-"""Prometheus metrics, by the names of the contract. Children are looked up once; what sessions count is read at scrape time."""
+"""Prometheus metrics, by the names of the contract (section 6). Children are looked up once, their number is bounded.
+
+Gauges of live sessions are read off the sessions when somebody scrapes; what ends with a session is counted as it happens.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import platform
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from streaming.protocol.errors import CLOSE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from prometheus_client.registry import Collector
+    from prometheus_client import Metric
 
 PREFIX = "api_gateway"
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -20,6 +37,51 @@ STAGE_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
 LAG_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 LAG_INTERVAL_S = 0.25
 CIRCUIT_VALUES = {"closed": 0, "half_open": 1, "open": 2}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNSENT_CODES = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: seen by this side only
+MAX_CHILDREN = 1_000  # per metric: a label that turns out not to be bounded must not fill the memory
+OTHER = "other"
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # untyped there; else every series gets a `_created` beside it
+
+
+class SessionCounts(Protocol):
+    """What is read when somebody scrapes (`server.gateway.SessionStats`)."""
+
+    @property
+    def sockets(self) -> int:
+        """Open now."""
+
+    @property
+    def sessions(self) -> int:
+        """With or without a socket."""
+
+    @property
+    def channels(self) -> Mapping[str, int]:
+        """Open now, by kind."""
+
+
+class _SessionGauges(Collector):
+    """Sockets, sessions, channels and queues of this moment."""
+
+    def __init__(self, counts: Callable[[], SessionCounts], queued_bytes: Callable[[], int]) -> None:
+        self._counts = counts
+        self._queued_bytes = queued_bytes
+
+    def describe(self) -> Iterable[Metric]:
+        """The names, without looking at sessions that may not be there yet."""
+        return [GaugeMetricFamily(f"{PREFIX}_{name}", "") for name in ("ws_connections", "ws_sessions", "ws_channels")]
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by a scrape."""
+        counts = self._counts()
+        yield GaugeMetricFamily(f"{PREFIX}_ws_connections", "Open WebSockets.", counts.sockets)
+        yield GaugeMetricFamily(f"{PREFIX}_ws_sessions", "Live sessions, with or without a socket.", counts.sessions)
+        channels = GaugeMetricFamily(f"{PREFIX}_ws_channels", "Open channels.", labels=["kind"])
+        for kind, number in counts.channels.items():
+            channels.add_metric([kind], number)
+        yield channels
+        yield GaugeMetricFamily(f"{PREFIX}_ws_send_queue_bytes", "Waiting to be sent.", self._queued_bytes())
 
 
 class Metrics:
@@ -27,7 +89,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self._children: dict[tuple[Any, ...], Any] = {}
+        self._children: dict[Any, dict[tuple[str, ...], Any]] = {}
         self.requests = self._counter("requests", "REST requests.", "method", "endpoint", "status")
         self.request_seconds = self._histogram(
             "request_duration_seconds", "REST latency.", LATENCY_S, "method", "endpoint"
@@ -41,9 +103,15 @@ class Metrics:
         self.redis_errors = self._counter("redis_errors", "Redis commands that failed or took too long.")
         self.auth_failures = self._counter("auth_failures", "Refused tokens and sockets.", "reason")
         self.closes = self._counter("ws_closes", "Closed sockets.", "code")
+        self.messages = self._counter("ws_messages", "Messages on sockets.", "direction", "type")
+        self.bytes = self._counter("ws_bytes", "Payload bytes on sockets.", "direction")
+        self.dropped = self._counter("ws_dropped", "Messages merged away or given up for slow readers.", "class")
+        self.resumes = self._counter("ws_resumes", "Clients that came back.", "result")
         self.stage_seconds = self._histogram("turn_stage_seconds", "Stages of spoken turns.", STAGE_S, "stage")
         self.lag_seconds = self._histogram("event_loop_lag_seconds", "Delay of the event loop.", LAG_S)
-        Info(f"{PREFIX}_build", "This build.", registry=self.registry).info({"version": version})
+        Info(f"{PREFIX}_build", "This build.", registry=self.registry).info(
+            {"version": version, "python": platform.python_version()}
+        )
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
@@ -57,17 +125,20 @@ class Metrics:
         return Histogram(f"{PREFIX}_{name}", help_text, labels, buckets=tuple(buckets), registry=self.registry)
 
     def _child(self, metric: Any, *labels: str) -> Any:
-        """`labels()` takes a lock and hashes strings: once per combination is enough."""
-        key = (metric, *labels)
-        child = self._children.get(key)
+        """`labels()` takes a lock and hashes strings: once per combination is enough. Too many: all the others are one."""
+        children = self._children.setdefault(metric, {})
+        child = children.get(labels)
         if child is None:
-            child = self._children[key] = metric.labels(*labels)
+            known = labels if len(children) < MAX_CHILDREN else (OTHER,) * len(labels)
+            child = children.get(known) or metric.labels(*known)
+            children[known] = child
         return child
 
     # --- what happened ---
 
     def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """A REST request was answered; `endpoint` is the route's template."""
+        method = method if method in METHODS else OTHER
         self._child(self.requests, method, endpoint, str(status)).inc()
         self._child(self.request_seconds, method, endpoint).observe(seconds)
 
@@ -93,15 +164,35 @@ class Metrics:
         self._child(self.auth_failures, reason).inc()
 
     def socket_closed(self, code: int) -> None:
-        """A WebSocket closed. Codes outside the ranges in use are a client's invention."""
-        known = code if 1000 <= code <= 1015 or 4000 <= code <= 4999 else 0
-        self._child(self.closes, str(known)).inc()
+        """A WebSocket closed. Codes that nobody here sends are a client's invention."""
+        known = code in CLOSE_CODES or code in UNSENT_CODES
+        self._child(self.closes, str(code) if known else OTHER).inc()
+
+    def ws_messages(self, direction: str, kind: str, number: int = 1) -> None:
+        """Messages went `in` or `out`; `kind` is their type, or `audio`. Meant to be told in sums, not frame by frame."""
+        self._child(self.messages, direction, kind).inc(number)
+
+    def ws_bytes(self, direction: str, number: int) -> None:
+        """Payload bytes went `in` or `out`."""
+        self._child(self.bytes, direction).inc(number)
+
+    def ws_dropped(self, kind: str, number: int = 1) -> None:
+        """Something was merged or given up: `progress`, `audio`, `observer`."""
+        self._child(self.dropped, kind).inc(number)
+
+    def ws_resumed(self, result: str) -> None:
+        """A client came back: `recovered`, `elsewhere`, or `lost` with what it had."""
+        self._child(self.resumes, result).inc()
 
     def turn_stage(self, stage: str, seconds: float) -> None:
         """A stage of a turn was done (`streaming.ports.Meter`)."""
         self._child(self.stage_seconds, stage).observe(seconds)
 
     # --- reading ---
+
+    def watch_sessions(self, counts: Callable[[], SessionCounts], queued_bytes: Callable[[], int] = int) -> None:
+        """Read sockets, sessions, channels and bytes in send queues there whenever somebody scrapes."""
+        self.registry.register(_SessionGauges(counts, queued_bytes))
 
     def add_collector(self, collector: Collector) -> None:
         """Something that counts by itself and is read at scrape time."""
