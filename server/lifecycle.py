@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from tornado.netutil import bind_sockets
 
 from server.app import make_app, make_server
@@ -35,7 +37,7 @@ from server.idempotency import IdempotencyStore
 from server.limits import RateLimiter
 from server.metrics import Metrics
 from server.realtime import HandshakeMeter, Realtime
-from server.redis_link import RedisDownError, RedisLink
+from server.redis_link import RedisLink
 from server.state import LocalState, RedisState
 from server.upstream import Upstream
 from server.users import Users
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LOOK_FOR_REDIS_S = 0.3  # at the default address, on the same machine
 FIRST_HEALTH_S = 2.0  # the start waits so long for the services' first answers, to say how they are
 
 
@@ -183,16 +186,14 @@ class Lifecycle:
 
 
 async def _answers(url: str) -> bool:
-    """Is there a Redis?"""
-    async with asyncio.TaskGroup() as group:
-        link = RedisLink(url, group, lambda: None)
-        state = RedisState(link)
-        try:
-            return await state.ping() is not None
-        except RedisDownError:
-            return False
-        finally:
-            await link.close()
+    """Is there a Redis? Asked before there is a link, which would log its loss."""
+    client = Redis.from_url(url, socket_connect_timeout=LOOK_FOR_REDIS_S, socket_timeout=LOOK_FOR_REDIS_S)
+    try:
+        return bool(await client.ping())
+    except (RedisError, OSError):
+        return False
+    finally:
+        await client.aclose()
 
 
 async def _first_health(upstream: Upstream) -> None:
