@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -11,7 +12,7 @@ from handlers.base import BaseHandler
 from handlers.negotiation import accepts
 from server.auth import Principal
 from server.errors import ApiError, retry_after
-from server.limits import client_address
+from server.limits import client_address, rate_key
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
 from server.operations.validation import from_text, invalid, validated
@@ -89,14 +90,13 @@ class OperationHandler(BaseHandler):
 
     async def _count(self, operation: Operation, principal: Principal) -> None:
         settings = self.gateway.settings
-        key = f"user:{principal.user_id}" if principal.user_id else f"ip:{self.client_ip}"
         limit = max(
             (settings.rate_limit_roles[role] for role in principal.roles if role in settings.rate_limit_roles),
             default=settings.rate_limit_requests,
         )
-        if operation.name in settings.rate_limit_routes:
-            key, limit = f"{key}:{operation.name}", settings.rate_limit_routes[operation.name]
-        decision = await self.gateway.limiter.check(key, limit, settings.rate_limit_window)
+        own_limit = settings.rate_limit_routes.get(operation.name)
+        key = rate_key(principal.user_id, self.client_ip, operation.name if own_limit else "")
+        decision = await self.gateway.limiter.check(key, own_limit or limit, settings.rate_limit_window)
         self._tell_limit(decision, settings.rate_limit_window)
         if not decision.allowed:
             raise too_many(decision)
@@ -107,7 +107,7 @@ class OperationHandler(BaseHandler):
         headers["X-RateLimit-Limit"] = str(decision.limit)
         headers["X-RateLimit-Remaining"] = str(decision.remaining)
         headers["X-RateLimit-Reset"] = str(math.ceil(decision.reset_at))
-        left_s = max(0, math.ceil(decision.reset_at - self.request._start_time))  # noqa: SLF001 - Tornado's only clock of a request
+        left_s = max(0, math.ceil(decision.reset_at - time.time()))
         headers["RateLimit"] = f'"default";r={decision.remaining};t={left_s}'
         headers["RateLimit-Policy"] = f'"default";q={decision.limit};w={window_s}'
 

@@ -15,14 +15,14 @@ from handlers import agent, auth, console, executor, memory, ops, realtime, voic
 from handlers.base import BaseHandler
 from handlers.problem import EarlyProblemHandler, ProblemHandler
 from server.errors import ApiError
-from server.intake import BodyGuard
+from server.intake import Intake, Request
 from server.operations import Access
 from server.routes import Route, Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+    from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
     from server.gateway import Gateway
 
@@ -49,7 +49,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 class GatewayApplication(Application):
-    """Routes by table; every request passes the body guard."""
+    """Routes by table; every request comes through the intake."""
 
     def __init__(self, gateway: Gateway, routes: Iterable[Route]) -> None:
         super().__init__(
@@ -60,25 +60,26 @@ class GatewayApplication(Application):
         self._gateway = gateway
         self._router = Router(routes)
 
-    def find_handler(self, request: HTTPServerRequest, **_kwargs: Any) -> Any:
-        """Tornado asks once the headers are there."""
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Tornado's server asks for each request."""
+        return Intake(self, server_conn, request_conn)
+
+    def accept(self, request: Request) -> tuple[HTTPMessageDelegate, int]:
+        """Who serves it, and the most bytes its body may have."""
         if len(request.uri or "") > MAX_PATH_CHARS:
-            return self.problem(request, ApiError("URI_TOO_LONG"), early=True)
+            return self.problem(request, ApiError("URI_TOO_LONG")), NOWHERE.body_limit_bytes
         found = self._router.match(request.path)
         if found is None:
-            return BodyGuard(self, request, self.problem(request, ApiError("NOT_FOUND")), NOWHERE.body_limit_bytes)
+            return self.problem(request, ApiError("NOT_FOUND")), NOWHERE.body_limit_bytes
         route, path = found
         options: dict[str, Any] = {"gateway": self._gateway}
         if issubclass(route.handler, BaseHandler):
             options["route"] = route
         arguments = [unquote_to_bytes(argument) for argument in path]
         delegate = self.get_handler_delegate(request, route.handler, options, arguments)
-        return BodyGuard(self, request, delegate, self._body_limit(route))
+        return delegate, min(route.body_limit_bytes, self._gateway.settings.max_body_bytes)
 
-    def _body_limit(self, route: Route) -> int:
-        return min(route.body_limit_bytes, self._gateway.settings.max_body_bytes)
-
-    def problem(self, request: HTTPServerRequest, refusal: ApiError, *, early: bool = False) -> HTTPMessageDelegate:
+    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> HTTPMessageDelegate:
         """A delegate that answers with a problem document: `early` on the headers, else once the request is complete."""
         handler = EarlyProblemHandler if early else ProblemHandler
         options = {"gateway": self._gateway, "route": NOWHERE, "refusal": refusal}

@@ -19,55 +19,65 @@ if TYPE_CHECKING:
 
 # A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
 # drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
-SPILL_BYTES = 256 * 1024
+SPILL_BYTES = 1024 * 1024
+
+
+class Request(httputil.HTTPServerRequest):
+    """A request whose body is nobody's form but its handler's."""
+
+    def _parse_body(self) -> None:
+        """Tornado would read forms before anybody asked for one, and answer those it can't read with a 400."""
 
 
 class Delegates(Protocol):
-    """Where message delegates come from: the application."""
+    """Where requests go: the application."""
 
-    def problem(
-        self, request: httputil.HTTPServerRequest, refusal: ApiError, *, early: bool = False
-    ) -> httputil.HTTPMessageDelegate:
+    def accept(self, request: Request) -> tuple[httputil.HTTPMessageDelegate, int]:
+        """The delegate of a request whose headers are there, and the most bytes its body may have."""
+
+    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> httputil.HTTPMessageDelegate:
         """One that answers with this problem: `early` on the headers, else once the request is complete."""
 
 
-class BodyGuard(httputil.HTTPMessageDelegate):
-    """Wraps the delegate of one request."""
+class Intake(httputil.HTTPMessageDelegate):
+    """One request on its way to its handler."""
 
-    def __init__(
-        self,
-        delegates: Delegates,
-        request: httputil.HTTPServerRequest,
-        delegate: httputil.HTTPMessageDelegate,
-        limit_bytes: int,
-    ) -> None:
+    def __init__(self, delegates: Delegates, server_connection: object, connection: httputil.HTTPConnection) -> None:
         self._delegates = delegates
-        self._request = request
-        self._delegate = delegate
-        self._limit_bytes = limit_bytes
+        self._server_connection = server_connection
+        self._connection: Any = connection
+        self._request: Request | None = None
+        self._delegate: httputil.HTTPMessageDelegate | None = None
+        self._limit_bytes = 0
         self._received_bytes = 0
         self._spilling = False
 
     def headers_received(
         self, start_line: httputil.RequestStartLine | httputil.ResponseStartLine, headers: httputil.HTTPHeaders
     ) -> Awaitable[None] | None:
-        """Refuse what can be refused by its headers; else pass on."""
-        connection: Any = self._request.connection
-        connection.set_max_body_size(sys.maxsize)  # counted here, where an answer can be given
-        chunked = "Transfer-Encoding" in headers
-        if chunked and self._request.version != "HTTP/1.1":
+        """Refuse what can be refused by its headers; else pass on. Raises HTTPInputError."""
+        assert isinstance(start_line, httputil.RequestStartLine)
+        request = self._request = Request(
+            connection=self._connection,
+            server_connection=self._server_connection,
+            start_line=start_line,
+            headers=headers,
+        )
+        self._delegate, self._limit_bytes = self._delegates.accept(request)
+        self._connection.set_max_body_size(sys.maxsize)  # counted here, where an answer can be given
+        if "Transfer-Encoding" in headers and request.version != "HTTP/1.1":
             return self._refuse(ApiError("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)"))
-        announced = headers.get("Content-Length", "")
-        announced_bytes = int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 20 else 0
-        if announced_bytes > self._limit_bytes:
-            if announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers:
-                return self._refuse(self._too_large())
-            self._spilling = True
-            return None
-        return self._delegate.headers_received(start_line, headers)
+        announced_bytes = _announced(headers)
+        if announced_bytes <= self._limit_bytes:
+            return self._delegate.headers_received(start_line, headers)
+        self._spilling = True
+        if announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers:
+            return self._refuse(self._too_large())
+        return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Count, and pass on what fits."""
+        assert self._delegate is not None
         self._received_bytes += len(chunk)
         if self._received_bytes <= self._limit_bytes and not self._spilling:
             return self._delegate.data_received(chunk)
@@ -80,6 +90,8 @@ class BodyGuard(httputil.HTTPMessageDelegate):
 
     def finish(self) -> None:
         """The body is complete."""
+        assert self._delegate is not None
+        assert self._request is not None
         if self._spilling:
             self._delegates.problem(self._request, self._too_large()).finish()
         else:
@@ -87,7 +99,7 @@ class BodyGuard(httputil.HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         """The client is gone before its request was complete."""
-        if not self._spilling:
+        if self._delegate is not None and not self._spilling:
             self._delegate.on_connection_close()
 
     def _too_large(self) -> ApiError:
@@ -95,8 +107,16 @@ class BodyGuard(httputil.HTTPMessageDelegate):
 
     def _refuse(self, refusal: ApiError) -> Awaitable[None] | None:
         """Answer now, and read no further."""
-        delegate = self._delegates.problem(self._request, refusal, early=True)
-        start_line = httputil.RequestStartLine(
-            self._request.method or "", self._request.uri or "", self._request.version
-        )
-        return delegate.headers_received(start_line, self._request.headers)
+        request = self._request
+        assert request is not None
+        self._delegate = self._delegates.problem(request, refusal, early=True)
+        start_line = httputil.RequestStartLine(request.method or "", request.uri or "", request.version)
+        return self._delegate.headers_received(start_line, request.headers)
+
+
+def _announced(headers: httputil.HTTPHeaders) -> int:
+    """Content-Length; 0 for none, and for nonsense, which Tornado refuses."""
+    announced = headers.get("Content-Length")
+    if announced is None or not (announced.isascii() and announced.isdigit()):
+        return 0
+    return int(announced) if len(announced) < 20 else sys.maxsize

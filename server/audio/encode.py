@@ -80,7 +80,13 @@ AUDIO_FORMATS = {
         (("page_duration", "100000"), ("flush_packets", "1")),  # a page of 100 ms instead of a second
         (("application", "voip"),),
     ),
-    "flac": AudioFormat("audio/flac", "flac", "flac", muxer_options=(("flush_packets", "1"),)),
+    "flac": AudioFormat(
+        "audio/flac",
+        "flac",
+        "flac",
+        muxer_options=(("flush_packets", "1"),),
+        codec_options=(("compression_level", "2"),),  # blocks of 27 ms; above level 2 they are 105
+    ),
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from server.auth import Principal
 from server.errors import ApiError, retry_after
+from server.limits import address_key
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel
 
 if TYPE_CHECKING:
@@ -67,10 +69,15 @@ def _principal(caller: Caller) -> Principal:
     return caller.principal
 
 
+def _digest(name: str) -> str:
+    """Keys are never made of a client's raw text."""
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:32]
+
+
 async def sign_in(gateway: Gateway, caller: Caller, request: SignInRequest) -> TokenAnswer:
     """A pair for the right password; guessing is slowed down by address and name."""
     attempt = await gateway.limiter.check(
-        f"login:{caller.client_ip}:{request.username}", MAX_ATTEMPTS, ATTEMPTS_WINDOW_S
+        f"login:{address_key(caller.client_ip)}:{_digest(request.username)}", MAX_ATTEMPTS, ATTEMPTS_WINDOW_S
     )
     if not attempt.allowed:
         raise ApiError(

@@ -367,6 +367,7 @@ OPERATIONS = (
         request=ConfirmRequest,
         response=ConfirmAnswer,
         run=confirm,
+        service="browser, os or search",
         refusals=("NOT_FOUND",),
         streaming=Streaming.PROGRESS,
         idempotency_key=True,

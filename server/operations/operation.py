@@ -27,13 +27,15 @@ JSON_BODY_BYTES = 64 * KIB  # sixteen times the longest text that is taken
 class RequestModel(BaseModel):
     """What a client sends. A field that is not named here is refused, and a string is not a number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class ResponseModel(BaseModel):
     """What it gets."""
 
-    model_config = ConfigDict(ser_json_inf_nan="null")  # services may compute NaN; JSON has none
+    model_config = ConfigDict(
+        hide_input_in_errors=True
+    )  # an error's text may reach a log: not with what was said in it
 
 
 class NoParameters(RequestModel):

@@ -83,6 +83,8 @@ def _service_check(health: ServiceHealth, required: bool) -> CheckAnswer:
 
 async def _state_check(gateway: Gateway) -> CheckAnswer:
     """Redis: without it limits and sessions are this process's own, which is worse and not nothing."""
+    if not gateway.state.shared:
+        return CheckAnswer(status="up", required=False, reason="not configured: in-process state, one replica only")
     latency_ms = await gateway.state.ping()
     if latency_ms is None:
         return CheckAnswer(status="degraded", required=False, reason="Redis does not answer: in-process state is used")

@@ -19,7 +19,7 @@ class SessionAnswer(ResponseModel):
     user_id: str
     connected: bool
     opened_at: str
-    channels: list[str]
+    channels: tuple[str, ...]
     bytes_received: int
     bytes_sent: int
 
@@ -43,7 +43,18 @@ async def stats(gateway: Gateway, caller: Caller, _request: NoParameters) -> Sta
     """Sockets, sessions, channels, bytes, drops."""
     everything = allows(Access.ADMIN, caller.principal.roles)
     counted = gateway.sessions.stats(None if everything else caller.principal.user_id)
-    return StatsAnswer.model_validate(counted, from_attributes=True)
+    return StatsAnswer(
+        scope="all" if everything else "own",
+        sockets=counted.sockets,
+        sessions=counted.sessions,
+        channels=counted.channels,
+        bytes_received=counted.bytes_received,
+        bytes_sent=counted.bytes_sent,
+        messages_received=counted.messages_received,
+        messages_sent=counted.messages_sent,
+        dropped=counted.dropped,
+        live=[SessionAnswer.model_validate(session, from_attributes=True) for session in counted.live],
+    )
 
 
 OPERATIONS = (

@@ -1,0 +1,101 @@
+"""Memory over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.ports import ConversationTurn
+from tests.support.rest import document, problem, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STORE = "/api/v1/memory/store"
+ITEM = "/api/v1/memory/retrieve/favourite%20colour"
+
+
+@pytest.mark.parametrize("value", ["blue", 5, 1.5, True, None, [1, {"a": []}], {"deep": {"er": [None]}}])
+async def test_any_json_value_comes_back(tmp_path: Path, value: Any) -> None:
+    async with running(tmp_path) as gw:
+        body = {
+            "key": "favourite colour", "value": value, "tags": ["preference"], "metadata": {"from": "me"},
+            "session_id": "kitchen", "ttl_seconds": 60,
+        }  # fmt: skip
+        stored = await gw.fetch("POST", STORE, body)
+        told = document(await gw.fetch("GET", ITEM))
+    assert stored.code == 201
+    assert document(stored) == {"key": "favourite colour", "created_at": "2026-01-01T00:00:00Z"}
+    assert told == {
+        "key": "favourite colour",
+        "value": value,
+        "session_id": "kitchen",
+        "tags": ["preference"],
+        "metadata": {"from": "me"},
+        "created_at": "2026-01-01T00:00:00Z",
+        "expires_at": None,
+    }
+
+
+async def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        assert document(await gw.fetch("POST", STORE, {"value": 1}))["key"] == "made"
+
+
+async def test_another_users_key_does_not_exist(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        await gw.fetch("POST", STORE, {"key": "favourite colour", "value": "blue"})
+        stranger = await gw.fetch("GET", ITEM, user="eve")
+        deleted = await gw.fetch("DELETE", ITEM.replace("retrieve", "delete"), user="eve")
+        assert problem(stranger) == problem(deleted) == (404, "NOT_FOUND")
+        assert (await gw.fetch("GET", ITEM)).code == 200
+
+
+async def test_forgetting(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        await gw.fetch("POST", STORE, {"key": "favourite colour", "value": "blue"})
+        forgotten = await gw.fetch("DELETE", ITEM.replace("retrieve", "delete"))
+        assert (forgotten.code, forgotten.body) == (204, b"")
+        assert "Content-Type" not in forgotten.headers
+        assert problem(await gw.fetch("GET", ITEM)) == (404, "NOT_FOUND")
+
+
+async def test_search(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        await gw.fetch("POST", STORE, {"key": "a", "value": "blue"})
+        told = document(await gw.fetch("POST", "/api/v1/memory/search", {"query": "blue", "limit": 5, "tags": ["x"]}))
+    assert [(hit["key"], hit["value"], hit["score"]) for hit in told["results"]] == [("a", "blue", 0.5)]
+
+
+async def test_conversation(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.script.turns = [
+            ConversationTurn("user", "hello"),
+            ConversationTurn("assistant", "hi", "2026-01-01T00:00:00Z"),
+        ]
+        told = document(await gw.fetch("GET", "/api/v1/memory/context/kitchen?limit=1"))
+    assert told == {
+        "session_id": "kitchen",
+        "turns": [{"role": "assistant", "text": "hi", "at": "2026-01-01T00:00:00Z"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"value": 1, "key": ""},
+        {"value": 1, "key": "a/b"},
+        {"value": 1, "key": "a\n"},
+        {"value": 1, "key": "x" * 257},
+        {"value": 1, "ttl_seconds": 0},
+        {"value": 1, "ttl_seconds": "60"},
+        {"value": 1, "tags": ["x"] * 33},
+        {"value": 1, "tags": "x"},
+        {"value": 1, "metadata": []},
+    ],
+)
+async def test_what_cannot_be_remembered(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    async with running(tmp_path) as gw:
+        assert problem(await gw.fetch("POST", STORE, wrong)) == (422, "VALIDATION_ERROR")

@@ -1,0 +1,122 @@
+"""Health, metrics, documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.gateway import LiveSession, SessionStats
+from server.version import __version__
+from tests.support.rest import document, problem, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_root_tells_programs_where_everything_is_and_sends_browsers_to_the_console(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        told = document(await gw.fetch("GET", "/", roles=None))
+        assert (told["name"], told["version"]) == ("jarvis-gateway", __version__)
+        for path in ("docs", "redoc", "openapi", "asyncapi", "health", "metrics"):
+            assert (await gw.fetch("GET", told["links"][path], roles=None)).code == 200
+        browser = await gw.fetch(
+            "GET", "/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}, roles=None
+        )
+        assert (browser.code, browser.headers["Location"]) == (302, "/console/")
+
+
+async def test_live_looks_at_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.gateway.draining = True
+        gw.upstream.down = dict.fromkeys(gw.upstream.services, "gone")
+        assert document(await gw.fetch("GET", "/live", roles=None)) == {"status": "ok"}
+
+
+async def test_ready_names_every_check(tmp_path: Path) -> None:
+    async with running(tmp_path, required_services=("intent",)) as gw:
+        ready = await gw.fetch("GET", "/ready", roles=None)
+        gw.upstream.down["browser"] = "no Chromium"
+        degraded = await gw.fetch("GET", "/ready", roles=None)
+        gw.upstream.down["intent"] = "connection refused"
+        away = await gw.fetch("GET", "/ready", roles=None)
+        gw.upstream.down.clear()
+        gw.gateway.draining = True
+        draining = await gw.fetch("GET", "/ready", roles=None)
+    assert (ready.code, document(ready)["status"]) == (200, "ready")
+    assert document(ready)["checks"]["intent"] == {
+        "status": "up", "required": True, "latency_ms": 1.5, "reason": None,
+    }  # fmt: skip
+    assert "in-process" in document(ready)["checks"]["redis"]["reason"]
+    assert (degraded.code, document(degraded)["status"]) == (200, "degraded")
+    assert document(degraded)["checks"]["browser"]["reason"] == "no Chromium"
+    assert (away.code, document(away)["status"], away.headers["Retry-After"]) == (503, "unavailable", "1")
+    assert (draining.code, document(draining)["status"]) == (503, "draining")
+
+
+async def test_a_lost_redis_degrades_and_no_more(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.gateway.state.shared = True  # as a Redis state says it is; its ping then answers None
+        told = await gw.fetch("GET", "/ready", roles=None)
+    assert (told.code, document(told)["status"]) == (200, "degraded")
+    assert document(told)["checks"]["redis"]["status"] == "degraded"
+
+
+async def test_health_tells_everything(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.gateway.loop_lag_s = 0.0125
+        told = document(await gw.fetch("GET", "/health", roles=None))
+    assert told["status"] == "ready"
+    assert told["services"]["stt"] == {
+        "status": "up", "required": False, "circuit": "closed", "latency_ms": 1.5, "reason": None, "running_calls": 0,
+        "changed_at": "1970-01-01T00:00:00Z",
+    }  # fmt: skip
+    assert told["event_loop_lag_ms"] == 12.5
+    assert told["requests_running"] == 1
+
+
+async def test_metrics_in_the_format_asked_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        plain = await gw.fetch("GET", "/metrics", roles=None)
+        openmetrics = await gw.fetch(
+            "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}, roles=None
+        )
+    assert plain.headers["Content-Type"].startswith("text/plain")
+    assert openmetrics.headers["Content-Type"].startswith("application/openmetrics-text")
+    assert b"api_gateway_build_info" in plain.body
+
+
+class OneSession:
+    """What a registry with one live session says."""
+
+    def stats(self, user_id: str | None) -> SessionStats:
+        live = LiveSession("kitchen", "ada", connected=True, opened_at="2026-01-01T00:00:00Z", channels=("stt", "tts"))
+        if user_id not in {None, "ada"}:
+            return SessionStats()
+        return SessionStats(1, 1, {"stt": 1, "tts": 1}, 10, 20, 3, 4, {"audio_bytes": 5}, (live,))
+
+
+@pytest.mark.parametrize(
+    ("user", "roles", "scope", "sessions"),
+    [("ada", ("user",), "own", 1), ("eve", ("user",), "own", 0), ("root", ("admin",), "all", 1)],
+)
+async def test_stats_are_of_ones_own_sessions_or_of_all_for_an_admin(
+    tmp_path: Path, user: str, roles: tuple[str, ...], scope: str, sessions: int
+) -> None:
+    async with running(tmp_path) as gw:
+        gw.gateway.sessions = OneSession()
+        assert problem(await gw.fetch("GET", "/ws/stats", roles=None)) == (401, "UNAUTHENTICATED")
+        told = document(await gw.fetch("GET", "/ws/stats", user=user, roles=roles))
+    assert (told["scope"], told["sessions"], len(told["live"])) == (scope, sessions, sessions)
+    if sessions:
+        assert told["channels"] == {"stt": 1, "tts": 1}
+        assert told["live"][0]["session_id"] == "kitchen"
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/asyncapi"])
+async def test_documents_are_asked_for_once(tmp_path: Path, path: str) -> None:
+    async with running(tmp_path) as gw:
+        first = await gw.fetch("GET", path, roles=None)
+        again = await gw.fetch("GET", path, roles=None, headers={"If-None-Match": first.headers["Etag"]})
+    assert first.code == 200
+    assert (again.code, again.body) == (304, b"")

@@ -1,0 +1,174 @@
+"""The table: one entry an operation, and everything that is read off it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.app import ROUTES
+from server.errors import ERRORS, ApiError
+from server.operations import BY_NAME, OPERATIONS, Access, RolePermissions, invoke, may_execute
+from server.operations.operation import Operation, RequestModel, ResponseModel, Streaming
+from server.operations.refusals import refusals_of
+from server.operations.roles import EXECUTOR_ACCESS, allows
+from server.operations.validation import invalid, pointer
+from server.routes import Route, Router, UnguardedRouteError
+from streaming.ports import CallContext, Identity, ServiceError
+from tests.support.rest import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTEXT = CallContext("ada", ("user",), session_id="kitchen", request_id="r1")
+ADA = Identity("ada", "ada", ("user",))
+
+
+def test_names_and_routes_are_unique() -> None:
+    assert len(BY_NAME) == len(OPERATIONS)
+    assert len({(operation.method, operation.path) for operation in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_every_operation_has_a_route_with_its_rule() -> None:
+    routed = {(method, route.path): route for route in ROUTES for method in route.operations}
+    for operation in OPERATIONS:
+        route = routed[operation.method, operation.path]
+        assert route.operations[operation.method] is operation
+        assert route.access is operation.access
+
+
+def test_every_field_of_a_path_is_a_field_of_the_request() -> None:
+    for operation in OPERATIONS:
+        assert set(operation.path_parameters) <= operation.request.model_fields.keys()
+
+
+def test_executors_ask_for_the_same_role_everywhere() -> None:
+    for name in ("executor.browser.action", "executor.os.command", "executor.search"):
+        assert BY_NAME[name].access is EXECUTOR_ACCESS[name.split(".")[1]]
+    assert EXECUTOR_ACCESS["memory"] is BY_NAME["memory.store"].access
+
+
+@pytest.mark.parametrize(
+    ("executor", "roles", "may"),
+    [
+        ("search", ["user"], True),
+        ("browser", ["user"], False),
+        ("browser", ["operator"], True),
+        ("os", ["guest", "admin"], True),
+        ("os", [], False),
+        ("unknown", ["admin"], False),
+    ],
+)
+def test_who_may_use_an_executor(executor: str, roles: list[str], may: bool) -> None:
+    assert may_execute(executor, roles) is may
+    assert RolePermissions().may_execute(executor, roles) is may
+
+
+def test_public_and_signed_in_ask_for_no_role() -> None:
+    assert allows(Access.PUBLIC, ())
+    assert allows(Access.SIGNED_IN, ())
+    assert not allows(Access.USER, ())
+
+
+def test_every_refusal_is_in_the_catalogue() -> None:
+    for operation in OPERATIONS:
+        for status, codes in refusals_of(operation).items():
+            assert all(ERRORS[code].status == status for code in codes)
+
+
+def test_a_route_without_a_rule_stops_the_start() -> None:
+    route = dataclasses.replace(ROUTES[0], access=None)
+    with pytest.raises(UnguardedRouteError, match=route.path):
+        Router([route])
+
+
+def test_paths_find_their_routes() -> None:
+    router = Router(ROUTES)
+    found = router.match("/api/v1/memory/retrieve/a%2Fb")
+    assert found is not None
+    assert (found[0].path, found[1]) == ("/api/v1/memory/retrieve/{key}", ("a%2Fb",))
+    assert router.match("/api/v1/memory/retrieve/a/b") is None
+    assert router.match("/api/v1/memory/retrieve/") is None
+    exact = router.match("/ws/stats")
+    assert exact is not None
+    assert "GET" in exact[0].operations
+
+
+def test_allow_names_head_beside_get() -> None:
+    assert Route("/x", ROUTES[0].handler, Access.PUBLIC, methods=("GET", "POST")).allow == "GET, HEAD, OPTIONS, POST"
+
+
+# --- call ---
+
+
+async def test_a_call_answers_as_rest_does(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        told = await invoke(gw.gateway, ADA, CONTEXT, "agent.intent", {"text": "hi"})
+        assert told["intent"] == "time"
+        assert gw.script.contexts[-1] == CONTEXT
+        await invoke(gw.gateway, ADA, CONTEXT, "agent.intent", {"text": "hi", "session_id": "other"})
+        assert gw.script.contexts[-1].session_id == "other"
+        await invoke(gw.gateway, ADA, CONTEXT, "memory.store", {"key": "k", "value": [1.5, None]})
+        assert (await invoke(gw.gateway, ADA, CONTEXT, "memory.retrieve", {"key": "k"}))["value"] == [1.5, None]
+        assert await invoke(gw.gateway, ADA, CONTEXT, "memory.delete", {"key": "k"}) is None
+        assert (await invoke(gw.gateway, ADA, CONTEXT, "ops.health", {}))["status"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "code"),
+    [
+        ("no.such", {}, "UNKNOWN_OPERATION"),
+        ("voice.stt", {}, "UNKNOWN_OPERATION"),
+        ("voice.tts", {"text": "hi"}, "UNKNOWN_OPERATION"),
+        ("auth.token", {"username": "a", "password": "b"}, "UNKNOWN_OPERATION"),
+        ("ops.metrics", {}, "UNKNOWN_OPERATION"),
+        ("executor.os.command", {"command": "ls"}, "FORBIDDEN"),
+        ("agent.intent", {}, "VALIDATION_ERROR"),
+        ("agent.intent", {"text": "hi", "more": 1}, "VALIDATION_ERROR"),
+        ("memory.context", {"session_id": "s", "limit": "5"}, "VALIDATION_ERROR"),
+    ],
+)
+async def test_a_call_is_refused_as_rest_refuses(tmp_path: Path, name: str, params: dict[str, Any], code: str) -> None:
+    async with running(tmp_path) as gw:
+        with pytest.raises(ApiError) as refused:
+            await invoke(gw.gateway, ADA, CONTEXT, name, params)
+        assert refused.value.code == code
+
+
+async def test_a_call_passes_on_what_a_service_says(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        with pytest.raises(ServiceError, match="no such key"):
+            await invoke(gw.gateway, ADA, CONTEXT, "memory.retrieve", {"key": "k"})
+
+
+async def test_a_call_never_carries_numbers_that_json_has_not(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.script.entities = {"a": float("nan")}
+        told = await invoke(gw.gateway, ADA, CONTEXT, "agent.intent", {"text": "hi"})
+        assert told["entities"] == {"a": None}
+
+
+async def test_a_new_operation_is_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sum(RequestModel):
+        a: int
+        b: int
+
+    class Total(ResponseModel):
+        total: int
+
+    async def add(_gateway: Any, _caller: Any, request: Sum) -> Total:
+        return Total(total=request.a + request.b)
+
+    entry = Operation("math.add", "POST", "/api/v1/math/add", "Add", Access.USER, Sum, Total, add)
+    monkeypatch.setitem(BY_NAME, entry.name, entry)
+    async with running(tmp_path) as gw:
+        assert await invoke(gw.gateway, ADA, CONTEXT, "math.add", {"a": 1, "b": 2}) == {"total": 3}
+    assert entry.takes_body
+    assert entry.streaming is Streaming.NONE
+
+
+def test_errors_point_at_their_field() -> None:
+    assert pointer(("steps", 0, "a/b~")) == "#/steps/0/a~1b~0"
+    error = invalid((("x",), "is wrong"), (("y",), "is missing"))
+    assert error.errors == [{"pointer": "#/x", "detail": "is wrong"}, {"pointer": "#/y", "detail": "is missing"}]

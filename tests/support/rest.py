@@ -1,0 +1,445 @@
+"""A gateway's HTTP side on a real port, its services scripted in this process: what REST does with whatever they say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from tornado.netutil import bind_sockets
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from server.app import make_app, make_server
+from server.auth import Authenticator
+from server.config import Settings
+from server.confirmations import ConfirmationStore
+from server.gateway import Gateway
+from server.idempotency import IdempotencyStore
+from server.limits import RateLimiter
+from server.metrics import Metrics
+from server.state import LocalState
+from server.upstream import ServiceHealth
+from server.users import Users, add_user
+from streaming.ports import (
+    ActionInfo,
+    ConversationTurn,
+    FinalTranscript,
+    Intent,
+    IntentGuess,
+    IntentInfo,
+    MemoryHit,
+    MemoryItem,
+    Plan,
+    SafetyReport,
+    ServiceError,
+    Services,
+    Step,
+    SynthesisAudio,
+    SynthesisDone,
+    SynthesisStarted,
+    TaskProgress,
+    TaskResult,
+    Verdict,
+    Voice,
+    Word,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+
+    from tornado.httpclient import HTTPResponse
+    from tornado.httpserver import HTTPServer
+
+    from streaming.ports import (
+        Action,
+        CallContext,
+        RecognitionConfig,
+        StoreItem,
+        SynthesisConfig,
+        TaskEvent,
+    )
+
+SECRET = "a secret of this test alone, long enough for HS256"
+PASSWORD = "a long password"
+NAMES = ("stt", "tts", "intent", "planner", "safety", "browser", "os", "search", "memory")
+VOICE_HZ = 22_050
+
+
+@dataclass
+class Script:
+    """What the services do, and what they were asked."""
+
+    contexts: list[CallContext] = field(default_factory=list)
+    failing: dict[str, Exception] = field(default_factory=dict)  # by service
+    entities: dict[str, Any] = field(default_factory=dict)
+    utterances: list[FinalTranscript] = field(default_factory=list)
+    heard: bytearray = field(default_factory=bytearray)
+    speech_pieces: int = 3  # of 100 ms
+    speech_gate: asyncio.Event | None = None  # after the first piece
+    speech_breaks: bool = False  # after the first piece
+    speech_cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    verdict: Verdict = field(default_factory=lambda: Verdict("allow", "low", ("it is harmless",)))
+    task_events: list[TaskEvent] = field(default_factory=lambda: [TaskResult("ok", {"did": "it"})])
+    task_gate: asyncio.Event | None = None  # before the last event
+    breaks_at_gate: Exception | None = None
+    executed: list[tuple[str, str, dict[str, Any], CallContext]] = field(default_factory=list)
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    items: dict[tuple[str, str], MemoryItem] = field(default_factory=dict)
+    turns: list[ConversationTurn] = field(default_factory=list)
+
+    def ask(self, service: str, context: CallContext) -> None:
+        self.contexts.append(context)
+        if service in self.failing:
+            raise self.failing[service]
+
+    def services(self) -> Services:
+        browser, system, web = (_Executor(self, name) for name in ("browser", "os", "search"))
+        return Services(
+            stt=_SpeechToText(self),
+            tts=_TextToSpeech(self),
+            intent=_Intents(self),
+            planner=_Planner(self),
+            safety=_Safety(self),
+            browser=browser,
+            os=system,
+            search=web,
+            memory=_Memory(self),
+        )
+
+
+class _Recognition:
+    def __init__(self, script: Script, context: CallContext, on_taken: Callable[[int], None]) -> None:
+        self._script, self._context, self._on_taken = script, context, on_taken
+        self._ended = asyncio.Event()
+
+    def send_audio(self, pcm: bytes) -> None:
+        self._script.heard += pcm
+        asyncio.get_running_loop().call_soon(self._on_taken, len(pcm))
+
+    def commit(self) -> None:
+        pass
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def cancel(self) -> None:
+        pass
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        self._script.ask("stt", self._context)
+        await self._ended.wait()
+        for utterance in self._script.utterances:
+            yield utterance
+
+
+@dataclass
+class _SpeechToText:
+    script: Script
+
+    def recognize(
+        self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]
+    ) -> _Recognition:
+        return _Recognition(self.script, context, on_taken)
+
+
+class _Synthesis:
+    def __init__(self, script: Script, context: CallContext) -> None:
+        self._script, self._context = script, context
+        self.text = ""
+
+    def send_text(self, text: str) -> None:
+        self.text += text
+
+    def end(self) -> None:
+        pass
+
+    def cancel(self) -> None:
+        self._script.speech_cancelled.set()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        self._script.ask("tts", self._context)
+        yield SynthesisStarted(VOICE_HZ, "test")
+        for index in range(self._script.speech_pieces):
+            yield SynthesisAudio(bytes(range(1, 11)) * (VOICE_HZ // 50))  # 100 ms
+            if index == 0 and self._script.speech_gate is not None:
+                await self._script.speech_gate.wait()
+            if index == 0 and self._script.speech_breaks:
+                raise ServiceError("UNAVAILABLE", "it fell over", service="tts")
+        yield SynthesisDone(self._script.speech_pieces * 100)
+
+
+@dataclass
+class _TextToSpeech:
+    script: Script
+
+    def synthesize(self, config: SynthesisConfig, context: CallContext) -> _Synthesis:
+        return _Synthesis(self.script, context)
+
+    async def voices(self, language: str, context: CallContext) -> Sequence[Voice]:
+        self.script.ask("tts", context)
+        known = [
+            Voice("ada", "Ada", "en-GB", "female", VOICE_HZ),
+            Voice("max", "Max", "de-DE", "male", VOICE_HZ),
+        ]
+        return [voice for voice in known if voice.language.startswith(language)]
+
+
+@dataclass
+class _Intents:
+    script: Script
+
+    async def recognize(self, text: str, language: str, context: CallContext) -> Intent:
+        self.script.ask("intent", context)
+        return Intent(
+            "time",
+            0.9,
+            {"said": text} if not self.script.entities else self.script.entities,
+            (IntentGuess("date", 0.4, {}),),
+        )
+
+    async def intents(self, language: str, context: CallContext) -> Sequence[IntentInfo]:
+        self.script.ask("intent", context)
+        return [IntentInfo("time", "tells the time", ("what time is it",), ())]
+
+
+@dataclass
+class _Planner:
+    script: Script
+
+    async def plan(
+        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
+    ) -> Plan:
+        self.script.ask("planner", context)
+        step = Step(
+            "s1", "search", "search", {"query": text or "nothing", "turns": len(conversation)}, (), "looks it up"
+        )
+        return Plan("p1", text, (step,), intent.intent if intent else "web_search", intent.entities if intent else {})
+
+    async def compose(self, plan: Plan, outcomes: Sequence[Any], time_zone: str, context: CallContext) -> str:
+        return plan.goal
+
+
+@dataclass
+class _Safety:
+    script: Script
+
+    async def check(self, actions: Sequence[Action], context: CallContext) -> SafetyReport:
+        self.script.ask("safety", context)
+        verdict = self.script.verdict
+        single = tuple(Verdict(verdict.verdict, verdict.risk, verdict.reasons, action.id) for action in actions)
+        return SafetyReport(verdict.verdict, verdict.risk, verdict.reasons, "", single)
+
+
+@dataclass
+class _Executor:
+    script: Script
+    name: str
+
+    async def execute(
+        self, task_id: str, action: str, parameters: dict[str, Any], context: CallContext
+    ) -> AsyncGenerator[TaskEvent, None]:
+        self.script.ask(self.name, context)
+        self.script.executed.append((self.name, action, parameters, context))
+        *progress, result = self.script.task_events
+        try:
+            for event in progress:
+                yield event
+            if self.script.task_gate is not None:
+                await self.script.task_gate.wait()
+            if self.script.breaks_at_gate is not None:
+                raise self.script.breaks_at_gate
+        except (asyncio.CancelledError, GeneratorExit):
+            self.script.cancelled.set()
+            raise
+        yield result
+
+    async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
+        self.script.ask(self.name, context)
+        return [ActionInfo("do", "does it", {"type": "object"})]
+
+
+@dataclass
+class _Memory:
+    script: Script
+
+    async def store(self, item: StoreItem, context: CallContext) -> tuple[str, str]:
+        self.script.ask("memory", context)
+        key = item.key or "made"
+        stored = MemoryItem(key, item.value, context.session_id, item.tags, item.metadata, "2026-01-01T00:00:00Z", "")
+        self.script.items[context.user_id, key] = stored
+        return key, stored.created_at
+
+    async def retrieve(self, key: str, context: CallContext) -> MemoryItem:
+        self.script.ask("memory", context)
+        item = self.script.items.get((context.user_id, key))
+        if item is None:
+            raise ServiceError("NOT_FOUND", "no such key", service="memory")
+        return item
+
+    async def delete(self, key: str, context: CallContext) -> None:
+        await self.retrieve(key, context)
+        del self.script.items[context.user_id, key]
+
+    async def search(self, query: str, limit: int, tags: Sequence[str], context: CallContext) -> Sequence[MemoryHit]:
+        self.script.ask("memory", context)
+        own = [item for (user, _), item in self.script.items.items() if user == context.user_id]
+        return [MemoryHit(item, 0.5) for item in own][:limit]
+
+    async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
+        self.script.turns.append(ConversationTurn(role, text))
+
+    async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:
+        self.script.ask("memory", context)
+        return self.script.turns[-limit:]
+
+
+class ScriptedUpstream:
+    """Health and circuits as a test wants them seen."""
+
+    def __init__(self) -> None:
+        self.down: dict[str, str] = {}
+        self.health = self
+
+    @property
+    def services(self) -> dict[str, ServiceHealth]:
+        return {
+            name: ServiceHealth(name, "down" if name in self.down else "up", self.down.get(name, ""), 1.5, 0.0, True)
+            for name in NAMES
+        }
+
+    def circuits(self) -> dict[str, str]:
+        return dict.fromkeys(NAMES, "closed")
+
+    def running_calls(self) -> dict[str, int]:
+        return Counter()
+
+
+@dataclass
+class Rest:
+    """The running gateway, as a client sees it."""
+
+    gateway: Gateway
+    script: Script
+    upstream: ScriptedUpstream
+    server: HTTPServer
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def token(self, *roles: str, user: str = "ada", life_s: float = 600) -> str:
+        return self.gateway.authenticator.issue_access(user, user, roles or ("user",), life_s=life_s)
+
+    def bearer(self, *roles: str, user: str = "ada") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(*roles, user=user)}"}
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        roles: Sequence[str] | None = ("user",),
+        user: str = "ada",
+        **options: Any,
+    ) -> HTTPResponse:
+        """`body`: JSON, or bytes as they are. `roles` None: without a token."""
+        sent = dict(headers or {})
+        if roles is not None:
+            sent = self.bearer(*roles, user=user) | sent
+        if isinstance(body, dict | list):
+            body = json.dumps(body)
+            sent.setdefault("Content-Type", "application/json")
+        options.setdefault("follow_redirects", False)
+        client = SimpleAsyncHTTPClient(force_instance=True)
+        try:
+            return await client.fetch(
+                self.url + path,
+                method=method,
+                body=body,
+                headers=sent,
+                raise_error=False,
+                allow_nonstandard_methods=True,
+                **options,
+            )
+        finally:
+            client.close()
+
+    async def raw(self, request: bytes) -> bytes:
+        """Bytes in, all bytes out until the gateway closes; a connection that is cut ends them."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        answer = bytearray()
+        with contextlib.suppress(ConnectionResetError):
+            while piece := await reader.read(65536):
+                answer += piece
+        writer.close()
+        return bytes(answer)
+
+
+def document(response: HTTPResponse) -> Any:
+    return json.loads(response.body)
+
+
+def problem(response: HTTPResponse) -> tuple[int, str]:
+    """Status and code of a problem document, which it has to be."""
+    assert response.headers["Content-Type"] == "application/problem+json"
+    told = document(response)
+    assert told["status"] == response.code
+    assert told["request_id"] == response.headers["X-Request-ID"]
+    assert {"type", "title", "detail", "instance"} <= told.keys()
+    return response.code, told["code"]
+
+
+@cache
+def _users() -> str:
+    """A users file with grace in it; hashing a password takes its time, once is enough."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "users.json"
+        add_user(path, "grace", PASSWORD, ["user"])
+        return path.read_text(encoding="utf-8")
+
+
+@asynccontextmanager
+async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
+    """A gateway without Redis and with scripted services, on a free port."""
+    users_file = tmp_path / "users.json"
+    users_file.write_text(_users(), encoding="utf-8")
+    settings = Settings(
+        _env_file=None,
+        **{"jwt_secret_key": SECRET, "users_file": users_file, "rate_limit_requests": 10_000, **overrides},
+    )
+    state, script, upstream = LocalState(), Script(), ScriptedUpstream()
+    metrics = Metrics("test")
+    health: Any = upstream
+    gateway = Gateway(
+        settings=settings,
+        services=script.services(),
+        upstream=health,
+        authenticator=Authenticator(settings, state, Users(users_file)),
+        limiter=RateLimiter(None, on_decision=metrics.decision),
+        state=state,
+        metrics=metrics,
+        confirmations=ConfirmationStore(state),
+        idempotency=IdempotencyStore(state),
+    )
+    server = make_server(make_app(gateway))
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    try:
+        yield Rest(gateway, script, upstream, server, sockets[0].getsockname()[1])
+    finally:
+        server.stop()
+        await server.close_all_connections()
+
+
+__all__ = ["Rest", "Script", "TaskProgress", "Word", "document", "problem", "running"]
