@@ -1,11 +1,14 @@
-"""Tokens: whose they are, and how they are made, renewed, revoked and swapped for tickets.
+"""Who is it? Tokens verified and remembered, made, renewed, revoked and swapped for tickets.
 
-JWT (RFC 7519). A token needs `sub`, `username`, `roles`, `exp`, `iat` at most; those made here add `jti`, `typ` and `fam`, the
-family that all refreshes of one sign-in share (RFC 9700 section 4.14.2: a refresh token used twice revokes its family).
+A token needs `sub`, `username`, `roles`, `exp`, `iat` at most; those made here add `jti`, `typ` and `fam`, the family that all
+refreshes of one sign-in share (RFC 9700 section 4.14.2: a refresh token that is used twice revokes its family).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import secrets
 import time
@@ -13,38 +16,24 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jwt
-
 from server.errors import ApiError
-from server.jwks import KeySet
+from server.tokens import LEEWAY_S, Principal, TokenCodec, TokenError
+from server.users import UsersBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection, Generator
 
     from server.config import Settings
     from server.state import State
     from server.users import Users
 
-MAX_TOKEN_CHARS = 8192
-MAX_REMEMBERED = 10_000  # verified tokens; the ones not seen for longest make room
-MAX_SUBJECT_CHARS = 256
-MAX_ROLES = 64
-LEEWAY_S = 5  # clocks of two machines
+__all__ = ["Authenticator", "Principal", "TokenError", "TokenPair"]
+
+MAX_REMEMBERED = 10_000  # verified tokens, some 10 MB; the ones not seen for longest make room
 GRACE_S = 10.0  # two tabs that refresh at once get the same new pair
 TICKET_S = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who a token speaks for. `expires_at` unix seconds; None for an anonymous development session."""
-
-    user_id: str
-    username: str
-    roles: frozenset[str]
-    token_id: str = ""
-    family: str = ""
-    expires_at: float | None = None
-    anonymous: bool = False
+MAX_TICKET_CHARS = 128
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,91 +46,80 @@ class TokenPair:
     token_type: str = "Bearer"  # noqa: S105 - RFC 6750's name for it
 
 
-def _invalid(detail: str, code: str = "TOKEN_INVALID") -> ApiError:
-    challenge = {"WWW-Authenticate": f'Bearer error="invalid_token", error_description="{detail}"'}
-    return ApiError(code, detail, headers=challenge)
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """For whom a pair is made, and when: the pair follows from it and from the refresh token that was spent."""
+
+    user_id: str
+    username: str
+    roles: tuple[str, ...]
+    at: float
+
+
+class _Revocation:
+    """A look at Redis under way; awaiting it raises TokenError when the token was revoked."""
+
+    __slots__ = ("_lookup",)
+
+    def __init__(self, lookup: Awaitable[bool]) -> None:
+        self._lookup = lookup
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if (yield from self._lookup.__await__()):
+            raise _revoked()
+
+
+def _revoked() -> TokenError:
+    return TokenError("revoked", "the token was signed out", "TOKEN_REVOKED")
 
 
 class Authenticator:
-    """All about tokens."""
+    """All about tokens. `clock`: Unix seconds."""
 
-    def __init__(self, settings: Settings, state: State, users: Users) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, state: State, users: Users, clock: Callable[[], float] = time.time) -> None:
         self._state = state
         self._users = users
-        self._algorithm = settings.jwt_algorithm
-        self._secret = settings.jwt_secret_key.get_secret_value()
-        self._keys = None if self._algorithm.startswith("HS") else KeySet(settings.jwt_jwks)
+        self._clock = clock
+        self._codec = TokenCodec(settings, clock)
+        self._secret = settings.jwt_secret_key.get_secret_value().encode()
+        self._access_s = settings.jwt_expiration_minutes * 60
+        self._refresh_s = settings.jwt_refresh_expiration_days * DAY_S
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     # --- verifying ---
 
     async def verify(self, token: str) -> Principal:
-        """Whose access token is it? Raises ApiError 401."""
+        """Whose access token is it? Raises TokenError (401). No round trip: a revocation on another replica may be on its way here.
+
+        Before something is done in the principal's name, await its `revocation` as well.
+        """
         principal = self._verified.get(token)
         if principal is None:
-            principal = self._principal(await self._claims(token))
-            self._verified[token] = principal
-            if len(self._verified) > MAX_REMEMBERED:
-                self._verified.popitem(last=False)
+            principal = await self._codec.read(token, "access")
+            self._remember(token, principal)
         else:
             self._verified.move_to_end(token)
         self._check_alive(token, principal)
         return principal
 
+    def _remember(self, token: str, principal: Principal) -> None:
+        self._verified[token] = principal
+        if len(self._verified) > MAX_REMEMBERED:
+            self._verified.popitem(last=False)
+
     def _check_alive(self, token: str, principal: Principal) -> None:
-        if principal.expires_at is not None and principal.expires_at + LEEWAY_S < time.time():
+        if principal.expires_at is not None and principal.expires_at + LEEWAY_S <= self._clock():
             self._verified.pop(token, None)
-            raise _invalid("the token has expired", "TOKEN_EXPIRED")
-        if self._state.revoked(principal.token_id) or self._state.revoked(principal.family):
-            raise _invalid("the token was signed out", "TOKEN_REVOKED")
+            raise TokenError("expired", "the token has expired", "TOKEN_EXPIRED")
+        if self._state.revoked(*_ids(principal)):
+            raise _revoked()
 
-    async def _claims(self, token: str) -> dict[str, Any]:
-        """Signature and standard claims. The algorithm is ours, never the token's."""
-        if len(token) > MAX_TOKEN_CHARS:
-            raise _invalid("the token is too long")
-        try:
-            key = self._secret if self._keys is None else await self._public_key(token)
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=[self._algorithm],
-                audience=self._settings.jwt_audience or None,
-                issuer=self._settings.jwt_issuer or None,
-                leeway=LEEWAY_S,
-                options={"require": ["exp", "sub"], "verify_aud": bool(self._settings.jwt_audience)},
-            )
-        except jwt.ExpiredSignatureError:
-            raise _invalid("the token has expired", "TOKEN_EXPIRED") from None
-        except (jwt.PyJWTError, ValueError, TypeError):
-            raise _invalid("the token is not valid") from None
-        return claims
+    def revocation(self, principal: Principal) -> Awaitable[None]:
+        """Has any replica revoked it? Begin before `RateLimiter.check` and await after it: both share one round trip.
 
-    async def _public_key(self, token: str) -> Any:
-        assert self._keys is not None
-        key_id = jwt.get_unverified_header(token).get("kid")
-        key = await self._keys.key(key_id) if isinstance(key_id, str) else None
-        if key is None:
-            raise jwt.InvalidKeyError("no such key")
-        return key
-
-    def _principal(self, claims: dict[str, Any]) -> Principal:
-        """PyJWT leaves the types of claims alone: they are checked here."""
-        subject, expires_at, roles = claims["sub"], claims["exp"], claims.get("roles", [])
-        if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARS:
-            raise _invalid("sub has to be a string that is not empty")
-        if type(expires_at) not in {int, float}:
-            raise _invalid("exp has to be a number")
-        if not isinstance(roles, list) or len(roles) > MAX_ROLES or not all(isinstance(role, str) for role in roles):
-            raise _invalid("roles has to be a list of strings")
-        if claims.get("typ", "access") != "access":
-            raise _invalid("that is no access token")
-        username = claims.get("username", subject)
-        if not isinstance(username, str):
-            raise _invalid("username has to be a string")
-        return Principal(
-            subject, username, frozenset(roles), _text(claims, "jti"), _text(claims, "fam"), float(expires_at)
-        )
+        Awaiting raises TokenError TOKEN_REVOKED. When Redis is lost, what is known here counts.
+        """
+        return _Revocation(self._state.revocation(*_ids(principal)))
 
     # --- issuing ---
 
@@ -149,75 +127,81 @@ class Authenticator:
         self, user_id: str, username: str, roles: Collection[str], *, family: str = "", life_s: float = 0
     ) -> str:
         """An access token. Raises ApiError when an outside provider issues them."""
-        return self._sign(
-            user_id, username, roles, "access", family, life_s or self._settings.jwt_expiration_minutes * 60
-        )
+        grant = _Grant(user_id, username, tuple(roles), self._clock())
+        return self._sign(grant, "access", family, secrets.token_urlsafe(16), life_s or self._access_s)
 
-    def _sign(self, user_id: str, username: str, roles: Collection[str], typ: str, family: str, life_s: float) -> str:
-        if self._keys is not None:
-            raise ApiError("UNIMPLEMENTED", "tokens are issued by the identity provider")
-        now = int(time.time())
+    def _sign(self, grant: _Grant, typ: str, family: str, token_id: str, life_s: float) -> str:
         claims = {
-            "sub": user_id,
-            "username": username,
-            "roles": sorted(roles),
-            "iat": now,
-            "exp": now + int(life_s),
-            "jti": secrets.token_urlsafe(16),
+            "sub": grant.user_id,
+            "username": grant.username,
+            "roles": sorted(grant.roles),
+            "iat": int(grant.at),
+            "exp": int(grant.at + life_s),
+            "jti": token_id,
             "typ": typ,
-            "fam": family,
         }
-        claims |= {k: v for k, v in (("aud", self._settings.jwt_audience), ("iss", self._settings.jwt_issuer)) if v}
-        return jwt.encode(claims, self._secret, algorithm=self._algorithm)
+        return self._codec.sign(claims | ({"fam": family} if family else {}))
 
-    def _pair(self, user_id: str, username: str, roles: Collection[str], family: str) -> TokenPair:
-        refresh_life_s = self._settings.jwt_refresh_expiration_days * 86_400
-        return TokenPair(
-            self.issue_access(user_id, username, roles, family=family),
-            self._sign(user_id, username, roles, "refresh", family, refresh_life_s),
-            self._settings.jwt_expiration_minutes * 60,
+    def _pair(self, grant: _Grant, family: str, spent: str) -> TokenPair:
+        """The pair that follows on a refresh token: the same whoever makes it, so nothing secret has to be stored for a second tab."""
+        access, refresh = (
+            self._sign(grant, typ, family, self._next_id(spent, typ), life_s)
+            for typ, life_s in (("access", self._access_s), ("refresh", self._refresh_s))
         )
+        return TokenPair(access, refresh, self._access_s)
+
+    def _next_id(self, spent: str, typ: str) -> str:
+        digest = hmac.digest(self._secret, f"{typ} after {spent}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
     async def sign_in(self, username: str, password: str) -> TokenPair:
-        """A pair for a configured user. Raises ApiError BAD_CREDENTIALS."""
-        user = await self._users.verify(username, password)
+        """A pair for a configured user. Raises ApiError BAD_CREDENTIALS, RESOURCE_EXHAUSTED."""
+        if not self._codec.issues:
+            raise ApiError("UNIMPLEMENTED", "sign in at the identity provider")
+        try:
+            user = await self._users.verify(username, password)
+        except UsersBusyError:
+            raise ApiError("RESOURCE_EXHAUSTED", "too many sign-ins at once", headers={"Retry-After": "1"}) from None
         if user is None:
             raise ApiError("BAD_CREDENTIALS", "user name or password is wrong")
-        return self._pair(user.user_id, user.username, user.roles, secrets.token_urlsafe(16))
+        family = secrets.token_urlsafe(16)
+        return self._pair(_Grant(user.user_id, user.username, tuple(user.roles), self._clock()), family, family)
+
+    # --- renewing ---
 
     async def refresh(self, refresh_token: str) -> TokenPair:
-        """A new pair; the old refresh token counts once. Roles are those the user has now. Raises ApiError 401."""
-        claims = await self._claims(refresh_token)
-        token_id, family = _text(claims, "jti"), _text(claims, "fam")
-        if claims.get("typ") != "refresh" or not token_id or not family:
-            raise _invalid("that is no refresh token")
-        if self._state.revoked(family) or self._state.revoked(token_id):
-            raise _invalid("the token was signed out", "TOKEN_REVOKED")
-        user = self._users.find(claims["username"])
-        if user is None:
-            raise _invalid("the user is gone", "TOKEN_REVOKED")
-        pair = self._pair(user.user_id, user.username, user.roles, family)
-        return await self._rotate(token_id, family, pair, float(claims["exp"]))
+        """A new pair; a refresh token counts once. Roles are those the user has now. Raises TokenError (401)."""
+        if not self._codec.issues:
+            raise ApiError("UNIMPLEMENTED", "renew tokens at the identity provider")
+        spent = await self._codec.read(refresh_token, "refresh")
+        if not spent.family:
+            raise TokenError("claims", "that refresh token was not made here")
+        await self.revocation(spent)
+        user = await self._users.find_async(spent.username)
+        if user is None or user.user_id != spent.user_id:
+            raise TokenError("revoked", "the user is gone", "TOKEN_REVOKED")
+        return await self._rotate(spent, _Grant(user.user_id, user.username, tuple(user.roles), self._clock()))
 
-    async def _rotate(self, token_id: str, family: str, pair: TokenPair, until: float) -> TokenPair:
-        """Exactly one caller gets its own pair through; a close second gets the same one; a late one revokes the family."""
-        record = json.dumps([time.time(), pair.access_token, pair.refresh_token, pair.expires_in])
-        key = f"refreshed:{token_id}"
-        if await self._state.put(key, record, max(1.0, until - time.time()), only_new=True):
-            return pair
-        used_at, access, refresh, expires_in = json.loads(await self._state.get(key) or "[0, null, null, 0]")
-        if access is not None and time.time() - used_at <= GRACE_S:
-            return TokenPair(access, refresh, expires_in)
-        await self._state.revoke(family, time.time() + self._settings.jwt_refresh_expiration_days * 86_400)
-        raise _invalid("a refresh token was used twice: sign in again", "TOKEN_REVOKED")
+    async def _rotate(self, spent: Principal, grant: _Grant) -> TokenPair:
+        """Exactly one spends it; a close second gets the same pair; a late one revokes the family: one of both stole it."""
+        key = f"refreshed:{_digest(spent.token_id)}"
+        record = json.dumps([grant.user_id, grant.username, sorted(grant.roles), grant.at])
+        life_s = max(1.0, (spent.expires_at or 0) - self._clock() + LEEWAY_S)
+        if not await self._state.put(key, record, life_s, only_new=True):
+            user_id, username, roles, at = json.loads(await self._state.get(key) or "[null, null, null, 0]")
+            if user_id is None or self._clock() - at > GRACE_S:
+                await self._state.revoke(spent.family, self._clock() + self._refresh_s)
+                raise TokenError("reused", "a refresh token was used twice: sign in again", "TOKEN_REVOKED")
+            grant = _Grant(user_id, username, tuple(roles), at)
+        return self._pair(grant, spent.family, spent.token_id)
 
     async def sign_out(self, principal: Principal) -> None:
-        """Nothing of this sign-in counts any more, on any replica; sockets close."""
-        until = time.time() + self._settings.jwt_refresh_expiration_days * 86_400
+        """Nothing of this sign-in counts any more, on any replica; their sockets close."""
+        now = self._clock()
         if principal.family:
-            await self._state.revoke(principal.family, until)
+            await self._state.revoke(principal.family, now + self._refresh_s)
         if principal.token_id:
-            await self._state.revoke(principal.token_id, principal.expires_at or until)
+            await self._state.revoke(principal.token_id, (principal.expires_at or now + self._refresh_s) + LEEWAY_S)
 
     # --- tickets ---
 
@@ -232,18 +216,26 @@ class Authenticator:
             "family": principal.family,
             "expires_at": principal.expires_at,
         }
-        await self._state.put(f"ticket:{ticket}", json.dumps(record), TICKET_S)
+        await self._state.put(f"ticket:{_digest(ticket)}", json.dumps(record), TICKET_S)
         return ticket, TICKET_S
 
     async def redeem_ticket(self, ticket: str) -> Principal:
-        """Whose ticket was it? Raises ApiError 401."""
-        record = await self._state.take(f"ticket:{ticket}")
+        """Whose ticket was it? Raises TokenError (401)."""
+        record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
         if record is None:
-            raise _invalid("the ticket was used, has expired, or never was")
+            raise TokenError("ticket", "the ticket was used, has expired, or never was")
         fields = json.loads(record)
-        return Principal(**{**fields, "roles": frozenset(fields["roles"])})
+        principal = Principal(**{**fields, "roles": frozenset(fields["roles"])})
+        self._check_alive("", principal)
+        await self.revocation(principal)
+        return principal
 
 
-def _text(claims: dict[str, Any], name: str) -> str:
-    value = claims.get(name, "")
-    return value if isinstance(value, str) else ""
+def _ids(principal: Principal) -> tuple[str, ...]:
+    """What may have been revoked: the token, or its whole family."""
+    return (principal.token_id, principal.family) if principal.family else (principal.token_id,)
+
+
+def _digest(text: str) -> str:
+    """Redis holds nothing that opens a door."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,56 +1,84 @@
-"""The keys of an outside identity provider: a JWKS file or URL (RFC 7517), read again when a token names an unknown key."""
+"""The keys of an outside identity provider: a JWKS file or URL (RFC 7517).
+
+Read off the loop, remembered, and read again every hour, or when a token names a key that is not known, but not more often than
+every half minute: tokens with made-up key ids must not make us ask the provider all the time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
+import structlog
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
-REFRESH_FLOOR_S = 30.0  # tokens with made-up key ids must not make us ask the provider all the time
+from server.errors import ApiError
+from server.strict_json import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = structlog.get_logger(__name__)
+
+FLOOR_S = 30.0  # between two readings for the sake of an unknown key
+FAILURE_FLOOR_S = 2.0  # and after one that failed
+MAX_AGE_S = 3600.0  # a key the provider has withdrawn counts no longer than that
 FETCH_TIMEOUT_S = 3.0
 MAX_JWKS_BYTES = 1024 * 1024
 
 
 class KeySet:
-    """Keys by `kid`."""
+    """Keys by `kid`. `clock`: seconds that do not go back."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
-        self._keys: dict[str, Any] = {}
-        self._read_at = float("-inf")
+        self._clock = clock
+        self._keys: dict[str | None, Any] = {}
+        self._good_until = float("-inf")
+        self._not_before = float("-inf")
         self._lock = asyncio.Lock()
 
-    async def key(self, key_id: str) -> Any | None:
-        """The public key of that id, or None. Never raises for a provider that is away: known keys go on."""
-        if key_id not in self._keys:
+    async def key(self, key_id: str | None) -> Any | None:
+        """The public key of that id; without an id the only key there is; else None.
+
+        Never raises: when the provider is away, known keys go on.
+        """
+        if self._wanted(key_id):
             async with self._lock:
-                if key_id not in self._keys and time.monotonic() - self._read_at >= REFRESH_FLOOR_S:
+                if self._wanted(key_id):
                     await self._read()
         return self._keys.get(key_id)
 
-    def known(self, key_id: str) -> Any | None:
-        """Without asking anybody."""
-        return self._keys.get(key_id)
+    def _wanted(self, key_id: str | None) -> bool:
+        now = self._clock()
+        return now >= self._not_before and (key_id not in self._keys or now >= self._good_until)
 
     async def _read(self) -> None:
-        self._read_at = time.monotonic()
         try:
-            document = json.loads(await self._load())
-            keys = jwt.PyJWKSet.from_dict(document).keys
-        except (OSError, ValueError, HTTPError, jwt.PyJWTError):
+            document = loads(await self._load())
+            found = jwt.PyJWKSet.from_dict(document).keys
+        except (OSError, ValueError, AttributeError, TypeError, HTTPError, ApiError, jwt.PyJWTError) as error:
+            log.warning("the identity provider's keys cannot be read", source=self._source, error=str(error))
+            self._not_before = self._clock() + FAILURE_FLOOR_S
             return
-        self._keys = {key.key_id: key.key for key in keys if key.key_id}
+        signing = [key for key in found if key.public_key_use in {None, "sig"} and key.key_type != "oct"]
+        self._keys = {key.key_id: key.key for key in signing}
+        if len(signing) == 1:
+            self._keys[None] = signing[0].key
+        now = self._clock()
+        self._not_before, self._good_until = now + FLOOR_S, now + MAX_AGE_S
 
     async def _load(self) -> bytes:
-        if self._source.startswith(("http://", "https://")):
-            client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_JWKS_BYTES)
+        if not self._source.startswith(("http://", "https://")):
+            return await asyncio.to_thread(Path(self._source).read_bytes)
+        client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_JWKS_BYTES)
+        try:
             response = await client.fetch(
                 self._source, request_timeout=FETCH_TIMEOUT_S, connect_timeout=FETCH_TIMEOUT_S
             )
             return bytes(response.body)
-        return await asyncio.to_thread(Path(self._source).read_bytes)
+        finally:
+            client.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -16,14 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+log = structlog.get_logger(__name__)
+
 ROLES = ("user", "operator", "admin")
 NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 MIN_PASSWORD_CHARS = 8  # NIST SP 800-63B section 5.1.1
 MAX_PASSWORD_CHARS = 256
 
-_hasher = PasswordHasher()
-# verified when there is no such user, so that an answer's time does not tell who exists
-_NOBODY = _hasher.hash("nobody")
+WORKERS = 2  # hashes at once: each takes 64 MiB and a core for some 50 ms
+MAX_WAITING = 32  # sign-ins that wait for their hash: one or two seconds
+
+_hasher = PasswordHasher()  # RFC 9106's second recommended option: argon2id, 64 MiB, 3 passes
+
+
+class UsersBusyError(Exception):
+    """Too many sign-ins wait already."""
 
 
 class UsersError(Exception):
@@ -40,23 +49,44 @@ class User:
     password_hash: str
 
 
+@cache
+def _nobody() -> str:
+    """Verified when there is no such user, so that an answer's time does not tell who exists."""
+    return _hasher.hash("nobody")
+
+
 class Users:
-    """The file, read again whenever it changes."""
+    """The file, read again whenever it changes; one that breaks while we run leaves the users as they were."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: tuple[float, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._users: dict[str, User] = {}
+        self._waiting = 0
+        self._hashers = ThreadPoolExecutor(WORKERS, "password")
 
     def find(self, username: str) -> User | None:
-        """Raises UsersError when the file is broken."""
+        """One user. Raises UsersError when the file was never readable."""
         self._reload()
         return self._users.get(username)
 
+    async def find_async(self, username: str) -> User | None:
+        """The same off the loop: files may be slow."""
+        return await asyncio.to_thread(self.find, username)
+
     async def verify(self, username: str, password: str) -> User | None:
-        """The user, if the password is theirs; some 50 ms of work in a thread."""
+        """The user, if the password is theirs; some 50 ms in a thread, whether there is such a user or not. Raises UsersBusyError."""
+        if self._waiting >= MAX_WAITING:
+            raise UsersBusyError
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._hashers, self._verified, username, password)
+        finally:
+            self._waiting -= 1
+
+    def _verified(self, username: str, password: str) -> User | None:
         user = self.find(username)
-        matches = await asyncio.to_thread(_matches, user.password_hash if user else _NOBODY, password)
+        matches = _matches(user.password_hash if user else _nobody(), password)
         return user if user is not None and matches else None
 
     def _reload(self) -> None:
@@ -65,31 +95,42 @@ class Users:
         except FileNotFoundError:
             self._users, self._stamp = {}, None
             return
-        stamp = (stat.st_mtime, stat.st_size)
-        if stamp != self._stamp:
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if stamp == self._stamp:
+            return
+        try:
             self._users = {user.username: user for user in read(self._path)}
-            self._stamp = stamp
+        except UsersError as broken:
+            if self._stamp is None:
+                raise
+            log.error("the users file cannot be read: users stay as they were", reason=str(broken))  # noqa: TRY400 - the reason is the news
+        self._stamp = stamp
 
 
 def _matches(password_hash: str, password: str) -> bool:
     try:
         return _hasher.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 
 def read(path: Path) -> list[User]:
     """All users of a file. Raises UsersError."""
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["users"]
-        return [
-            User(entry["user_id"], entry["username"], tuple(entry["roles"]), entry["password_hash"])
-            for entry in entries
-        ]
+        entries = json.loads(path.read_text(encoding="utf-8"))["users"]
+        return [_user(entry) for entry in entries]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsersError(f"{path} is no users file: {error}") from None
+        raise UsersError(f"{path} is no users file: {type(error).__name__}: {error}") from None
+
+
+def _user(entry: dict[str, Any]) -> User:
+    texts = [entry["user_id"], entry["username"], entry["password_hash"]]
+    roles = entry["roles"]
+    if not isinstance(roles, list) or not all(isinstance(text, str) and text for text in (*texts, *roles)):
+        raise ValueError("user_id, username, password_hash and roles[] are texts")
+    return User(texts[0], texts[1], tuple(roles), texts[2])
 
 
 def add_user(path: Path, username: str, password: str, roles: Sequence[str]) -> User:
@@ -100,9 +141,10 @@ def add_user(path: Path, username: str, password: str, roles: Sequence[str]) -> 
         raise UsersError(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
     if not roles or set(roles) - set(ROLES):
         raise UsersError(f"roles are {', '.join(ROLES)}")
-    others = [user for user in read(path) if user.username != username]
-    user = User(username, username, tuple(roles), _hasher.hash(password))
-    _write(path, [*others, user])
+    known = {user.username: user for user in read(path)}
+    user_id = known[username].user_id if username in known else username  # whose memories stay theirs
+    user = known[username] = User(user_id, username, tuple(roles), _hasher.hash(password))
+    _write(path, list(known.values()))
     return user
 
 
@@ -111,7 +153,9 @@ def _write(path: Path, users: list[User]) -> None:
         {"user_id": u.user_id, "username": u.username, "roles": list(u.roles), "password_hash": u.password_hash}
         for u in users
     ]
-    fresh = path.with_suffix(".new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)  # nobody else ever sees the hashes
     fresh.write_text(json.dumps({"users": entries}, indent=2) + "\n", encoding="utf-8")
-    fresh.chmod(0o600)
-    os.replace(fresh, path)  # noqa: PTH105 - atomic: a reader sees the old file or the new one
+    fresh.replace(path)  # atomic: a reader sees the old file or the new one
