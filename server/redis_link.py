@@ -131,7 +131,16 @@ class RedisLink:
         """The tick is over: its batch leaves, or waits for the one that is under way and grows meanwhile."""
         if self._running is None and self._next.commands and not self._next.over:
             self._running, self._next = self._next, _Batch()
-            self._group.create_task(self._run(self._running), name="redis batch")
+            self._spawn(self._run(self._running), "redis batch")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """In the group; when that has ended the process is going, and nobody needs Redis any more."""
+        try:
+            self._group.create_task(work, name=name)
+        except RuntimeError:
+            work.close()
+            self._closed, self.up = True, False
+            self._fail_waiting()
 
     def _given_up(self, batch: _Batch) -> bool:
         """Its commands have failed meanwhile: closed, or too late."""
@@ -173,8 +182,7 @@ class RedisLink:
             self._lost.set()
             log.warning("redis is lost: this process decides alone", reason=reason)
         self._fail_waiting()
-        if not self._closed:
-            self._group.create_task(self._drop(), name="redis connection given up")
+        self._spawn(self._drop(), "redis connection given up")
 
     def _fail_waiting(self) -> None:
         waiting = [self._running, self._next]

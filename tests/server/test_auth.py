@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tornado.httpserver import HTTPServer
@@ -53,17 +56,12 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="module")
-def users_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Made once: a good hash takes its time."""
-    path = tmp_path_factory.mktemp("users") / "users.json"
-    add_user(path, "ada", PASSWORD, ["user", "operator"])
-    return path.read_text(encoding="utf-8")
-
-
 @pytest.fixture
-def users(tmp_path: Path, users_file: str) -> Users:
-    (tmp_path / "users.json").write_text(users_file, encoding="utf-8")
+def users(tmp_path: Path) -> Users:
+    """One user, with a hash that is quick to verify: the parameters are the hash's own."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    entry = {"user_id": "ada", "username": "ada", "roles": ["user", "operator"], "password_hash": quick}
+    (tmp_path / "users.json").write_text(json.dumps({"users": [entry]}), encoding="utf-8")
     return Users(tmp_path / "users.json")
 
 
@@ -410,8 +408,11 @@ async def test_a_provider_s_tokens_are_verified_by_its_keys(
     assert await reason(auth.verify(signed(rsa_key, "RS256", {"kid": "enc"}))) == "unknown_key"
     assert await reason(auth.verify(signed(rsa_key, "RS256"))) == "unknown_key"  # two keys: which?
     assert await reason(auth.verify(signed(ec_key, "ES256", {"kid": "e"}))) == "algorithm"
-    public = rsa_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    forged = signed(public, headers={"kid": "r"})  # the public key as if it were a shared secret
+    # the public key as if it were a shared secret; PyJWT would not sign that
+    public = rsa_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    unsigned = signed("x" * 32, headers={"kid": "r"}).rpartition(".")[0]
+    digest = hmac.digest(public, unsigned.encode(), "sha256")
+    forged = f"{unsigned}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
     assert await reason(auth.verify(forged)) == "algorithm"
     auth = outside(path, "ES256", users, clock)
     assert (await auth.verify(signed(ec_key, "ES256", {"kid": "e"}))).user_id == "ada"

@@ -153,6 +153,15 @@ async def test_closing_fails_what_waits(own_redis: RedisServer) -> None:
     own_redis.thaw()
 
 
+async def test_a_group_that_has_ended_takes_nothing_more(redis_url: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        link = RedisLink(redis_url, group, lambda: None)
+        await link.call("PING")
+    with pytest.raises(RedisDownError):
+        await link.call("PING")
+    await link.close()
+
+
 @pytest.mark.parametrize(
     ("url", "wire"),
     [
