@@ -1,0 +1,189 @@
+"""Each service killed in the middle of a turn: a clear error, an apology, and a socket that lives on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.client import GatewayError
+from streaming.protocol import messages
+from streaming.protocol.messages import TurnParams
+from tests.support.gateway import GatewayProcess, Heard, client, environment, listen, running_gateway, say, speech
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streaming.client import ClientChannel
+
+pytestmark = pytest.mark.gen_test(timeout=90)
+
+VARIABLES = {
+    "stt": "VOICE_STT_GRPC_URL",
+    "tts": "VOICE_TTS_GRPC_URL",
+    "intent": "INTENT_GRPC_URL",
+    "planner": "PLANNER_GRPC_URL",
+    "safety": "SAFETY_GRPC_URL",
+    "os": "OS_GRPC_URL",
+    "search": "SEARCH_GRPC_URL",
+    "memory": "MEMORY_GRPC_URL",
+    "browser": "BROWSER_GRPC_URL",
+}
+
+
+class ServiceProcess:
+    """One embedded service in a process of its own, always at the same address."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.address = "127.0.0.1:0"
+        self._directory = directory
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "server.embedded", "--with-parent", "--directory", str(self._directory)]
+        self.process = subprocess.Popen(
+            [*command, f"{self.name}={self.address}"],
+            cwd=self._directory,
+            env=environment(self._directory),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.address = json.loads(self.process.stdout.readline())["bound"][self.name]
+        assert json.loads(self.process.stdout.readline()) == {"ready": True, "down": {}}
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ServiceProcess]]:
+    directory = tmp_path_factory.mktemp("services")
+    started = {name: ServiceProcess(name, directory) for name in VARIABLES}
+    yield started
+    for service in started.values():
+        service.kill()
+
+
+@pytest.fixture(scope="module")
+def remote(services: dict[str, ServiceProcess], tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that starts no services of its own."""
+    urls = {VARIABLES[name]: service.address for name, service in services.items()}
+    settings = {"EMBEDDED": "false", "REDIS_URL": "", "GRPC_DEADLINE_MS": "3000", "BREAKER_OPEN_SECONDS": "0.2", **urls}
+    with running_gateway(tmp_path_factory.mktemp("remote"), **settings) as running:
+        yield running
+
+
+CALLS: dict[str, tuple[str, dict[str, object]]] = {
+    "intent": ("agent.intent", {"text": "hello"}),
+    "planner": ("agent.plan", {"text": "hello"}),
+    "safety": ("agent.safety.check", {"executor": "search", "action": "search"}),
+    "memory": ("memory.search", {"query": "x"}),
+    "tts": ("voice.voices", {}),
+    "os": ("executor.os.commands", {}),
+    "search": ("executor.search", {"query": "python"}),
+}
+
+
+async def until_up(remote: GatewayProcess, name: str) -> None:
+    """Until calls go through again: the circuit has closed, the connection is back."""
+    async with client(remote) as session:
+        for _ in range(200):
+            try:
+                state = (await session.call("ops.health"))["services"][name]
+                if name in CALLS:
+                    op, params = CALLS[name]
+                    await session.call(op, **params)
+                    state = (await session.call("ops.health"))["services"][name]
+            except GatewayError:
+                state = {}
+            if state.get("status") == "up" and state.get("circuit") == "closed":
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"{name} did not come back")
+
+
+def ask(session_turn: ClientChannel, recording: str) -> None:
+    say(session_turn, speech(recording))
+
+
+# What is asked, so that the service is needed; whether the turn can still end well without it.
+CASES = [
+    ("intent", "flite-slt-what-time-is-it", False),
+    ("planner", "flite-slt-what-time-is-it", False),
+    ("safety", "flite-slt-list-files", False),
+    ("os", "flite-slt-list-files", True),
+    ("search", "flite-slt-search-python-tutorials", True),
+    ("memory", "flite-slt-what-is-my-favourite-colour", True),
+    ("tts", "flite-slt-what-time-is-it", True),
+]
+
+
+@pytest.mark.parametrize(("name", "recording", "tells_outcome"), CASES, ids=[case[0] for case in CASES])
+async def test_a_service_that_dies_costs_an_apology_not_the_socket(
+    remote: GatewayProcess, services: dict[str, ServiceProcess], name: str, recording: str, tells_outcome: bool
+) -> None:
+    async with client(remote) as session:
+        turn = session.open(TurnParams())
+        services[name].kill()
+        ask(turn, recording)
+        heard = await listen(turn, until=messages.TurnDone)
+        (reply,) = heard.replies()
+        errors = heard.of(messages.Error)
+        failed = [result for result in heard.of(messages.TaskResult) if result.status != "ok"]
+        assert errors or failed
+        if not tells_outcome:
+            assert reply.startswith("Sorry, ")
+            assert errors[0].code in {"UNAVAILABLE", "CIRCUIT_OPEN", "DEADLINE_EXCEEDED"}
+            assert heard.of(messages.TurnDone)[0].status == "failed"
+        services[name].start()
+        await until_up(remote, name)
+        ask(turn, recording)
+        turn.end()
+        again = await listen(turn)
+    assert again.of(messages.TurnDone)[0].status == "ok", again.of(messages.Error)
+    assert again.of(messages.ChannelClosed)[0].status == "ok"
+
+
+async def test_a_recogniser_that_dies_in_mid_word_is_apologised_for_aloud(
+    remote: GatewayProcess, services: dict[str, ServiceProcess]
+) -> None:
+    async with client(remote) as session:
+        turn = session.open(TurnParams())
+        say(turn, speech("flite-slt-list-files", silence_ms=0)[:48_000])
+        heard = await listen(turn, until=messages.SttSpeechStarted)
+        services["stt"].kill()
+        await listen(turn, heard)
+        assert await session.call("agent.intent", text="hello")
+    assert "can't hear you" in heard.replies()[0]
+    assert len(heard.audio) > 10_000
+    closed = heard.of(messages.ChannelClosed)[0]
+    assert (closed.status, closed.code) == ("error", "UNAVAILABLE")
+    services["stt"].start()
+    await until_up(remote, "stt")
+
+
+async def test_a_voice_that_dies_in_mid_reply_leaves_the_written_words(
+    remote: GatewayProcess, services: dict[str, ServiceProcess]
+) -> None:
+    async with client(remote) as session:
+        turn = session.open(TurnParams(text="help"))
+        heard = Heard()
+        async for event in turn:
+            if isinstance(event, messages.Message):
+                heard.messages.append(event)
+            if isinstance(event, messages.TtsStarted):
+                services["tts"].kill()
+    assert heard.replies()[0].startswith("You can ask me")
+    assert heard.of(messages.TurnDone)
+    assert heard.of(messages.ChannelClosed)
+    services["tts"].start()
+    await until_up(remote, "tts")

@@ -1,0 +1,148 @@
+"""The main job: real speech through the real gateway and real services, and an answer aloud."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.protocol import messages
+from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
+from tests.support.gateway import client, listen, say, speech
+
+if TYPE_CHECKING:
+    from tests.support.gateway import GatewayProcess
+
+pytestmark = pytest.mark.gen_test(timeout=90)
+
+
+def loudness(pcm: bytes) -> float:
+    samples = struct.unpack(f"<{len(pcm) // 2}h", pcm)
+    return (sum(sample * sample for sample in samples) / max(1, len(samples))) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("recording", "words", "reply"),
+    [
+        ("flite-slt-what-time-is-it", "what time is it", "It is "),
+        ("flite-slt-list-files", "list files in the current directory", "There "),
+        ("flite-slt-search-python-tutorials", "search for python tutorials", "I found "),
+    ],
+)
+async def test_a_spoken_question_is_answered_aloud(
+    gateway: GatewayProcess, recording: str, words: str, reply: str
+) -> None:
+    async with client(gateway) as session:
+        turn = session.open(TurnParams())
+        say(turn, speech(recording))
+        turn.end()
+        heard = await listen(turn)
+    assert heard.texts() == [words]
+    assert heard.replies()[0].startswith(reply)
+    assert loudness(bytes(heard.audio)) > 300
+    assert heard.of(messages.TurnDone)[0].status == "ok"
+    assert [closed.status for closed in heard.of(messages.ChannelClosed)] == ["ok"]
+    stages = heard.of(messages.TurnLatency)[0].stages
+    assert list(stages)[-1] == "first_audio"
+    assert list(stages.values()) == sorted(stages.values())
+
+
+async def test_what_was_said_is_remembered_in_the_next_turn_on_the_same_microphone(gateway: GatewayProcess) -> None:
+    async with client(gateway) as session:
+        turn = session.open(TurnParams(reply="text"))
+        say(turn, speech("flite-slt-remember-favourite-colour"))
+        heard = await listen(turn, until=messages.TurnDone)
+        say(turn, speech("flite-slt-what-is-my-favourite-colour"))
+        turn.end()
+        await listen(turn, heard)
+    remembered, recalled = heard.replies()
+    assert "blue" in remembered
+    assert "blue" in recalled
+    assert len(heard.of(messages.TurnDone)) == 2
+
+
+async def test_a_human_voice_is_understood(gateway: GatewayProcess) -> None:
+    async with client(gateway) as session:
+        microphone = session.open(SttParams())
+        say(microphone, speech("human-goforward"))
+        microphone.end()
+        heard = await listen(microphone)
+    (text,) = heard.texts()
+    assert text.startswith("go forward ten")
+    final = heard.of(messages.SttFinal)[0]
+    assert [word.text for word in final.words] == text.split()
+    assert final.start_ms < final.end_ms
+    for partial in heard.of(messages.SttPartial):
+        assert text.startswith(partial.text[: partial.stable_chars])
+
+
+async def test_four_things_at_once_on_one_socket(gateway: GatewayProcess) -> None:
+    async with client(gateway) as session:
+        microphone = session.open(SttParams())
+        voice = session.open(TtsParams(text="One two three four five six seven eight nine ten. " * 3))
+        search = session.open(ExecuteParams(executor="search", action="search", parameters={"query": "python"}))
+        command = session.open(ExecuteParams(executor="os", action="sleep", parameters={"args": ["1"]}))
+        say(microphone, speech("flite-slt-what-time-is-it"))
+        microphone.end()
+        call = session.call("agent.intent", text="hello")
+        heard, spoken, found, slept, intent = await asyncio.gather(
+            listen(microphone), listen(voice), listen(search), listen(command), call
+        )
+    assert heard.texts() == ["what time is it"]
+    assert spoken.of(messages.TtsDone)[0].duration_ms > 5_000
+    assert found.of(messages.TaskResult)[0].result["results"]
+    assert slept.of(messages.TaskResult)[0].status == "ok"
+    assert intent["intent"] == "greeting"
+
+
+async def test_speech_silences_the_reply_and_memory_keeps_the_words_heard(gateway: GatewayProcess) -> None:
+    async with client(gateway) as session:
+        turn = session.open(TurnParams())
+        say(turn, speech("flite-slt-search-python-tutorials"))
+        heard = await listen(turn, until=messages.TtsWords, at_once=False)
+        say(turn, speech("flite-slt-what-time-is-it"))
+        turn.end()
+        await listen(turn, heard, at_once=False)
+        history = await session.call("memory.context", session_id=session.session_id)
+    interrupted = heard.of(messages.TurnInterrupted)[0]
+    assert interrupted.generation == 1
+    assert heard.replies()[0].startswith(interrupted.heard_text)
+    assert [done.status for done in heard.of(messages.TurnDone)] == ["interrupted", "ok"]
+    said = [turn["text"] for turn in history["turns"] if turn["role"] == "assistant"]
+    assert (said[0] if len(said) == 2 else "") == interrupted.heard_text
+
+
+async def test_a_cut_socket_is_resumed_and_the_reply_is_whole(gateway: GatewayProcess) -> None:
+    text = "one two three four five six seven eight nine ten eleven twelve"
+    async with client(gateway) as session:
+        whole = await listen(session.open(TtsParams(text=text)))
+        epoch = session.connection.epoch
+        voice = session.open(TtsParams(text=text))
+        heard = await listen(voice, until=messages.TtsWords)
+        session.cut()
+        await listen(voice, heard)
+        assert session.connection.epoch == epoch
+    # a synthesiser adds some randomness of its own: two utterances are alike in length, not in every sample
+    assert len(heard.audio) == pytest.approx(len(whole.audio), abs=200)
+    assert heard.pts_ms == list(range(0, 40 * len(heard.pts_ms), 40))
+
+
+async def test_cancel_stops_a_command(gateway: GatewayProcess) -> None:
+    async with client(gateway) as session:
+        command = session.open(ExecuteParams(executor="os", action="sleep", parameters={"args": ["600"]}))
+        await listen(command, until=messages.TaskStarted)
+        command.cancel()
+        heard = await listen(command)
+    assert heard.of(messages.ChannelClosed)[0].status == "cancelled"
+
+
+async def test_a_risky_command_waits_for_approval(gateway: GatewayProcess) -> None:
+    async with client(gateway) as session:
+        command = session.open(ExecuteParams(executor="os", action="mkdir", parameters={"args": ["made"]}))
+        heard = await listen(command, until=messages.TaskConfirmationRequired)
+        question = heard.messages[-1]
+        await session.confirm(question.confirmation_id, approve=False)
+        await listen(command, heard)
+    assert heard.of(messages.ChannelClosed)[0].code == "NOT_APPROVED"

@@ -1,0 +1,91 @@
+"""Start and stop, as a person and as an operator see them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.gateway import environment, is_running, running_gateway
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.gateway import GatewayProcess
+
+
+def test_the_start_tells_all_that_one_needs(gateway: GatewayProcess) -> None:
+    assert "redis" in gateway.banner
+    assert "stt, tts, intent, planner, safety, browser, os, search, memory up (embedded)" in gateway.banner
+    assert f"{gateway.base}/console#token=" in gateway.banner
+
+
+def test_the_curl_of_the_banner_works_as_printed(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        assert gateway.process.stdout is not None
+        lines = [gateway.process.stdout.readline() for _ in range(3)]
+        command = next(line for line in lines if "curl" in line)
+        done = subprocess.run(
+            shlex.split(re.sub(r"^\s*try\s+", "", command)), capture_output=True, text=True, check=True
+        )
+    assert '"get_time"' in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+    with running_gateway(tmp_path) as gateway:
+        children = gateway.children()
+        assert len(children) >= 3
+        assert gateway.stop(number) == 0
+        assert [pid for pid in children if is_running(pid)] == []
+
+
+def test_a_gateway_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        children = gateway.children()
+        gateway.stop(signal.SIGKILL)
+        deadline = time.monotonic() + 15
+        while any(is_running(pid) for pid in children) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert [pid for pid in children if is_running(pid)] == []
+
+
+def test_memory_survives_a_restart(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        _post(gateway, "/api/v1/memory/store", '{"key": "colour", "value": "blue"}')
+    with running_gateway(tmp_path) as gateway:
+        assert '"blue"' in _curl(gateway, "/api/v1/memory/retrieve/colour")
+
+
+def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, CHROMIUM_PATH="/no/such/chromium", REDIS_URL="") as gateway:
+        assert "browser down: Chromium was not found" in gateway.banner
+        assert "stt, tts, intent, planner, safety, os, search, memory up" in gateway.banner
+        assert "in-process state" in gateway.banner
+        assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')
+
+
+def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) -> None:
+    settings = environment(tmp_path, PORT="many", DEBUG="false", JWT_SECRET_KEY="short")
+    done = subprocess.run(
+        [sys.executable, "-m", "server"], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert any(line.startswith("PORT") for line in done.stderr.splitlines())
+    assert "short" not in done.stderr
+
+
+def _curl(gateway: GatewayProcess, path: str, *more: str) -> str:
+    command = ["curl", "-sS", "-H", f"Authorization: Bearer {gateway.token}", *more, gateway.base + path]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _post(gateway: GatewayProcess, path: str, body: str) -> str:
+    return _curl(gateway, path, "-H", "Content-Type: application/json", "-d", body)

@@ -1,0 +1,185 @@
+"""A gateway as a person runs it: a process of its own, on a free port, with real services."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import wave
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streaming.client import ClientChannel, GatewayClient
+from streaming.protocol import events, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+AUDIO = ROOT / "tests" / "audio"
+START_S = 60.0
+FRAME_BYTES = 640  # 20 ms at 16 kHz
+SECRET = "an end-to-end secret of more than thirty-two bytes"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(directory: Path, **settings: str) -> dict[str, str]:
+    """Nothing of the caller's own settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "JWT_SECRET_KEY": SECRET,
+        "DEBUG": "true",
+        "HOST": "127.0.0.1",
+        "EMBEDDED_DIR": str(directory / "state"),
+        "USERS_FILE": str(directory / "users.json"),
+        "RATE_LIMIT_REQUESTS": "10000",
+        "WS_HANDSHAKES_PER_MINUTE": "10000",
+        **settings,
+    }
+
+
+class GatewayProcess:
+    """`lines` is what it said on standard output up to the banner's end."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.ws = f"ws://127.0.0.1:{self.port}"
+        self.log = directory / f"gateway-{self.port}.log"
+        self.lines: list[str] = []
+        self._log_file = self.log.open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server"],
+            cwd=directory,
+            env=environment(directory, PORT=str(self.port), **settings),
+            stdout=subprocess.PIPE,
+            stderr=self._log_file,
+            text=True,
+        )
+        self._read_banner()
+
+    def _read_banner(self) -> None:
+        deadline = time.monotonic() + START_S
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if "console" in line:
+                return
+            assert time.monotonic() < deadline, "the gateway did not start in time"
+        raise AssertionError(f"the gateway ended: {self.log.read_text()[-2000:]}")
+
+    @property
+    def banner(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def token(self) -> str:
+        """From the console's link."""
+        found = re.search(r"#token=(\S+)", self.banner)
+        assert found is not None
+        return found[1]
+
+    def children(self) -> list[int]:
+        """Every process that it started, grandchildren too."""
+        found, waiting = [], [self.process.pid]
+        while waiting:
+            command = ["ps", "--ppid", str(waiting.pop()), "-o", "pid="]
+            text = subprocess.run(command, capture_output=True, text=True, check=False)
+            pids = [int(word) for word in text.stdout.split()]
+            found += pids
+            waiting += pids
+        return found
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(40)
+        finally:
+            self.process.kill()
+            self._log_file.close()
+
+
+@contextmanager
+def running_gateway(directory: Path, **settings: str) -> Iterator[GatewayProcess]:
+    gateway = GatewayProcess(directory, **settings)
+    try:
+        yield gateway
+    finally:
+        gateway.stop()
+
+
+def is_running(pid: int) -> bool:
+    """A zombie that nobody has collected yet does not run."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def speech(name: str, *, silence_ms: int = 1_000) -> bytes:
+    """16 kHz PCM of a recording, and silence behind it."""
+    with wave.open(str(AUDIO / f"{name}.wav")) as file:
+        assert file.getframerate() == 16_000
+        return file.readframes(file.getnframes()) + bytes(32 * silence_ms)
+
+
+def say(channel: ClientChannel, pcm: bytes) -> None:
+    """As fast as credit lets it go: endpointing goes by audio time."""
+    for start in range(0, len(pcm), FRAME_BYTES):
+        channel.send_audio(pcm[start : start + FRAME_BYTES], start // 32)
+
+
+class Heard:
+    """What came on one channel."""
+
+    def __init__(self) -> None:
+        self.messages: list[Any] = []
+        self.audio = bytearray()
+        self.pts_ms: list[int] = []
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.messages if isinstance(message, kind)]
+
+    def texts(self) -> list[str]:
+        return [final.text for final in self.of(messages.SttFinal)]
+
+    def replies(self) -> list[str]:
+        return [reply.text for reply in self.of(messages.TurnReply)]
+
+
+async def listen(
+    channel: ClientChannel, heard: Heard | None = None, *, until: type[Any] | None = None, at_once: bool = True
+) -> Heard:
+    """Take everything until the channel closes or a message of that type came.
+
+    Audio counts as played `at_once`; else nothing is reported, and the gateway takes it to play in real time.
+    """
+    heard = heard or Heard()
+    async for event in channel:
+        if isinstance(event, events.AudioReceived):
+            heard.audio += event.payload
+            heard.pts_ms.append(event.pts_ms)
+            if at_once:
+                channel.played(event.payload, event.pts_ms + 40)
+            continue
+        heard.messages.append(event)
+        if until is not None and isinstance(event, until):
+            break
+    return heard
+
+
+def client(gateway: GatewayProcess, session_id: str = "") -> GatewayClient:
+    return GatewayClient(gateway.ws, session_id=session_id, token=gateway.token)
