@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def running_link(url: str) -> AsyncIterator[RedisLink]:
+async def running_link(url: str, *, connected: bool = True) -> AsyncIterator[RedisLink]:
     async with asyncio.TaskGroup() as group:
         link = RedisLink(url, group, lambda: None)
         group.create_task(link.probe(), name="probe")
+        if connected:
+            await link.call("PING")
         try:
             yield link
         finally:

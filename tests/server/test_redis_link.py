@@ -90,6 +90,17 @@ async def test_a_frozen_redis_costs_50_ms_once_and_then_nothing(own_redis: Redis
         assert await link.call("PING") == b"PONG"
 
 
+async def test_our_own_lag_is_no_fault_of_redis(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        replies = [link.submit("PING")]
+        for _ in range(3):
+            await asyncio.sleep(0)
+            time.sleep(0.04)  # the fault itself: somebody blocks the loop
+            replies.append(link.submit("PING"))
+        assert [await reply for reply in replies] == [b"PONG"] * 4
+        assert link.up
+
+
 async def test_replies_that_come_after_a_thaw_are_nobody_else_s(own_redis: RedisServer) -> None:
     async with running_link(own_redis.url) as link:
         await link.call("SET", "late", "old")
@@ -120,7 +131,7 @@ async def test_a_killed_redis_is_found_again_when_it_is_started(own_redis: Redis
 
 async def test_a_redis_that_was_never_there_is_noticed_and_found(own_redis: RedisServer) -> None:
     own_redis.stop()
-    async with running_link(own_redis.url) as link:
+    async with running_link(own_redis.url, connected=False) as link:
         began = time.perf_counter()
         with pytest.raises(RedisDownError):
             await link.call("PING")
