@@ -92,6 +92,10 @@ class LocalWindow:
         room_at = admitted[used - limit] + window_s
         return Decision(False, limit, 0, room_at, room_at - now, "local")
 
+    def is_full(self, key: str, limit: int, window_s: float, now: float) -> bool:
+        """Would one more be refused?"""
+        return len(self._inside(key, window_s, now)) >= limit
+
     def note(self, key: str, window_s: float, at: float) -> None:
         """A request that was admitted elsewhere: it counts here, should we have to decide."""
         admitted = self._inside(key, window_s, at)
@@ -122,7 +126,8 @@ class LocalWindow:
 class RateLimiter:
     """Counts requests of callers. `on_decision(result, backend)` is told allowed or refused, redis or local.
 
-    What Redis admits for this process is noted here as well: when Redis is lost, a caller does not start anew.
+    What Redis admits for this process is noted here as well: when Redis is lost, a caller does not start anew. Nor does one
+    when it is back: what was admitted meanwhile Redis does not know, so that a window which is full here stays full.
     """
 
     def __init__(
@@ -138,20 +143,27 @@ class RateLimiter:
         self._local = LocalWindow()
         self._name = secrets.token_hex(6)  # members of different replicas differ
         self._serial = count()
+        self._alone_until = float("-inf")  # Redis does not know of all that was admitted before
 
     async def check(self, key: str, limit: int, window_s: float) -> Decision:
         """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does."""
         decision = None
-        if self._link is not None and self._link.up:
+        if self._link is not None and self._link.up and not self._is_full_here(key, limit, window_s):
             decision = await self._ask_redis(self._link, key, limit, window_s)
         if decision is None:
             decision = self._decide_here(key, limit, window_s)
         self._on_decision("allowed" if decision.allowed else "refused", decision.backend)
         return decision
 
+    def _is_full_here(self, key: str, limit: int, window_s: float) -> bool:
+        now = self._clock()
+        return now < self._alone_until and self._local.is_full(key, limit, window_s, now)
+
     def _decide_here(self, key: str, limit: int, window_s: float) -> Decision:
         now = self._clock()
         here = self._local.decide(key, limit, window_s, now)
+        if here.allowed:
+            self._alone_until = max(self._alone_until, now + window_s)
         reset_at = time.time() + (here.reset_at - now)
         return Decision(here.allowed, limit, here.remaining, reset_at, here.retry_after_s, "local")
 
