@@ -1,7 +1,7 @@
 """Decoding one utterance with two PocketSphinx decoders, in a worker process: every call here holds the GIL.
 
 Both stream while somebody speaks, so that little is left to do at the end. A decoder that knows the cepstral mean of the
-voice streams as well as one that gets the whole utterance at once; therefore the mean is taken from the first 0.8 s, both
+voice streams as well as one that gets the whole utterance at once; therefore the mean is taken from the first second, both
 start again with it, and later utterances of the stream begin with it at once.
 """
 
@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 from pocketsphinx import Decoder
 
 from server.embedded.stt.language import DomainModel, domain_model
-from server.embedded.stt.transcript import Heard, HeardWord, Hypothesis
+from server.embedded.stt.transcript import FRAME_MS, Heard, HeardWord, Hypothesis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 BYTES_PER_MS = 32  # 16 kHz, 16 bit
-FRAME_MS = 10  # PocketSphinx counts in these
-MEAN_AUDIO_BYTES = 800 * BYTES_PER_MS
+MEAN_AUDIO_BYTES = 1000 * BYTES_PER_MS
 LONG_MEAN_AUDIO_BYTES = 3000 * BYTES_PER_MS  # of a finished utterance, for the stream's next one
 MAX_DOMAIN_MODELS = 4  # kept per worker: streams of one application mostly bring the same vocabulary
+HARDLY_HEARD = 0.6  # posterior probability
 INITIAL_MEAN = "40,3,-1"  # PocketSphinx's own (`cmninit`)
 
 _ALTERNATE = re.compile(r"\(\d+\)$")
@@ -44,6 +44,7 @@ class DecoderPass:
     def begin(self, mean: str) -> None:
         """Start (again) from nothing, with this cepstral mean."""
         self.stop()
+        self._decoder.start_stream()  # forgets the noise of whoever was heard last
         self._decoder.set_cmn(mean)
         self._decoder.start_utt()
         self._running = self.begun = True
@@ -66,10 +67,10 @@ class DecoderPass:
 
     def hypothesis(self) -> Hypothesis:
         """What it hears so far, times from the utterance's beginning."""
-        hypothesis, n_frames = self._decoder.hyp(), self._decoder.n_frames()
-        if hypothesis is None or hypothesis.score <= 0 or not n_frames:
+        hypothesis = self._decoder.hyp()
+        if hypothesis is None or hypothesis.score <= 0:
             return Hypothesis()
-        return Hypothesis(self._words(), 1e4 * math.log(hypothesis.score) / n_frames)
+        return Hypothesis(self._words(), 1e4 * math.log(hypothesis.score))
 
     def _words(self) -> tuple[HeardWord, ...]:
         return tuple(
@@ -96,6 +97,16 @@ def _domain_decoder(model: DomainModel) -> Decoder:
         return _decoder(dict=str(dictionary), lm=str(trigrams))
 
 
+def without_afterthought(hypothesis: Hypothesis, model: DomainModel) -> Hypothesis:
+    """Without a last word that is hardly heard and that no sentence of the domain goes on with: "… is blue" + "you"."""
+    if len(hypothesis.words) < 2:
+        return hypothesis
+    *_, before, last = hypothesis.words
+    if last.confidence < HARDLY_HEARD and model.may_end_before(before.text, last.text):
+        return Hypothesis(hypothesis.words[:-1], hypothesis.score)
+    return hypothesis
+
+
 class SpeechModels:
     """The decoders of one worker; each belongs to one utterance at a time and is then used again."""
 
@@ -104,7 +115,7 @@ class SpeechModels:
         self._free_domain: dict[tuple[str, ...], list[Decoder]] = {}
         self._free_full: list[Decoder] = []
         # once a decoder has streamed it normalises by the running mean for ever: the one that computes means must not
-        self._mean = _domain_decoder(self._model(()))
+        self._mean = _domain_decoder(self.model(()))
 
     def warm(self) -> None:
         """Load what the first utterance needs."""
@@ -113,7 +124,7 @@ class SpeechModels:
     def domain(self, vocabulary: tuple[str, ...]) -> Decoder:
         """A decoder of the domain model with these phrases."""
         free = self._free_domain.get(vocabulary)
-        return free.pop() if free else _domain_decoder(self._model(vocabulary))
+        return free.pop() if free else _domain_decoder(self.model(vocabulary))
 
     def full(self) -> Decoder:
         """A decoder of the general model: 0.3 s to load and some 110 MB, so they are kept."""
@@ -127,12 +138,14 @@ class SpeechModels:
 
     def mean(self, pcm: bytes) -> str:
         """Cepstral mean of the audio."""
+        self._mean.start_stream()
         self._mean.start_utt()
         self._mean.process_raw(pcm, no_search=True, full_utt=True)
         self._mean.end_utt()
         return str(self._mean.get_cmn(False))
 
-    def _model(self, vocabulary: tuple[str, ...]) -> DomainModel:
+    def model(self, vocabulary: tuple[str, ...]) -> DomainModel:
+        """The domain's, with the caller's phrases."""
         if vocabulary not in self._models:
             self._models[vocabulary] = domain_model(vocabulary)
             oldest = next((key for key in self._models if key), None)  # the plain one stays
@@ -149,6 +162,7 @@ class Utterance:
     def __init__(self, models: SpeechModels, vocabulary: Iterable[str], mean: str) -> None:
         self._models = models
         self._vocabulary = tuple(vocabulary)
+        self._model = models.model(self._vocabulary)
         self._decoders = models.domain(self._vocabulary), models.full()
         self._domain, self._full = (DecoderPass(decoder) for decoder in self._decoders)
         self._mean = mean
@@ -169,7 +183,7 @@ class Utterance:
         return self._heard()
 
     def _begin_with_mean(self) -> None:
-        mean, pcm = self._mean or self._models.mean(bytes(self.pcm)), bytes(self.pcm)
+        mean, pcm = self._mean or self._models.mean(bytes(self.pcm[:MEAN_AUDIO_BYTES])), bytes(self.pcm)
         for decoder in (self._domain, self._full):
             decoder.begin(mean)
             decoder.feed(pcm)
@@ -185,7 +199,8 @@ class Utterance:
         return self._heard()
 
     def _heard(self) -> Heard:
-        return Heard(self._domain.hypothesis(), self._full.hypothesis() if self._full.begun else None)
+        domain = without_afterthought(self._domain.hypothesis(), self._model)
+        return Heard(domain, self._full.hypothesis() if self._full.begun else None)
 
     def learned_mean(self) -> str:
         """For the stream's next utterance."""

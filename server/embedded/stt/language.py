@@ -10,7 +10,7 @@ import random
 import re
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ DISCOUNT_MASS = (
     0.1  # left for word sequences never seen; 0.5, the library's default, hears "that is files" for "list files"
 )
 
+END = "</s>"
+
 _NOT_WORDS = re.compile(r"[^a-z' ]+")
 _DOT = re.compile(r"(?<=\w)\.(?=\w)")
 _ALTERNATE = re.compile(r"\(\d+\)$")  # cmudict marks second pronunciations: "for(2)"
@@ -39,10 +41,15 @@ _ALTERNATE = re.compile(r"\(\d+\)$")  # cmudict marks second pronunciations: "fo
 
 @dataclass(frozen=True, slots=True)
 class DomainModel:
-    """Text of a PocketSphinx dictionary and of an ARPA trigram model over its words."""
+    """Text of a PocketSphinx dictionary and of an ARPA trigram model over its words; `pairs` are the bigrams seen."""
 
     dictionary: str
     arpa: str
+    pairs: frozenset[tuple[str, str]]
+
+    def may_end_before(self, last: str, word: str) -> bool:
+        """Whether sentences end with `last`, and none goes on with `word`."""
+        return (last, END) in self.pairs and (last, word) not in self.pairs
 
 
 def spoken(text: str) -> str:
@@ -131,12 +138,13 @@ def domain_model(vocabulary: Iterable[str] = ()) -> DomainModel:
     texts = [*sentences(), *(spoken(phrase) for phrase in vocabulary for _ in range(VOCABULARY_WEIGHT))]
     lines = pronunciations({word for text in texts for word in text.split()}, full_dictionary())
     known = (" ".join(word for word in text.split() if word in lines) for text in texts)
-    corpus = "\n".join(text for text in known if text)
-    model = ArpaBoLM(text=corpus, add_start=True, discount_mass=DISCOUNT_MASS)
+    corpus = [text for text in known if text]
+    model = ArpaBoLM(text="\n".join(corpus), add_start=True, discount_mass=DISCOUNT_MASS)
     model.compute()
     arpa = io.StringIO()
     model.write(arpa)
-    return DomainModel("".join(line for word in sorted(lines) for line in lines[word]), arpa.getvalue())
+    pairs = frozenset(pair for text in corpus for pair in pairwise([*text.split(), END]))
+    return DomainModel("".join(line for word in sorted(lines) for line in lines[word]), arpa.getvalue(), pairs)
 
 
 def full_dictionary() -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-DOMAIN_LEAD = (
-    1.5  # per-frame score by which the domain model has to win; measured gaps: in-domain 5 and more, else below 0
-)
+DOMAIN_LEAD = 8.0  # score per frame of speech by which the domain model has to win; see Heard.best
 NO_SCORE = -1e9
+FRAME_MS = 10  # of the decoders
 STABLE_AGE_MS = 600  # a word that ended so long ago, and has a successor, is hardly revised by what follows
 STABLE_UPDATES = 3  # looks at the transcript in which it stayed the same
 SETTLED_MS = 60  # of audio during which a partial has to stay the same before it is shown
@@ -25,7 +24,7 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What one decoder heard. `score` is its log likelihood per frame in units of 1e-4: comparable between models."""
+    """What one decoder heard. `score` is the log likelihood of the audio in units of 1e-4: comparable between models."""
 
     words: tuple[HeardWord, ...] = ()
     score: float = NO_SCORE
@@ -35,10 +34,10 @@ class Hypothesis:
         """The words, spaced."""
         return " ".join(word.text for word in self.words)
 
-    def shifted(self, by_ms: int) -> Hypothesis:
-        """The same, with times counted from an earlier beginning."""
-        words = tuple(replace(word, start_ms=word.start_ms + by_ms, end_ms=word.end_ms + by_ms) for word in self.words)
-        return Hypothesis(words, self.score)
+    @property
+    def spoken_frames(self) -> int:
+        """How long the words are together."""
+        return sum(word.end_ms - word.start_ms for word in self.words) // FRAME_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,22 @@ class Heard:
     full: Hypothesis | None = None
 
     def best(self) -> Hypothesis:
-        """The domain model's transcript where it explains the audio clearly better than the general one does."""
-        if self.full is None or (self.domain.words and self.domain.score >= self.full.score + DOMAIN_LEAD):
+        """The domain model's transcript where it explains the speech clearly better than the general one does.
+
+        Measured on 97 recordings (17 of them other people's, 80 made by four flite voices of sentences half of which the
+        templates don't allow): the domain's lead is 10.7 and more where it is right, 5.5 and less where it is wrong.
+        Counted over frames of speech, since silence scores alike in both and would dilute a short word's lead.
+        """
+        if self.full is None or (self.domain.words and self.domain_lead >= DOMAIN_LEAD):
             return self.domain
         return self.full
+
+    @property
+    def domain_lead(self) -> float:
+        """Score by which the domain's transcript is the likelier one, per frame of speech."""
+        assert self.full is not None, "there is nothing to lead before"
+        frames = max(self.domain.spoken_frames, self.full.spoken_frames, 1)
+        return (self.domain.score - self.full.score) / frames
 
     def agreed(self) -> tuple[HeardWord, ...]:
         """The words at the beginning in which both decoders agree, with the best one's times; the last word may still grow."""
