@@ -93,12 +93,18 @@ async def _reply(connection: Any) -> Any:
         return refused
 
 
+_ITS_OWN = ("CLUSTER", "COMMAND", "INFO", "READ")  # what redis-py asks for itself, to know the nodes
+
+
 class ClusterWire:
     """Cluster: each command finds the node of its key."""
 
     def __init__(self, cluster: RedisCluster, client: redis.asyncio.Redis) -> None:
         self.client = client
         self._cluster = cluster
+        callbacks: dict[str, Any] = cluster.response_callbacks
+        for name in [name for name in callbacks if not name.startswith(_ITS_OWN)]:
+            del callbacks[name]  # replies as they are, like the other wire's
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
         """As Wire."""

@@ -1,0 +1,110 @@
+"""State and limits over Cluster and Sentinel: one real server each, the smallest that is one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from server.limits import RateLimiter
+from tests.conftest import redis_server_binary
+from tests.server.redis_support import replica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import RedisServer
+
+MAX_CLUSTER_PORT = 55_535  # its bus listens 10,000 higher
+
+
+def free_port() -> int:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port <= MAX_CLUSTER_PORT:
+            return port
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            if ready():
+                return
+        except redis.RedisError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[None]:
+    process = subprocess.Popen([redis_server_binary(), *arguments], stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def cluster_url(tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    arguments = (
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        str(tmp_path),
+        "--cluster-enabled",
+        "yes",
+    )
+    with running(*arguments), redis.Redis(port=port, decode_responses=True) as client:
+        wait_until(client.ping)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+        wait_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+        yield f"redis+cluster://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def sentinel_url(tmp_path: Path, own_redis: RedisServer) -> Iterator[str]:
+    port = free_port()
+    conf = tmp_path / "sentinel.conf"
+    conf.write_text(f"port {port}\nbind 127.0.0.1\nsentinel monitor voice 127.0.0.1 {own_redis.port} 1\n")
+    with running(str(conf), "--sentinel"), redis.Redis(port=port) as client:
+        wait_until(client.ping)
+        yield f"redis+sentinel://127.0.0.1:{port}/voice/0"
+
+
+@pytest.mark.parametrize("kind", ["cluster_url", "sentinel_url"])
+async def test_everything_works_over(kind: str, request: pytest.FixtureRequest) -> None:
+    url = request.getfixturevalue(kind)
+    async with replica(url) as here, replica(url) as there:
+        limiters = [RateLimiter(state._link) for state in (here, there)]
+        decisions = await asyncio.gather(*(limiters[n % 2].check("u", 5, 60) for n in range(20)))
+        assert sum(d.allowed for d in decisions) == 5
+        assert {d.backend for d in decisions} == {"redis"}
+        assert await here.put("k", "v", 60, only_new=True)
+        assert not await there.put("k", "w", 60, only_new=True)
+        assert await there.replace("k", "v", "w", 60)
+        assert (await here.take("k"), await there.take("k")) == ("w", None)
+        await here.append("s", [b"a", b"\xff"], 60, 10)
+        assert [item for _, item in await there.read("s")] == [b"a", b"\xff"]
+        await here.revoke("t", time.time() + 60)
+        assert await there.revocation("other", "t")
+        assert not await there.revocation("other")
+        await there.load_revoked()
+        assert there.revoked("t")
+        assert await here.ping() is not None
