@@ -42,8 +42,11 @@ class TaskHandler(OperationHandler):
     # --- once ---
 
     def _idempotency_key(self) -> str:
-        key = self.request.headers.get("Idempotency-Key", "")
-        if key and not _KEY.fullmatch(key):
+        """Empty when none was sent. Raises ApiError for one that is empty or odd."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return ""
+        if not _KEY.fullmatch(key):
             raise invalid((("header", "Idempotency-Key"), "1 to 255 visible ASCII characters"))
         return key
 

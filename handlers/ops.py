@@ -56,7 +56,8 @@ class MetricsHandler(OperationHandler):
 
     async def run(self, _operation: Operation, _caller: Caller, _request: RequestModel) -> None:
         """Every sample."""
-        content_type, body = self.gateway.metrics.render(self.request.headers.get("Accept", ""))
+        accept = self.request.headers.get("Accept", "")
+        content_type, body = await in_codec_thread(self.gateway.metrics.render, accept)  # tens of ms when it is long
         await self.reply(200, body, content_type)
 
 

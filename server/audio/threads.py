@@ -1,4 +1,4 @@
-"""Codecs run here: FFmpeg's C code lets go of the GIL, and a second of audio costs some milliseconds."""
+"""Codecs run here (and what else takes milliseconds): FFmpeg's C code lets go of the GIL, and a second of audio costs some milliseconds."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from server.operations.fields import Language, Name, Parameters, SessionId, Text  # noqa: TC001 - pydantic reads them
-from server.operations.operation import Access, Operation, RequestModel, ResponseModel
+from server.operations.operation import KIB, Access, Operation, RequestModel, ResponseModel
 from streaming.ports import Action, ConversationTurn, IntentGuess, ServiceError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONTEXT_TURNS = 10  # of the conversation, shown to the planner: as many as a spoken turn shows
 MAX_PLAN_STEPS = 64  # far more than a plan has: a bound on what safety is asked at once
+PLAN_BODY_BYTES = 256 * KIB  # a plan with all its parameters
 
 Confidence = Annotated[float, Field(ge=0, le=1)]
 
@@ -109,7 +110,15 @@ async def list_intents(gateway: Gateway, caller: Caller, request: IntentsRequest
 class PlanRequest(RequestModel):
     """What is wanted: in words, or as an intent that is already understood."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "search for python tutorials"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["text"], "properties": {"text": {"type": "string"}, "entities": {"type": "null"}}},
+                {"required": ["intent"], "properties": {"intent": {"type": "string"}}},
+            ],
+            "examples": [{"text": "search for python tutorials"}],
+        }
+    )
 
     text: Text | None = None
     intent: Name | None = None
@@ -207,9 +216,28 @@ class SafetyRequest(RequestModel):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "anyOf": [
+                {
+                    "required": ["executor", "action"],
+                    "properties": {
+                        "executor": {"type": "string"},
+                        "action": {"type": "string"},
+                        "plan": {"type": "null"},
+                    },
+                },
+                {
+                    "required": ["plan"],
+                    "properties": {
+                        "plan": {"type": "object"},
+                        "executor": {"type": "null"},
+                        "action": {"type": "null"},
+                        "parameters": {"type": "null"},
+                    },
+                },
+            ],
             "examples": [
                 {"executor": "browser", "action": "navigate", "parameters": {"url": "https://example.com"}},
-            ]
+            ],
         }
     )
 
@@ -303,6 +331,7 @@ OPERATIONS = (
         summary="Ask whether an action or a plan may be carried out",
         access=Access.USER,
         request=SafetyRequest,
+        body_limit_bytes=PLAN_BODY_BYTES,
         response=SafetyAnswer,
         run=check_safety,
         service="safety",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from server.errors import ApiError
-from server.operations.fields import Name, Parameters, SessionId, Text, TimeoutMs  # noqa: TC001 - pydantic reads them
-from server.operations.operation import Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
+from server.operations.fields import AS_WHOLE, Name, Parameters, SessionId, Text, TimeoutMs
+from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
 from server.operations.roles import may_execute
 from streaming.ports import Action, ServiceError, TaskProgress, TaskResult
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from streaming.ports import ActionInfo, Executor, SafetyReport
 
 MAX_ARGUMENTS = 64
-MAX_ARGUMENT_CHARS = 4_096
+MAX_ARGUMENT_CHARS = 1_024
+COMMAND_BODY_BYTES = 512 * KIB  # all arguments at their longest, each character as it may be escaped
 MAX_RESULTS = 50
 
 Status = Literal["ok", "failed"]
@@ -162,7 +163,7 @@ class SearchRequest(RequestModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "python tutorials", "max_results": 5}]})
 
     query: Text
-    max_results: int = Field(default=10, ge=1, le=MAX_RESULTS)
+    max_results: Annotated[int, Field(ge=1, le=MAX_RESULTS), AS_WHOLE] = 10
 
 
 class SearchResultAnswer(ResponseModel):
@@ -328,6 +329,7 @@ OPERATIONS = (
         access=Access.OPERATOR,
         request=CommandRequest,
         response=CommandAnswer,
+        body_limit_bytes=COMMAND_BODY_BYTES,
         run=run_command,
         service="os",
         refusals=_REFUSALS,

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 MAX_TEXT_CHARS = 4_000  # some five minutes of speech
 MAX_SPEECH_CHARS = 5_000  # what one utterance may be asked to say
+
+
+def _whole(number: object) -> object:
+    """JSON knows one kind of number: 31.0 is 31 (JSON Schema 2020-12, section 4.2.3)."""
+    return int(number) if type(number) is float and number.is_integer() else number
+
+
+AS_WHOLE = BeforeValidator(_whole)  # behind the bounds, which the schema would lose otherwise
 
 # RFC 5646, the part of it that names a language, script, region and variants
 Language = Annotated[
@@ -29,4 +37,4 @@ Key = Annotated[
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Parameters = Annotated[dict[str, Any], Field(description="As the executor's list of actions describes them")]
-TimeoutMs = Annotated[int, Field(ge=1, le=300_000, description="Give up after this long")]
+TimeoutMs = Annotated[int, Field(ge=1, le=300_000, description="Give up after this long"), AS_WHOLE]

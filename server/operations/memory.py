@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from server.operations.fields import Key, SessionId, Tag, Text  # noqa: TC001 - pydantic reads them
+from server.operations.fields import AS_WHOLE, Key, SessionId, Tag, Text
 from server.operations.operation import KIB, Access, Operation, RequestModel, ResponseModel
 from streaming.ports import StoreItem
 
@@ -34,7 +34,9 @@ class StoreRequest(RequestModel):
     session_id: SessionId | None = None
     tags: list[Tag] = Field(default_factory=list, max_length=32)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    ttl_seconds: int | None = Field(default=None, ge=1, le=MAX_TTL_SECONDS, description="Left out: for good")
+    ttl_seconds: Annotated[int, Field(ge=1, le=MAX_TTL_SECONDS), AS_WHOLE] | None = Field(
+        default=None, description="Left out: for good"
+    )
 
 
 class StoreAnswer(ResponseModel):
@@ -103,7 +105,7 @@ class MemorySearchRequest(RequestModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "colour", "limit": 5}]})
 
     query: Text
-    limit: int = Field(default=10, ge=1, le=MAX_RESULTS)
+    limit: Annotated[int, Field(ge=1, le=MAX_RESULTS), AS_WHOLE] = 10
     tags: list[Tag] = Field(default_factory=list, max_length=32, description="All of them must be there")
 
 
@@ -123,7 +125,7 @@ class ContextRequest(RequestModel):
     """A conversation, and how much of it."""
 
     session_id: SessionId
-    limit: int = Field(default=20, ge=1, le=MAX_RESULTS, description="The newest so many turns")
+    limit: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The newest so many turns"), AS_WHOLE] = 20
 
 
 class TurnAnswer(ResponseModel):

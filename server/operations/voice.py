@@ -13,7 +13,7 @@ from server.audio.speech import speech_file
 from server.audio.threads import in_codec_thread
 from server.audio.transcription import transcribe as transcribe_upload
 from server.errors import ApiError
-from server.operations.fields import MAX_SPEECH_CHARS, Language
+from server.operations.fields import AS_WHOLE, MAX_SPEECH_CHARS, Language
 from server.operations.operation import (
     KIB,
     Access,
@@ -85,8 +85,8 @@ class SpeakRequest(RequestModel):
     speed: float = Field(default=1.0, ge=0.25, le=4.0)
     language: Language | None = Field(default=None, description="Chooses a voice when none is named")
     format: Literal["wav", "mp3", "opus", "flac", "pcm"] = "wav"
-    sample_rate: int | None = Field(
-        default=None, ge=MIN_RATE_HZ, le=MAX_RATE_HZ, description="Hz; left out: the voice's own"
+    sample_rate: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ), AS_WHOLE] | None = Field(
+        default=None, description="Hz; left out: the voice's own"
     )
 
 

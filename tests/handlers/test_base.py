@@ -13,6 +13,7 @@ from tests.support.rest import document, problem, running
 if TYPE_CHECKING:
     from pathlib import Path
 
+JSON = {"Content-Type": "application/json"}
 INTENT = "/api/v1/agent/intent"
 
 
@@ -160,6 +161,15 @@ async def test_a_wrong_field_is_named(tmp_path: Path, body: dict[str, Any], poin
         assert problem(answer) == (422, "VALIDATION_ERROR")
         assert [error["pointer"] for error in document(answer)["errors"]] == [pointer]
         assert gw.script.contexts == []
+
+
+async def test_a_whole_number_may_be_written_with_a_point(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        search = "/api/v1/memory/search"
+        assert (await gw.fetch("POST", search, b'{"query": "x", "limit": 5.0}', headers=JSON)).code == 200
+        assert (await gw.fetch("POST", search, b'{"query": "x", "limit": 5e0}', headers=JSON)).code == 200
+        assert (await gw.fetch("POST", search, b'{"query": "x", "limit": 5.5}', headers=JSON)).code == 422
+        assert (await gw.fetch("POST", search, b'{"query": "x", "limit": true}', headers=JSON)).code == 422
 
 
 async def test_a_thousand_wrong_fields_are_told_in_short(tmp_path: Path) -> None:

@@ -87,3 +87,11 @@ def test_streams_are_told() -> None:
     assert "text/event-stream" in BY_ID["executor.search"][2]["responses"]["200"]["content"]
     assert {"audio/wav", "audio/mpeg", "audio/ogg"} <= BY_ID["voice.tts"][2]["responses"]["200"]["content"].keys()
     assert "multipart/form-data" in BY_ID["voice.stt"][2]["requestBody"]["content"]
+
+
+def test_bounds_of_numbers_are_told() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["MemorySearchRequest"]["properties"]["limit"]["maximum"] == 100
+    assert schemas["StoreRequest"]["properties"]["ttl_seconds"]["anyOf"][0]["minimum"] == 1
+    assert schemas["SpeakRequest"]["properties"]["sample_rate"]["anyOf"][0]["minimum"] == 8_000
+    assert schemas["BrowserRequest"]["properties"]["timeout_ms"]["anyOf"][0]["maximum"] == 300_000
