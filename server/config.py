@@ -60,9 +60,6 @@ class Settings(BaseSettings):
     required_services: Words = Field(
         (), description="services without which /ready says 503; none: each costs itself only"
     )
-    record_dir: Path | None = Field(
-        None, description="folder for recordings of sessions whose client consents; empty: none"
-    )
 
     jwt_algorithm: ALGORITHMS = Field("HS256", description="of all tokens; RS*/ES* (outside provider) need JWT_JWKS")
     jwt_secret_key_file: Path | None = Field(None, description="file that holds JWT_SECRET_KEY")

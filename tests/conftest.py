@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from tests.support.gateway import GatewayProcess, running_gateway
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -110,3 +112,10 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """One gateway with all nine services, for the tests that don't break it."""
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as running:
+        yield running

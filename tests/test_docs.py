@@ -1,0 +1,78 @@
+"""What the README claims, as far as it can be checked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.config import Settings
+from server.embedded.__main__ import default_address
+from server.embedded.host import SERVICES
+from server.operations import OPERATIONS
+from tests.support.gateway import environment
+
+if TYPE_CHECKING:
+    from tests.support.gateway import GatewayProcess
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_settings_table_names_every_setting_with_its_meaning() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|[^|]*\| (.*) \|$", README, re.MULTILINE))
+    assert rows == {name.upper(): field.description for name, field in Settings.model_fields.items()}
+
+
+def test_the_services_table_has_each_service_at_its_address() -> None:
+    addresses = re.findall(r"^\| M\d+ \| [\w-]+ \| `localhost:(\d+)` \|", README, re.MULTILINE)
+    assert addresses == [default_address(name).rpartition(":")[2] for name in SERVICES]
+
+
+def test_paths_in_the_readme_are_operations_or_pages() -> None:
+    known = {operation.path for operation in OPERATIONS} | {"/docs", "/redoc", "/console"}
+    named = {path for path in re.findall(r"127\.0\.0\.1:8000(/[\w/.]*)", README) if path != "/"}
+    assert named <= known
+
+
+def test_files_in_the_readme_exist() -> None:
+    for path in re.findall(r"\]\(([\w/.]+)\)|`((?:deploy|server|static|streaming|protos)/[\w/.@-]+)`", README):
+        assert (ROOT / (path[0] or path[1])).exists(), path
+
+
+def test_the_readme_has_no_figure_without_its_command() -> None:
+    section = README.partition("## Benchmarks")[2].partition("\n## ")[0]
+    assert "PLACEHOLDER" not in README
+    assert not re.search(r"\d+ (ms|µs)", section) or "make bench" in section
+
+
+def test_the_python_example_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = tmp_path / "example.py"
+    script.write_text(example.replace("ws://127.0.0.1:8000", gateway.ws), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    intent, reply = done.stdout.splitlines()
+    assert "get_time" in intent
+    assert reply == "I will remember that your name is Ada."
+
+
+CURLS = [line for line in re.findall(r"^curl .*$", README, re.MULTILINE) if "auth/token" not in line]
+
+
+@pytest.mark.parametrize("line", CURLS)
+def test_each_curl_runs_as_printed(gateway: GatewayProcess, tmp_path: Path, line: str) -> None:
+    command = line.replace("http://127.0.0.1:8000", gateway.base).replace("tests/audio", str(ROOT / "tests" / "audio"))
+    done = subprocess.run(
+        ["sh", "-c", f"TOKEN={gateway.token}; {command} --fail-with-body -w '\\n%{{http_code}}'"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "200", done.stdout
