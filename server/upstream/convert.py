@@ -66,8 +66,12 @@ def _number(value: float) -> float:
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """A Struct as JSON object: whole numbers come back as int, and what JSON has no number for (NaN, infinity) as None."""
-    return {key: _from_value(value) for key, value in struct.fields.items()}
+    """A Struct as JSON object: whole numbers come back as int, and what JSON has no number for (NaN, infinity) as None.
+
+    Keys come sorted: a Struct keeps no order, and protobuf's own changes from process to process.
+    """
+    fields = struct.fields
+    return {key: _from_value(fields[key]) for key in sorted(fields)}
 
 
 def _from_value(value: struct_pb2.Value) -> Any:

@@ -26,8 +26,15 @@ RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE
 # gRPC's own runtimes put an exception's text into the status of a handler that crashed: not for people, and it may hold their words.
 _CRASH = re.compile(r"Traceback|<class |Exception|Error:|\bat [\w.$]+\(|File \"|panic")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_FROM_SERVICE = "received from peer"  # how the core marks a status that came over the wire
-_BROKEN_WRITE = "Internal error from Core"  # grpc.aio: a write failed before the call's own status was known
+# What gRPC's core itself says, with addresses and errno texts: true, but not for people. A service's words are left alone.
+_CORE = re.compile(
+    r"failed to connect|connections to all|no connection established|connection (refused|reset|aborted)|broken pipe|"
+    r"socket closed|stream removed|goaway|rst_stream|http2|endpoint (closing|closed)|transport closed|cancelling all calls|"
+    r"(ipv4|ipv6|unix|dns):|dns resolution|domain name|handshake|keepalive|ping timeout|recvmsg|sendmsg|deadline exceeded|"
+    r"larger than max|metadata size|channel (closed|is closed)|error (de)?serializing|exception (de)?serializing|"
+    r"internal error from core|locally cancelled|method not found|peer hung up|empty update",
+    re.IGNORECASE,
+)
 
 _OWN_WORDS = {
     "UNAVAILABLE": "cannot be reached",
@@ -70,8 +77,7 @@ def _milliseconds(metadata: Iterable[tuple[str, str | bytes]]) -> int | None:
 
 def _words(service: str, code: str, error: grpc.aio.AioRpcError) -> str:
     details = clean_text(error.details() or "")
-    said_by_service = _FROM_SERVICE in (error.debug_error_string() or "")
-    if not details or not said_by_service or code == "UNKNOWN" or _CRASH.search(details):
+    if not details or code == "UNKNOWN" or _CRASH.search(details) or _CORE.search(details):
         return own_words(service, code)
     return details
 
@@ -79,8 +85,6 @@ def _words(service: str, code: str, error: grpc.aio.AioRpcError) -> str:
 def from_rpc_error(service: str, error: grpc.aio.AioRpcError) -> ServiceError:
     """A gRPC status, with the service's words where it sent any that may be shown."""
     code = error.code().name
-    if error.details() == _BROKEN_WRITE:
-        code = grpc.StatusCode.UNAVAILABLE.name
     retry_after_ms = _milliseconds(error.trailing_metadata() or ())
     return failure(service, code, _words(service, code, error), retry_after_ms)
 

@@ -29,6 +29,12 @@ ResponseT = TypeVar("ResponseT")
 StubT = TypeVar("StubT")
 
 
+STATUS_LOOKS, STATUS_LOOK_S = (
+    50,
+    0.002,
+)  # a tenth of a second: the status follows the broken write within the same batch
+
+
 class Outbox(Protocol[RequestT_co]):
     """What waits to be sent."""
 
@@ -37,6 +43,9 @@ class Outbox(Protocol[RequestT_co]):
 
     def sent(self) -> None:
         """What `take` gave last has left."""
+
+    def linger_s(self) -> float:
+        """How long to let more gather before each `take`."""
 
 
 class InactivityGuard:
@@ -114,6 +123,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self._attempt: Attempt | None = None
         self._call: grpc.aio.StreamStreamCall[RequestT, ResponseT] | None = None
         self._events: AsyncIterator[ResponseT] | None = None
+        self._writer: asyncio.Task[None] | None = None
         try:
             with asking(line.name):
                 request = first()
@@ -124,7 +134,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         call = method.pick(line.pool.pick())(metadata=call_metadata(context))
         call.add_done_callback(self._over)
         self._call, self._attempt.call, self._events = call, call, call.__aiter__()
-        background.spawn(self._write(call, request), f"{line.name}.{method.name} writer")
+        self._writer = background.spawn(self._write(call, request), f"{line.name}.{method.name} writer")
 
     @property
     def live(self) -> bool:
@@ -166,23 +176,25 @@ class BidiStream(Generic[RequestT, ResponseT]):
         if self._write_guard is not None:
             self._write_guard.close()
         self._read_guard.close()
-        self._wake.set()
+        if self._writer is not None:
+            self._writer.cancel()
 
     async def _write(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], first: RequestT) -> None:
         try:
-            await call.write(first)
+            await call.wait_for_connection()
+            await _write_message(call, first)
             await self._write_all(call)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             return  # the call is over: its reader learns why
-        except asyncio.CancelledError:
-            if cancelled_from_outside():
-                raise
         except Exception as error:
             self.fail(service_error(self._service, error))
             raise
 
     async def _write_all(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
         while not call.done():
+            linger_s = self._outbox.linger_s()
+            if linger_s > 0 and not self._ended:
+                await asyncio.sleep(linger_s)
             request = self._outbox.take()
             if request is not None:
                 await self._send(call, request)
@@ -196,7 +208,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
     async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
         if self._write_guard is not None:
             self._write_guard.expect()
-        await call.write(request)
+        await _write_message(call, request)
         if self._write_guard is not None:
             self._write_guard.relax()
         self._outbox.sent()
@@ -240,3 +252,12 @@ class BidiStream(Generic[RequestT, ResponseT]):
         if response is None:  # how grpc.aio hands over what protobuf could not parse
             raise ValueError("unreadable response")
         return response
+
+
+async def _write_message(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
+    """As `call.write`, but raising InternalError when the call is over.
+
+    grpc.aio's own `write` then sets the status of the whole call to INTERNAL, and what the service said is lost to the reader.
+    """
+    message: bytes = request.SerializeToString()  # type: ignore[attr-defined] # all requests are protobuf messages
+    await call._cython_call.send_serialized_message(message)  # type: ignore[attr-defined] # noqa: SLF001 - see above

@@ -53,6 +53,10 @@ class TextOutbox:
     def sent(self) -> None:
         """Nobody counts text."""
 
+    def linger_s(self) -> float:
+        """Text leaves at once."""
+        return 0.0
+
 
 class TtsStream:
     """Implements `streaming.ports.SynthesisStream`."""

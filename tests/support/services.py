@@ -48,6 +48,7 @@ class Call:
         self.context = context
         self._parse = parse
         self.metadata = dict(context.invocation_metadata() or ())
+        self.peer = context.peer()  # asked once the call is over, gRPC crashes
         self.time_remaining_s: float = context.time_remaining()
         self.requests: list[Any] = []
         self.half_closed = asyncio.Event()
@@ -145,7 +146,9 @@ class FakeService(grpc.GenericRpcHandler):
     async def start(self, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None) -> None:
         """Listen; on the same port as before when it was stopped."""
         address = self.address or address
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(
+            options=[("grpc.so_reuseport", 0), ("grpc.http2.bdp_probe", 0)]
+        )  # 64 KiB windows
         self._server.add_generic_rpc_handlers((self,))
         health_pb2_grpc.add_HealthServicer_to_server(self.checks, self._server)
         if credentials is not None:
