@@ -36,7 +36,7 @@ def endpoints(settings: Settings, embedded: Mapping[str, str]) -> list[ServiceEn
         ServiceEndpoint(
             name,
             embedded.get(name) or settings.grpc_url(name),
-            settings.grpc_deadline_ms or DEFAULT_DEADLINES_MS[name],
+            settings.deadline_ms(name) or DEFAULT_DEADLINES_MS[name],
             None if name in embedded else tls,
             settings.grpc_pool_size,
         )

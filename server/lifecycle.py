@@ -172,6 +172,8 @@ class Lifecycle:
         gateway.realtime = Realtime(sessions, desk, tasks, handshakes)
         gateway.sessions = gateway.realtime
         gateway.state.subscribe(gateway.realtime.on_news)
+        gateway.metrics.watch_sessions(lambda: gateway.realtime.stats(None), lambda: gateway.realtime.queued_bytes)
+        self._loop(tasks, gateway.realtime.report(gateway.metrics), "session metrics")
         self._stack.push_async_callback(sessions.close)
         self._loop(tasks, sessions.sweep(), "session sweep")
         self._loop(tasks, gateway.metrics.watch_loop(lambda lag_s: setattr(gateway, "loop_lag_s", lag_s)), "loop lag")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.audio import AudioFormatError
@@ -32,6 +33,33 @@ class Socket(Protocol):
 
     def end(self, code: int, reason: str) -> None:
         """Say why in an `error`, then close."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What crossed the wire, counted; one for each session and one for all of them."""
+
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    texts_received: int = 0
+    texts_sent: int = 0
+    frames_received: int = 0
+    frames_sent: int = 0
+
+    def received(self, data: str | bytes) -> None:
+        """One message came in."""
+        self.bytes_received += len(data)
+        if type(data) is bytes:
+            self.frames_received += 1
+        else:
+            self.texts_received += 1
+
+    def sent(self, batch: list[str | bytes]) -> None:
+        """A batch went out."""
+        frames = sum(type(item) is bytes for item in batch)
+        self.frames_sent += frames
+        self.texts_sent += len(batch) - frames
+        self.bytes_sent += sum(map(len, batch))
 
 
 class ChannelOutlet:
@@ -96,7 +124,7 @@ class LiveSession:
         self.resume_token = secrets.token_urlsafe(24)
         self.opened_at = time.time()
         self.lost = False  # can't be resumed any more
-        self.bytes_received = self.bytes_sent = self.messages_received = self.messages_sent = 0
+        self.traffic = Traffic()
         self.socket: Socket | None = None
         self._desk = desk
         self._group = group
@@ -144,8 +172,7 @@ class LiveSession:
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now, in order."""
         data = self.connection.data_to_send(self._loop.time())
-        self.messages_sent += len(data)
-        self.bytes_sent += sum(map(len, data))
+        self.traffic.sent(data)
         self._arm()
         return data
 

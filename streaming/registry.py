@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.live import LiveSession, rfc3339
+from streaming.live import LiveSession, Traffic, rfc3339
 from streaming.protocol import events as heard
 from streaming.protocol import messages as wire
 from streaming.protocol.server import ServerConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from streaming.live import Socket
     from streaming.ports import Desk, Identity, LaneServices
@@ -50,8 +50,8 @@ class Line:
 
     def feed_text(self, text: str) -> None:
         """One text message."""
-        self.live.messages_received += 1
-        self.live.bytes_received += len(text)
+        self.live.traffic.received(text)
+        self._registry.traffic.received(text)
         for event in self.live.connection.receive_text(text, self._clock()):
             if type(event) is heard.ResumeRequested:
                 self._resume(Resume(event.resume_token, event.last_seq))
@@ -63,15 +63,19 @@ class Line:
 
     def feed_binary(self, data: bytes) -> None:
         """One frame."""
-        self.live.messages_received += 1
-        self.live.bytes_received += len(data)
+        self.live.traffic.received(data)
+        self._registry.traffic.received(data)
         for event in self.live.connection.receive_binary(data, self._clock()):
             self.live.handle(event)
         self.live.wake()
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now; nothing once another socket speaks for the session."""
-        return self.live.data_to_send() if self.live.socket is self._socket else []
+        if self.live.socket is not self._socket:
+            return []
+        batch = self.live.data_to_send()
+        self._registry.traffic.sent(batch)
+        return batch
 
     def closed(self, *, for_good: bool) -> None:
         """The socket is gone. `for_good`: the client said it is done, nobody will come back."""
@@ -110,6 +114,8 @@ class Sessions:
         self._group = group
         self._live: dict[str, LiveSession] = {}
         self._leaving: set[LiveSession] = set()  # replaced, and perhaps still to be resumed
+        self.traffic = Traffic()
+        self._dropped_before = 0
         self.resumes: dict[str, int] = {"recovered": 0, "lost": 0}
 
     def __iter__(self) -> Iterator[LiveSession]:
@@ -200,7 +206,13 @@ class Sessions:
             for live in [live for live in self if live.lost and live.socket is None]:
                 await self._end(live)
 
+    @property
+    def audio_bytes_dropped(self) -> int:
+        """Stale before it was sent; of ended sessions too."""
+        return self._dropped_before + sum(live.connection.audio_bytes_dropped for live in self)
+
     async def _end(self, live: LiveSession) -> None:
+        self._dropped_before += live.connection.audio_bytes_dropped
         self._leaving.discard(live)
         if self._live.get(live.session_id) is live:
             del self._live[live.session_id]
@@ -210,13 +222,6 @@ class Sessions:
         """End all of them."""
         for live in list(self):
             await self._end(live)
-
-    def tell_all(self, message: Callable[[], wire.Message]) -> None:
-        """One message to every socket."""
-        for live in self:
-            if live.socket is not None:
-                live.connection.send_message(message())
-                live.wake()
 
 
 def _announced(limits: Limits) -> dict[str, int | float]:
