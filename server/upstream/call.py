@@ -205,9 +205,13 @@ class ServiceLine(Generic[StubT]):
         attempt.succeeded()
         return response
 
-    async def close(self, grace_s: float) -> None:
-        """Take no new calls, let running ones finish for `grace_s`, cancel the rest, and hang up."""
+    def refuse_new(self) -> None:
+        """Take no new calls from now on."""
         self._closing = True
+
+    async def close(self, grace_s: float) -> None:
+        """Let running calls finish for `grace_s`, cancel the rest, and hang up."""
+        self.refuse_new()
         if self.running:
             self._drained = asyncio.Event()
             with suppress(TimeoutError):

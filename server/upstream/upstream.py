@@ -122,6 +122,8 @@ class Upstream:
 
     async def close(self, grace_s: float = CLOSE_GRACE_S) -> None:
         """Take no new calls, let running ones finish for `grace_s`, cancel the rest, hang up."""
+        for line in self._lines.values():
+            line.refuse_new()
         await self._watching.close()
         await asyncio.gather(*(line.close(grace_s) for line in self._lines.values()))
         await self._streams.close()

@@ -132,6 +132,7 @@ class FakeService(grpc.GenericRpcHandler):
             call.cancelled = True
             raise
         finally:
+            call.cancelled = call.cancelled or context.cancelled()  # a write may be what learns of it first
             call.ended.set()
 
     async def _fail(self, call: Call, fault: Fault) -> None:

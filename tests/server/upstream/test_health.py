@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+
+from protos import intent_pb2
+from server.upstream import BreakerPolicy, CircuitState, ServiceHealth, Upstream
+from server.upstream import health as health_module
+from streaming.ports import ServiceError
+from tests.server.upstream.observing import CALLER
+from tests.support.services import FakeServices, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds become hundredths."""
+    monkeypatch.setattr(health_module, "UP_INTERVAL_S", 0.02)
+    monkeypatch.setattr(health_module, "DOWN_INTERVALS_S", (0.01, 0.02))
+    monkeypatch.setattr(health_module, "CHECK_TIMEOUT_S", 0.2)
+
+
+class Watcher:
+    """Waits for what a subscriber is told."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.told: list[ServiceHealth] = []
+        self._news = asyncio.Event()
+        self.unsubscribe = upstream.health.subscribe(self._hear)
+
+    def _hear(self, health: ServiceHealth) -> None:
+        self.told.append(health)
+        self._news.set()
+
+    async def until(self, wanted: Callable[[ServiceHealth], bool]) -> ServiceHealth:
+        while True:
+            for health in self.told:
+                if wanted(health):
+                    self.told.clear()
+                    return health
+            self._news.clear()
+            await self._news.wait()
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[tuple[FakeServices, Upstream, Watcher]]:
+    async with FakeServices("intent") as fakes, fakes.upstream() as upstream:
+        yield fakes, upstream, Watcher(upstream)
+
+
+def intent_is(state: str) -> Callable[[ServiceHealth], bool]:
+    return lambda health: health.name == "intent" and health.state == state
+
+
+async def test_after_the_first_round_every_service_is_known() -> None:
+    async with watched() as (fakes, upstream, _watcher):
+        assert upstream.health.services["intent"] == ServiceHealth("intent")
+        assert not upstream.health.services["intent"].checked
+        async with asyncio.timeout(5):
+            await upstream.health.first_round()
+        seen = upstream.health.services
+        assert len(seen) == 9
+        assert seen["intent"].up
+        assert (seen["intent"].latency_ms or 0) > 0
+        assert seen["intent"].changed_at > 1_600_000_000
+        assert (seen["stt"].state, seen["stt"].reason) == ("down", "speech recognition cannot be reached")
+        assert fakes.intent.checks.asked[0] == "jarvis.intent.v1.IntentRecognizer"
+
+
+async def test_a_service_that_goes_and_comes_back_is_noticed() -> None:
+    async with watched() as (fakes, _upstream, watcher):
+        up = await watcher.until(intent_is("up"))
+        await fakes.intent.stop()
+        down = await watcher.until(intent_is("down"))
+        assert down.reason == "intent recognition cannot be reached"
+        assert down.latency_ms is not None
+        await fakes.intent.start()
+        again = await watcher.until(intent_is("up"))
+        assert (again.reason, again.changed_at > up.changed_at) == ("", True)
+
+
+async def test_a_service_says_why_it_does_not_serve() -> None:
+    async with watched() as (fakes, _upstream, watcher):
+        await watcher.until(intent_is("up"))
+        fakes.intent.checks.status = NOT_SERVING
+        assert (await watcher.until(intent_is("down"))).reason == "it says it is not serving"
+        fakes.intent.checks.reason = "Chromium is missing: apt install chromium"
+        assert (await watcher.until(intent_is("down"))).reason == "Chromium is missing: apt install chromium"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "expected"),
+    [
+        (grpc.StatusCode.NOT_FOUND, "the package is missing", ("down", "the package is missing")),
+        (grpc.StatusCode.NOT_FOUND, "", ("up", "")),
+        (grpc.StatusCode.UNIMPLEMENTED, "", ("up", "")),
+        (grpc.StatusCode.PERMISSION_DENIED, "", ("down", "scripted")),
+    ],
+    ids=["not found, with a reason", "not known by name", "no health service", "refused"],
+)
+async def test_other_answers(error: grpc.StatusCode, reason: str, expected: tuple[str, str]) -> None:
+    async with FakeServices("intent") as fakes:
+        fakes.intent.checks.error, fakes.intent.checks.reason = error, reason
+        async with fakes.upstream() as upstream:
+            await upstream.health.first_round()
+            seen = upstream.health.services["intent"]
+            assert (seen.state, seen.reason) == expected
+
+
+async def test_one_slow_check_is_a_busy_service_two_are_a_hanging_one() -> None:
+    async with watched() as (fakes, upstream, watcher):
+        await watcher.until(intent_is("up"))
+        fakes.intent.checks.hang = True
+        asked = len(fakes.intent.checks.asked)
+        down = await watcher.until(intent_is("down"))
+        assert down.reason == "intent recognition did not answer in time"
+        assert len(fakes.intent.checks.asked) - asked >= 2
+        fakes.intent.checks.hang = False
+        await watcher.until(intent_is("up"))
+        assert upstream.health.services["intent"].up
+
+
+async def test_who_unsubscribed_is_told_nothing() -> None:
+    async with watched() as (fakes, upstream, watcher):
+        await watcher.until(intent_is("up"))
+        gone = Watcher(upstream)
+        gone.unsubscribe()
+        await fakes.intent.stop()
+        await watcher.until(intent_is("down"))
+        assert gone.told == []
+
+
+async def test_a_service_seen_up_again_is_probed_without_waiting_for_the_breaker() -> None:
+    policy = BreakerPolicy(min_faults=1, open_s=600, probes=1)
+    async with FakeServices("intent") as fakes, fakes.upstream(policy=policy) as upstream:
+        watcher = Watcher(upstream)
+        await watcher.until(intent_is("up"))
+        fakes.intent.answer("Recognize", intent_pb2.RecognizeResponse(intent="greet"))
+        fakes.intent.faults.append(Fault(grpc.StatusCode.INTERNAL))
+        with pytest.raises(ServiceError, match="INTERNAL"):
+            await upstream.services.intent.recognize("x", "", CALLER)
+        assert upstream.circuits()["intent"] is CircuitState.OPEN
+        await fakes.intent.stop()
+        await watcher.until(intent_is("down"))
+        await fakes.intent.start()
+        await watcher.until(intent_is("up"))
+        assert upstream.circuits()["intent"] is CircuitState.HALF_OPEN
+        assert (await upstream.services.intent.recognize("x", "", CALLER)).intent == "greet"
+        assert upstream.circuits()["intent"] is CircuitState.CLOSED
+
+
+async def test_check_soon_does_not_wait_for_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "UP_INTERVAL_S", 600)
+    async with watched() as (fakes, upstream, watcher):
+        await watcher.until(intent_is("up"))
+        fakes.intent.checks.status = NOT_SERVING
+        upstream.health.check_soon()
+        await watcher.until(intent_is("down"))
