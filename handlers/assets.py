@@ -45,6 +45,7 @@ async def make_asset(body: bytes, content_type: str) -> Asset:
 class AssetHandler(BaseHandler):
     """Answers with an asset."""
 
+    logged = False
     cache_control = "no-cache"  # kept, and asked for again each time: 304 costs nothing
 
     def send_asset(self, asset: Asset) -> None:

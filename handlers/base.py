@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 import re
 import time
 from http.client import responses
@@ -19,6 +18,7 @@ from handlers.negotiation import accepts_gzip
 from handlers.problems import as_api_error, problem_json
 from server.audio.threads import in_codec_thread
 from server.errors import ApiError
+from server.traceparent import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,7 @@ class BaseHandler(RequestHandler):
 
     gateway: Gateway
     route: Route
+    logged = True  # False: probes, documents and files, which come by the hundred and tell nothing
     error_code = ""  # of the problem that was answered
     client_left = False
     _running: asyncio.Task[Any] | None = None  # cancelled when the client leaves
@@ -101,8 +102,8 @@ class BaseHandler(RequestHandler):
         self._reason = "OK"
 
     def _name_request(self) -> str:
-        given = self.request.headers.get("X-Request-ID", "")
-        return given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        given = self.request.headers.get("X-Request-ID")
+        return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
 
     # --- serving ---
 
@@ -286,7 +287,8 @@ class BaseHandler(RequestHandler):
         seconds = self.request.request_time()
         method = (self.request.method or "")[:MAX_METHOD_CHARS]
         self.gateway.metrics.request(method, self.route.path, self._status_code, seconds)
-        log.info(
+        told = log.info if self.logged or self._status_code >= 500 else log.debug
+        told(
             "request",
             method=method,
             endpoint=self.route.path,

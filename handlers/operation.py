@@ -60,11 +60,7 @@ class OperationHandler(BaseHandler):
 
     async def admit(self, operation: Operation) -> Principal:
         """Token, rate limit, role, in this order: guessing tokens costs the guesser's own address. Raises ApiError."""
-        self.client_ip = client_address(
-            self.request.remote_ip or "",
-            self.request.headers.get("X-Forwarded-For", ""),
-            self.gateway.settings.trusted_proxies,
-        )
+        self.client_ip = self._address()
         principal, refused = await self._identify(operation)
         if operation.cost:
             await self._count(operation, principal)
@@ -72,6 +68,12 @@ class OperationHandler(BaseHandler):
             raise refused
         require_access(operation, principal)
         return principal
+
+    def _address(self) -> str:
+        peer, trusted = self.request.remote_ip or "", self.gateway.settings.trusted_proxies
+        if not trusted:
+            return peer
+        return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), trusted)
 
     async def _identify(self, operation: Operation) -> tuple[Principal, ApiError | None]:
         if operation.access is Access.PUBLIC:
@@ -124,7 +126,9 @@ class OperationHandler(BaseHandler):
 
     def asked(self, operation: Operation, principal: Principal, path: tuple[str, ...]) -> tuple[Caller, RequestModel]:
         """Who asks, and what. Raises ApiError."""
-        values: dict[str, Any] = from_text(operation, self._parameters(operation, path))
+        values: dict[str, Any] = {}
+        if path or self.request.query:
+            values = from_text(operation, self._parameters(operation, path))
         if operation.takes_body:
             values |= self.body(values)
         request = validated(operation, values)

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 
 from handlers.assets import Asset, AssetHandler, make_asset
+from handlers.base import BaseHandler
 from handlers.negotiation import prefers
 from handlers.operation import OperationHandler
 from server.asyncapi import asyncapi_document
 from server.audio.threads import in_codec_thread
 from server.openapi import openapi_document
 from server.operations import ops, realtime
-from server.operations.ops import ReadyAnswer
+from server.operations.ops import LiveAnswer, ReadyAnswer
 from server.routes import operation_routes
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from handlers.base import BaseHandler
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
+
+_ALIVE = to_json(LiveAnswer(status="ok"))
 
 
 class RootHandler(OperationHandler):
@@ -36,8 +38,20 @@ class RootHandler(OperationHandler):
         await super().serve(*path)
 
 
+class LiveHandler(BaseHandler):
+    """`GET /live`: looks at nothing, asks nobody."""
+
+    logged = False
+
+    async def serve(self, *_path: str) -> None:
+        """The event loop turns."""
+        await self.reply(200, _ALIVE)
+
+
 class ReadyHandler(OperationHandler):
     """`GET /ready`: 503 keeps traffic away; the body says why."""
+
+    logged = False
 
     async def answer(self, status: int, answer: Any) -> None:
         """200 for ready and degraded."""
@@ -50,6 +64,8 @@ class ReadyHandler(OperationHandler):
 
 class MetricsHandler(OperationHandler):
     """`GET /metrics`: for Prometheus, in the format it asks for."""
+
+    logged = False
 
     def check_acceptable(self, operation: Operation) -> None:
         """Prometheus gets what it can read, whatever it says it accepts."""
@@ -82,6 +98,7 @@ async def _document(path: str) -> Asset:
 
 _HANDLERS: dict[str, type[BaseHandler]] = {
     "ops.root": RootHandler,
+    "ops.live": LiveHandler,
     "ops.ready": ReadyHandler,
     "ops.metrics": MetricsHandler,
     "ops.openapi": DocumentHandler,
