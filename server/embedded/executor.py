@@ -1,15 +1,19 @@
-"""What browser, OS and search executor have in common: parameters by pydantic models, errors by gRPC status, time limits."""
+"""What browser, OS and search executor have in common: parameters by pydantic models, errors by gRPC status, time limits.
+
+A task is one coroutine: it tells its progress and returns its outcome. A cancelled call, or one over its time, cancels it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import grpc.aio
+from google.protobuf.json_format import Error as JsonFormatError
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,10 +22,14 @@ from protos import executor_pb2
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_MS = 30_000
 MAX_TIMEOUT_MS = 600_000
+MAX_NAMED_ERRORS = 3  # of wrong parameters: enough to go on with
+MAX_ECHOED_CHARS = 64  # of a name that somebody sent
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -34,84 +42,146 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One entry of ListActions."""
+    """One entry of ListActions. `timeout_ms`: how long it may take when the caller names no time."""
 
     description: str
     parameters: type[Parameters]
+    timeout_ms: int = DEFAULT_TIMEOUT_MS
 
 
-class WrongParametersError(Exception):
-    """INVALID_ARGUMENT, with these words."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended; `message` is why it failed, in words."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    ok: bool = True
+    message: str = ""
 
 
-class UnavailableError(Exception):
+class TaskError(Exception):
+    """The call ends with this status and these words."""
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+
+
+class UnknownActionError(TaskError):
+    """There is no such action."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class WrongParametersError(TaskError):
+    """The parameters are not those of the action."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class UnavailableError(TaskError):
     """Something outside can't be reached; the text says what."""
 
+    code = grpc.StatusCode.UNAVAILABLE
 
-def struct(values: dict[str, Any]) -> Struct:
+
+class OverTimeError(TaskError):
+    """Not done in time."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class Task:
+    """What a task knows of its call, and where it tells how it goes."""
+
+    def __init__(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
+        self.user_id = request.user_id
+        self.session_id = request.session_id
+        self._context = context
+        self._writing = asyncio.Lock()  # gRPC takes one message at a time; a command has two streams
+
+    async def tell(self, message: str = "", *, percent: float | None = None, stream: str = "", data: str = "") -> None:
+        """One step on the way. Waits while the caller does not read: so output is paused at its source."""
+        told = executor_pb2.Progress(message=message, percent=percent, stream=stream, data=data)
+        async with self._writing:
+            await self._context.write(executor_pb2.ExecuteEvent(progress=told))
+
+    async def end(self, outcome: Outcome) -> None:
+        """The last event."""
+        status = "ok" if outcome.ok else "failed"
+        ended = executor_pb2.Result(status=status, result=struct(outcome.values), message=outcome.message)
+        async with self._writing:
+            await self._context.write(executor_pb2.ExecuteEvent(result=ended))
+
+
+def struct(values: Mapping[str, Any]) -> Struct:
     """A protobuf Struct."""
     made = Struct()
     made.update(values)
     return made
 
 
-def progress(
-    message: str, *, percent: float | None = None, stream: str = "", data: str = ""
-) -> executor_pb2.ExecuteEvent:
-    """One step on the way."""
-    told = executor_pb2.Progress(message=message, percent=percent, stream=stream, data=data)
-    return executor_pb2.ExecuteEvent(progress=told)
-
-
-def result(status: str, values: dict[str, Any], message: str = "") -> executor_pb2.ExecuteEvent:
-    """The end."""
-    return executor_pb2.ExecuteEvent(result=executor_pb2.Result(status=status, result=struct(values), message=message))
+def echoed(name: str) -> str:
+    """A name that somebody sent, fit for a message."""
+    return "".join(char for char in name[:MAX_ECHOED_CHARS] if char.isprintable())
 
 
 class ExecutorService(EmbeddedService):
-    """Servicer of Execute and ListActions; subclasses say what can be done and do it."""
-
-    default_timeout_ms = DEFAULT_TIMEOUT_MS
+    """Serves Execute and ListActions; subclasses say what can be done, and do it."""
 
     @abstractmethod
-    def actions(self) -> dict[str, Action]:
+    def actions(self) -> Mapping[str, Action]:
         """By name."""
 
     @abstractmethod
-    def perform(
-        self, name: str, parameters: Parameters, request: executor_pb2.ExecuteRequest
-    ) -> AsyncGenerator[executor_pb2.ExecuteEvent, None]:
-        """Do it. Raises WrongParametersError before anything happens, UnavailableError."""
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+        """Do it; `parameters` is of the action's own model. Raises TaskError."""
 
-    async def Execute(  # noqa: N802 - gRPC's name
-        self, request: executor_pb2.ExecuteRequest, context: Context
-    ) -> AsyncIterator[executor_pb2.ExecuteEvent]:
-        """Run a task; a cancelled call stops it."""
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Register: the three services differ in nothing but their name."""
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Execute": grpc.unary_stream_rpc_method_handler(
+                self._execute, executor_pb2.ExecuteRequest.FromString, executor_pb2.ExecuteEvent.SerializeToString
+            ),
+            "ListActions": grpc.unary_unary_rpc_method_handler(
+                self._list_actions,
+                executor_pb2.ListActionsRequest.FromString,
+                executor_pb2.ListActionsResponse.SerializeToString,
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self.full_name, methods),))
+
+    async def _execute(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
+        """Run a task. Events are written, not yielded: so a cancelled call ends the task here and now."""
+        try:
+            await self._run(request, context)
+        except TaskError as error:
+            code, words = error.code, str(error)
+        except Exception:
+            log.exception("task failed: %s %s", self.name, echoed(request.action))
+            code, words = grpc.StatusCode.INTERNAL, f"{echoed(request.action)} failed unexpectedly"
+        else:
+            return
+        await context.abort(code, words)
+
+    async def _run(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
         action = self.actions().get(request.action)
         if action is None:
             known = ", ".join(sorted(self.actions()))
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no action {request.action[:64]}; there are: {known}")
-            raise AssertionError("abort raises")
-        timeout_s = min(request.timeout_ms or self.default_timeout_ms, MAX_TIMEOUT_MS) / 1000
+            raise UnknownActionError(f"there is no action {echoed(request.action)}; known: {known}")
+        given = validated(action.parameters, request.parameters)
+        timeout_s = min(request.timeout_ms or action.timeout_ms, MAX_TIMEOUT_MS) / 1000
+        task = Task(request, context)
+        limit = asyncio.timeout(timeout_s)
         try:
-            given = action.parameters.model_validate(MessageToDict(request.parameters))
-            async with asyncio.timeout(timeout_s):
-                async with aclosing(self.perform(request.action, given, request)) as events:
-                    async for event in events:
-                        yield event
-        except ValidationError as wrong:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, _first(wrong))
-        except WrongParametersError as wrong:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
-        except UnavailableError as away:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(away))
+            async with limit:
+                outcome = await self.perform(request.action, given, task)
         except TimeoutError:
-            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, f"not done after {timeout_s:g} s")
+            if not limit.expired():
+                raise
+            raise OverTimeError(f"{request.action} was not done after {timeout_s:g} s") from None
+        await task.end(outcome)
 
-    async def ListActions(  # noqa: N802 - gRPC's name
+    async def _list_actions(
         self, _request: executor_pb2.ListActionsRequest, _context: Context
     ) -> executor_pb2.ListActionsResponse:
-        """What may be asked for."""
         return executor_pb2.ListActionsResponse(
             actions=[
                 executor_pb2.ActionInfo(
@@ -124,6 +194,23 @@ class ExecutorService(EmbeddedService):
         )
 
 
-def _first(wrong: ValidationError) -> str:
-    error = wrong.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, error['loc'])) or 'parameters'}: {error['msg']}"
+def validated(model: type[Parameters], given: Struct) -> Parameters:
+    """The parameters as their model. Raises WrongParametersError with field and reason."""
+    try:
+        return model.model_validate(MessageToDict(given))
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False, include_input=False)
+        words = [f"{_field(error['loc'])}: {_reason(error['msg'])}" for error in errors[:MAX_NAMED_ERRORS]]
+        raise WrongParametersError("; ".join(words)) from None
+    except JsonFormatError:
+        raise WrongParametersError("parameters: numbers have to be finite") from None
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return echoed(".".join(map(str, location))) or "parameters"
+
+
+def _reason(message: str) -> str:
+    """Pydantic's words begin with a capital, and tell of a ValueError."""
+    words = message.removeprefix("Value error, ")
+    return words[:1].lower() + words[1:]

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from protos import search_pb2_grpc
-from server.embedded.executor import Action, ExecutorService, Parameters, UnavailableError, progress, result
+from server.embedded.executor import Action, ExecutorService, Outcome, Parameters, Task, UnavailableError
 from server.embedded.search_local import LocalProvider
+from server.embedded.search_provider import ProviderError
 from server.embedded.search_web import DdgsProvider, SearxngProvider
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Mapping
 
-    import grpc.aio
+    from server.embedded.search_provider import Provider
 
-    from protos import executor_pb2
-    from server.embedded.search_result import Provider
-
+DEFAULT_RESULTS = 10
 MAX_RESULTS = 50
 MAX_QUERY_CHARS = 1_000
+TIMEOUT_MS = 15_000
 
 
 class SearchParameters(Parameters):
     """What to look for."""
 
-    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS)
-    max_results: int = Field(default=10, ge=1, le=MAX_RESULTS)
+    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS, description="words to look for")
+    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS, description="at most so many results")
+
+    @field_validator("query")
+    @classmethod
+    def _has_words(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("there are no words in it")
+        return value.strip()
 
 
-class SearchService(ExecutorService, search_pb2_grpc.SearchExecutorServicer):
+ACTIONS = {"search": Action("Search for pages and documents", SearchParameters, TIMEOUT_MS)}
+
+
+class SearchService(ExecutorService):
     """See the module."""
 
     name: ClassVar[str] = "search"
@@ -43,43 +53,45 @@ class SearchService(ExecutorService, search_pb2_grpc.SearchExecutorServicer):
 
     async def start(self) -> None:
         """Choose the provider. Raises MissingPartError."""
-        self._provider = self._chosen()
-        await self._provider.start()
-
-    def _chosen(self) -> Provider:
-        url = self.config.option("SEARXNG_URL")
-        name = self.config.option("SEARCH_PROVIDER") or ("searxng" if url else "local")
-        if name == "searxng" and url:
-            return SearxngProvider(url)
-        if name == "ddgs":
-            return DdgsProvider()
-        if name == "local":
-            return LocalProvider(self.config.directory, self.config.option("SEARCH_DOCUMENTS_DIR"))
-        raise MissingPartError(f"SEARCH_PROVIDER {name} is none of local, searxng (with SEARXNG_URL), ddgs")
-
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
-        search_pb2_grpc.add_SearchExecutorServicer_to_server(self, server)
+        provider = chosen(self.config)
+        await provider.start()
+        self._provider = provider
 
     async def stop(self) -> None:
         """End the provider."""
         if self._provider is not None:
             await self._provider.stop()
 
-    def actions(self) -> dict[str, Action]:
+    def actions(self) -> Mapping[str, Action]:
         """One."""
-        return {"search": Action("Search for pages and documents", SearchParameters)}
+        return ACTIONS
 
-    async def perform(
-        self, _name: str, parameters: Parameters, _request: executor_pb2.ExecuteRequest
-    ) -> AsyncGenerator[executor_pb2.ExecuteEvent, None]:
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
         """Search."""
+        assert name in ACTIONS
         assert isinstance(parameters, SearchParameters)
         assert self._provider is not None, "calls are refused until start() is done"
-        yield progress(f"searching with {self._provider.name}", percent=0)
+        await task.tell(f"searching with {self._provider.name}", percent=0)
         try:
             found = await self._provider.search(parameters.query, parameters.max_results)
-        except (TimeoutError, OSError) as error:
-            raise UnavailableError(f"{self._provider.name} does not answer: {type(error).__name__}") from None
-        rows = [{"title": r.title, "url": r.url, "snippet": r.snippet, "score": r.score} for r in found]
-        yield result("ok", {"query": parameters.query, "provider": self._provider.name, "results": rows})
+        except ProviderError as error:
+            raise UnavailableError(str(error)) from None
+        results = [asdict(entry) for entry in found]
+        await task.tell(f"found {len(results)} result{'' if len(results) == 1 else 's'}", percent=100)
+        return Outcome({"query": parameters.query, "provider": self._provider.name, "results": results})
+
+
+def chosen(config: EmbeddedConfig) -> Provider:
+    """By SEARCH_PROVIDER; without it SearXNG where SEARXNG_URL is given, else local. Raises MissingPartError."""
+    url = config.option("SEARXNG_URL")
+    match config.option("SEARCH_PROVIDER").strip().lower() or ("searxng" if url else "local"):
+        case "local":
+            return LocalProvider(config.directory, config.option("SEARCH_DOCUMENTS_DIR"))
+        case "searxng" if url:
+            return SearxngProvider(url)
+        case "searxng":
+            raise MissingPartError("SEARCH_PROVIDER=searxng needs SEARXNG_URL, the address of an instance")
+        case "ddgs":
+            return DdgsProvider()
+        case other:
+            raise MissingPartError(f"SEARCH_PROVIDER is local, searxng or ddgs, not {other}")

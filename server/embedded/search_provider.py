@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -10,18 +9,24 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TAGS = re.compile(r"<[^>]+>")
+MAX_SNIPPET_CHARS = 400
+MAX_TITLE_CHARS = 200
+
 _SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One result; `snippet` is plain text, `score` 0 to 1."""
+    """One result; title and snippet are plain text, `score` is 0 to 1."""
 
     title: str
     url: str
     snippet: str
     score: float
+
+
+class ProviderError(Exception):
+    """It does not answer, or not as it should; the text says what happened."""
 
 
 class Provider(Protocol):
@@ -33,15 +38,16 @@ class Provider(Protocol):
         """Acquire what it needs. Raises MissingPartError."""
 
     async def search(self, query: str, most: int) -> Sequence[Found]:
-        """Best first. Raises OSError or TimeoutError when it can't be reached."""
+        """At most so many, best first. Raises ProviderError."""
 
     async def stop(self) -> None:
         """Release everything."""
 
 
-def plain(text: str) -> str:
-    """Without markup, in one line."""
-    return _SPACES.sub(" ", html.unescape(_TAGS.sub(" ", text))).strip()
+def one_line(text: str, most_chars: int) -> str:
+    """Without line breaks, cut at a word."""
+    clean = _SPACES.sub(" ", text).strip()
+    return clean if len(clean) <= most_chars else clean[:most_chars].rpartition(" ")[0] + "…"
 
 
 def by_rank(index: int, total: int) -> float:

@@ -1,0 +1,136 @@
+"""One command as a process of its own group: output as it comes, and nothing of it left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; what comes after is read and dropped
+READ_BYTES = 16 * 1024
+SAFE_PATH = "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin"
+END_GRACE_S = 0.5  # between SIGTERM and SIGKILL
+
+
+class Listener(Protocol):
+    """Who hears the output as it comes."""
+
+    async def __call__(self, *, stream: str, data: str) -> None:
+        """Of stdout or stderr."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """What a command did. `exit_code` is negative when a signal ended it (its number)."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    duration_ms: int
+    truncated: bool
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Both streams up to the limit, as text: bytes that are no UTF-8 become U+FFFD."""
+
+    texts: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
+    room_bytes: int = MAX_OUTPUT_BYTES
+    truncated: bool = False
+
+    def take(self, data: bytes) -> bytes:
+        """As much of it as there is room for."""
+        taken = data[: self.room_bytes]
+        self.room_bytes -= len(taken)
+        self.truncated |= len(taken) < len(data)
+        return taken
+
+    def text(self, stream: str) -> str:
+        return "".join(self.texts[stream])
+
+
+async def run(executable: str, name: str, arguments: Sequence[str], root: Path, listener: Listener) -> Ended:
+    """Run it to its end; cancelled, end the whole group. Raises OSError when it cannot start."""
+    began = time.monotonic()
+    process = await _start(executable, name, arguments, root)
+    kept = _Kept()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_read("stdout", process.stdout, kept, listener), name=f"stdout of {name}")
+            group.create_task(_read("stderr", process.stderr, kept, listener), name=f"stderr of {name}")
+        code = await process.wait()
+    finally:
+        await _end_group(process)
+    duration_ms = round((time.monotonic() - began) * 1000)
+    return Ended(code, kept.text("stdout"), kept.text("stderr"), duration_ms, kept.truncated)
+
+
+async def _start(executable: str, name: str, arguments: Sequence[str], root: Path) -> Process:
+    """No shell, no input, a bare environment, a group of its own."""
+    return await asyncio.create_subprocess_exec(
+        name,
+        *arguments,
+        executable=executable,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=root,
+        env={"PATH": SAFE_PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "HOME": str(root), "TERM": "dumb"},
+        start_new_session=True,
+    )
+
+
+async def _read(stream: str, source: asyncio.StreamReader | None, kept: _Kept, listener: Listener) -> None:
+    """One stream to its end. While the listener waits nothing is read, and the command waits too."""
+    assert source is not None, "both streams are pipes"
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while data := await source.read(READ_BYTES):
+        await _hand_on(stream, decoder.decode(kept.take(data)), kept, listener)
+    await _hand_on(stream, "" if kept.truncated else decoder.decode(b"", final=True), kept, listener)
+
+
+async def _hand_on(stream: str, text: str, kept: _Kept, listener: Listener) -> None:
+    if text:
+        kept.texts[stream].append(text)
+        await listener(stream=stream, data=text)
+
+
+async def _end_group(process: Process) -> None:
+    """Nothing of the command goes on, grandchildren included."""
+    try:
+        if _signal(process, signal.SIGTERM):
+            await _gone(process)
+    finally:
+        _signal(process, signal.SIGKILL)
+    await _gone(process)
+
+
+async def _gone(process: Process) -> None:
+    """Wait for a moment. The pipes are read to their end: asyncio sees no exit while one of them is paused."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_GRACE_S):
+            for pipe in (process.stdout, process.stderr):
+                while await pipe.read(READ_BYTES):
+                    pass
+            await process.wait()
+
+
+def _signal(process: Process, number: int) -> bool:
+    """To the group; was there anybody?"""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+        return False
+    return True
