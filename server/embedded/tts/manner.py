@@ -1,0 +1,41 @@
+"""What a caller may ask of the synthesiser, checked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protos import tts_pb2
+    from server.embedded.tts.engine import Engine
+    from server.embedded.tts.voices import VoiceCatalogue
+
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+
+
+class InvalidSpeedError(Exception):
+    """The text says what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to speak: the engine's voice, its share of the speed, and the tempo filter's."""
+
+    voice_id: str
+    engine_speed: float
+    tempo: float
+
+    @property
+    def speed(self) -> float:
+        """As asked for."""
+        return self.engine_speed * self.tempo
+
+
+def checked(config: tts_pb2.SynthesizeConfig, catalogue: VoiceCatalogue, engine: Engine) -> Manner:
+    """Raises InvalidSpeedError and UnknownVoiceError."""
+    speed = config.speed or 1.0
+    if math.isnan(speed) or not MIN_SPEED <= speed <= MAX_SPEED:
+        raise InvalidSpeedError(f"speed must be {MIN_SPEED} to {MAX_SPEED:g}, not {config.speed:g}")
+    engine_speed = engine.speaking_rate(speed)
+    return Manner(catalogue.resolve(config.voice, config.language), engine_speed, speed / engine_speed)

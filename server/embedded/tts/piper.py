@@ -1,0 +1,63 @@
+"""A better voice for those who bring one: Piper (GPL-3.0-or-later) with an ONNX voice file, by TTS_VOICE_PATH."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.service import MissingPartError
+from server.embedded.tts.engine import EngineVoice, Spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0  # beyond, its voices slur; the rest is left to the tempo filter
+
+
+def check(path: str) -> None:
+    """Raises MissingPartError, with words, when the package or the voice is not there."""
+    if importlib.util.find_spec("piper") is None:
+        raise MissingPartError("TTS_VOICE_PATH is set, but Piper is missing: pip install 'jarvis-gateway[piper]'")
+    for file in (Path(path), Path(f"{path}.json")):
+        if not file.is_file():
+            raise MissingPartError(
+                f"TTS_VOICE_PATH={path}: there is no {file.name} (a Piper voice is .onnx and .onnx.json)"
+            )
+
+
+class Piper:
+    """Implements Engine with one voice. It tells no word times."""
+
+    variants: tuple[str, ...] = ()
+
+    def __init__(self, path: str) -> None:
+        check(path)
+        self._piper: Any = importlib.import_module("piper")
+        self._voice = self._piper.PiperVoice.load(path)
+        self.sample_rate_hz = int(self._voice.config.sample_rate)
+        self.voices = (_described(Path(path)),)
+
+    def speaking_rate(self, speed: float) -> float:
+        """Within what sounds well."""
+        return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
+
+    def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
+        """See Engine."""
+        pcm = bytearray()
+        for chunk in self._voice.synthesize(text, self._piper.SynthesisConfig(length_scale=1 / speed)):
+            pcm += chunk.audio_int16_bytes
+            if not wanted():
+                break
+        return Spoken(bytes(pcm))
+
+
+def _described(path: Path) -> EngineVoice:
+    """From the voice's own description: en_US-amy-medium.onnx.json."""
+    description: dict[str, Any] = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
+    code = str(description.get("language", {}).get("code") or description.get("espeak", {}).get("voice") or "en")
+    tag = code.replace("_", "-").lower()
+    general = tag.partition("-")[0]
+    return EngineVoice(path.stem.lower(), path.stem, ((1, tag), (5, general)), "neutral")
