@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any, get_args
 
@@ -190,8 +191,8 @@ def asyncapi_page() -> str:
     """A page without scripts: every message, its fields, what they mean."""
     schemas = _schemas()
     return _PAGE.format(
-        description=escape(_DESCRIPTION),
-        audio=escape(_AUDIO_FRAME),
+        description=_prose(_DESCRIPTION),
+        audio=_prose(_AUDIO_FRAME),
         client_links=_links(CLIENT_MODELS, "client"),
         server_links=_links(SERVER_MODELS, "server"),
         client="\n".join(_article(model, "client", schemas) for model in CLIENT_MODELS),
@@ -201,6 +202,11 @@ def asyncapi_page() -> str:
 
 def _links(models: list[type[Message]], direction: str) -> str:
     return "".join(f'<li><a href="#{_key(model, direction)}">{escape(_heading(model))}</a></li>' for model in models)
+
+
+def _prose(text: str) -> str:
+    """Escaped, with `names` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text.strip()))
 
 
 def _heading(model: type[Message]) -> str:
@@ -214,14 +220,14 @@ def _article(model: type[Message], direction: str, schemas: Json) -> str:
     required = schema.get("required", [])
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{escape(type_in_words(field))}</td>"
-        f"<td>{'needed' if name in required else ''}</td><td>{escape(field.get('description', ''))}</td></tr>"
+        f"<td>{'needed' if name in required else ''}</td><td>{_prose(field.get('description', ''))}</td></tr>"
         for name, field in schema.get("properties", {}).items()
         if name != "type"
     )
     table = f"<table><thead><tr><th>Field</th><th>Type</th><th></th><th>Meaning</th></tr></thead>{rows}</table>"
     return (
         f'<article id="{_key(model, direction)}"><h3>{escape(_heading(model))}</h3>'
-        f"<p>{escape((model.__doc__ or '').strip())}</p>{table if rows else ''}</article>"
+        f"<p>{_prose(model.__doc__ or '')}</p>{table if rows else ''}</article>"
     )
 
 

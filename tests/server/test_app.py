@@ -1,0 +1,85 @@
+"""The application and its server: every route guarded, nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.base import BaseHandler
+from server.app import ROUTES, make_app, make_server
+from server.operations import Access
+from server.routes import UnguardedRouteError
+from tests.support.rest import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POST = b"POST /api/v1/agent/intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+async def test_a_route_without_a_rule_stops_the_start(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        unguarded = dataclasses.replace(ROUTES[0], access=None)
+        with pytest.raises(UnguardedRouteError, match="no authorisation rule"):
+            make_app(gw.gateway, [*ROUTES, unguarded])
+
+
+def test_everything_but_what_is_meant_to_be_public_asks_for_a_token() -> None:
+    public = {route.path for route in ROUTES if route.access is Access.PUBLIC}
+    assert public == {
+        "/", "/live", "/ready", "/health", "/metrics", "/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/asyncapi",
+        "/console", "/console/{path}", "/ws/{session_id}", "/api/v1/auth/token", "/api/v1/auth/refresh",
+    }  # fmt: skip
+
+
+async def test_the_server_has_bounds_for_the_open_internet(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        server = make_server(make_app(gw.gateway))
+        assert server.conn_params.max_header_size == 32 * 1024
+        assert server.conn_params.header_timeout == 75
+        assert server.conn_params.body_timeout == 60
+        assert not server.xheaders  # whose request it is decides the gateway, by the proxies it trusts
+
+
+async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.server.conn_params.body_timeout = 0.05
+        assert await gw.raw(POST + b"Content-Length: 100\r\n\r\n{") == b""
+
+
+async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.server.conn_params.header_timeout = 0.05
+        assert await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
+
+
+async def test_an_answer_that_nobody_reads_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handlers.base.WRITE_TIMEOUT_S", 0.1)
+    path = b"GET /console/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with running(tmp_path) as gw:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gw.port, limit=1024)
+        writer.write(path * 8)  # more than the kernel's buffers take
+        while not gw.server._connections:
+            await asyncio.sleep(0)
+        while gw.server._connections:
+            await asyncio.sleep(0.01)
+        assert reader.at_eof() is False
+        writer.close()
+
+
+async def test_requests_follow_each_other_on_one_connection(tmp_path: Path) -> None:
+    last = b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(
+            b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n" * 3 + b"GET /no HTTP/1.1\r\nHost: x\r\n\r\n" + last
+        )
+    assert answer.count(b'{"status":"ok"}') == 4
+    assert answer.count(b"HTTP/1.1 404") == 1
+
+
+def test_every_http_handler_has_the_common_shell() -> None:
+    others = {route.path for route in ROUTES if not issubclass(route.handler, BaseHandler)}
+    assert others == {"/ws/{session_id}"}
