@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
-from tornado.web import HTTPError
 
+from server.errors import ApiError
+from server.limits import client_address
 from streaming.ports import CallError, Identity
 from streaming.protocol.errors import CLOSE_CODES
 from streaming.protocol.messages import Auth, Error
@@ -79,16 +80,23 @@ class Admission:
         self._settings = gateway.settings
         self._request = request
 
-    def check_host(self) -> None:
-        """Raises HTTPError 400 for a Host that is not ours, 429 for too many handshakes, 503 while draining."""
+    def check_handshake(self) -> None:
+        """Raises ApiError: 400 for what is no handshake or not meant for us, 429 for too many of them, 503 while draining."""
+        if self._request.headers.get("Upgrade", "").lower() != "websocket":
+            raise ApiError("BAD_REQUEST", "this address speaks WebSocket only")
         allowed = self._settings.allowed_hosts
         host = urlsplit(f"//{self._request.host}").hostname or ""
         if allowed and host not in allowed:
-            raise HTTPError(400)
+            raise ApiError("BAD_REQUEST", "this gateway has another name")
         if self._gateway.draining:
-            raise HTTPError(503)
-        if not self._realtime.handshakes.admit(self._request.remote_ip or "", time.monotonic()):
-            raise HTTPError(429)
+            raise ApiError("DRAINING", headers={"Retry-After": "1"})
+        address = client_address(
+            self._request.remote_ip or "",
+            self._request.headers.get("X-Forwarded-For", ""),
+            self._settings.trusted_proxies,
+        )
+        if not self._realtime.handshakes.admit(address, time.monotonic()):
+            raise ApiError("RATE_LIMITED", "too many handshakes from this address", headers={"Retry-After": "60"})
 
     def origin_allowed(self, origin: str) -> bool:
         """Tornado asks this when there is an Origin at all: only browsers send one."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from handlers.admission import Admission, RefusedError, farewell, first_token, requested_resume
+from handlers.problems import as_api_error, problem_json
+from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
 from streaming.protocol.errors import RemoteProtocolError
@@ -47,11 +50,27 @@ class RealtimeHandler(WebSocketHandler):
 
     async def prepare(self) -> None:
         """Before the upgrade: who is it? A refusal is told after it, since a browser sees no status of a handshake."""
-        self._admission.check_host()
+        self._admission.check_handshake()
         try:
             self._identity = await self._admission.identify()
         except RefusedError as refused:
             self._refused = refused
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A refused handshake gets the one error form."""
+        raised = kwargs.get("exc_info")
+        error = as_api_error(raised[1] if raised else HTTPError(status_code))
+        self.clear()
+        self.set_status(error.status)
+        for name, value in error.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(problem_json(error, self.request.path, ""))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """A refusal is no failure of ours: metrics and the client know of it."""
+        if not isinstance(value, ApiError):
+            super().log_exception(typ, value, tb)
 
     def check_origin(self, origin: str) -> bool:
         """Only pages of our own host, or of the origins configured."""
