@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from contextlib import suppress
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from server.upstream.endpoint import CallObserver, ServiceEndpoint
     from server.upstream.pool import ChannelPool
     from streaming.ports import CallContext
+
+log = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -116,6 +119,7 @@ class ServiceLine(Generic[StubT]):
         return self.breaker.state(self.now())
 
     def _circuit_changed(self, state: CircuitState) -> None:
+        log.warning("circuit of %s is %s", self.name, state.value)
         self.observer.circuit(self.name, state.value)
 
     def deadline_s(self, context: CallContext) -> float:

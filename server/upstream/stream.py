@@ -118,6 +118,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self._write_guard = InactivityGuard(limit_s, self._expire) if method.guard_writes else None
         self._read_guard = InactivityGuard(limit_s, self._expire)
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._ended = self._reading = self._cancelled = False
         self._broken: ServiceError | None = None
         self._attempt: Attempt | None = None
@@ -145,10 +146,15 @@ class BidiStream(Generic[RequestT, ResponseT]):
         """The outbox has something."""
         self._wake.set()
 
+    def wake_now(self) -> None:
+        """The outbox has something that must not linger."""
+        self._wake.set()
+        self._hurry.set()
+
     def end(self) -> None:
         """Half-close, once the outbox is empty. From now on a waiting reader is not kept waiting for ever."""
         self._ended = True
-        self._wake.set()
+        self.wake_now()
         if self._reading:
             self._read_guard.expect()
 
@@ -194,7 +200,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         while not call.done():
             linger_s = self._outbox.linger_s()
             if linger_s > 0 and not self._ended:
-                await asyncio.sleep(linger_s)
+                await self._linger(linger_s)
             request = self._outbox.take()
             if request is not None:
                 await self._send(call, request)
@@ -204,6 +210,15 @@ class BidiStream(Generic[RequestT, ResponseT]):
             else:
                 self._wake.clear()
                 await self._wake.wait()
+
+    async def _linger(self, linger_s: float) -> None:
+        """Wait, or until something is urgent."""
+        self._hurry.clear()
+        timer = asyncio.get_running_loop().call_later(linger_s, self._hurry.set)
+        try:
+            await self._hurry.wait()
+        finally:
+            timer.cancel()
 
     async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
         if self._write_guard is not None:

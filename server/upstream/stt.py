@@ -42,10 +42,11 @@ _COMMIT = b""  # its place in the queue; empty frames are never queued
 
 
 class AudioOutbox:
-    """Frames and commits in order. Frames that wait together leave together. `linger_s`: see Outbox."""
+    """Frames and commits in order. Frames that wait together leave together. `busy_s`: how long frames should gather now."""
 
-    def __init__(self, on_taken: Callable[[int], None], linger_s: Callable[[], float]) -> None:
-        self.linger_s = linger_s
+    def __init__(self, on_taken: Callable[[int], None], busy_s: Callable[[], float]) -> None:
+        self._busy_s = busy_s
+        self._commits = 0
         self._on_taken = on_taken
         self._queue: deque[bytes] = deque()
         self._leaving_bytes = 0
@@ -58,7 +59,12 @@ class AudioOutbox:
 
     def commit(self) -> None:
         """Queue the end of the utterance."""
+        self._commits += 1
         self._queue.append(_COMMIT)
+
+    def linger_s(self) -> float:
+        """Frames may gather, but nothing waits while a commit does."""
+        return 0.0 if self._commits else self._busy_s()
 
     def take(self) -> stt_pb2.RecognizeRequest | None:
         """As much audio as one message may hold, or one commit."""
@@ -66,6 +72,7 @@ class AudioOutbox:
             return None
         pcm = self._queue.popleft()
         if pcm is _COMMIT:
+            self._commits -= 1
             return stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
         if self._queue:
             pcm = self._join(pcm)
@@ -111,7 +118,7 @@ class SttStream:
         """End the utterance here."""
         if self._stream.live:
             self._outbox.commit()
-            self._stream.wake()
+            self._stream.wake_now()
 
     def end(self) -> None:
         """No more audio."""
@@ -141,11 +148,11 @@ class SttClient:
 
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
         """Open a stream at once."""
-        outbox = AudioOutbox(on_taken, self._linger_s)
+        outbox = AudioOutbox(on_taken, self._busy_s)
         stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), outbox, context, self._background)
         return SttStream(stream, outbox)
 
-    def _linger_s(self) -> float:
+    def _busy_s(self) -> float:
         busy = len(self._line.running) - FREE_STREAMS
         return min(busy * LINGER_PER_STREAM_S, MAX_LINGER_S) if busy > 0 else 0.0
 

@@ -8,7 +8,15 @@ import pytest
 
 from protos import stt_pb2
 from server.upstream import BreakerPolicy, CircuitState
-from server.upstream.stt import MAX_AUDIO_BYTES, MAX_QUEUED_BYTES, AudioOutbox
+from server.upstream import stt as stt_module
+from server.upstream.stt import (
+    FREE_STREAMS,
+    LINGER_PER_STREAM_S,
+    MAX_AUDIO_BYTES,
+    MAX_QUEUED_BYTES,
+    AudioOutbox,
+    SttClient,
+)
 from streaming.ports import (
     EagerEnd,
     FinalTranscript,
@@ -359,6 +367,53 @@ async def test_many_streams_share_one_connection() -> None:
                 stream.end()
         assert [texts(reader.result()) for reader in readers] == [[str(640 * number)] for number in range(60)]
         assert len({call.peer for call in fakes.stt.calls}) == 1
+
+
+async def test_on_a_busy_gateway_frames_gather_but_commits_and_ends_do_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stt_module, "FREE_STREAMS", 0)
+    monkeypatch.setattr(stt_module, "LINGER_PER_STREAM_S", 600)
+    monkeypatch.setattr(stt_module, "MAX_LINGER_S", 600)
+    async with fakes_hearing() as fakes, fakes.upstream() as upstream:
+        stream = upstream.services.stt.recognize(CONFIG, CALLER, Taken())
+        call = await fakes.stt.call()
+        for commit in (True, False):
+            for _ in range(10):
+                stream.send_audio(FRAME)
+                await asyncio.sleep(0.002)
+            if commit:
+                stream.commit()
+                while len(call.requests) < 3:
+                    await asyncio.sleep(0.002)
+        stream.end()
+        assert texts(await read_all(stream)) == ["6400", "6400"]
+        assert [(request.WhichOneof("request"), len(request.audio)) for request in call.requests] == [
+            ("config", 0),
+            ("audio", 6400),
+            ("commit", 0),
+            ("audio", 6400),
+        ]
+
+
+async def test_a_few_microphones_never_wait() -> None:
+    async with fakes_hearing() as fakes, fakes.upstream() as upstream:
+        streams = [upstream.services.stt.recognize(CONFIG, CALLER, Taken()) for _ in range(FREE_STREAMS + 8)]
+        client = upstream.services.stt
+        assert isinstance(client, SttClient)
+        assert client._busy_s() == pytest.approx(8 * LINGER_PER_STREAM_S)
+        for stream in streams[:8]:
+            stream.cancel()
+        assert client._busy_s() == 0.0
+        for stream in streams:
+            stream.cancel()
+
+
+async def test_bytes_that_are_no_event_are_an_internal_error() -> None:
+    async with fakes_hearing() as fakes, fakes.upstream() as upstream:
+        fakes.stt.faults.append(Fault(raw=b"\xff\xff"))
+        stream = upstream.services.stt.recognize(CONFIG, CALLER, Taken())
+        assert (await outcome(stream))[0] == "INTERNAL"
 
 
 def test_one_message_has_a_bound_and_nothing_is_lost() -> None:
