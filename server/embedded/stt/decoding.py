@@ -168,10 +168,10 @@ class Utterance:
         self._mean = mean
         self.pcm = bytearray()
 
-    def feed(self, pcm: bytes) -> Heard:
-        """Decode more; what is heard so far."""
+    def feed(self, pcm: bytes, *, paused: bool = False) -> Heard:
+        """Decode more; what is heard so far. In a pause all that may matter is there: a short word waits for no full second."""
         self.pcm += pcm
-        if not self._full.begun and (self._mean or len(self.pcm) >= MEAN_AUDIO_BYTES):
+        if not self._full.begun and (paused or self._mean or len(self.pcm) >= MEAN_AUDIO_BYTES):
             self._begin_with_mean()
         elif not self._domain.begun:
             self._domain.begin(INITIAL_MEAN)

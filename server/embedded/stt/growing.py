@@ -35,8 +35,8 @@ class GrowingTranscript:
             self._text, self._same_since_ms = text, self._now_ms
 
     def partial(self) -> tuple[str, int] | None:
-        """Text and stable characters, when there is something new that has settled."""
-        if not self._text or self._text == self._told or not self._settled:
+        """Text and stable characters, when there is something new that has settled; the first words are shown at once."""
+        if not self._text or self._text == self._told or (self._told and not self._settled):
             return None
         self._told = self._text
         stable = self._joined(self._promise.words) if self._promise.words else self._joined(())

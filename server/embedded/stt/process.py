@@ -138,9 +138,10 @@ class DecodingUtterance:
         self._process = process
         self._number = number
 
-    async def feed(self, pcm: bytes) -> Heard:
-        """Decode more 16 kHz PCM. Raises DecoderDiedError."""
-        return wire.unpack_heard(await self._ask(wire.FEED, pcm))
+    async def feed(self, pcm: bytes, *, paused: bool = False) -> Heard:
+        """Decode more 16 kHz PCM, which may end in a pause. Raises DecoderDiedError."""
+        request = {"do": wire.FEED, "utterance": self._number, "paused": paused}
+        return wire.unpack_heard(await self._process.ask(request, pcm))
 
     async def finish(self) -> Heard:
         """The last word on it. Raises DecoderDiedError."""
@@ -150,5 +151,5 @@ class DecodingUtterance:
         """The voice's cepstral mean, for the next utterance. Raises DecoderDiedError."""
         return str((await self._ask(wire.LEARN))["mean"])
 
-    async def _ask(self, do: str, pcm: bytes = b"") -> dict[str, Any]:
-        return await self._process.ask({"do": do, "utterance": self._number}, pcm)
+    async def _ask(self, do: str) -> dict[str, Any]:
+        return await self._process.ask({"do": do, "utterance": self._number})

@@ -146,7 +146,7 @@ class Recognition:
         pcm, pause_ms = began.pcm, None
         while True:
             if pcm:
-                growing.update(await decoding.feed(pcm), len(pcm))
+                growing.update(await decoding.feed(pcm, paused=pause_ms is not None), len(pcm))
                 await self._tell(growing, pause_ms)
             pcm, pause_ms, then = await self._next_piece()
             if isinstance(then, SpeechWentOn) and growing.resume():

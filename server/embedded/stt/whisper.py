@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import math
+import wave
 from pathlib import Path
 from typing import Any
 
 from server.embedded.service import MissingPartError
+from server.embedded.stt.audio import BYTES_PER_SAMPLE, RATE_HZ
 from server.embedded.stt.transcript import HeardWord, Hypothesis
 
-PCM_SCALE = 32768.0
 BEAM_SIZE = 5  # faster-whisper's default
 
 
@@ -32,15 +34,13 @@ class Whisper:
     """A loaded model."""
 
     def __init__(self, path: str) -> None:
-        self._numpy: Any = importlib.import_module("numpy")  # comes with faster-whisper
         engine: Any = importlib.import_module("faster_whisper")
         self._model = engine.WhisperModel(path, device="auto", compute_type="default", local_files_only=True)
 
     def transcribe(self, pcm: bytes) -> Hypothesis:
         """Transcript of 16 kHz PCM, word times in milliseconds from its beginning."""
-        samples = self._numpy.frombuffer(pcm, dtype="<i2").astype("float32") / PCM_SCALE
         segments, _ = self._model.transcribe(
-            samples, language="en", beam_size=BEAM_SIZE, word_timestamps=True, condition_on_previous_text=False
+            _wav(pcm), language="en", beam_size=BEAM_SIZE, word_timestamps=True, condition_on_previous_text=False
         )
         found = list(segments)
         words = tuple(
@@ -50,3 +50,15 @@ class Whisper:
         )
         score = sum(segment.avg_logprob for segment in found) / len(found) if found else -math.inf
         return Hypothesis(words, max(score, -1e9))
+
+
+def _wav(pcm: bytes) -> io.BytesIO:
+    """The engine decodes files by itself, so nothing here needs numpy."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(BYTES_PER_SAMPLE)
+        writer.setframerate(RATE_HZ)
+        writer.writeframes(pcm)
+    file.seek(0)
+    return file

@@ -45,7 +45,7 @@ class Worker:
         return {}
 
     def _feed(self, request: dict[str, Any], payload: bytes) -> dict[str, Any]:
-        return wire.pack_heard(self._open[request["utterance"]].feed(payload))
+        return wire.pack_heard(self._open[request["utterance"]].feed(payload, paused=request["paused"]))
 
     def _finish(self, request: dict[str, Any], _payload: bytes) -> dict[str, Any]:
         utterance = self._open[request["utterance"]]

@@ -47,7 +47,9 @@ class Piper:
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
         """See Engine."""
         pcm = bytearray()
-        for chunk in self._voice.synthesize(text, self._piper.SynthesisConfig(length_scale=1 / speed)):
+        for chunk in self._voice.synthesize(
+            text, self._piper.SynthesisConfig(length_scale=self._voice.config.length_scale / speed)
+        ):
             pcm += chunk.audio_int16_bytes
             if not wanted():
                 break
@@ -60,4 +62,4 @@ def _described(path: Path) -> EngineVoice:
     code = str(description.get("language", {}).get("code") or description.get("espeak", {}).get("voice") or "en")
     tag = code.replace("_", "-").lower()
     general = tag.partition("-")[0]
-    return EngineVoice(path.stem.lower(), path.stem, ((1, tag), (5, general)), "neutral")
+    return EngineVoice(path.stem.lower().replace("_", "-"), path.stem, ((1, tag), (5, general)), "neutral")

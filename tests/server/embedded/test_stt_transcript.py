@@ -86,13 +86,15 @@ def test_what_was_told_to_be_stable_never_changes(domain: list[str], full: list[
     assert edges == sorted(edges)
 
 
-def test_a_partial_is_shown_once_it_has_settled_and_once() -> None:
+def test_first_words_are_shown_at_once_and_others_once_they_have_settled() -> None:
     growing = GrowingTranscript(0)
     growing.update(heard("what"), 30 * 32)
-    assert growing.partial() is None
-    growing.update(heard("what"), 60 * 32)
     assert growing.partial() == ("what", 0)
-    growing.update(heard("what"), 60 * 32)
+    growing.update(heard("what time"), 30 * 32)
+    assert growing.partial() is None
+    growing.update(heard("what time"), 60 * 32)
+    assert growing.partial() == ("what time", 0)
+    growing.update(heard("what time"), 60 * 32)
     assert growing.partial() is None
 
 

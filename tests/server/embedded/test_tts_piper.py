@@ -1,0 +1,81 @@
+"""The optional engine, with a stand-in for its package: its voices are not on the machines that test this."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+import pytest
+
+from protos import tts_pb2, tts_pb2_grpc
+from server.embedded.service import EmbeddedConfig, MissingPartError
+from server.embedded.tts import TextToSpeechService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RATE_HZ = 16_000
+
+
+class StandIn:
+    """Answers as piper.PiperVoice 1.8 does: a chunk per sentence, 100 ms a character here."""
+
+    config = SimpleNamespace(sample_rate=RATE_HZ, length_scale=1.0)
+
+    @classmethod
+    def load(cls, path: str) -> StandIn:
+        assert path.endswith(".onnx")
+        return cls()
+
+    def synthesize(self, text: str, settings: Any) -> Iterator[Any]:
+        n_samples = round(len(text) * RATE_HZ // 10 * settings.length_scale)
+        yield SimpleNamespace(audio_int16_bytes=b"\x00\x10" * n_samples)
+
+
+@pytest.fixture
+def voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    module = ModuleType("piper")
+    module.__spec__ = ModuleSpec("piper", None)
+    module.PiperVoice = StandIn  # type: ignore[attr-defined] # a stand-in
+    module.SynthesisConfig = SimpleNamespace  # type: ignore[attr-defined] # a stand-in
+    monkeypatch.setitem(sys.modules, "piper", module)
+    path = tmp_path / "en_GB-alan-low.onnx"
+    path.touch()
+    description = {"language": {"code": "en_GB"}}
+    path.with_name("en_GB-alan-low.onnx.json").write_text(json.dumps(description), encoding="utf-8")
+    return path
+
+
+async def test_a_voice_file_speaks_instead_of_espeak(voice: Path) -> None:
+    service = TextToSpeechService(EmbeddedConfig(options=(("TTS_VOICE_PATH", str(voice)),)))
+    await service.start()
+    server = grpc.aio.server()
+    service.add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = tts_pb2_grpc.TextToSpeechStub(channel)
+        voices = (await stub.ListVoices(tts_pb2.ListVoicesRequest())).voices
+        config = tts_pb2.SynthesizeConfig(voice="en-GB-Standard-A", speed=2)
+        requests = [tts_pb2.SynthesizeRequest(config=config), tts_pb2.SynthesizeRequest(text="ab cdefgh.")]
+        responses = [response async for response in stub.Synthesize(iter(requests))]
+    await server.stop(0)
+    await service.stop()
+    assert [(each.id, each.language, each.sample_rate_hz) for each in voices] == [("en-gb-alan-low", "en-GB", RATE_HZ)]
+    assert responses[0].started.voice == "en-gb-alan-low"
+    assert responses[-1].done.duration_ms == 500
+    words = [word for response in responses for word in response.words.words]
+    assert [(word.text, word.end_ms) for word in words] == [("ab", 111), ("cdefgh.", 500)]
+
+
+async def test_a_voice_without_its_description_is_refused_with_words(voice: Path) -> None:
+    voice.with_name("en_GB-alan-low.onnx.json").unlink()
+    service = TextToSpeechService(EmbeddedConfig(options=(("TTS_VOICE_PATH", str(voice)),)))
+    with pytest.raises(MissingPartError, match=r"onnx\.json"):
+        await service.start()
+    await service.stop()
