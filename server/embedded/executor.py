@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import grpc.aio
-from google.protobuf.json_format import Error as JsonFormatError
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -202,7 +201,7 @@ def validated(model: type[Parameters], given: Struct) -> Parameters:
         errors = wrong.errors(include_url=False, include_input=False)
         words = [f"{_field(error['loc'])}: {_reason(error['msg'])}" for error in errors[:MAX_NAMED_ERRORS]]
         raise WrongParametersError("; ".join(words)) from None
-    except JsonFormatError:
+    except ValueError:  # NaN and infinity, which JSON has no word for
         raise WrongParametersError("parameters: numbers have to be finite") from None
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import grpc.aio
-from google.protobuf.json_format import Error as JsonFormatError
 from google.protobuf.json_format import MessageToDict
 
 from protos import safety_pb2, safety_pb2_grpc
@@ -68,7 +67,7 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
             known = facts(action.executor, action.action, parameters, private_allowed=self._private_allowed)
         except TooLongError as long:
             return Judgement("deny", "high", (str(long),))
-        except JsonFormatError:
+        except ValueError:  # NaN and infinity, which JSON has no word for
             return Judgement("deny", "high", ("the parameters hold a number that is not finite",))
         judgement = self._book.judge(user_id, roles, action.executor, action.action, known)
         if judgement.verdict == "deny" and not judgement.reasons:

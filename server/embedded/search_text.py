@@ -21,7 +21,7 @@ _MARKDOWN = (
     (re.compile(r"^\s*[-=*_~^`#|:+ ]{3,}\s*$", re.MULTILINE), ""),  # rules, underlines, borders of tables
     (re.compile(r"(\*\*|__|`+|~~)"), ""),
     (re.compile(r"(?<!\w)\*(\S[^*\n]*)\*(?!\w)"), r"\1"),
-    (re.compile(r"\s*\|\s*"), " "),
+    (re.compile(r"[ \t]*\|[ \t]*"), " "),
     (re.compile(r"^\s*\.\. .*$", re.MULTILINE), ""),  # reStructuredText directives
     (re.compile(r":[a-z:]+:(?=\S)"), ""),  # … and roles
     (re.compile(r"</?[A-Za-z][^<>]{0,500}>"), " "),  # HTML in Markdown; "a < b" stays
