@@ -27,6 +27,8 @@ MAX_ALTERNATIVES = 3
 _POLITE = re.compile(r"\s*\b(please|thank you|thanks)\b[.!?]*\s*$", re.IGNORECASE)
 _DOT = re.compile(r"\s+dot\s+", re.IGNORECASE)
 _PUNCTUATION = re.compile(r"[.!?,;:]+(?=\s|$)")
+_URL = re.compile(r"https?://\S+", re.IGNORECASE)
+_PLACE_OF_URL = "theaddress"  # hassil takes signs out of what it reads, and an address would not survive that
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(/\S*)?\Z")
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -103,9 +105,25 @@ def by_likeness(text: str) -> list[Guess]:
 
 def recognise(text: str) -> list[Guess]:
     """Best first; `unknown` alone when nothing fits."""
-    clean = normalised(text)
+    address = _URL.search(text)
+    clean = normalised(_URL.sub(_PLACE_OF_URL, text))
     guesses = by_template(clean) or by_likeness(clean)
+    if address is not None:
+        guesses = [_with_address(guess, address[0]) for guess in guesses]
     return guesses or [Guess(UNKNOWN, 0.0)]
+
+
+def _with_address(guess: Guess, address: str) -> Guess:
+    """The address back where it was said."""
+    entities = {
+        name: address if _PLACE_OF_URL in str(value) and name == "url" else _put_back(value, address)
+        for name, value in guess.entities.items()
+    }
+    return Guess(guess.intent, guess.confidence, entities)
+
+
+def _put_back(value: Any, address: str) -> Any:
+    return value.replace(_PLACE_OF_URL, address) if isinstance(value, str) else value
 
 
 def _struct(values: dict[str, Any]) -> Struct:

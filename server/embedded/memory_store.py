@@ -122,8 +122,15 @@ class MemoryStore:
             was_there = self.get(user_id, key) is not None
             return self._remove(user_id, key) and was_there
 
+    def count(self) -> int:
+        """Items kept, expired ones too until they are swept out."""
+        return int(self._db.execute("SELECT count(*) FROM items").fetchone()[0])
+
     def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[tuple[sqlite3.Row, float]]:
-        """(item, score 0 to 1), best first; an empty query finds the newest with those tags."""
+        """(item, score), best first; an empty query finds the newest with those tags.
+
+        bm25 has no scale of its own: a score is relative to the best match, which has 1.
+        """
         wanted = fts_query(query)
         live = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
         having = "".join(" AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)" for _ in tags)
@@ -136,7 +143,8 @@ class MemoryStore:
         else:
             sql = f"SELECT items.*, -1.0 AS rank FROM items WHERE {live}{having} ORDER BY created_at DESC LIMIT ?"  # noqa: S608
             rows = self._db.execute(sql, (user_id, self._clock(), *tags, limit)).fetchall()
-        return [(row, _score(row["rank"])) for row in rows]
+        best = rows[0]["rank"] if rows else -1.0
+        return [(row, round(row["rank"] / best, 4)) for row in rows]
 
     def put_turn(self, request: memory_pb2.PutTurnRequest) -> float:
         """Add a turn, or replace its words in place; returns when it was said."""
@@ -158,8 +166,3 @@ class MemoryStore:
             (user_id, session_id, limit),
         ).fetchall()
         return rows[::-1]
-
-
-def _score(rank: float) -> float:
-    """bm25 is negative, better the lower, without a bound; this keeps its order within 0 to 1."""
-    return round(-rank / (1.0 - rank), 4) if rank < 0 else 0.0
