@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from server.config import Settings
     from server.gateway import Gateway
+    from server.tracing import Tracer
 
 EMBEDDED_OPTIONS = (
     "CHROMIUM_PATH",
@@ -63,9 +64,9 @@ def session_limits(settings: Settings) -> Limits:
     )
 
 
-def lane_services(gateway: Gateway) -> LaneServices:
+def lane_services(gateway: Gateway, tracer: Tracer) -> LaneServices:
     """What lanes work with."""
-    return LaneServices(gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics)
+    return LaneServices(gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics, tracer)
 
 
 def embedded_addresses(settings: Settings) -> dict[str, str]:

@@ -39,6 +39,7 @@ from server.metrics import Metrics
 from server.realtime import HandshakeMeter, Realtime
 from server.redis_link import RedisLink
 from server.state import LocalState, RedisState
+from server.tracing import Tracer, make_tracer, traced
 from server.upstream import Upstream
 from server.users import Users
 from server.version import __version__
@@ -102,9 +103,11 @@ class Lifecycle:
         embedded = await self._start_embedded(tasks)
         upstream = await self._start_upstream(embedded, metrics)
         state, limiter = await self._start_state(redis_url, tasks, metrics)
+        tracer = make_tracer()
+        self._stack.callback(tracer.close)
         gateway = Gateway(
             settings=settings,
-            services=upstream.services,
+            services=traced(upstream.services, tracer) if tracer.records else upstream.services,
             upstream=upstream,
             authenticator=Authenticator(settings, state, Users(settings.users_file)),
             limiter=limiter,
@@ -113,7 +116,7 @@ class Lifecycle:
             confirmations=ConfirmationStore(state),
             idempotency=IdempotencyStore(state),
         )
-        await self._start_realtime(gateway, tasks)
+        await self._start_realtime(gateway, tasks, tracer)
         port = await self._listen(gateway)
         await _first_health(upstream)
         down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
@@ -165,9 +168,9 @@ class Lifecycle:
 
     # --- sessions and HTTP ---
 
-    async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup) -> None:
+    async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup, tracer: Tracer) -> None:
         desk = GatewayDesk(gateway)
-        sessions = Sessions(session_limits(self._settings), lane_services(gateway), desk, tasks)
+        sessions = Sessions(session_limits(self._settings), lane_services(gateway, tracer), desk, tasks)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
         gateway.realtime = Realtime(sessions, desk, tasks, handshakes)
         gateway.sessions = gateway.realtime

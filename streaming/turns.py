@@ -71,7 +71,8 @@ class Turn:
     ) -> None:
         self.turn_id = turn_id
         self._frame = frame
-        self._context = replace(frame.context, request_id=turn_id)
+        self._span = frame.provided.tracer.span("turn", frame.context.traceparent)
+        self._context = replace(frame.context, request_id=turn_id, traceparent=self._span.traceparent)
         self._services = frame.provided.services
         self._text = text
         self._format = reply
@@ -112,6 +113,7 @@ class Turn:
             self._frame.provided.meter.turn_stage(stage, ms / 1000)
         self._tell(TurnLatency(self.turn_id, dict(self._stopwatch.stages)))
         self._tell(TurnDone(self.turn_id, self._status))
+        self._span.end()
 
     async def _answer(self, intent: Intent | None) -> str:
         try:

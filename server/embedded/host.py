@@ -16,6 +16,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
+from server.otel import make_provider
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,6 +95,18 @@ class RefuseWhileDown(grpc.aio.ServerInterceptor):
         return _refusal(handler, self._checks.reason)
 
 
+def _tracing(name: str) -> list[grpc.aio.ServerInterceptor]:
+    """OpenTelemetry's own interceptor, where traces are wanted: each call continues its caller's trace."""
+    provider = make_provider(f"jarvis-{name}")
+    if provider is None:
+        return []
+    instrumentation = importlib.import_module("opentelemetry.instrumentation.grpc")
+    filters = importlib.import_module("opentelemetry.instrumentation.grpc.filters")
+    return [
+        instrumentation.aio_server_interceptor(tracer_provider=provider, filter_=filters.negate(filters.health_check()))
+    ]
+
+
 class HostedService:
     """One service on its own port."""
 
@@ -116,9 +129,14 @@ class HostedService:
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.keepalive_permit_without_calls", 1),
+            (
+                "grpc.http2.bdp_probe",
+                0,
+            ),  # a fixed window of 64 KiB: a service that hangs holds seconds of audio, not minutes
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
-        self._server = grpc.aio.server(interceptors=[RefuseWhileDown(self._checks)], options=options)
+        interceptors = [*_tracing(self.name), RefuseWhileDown(self._checks)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
         self._create()
         host = address.rpartition(":")[0]

@@ -19,6 +19,8 @@ from streaming.ports.gateway import (
     Meter,
     Permissions,
     Services,
+    Span,
+    Tracer,
 )
 from streaming.ports.memory import Memory, MemoryHit, MemoryItem, StoreItem
 from streaming.ports.mind import (
@@ -93,6 +95,7 @@ __all__ = [
     "SafetyReport",
     "ServiceError",
     "Services",
+    "Span",
     "SpeechResumed",
     "SpeechStarted",
     "SpeechStopped",
@@ -110,6 +113,7 @@ __all__ = [
     "TaskProgress",
     "TaskResult",
     "TextToSpeech",
+    "Tracer",
     "Verdict",
     "Voice",
     "Word",

@@ -69,6 +69,22 @@ class Meter(Protocol):
         """A stage of a turn was done so long after the end of speech."""
 
 
+class Span(Protocol):
+    """One piece of work in a trace; `traceparent` (W3C Trace Context) goes to whoever works below it."""
+
+    traceparent: str
+
+    def end(self, error: BaseException | None = None) -> None:
+        """It is done, or failed."""
+
+
+class Tracer(Protocol):
+    """Where spans come from."""
+
+    def span(self, name: str, parent: str = "") -> Span:
+        """Begin one below a traceparent, or a new trace."""
+
+
 @dataclass(frozen=True, slots=True)
 class LaneServices:
     """Everything a lane works with."""
@@ -77,6 +93,7 @@ class LaneServices:
     confirmations: Confirmations
     permissions: Permissions
     meter: Meter
+    tracer: Tracer
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class House:
 
     def __init__(self, world: World, group: asyncio.TaskGroup, limits: Limits) -> None:
         lent: Any = world
-        provided = LaneServices(world.services(), lent, lent, lent)
+        provided = LaneServices(world.services(), lent, lent, lent, lent)
         self.sessions = Sessions(limits, provided, FakeDesk(), group)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:

@@ -133,7 +133,8 @@ def speech(name: str, *, silence_ms: int = 1_000) -> bytes:
     """16 kHz PCM of a recording, and silence behind it."""
     with wave.open(str(AUDIO / f"{name}.wav")) as file:
         assert file.getframerate() == 16_000
-        return file.readframes(file.getnframes()) + bytes(32 * silence_ms)
+        pcm: bytes = file.readframes(file.getnframes())
+        return pcm + bytes(32 * silence_ms)
 
 
 def say(channel: ClientChannel, pcm: bytes) -> None:

@@ -47,6 +47,6 @@ class RecordingOutlet:
 
 def frame_for(world: World, outlet: RecordingOutlet) -> LaneFrame:
     lent: Any = world
-    provided = LaneServices(world.services(), lent, lent, lent)
+    provided = LaneServices(world.services(), lent, lent, lent, lent)
     context = CallContext(user_id="u1", roles=("admin",), session_id="s1", request_id="r1")
     return LaneFrame(outlet, provided, context, asyncio.get_running_loop().time)

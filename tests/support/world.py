@@ -40,6 +40,15 @@ def broken(service: str, code: str = "UNAVAILABLE") -> ServiceError:
     return ServiceError(code, "connection refused", service=service, retryable=True)
 
 
+@dataclass
+class Span:
+    traceparent: str
+    ends: int = 0
+
+    def end(self, error: BaseException | None = None) -> None:
+        self.ends += 1
+
+
 class ScriptedRecognition:
     """A stream whose events the test pushes."""
 
@@ -130,6 +139,7 @@ class World:
     turns: dict[str, tuple[str, str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
+    spans: list[str] = field(default_factory=list)
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
 
     def _check(self, service: str) -> None:
@@ -212,6 +222,10 @@ class World:
 
     def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
         return executor in self.may
+
+    def span(self, name: str, parent: str = "") -> Span:
+        self.spans.append(name)
+        return Span("00-11111111111111111111111111111111-2222222222222222-01")
 
     def turn_stage(self, stage: str, seconds: float) -> None:
         self.stages.append(stage)
