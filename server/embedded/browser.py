@@ -18,12 +18,13 @@ from server.embedded.browser_actions import (
     Work,
     net_error_words,
 )
-from server.embedded.browser_pages import Chromium, Tabs, find_chromium, first_line
+from server.embedded.browser_pages import Chromium, find_chromium, first_line
 from server.embedded.executor import Action, ExecutorService, Outcome, Parameters, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from server.embedded.browser_tabs import Tabs
     from server.embedded.service import EmbeddedConfig
 
 NO = frozenset({"0", "false", "no", "off"})
@@ -100,7 +101,7 @@ class BrowserService(ExecutorService):
         if "has been closed" in str(error) or "crashed" in str(error):
             return "the browser or its page ended while it worked; the next task starts it again"
         reason = ""
-        if isinstance(parameters, NavigateParameters) and "net::" in str(error):
+        if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
             reason = self._chromium.gate.reason(read_url(parameters.url).host)
         return reason or net_error_words(str(error)) or first_line(error)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import read_url
-from server.embedded.browser_pages import VIEWPORT_HEIGHT, VIEWPORT_WIDTH
+from server.embedded.browser_tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH
 from server.embedded.executor import Action, Parameters
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Locator, Page
 
-    from server.embedded.browser_pages import Tabs
+    from server.embedded.browser_tabs import Tabs
     from server.embedded.executor import Task
 
 MAX_SELECTOR_CHARS = 1_000
@@ -31,8 +33,12 @@ JPEG_QUALITY = 70
 ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear: then it is not there
 ACT_TIMEOUT_MS = 1_500  # for one that has appeared to become clickable, or writable
 MAX_WAIT_MS = 60_000
+WINDOW_S = 3.0  # for the window to open that a link names
+SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
-BLANK = "about:blank"
+
+
+_NAMES_A_WINDOW = "e => !!e.closest('a[target]:not([target=_self]), form[target]:not([target=_self])')"
 
 
 class NavigateParameters(Parameters):
@@ -44,7 +50,7 @@ class NavigateParameters(Parameters):
     @classmethod
     def _of_the_web(cls, value: str) -> str:
         address = read_url(value)
-        if value.strip() != BLANK and (address.scheme not in {"http", "https"} or not address.host):
+        if value.strip() != "about:blank" and (address.scheme not in {"http", "https"} or not address.host):
             raise ValueError("only pages of the web are opened, by an address that begins with http:// or https://")
         return value.strip()
 
@@ -156,12 +162,17 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
         wanted = controls if await controls.count() else page.get_by_text(named)
     element = await _appeared(wanted.first)
     await work.task.tell("the element is there", percent=60)
+    named_window = await element.evaluate(_NAMES_A_WINDOW)
+    work.tabs.opened.clear()
     await element.click(timeout=ACT_TIMEOUT_MS)
-    return await _settled(work)
+    return await _settled(work, WINDOW_S if named_window else SCRIPT_WINDOW_S)
 
 
-async def _settled(work: Work) -> dict[str, Any]:
-    """After something that may have led to another page, or opened one."""
+async def _settled(work: Work, window_s: float) -> dict[str, Any]:
+    """After something that may have led to another page (Playwright has waited for that), or opened one."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(window_s):
+            await work.tabs.opened.wait()
     page = await work.tabs.page()
     await page.wait_for_load_state("domcontentloaded")
     return await where(page)
@@ -174,8 +185,9 @@ async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
 
 
 async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
+    work.tabs.opened.clear()
     await work.page.keyboard.press(given.key)
-    return await _settled(work)
+    return await _settled(work, SCRIPT_WINDOW_S)
 
 
 async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
@@ -207,9 +219,8 @@ async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
 
 
 async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
-    before = work.page.url
-    await work.page.go_back(wait_until="domcontentloaded")
-    if work.page.url != before:
+    if await work.tabs.has_history(work.page):
+        await work.page.go_back(wait_until="domcontentloaded")
         return await where(work.page)
     opener = await work.tabs.previous()
     if opener is None:

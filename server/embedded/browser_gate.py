@@ -62,7 +62,8 @@ class BrowserGate:
 
     def reason(self, host: str) -> str:
         """Why the last connection to a host came to nothing; empty when it did not."""
-        return self._reasons.get(host.lower(), "")
+        spelled = literal(host)
+        return self._reasons.get(str(spelled) if spelled else host.lower(), "")
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         """One connection of the browser."""

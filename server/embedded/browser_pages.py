@@ -1,4 +1,4 @@
-"""The running Chromium, and in it one isolated context for each user and session."""
+"""The running Chromium: found, started, watched, ended; in it one isolated context for each user and session."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
 from server.embedded.browser_gate import BrowserGate
+from server.embedded.browser_tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH, Tabs
 from server.embedded.executor import UnavailableError
 from server.embedded.service import MissingPartError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, BrowserContext, CDPSession, Dialog, Page, Playwright
+    from playwright.async_api import Browser, CDPSession, Playwright
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +61,11 @@ FLAGS = (
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
 MAX_CONTEXTS = 8  # each is a renderer or more, some 60 MB; the one not used for longest goes first
-MAX_TABS = 4  # of one context: pages open others
 IDLE_S = 900.0  # without a task: then the context goes, and the browser with the last one
 REAP_S = 30.0
-STOP_LOADING_S = 1.0
-CLOSE_S = 5.0
-MAX_DIALOG_CHARS = 300
-VIEWPORT_WIDTH, VIEWPORT_HEIGHT = 1280, 800
+CLOSE_S = 5.0  # for what is closed to say so
+PULSE_S = 2.0  # a browser that does not say its version in that time is taken for dead
+LAUNCH_S = 30.0
 
 
 def find_chromium(configured: str) -> str:
@@ -83,67 +82,6 @@ def find_chromium(configured: str) -> str:
     raise MissingPartError(f"Chromium was not found: {INSTALL}, or name it by CHROMIUM_PATH")
 
 
-class Tabs:
-    """One context: its pages, the newest of which is acted on."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        self.context = context
-        self.using = asyncio.Lock()  # one task at a time
-        self.used_at = time.monotonic()
-        self.dialogs: list[str] = []  # what pages said in alerts, since the last task
-        self._pages: list[Page] = []
-        context.on("page", self._opened)
-        context.on("dialog", self._dismiss)
-
-    def _opened(self, page: Page) -> None:
-        self._pages.append(page)
-        page.on("crash", self._gone)
-        page.on("close", self._gone)
-
-    def _gone(self, page: Page) -> None:
-        if page in self._pages:
-            self._pages.remove(page)
-
-    async def _dismiss(self, dialog: Dialog) -> None:
-        """Nobody is there to answer: but the page waits for it."""
-        self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
-        with suppress(PlaywrightError):
-            await dialog.dismiss()
-
-    async def page(self) -> Page:
-        """The newest that is open, else a new one."""
-        while len(self._pages) > MAX_TABS:
-            await self._pages[0].close()
-        return self._pages[-1] if self._pages else await self.context.new_page()
-
-    async def previous(self) -> Page | None:
-        """Close the newest page, when another one had opened it; that one is back then."""
-        if len(self._pages) < 2:
-            return None
-        await self._pages[-1].close()
-        return await self.page()
-
-    async def stop_loading(self) -> None:
-        """A cancelled task leaves nothing going on: a page that does not stop is closed."""
-        for page in list(self._pages):
-            try:
-                async with asyncio.timeout(STOP_LOADING_S):
-                    session: CDPSession = await self.context.new_cdp_session(page)
-                    await session.send("Page.stopLoading")
-                    await session.detach()
-            except (PlaywrightError, TimeoutError):
-                self._gone(page)
-                with suppress(PlaywrightError, TimeoutError):
-                    async with asyncio.timeout(STOP_LOADING_S):
-                        await page.close()
-
-    async def close(self) -> None:
-        """With all pages."""
-        with suppress(PlaywrightError, TimeoutError):
-            async with asyncio.timeout(CLOSE_S):
-                await self.context.close()
-
-
 class Chromium:
     """The browser: started when needed, again after a crash, ended when nobody has used it for long."""
 
@@ -154,6 +92,7 @@ class Chromium:
         self._proxy = ""
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
+        self._pulse: CDPSession | None = None
         self._tabs: OrderedDict[tuple[str, str], Tabs] = OrderedDict()
         self._changing = asyncio.Lock()
 
@@ -233,31 +172,52 @@ class Chromium:
 
     async def _launched(self) -> Browser:
         """The running browser. Raises PlaywrightError."""
-        if self._browser is not None and self._browser.is_connected():
+        if self._browser is not None and await self._alive():
             return self._browser
-        if self._browser is not None and self._tabs:
+        if self._browser is not None:
             log.warning("Chromium has ended and is started again")
         self._tabs.clear()
         try:
             self._browser = await self._launch()
         except PlaywrightError:
-            if self._playwright is None:
+            if self._playwright is None or self._browser is None:
                 raise
-            self._playwright = None  # its driver may have died with the browser
+            self._playwright = None  # its driver has died with the browser, or before it
             self._browser = await self._launch()
         return self._browser
 
+    async def _alive(self) -> bool:
+        """It, and Playwright's driver: of a dead driver the browser's own state says nothing."""
+        assert self._pulse is not None
+        try:
+            async with asyncio.timeout(PULSE_S):
+                await self._pulse.send("Browser.getVersion")
+        except Exception:  # noqa: BLE001 - of a dead driver Playwright raises bare Exception
+            return False
+        return True
+
     async def _launch(self) -> Browser:
-        if self._playwright is None:
-            self._playwright = await async_playwright().start()
-        return await self._playwright.chromium.launch(
-            executable_path=self._executable,
-            headless=True,
-            chromium_sandbox=self._sandbox,
-            args=list(FLAGS),
-            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # secrets stay here
-            proxy={"server": self._proxy, "bypass": "<-loopback>"},
-        )
+        """Raises PlaywrightError."""
+        try:
+            async with asyncio.timeout(LAUNCH_S):
+                if self._playwright is None:
+                    self._playwright = await async_playwright().start()
+                browser = await self._playwright.chromium.launch(
+                    executable_path=self._executable,
+                    headless=True,
+                    chromium_sandbox=self._sandbox,
+                    args=list(FLAGS),
+                    env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # secrets stay here
+                    proxy={"server": self._proxy, "bypass": "<-loopback>"},
+                )
+                self._pulse = await browser.new_browser_cdp_session()
+        except PlaywrightError:
+            raise
+        except TimeoutError:
+            raise PlaywrightError(f"it was not there after {LAUNCH_S:.0f} s") from None
+        except Exception as error:  # noqa: BLE001 - of a dead driver Playwright raises bare Exception
+            raise PlaywrightError(str(error)) from None
+        return browser
 
     async def _end_browser(self) -> None:
         self._tabs.clear()
