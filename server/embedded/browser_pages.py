@@ -94,6 +94,7 @@ class Chromium:
         self._browser: Browser | None = None
         self._pulse: CDPSession | None = None
         self._tabs: OrderedDict[tuple[str, str], Tabs] = OrderedDict()
+        self._used_at = time.monotonic()
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:
@@ -106,11 +107,11 @@ class Chromium:
             raise MissingPartError(f"Chromium does not start: {first_line(error)}") from None
 
     async def stop(self) -> None:
-        """End everything."""
+        """End everything; what has died already is no trouble (of a dead driver Playwright raises bare Exception)."""
         async with self._changing:
             await self._end_browser()
             if self._playwright is not None:
-                with suppress(PlaywrightError, TimeoutError):
+                with suppress(Exception):
                     async with asyncio.timeout(CLOSE_S):
                         await self._playwright.stop()
         await self.gate.stop()
@@ -127,7 +128,7 @@ class Chromium:
                 try:
                     yield tabs
                 finally:
-                    tabs.used_at = time.monotonic()
+                    tabs.used_at = self._used_at = time.monotonic()
                 return
 
     async def _of(self, key: tuple[str, str]) -> Tabs:
@@ -167,8 +168,8 @@ class Chromium:
         for key, tabs in list(self._tabs.items()):
             if tabs.used_at < limit and not tabs.using.locked():
                 await self._tabs.pop(key).close()
-                if not self._tabs:
-                    await self._end_browser()
+        if not self._tabs and self._used_at < limit:
+            await self._end_browser()
 
     async def _launched(self) -> Browser:
         """The running browser. Raises PlaywrightError."""
@@ -223,7 +224,7 @@ class Chromium:
         self._tabs.clear()
         browser, self._browser = self._browser, None
         if browser is not None:
-            with suppress(PlaywrightError, TimeoutError):
+            with suppress(Exception):
                 async with asyncio.timeout(CLOSE_S):
                     await browser.close()
 

@@ -85,7 +85,7 @@ class Tabs:
                         await page.close()
 
     async def close(self) -> None:
-        """With all pages."""
-        with suppress(PlaywrightError, TimeoutError):
+        """With all pages; a browser that is gone has closed them already."""
+        with suppress(Exception):
             async with asyncio.timeout(CLOSE_S):
                 await self.context.close()

@@ -378,11 +378,14 @@ async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: P
 
 async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
-        await surfer.open("form")
+        call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
+        await surfer.site.hangs(1)
         for process in psutil.Process().children(recursive=True):
             if "run-driver" in process.cmdline():
                 process.kill()
                 process.wait()
+        *_, last = [event async for event in call]
+        assert last.result.message == "the browser or its page ended while it worked; the next task starts it again"
         assert (await surfer.open("form")).values["title"] == "Form"
 
 
