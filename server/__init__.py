@@ -1,1 +1,12 @@
-"""server"""
+"""Everything with a lifetime: settings, tokens, limits, shared state, metrics, and the gateway that is made of them.
+
+config: settings · lifecycle: start to end · composition: from settings to parts · app, routes: HTTP · operations: what may be asked ·
+auth, tokens, users, jwks: who asks · limits, state, redis_link: what replicas share · confirmations, idempotency · metrics, log, tracing ·
+realtime, desk: what sessions see of the gateway · upstream: gRPC clients · embedded: the reference services · children: processes
+brought along · drain · talk: the terminal client.
+"""
+
+import os
+
+# gRPC's core writes notes of its own to standard error, past our log and in another form; it reads this when it is loaded
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

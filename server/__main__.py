@@ -28,9 +28,6 @@ from server.users import ROLES, UsersError, add_user
 LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # what `make run` means unless environment or .env say otherwise
 
 
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # its own notes go past our log, in a form of their own
-
-
 def serve(options: argparse.Namespace) -> int:
     """Run the gateway; the exit code."""
     if options.laptop:

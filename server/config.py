@@ -115,6 +115,12 @@ class Settings(BaseSettings):
     embedded: bool = Field(True, description="start the services here whose *_GRPC_URL is not set")
     embedded_dir: Path = Field(Path(".jarvis"), description="what embedded services keep")
     chromium_path: str = Field("", description="Chromium for the embedded browser service; empty: looked for")
+    chromium_sandbox: bool = Field(
+        True, description="Chromium's own sandbox; false in containers without user namespaces, always off for root"
+    )
+    browser_private_network: Literal["", "allow", "deny"] = Field(
+        "", description="pages of this machine and its network: allow, deny; empty: not by voice or plan"
+    )
     os_root: str = Field("", description="folder that embedded OS commands see; empty: the current one")
     search_documents_dir: str = Field("", description="folder that the embedded search indexes")
     search_provider: str = Field("", description="embedded search: local, searxng or ddgs")
