@@ -497,6 +497,7 @@ export class Speaker {
 
   /** @param {Uint8Array} payload one frame @param {number} ptsMs */
   play(payload, ptsMs) {
+    if (payload.byteLength === 0) return; // the last frame of an utterance may be empty
     const pcm = payload.slice().buffer;
     this.node?.port.postMessage({ type: 'frame', pcm, ptsMs }, [pcm]);
   }

@@ -40,7 +40,6 @@ class Utterance:
         self._clock = clock
         self._turn_id = turn_id
         self._encoder: SpeechEncoder | None = None
-        self._held: bytes | None = None  # the newest frame waits for the next: only then is it known not to be the last
         self._pts_ms = 0.0
         self._words: list[Word] = []
         self._cursor = PlayoutCursor()
@@ -102,22 +101,19 @@ class Utterance:
     async def _send_pcm(self, pcm: bytes) -> None:
         assert self._encoder is not None, "a service sends Started first"
         for frame in self._encoder.encode(pcm):
-            await self._send_held()
-            self._held = frame
+            await self._send(frame)
 
     async def _finish(self) -> None:
+        """The rest, and an empty frame that says it was the last: the newest never waits to learn whether it is."""
         assert self._encoder is not None, "a service sends Started first"
         for frame in self._encoder.flush():
-            await self._send_held()
-            self._held = frame
-        await self._send_held(last=True)
+            await self._send(frame)
         if not self.stopped:
+            self._outlet.play(b"", round(self._pts_ms), last=True)
             self._outlet.tell(SpeechEnds(round(self._pts_ms), self._turn_id))
 
-    async def _send_held(self, *, last: bool = False) -> None:
-        frame, self._held = self._held, None
-        if frame is None or self._encoder is None:
-            return
+    async def _send(self, frame: bytes) -> None:
+        assert self._encoder is not None, "frames come from it"
         await self._outlet.room(len(frame))
         await self._hold_back()
         if self.stopped:
@@ -125,7 +121,7 @@ class Utterance:
         if self._pts_ms == 0:
             self._on_first_audio()
         duration_ms = self._encoder.duration_ms(frame)
-        self._outlet.play(frame, round(self._pts_ms), last=last)
+        self._outlet.play(frame, round(self._pts_ms))
         self._pts_ms += duration_ms
         self._cursor.sent(duration_ms, self._clock())
 

@@ -172,7 +172,8 @@ async def listen(
     async for event in channel:
         if isinstance(event, events.AudioReceived):
             heard.audio += event.payload
-            heard.pts_ms.append(event.pts_ms)
+            if event.payload:
+                heard.pts_ms.append(event.pts_ms)
             if at_once:
                 channel.played(event.payload, event.pts_ms + 40)
             continue
