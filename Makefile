@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: run dev test lint unit browser-parts bench clean protos help
+.PHONY: run dev test lint unit bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,6 +25,10 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 
 unit: $(VENV)/.test
 	$(PY) -m pytest
+
+bench: $(VENV)/.test ## what is measured: how long people wait, and the gateway's own share of it
+	$(PY) -m tests.bench.turn_latency
+	$(PY) -m tests.bench.share
 
 protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto
 	$(PY) -m protos.generate

@@ -207,6 +207,8 @@ class GatewayClient:
         socket = await websocket_connect(
             request, max_message_size=MAX_MESSAGE_BYTES, subprotocols=["jarvis.v1"], ping_interval=None
         )
+        assert socket.protocol is not None, "the handshake has just been done"
+        socket.protocol.set_nodelay(True)  # else a frame waits up to 40 ms for the acknowledgement of the one before
         self.connection.attach(self._clock(), "url" if resume else None)
         self._socket = socket
         self.wake()
