@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 import socket
 import subprocess
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.support.gateway import GatewayProcess, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# a run for others is the same every time; one's own runs go on looking
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 TEST_TIMEOUT_S = 30  # a hang fails instead of stopping the run
 
