@@ -353,15 +353,20 @@ async def test_the_clouds_own_addresses_are_closed_to_pages_redirects_and_script
             await asyncio.sleep(0.01)
 
 
-def chromium_processes() -> list[psutil.Process]:
+def processes_with(word: str) -> list[psutil.Process]:
+    """Those below us whose command line holds the word; some end while we look."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if "--headless" in " ".join(process.cmdline()):
+            if word in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue
     return found
+
+
+def chromium_processes() -> list[psutil.Process]:
+    return processes_with("--headless")
 
 
 async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: Path) -> None:
@@ -380,10 +385,9 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
         await surfer.site.hangs(1)
-        for process in psutil.Process().children(recursive=True):
-            if "run-driver" in process.cmdline():
-                process.kill()
-                process.wait()
+        for process in processes_with("run-driver"):
+            process.kill()
+            process.wait()
         *_, last = [event async for event in call]
         assert last.result.message == "the browser or its page ended while it worked; the next task starts it again"
         assert (await surfer.open("form")).values["title"] == "Form"
