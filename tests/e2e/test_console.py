@@ -59,7 +59,7 @@ async def test_the_spoken_words_appear_and_the_answer_is_played(gateway: Gateway
         await page.wait_for_selector("text=what time is it", timeout=WAIT_MS)
         await page.wait_for_selector("text=/^It is \\d/", timeout=WAIT_MS)
         # the mark moves with what the loudspeaker has played, so it reaches the end only when all of it was
-        await page.wait_for_function("document.querySelector('.agent .heard')?.textContent.length > 8", timeout=WAIT_MS)
+        await page.wait_for_selector(".agent .heard >> text=/^It is \\d+:\\d+/", timeout=WAIT_MS)
         await page.wait_for_selector("text=first_audio", timeout=WAIT_MS)
 
 
