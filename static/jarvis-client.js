@@ -1,28 +1,49 @@
 /**
- * A client of the Jarvis gateway: `jarvis.v1` over one WebSocket. No dependencies; copy this file and `jarvis/codec.js`.
+ * A client of the Jarvis gateway: `jarvis.v1` over one WebSocket, for browsers. No dependencies: copy this file,
+ * `jarvis/codec.js` and `worklets/`.
  *
  *     const client = new JarvisClient('ws://127.0.0.1:8000', { token });
  *     await client.connect();
  *     const turn = client.open('turn', { text: 'what time is it', reply: 'text' });
  *     turn.addEventListener('turn.reply', (event) => console.log(event.detail.text));
  *
- * The client reconnects by itself (full jitter) and resumes: commands the server has not acknowledged and microphone frames it
- * has not taken are sent again, and what was missed comes again, in order, once.
+ * It reconnects by itself, with full jitter, and resumes: commands the server has not acknowledged and microphone frames it has
+ * not taken are sent again, and what was missed comes again, in order, once. The wire is described in `streaming/protocol/PROTOCOL.md`.
  *
  * @module jarvis-client
  */
 
-import { decodeFrame, encodeFrame } from './jarvis/codec.js';
+import { LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 
-const FIRST_DELAY_MS = 100;
+const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
+/** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
 const ACK_EVERY_MESSAGES = 32;
+const ACK_EVERY_BYTES = 65_536;
 const ACK_AFTER_MS = 1_000;
+/** What the server may send of a channel's audio before some of it was played; six seconds at 22 kHz. */
 const SPEAKER_WINDOW_BYTES = 262_144;
-/** Close codes after which the same client would only be refused again. */
+/** Microphone audio kept while there is no credit or no socket; more is given up from its oldest end, and marked as lost. */
+const MICROPHONE_KEEP_BYTES = 2_097_152;
+/** Until `session.ready` tells the server's own. */
+const DEFAULT_HEARTBEAT_MS = 20_000;
+/** Close codes after which the same client would only be refused again (4500 and above, too). */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
 /** Commands of the socket, not of the session: neither numbered nor sent again. */
 const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'ping', 'pong']);
+
+/** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
+/** @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'failed' | 'closed'} ClientState */
+/** @typedef {import('./jarvis/codec.js').Frame} Frame */
+/**
+ * @typedef {object} ClientOptions
+ * @property {string} [sessionId] the conversation; one is made up when left out
+ * @property {string} [token] an access token
+ * @property {() => Promise<string>} [getTicket] asked before every connection, for a ticket is good once. A JarvisError that it
+ *   throws is final; any other error counts as a network that will come back
+ * @property {string} [userId] instead of a token, with a gateway in DEBUG
+ * @property {typeof WebSocket} [webSocket] another implementation, for tests
+ */
 
 /** The gateway refused a command, or the connection for good. */
 export class JarvisError extends Error {
@@ -34,32 +55,54 @@ export class JarvisError extends Error {
   }
 }
 
+/** @param {EventTarget} target @param {string} type @param {any} [detail] */
+function tell(target, type, detail) {
+  target.dispatchEvent(new CustomEvent(type, { detail }));
+}
+
 /**
- * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …), `audio` carries a frame,
- * `closed` is the last. `event.detail` is the message.
+ * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
+ * `audio` carries a frame; `stale` says that audio not yet played is not to be played; `closed` is the last. `event.detail` is the message.
  */
 export class JarvisChannel extends EventTarget {
-  #client;
+  /** @type {JarvisClient} */ #client;
   #nextFrame = 0;
   #credit = 0;
   /** @type {{seq: number, bytes: Uint8Array, size: number}[]} frames that the server has not taken */
   #kept = [];
+  #keptBytes = 0;
   #unsent = 0;
   #heardBytes = 0;
+  #lost = false;
+  /** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
+  #behind = [];
 
-  /** @param {JarvisClient} client @param {number} number @param {string} kind */
+  /** @param {JarvisClient} client @param {number} number @param {ChannelKind} kind */
   constructor(client, number, kind) {
     super();
     this.#client = client;
     /** @readonly */ this.number = number;
     /** @readonly */ this.kind = kind;
+    /** Of the newest audio; frames of an older one never reach the page. */
     this.generation = 0;
     this.isClosed = false;
+    /** Microphone bytes given up because neither credit nor socket came in time. */
+    this.lostBytes = 0;
   }
 
   /** Bytes of microphone audio that may be sent before waiting. */
   get credit() {
     return this.#credit;
+  }
+
+  /** Bytes of microphone audio sent or waiting, that the server has not taken. */
+  get keptBytes() {
+    return this.#keptBytes;
+  }
+
+  /** Frames that wait for credit or a socket. */
+  get waitingFrames() {
+    return this.#kept.length - this.#unsent;
   }
 
   /**
@@ -69,9 +112,13 @@ export class JarvisChannel extends EventTarget {
   sendAudio(payload, ptsMs = 0) {
     if (this.isClosed) return;
     const seq = this.#nextFrame++;
-    const bytes = encodeFrame({ channel: this.number, payload, seq, ptsMs });
+    const flags = this.#lost ? LOST : 0;
+    this.#lost = false;
+    const bytes = encodeFrame({ channel: this.number, payload, seq, ptsMs: Math.round(ptsMs), flags });
     this.#kept.push({ seq, bytes, size: payload.byteLength });
+    this.#keptBytes += payload.byteLength;
     this.flush();
+    if (this.#keptBytes > MICROPHONE_KEEP_BYTES) this.#giveUpOldest();
   }
 
   /** The next piece of text of a `tts` channel. @param {string} text */
@@ -81,44 +128,70 @@ export class JarvisChannel extends EventTarget {
 
   /** The utterance ends here (push-to-talk). */
   commit() {
-    this.#client.send({ type: 'commit', channel: this.number });
+    this.#afterFrames('commit');
   }
 
   /** No more input. */
   end() {
-    this.#client.send({ type: 'channel.end', channel: this.number });
+    this.#afterFrames('channel.end');
   }
 
   /** Stop now. */
   cancel() {
-    this.#client.send({ type: 'channel.cancel', channel: this.number });
+    if (!this.isClosed) this.#client.send({ type: 'channel.cancel', channel: this.number });
+  }
+
+  /** @param {string} type */
+  #afterFrames(type) {
+    if (this.isClosed) return;
+    this.#behind.push({ type, frame: this.#nextFrame });
+    this.flush();
   }
 
   /**
-   * A frame was played or thrown away: its credit goes back, and the server learns how far the utterance is.
-   * @param {number} bytes @param {number} [playedMs]
+   * Audio was played or thrown away: its credit goes back, and the server learns how far the utterance is.
+   * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
    */
-  played(bytes, playedMs) {
+  played(bytes, playedMs, generation = this.generation) {
+    if (this.isClosed) return;
     this.#heardBytes += bytes;
     if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
       this.#client.send({ type: 'credit', channel: this.number, bytes: this.#heardBytes });
       this.#heardBytes = 0;
     }
-    if (playedMs !== undefined) {
-      this.#client.send({
-        type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation: this.generation,
-      });
-    }
+    if (playedMs === undefined) return;
+    this.#client.send({ type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation });
   }
 
-  /** @internal Send what credit covers. */
-  flush() {
-    while (this.#unsent < this.#kept.length && this.#kept[this.#unsent].size <= this.#credit) {
+  /** @internal Send what credit covers. @param {number} [before] only frames below this number */
+  flush(before = Infinity) {
+    for (;;) {
+      this.#release();
       const frame = this.#kept[this.#unsent];
-      if (!this.#client.sendBinary(frame.bytes)) return;
+      if (!frame || frame.seq >= before || frame.size > this.#credit || !this.#client.sendBinary(frame.bytes)) return;
       this.#credit -= frame.size;
       this.#unsent += 1;
     }
+  }
+
+  /** Commands whose frames have left may follow them. */
+  #release() {
+    const next = this.#kept[this.#unsent]?.seq ?? this.#nextFrame;
+    while (this.#behind.length > 0 && this.#behind[0].frame <= next) {
+      const { type, frame } = /** @type {{type: string, frame: number}} */ (this.#behind.shift());
+      this.#client.send({ type, channel: this.number }, frame);
+    }
+  }
+
+  /** Frames already sent have to stay: the server may still ask for them. */
+  #giveUpOldest() {
+    const [gone] = this.#kept.splice(this.#unsent, 1);
+    if (!gone) return;
+    this.#keptBytes -= gone.size;
+    this.lostBytes += gone.size;
+    const next = this.#kept[this.#unsent];
+    if (next) next.bytes[1] |= LOST;
+    else this.#lost = true;
   }
 
   /** @internal @param {number} bytes @param {number} [nextFrame] frames before this number need not be kept */
@@ -128,65 +201,86 @@ export class JarvisChannel extends EventTarget {
     this.flush();
   }
 
+  /** @param {number} nextFrame */
   #forget(nextFrame) {
-    const taken = this.#kept.findIndex((frame) => frame.seq >= nextFrame);
-    const count = taken < 0 ? this.#kept.length : taken;
-    this.#kept.splice(0, count);
+    let count = 0;
+    while (count < this.#kept.length && this.#kept[count].seq < nextFrame) count += 1;
+    for (const frame of this.#kept.splice(0, count)) this.#keptBytes -= frame.size;
     this.#unsent = Math.max(0, this.#unsent - count);
   }
 
-  /** @internal After a resume the server expects this frame next; credit spent on lost frames comes back. */
+  /** @internal After a resume the server expects this frame next; credit spent on lost frames comes back. @param {number} nextFrame */
   resumed(nextFrame) {
     this.#forget(nextFrame);
     for (let index = 0; index < this.#unsent; index += 1) this.#credit += this.#kept[index].size;
     this.#unsent = 0;
-    this.flush();
   }
 
-  /** @internal @param {string} type @param {object} detail */
-  tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-    this.dispatchEvent(new CustomEvent('message', { detail: { type, ...detail } }));
+  /** @internal @param {number} generation */
+  raise(generation) {
+    if (generation <= this.generation) return;
+    this.generation = generation;
+    tell(this, 'stale', { generation });
+  }
+
+  /** @internal @param {any} message */
+  close(message) {
+    this.isClosed = true;
+    this.#kept = [];
+    this.#behind = [];
+    this.#keptBytes = this.#unsent = 0;
+    tell(this, 'message', message);
+    tell(this, 'closed', message);
   }
 }
 
 /**
- * A session with a gateway. Events: `ready`, `resumed`, `disconnected`, `failed`, `wire` (every message and frame, for developers).
+ * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
+ * null when it is over), `failed` (a JarvisError), `draining`, `error` (of no channel), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends EventTarget {
   #url;
-  #options;
+  /** @type {ClientOptions} */ #options;
   /** @type {WebSocket | null} */ #socket = null;
   /** @type {Map<number, JarvisChannel>} */ #channels = new Map();
-  /** @type {Map<string, {resolve: Function, reject: Function}>} */ #answers = new Map();
-  /** @type {{seq: number, text: string}[]} */ #commands = [];
+  /** @type {Map<string, {resolve: (data: any) => void, reject: (error: Error) => void}>} */ #answers = new Map();
+  /** @type {{command: any, after?: number}[]} */ #commands = [];
   #nextCommand = 1;
   #nextChannel = 1;
   #nextId = 1;
   #idPrefix = Math.random().toString(36).slice(2, 8);
   #lastSeq = 0;
   #acknowledged = 0;
-  #ackTimer = 0;
+  #unacknowledgedBytes = 0;
+  /** @type {any} */ #ackTimer = 0;
   #resumeToken = '';
-  #resuming = false;
+  /** Nothing of the session may leave: the socket is new, and the server has not said yet how the session goes on. */
+  #held = true;
   #delayMs = FIRST_DELAY_MS;
-  #done = false;
+  /** @type {number | null} */ #askedDelayMs = null;
+  /** @type {any} */ #retryTimer = 0;
+  /** @type {any} */ #pulse = 0;
+  #lastHeardAt = 0;
+  #lostAt = 0;
+  /** @type {any} the last error before a close: a browser sees little else */ #parting = null;
+  #onOnline = () => this.retryNow();
 
   /**
    * @param {string} url of the gateway, ws:// or wss://
-   * @param {{sessionId?: string, token?: string, userId?: string, getTicket?: () => Promise<string>}} [options]
-   *   `getTicket` is asked before every connection: a ticket is good once. `userId` works with a gateway in DEBUG only.
+   * @param {ClientOptions} [options]
    */
   constructor(url, options = {}) {
     super();
     this.#url = url.replace(/\/$/, '');
     this.#options = options;
-    this.sessionId = options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
-    /** @type {object | null} the last session.ready */ this.ready = null;
+    /** @readonly */ this.sessionId = options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
+    /** @type {any} the last session.ready */ this.ready = null;
+    /** @type {ClientState} */ this.state = 'idle';
+    /** @type {number | null} round trip of the last ping, in milliseconds */ this.rttMs = null;
   }
 
   get connected() {
-    return this.#socket?.readyState === WebSocket.OPEN;
+    return this.#socket?.readyState === 1;
   }
 
   /** The number of the newest message received. */
@@ -194,22 +288,36 @@ export class JarvisClient extends EventTarget {
     return this.#lastSeq;
   }
 
+  /** Commands the server has not acknowledged. */
+  get pendingCommands() {
+    return this.#commands.length;
+  }
+
   /** Open channels. */
   get channels() {
     return [...this.#channels.values()];
   }
 
-  /** Resolves when the session is ready; rejects with a JarvisError when the gateway refuses. @returns {Promise<object>} */
+  /**
+   * Resolves when the session is ready; rejects with a JarvisError when the gateway refuses for good. While the gateway cannot be
+   * reached it goes on trying: `disconnected` tells.
+   * @returns {Promise<any>} `session.ready`
+   */
   connect() {
     return new Promise((resolve, reject) => {
       const off = new AbortController();
-      this.addEventListener('ready', (event) => { off.abort(); resolve(event.detail); }, { signal: off.signal });
-      this.addEventListener('failed', (event) => { off.abort(); reject(event.detail); }, { signal: off.signal });
+      /** @param {(detail: any) => void} settle @returns {(event: any) => void} */
+      const once = (settle) => (event) => { off.abort(); settle(event.detail); };
+      this.addEventListener('ready', once(resolve), { signal: off.signal });
+      this.addEventListener('failed', once(reject), { signal: off.signal });
+      globalThis.addEventListener?.('online', this.#onOnline);
       this.#open();
     });
   }
 
   async #open() {
+    clearTimeout(this.#retryTimer);
+    this.#become('connecting');
     const query = new URLSearchParams();
     const protocols = ['jarvis.v1'];
     try {
@@ -217,63 +325,117 @@ export class JarvisClient extends EventTarget {
       else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
       else if (this.#options.userId) query.set('user_id', this.#options.userId);
     } catch (error) {
-      this.#fail(error instanceof JarvisError ? error : new JarvisError('UNAUTHENTICATED', String(error)));
+      if (error instanceof JarvisError) this.#fail(error);
+      else this.#later({ code: 1006, reason: String(error) });
       return;
     }
-    this.#resuming = this.#resumeToken !== '';
-    if (this.#resuming) {
+    if (this.state === 'connecting') this.#dial(query, protocols);
+  }
+
+  /** @param {URLSearchParams} query @param {string[]} protocols */
+  #dial(query, protocols) {
+    if (this.#resumeToken) {
       query.set('resume', this.#resumeToken);
       query.set('last_seq', String(this.#lastSeq));
     }
-    const socket = new WebSocket(`${this.#url}/ws/${encodeURIComponent(this.sessionId)}?${query}`, protocols);
+    this.#held = true;
+    this.#parting = null;
+    const asked = query.toString();
+    const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}${asked ? `?${asked}` : ''}`;
+    const socket = new (this.#options.webSocket ?? WebSocket)(address, protocols);
     socket.binaryType = 'arraybuffer';
-    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onmessage = (event) => { if (this.#socket === socket) this.#receive(event.data); };
     socket.onclose = (event) => this.#closed(socket, event);
     this.#socket = socket;
   }
 
+  /** @param {ClientState} state */
+  #become(state) {
+    if (this.state === state) return;
+    this.state = state;
+    tell(this, 'state', state);
+  }
+
+  /** @param {WebSocket} socket @param {{code: number, reason: string}} event */
   #closed(socket, event) {
     if (this.#socket !== socket) return;
     this.#socket = null;
-    this.dispatchEvent(new CustomEvent('disconnected', { detail: { code: event.code, reason: event.reason } }));
-    if (this.#done) return;
-    if (FINAL_CODES.has(event.code) || event.code >= 4500 || (event.code === 1006 && this.ready === null)) {
-      this.#fail(new JarvisError(String(event.code), event.reason || 'the gateway cannot be reached'));
-      return;
+    this.#held = true;
+    clearInterval(this.#pulse);
+    if (this.state === 'online') this.#lostAt = Date.now();
+    if (this.state === 'closed' || this.state === 'failed') {
+      tell(this, 'disconnected', { code: event.code, reason: event.reason, retry_in_ms: null });
+    } else if (FINAL_CODES.has(event.code) || event.code >= 4500) {
+      const { code = String(event.code), message = event.reason || 'the gateway closed the connection' } = this.#parting ?? {};
+      this.#fail(new JarvisError(code, message));
+    } else {
+      this.#later(event);
     }
-    const wait = Math.random() * this.#delayMs;
-    this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
-    setTimeout(() => this.#open(), wait);
   }
 
+  /** Come back after a while: full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
+  #later({ code, reason }) {
+    const wait = this.#askedDelayMs ?? Math.random() * this.#delayMs;
+    this.#askedDelayMs = null;
+    this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
+    this.#retryTimer = setTimeout(() => this.#open(), wait);
+    this.#become('waiting');
+    tell(this, 'disconnected', { code, reason: this.#parting?.message ?? reason, retry_in_ms: wait });
+  }
+
+  /** Do not wait for the next attempt. */
+  retryNow() {
+    if (this.state === 'waiting') this.#open();
+  }
+
+  /** @param {JarvisError} error */
   #fail(error) {
-    this.#done = true;
-    for (const { reject } of this.#answers.values()) reject(error);
-    this.#answers.clear();
-    this.dispatchEvent(new CustomEvent('failed', { detail: error }));
+    this.#become('failed');
+    this.#finish(error);
+    tell(this, 'failed', error);
+  }
+
+  /** @param {JarvisError} error */
+  #finish(error) {
+    globalThis.removeEventListener?.('online', this.#onOnline);
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#ackTimer);
+    clearInterval(this.#pulse);
+    this.#abandon(error);
   }
 
   /** Say goodbye: the session ends. */
   close() {
-    this.#done = true;
+    this.#become('closed');
+    this.#finish(new JarvisError('CLOSED', 'the session was closed'));
     this.#socket?.close(1000);
   }
 
-  /** Drop the socket as a bad network would; the client comes back and resumes. */
-  cut() {
-    this.#socket?.close(4000);
+  /** Drop the socket as a bad network would; the client comes back and resumes. @param {number} [awayMs] */
+  cut(awayMs) {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#askedDelayMs = awayMs ?? null;
+    socket.close(4000);
+    this.#closed(socket, { code: 4000, reason: 'cut' });
   }
 
-  /** One operation by name. @param {string} op @param {object} [params] @returns {Promise<any>} */
+  /** One operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
   call(op, params = {}) {
     return this.#ask({ type: 'call', op, params });
   }
 
-  /** Answer a question about a risky action. @param {string} confirmationId @param {boolean} approve */
+  /** Answer a question about a risky action. @param {string} confirmationId @param {boolean} approve @returns {Promise<any>} */
   confirm(confirmationId, approve) {
     return this.#ask({ type: 'task.confirm', confirmation_id: confirmationId, approve });
   }
 
+  /** A newer token of the same user, before the old one ends (`auth.expiring`). @param {string} token */
+  refreshAuth(token) {
+    this.send({ type: 'auth.refresh', token });
+  }
+
+  /** @param {object} command @returns {Promise<any>} */
   #ask(command) {
     const id = `${this.#idPrefix}${this.#nextId++}`;
     return new Promise((resolve, reject) => {
@@ -282,7 +444,7 @@ export class JarvisClient extends EventTarget {
     });
   }
 
-  /** Open a channel. @param {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} kind @param {object} [params] @returns {JarvisChannel} */
+  /** Open a channel. @param {ChannelKind} kind @param {object} [params] @returns {JarvisChannel} */
   open(kind, params = {}) {
     const channel = new JarvisChannel(this, this.#nextChannel, kind);
     this.#nextChannel += 2;
@@ -291,53 +453,54 @@ export class JarvisClient extends EventTarget {
     return channel;
   }
 
-  /** Send a command; it is numbered and kept until acknowledged. @param {object} command */
-  send(command) {
+  /**
+   * Send any command; it is numbered and kept until acknowledged.
+   * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number come first
+   */
+  send(command, after) {
     if (OF_SOCKET.has(command.type)) {
-      this.#write(JSON.stringify(command));
+      if (this.connected && (!this.#held || command.type === 'pong')) this.#write(command);
       return;
     }
-    const seq = this.#nextCommand++;
-    const text = JSON.stringify({ ...command, seq });
-    this.#commands.push({ seq, text });
-    if (this.ready) this.#write(text);
+    const numbered = { ...command, seq: this.#nextCommand++ };
+    this.#commands.push({ command: numbered, after });
+    if (this.connected && !this.#held) this.#write(numbered);
   }
 
-  #write(text) {
-    if (!this.connected || (this.#resuming && !text.includes('"pong"'))) return;
-    this.#socket.send(text);
-    this.#show('out', JSON.parse(text));
+  /** @param {{type: string, [field: string]: any}} message */
+  #write(message) {
+    this.#socket?.send(JSON.stringify(message));
+    tell(this, 'wire', { direction: 'out', message });
   }
 
   /** @internal @param {Uint8Array} bytes @returns {boolean} whether it left */
   sendBinary(bytes) {
-    if (!this.connected || this.#resuming || !this.ready) return false;
-    this.#socket.send(bytes);
-    this.#show('out', null, bytes);
+    if (!this.connected || this.#held) return false;
+    this.#socket?.send(bytes);
+    tell(this, 'wire', { direction: 'out', bytes });
     return true;
   }
 
-  #show(direction, message, bytes) {
-    this.dispatchEvent(new CustomEvent('wire', { detail: { direction, message, bytes, at: performance.now() } }));
-  }
-
+  /** @param {string | ArrayBuffer} data */
   #receive(data) {
+    this.#lastHeardAt = Date.now();
     if (typeof data === 'string') {
       const message = JSON.parse(data);
-      this.#show('in', message);
-      this.#onMessage(message);
+      tell(this, 'wire', { direction: 'in', message });
+      this.#onMessage(message, data.length);
     } else {
       const bytes = new Uint8Array(data);
-      this.#show('in', null, bytes);
-      this.#onFrame(decodeFrame(bytes));
+      tell(this, 'wire', { direction: 'in', bytes });
+      this.#onFrame(decodeFrame(bytes), bytes.byteLength);
     }
   }
 
-  /** Take a number of the session's sequence; false when it came before. */
-  #take(seq) {
+  /** Take a number of the session's sequence; false when it came before. @param {number} seq @param {number} size */
+  #take(seq, size) {
     if (seq <= this.#lastSeq) return false;
     this.#lastSeq = seq;
-    if (seq - this.#acknowledged >= ACK_EVERY_MESSAGES) this.#acknowledge();
+    this.#unacknowledgedBytes += size;
+    if (seq - this.#acknowledged >= ACK_EVERY_MESSAGES || this.#unacknowledgedBytes >= ACK_EVERY_BYTES) this.#acknowledge();
     else if (!this.#ackTimer) this.#ackTimer = setTimeout(() => this.#acknowledge(), ACK_AFTER_MS);
     return true;
   }
@@ -346,169 +509,330 @@ export class JarvisClient extends EventTarget {
     clearTimeout(this.#ackTimer);
     this.#ackTimer = 0;
     this.#acknowledged = this.#lastSeq;
+    this.#unacknowledgedBytes = 0;
     this.send({ type: 'ack', seq: this.#lastSeq });
   }
 
-  #onFrame(frame) {
-    if (!this.#take(frame.seq)) return;
+  /** @param {Frame} frame @param {number} size */
+  #onFrame(frame, size) {
+    if (!this.#take(frame.seq, size)) return;
     const channel = this.#channels.get(frame.channel);
     if (!channel) return;
     if (frame.generation < channel.generation) {
       channel.played(frame.payload.byteLength);
       return;
     }
-    channel.generation = frame.generation;
-    channel.tell('audio', frame);
+    channel.raise(frame.generation);
+    tell(channel, 'audio', frame);
   }
 
-  #onMessage(message) {
-    const ofSocket = { 'session.ready': 1, 'session.resumed': 1, ack: 1, ping: 1, pong: 1 }[message.type];
-    if (!ofSocket && typeof message.seq === 'number' && !this.#take(message.seq)) return;
+  /** @param {any} message @param {number} size */
+  #onMessage(message, size) {
     switch (message.type) {
       case 'session.ready': this.#onReady(message); return;
       case 'session.resumed': this.#onResumed(message); return;
-      case 'ack': this.#commands = this.#commands.filter((command) => command.seq > message.seq); return;
+      case 'ack': this.#commands = this.#commands.filter(({ command }) => command.seq > message.seq); return;
       case 'ping': this.send({ type: 'pong', t: message.t }); return;
-      case 'result': this.#settle(message.id, 'resolve', message.data); return;
-      default: this.#toChannel(message);
+      case 'pong': this.rttMs = performance.now() - message.t; tell(this, 'pong', message); return;
+      case 'session.draining': this.#askedDelayMs = message.reconnect_after_ms; tell(this, 'draining', message); return;
+      default:
     }
+    if (typeof message.seq === 'number' && !this.#take(message.seq, size)) return;
+    if (message.type === 'result') this.#settle(message.id, (waiting) => waiting.resolve(message.data));
+    else if (this.#channels.has(message.channel)) this.#toChannel(message);
+    else this.#toSession(message);
   }
 
+  /** @param {any} message */
   #onReady(message) {
-    const first = this.ready === null;
+    const lost = this.ready !== null;
     this.ready = message;
     this.#resumeToken = message.resume_token;
-    this.#resuming = false;
-    this.#delayMs = FIRST_DELAY_MS;
     this.#lastSeq = this.#acknowledged = 0;
-    if (!first) this.#lose();
-    const waiting = this.#commands.map((command) => command.text);
-    waiting.forEach((text) => this.#write(text));
-    this.dispatchEvent(new CustomEvent('ready', { detail: message }));
+    if (lost) {
+      this.#abandon(new JarvisError('SESSION_LOST', 'the session could not be resumed; what was under way has ended'));
+      this.#nextCommand = this.#nextChannel = 1;
+    }
+    this.#begin();
+    tell(this, 'ready', message);
   }
 
-  /** The old state of the session is gone, and everything in it. */
-  #lose() {
-    const error = new JarvisError('SESSION_LOST', 'the session could not be resumed');
-    for (const channel of this.#channels.values()) {
-      channel.isClosed = true;
-      channel.tell('closed', { status: 'error', code: error.code, message: error.message });
+  /** @param {any} message */
+  #onResumed(message) {
+    this.#commands = this.#commands.filter(({ command }) => command.seq > message.taken_seq);
+    for (const channel of this.channels) channel.resumed(message.channels[channel.number] ?? Infinity);
+    this.#begin();
+    tell(this, 'resumed', { ...message, took_ms: this.#lostAt ? Date.now() - this.#lostAt : 0 });
+  }
+
+  /** The session goes on over this socket. */
+  #begin() {
+    this.#held = false;
+    this.#delayMs = FIRST_DELAY_MS;
+    this.#sendAgain();
+    const heartbeat = this.ready?.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS;
+    clearInterval(this.#pulse);
+    this.#pulse = setInterval(() => this.#beat(heartbeat), heartbeat / 4);
+    this.ping();
+    this.#become('online');
+  }
+
+  /** Commands and frames in the order in which they were first sent. */
+  #sendAgain() {
+    for (const { command, after } of [...this.#commands]) {
+      if (after !== undefined) this.#channels.get(command.channel)?.flush(after);
+      this.#write(command);
     }
+    for (const channel of this.channels) channel.flush();
+  }
+
+  /** A browser sees no WebSocket ping, and learns of a dead network only by waiting. @param {number} heartbeat in milliseconds */
+  #beat(heartbeat) {
+    const silent = Date.now() - this.#lastHeardAt;
+    if (silent >= 2 * heartbeat) this.cut();
+    else if (silent >= heartbeat) this.ping();
+  }
+
+  /** Measure the round trip: `pong` follows, and `rttMs`. */
+  ping() {
+    this.send({ type: 'ping', t: performance.now() });
+  }
+
+  /** What was under way has ended. @param {JarvisError} error */
+  #abandon(error) {
+    const channels = this.channels;
+    const answers = [...this.#answers.values()];
     this.#channels.clear();
-    for (const { reject } of this.#answers.values()) reject(error);
     this.#answers.clear();
     this.#commands = [];
-    this.#nextCommand = this.#nextChannel = 1;
+    for (const channel of channels) {
+      channel.close({ type: 'channel.closed', channel: channel.number, status: 'error', code: error.code, message: error.message });
+    }
+    for (const { reject } of answers) reject(error);
   }
 
-  #onResumed(message) {
-    this.#resuming = false;
-    this.#delayMs = FIRST_DELAY_MS;
-    this.#commands = this.#commands.filter((command) => command.seq > message.taken_seq);
-    this.#commands.forEach((command) => this.#write(command.text));
-    for (const [number, nextFrame] of Object.entries(message.channels)) this.#channels.get(Number(number))?.resumed(nextFrame);
-    this.dispatchEvent(new CustomEvent('resumed', { detail: message }));
-  }
-
-  #settle(id, how, value) {
+  /** @param {string} id @param {(waiting: {resolve: (data: any) => void, reject: (error: Error) => void}) => void} how */
+  #settle(id, how) {
     const waiting = this.#answers.get(id);
     if (!waiting) return;
     this.#answers.delete(id);
-    waiting[how](value);
+    how(waiting);
   }
 
-  #toChannel(message) {
-    if (message.type === 'error' && message.channel === undefined) {
-      this.#settle(message.id, 'reject', new JarvisError(message.code, message.message));
-      this.dispatchEvent(new CustomEvent('error', { detail: message }));
-      return;
+  /** @param {any} message */
+  #toSession(message) {
+    if (message.type === 'error') {
+      this.#parting = message;
+      this.#settle(message.id, (waiting) => waiting.reject(new JarvisError(message.code, message.message)));
     }
-    const channel = this.#channels.get(message.channel);
-    if (!channel) {
-      this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+    tell(this, message.type, message);
+  }
+
+  /** @param {any} message */
+  #toChannel(message) {
+    const channel = /** @type {JarvisChannel} */ (this.#channels.get(message.channel));
+    if (message.type === 'channel.closed') {
+      this.#channels.delete(channel.number);
+      channel.close(message);
       return;
     }
     if (message.type === 'channel.opened') channel.granted(message.credit);
     else if (message.type === 'credit') channel.granted(message.bytes, message.next_frame);
-    if (typeof message.generation === 'number') channel.generation = Math.max(channel.generation, message.generation);
-    channel.tell(message.type === 'channel.closed' ? 'closed' : message.type, message);
-    if (message.type === 'channel.closed') {
-      channel.isClosed = true;
-      this.#channels.delete(channel.number);
-    }
+    if (typeof message.generation === 'number') channel.raise(message.generation);
+    tell(channel, message.type, message);
+    tell(channel, 'message', message);
   }
 }
 
+/** @param {string} name of a file beside this one */
+const beside = (name) => new URL(name, import.meta.url).href;
+
 /**
- * The microphone as 16-bit mono PCM at 16 kHz, 20 ms a piece. Needs a page on https or localhost.
+ * The microphone as 16-bit mono PCM, 20 ms a frame, at the device's own rate (the gateway resamples once). Needs a page on https or
+ * localhost. Events: `frame` with `{pcm: Uint8Array, ptsMs, level}` (level: the loudest sample, 0 to 1) and, for a recording, `ended`.
  */
-export class Microphone {
-  /** @param {(pcm: ArrayBuffer, level: number) => void} onFrame @param {string} [worklet] address of worklets/capture.js */
-  constructor(onFrame, worklet = new URL('./worklets/capture.js', import.meta.url).href) {
-    this.onFrame = onFrame;
-    this.worklet = worklet;
+export class Microphone extends EventTarget {
+  /** @type {JarvisChannel | null} */ #channel = null;
+  /** @type {MediaStream | undefined} */ #stream;
+  /** @type {AudioContext | undefined} */ #context;
+  #ptsMs = 0;
+
+  /** @param {{deviceId?: string, sampleRate?: number, worklet?: string}} [options] `sampleRate` instead of the device's own */
+  constructor(options = {}) {
+    super();
+    this.options = options;
+    /** Frames are still told, but not sent: for push-to-talk. */
+    this.isMuted = false;
   }
 
-  /** Ask for the device and begin. @param {MediaStream} [stream] something else than the default microphone */
-  async start(stream) {
-    this.stream = stream ?? await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-    });
-    this.context = new AudioContext({ sampleRate: 16_000 });
-    await this.context.audioWorklet.addModule(this.worklet);
-    this.node = new AudioWorkletNode(this.context, 'jarvis-capture');
-    this.node.port.onmessage = ({ data }) => this.onFrame(data.pcm, data.level);
-    this.context.createMediaStreamSource(this.stream).connect(this.node);
+  /** Of the frames, in Hz; known after `start`. */
+  get sampleRate() {
+    return this.#context?.sampleRate ?? 0;
+  }
+
+  /** Ask for the device and begin. @param {MediaStream | AudioBuffer} [input] something else than a microphone; silence follows a recording */
+  async start(input) {
+    const recorded = typeof AudioBuffer !== 'undefined' && input instanceof AudioBuffer;
+    if (!recorded) this.#stream = /** @type {MediaStream | undefined} */ (input) ?? await this.#ask();
+    this.#context = this.#makeContext();
+    await this.#context.audioWorklet.addModule(this.options.worklet ?? beside('./worklets/capture.js'));
+    const node = new AudioWorkletNode(this.#context, 'jarvis-capture', { numberOfInputs: 1, channelCount: 1, channelCountMode: 'explicit' });
+    node.port.onmessage = ({ data }) => this.#onFrame(data);
+    node.connect(this.#context.destination); // silent; without it some browsers would not run it
+    const source = recorded ? this.#recording(/** @type {AudioBuffer} */ (input)) : this.#context.createMediaStreamSource(/** @type {MediaStream} */ (this.#stream));
+    source.connect(node);
+    await this.#context.resume();
+  }
+
+  #ask() {
+    const { deviceId } = this.options;
+    const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+    return navigator.mediaDevices.getUserMedia({ audio: deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio });
+  }
+
+  #makeContext() {
+    const context = new AudioContext({ sampleRate: this.options.sampleRate, latencyHint: 'interactive' });
+    if (context.sampleRate <= 48_000) return context;
+    context.close();
+    return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // more than the gateway takes
+  }
+
+  /** @param {AudioBuffer} buffer */
+  #recording(buffer) {
+    const context = /** @type {AudioContext} */ (this.#context);
+    const source = new AudioBufferSourceNode(context, { buffer });
+    source.onended = () => tell(this, 'ended');
+    source.start();
+    return source;
+  }
+
+  /** @param {{pcm: ArrayBuffer, level: number}} data */
+  #onFrame({ pcm, level }) {
+    const ptsMs = this.#ptsMs;
+    const frame = { pcm: new Uint8Array(pcm), ptsMs, level };
+    if (this.#channel && !this.isMuted) {
+      this.#ptsMs += (pcm.byteLength * 500) / this.sampleRate;
+      this.#channel.sendAudio(frame.pcm, ptsMs);
+    }
+    tell(this, 'frame', frame);
+  }
+
+  /** Send what comes from now on to that channel; null: to nobody. @param {JarvisChannel | null} channel */
+  sendTo(channel) {
+    this.#ptsMs = 0;
+    this.#channel = channel;
   }
 
   /** Let go of the device. */
   async stop() {
-    this.stream?.getTracks().forEach((track) => track.stop());
-    this.node?.disconnect();
-    await this.context?.close();
-    this.stream = this.node = this.context = undefined;
+    this.#channel = null;
+    this.#stream?.getTracks().forEach((track) => track.stop());
+    const context = this.#context;
+    this.#context = this.#stream = undefined;
+    await context?.close();
   }
 }
 
 /**
- * Plays 16-bit PCM frames through a jitter buffer, and reports what was really played.
+ * @typedef {object} PlayoutReport
+ * @property {number} playedMs of the current utterance
+ * @property {number} queuedMs waiting in the jitter buffer
+ * @property {number} targetMs the depth at which playing begins; grows with each underrun
+ * @property {number} underruns how often the buffer ran dry inside an utterance
+ * @property {number} droppedMs thrown away by interruptions
+ */
+
+/**
+ * The loudspeaker: plays the speech of channels, each through a jitter buffer of its own, and tells the server what was really played.
  */
 export class Speaker {
-  /** @param {(report: {bytes: number, playedMs: number, queuedMs: number, underruns: number}) => void} onPlayed
-   *  @param {string} [worklet] address of worklets/playout.js */
-  constructor(onPlayed, worklet = new URL('./worklets/playout.js', import.meta.url).href) {
-    this.onPlayed = onPlayed;
-    this.worklet = worklet;
+  /** @type {AudioContext | null} */ context = null;
+  /** @type {GainNode | null} everything goes through it: for volume, or an analyser */ output = null;
+
+  /** @param {{worklet?: string}} [options] */
+  constructor(options = {}) {
+    this.options = options;
   }
 
-  /** Must follow a click or key press, by the rule of browsers. */
+  /** Must follow a click or key press, by the rule of browsers. May be called again. */
   async start() {
-    this.context = new AudioContext();
-    await this.context.audioWorklet.addModule(this.worklet);
-    this.node = new AudioWorkletNode(this.context, 'jarvis-playout', { outputChannelCount: [1] });
-    this.node.port.onmessage = ({ data }) => this.onPlayed(data);
-    this.node.connect(this.context.destination);
+    if (!this.context) {
+      this.context = new AudioContext({ latencyHint: 'interactive' });
+      this.output = this.context.createGain();
+      this.output.connect(this.context.destination);
+      this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? beside('./worklets/playout.js'));
+    }
+    await this.loaded;
+    await this.context.resume();
   }
 
-  /** An utterance begins. @param {number} sampleRate of its frames */
-  begin(sampleRate) {
-    this.node?.port.postMessage({ type: 'begin', sampleRate });
+  /** Play whatever that channel says. @param {JarvisChannel} channel @returns {Playout} */
+  play(channel) {
+    if (!this.context || !this.output) throw new Error('call start() first, behind a click or key press');
+    return new Playout(channel, this.context, this.output);
   }
 
-  /** @param {Uint8Array} payload one frame @param {number} ptsMs */
-  play(payload, ptsMs) {
-    if (payload.byteLength === 0) return; // the last frame of an utterance may be empty
-    const pcm = payload.slice().buffer;
-    this.node?.port.postMessage({ type: 'frame', pcm, ptsMs }, [pcm]);
+  async stop() {
+    const { context } = this;
+    this.context = this.output = null;
+    await context?.close();
+  }
+}
+
+/** One channel's speech on its way to the ear. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
+export class Playout extends EventTarget {
+  #channel;
+  #node;
+
+  /** @internal @param {JarvisChannel} channel @param {AudioContext} context @param {AudioNode} output */
+  constructor(channel, context, output) {
+    super();
+    this.#channel = channel;
+    this.#node = new AudioWorkletNode(context, 'jarvis-playout', { numberOfInputs: 0, outputChannelCount: [1] });
+    this.#node.port.onmessage = ({ data }) => this.#onMessage(data);
+    this.#node.connect(output);
+    /** @param {string} type @param {(detail: any) => void} act */
+    const on = (type, act) => channel.addEventListener(type, (event) => act(/** @type {CustomEvent} */ (event).detail));
+    on('tts.started', (message) => this.#post({ type: 'begin', rate: message.sample_rate, generation: message.generation }));
+    on('audio', (frame) => this.#onFrame(frame));
+    on('tts.done', () => this.#post({ type: 'finish' }));
+    on('stale', () => this.flush());
+    on('closed', (message) => this.#onClosed(message));
+  }
+
+  /** @param {object} message @param {Transferable[]} [transfer] */
+  #post(message, transfer = []) {
+    this.#node.port.postMessage(message, transfer);
+  }
+
+  /** @param {Frame} frame */
+  #onFrame(frame) {
+    const pcm = frame.payload.slice().buffer;
+    this.#post({ type: 'frame', pcm, ptsMs: frame.ptsMs }, [pcm]);
+  }
+
+  /** @param {any} data */
+  #onMessage({ type, ...report }) {
+    if (type === 'report') {
+      const { bytes, generation, ...rest } = report;
+      this.#channel.played(bytes, report.moved ? report.playedMs : undefined, generation);
+      tell(this, 'report', rest);
+    } else if (type === 'gone') {
+      this.#node.disconnect();
+      tell(this, 'silent', {});
+    } else {
+      tell(this, type, report);
+    }
+  }
+
+  /** @param {any} message */
+  #onClosed(message) {
+    if (message.status !== 'ok') this.flush();
+    this.#post({ type: 'leave' });
   }
 
   /** Silence, at once. */
   flush() {
-    this.node?.port.postMessage({ type: 'flush' });
-  }
-
-  async stop() {
-    await this.context?.close();
-    this.context = this.node = undefined;
+    this.#post({ type: 'flush' });
   }
 }

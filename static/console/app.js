@@ -1,236 +1,206 @@
-// The debug console: sign in, speak, see what happens. It stands on jarvis-client.js, which others may copy.
+// The debug console: what surrounds the views. It stands on jarvis-client.js, which others may copy.
 
-import { JarvisClient, JarvisError, Microphone, Speaker } from '../jarvis-client.js';
-import { TurnView } from './turns.js';
+import { JarvisClient } from '../jarvis-client.js';
+import { Account } from './account.js';
+import { button, fill, h, icon, pictureButton, text, toast } from './dom.js';
+import { ms } from './format.js';
+import { RecordingsView } from './recordings.js';
+import { RestView } from './rest.js';
+import { applyTheme, choose, settings } from './settings.js';
+import { openShortcuts, shortcuts } from './shortcuts.js';
+import { signIn } from './signin.js';
+import { SystemView } from './system.js';
+import { TalkView } from './talk.js';
+import { Trace } from './trace.js';
+import { TurnsView } from './turns.js';
+import { Voice } from './voice.js';
 import { WireView } from './wire.js';
 
-const SILENCE_MS = 1_000; // behind a WAV file: its last word has to be heard to end
-const FRAME_BYTES = 640; // 20 ms at 16 kHz
+const PING_EVERY_MS = 10_000;
+const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings']];
 
 /** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
-/** One conversation. */
-class Console {
-  /** @type {TurnView | null} */ current = null;
-  /** @type {Map<string, TurnView>} */ turns = new Map();
-  ptsMs = 0;
-
-  constructor(token, userId) {
-    const url = location.origin.replace(/^http/, 'ws');
-    this.client = new JarvisClient(url, token ? { token } : { userId });
-    this.wire = new WireView($('wire'), $('counts'));
-    this.speaker = new Speaker((report) => this.onPlayed(report));
-    this.microphone = new Microphone((pcm, level) => this.onSound(pcm, level));
-    this.client.addEventListener('wire', ({ detail }) => this.wire.add(detail));
-    this.client.addEventListener('disconnected', () => status('connecting', 'connection lost, coming back…'));
-    this.client.addEventListener('resumed', () => status('online', 'back, nothing was lost'));
-    this.client.addEventListener('ready', ({ detail }) => this.onReady(detail));
-    this.client.addEventListener('failed', ({ detail }) => status('failed', `${detail.code}: ${detail.message}`));
+/** One conversation with the gateway, and the views on it. Events: `source` (another trace is looked at). */
+export class Session extends EventTarget {
+  /** @param {Account} account */
+  constructor(account) {
+    super();
+    this.account = account;
+    const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => account.ticket() };
+    this.client = new JarvisClient(location.origin.replace(/^http/, 'ws'), options);
+    this.trace = new Trace('This session', 'live');
+    /** @type {Trace[]} what Turns and Wire can look at */ this.traces = [this.trace];
+    /** @type {Trace} */ this.source = this.trace;
+    this.voice = new Voice(this.client, this.trace);
+    this.voice.addEventListener('fault', (event) => this.fault(/** @type {any} */ (event).detail));
+    this.client.addEventListener('wire', (event) => this.trace.add(/** @type {any} */ (event).detail));
+    this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this)];
   }
 
-  onReady(ready) {
+  /** @param {Trace} trace */
+  look(trace) {
+    if (!this.traces.includes(trace)) this.traces.push(trace);
+    this.source = trace;
+    this.dispatchEvent(new Event('source'));
+  }
+
+  /** @param {import('./turnlog.js').Turn} turn */
+  showTurn(turn) {
+    /** @type {any} */ (this.views[1]).pick(turn);
+    location.hash = '#turns';
+  }
+
+  /** @param {string} id @param {boolean} approve */
+  async confirm(id, approve) {
+    try {
+      await this.client.confirm(id, approve);
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  /** @param {any} error */
+  fault(error) {
+    toast(error.message, 'bad');
+  }
+}
+
+/** The frame around the views: connection, navigation, theme. */
+class Shell {
+  /** @type {Session | null} */ session = null;
+  /** @type {any} */ shown = null;
+  account = new Account();
+
+  start() {
+    this.account.readAddress();
+    applyTheme();
+    this.#tools();
+    fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(/** @type {any} */ (id)), h('span', {}, title))));
+    window.addEventListener('hashchange', () => this.#route());
+    shortcuts(this);
+    if (this.account.isKnown) this.#connect();
+    else this.#askWho();
+  }
+
+  #tools() {
+    const themes = { auto: 'dark', dark: 'light', light: 'auto' };
+    const pictures = /** @type {any} */ ({ auto: 'auto', dark: 'moon', light: 'sun' });
+    const theme = pictureButton(pictures[settings.theme], `Theme: ${settings.theme}`, () => {
+      choose('theme', themes[settings.theme] ?? 'auto');
+      theme.setAttribute('aria-label', `Theme: ${settings.theme}`);
+      theme.title = `Theme: ${settings.theme}`;
+      fill(theme, icon(pictures[settings.theme]));
+    }, { id: 'theme' });
+    this.leave = pictureButton('out', 'Sign out', () => this.#signOut(), { hidden: true });
+    fill($('tools'), pictureButton('keys', 'Keyboard shortcuts', openShortcuts), theme, this.leave);
+  }
+
+  /** @param {string} [why] */
+  #askWho(why = '') {
+    this.shown?.hide();
+    this.shown = this.session = null;
+    this.leave.hidden = true;
+    $('nav').hidden = true;
+    text($('about'), '');
+    this.#status('signed-out', 'not signed in');
+    this.#show(signIn(this.account, () => this.#connect(), why));
+    document.querySelector('input')?.focus();
+  }
+
+  async #signOut() {
+    this.session?.client.close();
+    await this.session?.voice.stop();
+    await this.account.signOut();
+    this.#askWho();
+  }
+
+  #connect() {
+    const session = new Session(this.account);
+    this.session = session;
+    this.leave.hidden = false;
+    $('nav').hidden = false;
+    this.#listen(session);
+    this.#route();
+    session.client.connect().catch(() => undefined); // `failed` tells
+    this.pulse ??= setInterval(() => { if (document.visibilityState === 'visible') this.session?.client.ping(); }, PING_EVERY_MS);
+  }
+
+  /** @param {Session} session */
+  #listen({ client, account }) {
+    /** @param {string} type @param {(detail: any) => void} act */
+    const on = (type, act) => client.addEventListener(type, (event) => act(/** @type {any} */ (event).detail));
+    on('state', (state) => this.#onState(state));
+    on('ready', (ready) => this.#onReady(ready));
+    on('resumed', ({ took_ms: took, replayed }) => toast(`Back after ${ms(took)}, nothing lost: ${replayed} messages came again.`, 'good'));
+    on('disconnected', (detail) => this.#onDisconnected(detail));
+    on('pong', () => this.#about());
+    on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
+    on('error', (error) => { if (!error.id) toast(`${error.code}: ${error.message}`, 'bad'); });
+    on('auth.expiring', async () => { if (account.refreshToken) client.refreshAuth(await account.fresh()); else toast('Your token ends soon: sign in again.', 'bad'); });
+    on('failed', (error) => this.#onFailed(error));
+  }
+
+  #onState(state) {
+    const words = { connecting: 'connecting', online: 'connected', waiting: 'reconnecting', failed: 'refused', closed: 'signed out' }[state] ?? state;
+    this.#status(state, words);
+    if (state === 'online') this.#banner();
+  }
+
+  #onReady(ready) {
     const down = Object.entries(ready.services).filter(([, state]) => state !== 'up').map(([name]) => name);
-    status('online', `${ready.user.username || ready.user.user_id}${down.length ? `, down: ${down.join(', ')}` : ''}`);
-    for (const id of ['microphone', 'text', 'wav', 'cut']) $(id).disabled = false;
-    $('text-turn').querySelector('button').disabled = false;
-    this.channel = null;
+    if (down.length > 0) toast(`Down: ${down.join(', ')}. The rest works; System says why.`, 'bad');
+    if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad');
+    this.#about();
   }
 
-  /** The open microphone's channel, made when it is first needed. */
-  turnChannel() {
-    if (!this.channel || this.channel.isClosed) this.channel = this.listenTo(this.client.open('turn', {}));
-    return this.channel;
+  #about() {
+    const { client } = /** @type {Session} */ (this.session);
+    const { user } = client.ready ?? {};
+    text($('about'), user ? `${user.username || user.user_id} · ${client.sessionId} · ${ms(client.rttMs)}` : '');
   }
 
-  listenTo(channel) {
-    const handlers = {
-      'stt.speech_started': () => { this.current = null; },
-      'stt.partial': (m) => this.view().heard(m.text, false),
-      'stt.final': (m) => this.onFinal(m),
-      'turn.intent': (m) => this.view(m).step(`intent ${m.intent} ${Object.keys(m.entities).length ? JSON.stringify(m.entities) : ''}`),
-      'turn.plan': (m) => this.view(m).step(m.steps.length ? `plan   ${m.goal}: ${m.steps.map((s) => s.description).join(', ')}` : ''),
-      'turn.safety': (m) => this.view(m).step(m.verdict === 'allow' ? '' : `safety ${m.verdict}: ${(m.reasons ?? []).join(', ')}`),
-      'task.progress': (m) => this.view(m).step(m.data ?? `       ${m.message}`),
-      'task.confirmation_required': (m) => this.view(m).ask(m, (approve) => this.confirm(m, approve)),
-      'task.result': (m) => this.onTask(m),
-      'turn.reply': (m) => this.view(m).reply(m.text),
-      'tts.started': (m) => { this.spoken = this.view(m); this.speaker.begin(m.sample_rate); },
-      'tts.words': (m) => this.view(m).words(m.words),
-      audio: (frame) => this.speaker.play(frame.payload, frame.ptsMs),
-      'turn.interrupted': (m) => { this.speaker.flush(); this.view(m).step(`       interrupted after “${m.heard_text}”`); },
-      'turn.latency': (m) => this.view(m).took(m.stages),
-      error: (m) => this.view(m).error(`${m.code}: ${m.message}`),
-      closed: (m) => { if (m.status === 'error') this.view().error(`${m.code}: ${m.message}`); },
-    };
-    for (const [type, handle] of Object.entries(handlers)) channel.addEventListener(type, ({ detail }) => handle(detail));
-    this.playing = channel;
-    return channel;
+  #onDisconnected({ reason, retry_in_ms: wait }) {
+    if (wait === null || wait < 1_000) return;
+    const words = navigator.onLine ? 'The gateway cannot be reached.' : 'This computer is offline.';
+    this.#banner(h('span', {}, h('strong', {}, words), ` ${reason ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in ${ms(wait)}. `), button('Try now', () => this.session?.client.retryNow()));
   }
 
-  /** The entry of a message's turn: the one being heard becomes the turn's when its first message comes. */
-  view(message) {
-    const id = message?.turn_id;
-    if (id && this.turns.has(id)) return this.turns.get(id);
-    $('empty').hidden = true;
-    this.current ??= new TurnView($('turns'));
-    const view = this.current;
-    if (id) {
-      this.turns.set(id, view);
-      this.current = null;
-    }
-    return view;
+  #onFailed(error) {
+    const again = { 4510: 'This session was opened elsewhere.', SESSION_TAKEN_OVER: 'This session was opened elsewhere.' }[error.code];
+    this.account.forget();
+    this.session?.voice.stop();
+    this.#askWho(again ? `${again} Sign in to begin another.` : `${error.message} (${error.code}). Sign in again.`);
   }
 
-  onFinal(message) {
-    if (!message.text && !this.current) return;
-    this.view().heard(message.text, true);
-    if (!message.text) this.current = null;
+  #status(state, words) {
+    $('status').dataset.state = state;
+    text($('status').querySelector('.words'), words);
   }
 
-  onTask(message) {
-    const view = this.view(message);
-    if (message.status !== 'ok') view.step(`task   ${message.status} ${message.message ?? ''}`);
-    if (message.result?.image_base64) view.picture(message.result.image_base64, message.result.media_type);
+  #banner(...content) {
+    $('banner').hidden = content.length === 0;
+    fill($('banner'), content);
   }
 
-  async confirm(message, approve) {
-    try {
-      await this.client.confirm(message.confirmation_id, approve);
-    } catch (error) {
-      this.view(message).error(error.message);
-    }
+  #route() {
+    if (!this.session) return;
+    const id = location.hash.slice(1);
+    const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
+    if (view === this.shown) return;
+    this.shown?.hide();
+    this.shown = view;
+    for (const link of $('nav').children) link.setAttribute('aria-current', link.dataset.view === view.id ? 'page' : 'false');
+    document.title = `${view.title} · Jarvis console`;
+    this.#show(view.element);
+    view.show();
   }
 
-  onPlayed({ bytes, playedMs }) {
-    this.playing?.played(bytes, playedMs);
-    this.spoken?.played(playedMs);
-  }
-
-  onSound(pcm, level) {
-    $('level').style.transform = `scaleX(${Math.min(1, level * 1.5)})`;
-    this.turnChannel().sendAudio(new Uint8Array(pcm), this.ptsMs);
-    this.ptsMs += 20;
-  }
-
-  async loud() {
-    if (!this.speaker.context) await this.speaker.start();
-  }
-
-  async toggleMicrophone() {
-    const button = $('microphone');
-    const on = button.getAttribute('aria-pressed') !== 'true';
-    button.setAttribute('aria-pressed', String(on));
-    button.querySelector('.label').textContent = on ? 'Stop' : 'Speak';
-    if (!on) {
-      await this.microphone.stop();
-      this.channel?.end();
-      this.channel = null;
-      return;
-    }
-    try {
-      await this.loud();
-      await this.microphone.start();
-    } catch (error) {
-      button.setAttribute('aria-pressed', 'false');
-      button.querySelector('.label').textContent = 'Speak';
-      this.view().error(`No microphone: ${error.message}. Allow it for this page, or type, or play a WAV.`);
-    }
-  }
-
-  async say(text) {
-    await this.loud();
-    this.current = null;
-    this.view().heard(text, true);
-    this.listenTo(this.client.open('turn', { text }));
-  }
-
-  /** A file as if it were spoken: decoded and resampled by the browser, sent in real time. */
-  async play(file) {
-    await this.loud();
-    const decoder = new OfflineAudioContext(1, 1, 16_000);
-    const audio = await decoder.decodeAudioData(await file.arrayBuffer());
-    const pcm = new Int16Array(audio.length + (16 * SILENCE_MS));
-    audio.getChannelData(0).forEach((sample, index) => { pcm[index] = Math.max(-1, Math.min(1, sample)) * 0x7fff; });
-    const bytes = new Uint8Array(pcm.buffer);
-    const channel = this.turnChannel();
-    const began = performance.now();
-    for (let at = 0; at < bytes.byteLength; at += FRAME_BYTES) {
-      const wait = began + at / 32 - performance.now();
-      if (wait > 0) await new Promise((resolve) => { setTimeout(resolve, wait); });
-      channel.sendAudio(bytes.slice(at, at + FRAME_BYTES), at / 32);
-    }
+  #show(element) {
+    for (const old of [...$('main').children]) if (old.id !== 'banner') old.remove();
+    $('main').append(element);
   }
 }
 
-function status(state, text) {
-  $('status').dataset.state = state;
-  $('status').textContent = text;
-}
-
-/** The token of the link that the start printed, read once and taken out of the address. */
-function tokenFromAddress() {
-  const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (token) {
-    history.replaceState(null, '', location.pathname);
-    sessionStorage.setItem('token', token);
-  }
-  return token ?? sessionStorage.getItem('token');
-}
-
-async function signIn(form) {
-  const body = JSON.stringify(Object.fromEntries(new FormData(form)));
-  const headers = { 'Content-Type': 'application/json' };
-  const answer = await fetch('/api/v1/auth/token', { method: 'POST', headers, body });
-  const document = await answer.json();
-  if (!answer.ok) throw new JarvisError(document.code, document.detail);
-  sessionStorage.setItem('token', document.access_token);
-  return document.access_token;
-}
-
-async function start(token) {
-  $('sign-in').hidden = true;
-  status('connecting', 'connecting…');
-  const view = new Console(token, '');
-  bind(view);
-  try {
-    await view.client.connect();
-  } catch {
-    sessionStorage.removeItem('token');
-    $('sign-in').hidden = false;
-  }
-}
-
-function bind(view) {
-  const on = (id, type, act) => { $(id)[`on${type}`] = act; };
-  on('microphone', 'click', () => view.toggleMicrophone());
-  on('cut', 'click', () => view.client.cut());
-  on('wav', 'change', (event) => event.target.files[0] && view.play(event.target.files[0]));
-  on('text-turn', 'submit', (event) => {
-    event.preventDefault();
-    const text = $('text').value.trim();
-    $('text').value = '';
-    if (text) view.say(text);
-  });
-  document.onkeydown = (event) => {
-    if (event.code !== 'Space' || event.repeat || /INPUT|BUTTON|TEXTAREA/.test(event.target.tagName)) return;
-    event.preventDefault();
-    view.toggleMicrophone();
-  };
-}
-
-$('sign-in').onsubmit = async (event) => {
-  event.preventDefault();
-  try {
-    await start(await signIn(event.target));
-  } catch (error) {
-    status('failed', error.message);
-  }
-};
-
-const token = tokenFromAddress();
-if (token) start(token);
-else {
-  $('sign-in').hidden = false;
-  status('offline', 'not signed in');
-}
+new Shell().start();

@@ -1,97 +1,145 @@
-// The conversation as a list: one entry a turn. Text from anywhere is set as text, never as markup.
+// Turns: each of the last fifty as bars on one axis of time, what was done in it, and how long such turns take.
 
-/** @param {string} tag @param {string} className @param {string} [text] */
-export function element(tag, className, text = '') {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
+import { Conversation } from './conversation.js';
+import { empty, fill, h, onceAFrame, text } from './dom.js';
+import { ms, percentile, pretty } from './format.js';
+import { sourcePicker } from './sources.js';
+import { durations, label, spans, waited } from './stages.js';
+import { drawWaterfall } from './waterfall.js';
 
-/** One turn on the page. */
-export class TurnView {
-  #words = [];
-  #reply = '';
+const MOST_TURNS = 50;
+const STAGES = ['endpoint', 'final', 'intent', 'plan', 'safety', 'step', 'reply', 'first_byte', 'first_sound'];
 
-  /** @param {HTMLElement} list */
-  constructor(list) {
-    this.item = document.createElement('li');
-    this.you = element('p', 'you');
-    this.steps = element('p', 'steps');
-    this.agent = element('p', 'agent');
-    this.latency = element('p', 'latency');
-    this.item.append(this.you, this.steps, this.agent, this.latency);
-    list.append(this.item);
-    this.show();
+export class TurnsView {
+  id = 'turns';
+  title = 'Turns';
+  /** @type {import('./turnlog.js').Turn | null} */ picked = null;
+
+  /** @param {import('./app.js').Session} session */
+  constructor(session) {
+    this.session = session;
+    this.draw = onceAFrame(() => this.#draw());
+    this.listener = () => this.draw();
+    this.list = h('div.turnlist', { role: 'listbox', 'aria-label': 'Turns, newest first', tabIndex: 0, onkeydown: (event) => this.#onKey(event) });
+    this.detail = h('div.detail', { tabIndex: 0, role: 'region', 'aria-label': 'The chosen turn' });
+    this.numbers = h('table.numbers');
+    this.element = h('section.view.split', { 'aria-label': 'Turns' },
+      h('div.side-list', {}, h('div.bar-top', {}, sourcePicker(session)), this.list, h('div.compare', { tabIndex: 0, role: 'region', 'aria-label': 'Stages compared' }, this.numbers)), this.detail);
+    this.#parts();
+    session.addEventListener('source', () => this.#attach());
+    this.#attach();
+  }
+
+  #parts() {
+    this.heading = h('h2.big');
+    this.bars = h('div.waterfall.wide');
+    this.holder = h('div.one-turn');
+    this.server = h('dl.chips');
+    this.facts = h('div.facts');
+    this.none = empty('turns', 'No turns yet', 'Speak or type in Talk: each turn appears here with the time of each of its stages.');
+    this.one = h('div.stack', {}, h('section.card', {}, this.heading, this.bars, this.server), this.holder, this.facts);
+  }
+
+  #attach() {
+    this.log?.listeners.delete(this.listener);
+    this.log = this.session.source.turns;
+    this.log.listeners.add(this.listener);
+    this.picked = null;
+    this.shownKey = undefined;
+    this.draw();
+  }
+
+  /** @param {import('./turnlog.js').Turn} turn */
+  pick(turn) {
+    this.picked = turn;
+    this.draw();
+  }
+
+  get turns() {
+    return (this.log?.list ?? []).slice(-MOST_TURNS).reverse();
+  }
+
+  #onKey(event) {
+    const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    const { turns } = this;
+    const at = turns.indexOf(this.picked ?? turns[0]);
+    this.pick(turns[Math.max(0, Math.min(turns.length - 1, at + way))]);
+  }
+
+  #draw() {
+    if (!this.element.isConnected) return;
+    const { turns } = this;
+    const longest = Math.max(500, ...turns.map((turn) => waited(turn) ?? 0));
+    fill(this.list, turns.map((turn) => this.#row(turn, longest)));
+    this.#compare(turns);
+    if (turns.length === 0) {
+      fill(this.detail, this.none);
+      return;
+    }
+    const turn = this.picked ?? turns[0];
+    if (this.one.parentElement !== this.detail) fill(this.detail, this.one);
+    this.#one(turn);
+  }
+
+  #row(turn, longest) {
+    const total = waited(turn);
+    const chosen = turn === (this.picked ?? this.turns[0]);
+    const zero = turn.askedAt;
+    const pieces = spans(turn, zero).filter((span) => !['speech', 'speaking'].includes(span.key) && !span.running && span.end > zero);
+    const bars = pieces.map((span) => h('i.bar', { 'data-tone': span.tone, style: { left: `${((span.start - zero) / longest) * 100}%`, width: `${((span.end - span.start) / longest) * 100}%` } }));
+    const words = turn.text || '…';
+    return h('div.turn-row', { role: 'option', 'aria-selected': String(chosen), onclick: () => this.pick(turn) },
+      h('span.clip', {}, words), h('span.soft.num', {}, total === null ? turn.status || '…' : ms(total)), h('div.mini', { 'aria-hidden': 'true' }, bars));
+  }
+
+  #one(turn) {
+    text(this.heading, turn.text || '…');
+    drawWaterfall(this.bars, turn, this.session.source === this.session.trace ? this.session.trace.now : turn.marks.done ?? 0);
+    const stages = Object.entries(turn.latency ?? {});
+    fill(this.server, stages.length > 0 ? h('dt', {}, 'The gateway’s own measure') : null, stages.map(([name, value]) => h('dd', {}, `${name} `, h('b', {}, ms(value)))));
+    if (this.shownKey === turn.key && this.shownVersion === turn.version) return;
+    Object.assign(this, { shownKey: turn.key, shownVersion: turn.version });
+    this.#card(turn);
+    this.#facts(turn);
+  }
+
+  /** The entry of the conversation: results, screenshots, output as it streams. */
+  #card(turn) {
+    if (this.cardKey !== turn.key) {
+      this.cardKey = turn.key;
+      this.card?.leave();
+      const log = { list: [turn], listeners: new Set() };
+      this.card = new Conversation(/** @type {any} */ (log), (id, approve) => this.session.confirm(id, approve));
+      fill(this.holder, h('section.card', {}, this.card.list));
+    }
+    this.card?.listener(turn);
+  }
+
+  #facts(turn) {
+    const open = new Set([...this.facts.querySelectorAll('details[open]')].map((each) => each.dataset.name));
+    const fact = (name, value) => value && h('details.card', { 'data-name': name, open: open.has(name) }, h('summary', {}, h('h2', {}, name)), h('pre.output', { tabIndex: 0 }, pretty(value)));
+    fill(this.facts, fact('Intent', turn.intent), fact('Plan', turn.plan), fact('Safety', turn.safety));
+  }
+
+  #compare(turns) {
+    this.numbers.hidden = turns.length === 0;
+    const each = turns.map((turn) => durations(turn));
+    const waits = turns.map((turn) => waited(turn)).filter((value) => value !== null);
+    const rows = STAGES.map((key) => ({ name: label(key), values: each.map((found) => found.get(key)).filter((value) => value !== undefined) }));
+    rows.push({ name: 'To the answer', values: waits });
+    const cells = (values) => [ms(percentile(values, 0.5)), ms(percentile(values, 0.95))].map((value) => h('td', {}, value));
+    fill(this.numbers, h('thead', {}, h('tr', {}, [`Last ${turns.length}`, 'p50', 'p95'].map((name) => h('th', { scope: 'col' }, name)))),
+      h('tbody', {}, rows.filter(({ values }) => values.length > 0).map(({ name, values }) => h('tr', {}, h('th', { scope: 'row' }, name), cells(values)))));
   }
 
   show() {
-    this.item.scrollIntoView({ block: 'end' });
+    this.draw();
+    this.timer = setInterval(() => { if (this.session.trace.turns.list.some((turn) => !turn.isOver)) this.draw(); }, 250);
   }
 
-  heard(text, final) {
-    this.you.textContent = text || '(no words)';
-    this.you.classList.toggle('interim', !final);
-    this.show();
-  }
-
-  step(text) {
-    if (!text) return;
-    this.steps.textContent += `${text.replace(/\n$/, '')}\n`;
-    this.steps.scrollTop = this.steps.scrollHeight;
-    this.show();
-  }
-
-  reply(text) {
-    this.#reply = text;
-    this.agent.textContent = text;
-    this.show();
-  }
-
-  words(words) {
-    this.#words.push(...words);
-  }
-
-  /** Mark what was played of the reply. */
-  played(ms) {
-    let end = 0;
-    for (const word of this.#words) {
-      if (word.start_ms > ms) break;
-      const found = this.#reply.indexOf(word.text, end);
-      if (found >= 0) end = found + word.text.length;
-    }
-    this.agent.replaceChildren(element('span', 'heard', this.#reply.slice(0, end)), this.#reply.slice(end));
-  }
-
-  picture(base64, mediaType) {
-    const image = document.createElement('img');
-    image.src = `data:${mediaType};base64,${base64}`;
-    image.alt = 'screenshot of the page';
-    this.item.append(image);
-    this.show();
-  }
-
-  error(text) {
-    this.item.append(element('p', 'error', text));
-    this.show();
-  }
-
-  /** @param {object} message task.confirmation_required @param {(approve: boolean) => void} settle */
-  ask(message, settle) {
-    const box = element('div', 'ask', `${message.reason} (risk: ${message.risk})`);
-    for (const [label, approve] of [['Do it', true], ['Don’t', false]]) {
-      const button = element('button', '', label);
-      button.type = 'button';
-      button.onclick = () => { box.remove(); settle(approve); };
-      box.append(button);
-    }
-    this.item.append(box);
-    this.show();
-  }
-
-  took(stages) {
-    const shown = Object.entries(stages).map(([name, ms]) => `${name} ${Math.round(ms)}`);
-    this.latency.textContent = `ms after the end of speech: ${shown.join(' · ')}`;
-    this.show();
+  hide() {
+    clearInterval(this.timer);
   }
 }

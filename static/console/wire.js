@@ -1,46 +1,216 @@
-// Every message and frame, the newest last. Only so many rows are kept on the page.
+// Wire: every message and frame in both directions; the channels at a glance; send by hand; cut the socket.
 
-import { element } from './turns.js';
+import { button, empty, field, fill, h, onceAFrame, pictureButton, select, text, toast } from './dom.js';
+import { bytes, clock, count, hexdump, pretty } from './format.js';
+import { sourcePicker } from './sources.js';
+import { TEMPLATES } from './templates.js';
+import { Trace } from './trace.js';
+import { VirtualList } from './virtual.js';
 
-const MOST_ROWS = 300;
+const ROW_HEIGHT = 24;
+const ARROWS = { in: '↓', out: '↑', local: '·' };
+const HOUSEKEEPING = new Set(['ack', 'credit', 'playback', 'ping', 'pong']);
+const AWAY_MS = 5_000;
 
 export class WireView {
-  #counts = { in: 0, out: 0, audioIn: 0, audioOut: 0 };
+  id = 'wire';
+  title = 'Wire';
+  filter = { words: '', channel: '', type: '', direction: '', audio: false, housekeeping: false };
+  /** @type {number[]} indexes of records that pass the filter */ passing = [];
+  seen = 0;
+  types = new Set();
+  channels = new Set();
 
-  /** @param {HTMLElement} list @param {HTMLElement} counts */
-  constructor(list, counts) {
-    this.list = list;
-    this.counts = counts;
-    this.waiting = [];
+  /** @param {import('./app.js').Session} session */
+  constructor(session) {
+    this.session = session;
+    this.list = new VirtualList({ label: 'Messages, newest last', rowHeight: ROW_HEIGHT, render: (index, row) => this.#render(index, row) });
+    this.list.addEventListener('pick', () => this.#detail());
+    this.draw = onceAFrame(() => this.#take());
+    this.listener = () => this.draw();
+    this.again = () => this.#restart();
+    this.detail = h('aside.wire-detail', { 'aria-label': 'The chosen message', hidden: true });
+    this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
+    this.table = h('table.channels');
+    this.total = h('span.soft.num.end');
+    this.element = h('section.view.wire', { 'aria-label': 'Wire' }, this.#tools(), h('div.channel-strip', { tabIndex: 0, role: 'region', 'aria-label': 'Channels' }, this.table),
+      h('div.wire-body', {}, h('div.wire-list', {}, this.none, this.list.element), this.detail), this.#composer());
+    session.addEventListener('source', () => this.#attach());
+    this.#attach();
   }
 
-  /** @param {{direction: 'in' | 'out', message: object | null, bytes?: Uint8Array}} event */
-  add({ direction, message, bytes }) {
-    if (message) {
-      this.#counts[direction] += 1;
-      if (message.type !== 'playback') this.waiting.push([direction, message]);
+  // --- filter ---
+
+  #tools() {
+    const change = (name) => (value) => { this.filter[name] = value; this.#restart(); };
+    const words = h('input', { type: 'search', placeholder: 'Filter by text', 'aria-label': 'Filter by text', oninput: () => change('words')(words.value.toLowerCase()) });
+    this.typeChoice = select([['', 'all types']], '', change('type'), { 'aria-label': 'Type' });
+    this.channelChoice = select([['', 'all channels']], '', change('channel'), { 'aria-label': 'Channel' });
+    const direction = select([['', 'both ways'], ['in', '↓ received'], ['out', '↑ sent'], ['local', '· this page']], '', change('direction'), { 'aria-label': 'Direction' });
+    const check = (name, label) => {
+      const box = h('input', { type: 'checkbox', checked: this.filter[name], onchange: () => change(name)(box.checked) });
+      return h('label.check', {}, box, label);
+    };
+    const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
+    const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
+    return h('div.bar-top', {}, sourcePicker(this.session), words, direction, this.channelChoice, this.typeChoice, check('audio', 'audio frames'), check('housekeeping', 'housekeeping'), this.total, cut, away);
+  }
+
+  #attach() {
+    this.trace?.removeEventListener('record', this.listener);
+    this.trace?.removeEventListener('forgotten', this.again);
+    this.trace = this.session.source;
+    this.trace.addEventListener('record', this.listener);
+    this.trace.addEventListener('forgotten', this.again);
+    this.types.clear();
+    this.channels.clear();
+    this.#restart();
+  }
+
+  #restart() {
+    this.passing = [];
+    this.seen = 0;
+    this.list.picked = -1;
+    this.detail.hidden = true;
+    this.list.update(0, true);
+    this.draw();
+  }
+
+  /** @param {import('./trace.js').WireRecord} record */
+  #passes(record) {
+    const { words, channel, type, direction, audio, housekeeping } = this.filter;
+    if (record.frame && !audio && type !== 'audio') return false;
+    if (!housekeeping && HOUSEKEEPING.has(record.type)) return false;
+    if (direction && record.direction !== direction) return false;
+    if (type && record.type !== type) return false;
+    if (channel && String(record.channel ?? '') !== channel) return false;
+    return !words || `${record.type} ${record.message ? JSON.stringify(record.message) : ''}`.toLowerCase().includes(words);
+  }
+
+  #take() {
+    if (!this.element.isConnected || !this.trace) return;
+    const { records } = this.trace;
+    let fresh = false;
+    for (; this.seen < records.length; this.seen += 1) {
+      const record = records[this.seen];
+      fresh = this.#offer(record) || fresh;
+      if (this.#passes(record)) this.passing.push(this.seen);
+    }
+    if (fresh) this.#choices();
+    this.none.hidden = this.passing.length > 0;
+    this.list.element.hidden = this.passing.length === 0;
+    text(this.total, `${count(this.passing.length)} of ${count(this.trace.forgotten + records.length)}`);
+    this.list.update(this.passing.length);
+    this.#channelTable();
+  }
+
+  #offer({ type, channel }) {
+    const before = this.types.size + this.channels.size;
+    this.types.add(type);
+    if (channel !== undefined) this.channels.add(channel);
+    return this.types.size + this.channels.size > before;
+  }
+
+  #choices() {
+    const offer = (made, first, values) => {
+      const chosen = made.value;
+      fill(made, h('option', { value: '' }, first), values.map((value) => h('option', { value: String(value) }, String(value))));
+      made.value = chosen;
+    };
+    offer(this.typeChoice, 'all types', [...this.types].sort());
+    offer(this.channelChoice, 'all channels', [...this.channels].sort((a, b) => a - b));
+  }
+
+  // --- rows ---
+
+  #record(index) {
+    return this.trace?.records[this.passing[index]];
+  }
+
+  #render(index, row) {
+    const record = this.#record(index);
+    if (!record) return;
+    row.dataset.direction = record.direction;
+    row.dataset.bad = String(record.type === 'error' || record.message?.status === 'error' || record.message?.status === 'failed');
+    fill(row, h('span.time', {}, clock(record.at)), h('span.arrow', {}, ARROWS[record.direction]), h('span.chan', {}, record.channel ?? ''),
+      h('span.type', {}, record.type), h('span.sum', {}, Trace.summary(record)), h('span.size', {}, record.size ? bytes(record.size) : ''));
+  }
+
+  #detail() {
+    const record = this.#record(this.list.picked);
+    this.detail.hidden = !record;
+    if (!record) return;
+    const shown = record.message ?? { ...record.frame, channel: record.channel };
+    const copy = async () => {
+      await navigator.clipboard.writeText(pretty(shown));
+      toast('Copied as JSON.', 'good');
+    };
+    const close = () => { this.detail.hidden = true; this.list.element.focus(); };
+    fill(this.detail, h('div.line', {}, h('h2.mono', {}, record.type), h('span.end'), button('Copy', copy, {}, 'copy'), pictureButton('cross', 'Close', close)),
+      h('p.soft.num', {}, `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clock(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
+      h('pre.output.tall', { tabIndex: 0, 'aria-label': 'The message' }, pretty(shown)),
+      record.bytes ? h('pre.output', { tabIndex: 0, 'aria-label': 'Its bytes' }, hexdump(record.bytes)) : null);
+  }
+
+  // --- channels ---
+
+  #channelTable() {
+    const { client } = this.session;
+    const live = this.trace === this.session.trace;
+    const open = live ? client.channels : [];
+    const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
+    const rows = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), `${channel.waitingFrames} frames`, channel.generation, bytes(channel.lostBytes)]);
+    const caption = live ? `seq ${client.lastSeq} received · ${client.pendingCommands} commands not acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
+    const key = JSON.stringify([caption, rows]);
+    if (key === this.tableKey) return;
+    this.tableKey = key;
+    fill(this.table, h('caption', {}, caption), rows.length === 0 ? null : [h('thead', {}, h('tr', {}, head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, rows.map((row) => h('tr', {}, row.map((cell) => h('td', {}, String(cell))))))]);
+  }
+
+  // --- by hand ---
+
+  #composer() {
+    const words = h('textarea', { rows: 3, spellcheck: false, value: pretty(TEMPLATES[0][1]), 'aria-label': 'Message as JSON' });
+    const fault = h('p.hint', { role: 'status' });
+    const template = select(TEMPLATES.map(([name], index) => [String(index), name]), '0', (value) => { words.value = pretty(TEMPLATES[Number(value)][1]); text(fault, ''); });
+    const send = () => {
+      try {
+        this.#send(JSON.parse(words.value));
+        text(fault, 'Sent. The answer appears above.');
+      } catch (error) {
+        text(fault, error instanceof SyntaxError ? `This is no JSON: ${error.message}` : String(error));
+      }
+    };
+    words.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); });
+    return h('details.composer', {}, h('summary', {}, 'Send a message by hand'), h('div.stack', {}, h('div.line', {}, field('Template', template)), words, h('div.line', {}, button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault)));
+  }
+
+  /** A channel is opened through the client, which gives it the next number; everything else goes as it is. */
+  #send(message) {
+    const { client, voice } = this.session;
+    if (message.type === 'channel.open') {
+      this.#open(client, voice, message);
+    } else if (message.type === 'call') {
+      client.call(message.op, message.params ?? {}).catch(() => undefined); // the answer is on the wire
     } else {
-      this.#counts[direction === 'in' ? 'audioIn' : 'audioOut'] += bytes.byteLength;
+      client.send(message);
     }
-    if (this.frame) return;
-    this.frame = requestAnimationFrame(() => this.draw());
   }
 
-  draw() {
-    this.frame = 0;
-    const follow = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
-    for (const [direction, message] of this.waiting.splice(0)) {
-      const row = element('li', direction, `${message.type} ${JSON.stringify({ ...message, type: undefined })}`.slice(0, 400));
-      row.title = row.textContent;
-      this.list.append(row);
-    }
-    while (this.list.childElementCount > MOST_ROWS) this.list.firstElementChild.remove();
-    const { in: received, out, audioIn, audioOut } = this.#counts;
-    this.counts.textContent = `${received} in, ${out} out, audio ${kib(audioOut)} up, ${kib(audioIn)} down`;
-    if (follow) this.list.scrollTop = this.list.scrollHeight;
+  async #open(client, voice, { kind, params = {} }) {
+    const speaks = kind === 'tts' || kind === 'turn';
+    if (speaks) await voice.loud();
+    const channel = client.open(kind, params);
+    if (speaks) voice.hear(channel);
   }
-}
 
-function kib(bytes) {
-  return `${(bytes / 1024).toFixed(0)} KiB`;
+  show() {
+    this.#restart();
+    this.list.follow = true;
+    this.timer = setInterval(() => this.#channelTable(), 500);
+  }
+
+  hide() {
+    clearInterval(this.timer);
+  }
 }

@@ -5,29 +5,35 @@ const FRAME_MS = 20;
 class Capture extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.size = (sampleRate * FRAME_MS) / 1000;
+    this.size = Math.round((sampleRate * FRAME_MS) / 1000);
+    this.begin();
+  }
+
+  begin() {
     this.frame = new Int16Array(this.size);
     this.filled = 0;
     this.loudest = 0;
   }
 
   process([input]) {
-    for (const sample of input[0] ?? []) {
-      const clipped = Math.max(-1, Math.min(1, sample));
-      this.loudest = Math.max(this.loudest, Math.abs(clipped));
-      this.frame[this.filled] = clipped * 0x7fff;
-      this.filled += 1;
-      if (this.filled === this.size) this.send();
-    }
+    const samples = input[0];
+    if (samples) for (let index = 0; index < samples.length; index += 1) this.take(samples[index]);
+    else for (let index = 0; index < 128; index += 1) this.take(0); // a source that has ended: silence, so that the last word is heard to end
     return true;
+  }
+
+  take(sample) {
+    const clipped = Math.max(-1, Math.min(1, sample));
+    this.loudest = Math.max(this.loudest, Math.abs(clipped));
+    this.frame[this.filled] = clipped * 0x7fff;
+    this.filled += 1;
+    if (this.filled === this.size) this.send();
   }
 
   send() {
     const pcm = this.frame.buffer;
     this.port.postMessage({ pcm, level: this.loudest }, [pcm]);
-    this.frame = new Int16Array(this.size);
-    this.filled = 0;
-    this.loudest = 0;
+    this.begin();
   }
 }
 

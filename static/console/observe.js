@@ -1,0 +1,26 @@
+// A live copy of another session: its messages, told by `observe.event`, become a trace of their own.
+
+import { encodeFrame } from '../jarvis/codec.js';
+import { Trace } from './trace.js';
+
+/** @param {import('../jarvis-client.js').JarvisClient} client @param {string} sessionId @param {(why: string) => void} onEnd */
+export function observe(client, sessionId, onEnd) {
+  const trace = new Trace(`Observed: ${sessionId}`, 'observed');
+  const channel = client.open('observe', { session_id: sessionId, audio: true });
+  /** @type {any} */ let audio = null;
+  /** @param {string} type @param {(detail: any) => void} act */
+  const on = (type, act) => channel.addEventListener(type, (event) => act(/** @type {any} */ (event).detail));
+  const way = (direction) => (direction === 'client' ? 'out' : 'in');
+  on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
+  on('observe.audio', (message) => { audio = message; });
+  on('observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));
+  on('audio', (frame) => {
+    channel.played(frame.payload.byteLength);
+    if (audio) trace.add({ direction: way(audio.direction), bytes: encodeFrame({ ...frame, channel: audio.source_channel }) });
+  });
+  on('closed', ({ status, message, code }) => {
+    trace.add({ direction: 'local', message: { type: 'observe.ended', status, ...(code && { code, message }) } });
+    if (status === 'error') onEnd(message ?? code);
+  });
+  return trace;
+}

@@ -1,0 +1,17 @@
+// Which trace is looked at: this session, one that is observed, or a recording.
+
+import { fill, h, select } from './dom.js';
+
+/** @param {import('./app.js').Session} session */
+export function sourcePicker(session) {
+  const box = h('div.source');
+  const draw = () => {
+    const options = session.traces.map((trace, index) => /** @type {[string, string]} */ ([String(index), trace.name]));
+    fill(box, session.traces.length > 1
+      ? select(options, String(session.traces.indexOf(session.source)), (value) => session.look(session.traces[Number(value)]), { 'aria-label': 'Session looked at' })
+      : h('span.soft', {}, 'This session'));
+  };
+  session.addEventListener('source', draw);
+  draw();
+  return box;
+}

@@ -1,0 +1,162 @@
+// System: the services, sockets, sessions, latencies and limits of this gateway, as they are now.
+
+import { button, empty, fill, h, svg, toast } from './dom.js';
+import { bytes, count, ms } from './format.js';
+import { observe } from './observe.js';
+import { histograms, parse, sum } from './prometheus.js';
+
+const EVERY_MS = 2_000;
+const STATS_EVERY = 3; // polls: that one costs of the rate limit
+const HISTORY = 60;
+const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
+
+const seconds = (value) => ms(value === null ? null : value * 1000);
+
+export class SystemView {
+  id = 'system';
+  title = 'System';
+  polls = 0;
+  /** @type {{lag: number[], requests: number[], cpu: number[]}} */ history = { lag: [], requests: [], cpu: [] };
+
+  /** @param {import('./app.js').Session} session */
+  constructor(session) {
+    this.session = session;
+    this.tiles = h('div.tiles');
+    const table = (label) => h('table', { 'aria-label': label });
+    Object.assign(this, { services: table('Services'), live: table('Live sessions'), requests: table('Requests'), calls: table('Calls'), stages: table('Turn stages'), limits: table('Limits') });
+    const card = (title, what) => h('section.card', {}, h('h2', {}, title), h('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': title }, what));
+    this.fault = h('p.fault', { hidden: true });
+    this.element = h('section.view.scrolling.system', { 'aria-label': 'System', tabIndex: 0 }, this.fault, this.tiles, card('Services', this.services), card('Live sessions', this.live),
+      h('div.columns', {}, card('REST requests', this.requests), card('Calls to services', this.calls), card('Spoken turns, by stage', this.stages), card('Limits and closes', this.limits)));
+    fill(this.tiles, empty('system', 'Asking the gateway…'));
+  }
+
+  show() {
+    this.#poll();
+    this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.#poll(); }, EVERY_MS);
+  }
+
+  hide() {
+    clearInterval(this.timer);
+    this.polls = 0;
+  }
+
+  async #poll() {
+    try {
+      const [health, metrics] = await Promise.all([get('/health').then((answer) => answer.json()), get('/metrics').then((answer) => answer.text())]);
+      this.fault.hidden = true;
+      if (this.polls++ % STATS_EVERY === 0) this.stats = await this.#askStats();
+      this.#draw(health, parse(metrics));
+    } catch (error) {
+      fill(this.fault, `The gateway does not answer (${/** @type {Error} */ (error).message}). Asking again every ${EVERY_MS / 1000} s; what is below is what it said last.`);
+      this.fault.hidden = false;
+    }
+  }
+
+  async #askStats() {
+    const { account, client } = this.session;
+    if (!account.token) return client.call('ws.stats');
+    const answer = await get('/ws/stats', { Authorization: `Bearer ${await account.fresh()}` });
+    return answer.json();
+  }
+
+  #draw(health, metrics) {
+    this.#remember(health, metrics);
+    this.#drawTiles(health, metrics);
+    this.#drawServices(health);
+    this.#drawLive();
+    const by = (name, labels) => histograms(metrics, `api_gateway_${name}`, labels).filter((each) => each.count > 0).sort((a, b) => b.count - a.count);
+    const latency = ({ labels, count: times, quantile }) => [...labels, count(times), seconds(quantile(0.5)), seconds(quantile(0.95)), seconds(quantile(0.99))];
+    rows(this.requests, ['Endpoint', 'Method', 'count', 'p50', 'p95', 'p99'], by('request_duration_seconds', ['endpoint', 'method']).map(latency), 'No requests yet.');
+    rows(this.calls, ['Service', 'Method', 'count', 'p50', 'p95', 'p99'], by('grpc_call_duration_seconds', ['service', 'method']).map(latency), 'No calls yet.');
+    rows(this.stages, ['Stage', 'count', 'p50', 'p95', 'p99'], by('turn_stage_seconds', ['stage']).map(latency), 'No spoken turns yet.');
+    this.#drawLimits(metrics);
+  }
+
+  #remember(health, metrics) {
+    const now = performance.now();
+    const requests = sum(metrics, 'api_gateway_requests_total');
+    const cpu = sum(metrics, 'process_cpu_seconds_total');
+    const before = this.before;
+    this.before = { now, requests, cpu };
+    const passed = before ? (now - before.now) / 1000 : 0;
+    keep(this.history.lag, health.event_loop_lag_ms ?? 0);
+    if (passed > 0) keep(this.history.requests, Math.max(0, requests - before.requests) / passed);
+    if (passed > 0) keep(this.history.cpu, (Math.max(0, cpu - before.cpu) / passed) * 100);
+  }
+
+  #drawTiles(health, metrics) {
+    const tile = (name, value, more = '', history = null) => h('div.tile', {}, h('span.soft', {}, name), h('strong', {}, value), h('span.soft.small', {}, more), history && spark(history, name));
+    const { lag, requests, cpu } = this.history;
+    const redis = health.redis ?? {};
+    fill(this.tiles,
+      tile('Gateway', health.status, `${health.version}, up ${ms((health.uptime_seconds ?? 0) * 1000)}`),
+      tile('Sockets', count(health.sockets ?? 0), `${count(health.sessions ?? 0)} sessions`),
+      tile('Requests', `${(requests.at(-1) ?? 0).toFixed(1)}/s`, `${count(health.requests_running ?? 0)} running`, requests),
+      tile('Event-loop lag', ms(lag.at(-1)), 'now', lag),
+      tile('CPU', `${Math.round(cpu.at(-1) ?? 0)} %`, 'of one core', cpu),
+      tile('Memory', bytes(sum(metrics, 'process_resident_memory_bytes')), `${bytes(sum(metrics, 'api_gateway_ws_send_queue_bytes'))} waiting to be sent`),
+      tile('Redis', redis.status ?? 'none', redis.latency_ms ? ms(redis.latency_ms) : redis.reason ?? ''));
+  }
+
+  #drawServices(health) {
+    const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
+      ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.reason ?? '']);
+    rows(this.services, ['Service', 'Health', 'Breaker', 'Answers in', 'Calls now', 'Since', 'Why'], list, 'No services.');
+  }
+
+  #drawLive() {
+    const list = (this.stats?.live ?? []).map((live) => [live.session_id, live.user_id, badge(live.connected ? 'connected' : 'away', live.connected ? 'good' : 'warn'), live.channels.join(', ') || '–', `${bytes(live.bytes_received)} / ${bytes(live.bytes_sent)}`,
+      live.session_id === this.session.client.sessionId ? 'this one' : button('Observe', () => this.#observe(live.session_id), {}, 'eye')]);
+    rows(this.live, ['Session', 'User', 'Socket', 'Channels', 'In / out', ''], list, 'No live sessions.');
+  }
+
+  #observe(sessionId) {
+    const trace = observe(this.session.client, sessionId, (why) => toast(`${sessionId}: ${why}`, 'bad'));
+    this.session.look(trace);
+    location.hash = '#wire';
+  }
+
+  #drawLimits(metrics) {
+    const list = [];
+    const add = (name, metric, label) => {
+      for (const { labels, value } of metrics.get(`api_gateway_${metric}`) ?? []) if (value > 0) list.push([name, label(labels), count(value)]);
+    };
+    add('Rate limit', 'rate_limit_decisions_total', ({ result, backend }) => `${result} (${backend})`);
+    add('Sign-in refused', 'auth_failures_total', (labels) => Object.values(labels).join(' '));
+    add('Socket closed', 'ws_closes_total', (labels) => Object.values(labels).join(' '));
+    add('Resume', 'ws_resumes_total', (labels) => Object.values(labels).join(' '));
+    add('Dropped', 'ws_dropped_total', (labels) => Object.values(labels).join(' '));
+    add('Redis errors', 'redis_errors_total', () => '');
+    rows(this.limits, ['What', '', 'count'], list, 'Nothing was limited or closed.');
+  }
+}
+
+async function get(path, headers = {}) {
+  const answer = await fetch(path, { headers });
+  if (!answer.ok && path !== '/health') throw new Error(`${path} answers ${answer.status}`);
+  return answer;
+}
+
+function keep(list, value) {
+  list.push(value);
+  if (list.length > HISTORY) list.shift();
+}
+
+const badge = (words, tone) => h('span.badge', { 'data-tone': tone }, words);
+
+/** The same rows are not drawn again: a selection or a focused button stays. */
+function rows(table, head, list, none) {
+  const key = JSON.stringify(list.map((row) => row.map((cell) => (cell instanceof Node ? cell.textContent : cell))));
+  if (table.dataset.key === key) return;
+  table.dataset.key = key;
+  if (list.length === 0) fill(table, h('caption', {}, none));
+  else fill(table, h('thead', {}, h('tr', {}, head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, list.map((row) => h('tr', {}, row.map((cell) => h('td', {}, cell))))));
+}
+
+/** The last two minutes as a line. @param {number[]} values @param {string} label */
+function spark(values, label) {
+  const most = Math.max(...values, 1e-9);
+  const points = values.map((value, index) => `${(((index + HISTORY - values.length) / (HISTORY - 1)) * 100).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
+  return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last two minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
+}

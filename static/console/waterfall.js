@@ -1,0 +1,57 @@
+// A turn as bars on one axis of time.
+
+import { fill, h } from './dom.js';
+import { ms } from './format.js';
+import { spans, waited } from './stages.js';
+
+/** Round steps of an axis. */
+const STEPS = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000];
+const MOST_TICKS = 4;
+
+/** @param {number} length milliseconds */
+function ticks(from, length) {
+  const step = STEPS.find((each) => length / each <= MOST_TICKS) ?? 120_000;
+  const found = [];
+  for (let at = Math.ceil(from / step) * step; at <= from + length; at += step) found.push(at);
+  return found;
+}
+
+const percent = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)}%`;
+
+/**
+ * Zero is the end of speech (or the sending of the text). Speaking is cut off at the axis' end unless it is all there is: what matters is
+ * the way to the first sound.
+ * @param {HTMLElement} element @param {import('./turnlog.js').Turn} turn @param {number} now
+ */
+export function drawWaterfall(element, turn, now) {
+  const all = spans(turn, now);
+  if (all.length === 0) {
+    fill(element, h('p.soft', {}, 'Nothing to show yet.'));
+    return;
+  }
+  const zero = turn.askedAt;
+  const from = Math.min(...all.map((span) => span.start));
+  const to = Math.max(...all.map((span) => span.end), from + 50);
+  const at = (time) => (time - from) / (to - from);
+  fill(element, axis(from - zero, to - from), all.map((span) => row(span, at, zero)), foot(turn));
+}
+
+function axis(from, length) {
+  const marks = ticks(from, length).map((tick) => h('span', { style: { left: percent((tick - from) / length) }, 'data-zero': tick === 0 }, tick === 0 ? '0' : ms(tick).replace('.00', '')));
+  return h('div.row.axis', { 'aria-hidden': 'true' }, h('span.name'), h('div.lane', {}, marks), h('span.took'));
+}
+
+function row({ label, tone, start, end, running, ticks: progress = [], note = '' }, at, zero) {
+  const words = `${label}: ${ms(end - start)}, from ${ms(start - zero)} to ${ms(end - zero)}${note ? `, ${note}` : ''}`;
+  const bar = h('div.bar', { 'data-tone': tone, 'data-running': Boolean(running), style: { left: percent(at(start)), width: percent(at(end) - at(start)) } });
+  const dots = progress.map((time) => h('i.tick', { style: { left: percent(at(time)) } }));
+  return h('div.row', { title: words, tabIndex: 0, role: 'img', 'aria-label': words },
+    h('span.name', {}, label), h('div.lane', {}, h('i.zero', { style: { left: percent(at(zero)) } }), bar, dots), h('span.took', {}, ms(end - start)));
+}
+
+function foot(turn) {
+  const total = waited(turn);
+  if (total === null) return null;
+  const what = turn.marks.first_sound === undefined ? 'to the answer’s words' : 'to the first sound';
+  return h('p.sum', {}, h('strong', {}, ms(total)), ` ${turn.source === 'speech' ? 'from the end of speech' : 'from sending'} ${what}`);
+}
