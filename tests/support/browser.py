@@ -1,0 +1,141 @@
+"""The console in a real browser, with a recording as its microphone, and a tap at the loudspeaker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import async_playwright
+
+from tests.support.gateway import AUDIO
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from playwright.async_api import Page
+
+    from tests.support.gateway import GatewayProcess
+
+WAIT_MS = 30_000
+DESK = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+VIEWS = ("talk", "turns", "wire", "rest", "system", "recordings")
+
+# Hears what reaches a loudspeaker: [time, loudest sample] of each block that is not silent.
+TAP = """
+window.heard = [];
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (to, ...more) {
+  if (to instanceof AudioDestinationNode && !this.tap) {
+    this.tap = to.context.createScriptProcessor(1024, 1, 1);
+    this.tap.onaudioprocess = ({ inputBuffer }) => {
+      let loudest = 0;
+      for (const sample of inputBuffer.getChannelData(0)) loudest = Math.max(loudest, Math.abs(sample));
+      if (loudest > 0.01) window.heard.push([performance.now(), loudest]);
+    };
+    connect.call(this, this.tap);
+    connect.call(this.tap, to);
+  }
+  return connect.call(this, to, ...more);
+};
+"""
+
+
+@asynccontextmanager
+async def console(
+    gateway: GatewayProcess,
+    microphone: Path | None = None,
+    *,
+    signed_in: bool = True,
+    size: dict[str, int] = DESK,
+    theme: str = "dark",
+    pardon: tuple[str, ...] = (),
+) -> AsyncIterator[Page]:
+    """Signed in by the start's link; fails on console errors (but those with a pardoned word) and on requests to other hosts."""
+    flags = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={microphone or recording('what-time-is-it')}%noloop",
+        "--autoplay-policy=no-user-gesture-required",
+        "--disable-background-networking",
+    ]
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    complaints: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, chromium_sandbox=False, args=flags)
+        scheme: Any = theme
+        viewport: Any = size
+        context = await browser.new_context(viewport=viewport, color_scheme=scheme)
+        await context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await context.add_init_script(TAP)
+        page = await context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: complaints.append(r.url) if not is_ours(r.url, gateway.port) else None)
+        await page.goto(f"{gateway.base}/console" + (f"#token={gateway.token}" if signed_in else ""))
+        if signed_in:
+            await see(page, "#status[data-state=online]")
+        yield page
+        await browser.close()
+    assert [text for text in complaints if not any(word in text for word in pardon)] == []
+
+
+def is_ours(url: str, port: int) -> bool:
+    return url.startswith((f"http://127.0.0.1:{port}/", f"ws://127.0.0.1:{port}/", "data:", "blob:"))
+
+
+def recording(name: str) -> Path:
+    return AUDIO / f"flite-slt-{name}.wav"
+
+
+async def see(page: Page, selector: str) -> None:
+    await page.wait_for_selector(selector, timeout=WAIT_MS)
+
+
+async def until(page: Page, condition: str) -> None:
+    """Wait for a JavaScript condition. Playwright's own waiting evaluates text in the page, which its policy forbids."""
+    async with asyncio.timeout(WAIT_MS / 1000):
+        while not await page.evaluate(condition):
+            await asyncio.sleep(0.05)
+
+
+async def turns_are_over(page: Page, count: int, scope: str = ".talk") -> None:
+    await until(page, f"document.querySelectorAll('{scope} .turn:not([data-status=\"\"])').length === {count}")
+
+
+async def say(page: Page, words: str) -> None:
+    await page.fill("#text", words)
+    await page.press("#text", "Enter")
+
+
+async def go(page: Page, view: str) -> None:
+    await page.click(f"#nav [data-view={view}]")
+    await see(page, f"section.view[aria-label={'REST' if view == 'rest' else view.capitalize()}]")
+
+
+async def open_recording(page: Page, file: Path) -> None:
+    await go(page, "recordings")
+    await page.set_input_files("#recording", file)
+    await see(page, "canvas.track")
+
+
+async def sounds(page: Page, gap_ms: float = 700) -> list[tuple[float, float]]:
+    """Each stretch of sound at the loudspeaker, [from, to] in milliseconds."""
+    found: list[tuple[float, float]] = []
+    for at, _ in await page.evaluate("window.heard"):
+        if found and at - found[-1][1] < gap_ms:
+            found[-1] = (found[-1][0], at)
+        else:
+            found.append((at, at))
+    return found
+
+
+def session_file(path: Path, lines: list[dict[str, Any]]) -> Path:
+    """A recording of the console's form."""
+    head = {"type": "jarvis.recording", "version": 1, "protocol": "jarvis.v1", "started_at": "2026-01-01T00:00:00Z"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
+    return path
