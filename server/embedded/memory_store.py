@@ -2,99 +2,172 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.spelling import folded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from protos import memory_pb2
 
-SCHEMA = """
+SCHEMA_VERSION = 2  # of the words table, which is made anew from the items when it is older
+TABLES = """
 CREATE TABLE IF NOT EXISTS items (
   id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
   tags TEXT NOT NULL, metadata TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL, UNIQUE (user_id, key));
 CREATE INDEX IF NOT EXISTS items_expire ON items (expires_at) WHERE expires_at IS NOT NULL;
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text, tokenize = 'porter unicode61');
 CREATE TABLE IF NOT EXISTS turns (
   user_id TEXT NOT NULL, session_id TEXT NOT NULL, turn_id TEXT NOT NULL, number INTEGER NOT NULL, role TEXT NOT NULL,
   text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
 CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
 """
+WORDS = "CREATE VIRTUAL TABLE words USING fts5 (owner, text, tokenize = 'porter unicode61 remove_diacritics 2')"
 PURGE_S = 60.0  # expired items are invisible at once, and swept out so often
+MAX_QUERY_WORDS = 32  # each is one look-up
 
-# British to American, so that what was said one way is found the other way
-_SPELLINGS = (
-    (re.compile(r"\b(col|fav|hon|hum|lab|neighb|flav|harb|rum|behavi)our"), r"\1or"),
-    (re.compile(r"\b(cent|theat|met|lit|fib)re\b"), r"\1er"),
-    (re.compile(r"\b(\w{3,})is(e|ed|es|ing|ation)\b"), r"\1iz\2"),
-    (re.compile(r"\bgrey\b"), "gray"),
-    (re.compile(r"\bprogramme\b"), "program"),
-    (re.compile(r"\b(trave|cance|labe|mode)ll(ed|ing|er)\b"), r"\1l\2"),
+_WORD = re.compile(r"[^\W_]+")
+_LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
+_TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
+# Not looked for while there are others: they are in everything, and say nothing.
+_STOP_WORDS = frozenset(
+    {
+        "a",
+        "about",
+        "an",
+        "and",
+        "are",
+        "at",
+        "be",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "i",
+        "in",
+        "is",
+        "it",
+        "me",
+        "my",
+    }
+    | {"of", "on", "or", "s", "that", "the", "this", "to", "was", "were", "what", "when", "where", "which", "who"}
+    | {"with", "you", "your"}
 )
-_WORD = re.compile(r"\w+")
 
 
-def folded(text: str) -> str:
-    """Lower case, American spelling."""
-    text = text.lower()
-    for pattern, replacement in _SPELLINGS:
-        text = pattern.sub(replacement, text)
-    return text
+def query_words(text: str) -> list[str]:
+    """What a query asks for, each word once."""
+    words = list(dict.fromkeys(_WORD.findall(folded(text))))
+    return ([word for word in words if word not in _STOP_WORDS] or words)[:MAX_QUERY_WORDS]
 
 
-def fts_query(text: str) -> str:
-    """Any of the words, each quoted: raw text would be read as FTS5's query language."""
-    return " OR ".join(f'"{word}"' for word in dict.fromkeys(_WORD.findall(folded(text))))
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text and number of a JSON value, names of members as well; without recursion, for it may be deep."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield from one
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+        elif isinstance(one, str):
+            yield one
+
+
+def searchable(key: str, value_json: str, tags: list[str]) -> str:
+    """What an item is found by. Numbers stay as they are written."""
+    value = json.loads(value_json, parse_int=str, parse_float=str)
+    text = folded(" ".join([key, *texts_in(value), *tags]))
+    return text.encode("utf-8", "replace").decode().replace("\0", " ")  # JSON can spell half a surrogate pair
+
+
+def _owner(user_id: str) -> str:
+    """One token for the index, so that a search walks through one user's words only."""
+    return "u" + hashlib.sha256(user_id.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A search result; `score` 0 to 1: how much of the query is in the item, rare words counting more."""
+
+    row: sqlite3.Row
+    score: float
 
 
 class MemoryStore:
-    """`clock` gives unix seconds."""
+    """`clock` gives unix seconds. Raises sqlite3.Error when the file cannot be used; it is left as it is then."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + SCHEMA)
         self._purged_at = 0.0
+        path.touch(mode=0o600)  # other people's memory; the journals beside it get the same mode
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.row_factory = sqlite3.Row
+            self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;" + TABLES)
+            self._make_words()
+        except sqlite3.Error:
+            self._db.close()
+            raise
+
+    def _make_words(self) -> None:
+        """The index, from the items, where it is missing or of an older make."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] >= SCHEMA_VERSION:
+            return
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DROP TABLE IF EXISTS words")
+            self._db.execute(WORDS)
+            for row in self._db.execute("SELECT * FROM items").fetchall():
+                self._index(row["id"], row["user_id"], searchable(row["key"], row["value"], json.loads(row["tags"])))
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Everything answered is on disk already."""
         self._db.close()
 
+    # --- items ---
+
     def put(self, request: memory_pb2.StoreRequest, key: str) -> float:
-        """Remember; returns when."""
+        """Remember, in place of what the key had; returns when. On disk when it returns."""
         now = self._clock()
-        expires_at = now + request.ttl_seconds if request.ttl_seconds else None
-        tags = json.dumps(list(request.tags))
+        tags = list(dict.fromkeys(request.tags))
+        row = {
+            "user_id": request.user_id,
+            "key": key,
+            "value": request.value_json,
+            "session_id": request.session_id,
+            "tags": json.dumps(tags),
+            "metadata": request.metadata_json or "{}",
+            "created_at": now,
+            "expires_at": now + request.ttl_seconds if request.ttl_seconds else None,
+        }
+        text = searchable(key, request.value_json, tags)
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._purge(now)
             self._remove(request.user_id, key)
-            cursor = self._db.execute(
-                "INSERT INTO items (user_id, key, value, session_id, tags, metadata, created_at, expires_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    request.user_id,
-                    key,
-                    request.value_json,
-                    request.session_id,
-                    tags,
-                    request.metadata_json or "{}",
-                    now,
-                    expires_at,
-                ),
-            )
-            text = folded(" ".join([key, request.value_json, *request.tags, request.metadata_json]))
-            self._db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (cursor.lastrowid, text))
+            columns = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            cursor = self._db.execute(f"INSERT INTO items ({columns}) VALUES ({values})", row)  # noqa: S608 - names above
+            self._index(cursor.lastrowid, request.user_id, text)
         return now
 
+    def _index(self, item_id: int | None, user_id: str, text: str) -> None:
+        self._db.execute("INSERT INTO words (rowid, owner, text) VALUES (?, ?, ?)", (item_id, _owner(user_id), text))
+
     def _purge(self, now: float) -> None:
-        if now - self._purged_at >= PURGE_S:
+        if abs(now - self._purged_at) >= PURGE_S:
             self._purged_at = now
             self._db.execute("DELETE FROM words WHERE rowid IN (SELECT id FROM items WHERE expires_at <= ?)", (now,))
             self._db.execute("DELETE FROM items WHERE expires_at <= ?", (now,))
@@ -110,8 +183,8 @@ class MemoryStore:
     def get(self, user_id: str, key: str) -> sqlite3.Row | None:
         """One item, unless it has expired."""
         row: sqlite3.Row | None = self._db.execute(
-            "SELECT * FROM items WHERE user_id = ? AND key = ? AND (expires_at IS NULL OR expires_at > ?)",
-            (user_id, key, self._clock()),
+            f"SELECT * FROM items WHERE key = ? AND {_LIVE}",  # noqa: S608 - a constant
+            (key, user_id, self._clock()),
         ).fetchone()
         return row
 
@@ -126,38 +199,68 @@ class MemoryStore:
         """Items kept, expired ones too until they are swept out."""
         return int(self._db.execute("SELECT count(*) FROM items").fetchone()[0])
 
-    def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[tuple[sqlite3.Row, float]]:
-        """(item, score), best first; an empty query finds the newest with those tags.
+    # --- search ---
 
-        bm25 has no scale of its own: a score is relative to the best match, which has 1.
+    def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[Found]:
+        """Best first; of equal ones the newest. An empty query finds the newest with those tags.
+
+        The score is made of the user's own items alone. FTS5's bm25 counts words over everybody's: it would tell one user
+        how often others use a word, and has no scale.
         """
-        wanted = fts_query(query)
-        live = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
-        having = "".join(" AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)" for _ in tags)
-        if wanted:
-            sql = (
-                "SELECT items.*, bm25(words) AS rank FROM words JOIN items ON items.id = words.rowid"  # noqa: S608 - no input
-                f" WHERE words MATCH ? AND {live}{having} ORDER BY rank LIMIT ?"
-            )
-            rows = self._db.execute(sql, (wanted, user_id, self._clock(), *tags, limit)).fetchall()
-        else:
-            sql = f"SELECT items.*, -1.0 AS rank FROM items WHERE {live}{having} ORDER BY created_at DESC LIMIT ?"  # noqa: S608
-            rows = self._db.execute(sql, (user_id, self._clock(), *tags, limit)).fetchall()
-        best = rows[0]["rank"] if rows else -1.0
-        return [(row, round(row["rank"] / best, 4)) for row in rows]
+        if not query.strip():
+            return [Found(row, 1.0) for row in self._newest(user_id, tags, limit)]
+        matches = {word: self._having(word, user_id, tags) for word in query_words(query)}
+        whole = self._live_count(user_id)
+        # inverse document frequency, as in BM25 but never negative; a word that nothing has weighs most
+        weights = {word: math.log(1 + (whole + 1) / (len(ids) + 0.5)) for word, ids in matches.items()}
+        scores: dict[int, float] = {}
+        for word, ids in matches.items():
+            for item_id in ids:
+                scores[item_id] = scores.get(item_id, 0.0) + weights[word]
+        best = sorted(scores, key=lambda item_id: (-round(scores[item_id], 9), -item_id))[:limit]
+        rows = self._rows(best)
+        return [Found(rows[item_id], round(scores[item_id] / sum(weights.values()), 4)) for item_id in best]
+
+    def _newest(self, user_id: str, tags: list[str], limit: int) -> list[sqlite3.Row]:
+        sql = f"SELECT * FROM items WHERE {_LIVE}{_TAGGED * len(tags)} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - constants
+        return self._db.execute(sql, (user_id, self._clock(), *tags, limit)).fetchall()
+
+    def _having(self, word: str, user_id: str, tags: list[str]) -> list[int]:
+        """Quoted, as raw text would be read as FTS5's query language."""
+        wanted = f'owner : "{_owner(user_id)}" AND text : "{word}"'
+        sql = (
+            "SELECT items.id FROM words JOIN items ON items.id = words.rowid"  # noqa: S608 - constants
+            f" WHERE words MATCH ? AND {_LIVE}{_TAGGED * len(tags)}"
+        )
+        return [row["id"] for row in self._db.execute(sql, (wanted, user_id, self._clock(), *tags))]
+
+    def _live_count(self, user_id: str) -> int:
+        sql = f"SELECT count(*) FROM items WHERE {_LIVE}"  # noqa: S608 - a constant
+        return int(self._db.execute(sql, (user_id, self._clock())).fetchone()[0])
+
+    def _rows(self, ids: list[int]) -> dict[int, sqlite3.Row]:
+        marks = ", ".join("?" * len(ids))
+        rows = self._db.execute(f"SELECT * FROM items WHERE id IN ({marks})", ids)  # noqa: S608 - question marks
+        return {row["id"]: row for row in rows}
+
+    # --- conversations ---
 
     def put_turn(self, request: memory_pb2.PutTurnRequest) -> float:
-        """Add a turn, or replace its words in place; returns when it was said."""
-        now = self._clock()
+        """Add a turn to the end, or replace its words in place; returns when it was first put."""
         conversation = (request.user_id, request.session_id)
         with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(
                 "INSERT INTO turns (user_id, session_id, turn_id, number, role, text, at) VALUES (?, ?, ?,"
                 " (SELECT coalesce(max(number), 0) + 1 FROM turns WHERE user_id = ? AND session_id = ?), ?, ?, ?)"
                 " ON CONFLICT (user_id, session_id, turn_id) DO UPDATE SET text = excluded.text, role = excluded.role",
-                (*conversation, request.turn_id, *conversation, request.role, request.text, now),
+                (*conversation, request.turn_id, *conversation, request.role, request.text, self._clock()),
             )
-        return now
+            row = self._db.execute(
+                "SELECT at FROM turns WHERE user_id = ? AND session_id = ? AND turn_id = ?",
+                (*conversation, request.turn_id),
+            ).fetchone()
+        return float(row["at"])
 
     def turns(self, user_id: str, session_id: str, limit: int) -> list[sqlite3.Row]:
         """The newest, oldest first."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
 import uuid
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,131 +13,103 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
-from server.embedded.intent import recognise
-from server.embedded.replies import reply
+from server.embedded.intent_recognition import recognise
+from server.embedded.planner_recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
+from server.embedded.replies import Outcome, reply
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from google.protobuf.struct_pb2 import Struct
 
 MAX_TEXT_CHARS = 2_000
-SEARCH_RESULTS = 5
-PAGE_CHARS = 20_000
+MAX_INTENT_CHARS = 128
+CONTEXT_TURNS = 20  # looked back at, the newest: "open the first one" is about what was just said
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Entities = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step; ids are s1, s2 … in order."""
-
-    executor: str
-    action: str
-    parameters: dict[str, Any]
-    description: str
-    depends_on: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What an intent is for, and how it is done."""
-
-    goal: str
-    steps: Callable[[Entities], list[Step]] = field(default=lambda _entities: [])
-
-
-def key_of(attribute: str) -> str:
-    """`favourite colour` → user.favorite-color: the same however it is spelt."""
-    folded = attribute.lower().replace("favourite", "favorite").replace("colour", "color")
-    return "user." + re.sub(r"[^a-z0-9]+", "-", folded).strip("-")
-
-
-def _remember(entities: Entities) -> list[Step]:
-    attribute, value = entities.get("attribute", ""), entities.get("value", "")
-    given = {"key": key_of(attribute), "value": value, "tags": ["about-user"], "metadata": {"attribute": attribute}}
-    return [Step("memory", "store", given, f"Remember your {attribute}")]
-
-
-def _remember_fact(entities: Entities) -> list[Step]:
-    return [Step("memory", "store", {"value": entities.get("fact", ""), "tags": ["note"]}, "Remember a note")]
-
-
-def _recall(entities: Entities) -> list[Step]:
-    attribute = entities.get("attribute", "")
-    return [Step("memory", "retrieve", {"key": key_of(attribute)}, f"Look up your {attribute}")]
-
-
-def _forget(entities: Entities) -> list[Step]:
-    attribute = entities.get("attribute", "")
-    return [Step("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
-
-
-def _search(entities: Entities) -> list[Step]:
-    query = entities.get("query", "")
-    return [Step("search", "search", {"query": query, "max_results": SEARCH_RESULTS}, f"Search for {query}")]
-
-
-def _open_result(entities: Entities) -> list[Step]:
-    """The query comes from the conversation: `with_context` has put it in."""
-    if not entities.get("query"):
-        return []
-    url = f"${{s1.results.{int(entities.get('ordinal', 0))}.url}}"
-    return [*_search(entities), Step("browser", "navigate", {"url": url}, "Open the result", ("s1",))]
-
-
-def _open_page(entities: Entities) -> list[Step]:
-    return [Step("browser", "navigate", {"url": entities.get("url", "")}, f"Open {entities.get('url', '')}")]
-
-
-def _list_files(entities: Entities) -> list[Step]:
-    folder = entities.get("folder", "current")
-    return [Step("os", "ls", {"args": [] if folder == "current" else [folder]}, "List files")]
-
-
-def _run(entities: Entities) -> list[Step]:
-    command = entities.get("command", "")
-    return [Step("os", command, {"args": list(entities.get("args", []))}, f"Run {command}")] if command else []
-
-
-RECIPES: dict[str, Recipe] = {
-    "get_time": Recipe("Tell the time"),
-    "get_date": Recipe("Tell the date"),
-    "web_search": Recipe("Search the web", _search),
-    "open_result": Recipe("Open a search result", _open_result),
-    "open_page": Recipe("Open a page", _open_page),
-    "read_page": Recipe("Read the page", lambda _e: [Step("browser", "extract_text", {}, "Read the page")]),
-    "screenshot": Recipe("Take a screenshot", lambda _e: [Step("browser", "screenshot", {}, "Take a screenshot")]),
-    "go_back": Recipe("Go back", lambda _e: [Step("browser", "back", {}, "Go back")]),
-    "list_files": Recipe("List files", _list_files),
-    "run_command": Recipe("Run a command", _run),
-    "remember": Recipe("Remember something about you", _remember),
-    "remember_fact": Recipe("Remember a note", _remember_fact),
-    "recall": Recipe("Recall something about you", _recall),
-    "forget": Recipe("Forget something about you", _forget),
-}
 
 
 def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
-    """What "open the first one" is about: the last search that the user asked for."""
-    if intent != "open_result" or entities.get("query"):
-        return entities
-    for turn in reversed(turns):
-        if turn.role == "user":
-            guess = recognise(turn.text)[0]
-            if guess.intent == "web_search":
-                return {**entities, "query": guess.entities.get("query", "")}
+    """What "open the first one" and "say that again" are about."""
+    recent = [turn for turn in turns[-CONTEXT_TURNS:] if len(turn.text) <= MAX_TEXT_CHARS][::-1]
+    if intent == "repeat":
+        said = next((turn.text for turn in recent if turn.role == "assistant" and turn.text.strip()), "")
+        return entities | {"text": said}
+    if intent == "open_result" and not entities.get("query"):
+        asked = (recognise(turn.text)[0] for turn in recent if turn.role == "user" and turn.text.strip())
+        query = next((str(guess.entities["query"]) for guess in asked if guess.entities.get("query")), "")
+        return entities | ({"query": query} if query else {})
     return entities
 
 
 def moment(time_zone: str) -> datetime:
-    """Now, where the user is. Raises ValueError for a zone that nobody knows."""
+    """Now, where the user is. Raises WrongEntityError for a zone that nobody knows."""
     if not time_zone:
         return datetime.now().astimezone()
     try:
         return datetime.now(ZoneInfo(time_zone))
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {time_zone[:64]}") from None
+        raise WrongEntityError(f"there is no time zone {time_zone[:64]}") from None
+
+
+def _values(struct: Struct, name: str) -> dict[str, Any]:
+    """Raises WrongEntityError for numbers that JSON does not have."""
+    try:
+        values: dict[str, Any] = MessageToDict(struct)
+    except ValueError:  # SerializeToJsonError: NaN, infinity
+        raise WrongEntityError(f"{name} holds a number that is none") from None
+    return values
+
+
+def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
+    """Intent and entities, by the text as far as they are not given. Raises WrongEntityError."""
+    if len(request.text) > MAX_TEXT_CHARS or len(request.intent) > MAX_INTENT_CHARS:
+        raise WrongEntityError(f"text has at most {MAX_TEXT_CHARS} characters, intent {MAX_INTENT_CHARS}")
+    if not request.intent and not request.text.strip():
+        raise WrongEntityError("either intent or text has to be given")
+    intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
+    if request.text.strip() and (not intent or missing(intent, entities)):
+        heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
+        if heard is not None:
+            intent, entities = heard.intent, {**heard.entities, **entities}
+    return intent, with_context(intent, entities, request.context)
+
+
+def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
+    """Steps for what is wanted; none where something is missing, which is then asked for. Raises WrongEntityError."""
+    intent, entities = _wanted(request)
+    recipe = RECIPES.get(intent, ANSWER)
+    response = planner_pb2.PlanResponse(plan_id=uuid.uuid4().hex, goal=recipe.goal, intent=intent)
+    response.entities.update(entities)
+    steps = [] if missing(intent, entities) else recipe.steps(entities)
+    for number, step in enumerate(steps, 1):
+        made = response.steps.add(
+            id=f"s{number}",
+            executor=step.executor,
+            action=step.action,
+            depends_on=step.depends_on,
+            description=step.description,
+        )
+        made.parameters.update(step.parameters)
+    return response
+
+
+def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcome]) -> list[Outcome]:
+    """One for each step, in the plan's order; a step of which nothing is known counts as such, never as done."""
+    known = {
+        outcome.step_id: Outcome(outcome.status, _values(outcome.result, "result"), outcome.message)
+        for outcome in given
+    }
+    ids = [step.id for step in plan.steps] or list(known)
+    return [known.get(step_id, Outcome("unknown", {}, "")) for step_id in ids]
+
+
+def compose(request: planner_pb2.ComposeRequest) -> str:
+    """The words to say. Raises WrongEntityError."""
+    now = moment(request.time_zone)
+    entities = _values(request.plan.entities, "entities")
+    return reply(request.plan.intent, entities, _outcomes(request.plan, request.outcomes), now)
 
 
 class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
@@ -146,6 +117,10 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
 
     name: ClassVar[str] = "planner"
     full_name: ClassVar[str] = "jarvis.planner.v1.Planner"
+
+    async def start(self) -> None:
+        """Compile the templates: text alone may be planned as well."""
+        await asyncio.to_thread(recognise, "what time it is")
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register."""
@@ -155,35 +130,18 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
         self, request: planner_pb2.PlanRequest, context: Context
     ) -> planner_pb2.PlanResponse:
         """Steps for what is wanted."""
-        intent, entities = request.intent, MessageToDict(request.entities)
-        if not intent:
-            if not request.text.strip() or len(request.text) > MAX_TEXT_CHARS:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "either intent or text has to be given")
-            guess = recognise(request.text)[0]
-            intent, entities = guess.intent, guess.entities
-        entities = with_context(intent, entities, request.context)
-        recipe = RECIPES.get(intent, Recipe("Answer"))
-        response = planner_pb2.PlanResponse(plan_id=uuid.uuid4().hex, goal=recipe.goal, intent=intent)
-        response.entities.update(entities)
-        for number, step in enumerate(recipe.steps(entities), 1):
-            made = response.steps.add(
-                id=f"s{number}",
-                executor=step.executor,
-                action=step.action,
-                depends_on=step.depends_on,
-                description=step.description,
-            )
-            made.parameters.update(step.parameters)
-        return response
+        try:
+            return await asyncio.to_thread(plan, request) if request.context else plan(request)
+        except WrongEntityError as wrong:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
+        raise AssertionError("abort raises")
 
     async def Compose(  # noqa: N802 - gRPC's name
         self, request: planner_pb2.ComposeRequest, context: Context
     ) -> planner_pb2.ComposeResponse:
         """The words at the end."""
         try:
-            now = moment(request.time_zone)
-        except ValueError as unknown:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(unknown))
-        outcomes = [(outcome.status, MessageToDict(outcome.result), outcome.message) for outcome in request.outcomes]
-        entities = MessageToDict(request.plan.entities)
-        return planner_pb2.ComposeResponse(text=reply(request.plan.intent, entities, outcomes, now))
+            return planner_pb2.ComposeResponse(text=compose(request))
+        except WrongEntityError as wrong:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
+        raise AssertionError("abort raises")

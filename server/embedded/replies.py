@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 
+from server.embedded.planner_recipes import RECIPES, missing
+from server.embedded.results import READERS, Facts, are_of, entries, found, title_of
+from server.embedded.spoken_values import counted, speakable, spoken_day, spoken_value
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
 REPLIES_FILE = Path(__file__).parent / "language" / "replies.yaml"
-MAX_NAMES = 3  # of files, read aloud: nobody remembers more
-MAX_SPOKEN_CHARS = 240  # of a page or a command's output: some fifteen seconds
+MAX_REASON_CHARS = 160
+MAX_ENTITY_CHARS = 160  # said back to the user
+MAX_REPEATED_CHARS = 2_000
 
-Outcome = tuple[str, dict[str, Any], str]  # status, result, message
-Facts = dict[str, Any]
+# The outcome has no code, only words: this is how services say that a key does not exist.
+_NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
+_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
-_MARKUP = re.compile(r"https?://\S+|[*_#|<>`=~^{}\[\]\\]+")
-_SPACES = re.compile(r"\s+")
-_ORDINALS = ("th", "st", "nd", "rd")
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one step; `status` is ok, failed, denied, declined, cancelled, timeout, skipped, or unknown where none came."""
+
+    status: str
+    result: dict[str, Any]
+    message: str = ""
+
+
+class _Blank(dict[str, Any]):
+    """A fact that is not there leaves no trace of its name."""
+
+    def __missing__(self, _key: str) -> str:
+        return "that"
 
 
 @cache
@@ -31,100 +50,88 @@ def _templates() -> dict[str, str]:
     return loaded
 
 
-def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
-    """Without addresses and signs that nobody wants to hear, cut at a word."""
-    clean = _SPACES.sub(" ", _MARKUP.sub(" ", text)).strip()
-    return clean if len(clean) <= most_chars else clean[:most_chars].rsplit(" ", 1)[0] + " and so on"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _day(day: int) -> str:
-    suffix = "th" if 10 <= day % 100 <= 20 or day % 10 > 3 else _ORDINALS[day % 10]
-    return f"{day}{suffix}"
+@cache
+def _places() -> dict[str, str]:
+    """City → zone, by the names of the time zone database."""
+    zones = sorted(zone for zone in available_timezones() if zone.startswith(_AREAS))
+    return {zone.rpartition("/")[2].replace("_", " ").lower(): zone for zone in zones}
 
 
 def _clock(now: datetime) -> str:
     return f"{now.hour % 12 or 12}:{now.minute:02d} {'AM' if now.hour < 12 else 'PM'}"
 
 
-def _search(facts: Facts, result: dict[str, Any]) -> str:
-    found = result.get("results", [])
-    facts |= {"count": _count(len(found), "result"), "title": speakable(found[0]["title"], 80) if found else ""}
-    return "web_search" if found else "web_search_nothing"
+def _facts(entities: dict[str, Any], now: datetime) -> Facts:
+    facts: Facts = {name: speakable(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
+    if "text" in entities:
+        facts["text"] = speakable(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
+    facts |= {"time": _clock(now), "date": f"{now:%A}, {now:%B} {spoken_day(now.day)}"}
+    if isinstance(entities.get("attribute"), str):
+        facts["are"] = are_of(entities["attribute"])
+    return facts
 
 
-def _page(facts: Facts, result: dict[str, Any]) -> str:
-    facts["title"] = speakable(str(result.get("title") or "the page"), 80)
-    return ""
+def _reason(outcome: Outcome) -> str:
+    stderr = outcome.result.get("stderr")
+    told = outcome.message or (stderr if isinstance(stderr, str) else "")
+    return speakable(told, MAX_REASON_CHARS).rstrip(".") or "something went wrong"
 
 
-def _text(facts: Facts, result: dict[str, Any]) -> str:
-    facts["text"] = speakable(str(result.get("text", ""))) or "nothing"
-    return ""
-
-
-def _files(facts: Facts, result: dict[str, Any]) -> str:
-    names = str(result.get("stdout", "")).split()
-    shown = ", ".join(speakable(name, 40) for name in names[:MAX_NAMES])
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    are = "is" if len(names) == 1 else "are"
-    facts |= {"are": are, "count": _count(len(names), "entry").replace("entrys", "entries"), "names": shown + more}
-    return "list_files" if names else "list_files_nothing"
-
-
-def _command(facts: Facts, result: dict[str, Any]) -> str:
-    facts["output"] = speakable(str(result.get("stdout", "")))
-    return "run_command" if facts["output"] else "run_command_silent"
-
-
-def _recall(facts: Facts, result: dict[str, Any]) -> str:
-    facts["value"] = speakable(str(result.get("value", "")))
-    return ""
-
-
-# What each intent makes of its last step's result; the answer names a template other than the intent's own.
-_READERS: dict[str, Callable[[Facts, dict[str, Any]], str]] = {
-    "web_search": _search,
-    "open_page": _page,
-    "open_result": _page,
-    "go_back": _page,
-    "read_page": _text,
-    "list_files": _files,
-    "run_command": _command,
-    "recall": _recall,
-}
-
-
-def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str | None:
-    """The template for the first step that did not end well."""
-    bad = next((outcome for outcome in outcomes if outcome[0] != "ok"), None)
+def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
+    """The template for the first step that did not end well; empty when all did."""
+    bad = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
     if bad is None:
-        return None
-    status, result, message = bad
-    if intent in {"recall", "forget"} and status == "failed" and "no such key" in message.lower():
-        return "recall_nothing"
-    reason = message or str(result.get("stderr", "")) or "something went wrong"
-    facts["reason"] = speakable(reason, 160).rstrip(".")
-    return status if status in _templates() else "failed"
+        return ""
+    facts["reason"] = _reason(bad)
+    if intent in {"recall", "forget"} and bad.status == "failed" and _NO_SUCH_KEY.search(bad.message):
+        return f"{intent}_nothing"
+    if intent == "open_result" and outcomes[0].status == "ok":
+        return _result_not_opened(bad, outcomes[0].result, facts)
+    if bad.status == "unknown":
+        return "unfinished"
+    return bad.status if bad.status in {"denied", "declined", "cancelled", "timeout", "skipped"} else "failed"
+
+
+def _result_not_opened(bad: Outcome, searched: dict[str, Any], facts: Facts) -> str:
+    """The search went well, what it found was not opened."""
+    results = entries(searched, "results")
+    if not results:
+        return found(facts, searched)
+    if bad.status == "skipped":
+        facts["count"] = counted(len(results), "result")
+        return "open_result_missing"
+    wanted = facts.get("ordinal", "0")
+    index = int(wanted) if wanted.lstrip("-").isdecimal() else 0
+    facts["found"] = title_of(results[index if -len(results) <= index < len(results) else 0])
+    named = f"open_result_{bad.status}"
+    return named if named in _templates() else "open_result_failed"
+
+
+def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: datetime) -> str:
+    """The template for what needs nothing but words, or what can't be planned as something is missing."""
+    lacking = missing(intent, entities)
+    if lacking:
+        return f"ask_{lacking}"
+    if intent == "repeat":
+        return "" if entities.get("text") else "repeat_nothing"
+    if intent == "get_time" and facts.get("place"):
+        zone = _places().get(facts["place"].lower())
+        facts["time"] = _clock(now.astimezone(ZoneInfo(zone))) if zone else ""
+        return "get_time_place" if zone else "get_time_nowhere"
+    if intent == "open_result":
+        return "open_result_nothing"
+    return "unfinished" if intent in RECIPES and RECIPES[intent].takes_steps else ""
 
 
 def reply(intent: str, entities: dict[str, Any], outcomes: list[Outcome], now: datetime) -> str:
-    """What to say. `outcomes` in the plan's order."""
-    facts: Facts = {**entities, "time": _clock(now), "date": f"{now:%A}, {now:%B} {_day(now.day)}"}
-    name = _failure(intent, outcomes, facts)
-    if name is None and intent == "open_result" and not outcomes:
-        name = "open_result_nothing"
-    if name is None and outcomes and intent in _READERS:
-        name = _READERS[intent](facts, outcomes[-1][1])
-    template = _templates().get(name or intent, _templates()["unknown"])
-    return template.format_map(_Blank(facts))
-
-
-class _Blank(dict[str, Any]):
-    """A fact that is not there leaves no trace of its name."""
-
-    def __missing__(self, _key: str) -> str:
-        return "that"
+    """What to say. `outcomes` in the plan's order, one for each step."""
+    facts = _facts(entities, now)
+    if not outcomes:
+        name = _without_steps(intent, entities, facts, now)
+    else:
+        name = _failure(intent, outcomes, facts)
+        if not name and intent in READERS:
+            name = READERS[intent](facts, outcomes[-1].result)
+    templates = _templates()
+    known = name or (intent if intent in templates else "done" if outcomes else "unknown")
+    return templates[known].format_map(_Blank(facts))

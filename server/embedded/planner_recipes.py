@@ -1,0 +1,238 @@
+"""How each intent is carried out: which entities it takes, and which steps they become."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.spelling import folded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SEARCH_RESULTS = 5
+NOTES = 5  # of what was remembered about something: nobody listens to more
+MAX_KEY_CHARS = 128
+MAX_ENTITY_CHARS = 2_000
+MAX_ARGUMENTS = 64
+ABOUT_USER = "about-user"
+
+Entities = dict[str, Any]
+
+_NOT_KEY = re.compile(r"[^\w]+")
+# Without arguments these print what only eyes can read.
+_SPEAKABLE_ARGUMENTS = {"df": ["-h", "."], "du": ["-s", "-h"], "free": ["-h"], "uptime": ["-p"], "uname": ["-sr"]}
+_ABOUT_SELF = frozenset({"me", "myself", "us"})
+
+
+class WrongEntityError(ValueError):
+    """INVALID_ARGUMENT, with these words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step; ids are s1, s2 … in order."""
+
+    executor: str
+    action: str
+    parameters: dict[str, Any]
+    description: str
+    depends_on: tuple[str, ...] = ()
+
+
+def _no_steps(_entities: Entities) -> list[Step]:
+    """Words are enough."""
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an intent is for, how it is done, and without which entities it cannot be."""
+
+    goal: str
+    steps: Callable[[Entities], list[Step]] = _no_steps
+    needs: tuple[str, ...] = ()
+
+    @property
+    def takes_steps(self) -> bool:
+        """Or are words enough?"""
+        return self.steps is not _no_steps
+
+
+# --- entities ---
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise WrongEntityError("has to be text")
+    if len(value) > MAX_ENTITY_CHARS:
+        raise WrongEntityError(f"has at most {MAX_ENTITY_CHARS} characters")
+    return value.strip()
+
+
+def _index(value: Any) -> int:
+    """Of a result; -1 is the last one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WrongEntityError("has to be a number")
+    if value != int(value) or not -1 <= value < MAX_ARGUMENTS:
+        raise WrongEntityError(f"has to be a whole number from 0 to {MAX_ARGUMENTS - 1}, or -1 for the last")
+    return int(value)
+
+
+def _words(value: Any) -> list[str]:
+    if not isinstance(value, list) or len(value) > MAX_ARGUMENTS:
+        raise WrongEntityError(f"has to be a list of at most {MAX_ARGUMENTS} texts")
+    return [_text(item) for item in value]
+
+
+def _any(value: Any) -> Any:
+    return _text(value) if isinstance(value, str) else value
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("query", "url", "attribute", "fact", "topic", "command", "path", "label", "to", "place"), _text),
+    "ordinal": _index,
+    "args": _words,
+    "value": _any,  # any JSON: it is kept as it is
+}
+
+
+def read_entities(given: Mapping[str, Any]) -> Entities:
+    """Those that recipes know, checked; others as they are. Raises WrongEntityError."""
+    entities: Entities = {}
+    for name, value in given.items():
+        try:
+            entities[name] = _READ[name](value) if name in _READ else value
+        except WrongEntityError as wrong:
+            raise WrongEntityError(f"entities.{name[:64]} {wrong}") from None
+    return entities
+
+
+def missing(intent: str, entities: Entities) -> str:
+    """The first entity that the intent cannot do without and that is not there; empty when all are."""
+    recipe = RECIPES.get(intent)
+    return next((name for name in recipe.needs if entities.get(name) in ("", None)), "") if recipe else ""
+
+
+def key_of(attribute: str) -> str:
+    """`favourite colour` → user.favorite-color: the same however it is spelt."""
+    name = _NOT_KEY.sub("-", folded(attribute)).strip("-_")
+    if len(name) > MAX_KEY_CHARS:
+        name = f"{name[:64]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"user.{name}"
+
+
+# --- steps ---
+
+
+def _remember(entities: Entities) -> list[Step]:
+    attribute = entities["attribute"]
+    given = {
+        "key": key_of(attribute),
+        "value": entities["value"],
+        "tags": [ABOUT_USER],
+        "metadata": {"attribute": attribute},
+    }
+    return [Step("memory", "store", given, f"Remember your {attribute}")]
+
+
+def _remember_fact(entities: Entities) -> list[Step]:
+    return [Step("memory", "store", {"value": entities["fact"], "tags": ["note"]}, "Remember a note")]
+
+
+def _recall(entities: Entities) -> list[Step]:
+    attribute = entities["attribute"]
+    return [Step("memory", "retrieve", {"key": key_of(attribute)}, f"Look up your {attribute}")]
+
+
+def _recall_notes(entities: Entities) -> list[Step]:
+    """About a topic; about the user or nothing in particular, the newest."""
+    topic = entities.get("topic", "")
+    if topic.lower() in _ABOUT_SELF:
+        return [Step("memory", "search", {"query": "", "limit": NOTES, "tags": [ABOUT_USER]}, "Look up what I know")]
+    return [Step("memory", "search", {"query": topic, "limit": NOTES}, "Look up what you told me")]
+
+
+def _forget(entities: Entities) -> list[Step]:
+    attribute = entities["attribute"]
+    return [Step("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
+
+
+def _search(entities: Entities) -> list[Step]:
+    query = entities["query"]
+    most = max(SEARCH_RESULTS, entities.get("ordinal", 0) + 1)
+    return [Step("search", "search", {"query": query, "max_results": most}, f"Search for {query}")]
+
+
+def _open_result(entities: Entities) -> list[Step]:
+    """The query was said, or comes from the conversation; without it there is nothing to open."""
+    if not entities.get("query"):
+        return []
+    url = f"${{s1.results.{entities.get('ordinal', 0)}.url}}"
+    return [*_search(entities), Step("browser", "navigate", {"url": url}, "Open the result", ("s1",))]
+
+
+def _navigate(entities: Entities) -> list[Step]:
+    return [Step("browser", "navigate", {"url": entities["url"]}, "Open the page")]
+
+
+def _screenshot(entities: Entities) -> list[Step]:
+    if not entities.get("url"):
+        return [_browser("screenshot", "Take a picture of the page")]
+    return [*_navigate(entities), _browser("screenshot", "Take a picture of the page", depends_on=("s1",))]
+
+
+def _browser(action: str, words: str, depends_on: tuple[str, ...] = (), **parameters: Any) -> Step:
+    return Step("browser", action, parameters, words, depends_on)
+
+
+def _scroll(entities: Entities) -> list[Step]:
+    return [_browser("scroll", "Scroll the page", to=entities.get("to", "down"))]
+
+
+def _list_files(entities: Entities) -> list[Step]:
+    path = entities.get("path", "")
+    return [Step("os", "ls", {"args": [path] if path else []}, "List files")]
+
+
+def _run(entities: Entities) -> list[Step]:
+    command = entities["command"]
+    args = entities.get("args", _SPEAKABLE_ARGUMENTS.get(command, []))
+    return [Step("os", command, {"args": list(args)}, f"Run {command}")]
+
+
+def _read_file(entities: Entities) -> list[Step]:
+    return [Step("os", "cat", {"args": [entities["path"]]}, f"Read {entities['path']}")]
+
+
+RECIPES: dict[str, Recipe] = {
+    "get_time": Recipe("Tell the time"),
+    "get_date": Recipe("Tell the date"),
+    "web_search": Recipe("Search the web", _search, ("query",)),
+    "open_result": Recipe("Open a search result", _open_result),
+    "open_page": Recipe("Open a page", _navigate, ("url",)),
+    "read_page": Recipe("Read the page", lambda _e: [_browser("extract_text", "Read the page")]),
+    "screenshot": Recipe("Take a screenshot", _screenshot),
+    "click": Recipe("Click on the page", lambda e: [_browser("click", "Click", text=e["label"])], ("label",)),
+    "scroll": Recipe("Scroll the page", _scroll),
+    "page_links": Recipe("Tell the page's links", lambda _e: [_browser("links", "List the page's links")]),
+    "go_back": Recipe("Go back", lambda _e: [_browser("back", "Go back")]),
+    "list_files": Recipe("List files", _list_files),
+    "read_file": Recipe("Read a file", _read_file, ("path",)),
+    "run_command": Recipe("Run a command", _run, ("command",)),
+    "remember": Recipe("Remember something about you", _remember, ("attribute", "value")),
+    "remember_fact": Recipe("Remember a note", _remember_fact, ("fact",)),
+    "recall": Recipe("Recall something about you", _recall, ("attribute",)),
+    "recall_notes": Recipe("Recall what you told me", _recall_notes),
+    "forget": Recipe("Forget something about you", _forget, ("attribute",)),
+    "repeat": Recipe("Say it again"),
+    "stop": Recipe("Stop"),
+    "help": Recipe("Tell what can be asked"),
+    "greeting": Recipe("Greet"),
+    "thanks": Recipe("Answer thanks"),
+    "goodbye": Recipe("Say goodbye"),
+}
+ANSWER = Recipe("Answer")
