@@ -108,7 +108,7 @@ export class SystemView {
   #drawLive() {
     const list = (this.stats?.live ?? []).map((live) => [live.session_id, live.user_id, badge(live.connected ? 'connected' : 'away', live.connected ? 'good' : 'warn'), live.channels.join(', ') || '–', `${bytes(live.bytes_received)} / ${bytes(live.bytes_sent)}`,
       live.session_id === this.session.client.sessionId ? 'this one' : button('Observe', () => this.#observe(live.session_id), {}, 'eye')]);
-    rows(this.live, ['Session', 'User', 'Socket', 'Channels', 'In / out', ''], list, 'No live sessions.');
+    rows(this.live, ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, 'No live sessions.');
   }
 
   #observe(sessionId) {
@@ -128,7 +128,7 @@ export class SystemView {
     add('Resume', 'ws_resumes_total', (labels) => Object.values(labels).join(' '));
     add('Dropped', 'ws_dropped_total', (labels) => Object.values(labels).join(' '));
     add('Redis errors', 'redis_errors_total', () => '');
-    rows(this.limits, ['What', '', 'count'], list, 'Nothing was limited or closed.');
+    rows(this.limits, ['What', 'Which', 'count'], list, 'Nothing was limited or closed.');
   }
 }
 

@@ -1,0 +1,273 @@
+// The JavaScript client against a scripted server: node --test tests/static
+
+import assert from 'node:assert/strict';
+import { beforeEach, mock, test } from 'node:test';
+
+import { JarvisClient, JarvisError } from '../../static/jarvis-client.js';
+import { LOST } from '../../static/jarvis/codec.js';
+import { fakeNetwork, ready, resumed } from './socket.mjs';
+
+const TICK = () => new Promise((resolve) => { setImmediate(resolve); });
+const ABORTED = { status: 'error', code: 'SESSION_LOST' };
+
+beforeEach(() => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
+  mock.method(Math, 'random', () => 0.5);
+});
+
+async function online(options = {}) {
+  const network = fakeNetwork();
+  const client = new JarvisClient('ws://gateway/', { sessionId: 'kitchen', token: 't', webSocket: network.FakeSocket, ...options });
+  const connected = client.connect();
+  await TICK();
+  network.last?.say(ready());
+  await connected;
+  return { client, network };
+}
+
+async function cutAndBack(client, network, taken, channels = {}) {
+  network.last.drop();
+  mock.timers.tick(10_000);
+  await TICK();
+  network.last.say(resumed(taken, channels));
+}
+
+const heard = (target, type) => {
+  const found = [];
+  target.addEventListener(type, ({ detail }) => found.push(detail));
+  return found;
+};
+
+const withoutPings = (socket) => socket.types().filter((type) => type !== 'ping');
+
+test('brings its token in the subprotocol, and says who it is by the address', async () => {
+  const { network } = await online();
+  assert.deepEqual(network.last.protocols, ['jarvis.v1', 'jarvis.bearer.t']);
+  assert.equal(network.last.address.href, 'ws://gateway/ws/kitchen');
+});
+
+test('asks for a ticket before every connection', async () => {
+  let tickets = 0;
+  const { client, network } = await online({ token: undefined, getTicket: async () => `ticket${++tickets}` });
+  assert.equal(network.last.address.searchParams.get('ticket'), 'ticket1');
+  await cutAndBack(client, network, 0);
+  assert.equal(network.last.address.searchParams.get('ticket'), 'ticket2');
+});
+
+test('a ticket that is refused is final, a network that fails is not', async () => {
+  const network = fakeNetwork();
+  const refused = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { throw new JarvisError('TOKEN_EXPIRED', 'sign in'); } });
+  await assert.rejects(refused.connect(), { code: 'TOKEN_EXPIRED' });
+  let calls = 0;
+  const flaky = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { calls += 1; if (calls < 3) throw new TypeError('fetch failed'); return 'x'; } });
+  flaky.connect().catch(() => undefined);
+  for (let attempt = 0; attempt < 3; attempt += 1) { await TICK(); mock.timers.tick(20_000); }
+  await TICK();
+  assert.equal(network.sockets.length, 1);
+});
+
+test('a call is answered by its result or its error', async () => {
+  const { client, network } = await online();
+  const fine = client.call('agent.intent', { text: 'hi' });
+  const wrong = client.call('no.such');
+  const [first, second] = network.last.sent.filter((message) => message.type === 'call');
+  network.last.say({ type: 'result', id: first.id, data: { intent: 'greet' }, seq: 1 }, { type: 'error', id: second.id, code: 'UNKNOWN_OPERATION', message: 'no', retryable: false, seq: 2 });
+  assert.deepEqual(await fine, { intent: 'greet' });
+  await assert.rejects(wrong, { code: 'UNKNOWN_OPERATION' });
+});
+
+test('commands said before the session is ready are sent when it is', async () => {
+  const network = fakeNetwork();
+  const client = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, token: 't' });
+  client.connect();
+  client.open('turn', { text: 'hello' });
+  await TICK();
+  assert.deepEqual(network.last.sent, []);
+  network.last.say(ready());
+  assert.equal(network.last.sent[0].type, 'channel.open');
+  assert.equal(network.last.sent[0].seq, 1);
+});
+
+test('microphone frames wait for credit, and the end waits for the frames', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  for (let frame = 0; frame < 3; frame += 1) turn.sendAudio(new Uint8Array(10), frame * 20);
+  turn.end();
+  assert.deepEqual(withoutPings(network.last), ['channel.open']);
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 20, seq: 1 });
+  assert.deepEqual(withoutPings(network.last).slice(1), ['frame 0', 'frame 1']);
+  network.last.say({ type: 'credit', channel: 1, bytes: 20, next_frame: 2, seq: 2 });
+  assert.deepEqual(withoutPings(network.last).slice(1), ['frame 0', 'frame 1', 'frame 2', 'channel.end']);
+  assert.equal(turn.keptBytes, 10);
+});
+
+test('after a cut, what was not taken is sent again in its first order', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 1000, seq: 1 });
+  turn.sendAudio(new Uint8Array(10));
+  turn.sendAudio(new Uint8Array(10));
+  turn.commit();
+  turn.sendAudio(new Uint8Array(10));
+  turn.end();
+  await cutAndBack(client, network, 1, { 1: 1 });
+  const query = network.last.address.searchParams;
+  assert.equal(query.get('resume'), 'rt1');
+  assert.equal(query.get('last_seq'), '1');
+  assert.deepEqual(withoutPings(network.last), ['frame 1', 'commit', 'frame 2', 'channel.end']);
+  assert.equal(turn.credit, 1000 - 30);
+});
+
+test('while it is away, sound and commands wait; nothing leaves before the server has said how the session goes on', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 1000, seq: 1 });
+  network.last.drop();
+  turn.sendAudio(new Uint8Array(10));
+  turn.end();
+  mock.timers.tick(10_000);
+  await TICK();
+  network.last.readyState = 1;
+  turn.cancel();
+  assert.deepEqual(network.last.sent, []);
+  network.last.say(resumed(1, { 1: 0 }));
+  assert.deepEqual(withoutPings(network.last), ['channel.cancel', 'frame 0', 'channel.end']);
+});
+
+test('a message that comes twice is told once', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', { text: 'x' });
+  const replies = heard(turn, 'turn.reply');
+  const reply = { type: 'turn.reply', channel: 1, text: 'yes', seq: 1 };
+  network.last.say(reply);
+  await cutAndBack(client, network, 1);
+  network.last.say(reply, { ...reply, seq: 2 });
+  assert.equal(replies.length, 2);
+});
+
+test('a session that is lost ends its channels and calls, and a new epoch begins at one', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  const closed = heard(turn, 'closed');
+  const call = client.call('agent.intent', { text: 'x' });
+  network.last.drop();
+  mock.timers.tick(10_000);
+  await TICK();
+  network.last.say(ready({ epoch: 'e2', resume_error: 'EXPIRED' }));
+  assert.equal(closed[0].code, ABORTED.code);
+  await assert.rejects(call, { code: ABORTED.code });
+  client.open('tts', { text: 'a' });
+  const { channel, seq } = network.last.sent.find((message) => message.type === 'channel.open');
+  assert.deepEqual([channel, seq], [1, 1]);
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'tts', credit: 0, seq: 1 });
+  assert.equal(client.lastSeq, 1);
+});
+
+test('sound of an older generation never reaches the page, and its credit goes back', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  const audio = heard(turn, 'audio');
+  const stale = heard(turn, 'stale');
+  const frame = (seq, generation) => network.last.play({ channel: 1, generation, seq, ptsMs: 0, payload: new Uint8Array(60_000) });
+  frame(1, 0);
+  network.last.say({ type: 'turn.interrupted', channel: 1, generation: 1, heard_ms: 10, heard_text: '', seq: 2 });
+  frame(3, 0);
+  frame(4, 0);
+  frame(5, 0);
+  frame(6, 1);
+  assert.deepEqual(audio.map(({ generation }) => generation), [0, 1]);
+  assert.deepEqual(stale, [{ generation: 1 }]);
+  const credit = network.last.sent.find((message) => message.type === 'credit');
+  assert.equal(credit.bytes, 180_000);
+});
+
+test('acknowledges every 32 messages, 64 KiB, or second', async () => {
+  const { client, network } = await online();
+  client.open('turn', {});
+  const acks = () => network.last.sent.filter((message) => message.type === 'ack').map(({ seq }) => seq);
+  for (let seq = 1; seq <= 32; seq += 1) network.last.say({ type: 'stt.partial', channel: 1, text: 'x', stable_chars: 0, seq });
+  assert.deepEqual(acks(), [32]);
+  network.last.say({ type: 'turn.reply', channel: 1, text: 'x', seq: 33 });
+  mock.timers.tick(1_000);
+  assert.deepEqual(acks(), [32, 33]);
+  network.last.play({ channel: 1, generation: 0, seq: 34, ptsMs: 0, payload: new Uint8Array(66_000) });
+  assert.deepEqual(acks(), [32, 33, 34]);
+});
+
+test('sound that nobody takes is given up from its oldest end, and marked', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  for (let frame = 0; frame < 40; frame += 1) turn.sendAudio(new Uint8Array(60_000));
+  assert.ok(turn.keptBytes <= 2_097_152);
+  assert.ok(turn.lostBytes > 0);
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 130_000, seq: 1 });
+  const first = network.last.sent.find((message) => message.payload);
+  assert.equal(first.seq, turn.lostBytes / 60_000);
+  assert.equal(first.flags, LOST);
+});
+
+test('comes back after a while that grows, and at once when asked', async () => {
+  const { client, network } = await online();
+  const waits = heard(client, 'disconnected');
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    network.last.drop();
+    mock.timers.tick(20_000);
+    await TICK();
+  }
+  assert.deepEqual(waits.map(({ retry_in_ms: wait }) => wait), [100, 200, 400]);
+  network.last.drop();
+  client.retryNow();
+  await TICK();
+  assert.equal(client.state, 'connecting');
+});
+
+test('a close code that says no is final, and tells why', async () => {
+  const { client, network } = await online();
+  const failed = heard(client, 'failed');
+  network.last.say({ type: 'error', code: 'SESSION_TAKEN_OVER', message: 'by another socket', retryable: false });
+  network.last.drop(4510);
+  assert.deepEqual([failed[0].code, failed[0].message], ['SESSION_TAKEN_OVER', 'by another socket']);
+  mock.timers.tick(60_000);
+  await TICK();
+  assert.equal(network.sockets.length, 1);
+});
+
+test('a gateway that restarts says when to come back', async () => {
+  const { client, network } = await online();
+  const waits = heard(client, 'disconnected');
+  network.last.say({ type: 'session.draining', reconnect_after_ms: 1234 });
+  network.last.drop(1012);
+  assert.equal(waits[0].retry_in_ms, 1234);
+});
+
+test('a silent server is asked, and given up after two heartbeats', async () => {
+  const { client, network } = await online();
+  const pings = () => network.sockets[0].types().filter((type) => type === 'ping').length;
+  const pass = (seconds) => { for (let passed = 0; passed < seconds; passed += 5) mock.timers.tick(5_000); };
+  const before = pings();
+  pass(20);
+  assert.equal(pings(), before + 1);
+  pass(20);
+  await TICK();
+  assert.equal(network.sockets[0].closedWith, 4000);
+  assert.equal(client.state, 'waiting');
+});
+
+test('answers the server’s ping also before the session goes on', async () => {
+  const { network } = await online();
+  network.last.say({ type: 'ping', t: 7 });
+  assert.deepEqual(network.last.sent.at(-1), { type: 'pong', t: 7 });
+});
+
+test('goodbye ends the session and everything in it', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  const closed = heard(turn, 'closed');
+  client.close();
+  assert.equal(network.last.closedWith, 1000);
+  assert.equal(closed.length, 1);
+  assert.equal(client.state, 'closed');
+  mock.timers.tick(60_000);
+  assert.equal(network.sockets.length, 1);
+});

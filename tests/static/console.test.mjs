@@ -1,0 +1,153 @@
+// The console's pure parts: what messages mean, metrics, recordings, schemas.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { encodeFrame } from '../../static/jarvis/codec.js';
+import { fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
+import { histograms, parse, sum } from '../../static/console/prometheus.js';
+import { load, mix, save, toWav } from '../../static/console/recording.js';
+import { example, resolve } from '../../static/console/schema.js';
+import { durations, spans, waited } from '../../static/console/stages.js';
+import { Trace } from '../../static/console/trace.js';
+
+/** A trace of `[at, direction, message]`. */
+function traceOf(...lines) {
+  const trace = new Trace('test', 'recording');
+  for (const [at, direction, message] of lines) trace.add(message instanceof Uint8Array ? { direction, bytes: message } : { direction, message }, at);
+  return trace;
+}
+
+const on = (type, fields = {}) => ({ type, channel: 1, ...fields });
+const tone = (samples) => new Uint8Array(new Int16Array(samples).fill(8000).buffer);
+
+const SPOKEN = [
+  [0, 'out', on('channel.open', { kind: 'turn', params: { sample_rate: 16_000 } })],
+  [120, 'out', encodeFrame({ channel: 1, ptsMs: 0, payload: tone(320) })],
+  [640, 'in', on('stt.speech_started', { at_ms: 500 })],
+  [900, 'in', on('stt.partial', { text: 'what ti', stable_chars: 5 })],
+  [2100, 'in', on('stt.speech_stopped', { at_ms: 1500 })],
+  [2200, 'in', on('stt.final', { text: 'what time is it', confidence: 0.9, start_ms: 500, end_ms: 1500, words: [] })],
+  [2210, 'in', on('turn.intent', { turn_id: 'a', intent: 'get_time', confidence: 0.9, entities: {}, alternatives: [] })],
+  [2220, 'in', on('turn.plan', { turn_id: 'a', plan_id: 'p', goal: 'g', steps: [{ id: 's1', executor: 'os', action: 'date', parameters: {}, depends_on: [], description: 'd' }] })],
+  [2230, 'in', on('turn.safety', { turn_id: 'a', verdict: 'allow', risk: 'low', reasons: [], actions: [] })],
+  [2240, 'in', on('task.started', { turn_id: 'a', step_id: 's1', task_id: 't' })],
+  [2260, 'in', on('task.progress', { turn_id: 'a', step_id: 's1', message: '', stream: 'stdout', data: 'noon\n' })],
+  [2300, 'in', on('task.result', { turn_id: 'a', step_id: 's1', status: 'ok', result: {} })],
+  [2310, 'in', on('turn.reply', { turn_id: 'a', text: 'It is noon.' })],
+  [2320, 'in', on('tts.started', { turn_id: 'a', encoding: 'pcm_s16le', sample_rate: 16_000, generation: 0 })],
+  [2330, 'in', on('tts.words', { turn_id: 'a', words: [{ text: 'It', start_ms: 0, end_ms: 100 }, { text: 'is', start_ms: 100, end_ms: 200 }, { text: 'noon.', start_ms: 200, end_ms: 600 }] })],
+  [2340, 'in', encodeFrame({ channel: 1, ptsMs: 0, seq: 9, payload: tone(3200) })],
+  [2400, 'local', on('playout.sounding')],
+  [2550, 'out', on('playback', { played_ms: 150, generation: 0 })],
+];
+
+test('a spoken turn is put together from its messages', () => {
+  const [turn, ...others] = traceOf(...SPOKEN).turns.list;
+  assert.deepEqual(others, []);
+  assert.equal(turn.text, 'what time is it');
+  assert.equal(turn.reply.slice(0, turn.spoken), 'It is');
+  assert.equal(turn.steps.get('s1').output, 'noon\n');
+  assert.equal(turn.askedAt, 1620, 'the end of speech, by the clock of the page');
+  assert.equal(waited(turn), 2400 - 1620);
+});
+
+test('its stages follow each other on one axis', () => {
+  const [turn] = traceOf(...SPOKEN).turns.list;
+  const shown = spans(turn, 2600).map(({ label, start, end }) => [label, start, end]);
+  assert.deepEqual(shown, [
+    ['Speech', 620, 1620], ['End of turn', 1620, 2100], ['Transcript', 2100, 2200], ['Intent', 2200, 2210], ['Plan', 2210, 2220], ['Safety', 2220, 2230],
+    ['os.date', 2240, 2300], ['Reply words', 2300, 2310], ['First byte', 2310, 2340], ['First sound', 2340, 2400], ['Speaking', 2400, 2600],
+  ]);
+  assert.equal(durations(turn).get('endpoint'), 480);
+});
+
+test('an interruption cuts the answer at the word that was heard', () => {
+  const trace = traceOf(...SPOKEN, [2600, 'in', on('turn.interrupted', { turn_id: 'a', generation: 1, heard_ms: 90, heard_text: 'It' })], [2610, 'in', on('turn.done', { turn_id: 'a', status: 'interrupted' })]);
+  const [turn] = trace.turns.list;
+  assert.equal(turn.reply.slice(0, turn.spoken), 'It');
+  assert.equal(spans(turn, 9999).at(-1).end, 2600);
+});
+
+test('a cough is no turn, and a yes is none either', () => {
+  const final = (text) => on('stt.final', { text, confidence: 1, start_ms: 0, end_ms: 1, words: [] });
+  const trace = traceOf(
+    [0, 'in', on('stt.speech_started', { at_ms: 0 })], [1, 'in', final('')],
+    [2, 'in', final('forget my name')], [3, 'in', on('turn.intent', { turn_id: 'a', intent: 'forget', confidence: 1, entities: {}, alternatives: [] })],
+    [4, 'in', on('task.confirmation_required', { turn_id: 'a', step_id: 's', confidence: 1, confirmation_id: 'c', reason: 'r', risk: 'low', expires_at: '' })],
+    [5, 'in', final('yes please')], [6, 'in', on('task.started', { turn_id: 'a', step_id: 's', task_id: 't' })], [7, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })],
+    [8, 'in', final('what time is it')], [9, 'in', on('turn.reply', { turn_id: 'b', text: 'noon' })],
+  );
+  assert.deepEqual(trace.turns.list.map(({ text, status, reply }) => [text, status, reply]), [['forget my name', 'ok', ''], ['yes please', 'answer', ''], ['what time is it', '', 'noon']]);
+  assert.equal(trace.turns.list[0].steps.get('s').question.open, false);
+});
+
+test('a broken service is told once, with what to do', () => {
+  const broken = { code: 'UNAVAILABLE', message: 'stt: down' };
+  const [turn] = traceOf(...SPOKEN.slice(0, 4), [950, 'in', on('error', { ...broken, retryable: true })], [960, 'in', on('channel.closed', { status: 'error', ...broken })]).turns.list;
+  assert.equal(turn.errors.length, 1);
+  assert.match(turn.errors[0].hint, /System/);
+  assert.equal(turn.status, 'failed');
+});
+
+test('a long session forgets its oldest messages, not its count', () => {
+  const trace = new Trace('long', 'live');
+  for (let n = 0; n < 61_000; n += 1) trace.add({ direction: 'in', message: { type: 'pong', t: n } }, n);
+  assert.equal(trace.forgotten + trace.records.length, 61_000);
+  assert.ok(trace.records.length <= 60_000);
+  assert.equal(trace.records[0].n, trace.forgotten);
+});
+
+test('a recording comes back as it was, without what lets people in', async () => {
+  const trace = traceOf([0, 'in', { type: 'session.ready', resume_token: 'secret', session_id: 's' }], ...SPOKEN, [2700, 'out', { type: 'auth.refresh', token: 'secret' }]);
+  const words = await save(trace, { session_id: 's' }).text();
+  assert.doesNotMatch(words, /secret/);
+  const again = load(words, 'file');
+  assert.deepEqual(again.records.map(({ at, type, direction }) => [at, type, direction]), trace.records.map(({ at, type, direction }) => [at, type, direction]));
+  assert.deepEqual(again.records[2].bytes, trace.records[2].bytes);
+});
+
+for (const [what, words] of [['nothing', ''], ['a page', '<!doctype html>'], ['another document', '{"a": 1}'], ['a later version', '{"type":"jarvis.recording","version":9}'],
+  ['a damaged line', '{"type":"jarvis.recording","version":1}\n{"at_ms":'], ['no time', '{"type":"jarvis.recording","version":1}\n{"direction":"in","message":{"type":"x"}}']]) {
+  test(`${what} is no recording, and it is said why`, () => assert.throws(() => load(words, 'file'), /recording|Line|version/));
+}
+
+test('both sides are heard where they sounded', async () => {
+  const sound = mix(traceOf(...SPOKEN, [2700, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })]));
+  const first = (track) => track.findIndex((sample) => sample !== 0) / 16;
+  assert.equal(first(sound.you), 100);
+  assert.equal(first(sound.agent), 2400);
+  const wav = new DataView(await toWav(sound).arrayBuffer());
+  assert.equal(wav.getUint32(24, true), 16_000);
+  assert.equal(wav.getUint16(22, true), 2);
+  assert.equal(wav.getUint16(34, true), 16);
+  assert.equal(wav.getUint32(40, true), wav.byteLength - 44);
+});
+
+test('metrics are read, summed, and their quantiles found', () => {
+  const metrics = parse([
+    '# TYPE d histogram', 'd_bucket{method="a\\"b",le="0.1"} 50', 'd_bucket{method="a\\"b",le="0.2"} 100', 'd_bucket{method="a\\"b",le="+Inf"} 100', 'n{kind="x"} 2', 'n{kind="y"} 3.5', 'plain 1e3',
+  ].join('\n'));
+  const [{ labels, count, quantile }] = histograms(metrics, 'd', ['method']);
+  assert.deepEqual([labels, count], [['a"b'], 100]);
+  assert.ok(Math.abs(quantile(0.75) - 0.15) < 1e-9);
+  assert.equal(sum(metrics, 'n'), 5.5);
+  assert.equal(sum(metrics, 'n', { kind: 'y' }), 3.5);
+  assert.equal(sum(metrics, 'plain'), 1000);
+});
+
+test('a schema is followed through references and optional values', () => {
+  const document = { components: { schemas: { A: { type: 'string', examples: ['x'] } } } };
+  assert.equal(resolve(document, { anyOf: [{ $ref: '#/components/schemas/A' }, { type: 'null' }] }).type, 'string');
+  assert.equal(example(document, { $ref: '#/components/schemas/A' }), 'x');
+  assert.deepEqual(resolve(document, { $ref: '#/components/schemas/B' }), {});
+});
+
+test('numbers and bytes are written for people', () => {
+  assert.deepEqual([ms(3.14), ms(640.4), ms(1234), ms(12_345), ms(61_000), ms(null)], ['3.1 ms', '640 ms', '1.23 s', '12.3 s', '1 min 1 s', '–']);
+  assert.equal(percentile([5, 1, 4, 2, 3], 0.5), 3);
+  assert.equal(percentile([], 0.5), null);
+  assert.equal(quoted("it's"), "'it'\\''s'");
+  assert.deepEqual(fromBase64(toBase64(new Uint8Array([0, 255, 128]))), new Uint8Array([0, 255, 128]));
+  assert.match(hexdump(new Uint8Array([72, 105])), /^0000 {2}48 69 .*Hi$/);
+});
