@@ -17,6 +17,7 @@ import { Voice } from './voice.js';
 import { WireView } from './wire.js';
 
 const PING_EVERY_MS = 10_000;
+const CUT = 4000; // by hand, on the Wire view
 const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings']];
 
 /** @param {string} id @returns {any} */
@@ -161,10 +162,10 @@ class Shell {
     text($('about'), user ? `${user.username || user.user_id} · ${client.sessionId} · ${ms(client.rttMs)}` : '');
   }
 
-  #onDisconnected({ reason, retry_in_ms: wait }) {
+  #onDisconnected({ code, reason, retry_in_ms: wait }) {
     if (wait === null || wait < 1_000) return;
-    const words = navigator.onLine ? 'The gateway cannot be reached.' : 'This computer is offline.';
-    this.#banner(h('span', {}, h('strong', {}, words), ` ${reason ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in ${ms(wait)}. `), button('Try now', () => this.session?.client.retryNow()));
+    const words = !navigator.onLine ? 'This computer is offline.' : code === CUT ? 'The socket was cut.' : 'The gateway cannot be reached.';
+    this.#banner(h('span', {}, h('strong', {}, words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in ${ms(wait)}. `), button('Try now', () => this.session?.client.retryNow()));
   }
 
   #onFailed(error) {

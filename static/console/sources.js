@@ -9,7 +9,8 @@ export function sourcePicker(session) {
     const options = session.traces.map((trace, index) => /** @type {[string, string]} */ ([String(index), trace.name]));
     fill(box, session.traces.length > 1
       ? select(options, String(session.traces.indexOf(session.source)), (value) => session.look(session.traces[Number(value)]), { 'aria-label': 'Session looked at' })
-      : h('span.soft', {}, 'This session'));
+      : []);
+    box.hidden = session.traces.length < 2;
   };
   session.addEventListener('source', draw);
   draw();

@@ -140,7 +140,7 @@ export class TalkView {
   #drawNumbers() {
     const { stats, channel, microphone } = this.voice;
     const rows = [
-      ['Jitter buffer', `${ms(stats.queuedMs)} of ${ms(stats.targetMs)}`], ['Underruns', String(stats.underruns)], ['Dropped', ms(stats.droppedMs)],
+      ['Buffer', `${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`], ['Underruns', String(stats.underruns)], ['Dropped', ms(stats.droppedMs)],
       ['Microphone', microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off'], ['Credit', channel ? bytes(channel.credit) : '–'],
       ['Not yet taken', channel ? bytes(channel.keptBytes) : '–'], ['Lost', channel ? bytes(channel.lostBytes) : '–'],
     ];

@@ -24,7 +24,7 @@ export class TurnsView {
     this.detail = h('div.detail', { tabIndex: 0, role: 'region', 'aria-label': 'The chosen turn' });
     this.numbers = h('table.numbers');
     this.element = h('section.view.split', { 'aria-label': 'Turns' },
-      h('div.side-list', {}, h('div.bar-top', {}, sourcePicker(session)), this.list, h('div.compare', { tabIndex: 0, role: 'region', 'aria-label': 'Stages compared' }, this.numbers)), this.detail);
+      h('div.side-list', {}, sourcePicker(session), this.list, h('div.compare', { tabIndex: 0, role: 'region', 'aria-label': 'Stages compared' }, this.numbers)), this.detail);
     this.#parts();
     session.addEventListener('source', () => this.#attach());
     this.#attach();

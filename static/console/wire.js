@@ -53,7 +53,7 @@ export class WireView {
     };
     const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
     const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
-    return h('div.bar-top', {}, sourcePicker(this.session), words, direction, this.channelChoice, this.typeChoice, check('audio', 'audio frames'), check('housekeeping', 'housekeeping'), this.total, cut, away);
+    return h('div.bar-top', {}, sourcePicker(this.session), words, direction, this.channelChoice, this.typeChoice, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, cut, away);
   }
 
   #attach() {

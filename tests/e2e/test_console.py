@@ -151,7 +151,7 @@ async def test_being_offline_is_told_and_can_be_ended(gateway: GatewayProcess) -
         await go(page, "wire")
         await page.click("text=Cut for 5 s")
         await see(page, "#status[data-state=waiting]")
-        await see(page, "#banner >> text=cannot be reached")
+        await see(page, "#banner >> text=socket was cut")
         await page.click("text=Try now")
         await see(page, "#status[data-state=online]")
         assert not await page.is_visible("#banner")
