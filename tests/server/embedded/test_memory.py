@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sqlite3
+import stat
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +15,14 @@ import pytest
 
 from protos import memory_pb2 as pb
 from protos import memory_pb2_grpc
-from server.embedded.host import Host
-from server.embedded.memory_store import MemoryStore, folded
-from server.embedded.service import EmbeddedConfig
+from server.embedded.memory import MAX_TTL_S, MAX_VALUE_BYTES, MemoryService
+from server.embedded.memory_store import MemoryStore
+from server.embedded.service import EmbeddedConfig, MissingPartError
+from server.embedded.spelling import folded
+from tests.server.embedded.serving import channel, code_of, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from protos.memory_pb2_grpc import MemoryAsyncStub
@@ -24,13 +30,24 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def memory(directory: Path) -> AsyncIterator[MemoryAsyncStub]:
-    host = Host({"memory": "127.0.0.1:0"}, EmbeddedConfig(directory))
-    addresses = await host.bind()
-    assert await host.start() == {}
-    async with grpc.aio.insecure_channel(addresses["memory"]) as opened:
+    async with channel("memory", directory) as opened:
         stub: MemoryAsyncStub = memory_pb2_grpc.MemoryStub(opened)
         yield stub
-    await host.stop()
+
+
+@asynccontextmanager
+async def memory_with_clock(directory: Path, clock: Callable[[], float]) -> AsyncIterator[MemoryAsyncStub]:
+    service = MemoryService(EmbeddedConfig(directory), clock)
+    await service.start()
+    server = grpc.aio.server()
+    service.add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
+        stub: MemoryAsyncStub = memory_pb2_grpc.MemoryStub(opened)
+        yield stub
+    await server.stop(None)
+    await service.stop()
 
 
 def item(value: str = '"blue"', **fields: Any) -> pb.StoreRequest:
@@ -38,11 +55,9 @@ def item(value: str = '"blue"', **fields: Any) -> pb.StoreRequest:
     return pb.StoreRequest(**given)
 
 
-async def code_of(call: object) -> grpc.StatusCode:
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await call  # type: ignore[misc] # any call
-    code: grpc.StatusCode = refused.value.code()
-    return code
+async def found(stub: MemoryAsyncStub, query: str, user: str = "ada", **fields: Any) -> list[str]:
+    results = (await stub.Search(pb.SearchRequest(user_id=user, query=query, **fields))).results
+    return [hit.item.key for hit in results]
 
 
 async def test_what_is_stored_comes_back_exactly_after_a_restart(tmp_path: Path) -> None:
@@ -61,12 +76,27 @@ async def test_what_is_stored_comes_back_exactly_after_a_restart(tmp_path: Path)
 async def test_another_users_key_does_not_exist(tmp_path: Path) -> None:
     async with memory(tmp_path) as stub:
         await stub.Store(item())
-        for user, key in (("eve", "colour"), ("ada", "never")):
-            assert await code_of(stub.Retrieve(pb.RetrieveRequest(user_id=user, key=key))) is grpc.StatusCode.NOT_FOUND
-            assert await code_of(stub.Delete(pb.DeleteRequest(user_id=user, key=key))) is grpc.StatusCode.NOT_FOUND
-        assert not (await stub.Search(pb.SearchRequest(user_id="eve", query="blue"))).results
+        answers = set()
+        for user, key in (("eve", "colour"), ("ada", "never"), ("eve", "a\nb"), ("eve", "")):
+            answers.add(await refusal(stub.Retrieve(pb.RetrieveRequest(user_id=user, key=key))))
+            answers.add(await refusal(stub.Delete(pb.DeleteRequest(user_id=user, key=key))))
+        assert {code for code, _ in answers} == {grpc.StatusCode.NOT_FOUND}
+        assert len(answers) == 1
+        assert await found(stub, "blue", user="eve") == []
+        assert await found(stub, "", user="eve") == []
         await stub.Store(item('"red"', user_id="eve"))
         assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))).value_json == '"blue"'
+
+
+async def test_a_score_tells_nothing_of_what_others_keep(tmp_path: Path) -> None:
+    query = pb.SearchRequest(user_id="ada", query="blue whale")
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        await stub.Store(item('"a whale"', key="animal"))
+        before = [(hit.item.key, hit.score) for hit in (await stub.Search(query)).results]
+        for number in range(20):
+            await stub.Store(item('"a blue blue thing"', key=f"k{number}", user_id="eve"))
+        assert [(hit.item.key, hit.score) for hit in (await stub.Search(query)).results] == before
 
 
 async def test_storing_again_replaces_and_deleting_forgets(tmp_path: Path) -> None:
@@ -89,6 +119,49 @@ async def test_search_folds_spelling_and_takes_words_as_words(tmp_path: Path, qu
     assert 0 < results[0].score <= 1
 
 
+async def test_the_best_match_comes_first_and_a_whole_one_has_score_one(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"green tea from japan"', key="tea"))
+        await stub.Store(item('"green paint"', key="paint"))
+        await stub.Store(item('"a green door"', key="door"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query="my green tea"))).results
+        assert await found(stub, "green", limit=2) == ["door", "paint"]  # alike: the newest first
+    assert [hit.item.key for hit in results] == ["tea", "door", "paint"]
+    assert results[0].score == 1
+    assert 0 < results[1].score == results[2].score < 0.5  # green is in all, tea in one: tea weighs more
+
+
+SEARCHED: list[tuple[str, list[str]]] = [
+    ("größe", ["unicode"]),
+    ("CAFE", ["unicode"]),  # é is an e with a mark
+    ("walking", ["object"]),
+    ("hobby", ["object"]),
+    ("tag one", ["tagged"]),
+    ("home address", ["home.address"]),
+    ("3.14159", ["number"]),
+    ("hidden", []),
+    ("!!! *", []),
+    ('"', []),
+    ("NEAR(blue red)", []),
+    ("text : blue", []),
+    ("of the", []),
+    (" ".join(f"w{number}" for number in range(200)), []),
+]
+
+
+async def test_values_keys_and_tags_are_searched_and_nothing_else(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(json.dumps("café größe 日本"), key="unicode", metadata_json='{"hidden": "hidden"}'))
+        await stub.Store(item('{"hobby": ["walks", {"deep": "sea"}]}', key="object"))
+        await stub.Store(item("3.14159", key="number"))
+        await stub.Store(item("true", key="tagged", tags=["tag one"]))
+        await stub.Store(item("null", key="home.address"))
+        await stub.Store(item('"half a pair \\ud800 and a zero \\u0000 byte"', key="odd"))
+        for query, keys in SEARCHED:
+            assert (query[:20], await found(stub, query)) == (query[:20], keys)
+        assert await found(stub, "byte") == ["odd"]
+
+
 async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
     async with memory(tmp_path) as stub:
         await stub.Store(item(key="one", tags=["a"]))
@@ -103,6 +176,21 @@ async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
     "wrong",
     [
         {"user_id": ""},
+        {"user_id": "u" * 257},
+        {"session_id": "s" * 257},
+        {"key": "a\tb"},
+        {"key": "a*"},
+        {"value_json": ""},
+        {"value_json": "NaN"},
+        {"value_json": '{"a": [-Infinity]}'},
+        {"value_json": "[" * 30_000 + "]" * 30_000},
+        {"value_json": "[" * 65 + "]" * 65},
+        {"value_json": '"' + "é" * (MAX_VALUE_BYTES // 2) + '"'},
+        {"metadata_json": '{"a":' * 8_000 + "1" + "}" * 8_000},
+        {"metadata_json": "{"},
+        {"tags": ["t" * 65]},
+        {"ttl_seconds": MAX_TTL_S + 1},
+        {"ttl_seconds": 2**64 - 1},
         {"key": "a\nb"},
         {"key": "k" * 257},
         {"value_json": "{"},
@@ -115,6 +203,60 @@ async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
 async def test_wrong_items_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     async with memory(tmp_path) as stub:
         assert await code_of(stub.Store(item(**wrong))) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"value_json": '"' + "x" * (MAX_VALUE_BYTES - 2) + '"'},
+        {"value_json": "9" * 5_000},
+        {"value_json": "[" * 64 + "]" * 64},
+        {"value_json": ' {"b": 1, "a": 1e2} '},
+        {"key": "ключ 1.a:b/c@d+e-f"},
+        {"key": "k" * 256},
+        {"tags": ["t"] * 32},
+        {"ttl_seconds": MAX_TTL_S},
+    ],
+)
+async def test_items_within_the_limits_are_kept_as_they_are(tmp_path: Path, kept: dict[str, Any]) -> None:
+    given = item(**kept)
+    async with memory(tmp_path) as stub:
+        await stub.Store(given)
+        back = await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=given.key))
+    assert (back.key, back.value_json, list(back.tags)) == (given.key, given.value_json, sorted(set(given.tags)))
+
+
+async def test_calls_without_a_user_or_with_too_much_are_refused(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        for call in (
+            stub.Retrieve(pb.RetrieveRequest(key="k")),
+            stub.Delete(pb.DeleteRequest(key="k")),
+            stub.Search(pb.SearchRequest(query="x")),
+            stub.Search(pb.SearchRequest(user_id="ada", query="x" * 1_001)),
+            stub.Search(pb.SearchRequest(user_id="ada", tags=["t"] * 33)),
+            stub.Context(pb.ContextRequest(session_id="s")),
+            stub.PutTurn(pb.PutTurnRequest(user_id="a", session_id="s", turn_id="t", role="robot", text="x")),
+            stub.PutTurn(pb.PutTurnRequest(user_id="a", session_id="s", turn_id="t", role="user", text="x" * 20_001)),
+            stub.PutTurn(pb.PutTurnRequest(user_id="a", session_id="s" * 257, turn_id="t", role="user", text="x")),
+            stub.PutTurn(pb.PutTurnRequest(session_id="s", turn_id="t", role="user", text="x")),
+        ):
+            assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        made = await asyncio.gather(*(stub.Store(item(key="")) for _ in range(25)))
+        await asyncio.gather(*(stub.Store(item(str(number))) for number in range(25)))
+        turns = [
+            pb.PutTurnRequest(user_id="ada", session_id="s", turn_id=str(number), role="user", text=str(number))
+            for number in range(25)
+        ]
+        await asyncio.gather(*(stub.PutTurn(turn) for turn in turns))
+        kept = await found(stub, "", limit=100)
+        said = (await stub.Context(pb.ContextRequest(user_id="ada", session_id="s", limit=100))).turns
+    assert set(kept) == {answer.key for answer in made} | {"colour"}
+    assert len(kept) == 26
+    assert {turn.text for turn in said} == {str(number) for number in range(25)}
 
 
 async def test_a_conversation_comes_back_in_order_and_a_turn_can_be_cut(tmp_path: Path) -> None:
@@ -150,6 +292,59 @@ def test_what_has_expired_is_gone_at_once_and_swept_out_later(tmp_path: Path) ->
     assert store.count() == 1
 
 
+async def test_what_has_expired_is_as_if_it_had_never_been(tmp_path: Path) -> None:
+    now = 1_000.0
+    async with memory_with_clock(tmp_path, lambda: now) as stub:
+        await stub.Store(item(ttl_seconds=10, tags=["t"]))
+        kept = await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))
+        assert (kept.created_at, kept.expires_at) == ("1970-01-01T00:16:40.000Z", "1970-01-01T00:16:50.000Z")
+        now += 10
+        assert (
+            await code_of(stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))) is grpc.StatusCode.NOT_FOUND
+        )
+        assert await code_of(stub.Delete(pb.DeleteRequest(user_id="ada", key="colour"))) is grpc.StatusCode.NOT_FOUND
+        assert await found(stub, "blue") == await found(stub, "", tags=["t"]) == []
+        await stub.Store(item('"red"'))
+        assert await found(stub, "red blue") == ["colour"]
+
+
+async def test_a_broken_file_is_left_alone_and_the_reason_told(tmp_path: Path) -> None:
+    path = tmp_path / "memory.sqlite3"
+    path.write_bytes(b"this is no database, and may be somebody's" * 100)
+    before = path.read_bytes()
+    service = MemoryService(EmbeddedConfig(tmp_path))
+    with pytest.raises(MissingPartError, match="move it away"):
+        await service.start()
+    await service.stop()
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    service = MemoryService(EmbeddedConfig(tmp_path / "never" / "made"))
+    with pytest.raises(MissingPartError, match="cannot be used"):
+        await service.start()
+    await service.stop()
+
+
+async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {0o600}
+
+
+async def test_a_database_of_an_older_make_is_indexed_anew(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"my favourite whale"'))
+    with sqlite3.connect(tmp_path / "memory.sqlite3") as old:
+        old.execute("DROP TABLE words")
+        old.execute("CREATE VIRTUAL TABLE words USING fts5 (text)")
+        old.execute("PRAGMA user_version = 0")
+    old.close()
+    async with memory(tmp_path) as stub:
+        assert await found(stub, "favorite whales") == ["colour"]
+
+
 @pytest.mark.parametrize(
     ("british", "american"),
     [
@@ -159,6 +354,15 @@ def test_what_has_expired_is_gone_at_once_and_swept_out_later(tmp_path: Path) ->
         ("organise", "organize"),
         ("grey", "gray"),
         ("travelling", "traveling"),
+        ("neighbourhood", "neighborhood"),
+        ("colourful", "colorful"),
+        ("kilometres", "kilometers"),
+        ("dialogue", "dialog"),
+        ("pyjamas", "pajamas"),
+        ("licence", "license"),
+        ("analysed", "analyzed"),
+        ("four hours of your tour", "four hours of your tour"),
+        ("there, where, here", "there, where, here"),
     ],
 )
 def test_spellings_are_folded(british: str, american: str) -> None:
