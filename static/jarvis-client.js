@@ -435,7 +435,7 @@ export class JarvisClient extends EventTarget {
     this.send({ type: 'auth.refresh', token });
   }
 
-  /** @param {object} command @returns {Promise<any>} */
+  /** @param {{type: string, [field: string]: any}} command @returns {Promise<any>} */
   #ask(command) {
     const id = `${this.#idPrefix}${this.#nextId++}`;
     return new Promise((resolve, reject) => {

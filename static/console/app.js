@@ -47,6 +47,12 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event('source'));
   }
 
+  /** There is nothing to look at any more. @param {Trace} trace */
+  forget(trace) {
+    this.traces = this.traces.filter((each) => each !== trace);
+    if (this.source === trace) this.look(this.trace);
+  }
+
   /** @param {import('./turnlog.js').Turn} turn */
   showTurn(turn) {
     /** @type {any} */ (this.views[1]).pick(turn);

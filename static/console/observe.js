@@ -3,7 +3,7 @@
 import { encodeFrame } from '../jarvis/codec.js';
 import { Trace } from './trace.js';
 
-/** @param {import('../jarvis-client.js').JarvisClient} client @param {string} sessionId @param {(why: string) => void} onEnd */
+/** @param {import('../jarvis-client.js').JarvisClient} client @param {string} sessionId @param {(why: string, seen: boolean) => void} onEnd it was refused, or broke off; whether anything was seen before */
 export function observe(client, sessionId, onEnd) {
   const trace = new Trace(`Observed: ${sessionId}`, 'observed');
   const channel = client.open('observe', { session_id: sessionId, audio: true });
@@ -19,8 +19,9 @@ export function observe(client, sessionId, onEnd) {
     if (audio) trace.add({ direction: way(audio.direction), bytes: encodeFrame({ ...frame, channel: audio.source_channel }) });
   });
   on('closed', ({ status, message, code }) => {
+    const seen = trace.records.length > 0;
     trace.add({ direction: 'local', message: { type: 'observe.ended', status, ...(code && { code, message }) } });
-    if (status === 'error') onEnd(message ?? code);
+    if (status === 'error') onEnd(message ?? code, seen);
   });
   return trace;
 }

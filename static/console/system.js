@@ -112,7 +112,10 @@ export class SystemView {
   }
 
   #observe(sessionId) {
-    const trace = observe(this.session.client, sessionId, (why) => toast(`${sessionId}: ${why}`, 'bad'));
+    const trace = observe(this.session.client, sessionId, (why, seen) => {
+      toast(`${sessionId} cannot be observed: ${why}`, 'bad');
+      if (!seen) this.session.forget(trace);
+    });
     this.session.look(trace);
     location.hash = '#wire';
   }

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { encodeFrame } from '../../static/jarvis/codec.js';
 import { fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
 import { histograms, parse, sum } from '../../static/console/prometheus.js';
+import { observe } from '../../static/console/observe.js';
 import { load, mix, save, toWav } from '../../static/console/recording.js';
 import { example, resolve } from '../../static/console/schema.js';
 import { durations, spans, waited } from '../../static/console/stages.js';
@@ -150,4 +151,22 @@ test('numbers and bytes are written for people', () => {
   assert.equal(quoted("it's"), "'it'\\''s'");
   assert.deepEqual(fromBase64(toBase64(new Uint8Array([0, 255, 128]))), new Uint8Array([0, 255, 128]));
   assert.match(hexdump(new Uint8Array([72, 105])), /^0000 {2}48 69 .*Hi$/);
+});
+
+test('an observed session becomes a trace of its own', () => {
+  const channel = Object.assign(new EventTarget(), { played: (bytes) => { played += bytes; } });
+  let played = 0;
+  const ends = [];
+  const trace = observe({ open: (kind, params) => { assert.deepEqual([kind, params], ['observe', { session_id: 'kitchen', audio: true }]); return channel; } }, 'kitchen', (...end) => ends.push(end));
+  const tell = (type, fields) => channel.dispatchEvent(new CustomEvent(type, { detail: { type, ...fields } }));
+  tell('observe.event', { direction: 'client', message: on('channel.open', { kind: 'turn', params: { text: 'what time is it' } }) });
+  tell('observe.event', { direction: 'server', message: on('turn.reply', { turn_id: 'a', text: 'noon' }) });
+  tell('observe.audio', { direction: 'server', source_channel: 1, encoding: 'pcm_s16le', sample_rate: 16_000 });
+  tell('audio', { flags: 0, channel: 9, generation: 0, seq: 5, ptsMs: 20, payload: new Uint8Array(640) });
+  tell('observe.dropped', { messages: 3, audio_bytes: 100 });
+  tell('closed', { status: 'error', code: 'NOT_FOUND', message: 'gone' });
+  assert.deepEqual(trace.turns.list.map(({ text, reply }) => [text, reply]), [['what time is it', 'noon']]);
+  assert.deepEqual(trace.records.slice(2).map(({ direction, type, channel: of }) => [direction, type, of]), [['in', 'audio', 1], ['local', 'observe.dropped', undefined], ['local', 'observe.ended', undefined]]);
+  assert.equal(played, 640);
+  assert.deepEqual(ends, [['gone', true]]);
 });
