@@ -48,7 +48,7 @@ class _Fit:
     """One way in which a template fits; ways are compared by `rank`, the larger the better."""
 
     guess: Guess
-    rank: tuple[float, int, int, int]
+    rank: tuple[float, int, int]
 
 
 def normalised(text: str) -> str:
@@ -73,8 +73,9 @@ def _fit(result: RecognizeResult) -> _Fit | None:
         return None
     wild = [len(str(entity.text)) for entity in result.entities_list if entity.is_wildcard]
     confidence = GUESSED if guess or guessed else OPEN if wild else SURE
-    # the fewer letters open slots take in, the better; of two ways to divide them, the one with a short first slot
-    rank = (confidence, -sum(wild), result.text_chunks_matched or 0, -(wild[0] if wild else 0))
+    # the more of the text the template itself names, the better; of two ways to divide the rest, the one with a short
+    # first slot: "my favourite saying | is | life is short"
+    rank = (confidence, result.text_chunks_matched or 0, -(wild[0] if wild else 0))
     return _Fit(Guess(result.intent.name, confidence, entities), rank)
 
 

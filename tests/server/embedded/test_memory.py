@@ -286,10 +286,12 @@ def test_what_has_expired_is_gone_at_once_and_swept_out_later(tmp_path: Path) ->
     now += 0.2
     assert store.get("ada", "colour") is None
     assert store.search("ada", "blue", [], 10) == []
-    assert not store.delete("ada", "colour")
+    assert store.count() == 1
     now += 120
     store.put(item(key="other"), "other")
     assert store.count() == 1
+    assert [hit.row["key"] for hit in store.search("ada", "blue", [], 10)] == ["other"]
+    store.close()
 
 
 async def test_what_has_expired_is_as_if_it_had_never_been(tmp_path: Path) -> None:
