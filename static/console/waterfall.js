@@ -19,8 +19,7 @@ function ticks(from, length) {
 const percent = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)}%`;
 
 /**
- * Zero is the end of speech (or the sending of the text). Speaking is cut off at the axis' end unless it is all there is: what matters is
- * the way to the first sound.
+ * Zero is the end of speech (or the sending of the text). Speech on both sides is cut off: what matters is the way from the one to the other.
  * @param {HTMLElement} element @param {import('./turnlog.js').Turn} turn @param {number} now
  */
 export function drawWaterfall(element, turn, now) {
@@ -30,10 +29,24 @@ export function drawWaterfall(element, turn, now) {
     return;
   }
   const zero = turn.askedAt;
-  const from = Math.min(...all.map((span) => span.start));
-  const to = Math.max(...all.map((span) => span.end), from + 50);
+  const { from, to } = extent(all);
   const at = (time) => (time - from) / (to - from);
   fill(element, axis(from - zero, to - from), all.map((span) => row(span, at, zero)), foot(turn));
+}
+
+const SHORTEST_MS = 50;
+const MARGIN = 0.14; // of the axis, for speech that is cut off
+const isSpeech = ({ key }) => key === 'speech' || key === 'speaking';
+
+/** @param {import('./stages.js').Span[]} all */
+function extent(all) {
+  const way = all.filter((span) => !isSpeech(span));
+  const shown = way.length > 0 ? way : all;
+  const first = Math.min(...shown.map((span) => span.start));
+  const last = Math.max(...shown.map((span) => span.end), first + SHORTEST_MS);
+  const margin = way.length > 0 ? MARGIN * (last - first) : 0;
+  const beside = (key) => (all.some((span) => span.key === key) ? margin : 0);
+  return { from: first - beside('speech'), to: last + beside('speaking') };
 }
 
 function axis(from, length) {
@@ -41,9 +54,10 @@ function axis(from, length) {
   return h('div.row.axis', { 'aria-hidden': 'true' }, h('span.name'), h('div.lane', {}, marks), h('span.took'));
 }
 
-function row({ label, tone, start, end, running, ticks: progress = [], note = '' }, at, zero) {
+function row({ label, tone, start, end, running = false, ticks: progress = [], note = '' }, at, zero) {
   const words = `${label}: ${ms(end - start)}, from ${ms(start - zero)} to ${ms(end - zero)}${note ? `, ${note}` : ''}`;
-  const bar = h('div.bar', { 'data-tone': tone, 'data-running': Boolean(running), style: { left: percent(at(start)), width: percent(at(end) - at(start)) } });
+  const bar = h('div.bar', { 'data-tone': tone, 'data-running': running, style: { left: percent(at(start)), right: percent(1 - at(end)) } });
+  bar.dataset.cut = `${at(start) < 0 ? 'start ' : ''}${at(end) > 1 ? 'end' : ''}`;
   const dots = progress.map((time) => h('i.tick', { style: { left: percent(at(time)) } }));
   return h('div.row', { title: words, tabIndex: 0, role: 'img', 'aria-label': words },
     h('span.name', {}, label), h('div.lane', {}, h('i.zero', { style: { left: percent(at(zero)) } }), bar, dots), h('span.took', {}, ms(end - start)));
