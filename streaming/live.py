@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming.audio import AudioFormatError
 from streaming.expiry import TokenTimer
 from streaming.lanes.base import LaneError, WrongInputError
+from streaming.outlet import ChannelOutlet
 from streaming.ports import CallContext, CallError, ServiceError
 from streaming.protocol import events as heard
 from streaming.protocol import messages as wire
 from streaming.session import ChannelEnd, Owner, Session
-from streaming.translate import as_message, lane_of
+from streaming.translate import lane_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Lane
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.server import ServerConnection
+    from streaming.tap import Tap
 
 
 class Socket(Protocol):
@@ -62,49 +64,6 @@ class Traffic:
         self.bytes_sent += sum(map(len, batch))
 
 
-class ChannelOutlet:
-    """A lane's way to its client: domain events become messages here."""
-
-    def __init__(self, live: LiveSession, channel: int) -> None:
-        self._live = live
-        self._connection = live.connection
-        self._channel = channel
-        self.generation = 0
-        self.closed = False  # a lane that is still being stopped speaks to nobody
-        self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
-
-    def tell(self, event: object) -> None:
-        """Queue an event."""
-        if not self.closed:
-            self._connection.send_message(as_message(event, self._channel))
-            self._live.wake()
-
-    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """Queue a frame of audio."""
-        if not self.closed:
-            self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
-            self._live.wake()
-
-    async def room(self, n_bytes: int) -> None:
-        """Wait for credit, or for an interruption."""
-        generation = self.generation
-        while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
-            self.credit.clear()
-            await self.credit.wait()
-
-    def taken(self, n_bytes: int) -> None:
-        """Give the microphone's credit back."""
-        self._connection.taken(self._channel, n_bytes)
-        self._live.wake()
-
-    def interrupt(self) -> int:
-        """Raise the generation: audio queued so far is dropped here, audio sent is stale at the client."""
-        if not self.closed:
-            self.generation = self._connection.interrupt(self._channel)
-        self.credit.set()
-        return self.generation
-
-
 class LiveSession:
     """One epoch of a session. `connection` keeps numbers and what is unacknowledged, `session` the lanes."""
 
@@ -125,6 +84,7 @@ class LiveSession:
         self.opened_at = time.time()
         self.lost = False  # can't be resumed any more
         self.traffic = Traffic()
+        self.taps: list[Tap] = []
         self.socket: Socket | None = None
         self._desk = desk
         self._group = group
@@ -171,10 +131,20 @@ class LiveSession:
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now, in order."""
-        data = self.connection.data_to_send(self._loop.time())
+        now = self._loop.time()
+        data = self.connection.data_to_send(now)
         self.traffic.sent(data)
+        if self.taps and data:
+            for tap in self.taps:
+                tap.sent(data, now)
         self._arm()
         return data
+
+    def received(self, data: str | bytes) -> None:
+        """Something came in, and is fed to the connection next."""
+        self.traffic.received(data)
+        for tap in self.taps:
+            tap.received(data, self._loop.time())
 
     def _arm(self) -> None:
         """One timer for everything the connection waits for."""
@@ -399,6 +369,9 @@ class LiveSession:
             self._timer.cancel()
         self._timer = None
         await self.session.close()
+        for tap in self.taps:
+            tap.ended()
+        self.taps.clear()
 
 
 _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {

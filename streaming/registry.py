@@ -50,7 +50,7 @@ class Line:
 
     def feed_text(self, text: str) -> None:
         """One text message."""
-        self.live.traffic.received(text)
+        self.live.received(text)
         self._registry.traffic.received(text)
         for event in self.live.connection.receive_text(text, self._clock()):
             if type(event) is heard.ResumeRequested:
@@ -63,7 +63,7 @@ class Line:
 
     def feed_binary(self, data: bytes) -> None:
         """One frame."""
-        self.live.traffic.received(data)
+        self.live.received(data)
         self._registry.traffic.received(data)
         for event in self.live.connection.receive_binary(data, self._clock()):
             self.live.handle(event)

@@ -421,7 +421,7 @@ async def fill_view(page: Page, view: str) -> None:
 
 
 async def test_axe_finds_nothing_on_a_phone_or_at_the_sign_in(gateway: GatewayProcess) -> None:
-    async with console(gateway, size=PHONE, theme="light") as page:
+    async with console(gateway, size=PHONE, theme="light", token=gateway.own_token()) as page:
         await say(page, "list files")
         await see(page, ".turn[data-status=ok]")
         for view in VIEWS:

@@ -51,11 +51,12 @@ async def console(
     microphone: Path | None = None,
     *,
     signed_in: bool = True,
+    token: str = "",
     size: dict[str, int] = DESK,
     theme: str = "dark",
     pardon: tuple[str, ...] = (),
 ) -> AsyncIterator[Page]:
-    """Signed in by the start's link; fails on console errors (but those with a pardoned word) and on requests to other hosts."""
+    """Signed in by the start's link, or by the token given; fails on console errors (but those with a pardoned word) and on requests to other hosts."""
     flags = [
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -76,7 +77,7 @@ async def console(
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda r: complaints.append(r.url) if not is_ours(r.url, gateway.port) else None)
-        await page.goto(f"{gateway.base}/console" + (f"#token={gateway.token}" if signed_in else ""))
+        await page.goto(f"{gateway.base}/console" + (f"#token={token or gateway.token}" if signed_in else ""))
         if signed_in:
             await see(page, "#status[data-state=online]")
         yield page

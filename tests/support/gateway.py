@@ -9,10 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 import wave
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import jwt
 
 from streaming.client import ClientChannel, GatewayClient
 from streaming.protocol import events, messages
@@ -90,6 +93,12 @@ class GatewayProcess:
         found = re.search(r"#token=(\S+)", self.banner)
         assert found is not None
         return found[1]
+
+    def own_token(self, user_id: str = "developer", *roles: str) -> str:
+        """One that may be signed out: nobody else uses it."""
+        now = int(time.time())
+        claims = {"sub": user_id, "username": user_id, "roles": roles or ("admin",), "iat": now, "exp": now + 600}
+        return jwt.encode(claims | {"jti": uuid.uuid4().hex}, SECRET, algorithm="HS256")
 
     def children(self) -> list[int]:
         """Every process that it started, grandchildren too."""

@@ -1,0 +1,54 @@
+"""A lane's way to its client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from streaming.translate import as_message
+
+if TYPE_CHECKING:
+    from streaming.live import LiveSession
+
+
+class ChannelOutlet:
+    """Domain events become messages here, and frames of audio get their generation."""
+
+    def __init__(self, live: LiveSession, channel: int) -> None:
+        self._live = live
+        self._connection = live.connection
+        self._channel = channel
+        self.generation = 0
+        self.closed = False  # a lane that is still being stopped speaks to nobody
+        self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
+
+    def tell(self, event: object) -> None:
+        """Queue an event."""
+        if not self.closed:
+            self._connection.send_message(as_message(event, self._channel))
+            self._live.wake()
+
+    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
+        """Queue a frame of audio."""
+        if not self.closed:
+            self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
+            self._live.wake()
+
+    async def room(self, n_bytes: int) -> None:
+        """Wait for credit, or for an interruption."""
+        generation = self.generation
+        while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
+            self.credit.clear()
+            await self.credit.wait()
+
+    def taken(self, n_bytes: int) -> None:
+        """Give the microphone's credit back."""
+        self._connection.taken(self._channel, n_bytes)
+        self._live.wake()
+
+    def interrupt(self) -> int:
+        """Raise the generation: audio queued so far is dropped here, audio sent is stale at the client."""
+        if not self.closed:
+            self.generation = self._connection.interrupt(self._channel)
+        self.credit.set()
+        return self.generation
