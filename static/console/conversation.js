@@ -70,7 +70,8 @@ class TurnCard {
   }
 
   #said() {
-    const { reply, spoken, source } = this.turn;
+    const { reply, spoken, source, isPaused } = this.turn;
+    this.agent.dataset.paused = String(isPaused);
     this.agent.hidden = reply === '' || source === 'voice';
     text(this.spoken, reply.slice(0, spoken));
     text(this.unspoken, reply.slice(spoken));
@@ -83,10 +84,13 @@ class TurnCard {
   }
 
   #foot() {
-    const { status, heardText } = this.turn;
+    const { status, heardText, isPaused, pauses } = this.turn;
+    const coughs = pauses.filter(({ to, words }) => to !== null && !words).length;
     const total = waited(this.turn);
     const parts = [];
     if (total !== null) parts.push(ms(total));
+    if (isPaused) parts.push('paused: a sound, listening whether words follow');
+    else if (coughs > 0) parts.push(`went on after ${coughs === 1 ? 'a pause' : `${coughs} pauses`}`);
     if (heardText !== null) parts.push(heardText ? `interrupted after “${heardText}”` : 'interrupted at once');
     else if (status && status !== 'ok' && status !== 'heard') parts.push(status);
     text(this.foot, parts.join(' · '));

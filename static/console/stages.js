@@ -4,7 +4,7 @@
 
 const LABELS = {
   speech: 'Speech', endpoint: 'End of turn', final: 'Transcript', intent: 'Intent', plan: 'Plan', safety: 'Safety', step: 'Step',
-  reply: 'Reply words', first_byte: 'First byte', first_sound: 'First sound', speaking: 'Speaking',
+  reply: 'Reply words', first_byte: 'First byte', first_sound: 'First sound', speaking: 'Speaking', paused: 'Paused',
 };
 
 /** @param {string} key */
@@ -18,7 +18,7 @@ export function spans(turn, now) {
     if (start !== undefined && end !== undefined) found.push({ key, label: label(key), tone: key, start, end: Math.max(start, end), ...more });
   };
   if (marks.speech_start !== undefined) add('speech', marks.speech_start, marks.speech_end ?? now, { running: marks.speech_end === undefined });
-  add('endpoint', marks.speech_end, marks.endpoint);
+  add('endpoint', marks.speech_end, marks.end ?? marks.endpoint, early(marks));
   add('final', marks.endpoint ?? marks.speech_end, marks.final);
   let from = marks.final ?? marks.sent;
   for (const key of ['intent', 'plan', 'safety']) {
@@ -31,7 +31,16 @@ export function spans(turn, now) {
   add('first_byte', marks.reply ?? marks.sent, marks.first_byte);
   add('first_sound', marks.first_byte, marks.first_sound);
   if (marks.first_sound !== undefined) add('speaking', marks.first_sound, speechEnd(turn, now), { running: speechEnd(turn, undefined) === undefined });
+  for (const { from: since, to, words } of turn.pauses) {
+    const until = to ?? marks.done;
+    add('paused', since, until ?? now, { running: until === undefined, note: words ? 'words followed' : until === undefined ? 'a sound; do words follow?' : 'no words followed: the reply went on' });
+  }
   return found;
+}
+
+/** When the speaker seemed to have finished, before it was certain. */
+function early({ eager_end: eager, speech_end: end }) {
+  return eager === undefined ? {} : { ticks: [eager], note: `probably over after ${Math.round(Math.max(0, eager - end))} ms` };
 }
 
 function ofStep(turn, step, now) {
@@ -57,7 +66,7 @@ export function waited({ marks, askedAt }) {
 export function durations(turn) {
   const sums = new Map();
   for (const { key, start, end, running } of spans(turn, 0)) {
-    if (!running && key !== 'speech' && key !== 'speaking') sums.set(key, (sums.get(key) ?? 0) + end - start);
+    if (!running && !['speech', 'speaking', 'paused'].includes(key)) sums.set(key, (sums.get(key) ?? 0) + end - start);
   }
   return sums;
 }

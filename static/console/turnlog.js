@@ -32,7 +32,8 @@ export class Turn {
   /** Characters of the reply that the loudspeaker has reached. */ spoken = 0;
   spokenBefore = 0;
   playedMs = 0;
-  heardText = null;
+  /** @type {string | null} what was heard of a reply that words broke off */ heardText = null;
+  /** @type {{from: number, to: number | null, words: boolean}[]} sounds during the reply; `words`: it was speech */ pauses = [];
   /** @type {Record<string, number> | null} the server's own measure */ latency = null;
   status = '';
   /** @type {{code: string, message: string, hint: string}[]} */ errors = [];
@@ -57,6 +58,11 @@ export class Turn {
 
   get isOver() {
     return this.status !== '';
+  }
+
+  /** A sound has silenced the reply, and nobody knows yet whether words follow. */
+  get isPaused() {
+    return !this.isOver && this.pauses.at(-1)?.to === null;
   }
 
   /** @param {string} id */
@@ -251,9 +257,19 @@ export class TurnLog {
     this.list = this.list.filter((each) => each !== turn);
   }
 
-  'on turn.eager_end'(line, message, at) { this.#markOf(line, message, 'eager_end', at); }
+  'on turn.eager_end'(line, message, at) { this.#markSaid(line, 'eager_end', at); }
 
-  'on turn.end'(line, message, at) { this.#markOf(line, message, 'end', at); }
+  'on turn.resumed'(line) { this.#markSaid(line, 'eager_end', undefined); }
+
+  'on turn.end'(line, message, at) { this.#markSaid(line, 'end', at); }
+
+  /** Of the words being said, or said last: their turn may have no id yet. */
+  #markSaid(line, name, at) {
+    const turn = line.hearing ?? line.waiting.at(-1) ?? line.last;
+    if (!turn) return;
+    turn.marks[name] = at;
+    this.#changed(turn);
+  }
 
   #markOf(line, message, name, at) {
     const turn = this.#turn(line, message);
@@ -372,19 +388,37 @@ export class TurnLog {
   /** All of it was played, also what the last report did not reach. */
   #end(turn) {
     const last = turn.words.at(-1);
-    return last && turn.playedMs >= last.start_ms ? turn.reply.length : 0;
+    return last && !turn.isPaused && turn.playedMs >= last.start_ms ? turn.reply.length : 0;
   }
 
   'on turn.interrupted'(line, message, at) {
     const turn = this.#turn(line, message);
     turn.heardText = message.heard_text;
     turn.spoken = Math.min(turn.reply.length, message.heard_text.length);
+    this.#goOn(turn, at, true);
     this.#markOf(line, message, 'interrupted', at);
   }
 
-  'on turn.paused'(line, message, at) { this.#markOf(line, message, 'paused', at); }
+  'on turn.paused'(line, message, at) {
+    const turn = this.#turn(line, message);
+    turn.pauses.push({ from: at, to: null, words: false });
+    this.#changed(turn);
+  }
 
-  'on turn.continued'(line, message, at) { this.#markOf(line, message, 'continued', at); }
+  /** It was a cough: the rest of the reply follows as an utterance of its own. */
+  'on turn.continued'(line, message, at) {
+    const turn = this.#turn(line, message);
+    this.#goOn(turn, at, false);
+    turn.heardText = null;
+    delete turn.marks.interrupted;
+    delete turn.marks.silent;
+    this.#changed(turn);
+  }
+
+  #goOn(turn, at, words) {
+    const pause = turn.pauses.at(-1);
+    if (pause?.to === null) Object.assign(pause, { to: at, words });
+  }
 
   'on turn.latency'(line, message) {
     const turn = this.#turn(line, message);

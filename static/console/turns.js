@@ -23,8 +23,9 @@ export class TurnsView {
     this.list = h('div.turnlist', { role: 'listbox', 'aria-label': 'Turns, newest first', tabIndex: 0, onkeydown: (event) => this.#onKey(event) });
     this.detail = h('div.detail', { tabIndex: 0, role: 'region', 'aria-label': 'The chosen turn' });
     this.numbers = h('table.numbers');
+    this.compare = h('div.compare', { tabIndex: 0, role: 'region', 'aria-label': 'Stages compared', hidden: true }, this.numbers);
     this.element = h('section.view.split', { 'aria-label': 'Turns' },
-      h('div.side-list', {}, sourcePicker(session), this.list, h('div.compare', { tabIndex: 0, role: 'region', 'aria-label': 'Stages compared' }, this.numbers)), this.detail);
+      h('div.side-list', {}, sourcePicker(session), this.list, this.compare), this.detail);
     this.#parts();
     session.addEventListener('source', () => this.#attach());
     this.#attach();
@@ -87,7 +88,7 @@ export class TurnsView {
     const total = waited(turn);
     const chosen = turn === (this.picked ?? this.turns[0]);
     const zero = turn.askedAt;
-    const pieces = spans(turn, zero).filter((span) => !['speech', 'speaking'].includes(span.key) && !span.running && span.end > zero);
+    const pieces = spans(turn, zero).filter((span) => !['speech', 'speaking', 'paused'].includes(span.key) && !span.running && span.end > zero);
     const bars = pieces.map((span) => h('i.bar', { 'data-tone': span.tone, style: { left: `${((span.start - zero) / longest) * 100}%`, width: `${((span.end - span.start) / longest) * 100}%` } }));
     const words = turn.text || '…';
     return h('div.turn-row', { role: 'option', 'aria-selected': String(chosen), onclick: () => this.pick(turn) },
@@ -124,7 +125,7 @@ export class TurnsView {
   }
 
   #compare(turns) {
-    this.numbers.hidden = turns.length === 0;
+    this.compare.hidden = turns.length === 0;
     const each = turns.map((turn) => durations(turn));
     const waits = turns.map((turn) => waited(turn)).filter((value) => value !== null);
     const rows = STAGES.map((key) => ({ name: label(key), values: each.map((found) => found.get(key)).filter((value) => value !== undefined) }));

@@ -70,6 +70,31 @@ test('an interruption cuts the answer at the word that was heard', () => {
   assert.equal(spans(turn, 9999).at(-1).end, 2600);
 });
 
+test('a sound pauses the answer; without words it goes on, with words it is over', () => {
+  const paused = (at, generation) => [at, 'in', on('turn.paused', { turn_id: 'a', generation, heard_ms: 150 })];
+  const trace = traceOf(...SPOKEN, paused(2600, 1), [2601, 'local', on('playout.silent')]);
+  const [turn] = trace.turns.list;
+  assert.ok(turn.isPaused);
+  assert.ok(spans(turn, 2700).at(-1).running);
+  trace.add({ direction: 'in', message: on('turn.continued', { turn_id: 'a', generation: 1, from_ms: 150 }) }, 3000);
+  assert.ok(!turn.isPaused);
+  assert.deepEqual([turn.heardText, turn.reply.slice(0, turn.spoken)], [null, 'It is']);
+  for (const [at, direction, message] of [paused(3400, 2), [3900, 'in', on('turn.interrupted', { turn_id: 'a', generation: 2, heard_ms: 90, heard_text: 'It is' })]]) trace.add({ direction, message }, at);
+  const pauses = spans(turn, 9999).filter(({ key }) => key === 'paused');
+  assert.deepEqual(pauses.map(({ start, end, note }) => [start, end, note.split(':')[0]]), [[2600, 3000, 'no words followed'], [3400, 3900, 'words followed']]);
+  assert.equal(turn.heardText, 'It is');
+});
+
+test('the end of a turn: probable, taken back, certain', () => {
+  const until = (...more) => traceOf(...SPOKEN.slice(0, 4), ...more).turns.list[0];
+  const eager = [1700, 'in', on('turn.eager_end', { at_ms: 1500, text: 'what time' })];
+  assert.equal(until(eager).marks.eager_end, 1700);
+  assert.equal(until(eager, [1800, 'in', on('turn.resumed', { at_ms: 1600 })]).marks.eager_end, undefined);
+  const turn = until([2100, 'in', on('stt.speech_stopped', { at_ms: 1500 })], [2120, 'in', on('turn.eager_end', { at_ms: 1500, text: 'what time' })], [2130, 'in', on('turn.end', { at_ms: 1500 })]);
+  const end = spans(turn, 9999).find(({ key }) => key === 'endpoint');
+  assert.deepEqual([end.start, end.end, end.ticks, end.note], [1620, 2130, [2120], 'probably over after 500 ms']);
+});
+
 test('a cough is no turn, and a yes is none either', () => {
   const final = (text) => on('stt.final', { text, confidence: 1, start_ms: 0, end_ms: 1, words: [] });
   const trace = traceOf(
