@@ -49,6 +49,7 @@ export class Session extends EventTarget {
 
   /** There is nothing to look at any more. @param {Trace} trace */
   forget(trace) {
+    trace.stop?.();
     this.traces = this.traces.filter((each) => each !== trace);
     if (this.source === trace) this.look(this.trace);
   }

@@ -92,8 +92,17 @@ function pieces(trace) {
 }
 
 function onMessage(line, message, at) {
+  const plain = message.encoding === 'pcm_s16le';
+  if (message.type === 'observe.audio' && message.direction === 'client') Object.assign(line, { rate: message.sample_rate, plain });
+  else if (message.type === 'observe.audio') line.utterance ??= utterance(message, plain);
+  else onSession(line, message, plain, at);
+}
+
+const utterance = ({ sample_rate: rate }, plain) => ({ rate, plain, start: null, sounded: false, until: Infinity });
+
+function onSession(line, message, plain, at) {
   if (message.type === 'channel.open') Object.assign(line, { rate: message.params?.sample_rate ?? 16_000, plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
-  else if (message.type === 'tts.started') line.utterance = { rate: message.sample_rate, plain: message.encoding === 'pcm_s16le', start: null, sounded: false, until: Infinity };
+  else if (message.type === 'tts.started') line.utterance = utterance(message, plain);
   else if (!line.utterance) return;
   else if (message.type === 'playout.sounding' && !line.utterance.sounded) Object.assign(line.utterance, { start: at, sounded: true });
   else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);

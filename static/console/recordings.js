@@ -4,6 +4,7 @@ import { Conversation } from './conversation.js';
 import { button, empty, fill, h, icon, onceAFrame, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
 import { MIX_HZ, load, mix, save, snapshot, toWav } from './recording.js';
+import { sourcePicker } from './sources.js';
 import { TurnLog } from './turnlog.js';
 
 const LEAP_MS = 5_000;
@@ -18,8 +19,11 @@ export class RecordingsView {
     this.session = session;
     this.file = h('input', { type: 'file', accept: '.jsonl,.json', hidden: true, id: 'recording', onchange: () => this.#pickFile() });
     this.about = h('p.soft');
+    this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
+    this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
+    session.addEventListener('source', () => this.#name());
     this.player = h('div.stack.grow');
-    this.element = h('section.view.recordings', { 'aria-label': 'Recordings' }, h('div.bar-top', {}, button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save'), button('Open a recording', () => this.file.click(), {}, 'file'), button('Scrub this session', () => this.#open(snapshot(session.trace)), {}, 'play'), this.file, this.about), this.player);
+    this.element = h('section.view.recordings', { 'aria-label': 'Recordings' }, h('div.bar-top', {}, sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, this.file, this.about), this.player);
     this.element.addEventListener('dragover', (event) => event.preventDefault());
     this.element.addEventListener('drop', (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); });
     this.#parts();
@@ -42,13 +46,22 @@ export class RecordingsView {
     new ResizeObserver(() => { this.waveform = null; this.draw(); }).observe(this.canvas);
   }
 
+  /** What the buttons act on. */
+  #name() {
+    const { kind, name } = this.session.source;
+    const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
+    this.keep.lastChild.data = `Save ${what}`;
+    this.scrub.lastChild.data = `Scrub ${what}`;
+  }
+
   // --- files ---
 
   #save() {
-    const { client, trace } = this.session;
+    const { client, source: trace } = this.session;
     const { user } = client.ready ?? {};
-    const blob = save(trace, { session_id: client.sessionId, user_id: user?.user_id ?? '' });
-    download(`${client.sessionId}.jsonl`, blob);
+    const own = trace === this.session.trace;
+    const blob = save(trace, own ? { session_id: client.sessionId, user_id: user?.user_id ?? '' } : { name: trace.name });
+    download(own ? `${client.sessionId}.jsonl` : `${trace.name.replace(/[^\w.-]+/g, '-').replace(/\.jsonl$/, '')}.jsonl`, blob);
     toast(`Saved: ${count(trace.records.length)} messages and frames, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
   }
 

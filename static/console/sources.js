@@ -1,6 +1,6 @@
 // Which trace is looked at: this session, one that is observed, or a recording.
 
-import { fill, h, select } from './dom.js';
+import { fill, h, pictureButton, select } from './dom.js';
 
 /** @param {import('./app.js').Session} session */
 export function sourcePicker(session) {
@@ -9,7 +9,7 @@ export function sourcePicker(session) {
     const options = session.traces.map((trace, index) => /** @type {[string, string]} */ ([String(index), trace.name]));
     fill(box, session.traces.length > 1
       ? select(options, String(session.traces.indexOf(session.source)), (value) => session.look(session.traces[Number(value)]), { 'aria-label': 'Session looked at' })
-      : []);
+      : [], session.source === session.trace ? null : pictureButton('cross', session.source.stop ? 'Stop observing' : 'Close it', () => session.forget(session.source)));
     box.hidden = session.traces.length < 2;
   };
   session.addEventListener('source', draw);

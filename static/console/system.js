@@ -16,6 +16,7 @@ export class SystemView {
   id = 'system';
   title = 'System';
   polls = 0;
+  /** @type {Map<string, import('./trace.js').Trace>} by session */ observed = new Map();
   /** @type {{lag: number[], requests: number[], cpu: number[]}} */ history = { lag: [], requests: [], cpu: [] };
 
   /** @param {import('./app.js').Session} session */
@@ -112,12 +113,19 @@ export class SystemView {
   }
 
   #observe(sessionId) {
+    const running = this.observed.get(sessionId);
+    const trace = running?.stop ? running : this.#beginToObserve(sessionId);
+    this.observed.set(sessionId, trace);
+    this.session.look(trace);
+    location.hash = '#wire';
+  }
+
+  #beginToObserve(sessionId) {
     const trace = observe(this.session.client, sessionId, (why, seen) => {
       toast(`${sessionId} cannot be observed: ${why}`, 'bad');
       if (!seen) this.session.forget(trace);
     });
-    this.session.look(trace);
-    location.hash = '#wire';
+    return trace;
   }
 
   #drawLimits(metrics) {

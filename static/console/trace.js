@@ -34,6 +34,7 @@ export class Trace extends EventTarget {
     this.startedAt = startedAt;
     this.origin = performance.now();
     this.turns = new TurnLog();
+    /** @type {(() => void) | null} ends an observation that is under way */ this.stop = null;
   }
 
   get now() {

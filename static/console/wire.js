@@ -35,6 +35,7 @@ export class WireView {
     this.total = h('span.soft.num.end');
     this.element = h('section.view.wire', { 'aria-label': 'Wire' }, this.#tools(), h('div.channel-strip', { tabIndex: 0, role: 'region', 'aria-label': 'Channels' }, this.table),
       h('div.wire-body', {}, h('div.wire-list', {}, this.none, this.list.element), this.detail), this.#composer());
+    this.element.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); });
     session.addEventListener('source', () => this.#attach());
     this.#attach();
   }
@@ -145,11 +146,15 @@ export class WireView {
       await navigator.clipboard.writeText(pretty(shown));
       toast('Copied as JSON.', 'good');
     };
-    const close = () => { this.detail.hidden = true; this.list.element.focus(); };
-    fill(this.detail, h('div.line', {}, h('h2.mono', {}, record.type), h('span.end'), button('Copy', copy, {}, 'copy'), pictureButton('cross', 'Close', close)),
+    fill(this.detail, h('div.line', {}, h('h2.mono', {}, record.type), h('span.end'), button('Copy', copy, {}, 'copy'), pictureButton('cross', 'Close', () => this.#close())),
       h('p.soft.num', {}, `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clock(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
       h('pre.output.tall', { tabIndex: 0, 'aria-label': 'The message' }, pretty(shown)),
       record.bytes ? h('pre.output', { tabIndex: 0, 'aria-label': 'Its bytes' }, hexdump(record.bytes)) : null);
+  }
+
+  #close() {
+    this.detail.hidden = true;
+    this.list.element.focus();
   }
 
   // --- channels ---

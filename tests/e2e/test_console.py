@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -365,6 +367,29 @@ async def test_a_session_is_saved_opened_and_scrubbed(gateway: GatewayProcess, t
     text = file.read_text()
     assert gateway.token not in text
     assert "resume_token" not in text
+
+
+# --- the client alone ---
+
+
+async def test_the_readme_shows_how_to_use_the_client(gateway: GatewayProcess) -> None:
+    """The block of README as it is printed, on the port of this gateway."""
+    (block,) = re.findall(r"```js\n(.*?)```", (STATIC.parent / "README.md").read_text(), re.DOTALL)
+    assert len(block.splitlines()) <= 15
+    script = f"const token = {json.dumps(gateway.token)};\n" + block.replace(":8000", f":{gateway.port}")
+    said: list[str] = []
+    async with console(gateway, signed_in=False) as page:
+        page.on("console", lambda message: said.append(message.text))
+        await page.route(
+            "**/console/readme.js", lambda route: route.fulfill(body=script, content_type="text/javascript")
+        )
+        await page.evaluate("import('/console/readme.js').then(() => true)")
+        async with asyncio.timeout(WAIT_MS / 1000):
+            while not any(line.startswith("agent: It is ") for line in said):
+                await asyncio.sleep(0.05)
+        assert "you: what time is it" in said
+        assert any(line.startswith("hearing: ") for line in said)
+        await until(page, "window.heard.length > 5")
 
 
 # --- sign-in ---

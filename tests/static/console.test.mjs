@@ -187,11 +187,13 @@ test('an observed session becomes a trace of its own', () => {
   tell('observe.event', { direction: 'client', message: on('channel.open', { kind: 'turn', params: { text: 'what time is it' } }) });
   tell('observe.event', { direction: 'server', message: on('turn.reply', { turn_id: 'a', text: 'noon' }) });
   tell('observe.audio', { direction: 'server', source_channel: 1, encoding: 'pcm_s16le', sample_rate: 16_000 });
-  tell('audio', { flags: 0, channel: 9, generation: 0, seq: 5, ptsMs: 20, payload: new Uint8Array(640) });
+  tell('audio', { flags: 0, channel: 9, generation: 0, seq: 5, ptsMs: 20, payload: tone(320) });
+  tell('observe.audio', { direction: 'server', source_channel: 1, encoding: 'pcm_s16le', sample_rate: 16_000 });
   tell('observe.dropped', { messages: 3, audio_bytes: 100 });
   tell('closed', { status: 'error', code: 'NOT_FOUND', message: 'gone' });
   assert.deepEqual(trace.turns.list.map(({ text, reply }) => [text, reply]), [['what time is it', 'noon']]);
-  assert.deepEqual(trace.records.slice(2).map(({ direction, type, channel: of }) => [direction, type, of]), [['in', 'audio', 1], ['local', 'observe.dropped', undefined], ['local', 'observe.ended', undefined]]);
+  assert.deepEqual(trace.records.slice(2).map(({ direction, type, channel: of }) => [direction, type, of]), [['local', 'observe.audio', 1], ['in', 'audio', 1], ['local', 'observe.dropped', undefined], ['local', 'observe.ended', undefined]]);
   assert.equal(played, 640);
+  assert.ok(mix(trace).agent.some((sample) => sample !== 0), 'its sound is kept, though its beginning was not seen');
   assert.deepEqual(ends, [['gone', true]]);
 });
