@@ -663,6 +663,8 @@ export class Microphone extends EventTarget {
     this.options = options;
     /** Frames are still told, but not sent: for push-to-talk. */
     this.isMuted = false;
+    /** From the last frame being complete to its leaving this page (or to its waiting for credit), in whole milliseconds. */
+    this.delayMs = 0;
   }
 
   /** Of the frames, in Hz; known after `start`. */
@@ -706,13 +708,14 @@ export class Microphone extends EventTarget {
     return source;
   }
 
-  /** @param {{pcm: ArrayBuffer, level: number}} data */
-  #onFrame({ pcm, level }) {
+  /** @param {{pcm: ArrayBuffer, level: number, at: number}} data */
+  #onFrame({ pcm, level, at }) {
     const ptsMs = this.#ptsMs;
     const frame = { pcm: new Uint8Array(pcm), ptsMs, level };
     if (this.#channel && !this.isMuted) {
       this.#ptsMs += (pcm.byteLength * 500) / this.sampleRate;
       this.#channel.sendAudio(frame.pcm, ptsMs);
+      this.delayMs = Math.max(0, Date.now() - at);
     }
     tell(this, 'frame', frame);
   }

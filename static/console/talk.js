@@ -141,7 +141,7 @@ export class TalkView {
     const { stats, channel, microphone } = this.voice;
     const rows = [
       ['Buffer', `${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`], ['Underruns', String(stats.underruns)], ['Dropped', ms(stats.droppedMs)],
-      ['Microphone', microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off'], ['Credit', channel ? bytes(channel.credit) : '–'],
+      ['Microphone', microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off'], ['To the socket', microphone ? ms(microphone.delayMs) : '–'], ['Credit', channel ? bytes(channel.credit) : '–'],
       ['Not yet taken', channel ? bytes(channel.keptBytes) : '–'], ['Lost', channel ? bytes(channel.lostBytes) : '–'],
     ];
     fill(this.numbers, rows.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));

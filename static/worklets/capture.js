@@ -32,7 +32,7 @@ class Capture extends AudioWorkletProcessor {
 
   send() {
     const pcm = this.frame.buffer;
-    this.port.postMessage({ pcm, level: this.loudest }, [pcm]);
+    this.port.postMessage({ pcm, level: this.loudest, at: Date.now() }, [pcm]);
     this.begin();
   }
 }

@@ -1,0 +1,166 @@
+"""The console in headless Chromium against a gateway with the embedded services: what a person feels of it.
+
+`microphone frame to socket` counts from the worklet's frame being complete to `WebSocket.send`, by one clock of 1 ms. Frames of the
+display are the intervals of `requestAnimationFrame`: one late frame is an interval above one and a half periods of 60 Hz.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.bench.machine import head, row, say
+from tests.support.browser import console, go, open_recording, see, session_file, turns_are_over, until
+from tests.support.browser import say as type_words
+from tests.support.gateway import running_gateway
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.support.gateway import GatewayProcess
+
+STATIC = Path(__file__).parent.parent.parent / "static"
+PERIOD_MS = 1000 / 60
+ROWS = 40_000
+PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+READY = "performance.now()"
+
+# Each frame's way out: the worklet says when it was complete, and it is known again by its number.
+TAP_MICROPHONE = """
+Promise.all([import('/console/jarvis-client.js'), import('/console/jarvis/codec.js')]).then(([{ JarvisChannel }, { decodeFrame }]) => {
+  const stamps = new Map();
+  let at = 0;
+  window.frameDelays = [];
+  window.AudioWorkletNode = class extends AudioWorkletNode {
+    constructor(context, name, options) {
+      super(context, name, options);
+      if (name === 'jarvis-capture') this.port.addEventListener('message', ({ data }) => { at = data.at; });
+    }
+  };
+  const { sendAudio } = JarvisChannel.prototype;
+  let seq = 0;
+  JarvisChannel.prototype.sendAudio = function (...frame) {
+    stamps.set(seq++, at);
+    return sendAudio.apply(this, frame);
+  };
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (data) {
+    send.call(this, data);
+    if (typeof data !== 'string') window.frameDelays.push(Date.now() - stamps.get(decodeFrame(new Uint8Array(data)).seq));
+  };
+  return true;
+})
+"""
+WATCH_FRAMES = """(() => {
+  window.frameTimes = [];
+  const next = (now) => { window.frameTimes.push(now); if (window.frameTimes) requestAnimationFrame(next); };
+  requestAnimationFrame(next);
+})()"""
+SCROLL = """new Promise((done) => {
+  const list = document.querySelector('.virtual');
+  list.scrollTop = 0;
+  const began = performance.now();
+  const next = (now) => {
+    list.scrollTop += 400;
+    if (now - began < 3000) requestAnimationFrame(next); else done(true);
+  };
+  requestAnimationFrame(next);
+})"""
+
+
+async def open_once(gateway: GatewayProcess, paints_ms: list[float], online_ms: list[float]) -> None:
+    """A browser without anything in its cache."""
+    async with console(gateway) as page:
+        online_ms.append(await page.evaluate(READY))
+        paints_ms.append(await page.evaluate(PAINT))
+
+
+async def spoken_turn(gateway: GatewayProcess) -> tuple[list[float], list[float]]:
+    """Delays of microphone frames, and intervals of the display from the first word to the last of the reply; milliseconds."""
+    async with console(gateway) as page:
+        await page.evaluate(TAP_MICROPHONE)
+        await page.click("#microphone")
+        await see(page, ".you >> text=/what/")
+        await page.evaluate(WATCH_FRAMES)
+        await see(page, ".turn[data-status=ok]")
+        return await page.evaluate("window.frameDelays"), await intervals(page)
+
+
+async def streamed_turns(gateway: GatewayProcess) -> list[float]:
+    """Intervals of the display while output streams and a reply is marked word by word."""
+    async with console(gateway) as page:
+        await page.evaluate(WATCH_FRAMES)
+        for number, words in enumerate(("list files", "search for python tutorials"), start=1):
+            await type_words(page, words)
+            await turns_are_over(page, number)
+        return await intervals(page)
+
+
+async def scrolled(gateway: GatewayProcess, directory: Path) -> list[float]:
+    """Intervals of the display while the list of the wire is scrolled fast."""
+    lines: list[dict[str, Any]] = [
+        {"at_ms": n, "direction": "in", "message": {"type": "stt.partial", "channel": 1, "text": f"word {n}"}}
+        for n in range(ROWS)
+    ]
+    async with console(gateway) as page:
+        await open_recording(page, session_file(directory / "long.jsonl", lines))
+        await page.click("text=See it in Turns and Wire")
+        await go(page, "wire")
+        await until(page, "document.querySelectorAll('.vrow').length > 10")
+        await page.evaluate(WATCH_FRAMES)
+        await page.evaluate(SCROLL)
+        return await intervals(page)
+
+
+async def intervals(page: Page) -> list[float]:
+    times = await page.evaluate("window.frameTimes")
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
+
+
+def smoothness(name: str, spans_ms: list[float]) -> None:
+    """Frames a second over the whole time, and how many came late."""
+    late = sum(span > 1.5 * PERIOD_MS for span in spans_ms)
+    say(row(f"{name}, between frames", spans_ms, "ms"))
+    say(f"{'':44} {1000 * len(spans_ms) / sum(spans_ms):.1f} frames a second, {100 * late / len(spans_ms):.1f} % late")
+
+
+def sizes() -> None:
+    own = sum(file.stat().st_size for file in [STATIC / "index.html", *(STATIC / "console").iterdir()])
+    client = [STATIC / "jarvis-client.js", STATIC / "jarvis" / "codec.js", *(STATIC / "worklets").iterdir()]
+    shared = sum(file.stat().st_size for file in client)
+    say(f"{'console code, unminified':44} {own / 1024:.0f} KiB, and {shared / 1024:.0f} KiB of client library")
+
+
+async def main(times: int) -> None:
+    """Measure."""
+    head(f"the console opened {times} times, {times} spoken turns, {times} × 2 typed ones")
+    sizes()
+    paints_ms: list[float] = []
+    online_ms: list[float] = []
+    delays_ms: list[float] = []
+    spoken_ms: list[float] = []
+    streamed_ms: list[float] = []
+    with tempfile.TemporaryDirectory() as directory, running_gateway(Path(directory)) as gateway:
+        for _ in range(times):
+            await open_once(gateway, paints_ms, online_ms)
+            delays, spans = await spoken_turn(gateway)
+            delays_ms += delays
+            spoken_ms += spans
+            streamed_ms += await streamed_turns(gateway)
+        scrolled_ms = await scrolled(gateway, Path(directory))
+    say(row("first paint", paints_ms, "ms"))
+    say(row("connected, ready to listen", online_ms, "ms"))
+    say(row("microphone frame to socket", delays_ms, "ms"))
+    smoothness("a spoken turn", spoken_ms)
+    smoothness("typed turns", streamed_ms)
+    smoothness(f"scrolling {ROWS:,} rows", scrolled_ms)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--times", type=int, default=3)
+    asyncio.run(main(parser.parse_args().times))
