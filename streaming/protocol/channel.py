@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from streaming.protocol.errors import LocalProtocolError
 from streaming.protocol.window import ReceiveWindow, SendWindow
 
 if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams
+
+
+Mark = Literal["commit", "end"]
 
 
 class ChannelState(StrEnum):
@@ -65,6 +68,9 @@ TRANSITIONS: dict[tuple[ChannelState, ChannelInput], ChannelState] = {
 PLAYS_AUDIO = frozenset({"tts", "turn", "observe"})  # kinds on which the server sends audio
 
 
+NOTHING_HEARD = (-1, -1)
+
+
 class Channel:
     """What both roles keep. `generation` is that of the newest audio from the server; older audio is stale."""
 
@@ -101,9 +107,14 @@ class Channel:
 
 
 class ServerChannel(Channel):
-    """The server's view. `next_frame`: number of the client's frame expected next."""
+    """The server's view. `next_frame`: number of the client's frame expected next.
 
-    __slots__ = ("next_frame", "open_id")
+    `marks`: what the client said behind frames that it may have to send again, each with the number of the frame it came before.
+    `sent_pts_ms`: of the utterance's newest frame that left; -1 when none has. `paid_pts_ms`: frames up to it left at another
+    replica before: they leave again without credit.
+    """
+
+    __slots__ = ("marks", "next_frame", "open_id", "paid_pts_ms", "sent_pts_ms")
 
     def __init__(
         self, channel_id: int, params: ChannelParams, send_bytes: int, receive_bytes: int, open_id: str | None
@@ -111,15 +122,31 @@ class ServerChannel(Channel):
         super().__init__(channel_id, params, send_bytes, receive_bytes)
         self.next_frame = 0
         self.open_id = open_id
+        self.marks: list[tuple[int, Mark]] = []
+        self.sent_pts_ms = self.paid_pts_ms = -1
+
+    def mark(self, what: Mark) -> None:
+        """The client said so here."""
+        if (self.next_frame, what) not in self.marks[-1:]:  # said twice at one place, it says no more
+            self.marks.append((self.next_frame, what))
+
+    def forget_marks(self, before_frame: int) -> None:
+        """Frames before it are never sent again."""
+        if self.marks and self.marks[0][0] <= before_frame:
+            self.marks = [mark for mark in self.marks if mark[0] > before_frame]
 
 
 class ClientChannel(Channel):
-    """The client's view. `next_frame`: number that the next frame gets as it leaves."""
+    """The client's view. `next_frame`: number that the next frame gets as it leaves.
 
-    __slots__ = ("lost", "next_frame", "opened")
+    `heard`: generation and `pts_ms` of the utterance's newest frame that came.
+    """
+
+    __slots__ = ("heard", "lost", "next_frame", "opened")
 
     def __init__(self, channel_id: int, params: ChannelParams, receive_bytes: int) -> None:
         super().__init__(channel_id, params, 0, receive_bytes)
         self.next_frame = 0
         self.lost = False  # was audio dropped since the last frame left?
         self.opened = False  # did the server say so?
+        self.heard = NOTHING_HEARD

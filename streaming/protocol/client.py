@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from streaming.protocol import events, frame, messages
-from streaming.protocol.channel import ChannelInput, ChannelState, ClientChannel
+from streaming.protocol.channel import NOTHING_HEARD, ChannelInput, ChannelState, ClientChannel
 from streaming.protocol.clientbox import ClientOutbox
 from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 from streaming.protocol.limits import ClientLimits
@@ -31,6 +31,7 @@ HEARTBEAT_S = 20.0  # until the server says otherwise
 PROTOCOL_ERROR = 1002
 INVALID_PAYLOAD = 1007
 LAST_CHANNEL = 65_535
+SPEAKS = frozenset({"tts", "turn"})  # kinds on which utterances come, their frames in order
 Resume = Literal["message", "url"]
 
 
@@ -267,7 +268,7 @@ class ClientConnection:
         if not self._receipts.received(received.seq, len(data), now, self._out):
             return []
         channel = self._channels.get(received.channel)
-        if channel is None:
+        if channel is None or self._came_before(channel, received):
             return []
         if not channel.receive_window.receive(len(received.payload)):
             raise RemoteProtocolError(PROTOCOL_ERROR, "more audio than there was credit for")
@@ -287,6 +288,16 @@ class ClientConnection:
                 received.seq,
             )
         ]
+
+    def _came_before(self, channel: ClientChannel, received: frame.Frame) -> bool:
+        """After a move to another replica speech may begin a little before where it was: that part was counted already."""
+        if channel.params.kind not in SPEAKS or not received.payload:
+            return False
+        generation, pts_ms = channel.heard
+        if received.generation == generation and received.pts_ms <= pts_ms:
+            return True
+        channel.heard = (received.generation, received.pts_ms)
+        return False
 
     # Each returns the events that follow MessageReceived, or None when the message is not told at all.
 
@@ -355,6 +366,12 @@ class ClientConnection:
         if command_id is not None:
             self._unanswered.pop(command_id, None)
 
+    def _on_utterance(self, message: messages.TtsStarted, _now: float) -> list[Event]:
+        channel = self._channels.get(message.channel)
+        if channel is not None:
+            channel.heard = NOTHING_HEARD
+        return []
+
     def _on_generation(
         self, message: messages.TurnInterrupted | messages.TurnPaused | messages.TurnContinued, _now: float
     ) -> list[Event]:
@@ -374,6 +391,7 @@ class ClientConnection:
         messages.ChannelClosed: _on_closed,
         messages.Result: _on_answer,
         messages.Error: _on_answer,
+        messages.TtsStarted: _on_utterance,
         messages.TurnInterrupted: _on_generation,
         messages.TurnPaused: _on_generation,
         messages.TurnContinued: _on_generation,

@@ -249,6 +249,8 @@ class Inbox:
     def _on_end(self, channel: ServerChannel, _message: messages.ChannelEnd) -> list[Event]:
         was_open = channel.state is ChannelState.OPEN
         channel.move(ChannelInput.CLIENT_END)
+        if was_open and channel.hears:
+            channel.mark("end")
         return [events.InputEnded(channel.id)] if was_open else []
 
     def _on_cancel(self, channel: ServerChannel, _message: messages.ChannelCancel) -> list[Event]:
@@ -260,7 +262,10 @@ class Inbox:
     def _on_commit(self, channel: ServerChannel, message: messages.Commit) -> list[Event]:
         if not channel.hears:
             return self._refuse(message, "WRONG_STATE", "this channel has no utterance to end")
-        return self._data(channel, message, events.UtteranceCommitted(channel.id))
+        told = self._data(channel, message, events.UtteranceCommitted(channel.id))
+        if isinstance(told[0] if told else None, events.UtteranceCommitted):
+            channel.mark("commit")
+        return told
 
     def _on_tts_text(self, channel: ServerChannel, message: messages.TtsText) -> list[Event]:
         if not channel.reads:
@@ -323,15 +328,20 @@ class Inbox:
 
     # --- moving to another replica ---
 
-    def snapshot(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"taken_seq": self.taken_seq, "used": hex(self._used), "commands": self._memory.snapshot()}
+    @property
+    def memory(self) -> CommandMemory:
+        """Commands seen."""
+        return self._memory
 
-    def restore(self, data: dict[str, Any]) -> None:
-        """From `snapshot`."""
-        self.taken_seq = data["taken_seq"]
-        self._used = int(data["used"], 16)
-        self._memory.restore(data["commands"])
+    def record(self) -> dict[str, Any]:
+        """Which commands were taken."""
+        return {"taken_seq": self.taken_seq, "used": hex(self._used)}
+
+    def restore(self, record: dict[str, Any], commands: list[list[Any]]) -> None:
+        """From `record`."""
+        self.taken_seq = record["taken_seq"]
+        self._used = int(record["used"], 16)
+        self._memory.restore(commands)
 
     # --- which method takes what ---
 

@@ -11,7 +11,6 @@ from streaming.protocol.events import ResumeLost, SlowConsumer
 from streaming.protocol.messages import SessionResumed
 from streaming.protocol.replay import ReplayBuffer
 from streaming.protocol.sendqueue import QueuedAudio, QueuedText, SendQueue, serialise
-from streaming.protocol.snapshot import dump_queue, dump_replay, load_queue, load_replay
 
 if TYPE_CHECKING:
     from streaming.protocol.channel import ServerChannel
@@ -25,11 +24,16 @@ def numbered(text: str, seq: int) -> str:
     return f'{text[:-1]},"seq":{seq}}}'
 
 
+def _unnumbered(text: str) -> str:
+    return text[: text.rindex(',"seq":')] + "}"
+
+
 class Outbox:
     """`lost`: nothing can be resumed any more; whatever is put in goes nowhere. `events` is the owner's to empty."""
 
     __slots__ = (
         "_limits",
+        "_moved",
         "_resending",
         "_slow_told",
         "_socket",
@@ -52,6 +56,7 @@ class Outbox:
         self.lost = False
         self.audio_bytes_dropped = 0
         self._slow_told = False
+        self._moved = 0  # left at another replica, and did not arrive
         self._socket: deque[str] = deque()  # of the socket: leaves first, carries no number
         self._resending: deque[str | bytes] = deque()
 
@@ -77,8 +82,9 @@ class Outbox:
         self.replay.acknowledge(last_seq)
         self.attach()
         self.put_for_socket(
-            SessionResumed(epoch=epoch, replayed=len(missed), taken_seq=taken_seq, channels=next_frames)
+            SessionResumed(epoch=epoch, replayed=len(missed) + self._moved, taken_seq=taken_seq, channels=next_frames)
         )
+        self._moved = 0
         self._resending.extend(sent.data for sent in missed)
         return True
 
@@ -144,7 +150,7 @@ class Outbox:
             size += len(data[-1])
         while size < max_bytes and (item := self.queue.pop(self.channels)) is not None:
             message = self._leave(item)
-            self.replay.push(message, item.size, now)
+            self.replay.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
             data.append(message)
             size += item.size
         return data
@@ -152,6 +158,7 @@ class Outbox:
     def _leave(self, item: QueuedText | QueuedAudio) -> str | bytes:
         seq = self.replay.last_seq + 1
         if isinstance(item, QueuedAudio):
+            self.channels[item.channel].sent_pts_ms = item.pts_ms
             return frame.encode(
                 item.channel,
                 item.payload,
@@ -160,17 +167,48 @@ class Outbox:
                 pts_ms=item.pts_ms,
                 flags=item.flags,
             )
+        if item.begins in self.channels:
+            self._begin_utterance(item.begins)
         if item.closes is not None:
             self.channels.pop(item.closes).move(ChannelInput.SERVER_CLOSED)
         return numbered(item.text, seq)
 
     # --- moving to another replica ---
 
-    def snapshot(self, now: float) -> dict[str, Any]:
-        """As JSON."""
-        return {"replay": dump_replay(self.replay, now), "queue": dump_queue(self.queue)}
+    def texts(self) -> dict[int, str]:
+        """Every message of the session that did not leave, or is not acknowledged: by serial number, without its own."""
+        kept = {sent.serial: _unnumbered(sent.data) for sent in self.replay if isinstance(sent.data, str)}
+        return kept | {item.serial: item.text for item in self.queue.texts()}
 
-    def restore(self, data: dict[str, Any], now: float) -> None:
-        """From `snapshot`."""
-        load_replay(self.replay, data["replay"], now)
-        load_queue(self.queue, data["queue"])
+    def record(self) -> dict[str, Any]:
+        """What became of each of `texts`."""
+        return {
+            "floor": self.replay.floor,
+            "last_seq": self.replay.last_seq,
+            "sent": [[sent.serial, sent.seq] for sent in self.replay if sent.serial],
+            "queued": [[item.serial, item.closes, item.begins] for item in self.queue.texts()],
+        }
+
+    def restore(self, record: dict[str, Any], texts: dict[int, str], last_seq: int) -> bool:
+        """Queue what a client that received everything up to `last_seq` has not got; False when a part of it is gone.
+
+        What had left gets a new number when it leaves again: the frames between were audio, which is made again.
+        """
+        missed = [(serial, None, None) for serial, seq in record["sent"] if seq > last_seq]
+        items = [*missed, *map(tuple, record["queued"])]
+        if last_seq < record["floor"] or any(serial not in texts for serial, *_ in items):
+            return False
+        self.replay.floor = self.replay.last_seq = last_seq
+        self.queue.number_from(max(texts, default=0))
+        for serial, closes, begins in items:
+            if begins in self.channels:
+                self._begin_utterance(begins)
+            self.queue.put_text(QueuedText(texts[serial], closes, begins))
+        self._moved = len(missed)
+        if missed or last_seq < record["last_seq"]:
+            for channel in self.channels.values():
+                channel.sent_pts_ms = -1  # of the frames that left, some did not arrive
+        return True
+
+    def _begin_utterance(self, channel: int) -> None:
+        self.channels[channel].sent_pts_ms = self.channels[channel].paid_pts_ms = -1

@@ -19,13 +19,14 @@ class SeenCommand:
 class CommandMemory:
     """The newest commands and, within a bound of bytes, their newest answers."""
 
-    __slots__ = ("_answer_bytes", "_max_answer_bytes", "_max_commands", "_seen")
+    __slots__ = ("_answer_bytes", "_max_answer_bytes", "_max_commands", "_seen", "version")
 
     def __init__(self, max_commands: int, max_answer_bytes: int) -> None:
         self._max_commands = max_commands
         self._max_answer_bytes = max_answer_bytes
         self._seen: OrderedDict[str, SeenCommand] = OrderedDict()
         self._answer_bytes = 0
+        self.version = 0  # rises with every change
 
     def get(self, command_id: str) -> SeenCommand | None:
         """The command of that id, if it came before."""
@@ -34,6 +35,7 @@ class CommandMemory:
     def remember(self, command_id: str, command: SeenCommand) -> None:
         """It came for the first time."""
         self._seen[command_id] = command
+        self.version += 1
         if len(self._seen) > self._max_commands:
             _, forgotten = self._seen.popitem(last=False)
             self._forget_answer(forgotten)
@@ -44,6 +46,7 @@ class CommandMemory:
         if command is None or command.answered:
             return
         command.answered = True
+        self.version += 1
         command.answer = text
         self._answer_bytes += len(text)
         for older in self._seen.values():
@@ -55,6 +58,10 @@ class CommandMemory:
         if command.answer is not None:
             self._answer_bytes -= len(command.answer)
             command.answer = None
+
+    def unanswered(self) -> list[str]:
+        """Ids of those that were not, but of channels: they answer for themselves."""
+        return [key for key, seen in self._seen.items() if not seen.answered and seen.channel is None]
 
     def snapshot(self) -> list[list[object]]:
         """As JSON."""

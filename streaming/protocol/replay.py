@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 class Sent(NamedTuple):
-    """A message as it went out. `at` is monotonic seconds, `size` its bytes on the wire."""
+    """A message as it went out. `at` is monotonic seconds, `size` its bytes on the wire, `serial` of a text: see the queue."""
 
     seq: int
     data: str | bytes
     size: int
     at: float
+    serial: int = 0
 
 
 class ReplayBuffer:
@@ -39,10 +40,10 @@ class ReplayBuffer:
     def __iter__(self) -> Iterator[Sent]:
         return iter(self._sent)
 
-    def push(self, data: str | bytes, size: int, now: float) -> None:
+    def push(self, data: str | bytes, size: int, now: float, serial: int = 0) -> None:
         """The message of number `last_seq + 1` goes out."""
         self.last_seq += 1
-        self._sent.append(Sent(self.last_seq, data, size, now))
+        self._sent.append(Sent(self.last_seq, data, size, now, serial))
         self.bytes += size
         while self.bytes > self._max_bytes:
             self._forget()

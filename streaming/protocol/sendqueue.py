@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from streaming.protocol.channel import ServerChannel
 from streaming.protocol.frame import HEADER_BYTES
-from streaming.protocol.messages import TaskProgress
+from streaming.protocol.messages import TaskProgress, TtsStarted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,14 +23,19 @@ Step = tuple[int, str | None]  # channel and step of a task
 
 
 class QueuedText:
-    """A message, serialised, without its number. `closes`: the channel whose last message it is."""
+    """A message, serialised, without its number. `serial`, given by the queue, names it among all of the session.
 
-    __slots__ = ("closes", "progress", "size", "text")
+    `closes`: the channel whose last message it is; `begins`: the channel on which an utterance begins behind it.
+    """
 
-    def __init__(self, text: str, closes: int | None = None) -> None:
+    __slots__ = ("begins", "closes", "progress", "serial", "size", "text")
+
+    def __init__(self, text: str, closes: int | None = None, begins: int | None = None) -> None:
         self.text = text
         self.size = len(text.encode())
         self.closes = closes
+        self.begins = begins
+        self.serial = 0
         self.progress: TaskProgress | None = None  # while it may still be merged into
 
 
@@ -75,10 +81,25 @@ def merged(earlier: TaskProgress, later: TaskProgress, max_bytes: int) -> TaskPr
     )
 
 
+def _price(item: QueuedAudio, channel: Channel) -> int:
+    """Credit that a frame costs, in bytes: nothing where it was paid for at another replica."""
+    paid = isinstance(channel, ServerChannel) and item.pts_ms <= channel.paid_pts_ms
+    return 0 if paid else len(item.payload)
+
+
 class SendQueue:
     """`bytes`: what waits, as it would be on the wire."""
 
-    __slots__ = ("_control", "_max_merged_bytes", "_media", "_progress", "_turns", "bytes", "merged_messages")
+    __slots__ = (
+        "_control",
+        "_last_serial",
+        "_max_merged_bytes",
+        "_media",
+        "_progress",
+        "_turns",
+        "bytes",
+        "merged_messages",
+    )
 
     def __init__(self, max_merged_bytes: int) -> None:
         self._max_merged_bytes = max_merged_bytes
@@ -88,6 +109,7 @@ class SendQueue:
         self._progress: dict[Step, QueuedText] = {}
         self.bytes = 0
         self.merged_messages = 0
+        self._last_serial = 0
 
     # --- in ---
 
@@ -98,18 +120,27 @@ class SendQueue:
         step = getattr(message, "step_id", None)
         if channel is not None and self._progress:
             self._progress.pop((channel, step), None)  # progress after a result belongs to another run
-        item = QueuedText(serialise(message), closes)
+        item = QueuedText(serialise(message), closes, channel if isinstance(message, TtsStarted) else None)
         self.put_text(item, channel if message.follows_audio else None)
         return item.text
 
     def put_text(self, item: QueuedText, behind: int | None = None) -> None:
         """Queue a serialised message, behind the audio of channel `behind` if there is any."""
+        self._number(item)
         self.bytes += item.size
         media = self._media.get(behind) if behind is not None else None
         if media is None:
             self._control.append(item)
         else:
             media.items.append(item)
+
+    def _number(self, item: QueuedText) -> None:
+        self._last_serial += 1
+        item.serial = self._last_serial
+
+    def number_from(self, serial: int) -> None:
+        """Serial numbers up to this one were given to texts of this session elsewhere."""
+        self._last_serial = serial
 
     def _put_progress(self, message: TaskProgress) -> str:
         step = (message.channel, message.step_id)
@@ -129,6 +160,7 @@ class SendQueue:
         self.bytes -= waiting.size
         waiting.progress = message
         waiting.text = serialise(message)
+        self._number(waiting)
         waiting.size = len(waiting.text.encode())
         self.bytes += waiting.size
         self.merged_messages += 1
@@ -167,10 +199,10 @@ class SendQueue:
             item = media.items[0]
             self._turns.rotate(-1)
             if isinstance(item, QueuedAudio):
-                window = channels[channel].send_window
-                if len(item.payload) > window.available:
+                window, price = channels[channel].send_window, _price(item, channels[channel])
+                if price > window.available:
                     continue
-                window.consume(len(item.payload))
+                window.consume(price)
                 media.audio_bytes -= len(item.payload)
             media.items.popleft()
             if not media.items:
@@ -188,7 +220,7 @@ class SendQueue:
         """Would `pop` return something?"""
         return bool(self._control) or any(
             isinstance(head := media.items[0], QueuedText)
-            or len(head.payload) <= channels[channel].send_window.available
+            or _price(head, channels[channel]) <= channels[channel].send_window.available
             for channel, media in self._media.items()
         )
 
@@ -227,7 +259,8 @@ class SendQueue:
         self._progress.clear()
         self.bytes = 0
 
-    def __iter__(self) -> Iterator[tuple[int | None, QueuedText | QueuedAudio]]:
-        """Everything that waits: control with None, media with its channel, each in order."""
-        yield from ((None, item) for item in self._control)
-        yield from ((channel, item) for channel, media in self._media.items() for item in media.items)
+    def texts(self) -> Iterator[QueuedText]:
+        """Every message that waits: control, then those among audio, channel by channel."""
+        yield from self._control
+        for media in self._media.values():
+            yield from (item for item in media.items if isinstance(item, QueuedText))

@@ -9,7 +9,7 @@ the ids of commands stay. Everything is synchronous: text and frames go in with 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from streaming.protocol import events, frame, messages
 from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, ServerChannel
@@ -19,15 +19,20 @@ from streaming.protocol.limits import Limits
 from streaming.protocol.microphone import MicrophoneGate
 from streaming.protocol.outbox import Outbox
 from streaming.protocol.sendqueue import QueuedAudio
-from streaming.protocol.snapshot import dump_channel, load_channel
+from streaming.protocol.snapshot import Record, dump_channel, load_channel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streaming.protocol.channel import Mark
     from streaming.protocol.events import Event
     from streaming.protocol.messages import Message
+    from streaming.protocol.snapshot import Rewind
 
 DEFAULT_LIMITS = Limits()
 CORE_MESSAGES = (messages.ChannelOpened, messages.ChannelClosed, messages.Credit)  # of the core alone
 Status = Literal["ok", "cancelled", "error"]
+_MARKED: dict[Mark, Callable[[int], Event]] = {"commit": events.UtteranceCommitted, "end": events.InputEnded}
 
 
 class ServerConnection:
@@ -45,6 +50,7 @@ class ServerConnection:
         "_limits",
         "_out",
         "_pinged_for",
+        "_repeating",
         "_silent_for",
         "_was_attached",
         "epoch",
@@ -61,6 +67,7 @@ class ServerConnection:
         self._detached_at = now
         self._pinged_for = self._silent_for = -1.0  # the `heard_at` that a ping, or the news of silence, was about
         self._was_attached = False
+        self._repeating: set[int] = set()  # channels with marks behind frames that are sent again, after a move
 
     # --- a socket comes and goes ---
 
@@ -116,18 +123,35 @@ class ServerConnection:
         """One binary message: the hot path. Raises RemoteProtocolError as above."""
         event = self._gate.receive(data, now)
         if event is not None:
-            return [event]
+            return [event, *self._marks_behind(event.channel)] if event.channel in self._repeating else [event]
         self._require_socket()
         return self._in.receive_odd_frame(data, now) + self.take_events()
 
-    def taken(self, channel: int, n_bytes: int) -> None:
-        """So much of a channel's audio went on to its service: the client gets the credit back, in portions."""
+    def _marks_behind(self, channel: int) -> list[Event]:
+        """What the client had said behind the frames that it has sent again by now."""
+        state = self._channels[channel]
+        due = [what for frame_number, what in state.marks if frame_number <= state.next_frame]
+        state.forget_marks(state.next_frame)
+        if not state.marks:
+            self._repeating.discard(channel)
+        if "end" in due:
+            state.move(ChannelInput.CLIENT_END)
+        return [_MARKED[what](channel) for what in due]
+
+    def taken(self, channel: int, n_bytes: int, needed_frame: int | None = None) -> None:
+        """So much of a channel's audio went on to its service: the client gets the credit back, in portions.
+
+        `needed_frame`: frames from it on may have to be sent again to another replica; None: what was taken is not needed.
+        """
         state = self._channels.get(channel)
         if state is None:
             return  # closed meanwhile
+        needed_frame = state.next_frame if needed_frame is None else min(needed_frame, state.next_frame)
         grant = state.receive_window.take(n_bytes)
         if grant and state.state is ChannelState.OPEN:
-            self._out.put(messages.Credit(channel=channel, bytes=grant, next_frame=state.next_frame), channel)
+            if channel not in self._repeating:
+                state.forget_marks(needed_frame)
+            self._out.put(messages.Credit(channel=channel, bytes=grant, next_frame=needed_frame), channel)
 
     # --- sending ---
 
@@ -152,7 +176,14 @@ class ServerConnection:
             self._in.answered(message.id, text)
 
     def send_audio(
-        self, channel: int, payload: bytes, generation: int, pts_ms: int, *, last: bool = False, lost: bool = False
+        self,
+        channel: int,
+        payload: bytes,
+        generation: int,
+        pts_ms: int,
+        *,
+        last: bool = False,
+        lost: bool = False,
     ) -> None:
         """Queue a frame. Audio of a stale generation is dropped. Raises LocalProtocolError as above."""
         state = self._live(channel)
@@ -200,6 +231,11 @@ class ServerConnection:
         if state is None:
             return 0
         return max(0, state.send_window.available - self._out.queue.audio_bytes(channel))
+
+    def is_paid(self, channel: int, pts_ms: int) -> bool:
+        """Did a frame at this position leave at another replica already? It costs no credit then."""
+        state = self._channels.get(channel)
+        return state is not None and pts_ms <= state.paid_pts_ms
 
     @property
     def has_data(self) -> bool:
@@ -290,28 +326,51 @@ class ServerConnection:
 
     # --- moving to another replica ---
 
-    def snapshot(self, now: float) -> dict[str, Any]:
-        """Everything that a resume needs, as plain JSON."""
-        return {
+    def record(self, rewinds: Mapping[int, Rewind]) -> Record:
+        """Everything that another replica needs; `rewinds` of the channels whose microphone would have to be sent again."""
+        core = {
             "epoch": self.epoch,
-            "channels": [dump_channel(channel) for channel in self._channels.values()],
-            "detached_s": 0.0 if self.attached else now - self._detached_at,
-            **self._out.snapshot(now),
-            **self._in.snapshot(),
+            "channels": [dump_channel(channel, rewinds.get(channel.id)) for channel in self._channels.values()],
+            **self._out.record(),
+            **self._in.record(),
         }
+        memory = self._in.memory
+        return Record(core, memory.snapshot(), memory.version, self._out.texts())
+
+    @property
+    def commands_version(self) -> int:
+        """Rises with every change of `Record.commands`."""
+        return self._in.memory.version
 
     @classmethod
-    def restore(
-        cls, data: dict[str, Any], now: float, limits: Limits = DEFAULT_LIMITS, *, unix_offset_s: float = 0.0
-    ) -> ServerConnection:
-        """A detached connection from `snapshot`."""
-        connection = cls(data["epoch"], now - data["detached_s"], limits, unix_offset_s=unix_offset_s)
-        for entry in data["channels"]:
+    def moved(
+        cls, record: Record, last_seq: int, now: float, limits: Limits = DEFAULT_LIMITS, *, unix_offset_s: float = 0.0
+    ) -> ServerConnection | None:
+        """A detached connection that goes on behind `last_seq`; None when a part of what the client missed is gone."""
+        core = record.core
+        connection = cls(core["epoch"], now, limits, unix_offset_s=unix_offset_s)
+        for entry in core["channels"]:
             connection._channels[entry["id"]] = load_channel(entry)
-        connection._out.restore(data, now)
-        connection._in.restore(data)
+        if not connection._out.restore(core, record.texts, last_seq):
+            return None
+        connection._in.restore(core, record.commands)
         connection._was_attached = True
+        connection._take_up_microphones()
         return connection
+
+    def _take_up_microphones(self) -> None:
+        for channel in self._channels.values():
+            if channel.marks:
+                self._repeating.add(channel.id)
+            self.taken(channel.id, 0, channel.next_frame)
+
+    def open_channels(self) -> list[ServerChannel]:
+        """Those on which something may still be sent."""
+        return [channel for channel in self._channels.values() if channel.state is not ChannelState.CLOSING]
+
+    def unanswered(self) -> list[str]:
+        """Ids of `call` and `task.confirm` that were taken and not answered."""
+        return self._in.memory.unanswered()
 
     # --- checks ---
 

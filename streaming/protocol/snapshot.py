@@ -1,73 +1,47 @@
-"""Parts of a session as plain JSON, to carry it to another replica. Times become ages: clocks differ between machines."""
+"""What a session leaves for another replica to go on with: text and numbers, as plain JSON; no audio.
+
+Audio needs no record: a microphone's frames are the client's to send again, speech is made again from its text. Whatever else
+a client may have seen is written down before it leaves (see `Record`), so that a replica that dies takes nothing along.
+"""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streaming.protocol.channel import ChannelState, ServerChannel
 from streaming.protocol.messages import ExecuteParams, ObserveParams, SttParams, TtsParams, TurnParams
-from streaming.protocol.sendqueue import QueuedAudio, QueuedText
 
 if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams
-    from streaming.protocol.replay import ReplayBuffer
-    from streaming.protocol.sendqueue import SendQueue
 
 PARAMS: dict[str, type[ChannelParams]] = {
     params.kind: params for params in (SttParams, TtsParams, ExecuteParams, TurnParams, ObserveParams)
 }
 
 
-def _dump_data(data: str | bytes) -> dict[str, str]:
-    return {"text": data} if isinstance(data, str) else {"binary": b64encode(data).decode()}
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """From where a channel's microphone is to be sent again: the frame, and the payload bytes received since."""
+
+    frame: int
+    n_bytes: int
 
 
-def _load_data(data: dict[str, str]) -> str | bytes:
-    return data["text"] if "text" in data else b64decode(data["binary"])
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A session at one moment. `core` changes with everything, `commands` with each command that has an id.
+
+    `texts`: messages that wait, or left and are not acknowledged, by serial number; each stays as it is.
+    """
+
+    core: dict[str, Any]
+    commands: list[list[Any]]
+    commands_version: int = 0
+    texts: dict[int, str] = field(default_factory=dict)
 
 
-def dump_replay(replay: ReplayBuffer, now: float) -> dict[str, Any]:
-    """What was sent and not acknowledged."""
-    sent = [{**_dump_data(entry.data), "size": entry.size, "age_s": now - entry.at} for entry in replay]
-    return {"floor": replay.floor, "sent": sent}
-
-
-def load_replay(replay: ReplayBuffer, data: dict[str, Any], now: float) -> None:
-    """Into an empty one."""
-    replay.floor = replay.last_seq = data["floor"]
-    for entry in data["sent"]:
-        replay.push(_load_data(entry), entry["size"], now - entry["age_s"])
-
-
-def dump_queue(queue: SendQueue) -> list[dict[str, Any]]:
-    """What waits to be sent, in order."""
-    return [_dump_item(channel, item) for channel, item in queue]
-
-
-def _dump_item(behind: int | None, item: QueuedText | QueuedAudio) -> dict[str, Any]:
-    if isinstance(item, QueuedText):
-        return {"text": item.text, "closes": item.closes, "behind": behind}
-    return {
-        "binary": b64encode(item.payload).decode(),
-        "channel": item.channel,
-        "generation": item.generation,
-        "pts_ms": item.pts_ms,
-        "flags": item.flags,
-    }
-
-
-def load_queue(queue: SendQueue, data: list[dict[str, Any]]) -> None:
-    """Into an empty one."""
-    for item in data:
-        if "text" in item:
-            queue.put_text(QueuedText(item["text"], item["closes"]), item["behind"])
-        else:
-            payload = b64decode(item["binary"])
-            queue.put_audio(QueuedAudio(item["channel"], payload, item["generation"], item["pts_ms"], item["flags"]))
-
-
-def dump_channel(channel: ServerChannel) -> dict[str, Any]:
+def dump_channel(channel: ServerChannel, rewind: Rewind | None) -> dict[str, Any]:
     """One channel."""
     window = channel.receive_window
     return {
@@ -79,18 +53,35 @@ def dump_channel(channel: ServerChannel) -> dict[str, Any]:
         "generation": channel.generation,
         "next_frame": channel.next_frame,
         "send_credit": channel.send_window.available,
-        "receive_window": [window.size, window.available, window.taken_bytes],
+        "receive_window": [window.size, window.available, window.taken_bytes, window.repaid_bytes],
+        "sent_pts_ms": channel.sent_pts_ms,
+        "paid_pts_ms": max(channel.sent_pts_ms, channel.paid_pts_ms),
+        "marks": [list(mark) for mark in channel.marks],
+        "rewind": [rewind.frame, rewind.n_bytes] if rewind else None,
     }
 
 
 def load_channel(data: dict[str, Any]) -> ServerChannel:
-    """One channel."""
+    """One channel, its microphone wound back to where the client sends it again from."""
     params = PARAMS[data["kind"]].model_validate(data["params"], strict=False)
-    size, available, taken_bytes = data["receive_window"]
+    size, available, taken_bytes, repaid_bytes = data["receive_window"]
     channel = ServerChannel(data["id"], params, data["send_credit"], size, data["open_id"])
-    channel.receive_window.available = available
-    channel.receive_window.taken_bytes = taken_bytes
+    window = channel.receive_window
+    window.available, window.taken_bytes, window.repaid_bytes = available, taken_bytes, repaid_bytes
     channel.state = ChannelState(data["state"])
     channel.generation = data["generation"]
     channel.next_frame = data["next_frame"]
+    channel.sent_pts_ms, channel.paid_pts_ms = data["sent_pts_ms"], data["paid_pts_ms"]
+    if data["rewind"] is not None:
+        channel.marks = [(frame, what) for frame, what in data["marks"]]
+        _wind_back(channel, Rewind(*data["rewind"]))
     return channel
+
+
+def _wind_back(channel: ServerChannel, rewind: Rewind) -> None:
+    channel.receive_window.rewind(rewind.n_bytes)
+    again = rewind.frame < channel.next_frame
+    channel.next_frame = rewind.frame
+    channel.forget_marks(rewind.frame)
+    if again and channel.state is ChannelState.INPUT_ENDED:
+        channel.state = ChannelState.OPEN  # its end comes again, as a frame or as a mark

@@ -33,17 +33,18 @@ class ReceiveWindow:
     No frame may be larger than half the window, else the last bytes could be too few to use and too many to give back.
     """
 
-    __slots__ = ("available", "size", "taken_bytes")
+    __slots__ = ("available", "repaid_bytes", "size", "taken_bytes")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.available = size  # the sender may still send so much
         self.taken_bytes = 0  # taken, and not given back yet
+        self.repaid_bytes = 0  # to be taken once more, and given back already
 
     @property
     def held_bytes(self) -> int:
         """Received and not taken yet."""
-        return self.size - self.available - self.taken_bytes
+        return self.size + self.repaid_bytes - self.available - self.taken_bytes
 
     def receive(self, n_bytes: int) -> bool:
         """So many arrived; False when they were never granted (they are not counted then)."""
@@ -59,9 +60,20 @@ class ReceiveWindow:
         """
         if n_bytes > self.held_bytes:
             raise LocalProtocolError(f"{n_bytes} bytes taken of {self.held_bytes} received")
-        self.taken_bytes += n_bytes
+        repaid = min(n_bytes, self.repaid_bytes)
+        self.repaid_bytes -= repaid
+        self.taken_bytes += n_bytes - repaid
         if self.taken_bytes * 2 < self.size or self.taken_bytes == 0:
             return 0
         grant, self.taken_bytes = self.taken_bytes, 0
         self.available += grant
         return grant
+
+    def rewind(self, n_bytes: int) -> None:
+        """The newest `n_bytes` that arrived come once more, without the sender spending credit on them again.
+
+        What was received and not given back is given back now, or as they are taken; nothing is given back twice.
+        """
+        self.available += n_bytes
+        self.repaid_bytes = max(0, self.available - self.size)
+        self.taken_bytes = max(0, self.size - self.available)

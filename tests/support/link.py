@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
 from streaming.protocol.limits import ClientLimits, Limits
 from streaming.protocol.server import ServerConnection
+from streaming.protocol.snapshot import Record
 
 if TYPE_CHECKING:
     from streaming.protocol.client import Resume
@@ -30,6 +32,12 @@ def ready(epoch: str, **fields: Any) -> messages.SessionReady:
         services={"stt": "up"},
         **fields,
     )
+
+
+def carried(record: Record) -> Record:
+    """As another replica reads it."""
+    core, commands, texts = json.loads(json.dumps([record.core, record.commands, record.texts]))
+    return Record(core, commands, record.commands_version, {int(serial): text for serial, text in texts.items()})
 
 
 class Link:

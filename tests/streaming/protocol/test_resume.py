@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from streaming.protocol import events, messages
+from streaming.protocol.channel import ChannelState
 from streaming.protocol.limits import ClientLimits, Limits
 from streaming.protocol.server import ServerConnection
-from tests.support.link import Link
+from streaming.protocol.snapshot import Record, Rewind
+from tests.support.link import Link, carried
 
 TURN: list[Any] = [
     lambda link: link.client.open_channel(messages.TurnParams()),
@@ -137,7 +139,7 @@ class CutMachine(RuleBasedStateMachine):
     def server_plays(self, channel: int, size: int) -> None:
         payload = self.unique(size)
         self.spoken[channel].append(payload)
-        self.link.server.send_audio(channel, payload, 0, 0)
+        self.link.server.send_audio(channel, payload, 0, len(self.spoken[channel]))
 
     @rule(channel=channels, size=sizes)
     def client_hears(self, channel: int, size: int) -> None:
@@ -174,12 +176,6 @@ class CutMachine(RuleBasedStateMachine):
     def reconnect(self, way: Any) -> None:
         self.link.connect(way)
         self.connected = True
-
-    @precondition(lambda self: not self.connected)
-    @rule()
-    def move_to_another_replica(self) -> None:
-        carried = json.loads(json.dumps(self.link.server.snapshot(self.link.now)))
-        self.link.server = ServerConnection.restore(carried, self.link.now, self.link.limits)
 
     def use_up(self, told: list[Any]) -> None:
         """Each side takes the audio that it got: credit goes back."""
@@ -218,3 +214,163 @@ class CutMachine(RuleBasedStateMachine):
 
 CutMachine.TestCase.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
 TestCutMachine = CutMachine.TestCase
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What Redis has of a session: the record, and how far its owner was."""
+
+    record: Record
+    said: int
+    calls: int
+    heard: dict[int, list[bytes]]
+
+
+class CrashMachine(RuleBasedStateMachine):
+    """The server dies anywhere, and another goes on with what was written before anything but audio left.
+
+    The owner makes speech again from its beginning, says again what it had not said, and takes the microphone up at the
+    utterance's first frame. Each event arrives once, in order; each frame of audio is played once; credit is conserved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.link = Link(
+            Limits(microphone_window_bytes=64, acknowledge_every=4),
+            ClientLimits(acknowledge_every=5, speaker_window_bytes=64),
+        )
+        self.link.connect().settle()
+        self.link.client.open_channel(messages.TurnParams())
+        self.link.settle()
+        self.count = 0
+        self.said: list[str] = []
+        self.spoken: list[bytes] = []
+        self.asked: list[str] = []
+        self.calls: list[str] = []
+        self.mouth: list[bytes] = []
+        self.heard: list[bytes] = []
+        self.frame_bytes: list[int] = []
+        self.utterance_from = 0
+        self.connected = True
+        self.keep()
+
+    # --- the owner ---
+
+    def keep(self) -> None:
+        received = len(self.heard)
+        rewind = Rewind(self.utterance_from, sum(self.frame_bytes[self.utterance_from : received]))
+        self.kept = Kept(
+            carried(self.link.server.record({1: rewind})),
+            len(self.said),
+            len(self.calls),
+            {1: self.heard[: self.utterance_from]},
+        )
+
+    def write(self) -> None:
+        """Nothing but audio leaves before the record is written."""
+        self.link.up.extend(self.link.client.data_to_send())
+        batch = self.link.server.data_to_send(self.link.now)
+        if any(isinstance(item, str) for item in batch):
+            self.keep()
+        self.link.down.extend(batch)
+
+    def on_server(self, told: list[Any]) -> None:
+        for event in told:
+            if isinstance(event, events.CallReceived):
+                self.calls.append(event.id)
+            elif isinstance(event, events.AudioReceived):
+                self.heard.append(event.payload)
+                self.frame_bytes[len(self.heard) - 1 :] = [len(event.payload)]
+                self.link.server.taken(1, len(event.payload), self.utterance_from)
+
+    @rule()
+    def utterance_ends(self) -> None:
+        self.utterance_from = len(self.heard)
+
+    @rule()
+    def server_speaks(self) -> None:
+        self.count += 1
+        self.said.append(f"r{self.count}")
+        self.link.server.send_message(messages.Result(id=self.said[-1]))
+        if not self.connected:
+            self.keep()
+
+    @rule(size=st.integers(0, 28))
+    def server_plays(self, size: int) -> None:
+        self.count += 1
+        self.spoken.append(b"%04d" % self.count + b"." * size)
+        self.link.server.send_audio(1, self.spoken[-1], 0, len(self.spoken))
+
+    @rule(size=st.integers(0, 28))
+    def client_talks(self, size: int) -> None:
+        self.count += 1
+        self.mouth.append(b"%04d" % self.count + b"." * size)
+        self.link.client.send_audio(1, self.mouth[-1], 0)
+
+    @rule()
+    def client_calls(self) -> None:
+        self.asked.append(self.link.client.call("x"))
+
+    @rule(up=st.integers(0, 5), down=st.integers(0, 5))
+    def some_arrive(self, up: int, down: int) -> None:
+        self.write()
+        for _ in range(min(up, len(self.link.up))):
+            self.on_server(self.link.deliver_up())
+        for _ in range(min(down, len(self.link.down))):
+            for event in self.link.deliver_down():
+                if isinstance(event, events.AudioReceived):
+                    self.link.client.played(1, len(event.payload))
+
+    @precondition(lambda self: self.connected)
+    @rule()
+    def cut(self) -> None:
+        self.link.cut()
+        self.connected = False
+
+    @precondition(lambda self: not self.connected)
+    @rule()
+    def reconnect(self) -> None:
+        self.link.connect("url")
+        self.connected = True
+
+    @rule()
+    def crash(self) -> None:
+        """The process is gone, with all that is on its way; another takes the session up from the record."""
+        if self.connected:
+            self.link.cut()
+        kept, last_seq = self.kept, self.link.client.last_seq
+        server = ServerConnection.moved(kept.record, last_seq, self.link.now, self.link.limits)
+        assert server is not None
+        self.link.server = server
+        del self.calls[kept.calls :]
+        self.heard = kept.heard[1][:]
+        self.link.connect("url")
+        self.connected = True
+        for result in self.said[kept.said :]:
+            server.send_message(messages.Result(id=result))
+        skipped = server.open_channels()[0].sent_pts_ms
+        for pts, payload in enumerate(self.spoken, 1):
+            if pts > skipped:
+                server.send_audio(1, payload, 0, pts)
+        self.keep()
+
+    def teardown(self) -> None:
+        if not self.connected:
+            self.link.connect("url")
+        self.write()
+        while self.link.up or self.link.down:
+            self.some_arrive(len(self.link.up), len(self.link.down))
+            self.write()
+        view = self.link.view()
+        assert [item.id for item in view if isinstance(item, messages.Result)] == self.said
+        assert [item[3] for item in view if isinstance(item, tuple)] == self.spoken
+        assert self.heard == self.mouth
+        assert self.calls == self.asked
+        ours, theirs = self.link.server._channels[1], self.link.client._channels[1]
+        assert ours.state is ChannelState.OPEN
+        assert ours.send_window.available == theirs.receive_window.available
+        assert theirs.send_window.available == ours.receive_window.available
+
+
+CrashMachine.TestCase.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
+TestCrashMachine = CrashMachine.TestCase

@@ -150,13 +150,15 @@ def test_messages_of_no_channel_do_not_end_a_run() -> None:
     assert [item.get("message") for item in drain(queue, channels())] == ["b", None]
 
 
-def test_everything_that_waits_can_be_listed_and_cleared() -> None:
+def test_every_text_that_waits_has_a_serial_number_and_can_be_cleared() -> None:
     queue = SendQueue(MERGED_BYTES)
-    queue.put(progress("a"), 1)
+    queue.put(progress("a", step_id="s"), 1)
     queue.put_audio(audio(1))
-    assert [(channel, type(item)) for channel, item in queue] == [(None, QueuedText), (1, QueuedAudio)]
+    queue.put(TtsDone(channel=1, duration_ms=20), 1)
+    queue.put(progress("b", step_id="s"), 1)
+    assert [item.serial for item in queue.texts()] == [3, 2]  # what is merged is another text
     queue.clear()
-    assert list(queue) == []
+    assert list(queue.texts()) == []
     assert queue.bytes == 0
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from streaming.protocol import events, frame, messages
 from streaming.protocol.errors import LocalProtocolError
 from streaming.protocol.limits import Limits
 from streaming.protocol.server import ServerConnection
-from tests.support.link import ready, talk
+from streaming.protocol.snapshot import Rewind
+from tests.support.link import carried, ready, talk
 
 NOW = 100.0
 
@@ -385,30 +387,35 @@ def test_a_session_is_carried_to_another_replica() -> None:
     server.send_audio(1, b"waits too", 1, 5)
     server.close_channel(1)
     server.detach(NOW)
-    carried = json.loads(json.dumps(server.snapshot(NOW + 10)))
+    record = carried(server.record({1: Rewind(0, 3)}))
 
-    other = ServerConnection.restore(carried, 5000.0, Limits(resume_window_s=60), unix_offset_s=1.0)
-    assert other.snapshot(5000.0) == carried
-    assert other.next_deadline() == 5050.0
+    other = ServerConnection.moved(record, 1, 5000.0, Limits(resume_window_s=60), unix_offset_s=1.0)
+    assert other is not None
+    assert other.next_deadline() == 5060.0
     with pytest.raises(LocalProtocolError):
         other.attach(5000.0)
     assert other.resume(1, 5000.0)
-    resumed, *rest = other.data_to_send(5000.0)
-    assert json.loads(resumed)["taken_seq"] == 2
-    assert rest[:2] == written
-    assert [json.loads(data)["type"] for data in rest if isinstance(data, str)] == [
-        "result",
-        "task.progress",
-        "channel.closed",
+    resumed, *rest = (json.loads(data) for data in other.data_to_send(5000.0) if isinstance(data, str))
+    assert (resumed["taken_seq"], resumed["replayed"], resumed["channels"]) == (2, 1, {"1": 0})
+    assert [(data["type"], data["seq"]) for data in rest] == [
+        ("result", 2),
+        ("task.progress", 3),
+        ("channel.closed", 4),
     ]
+    assert rest[0] == json.loads(written[0])
     assert other.receive_text('{"type":"channel.open","channel":1,"kind":"stt"}', 5000.0) == [
         events.CommandRefused("CHANNEL_IN_USE")
     ]
     assert other.receive_text('{"type":"call","id":"a","op":"x"}', 5000.0) == [events.CommandRepeated("a")]
 
 
-def test_an_attached_session_is_carried_as_if_it_was_cut_now() -> None:
-    server = attached(Limits(resume_window_s=60), "stt")
-    other = ServerConnection.restore(server.snapshot(NOW + 10), 0.0, Limits(resume_window_s=60))
-    assert other.next_deadline() == 60.0
-    assert other.is_open(1)
+def test_what_a_client_has_not_got_is_asked_for_in_vain_when_it_was_forgotten() -> None:
+    server = attached(Limits(), "stt")
+    server.send_message(messages.SttPartial(channel=1, text="a", stable_chars=0))
+    server.data_to_send(NOW)
+    server.receive_text('{"type":"ack","seq":2}', NOW)
+    record = server.record({})
+    assert ServerConnection.moved(record, 1, NOW) is None
+    assert ServerConnection.moved(replace(record, texts={}), 2, NOW) is not None
+    server.send_message(messages.SttPartial(channel=1, text="ab", stable_chars=0))
+    assert ServerConnection.moved(replace(server.record({}), texts={}), 2, NOW) is None
