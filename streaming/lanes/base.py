@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.microphone_trail import Position
     from streaming.ports import CallContext, LaneServices
 
 
@@ -58,6 +59,13 @@ class LaneFrame:
     clock: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class SpeechPosition:
+    """How much of an utterance reached the client: frames up to `sent_pts_ms`, -1 when that is not known."""
+
+    sent_pts_ms: int = -1
+
+
 class Lane(ABC):
     """One stream of work. Inputs are synchronous and never wait; `run` does the work until it returns, raises or is cancelled."""
 
@@ -72,8 +80,29 @@ class Lane(ABC):
     async def run(self) -> None:
         """Do the work. Returning closes the channel ok. Raises LaneError, ServiceError."""
 
-    def audio(self, payload: bytes) -> None:  # noqa: ARG002 - kinds that take it override
-        """A microphone frame. Raises WrongInputError, AudioFormatError."""
+    # --- on another replica ---
+
+    def rewind(self) -> Position | None:
+        """From where on another replica would need the microphone's audio; None: there is none."""
+        return None
+
+    @property
+    def received_bytes(self) -> int:
+        """Microphone payload received so far."""
+        return 0
+
+    def carry(self) -> dict[str, Any] | None:
+        """What another replica needs to go on, as JSON; None: this work can't be carried."""
+        return None
+
+    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+        """Go on where another replica stood, before `run`. Raises LaneError."""
+        raise NotImplementedError(f"{type(self).__name__} carries nothing")
+
+    # --- what the client sends ---
+
+    def audio(self, payload: bytes, number: int = 0) -> None:  # noqa: ARG002 - kinds that take it override
+        """A microphone frame, and its number. Raises WrongInputError, AudioFormatError."""
         raise WrongInputError("this channel takes no audio")
 
     def text(self, piece: str) -> None:  # noqa: ARG002 - as above

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from streaming.lanes.base import Lane, LaneFrame
 from streaming.listening import Microphone, MicrophoneFormat
+
+if TYPE_CHECKING:
+    from streaming.lanes.base import SpeechPosition
+    from streaming.microphone_trail import Position
 
 
 class SttLane(Lane):
@@ -16,14 +22,32 @@ class SttLane(Lane):
     async def run(self) -> None:
         """Pass every event on."""
         try:
-            async for event in self._microphone.stream:
+            async for event in self._microphone.events():
                 self._outlet.tell(event)
         finally:
             self._microphone.stream.cancel()
 
-    def audio(self, payload: bytes) -> None:
+    def audio(self, payload: bytes, number: int = 0) -> None:
         """A microphone frame."""
-        self._microphone.feed(payload)
+        self._microphone.feed(payload, number)
+
+    def rewind(self) -> Position | None:
+        """As Lane."""
+        return self._microphone.needed
+
+    @property
+    def received_bytes(self) -> int:
+        """As Lane."""
+        return self._microphone.received_bytes
+
+    def carry(self) -> dict[str, Any]:
+        """As Lane."""
+        needed = self._microphone.needed
+        return {"at_ms": needed.at_ms if needed else 0.0}
+
+    def take_up(self, carried: dict[str, Any], _position: SpeechPosition) -> None:
+        """As Lane."""
+        self._microphone.begin_at(carried["at_ms"])
 
     def commit(self) -> None:
         """Push-to-talk: the utterance ends here."""

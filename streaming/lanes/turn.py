@@ -76,7 +76,7 @@ class TurnLane(Lane):
     async def _listen(self) -> None:
         assert self._microphone is not None
         try:
-            async for event in self._microphone.stream:
+            async for event in self._microphone.events():
                 self._outlet.tell(event)
                 if isinstance(event, SpeechStarted):
                     self._on_speech_started()
@@ -163,11 +163,11 @@ class TurnLane(Lane):
 
     # --- what the client sends ---
 
-    def audio(self, payload: bytes) -> None:
+    def audio(self, payload: bytes, number: int = 0) -> None:
         """A microphone frame."""
         if self._microphone is None:
             raise WrongInputError("this turn was given as text")
-        self._microphone.feed(payload)
+        self._microphone.feed(payload, number)
 
     def commit(self) -> None:
         """Push-to-talk: the utterance ends here."""
