@@ -12,11 +12,13 @@ import { signIn } from './signin.js';
 import { SystemView } from './system.js';
 import { TalkView } from './talk.js';
 import { Trace } from './trace.js';
+import { hint } from './turnlog.js';
 import { TurnsView } from './turns.js';
 import { Voice } from './voice.js';
 import { WireView } from './wire.js';
 
 const PING_EVERY_MS = 10_000;
+const SLOW_MS = 1_500; // of connecting, before it is spoken of
 const CUT = 4000; // by hand, on the Wire view
 const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings']];
 
@@ -145,7 +147,7 @@ class Shell {
     on('disconnected', (detail) => this.#onDisconnected(detail));
     on('pong', () => this.#about());
     on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
-    on('error', (error) => { if (!error.id) toast(`${error.code}: ${error.message}`, 'bad'); });
+    on('error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
     on('auth.expiring', async () => { if (account.refreshToken) client.refreshAuth(await account.fresh()); else toast('Your token ends soon: sign in again.', 'bad'); });
     on('failed', (error) => this.#onFailed(error));
   }
@@ -153,7 +155,9 @@ class Shell {
   #onState(state) {
     const words = { connecting: 'connecting', online: 'connected', waiting: 'reconnecting', failed: 'refused', closed: 'signed out' }[state] ?? state;
     this.#status(state, words);
+    clearTimeout(this.slow);
     if (state === 'online') this.#banner();
+    if (state === 'connecting') this.slow = setTimeout(() => this.#banner(h('span', {}, h('strong', {}, 'Still connecting.'), ' The gateway does not answer yet. What you say or type is kept, and sent then.')), SLOW_MS);
   }
 
   #onReady(ready) {
@@ -172,7 +176,7 @@ class Shell {
   #onDisconnected({ code, reason, retry_in_ms: wait }) {
     if (wait === null || wait < 1_000) return;
     const words = !navigator.onLine ? 'This computer is offline.' : code === CUT ? 'The socket was cut.' : 'The gateway cannot be reached.';
-    this.#banner(h('span', {}, h('strong', {}, words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in ${ms(wait)}. `), button('Try now', () => this.session?.client.retryNow()));
+    this.#banner(h('span', {}, h('strong', {}, words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in `, countdown(wait), '. '), button('Try now', () => this.session?.client.retryNow()));
   }
 
   #onFailed(error) {
@@ -209,6 +213,16 @@ class Shell {
     for (const old of [...$('main').children]) if (old.id !== 'banner') old.remove();
     $('main').append(element);
   }
+}
+
+/** Seconds until then, while it is on the page. @param {number} wait milliseconds */
+function countdown(wait) {
+  const shown = h('span.num', { 'aria-live': 'off' });
+  const until = performance.now() + wait;
+  const draw = () => { text(shown, `${Math.max(0, Math.ceil((until - performance.now()) / 1000))} s`); if (shown.isConnected) setTimeout(draw, 500); };
+  draw();
+  requestAnimationFrame(draw);
+  return shown;
 }
 
 new Shell().start();

@@ -38,7 +38,7 @@ export class RestView {
       if (!answer.ok) throw new Error(`the gateway answers ${answer.status}`);
       this.document = await answer.json();
     } catch (error) {
-      fill(this.detail, empty('warn', 'The operations cannot be read', `/openapi.json: ${/** @type {Error} */ (error).message}`, button('Try again', () => this.#load())));
+      fill(this.detail, empty('warn', 'The operations cannot be read', `/openapi.json: ${/** @type {Error} */ (error).message}. Start the gateway, or wait until it is back.`, button('Try again', () => this.#load())));
       return;
     }
     this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));

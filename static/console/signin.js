@@ -2,6 +2,9 @@
 
 import { button, field, h, icon, text } from './dom.js';
 
+/** Where a developer's own gateway is. */
+const HERE = new Set(['localhost', '127.0.0.1', '[::1]']);
+
 /** @param {import('./account.js').Account} account @param {() => void} onDone @param {string} [why] what went wrong before */
 export function signIn(account, onDone, why = '') {
   const fault = h('p.fault', { role: 'alert', hidden: why === '' }, icon('warn'), h('span', {}, why));
@@ -29,20 +32,11 @@ export function signIn(account, onDone, why = '') {
     onDone();
   };
 
-  const developer = h('p', { hidden: true }, button('Continue as developer', () => { account.debugUser = 'developer'; onDone(); }), h('span.hint', {}, 'This gateway runs with DEBUG.'));
-  isDebug().then((debug) => { developer.hidden = !debug; });
+  const developer = h('div.field', { hidden: !HERE.has(location.hostname) }, button('Continue as developer', () => { account.debugUser = 'developer'; onDone(); }),
+    h('span.hint', {}, 'Without a token, where the gateway runs with DEBUG. REST still wants one.'));
 
   return h('section.gate', { 'aria-label': 'Sign in' }, h('form.card', { id: 'sign-in', onsubmit: attempt },
     h('h2', {}, 'Sign in'), h('p.soft', {}, 'To speak with this gateway, and to see what it does.'), fault,
-    field('Name', name), field('Password', password), enter, developer,
-    h('details', {}, h('summary', {}, 'Use a token'), field('Access token', token, 'The start prints one under DEBUG, with a link that brings it along.'), button('Continue', paste))));
-}
-
-async function isDebug() {
-  try {
-    const answer = await fetch('/', { headers: { Accept: 'application/json' } });
-    return (await answer.json()).debug === true;
-  } catch {
-    return false;
-  }
+    field('Name', name), field('Password', password), enter,
+    h('details', {}, h('summary', {}, 'Use a token'), field('Access token', token, 'The start prints one under DEBUG, with a link that brings it along.'), button('Continue', paste)), developer));
 }

@@ -20,7 +20,8 @@ export class TalkView {
     this.voice = session.voice;
     this.conversation = new Conversation(session.trace.turns, (id, approve) => session.confirm(id, approve));
     this.conversation.onPick = (turn) => session.showTurn(turn);
-    this.element = h('section.view.talk', { 'aria-label': 'Talk' }, h('div.stage', {}, this.#history(), this.#dock()), this.#panel());
+    this.panel = this.#panel();
+    this.element = h('section.view.talk', { 'aria-label': 'Talk' }, h('div.stage', {}, this.#history(), this.#dock()), this.panel);
     this.scope = new Scope(this.canvas, this.voice);
     this.voice.addEventListener('change', () => this.#showVoice());
     session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
@@ -47,7 +48,8 @@ export class TalkView {
     this.hush = button('Stop', () => this.voice.hush(), { id: 'hush', hidden: true, title: 'Stop the answer (Escape)' }, 'stop');
     const form = h('form.typed', { onsubmit: (event) => this.#submit(event) }, this.words, h('button', { 'aria-label': 'Send' }, icon('send')));
     const open = pictureButton('file', 'Play a recording as the microphone', () => this.file.click(), { className: 'square' });
-    return h('div.dock', {}, this.canvas, h('div.controls', {}, this.speak, this.#modes(), form, this.hush, open, this.file));
+    const more = pictureButton('system', 'Timing, audio and voice', () => more.setAttribute('aria-expanded', String(this.panel.classList.toggle('open'))), { className: 'square narrow', 'aria-expanded': 'false' });
+    return h('div.dock', {}, this.canvas, h('div.controls', {}, this.speak, this.#modes(), form, this.hush, open, more, this.file));
   }
 
   #modes() {

@@ -89,6 +89,9 @@ const HINTS = {
   SESSION_LOST: 'The gateway no longer had the session: what was under way has ended, say it again.',
   UNIMPLEMENTED: 'This gateway cannot do that.',
   NOT_FOUND: 'It does not exist, or belongs to somebody else.',
+  SERVER_BUSY: 'Too many at once: wait a moment.',
+  INVALID_FIELD: 'Correct that field, and send it again.',
+  UNKNOWN_TYPE: 'The Wire view has templates of messages that exist.',
   INTERNAL: 'A fault of the gateway: its log has the request id.',
 };
 

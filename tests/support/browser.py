@@ -8,6 +8,7 @@ import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
 from tests.support.gateway import AUDIO
@@ -78,10 +79,15 @@ async def console(
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda r: complaints.append(r.url) if not is_ours(r.url, gateway.port) else None)
         await page.goto(f"{gateway.base}/console" + (f"#token={token or gateway.token}" if signed_in else ""))
-        if signed_in:
-            await see(page, "#status[data-state=online]")
-        yield page
-        await browser.close()
+        try:
+            if signed_in:
+                await see(page, "#status[data-state=online]")
+            yield page
+        except PlaywrightError as error:
+            error.add_note(f"complaints: {complaints}; the page: {await page.inner_text('body')!r:.2000}")
+            raise
+        finally:
+            await browser.close()
     assert [text for text in complaints if not any(word in text for word in pardon)] == []
 
 
