@@ -119,6 +119,11 @@ async def say(page: Page, words: str) -> None:
     await page.press("#text", "Enter")
 
 
+async def in_writing(page: Page) -> None:
+    """Replies are not spoken from now on: a test that is not about sound need not hear them out."""
+    await page.select_option("label:has-text('Answer') select", "text")
+
+
 async def go(page: Page, view: str) -> None:
     await page.click(f"#nav [data-view={view}]")
     await see(page, f"section.view[aria-label={'REST' if view == 'rest' else view.capitalize()}]")
