@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import logging
 import re
 import time
 from http.client import responses
@@ -18,6 +19,7 @@ from handlers.negotiation import accepts_gzip
 from handlers.problems import as_api_error, problem_json
 from server.audio.threads import in_codec_thread
 from server.errors import ApiError
+from server.log import tell
 from server.traceparent import random_id
 
 if TYPE_CHECKING:
@@ -287,16 +289,15 @@ class BaseHandler(RequestHandler):
         seconds = self.request.request_time()
         method = (self.request.method or "")[:MAX_METHOD_CHARS]
         self.gateway.metrics.request(method, self.route.path, self._status_code, seconds)
-        told = log.info if self.logged or self._status_code >= 500 else log.debug
-        told(
-            "request",
-            method=method,
-            endpoint=self.route.path,
-            status=self._status_code,
-            ms=round(seconds * 1000, 2),
-            request_id=self.request_id,
+        fields = {
+            "method": method,
+            "endpoint": self.route.path,
+            "status": self._status_code,
+            "ms": round(seconds * 1000, 2),
+            "request_id": self.request_id,
             **self.log_fields(),
-        )
+        }
+        tell("http", logging.INFO if self.logged or self._status_code >= 500 else logging.DEBUG, "request", fields)
 
     def log_fields(self) -> dict[str, str]:
         """More of the one line; nothing secret, nothing said."""

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from handlers.base import BaseHandler
 from handlers.negotiation import accepts
-from server.auth import Principal
+from server.auth import Principal, TokenError
 from server.errors import ApiError, retry_after
 from server.limits import client_address, rate_key
 from server.operations import Access, Caller, caller_of, require_access
@@ -21,6 +21,8 @@ from server.traceparent import next_traceparent, trace_id
 from streaming.ports import CallContext
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from server.limits import Decision
     from server.operations import Operation
     from server.operations.operation import RequestModel
@@ -59,15 +61,32 @@ class OperationHandler(BaseHandler):
     # --- who, and how often ---
 
     async def admit(self, operation: Operation) -> Principal:
-        """Token, rate limit, role, in this order: guessing tokens costs the guesser's own address. Raises ApiError."""
+        """Token, rate limit, role, in this order: guessing tokens costs the guesser's own address. Raises ApiError.
+
+        Whether the token was signed out at another replica is asked in the same round trip as the limit.
+        """
         self.client_ip = self._address()
         principal, refused = await self._identify(operation)
+        revocation = None if principal.anonymous else self.gateway.authenticator.revocation(principal)
         if operation.cost:
             await self._count(operation, principal)
         if refused is not None:
             raise refused
+        if revocation is not None:
+            await self._check_revocation(revocation)
         require_access(operation, principal)
         return principal
+
+    async def _check_revocation(self, revocation: Awaitable[None]) -> None:
+        try:
+            await revocation
+        except TokenError as revoked:
+            self._count_refusal(revoked)
+            raise
+
+    def _count_refusal(self, refused: ApiError) -> None:
+        reason = refused.reason if isinstance(refused, TokenError) else refused.code.lower()
+        self.gateway.metrics.auth_failure(reason)
 
     def _address(self) -> str:
         peer, trusted = self.request.remote_ip or "", self.gateway.settings.trusted_proxies
@@ -85,7 +104,7 @@ class OperationHandler(BaseHandler):
         try:
             principal = await self.gateway.authenticator.verify(token.strip())
         except ApiError as refused:
-            self.gateway.metrics.auth_failure(refused.code.lower())
+            self._count_refusal(refused)
             return ANONYMOUS, refused
         self.user_id = principal.user_id
         return principal, None

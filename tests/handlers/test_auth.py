@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
+from server.auth import Authenticator
 from server.errors import ApiError
+from server.limits import RateLimiter
+from server.state import RedisState
+from server.users import Users
+from tests.server.redis_support import running_link
+from tests.server.test_redis_link import CountingWire
 from tests.support.rest import PASSWORD, SECRET, document, problem, running
 
 if TYPE_CHECKING:
@@ -151,3 +157,22 @@ async def test_only_trusted_proxies_say_whose_request_it_is(tmp_path: Path) -> N
         assert (await gw.fetch("GET", LIVE_DATA, headers=forged, roles=None)).code == 401
         assert (await gw.fetch("GET", LIVE_DATA, headers={"X-Forwarded-For": "203.0.113.9"}, roles=None)).code == 401
         assert (await gw.fetch("GET", LIVE_DATA, headers=forged, roles=None)).code == 429
+
+
+async def test_a_token_signed_out_elsewhere_is_refused_in_the_limit_s_round_trip(
+    tmp_path: Path, redis_url: str
+) -> None:
+    async with running(tmp_path) as gw, running_link(redis_url) as link:
+        settings = gw.gateway.settings
+        gw.gateway.limiter = RateLimiter(link)
+        gw.gateway.authenticator = Authenticator(settings, RedisState(link), Users(settings.users_file))
+        bearer = gw.bearer()
+        assert (await gw.fetch("GET", LIVE_DATA, headers=bearer, roles=None)).code == 200  # Redis has the script now
+        counting = CountingWire(link)
+        assert (await gw.fetch("GET", LIVE_DATA, headers=bearer, roles=None)).code == 200
+        assert counting.sizes == [2]
+        token_id = (await gw.gateway.authenticator.verify(bearer["Authorization"].split()[1])).token_id
+        await link.call("ZADD", "jarvis:revoked", time.time() + 60, token_id)  # no news: it is the question that tells
+        refused = await gw.fetch("GET", LIVE_DATA, headers=bearer, roles=None)
+        assert problem(refused) == (401, "TOKEN_REVOKED")
+        assert 'api_gateway_auth_failures_total{reason="revoked"} 1.0' in gw.gateway.metrics.render("")[1].decode()

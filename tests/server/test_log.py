@@ -31,6 +31,7 @@ def written() -> Iterator[Written]:
     log.configure("INFO", "json", stream)
     yield stream
     log.unbind()
+    log._Sink.stream = log._Sink.json_from = None
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     root.handlers[:], root.level = before
@@ -149,3 +150,36 @@ def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> N
     assert "request" in shown
     assert "status" in shown
     assert "abc" not in shown
+
+
+def test_a_request_s_line_is_the_one_structlog_would_have_written(written: Written) -> None:
+    log.bind(session="s1")
+    fields = {"method": "GET", "status": 200, "ms": 0.5, "request_id": "r1"}
+    log.tell("http", logging.INFO, "request", fields)
+    structlog.get_logger("http").info("request", **fields)
+    short, long = written.lines()
+    assert short.pop("timestamp")[:14] == long.pop("timestamp")[:14]
+    assert short == long
+    assert short["level"] == "info"
+
+
+def test_a_request_s_line_below_the_level_is_left_out(written: Written) -> None:
+    log.tell("http", logging.DEBUG, "request", {"status": 200})
+    assert written.lines() == []
+
+
+def test_a_secret_in_a_request_s_line_is_blanked_all_the_same(written: Written) -> None:
+    log.tell("http", logging.INFO, "request", {"user": f"ada {JWT}"})
+    assert written.lines()[0]["user"] == f"ada {log.BLANK}"
+
+
+def test_a_request_s_line_has_the_console_form_too(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    log.configure("INFO", "console")
+    log.tell("http", logging.INFO, "request", {"status": 200})
+    structlog.reset_defaults()
+    root.handlers[:], root.level = before
+    shown = capsys.readouterr().err
+    assert "request" in shown
+    assert not shown.startswith("{")
