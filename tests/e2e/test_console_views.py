@@ -50,6 +50,24 @@ async def test_turns_show_where_the_time_went(gateway: GatewayProcess) -> None:
         await see(page, ".facts pre >> text=executor")
 
 
+async def test_what_the_browser_service_sees_is_shown(gateway: GatewayProcess) -> None:
+    """Tasks of their own are turns too; a screenshot is shown as a picture."""
+    navigate = {"executor": "browser", "action": "navigate", "parameters": {"url": f"{gateway.base}/docs"}}
+    screenshot = {"executor": "browser", "action": "screenshot", "parameters": {}}
+    async with console(gateway) as page:
+        await go(page, "wire")
+        await page.click("text=Send a message by hand")
+        for number, params in enumerate((navigate, screenshot), start=1):
+            message = {"type": "channel.open", "kind": "execute", "params": params}
+            await page.fill(".composer textarea", json.dumps(message))
+            await page.press(".composer textarea", "Control+Enter")
+            await see(page, f".vrow:has-text('task.result') >> nth={number - 1}")
+        await go(page, "turns")
+        await see(page, ".turn-row >> text=browser screenshot")
+        await until(page, "document.querySelector('.one-turn img.screenshot')?.naturalWidth > 300")
+        await see(page, ".waterfall.wide .name >> text=browser.screenshot")
+
+
 async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         await go(page, "wire")
