@@ -20,6 +20,9 @@ export function bytes(value) {
 /** @param {number} value */
 export const count = (value) => value.toLocaleString('en');
 
+/** `1 session`, `2 sessions`. @param {number} value @param {string} noun */
+export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+
 /** Minutes, seconds and tenths. @param {number} value milliseconds */
 export function clock(value) {
   const seconds = Math.max(0, value) / 1000;

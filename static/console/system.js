@@ -1,13 +1,14 @@
 // System: the services, sockets, sessions, latencies and limits of this gateway, as they are now.
 
 import { button, empty, fill, h, svg, toast } from './dom.js';
-import { bytes, count, ms } from './format.js';
+import { bytes, count, counted, ms } from './format.js';
 import { observe } from './observe.js';
 import { histograms, parse, sum } from './prometheus.js';
 
 const EVERY_MS = 2_000;
 const STATS_EVERY = 3; // polls: that one costs of the rate limit
 const HISTORY = 60;
+const SHORTEST_LINE = 12; // polls
 const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
 
 const seconds = (value) => ms(value === null ? null : value * 1000);
@@ -92,7 +93,7 @@ export class SystemView {
     const redis = health.redis ?? {};
     fill(this.tiles,
       tile('Gateway', health.status, `${health.version}, up ${ms((health.uptime_seconds ?? 0) * 1000)}`),
-      tile('Sockets', count(health.sockets ?? 0), `${count(health.sessions ?? 0)} sessions`),
+      tile('Sockets', count(health.sockets ?? 0), counted(health.sessions ?? 0, 'session')),
       tile('Requests', `${(requests.at(-1) ?? 0).toFixed(1)}/s`, `${count(health.requests_running ?? 0)} running`, requests),
       tile('Event-loop lag', ms(lag.at(-1)), 'now', lag),
       tile('CPU', `${Math.round(cpu.at(-1) ?? 0)} %`, 'of one core', cpu),
@@ -165,9 +166,10 @@ function rows(table, head, list, none) {
   else fill(table, h('thead', {}, h('tr', {}, head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, list.map((row) => h('tr', {}, row.map((cell) => h('td', {}, cell))))));
 }
 
-/** The last two minutes as a line. @param {number[]} values @param {string} label */
+/** The last two minutes as a line, or less of them. @param {number[]} values @param {string} label */
 function spark(values, label) {
   const most = Math.max(...values, 1e-9);
-  const points = values.map((value, index) => `${(((index + HISTORY - values.length) / (HISTORY - 1)) * 100).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
+  const length = Math.max(SHORTEST_LINE, values.length);
+  const points = values.map((value, index) => `${(((index + length - values.length) / (length - 1)) * 100).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
   return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last two minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
 }

@@ -6,11 +6,11 @@ import { spans, waited } from './stages.js';
 
 /** Round steps of an axis. */
 const STEPS = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000];
-const MOST_TICKS = 4;
+const MOST_TICKS = { wide: 4, narrow: 2.5 };
 
-/** @param {number} length milliseconds */
-function ticks(from, length) {
-  const step = STEPS.find((each) => length / each <= MOST_TICKS) ?? 120_000;
+/** @param {number} from @param {number} length milliseconds @param {number} most */
+function ticks(from, length, most) {
+  const step = STEPS.find((each) => length / each <= most) ?? 120_000;
   const found = [];
   for (let at = Math.ceil(from / step) * step; at <= from + length; at += step) found.push(at);
   return found;
@@ -31,7 +31,7 @@ export function drawWaterfall(element, turn, now) {
   const zero = turn.askedAt;
   const { from, to } = extent(all);
   const at = (time) => (time - from) / (to - from);
-  fill(element, axis(from - zero, to - from), all.map((span) => row(span, at, zero)), foot(turn));
+  fill(element, axis(from - zero, to - from, element.classList.contains('wide') ? MOST_TICKS.wide : MOST_TICKS.narrow), all.map((span) => row(span, at, zero)), foot(turn));
 }
 
 const SHORTEST_MS = 50;
@@ -49,8 +49,8 @@ function extent(all) {
   return { from: first - beside('speech'), to: last + beside('speaking') };
 }
 
-function axis(from, length) {
-  const marks = ticks(from, length).map((tick) => h('span', { style: { left: percent((tick - from) / length) }, 'data-zero': tick === 0 }, tick === 0 ? '0' : ms(tick).replace('.00', '')));
+function axis(from, length, most) {
+  const marks = ticks(from, length, most).map((tick) => h('span', { style: { left: percent((tick - from) / length) }, 'data-zero': tick === 0 }, tick === 0 ? '0' : ms(tick).replace('.00', '')));
   return h('div.row.axis', { 'aria-hidden': 'true' }, h('span.name'), h('div.lane', {}, marks), h('span.took'));
 }
 

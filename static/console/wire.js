@@ -1,7 +1,7 @@
 // Wire: every message and frame in both directions; the channels at a glance; send by hand; cut the socket.
 
 import { button, empty, field, fill, h, onceAFrame, pictureButton, select, text, toast } from './dom.js';
-import { bytes, clock, count, hexdump, pretty } from './format.js';
+import { bytes, clock, count, counted, hexdump, pretty } from './format.js';
 import { sourcePicker } from './sources.js';
 import { TEMPLATES } from './templates.js';
 import { Trace } from './trace.js';
@@ -164,8 +164,8 @@ export class WireView {
     const live = this.trace === this.session.trace;
     const open = live ? client.channels : [];
     const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
-    const rows = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), `${channel.waitingFrames} frames`, channel.generation, bytes(channel.lostBytes)]);
-    const caption = live ? `seq ${client.lastSeq} received · ${client.pendingCommands} commands not acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
+    const rows = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), counted(channel.waitingFrames, 'frame'), channel.generation, bytes(channel.lostBytes)]);
+    const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} not acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
     const key = JSON.stringify([caption, rows]);
     if (key === this.tableKey) return;
     this.tableKey = key;
