@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
     from tornado.iostream import IOStream
 
     from server.gateway import Gateway
+    from server.metrics import Metrics
     from server.routes import Route
 
 log = structlog.get_logger("http")
@@ -70,9 +72,40 @@ class _Date:
         return cls.text
 
 
+def cut_if_unread(stream: IOStream | None, written: asyncio.Future[None]) -> None:
+    """A client that does not read its answer must not keep it in our memory for ever."""
+    if stream is not None and stream.writing():
+        asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, _cut_unread, stream, written)
+
+
 def _cut_unread(stream: IOStream, written: asyncio.Future[None]) -> None:
     if not written.done():
         stream.close()
+
+
+def answer_headers(request_id: str) -> HTTPHeaders:
+    """What every answer has."""
+    headers = HTTPHeaders(_DEFAULT_HEADERS)
+    headers["Date"] = _Date.now()
+    headers["X-Request-ID"] = request_id
+    return headers
+
+
+def name_request(request: HTTPServerRequest) -> str:
+    """The name that the client gave it, if it is one; else one of ours."""
+    given = request.headers.get("X-Request-ID")
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
+
+
+def account(
+    metrics: Metrics, level: int, request: HTTPServerRequest, endpoint: str, status: int, fields: dict[str, str]
+) -> None:
+    """The metric and the log line of an answer; `endpoint` is the route's template, `fields` more of the line."""
+    seconds = request.request_time()
+    method = (request.method or "")[:MAX_METHOD_CHARS]
+    metrics.request(method, endpoint, status, seconds)
+    known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}
+    tell("http", level, "request", known | fields)
 
 
 class BaseHandler(RequestHandler):
@@ -95,17 +128,16 @@ class BaseHandler(RequestHandler):
 
     def clear(self) -> None:
         """Headers of every answer. Tornado calls this before `initialize`, and again for its own errors."""
-        self.request_id = self.__dict__.get("request_id") or self._name_request()
-        self._headers = HTTPHeaders(_DEFAULT_HEADERS)
-        self._headers["Date"] = _Date.now()
-        self._headers["X-Request-ID"] = self.request_id
+        self.request_id = self.__dict__.get("request_id") or name_request(self.request)
+        self._headers = answer_headers(self.request_id)
         self._write_buffer = []
         self._status_code = 200
         self._reason = "OK"
 
-    def _name_request(self) -> str:
-        given = self.request.headers.get("X-Request-ID")
-        return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
+    @classmethod
+    def at_once(cls, gateway: Gateway, route: Route, request: HTTPServerRequest) -> HTTPMessageDelegate | None:  # noqa: ARG003 - for those who can
+        """What answers this request without a handler, where so little is asked that making one would be most of the work."""
+        return None
 
     # --- serving ---
 
@@ -199,11 +231,8 @@ class BaseHandler(RequestHandler):
         self._headers["Vary"] = f"{others}, {name}" if others else name
 
     def finish_in_time(self, body: bytes) -> None:
-        """A client that does not read its answer must not keep it in our memory for ever."""
-        written = self.finish(body)
-        stream = self.stream
-        if stream is not None and stream.writing():
-            asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, _cut_unread, stream, written)
+        """The end of an answer that a client may be slow to read."""
+        cut_if_unread(self.stream, self.finish(body))
 
     async def send(self, chunk: bytes) -> None:
         """The next piece of a long answer, when the client has taken the ones before. Nothing, when it is gone."""
@@ -286,18 +315,9 @@ class BaseHandler(RequestHandler):
             return
         self._counted = True
         self.gateway.requests_running -= 1
-        seconds = self.request.request_time()
-        method = (self.request.method or "")[:MAX_METHOD_CHARS]
-        self.gateway.metrics.request(method, self.route.path, self._status_code, seconds)
-        fields = {
-            "method": method,
-            "endpoint": self.route.path,
-            "status": self._status_code,
-            "ms": round(seconds * 1000, 2),
-            "request_id": self.request_id,
-            **self.log_fields(),
-        }
-        tell("http", logging.INFO if self.logged or self._status_code >= 500 else logging.DEBUG, "request", fields)
+        level = logging.INFO if self.logged or self._status_code >= 500 else logging.DEBUG
+        fields = {"request_id": self.request_id, **self.log_fields()}
+        account(self.gateway.metrics, level, self.request, self.route.path, self._status_code, fields)
 
     def log_fields(self) -> dict[str, str]:
         """More of the one line; nothing secret, nothing said."""

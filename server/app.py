@@ -15,8 +15,8 @@ from handlers import agent, auth, console, executor, memory, ops, realtime, voic
 from handlers.base import BaseHandler
 from handlers.problem import EarlyProblemHandler, ProblemHandler
 from server.errors import ApiError
-from server.intake import Intake, Request
 from server.operations import Access
+from server.patience import Patience, PatientIntake
 from server.routes import Route, Router
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
     from server.gateway import Gateway
+    from server.intake import Request
 
 MAX_HEADER_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room; Tornado's own is 64
 MAX_PATH_CHARS = 4 * 1024
@@ -59,10 +60,12 @@ class GatewayApplication(Application):
         )
         self._gateway = gateway
         self._router = Router(routes)
+        self.for_headers = Patience(IDLE_S)
+        self.for_body = Patience(BODY_S)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's server asks for each request."""
-        return Intake(self, server_conn, request_conn)
+        return PatientIntake(self, server_conn, request_conn, self.for_headers, self.for_body)
 
     def accept(self, request: Request) -> tuple[HTTPMessageDelegate, int]:
         """Who serves it, and the most bytes its body may have."""
@@ -74,6 +77,9 @@ class GatewayApplication(Application):
         route, path = found
         options: dict[str, Any] = {"gateway": self._gateway}
         if issubclass(route.handler, BaseHandler):
+            at_once = route.handler.at_once(self._gateway, route, request)
+            if at_once is not None:
+                return at_once, route.body_limit_bytes
             options["route"] = route
         arguments = [unquote_to_bytes(argument) for argument in path]
         delegate = self.get_handler_delegate(request, route.handler, options, arguments)
@@ -94,11 +100,11 @@ def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayAppli
 
 def make_server(app: Application) -> HTTPServer:
     """A server that is not listening yet. Addresses of proxies are read by us, from those we trust."""
-    return HTTPServer(
+    server = HTTPServer(
         app,
         max_header_size=MAX_HEADER_BYTES,
-        idle_connection_timeout=IDLE_S,
-        body_timeout=BODY_S,
         chunk_size=READ_CHUNK_BYTES,
         max_buffer_size=READ_BUFFER_BYTES,
     )
+    server.conn_params.header_timeout = None  # the application's own patience; there is no argument that means none
+    return server

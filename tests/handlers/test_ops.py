@@ -26,6 +26,29 @@ async def test_root_tells_programs_where_everything_is_and_sends_browsers_to_the
         assert (browser.code, browser.headers["Location"]) == (302, "/console/")
 
 
+@pytest.mark.parametrize("origins", [(), ("https://app.example",)])
+async def test_live_at_once_is_the_answer_that_a_handler_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origins: tuple[str, ...]
+) -> None:
+    headers = {"X-Request-ID": "probe-0001"}
+    async with running(tmp_path, cors_origins=origins) as gw:
+        at_once = await gw.fetch("GET", "/live", headers=headers, roles=None)
+        monkeypatch.delattr("handlers.ops.LiveHandler.at_once")
+        by_handler = await gw.fetch("GET", "/live", headers=headers, roles=None)
+        counted = gw.gateway.metrics.render("")[1].decode()
+    assert at_once.body == by_handler.body
+    assert {*at_once.headers.get_all()} - {("Date", at_once.headers["Date"])} == {*by_handler.headers.get_all()} - {
+        ("Date", by_handler.headers["Date"])
+    }
+    assert 'requests_total{endpoint="/live",method="GET",status="200"} 2.0' in counted
+
+
+async def test_live_may_be_asked_from_a_page(tmp_path: Path) -> None:
+    async with running(tmp_path, cors_origins=("https://app.example",)) as gw:
+        answer = await gw.fetch("GET", "/live", headers={"Origin": "https://app.example"}, roles=None)
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
 async def test_live_looks_at_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         gw.gateway.draining = True

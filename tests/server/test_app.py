@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.base import BaseHandler
-from server.app import ROUTES, make_app, make_server
+from server.app import ROUTES, GatewayApplication, make_app, make_server
 from server.operations import Access
 from server.routes import UnguardedRouteError
 from tests.support.rest import running
@@ -17,7 +17,15 @@ from tests.support.rest import running
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.rest import Rest
+
 POST = b"POST /api/v1/agent/intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def application(gw: Rest) -> GatewayApplication:
+    app = gw.server.request_callback
+    assert isinstance(app, GatewayApplication)
+    return app
 
 
 async def test_a_route_without_a_rule_stops_the_start(tmp_path: Path) -> None:
@@ -37,22 +45,22 @@ def test_everything_but_what_is_meant_to_be_public_asks_for_a_token() -> None:
 
 async def test_the_server_has_bounds_for_the_open_internet(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        server = make_server(make_app(gw.gateway))
+        app = make_app(gw.gateway)
+        server = make_server(app)
         assert server.conn_params.max_header_size == 32 * 1024
-        assert server.conn_params.header_timeout == 75
-        assert server.conn_params.body_timeout == 60
+        assert (app.for_headers.limit_s, app.for_body.limit_s) == (75, 60)
         assert not server.xheaders  # whose request it is decides the gateway, by the proxies it trusts
 
 
 async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        gw.server.conn_params.body_timeout = 0.05
+        application(gw).for_body.limit_s = 0.05
         assert await gw.raw(POST + b"Content-Length: 100\r\n\r\n{") == b""
 
 
 async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        gw.server.conn_params.header_timeout = 0.05
+        application(gw).for_headers.limit_s = 0.05
         assert await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
 
 

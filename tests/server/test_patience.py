@@ -1,0 +1,89 @@
+"""Connections that keep us waiting are closed when their time is up, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from server.app import GatewayApplication
+from server.patience import Patience
+from tests.support.rest import Rest, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIVE = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /api/v1/agent/intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+BIG = POST + b"Content-Length: 90000000\r\n\r\n"
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+async def test_only_the_overdue_are_closed_each_at_its_own_time() -> None:
+    loop = asyncio.get_running_loop()
+    patience = Patience(0.05)
+    first, served, second = Connection(), Connection(), Connection()
+    began = loop.time()
+    patience.begin(first)
+    patience.begin(served)
+    await asyncio.sleep(0.03)
+    patience.begin(second)
+    patience.end(served)
+    await first.closed.wait()
+    assert loop.time() - began >= 0.05
+    assert not second.closed.is_set()
+    await second.closed.wait()
+    assert loop.time() - began >= 0.08
+    assert not served.closed.is_set()
+    assert len(patience) == 0
+
+
+async def test_it_goes_on_after_everybody_left() -> None:
+    patience, late = Patience(0.01), Connection()
+    patience.begin(Connection())
+    while len(patience):
+        await asyncio.sleep(0.001)
+    patience.begin(late)
+    await late.closed.wait()
+
+
+def waiting(gw: Rest) -> tuple[int, int]:
+    app = gw.server.request_callback
+    assert isinstance(app, GatewayApplication)
+    return len(app.for_headers), len(app.for_body)
+
+
+async def test_an_idle_connection_waits_for_headers_only(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        for _ in range(3):
+            writer.write(POST + b"Content-Length: 2\r\n\r\n{}")
+            assert b" 401 " in await reader.readuntil(b"}")
+        writer.write(LIVE)
+        await reader.readuntil(b"}")
+        while waiting(gw) != (1, 0):
+            await asyncio.sleep(0.001)
+        writer.close()
+
+
+async def test_a_body_refused_by_its_size_is_not_waited_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        assert b" 413 " in await gw.raw(BIG)
+        assert waiting(gw)[1] == 0
+
+
+async def test_a_client_that_leaves_in_its_body_is_not_waited_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        _, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        writer.write(POST + b"Content-Length: 100\r\n\r\n{")
+        while waiting(gw)[1] == 0:
+            await asyncio.sleep(0.001)
+        writer.close()
+        while waiting(gw)[1]:
+            await asyncio.sleep(0.001)
