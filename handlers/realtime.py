@@ -20,6 +20,7 @@ from streaming.registry import ForbiddenError
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
+    from streaming.journal import KeptSession
     from streaming.ports import Identity
     from streaming.registry import Line
 
@@ -41,6 +42,7 @@ class RealtimeHandler(WebSocketHandler):
         self._admission = Admission(gateway, self.request)
         self._identity: Identity | None = None
         self._refused: RefusedError | None = None
+        self._kept: KeptSession | None = None  # of another replica, to go on with
         self._line: Line | None = None
         self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
         self._wake = asyncio.Event()
@@ -55,6 +57,14 @@ class RealtimeHandler(WebSocketHandler):
             self._identity = await self._admission.identify()
         except RefusedError as refused:
             self._refused = refused
+        else:
+            await self._recall()
+
+    async def _recall(self) -> None:
+        """Another replica may have kept what the client wants to resume."""
+        if self._identity is not None:
+            resume = requested_resume(self.request)
+            self._kept = await self._gateway.realtime.sessions.recall(self.path_args[0], self._identity, resume)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A refused handshake gets the one error form."""
@@ -100,7 +110,7 @@ class RealtimeHandler(WebSocketHandler):
         try:
             self._admission.check_sockets(identity)
             resume = requested_resume(self.request)
-            self._line = self._gateway.realtime.sessions.enter(self.path_args[0], identity, self, resume)
+            self._line = self._gateway.realtime.sessions.enter(self.path_args[0], identity, self, resume, self._kept)
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:
@@ -142,13 +152,14 @@ class RealtimeHandler(WebSocketHandler):
 
     async def _authenticate(self, token: str) -> None:
         try:
-            identity = await self._admission.identify_token(token)
+            self._identity = await self._admission.identify_token(token)
+            await self._recall()
         except RefusedError as refused:
             self.refuse(refused)
             return
         self._cancel_timer()
         if self._ending is None:
-            self._enter(identity)
+            self._enter(self._identity)
         early, self._early = self._early or [], None
         for message in early:
             self.on_message(message)
@@ -202,6 +213,8 @@ class RealtimeHandler(WebSocketHandler):
 
     async def _flush(self) -> None:
         while self._line is not None and (batch := self._line.data_to_send()):
+            if not await self._line.kept(batch):
+                return
             for item in batch:
                 written = self.write_message(item, binary=type(item) is bytes)
             await written

@@ -31,6 +31,7 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     await _tell(gateway)
     while _working(gateway) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - work ends in many places, and a drain is rare
         await asyncio.sleep(LOOK_S)
+    await asyncio.gather(*(live.hand_over() for live in sessions))
     for live in sessions:
         live.leave(1012, "the gateway restarts: resume elsewhere")
     await asyncio.sleep(0)  # the writers send what waits before they close

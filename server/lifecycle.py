@@ -38,6 +38,7 @@ from server.limits import RateLimiter
 from server.metrics import Metrics
 from server.realtime import HandshakeMeter, Realtime
 from server.redis_link import RedisLink
+from server.session_records import SessionRecords
 from server.state import LocalState, RedisState
 from server.tracing import Tracer, make_tracer, traced
 from server.upstream import Upstream
@@ -102,7 +103,7 @@ class Lifecycle:
         redis_url, redis_words = await self._find_redis()
         embedded = await self._start_embedded(tasks)
         upstream = await self._start_upstream(embedded, metrics)
-        state, limiter = await self._start_state(redis_url, tasks, metrics)
+        link, state, limiter = await self._start_state(redis_url, tasks, metrics)
         tracer = make_tracer()
         self._stack.callback(tracer.close)
         gateway = Gateway(
@@ -116,7 +117,7 @@ class Lifecycle:
             confirmations=ConfirmationStore(state),
             idempotency=IdempotencyStore(state),
         )
-        await self._start_realtime(gateway, tasks, tracer)
+        await self._start_realtime(gateway, tasks, tracer, link)
         port = await self._listen(gateway)
         await _first_health(upstream)
         down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
@@ -137,15 +138,17 @@ class Lifecycle:
             return bundled.url, "bundled, on a socket of its own"
         return "", "none found: in-process state, one replica only"
 
-    async def _start_state(self, url: str, tasks: asyncio.TaskGroup, metrics: Metrics) -> tuple[State, RateLimiter]:
+    async def _start_state(
+        self, url: str, tasks: asyncio.TaskGroup, metrics: Metrics
+    ) -> tuple[RedisLink | None, State, RateLimiter]:
         if not url:
-            return LocalState(), RateLimiter(None, on_decision=metrics.decision)
+            return None, LocalState(), RateLimiter(None, on_decision=metrics.decision)
         link = RedisLink(url, tasks, metrics.redis_error)
         self._stack.push_async_callback(link.close)
         state = RedisState(link)
         self._loop(tasks, link.probe(), "redis probe")
         self._loop(tasks, state.listen(), "redis news")
-        return state, RateLimiter(link, on_decision=metrics.decision)
+        return link, state, RateLimiter(link, on_decision=metrics.decision)
 
     # --- services ---
 
@@ -168,9 +171,12 @@ class Lifecycle:
 
     # --- sessions and HTTP ---
 
-    async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup, tracer: Tracer) -> None:
+    async def _start_realtime(
+        self, gateway: Gateway, tasks: asyncio.TaskGroup, tracer: Tracer, link: RedisLink | None
+    ) -> None:
         desk = GatewayDesk(gateway)
-        sessions = Sessions(session_limits(self._settings), lane_services(gateway, tracer), desk, tasks)
+        store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
+        sessions = Sessions(session_limits(self._settings), lane_services(gateway, tracer), desk, tasks, store)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
         gateway.realtime = Realtime(sessions, desk, tasks, handshakes)
         gateway.sessions = gateway.realtime

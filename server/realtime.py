@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from server.gateway import LiveSession as Shown
 from server.gateway import SessionStats
-from streaming.live import rfc3339
+from server.session_records import CLAIMED, ENTERED
+from streaming.commands import rfc3339
 
 if TYPE_CHECKING:
     from typing import Any
@@ -87,9 +88,15 @@ class Realtime:
         return {**asdict(self.sessions.traffic), **resumes, "audio dropped": self.sessions.audio_bytes_dropped}
 
     def on_news(self, kind: str, news: dict[str, Any]) -> None:
-        """From any replica: a token was revoked, so its sockets close."""
-        if kind != "revoked":
-            return
+        """From any replica: a token was revoked, so its sockets close; a session is at another replica now."""
+        if kind == CLAIMED:
+            self.sessions.on_claimed(**news)
+        elif kind == ENTERED:
+            self.sessions.on_entered(**news)
+        elif kind == "revoked":
+            self._on_revoked(news)
+
+    def _on_revoked(self, news: dict[str, Any]) -> None:
         for live in self.sessions:
             if live.socket is not None and news["token_id"] in {live.identity.token_id, live.identity.family}:
                 live.dismiss(4501, "the token was signed out")

@@ -80,6 +80,11 @@ class ClientChannel:
         self._client.connection.cancel_channel(self.number)
         self._client.wake()
 
+    def credit(self, frame: bytes) -> None:
+        """A frame went on to a loudspeaker that can't say how far it is."""
+        self._client.connection.played(self.number, len(frame))
+        self._client.wake()
+
     def played(self, frame: bytes, played_ms: int) -> None:
         """A frame was played, or thrown away: gives its credit back and tells how far the utterance is."""
         self._client.connection.played(self.number, len(frame))

@@ -62,6 +62,11 @@ class Microphone:
         return self._trail.needed
 
     @property
+    def needed_at_ms(self) -> float:
+        """The same, in milliseconds since the microphone was opened."""
+        return self._trail.needed_at_ms
+
+    @property
     def received_bytes(self) -> int:
         """Payload received here so far."""
         return self._payload_in

@@ -9,22 +9,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.audio import AudioFormatError
+from streaming.commands import Commands, rfc3339
 from streaming.expiry import TokenTimer
-from streaming.lanes.base import LaneError, WrongInputError
+from streaming.journal import Head
+from streaming.lanes.base import LaneError, SpeechPosition, WrongInputError
 from streaming.outlet import ChannelOutlet
-from streaming.ports import CallContext, CallError, ServiceError
 from streaming.protocol import events as heard
 from streaming.protocol import messages as wire
+from streaming.protocol.channel import ChannelState
+from streaming.protocol.snapshot import Rewind
 from streaming.session import ChannelEnd, Owner, Session
 from streaming.translate import lane_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streaming.lanes.base import Lane
+    from streaming.journal import Journal, Written
+    from streaming.lanes.base import Lane, LaneFrame
     from streaming.ports import Desk, Identity, LaneServices
+    from streaming.protocol.channel import ServerChannel
     from streaming.protocol.server import ServerConnection
+    from streaming.protocol.snapshot import Record
     from streaming.tap import Tap
+
+
+LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
+LOST_WORK = "the replica that did this is gone, and with it the work"
 
 
 class Socket(Protocol):
@@ -85,14 +95,62 @@ class LiveSession:
         self.lost = False  # can't be resumed any more
         self.traffic = Traffic()
         self.taps: list[Tap] = []
+        self.journal: Journal | None = None
         self.socket: Socket | None = None
-        self._desk = desk
-        self._group = group
-        self._confirmations = provided.confirmations
+        self.commands = Commands(self, desk, provided.confirmations, group)
         self.session = Session(session_id, _owner(identity), provided, group, self._loop.time)
         self._outlets: dict[int, ChannelOutlet] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
+
+    # --- on another replica ---
+
+    @property
+    def head(self) -> Head:
+        """Whose session it is, as its record says."""
+        return Head(self.identity.user_id, self.resume_token, self.opened_at)
+
+    def record(self, commands_version: int) -> Record:
+        """As journal.Recorded."""
+        rewinds = {}
+        for channel, lane in self.session.lanes():
+            needed = lane.rewind()
+            if needed is not None:
+                rewinds[channel] = Rewind(needed.frame, lane.received_bytes - needed.payload_bytes)
+        return self.connection.record(rewinds, commands_version)
+
+    def carried(self) -> dict[int, dict[str, Any] | None]:
+        """As journal.Recorded."""
+        return {channel: lane.carry() for channel, lane in self.session.lanes()}
+
+    def needed_frame(self, channel: int) -> int | None:
+        """From which frame on a client has to keep its microphone's audio; None: what was taken is not needed."""
+        lane = self.session.lane(channel) if self.journal is not None else None
+        needed = lane.rewind() if lane is not None else None
+        return needed.frame if needed is not None else None
+
+    def take_up(self, lanes: dict[int, dict[str, Any] | None]) -> None:
+        """Go on with the work of another replica, as far as it can be carried; say what can't."""
+        for channel in self.connection.open_channels():
+            self._outlets[channel.id] = ChannelOutlet(self, channel.id, channel.generation)
+            if channel.state is ChannelState.CANCELLED:
+                self._close_channel(channel.id, ChannelEnd("cancelled"))
+            else:
+                self._take_up_lane(channel, lanes.get(channel.id))
+        for command_id in self.connection.unanswered():
+            self.connection.send_message(wire.Error(id=command_id, code="ABORTED", message=LOST_CALL, retryable=True))
+
+    def _take_up_lane(self, channel: ServerChannel, carried: dict[str, Any] | None) -> None:
+        def build(frame: LaneFrame) -> Lane:
+            if carried is None:
+                raise LaneError("ABORTED", LOST_WORK)
+            lane = lane_of(channel.params, frame)
+            lane.take_up(carried, SpeechPosition(channel.sent_pts_ms))
+            if channel.hears and channel.state is ChannelState.INPUT_ENDED:
+                lane.end()
+            return lane
+
+        self._start_lane(channel.id, channel.params.kind, build)
 
     # --- sockets ---
 
@@ -118,7 +176,7 @@ class LiveSession:
             self.socket = None
             self._expiry.stop()
             self.connection.detach(self._loop.time())
-            self._arm()
+            self.wake()
 
     def wake(self) -> None:
         """Something may have to be sent, or a deadline has moved."""
@@ -128,6 +186,8 @@ class LiveSession:
             self.socket.wake()
         else:
             self._arm()
+            if self.journal is not None:
+                self.journal.changed()
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now, in order."""
@@ -180,7 +240,7 @@ class LiveSession:
         if lane is None:
             return
         try:
-            lane.audio(event.payload)
+            lane.audio(event.payload, event.seq)
         except AudioFormatError as wrong:
             self._fail(event.channel, "INVALID_AUDIO", str(wrong))
 
@@ -191,17 +251,14 @@ class LiveSession:
 
     def on_opened(self, event: heard.ChannelOpened) -> None:
         """Start the lane."""
-        outlet = self._outlets[event.channel] = ChannelOutlet(self, event.channel)
-        channel = event.channel
+        self._outlets[event.channel] = ChannelOutlet(self, event.channel)
+        self._start_lane(event.channel, event.kind, lambda frame: lane_of(event.params, frame))
+
+    def _start_lane(self, channel: int, kind: str, build: Callable[[LaneFrame], Lane]) -> None:
         try:
-            self.session.open(
-                channel,
-                lambda frame: lane_of(event.params, frame),
-                outlet,
-                lambda end: self._close_channel(channel, end),
-            )
+            self.session.open(channel, build, self._outlets[channel], lambda end: self._close_channel(channel, end))
         except KeyError:
-            self._close_channel(channel, ChannelEnd("error", "UNIMPLEMENTED", f"no {event.kind} channels here yet"))
+            self._close_channel(channel, ChannelEnd("error", "UNIMPLEMENTED", f"no {kind} channels here yet"))
         except AudioFormatError as wrong:
             self._close_channel(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
         except LaneError as wrong:
@@ -262,61 +319,7 @@ class LiveSession:
         if outlet is not None:
             outlet.credit.set()
 
-    # --- commands of the session itself ---
-
-    def _context(self, request_id: str) -> CallContext:
-        identity = self.identity
-        return CallContext(identity.user_id, identity.roles, self.session_id, request_id)
-
-    def on_call(self, event: heard.CallReceived) -> None:
-        """Run an operation."""
-        self._group.create_task(self._answer(event), name=f"call {event.op}")
-
-    async def _answer(self, event: heard.CallReceived) -> None:
-        context = self._context(event.id)
-        await self._reply(event.id, lambda: self._desk.call(event.op, event.params, self.identity, context))
-
-    async def _reply(self, command_id: str | None, work: Callable[[], Any]) -> None:
-        """Answer a command with what `work` gives, or with its error."""
-        answer: wire.Message
-        try:
-            data = await work()
-        except (CallError, ServiceError) as refused:
-            answer = _refusal(refused, command_id)
-        else:
-            answer = wire.Result(id=command_id or "", data=data) if not isinstance(data, wire.Message) else data
-        self.connection.send_message(answer)
-        self.wake()
-
-    def on_confirmation(self, event: heard.ConfirmationReceived) -> None:
-        """Settle a question."""
-        self._group.create_task(self._confirm(event), name="task.confirm")
-
-    async def _confirm(self, event: heard.ConfirmationReceived) -> None:
-        context = self._context(event.confirmation_id)
-        settled = await self._confirmations.settle(event.confirmation_id, context, approve=event.approve)
-        if not settled:
-            message = "there is no open question of that id"
-            self.connection.send_message(
-                wire.Error(id=event.id, channel=event.channel, code="NOT_FOUND", message=message)
-            )
-        elif event.id is not None:
-            self.connection.send_message(wire.Result(id=event.id, data={"approved": event.approve}))
-        self.wake()
-
-    def on_auth_refresh(self, event: heard.AuthRefreshReceived) -> None:
-        """Take a new token."""
-        self._group.create_task(self._refresh(event), name="auth.refresh")
-
-    async def _refresh(self, event: heard.AuthRefreshReceived) -> None:
-        async def identify() -> wire.AuthOk:
-            identity = await self._desk.identify(event.token)
-            if identity.user_id != self.identity.user_id:
-                raise CallError("PERMISSION_DENIED", "the token is another user's")
-            self.become(identity)
-            return wire.AuthOk(id=event.id, expires_at=rfc3339(identity.expires_at))
-
-        await self._reply(event.id, identify)
+    # --- who it belongs to ---
 
     def become(self, identity: Identity) -> None:
         """A new token of the same user: its roles count from the next command on."""
@@ -362,6 +365,29 @@ class LiveSession:
         """Nobody can come back any more: the registry lets go."""
         self.lost = True
 
+    async def hand_over(self) -> None:
+        """Let another replica go on: the record is brought up to date, then the work here stops without a word."""
+        if self.journal is not None:
+            await self.journal.written()
+            self.let_go()
+
+    def on_refused(self, written: Written) -> None:
+        """The record is not ours."""
+        self.let_go()
+        if written == "foreign":
+            self._end_socket(4503, "the session belongs to another user")
+        else:
+            self._end_socket(4510, "another socket took the session")
+
+    def let_go(self) -> None:
+        """Another replica goes on: nothing is said or written here any more."""
+        if self.journal is not None:
+            self.journal.stop()
+        for outlet in self._outlets.values():
+            outlet.closed = True
+        self._outlets.clear()
+        self.lost = True
+
     async def close(self) -> None:
         """Stop every lane and let go of everything."""
         self.lost = True
@@ -369,6 +395,8 @@ class LiveSession:
             self._timer.cancel()
         self._timer = None
         await self.session.close()
+        if self.journal is not None and not self.journal.stopped:
+            await self.journal.forget()
         for tap in self.taps:
             tap.ended()
         self.taps.clear()
@@ -383,9 +411,9 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
     heard.ChannelCancelled: LiveSession.on_cancelled,
     heard.ChannelFailed: LiveSession.on_failed,
     heard.CreditGranted: LiveSession.on_credit,
-    heard.CallReceived: LiveSession.on_call,
-    heard.ConfirmationReceived: LiveSession.on_confirmation,
-    heard.AuthRefreshReceived: LiveSession.on_auth_refresh,
+    heard.CallReceived: lambda live, event: live.commands.on_call(event),
+    heard.ConfirmationReceived: lambda live, event: live.commands.on_confirmation(event),
+    heard.AuthRefreshReceived: lambda live, event: live.commands.on_auth_refresh(event),
     heard.SlowConsumer: LiveSession.on_slow,
     heard.PeerSilent: LiveSession.on_silent,
     heard.ResumeLost: LiveSession.on_lost,
@@ -394,18 +422,3 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
 
 def _owner(identity: Identity) -> Owner:
     return Owner(identity.user_id, identity.roles)
-
-
-def rfc3339(unix_s: float | None) -> str | None:
-    """UTC, to the second."""
-    return None if unix_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
-
-
-def _refusal(refused: CallError | ServiceError, command_id: str | None) -> wire.Error:
-    return wire.Error(
-        id=command_id,
-        code=refused.code,
-        message=refused.message,
-        retryable=refused.retryable,
-        retry_after_ms=refused.retry_after_ms,
-    )

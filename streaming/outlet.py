@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 class ChannelOutlet:
     """Domain events become messages here, and frames of audio get their generation."""
 
-    def __init__(self, live: LiveSession, channel: int) -> None:
+    def __init__(self, live: LiveSession, channel: int, generation: int = 0) -> None:
         self._live = live
         self._connection = live.connection
         self._channel = channel
-        self.generation = 0
+        self.generation = generation
         self.closed = False  # a lane that is still being stopped speaks to nobody
+        self._pts_ms = -1  # of the newest frame queued
         self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
 
     def tell(self, event: object) -> None:
@@ -31,11 +32,14 @@ class ChannelOutlet:
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Queue a frame of audio."""
         if not self.closed:
+            self._pts_ms = pts_ms
             self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
             self._live.wake()
 
     async def room(self, n_bytes: int) -> None:
         """Wait for credit, or for an interruption."""
+        if self._connection.is_paid(self._channel, self._pts_ms + 1):
+            return  # it left at another replica, and did not arrive
         generation = self.generation
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()
@@ -43,7 +47,7 @@ class ChannelOutlet:
 
     def taken(self, n_bytes: int) -> None:
         """Give the microphone's credit back."""
-        self._connection.taken(self._channel, n_bytes)
+        self._connection.taken(self._channel, n_bytes, self._live.needed_frame(self._channel))
         self._live.wake()
 
     def interrupt(self) -> int:

@@ -31,6 +31,17 @@ class PlayoutCursor:
             self._started_at = now
         self.sent_ms += duration_ms
 
+    @property
+    def reported(self) -> bool:
+        """Does the client report?"""
+        return self._reported_ms is not None
+
+    def went_on(self, played_ms: float, now: float, *, reported: bool) -> None:
+        """The utterance was begun elsewhere, and had been played so far."""
+        self._started_at = now - played_ms / 1000
+        if reported:
+            self._reported_ms, self._reported_at = played_ms, now
+
     def report(self, played_ms: float, now: float) -> None:
         """The client says how much it has played; it can't have played what was not sent, nor unplay anything."""
         self._reported_ms = max(self._reported_ms or 0.0, min(played_ms, self.sent_ms))

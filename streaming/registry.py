@@ -9,20 +9,26 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.live import LiveSession, Traffic, rfc3339
+from streaming.commands import rfc3339
+from streaming.journal import Journal, kept_session, new_owner
+from streaming.live import LiveSession, Traffic
 from streaming.protocol import events as heard
 from streaming.protocol import messages as wire
+from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.server import ServerConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streaming.journal import KeptSession, SessionStore
     from streaming.live import Socket
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.limits import Limits
 
 ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
 
+MAX_HELD = 16
+TOO_MANY_MESSAGES = 4029
 SWEEP_S = 1.0  # how often sessions that can't be resumed any more are let go
 
 
@@ -45,16 +51,20 @@ class Line:
         self._registry = registry
         self._socket = socket
         self._before = before  # what a first message `session.resume` may still take up
+        self._asking: list[str | bytes] | None = None  # a list while other replicas are asked
         self._clock = asyncio.get_running_loop().time
         self.live = live
 
     def feed_text(self, text: str) -> None:
         """One text message."""
+        if self._asking is not None:
+            self._hold(text)
+            return
         self.live.received(text)
         self._registry.traffic.received(text)
         for event in self.live.connection.receive_text(text, self._clock()):
             if type(event) is heard.ResumeRequested:
-                self._resume(Resume(event.resume_token, event.last_seq))
+                self._on_resume(Resume(event.resume_token, event.last_seq))
                 return
             self.live.handle(event)
         if self._before is not None and self.live.session.busy:
@@ -63,6 +73,9 @@ class Line:
 
     def feed_binary(self, data: bytes) -> None:
         """One frame."""
+        if self._asking is not None:
+            self._hold(data)
+            return
         self.live.received(data)
         self._registry.traffic.received(data)
         for event in self.live.connection.receive_binary(data, self._clock()):
@@ -77,11 +90,47 @@ class Line:
         self._registry.traffic.sent(batch)
         return batch
 
+    async def kept(self, batch: list[str | bytes]) -> bool:
+        """Before a batch leaves: whatever is not audio has to be in the session's record. False: it must not leave."""
+        journal = self.live.journal
+        if journal is None or all(type(item) is bytes for item in batch):
+            return True
+        return await journal.written()
+
     def closed(self, *, for_good: bool) -> None:
         """The socket is gone. `for_good`: the client said it is done, nobody will come back."""
         self.live.detach(self._socket)
         if for_good and self.live.socket is None:
             self.live.lost = True
+
+    def _hold(self, data: str | bytes) -> None:
+        """The other replicas are being asked: a client keeps quiet meanwhile (PROTOCOL.md, section 2)."""
+        assert self._asking is not None, "looked at before"
+        if len(self._asking) >= MAX_HELD:
+            raise RemoteProtocolError(TOO_MANY_MESSAGES, "wait for the answer to `session.resume`")
+        self._asking.append(data)
+
+    def _on_resume(self, resume: Resume) -> None:
+        if self._registry.has_store and self._registry.why_not(self._before, resume) == "NOT_FOUND":
+            self._asking = []
+            self._registry.group.create_task(self._ask(resume), name="session of another replica")
+        else:
+            self._resume(resume)
+
+    async def _ask(self, resume: Resume) -> None:
+        """Does another replica have it?"""
+        kept = await self._registry.recall(self.live.session_id, self.live.identity, resume)
+        held, self._asking = self._asking or [], None
+        if self.live.socket is not self._socket:
+            return  # gone meanwhile
+        if kept is not None:
+            self._before = self._registry.revive(self.live.session_id, self.live.identity, kept, resume)
+        self._resume(resume)
+        for data in held:
+            if isinstance(data, str):
+                self.feed_text(data)
+            else:
+                self.feed_binary(data)
 
     def _resume(self, resume: Resume) -> None:
         """The first message decides: the session goes on where the last socket left it, or begins anew."""
@@ -107,11 +156,19 @@ class Line:
 class Sessions:
     """By session id. `group` holds the tasks of all of them."""
 
-    def __init__(self, limits: Limits, provided: LaneServices, desk: Desk, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        provided: LaneServices,
+        desk: Desk,
+        group: asyncio.TaskGroup,
+        store: SessionStore | None = None,
+    ) -> None:
         self._limits = limits
         self._provided = provided
         self._desk = desk
-        self._group = group
+        self._store = store
+        self.group = group
         self._live: dict[str, LiveSession] = {}
         self._leaving: set[LiveSession] = set()  # replaced, and perhaps still to be resumed
         self.traffic = Traffic()
@@ -121,7 +178,61 @@ class Sessions:
     def __iter__(self) -> Iterator[LiveSession]:
         return iter((*self._live.values(), *self._leaving))
 
-    def enter(self, session_id: str, identity: Identity, socket: Socket, resume: Resume | None) -> Line:
+    @property
+    def has_store(self) -> bool:
+        """Do replicas share records?"""
+        return self._store is not None
+
+    async def recall(self, session_id: str, identity: Identity, resume: Resume | None) -> KeptSession | None:
+        """What another replica has kept of a session that a client wants to resume; this one goes on with it."""
+        if self._store is None or resume is None or self.why_not(self._live.get(session_id), resume) != "NOT_FOUND":
+            return None
+        owner = new_owner()
+        fields = await self._store.claim(session_id, owner, identity.user_id, resume.token)
+        return None if fields is None else kept_session(owner, identity.user_id, resume.token, fields)
+
+    def revive(self, session_id: str, identity: Identity, kept: KeptSession, resume: Resume) -> LiveSession | None:
+        """Go on with it here, without a socket yet; None when a part of what its client missed is gone."""
+        now = asyncio.get_running_loop().time()
+        connection = ServerConnection.moved(
+            kept.record, resume.last_seq, now, self._limits, unix_offset_s=time.time() - now
+        )
+        if connection is None:
+            return None
+        live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
+        live.resume_token, live.opened_at = kept.head.resume_token, kept.head.opened_at
+        self._record(live, kept)
+        live.take_up(kept.lanes)
+        self._live[session_id] = live
+        return live
+
+    def _record(self, live: LiveSession, kept: KeptSession | None = None) -> None:
+        if self._store is not None:
+            live.journal = Journal(self._store, live, self.group, live.on_refused, kept)
+
+    def on_claimed(self, session_id: str, owner: str) -> None:
+        """Another replica goes on with what that owner of the session had."""
+        for live in self._elsewhere(session_id):
+            if live.journal is not None and live.journal.owner == owner:
+                live.on_refused("taken")
+
+    def on_entered(self, session_id: str, owner: str) -> None:
+        """A socket came in for that session, to be its only one, here or at another replica."""
+        for live in self._elsewhere(session_id):
+            if live.journal is not None and live.journal.owner != owner:
+                live.leave(4510, "another socket took the session")
+
+    def _elsewhere(self, session_id: str) -> list[LiveSession]:
+        return [live for live in self if live.session_id == session_id]
+
+    def enter(
+        self,
+        session_id: str,
+        identity: Identity,
+        socket: Socket,
+        resume: Resume | None,
+        kept: KeptSession | None = None,
+    ) -> Line:
         """A socket comes in. Raises ForbiddenError when the session is another user's."""
         before = self._live.get(session_id)
         if before is not None and before.lost:
@@ -130,6 +241,8 @@ class Sessions:
             raise ForbiddenError
         if before is not None and before.socket is not None:
             self._take_over(before)
+        if resume is not None and kept is not None:
+            before = self.revive(session_id, identity, kept, resume)
         if resume is not None and self.take_up(before, resume, socket) is None and before is not None:
             before.become(identity)
             return Line(self, socket, before, None)
@@ -140,13 +253,14 @@ class Sessions:
     ) -> Line:
         now = asyncio.get_running_loop().time()
         connection = ServerConnection(secrets.token_hex(8), now, self._limits, unix_offset_s=time.time() - now)
-        live = LiveSession(session_id, identity, connection, self._provided, self._desk, self._group)
+        live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
+        self._record(live)
         self._live[session_id] = live
         if before is not None:
             self._leaving.add(before)
             before.lost = resume is not None
         live.attach(socket)
-        self.greet(live, self._why_not(before, resume) if resume is not None else None)
+        self.greet(live, self.why_not(before, resume) if resume is not None else None)
         return Line(self, socket, live, before if resume is None else None)
 
     def _take_over(self, live: LiveSession) -> None:
@@ -158,7 +272,7 @@ class Sessions:
 
     def take_up(self, live: LiveSession | None, resume: Resume, socket: Socket) -> ResumeError | None:
         """Go on with a session; returns why not."""
-        error = self._why_not(live, resume)
+        error = self.why_not(live, resume)
         if error is None and live is not None:
             if live.socket is not None:
                 self._take_over(live)
@@ -168,7 +282,8 @@ class Sessions:
         self.resumes["recovered" if error is None else "lost"] += 1
         return error
 
-    def _why_not(self, live: LiveSession | None, resume: Resume) -> ResumeError | None:
+    def why_not(self, live: LiveSession | None, resume: Resume) -> ResumeError | None:
+        """Why that can't be resumed here."""
         if live is None or not hmac.compare_digest(live.resume_token.encode(), resume.token.encode()):
             return "NOT_FOUND"
         return "EXPIRED" if live.lost else None
@@ -203,6 +318,9 @@ class Sessions:
         """Let go of sessions that nobody can come back to; runs until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            for live in self:
+                if live.journal is not None:
+                    live.journal.refresh()
             for live in [live for live in self if live.lost and live.socket is None]:
                 await self._end(live)
 

@@ -96,6 +96,10 @@ class Session:
         running = self._running.get(channel)
         return running.lane if running else None
 
+    def lanes(self) -> list[tuple[int, Lane]]:
+        """All at work."""
+        return [(channel, running.lane) for channel, running in self._running.items()]
+
     def cancel(self, channel: int) -> None:
         """Stop one lane; its `on_end` says cancelled."""
         running = self._running.get(channel)

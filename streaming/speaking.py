@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.audio import SpeechEncoder
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Outlet
     from streaming.ports import SynthesisStream
 
+CERTAINLY_HAD_MS = 500  # what lies so far before the place where a client played has reached it
 STALLED_PLAYOUT_S = 5.0  # a client that stopped reporting is waited for so much longer than the audio lasts
 
 
@@ -46,6 +47,31 @@ class Utterance:
         self._nudge = asyncio.Event()  # set when the client's report may let the next frame go
         self._on_first_audio = on_first_audio
         self._stopped_at: float | None = None
+        self._begun = self._ended = False  # does the client know?
+        self._words_told = 0
+        self._had_pts_ms = -1  # frames up to it reached the client from another replica
+
+    # --- on another replica ---
+
+    def carry(self) -> dict[str, Any]:
+        """How far it is, as JSON."""
+        return {
+            "begun": self._begun,
+            "ended": self._ended,
+            "words": self._words_told,
+            "played_ms": self.played_ms,
+            "reported": self._cursor.reported,
+        }
+
+    def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
+        """Before `play`: it was begun at another replica, which had sent frames up to `sent_pts_ms` (-1: nobody knows).
+
+        It is made again from its beginning, as the same text in the same voice sounds the same; what the client has is left out.
+        """
+        self._begun, self._ended, self._words_told = carried["begun"], carried["ended"], carried["words"]
+        if self._begun:
+            self._had_pts_ms = max(sent_pts_ms, carried["played_ms"] - CERTAINLY_HAD_MS, -1)
+            self._cursor.went_on(carried["played_ms"], self._clock(), reported=carried["reported"])
 
     @property
     def stopped(self) -> bool:
@@ -83,8 +109,7 @@ class Utterance:
                 elif isinstance(event, SynthesisStarted):
                     self._begin(event)
                 elif isinstance(event, SynthesisWords):
-                    self._words.extend(event.words)
-                    self._outlet.tell(SpokenWords(event.words, self._turn_id))
+                    self._tell_words(event.words)
                 elif isinstance(event, SynthesisDone):
                     await self._finish()
         finally:
@@ -94,9 +119,18 @@ class Utterance:
         self._encoder = SpeechEncoder(
             self._encoding, self._sample_rate_hz or event.sample_rate_hz, event.sample_rate_hz
         )
-        self._outlet.tell(
-            SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._outlet.generation, self._turn_id)
-        )
+        if not self._begun:
+            self._begun = True
+            self._outlet.tell(
+                SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._outlet.generation, self._turn_id)
+            )
+
+    def _tell_words(self, words: tuple[Word, ...]) -> None:
+        fresh = words[max(0, self._words_told - len(self._words)) :]
+        self._words.extend(words)
+        if fresh:
+            self._words_told = len(self._words)
+            self._outlet.tell(SpokenWords(fresh, self._turn_id))
 
     async def _send_pcm(self, pcm: bytes) -> None:
         assert self._encoder is not None, "a service sends Started first"
@@ -110,18 +144,26 @@ class Utterance:
             await self._send(frame)
         if not self.stopped:
             self._outlet.play(b"", round(self._pts_ms), last=True)
-            self._outlet.tell(SpeechEnds(round(self._pts_ms), self._turn_id))
+            if not self._ended:
+                self._ended = True
+                self._outlet.tell(SpeechEnds(round(self._pts_ms), self._turn_id))
 
     async def _send(self, frame: bytes) -> None:
         assert self._encoder is not None, "frames come from it"
+        duration_ms = self._encoder.duration_ms(frame)
+        if round(self._pts_ms) <= self._had_pts_ms:
+            self._advance(duration_ms)
+            return
         await self._outlet.room(len(frame))
         await self._hold_back()
         if self.stopped:
             return
         if self._pts_ms == 0:
             self._on_first_audio()
-        duration_ms = self._encoder.duration_ms(frame)
         self._outlet.play(frame, round(self._pts_ms))
+        self._advance(duration_ms)
+
+    def _advance(self, duration_ms: float) -> None:
         self._pts_ms += duration_ms
         self._cursor.sent(duration_ms, self._clock())
 

@@ -95,9 +95,9 @@ class Lane(ABC):
         """What another replica needs to go on, as JSON; None: this work can't be carried."""
         return None
 
-    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:  # noqa: ARG002 - kinds that carry override
         """Go on where another replica stood, before `run`. Raises LaneError."""
-        raise NotImplementedError(f"{type(self).__name__} carries nothing")
+        raise LaneError("ABORTED", "this kind of work can't be carried to another replica")
 
     # --- what the client sends ---
 

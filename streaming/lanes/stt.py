@@ -42,8 +42,7 @@ class SttLane(Lane):
 
     def carry(self) -> dict[str, Any]:
         """As Lane."""
-        needed = self._microphone.needed
-        return {"at_ms": needed.at_ms if needed else 0.0}
+        return {"at_ms": self._microphone.needed_at_ms}
 
     def take_up(self, carried: dict[str, Any], _position: SpeechPosition) -> None:
         """As Lane."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.lanes.base import Lane, LaneError, LaneFrame
 from streaming.ports import SynthesisConfig
 from streaming.speaking import Utterance
 
 if TYPE_CHECKING:
+    from streaming.lanes.base import SpeechPosition
     from streaming.turns import ReplyFormat
 
 MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent as several utterances
@@ -21,7 +22,8 @@ class TtsLane(Lane):
         super().__init__(frame)
         config = SynthesisConfig(speech.voice, speech.speed, speech.language)
         self._stream = self._services.tts.synthesize(config, self._context)
-        self._chars = 0
+        self._text = ""
+        self._ended = False
         self._utterance = Utterance(
             self._stream,
             self._outlet,
@@ -31,7 +33,19 @@ class TtsLane(Lane):
         )
         if text is not None:
             self.text(text)
-            self._stream.end()
+            self.end()
+
+    def carry(self) -> dict[str, Any]:
+        """As Lane."""
+        return {"text": self._text, "ended": self._ended, "utterance": self._utterance.carry()}
+
+    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+        """As Lane."""
+        self._utterance.take_up(carried["utterance"], position.sent_pts_ms)
+        if not self._text:
+            self.text(carried["text"])
+        if carried["ended"] and not self._ended:
+            self.end()
 
     async def run(self) -> None:
         """Speak until the text is at its end."""
@@ -39,10 +53,10 @@ class TtsLane(Lane):
 
     def text(self, piece: str) -> None:
         """The next piece of text."""
-        self._chars += len(piece)
-        if self._chars > MAX_TEXT_CHARS:
+        if len(self._text) + len(piece) > MAX_TEXT_CHARS:
             msg = f"an utterance may have {MAX_TEXT_CHARS} characters"
             raise LaneError("TEXT_TOO_LONG", msg)
+        self._text += piece
         self._stream.send_text(piece)
 
     def playback(self, played_ms: int) -> None:
@@ -51,4 +65,5 @@ class TtsLane(Lane):
 
     def end(self) -> None:
         """No more text."""
+        self._ended = True
         self._stream.end()

@@ -326,8 +326,11 @@ class ServerConnection:
 
     # --- moving to another replica ---
 
-    def record(self, rewinds: Mapping[int, Rewind]) -> Record:
-        """Everything that another replica needs; `rewinds` of the channels whose microphone would have to be sent again."""
+    def record(self, rewinds: Mapping[int, Rewind], commands_version: int = -1) -> Record:
+        """Everything that another replica needs; `rewinds` of the channels whose microphone would have to be sent again.
+
+        Without `commands` when they are of that version still.
+        """
         core = {
             "epoch": self.epoch,
             "channels": [dump_channel(channel, rewinds.get(channel.id)) for channel in self._channels.values()],
@@ -335,12 +338,8 @@ class ServerConnection:
             **self._in.record(),
         }
         memory = self._in.memory
-        return Record(core, memory.snapshot(), memory.version, self._out.texts())
-
-    @property
-    def commands_version(self) -> int:
-        """Rises with every change of `Record.commands`."""
-        return self._in.memory.version
+        commands = [] if memory.version == commands_version else memory.snapshot()
+        return Record(core, commands, memory.version, self._out.texts())
 
     @classmethod
     def moved(

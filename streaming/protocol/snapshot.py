@@ -72,8 +72,8 @@ def load_channel(data: dict[str, Any]) -> ServerChannel:
     channel.generation = data["generation"]
     channel.next_frame = data["next_frame"]
     channel.sent_pts_ms, channel.paid_pts_ms = data["sent_pts_ms"], data["paid_pts_ms"]
+    channel.marks = [(frame, what) for frame, what in data["marks"]]
     if data["rewind"] is not None:
-        channel.marks = [(frame, what) for frame, what in data["marks"]]
         _wind_back(channel, Rewind(*data["rewind"]))
     return channel
 

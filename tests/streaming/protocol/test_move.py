@@ -182,8 +182,9 @@ def test_commands_that_were_at_work_are_known() -> None:
     server = attached()
     for command_id in ("a", "b"):
         server.receive_text(json.dumps({"type": "call", "id": command_id, "op": "x"}), NOW)
-    version = server.commands_version
+    version = server.record({}).commands_version
+    assert server.record({}, version).commands == []
     server.send_message(messages.Result(id="a", data=1))
-    assert server.commands_version > version
+    assert [entry[0] for entry in server.record({}, version).commands] == ["a", "b"]
     other = moved(server, 0)
     assert other.unanswered() == ["b"]

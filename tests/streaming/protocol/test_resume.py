@@ -223,7 +223,8 @@ class Kept:
     record: Record
     said: int
     calls: int
-    heard: dict[int, list[bytes]]
+    heard: list[bytes]
+    utterance_from: int
 
 
 class CrashMachine(RuleBasedStateMachine):
@@ -263,7 +264,8 @@ class CrashMachine(RuleBasedStateMachine):
             carried(self.link.server.record({1: rewind})),
             len(self.said),
             len(self.calls),
-            {1: self.heard[: self.utterance_from]},
+            self.heard[: self.utterance_from],
+            self.utterance_from,
         )
 
     def write(self) -> None:
@@ -343,7 +345,7 @@ class CrashMachine(RuleBasedStateMachine):
         assert server is not None
         self.link.server = server
         del self.calls[kept.calls :]
-        self.heard = kept.heard[1][:]
+        self.heard, self.utterance_from = kept.heard[:], kept.utterance_from
         self.link.connect("url")
         self.connected = True
         for result in self.said[kept.said :]:

@@ -1,0 +1,164 @@
+"""Several gateways with one Redis and the same services, behind a balancer: what a cluster is to a client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from tests.support.gateway import GatewayProcess, environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+VARIABLES = {
+    "stt": "VOICE_STT_GRPC_URL",
+    "tts": "VOICE_TTS_GRPC_URL",
+    "intent": "INTENT_GRPC_URL",
+    "planner": "PLANNER_GRPC_URL",
+    "safety": "SAFETY_GRPC_URL",
+    "os": "OS_GRPC_URL",
+    "search": "SEARCH_GRPC_URL",
+    "memory": "MEMORY_GRPC_URL",
+    "browser": "BROWSER_GRPC_URL",
+}
+
+
+@contextmanager
+def service_process(directory: Path) -> Iterator[dict[str, str]]:
+    """All nine services in one process of their own; gives the settings that name them."""
+    command = [sys.executable, "-m", "server.embedded", "--with-parent", "--directory", str(directory / "state")]
+    process = subprocess.Popen(
+        [*command, *(f"{name}=127.0.0.1:0" for name in VARIABLES)],
+        cwd=directory,
+        env=environment(directory),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    bound = json.loads(process.stdout.readline())["bound"]
+    process.stdout.readline()  # ready
+    try:
+        yield {variable: bound[name] for name, variable in VARIABLES.items()}
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Replicas:
+    """Gateways by number; `settings` of all of them."""
+
+    def __init__(self, directory: Path, count: int, **settings: str) -> None:
+        self._directory = directory
+        self._settings = {"EMBEDDED": "false", **settings}
+        self.gateways = [self._start() for _ in range(count)]
+
+    def _start(self) -> GatewayProcess:
+        return GatewayProcess(self._directory, **self._settings)
+
+    @property
+    def token(self) -> str:
+        """Good at each."""
+        return self.gateways[0].own_token()
+
+    def ports(self) -> list[int]:
+        """Of those that run."""
+        return [gateway.port for gateway in self.gateways if gateway.process.poll() is None]
+
+    def serving(self, port: int) -> GatewayProcess:
+        """The one at that port."""
+        return next(gateway for gateway in self.gateways if gateway.port == port)
+
+    def kill(self, gateway: GatewayProcess) -> None:
+        """As a machine that loses its power."""
+        self.gateways.remove(gateway)
+        gateway.stop(signal.SIGKILL)
+
+    def add(self) -> None:
+        """One more."""
+        self.gateways.append(self._start())
+
+    def restart(self, gateway: GatewayProcess) -> int:
+        """As a rolling restart does: a new one first, then SIGTERM to the old one; returns its exit code."""
+        self.add()
+        self.gateways.remove(gateway)
+        return gateway.stop()
+
+    def close(self) -> None:
+        """Stop all."""
+        for gateway in self.gateways:
+            gateway.stop()
+
+
+@contextmanager
+def running_replicas(directory: Path, count: int, redis_url: str, **settings: str) -> Iterator[Replicas]:
+    """So many gateways, their services and a Redis."""
+    with service_process(directory) as addresses:
+        replicas = Replicas(directory, count, REDIS_URL=redis_url, **addresses, **settings)
+        try:
+            yield replicas
+        finally:
+            replicas.close()
+
+
+class Balancer:
+    """TCP connections in turn to each gateway that takes them. `last_port` is where the newest one went."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+        self._count = 0
+        self.port = 0
+        self.last_port = 0
+        self.connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """For clients."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self.connections.add(asyncio.ensure_future(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ports = self._replicas.ports()
+        self._count += 1
+        for offset in range(len(ports)):
+            port = ports[(self._count + offset) % len(ports)]
+            with contextlib.suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                self.last_port = port
+                await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+                return
+        writer.close()
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    with contextlib.suppress(OSError):
+        writer.close()
+
+
+@asynccontextmanager
+async def balanced(replicas: Replicas) -> AsyncIterator[Balancer]:
+    """A balancer before them."""
+    balancer = Balancer(replicas)
+    server = await asyncio.start_server(balancer.accept, "127.0.0.1", 0)
+    balancer.port = server.sockets[0].getsockname()[1]
+    try:
+        yield balancer
+    finally:
+        server.close()
+        for connection in balancer.connections:
+            connection.cancel()
+        await asyncio.wait(balancer.connections)
