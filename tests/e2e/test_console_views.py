@@ -184,6 +184,48 @@ async def test_a_session_is_saved_opened_and_scrubbed(gateway: GatewayProcess, t
 # --- looks ---
 
 
+async def test_everything_is_reached_by_keyboard(gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await in_writing(page)
+        for number, words in enumerate(("what time is it", "list files"), start=1):
+            await page.keyboard.press("Escape")
+            await page.evaluate("document.activeElement.blur()")
+            await page.keyboard.press("/")
+            await page.keyboard.type(f"{words}\n")
+            await turns_are_over(page, number)
+        await page.keyboard.press("Escape")
+        for key, view in enumerate(VIEWS, start=1):
+            await page.keyboard.press(str(key))
+            await see(page, f"#nav [data-view={view}][aria-current=page]")
+        await page.keyboard.press("2")
+        await tab_to(page, "Turns, newest first")
+        await page.keyboard.press("ArrowDown")
+        await see(page, ".turn-row[aria-selected=true] >> text=what time is it")
+        await page.keyboard.press("3")
+        await tab_to(page, "Messages, newest last")
+        await page.keyboard.press("Home")
+        await see(page, ".wire-detail >> text=session.ready")
+        await page.keyboard.press("Escape")
+        assert not await page.is_visible(".wire-detail")
+        await page.keyboard.press("?")
+        await see(page, "dialog[open]")
+        await page.keyboard.press("Enter")
+        assert not await page.is_visible("dialog")
+
+
+async def tab_to(page: Page, label: str) -> None:
+    """Its focus can be seen, as that of everything on the way."""
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        found = await page.evaluate(
+            "[document.activeElement.getAttribute('aria-label'), getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        assert found[1] != "none", found
+        if found[0] == label:
+            return
+    raise AssertionError(f"{label} is not reached")
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_axe_finds_nothing(gateway: GatewayProcess, theme: str) -> None:
     async with console(gateway, theme=theme) as page:
