@@ -29,6 +29,9 @@ const MICROPHONE_KEEP_BYTES = 2_097_152;
 const DEFAULT_HEARTBEAT_MS = 20_000;
 /** Close codes after which the same client would only be refused again (4500 and above, too). */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
+/** A ticket lives for seconds and in one place: when it is refused, another one is asked for before giving up. */
+const REFUSED = 4501;
+const MOST_REFUSED_TICKETS = 3;
 /** Commands of the socket, not of the session: neither numbered nor sent again. */
 const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'ping', 'pong']);
 
@@ -262,6 +265,7 @@ export class JarvisClient extends EventTarget {
   /** @type {any} */ #pulse = 0;
   #lastHeardAt = 0;
   #lostAt = 0;
+  #refusedTickets = 0;
   /** @type {any} the last error before a close: a browser sees little else */ #parting = null;
   #onOnline = () => this.retryNow();
 
@@ -365,6 +369,8 @@ export class JarvisClient extends EventTarget {
     if (this.state === 'online') this.#lostAt = Date.now();
     if (this.state === 'closed' || this.state === 'failed') {
       tell(this, 'disconnected', { code: event.code, reason: event.reason, retry_in_ms: null });
+    } else if (event.code === REFUSED && this.#options.getTicket && ++this.#refusedTickets < MOST_REFUSED_TICKETS) {
+      this.#later(event);
     } else if (FINAL_CODES.has(event.code) || event.code >= 4500) {
       const { code = String(event.code), message = event.reason || 'the gateway closed the connection' } = this.#parting ?? {};
       this.#fail(new JarvisError(code, message));
@@ -569,6 +575,7 @@ export class JarvisClient extends EventTarget {
   #begin() {
     this.#held = false;
     this.#delayMs = FIRST_DELAY_MS;
+    this.#refusedTickets = 0;
     this.#sendAgain();
     const heartbeat = this.ready?.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS;
     clearInterval(this.#pulse);

@@ -55,7 +55,30 @@ test('asks for a ticket before every connection', async () => {
   assert.equal(network.last.address.searchParams.get('ticket'), 'ticket2');
 });
 
-test('a ticket that is refused is final, a network that fails is not', async () => {
+test('a ticket that the gateway does not know is asked for again, but not for ever', async () => {
+  let tickets = 0;
+  const network = fakeNetwork();
+  const client = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => `ticket${++tickets}` });
+  const connected = client.connect();
+  const refuse = async () => {
+    await TICK();
+    network.last.say({ type: 'error', code: 'UNAUTHENTICATED', message: 'the ticket was used', retryable: false });
+    network.last.drop(4501);
+    mock.timers.tick(10_000);
+  };
+  await refuse();
+  await TICK();
+  network.last.say(ready());
+  await connected;
+  assert.equal(tickets, 2);
+  const lost = assert.rejects(client.call('ws.stats'), { code: 'UNAUTHENTICATED' });
+  for (let count = 0; count < 3; count += 1) await refuse();
+  await lost;
+  assert.equal(client.state, 'failed');
+  assert.equal(tickets, 4);
+});
+
+test('no ticket at all is final, a network that fails is not', async () => {
   const network = fakeNetwork();
   const refused = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { throw new JarvisError('TOKEN_EXPIRED', 'sign in'); } });
   await assert.rejects(refused.connect(), { code: 'TOKEN_EXPIRED' });
