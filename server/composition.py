@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.config import Settings
     from server.gateway import Gateway
     from server.tracing import Tracer
+    from streaming.ports import Observation
 
 EMBEDDED_OPTIONS = (
     "CHROMIUM_PATH",
@@ -66,9 +67,11 @@ def session_limits(settings: Settings) -> Limits:
     )
 
 
-def lane_services(gateway: Gateway, tracer: Tracer) -> LaneServices:
+def lane_services(gateway: Gateway, tracer: Tracer, observation: Observation) -> LaneServices:
     """What lanes work with."""
-    return LaneServices(gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics, tracer)
+    return LaneServices(
+        gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics, tracer, observation
+    )
 
 
 def embedded_addresses(settings: Settings) -> dict[str, str]:

@@ -36,6 +36,7 @@ from server.gateway import Gateway
 from server.idempotency import IdempotencyStore
 from server.limits import RateLimiter
 from server.metrics import Metrics
+from server.observing import ReplicaObservation
 from server.realtime import HandshakeMeter, Realtime
 from server.redis_link import RedisLink
 from server.session_records import SessionRecords
@@ -176,9 +177,11 @@ class Lifecycle:
     ) -> None:
         desk = GatewayDesk(gateway)
         store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
-        sessions = Sessions(session_limits(self._settings), lane_services(gateway, tracer), desk, tasks, store)
+        observation = ReplicaObservation(gateway.state, link, tasks)
+        provided = lane_services(gateway, tracer, observation)
+        sessions = observation.sessions = Sessions(session_limits(self._settings), provided, desk, tasks, store)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
-        gateway.realtime = Realtime(sessions, desk, tasks, handshakes)
+        gateway.realtime = Realtime(sessions, desk, tasks, handshakes, observation)
         gateway.sessions = gateway.realtime
         gateway.state.subscribe(gateway.realtime.on_news)
         gateway.metrics.watch_sessions(lambda: gateway.realtime.stats(None), lambda: gateway.realtime.queued_bytes)

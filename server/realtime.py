@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from server.gateway import LiveSession as Shown
 from server.gateway import SessionStats
+from server.observing import ASKED
 from server.session_records import CLAIMED, ENTERED
 from streaming.commands import rfc3339
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from server.desk import GatewayDesk
     from server.metrics import Metrics
+    from server.observing import ReplicaObservation
     from streaming.live import LiveSession
     from streaming.registry import Sessions
 
@@ -50,6 +52,7 @@ class Realtime:
     desk: GatewayDesk
     tasks: asyncio.TaskGroup
     handshakes: HandshakeMeter
+    observation: ReplicaObservation
 
     def stats(self, user_id: str | None) -> SessionStats:
         """Of one user's sessions, or of all (None)."""
@@ -91,8 +94,11 @@ class Realtime:
         """From any replica: a token was revoked, so its sockets close; a session is at another replica now."""
         if kind == CLAIMED:
             self.sessions.on_claimed(**news)
+            self.observation.on_moved(news["session_id"])
         elif kind == ENTERED:
             self.sessions.on_entered(**news)
+        elif kind == ASKED:
+            self.observation.on_asked(**news)
         elif kind == "revoked":
             self._on_revoked(news)
 

@@ -95,6 +95,7 @@ class LiveSession:
         self.lost = False  # can't be resumed any more
         self.traffic = Traffic()
         self.taps: list[Tap] = []
+        self.sent = asyncio.Event()  # set with every batch that leaves
         self.journal: Journal | None = None
         self.socket: Socket | None = None
         self.commands = Commands(self, desk, provided.confirmations, group)
@@ -150,7 +151,7 @@ class LiveSession:
                 lane.end()
             return lane
 
-        self._start_lane(channel.id, channel.params.kind, build)
+        self._start_lane(channel.id, build)
 
     # --- sockets ---
 
@@ -194,6 +195,7 @@ class LiveSession:
         now = self._loop.time()
         data = self.connection.data_to_send(now)
         self.traffic.sent(data)
+        self.sent.set()
         if self.taps and data:
             for tap in self.taps:
                 tap.sent(data, now)
@@ -224,6 +226,13 @@ class LiveSession:
         self.wake()
         self._arm()
 
+    def sound(self, channel: int, *, microphone: bool) -> tuple[str, int] | None:
+        """Encoding and rate in Hz of a channel's audio, one way or the other; None when that is not known."""
+        outlet = self._outlets.get(channel)
+        if outlet is None or not microphone:
+            return outlet.sound if outlet is not None else None
+        return self.connection.microphone_format(channel)
+
     # --- what the client says ---
 
     def handle(self, event: heard.Event) -> None:
@@ -252,13 +261,11 @@ class LiveSession:
     def on_opened(self, event: heard.ChannelOpened) -> None:
         """Start the lane."""
         self._outlets[event.channel] = ChannelOutlet(self, event.channel)
-        self._start_lane(event.channel, event.kind, lambda frame: lane_of(event.params, frame))
+        self._start_lane(event.channel, lambda frame: lane_of(event.params, frame))
 
-    def _start_lane(self, channel: int, kind: str, build: Callable[[LaneFrame], Lane]) -> None:
+    def _start_lane(self, channel: int, build: Callable[[LaneFrame], Lane]) -> None:
         try:
             self.session.open(channel, build, self._outlets[channel], lambda end: self._close_channel(channel, end))
-        except KeyError:
-            self._close_channel(channel, ChannelEnd("error", "UNIMPLEMENTED", f"no {kind} channels here yet"))
         except AudioFormatError as wrong:
             self._close_channel(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
         except LaneError as wrong:

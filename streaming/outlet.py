@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from streaming.domain import SpeechBegins
 from streaming.translate import as_message
 
 if TYPE_CHECKING:
     from streaming.live import LiveSession
+
+
+MAX_AHEAD_BYTES = 65_536  # of what a slow client may do without
 
 
 class ChannelOutlet:
@@ -20,11 +24,14 @@ class ChannelOutlet:
         self._channel = channel
         self.generation = generation
         self.closed = False  # a lane that is still being stopped speaks to nobody
+        self.sound: tuple[str, int] | None = None  # encoding and rate of the newest utterance
         self._pts_ms = -1  # of the newest frame queued
         self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
 
     def tell(self, event: object) -> None:
         """Queue an event."""
+        if type(event) is SpeechBegins:
+            self.sound = (event.encoding, event.sample_rate_hz)
         if not self.closed:
             self._connection.send_message(as_message(event, self._channel))
             self._live.wake()
@@ -44,6 +51,12 @@ class ChannelOutlet:
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()
             await self.credit.wait()
+
+    async def caught_up(self) -> None:
+        """As Outlet."""
+        while self._connection.queue_bytes > MAX_AHEAD_BYTES and not self.closed:
+            self._live.sent.clear()
+            await self._live.sent.wait()
 
     def taken(self, n_bytes: int) -> None:
         """Give the microphone's credit back."""

@@ -178,6 +178,10 @@ class Sessions:
     def __iter__(self) -> Iterator[LiveSession]:
         return iter((*self._live.values(), *self._leaving))
 
+    def current(self, session_id: str) -> LiveSession | None:
+        """The live session of that name here."""
+        return self._live.get(session_id)
+
     @property
     def has_store(self) -> bool:
         """Do replicas share records?"""

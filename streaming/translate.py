@@ -6,8 +6,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streaming import domain, ports
+from streaming import domain, observing, ports
 from streaming.lanes.execute import ExecuteLane
+from streaming.lanes.observe import ObserveLane
 from streaming.lanes.stt import SttLane
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
@@ -71,6 +72,13 @@ def _checked(event: domain.TurnChecked, channel: int) -> wire.TurnSafety:
     return wire.TurnSafety(channel=channel, turn_id=event.turn_id, **fields)
 
 
+def _seen_audio(event: observing.SeenAudio, channel: int) -> wire.ObserveAudio:
+    fields = asdict(event)
+    return wire.ObserveAudio(
+        channel=channel, source_channel=fields.pop("channel"), sample_rate=fields.pop("sample_rate_hz"), **fields
+    )
+
+
 def _alike(message: Callable[..., wire.Event], event: Any, channel: int) -> wire.Event:
     """For events whose message has the same fields."""
     return message(channel=channel, **asdict(event))
@@ -94,11 +102,16 @@ _MESSAGES: dict[type, Callable[[Any, int], wire.Event]] = {
     domain.TurnPlanned: _planned,
     domain.TurnChecked: _checked,
     domain.TurnReply: partial(_alike, wire.TurnReply),
+    domain.TurnEnd: partial(_alike, wire.TurnEnd),
+    domain.TurnPaused: partial(_alike, wire.TurnPaused),
     domain.TurnInterrupted: partial(_alike, wire.TurnInterrupted),
     domain.TurnContinued: partial(_alike, wire.TurnContinued),
     domain.TurnLatency: partial(_alike, wire.TurnLatency),
     domain.TurnDone: partial(_alike, wire.TurnDone),
     domain.Trouble: partial(_alike, wire.Error),
+    observing.SeenMessage: partial(_alike, wire.ObserveEvent),
+    observing.SeenAudio: _seen_audio,
+    observing.Missed: partial(_alike, wire.ObserveDropped),
 }
 
 
@@ -148,11 +161,12 @@ def _execute(params: given.ExecuteParams, frame: LaneFrame) -> Lane:
 
 
 def lane_of(params: given.ChannelParams, frame: LaneFrame) -> Lane:
-    """The lane that a channel was opened for. Raises KeyError for a kind that has none."""
+    """The lane that a channel was opened for. Raises LaneError, AudioFormatError, WrongInputError."""
     build: dict[str, Callable[[Any, LaneFrame], Lane]] = {
         "stt": lambda params, frame: SttLane(frame, _microphone(params)),
         "tts": _tts,
         "turn": _turn,
         "execute": _execute,
+        "observe": lambda params, frame: ObserveLane(frame, params.session_id, audio=params.audio),
     }
     return build[params.kind](params, frame)

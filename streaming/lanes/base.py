@@ -42,6 +42,9 @@ class Outlet(Protocol):
     async def room(self, n_bytes: int) -> None:
         """Wait until the client's credit covers so many bytes more, or all audio so far became stale."""
 
+    async def caught_up(self) -> None:
+        """Wait until little is left to be sent to the client: for what may be left out when it is slow."""
+
     def taken(self, n_bytes: int) -> None:
         """So many bytes of the client's audio have left for the service: give the credit back."""
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
+    from streaming.observing import Seen
     from streaming.ports.call import CallContext
     from streaming.ports.executors import Executor
     from streaming.ports.memory import Memory
@@ -69,6 +70,13 @@ class Meter(Protocol):
         """A stage of a turn was done so long after the end of speech."""
 
 
+class Observation(Protocol):
+    """Looking at live sessions, wherever they are."""
+
+    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
+        """What that session sees and says from now on; None when the caller has no such session (an admin: when nobody has)."""
+
+
 class Span(Protocol):
     """One piece of work in a trace; `traceparent` (W3C Trace Context) goes to whoever works below it."""
 
@@ -94,6 +102,7 @@ class LaneServices:
     permissions: Permissions
     meter: Meter
     tracer: Tracer
+    observation: Observation
 
 
 @dataclass(frozen=True, slots=True)

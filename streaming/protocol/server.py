@@ -237,6 +237,13 @@ class ServerConnection:
         state = self._channels.get(channel)
         return state is not None and pts_ms <= state.paid_pts_ms
 
+    def microphone_format(self, channel: int) -> tuple[str, int] | None:
+        """Encoding and rate in Hz of what the client sends; None when it sends no audio there."""
+        state = self._channels.get(channel)
+        if state is None or not isinstance(state.params, messages.SttParams | messages.TurnParams):
+            return None
+        return state.params.encoding, state.params.sample_rate
+
     @property
     def has_data(self) -> bool:
         """Is there something to write?"""

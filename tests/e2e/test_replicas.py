@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streaming.client import GatewayClient
 from streaming.protocol import events, messages
-from streaming.protocol.messages import SttParams, TtsParams
+from streaming.protocol.messages import ObserveParams, SttParams, TtsParams
 from tests.support.gateway import Heard, listen, say, speech
-from tests.support.replicas import Replicas, balanced, running_replicas
+from tests.support.replicas import Balancer, Replicas, balanced, running_replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
     from streaming.client import ClientChannel
 
@@ -85,9 +84,63 @@ async def play(channel: ClientChannel, heard: Heard) -> Heard:
 
 async def test_a_rolling_restart_is_not_heard(replicas: Replicas) -> None:
     async with balanced(replicas) as balancer, GatewayClient(balancer.url, token=replicas.token) as client:
-        playing = asyncio.ensure_future(play(client.open(TtsParams(text=" ".join([LONG] * 3))), Heard()))
-        restart = partial(asyncio.get_running_loop().run_in_executor, None, replicas.restart)
-        codes = [await restart(gateway) for gateway in list(replicas.gateways)]
-        heard = await playing
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            playing = group.create_task(play(client.open(TtsParams(text=" ".join([LONG] * 3))), Heard()))
+            codes = [await loop.run_in_executor(None, replicas.restart, gateway) for gateway in list(replicas.gateways)]
+        heard = playing.result()
     assert codes == [0, 0, 0]
     assert is_whole(heard)
+
+
+async def test_a_session_is_observed_from_another_replica_and_followed_when_it_moves(replicas: Replicas) -> None:
+    token = replicas.gateways[0].own_token("ada", "user")
+    async with (
+        balanced(replicas) as balancer,
+        GatewayClient(balancer.url, session_id="kitchen", token=token) as client,
+        GatewayClient(replicas_apart(replicas, balancer), token=token) as observer,
+    ):
+        seen = observer.open(ObserveParams(session_id="kitchen", audio=True))
+        await speak_until(client, until_heard(seen))
+        replicas.kill(replicas.serving(balancer.last_port))
+        await speak_until(client, until_heard(seen))
+    replicas.add()
+
+
+async def speak_until(client: GatewayClient, done: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(done)
+        while not watching.done():
+            await listen(client.open(TtsParams(text="One two.")))
+
+
+async def until_heard(channel: ClientChannel) -> None:
+    """Until the observer has seen words and heard them."""
+    words, sounds = 0, 0
+    async for event in channel:
+        if isinstance(event, events.AudioReceived):
+            channel.credit(event.payload)
+            sounds += len(event.payload)
+        elif isinstance(event, messages.ObserveEvent):
+            words += event.message["type"] == "tts.words"
+        if words and sounds:
+            return
+    raise AssertionError(f"the observer lost the session: {channel.closed}")
+
+
+async def test_a_session_of_somebody_else_is_not_there_for_an_observer(replicas: Replicas) -> None:
+    owner, other = (replicas.gateways[0].own_token(name, "user") for name in ("ada", "bob"))
+    async with (
+        balanced(replicas) as balancer,
+        GatewayClient(balancer.url, session_id="attic", token=owner),
+        GatewayClient(replicas_apart(replicas, balancer), token=other) as observer,
+    ):
+        channel = observer.open(ObserveParams(session_id="attic"))
+        await listen(channel)
+        assert channel.closed is not None
+        assert channel.closed.code == "NOT_FOUND"
+
+
+def replicas_apart(replicas: Replicas, balancer: Balancer) -> str:
+    """The address of a replica that the newest connection did not go to."""
+    return next(gateway.ws for gateway in replicas.gateways if gateway.port != balancer.last_port)

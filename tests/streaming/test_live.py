@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from server.observing import ReplicaObservation
+from server.state import LocalState
 from streaming.ports import CallError, Identity, LaneServices, Plan, Step, Verdict
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
@@ -99,8 +101,9 @@ class House:
 
     def __init__(self, world: World, group: asyncio.TaskGroup, limits: Limits) -> None:
         lent: Any = world
-        provided = LaneServices(world.services(), lent, lent, lent, lent)
-        self.sessions = Sessions(limits, provided, FakeDesk(), group)
+        observation = ReplicaObservation(LocalState(), None, group)
+        provided = LaneServices(world.services(), lent, lent, lent, lent, observation)
+        self.sessions = observation.sessions = Sessions(limits, provided, FakeDesk(), group)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
         socket = FakeSocket()

@@ -31,6 +31,9 @@ class RecordingOutlet:
     async def room(self, n_bytes: int) -> None:
         await asyncio.sleep(0)
 
+    async def caught_up(self) -> None:
+        await asyncio.sleep(0)
+
     def taken(self, n_bytes: int) -> None:
         self.given_back += n_bytes
 
@@ -47,6 +50,6 @@ class RecordingOutlet:
 
 def frame_for(world: World, outlet: RecordingOutlet) -> LaneFrame:
     lent: Any = world
-    provided = LaneServices(world.services(), lent, lent, lent, lent)
+    provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
     context = CallContext(user_id="u1", roles=("admin",), session_id="s1", request_id="r1")
     return LaneFrame(outlet, provided, context, asyncio.get_running_loop().time)

@@ -111,12 +111,13 @@ def running_replicas(directory: Path, count: int, redis_url: str, **settings: st
 class Balancer:
     """TCP connections in turn to each gateway that takes them. `last_port` is where the newest one went."""
 
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: Replicas, group: asyncio.TaskGroup) -> None:
         self._replicas = replicas
+        self._group = group
         self._count = 0
         self.port = 0
         self.last_port = 0
-        self.connections: set[asyncio.Task[None]] = set()
+        self.connections: list[asyncio.Task[None]] = []
 
     @property
     def url(self) -> str:
@@ -125,7 +126,7 @@ class Balancer:
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
-        self.connections.add(asyncio.ensure_future(self._serve(reader, writer)))
+        self.connections.append(self._group.create_task(self._serve(reader, writer), name="balanced connection"))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ports = self._replicas.ports()
@@ -152,13 +153,13 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @asynccontextmanager
 async def balanced(replicas: Replicas) -> AsyncIterator[Balancer]:
     """A balancer before them."""
-    balancer = Balancer(replicas)
-    server = await asyncio.start_server(balancer.accept, "127.0.0.1", 0)
-    balancer.port = server.sockets[0].getsockname()[1]
-    try:
-        yield balancer
-    finally:
-        server.close()
-        for connection in balancer.connections:
-            connection.cancel()
-        await asyncio.wait(balancer.connections)
+    async with asyncio.TaskGroup() as group:
+        balancer = Balancer(replicas, group)
+        server = await asyncio.start_server(balancer.accept, "127.0.0.1", 0)
+        balancer.port = server.sockets[0].getsockname()[1]
+        try:
+            yield balancer
+        finally:
+            server.close()
+            for connection in balancer.connections:
+                connection.cancel()

@@ -1,0 +1,68 @@
+"""`observe`: a live copy of another session, wherever it is."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from streaming.lanes.base import Lane, LaneError, LaneFrame
+from streaming.observing import SeenFrame
+
+if TYPE_CHECKING:
+    from streaming.lanes.base import SpeechPosition
+    from streaming.observing import Seen
+
+GONE_S = 2.0  # a session that moves to another replica is there again by then
+LOOK_AGAIN_S = 0.05
+
+
+class ObserveLane(Lane):
+    """Read-only: of the user's own sessions, or of anybody's for an admin."""
+
+    def __init__(self, frame: LaneFrame, session_id: str, *, audio: bool) -> None:
+        super().__init__(frame)
+        if session_id == self._context.session_id:
+            raise LaneError("INVALID_ARGUMENT", "a session can't observe itself")
+        self._session_id = session_id
+        self._audio = audio
+
+    async def run(self) -> None:
+        """Until the session ends; one that moves to another replica is followed there. Raises LaneError NOT_FOUND."""
+        if not await self._watch():
+            raise LaneError("NOT_FOUND", "there is no live session of that name")
+        while await self._watch_again():
+            pass
+
+    async def _watch_again(self) -> bool:
+        give_up_at = self._clock() + GONE_S
+        while self._clock() < give_up_at:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            if await self._watch():
+                return True
+        return False
+
+    async def _watch(self) -> bool:
+        """Pass on what is seen; False when the session is not there."""
+        watch = await self._provided.observation.watch(self._session_id, self._context, audio=self._audio)
+        if watch is None:
+            return False
+        async with aclosing(watch):
+            async for seen in watch:
+                await self._pass_on(seen)
+        return True
+
+    async def _pass_on(self, seen: Seen) -> None:
+        await self._outlet.caught_up()
+        if isinstance(seen, SeenFrame):
+            await self._outlet.room(len(seen.payload))
+            self._outlet.play(seen.payload, seen.pts_ms, last=seen.last)
+        else:
+            self._outlet.tell(seen)
+
+    def carry(self) -> dict[str, Any]:
+        """As Lane: who looks on needs nothing but to look again."""
+        return {}
+
+    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+        """As Lane."""
