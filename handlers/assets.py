@@ -64,7 +64,7 @@ class AssetHandler(BaseHandler):
             self.set_status(304)
             self.finish()
             return
-        self.finish_in_time(body)
+        self.finish_whole(body)
 
     def allow_page(self, *, inline_styles: bool = False) -> None:
         """The Content-Security-Policy of a page of ours: nothing from elsewhere, no inline code."""

@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-import re
-import time
 from http.client import responses
 from typing import TYPE_CHECKING
 
 import structlog
-from tornado.httputil import HTTPHeaders, format_timestamp
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
+from handlers.answer import WRITE_TIMEOUT_S, account, answer_headers, name_request, write_answer
 from handlers.negotiation import accepts_gzip
 from handlers.problems import as_api_error, problem_json
 from server.audio.threads import in_codec_thread
 from server.errors import ApiError
-from server.log import tell
-from server.traceparent import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
     from server.gateway import Gateway
-    from server.metrics import Metrics
     from server.routes import Route
 
 log = structlog.get_logger("http")
@@ -39,73 +34,12 @@ GZIP_FROM_BYTES = 1024
 GZIP_THREAD_FROM_BYTES = 32 * 1024  # half a millisecond of deflate: what is longer is done in a thread
 GZIP_LEVEL = 5
 CORS_MAX_AGE_S = 7200  # as long as Chromium remembers a preflight
-WRITE_TIMEOUT_S = 30.0  # a client that has not taken its answer by then is not reading
-MAX_METHOD_CHARS = 16  # of an invented one, in the log
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _ALLOWED_HEADERS = "Accept, Authorization, Content-Type, Idempotency-Key, X-Request-ID, traceparent, tracestate"
 _EXPOSED_HEADERS = (
     "X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, "
     "Retry-After, Idempotency-Replayed"
 )
-_DEFAULT_HEADERS = {
-    "Server": "jarvis-gateway",
-    "Content-Type": "application/json",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
-
-
-class _Date:
-    """The Date header: made once a second."""
-
-    second = 0
-    text = ""
-
-    @classmethod
-    def now(cls) -> str:
-        second = int(time.time())
-        if second != cls.second:
-            cls.second, cls.text = second, format_timestamp(second)
-        return cls.text
-
-
-def cut_if_unread(stream: IOStream | None, written: asyncio.Future[None]) -> None:
-    """A client that does not read its answer must not keep it in our memory for ever."""
-    if stream is not None and stream.writing():
-        asyncio.get_running_loop().call_later(WRITE_TIMEOUT_S, _cut_unread, stream, written)
-
-
-def _cut_unread(stream: IOStream, written: asyncio.Future[None]) -> None:
-    if not written.done():
-        stream.close()
-
-
-def answer_headers(request_id: str) -> HTTPHeaders:
-    """What every answer has."""
-    headers = HTTPHeaders(_DEFAULT_HEADERS)
-    headers["Date"] = _Date.now()
-    headers["X-Request-ID"] = request_id
-    return headers
-
-
-def name_request(request: HTTPServerRequest) -> str:
-    """The name that the client gave it, if it is one; else one of ours."""
-    given = request.headers.get("X-Request-ID")
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
-
-
-def account(
-    metrics: Metrics, level: int, request: HTTPServerRequest, endpoint: str, status: int, fields: dict[str, str]
-) -> None:
-    """The metric and the log line of an answer; `endpoint` is the route's template, `fields` more of the line."""
-    seconds = request.request_time()
-    method = (request.method or "")[:MAX_METHOD_CHARS]
-    metrics.request(method, endpoint, status, seconds)
-    known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}
-    tell("http", level, "request", known | fields)
 
 
 class BaseHandler(RequestHandler):
@@ -214,7 +148,7 @@ class BaseHandler(RequestHandler):
         self._headers["Content-Type"] = content_type
         if len(body) >= GZIP_FROM_BYTES:
             body = await self._compressed(body)
-        self.finish_in_time(body)
+        self.finish_whole(body)
 
     async def _compressed(self, body: bytes) -> bytes:
         self.vary("Accept-Encoding")
@@ -230,9 +164,16 @@ class BaseHandler(RequestHandler):
         others = self._headers.get("Vary")
         self._headers["Vary"] = f"{others}, {name}" if others else name
 
-    def finish_in_time(self, body: bytes) -> None:
-        """The end of an answer that a client may be slow to read."""
-        cut_if_unread(self.stream, self.finish(body))
+    def finish_whole(self, body: bytes) -> None:
+        """All of the answer at once: Tornado's `finish` without what it does for answers in pieces, cookies and templates."""
+        if self._finished:
+            raise RuntimeError("an answer ends once")
+        connection: Any = self.request.connection
+        connection.set_close_callback(None)
+        self._headers_written = self._finished = True
+        write_answer(self.request, self._status_code, self._headers, body)
+        self.on_finish()
+        self._break_cycles()
 
     async def send(self, chunk: bytes) -> None:
         """The next piece of a long answer, when the client has taken the ones before. Nothing, when it is gone."""

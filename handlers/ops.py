@@ -6,10 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
-from tornado.httputil import HTTPMessageDelegate, ResponseStartLine
+from tornado.httputil import HTTPMessageDelegate
 
+from handlers.answer import account, answer_headers, name_request, write_answer
 from handlers.assets import Asset, AssetHandler, make_asset
-from handlers.base import BaseHandler, account, answer_headers, cut_if_unread, name_request
+from handlers.base import BaseHandler
 from handlers.negotiation import prefers
 from handlers.operation import OperationHandler
 from server.asyncapi import asyncapi_document
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from server.operations.operation import RequestModel
     from server.routes import Route
 
-_OK = ResponseStartLine("HTTP/1.1", 200, "OK")
 _ALIVE = to_json(LiveAnswer(status="ok"))
-_ALIVE_LENGTH = str(len(_ALIVE))
 
 
 class RootHandler(OperationHandler):
@@ -56,15 +55,11 @@ class _AliveDelegate(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """The request is complete."""
-        connection: Any = self._request.connection
         request_id = name_request(self._request)
         headers = answer_headers(request_id)
-        headers["Content-Length"] = _ALIVE_LENGTH
         if self._gateway.settings.cors_origins:
             headers["Vary"] = "Origin"
-        written = connection.write_headers(_OK, headers, _ALIVE)
-        connection.finish()
-        cut_if_unread(connection.stream, written)
+        write_answer(self._request, 200, headers, _ALIVE)
         fields = {"request_id": request_id}
         account(self._gateway.metrics, logging.DEBUG, self._request, self._route.path, 200, fields)
 

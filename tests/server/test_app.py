@@ -65,7 +65,7 @@ async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> Non
 
 
 async def test_an_answer_that_nobody_reads_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handlers.base.WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("handlers.answer.WRITE_TIMEOUT_S", 0.1)
     path = b"GET /console/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     async with running(tmp_path) as gw:
         reader, writer = await asyncio.open_connection("127.0.0.1", gw.port, limit=1024)

@@ -1,0 +1,57 @@
+"""Answers written in one piece look as Tornado would have written them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from handlers.answer import _head, answer_headers
+from tests.support.rest import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("path", ["/live", "/nowhere", "/openapi.json"])
+async def test_one_piece_is_the_same_as_tornado_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-ID: request-0001\r\n"
+    bad_end = b"BAD\r\n\r\n"  # answered with a 400 and the end of the connection: `raw` reads up to there
+    async with running(tmp_path) as gw:
+        at_once = await gw.raw(asked.encode() + b"\r\n" + bad_end)
+        monkeypatch.setattr("handlers.answer._stays_open", lambda _request: False)
+        by_tornado = await gw.raw(asked.encode() + b"\r\n" + bad_end)
+    assert without_date(at_once) == without_date(by_tornado)
+
+
+def without_date(answer: bytes) -> bytes:
+    return re.sub(rb"\r\nDate: [^\r]+", b"", answer)
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "answered"),
+    [
+        ("1.1", "close", b"\r\nConnection: close\r\n"),
+        ("1.1", "Close", b"\r\nConnection: close\r\n"),
+        ("1.0", "", b""),
+        ("1.0", "close", b""),
+    ],
+)
+async def test_a_connection_that_shall_end_ends(tmp_path: Path, version: str, connection: str, answered: bytes) -> None:
+    header = f"Connection: {connection}\r\n" if connection else ""
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(f"GET /live HTTP/{version}\r\nHost: x\r\n{header}\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answered in answer
+    assert answer.endswith(b'{"status":"ok"}')
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb"])
+def test_a_header_that_ends_its_line_is_not_written(value: str) -> None:
+    headers = answer_headers("request-0001")
+    headers["Location"] = value
+    with pytest.raises(ValueError, match="line end"):
+        _head(302, headers)
