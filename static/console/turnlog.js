@@ -404,7 +404,7 @@ export class TurnLog {
 
   'on turn.paused'(line, message, at) {
     const turn = this.#turn(line, message);
-    turn.pauses.push({ from: at, to: null, words: false });
+    if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // one sound after the other is one pause
     this.#changed(turn);
   }
 

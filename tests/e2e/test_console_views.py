@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
+from streaming.protocol.messages import TurnParams
 from tests.support.browser import (
     PHONE,
     VIEWS,
@@ -23,6 +25,7 @@ from tests.support.browser import (
     turns_are_over,
     until,
 )
+from tests.support.gateway import client, listen
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -151,6 +154,28 @@ async def test_the_system_is_shown_as_it_is(gateway: GatewayProcess) -> None:
         await see(page, "table[aria-label='Live sessions'] >> text=this one")
         await see(page, "table[aria-label=Calls] >> text=Recognize")
         await see(page, "table[aria-label='Turn stages'] >> text=first_audio")
+
+
+async def test_another_session_is_observed(gateway: GatewayProcess) -> None:
+    kitchen = f"kitchen-{uuid.uuid4().hex[:6]}"
+    async with client(gateway, kitchen) as other, console(gateway) as page:
+        await go(page, "system")
+        await page.click(f"table[aria-label='Live sessions'] tr:has-text('{kitchen}') >> text=Observe")
+        await see(page, f".channels caption >> text=Observed: {kitchen}")
+        await listen(other.open(TurnParams(text="what time is it")))
+        await see(page, ".vrow .type >> text=turn.reply")
+        await go(page, "turns")
+        await see(page, ".turn-row >> text=what time is it")
+        await see(page, ".one-turn .agent >> text=/^It is \\d/")
+        await go(page, "recordings")
+        await page.click("text=Scrub the observed session")
+        await page.press("canvas.track", "End")
+        await see(page, ".recordings .agent >> text=/^It is \\d/")
+        assert float((await page.inner_text(".clock")).split("0:")[-1]) > 0
+        await page.click("[aria-label='Stop observing']")
+        await until(page, "document.querySelectorAll('.source:not([hidden])').length === 0")
+        await go(page, "wire")
+        await see(page, ".channels caption >> text=no open channels")
 
 
 async def test_a_session_is_saved_opened_and_scrubbed(gateway: GatewayProcess, tmp_path: Path) -> None:
