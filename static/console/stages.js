@@ -18,7 +18,7 @@ export function spans(turn, now) {
     if (start !== undefined && end !== undefined) found.push({ key, label: label(key), tone: key, start, end: Math.max(start, end), ...more });
   };
   if (marks.speech_start !== undefined) add('speech', marks.speech_start, marks.speech_end ?? now, { running: marks.speech_end === undefined });
-  add('endpoint', marks.speech_end, marks.end ?? marks.endpoint, early(marks));
+  add('endpoint', marks.speech_end, marks.endpoint ?? marks.end, early(marks));
   add('final', marks.endpoint ?? marks.speech_end, marks.final);
   let from = marks.final ?? marks.sent;
   for (const key of ['intent', 'plan', 'safety']) {
@@ -38,9 +38,11 @@ export function spans(turn, now) {
   return found;
 }
 
-/** When the speaker seemed to have finished, before it was certain. */
-function early({ eager_end: eager, speech_end: end }) {
-  return eager === undefined ? {} : { ticks: [eager], note: `probably over after ${Math.round(Math.max(0, eager - end))} ms` };
+/** When the speaker seemed to have finished, before it was certain. @param {Record<string, number>} marks */
+function early({ eager_end: eager, speech_end: since, end }) {
+  if (eager === undefined) return {};
+  const after = (time) => `${Math.round(Math.max(0, time - since))} ms`;
+  return { ticks: [eager], note: `probably over after ${after(eager)}${end === undefined ? '' : `, certainly after ${after(end)}`}` };
 }
 
 function ofStep(turn, step, now) {
