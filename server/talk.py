@@ -172,6 +172,8 @@ _LINES: dict[type, Any] = {
     messages.TaskConfirmationRequired: lambda e: Text(f"?      {e.reason} (say yes or no)", style="bold yellow"),
     messages.TaskResult: lambda e: Text(f"task   {e.status} {e.message or ''}", style="dim"),
     messages.TurnReply: lambda e: Text(f"agent  {e.text}", style="bold green"),
+    messages.TurnPaused: lambda _e: Text("       paused: a sound", style="dim"),
+    messages.TurnContinued: lambda _e: Text("       goes on", style="dim"),
     messages.TurnInterrupted: lambda e: Text(f"       interrupted after “{e.heard_text}”", style="yellow"),
     messages.Error: lambda e: Text(f"error  {e.code}: {e.message}", style="bold red"),
 }
@@ -243,7 +245,7 @@ class Talk:
     async def _react(self, event: messages.Message, gateway: GatewayClient) -> None:
         if isinstance(event, messages.TtsStarted):
             self._speaker.begin(event.sample_rate)
-        elif isinstance(event, messages.TurnInterrupted):
+        elif isinstance(event, messages.TurnPaused | messages.TurnInterrupted):
             self._speaker.stop()
         elif isinstance(event, messages.TaskConfirmationRequired) and self._options.yes:
             await gateway.confirm(event.confirmation_id, approve=True)

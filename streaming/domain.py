@@ -115,8 +115,24 @@ class TurnReply:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """The user has finished speaking, for certain."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPaused:
+    """A sound during playout: audio of generations before `generation` is stale; it waits whether words follow."""
+
+    turn_id: str
+    generation: int
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnInterrupted:
-    """Speech during playout: audio of generations before `generation` is stale. What the user had heard of the reply."""
+    """Words followed the sound: the reply ends here. What the user had heard of it."""
 
     turn_id: str
     generation: int
@@ -126,7 +142,7 @@ class TurnInterrupted:
 
 @dataclass(frozen=True, slots=True)
 class TurnContinued:
-    """The interruption held no words: the reply goes on behind `from_ms` of what was heard."""
+    """The sound held no words: the reply goes on behind `from_ms` of what was heard."""
 
     turn_id: str
     generation: int

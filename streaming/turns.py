@@ -15,9 +15,11 @@ from streaming.domain import (
     TurnIntent,
     TurnInterrupted,
     TurnLatency,
+    TurnPaused,
     TurnPlanned,
     TurnReply,
 )
+from streaming.eager import CONTEXT_TURNS
 from streaming.ports import SafetyReport, ServiceError, SynthesisConfig
 from streaming.speaking import Utterance
 from streaming.steps import StepRun, as_actions
@@ -25,10 +27,9 @@ from streaming.steps import StepRun, as_actions
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from streaming.eager import Guess
     from streaming.lanes.base import LaneFrame
     from streaming.ports import ConversationTurn, Intent, Plan
-
-CONTEXT_TURNS = 10  # of the conversation, shown to the planner: enough for "open the first one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,28 @@ class Stopwatch:
 
     def mark(self, stage: str) -> None:
         """The stage is done now; the first mark of a stage counts."""
-        self.stages.setdefault(stage, round((self.clock() - self.began_at) * 1000))
+        self.stages.setdefault(stage, self._ms(self.clock()))
+
+    def began_early(self, stage: str, at: float) -> None:
+        """The stage was done at that time already: it comes first."""
+        self.stages = {stage: max(0, self._ms(at)), **self.stages}
+
+    def _ms(self, at: float) -> int:
+        return round((at - self.began_at) * 1000)
+
+
+@dataclass(slots=True)
+class Pause:
+    """A reply that was silenced by a sound. `words_followed` is settled as soon as that is known."""
+
+    generation: int
+    heard_ms: int
+    heard_text: str
+    words_followed: asyncio.Future[bool]
 
 
 class Turn:
-    """Runs once. `interrupt` and `settle_interruption` come from the lane that hears the user speak into the reply."""
+    """Runs once. `pause` and `settle_pause` come from the lane that hears the user make a sound during the reply."""
 
     def __init__(
         self,
@@ -82,16 +100,19 @@ class Turn:
         self._utterance: Utterance | None = None
         self._reply = ""
         self._said = ""  # of the reply, up to where the current utterance begins
-        self._words_followed: asyncio.Future[bool] | None = None
+        self._pause: Pause | None = None
 
     def _tell(self, event: object) -> None:
         self._frame.outlet.tell(event)
 
-    async def run(self, intent: Intent | None = None) -> None:
-        """From text to the end of the reply; a service that fails ends the turn with words of apology."""
+    async def run(self, intent: Intent | None = None, guess: Guess | None = None) -> None:
+        """From text to the end of the reply; a service that fails ends the turn with words of apology.
+
+        `guess` was made for the same words: its plan is used where there is one.
+        """
         try:
             await self._remember("user", self._text)
-            reply = await self._answer(intent)
+            reply = await self._answer(intent, guess)
             heard = await self._deliver(reply)
             await self._remember("assistant", heard)
         except asyncio.CancelledError:
@@ -115,9 +136,9 @@ class Turn:
         self._tell(TurnDone(self.turn_id, self._status))
         self._span.end()
 
-    async def _answer(self, intent: Intent | None) -> str:
+    async def _answer(self, intent: Intent | None, guess: Guess | None) -> str:
         try:
-            plan = await self._plan(intent or await self._understand())
+            plan = await self._plan(intent or await self._understand(), guess)
             return await self._carry_out(plan)
         except ServiceError as broken:
             self._trouble(broken)
@@ -131,11 +152,12 @@ class Turn:
     async def _understand(self) -> Intent:
         return await self._services.intent.recognize(self._text, self._format.language, self._context)
 
-    async def _plan(self, intent: Intent) -> Plan:
+    async def _plan(self, intent: Intent, guess: Guess | None) -> Plan:
         self._stopwatch.mark("intent")
         self._tell(TurnIntent(self.turn_id, intent))
-        history = await self._history()
-        plan = await self._services.planner.plan(self._text, intent, history, self._context)
+        plan = await guess.plan() if guess is not None else None
+        if plan is None:
+            plan = await self._services.planner.plan(self._text, intent, await self._history(), self._context)
         self._stopwatch.mark("plan")
         self._tell(TurnPlanned(self.turn_id, plan))
         return plan
@@ -181,19 +203,28 @@ class Turn:
             return reply
 
     async def _speak(self) -> str:
-        """Say the reply, and after an interruption without words the rest of it; returns what was heard."""
+        """Say the reply, and after a sound without words the rest of it; returns what was heard."""
         while True:
             rest = self._reply[len(self._said) :]
             utterance = await self._play(rest)
             if not utterance.stopped:
                 return self._reply
             self._said += utterance.heard(rest)
-            assert self._words_followed is not None, "interrupt() makes it before it stops the utterance"
-            if await self._words_followed:
+            if await self._words_follow():
                 self._status = "interrupted"
                 return self._said
-            self._words_followed = None
             self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, utterance.played_ms))
+
+    async def _words_follow(self) -> bool:
+        """Wait until the sounds since the utterance was stopped have turned out to be words, or not."""
+        while True:
+            pause = self._pause
+            assert pause is not None, "pause() makes it before it stops the utterance"
+            if await pause.words_followed:
+                return True
+            if pause is self._pause:  # no other sound came meanwhile
+                self._pause = None
+                return False
 
     async def _play(self, text: str) -> Utterance:
         config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
@@ -228,18 +259,28 @@ class Turn:
         if self._utterance is not None:
             self._utterance.report(played_ms)
 
-    def interrupt(self) -> None:
-        """Somebody speaks into the reply: silence at once, everything sent and not yet played is stale."""
-        utterance = self._utterance
-        if utterance is None or utterance.stopped:
+    def pause(self) -> None:
+        """A sound during the reply: silence at once, everything sent and not yet played is stale."""
+        loop = asyncio.get_running_loop()
+        if self._pause is not None:
+            settled = self._pause.words_followed
+            if settled.done() and not settled.result():  # another one, before the reply could go on
+                self._pause = replace(self._pause, words_followed=loop.create_future())
             return
-        self._words_followed = asyncio.get_running_loop().create_future()
+        utterance = self._utterance
+        if utterance is None:
+            return
         utterance.stop()
-        generation = self._frame.outlet.interrupt()
         heard = self._said + utterance.heard(self._reply[len(self._said) :])
-        self._tell(TurnInterrupted(self.turn_id, generation, utterance.played_ms, heard))
+        generation = self._frame.outlet.interrupt()
+        self._pause = Pause(generation, utterance.played_ms, heard, loop.create_future())
+        self._tell(TurnPaused(self.turn_id, generation, utterance.played_ms))
 
-    def settle_interruption(self, *, words_followed: bool) -> None:
-        """Was it speech, or a cough?"""
-        if self._words_followed is not None and not self._words_followed.done():
-            self._words_followed.set_result(words_followed)
+    def settle_pause(self, *, words_followed: bool) -> None:
+        """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
+        pause = self._pause
+        if pause is None or pause.words_followed.done():
+            return
+        pause.words_followed.set_result(words_followed)
+        if words_followed:
+            self._tell(TurnInterrupted(self.turn_id, pause.generation, pause.heard_ms, pause.heard_text))

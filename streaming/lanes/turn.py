@@ -1,7 +1,7 @@
 """`turn`: the whole agent. Speech (or one text) in, speech or text out, turn after turn on an open microphone.
 
-Two loops: one listens and never waits for anything but the recogniser, so that speech stops a reply at once; the other
-takes what was understood and runs it, one turn at a time.
+Three loops: one listens and never waits for anything but the recogniser, so that speech stops a reply at once; one
+understands what was heard; the last runs it, one turn at a time.
 """
 
 from __future__ import annotations
@@ -11,14 +11,23 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streaming.domain import Trouble
+from streaming.domain import Trouble, TurnEnd
+from streaming.eager import Guess
 from streaming.lanes.base import Lane, LaneFrame, WrongInputError
 from streaming.listening import Microphone, MicrophoneFormat
-from streaming.ports import FinalTranscript, ServiceError, SpeechStarted, SpeechStopped
+from streaming.ports import (
+    EagerEnd,
+    FinalTranscript,
+    InterimTranscript,
+    ServiceError,
+    SpeechResumed,
+    SpeechStarted,
+    SpeechStopped,
+)
 from streaming.turns import ReplyFormat, Stopwatch, Turn
 
 if TYPE_CHECKING:
-    from streaming.ports import Intent
+    from streaming.ports import Intent, RecognitionEvent
 
 MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
 _APPROVALS = {"yes": True, "no": False, "stop": False}
@@ -30,6 +39,12 @@ class Heard:
 
     text: str
     stopwatch: Stopwatch
+    guess: Guess | None = None
+
+    def drop_guess(self) -> None:
+        """It is not needed, or not any more."""
+        if self.guess is not None:
+            self.guess.withdraw()
 
 
 class TurnLane(Lane):
@@ -48,6 +63,9 @@ class TurnLane(Lane):
         self._turn_task: asyncio.Task[None] | None = None
         self._question: str | None = None  # the confirmation that a spoken yes or no would settle
         self._speech_ended: Stopwatch | None = None
+        self._endpointing = source is None or source.endpointing
+        self._guess: Guess | None = None  # of the utterance being said
+        self._under_way = 0  # utterances heard, and not yet answered
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None] | None] = asyncio.Queue(MAX_WAITING)
 
@@ -61,7 +79,7 @@ class TurnLane(Lane):
             group.create_task(self._understand(), name="turn: understand")
             group.create_task(self._converse(), name="turn: converse")
             try:
-                await self._listen()
+                await self._listen(group)
             except ServiceError as error:
                 broken = error
             await self._heard.put(None)
@@ -73,38 +91,67 @@ class TurnLane(Lane):
 
     # --- listening ---
 
-    async def _listen(self) -> None:
+    async def _listen(self, group: asyncio.TaskGroup) -> None:
         assert self._microphone is not None
         try:
             async for event in self._microphone.events():
-                self._outlet.tell(event)
-                if isinstance(event, SpeechStarted):
-                    self._on_speech_started()
-                elif isinstance(event, SpeechStopped):
-                    self._speech_ended = self._stopwatch(self._microphone.ended_s_ago(event.at_ms))
-                    self._speech_ended.mark("speech_stopped")
-                elif isinstance(event, FinalTranscript):
-                    self._on_final(event)
+                if self._endpointing or not isinstance(event, EagerEnd | SpeechResumed):
+                    self._outlet.tell(event)
+                    self._on_heard(event, group)
         finally:
             self._microphone.stream.cancel()
-            if self._turn is not None:
-                self._turn.settle_interruption(words_followed=False)  # none will come any more
+            self._withdraw()
+            self._settle_pause(words_followed=False)  # none will come any more
 
-    def _on_speech_started(self) -> None:
+    def _on_heard(self, event: RecognitionEvent, group: asyncio.TaskGroup) -> None:
+        assert self._microphone is not None, "it is what was heard through"
+        match event:
+            case SpeechStarted() if self._turn is not None:
+                self._turn.pause()
+            case InterimTranscript(text=text) if text:
+                self._settle_pause(words_followed=True)
+            case EagerEnd(text=text) if text:
+                self._settle_pause(words_followed=True)
+                self._withdraw()
+                self._guess = Guess(self._frame, text, self._language, group, with_plan=not self._under_way)
+            case SpeechResumed():
+                self._withdraw()
+            case SpeechStopped(at_ms=at_ms):
+                self._speech_ended = self._stopwatch(self._microphone.ended_s_ago(at_ms))
+                self._speech_ended.mark("speech_stopped")
+            case FinalTranscript():
+                self._on_final(event)
+
+    def _settle_pause(self, *, words_followed: bool) -> None:
         if self._turn is not None:
-            self._turn.interrupt()
+            self._turn.settle_pause(words_followed=words_followed)
+
+    def _withdraw(self) -> None:
+        if self._guess is not None:
+            self._guess.withdraw()
+            self._guess = None
 
     def _on_final(self, event: FinalTranscript) -> None:
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
-        if self._turn is not None:
-            self._turn.settle_interruption(words_followed=bool(event.text))
+        self._settle_pause(words_followed=bool(event.text))
+        if self._guess is not None and not self._guess.fits(event.text):
+            self._withdraw()
+        guess, self._guess = self._guess, None
         if not event.text:
             return
+        self._outlet.tell(TurnEnd(event.end_ms))
+        if guess is not None:
+            stopwatch.began_early("eager_end", guess.made_at)
+        self._act_on(Heard(event.text, stopwatch, guess))
+
+    def _act_on(self, heard: Heard) -> None:
         try:
-            self._heard.put_nowait(Heard(event.text, stopwatch))
+            self._heard.put_nowait(heard)
+            self._under_way += 1
         except asyncio.QueueFull:
+            heard.drop_guess()
             self._outlet.tell(
                 Trouble("TOO_MANY_TURNS", f"{MAX_WAITING} utterances are waiting already: this one is lost")
             )
@@ -115,12 +162,17 @@ class TurnLane(Lane):
         while (heard := await self._heard.get()) is not None:
             intent = await self._recognised(heard)
             if intent is not None and await self._is_about_current_turn(intent):
+                heard.drop_guess()
+                self._under_way -= 1
                 continue
             await self._next.put((heard, intent))
         await self._next.put(None)
 
     async def _recognised(self, heard: Heard) -> Intent | None:
         """None when M4 is down: the turn itself asks again, and apologises."""
+        early = await heard.guess.intent() if heard.guess is not None else None
+        if early is not None:
+            return early
         try:
             return await self._services.intent.recognize(heard.text, self._language, self._context)
         except ServiceError:
@@ -140,6 +192,7 @@ class TurnLane(Lane):
     async def _converse(self) -> None:
         while (item := await self._next.get()) is not None:
             await self._take_turn(*item)
+            self._under_way -= 1
 
     async def _take_turn(self, heard: Heard, intent: Intent | None) -> None:
         turn_id = uuid.uuid4().hex
@@ -147,9 +200,10 @@ class TurnLane(Lane):
             self._frame, turn_id, heard.text, self._reply, heard.stopwatch, on_question=self._on_question
         )
         async with asyncio.TaskGroup() as group:
-            task = self._turn_task = group.create_task(turn.run(intent), name=f"turn {turn_id}")
+            task = self._turn_task = group.create_task(turn.run(intent, heard.guess), name=f"turn {turn_id}")
             # a turn cancelled by "stop" ends alone; the group would take its cancellation for its own
             await asyncio.wait([task])
+        heard.drop_guess()
         self._turn = self._turn_task = None
 
     def _on_question(self, confirmation_id: str | None) -> None:

@@ -45,7 +45,11 @@ async def test_a_spoken_question_is_answered_aloud(
     assert loudness(bytes(heard.audio)) > 300
     assert heard.of(messages.TurnDone)[0].status == "ok"
     assert [closed.status for closed in heard.of(messages.ChannelClosed)] == ["ok"]
+    (eager,), (end,) = heard.of(messages.TurnEagerEnd), heard.of(messages.TurnEnd)
+    assert eager.text == words
+    assert eager.at_ms <= end.at_ms
     stages = heard.of(messages.TurnLatency)[0].stages
+    assert next(iter(stages)) == "eager_end"
     assert list(stages)[-1] == "first_audio"
     assert list(stages.values()) == sorted(stages.values())
 
@@ -107,8 +111,13 @@ async def test_speech_silences_the_reply_and_memory_keeps_the_words_heard(gatewa
         turn.end()
         await listen(turn, heard, at_once=False)
         history = await session.call("memory.context", session_id=session.session_id)
-    interrupted = heard.of(messages.TurnInterrupted)[0]
-    assert interrupted.generation == 1
+    (paused,), (interrupted,) = heard.of(messages.TurnPaused), heard.of(messages.TurnInterrupted)
+    assert paused.generation == interrupted.generation == 1
+    assert (
+        heard.messages.index(paused)
+        < heard.messages.index(interrupted)
+        < heard.messages.index(heard.of(messages.SttFinal)[1])
+    )
     assert heard.replies()[0].startswith(interrupted.heard_text)
     assert [done.status for done in heard.of(messages.TurnDone)] == ["interrupted", "ok"]
     said = [turn["text"] for turn in history["turns"] if turn["role"] == "assistant"]

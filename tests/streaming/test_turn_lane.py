@@ -17,14 +17,17 @@ from streaming.domain import (
     TurnDone,
     TurnInterrupted,
     TurnLatency,
+    TurnPaused,
     TurnReply,
 )
 from streaming.lanes.turn import TurnLane
 from streaming.listening import MicrophoneFormat
 from streaming.playout import LEAD_MS
 from streaming.ports import (
+    EagerEnd,
     FinalTranscript,
     Intent,
+    InterimTranscript,
     Plan,
     ServiceError,
     SpeechStarted,
@@ -55,8 +58,9 @@ class Talk:
         return self.world.recognitions[0]
 
     async def until(self, kind: type[object], count: int = 1) -> None:
-        while sum(isinstance(event, kind) for event in self.outlet.events) < count:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(300):
+            while sum(isinstance(event, kind) for event in self.outlet.events) < count:
+                await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -129,7 +133,16 @@ def test_audio_is_paced_by_what_was_played() -> None:
     virtual_time.run(body())
 
 
-def test_speech_silences_the_reply_at_once_and_memory_holds_the_words_heard() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        InterimTranscript("something", 0),
+        EagerEnd(2400, "something else"),
+        FinalTranscript("something else", 0.9, 2000, 2500),
+    ],
+    ids=["partial", "eager end", "final"],
+)
+def test_a_sound_silences_the_reply_at_once_and_words_end_it(words: object) -> None:
     async def body() -> None:
         world = World()
         async with talk(world) as it:
@@ -137,13 +150,21 @@ def test_speech_silences_the_reply_at_once_and_memory_holds_the_words_heard() ->
             await it.until(TurnReply)
             await asyncio.sleep(0.45)  # two words of 200 ms and a little
             it.microphone.push(SpeechStarted(2000))
-            await it.until(TurnInterrupted)
-            interrupted = it.outlet.of(TurnInterrupted)[0]
+            await it.until(TurnPaused)
             assert world.syntheses[0].cancelled
             sent = len(it.outlet.frames)
+            it.microphone.push(InterimTranscript("", 0))
+            await asyncio.sleep(2)  # it is not known yet whether words follow
+            assert it.outlet.of(TurnInterrupted) == it.outlet.of(TurnDone) == []
+            assert len(it.outlet.frames) == sent
+            it.microphone.push(words)
+            await it.until(TurnInterrupted)
+            await it.until(TurnDone)
             it.microphone.push(SpeechStopped(2500), FinalTranscript("something else", 0.9, 2000, 2500))
             await it.until(TurnDone, 2)
+        (paused,), (interrupted,) = it.outlet.of(TurnPaused), it.outlet.of(TurnInterrupted)
         assert len([frame for frame in it.outlet.frames if frame[0] == 0]) == sent
+        assert (paused.generation, paused.heard_ms) == (interrupted.generation, interrupted.heard_ms)
         assert interrupted.generation == 1
         assert interrupted.heard_text == "one two"
         assert 400 <= interrupted.heard_ms <= 520
@@ -162,10 +183,67 @@ def test_a_cough_does_not_kill_the_reply() -> None:
             await asyncio.sleep(0.45)
             it.microphone.push(SpeechStarted(2000), SpeechStopped(2100), FinalTranscript("", 0.0, 2000, 2100))
             await it.until(TurnDone)
+        assert [paused.generation for paused in it.outlet.of(TurnPaused)] == [1]
         assert it.outlet.of(TurnContinued)[0].generation == 1
+        assert it.outlet.of(TurnInterrupted) == []
         assert world.syntheses[1].texts == [" three four five hello"]
         assert it.outlet.of(TurnDone)[0].status == "ok"
         assert ("assistant", "one two three four five hello") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+def test_two_coughs_in_a_row_and_then_words() -> None:
+    async def body() -> None:
+        world = World()
+        cough = FinalTranscript("", 0.0, 0, 1)
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), cough, SpeechStarted(2100))  # before the reply could go on
+            await asyncio.sleep(1)
+            assert it.outlet.of(TurnContinued) == []
+            it.microphone.push(cough)
+            await it.until(TurnContinued)
+            await asyncio.sleep(0.25)
+            it.microphone.push(SpeechStarted(4000), InterimTranscript("wait", 0))
+            await it.until(TurnDone)
+        assert [paused.generation for paused in it.outlet.of(TurnPaused)] == [1, 2]
+        assert [(it.generation, it.heard_text) for it in it.outlet.of(TurnInterrupted)] == [(2, "one two three")]
+        assert ("assistant", "one two three") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+def test_a_microphone_that_closes_behind_a_sound_lets_the_reply_go_on() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000))
+            await it.until(TurnPaused)
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+        assert world.syntheses[1].texts == [" three four five hello"]
+
+    virtual_time.run(body())
+
+
+def test_a_sound_while_nothing_is_being_said_pauses_nothing() -> None:
+    async def body() -> None:
+        world = World(plans={"work": plan(step("s1", "sleep"))}, gates={"sleep": asyncio.Event()})
+        async with talk(world) as it:
+            it.microphone.say("work")
+            while not world.executed:
+                await asyncio.sleep(0.01)
+            it.microphone.push(SpeechStarted(2000), SpeechStopped(2100), FinalTranscript("", 0.0, 2000, 2100))
+            await asyncio.sleep(0.1)
+            world.gates["sleep"].set()
+            await it.until(TurnDone)
+        assert it.outlet.of(TurnPaused) == []
+        assert it.outlet.of(TurnDone)[0].status == "ok"
 
     virtual_time.run(body())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.ports import (
     Confirmation,
+    ConversationTurn,
     FinalTranscript,
     Intent,
     IntentGuess,
@@ -30,7 +31,7 @@ from streaming.ports import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-    from streaming.ports import Action, CallContext, ConversationTurn, RecognitionConfig, SynthesisConfig, TaskEvent
+    from streaming.ports import Action, CallContext, RecognitionConfig, SynthesisConfig, TaskEvent
 
 WORD_MS = 200
 RATE_HZ = 16_000
@@ -140,11 +141,24 @@ class World:
     outcomes: list[Outcome] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
     spans: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)  # of M4 and M5: "intent hello"
+    slow_s: dict[str, float] = field(default_factory=dict)  # by service
+    withdrawn: list[str] = field(default_factory=list)  # like `asked`, what was cancelled while it was slow
+    conversations: list[list[str]] = field(default_factory=list)  # the texts that each plan was made with
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
 
     def _check(self, service: str) -> None:
         if service in self.failing:
             raise self.failing[service]
+
+    async def _ask(self, service: str, text: str) -> None:
+        self.asked.append(f"{service} {text}")
+        self._check(service)
+        try:
+            await asyncio.sleep(self.slow_s.get(service, 0.0))
+        except asyncio.CancelledError:
+            self.withdrawn.append(f"{service} {text}")
+            raise
 
     # M2, M3
     def recognize_speech(
@@ -159,13 +173,14 @@ class World:
 
     # M4, M5, M6
     async def recognize(self, text: str, language: str, context: CallContext) -> Intent:
-        self._check("intent")
+        await self._ask("intent", text)
         return self.intents.get(text, Intent(text, 1.0))
 
     async def plan(
         self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
     ) -> Plan:
-        self._check("planner")
+        self.conversations.append([turn.text for turn in conversation])
+        await self._ask("planner", text)
         return self.plans.get(text, Plan("p", text, (), intent.intent if intent else ""))
 
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
@@ -205,7 +220,7 @@ class World:
 
     async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:
         self._check("memory")
-        return ()
+        return [ConversationTurn(role, text) for role, text in self.turns.values()]
 
     # what the gateway lends
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
