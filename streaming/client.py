@@ -93,10 +93,21 @@ class ClientChannel:
 
     def deliver(self, event: Message | events.AudioReceived) -> None:
         """From the client's reader."""
+        if isinstance(event, messages.TurnPaused | messages.TurnInterrupted):
+            self._drop_stale(event.generation)
         self._events.put_nowait(event)
         if isinstance(event, messages.ChannelClosed):
             self.closed = event
             self._events.put_nowait(None)
+
+    def _drop_stale(self, generation: int) -> None:
+        """Audio that waits here behind a slow loudspeaker is not to be heard any more."""
+        for _ in range(self._events.qsize()):
+            event = self._events.get_nowait()
+            if isinstance(event, events.AudioReceived) and event.generation < generation:
+                self.credit(event.payload)
+            else:
+                self._events.put_nowait(event)
 
     def lose(self) -> None:
         """The session is gone, and the channel with it."""

@@ -80,7 +80,7 @@ def test_intent_and_plan_made_early_are_used_at_the_real_end() -> None:
     async def body(talk: Talk) -> None:
         talk.probably("hello")
         await asyncio.sleep(0.6)
-        assert talk.outlet.of(TurnIntent) == talk.outlet.of(TurnPlanned) == []
+        assert talk.outlet.names() == ["SpeechStarted", "InterimTranscript", "EagerEnd"]
         talk.finally_("hello")
         await talk.done()
 
@@ -249,7 +249,7 @@ def test_push_to_talk_has_an_end_and_no_probable_one() -> None:
 
     world = World()
     talk = converse(world, body, MicrophoneFormat(endpointing=False))
-    assert talk.outlet.of(EagerEnd) == talk.outlet.of(SpeechResumed) == []
+    assert not {"EagerEnd", "SpeechResumed"} & set(talk.outlet.names())
     assert talk.outlet.of(TurnEnd) == [TurnEnd(400)]
     assert world.asked == ["intent hello there", "planner hello there"]
 
