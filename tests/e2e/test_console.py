@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import random
 import re
 import wave
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,7 @@ from tests.support.browser import (
     turns_are_over,
     until,
 )
+from tests.support.gateway import speech
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -68,7 +72,9 @@ async def test_the_spoken_words_appear_and_the_answer_is_played(gateway: Gateway
 
 
 async def test_speech_silences_the_answer(gateway: GatewayProcess, tmp_path: Path) -> None:
-    two = in_a_row(tmp_path / "two.wav", ["search-python-tutorials", "what-time-is-it"], pause_ms=1_200)
+    two = in_a_row(
+        tmp_path / "two.wav", ["flite-slt-search-python-tutorials", "flite-slt-what-time-is-it"], pause_ms=1_200
+    )
     async with console(gateway, two) as page:
         await page.click("#microphone")
         await see(page, ".foot >> text=interrupted")
@@ -78,6 +84,26 @@ async def test_speech_silences_the_answer(gateway: GatewayProcess, tmp_path: Pat
         assert first[1] - first[0] < 2_900, "the whole answer takes 3.4 s"
         heard = await page.inner_text(".turn[data-status=interrupted] .agent .spoken")
         assert len(heard) < len(await page.inner_text(".turn[data-status=interrupted] .agent"))
+
+
+async def test_a_sound_pauses_the_answer_and_it_goes_on(gateway: GatewayProcess, tmp_path: Path) -> None:
+    clapped = in_a_row(tmp_path / "clap.wav", ["flite-slt-search-python-tutorials", clap()], pause_ms=1_500)
+    async with console(gateway, clapped) as page:
+        await page.evaluate(
+            """() => new MutationObserver(() => {
+              if (document.querySelector('.agent[data-paused=true]')) window.paused = document.querySelector('.foot').textContent;
+            }).observe(document.querySelector('.history'), { subtree: true, childList: true, characterData: true, attributes: true })"""
+        )
+        await page.click("#microphone")
+        await see(page, ".foot >> text=went on after a pause")
+        await see(page, ".turn[data-status=ok]")
+        assert "listening whether words follow" in await page.evaluate("window.paused")
+        assert await page.inner_text(".agent .spoken") == await page.inner_text(".agent")
+        before, after = await sounds(page, gap_ms=400)
+        assert before[1] - before[0] < 2_900, "the whole answer takes 3.4 s"
+        assert after[1] - after[0] > 700, "the rest of it"
+        await see(page, ".panel .waterfall >> text=Paused")
+        assert await page.locator(".turn").count() == 1, "a sound is no turn"
 
 
 async def test_push_to_talk_by_the_space_bar(gateway: GatewayProcess) -> None:
@@ -304,13 +330,19 @@ async def test_a_token_that_is_refused_leads_back_to_the_sign_in(gateway: Gatewa
         await see(page, "#sign-in >> text=Sign in again")
 
 
-def in_a_row(path: Path, names: list[str], pause_ms: int) -> Path:
-    """Several recordings, and silence between them and behind."""
+def clap() -> bytes:
+    """A tenth of a second of noise that dies away: a sound without words."""
+    noise = random.Random(3)
+    samples = (noise.gauss(0, 1) * math.exp(-n / 300) * 20_000 for n in range(1_600))
+    return array("h", (round(max(-32_000, min(32_000, sample))) for sample in samples)).tobytes()
+
+
+def in_a_row(path: Path, parts: list[str | bytes], pause_ms: int) -> Path:
+    """Several recordings, by name or as PCM, and silence between them and behind."""
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, 16_000, 0, "NONE", ""))
-        for name in names:
-            with wave.open(str(recording(name))) as file:
-                out.writeframes(file.readframes(file.getnframes()))
+        for part in parts:
+            out.writeframes(speech(part, silence_ms=0) if isinstance(part, str) else part)
             out.writeframes(bytes(32 * pause_ms))
         out.writeframes(bytes(32 * 6_000))
     return path
