@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from streaming.audio import AudioFormatError
 from streaming.commands import Commands, rfc3339
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streaming.tap import Tap
 
 
+Side = Literal["client", "server"]
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 LOST_WORK = "the replica that did this is gone, and with it the work"
 
@@ -226,12 +227,16 @@ class LiveSession:
         self.wake()
         self._arm()
 
-    def sound(self, channel: int, *, microphone: bool) -> tuple[str, int] | None:
-        """Encoding and rate in Hz of a channel's audio, one way or the other; None when that is not known."""
-        outlet = self._outlets.get(channel)
-        if outlet is None or not microphone:
-            return outlet.sound if outlet is not None else None
-        return self.connection.microphone_format(channel)
+    def sounds(self) -> dict[tuple[Side, int], tuple[str, int]]:
+        """Encoding and rate in Hz of the audio on open channels, from the client and from here."""
+        found: dict[tuple[Side, int], tuple[str, int]] = {}
+        for channel, outlet in self._outlets.items():
+            microphone = self.connection.microphone_format(channel)
+            if microphone is not None:
+                found["client", channel] = microphone
+            if outlet.sound is not None:
+                found["server", channel] = outlet.sound
+        return found
 
     # --- what the client says ---
 

@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from streaming.protocol import frame as wire_frame
 from streaming.tap import without_secrets
@@ -17,9 +17,7 @@ from streaming.tap import without_secrets
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from streaming.live import LiveSession
-
-Direction = Literal["client", "server"]
+    from streaming.live import LiveSession, Side
 
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 OBSERVE = (
@@ -31,7 +29,7 @@ OBSERVE = (
 class SeenMessage:
     """A text message, without its secrets."""
 
-    direction: Direction
+    direction: Side
     message: dict[str, Any]
 
 
@@ -39,7 +37,7 @@ class SeenMessage:
 class SeenAudio:
     """The frames that follow are from another channel, or encoded otherwise."""
 
-    direction: Direction
+    direction: Side
     channel: int
     encoding: str
     sample_rate_hz: int
@@ -71,12 +69,13 @@ class Watch:
     def __init__(self, live: LiveSession, *, audio: bool) -> None:
         self._live = live
         self._audio = audio
-        self._waiting: deque[tuple[Direction, str | bytes]] = deque()
+        self._waiting: deque[tuple[Side, str | bytes]] = deque()
         self._bytes = 0
         self._missed_messages = self._missed_bytes = 0
         self._wake = asyncio.Event()
         self._over = False
-        self._sound: SeenAudio | None = None  # what was told last
+        self._sounds = live.sounds()
+        self._told: SeenAudio | None = None
         live.taps.append(self)
 
     # --- the session's side: see tap.Tap ---
@@ -95,7 +94,7 @@ class Watch:
         self._over = True
         self._wake.set()
 
-    def _put(self, direction: Direction, data: str | bytes) -> None:
+    def _put(self, direction: Side, data: str | bytes) -> None:
         is_text = isinstance(data, str)
         if not is_text and not self._audio:
             return
@@ -133,7 +132,7 @@ class Watch:
                 self._missed_messages = self._missed_bytes = 0
                 yield missed
 
-    def _seen(self, direction: Direction, data: str | bytes) -> list[Seen]:
+    def _seen(self, direction: Side, data: str | bytes) -> list[Seen]:
         if isinstance(data, bytes):
             return self._seen_frame(direction, data)
         if data.startswith(OBSERVE):
@@ -142,18 +141,33 @@ class Watch:
             message = json.loads(without_secrets(data))
         except ValueError:
             return []  # its sender is told that it is no JSON
-        return [SeenMessage(direction, message)] if isinstance(message, dict) else []
+        if not isinstance(message, dict):
+            return []
+        self._learn(message)
+        return [SeenMessage(direction, message)]
 
-    def _seen_frame(self, direction: Direction, data: bytes) -> list[Seen]:
+    def _learn(self, message: dict[str, Any]) -> None:
+        """What the audio behind this message will be; the client's word may be wrong."""
+        kind, channel = message.get("type"), message.get("channel")
+        if not isinstance(channel, int):
+            return
+        if kind == "tts.started":
+            self._sounds["server", channel] = message["encoding"], message["sample_rate"]
+        elif kind == "channel.open":
+            opened = self._live.connection.microphone_format(channel)
+            if opened is not None:
+                self._sounds["client", channel] = opened
+
+    def _seen_frame(self, direction: Side, data: bytes) -> list[Seen]:
         if len(data) < wire_frame.HEADER_BYTES:
             return []
         frame = wire_frame.decode(data)
-        sound = self._live.sound(frame.channel, microphone=direction == "client")
+        sound = self._sounds.get((direction, frame.channel))
         if sound is None:
             return []
         seen: list[Seen] = [SeenFrame(frame.payload, frame.pts_ms, frame.flags & wire_frame.LAST != 0)]
         now = SeenAudio(direction, frame.channel, *sound)
-        if now != self._sound:
-            self._sound = now
+        if now != self._told:
+            self._told = now
             seen.insert(0, now)
         return seen

@@ -3,131 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.observing import ReplicaObservation
-from server.state import LocalState
-from streaming.ports import CallError, Identity, LaneServices, Plan, Step, Verdict
-from streaming.protocol import frame
+from streaming.ports import Identity, Plan, Step, Verdict
 from streaming.protocol.limits import Limits
-from streaming.registry import ForbiddenError, Line, Resume, Sessions
-from tests.support import virtual_time
-from tests.support.world import World, broken
+from streaming.registry import ForbiddenError, Resume
+from tests.support.house import House, housed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from streaming.ports import CallContext
-
-USER = Identity("u1", "ada", ("admin",))
-
-
-class FakeDesk:
-    """The gateway around the sessions."""
-
-    async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
-        if op == "broken":
-            raise broken("memory")
-        if op != "echo":
-            raise CallError("NOT_FOUND", f"no operation {op}")
-        await asyncio.sleep(params.get("wait_s", 0))
-        return {"params": params, "user": identity.user_id, "session": context.session_id}
-
-    async def identify(self, token: str) -> Identity:
-        if token == "bad":
-            raise CallError("UNAUTHENTICATED", "no such token")
-        return replace(USER, user_id=token, expires_at=None)
-
-    def service_states(self) -> dict[str, Any]:
-        return {"stt": "up"}
-
-
-class FakeSocket:
-    """Takes what the session has to say whenever it is woken."""
-
-    def __init__(self) -> None:
-        self.texts: list[dict[str, Any]] = []
-        self.frames: list[frame.Frame] = []
-        self.order: list[int] = []  # sequence numbers as they came
-        self.ended: tuple[int, str] | None = None
-        self.line: Line | None = None
-        self.reading = True
-
-    def wake(self) -> None:
-        asyncio.get_running_loop().call_soon(self._read)
-
-    def _read(self) -> None:
-        while self.reading and self.line is not None and self.ended is None and (batch := self.line.data_to_send()):
-            for item in batch:
-                self._take(item)
-
-    def _take(self, item: str | bytes) -> None:
-        if isinstance(item, bytes):
-            self.frames.append(frame.decode(item))
-            self.order.append(self.frames[-1].seq)
-            return
-        message = json.loads(item)
-        self.texts.append(message)
-        if "seq" in message and message["type"] != "ack":
-            self.order.append(message["seq"])
-
-    def end(self, code: int, reason: str) -> None:
-        self.ended = (code, reason)
-
-    def say(self, **message: Any) -> None:
-        assert self.line is not None
-        self.line.feed_text(json.dumps(message))
-
-    def sound(self, channel: int, seq: int, payload: bytes) -> None:
-        assert self.line is not None
-        self.line.feed_binary(frame.HEADER.pack(1, 0, channel, 0, seq, 0) + payload)
-
-    def of(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
-        return [m for m in self.texts if m["type"] == kind and all(m.get(k) == v for k, v in fields.items())]
-
-    async def until(self, kind: str, count: int = 1, **fields: Any) -> dict[str, Any]:
-        async with asyncio.timeout(600):
-            while len(self.of(kind, **fields)) < count:
-                await asyncio.sleep(0.01)
-        return self.of(kind, **fields)[count - 1]
-
-
-class House:
-    """A registry with scripted services."""
-
-    def __init__(self, world: World, group: asyncio.TaskGroup, limits: Limits) -> None:
-        lent: Any = world
-        observation = ReplicaObservation(LocalState(), None, group)
-        provided = LaneServices(world.services(), lent, lent, lent, lent, observation)
-        self.sessions = observation.sessions = Sessions(limits, provided, FakeDesk(), group)
-
-    async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
-        socket = FakeSocket()
-        socket.line = self.sessions.enter(session_id, who, socket, resume)
-        socket.wake()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        return socket
-
-
-def housed(
-    test: Callable[[House, World], Awaitable[None]], world: World | None = None, limits: Limits | None = None
-) -> None:
-    async def body() -> None:
-        nonlocal world
-        world = world or World()
-        async with asyncio.TaskGroup() as group:
-            house = House(world, group, limits or Limits())
-            sweeper = group.create_task(house.sessions.sweep())
-            await test(house, world)
-            sweeper.cancel()
-            await house.sessions.close()
-
-    virtual_time.run(body())
+    from tests.support.world import World
 
 
 def test_a_socket_is_greeted_and_may_call() -> None:
