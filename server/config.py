@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] | None = Field(
         None, description="json or console; default: json, console under DEBUG"
     )
+    audit_log: Path | None = Field(
+        None, description="file of JSON lines: who approved or declined what; empty: the log only (logger audit)"
+    )
     drain_seconds: float = Field(30, ge=0, le=3600, description="most time between SIGTERM and exit")
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest body of any route, uploads too")
     allowed_hosts: Words = Field((), description="Host names answered to, with commas; empty: any")

@@ -12,19 +12,18 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
-
-from streaming.ports import Action, Confirmation
+from server.audit import AuditLog
+from streaming.ports import Action, CallContext, Confirmation
 
 if TYPE_CHECKING:
+    from server.audit import Decision, Via
     from server.state import State
-    from streaming.ports import CallContext, Verdict
-
-log = structlog.get_logger(__name__)
+    from streaming.ports import Verdict
 
 CONFIRMATION_S = 120  # as long as somebody can be expected to remember what they asked for
+TAKEN_LATE_S = 60  # a question that expired is kept for so much longer, for one replica to write down that it did
 LOOK_AGAIN_S = 5.0  # news of a decision may be lost with a connection to Redis; its record is not
 NEWS = "confirmation"
 
@@ -43,10 +42,14 @@ class Question:
 
 
 class ConfirmationStore:
-    """Implements `streaming.ports.Confirmations`, and the deferred kind for REST."""
+    """Implements `streaming.ports.Confirmations`, and the deferred kind for REST. Every question's end is audited."""
 
-    def __init__(self, state: State, life_s: float = CONFIRMATION_S) -> None:
+    def __init__(self, state: State, life_s: float = CONFIRMATION_S, audit: AuditLog | None = None) -> None:
         self._state = state
+        self._audit = audit or AuditLog()
+        self._deferred: asyncio.Queue[tuple[str, float]] = (
+            asyncio.Queue()
+        )  # ids, and when they expire on the loop's clock
         self._life_s = life_s
         self._waiting: dict[str, asyncio.Future[bool]] = {}
         state.subscribe(self._on_news)
@@ -63,7 +66,9 @@ class ConfirmationStore:
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None
     ) -> Confirmation:
         """Ask for a caller who has gone away with the question's id."""
-        return await self._ask(action, verdict, context, timeout_ms, deferred=True)
+        asked = await self._ask(action, verdict, context, timeout_ms, deferred=True)
+        self._deferred.put_nowait((asked.confirmation_id, asyncio.get_running_loop().time() + self._life_s))
+        return asked
 
     async def _ask(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None, *, deferred: bool
@@ -71,15 +76,8 @@ class ConfirmationStore:
         confirmation_id = secrets.token_urlsafe(16)
         expires_at = time.time() + self._life_s
         question = Question(context.user_id, action, verdict.risk, context.session_id, timeout_ms, deferred, expires_at)
-        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s)
-        log.info(
-            "confirmation asked",
-            id=confirmation_id,
-            executor=action.executor,
-            action=action.action,
-            risk=verdict.risk,
-            user=context.user_id,
-        )
+        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
+        self._audited("asked", confirmation_id, question, context)
         moment = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
         return Confirmation(confirmation_id, moment.replace("+00:00", "Z"))
 
@@ -92,10 +90,35 @@ class ConfirmationStore:
             async with asyncio.timeout(self._life_s):
                 return await self._answer(confirmation_id, news)
         except TimeoutError:
-            return None
+            if await self._close(confirmation_id, "expired"):
+                return None
+            await asyncio.wait({news}, timeout=LOOK_AGAIN_S)  # somebody was just in time
+            return news.result() if news.done() else await self._recorded(confirmation_id)
         finally:
             self._waiting.pop(confirmation_id, None)
-            await self._state.take(_key(confirmation_id))
+            await self._close(confirmation_id, "withdrawn")
+
+    async def _close(self, confirmation_id: str, as_what: Decision) -> bool:
+        """Nobody may answer any more; False when it was answered, or closed, before."""
+        recorded = await self._state.take(_key(confirmation_id))
+        if recorded is None:
+            return False
+        question = _question(recorded)
+        self._audited(as_what, confirmation_id, question, CallContext(question.user_id, session_id=question.session_id))
+        return True
+
+    async def expire(self) -> None:
+        """A loop: deferred questions of this process that nobody has answered in time are closed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            confirmation_id, at = await self._deferred.get()
+            await asyncio.sleep(at - loop.time())  # all live equally long: the first is the first to expire
+            await self._close(confirmation_id, "expired")
+
+    async def _recorded(self, confirmation_id: str) -> bool | None:
+        """The decision, where one was made."""
+        recorded = await self._state.get(_decided(confirmation_id))
+        return None if recorded is None else recorded == "yes"
 
     def _await_news(self, confirmation_id: str) -> asyncio.Future[bool]:
         news = self._waiting.get(confirmation_id)
@@ -110,9 +133,9 @@ class ConfirmationStore:
             done, _ = await asyncio.wait({news}, timeout=LOOK_AGAIN_S)
             if done:
                 return news.result()
-            recorded = await self._state.get(_decided(confirmation_id))
+            recorded = await self._recorded(confirmation_id)
             if recorded is not None:
-                return recorded == "yes"
+                return recorded
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
         if kind != NEWS:
@@ -123,26 +146,26 @@ class ConfirmationStore:
 
     # --- settling ---
 
-    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
+    async def settle(
+        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
+    ) -> bool:
         """Answer a lane's question; False when the user has no such open one. Approving a deferred one is `take`'s."""
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
             return False
-        return await self.take(confirmation_id, context, approve=approve) is not None
+        elsewhere = context.session_id != question.session_id
+        way: Via = "other_socket" if elsewhere else via
+        return await self.take(confirmation_id, context, approve=approve, via=way) is not None
 
-    async def take(self, confirmation_id: str, context: CallContext, *, approve: bool) -> Question | None:
-        """Settle once, for whoever is first; None when the user has no such open question."""
+    async def take(
+        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Via = ""
+    ) -> Question | None:
+        """Settle once, for whoever is first; None when the user has no such open question. By REST, or a socket's `call`."""
         question = await self._open(confirmation_id, context.user_id)
         if question is None or await self._state.take(_key(confirmation_id)) is None:
             return None
-        log.info(
-            "confirmation settled",
-            id=confirmation_id,
-            executor=question.action.executor,
-            action=question.action.action,
-            user=context.user_id,
-            approve=approve,
-        )
+        way: Via = via or ("call" if context.session_id else "rest")
+        self._audited("approved" if approve else "declined", confirmation_id, question, context, way)
         if not question.deferred:
             await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
             await self._state.publish(NEWS, id=confirmation_id, approve=approve)
@@ -153,9 +176,20 @@ class ConfirmationStore:
         recorded = await self._state.get(_key(confirmation_id))
         if recorded is None:
             return None
-        fields = json.loads(recorded)
-        question = Question(**{**fields, "action": Action(**fields["action"])})
+        question = _question(recorded)
         return question if question.user_id == user_id and question.expires_at > time.time() else None
+
+    def _audited(
+        self, decision: Decision, confirmation_id: str, question: Question, who: CallContext, via: Via = ""
+    ) -> None:
+        self._audit.decision(
+            decision, confirmation_id, question.action, who, risk=question.risk, asked_in=question.session_id, via=via
+        )
+
+
+def _question(recorded: str) -> Question:
+    fields = json.loads(recorded)
+    return Question(**{**fields, "action": Action(**fields["action"])})
 
 
 def _key(confirmation_id: str) -> str:

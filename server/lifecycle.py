@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from tornado.netutil import bind_sockets
 
 from server.app import make_app, make_server
+from server.audit import AuditLog, audited
 from server.auth import Authenticator
 from server.children import BundledRedis, EmbeddedProcess
 from server.composition import (
@@ -107,17 +108,20 @@ class Lifecycle:
         link, state, limiter = await self._start_state(redis_url, tasks, metrics)
         tracer = make_tracer()
         self._stack.callback(tracer.close)
+        audit = AuditLog(settings.audit_log)
+        self._stack.callback(audit.close)
         gateway = Gateway(
             settings=settings,
-            services=traced(upstream.services, tracer) if tracer.records else upstream.services,
+            services=audited(traced(upstream.services, tracer) if tracer.records else upstream.services, audit),
             upstream=upstream,
             authenticator=Authenticator(settings, state, Users(settings.users_file)),
             limiter=limiter,
             state=state,
             metrics=metrics,
-            confirmations=ConfirmationStore(state),
+            confirmations=ConfirmationStore(state, audit=audit),
             idempotency=IdempotencyStore(state),
         )
+        self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         await self._start_realtime(gateway, tasks, tracer, link)
         port = await self._listen(gateway)
         await _first_health(upstream)

@@ -181,7 +181,8 @@ class TurnLane(Lane):
     async def _is_about_current_turn(self, intent: Intent) -> bool:
         approve = _APPROVALS.get(intent.intent)
         if self._question is not None and approve is not None:
-            return await self._provided.confirmations.settle(self._question, self._context, approve=approve)
+            confirmations = self._provided.confirmations
+            return await confirmations.settle(self._question, self._context, approve=approve, via="voice")
         if intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
             self._turn_task.cancel()
             return True

@@ -52,7 +52,9 @@ class Confirmations(Protocol):
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None when it expired."""
 
-    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
+    async def settle(
+        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
+    ) -> bool:
         """Answer; False when the user has no such open question."""
 
 

@@ -260,6 +260,7 @@ def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> Non
             assert world.executed == []
             it.microphone.say(answer)
             await it.until(TurnDone)
+        assert world.settled_via == ["voice"]
         assert it.outlet.of(TaskEnded)[0].status == status
         assert world.executed == ([("rm", {})] if status == "ok" else [])
         assert len(it.outlet.of(TurnDone)) == 1

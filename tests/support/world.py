@@ -143,6 +143,7 @@ class World:
     spans: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # of M4 and M5: "intent hello"
     slow_s: dict[str, float] = field(default_factory=dict)  # by service
+    settled_via: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)  # like `asked`, what was cancelled while it was slow
     conversations: list[list[str]] = field(default_factory=list)  # the texts that each plan was made with
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
@@ -231,7 +232,8 @@ class World:
     async def decision(self, confirmation_id: str) -> bool | None:
         return await self.questions[confirmation_id]
 
-    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool) -> bool:
+    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool, via: str = "message") -> bool:
+        self.settled_via.append(via)
         self.questions[confirmation_id].set_result(approve)
         return True
 
