@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,3 +92,14 @@ async def test_requests_follow_each_other_on_one_connection(tmp_path: Path) -> N
 def test_every_http_handler_has_the_common_shell() -> None:
     others = {route.path for route in ROUTES if not issubclass(route.handler, BaseHandler)}
     assert others == {"/ws/{session_id}"}
+
+
+async def test_what_is_written_leaves_at_once(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        for _ in range(2):  # Tornado alone would let the second one wait for an acknowledgement
+            writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b'{"status":"ok"}')
+            (connection,) = gw.server._connections
+            assert connection.stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        writer.close()
