@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ async def main(times: int) -> None:
     """Measure."""
     head(f"the console opened {times} times, {times} spoken turns, {times} × 2 typed ones")
     sizes()
+    before = os.getloadavg()[0]
     paints_ms: list[float] = []
     online_ms: list[float] = []
     delays_ms: list[float] = []
@@ -152,6 +154,9 @@ async def main(times: int) -> None:
             spoken_ms += spans
             streamed_ms += await streamed_turns(gateway)
         scrolled_ms = await scrolled(gateway, Path(directory))
+    say(
+        f"{'load average, before and after':44} {before:.1f}, {os.getloadavg()[0]:.1f}; above the cores, figures are of the others too"
+    )
     say(row("first paint", paints_ms, "ms"))
     say(row("connected, ready to listen", online_ms, "ms"))
     say(row("microphone frame to socket", delays_ms, "ms"))
