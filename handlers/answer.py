@@ -77,7 +77,7 @@ def write_answer(request: HTTPServerRequest, status: int, headers: HTTPHeaders, 
 
 
 def _stays_open(request: HTTPServerRequest) -> bool:
-    """RFC 9112 section 9.3, as Tornado decides it; what it does else, it says in headers of its own."""
+    """RFC 9112 section 9.3, as Tornado decides it. Where it does not, or asks HTTP/1.0's way, Tornado adds a header."""
     return request.version == "HTTP/1.1" and request.headers.get("Connection", "").lower() != "close"
 
 

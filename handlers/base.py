@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-from http.client import responses
 from typing import TYPE_CHECKING
 
 import structlog
@@ -144,7 +143,6 @@ class BaseHandler(RequestHandler):
     async def reply(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         """One complete answer, compressed when it is worth it."""
         self._status_code = status
-        self._reason = responses.get(status, "Unknown")
         self._headers["Content-Type"] = content_type
         if len(body) >= GZIP_FROM_BYTES:
             body = await self._compressed(body)
