@@ -70,7 +70,7 @@ def session_limits(settings: Settings) -> Limits:
 def lane_services(gateway: Gateway, tracer: Tracer, observation: Observation) -> LaneServices:
     """What lanes work with."""
     return LaneServices(
-        gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics, tracer, observation
+        gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics, tracer, observation, gateway.once
     )
 
 

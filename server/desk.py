@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.errors import ApiError
-from server.operations import invoke
+from server.once import call_once
+from server.operations import BY_NAME, invoke
 from streaming.ports import CallError, Identity
 
 if TYPE_CHECKING:
@@ -38,7 +40,14 @@ class GatewayDesk:
         self._gateway = gateway
 
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
-        """Run an operation by name."""
+        """Run an operation by name; one that runs a task, once."""
+        run = partial(self._call, op, params, identity, context)
+        operation = BY_NAME.get(op)
+        if operation is None or not operation.idempotency_key:
+            return await run()
+        return await call_once(self._gateway.once, context, op, params, run)
+
+    async def _call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
         try:
             return await invoke(self._gateway, identity, context, op, params)
         except ApiError as error:

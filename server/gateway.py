@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from server.idempotency import IdempotencyStore
     from server.limits import RateLimiter
     from server.metrics import Metrics
+    from server.once import TaskReceipts
     from server.realtime import Realtime
     from server.state import State
     from server.upstream import Upstream
@@ -75,6 +76,7 @@ class Gateway:
     metrics: Metrics
     confirmations: ConfirmationStore
     idempotency: IdempotencyStore
+    once: TaskReceipts
     sessions: SessionRegistry = field(default_factory=NoSessions)
     realtime: Realtime = field(init=False)  # set by the lifecycle, which builds it around the gateway
     draining: bool = False

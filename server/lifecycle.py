@@ -38,6 +38,7 @@ from server.idempotency import IdempotencyStore
 from server.limits import RateLimiter
 from server.metrics import Metrics
 from server.observing import ReplicaObservation
+from server.once import TaskReceipts
 from server.realtime import HandshakeMeter, Realtime
 from server.redis_link import RedisLink
 from server.session_records import SessionRecords
@@ -108,6 +109,7 @@ class Lifecycle:
         link, state, limiter = await self._start_state(redis_url, tasks, metrics)
         tracer = make_tracer()
         self._stack.callback(tracer.close)
+        idempotency = IdempotencyStore(state)
         audit = AuditLog(settings.audit_log)
         self._stack.callback(audit.close)
         gateway = Gateway(
@@ -119,7 +121,8 @@ class Lifecycle:
             state=state,
             metrics=metrics,
             confirmations=ConfirmationStore(state, audit=audit),
-            idempotency=IdempotencyStore(state),
+            idempotency=idempotency,
+            once=TaskReceipts(state, idempotency),
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         await self._start_realtime(gateway, tasks, tracer, link)

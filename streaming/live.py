@@ -266,7 +266,7 @@ class LiveSession:
     def on_opened(self, event: heard.ChannelOpened) -> None:
         """Start the lane."""
         self._outlets[event.channel] = ChannelOutlet(self, event.channel)
-        self._start_lane(event.channel, lambda frame: lane_of(event.params, frame))
+        self._start_lane(event.channel, lambda frame: lane_of(event.params, frame, event.id or ""))
 
     def _start_lane(self, channel: int, build: Callable[[LaneFrame], Lane]) -> None:
         try:

@@ -38,6 +38,7 @@ class TaskRun:
         self._turn_id = turn_id
         self._on_question = on_question  # told the confirmation's id while it is open, None afterwards
         self.task_id = uuid.uuid4().hex
+        self.started = False  # something may have happened
 
     @property
     def _context(self) -> CallContext:
@@ -60,6 +61,7 @@ class TaskRun:
             return self._outcome("denied", message="; ".join(verdict.reasons))
         if verdict.verdict != "allow" and not await self._confirmed(verdict):
             return self._outcome("declined", message="it was not approved")
+        self.started = True
         self._tell(TaskStarted(self.task_id, self._step_id, self._turn_id))
         try:
             return await self._executed()

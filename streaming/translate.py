@@ -155,18 +155,18 @@ def _turn(params: given.TurnParams, frame: LaneFrame) -> Lane:
     return TurnLane(frame, _microphone(params) if params.text is None else None, reply, params.text)
 
 
-def _execute(params: given.ExecuteParams, frame: LaneFrame) -> Lane:
+def _execute(params: given.ExecuteParams, frame: LaneFrame, command_id: str) -> Lane:
     action = ports.Action(params.executor, params.action, params.parameters)
-    return ExecuteLane(frame, action, params.timeout_ms)
+    return ExecuteLane(frame, action, params.timeout_ms, command_id)
 
 
-def lane_of(params: given.ChannelParams, frame: LaneFrame) -> Lane:
-    """The lane that a channel was opened for. Raises LaneError, AudioFormatError, WrongInputError."""
+def lane_of(params: given.ChannelParams, frame: LaneFrame, command_id: str = "") -> Lane:
+    """The lane that a channel was opened for, by the command of that id. Raises LaneError, AudioFormatError, WrongInputError."""
     build: dict[str, Callable[[Any, LaneFrame], Lane]] = {
         "stt": lambda params, frame: SttLane(frame, _microphone(params)),
         "tts": _tts,
         "turn": _turn,
-        "execute": _execute,
+        "execute": lambda params, frame: _execute(params, frame, command_id),
         "observe": lambda params, frame: ObserveLane(frame, params.session_id, audio=params.audio),
     }
     return build[params.kind](params, frame)

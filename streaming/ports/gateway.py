@@ -58,6 +58,33 @@ class Confirmations(Protocol):
         """Answer; False when the user has no such open question."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """By what a command that comes again is known: who sent it, in which session, with which id, and what it asks for."""
+
+    user_id: str
+    session_id: str
+    command_id: str
+    what: str
+    request: dict[str, Any]
+
+
+class RunOnce(Protocol):
+    """Remembers for a day what a task came to, across epochs and replicas."""
+
+    async def claim(self, key: RunKey) -> dict[str, Any] | None:
+        """None: it is the first; run, then `keep` or `release`. Else what was kept, waited for while it runs elsewhere.
+
+        A kept answer without any of its fields was too large. Raises ServiceError ABORTED when it runs for too long.
+        """
+
+    async def keep(self, key: RunKey, answer: dict[str, Any]) -> None:
+        """It came to this (as JSON)."""
+
+    async def release(self, key: RunKey) -> None:
+        """Nothing has happened: the same command may run."""
+
+
 class Permissions(Protocol):
     """Role rules, as the operations declare them."""
 
@@ -105,6 +132,7 @@ class LaneServices:
     meter: Meter
     tracer: Tracer
     observation: Observation
+    once: RunOnce | None = None  # None: every command is taken for the first
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from server.gateway import Gateway
 from server.idempotency import IdempotencyStore
 from server.limits import RateLimiter
 from server.metrics import Metrics
+from server.once import TaskReceipts
 from server.state import LocalState
 from server.upstream import ServiceHealth
 from server.users import Users, add_user
@@ -431,6 +432,7 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
         metrics=metrics,
         confirmations=ConfirmationStore(state),
         idempotency=IdempotencyStore(state),
+        once=TaskReceipts(state, IdempotencyStore(state)),
     )
     server = make_server(make_app(gateway))
     sockets = bind_sockets(0, "127.0.0.1")
