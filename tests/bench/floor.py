@@ -1,0 +1,135 @@
+"""What `POST /api/v1/agent/intent` cannot cost less than: its three libraries alone, with nothing of ours around them.
+
+CPU per request of a bare Tornado handler that reads and writes the same JSON, of a bare grpc.aio call of the same M4, and of
+the limit's script beside a look at the revocations through our link to Redis; each by 32 at a time, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+import uvloop
+from tornado.web import Application, RequestHandler
+
+from protos import intent_pb2, intent_pb2_grpc
+from server.limits import SCRIPT, SCRIPT_SHA
+from server.redis_link import RedisDownError, RedisLink
+from server.upstream.pool import OPTIONS
+from tests.bench.load import CONNECTIONS, Ask
+from tests.bench.machine import head, say
+from tests.bench.rest import BODY, Target, intent_service, measure, redis
+from tests.support.gateway import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+ANSWER = b'{"intent":"get_time","confidence":0.97,"entities":{},"alternatives":[]}'
+METADATA = (("x-request-id", "a" * 32), ("traceparent", f"00-{'a' * 32}-{'b' * 16}-00"), ("x-user-id", "developer"))
+
+
+class Bare(RequestHandler):
+    async def post(self) -> None:
+        json.loads(self.request.body)
+        self.set_header("Content-Type", "application/json")
+        self.finish(ANSWER)
+
+
+async def serve(port: int) -> None:
+    Application([("/", Bare)], log_function=lambda _handler: None).listen(port, "127.0.0.1")
+    await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def tornado() -> Iterator[Target]:
+    port = free_port()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port,))
+    process.start()
+    time.sleep(2)
+    try:
+        yield Target("tornado", process.pid or 0, f"http://127.0.0.1:{port}/")
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(port: int) -> None:
+    uvloop.run(serve(port))
+
+
+async def each_us(ask: Callable[[], Awaitable[Any]], seconds: float) -> float:
+    """CPU of this process per call, with so many at a time."""
+    until, done = time.monotonic() + seconds, 0
+
+    async def again() -> None:
+        nonlocal done
+        while time.monotonic() < until:
+            await ask()
+            done += 1
+
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    await asyncio.gather(*(again() for _ in range(CONNECTIONS)))
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / done * 1e6
+
+
+async def calls(address: str, url: str, rounds: int, seconds: float) -> tuple[list[float], list[float]]:
+    """Rounds of gRPC calls and of questions to Redis."""
+    async with grpc.aio.insecure_channel(address, OPTIONS) as channel, asyncio.TaskGroup() as group:
+        stub, link = intent_pb2_grpc.IntentRecognizerStub(channel), RedisLink(url, group, lambda: None)
+        request = intent_pb2.RecognizeRequest(text="what time is it", language="en-US")
+        group.create_task(link.probe(), name="probe")
+        await link.call("SCRIPT", "LOAD", SCRIPT)
+        serial = iter(range(10**9))
+
+        async def recognize() -> None:
+            await stub.Recognize(request, timeout=5, metadata=METADATA)
+
+        async def limit() -> None:
+            revoked = link.submit("ZMSCORE", "floor:revoked", "token")
+            try:
+                await link.call("EVALSHA", SCRIPT_SHA, 1, "floor:limit", 10**8, 60_000_000, next(serial))
+                await revoked
+            except RedisDownError:  # a machine with other work held us up for 50 ms
+                await asyncio.sleep(0.05)
+
+        for ask in (recognize, limit):
+            await each_us(ask, 0.5)
+        found = [(await each_us(recognize, seconds), await each_us(limit, seconds)) for _ in range(rounds)]
+        await link.close()
+    grpc_us, redis_us = zip(*found, strict=True)
+    return list(grpc_us), list(redis_us)
+
+
+def main(rounds: int, seconds: float) -> None:
+    """Measure."""
+    head(f"the least that one intent request can cost, {CONNECTIONS} at a time, medians of {rounds}")
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        target = stack.enter_context(tornado())
+        address, url = stack.enter_context(intent_service(directory)), stack.enter_context(redis(directory))
+        ask = Ask(target.base, "e" * 300, BODY)
+        http_us = [measure(target, ask, seconds).cpu_us for _ in range(rounds)]
+        grpc_us, redis_us = uvloop.run(calls(address, url, rounds, seconds))
+    names = ("Tornado: read, write", "grpc.aio: one call", "Redis: limit, revocation")
+    medians = [statistics.median(values) for values in (http_us, grpc_us, redis_us)]
+    for name, median_us in zip((*names, "together"), (*medians, sum(medians)), strict=True):
+        say(f"{name:28}{median_us:8.0f} µs CPU")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2)
+    options = parser.parse_args()
+    main(options.rounds, options.seconds)
