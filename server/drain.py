@@ -38,7 +38,9 @@ async def drain(gateway: Gateway, within_s: float) -> None:
 
 
 def _working(gateway: Gateway) -> bool:
-    at_work = any(live.session.busy and live.socket is not None for live in gateway.realtime.sessions)
+    at_work = any(
+        (live.session.busy or live.commands.busy) and live.socket is not None for live in gateway.realtime.sessions
+    )
     return at_work or gateway.requests_running > 0
 
 

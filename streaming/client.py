@@ -279,7 +279,10 @@ class GatewayClient:
         for number in event.lost_channels:
             self._channels.pop(number).lose()
         for command_id in event.lost_commands:
-            self._settle(command_id, GatewayError("SESSION_LOST", "the session could not be resumed"))
+            self._settle(
+                command_id,
+                GatewayError("SESSION_LOST", f"the session could not be resumed: {event.ready.resume_error}"),
+            )
         self._greeted.set()
 
     def _settle(self, command_id: str | None, answer: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,7 @@ from streaming.ports import CallContext, CallError, ServiceError
 from streaming.protocol import messages as wire
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from streaming.live import LiveSession
     from streaming.ports import Confirmations, Desk
@@ -25,14 +25,30 @@ class Commands:
         self._desk = desk
         self._confirmations = confirmations
         self._group = group
+        self._running: set[asyncio.Task[None]] = set()
 
     def _context(self, request_id: str) -> CallContext:
         identity = self._live.identity
         return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id)
 
+    @property
+    def busy(self) -> bool:
+        """Is something being answered?"""
+        return bool(self._running)
+
+    async def finished(self, within_s: float) -> None:
+        """Wait until everything asked so far is answered, but no longer."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=within_s)
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._group.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
     def on_call(self, event: heard.CallReceived) -> None:
         """Run an operation."""
-        self._group.create_task(self._answer(event), name=f"call {event.op}")
+        self._run(self._answer(event), name=f"call {event.op}")
 
     async def _answer(self, event: heard.CallReceived) -> None:
         context = self._context(event.id)
@@ -52,7 +68,7 @@ class Commands:
 
     def on_confirmation(self, event: heard.ConfirmationReceived) -> None:
         """Settle a question."""
-        self._group.create_task(self._confirm(event), name="task.confirm")
+        self._run(self._confirm(event), name="task.confirm")
 
     async def _confirm(self, event: heard.ConfirmationReceived) -> None:
         context = self._context(event.confirmation_id)
@@ -68,7 +84,7 @@ class Commands:
 
     def on_auth_refresh(self, event: heard.AuthRefreshReceived) -> None:
         """Take a new token."""
-        self._group.create_task(self._refresh(event), name="auth.refresh")
+        self._run(self._refresh(event), name="auth.refresh")
 
     async def _refresh(self, event: heard.AuthRefreshReceived) -> None:
         async def identify() -> wire.AuthOk:

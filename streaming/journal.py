@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Mode = Literal["begin", "whole", "update"]
 Written = Literal["kept", "lost", "taken", "foreign"]
 TEXT = "t"  # of the fields that hold a message: followed by its serial number
+WRITE_AGAIN_S = 0.05
 REFRESH_S = 20.0  # a record that is not written again ends; that of a silent session is renewed so often
 
 
@@ -104,6 +105,7 @@ class Journal:
         self._clock = asyncio.get_running_loop().time
         self._written_at = 0.0
         self._running = False
+        self._kept = False  # was the newest write?
         self.stopped = False
 
     def changed(self) -> None:
@@ -124,6 +126,12 @@ class Journal:
         self._waiting.append((self._wanted, future))
         return await future
 
+    async def settled(self, within_s: float) -> None:
+        """The last word: written again and again until it is kept, or it is no use."""
+        give_up_at = self._clock() + within_s
+        while await self.written() and not self._kept and self._clock() < give_up_at:  # noqa: ASYNC110 - only asking tells whether Redis is back
+            await asyncio.sleep(WRITE_AGAIN_S)
+
     def refresh(self) -> None:
         """Renew the record of a session in which nothing happens."""
         if self._clock() - self._written_at > REFRESH_S:
@@ -143,7 +151,7 @@ class Journal:
         while self._done < self._wanted and not self.stopped:
             wanted = self._wanted
             written = await self._write()
-            self._done = wanted
+            self._done, self._kept = wanted, written == "kept"
             if written in {"taken", "foreign"} and not self.stopped:
                 self.stop()
                 self._on_refused(written)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streaming.tap import Tap
 
 
+HAND_OVER_S = 1.0  # for answers that are under way when a session moves
 Side = Literal["client", "server"]
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 LOST_WORK = "the replica that did this is gone, and with it the work"
@@ -94,6 +95,7 @@ class LiveSession:
         self.resume_token = secrets.token_urlsafe(24)
         self.opened_at = time.time()
         self.lost = False  # can't be resumed any more
+        self.leaving = False  # another replica goes on: nothing is taken any more
         self.traffic = Traffic()
         self.taps: list[Tap] = []
         self.sent = asyncio.Event()  # set with every batch that leaves
@@ -378,9 +380,14 @@ class LiveSession:
         self.lost = True
 
     async def hand_over(self) -> None:
-        """Let another replica go on: the record is brought up to date, then the work here stops without a word."""
+        """Let another replica go on: the record is brought up to date, then the work here stops without a word.
+
+        What the client says from now on is not taken: it says it again over there.
+        """
         if self.journal is not None:
-            await self.journal.written()
+            self.leaving = True
+            await self.commands.finished(HAND_OVER_S)
+            await self.journal.settled(HAND_OVER_S)
             self.let_go()
 
     def on_refused(self, written: Written) -> None:

@@ -57,6 +57,8 @@ class Line:
 
     def feed_text(self, text: str) -> None:
         """One text message."""
+        if self.live.leaving:
+            return
         if self._asking is not None:
             self._hold(text)
             return
@@ -73,6 +75,8 @@ class Line:
 
     def feed_binary(self, data: bytes) -> None:
         """One frame."""
+        if self.live.leaving:
+            return
         if self._asking is not None:
             self._hold(data)
             return

@@ -143,7 +143,8 @@ class Utterance:
         for frame in self._encoder.flush():
             await self._send(frame)
         if not self.stopped:
-            self._outlet.play(b"", round(self._pts_ms), last=True)
+            if round(self._pts_ms) > self._had_pts_ms:
+                self._outlet.play(b"", round(self._pts_ms), last=True)
             if not self._ended:
                 self._ended = True
                 self._outlet.tell(SpeechEnds(round(self._pts_ms), self._turn_id))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.apologies import apology
 from streaming.domain import (
+    TaskEnded,
     Trouble,
     TurnChecked,
     TurnContinued,
@@ -20,6 +21,7 @@ from streaming.domain import (
     TurnReply,
 )
 from streaming.eager import CONTEXT_TURNS
+from streaming.ledger import TurnLedger
 from streaming.ports import SafetyReport, ServiceError, SynthesisConfig
 from streaming.speaking import Utterance
 from streaming.steps import StepRun, as_actions
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from streaming.eager import Guess
     from streaming.lanes.base import LaneFrame
     from streaming.ports import ConversationTurn, Intent, Plan
+
+
+LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,15 @@ class Stopwatch:
         """The stage was done at that time already: it comes first."""
         self.stages = {stage: max(0, self._ms(at)), **self.stages}
 
+    def carry(self) -> dict[str, Any]:
+        """As JSON: clocks differ between machines."""
+        return {"elapsed_ms": self._ms(self.clock()), "stages": self.stages}
+
+    @classmethod
+    def carried(cls, carried: dict[str, Any], clock: Callable[[], float]) -> Stopwatch:
+        """Another replica's."""
+        return cls(clock, clock() - carried["elapsed_ms"] / 1000, carried["stages"])
+
     def _ms(self, at: float) -> int:
         return round((at - self.began_at) * 1000)
 
@@ -88,7 +102,8 @@ class Turn:
         on_question: Callable[[str | None], None],
     ) -> None:
         self.turn_id = turn_id
-        self._frame = frame
+        self._ledger = TurnLedger(frame.outlet)
+        self._frame = frame = replace(frame, outlet=self._ledger)
         self._span = frame.provided.tracer.span("turn", frame.context.traceparent)
         self._context = replace(frame.context, request_id=turn_id, traceparent=self._span.traceparent)
         self._services = frame.provided.services
@@ -100,7 +115,39 @@ class Turn:
         self._utterance: Utterance | None = None
         self._reply = ""
         self._said = ""  # of the reply, up to where the current utterance begins
+        self._spoken = False  # to the end, or to where words interrupted it
         self._pause: Pause | None = None
+        self._paused_ms: int | None = None  # elsewhere, by a sound that is heard again here
+        self._begun_elsewhere: tuple[dict[str, Any], int] | None = None  # the utterance, and how much of it was sent
+
+    # --- on another replica ---
+
+    def carry(self) -> dict[str, Any] | None:
+        """What another replica needs to go on with it, as JSON; None when it is over."""
+        if self._ledger.over:
+            return None
+        speaking = self._utterance if self.speaking else None
+        return {
+            "turn_id": self.turn_id,
+            "text": self._text,
+            "stopwatch": self._stopwatch.carry(),
+            "status": self._status,
+            "told": self._ledger.carry(),
+            "reply": self._reply,
+            "said": self._pause.heard_text if self._pause else self._said,
+            "spoken": self._spoken,
+            "paused_ms": self._pause.heard_ms if self._pause else None,
+            "utterance": speaking.carry() if speaking else None,
+        }
+
+    def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
+        """Before `run`: another replica had got so far."""
+        self._ledger.take_up(carried["told"])
+        self._status, self._reply, self._said = carried["status"], carried["reply"], carried["said"]
+        self._spoken = carried["spoken"]
+        self._paused_ms = carried["paused_ms"]
+        if carried["utterance"] is not None:
+            self._begun_elsewhere = carried["utterance"], sent_pts_ms
 
     def _tell(self, event: object) -> None:
         self._frame.outlet.tell(event)
@@ -112,7 +159,12 @@ class Turn:
         """
         try:
             await self._remember("user", self._text)
-            reply = await self._answer(intent, guess)
+            if self._ledger.has_told(TurnReply):
+                reply = self._reply
+            elif self._ledger.acted:
+                reply = self._give_up()
+            else:
+                reply = await self._answer(intent, guess)
             heard = await self._deliver(reply)
             await self._remember("assistant", heard)
         except asyncio.CancelledError:
@@ -135,6 +187,14 @@ class Turn:
         self._tell(TurnLatency(self.turn_id, dict(self._stopwatch.stages)))
         self._tell(TurnDone(self.turn_id, self._status))
         self._span.end()
+
+    def _give_up(self) -> str:
+        """Another replica was acting when it went: whether its steps took effect nobody knows, so they are not run again."""
+        for step_id in tuple(self._ledger.running):
+            self._tell(TaskEnded("failed", {}, LOST_STEP, step_id, self.turn_id))
+        lost = ServiceError("ABORTED", LOST_STEP, service="gateway", retryable=True)
+        self._trouble(lost)
+        return apology(lost)
 
     async def _answer(self, intent: Intent | None, guess: Guess | None) -> str:
         try:
@@ -192,11 +252,11 @@ class Turn:
     async def _deliver(self, reply: str) -> str:
         """Give the answer; returns as much of it as was heard."""
         self._stopwatch.mark("reply")
+        self._reply = reply
         self._tell(TurnReply(self.turn_id, reply))
         if not reply or not self._format.audio:
             return reply
         try:
-            self._reply = reply
             return await self._speak()
         except ServiceError as broken:
             self._trouble(broken)  # the words went out as text
@@ -204,16 +264,19 @@ class Turn:
 
     async def _speak(self) -> str:
         """Say the reply, and after a sound without words the rest of it; returns what was heard."""
-        while True:
+        if self._paused_ms is not None and not self._spoken:
+            self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, self._paused_ms))
+        while not self._spoken:
             rest = self._reply[len(self._said) :]
             utterance = await self._play(rest)
             if not utterance.stopped:
-                return self._reply
+                self._said, self._spoken = self._reply, True
+                break
             self._said += utterance.heard(rest)
             if await self._words_follow():
-                self._status = "interrupted"
-                return self._said
+                break
             self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, utterance.played_ms))
+        return self._said
 
     async def _words_follow(self) -> bool:
         """Wait until the sounds since the utterance was stopped have turned out to be words, or not."""
@@ -240,6 +303,9 @@ class Turn:
             turn_id=self.turn_id,
             on_first_audio=lambda: self._stopwatch.mark("first_audio"),
         )
+        if self._begun_elsewhere is not None:
+            utterance.take_up(*self._begun_elsewhere)
+            self._begun_elsewhere = None
         try:
             await utterance.play()
             await utterance.played_out()
@@ -283,4 +349,5 @@ class Turn:
             return
         pause.words_followed.set_result(words_followed)
         if words_followed:
+            self._status, self._spoken = "interrupted", True
             self._tell(TurnInterrupted(self.turn_id, pause.generation, pause.heard_ms, pause.heard_text))

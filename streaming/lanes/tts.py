@@ -48,8 +48,9 @@ class TtsLane(Lane):
             self.end()
 
     async def run(self) -> None:
-        """Speak until the text is at its end."""
+        """Speak until the text is at its end, and until it was heard: another replica could not say what was on its way."""
         await self._utterance.play()
+        await self._utterance.played_out()
 
     def text(self, piece: str) -> None:
         """The next piece of text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.domain import Trouble, TurnEnd
 from streaming.eager import Guess
@@ -27,6 +27,8 @@ from streaming.ports import (
 from streaming.turns import ReplyFormat, Stopwatch, Turn
 
 if TYPE_CHECKING:
+    from streaming.lanes.base import SpeechPosition
+    from streaming.microphone_trail import Position
     from streaming.ports import Intent, RecognitionEvent
 
 MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
@@ -66,13 +68,16 @@ class TurnLane(Lane):
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # of the utterance being said
         self._under_way = 0  # utterances heard, and not yet answered
+        self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
+        self._turn_begun = False  # here or elsewhere: a turn given as text is taken once
+        self._carried: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None] | None] = asyncio.Queue(MAX_WAITING)
 
     async def run(self) -> None:
         """Until the input has ended and every turn is done. Raises ServiceError when the recogniser breaks."""
         if self._text is not None:
-            await self._take_turn(Heard(self._text, self._stopwatch()), None)
+            await self._take_text_turn(self._text)
             return
         broken: ServiceError | None = None
         async with asyncio.TaskGroup() as group:
@@ -85,6 +90,11 @@ class TurnLane(Lane):
             await self._heard.put(None)
         if broken is not None:
             await self._apologise(broken)
+
+    async def _take_text_turn(self, text: str) -> None:
+        await self._finish_carried_turn()
+        if not self._turn_begun:
+            await self._take_turn(Heard(text, self._stopwatch()), None)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -113,7 +123,9 @@ class TurnLane(Lane):
             case EagerEnd(text=text) if text:
                 self._settle_pause(words_followed=True)
                 self._withdraw()
-                self._guess = Guess(self._frame, text, self._language, group, with_plan=not self._under_way)
+                self._guess = Guess(
+                    self._frame, text, self._language, group, with_plan=not self._under_way and self._turn is None
+                )
             case SpeechResumed():
                 self._withdraw()
             case SpeechStopped(at_ms=at_ms):
@@ -150,6 +162,7 @@ class TurnLane(Lane):
         try:
             self._heard.put_nowait(heard)
             self._under_way += 1
+            self._waiting.append(heard)
         except asyncio.QueueFull:
             heard.drop_guess()
             self._outlet.tell(
@@ -164,6 +177,7 @@ class TurnLane(Lane):
             if intent is not None and await self._is_about_current_turn(intent):
                 heard.drop_guess()
                 self._under_way -= 1
+                self._waiting.remove(heard)
                 continue
             await self._next.put((heard, intent))
         await self._next.put(None)
@@ -191,20 +205,27 @@ class TurnLane(Lane):
     # --- turns, one at a time ---
 
     async def _converse(self) -> None:
+        await self._finish_carried_turn()
         while (item := await self._next.get()) is not None:
             await self._take_turn(*item)
             self._under_way -= 1
 
     async def _take_turn(self, heard: Heard, intent: Intent | None) -> None:
-        turn_id = uuid.uuid4().hex
-        turn = self._turn = Turn(
-            self._frame, turn_id, heard.text, self._reply, heard.stopwatch, on_question=self._on_question
-        )
+        turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
+        if heard in self._waiting:
+            self._waiting.remove(heard)
+        await self._run(turn, intent, heard.guess)
+        heard.drop_guess()
+
+    def _new_turn(self, turn_id: str, text: str, stopwatch: Stopwatch) -> Turn:
+        return Turn(self._frame, turn_id, text, self._reply, stopwatch, on_question=self._on_question)
+
+    async def _run(self, turn: Turn, intent: Intent | None = None, guess: Guess | None = None) -> None:
+        self._turn, self._turn_begun = turn, True
         async with asyncio.TaskGroup() as group:
-            task = self._turn_task = group.create_task(turn.run(intent, heard.guess), name=f"turn {turn_id}")
+            task = self._turn_task = group.create_task(turn.run(intent, guess), name=f"turn {turn.turn_id}")
             # a turn cancelled by "stop" ends alone; the group would take its cancellation for its own
             await asyncio.wait([task])
-        heard.drop_guess()
         self._turn = self._turn_task = None
 
     def _on_question(self, confirmation_id: str | None) -> None:
@@ -212,9 +233,48 @@ class TurnLane(Lane):
 
     async def _apologise(self, broken: ServiceError) -> None:
         """The recogniser broke: say so in the reply's own form, then let the channel close with the error."""
-        turn = Turn(self._frame, uuid.uuid4().hex, "", self._reply, self._stopwatch(), on_question=self._on_question)
+        turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
         await turn.apologise(broken)
         raise broken
+
+    # --- on another replica ---
+
+    def rewind(self) -> Position | None:
+        """As Lane."""
+        return self._microphone.needed if self._microphone is not None else None
+
+    @property
+    def received_bytes(self) -> int:
+        """As Lane."""
+        return self._microphone.received_bytes if self._microphone is not None else 0
+
+    def carry(self) -> dict[str, Any]:
+        """As Lane."""
+        return {
+            "at_ms": self._microphone.needed_at_ms if self._microphone is not None else 0.0,
+            "turn": self._turn.carry() if self._turn is not None else None,
+            "waiting": [[heard.text, heard.stopwatch.carry()] for heard in self._waiting],
+            "begun": self._turn_begun,
+        }
+
+    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+        """As Lane: the turn that was under way goes on, then those that waited for it."""
+        if self._microphone is not None:
+            self._microphone.begin_at(carried["at_ms"])
+        if carried["turn"] is not None:
+            self._carried = carried["turn"], position.sent_pts_ms
+        self._turn_begun = carried["begun"]
+        for text, stopwatch in carried["waiting"]:
+            self._act_on(Heard(text, Stopwatch.carried(stopwatch, self._clock)))
+
+    async def _finish_carried_turn(self) -> None:
+        if self._carried is None:
+            return
+        carried, sent_pts_ms = self._carried
+        turn = self._new_turn(carried["turn_id"], carried["text"], Stopwatch.carried(carried["stopwatch"], self._clock))
+        turn.take_up(carried, sent_pts_ms)
+        self._carried = None
+        await self._run(turn)
 
     # --- what the client sends ---
 

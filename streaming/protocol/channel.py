@@ -68,7 +68,7 @@ TRANSITIONS: dict[tuple[ChannelState, ChannelInput], ChannelState] = {
 PLAYS_AUDIO = frozenset({"tts", "turn", "observe"})  # kinds on which the server sends audio
 
 
-NOTHING_HEARD = (-1, -1)
+NOTHING_HEARD = (-1, -1, 0)
 
 
 class Channel:
@@ -139,7 +139,7 @@ class ServerChannel(Channel):
 class ClientChannel(Channel):
     """The client's view. `next_frame`: number that the next frame gets as it leaves.
 
-    `heard`: generation and `pts_ms` of the utterance's newest frame that came.
+    `heard`: generation, `pts_ms` and flag LAST of the utterance's newest frame that came.
     """
 
     __slots__ = ("heard", "lost", "next_frame", "opened")

@@ -291,12 +291,12 @@ class ClientConnection:
 
     def _came_before(self, channel: ClientChannel, received: frame.Frame) -> bool:
         """After a move to another replica speech may begin a little before where it was: that part was counted already."""
-        if channel.params.kind not in SPEAKS or not received.payload:
+        if channel.params.kind not in SPEAKS:
             return False
-        generation, pts_ms = channel.heard
-        if received.generation == generation and received.pts_ms <= pts_ms:
+        place = (received.generation, received.pts_ms, received.flags & frame.LAST)
+        if place[0] == channel.heard[0] and place <= channel.heard:
             return True
-        channel.heard = (received.generation, received.pts_ms)
+        channel.heard = place
         return False
 
     # Each returns the events that follow MessageReceived, or None when the message is not told at all.

@@ -9,7 +9,7 @@ import pytest
 
 from streaming.client import GatewayClient
 from streaming.protocol import events, messages
-from streaming.protocol.messages import ObserveParams, SttParams, TtsParams
+from streaming.protocol.messages import ObserveParams, SttParams, TtsParams, TurnParams
 from tests.support.gateway import Heard, listen, say, speech
 from tests.support.replicas import Balancer, Replicas, balanced, running_replicas
 
@@ -36,7 +36,9 @@ def redis_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory, redis_of_all: str) -> Iterator[Replicas]:
-    with running_replicas(tmp_path_factory.mktemp("replicas"), 3, redis_of_all, DRAIN_SECONDS="3") as running:
+    with running_replicas(
+        tmp_path_factory.mktemp("replicas"), 3, redis_of_all, DRAIN_SECONDS="3", WS_MAX_SOCKETS_PER_USER="1000"
+    ) as running:
         yield running
 
 
@@ -144,3 +146,49 @@ async def test_a_session_of_somebody_else_is_not_there_for_an_observer(replicas:
 def replicas_apart(replicas: Replicas, balancer: Balancer) -> str:
     """The address of a replica that the newest connection did not go to."""
     return next(gateway.ws for gateway in replicas.gateways if gateway.port != balancer.last_port)
+
+
+async def test_a_conversation_survives_the_death_of_each_replica_it_is_on(replicas: Replicas) -> None:
+    """Killed while somebody speaks, and again while the answer is spoken: the turn is what it would have been."""
+    pcm = speech("flite-slt-what-time-is-it")
+    async with balanced(replicas) as balancer, GatewayClient(balancer.url, token=replicas.token) as client:
+        turn = client.open(TurnParams())
+        heard = Heard()
+        say(turn, pcm[: 2 * CUT_BYTES])
+        await listen(turn, heard, until=messages.SttSpeechStarted)
+        replicas.kill(replicas.serving(balancer.last_port))
+        say(turn, pcm[2 * CUT_BYTES :])
+        await listen(turn, heard, until=messages.TtsStarted, at_once=False)
+        replicas.kill(replicas.serving(balancer.last_port))
+        turn.end()
+        await play(turn, heard)
+    for _ in range(2):
+        replicas.add()
+    assert heard.texts() == ["what time is it"]
+    assert len(heard.replies()) == 1
+    assert heard.replies()[0].startswith("It is ")
+    assert [done.status for done in heard.of(messages.TurnDone)] == ["ok"]
+    assert is_whole(heard)
+
+
+async def test_hundreds_of_sessions_move_when_their_replica_is_restarted(replicas: Replicas) -> None:
+    token = replicas.token
+
+    async def converse(url: str, number: int) -> tuple[str, list[int]]:
+        async with GatewayClient(url, session_id=f"crowd-{number}", token=token) as client:
+            epoch = client.connection.epoch
+            answers: list[int] = []
+            for count in range(3):
+                await client.call("memory.store", key=f"k{number}", value=count)
+                await asyncio.sleep(1)
+                answers.append((await client.call("memory.retrieve", key=f"k{number}"))["value"])
+            assert client.connection.epoch == epoch
+            return client.session_id, answers
+
+    async with balanced(replicas) as balancer:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            talks = [group.create_task(converse(balancer.url, number)) for number in range(200)]
+            for gateway in list(replicas.gateways):
+                assert await loop.run_in_executor(None, replicas.restart, gateway) == 0
+    assert [talk.result() for talk in talks] == [(f"crowd-{number}", [0, 1, 2]) for number in range(200)]

@@ -1,0 +1,292 @@
+"""A replica dies at any message, and the client goes on at another: it sees what it would have seen, or the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.ports import InterimTranscript, Plan, SpeechStarted, Step, Verdict
+from streaming.protocol.limits import Limits
+from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
+from tests.support import virtual_time
+from tests.support.house import FakeStore, House
+from tests.support.roamer import Roamer
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+FRAME = bytes(640)
+
+
+def replicas(test: Callable[[Roamer, House, House, World], Awaitable[None]], world: World | None = None) -> None:
+    """Two replicas with one store."""
+
+    async def body() -> None:
+        seen, store = world or World(), FakeStore()
+        async with asyncio.TaskGroup() as group:
+            first, second = (House(seen, group, Limits(), store) for _ in range(2))
+            await test(Roamer(), first, second, seen)
+            for house in (first, second):
+                await house.sessions.close()
+
+    virtual_time.run(body())
+
+
+async def move(roamer: Roamer, house: House) -> None:
+    await roamer.crash()
+    await roamer.connect(house)
+
+
+# --- everywhere ---
+
+
+def play(params: Any, crash_after: int = 0) -> Roamer:
+    """A channel from its opening to its end, with one crash."""
+    roamers: list[Roamer] = []
+
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        roamers.append(roamer)
+        await roamer.connect(first)
+        roamer.crash_after = crash_after
+
+        def crash() -> None:
+            first.group.create_task(move(roamer, second))
+
+        roamer.on_crash = crash
+        while roamer.client.epoch is None or (crash_after and not roamer.delivered):
+            await asyncio.sleep(0.01)
+        roamer.open(params)
+        await roamer.until("channel.closed")
+
+    replicas(test)
+    return roamers[0]
+
+
+@pytest.mark.parametrize("params", [TtsParams(text="one two three"), TurnParams(text="hello")], ids=["tts", "turn"])
+def test_a_crash_behind_any_message_changes_nothing(params: Any) -> None:
+    uncut = play(params)
+    assert uncut.delivered > 15
+    for crash_after in range(2, uncut.delivered):
+        crashed = play(params, crash_after)
+        assert crashed.view == uncut.view, crash_after
+        assert crashed.audio == uncut.audio, crash_after
+        assert crashed.client.epoch == "1" or crashed.client.epoch is not None
+
+
+# --- microphones ---
+
+
+def test_an_open_utterance_is_sent_again_and_goes_on() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        channel = roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        for number in range(100):
+            roamer.client.send_audio(channel, FRAME, number * 20)
+        roamer.flush()
+        world.recognitions[0].push(SpeechStarted(1_500), InterimTranscript("what", 0))
+        await roamer.until("stt.partial")
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        again = world.recognitions[1]
+        assert 1_100 <= len(again.heard) / 32 <= 1_500  # from 600 ms before the speech, or a little earlier
+        base_ms = 2_000 - len(again.heard) / 32
+        again.say("what time is it")
+        final = await roamer.until("stt.final")
+        assert float(final["end_ms"]) == base_ms + 400
+        roamer.client.end_channel(channel)
+        roamer.flush()
+        assert (await roamer.until("channel.closed"))["status"] == "'ok'"
+
+    replicas(test)
+
+
+def test_what_has_become_final_is_not_heard_again() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        channel = roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        for number in range(100):
+            roamer.client.send_audio(channel, FRAME, number * 20)
+        roamer.flush()
+        world.recognitions[0].say("two words")
+        await roamer.until("stt.final")
+        roamer.client.end_channel(channel)
+        roamer.flush()
+        await roamer.until("channel.closed")
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        assert len(world.recognitions) == 1
+
+    replicas(test)
+
+
+def test_a_microphone_that_was_closed_is_closed_again() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        channel = roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        for number in range(10):
+            roamer.client.send_audio(channel, FRAME, number * 20)
+        roamer.client.commit(channel)
+        roamer.client.end_channel(channel)
+        world.recognitions[0].end = lambda: None  # type: ignore[method-assign]  # it is still at work
+        roamer.flush()
+        world.recognitions[0].push(InterimTranscript("what", 0))
+        await roamer.until("stt.partial")
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        assert len(world.recognitions[1].heard) == 6_400
+        assert world.recognitions[1].commits == 1
+        assert (await roamer.until("channel.closed"))["status"] == "'ok'"
+
+    replicas(test)
+
+
+# --- turns ---
+
+PLAN = Plan("p", "goal", (Step("s1", "os", "slow", {}, (), "list"),), "x")
+
+
+def test_a_step_under_way_is_not_run_again_and_the_user_is_told() -> None:
+    world = World(plans={"go": PLAN}, gates={"slow": asyncio.Event()})
+
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(TurnParams(text="go"))
+        await roamer.until("task.started")
+        await move(roamer, second)
+        assert (await roamer.until("turn.done"))["status"] == "'failed'"
+        assert world.executed == [("slow", {})]
+        assert roamer.of("task.result")[0]["status"] == "'failed'"
+        assert roamer.of("error")[0]["code"] == "'ABORTED'"
+        assert "lost track" in roamer.of("turn.reply")[0]["text"]
+        assert len(roamer.of("turn.plan")) == 1
+
+    replicas(test, world)
+
+
+def test_a_question_is_asked_again_and_the_action_runs_once() -> None:
+    world = World(plans={"go": PLAN}, verdicts={"slow": Verdict("confirm", "high", ("it deletes",))})
+
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(TurnParams(text="go"))
+        await roamer.until("task.confirmation_required")
+        await move(roamer, second)
+        await roamer.until("task.confirmation_required", 2)
+        assert world.executed == []
+        roamer.confirm("q2", approve=True)
+        assert (await roamer.until("turn.done"))["status"] == "'ok'"
+        assert world.executed == [("slow", {})]
+        assert roamer.kinds().count("turn.plan") == roamer.kinds().count("turn.safety") == 1
+
+    replicas(test, world)
+
+
+def test_a_paused_reply_goes_on_and_what_waited_is_answered() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        channel = roamer.open(TurnParams())
+        await roamer.until("channel.opened")
+        roamer.client.send_audio(channel, FRAME, 0)
+        roamer.flush()
+        world.recognitions[0].say("hello")
+        await roamer.until("tts.started")
+        world.recognitions[0].say("again")
+        await roamer.until("stt.final", 2)
+        world.recognitions[0].say("third")
+        await roamer.until("stt.final", 3)
+        world.recognitions[0].push(SpeechStarted(400))
+        await roamer.until("stt.speech_started", 4)
+        await move(roamer, second)
+        await roamer.until("turn.done", 3)
+        assert roamer.kinds().count("turn.reply") == 3
+        said = [text for role, text in world.turns.values() if role == "user"]
+        assert said == ["hello", "again", "third"]
+
+    replicas(test)
+
+
+# --- what can't be carried ---
+
+
+def test_a_task_is_closed_with_the_truth_and_a_call_is_answered() -> None:
+    world = World(gates={"slow": asyncio.Event()})
+
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(ExecuteParams(executor="os", action="slow"))
+        await roamer.until("task.started")
+        roamer.client.call("echo", {"wait_s": 50})
+        roamer.open(TtsParams(text="one"))
+        await roamer.until("channel.closed")
+        await move(roamer, second)
+        closed = await roamer.until("channel.closed", 2)
+        assert (closed["status"], closed["code"]) == ("'error'", "'ABORTED'")
+        assert roamer.of("error")[0]["code"] == "'ABORTED'"
+        assert world.executed == [("slow", {})]
+
+    replicas(test, world)
+
+
+# --- the store ---
+
+
+def test_a_store_that_was_away_gets_everything_when_it_is_back() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        store: Any = first.sessions._store
+        store.away = True
+        first_channel = roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        store.away = False
+        roamer.open(TtsParams(text="one"))
+        await roamer.until("channel.closed")
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        assert len(world.recognitions) == 2
+        roamer.client.end_channel(first_channel)
+        roamer.flush()
+        await roamer.until("channel.closed", 2)
+
+    replicas(test)
+
+
+def test_the_replica_that_was_taken_for_dead_says_nothing_more() -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(TtsParams(text="one two three four five six seven eight nine ten"))
+        await roamer.until("tts.started")
+        old = roamer.socket
+        assert old is not None
+        assert old.line is not None
+        live = old.line.live
+        old.open = False
+        roamer.client.detach()
+        await roamer.connect(second)
+        await roamer.until("channel.closed")
+        live.detach(old)
+        await asyncio.sleep(1)
+        assert live.lost
+        assert len(roamer.of("tts.done")) == 1
+
+    replicas(test)
+
+
+def test_without_a_record_the_client_is_told_so() -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        store: Any = first.sessions._store
+        store.records.clear()
+        before = roamer.client.epoch
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        assert roamer.client.epoch not in {before, None}
+
+    replicas(test)

@@ -1,0 +1,138 @@
+"""A client that goes from replica to replica, and what it sees in all: on virtual time, with a real protocol core at both ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from streaming.protocol import events
+from streaming.protocol.client import ClientConnection
+from streaming.registry import Line, Resume
+from tests.support.house import USER, House
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.protocol.events import Event
+    from streaming.protocol.messages import ChannelParams
+
+VOLATILE = {"seq", "turn_id", "stages", "confirmation_id", "expires_at", "task_id", "id"}
+
+
+class _Socket:
+    """One WebSocket between the client and a house."""
+
+    def __init__(self, roamer: Roamer, house: House) -> None:
+        self.roamer = roamer
+        self.house = house
+        self.line: Line | None = None
+        self.open = True
+        self.ended: tuple[int, str] | None = None
+        self._writing = False
+
+    def wake(self) -> None:
+        if not self._writing and self.open:
+            self._writing = True
+            self.house.group.create_task(self._write(), name="socket")
+
+    async def _write(self) -> None:
+        await asyncio.sleep(0)
+        while self.open and self.line is not None and (batch := self.line.data_to_send()):
+            if not await self.line.kept(batch):
+                break
+            for item in batch:
+                if self.open:
+                    self.roamer.deliver(item)
+        self._writing = False
+
+    def end(self, code: int, reason: str) -> None:
+        self.ended = (code, reason)
+        self.open = False
+        self.roamer.client.detach()
+
+
+class Roamer:
+    """`view`: what the client's owner was told, without what differs from run to run. `crash_after`: so many messages more."""
+
+    def __init__(self) -> None:
+        self.client = ClientConnection(0.0)
+        self.view: list[tuple[Any, ...]] = []
+        self.audio: dict[int, list[tuple[int, int, bytes]]] = {}  # generation, pts, payload by channel
+        self.delivered = 0
+        self.crash_after = 0
+        self.on_crash: Callable[[], None] = lambda: None
+        self.socket: _Socket | None = None
+        self._clock = asyncio.get_running_loop().time
+
+    async def connect(self, house: House, session_id: str = "s1") -> None:
+        """To this replica, as after a look at a balancer."""
+        token = self.client.resume_token
+        resume = Resume(token, self.client.last_seq) if token else None
+        kept = await house.sessions.recall(session_id, USER, resume)
+        self.socket = _Socket(self, house)
+        self.client.attach(self._clock(), "url" if resume else None)
+        self.socket.line = house.sessions.enter(session_id, USER, self.socket, resume, kept)
+        self.socket.wake()
+
+    async def crash(self) -> None:
+        """The replica dies, with everything that is on its way."""
+        socket = self.socket
+        assert socket is not None
+        assert socket.line is not None
+        socket.open = False
+        self.client.detach()
+        live = socket.line.live
+        live.let_go()
+        live.detach(socket)
+        await live.close()
+
+    def deliver(self, item: str | bytes) -> None:
+        """One message arrives."""
+        self.delivered += 1
+        receive: Any = self.client.receive_text if isinstance(item, str) else self.client.receive_binary
+        for event in receive(item, self._clock()):
+            self._take(event)
+        self.flush()
+        if self.delivered == self.crash_after:
+            assert self.socket is not None
+            self.socket.open = False
+            self.on_crash()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, events.AudioReceived):
+            self.audio.setdefault(event.channel, []).append((event.generation, event.pts_ms, event.payload))
+            self.client.played(event.channel, len(event.payload))
+        elif isinstance(event, events.MessageReceived) and event.seq is not None:
+            fields = event.message.model_dump(exclude=VOLATILE, exclude_none=True)
+            self.view.append(tuple(sorted((name, repr(value)) for name, value in fields.items())))
+
+    def flush(self) -> None:
+        """Send what the client has to say."""
+        socket = self.socket
+        while socket is not None and socket.open and socket.line is not None and (batch := self.client.data_to_send()):
+            for item in batch:
+                if isinstance(item, str):
+                    socket.line.feed_text(item)
+                else:
+                    socket.line.feed_binary(item)
+
+    def open(self, params: ChannelParams) -> int:
+        channel = self.client.open_channel(params)
+        self.flush()
+        return channel
+
+    def of(self, kind: str) -> list[dict[str, str]]:
+        return [dict(entry) for entry in self.view if ("type", repr(kind)) in entry]
+
+    def kinds(self) -> list[str]:
+        return [dict(entry)["type"].strip("'") for entry in self.view]
+
+    async def until(self, kind: str, count: int = 1) -> dict[str, str]:
+        async with asyncio.timeout(60):
+            while len(self.of(kind)) < count:
+                await asyncio.sleep(0.01)
+        return self.of(kind)[count - 1]
+
+    def confirm(self, confirmation_id: str, *, approve: bool) -> None:
+        self.client.confirm(confirmation_id, approve=approve)
+        self.flush()
