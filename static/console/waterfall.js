@@ -31,7 +31,9 @@ export function drawWaterfall(element, turn, now) {
   const zero = turn.askedAt;
   const { from, to } = extent(all);
   const at = (time) => (time - from) / (to - from);
+  const focused = [...element.children].indexOf(/** @type {any} */ (document.activeElement));
   fill(element, axis(from - zero, to - from, element.classList.contains('wide') ? MOST_TICKS.wide : MOST_TICKS.narrow), all.map((span) => row(span, at, zero)), foot(turn));
+  if (focused >= 0) /** @type {any} */ (element.children[focused])?.focus(); // drawn anew while somebody reads it
 }
 
 const SHORTEST_MS = 50;
