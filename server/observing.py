@@ -16,7 +16,8 @@ from redis.exceptions import RedisError
 
 from server.redis_link import RedisDownError
 from server.state import PREFIX
-from streaming.observing import Missed, SeenAudio, SeenFrame, SeenMessage, Watch
+from streaming.observing import Watch
+from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from server.redis_link import RedisLink
     from server.state import State
     from streaming.live import LiveSession
-    from streaming.observing import Seen
-    from streaming.ports import CallContext
+    from streaming.ports import CallContext, Seen
     from streaming.registry import Sessions
 
 ASKED = "observe.asked"

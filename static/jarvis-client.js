@@ -13,7 +13,7 @@
  * @module jarvis-client
  */
 
-import { LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
+import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
@@ -77,6 +77,7 @@ export class JarvisChannel extends EventTarget {
   #unsent = 0;
   #heardBytes = 0;
   #lost = false;
+  /** Of the newest frame that came. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
   /** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
   #behind = [];
 
@@ -217,6 +218,23 @@ export class JarvisChannel extends EventTarget {
     this.#forget(nextFrame);
     for (let index = 0; index < this.#unsent; index += 1) this.#credit += this.#kept[index].size;
     this.#unsent = 0;
+  }
+
+  /** @internal */
+  beginUtterance() {
+    this.#heard = { generation: -1, ptsMs: -1, last: 0 };
+  }
+
+  /**
+   * After a move to another replica speech may begin a little before where it was: that part was counted already (PROTOCOL.md, section 8).
+   * @internal @param {Frame} frame
+   */
+  heardBefore({ generation, ptsMs, flags }) {
+    if (this.kind !== 'tts' && this.kind !== 'turn') return false;
+    const [heard, last] = [this.#heard, flags & LAST];
+    if (generation === heard.generation && (ptsMs < heard.ptsMs || (ptsMs === heard.ptsMs && last <= heard.last))) return true;
+    this.#heard = { generation, ptsMs, last };
+    return false;
   }
 
   /** @internal @param {number} generation */
@@ -528,6 +546,7 @@ export class JarvisClient extends EventTarget {
       channel.played(frame.payload.byteLength);
       return;
     }
+    if (channel.heardBefore(frame)) return;
     channel.raise(frame.generation);
     tell(channel, 'audio', frame);
   }
@@ -643,6 +662,7 @@ export class JarvisClient extends EventTarget {
       channel.close(message);
       return;
     }
+    if (message.type === 'tts.started') channel.beginUtterance();
     if (message.type === 'channel.opened') channel.granted(message.credit);
     else if (message.type === 'credit') channel.granted(message.bytes, message.next_frame);
     if (typeof message.generation === 'number') channel.raise(message.generation);

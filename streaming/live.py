@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.audio import AudioFormatError
 from streaming.commands import Commands, rfc3339
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from streaming.journal import Journal, Written
     from streaming.lanes.base import Lane, LaneFrame
-    from streaming.ports import Desk, Identity, LaneServices
+    from streaming.ports import Desk, Identity, LaneServices, Side
     from streaming.protocol.channel import ServerChannel
     from streaming.protocol.server import ServerConnection
     from streaming.protocol.snapshot import Record
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 
 HAND_OVER_S = 1.0  # for answers that are under way when a session moves
-Side = Literal["client", "server"]
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 LOST_WORK = "the replica that did this is gone, and with it the work"
 

@@ -8,59 +8,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
 from streaming.protocol import frame as wire_frame
 from streaming.tap import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from streaming.live import LiveSession, Side
+    from streaming.live import LiveSession
+    from streaming.ports import Seen, Side
 
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 OBSERVE = (
     '{"type":"observe.'  # what an observing channel is told is not told on: two who watch each other would never end
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SeenMessage:
-    """A text message, without its secrets."""
-
-    direction: Side
-    message: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SeenAudio:
-    """The frames that follow are from another channel, or encoded otherwise."""
-
-    direction: Side
-    channel: int
-    encoding: str
-    sample_rate_hz: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeenFrame:
-    """A frame of audio."""
-
-    payload: bytes
-    pts_ms: int
-    last: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """The observer was too slow for so much."""
-
-    messages: int
-    audio_bytes: int
-
-
-Seen = SeenMessage | SeenAudio | SeenFrame | Missed
 
 
 class Watch:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streaming import domain, observing, ports
+from streaming import domain, ports
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.observe import ObserveLane
 from streaming.lanes.stt import SttLane
@@ -72,7 +72,7 @@ def _checked(event: domain.TurnChecked, channel: int) -> wire.TurnSafety:
     return wire.TurnSafety(channel=channel, turn_id=event.turn_id, **fields)
 
 
-def _seen_audio(event: observing.SeenAudio, channel: int) -> wire.ObserveAudio:
+def _seen_audio(event: ports.SeenAudio, channel: int) -> wire.ObserveAudio:
     fields = asdict(event)
     return wire.ObserveAudio(
         channel=channel, source_channel=fields.pop("channel"), sample_rate=fields.pop("sample_rate_hz"), **fields
@@ -109,9 +109,9 @@ _MESSAGES: dict[type, Callable[[Any, int], wire.Event]] = {
     domain.TurnLatency: partial(_alike, wire.TurnLatency),
     domain.TurnDone: partial(_alike, wire.TurnDone),
     domain.Trouble: partial(_alike, wire.Error),
-    observing.SeenMessage: partial(_alike, wire.ObserveEvent),
-    observing.SeenAudio: _seen_audio,
-    observing.Missed: partial(_alike, wire.ObserveDropped),
+    ports.SeenMessage: partial(_alike, wire.ObserveEvent),
+    ports.SeenAudio: _seen_audio,
+    ports.Missed: partial(_alike, wire.ObserveDropped),
 }
 
 

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from streaming.lanes.base import Lane, LaneError, LaneFrame
-from streaming.observing import SeenFrame
+from streaming.ports import SeenFrame
 
 if TYPE_CHECKING:
     from streaming.lanes.base import SpeechPosition
-    from streaming.observing import Seen
+    from streaming.ports import Seen
 
 GONE_S = 2.0  # a session that moves to another replica is there again by then
 LOOK_AGAIN_S = 0.05

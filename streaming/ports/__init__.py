@@ -17,7 +17,6 @@ from streaming.ports.gateway import (
     Identity,
     LaneServices,
     Meter,
-    Observation,
     Permissions,
     RunKey,
     RunOnce,
@@ -41,6 +40,7 @@ from streaming.ports.mind import (
     Step,
     Verdict,
 )
+from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, SeenFrame, SeenMessage, Side
 from streaming.ports.voice import (
     EagerEnd,
     FinalTranscript,
@@ -87,6 +87,7 @@ __all__ = [
     "MemoryHit",
     "MemoryItem",
     "Meter",
+    "Missed",
     "Observation",
     "Outcome",
     "Permissions",
@@ -99,8 +100,13 @@ __all__ = [
     "RunOnce",
     "Safety",
     "SafetyReport",
+    "Seen",
+    "SeenAudio",
+    "SeenFrame",
+    "SeenMessage",
     "ServiceError",
     "Services",
+    "Side",
     "Span",
     "SpeechResumed",
     "SpeechStarted",

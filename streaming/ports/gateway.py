@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
-    from streaming.observing import Seen
     from streaming.ports.call import CallContext
     from streaming.ports.executors import Executor
     from streaming.ports.memory import Memory
     from streaming.ports.mind import Action, IntentRecognizer, Planner, Safety, Verdict
+    from streaming.ports.observation import Observation
     from streaming.ports.voice import SpeechToText, TextToSpeech
 
 
@@ -97,13 +97,6 @@ class Meter(Protocol):
 
     def turn_stage(self, stage: str, seconds: float) -> None:
         """A stage of a turn was done so long after the end of speech."""
-
-
-class Observation(Protocol):
-    """Looking at live sessions, wherever they are."""
-
-    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
-        """What that session sees and says from now on; None when the caller has no such session (an admin: when nobody has)."""
 
 
 class Span(Protocol):

@@ -291,7 +291,7 @@ class ClientConnection:
 
     def _came_before(self, channel: ClientChannel, received: frame.Frame) -> bool:
         """After a move to another replica speech may begin a little before where it was: that part was counted already."""
-        if channel.params.kind not in SPEAKS:
+        if channel.params.kind not in SPEAKS or received.generation < channel.generation:
             return False
         place = (received.generation, received.pts_ms, received.flags & frame.LAST)
         if place[0] == channel.heard[0] and place <= channel.heard:

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from streaming.observing import MAX_WAITING_BYTES, Missed, Seen, SeenAudio, SeenFrame, SeenMessage, Watch
-from streaming.ports import CallContext
+from streaming.observing import MAX_WAITING_BYTES, Watch
+from streaming.ports import CallContext, Missed, Seen, SeenAudio, SeenFrame, SeenMessage
 from tests.support.house import USER, FakeSocket, House, housed
 
 if TYPE_CHECKING:
