@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
     Listener = Callable[[str, dict[str, Any]], None]
 
@@ -74,8 +73,6 @@ class LocalState:
         self._values: Expiring[str] = Expiring()
         self._revoked: Expiring[None] = Expiring()
         self._known_revoked: set[str] = set()
-        self._streams: Expiring[list[tuple[int, bytes]]] = Expiring()
-        self._numbers = count(1)
         self._listeners: list[Listener] = []
 
     # --- values ---
@@ -128,34 +125,9 @@ class LocalState:
         answer.set_result(self.revoked(*token_ids))
         return answer
 
-    # --- records ---
-
-    async def append(self, key: str, items: Sequence[bytes], ttl_s: float, max_items: int) -> str:
-        """Add to a record."""
-        now = self._clock()
-        record = self._streams.get(key, now) or []
-        record.extend((next(self._numbers), item) for item in items)
-        del record[: max(0, len(record) - max_items)]
-        self._streams.put(key, record, now + ttl_s, now)
-        return f"{record[-1][0]}-0" if record else "0-0"
-
-    async def read(self, key: str, after: str = "0-0") -> list[tuple[str, bytes]]:
-        """What was added after that position."""
-        last = int(after.partition("-")[0])
-        record = self._streams.get(key, self._clock()) or []
-        return [(f"{number}-0", item) for number, item in record if number > last]
-
-    async def trim(self, key: str, up_to: str) -> None:
-        """Forget what is not after that position."""
-        last = int(up_to.partition("-")[0])
-        record = self._streams.get(key, self._clock())
-        if record is not None:
-            record[:] = [entry for entry in record if entry[0] > last]
-
     async def forget(self, key: str) -> None:
-        """Remove a value or a record."""
+        """Remove a value."""
         self._values.pop(key, self._clock())
-        self._streams.pop(key, self._clock())
 
     # --- news ---
 

@@ -94,6 +94,8 @@ class RedisLink:
         self._group = group
         self._on_error = on_error
         self._lost = asyncio.Event()
+        self._back = asyncio.Event()
+        self._back.set()
         self._next = _Batch()  # gathers what this tick asks
         self._running: _Batch | None = None
         self._closed = False
@@ -128,6 +130,17 @@ class RedisLink:
     async def call(self, *command: str | bytes | float) -> Any:
         """Submit, and wait. Raises RedisDownError, redis.ResponseError."""
         return await self.submit(*command)
+
+    async def patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]], within_s: float) -> Any:
+        """`ask` again when Redis is back, for what only Redis knows. Raises RedisDownError when it is not back in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    with contextlib.suppress(RedisDownError):
+                        return await ask()
+                    await self._back.wait()
+        except TimeoutError:
+            raise RedisDownError from None
 
     def _send(self) -> None:
         """The tick is over: its batch leaves, or waits for the one that is under way and grows meanwhile."""
@@ -186,6 +199,7 @@ class RedisLink:
         if self.up:
             self.up = False
             self._lost.set()
+            self._back.clear()
             log.warning("redis is lost: this process decides alone", reason=reason)
         self._fail_waiting()
         self._spawn(self._drop(), "redis connection given up")
@@ -216,6 +230,7 @@ class RedisLink:
 
     async def _found(self) -> None:
         self._lost.clear()
+        self._back.set()
         self.up = True
         log.info("redis is back")
         for call in self.on_back:

@@ -7,7 +7,6 @@ and wakes up finds out with its next word, before that word leaves.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 ENTERED = "session.entered"
 CLAIMED = "session.claimed"
 PATIENCE_S = 3.0
-ASK_AGAIN_S = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -99,8 +97,12 @@ class SessionRecords:
 
     async def claim(self, session_id: str, owner: str, user_id: str, resume_token: str) -> dict[str, str] | None:
         """As SessionStore."""
+        keys = _keys(session_id, resume_token)
         try:
-            found = await self._patiently(CLAIM, _keys(session_id, resume_token), owner, user_id, self._life_ms)
+            # a client waits with its conversation: a Redis that stumbles is asked again
+            found = await self._link.patiently(
+                lambda: self._run(CLAIM, keys, owner, user_id, self._life_ms), PATIENCE_S
+            )
         except (RedisDownError, ResponseError):
             return None
         words = [str(part, "utf-8") for part in found]
@@ -116,18 +118,6 @@ class SessionRecords:
             await self._run(FORGET, _keys(session_id, resume_token)[:1], owner)
         except (RedisDownError, ResponseError):
             return  # it ends by itself
-
-    async def _patiently(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
-        """A client waits with its conversation: a Redis that stumbles is asked again."""
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + PATIENCE_S
-        while True:
-            try:
-                return await self._run(script, keys, *arguments)
-            except RedisDownError:
-                if loop.time() > give_up_at:
-                    raise
-            await asyncio.sleep(ASK_AGAIN_S)
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""What replicas share: small values with a life, values taken once, revocations, records of sessions, and news.
+"""What replicas share: small values with a life, values taken once, revocations, and news.
 
 Redis when there is one; else, and while it is lost, this process's own memory: a gateway without Redis goes on, alone.
 """
@@ -19,7 +19,7 @@ from server.in_process_state import LocalState
 from server.redis_link import RedisDownError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Awaitable, Callable, Generator
 
     from server.in_process_state import Listener
     from server.redis_link import RedisLink
@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 PREFIX = "jarvis:"
 NEWS = f"{PREFIX}news"
 REVOKED = f"{PREFIX}revoked"  # sorted set: token or family id, scored by the Unix time until which it matters
-STREAM = f"{PREFIX}record:"
 LISTEN_RETRY_S = 0.2
+PATIENCE_S = 1.0  # for a ticket, whose owner would have to begin anew
 SILENCE_S = 5.0  # without news the connection is asked whether it lives; two silences in a row end it
 SCAN_COUNT = 1000  # revocations a step when they are loaded: Redis serves others in between
 
@@ -76,17 +76,8 @@ class State(Protocol):
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
         """The same, asked of Redis: in the round trip that everything of this tick of the loop shares. Never raises."""
 
-    async def append(self, key: str, items: Sequence[bytes], ttl_s: float, max_items: int) -> str:
-        """Add to a record, which lives on for `ttl_s` and keeps about `max_items`; returns the last one's position."""
-
-    async def read(self, key: str, after: str = "0-0") -> list[tuple[str, bytes]]:
-        """A record's items after a position, each with its own."""
-
-    async def trim(self, key: str, up_to: str) -> None:
-        """Forget a record's items up to and with that position."""
-
     async def forget(self, key: str) -> None:
-        """Remove a value or a record."""
+        """Remove a value."""
 
     async def publish(self, kind: str, **news: Any) -> None:
         """Tell all replicas, this one too."""
@@ -145,12 +136,14 @@ class RedisState:
         return await self._local.get(key)
 
     async def take(self, key: str) -> str | None:
-        """As State."""
+        """As State. What was kept while Redis was lost is here; for what is in Redis, one that stumbles is waited for."""
+        here = await self._local.take(key)
+        if here is not None:
+            return here
         with contextlib.suppress(*AWAY):
-            found = await self._link.call("GETDEL", PREFIX + key)
-            if found is not None:
-                return str(found, "utf-8")
-        return await self._local.take(key)
+            found = await self._link.patiently(lambda: self._link.call("GETDEL", PREFIX + key), PATIENCE_S)
+            return str(found, "utf-8") if found is not None else None
+        return None
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         """As State."""
@@ -201,38 +194,10 @@ class RedisState:
                 if int(cursor) == 0:
                     return
 
-    # --- records ---
-
-    async def append(self, key: str, items: Sequence[bytes], ttl_s: float, max_items: int) -> str:
-        """As State; Redis trims whole nodes of its list, so that a hundred more may be there."""
-        with contextlib.suppress(*AWAY):
-            added = [
-                self._link.submit("XADD", STREAM + key, "MAXLEN", "~", max_items, "*", "d", item) for item in items
-            ]
-            await self._link.call("PEXPIRE", STREAM + key, _ms(ttl_s))
-            return str(await added[-1], "ascii") if added else "0-0"
-        return await self._local.append(key, items, ttl_s, max_items)
-
-    async def read(self, key: str, after: str = "0-0") -> list[tuple[str, bytes]]:
-        """As State."""
-        with contextlib.suppress(*AWAY):
-            entries = await self._link.call("XRANGE", STREAM + key, f"({after}", "+")
-            return [(str(position, "ascii"), fields[1]) for position, fields in entries]
-        return await self._local.read(key, after)
-
-    async def trim(self, key: str, up_to: str) -> None:
-        """As State."""
-        milliseconds, _, number = up_to.partition("-")
-        with contextlib.suppress(*AWAY):
-            await self._link.call("XTRIM", STREAM + key, "MINID", f"{milliseconds}-{int(number or 0) + 1}")
-        await self._local.trim(key, up_to)
-
     async def forget(self, key: str) -> None:
         """As State."""
         with contextlib.suppress(*AWAY):
-            record = self._link.submit("UNLINK", STREAM + key)  # two commands: their slots in a cluster differ
             await self._link.call("UNLINK", PREFIX + key)
-            await record
         await self._local.forget(key)
 
     # --- news ---

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from server.limits import RateLimiter
+from streaming.journal import Head
 from tests.conftest import redis_server_binary
 from tests.server.redis_support import replica
 
@@ -100,8 +101,11 @@ async def test_everything_works_over(kind: str, request: pytest.FixtureRequest) 
         assert not await there.put("k", "w", 60, only_new=True)
         assert await there.replace("k", "v", "w", 60)
         assert (await here.take("k"), await there.take("k")) == ("w", None)
-        await here.append("s", [b"a", b"\xff"], 60, 10)
-        assert [item for _, item in await there.read("s")] == [b"a", b"\xff"]
+        old, new = (SessionRecords(state._link, state, 60) for state in (here, there))
+        head = Head("ada", "token", 0.0)
+        assert await old.write("kitchen", "a", head, {"core": "{}", "t1": "x"}, [], "begin") == "kept"
+        assert (await new.claim("kitchen", "b", "ada", "token") or {})["t1"] == "x"
+        assert await old.write("kitchen", "a", head, {"core": "{}"}, [], "update") == "taken"
         await here.revoke("t", time.time() + 60)
         assert await there.revocation("other", "t")
         assert not await there.revocation("other")

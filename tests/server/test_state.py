@@ -72,33 +72,6 @@ async def test_replace_needs_the_old_value(kind: str, redis_url: str) -> None:
 
 
 @both
-async def test_records_keep_their_order_and_their_bound(kind: str, redis_url: str) -> None:
-    async with opened(kind, redis_url) as state:
-        assert await state.read("s") == []
-        middle = await state.append("s", [b"a", b"\xff\x00"], 60, 1000)
-        await state.append("s", [b"c"], 60, 1000)
-        items = await state.read("s")
-        assert [item for _, item in items] == [b"a", b"\xff\x00", b"c"]
-        assert [item for _, item in await state.read("s", middle)] == [b"c"]
-        await state.trim("s", middle)
-        assert [item for _, item in await state.read("s")] == [b"c"]
-        await state.forget("s")
-        assert await state.read("s") == []
-        await state.append("s", [b"%d" % n for n in range(500)], 60, 100)
-        kept = [item for _, item in await state.read("s")]
-        assert 100 <= len(kept) <= 200
-        assert kept[-1] == b"499"
-
-
-@both
-async def test_a_record_ends_with_its_time(kind: str, redis_url: str) -> None:
-    async with opened(kind, redis_url) as state:
-        await state.append("s", [b"a"], 0.02, 10)
-        await asyncio.sleep(0.03)
-        assert await state.read("s") == []
-
-
-@both
 async def test_what_is_revoked_is_known_at_once(kind: str, redis_url: str) -> None:
     async with opened(kind, redis_url) as state:
         assert not state.revoked("t", "f")
