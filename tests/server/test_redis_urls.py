@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from server.limits import RateLimiter
+from server.session_records import SessionRecords
 from streaming.journal import Head
 from tests.conftest import redis_server_binary
 from tests.server.redis_support import replica
