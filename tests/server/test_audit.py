@@ -133,7 +133,7 @@ async def test_a_deferred_question_expires_too_unless_it_was_settled(tmp_path: P
         loop = group.create_task(it.store.expire(), name="expiry")
         await it.store.take(settled.confirmation_id, REST, approve=False)
         async with asyncio.timeout(10):
-            while not it.path.exists() or lines(it.path)[-1]["decision"] != "expired":
+            while not it.path.exists() or "expired" not in it.path.read_text():
                 await asyncio.sleep(0.01)
         loop.cancel()
     by_id = [(line["confirmation_id"], line["decision"]) for line in it.written()[2:]]
