@@ -29,6 +29,7 @@ unit: $(VENV)/.test
 bench: $(VENV)/.test ## what is measured: how long people wait, and the gateway's own share of it
 	$(PY) -m tests.bench.turn_latency
 	$(PY) -m tests.bench.share
+	$(PY) -m tests.bench.sessions
 
 protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto
 	$(PY) -m protos.generate
