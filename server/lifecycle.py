@@ -7,6 +7,7 @@ was started is stopped, however far the start came.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+GC_THRESHOLDS = (10_000, 20, 20)  # a request makes some hundred objects that end with it: hardly any for the collector
 LOOK_FOR_REDIS_S = 0.3  # at the default address, on the same machine
 FIRST_HEALTH_S = 2.0  # the start waits so long for the services' first answers, to say how they are
 
@@ -88,6 +90,7 @@ class Lifecycle:
             tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
             self._stack.callback(self._cancel_loops)
             started = await self._start(tasks)
+            _spare_the_collector()
             on_started(started)
             await _asked_to_stop()
             await drain(started.gateway, self._settings.drain_seconds)
@@ -204,6 +207,13 @@ class Lifecycle:
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)
         return int(sockets[0].getsockname()[1])
+
+
+def _spare_the_collector() -> None:
+    """What the start has made lives as long as the process: full collections need not look at it, nor come every moment."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _answers(url: str) -> bool:

@@ -171,6 +171,8 @@ class GatewayClient:
         return await self._answer(self.connection.confirm(confirmation_id, approve=approve))
 
     async def _answer(self, command_id: str) -> Any:
+        if self._failed is not None:
+            raise self._failed
         future = self._answers[command_id] = asyncio.get_running_loop().create_future()
         self.wake()
         try:

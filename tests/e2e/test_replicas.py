@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from streaming.client import GatewayClient
+from streaming.client import GatewayClient, GatewayError
 from streaming.protocol import events, messages
 from streaming.protocol.messages import ObserveParams, SttParams, TtsParams, TurnParams
 from tests.support.gateway import Heard, listen, say, speech
@@ -192,3 +193,35 @@ async def test_hundreds_of_sessions_move_when_their_replica_is_restarted(replica
             for gateway in list(replicas.gateways):
                 assert await loop.run_in_executor(None, replicas.restart, gateway) == 0
     assert [talk.result() for talk in talks] == [(f"crowd-{number}", [0, 1, 2]) for number in range(200)]
+
+
+async def test_a_second_socket_elsewhere_takes_the_session_over_and_a_stranger_does_not(replicas: Replicas) -> None:
+    ada, bob = (replicas.gateways[0].own_token(name, "user") for name in ("ada", "bob"))
+    first, second = replicas.gateways[:2]
+    async with GatewayClient(first.ws, session_id="desk", token=ada) as client:
+        with pytest.raises(GatewayError, match="FORBIDDEN"):
+            async with GatewayClient(second.ws, session_id="desk", token=bob):
+                pass
+        assert await client.call("agent.intents")
+        async with GatewayClient(second.ws, session_id="desk", token=ada) as other:
+            assert await other.call("agent.intents")
+            assert await why_refused(client) == "SESSION_TAKEN_OVER"
+
+
+async def test_a_token_that_is_signed_out_at_one_replica_closes_its_sockets_at_another(replicas: Replicas) -> None:
+    first, second = replicas.gateways[:2]
+    token = first.own_token("ada", "user")
+    async with GatewayClient(second.ws, token=token) as client:
+        request = HTTPRequest(f"{first.base}/api/v1/auth/logout", "POST", {"Authorization": f"Bearer {token}"}, body="")
+        assert (await AsyncHTTPClient().fetch(request)).code == 204
+        assert await why_refused(client) == "BAD_TOKEN"
+
+
+async def why_refused(client: GatewayClient) -> str:
+    """Ask until the gateway will not have us any more."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await client.call("agent.intents")
+            except GatewayError as refused:
+                return refused.code
