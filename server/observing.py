@@ -121,7 +121,7 @@ class ReplicaObservation:
                     if await link.call("PUBLISH", channel, _packed(each)) == 0:
                         return
             await link.call("PUBLISH", channel, OVER)
-        except RedisDownError:
+        except (RedisDownError, RedisError):
             return
 
 

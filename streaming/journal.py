@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -17,6 +18,8 @@ from streaming.protocol.snapshot import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["begin", "whole", "update"]
 Written = Literal["kept", "lost", "taken", "foreign"]
@@ -150,7 +153,12 @@ class Journal:
     async def _write_all(self) -> None:
         while self._done < self._wanted and not self.stopped:
             wanted = self._wanted
-            written = await self._write()
+            written: Written
+            try:
+                written = await self._write()
+            except Exception:
+                log.exception("the record of session %s could not be made", self._session.session_id)
+                written = "lost"
             self._done, self._kept = wanted, written == "kept"
             if written in {"taken", "foreign"} and not self.stopped:
                 self.stop()

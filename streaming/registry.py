@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 import time
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from streaming.live import Socket
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.limits import Limits
+
+log = logging.getLogger(__name__)
 
 ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
 
@@ -130,11 +133,14 @@ class Line:
         if kept is not None:
             self._before = self._registry.revive(self.live.session_id, self.live.identity, kept, resume)
         self._resume(resume)
-        for data in held:
-            if isinstance(data, str):
-                self.feed_text(data)
-            else:
-                self.feed_binary(data)
+        try:
+            for data in held:
+                if isinstance(data, str):
+                    self.feed_text(data)
+                else:
+                    self.feed_binary(data)
+        except RemoteProtocolError as broken:
+            self._socket.end(broken.close_code, broken.message)
 
     def _resume(self, resume: Resume) -> None:
         """The first message decides: the session goes on where the last socket left it, or begins anew."""
@@ -197,10 +203,23 @@ class Sessions:
             return None
         owner = new_owner()
         fields = await self._store.claim(session_id, owner, identity.user_id, resume.token)
-        return None if fields is None else kept_session(owner, identity.user_id, resume.token, fields)
+        if fields is None:
+            return None
+        try:
+            return kept_session(owner, identity.user_id, resume.token, fields)
+        except (KeyError, ValueError):
+            log.warning("the record of session %s can't be read: another version wrote it", session_id)
+            return None
 
     def revive(self, session_id: str, identity: Identity, kept: KeptSession, resume: Resume) -> LiveSession | None:
         """Go on with it here, without a socket yet; None when a part of what its client missed is gone."""
+        try:
+            return self._revive(session_id, identity, kept, resume)
+        except Exception:
+            log.exception("session %s could not be taken up from its record", session_id)
+            return None
+
+    def _revive(self, session_id: str, identity: Identity, kept: KeptSession, resume: Resume) -> LiveSession | None:
         now = asyncio.get_running_loop().time()
         connection = ServerConnection.moved(
             kept.record, resume.last_seq, now, self._limits, unix_offset_s=time.time() - now
@@ -210,7 +229,11 @@ class Sessions:
         live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
         live.resume_token, live.opened_at = kept.head.resume_token, kept.head.opened_at
         self._record(live, kept)
+        self._leaving.add(live)  # until it is whole: if it fails half-way it is swept away
+        live.lost = True
         live.take_up(kept.lanes)
+        live.lost = False
+        self._leaving.discard(live)
         self._live[session_id] = live
         return live
 

@@ -290,3 +290,24 @@ def test_without_a_record_the_client_is_told_so() -> None:
         assert roamer.client.epoch not in {before, None}
 
     replicas(test)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"core": "{"}, {"core": "{}"}, {"lanes": '{"1": {"odd": true}}'}, {"commands": "[[1]]"}]
+)
+def test_a_record_of_another_version_costs_the_session_and_nothing_else(damage: dict[str, str]) -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        before = roamer.client.epoch
+        store: Any = first.sessions._store
+        for record in store.records.values():
+            record.update(damage)
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        assert roamer.client.epoch not in {before, None}
+        roamer.open(TtsParams(text="one"))
+        await roamer.until("channel.closed")
+
+    replicas(test)
