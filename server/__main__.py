@@ -13,6 +13,7 @@ import asyncio
 import getpass
 import os
 import sys
+from pathlib import Path
 
 import uvloop
 from dotenv import dotenv_values
@@ -72,9 +73,10 @@ def token(options: argparse.Namespace) -> int:
 
 def user_add(options: argparse.Namespace) -> int:
     """Add a user, or change one's password and roles."""
-    settings_file = options.file or Settings.model_fields["users_file"].default
+    configured = {**dotenv_values(".env"), **os.environ}.get("USERS_FILE")
+    users_file = options.file or Path(configured or Settings.model_fields["users_file"].default)
     password = os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {options.name}: ")
-    user = add_user(settings_file, options.name, password, options.role or ["user"])
+    user = add_user(users_file, options.name, password, options.role or ["user"])
     print(f"{user.username} may sign in, with {', '.join(user.roles)}")
     return 0
 
@@ -112,7 +114,7 @@ def _user_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=user_add)
     command.add_argument("name")
     command.add_argument("--role", action="append", choices=ROLES, help="may be repeated; default: user")
-    command.add_argument("--file", help="the users file; default: USERS_FILE's default")
+    command.add_argument("--file", type=Path, help="the users file; default: USERS_FILE")
 
 
 def _talk_command(command: argparse.ArgumentParser) -> None:
