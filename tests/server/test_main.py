@@ -48,7 +48,7 @@ def test_a_token_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "token", JWT_SECRET_KEY="short")
+    done = run(tmp_path, "token", JWT_SECRET_KEY="short", DEBUG="false")
     assert done.returncode != 0
     assert "JWT_SECRET_KEY" in done.stderr
     assert "Traceback" not in done.stderr
