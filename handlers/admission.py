@@ -71,6 +71,11 @@ def requested_resume(request: HTTPServerRequest) -> Resume | None:
     return Resume(token, int(seq) if seq.isdigit() and len(seq) < 16 else 0) if token else None
 
 
+def requested_recording(request: HTTPServerRequest) -> bool:
+    """`?record=true`: the client's consent to being recorded."""
+    return request.query_arguments.get("record", [b""])[-1].lower() == b"true"
+
+
 class Admission:
     """One request's way in."""
 

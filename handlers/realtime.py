@@ -10,7 +10,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from handlers.admission import Admission, RefusedError, farewell, first_token, requested_resume
+from handlers.admission import Admission, RefusedError, farewell, first_token, requested_recording, requested_resume
 from handlers.problems import as_api_error, problem_json
 from server.errors import ApiError
 from server.operations import Access
@@ -109,8 +109,10 @@ class RealtimeHandler(WebSocketHandler):
     def _enter(self, identity: Identity) -> None:
         try:
             self._admission.check_sockets(identity)
-            resume = requested_resume(self.request)
-            self._line = self._gateway.realtime.sessions.enter(self.path_args[0], identity, self, resume, self._kept)
+            resume, record = requested_resume(self.request), requested_recording(self.request)
+            self._line = self._gateway.realtime.sessions.enter(
+                self.path_args[0], identity, self, resume, self._kept, record=record
+            )
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:

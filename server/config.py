@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     audit_log: Path | None = Field(
         None, description="file of JSON lines: who approved or declined what; empty: the log only (logger audit)"
     )
+    record_dir: Path | None = Field(
+        None, description="folder for recordings of the sessions whose clients ask for it; empty: none is recorded"
+    )
+    record_max_bytes: int = Field(256 * 1024 * 1024, ge=65536, description="largest recording of one session")
     drain_seconds: float = Field(30, ge=0, le=3600, description="most time between SIGTERM and exit")
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest body of any route, uploads too")
     allowed_hosts: Words = Field((), description="Host names answered to, with commas; empty: any")

@@ -41,6 +41,7 @@ from server.metrics import Metrics
 from server.observing import ReplicaObservation
 from server.once import TaskReceipts
 from server.realtime import HandshakeMeter, Realtime
+from server.recordings import Recordings
 from server.redis_link import RedisLink
 from server.session_records import SessionRecords
 from server.state import LocalState, RedisState
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
     from server.config import Settings
     from server.state import State
+    from streaming.tap import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -189,7 +191,9 @@ class Lifecycle:
         store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
         observation = ReplicaObservation(gateway.state, link, tasks)
         provided = lane_services(gateway, tracer, observation)
-        sessions = observation.sessions = Sessions(session_limits(self._settings), provided, desk, tasks, store)
+        recorder = self._start_recordings()
+        limits = session_limits(self._settings)
+        sessions = observation.sessions = Sessions(limits, provided, desk, tasks, store, recorder)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
         gateway.realtime = Realtime(sessions, desk, tasks, handshakes, observation)
         gateway.sessions = gateway.realtime
@@ -199,6 +203,13 @@ class Lifecycle:
         self._stack.push_async_callback(sessions.close)
         self._loop(tasks, sessions.sweep(), "session sweep")
         self._loop(tasks, gateway.metrics.watch_loop(lambda lag_s: setattr(gateway, "loop_lag_s", lag_s)), "loop lag")
+
+    def _start_recordings(self) -> Recorder | None:
+        if self._settings.record_dir is None:
+            return None
+        recordings = Recordings(self._settings.record_dir, self._settings.record_max_bytes)
+        self._stack.push_async_callback(recordings.close)
+        return recordings.record
 
     async def _listen(self, gateway: Gateway) -> int:
         server = make_server(make_app(gateway))

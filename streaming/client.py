@@ -120,14 +120,18 @@ class ClientChannel:
 
 
 class GatewayClient:
-    """A session with a gateway. `token`, or `user_id` for a gateway in DEBUG."""
+    """A session with a gateway. `token`, or `user_id` for a gateway in DEBUG. `record`: consent to being recorded there."""
 
-    def __init__(self, url: str, *, session_id: str = "", token: str = "", user_id: str = "") -> None:
+    def __init__(
+        self, url: str, *, session_id: str = "", token: str = "", user_id: str = "", record: bool = False
+    ) -> None:
         self.session_id = session_id or f"client-{secrets.token_hex(6)}"
         self.ready: messages.SessionReady | None = None
         self._url = f"{url.rstrip('/')}/ws/{self.session_id}"
         self._token = token
         self._query = {"user_id": user_id} if user_id and not token else {}
+        if record:
+            self._query["record"] = "true"
         self._clock = asyncio.get_running_loop().time
         self.connection = ClientConnection(self._clock(), id_prefix=secrets.token_hex(4))
         self._channels: dict[int, ClientChannel] = {}

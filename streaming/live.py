@@ -97,6 +97,7 @@ class LiveSession:
         self.leaving = False  # another replica goes on: nothing is taken any more
         self.traffic = Traffic()
         self.taps: list[Tap] = []
+        self.recording = False  # one of them writes it down
         self.sent = asyncio.Event()  # set with every batch that leaves
         self.journal: Journal | None = None
         self.socket: Socket | None = None

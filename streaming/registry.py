@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streaming.live import Socket
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.limits import Limits
+    from streaming.tap import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,8 @@ class Line:
             return  # gone meanwhile
         if kept is not None:
             self._before = self._registry.revive(self.live.session_id, self.live.identity, kept, resume)
+            if self._before is not None and self.live.recording:
+                self._registry.tape(self._before)
         self._resume(resume)
         try:
             for data in held:
@@ -173,11 +176,13 @@ class Sessions:
         desk: Desk,
         group: asyncio.TaskGroup,
         store: SessionStore | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._limits = limits
         self._provided = provided
         self._desk = desk
         self._store = store
+        self._recorder = recorder
         self.group = group
         self._live: dict[str, LiveSession] = {}
         self._leaving: set[LiveSession] = set()  # replaced, and perhaps still to be resumed
@@ -241,6 +246,13 @@ class Sessions:
         if self._store is not None:
             live.journal = Journal(self._store, live, self.group, live.on_refused, kept)
 
+    def tape(self, live: LiveSession) -> None:
+        """Its client consents: record it from here on, where that is configured."""
+        tap = self._recorder(live) if self._recorder is not None else None
+        if tap is not None:
+            live.taps.append(tap)
+            live.recording = True
+
     def on_claimed(self, session_id: str, owner: str) -> None:
         """Another replica goes on with what that owner of the session had."""
         for live in self._elsewhere(session_id):
@@ -263,8 +275,10 @@ class Sessions:
         socket: Socket,
         resume: Resume | None,
         kept: KeptSession | None = None,
+        *,
+        record: bool = False,
     ) -> Line:
-        """A socket comes in. Raises ForbiddenError when the session is another user's."""
+        """A socket comes in; `record`: its client consents to that. Raises ForbiddenError when the session is another user's."""
         before = self._live.get(session_id)
         if before is not None and before.lost:
             before = None
@@ -274,18 +288,29 @@ class Sessions:
             self._take_over(before)
         if resume is not None and kept is not None:
             before = self.revive(session_id, identity, kept, resume)
+            if before is not None and record:
+                self.tape(before)
         if resume is not None and self.take_up(before, resume, socket) is None and before is not None:
             before.become(identity)
             return Line(self, socket, before, None)
-        return self._begin(session_id, identity, socket, before, resume)
+        return self._begin(session_id, identity, socket, before, resume, record=record)
 
     def _begin(
-        self, session_id: str, identity: Identity, socket: Socket, before: LiveSession | None, resume: Resume | None
+        self,
+        session_id: str,
+        identity: Identity,
+        socket: Socket,
+        before: LiveSession | None,
+        resume: Resume | None,
+        *,
+        record: bool,
     ) -> Line:
         now = asyncio.get_running_loop().time()
         connection = ServerConnection(secrets.token_hex(8), now, self._limits, unix_offset_s=time.time() - now)
         live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
         self._record(live)
+        if record:
+            self.tape(live)
         self._live[session_id] = live
         if before is not None:
             self._leaving.add(before)
@@ -335,6 +360,7 @@ class Sessions:
                 epoch=live.connection.epoch,
                 resume_token=live.resume_token,
                 resume_error=resume_error,
+                recording=live.recording or None,
                 user=wire.User(user_id=identity.user_id, username=identity.username, roles=identity.roles),
                 expires_at=rfc3339(identity.expires_at),
                 heartbeat_ms=round(limits.heartbeat_s * 1000),

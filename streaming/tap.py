@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.live import LiveSession
+
+    Recorder = Callable[[LiveSession], "Tap | None"]
+    """What records a new session; None where it can't."""
 
 HIDDEN = "(hidden)"
 _SECRETS = ("token", "resume_token")

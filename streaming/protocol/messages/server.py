@@ -54,6 +54,8 @@ class SessionReady(Message):
     """Nothing was carried over (`session.resumed` says true)."""
     resume_error: Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"] | None = None
     """Why the resume that the client asked for failed; absent when it asked for none."""
+    recording: Literal[True] | None = None
+    """The session is written to a file, as the client asked by `?record=true`; absent when it is not."""
     protocol: Literal["jarvis.v1"] = "jarvis.v1"
     """Name and version of the protocol."""
     user: User
