@@ -14,6 +14,7 @@ from streaming.client import GatewayError
 from streaming.protocol import messages
 from streaming.protocol.messages import TurnParams
 from tests.support.gateway import GatewayProcess, Heard, client, environment, listen, running_gateway, say, speech
+from tests.support.replicas import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,18 +23,6 @@ if TYPE_CHECKING:
     from streaming.client import ClientChannel
 
 pytestmark = pytest.mark.gen_test(timeout=90)
-
-VARIABLES = {
-    "stt": "VOICE_STT_GRPC_URL",
-    "tts": "VOICE_TTS_GRPC_URL",
-    "intent": "INTENT_GRPC_URL",
-    "planner": "PLANNER_GRPC_URL",
-    "safety": "SAFETY_GRPC_URL",
-    "os": "OS_GRPC_URL",
-    "search": "SEARCH_GRPC_URL",
-    "memory": "MEMORY_GRPC_URL",
-    "browser": "BROWSER_GRPC_URL",
-}
 
 
 class ServiceProcess:

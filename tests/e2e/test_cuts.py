@@ -84,6 +84,6 @@ async def test_a_cut_at_any_message_of_a_recorded_turn_changes_nothing(gateway: 
 
 
 def boundaries(received: list[bool]) -> list[int]:
-    """Behind each message; of those in the middle of speech, where one is like the next, every fifth."""
+    """Behind each message; of those in the middle of speech, where one is like the next, every tenth."""
     last = len(received) - 1
-    return [n for n in range(2, last + 1) if n % 5 == 0 or n == last or not all(received[n - 1 : n + 1])]
+    return [n for n in range(2, last + 1) if n % 10 == 0 or n == last or not all(received[n - 1 : n + 1])]

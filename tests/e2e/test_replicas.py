@@ -38,7 +38,7 @@ def redis_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory, redis_of_all: str) -> Iterator[Replicas]:
     with running_replicas(
-        tmp_path_factory.mktemp("replicas"), 3, redis_of_all, DRAIN_SECONDS="3", WS_MAX_SOCKETS_PER_USER="1000"
+        tmp_path_factory.mktemp("replicas"), 3, redis_of_all, DRAIN_SECONDS="2", WS_MAX_SOCKETS_PER_USER="1000"
     ) as running:
         yield running
 
@@ -89,7 +89,7 @@ async def test_a_rolling_restart_is_not_heard(replicas: Replicas) -> None:
     async with balanced(replicas) as balancer, GatewayClient(balancer.url, token=replicas.token) as client:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(play(client.open(TtsParams(text=" ".join([LONG] * 3))), Heard()))
+            playing = group.create_task(play(client.open(TtsParams(text=" ".join([LONG] * 2))), Heard()))
             codes = [await loop.run_in_executor(None, replicas.restart, gateway) for gateway in list(replicas.gateways)]
         heard = playing.result()
     assert codes == [0, 0, 0]
