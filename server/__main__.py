@@ -1,9 +1,10 @@
-"""The command line: `python -m server` serves; `token`, `user`, `talk` help people along.
+"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay` help people along.
 
 python -m server                         serve
 python -m server token --user ada        print an access token
 python -m server user add ada            add somebody who may sign in
 python -m server talk speech.wav         hold a spoken turn with a running gateway
+python -m server replay session.jsonl    play a recorded session to a running gateway, and compare
 """
 
 from __future__ import annotations
@@ -89,6 +90,21 @@ def talk(options: argparse.Namespace) -> int:
         return runner.run(Talk(options).run())
 
 
+def replay(options: argparse.Namespace) -> int:
+    """A recorded session, played again."""
+    from server.replay import Replay  # noqa: PLC0415 - as above
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Replay(options).run())
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands."""
     main_parser = argparse.ArgumentParser(prog="python -m server", description=__doc__.splitlines()[0])
@@ -100,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
     users = commands.add_parser("user", help="who may sign in").add_subparsers(required=True)
     _user_command(users.add_parser("add", help="add a user, or give one a new password and roles"))
     _talk_command(commands.add_parser("talk", help="hold a spoken turn with a running gateway"))
+    _replay_command(commands.add_parser("replay", help="play a recorded session to a running gateway, and compare"))
     return main_parser
 
 
@@ -129,6 +146,24 @@ def _talk_command(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", default="", help="write the answer to this WAV file")
     command.add_argument("--yes", action="store_true", help="approve whatever asks for confirmation")
     command.add_argument("--json", action="store_true", help="print every event as a JSON line instead")
+
+
+def _replay_command(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=replay)
+    command.add_argument("file", help="a recording, of RECORD_DIR or saved by the console")
+    command.add_argument("--url", default="ws://127.0.0.1:8000", help="the gateway")
+    who = command.add_mutually_exclusive_group()
+    who.add_argument(
+        "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"
+    )
+    who.add_argument(
+        "--user", default="developer", help="without a token (DEBUG); with --times each has a number behind"
+    )
+    command.add_argument("--speed", choices=("realtime", "fast"), default="fast", help="default: as fast as it goes")
+    command.add_argument(
+        "--times", type=_at_least_one, default=1, help="so many sessions at once: load instead of facts"
+    )
+    command.add_argument("--timeout", type=float, default=15.0, help="seconds to wait for any one thing")
 
 
 def main() -> None:
