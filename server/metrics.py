@@ -181,7 +181,7 @@ class Metrics:
         self._child(self.dropped, kind).inc(number)
 
     def ws_resumed(self, result: str) -> None:
-        """A client came back: `recovered`, `elsewhere`, or `lost` with what it had."""
+        """A client came back: `recovered`, also `elsewhere` when another replica had its session, or `lost`."""
         self._child(self.resumes, result).inc()
 
     def turn_stage(self, stage: str, seconds: float) -> None:

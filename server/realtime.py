@@ -114,7 +114,7 @@ def _tell(metrics: Metrics, fresh: dict[str, int]) -> None:
         metrics.ws_messages(direction, "audio", fresh[f"frames_{suffix}"])
         metrics.ws_bytes(direction, fresh[f"bytes_{suffix}"])
     metrics.ws_dropped("audio", fresh["audio dropped"])
-    for result in ("recovered", "lost"):
+    for result in ("recovered", "elsewhere", "lost"):
         for _ in range(fresh[f"resume {result}"]):
             metrics.ws_resumed(result)
 

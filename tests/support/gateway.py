@@ -57,7 +57,7 @@ class GatewayProcess:
     """`lines` is what it said on standard output up to the banner's end."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
-        self.port = free_port()
+        self.port = int(settings.get("PORT") or free_port())
         self.base = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
         self.log = directory / f"gateway-{self.port}.log"
@@ -66,7 +66,7 @@ class GatewayProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "server"],
             cwd=directory,
-            env=environment(directory, PORT=str(self.port), **settings),
+            env=environment(directory, **{**settings, "PORT": str(self.port)}),
             stdout=subprocess.PIPE,
             stderr=self._log_file,
             text=True,

@@ -1,0 +1,169 @@
+"""What is in deploy/ fits the gateway: settings that exist, paths that answer, metrics that are exported, files that are there."""
+
+from __future__ import annotations
+
+import asyncio
+import configparser
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from tornado.httpclient import AsyncHTTPClient
+
+from server.app import ROUTES
+from server.config import Settings
+from server.gateway import SessionStats
+from server.metrics import Metrics
+from tests.e2e.test_behind_nginx import plain_conf
+from tests.support.gateway import free_port, running_gateway
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+KUBERNETES = "1.31"  # the oldest one that is still looked after
+OTHERS = {"PATH", "PYTHONPATH", "PYTHONUNBUFFERED"}  # of the image, not of the gateway
+
+
+def known(name: str) -> bool:
+    """Is it a setting, the file of one, or of OpenTelemetry?"""
+    setting = name.removesuffix("_FILE").lower()
+    return name.lower() in Settings.model_fields or setting in Settings.model_fields or name.startswith("OTEL_")
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / name).read_text()))
+    return found
+
+
+def strings(value: Any) -> list[str]:
+    """Every text in a document."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+# --- Kubernetes ---
+
+
+@pytest.mark.parametrize("document", documents("kubernetes/gateway.yaml"), ids=lambda document: document["kind"])
+def test_kubernetes_accepts_each_document(document: dict[str, Any]) -> None:
+    kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_kubernetes_sets_what_exists_and_probes_what_answers() -> None:
+    by_kind = {document["kind"]: document for document in documents("kubernetes/gateway.yaml")}
+    assert [name for name in by_kind["ConfigMap"]["data"] if not known(name)] == []
+    (container,) = by_kind["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert [entry["name"] for entry in container.get("env", []) if not known(entry["name"])] == []
+    probes = {name: container[name]["httpGet"]["path"] for name in container if name.endswith("Probe")}
+    assert probes["livenessProbe"] == "/live"
+    assert probes["readinessProbe"] == "/ready"
+    assert set(probes.values()) <= {route.path for route in ROUTES}
+    drain_s = int(by_kind["ConfigMap"]["data"].get("DRAIN_SECONDS", Settings.model_fields["drain_seconds"].default))
+    assert by_kind["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > drain_s
+
+
+# --- compose, image, systemd ---
+
+
+def test_compose_sets_what_exists() -> None:
+    (compose,) = documents("compose.yaml")
+    for name, service in compose["services"].items():
+        if name.startswith("gateway"):
+            assert [key for key in service["environment"] if not known(key)] == [], name
+    assert {"gateway-1", "gateway-2", "nginx", "redis"} <= set(compose["services"])
+    for volume in compose["services"]["nginx"]["volumes"]:
+        source = volume.split(":")[0]
+        assert source == "./tls" or (DEPLOY / source).exists(), source
+
+
+def dockerfile() -> list[str]:
+    text = (ROOT / "Dockerfile").read_text()
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    return [re.sub(r" +", " ", line) for line in lines]
+
+
+def test_the_image_is_made_of_what_is_there_and_does_not_run_as_root() -> None:
+    last = dockerfile()[max(index for index, line in enumerate(dockerfile()) if line.startswith("FROM")) :]
+    assert any(line.startswith("USER ") and line != "USER root" for line in last)
+    assert any(line.startswith("HEALTHCHECK") and "/live" in line for line in last)
+    for line in dockerfile():
+        if line.startswith("COPY ") and "--from" not in line:
+            *sources, _ = shlex.split(line)[1:]
+            assert [source for source in sources if not (ROOT / source).exists()] == []
+    for line in dockerfile():
+        if line.startswith("ENV "):
+            names = [pair.split("=")[0] for pair in shlex.split(line)[1:]]
+            assert [name for name in names if name not in OTHERS and not known(name)] == []
+
+
+def test_the_unit_starts_the_gateway_and_gives_it_time_to_drain() -> None:
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # as configparser's documentation says
+    unit.read(DEPLOY / "systemd" / "jarvis-gateway@.service")
+    service = unit["Service"]
+    assert service["ExecStart"].endswith("-m server")
+    assert service["KillSignal"] == "SIGTERM"
+    assert int(service["TimeoutStopSec"]) > Settings.model_fields["drain_seconds"].default
+    names = [pair.split("=")[0] for pair in service["Environment"].split()]
+    assert [name for name in names if not known(name)] == []
+
+
+# --- Prometheus, Grafana ---
+
+
+def exported() -> set[str]:
+    """Names of all metrics, with those that a histogram is made of."""
+    metrics = Metrics("test")
+    metrics.watch_sessions(SessionStats)
+    described = {family.name for family in metrics.registry.collect()}
+    suffixes = ("", "_total", "_bucket", "_count", "_sum", "_info")
+    return {f"{name}{suffix}" for name in described for suffix in suffixes}
+
+
+@pytest.mark.parametrize("name", ["prometheus/alerts.yml", "grafana/jarvis-gateway.json", "kubernetes/gateway.yaml"])
+def test_every_metric_that_is_asked_for_is_exported(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    texts = strings(json.loads(text)) if name.endswith("json") else strings(documents(name))
+    asked = set(re.findall(r"\bapi_gateway_\w+", "\n".join(texts)))
+    assert asked
+    assert asked - exported() == set()
+
+
+# --- several processes on one port ---
+
+
+async def test_processes_share_a_port(tmp_path: Path) -> None:
+    port = str(free_port())
+    shared = {"REUSE_PORT": "true", "EMBEDDED": "false", "REDIS_URL": ""}
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    with (
+        running_gateway(tmp_path / "a", **shared, PORT=port),
+        running_gateway(tmp_path / "b", **shared, PORT=port),
+    ):
+        started: set[bytes] = set()
+        async with asyncio.timeout(20):
+            while len(started) < 2:
+                answer = await AsyncHTTPClient(force_instance=True).fetch(f"http://127.0.0.1:{port}/metrics")
+                started.update(re.findall(rb"^process_start_time_seconds (\S+)", answer.body, flags=re.MULTILINE))
+
+
+def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(plain_conf(tmp_path, free_port(), [8001, 8002]))
+    done = subprocess.run(
+        ["nginx", "-t", "-c", str(conf), "-e", str(tmp_path / "error.log")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
