@@ -188,7 +188,7 @@ class Sessions:
         self._leaving: set[LiveSession] = set()  # replaced, and perhaps still to be resumed
         self.traffic = Traffic()
         self._dropped_before = 0
-        self.resumes: dict[str, int] = {"recovered": 0, "lost": 0}
+        self.resumes: dict[str, int] = {"recovered": 0, "elsewhere": 0, "lost": 0}
 
     def __iter__(self) -> Iterator[LiveSession]:
         return iter((*self._live.values(), *self._leaving))
@@ -240,6 +240,7 @@ class Sessions:
         live.lost = False
         self._leaving.discard(live)
         self._live[session_id] = live
+        self.resumes["elsewhere"] += 1
         return live
 
     def _record(self, live: LiveSession, kept: KeptSession | None = None) -> None:
