@@ -74,6 +74,7 @@ class Replay:
     async def _load(self, script: Script) -> int:
         """Many at once; each user in DEBUG has one session."""
         failures: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
         differing = 0
         first_audio_ms: list[float] = []
 
@@ -82,18 +83,20 @@ class Replay:
             try:
                 played = await self._player(script, f"-{number}").play()
             except GatewayError as error:
-                failures[str(error)] += 1
+                failures[f"failed: {error}"] += 1
                 return
             first_audio_ms.extend(played.outcome.first_audio_ms)
-            same = all(fact.equal for fact in compared(script.outcome, played.outcome))
-            differing += not same or bool(played.in_vain)
+            different = [fact for fact in compared(script.outcome, played.outcome) if not fact.equal]
+            reasons.update(f"differs: {fact.what} of {fact.place}" for fact in different)
+            reasons.update(f"waited in vain: {what}" for what in played.in_vain)
+            differing += bool(different or played.in_vain)
 
         async with asyncio.TaskGroup() as group:
             for number in range(1, self._options.times + 1):
                 group.create_task(one(number), name=f"replay {number}")
         print(f"sessions {self._options.times}, failed {failures.total()}, different {differing}")  # noqa: T201 - as above
-        for reason, count in failures.most_common():
-            print(f"failed: {reason} ({count})")  # noqa: T201 - as above
+        for reason, count in [*failures.most_common(), *reasons.most_common()]:
+            print(f"{reason} ({count})")  # noqa: T201 - as above
         if first_audio_ms:
             p50, p99 = _percentile(first_audio_ms, 0.5), _percentile(first_audio_ms, 0.99)
             turns = len(first_audio_ms)

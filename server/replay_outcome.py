@@ -25,17 +25,21 @@ SHOWN_CHARS = 100
 
 @dataclass(slots=True)
 class _Utterance:
-    """The one that is being sent."""
+    """The newest one. How far an interrupted one came is chance: nothing of it counts but that it began."""
 
     encoding: str
     rate_hz: int
     n_bytes: int = 0
-    whole: bool = True
+    duration_ms: float = 0.0  # as `tts.done` says
+    told: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
     @property
     def seconds(self) -> float:
-        """Of PCM or G.711; Opus tells by `tts.done` only."""
-        return self.n_bytes / (BYTES_PER_SAMPLE[self.encoding] * max(1, self.rate_hz))
+        """Of PCM or G.711 as received; Opus tells by `tts.done` only."""
+        if self.encoding in BYTES_PER_SAMPLE:
+            return self.n_bytes / (BYTES_PER_SAMPLE[self.encoding] * max(1, self.rate_hz))
+        return self.duration_ms / 1000 if self.n_bytes else 0.0
 
 
 @dataclass(slots=True)
@@ -46,6 +50,14 @@ class _Place:
     steps: dict[tuple[Any, Any], int] = field(default_factory=dict)
     utterance: _Utterance | None = None
     audio_s: float = 0.0
+
+    def finish(self) -> None:
+        """The newest utterance is over, and what it was is known."""
+        utterance, self.utterance = self.utterance, None
+        if utterance is not None and not utterance.interrupted:
+            self.audio_s += utterance.seconds
+            for kind in utterance.told:
+                _in_order(self.said["order of speech"], kind)
 
 
 class Outcome:
@@ -76,8 +88,9 @@ class Outcome:
             return
         if kind == "turn.plan":
             self._on_plan(here, message)
-        _in_order(here.said[self._lane(here, kind, message)], kind)
         self._speech(here, kind, message)
+        if kind not in {"tts.words", "tts.done"}:
+            _in_order(here.said[self._lane(here, kind, message)], kind)
         what = _MEANINGS.get(kind)
         if what is not None:
             here.said[what[0]].append(what[1](message))
@@ -102,36 +115,30 @@ class Outcome:
         return "order of speech" if kind in BEHIND_AUDIO else "order"
 
     def _speech(self, here: _Place, kind: str, message: dict[str, Any]) -> None:
-        """Only utterances that were sent whole are measured: how far the others came is chance."""
+        utterance = here.utterance
+        if kind in {"tts.started", "turn.done", "channel.closed"}:
+            here.finish()
         if kind == "tts.started":
             rate_hz = message.get("sample_rate")
             here.utterance = _Utterance(str(message.get("encoding")), rate_hz if isinstance(rate_hz, int) else 0)
-        elif here.utterance is None:
-            return
-        elif kind in {"turn.paused", "turn.interrupted"}:
-            here.utterance.whole = False
-        elif kind == "tts.done":
-            if here.utterance.whole:
-                here.audio_s += _seconds(here.utterance, message)
-            here.utterance = None
+        elif utterance is not None and kind in {"turn.paused", "turn.interrupted"}:
+            utterance.interrupted = True
+        elif utterance is not None and kind in {"tts.words", "tts.done"}:
+            utterance.told.append(kind)
+            duration_ms = message.get("duration_ms")
+            utterance.duration_ms = duration_ms if isinstance(duration_ms, int | float) else 0.0
 
     def facts(self) -> dict[tuple[str, str], tuple[str, ...] | float]:
         """By place and by what is compared."""
         found: dict[tuple[str, str], tuple[str, ...] | float] = {}
         for place, here in self._places.items():
+            here.finish()
             for what, said in here.said.items():
                 if said:
                     found[place, what] = tuple(said)
             if here.audio_s:
                 found[place, "seconds of audio"] = here.audio_s
         return found
-
-
-def _seconds(utterance: _Utterance, done: dict[str, Any]) -> float:
-    if utterance.encoding in BYTES_PER_SAMPLE:
-        return utterance.seconds
-    duration_ms = done.get("duration_ms")
-    return duration_ms / 1000 if isinstance(duration_ms, int | float) and utterance.n_bytes else 0.0
 
 
 def _in_order(order: list[str], kind: str) -> None:
