@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -244,6 +245,7 @@ def openapi_document() -> Json:
         "servers": [{"url": "/", "description": "This gateway"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
+        "x-errors": {code: asdict(kind) for code, kind in ERRORS.items()},  # what `/docs#CODE` shows
         "components": {
             "schemas": _schemas(),
             "headers": _HEADERS,

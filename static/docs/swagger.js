@@ -1,3 +1,6 @@
+const wanted = location.hash.slice(1);
+if (!wanted.startsWith('/')) history.replaceState(null, '', location.pathname + location.search); // Swagger UI takes any fragment for its own
+
 // Swagger UI on this gateway's own document; the token stays in the page until it is closed.
 window.ui = SwaggerUIBundle({
   url: '/openapi.json',
@@ -7,4 +10,19 @@ window.ui = SwaggerUIBundle({
   tryItOutEnabled: true,
   validatorUrl: null, // the default sends the document to another host
   presets: [SwaggerUIBundle.presets.apis],
+  onComplete: () => showErrors(), // not before: they stand below all that is there by then
 });
+
+/** The errors below it: each has the place that the `type` of a problem names. */
+async function showErrors() {
+  const { 'x-errors': errors } = await (await fetch('/openapi.json')).json();
+  const list = document.querySelector('.errors dl');
+  for (const [code, { status, title, meaning }] of Object.entries(errors)) {
+    const [term, told] = [document.createElement('dt'), document.createElement('dd')];
+    term.id = code;
+    term.textContent = `${code} · ${status}`;
+    told.textContent = `${title}. ${meaning}`;
+    list.append(term, told);
+  }
+  if (wanted in errors) location.hash = wanted;
+}

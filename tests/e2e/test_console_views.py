@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.async_playwright import Axe
 
+from server.errors import ERRORS
 from streaming.protocol.messages import TurnParams
 from tests.support.browser import (
     PHONE,
@@ -325,3 +326,12 @@ def test_no_markup_is_made_of_text() -> None:
     banned = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function")
     found = [f"{file.name}: {word}" for file in scripts for word in banned if word in file.read_text()]
     assert found == []
+
+
+async def test_the_type_of_a_problem_leads_to_what_it_means(gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await page.goto(f"{gateway.base}/docs#RATE_LIMITED")
+        await see(page, "#RATE_LIMITED >> text=429")
+        await until(page, "document.getElementById('RATE_LIMITED').getBoundingClientRect().top < innerHeight")
+        shown = await page.evaluate("[...document.querySelectorAll('.errors dt')].map(({ id }) => id)")
+        assert shown == list(ERRORS)
