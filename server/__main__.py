@@ -157,7 +157,7 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
         "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"
     )
     who.add_argument(
-        "--user", default="developer", help="without a token (DEBUG); with --times each has a number behind"
+        "--user", default="", help="instead of a token (DEBUG): developer; with --times a number stands behind"
     )
     command.add_argument("--speed", choices=("realtime", "fast"), default="fast", help="default: as fast as it goes")
     command.add_argument(

@@ -1,0 +1,206 @@
+"""Record and replay with a whole gateway: a spoken turn is recorded, and comes to the same again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.replay import read_script
+from server.replay_player import Player
+from streaming.client import GatewayClient
+from streaming.protocol import messages
+from streaming.protocol.messages import ExecuteParams, TurnParams
+from tests.support.gateway import GatewayProcess, environment, listen, running_gateway, say, speech
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.gen_test(timeout=90)
+
+WRITTEN_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that keeps recordings."""
+    directory = tmp_path_factory.mktemp("studio")
+    with running_gateway(directory, RECORD_DIR=str(directory / "recordings"), REDIS_URL="") as running:
+        yield running
+
+
+def recordings(gateway: GatewayProcess) -> Path:
+    return gateway.log.parent / "recordings"
+
+
+@pytest.fixture(scope="module")
+def recorded(studio: GatewayProcess) -> Path:
+    """A spoken turn, a question declined, a call: one file."""
+
+    async def session() -> None:
+        async with client(studio, "recorded", record=True) as gateway:
+            turn = gateway.open(TurnParams())
+            say(turn, speech("flite-slt-remember-favourite-colour"))
+            turn.end()
+            await listen(turn)
+            command = gateway.open(ExecuteParams(executor="os", action="mkdir", parameters={"args": ["made"]}))
+            heard = await listen(command, until=messages.TaskConfirmationRequired)
+            await gateway.confirm(heard.messages[-1].confirmation_id, approve=False)
+            await listen(command, heard)
+            await gateway.call("memory.context", session_id="recorded")
+
+    asyncio.run(session())
+    return ended(studio, "recorded")
+
+
+def client(gateway: GatewayProcess, session_id: str, *, record: bool) -> GatewayClient:
+    return GatewayClient(gateway.ws, session_id=session_id, token=gateway.token, record=record)
+
+
+def ended(gateway: GatewayProcess, session_id: str) -> Path:
+    """That session's file, when it is whole."""
+    deadline = time.monotonic() + WRITTEN_S
+    while time.monotonic() < deadline:
+        for path in recordings(gateway).glob(f"*-{session_id}-*.jsonl"):
+            if "recording.ended" in path.read_text():
+                return path
+        time.sleep(0.1)
+    raise AssertionError("there is no recording")
+
+
+def replay(gateway: GatewayProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "server", "replay", *arguments, "--url", gateway.ws],
+        env=environment(gateway.log.parent),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def changed(recorded: Path, kind: str, to: Path, /, **fields: Any) -> Path:
+    lines = [json.loads(line) for line in recorded.read_text().splitlines()]
+    for line in lines:
+        if line.get("message", {}).get("type") == kind:
+            line["message"] |= fields
+    to.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return to
+
+
+def test_no_token_is_in_the_file(studio: GatewayProcess, recorded: Path) -> None:
+    text = recorded.read_text()
+    assert studio.token not in text
+    ready = json.loads(text.splitlines()[1])["message"]
+    assert ready["type"] == "session.ready"
+    assert ready["recording"] is True
+    assert ready["resume_token"] == "(hidden)"
+
+
+@pytest.mark.parametrize("speed", ["fast", "realtime"])
+def test_a_replay_comes_to_the_same(studio: GatewayProcess, recorded: Path, speed: str) -> None:
+    done = replay(studio, str(recorded), "--speed", speed)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    lines = done.stdout.splitlines()
+    assert all(line.startswith("equal ") for line in lines[:-1])
+    assert "remember that my favo" in done.stdout
+    for what in ("transcripts", "intents", "replies", "task results", "seconds of audio", "answer"):
+        assert any(f" {what} " in line for line in lines), what
+    assert lines[-1] == f"{len(lines) - 1} of {len(lines) - 1} equal"
+
+
+def test_other_words_are_a_difference(studio: GatewayProcess, recorded: Path, tmp_path: Path) -> None:
+    file = changed(recorded, "stt.final", tmp_path / "changed.jsonl", text="open the door")
+    done = replay(studio, str(file))
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("differs")]
+    assert " transcripts " in line
+    assert "recorded 'open the door' (number 1), replayed 'remember that my favo" in line
+
+
+def test_what_does_not_come_is_waited_for_in_vain_and_told(
+    studio: GatewayProcess, recorded: Path, tmp_path: Path
+) -> None:
+    lines = recorded.read_text().splitlines(keepends=True)
+    sound = [line for line in lines if '"direction":"out","frame"' in line]
+    end = [line for line in lines if '"channel.end"' in line]
+    file = tmp_path / "silent.jsonl"
+    file.write_text("".join(line for line in lines if line not in {*sound, *end}))
+    done = replay(studio, str(file), "--timeout", "2")
+    assert done.returncode == 1
+    assert "differs  channel 1 (turn)     transcripts" in done.stdout
+    assert "waited in vain: task.result of channel 1 (turn)" in done.stdout
+    assert "equal    channel 2 (execute)  task results     declined" in done.stdout
+
+
+def test_many_at_once_are_a_load(studio: GatewayProcess, recorded: Path) -> None:
+    done = replay(studio, str(recorded), "--times", "3", "--user", "crowd")
+    assert done.returncode == 0, done.stdout + done.stderr
+    sessions, latency = done.stdout.splitlines()
+    assert sessions == "sessions 3, failed 0, different 0"
+    assert latency.startswith("first audio after the end of speech: p50 ")
+    assert latency.endswith(" (3 turns)")
+
+
+def test_who_is_not_let_in_is_told(studio: GatewayProcess, recorded: Path) -> None:
+    done = replay(studio, str(recorded), "--token", "wrong")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    many = replay(studio, str(recorded), "--token", "wrong", "--times", "2")
+    assert many.returncode == 1
+    assert many.stdout.startswith("sessions 2, failed 2, different 0\nfailed: ")
+
+
+async def test_without_consent_nothing_is_kept(studio: GatewayProcess) -> None:
+    async with client(studio, "private", record=False) as gateway:
+        assert gateway.ready is not None
+        assert gateway.ready.recording is None
+        await gateway.call("agent.intent", text="hello")
+    async with client(studio, "public", record=True) as gateway:
+        await gateway.call("agent.intent", text="hello")
+    assert await asyncio.to_thread(ended, studio, "public")  # written after what came before
+    assert list(recordings(studio).glob("*-private-*")) == []
+
+
+async def test_without_a_directory_nobody_is_recorded(gateway: GatewayProcess) -> None:
+    async with client(gateway, "in-vain", record=True) as session:
+        assert session.ready is not None
+        assert session.ready.recording is None
+        await session.call("agent.intent", text="hello")
+
+
+async def test_a_cut_socket_does_not_end_a_recording(studio: GatewayProcess) -> None:
+    async with client(studio, "cut", record=True) as gateway:
+        await gateway.call("agent.intent", text="hello")
+        gateway.cut()
+        await gateway.call("agent.intent", text="what time is it")
+    script = read_script(str(await asyncio.to_thread(ended, studio, "cut")))
+    assert [cue.said.params["text"] for cue in script.cues] == ["hello", "what time is it"]
+    played = await Player(script, studio.ws, fast=True, timeout_s=10, user_id="again").play()
+    assert played.outcome.facts() == script.outcome.facts()
+
+
+async def test_a_directory_in_the_way_costs_the_recording_only(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with running_gateway(tmp_path, RECORD_DIR=str(tmp_path / "file" / "recordings"), REDIS_URL="") as running:
+        async with client(running, "anyway", record=True) as gateway:
+            assert gateway.ready is not None
+            assert gateway.ready.recording is None
+            assert (await gateway.call("agent.intent", text="hello"))["intent"] == "greeting"
+        running.stop()
+        assert "nothing can be recorded" in running.log.read_text()
+
+
+async def test_a_gateway_that_stops_keeps_what_it_has(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, RECORD_DIR=str(tmp_path / "recordings"), REDIS_URL="", DRAIN_SECONDS="2") as running:
+        async with client(running, "stopped", record=True) as gateway:
+            await gateway.call("agent.intent", text="hello")
+            assert await asyncio.to_thread(running.stop) == 0
+    (file,) = (tmp_path / "recordings").iterdir()
+    assert "recording.ended" in file.read_text().splitlines()[-1]
+    assert [cue.place for cue in read_script(str(file)).cues] == ["call 1 agent.intent"]
