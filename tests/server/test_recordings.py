@@ -9,6 +9,8 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from server.observing import ReplicaObservation
 from server.recordings import Recordings
 from server.state import LocalState
@@ -17,39 +19,42 @@ from streaming.protocol import frame
 from streaming.protocol.limits import Limits
 from streaming.recording import Recording, read
 from streaming.registry import Resume, Sessions
-from tests.support.house import USER, FakeDesk, FakeSocket
+from tests.support.house import USER, FakeDesk, FakeSocket, FakeStore
 from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    import pytest
+    from streaming.journal import SessionStore
 
 
 class Studio:
     """Sessions with scripted services, on real time, whose clients may be recorded."""
 
-    def __init__(self, group: asyncio.TaskGroup, recordings: Recordings | None) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, recordings: Recordings | None, store: SessionStore | None = None
+    ) -> None:
         world: Any = World()
         observation = ReplicaObservation(LocalState(), None, group)
         provided = LaneServices(world.services(), world, world, world, world, observation)
         recorder = recordings.record if recordings else None
-        self.sessions = observation.sessions = Sessions(Limits(), provided, FakeDesk(), group, None, recorder)
+        self.sessions = observation.sessions = Sessions(Limits(), provided, FakeDesk(), group, store, recorder)
         self._group = group
 
     async def enter(self, *, record: bool, resume: Resume | None = None, session_id: str = "s1") -> FakeSocket:
         socket = FakeSocket(self._group)
-        socket.line = self.sessions.enter(session_id, USER, socket, resume, record=record)
+        kept = await self.sessions.recall(session_id, USER, resume)
+        socket.line = self.sessions.enter(session_id, USER, socket, resume, kept, record=record)
         socket.wake()
         await asyncio.sleep(0.01)
         return socket
 
 
 @asynccontextmanager
-async def studio(recordings: Recordings | None) -> AsyncIterator[Studio]:
+async def studio(recordings: Recordings | None, store: SessionStore | None = None) -> AsyncIterator[Studio]:
     async with asyncio.TaskGroup() as group:
-        made = Studio(group, recordings)
+        made = Studio(group, recordings, store)
         yield made
         await made.sessions.close()
         if recordings is not None:
@@ -145,6 +150,28 @@ async def test_a_session_taken_up_by_message_leaves_one_file(tmp_path: Path) -> 
         await again.until("result")
     (recording,) = files(tmp_path)
     assert types(recording).count("out call") == 2
+
+
+@pytest.mark.parametrize("by", ["url", "message"])
+async def test_a_session_that_moves_is_recorded_on_at_the_other_replica(tmp_path: Path, by: str) -> None:
+    store = FakeStore()
+    here, there = Recordings(tmp_path / "here", 10**6), Recordings(tmp_path / "there", 10**6)
+    async with studio(here, store) as first, studio(there, store) as second:
+        socket = await first.enter(record=True)
+        socket.say(type="call", id="c1", op="echo", params={})
+        await socket.until("result")
+        token = socket.of("session.ready")[0]["resume_token"]
+        again = await second.enter(record=True, resume=Resume(token, 1) if by == "url" else None)
+        if by == "message":
+            again.say(type="session.resume", resume_token=token, last_seq=1)
+        await again.until("session.resumed")
+        again.say(type="call", id="c2", op="echo", params={})
+        await again.until("result")
+    calls = [
+        [e.message["id"] for e in r.entries if e.message and e.type == "call"]
+        for r in (*files(tmp_path / "here"), *files(tmp_path / "there"))
+    ]
+    assert calls == [["c1"], ["c2"]]
 
 
 async def test_a_socket_that_says_nothing_leaves_no_file(tmp_path: Path) -> None:
