@@ -27,7 +27,11 @@ _QUERY: Json = {
         "ticket": {"type": "string", "description": "Single-use ticket of POST /api/v1/auth/ticket"},
         "resume": {"type": "string", "description": "The resume_token of the last session.ready"},
         "last_seq": {"type": "integer", "minimum": 0, "description": "With resume: the highest number received"},
-        "record": {"type": "string", "enum": ["true"], "description": "Consent to being recorded, where the gateway does"},
+        "record": {
+            "type": "string",
+            "enum": ["true"],
+            "description": "Consent to being recorded, where the gateway does",
+        },
     },
 }
 
