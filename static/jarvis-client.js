@@ -45,6 +45,7 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
  * @property {() => Promise<string>} [getTicket] asked before every connection, for a ticket is good once. A JarvisError that it
  *   throws is final; any other error counts as a network that will come back
  * @property {string} [userId] instead of a token, with a gateway in DEBUG
+ * @property {boolean} [record] consent to a recording, where the gateway makes them: `ready.recording` tells
  * @property {typeof WebSocket} [webSocket] another implementation, for tests
  */
 
@@ -360,6 +361,7 @@ export class JarvisClient extends EventTarget {
       query.set('resume', this.#resumeToken);
       query.set('last_seq', String(this.#lastSeq));
     }
+    if (this.#options.record) query.set('record', 'true');
     this.#held = true;
     this.#parting = null;
     const asked = query.toString();

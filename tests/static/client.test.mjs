@@ -125,6 +125,13 @@ test('microphone frames wait for credit, and the end waits for the frames', asyn
   assert.equal(turn.keptBytes, 10);
 });
 
+test('consent to a recording is given with every connection', async () => {
+  const { client, network } = await online({ record: true });
+  assert.equal(network.last.address.searchParams.get('record'), 'true');
+  await cutAndBack(client, network, 0, {});
+  assert.equal(network.last.address.searchParams.get('record'), 'true');
+});
+
 test('after a cut, what was not taken is sent again in its first order', async () => {
   const { client, network } = await online();
   const turn = client.open('turn', {});
