@@ -13,7 +13,8 @@ FROM build AS build-services
 RUN /venv/bin/pip install --no-cache-dir '.[embedded]'
 
 FROM python:3.11-slim-bookworm AS services
-# hadolint ignore=DL3008 -- Debian's security updates are wanted
+# Not pinned: Debian's security updates are wanted.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends chromium && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --uid 10001 jarvis
 COPY --from=build-services /venv /venv

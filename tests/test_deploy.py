@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,12 @@ def test_the_image_is_made_of_what_is_there_and_does_not_run_as_root() -> None:
         if line.startswith("ENV "):
             names = [pair.split("=")[0] for pair in shlex.split(line)[1:]]
             assert [name for name in names if name not in OTHERS and not known(name)] == []
+
+
+def test_hadolint_finds_nothing() -> None:
+    binary = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([str(binary), "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_unit_starts_the_gateway_and_gives_it_time_to_drain() -> None:
