@@ -84,6 +84,6 @@ async def test_a_cut_at_any_message_of_a_recorded_turn_changes_nothing(gateway: 
 
 
 def boundaries(received: list[bool]) -> list[int]:
-    """Behind each message; of those in the middle of speech, where one is like the next, every tenth."""
-    last = len(received) - 1
-    return [n for n in range(2, last + 1) if n % 10 == 0 or n == last or not all(received[n - 1 : n + 1])]
+    """Behind each message up to the first sound, every sixth of those while it is spoken, and the last ones."""
+    first_sound, last = received.index(True) + 1, len(received) - 1
+    return [n for n in range(2, last + 1) if n <= first_sound or n % 6 == 0 or n > last - 3]

@@ -68,7 +68,11 @@ class Call:
 
     async def write(self, *messages: Any) -> None:
         for message in messages:
-            await self.context.write(message.SerializeToString())
+            try:
+                await self.context.write(message.SerializeToString())
+            except grpc.aio.BaseError:
+                self.cancelled = True  # a write may be what learns of it first, before the context does
+                raise
             self.n_written += 1
 
     async def abort(self, code: grpc.StatusCode, details: str = "scripted") -> None:
@@ -132,7 +136,7 @@ class FakeService(grpc.GenericRpcHandler):
             call.cancelled = True
             raise
         finally:
-            call.cancelled = call.cancelled or context.cancelled()  # a write may be what learns of it first
+            call.cancelled = call.cancelled or context.cancelled()
             call.ended.set()
 
     async def _fail(self, call: Call, fault: Fault) -> None:
