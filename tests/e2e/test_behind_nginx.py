@@ -164,7 +164,7 @@ async def test_a_session_stays_at_its_gateway(cluster: tuple[str, Replicas]) -> 
     assert homes == [homes[0]] * 5
 
 
-async def test_an_upload_and_speech_pass_in_pieces(cluster: tuple[str, Replicas]) -> None:
+async def test_an_upload_and_speech_pass(cluster: tuple[str, Replicas]) -> None:
     address, _ = cluster
     mine = token(cluster, "ada")
     head = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
