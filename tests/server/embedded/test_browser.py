@@ -6,13 +6,10 @@ import asyncio
 import base64
 import os
 import signal
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped] # the library carries no types
 import pytest
-import tornado.httpserver
-import tornado.web
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # the library carries no types
 from tornado.testing import bind_unused_port
 
@@ -23,119 +20,11 @@ from server.embedded.browser_actions import MAX_PNG_BYTES
 from server.embedded.browser_pages import find_chromium
 from server.embedded.browser_tabs import VIEWPORT_HEIGHT
 from server.embedded.service import MissingPartError
-from tests.server.embedded.executing import config, execute, listed, refused, request, serving
+from tests.server.embedded.executing import config, listed, refused, request, serving
+from tests.server.embedded.website import surfing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from tests.server.embedded.executing import Run
-
-FORM = """<title>Form</title><h1>Hello</h1><a href="/second">Next page</a> <a href="/second" target="_blank">Window</a>
-<a href="mailto:a@b">Mail</a><form action="/said"><input id="name" name="name"><button>Send it</button></form>
-<button onclick="alert('first'); confirm('second'); this.textContent = 'asked'">Ask</button>
-<div style="height: 3000px"></div><p>end</p>"""
-NOISE = """<title>Noise</title><canvas id=c width=1280 height=800></canvas><script>
-const g = c.getContext('2d'), d = g.createImageData(1280, 800); document.body.style.margin = 0;
-for (let i = 0; i < d.data.length; i++) d.data[i] = i % 4 == 3 ? 255 : Math.random() * 256; g.putImageData(d, 0, 0);
-</script>"""
-
-
-class Site:
-    """What a test looks at: addresses asked for, cookies sent, and the requests that hang."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.asked: list[str] = []
-        self.hanging = 0
-        self.changed = asyncio.Event()
-
-    async def hangs(self, count: int) -> None:
-        while self.hanging != count:
-            self.changed.clear()
-            await self.changed.wait()
-
-
-class Served(tornado.web.RequestHandler):
-    site: Site
-
-    async def get(self, path: str) -> None:
-        self.site.asked.append(path)
-        self.set_header("Content-Type", "text/html")
-        match path:
-            case "form":
-                self.finish(FORM)
-            case "said":
-                self.finish(f"<title>Said</title>{self.get_argument('name')}")
-            case "second":
-                self.finish("<title>Second</title><p id=late hidden>late</p>")
-            case "noise":
-                self.finish(NOISE)
-            case "cookie":
-                seen = self.get_cookie("who", "nobody")
-                self.set_cookie("who", self.get_argument("who", ""))
-                self.finish(f"<p>{seen}</p>")
-            case "late":
-                self.finish("<p id=p hidden>here</p><script>setTimeout(() => p.hidden = false, 200)</script>")
-            case "download":
-                self.set_header("Content-Disposition", "attachment; filename=x.bin")
-                self.finish("x")
-            case "inwards":
-                self.finish(f"<script>fetch('{self.get_argument('to')}').catch(() => 0)</script>")
-            case "redirect":
-                self.redirect(self.get_argument("to"))
-            case "hang":
-                await self.hang()
-            case _:
-                self.set_status(404)
-                self.finish("<title>Nothing</title>nothing here")
-
-    async def hang(self) -> None:
-        self.site.hanging += 1
-        self.site.changed.set()
-        await asyncio.Event().wait()
-
-    def on_connection_close(self) -> None:
-        self.site.hanging -= 1
-        self.site.changed.set()
-
-
-@asynccontextmanager
-async def website() -> AsyncIterator[Site]:
-    sock, port = bind_unused_port()
-    site = Site(f"http://127.0.0.1:{port}")
-    handler = type("Handler", (Served,), {"site": site})
-    server = tornado.httpserver.HTTPServer(tornado.web.Application([("/(.*)", handler)]))
-    server.add_socket(sock)
-    try:
-        yield site
-    finally:
-        server.stop()
-        await server.close_all_connections()
-
-
-class Surfer:
-    """Gives tasks to the service."""
-
-    def __init__(self, channel: Any, service: BrowserService, site: Site) -> None:
-        self.stub = browser_pb2_grpc.BrowserExecutorStub(channel)
-        self.service = service
-        self.site = site
-
-    async def do(self, action: str, parameters: dict[str, Any] | None = None, **who: Any) -> Run:
-        return await execute(self.stub, action, parameters, **who)
-
-    async def open(self, path: str, **who: Any) -> Run:
-        run = await self.do("navigate", {"url": f"{self.site.url}/{path}"}, **who)
-        assert run.status == "ok", run.message
-        return run
-
-
-@asynccontextmanager
-async def surfing(tmp_path: Path, **options: str) -> AsyncIterator[Surfer]:
-    service = BrowserService(config(tmp_path, **options))
-    async with website() as site, serving(service) as channel:
-        yield Surfer(channel, service, site)
 
 
 async def test_a_form_is_opened_filled_sent_and_read(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Frames that are not quite in order, and floods."""
+
+from __future__ import annotations
+
+import pytest
+
+from streaming.protocol import events, frame
+from streaming.protocol.errors import RemoteProtocolError
+from streaming.protocol.limits import Limits
+from tests.streaming.protocol.test_inbox import refused, tell
+from tests.streaming.protocol.test_server import NOW, attached, sent
+
+
+def test_frames_are_numbered_and_taken_once() -> None:
+    server = attached(None, "stt")
+    assert server.receive_binary(frame.encode(1, b"a", seq=0, pts_ms=5), NOW) == [
+        events.AudioReceived(1, b"a", 5, last=False, lost=False, generation=0, seq=0)
+    ]
+    assert server.receive_binary(frame.encode(1, b"a", seq=0), NOW) == []
+    assert server.receive_binary(frame.encode(1, b"b", seq=5, flags=frame.LOST), NOW) == [
+        events.AudioReceived(1, b"b", 0, last=False, lost=True, generation=0, seq=5)
+    ]
+    assert server.receive_binary(frame.encode(1, b"c", seq=4), NOW) == []
+
+
+def test_the_last_frame_ends_the_input() -> None:
+    server = attached(None, "stt")
+    received, ended = server.receive_binary(frame.encode(1, b"a", flags=frame.LAST | frame.LOST), NOW)
+    assert received == events.AudioReceived(1, b"a", 0, last=True, lost=True, generation=0, seq=0)
+    assert ended == events.InputEnded(1)
+    assert tell(server, type="channel.end", channel=1) == []
+    assert server.receive_binary(frame.encode(1, b"a"), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame.encode(1, b"a", seq=1), "FRAMES_MISSING"),
+        (frame.encode(1, b"a", generation=1), "INVALID_FRAME"),
+        (frame.encode(1, b"a" * 101), "FLOW_CONTROL"),
+        (frame.encode(1, b"a" * 81), "AUDIO_RATE_LIMITED"),
+        (frame.encode(1, b"a" * 81, flags=frame.LAST), "AUDIO_RATE_LIMITED"),
+    ],
+)
+def test_a_wrong_frame_ends_its_channel_and_no_other(data: bytes, code: str) -> None:
+    server = attached(Limits(microphone_window_bytes=100, audio_burst_bytes=80.0), "stt", "stt")
+    (failed,) = server.receive_binary(data, NOW)
+    assert isinstance(failed, events.ChannelFailed)
+    assert failed.code == code
+    assert not server.is_open(1)
+    assert server.receive_binary(data, NOW) == []
+    (closed,) = sent(server)
+    assert (closed["type"], closed["status"], closed["code"]) == ("channel.closed", "error", code)
+    assert len(server.receive_binary(frame.encode(3, b"x"), NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "close_code"),
+    [
+        (b"", 1002),
+        (b"\x01" * 15, 1002),
+        (frame.encode(1, b"").replace(b"\x01", b"\x02", 1), 1002),
+        (frame.encode(1, b"x" * 101), 1009),
+    ],
+)
+def test_a_broken_frame_closes_the_socket(data: bytes, close_code: int) -> None:
+    server = attached(Limits(frame_bytes=100), "stt")
+    with pytest.raises(RemoteProtocolError) as error:
+        server.receive_binary(data, NOW)
+    assert error.value.close_code == close_code
+
+
+def test_credit_comes_back_as_audio_is_taken() -> None:
+    server = attached(Limits(microphone_window_bytes=100), "stt")
+    for seq in range(4):
+        server.receive_binary(frame.encode(1, b"x" * 25, seq=seq), NOW)
+    server.taken(1, 25)
+    assert sent(server) == []
+    server.taken(1, 25)
+    assert sent(server) == [{"type": "credit", "channel": 1, "bytes": 50, "next_frame": 4, "seq": 2}]
+    tell(server, type="channel.end", channel=1)
+    server.taken(1, 50)
+    assert sent(server) == []  # there is nothing more to come
+
+
+# --- floods ---
+
+
+def test_too_many_commands_are_refused_then_the_socket_closes() -> None:
+    server = attached(Limits(commands_per_s=1.0, command_burst=2.0, refusals=3.0))
+    for number in range(2):
+        assert len(tell(server, type="call", id=str(number), op="x")) == 1
+    for _ in range(3):
+        error = refused(server, '{"type":"call","id":"a","op":"x"}')
+        assert (error["code"], error["id"], error["retryable"]) == ("RATE_LIMITED", "a", True)
+        assert 0 < error["retry_after_ms"] <= 1000
+    with pytest.raises(RemoteProtocolError) as closed:
+        tell(server, type="call", id="a", op="x")
+    assert closed.value.close_code == 4029
+    assert len(server.receive_text('{"type":"call","id":"a","op":"x"}', NOW + 1)) == 1
+
+
+def test_what_keeps_a_session_going_is_taken_over_the_rate_too() -> None:
+    server = attached(Limits(commands_per_s=1.0, command_burst=1.0, refusals=5.0), "tts")
+    assert tell(server, type="credit", channel=1, bytes=5) == [events.CreditGranted(1, 5)]
+    assert tell(server, type="channel.cancel", channel=1) == [events.ChannelCancelled(1)]
+
+
+def test_stray_frames_are_a_flood_too() -> None:
+    server = attached(Limits(commands_per_s=1.0, command_burst=2.0, refusals=2.0))
+    stray = frame.encode(9, b"x")
+    for _ in range(2):
+        assert server.receive_binary(stray, NOW) == [events.CommandRefused("UNKNOWN_CHANNEL")]
+    for _ in range(2):
+        assert server.receive_binary(stray, NOW) == []
+    assert [error["code"] for error in sent(server)] == ["UNKNOWN_CHANNEL"] * 2
+    with pytest.raises(RemoteProtocolError):
+        server.receive_binary(stray, NOW)
