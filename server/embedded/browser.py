@@ -12,6 +12,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from server.embedded.addresses import private_network, read_url
 from server.embedded.browser_actions import (
     ACTIONS,
+    ERROR_PAGE,
     STEPS,
     FailedError,
     NavigateParameters,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from server.embedded.service import EmbeddedConfig
 
 NO = frozenset({"0", "false", "no", "off"})
-ERROR_PAGE = "chrome-error:"
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
 from server.embedded.addresses import read_url
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Self
 
-    from playwright.async_api import Locator, Page
+    from playwright.async_api import Frame, Locator, Page, Response
 
     from server.embedded.browser_tabs import Tabs
     from server.embedded.executor import Task
@@ -36,6 +37,8 @@ MAX_WAIT_MS = 60_000
 WINDOW_S = 3.0  # for the window to open that a link names
 SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
+ERROR_PAGE = "chrome-error:"
+ERROR_PAGE_S = 1.0  # for it to come
 
 
 _NAMES_A_WINDOW = "e => !!e.closest('a[target]:not([target=_self]), form[target]:not([target=_self])')"
@@ -138,8 +141,29 @@ async def where(page: Page) -> dict[str, Any]:
     return {"url": page.url, "title": await page.title()}
 
 
+async def _opened(page: Page, url: str) -> Response | None:
+    """The server's answer. Chromium's page about a failure comes after it, and would break off the next navigation: it is waited for."""
+    failure_shown = asyncio.Event()
+
+    def look(frame: Frame) -> None:
+        if frame == page.main_frame and frame.url.startswith(ERROR_PAGE):
+            failure_shown.set()
+
+    page.on("framenavigated", look)
+    try:
+        return await page.goto(url, wait_until="commit")
+    except PlaywrightError as error:
+        if "net::ERR_" in str(error) and "net::ERR_ABORTED" not in str(error):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ERROR_PAGE_S):
+                    await failure_shown.wait()
+        raise
+    finally:
+        page.remove_listener("framenavigated", look)
+
+
 async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
-    answer = await work.page.goto(given.url, wait_until="commit")
+    answer = await _opened(work.page, given.url)
     status = answer.status if answer else 0
     await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
     await work.page.wait_for_load_state("domcontentloaded")

@@ -174,10 +174,12 @@ async def test_a_conversation_survives_the_death_of_each_replica_it_is_on(replic
 
 async def test_hundreds_of_sessions_move_when_their_replica_is_restarted(replicas: Replicas) -> None:
     token = replicas.token
+    all_there = asyncio.Barrier(201)  # a client that has never got in is told that there is no gateway
 
     async def converse(url: str, number: int) -> tuple[str, list[int]]:
         async with GatewayClient(url, session_id=f"crowd-{number}", token=token) as client:
             epoch = client.connection.epoch
+            await all_there.wait()
             answers: list[int] = []
             for count in range(3):
                 await client.call("memory.store", key=f"k{number}", value=count)
@@ -190,6 +192,7 @@ async def test_hundreds_of_sessions_move_when_their_replica_is_restarted(replica
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             talks = [group.create_task(converse(balancer.url, number)) for number in range(200)]
+            await all_there.wait()
             for gateway in list(replicas.gateways):
                 assert await loop.run_in_executor(None, replicas.restart, gateway) == 0
     assert [talk.result() for talk in talks] == [(f"crowd-{number}", [0, 1, 2]) for number in range(200)]

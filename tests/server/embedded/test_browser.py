@@ -242,6 +242,14 @@ async def test_the_clouds_own_addresses_are_closed_to_pages_redirects_and_script
             await asyncio.sleep(0.01)
 
 
+async def test_the_error_page_of_one_address_does_not_break_off_the_next(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        nowhere = f"{surfer.site.url}/redirect?to=http://169.254.169.254/"
+        for _ in range(10):
+            assert (await surfer.do("navigate", {"url": nowhere})).status == "failed"
+            assert (await surfer.open("form")).values["title"] == "Form"
+
+
 def processes_with(word: str) -> list[psutil.Process]:
     """Those below us whose command line holds the word; some end while we look."""
     found = []
