@@ -57,6 +57,11 @@ SPEECH_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
 )
 
+IDEMPOTENT_OPTIONS: tuple[tuple[str, Any], ...] = (
+    # Services of which every call may be sent again: we do that (retry.py), and gRPC need not keep each call for it as well.
+    ("grpc.enable_retries", 0),
+)
+
 
 def _read(service: str, path: Path | None) -> bytes | None:
     if path is None:

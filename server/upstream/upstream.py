@@ -22,7 +22,7 @@ from server.upstream.health import HealthWatch
 from server.upstream.intent import IntentClient
 from server.upstream.memory import MemoryClient
 from server.upstream.planner import PlannerClient
-from server.upstream.pool import SPEECH_OPTIONS, ChannelPool
+from server.upstream.pool import IDEMPOTENT_OPTIONS, SPEECH_OPTIONS, ChannelPool
 from server.upstream.safety import SafetyClient
 from server.upstream.stt import SttClient
 from server.upstream.tts import TtsClient
@@ -76,9 +76,9 @@ class Upstream:
         return Services(
             stt=SttClient(self._line("stt", SpeechToTextStub, SPEECH_OPTIONS), self._streams),
             tts=TtsClient(self._line("tts", TextToSpeechStub, SPEECH_OPTIONS), self._streams),
-            intent=IntentClient(self._line("intent", IntentRecognizerStub)),
-            planner=PlannerClient(self._line("planner", PlannerStub)),
-            safety=SafetyClient(self._line("safety", SafetyStub)),
+            intent=IntentClient(self._line("intent", IntentRecognizerStub, IDEMPOTENT_OPTIONS)),
+            planner=PlannerClient(self._line("planner", PlannerStub, IDEMPOTENT_OPTIONS)),
+            safety=SafetyClient(self._line("safety", SafetyStub, IDEMPOTENT_OPTIONS)),
             browser=ExecutorClient(self._line("browser", BrowserExecutorStub)),
             os=ExecutorClient(self._line("os", OsExecutorStub)),
             search=ExecutorClient(self._line("search", SearchExecutorStub)),

@@ -25,7 +25,7 @@ from tornado.web import Application, RequestHandler
 from protos import intent_pb2, intent_pb2_grpc
 from server.limits import SCRIPT, SCRIPT_SHA
 from server.redis_link import RedisDownError, RedisLink
-from server.upstream.pool import OPTIONS
+from server.upstream.pool import IDEMPOTENT_OPTIONS, OPTIONS
 from tests.bench.load import CONNECTIONS, Ask
 from tests.bench.machine import head, say
 from tests.bench.rest import BODY, Target, intent_service, measure, redis
@@ -85,7 +85,7 @@ async def each_us(ask: Callable[[], Awaitable[Any]], seconds: float) -> float:
 
 async def calls(address: str, url: str, rounds: int, seconds: float) -> tuple[list[float], list[float]]:
     """Rounds of gRPC calls and of questions to Redis."""
-    async with grpc.aio.insecure_channel(address, OPTIONS) as channel, asyncio.TaskGroup() as group:
+    async with grpc.aio.insecure_channel(address, (*OPTIONS, *IDEMPOTENT_OPTIONS)) as channel, asyncio.TaskGroup() as group:
         stub, link = intent_pb2_grpc.IntentRecognizerStub(channel), RedisLink(url, group, lambda: None)
         request = intent_pb2.RecognizeRequest(text="what time is it", language="en-US")
         group.create_task(link.probe(), name="probe")
