@@ -1,4 +1,8 @@
-"""JSON as RFC 7493 (I-JSON) wants it: what every language reads alike. Python's own parser takes much more."""
+"""JSON as RFC 7493 (I-JSON) wants it: what every language reads alike, and nothing that breaks one later.
+
+Python's own parser takes NaN and 1e400 (and sends them back as invalid JSON), keeps the last of two equal names, lets half a
+surrogate pair through, and ends with RecursionError on deep nesting.
+"""
 
 from __future__ import annotations
 
@@ -23,31 +27,31 @@ class UnsafeJsonError(ValueError):
         self.fields = fields
 
 
-class _FlawError(Exception):
-    """What is wrong."""
+class FlawError(Exception):
+    """JSON that is refused; the text says why."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise _FlawError("a name occurs twice in one object")
+        raise FlawError("a name occurs twice in one object")
     return fields
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _FlawError(f"{name} is no JSON number")
+    raise FlawError(f"{name} is no JSON number")
 
 
 def _safe_integer(digits: str) -> int:
     if len(digits) > _MAX_INTEGER_DIGITS + 1 or abs(int(digits)) > MAX_SAFE_INTEGER:
-        raise _FlawError("an integer beyond 2^53 - 1")
+        raise FlawError("an integer is beyond 2^53 - 1")
     return int(digits)
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise _FlawError("a number beyond double precision")
+        raise FlawError("a number is beyond double precision")
     return number
 
 
@@ -65,19 +69,20 @@ def _depth(value: object) -> int:
     return depth
 
 
-def _check(text: str, max_depth: int) -> object:
+def strict_value(text: str, max_depth: int) -> Any:
+    """The one value of a JSON text. Raises FlawError, json.JSONDecodeError."""
     try:
         value = _STRICT.decode(text)
     except RecursionError as error:
-        raise _FlawError("nested too deeply") from error
-    # most messages have fewer brackets than levels allowed: no need to look
+        raise FlawError(f"the nesting is deeper than {max_depth} levels") from error
+    # most texts have fewer brackets than levels allowed: no need to look
     if text.count("{") + text.count("[") > max_depth and _depth(value) > max_depth:
-        raise _FlawError(f"nested deeper than {max_depth} levels")
+        raise FlawError(f"the nesting is deeper than {max_depth} levels")
     if "\\u" in text or not text.isascii():
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise _FlawError("half of a surrogate pair") from error
+            raise FlawError("a string holds half of a surrogate pair") from error
     return value
 
 
@@ -93,8 +98,8 @@ def _readable_fields(text: str) -> dict[str, Any]:
 def parse_object(text: str, max_depth: int) -> dict[str, Any]:
     """One JSON object. Raises NotJsonError, UnsafeJsonError."""
     try:
-        value = _check(text, max_depth)
-    except _FlawError as flaw:
+        value = strict_value(text, max_depth)
+    except FlawError as flaw:
         try:
             fields = _readable_fields(text)
         except ValueError as error:

@@ -85,7 +85,10 @@ async def each_us(ask: Callable[[], Awaitable[Any]], seconds: float) -> float:
 
 async def calls(address: str, url: str, rounds: int, seconds: float) -> tuple[list[float], list[float]]:
     """Rounds of gRPC calls and of questions to Redis."""
-    async with grpc.aio.insecure_channel(address, (*OPTIONS, *IDEMPOTENT_OPTIONS)) as channel, asyncio.TaskGroup() as group:
+    async with (
+        grpc.aio.insecure_channel(address, (*OPTIONS, *IDEMPOTENT_OPTIONS)) as channel,
+        asyncio.TaskGroup() as group,
+    ):
         stub, link = intent_pb2_grpc.IntentRecognizerStub(channel), RedisLink(url, group, lambda: None)
         request = intent_pb2.RecognizeRequest(text="what time is it", language="en-US")
         group.create_task(link.probe(), name="probe")

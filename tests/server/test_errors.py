@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ERRORS, ApiError, from_service, problem, retry_after
-from server.strict_json import MAX_DEPTH, MAX_INTEGER, loads
+from server.strict_json import MAX_DEPTH, loads
 from streaming.ports import ServiceError
+from streaming.protocol.messages.base import MAX_SAFE_INTEGER as MAX_INTEGER
 
 # https://github.com/grpc-ecosystem/grpc-gateway runtime/errors.go HTTPStatusFromCode
 GRPC_GATEWAY = {

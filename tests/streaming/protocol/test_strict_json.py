@@ -63,7 +63,7 @@ def test_many_brackets_are_not_deep() -> None:
 
 
 def test_the_deepest_nesting_does_not_overflow_the_stack() -> None:
-    with pytest.raises(UnsafeJsonError, match="too deeply") as refused:
+    with pytest.raises(UnsafeJsonError, match="deeper than") as refused:
         parse_object('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", DEPTH)
     assert refused.value.fields == {}
 
