@@ -23,8 +23,9 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 	$(VENV)/bin/mypy server handlers streaming protos tests
 	$(VENV)/bin/lint-imports --no-cache
 
-unit: $(VENV)/.test
-	$(PY) -m pytest
+unit: $(VENV)/.test ## pytest; the protocol core by its own tests first, which have to cover it whole
+	$(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+	$(PY) -m pytest --ignore=tests/streaming/protocol
 
 bench: $(VENV)/.test ## what is measured: how long people wait, and the gateway's own share of it
 	$(PY) -m tests.bench.turn_latency

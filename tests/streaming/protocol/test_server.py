@@ -39,6 +39,13 @@ def types(out: list[Any]) -> list[str]:
     return [item["type"] if isinstance(item, dict) else item.payload.decode() for item in out]
 
 
+def test_only_a_microphone_has_a_format() -> None:
+    server = attached(None, "turn", "tts")
+    assert server.microphone_format(1) == ("pcm_s16le", 16_000)
+    assert server.microphone_format(3) is None
+    assert server.microphone_format(5) is None
+
+
 # --- sockets ---
 
 
