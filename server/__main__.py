@@ -10,19 +10,18 @@ python -m server replay session.jsonl    play a recorded session to a running ga
 from __future__ import annotations
 
 import argparse
-import asyncio
 import getpass
 import os
 import sys
 from pathlib import Path
 
-import uvloop
 from dotenv import dotenv_values
 
 from server import log
 from server.banner import banner
 from server.children import ChildError
 from server.config import ConfigError, Settings, load_settings
+from server.loop import run
 from server.reload import run_reloading
 from server.upstream import EndpointError
 from server.users import ROLES, UsersError, add_user
@@ -40,13 +39,12 @@ def serve(options: argparse.Namespace) -> int:
         return run_reloading()
     from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands need none of it
 
-    async def run() -> None:
+    async def serving() -> None:
         await Lifecycle(settings).run(lambda started: print(banner(started), flush=True))
 
     code = 0
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run())
+        run(serving())
     except* (ChildError, EndpointError, OSError) as failed:
         code = 1
         print(f"cannot start: {'; '.join(map(str, failed.exceptions))}", file=sys.stderr)
@@ -86,16 +84,14 @@ def talk(options: argparse.Namespace) -> int:
     """A spoken turn in the terminal."""
     from server.talk import Talk  # noqa: PLC0415 - as above
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Talk(options).run())
+    return run(Talk(options).run())
 
 
 def replay(options: argparse.Namespace) -> int:
     """A recorded session, played again."""
     from server.replay import Replay  # noqa: PLC0415 - as above
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(Replay(options).run())
+    return run(Replay(options).run())
 
 
 def _at_least_one(text: str) -> int:

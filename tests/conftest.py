@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+import uvloop
 from hypothesis import settings
 
 from tests.support.gateway import GatewayProcess, running_gateway
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# The gateway of the end-to-end tests runs on uvloop, the others on asyncio's loop; TEST_LOOP=uvloop runs all of them on uvloop.
+if os.environ.get("TEST_LOOP") == "uvloop":
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 TEST_TIMEOUT_S = 30  # a hang fails instead of stopping the run
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.gateway import environment, is_running, running_gateway
+from tests.support.gateway import ROOT, environment, is_running, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,13 @@ def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
         assert "stt, tts, intent, planner, safety, os, search, memory up" in gateway.banner
         assert "in-process state" in gateway.banner
         assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')
+
+
+def test_it_runs_without_uvloop(tmp_path: Path) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    with running_gateway(tmp_path, REDIS_URL="", PYTHONPATH=f"{tmp_path}:{ROOT}") as gateway:
+        assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')
+        assert gateway.stop() == 0
 
 
 def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) -> None:
