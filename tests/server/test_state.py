@@ -145,7 +145,7 @@ async def test_while_redis_is_lost_this_process_goes_on_alone_and_tells_later(ow
         await here.revoke("t", time.time() + 60)
         assert await here.revocation("t")
         assert not await here.revocation("other")
-        assert time.perf_counter() - began < 0.25
+        assert time.perf_counter() - began < 1  # seven questions to a Redis that hangs, and one of them noticed it
         own_redis.thaw()
         await until_up(here._link)
         await until_up(there._link)
