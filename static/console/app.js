@@ -3,7 +3,7 @@
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
 import { button, fill, h, icon, pictureButton, text, toast } from './dom.js';
-import { ms } from './format.js';
+import { counted, ms } from './format.js';
 import { RecordingsView } from './recordings.js';
 import { RestView } from './rest.js';
 import { applyTheme, choose, settings } from './settings.js';
@@ -19,6 +19,7 @@ import { WireView } from './wire.js';
 
 const PING_EVERY_MS = 10_000;
 const SLOW_MS = 1_500; // of connecting, before it is spoken of
+const AT_END_PX = 60;
 const CUT = 4000; // by hand, on the Wire view
 const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings']];
 
@@ -81,6 +82,8 @@ export class Session extends EventTarget {
 class Shell {
   /** @type {Session | null} */ session = null;
   /** @type {any} */ shown = null;
+  /** @type {WeakMap<object, [Element, number][]>} by view */ places = new WeakMap();
+  /** @type {any} */ pulse = null;
   account = new Account();
 
   start() {
@@ -143,7 +146,7 @@ class Shell {
     const on = (type, act) => client.addEventListener(type, (event) => act(/** @type {any} */ (event).detail));
     on('state', (state) => this.#onState(state));
     on('ready', (ready) => this.#onReady(ready));
-    on('resumed', ({ took_ms: took, replayed }) => toast(`Back after ${ms(took)}, nothing lost: ${replayed} messages came again.`, 'good'));
+    on('resumed', ({ took_ms: took, replayed }) => toast(`Back after ${ms(took)}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
     on('disconnected', (detail) => this.#onDisconnected(detail));
     on('pong', () => this.#about());
     on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
@@ -202,17 +205,26 @@ class Shell {
     const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
     if (view === this.shown) return;
     this.shown?.hide();
+    if (this.shown) this.places.set(this.shown, places(this.shown.element));
     this.shown = view;
     for (const link of $('nav').children) link.setAttribute('aria-current', link.dataset.view === view.id ? 'page' : 'false');
     document.title = `${view.title} · Jarvis console`;
     this.#show(view.element);
     view.show();
+    for (const [part, top] of this.places.get(view) ?? []) part.scrollTop = top;
   }
 
   #show(element) {
     for (const old of [...$('main').children]) if (old.id !== 'banner') old.remove();
     $('main').append(element);
   }
+}
+
+/** How far each part of a view is scrolled: that is lost with its leaving the page. What was at its end stays there. @param {Element} element */
+function places(element) {
+  const parts = [element, ...element.querySelectorAll('*')];
+  const top = (part) => (part.scrollTop + part.clientHeight > part.scrollHeight - AT_END_PX ? Number.MAX_SAFE_INTEGER : part.scrollTop);
+  return parts.filter((part) => part.scrollTop > 0).map((part) => /** @type {[Element, number]} */ ([part, top(part)]));
 }
 
 /** Seconds until then, while it is on the page. @param {number} wait milliseconds */

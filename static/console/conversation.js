@@ -115,6 +115,12 @@ export class Conversation {
     for (const turn of log.list) this.listener(turn);
   }
 
+  /** Its reader has asked for something: the answer is to be seen. */
+  toEnd() {
+    const box = this.list.parentElement;
+    if (box) box.scrollTop = box.scrollHeight;
+  }
+
   leave() {
     this.log.listeners.delete(this.listener);
   }
@@ -125,7 +131,7 @@ export class Conversation {
     for (const turn of this.changed) this.#show(turn);
     this.changed.clear();
     this.#trim();
-    if (follow && box) box.scrollTop = box.scrollHeight;
+    if (follow) this.toEnd();
   }
 
   #show(turn) {

@@ -9,7 +9,7 @@ const KEYS = [
 ];
 
 const typing = (target) => target.matches?.('input:not([type=checkbox]), textarea, select, [contenteditable]');
-const pressing = (target) => target.matches?.('button, a, summary, input[type=checkbox], [role=option]');
+const pressing = (target) => target.matches?.('button:not(#microphone), a, summary, input[type=checkbox], [role=option]');
 
 /** @param {any} shell */
 export function shortcuts(shell) {
@@ -19,7 +19,9 @@ export function shortcuts(shell) {
     else if (!typing(event.target)) onKey(shell, event);
   });
   document.addEventListener('keyup', (event) => {
-    if (event.code === 'Space') shell.session?.voice.release();
+    if (event.code !== 'Space') return;
+    if (/** @type {any} */ (event.target).id === 'microphone') event.preventDefault(); // else a browser may take it for a click as well
+    shell.session?.voice.release();
   });
   window.addEventListener('blur', () => shell.session?.voice.release());
 }

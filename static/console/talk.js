@@ -53,12 +53,14 @@ export class TalkView {
   }
 
   #modes() {
-    const mode = (value, label) => h('button', { type: 'button', 'data-mode': value, 'aria-pressed': String(settings.mode === value), onclick: () => this.#mode(value) }, label);
+    const mode = (value, label) => h('button', { type: 'button', 'data-mode': value, 'aria-pressed': String(settings.mode === value), onclick: (event) => this.#mode(value, event) }, label);
     this.modes = h('div.segments', { role: 'group', 'aria-label': 'Microphone' }, mode('open', 'Open mic'), mode('push', 'Push to talk'));
     return this.modes;
   }
 
-  async #mode(value) {
+  /** @param {string} value @param {MouseEvent} event */
+  async #mode(value, event) {
+    if (event.detail > 0) /** @type {any} */ (event.currentTarget).blur(); // by pointer: the space bar is for speaking now, not for this button
     choose('mode', value);
     for (const each of this.modes.children) each.setAttribute('aria-pressed', String(each.dataset.mode === value));
     if (this.voice.isOn) await this.voice.stop();
@@ -84,6 +86,7 @@ export class TalkView {
 
   /** @param {string} words */
   #say(words) {
+    this.conversation.toEnd();
     this.voice.say(words).catch((error) => this.session.fault(error));
   }
 

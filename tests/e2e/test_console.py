@@ -109,13 +109,37 @@ async def test_a_sound_pauses_the_answer_and_it_goes_on(gateway: GatewayProcess,
 async def test_push_to_talk_by_the_space_bar(gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         await page.click("text=Push to talk")
-        await page.evaluate("document.activeElement.blur()")
         await page.keyboard.down(" ")
         await see(page, "#microphone[data-state=held]")
         await see(page, ".you >> text=/time/")
         await page.keyboard.up(" ")
         await see(page, "#microphone[data-state=armed]")
         await see(page, ".agent >> text=/^It is \\d/")
+        await page.focus("#microphone")  # the bar speaks, it does not press the button too
+        await page.keyboard.down(" ")
+        await see(page, "#microphone[data-state=held]")
+        await page.keyboard.up(" ")
+        await see(page, "#microphone[data-state=armed]")
+
+
+async def test_a_view_is_found_as_it_was_left(gateway: GatewayProcess) -> None:
+    box = "document.querySelector('.talk .history')"
+    is_at_end = f"{box}.scrollTop > 100 && {box}.scrollTop + {box}.clientHeight > {box}.scrollHeight - 5"
+    async with console(gateway) as page:
+        await in_writing(page)
+        for number in range(9):
+            await say(page, f"what time is it, {number}")
+        await turns_are_over(page, 9)
+        await until(page, is_at_end)
+        await go(page, "wire")
+        await go(page, "talk")
+        await until(page, is_at_end)
+        await page.evaluate(f"{box}.scrollTop = 40")
+        await go(page, "wire")
+        await go(page, "talk")
+        assert await page.evaluate(f"{box}.scrollTop") == 40
+        await say(page, "list files")  # who asks wants to see the answer
+        await until(page, is_at_end)
 
 
 async def test_a_file_is_a_microphone_too(gateway: GatewayProcess) -> None:
