@@ -12,10 +12,13 @@ import { control, example, resolve } from './schema.js';
 
 export class RequestForm {
   asJson = false;
+  onchange = () => undefined;
 
   /** @param {any} document @param {string} path @param {string} method @param {any} operation */
   constructor(document, path, method, operation) {
-    Object.assign(this, { document, path, method, operation });
+    this.document = document;
+    this.path = path;
+    this.method = method;
     const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
     /** @type {string | undefined} */ this.bodyType = type;
     this.schema = media ? resolve(document, media.schema) : null;
@@ -27,12 +30,12 @@ export class RequestForm {
   }
 
   #draw() {
-    const make = (schema, name, required, value) => control({ document: this.document, name, schema, required, value, onchange: () => this.onchange?.() });
+    const make = (schema, name, required, value) => control({ document: this.document, name, schema, required, value, onchange: () => this.onchange() });
     this.inputs = this.parameters.map((each) => ({ ...make(each.schema, each.name, Boolean(each.required), each.required ? each.example ?? example(this.document, each.schema) : undefined), where: each.in }));
     const required = new Set(this.schema?.required ?? []);
     this.fields = Object.entries(this.schema?.properties ?? {}).map(([name, schema]) => make(schema, name, required.has(name), this.bodyExample[name]));
-    this.accept = this.accepts.length > 1 ? select(this.accepts.map((type) => [type, type]), this.accepts[0], () => this.onchange?.(), { 'aria-label': 'Answer as' }) : null;
-    this.json = h('textarea', { rows: 8, spellcheck: false, 'aria-label': 'Body as JSON', oninput: () => this.onchange?.() });
+    this.accept = this.accepts.length > 1 ? select(this.accepts.map((type) => [type, type]), this.accepts[0], () => this.onchange(), { 'aria-label': 'Answer as' }) : null;
+    this.json = h('textarea', { rows: 8, spellcheck: false, 'aria-label': 'Body as JSON', oninput: () => this.onchange() });
     this.body = h('div.stack');
     const group = (title, children) => (children.length > 0 ? h('fieldset', {}, h('legend', {}, title), children) : null);
     fill(this.element, group('Parameters', this.inputs.map(({ element }) => element)), this.schema ? group('Body', [this.#modes(), this.body]) : null, this.accept ? group('Answer as', [this.accept]) : null);
@@ -51,7 +54,7 @@ export class RequestForm {
     this.asJson = asJson;
     [...this.modes.children].forEach((each, index) => each.setAttribute('aria-pressed', String((index === 1) === asJson)));
     this.#showBody();
-    this.onchange?.();
+    this.onchange();
   }
 
   #tryPretty() {
@@ -101,17 +104,22 @@ export class RequestForm {
   #jsonBody(request) {
     request.body = this.asJson ? this.json.value : JSON.stringify(this.#values());
     request.headers['Content-Type'] = 'application/json';
-    request.bodyForCurl = ['-d', quoted(request.body)];
+    request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file, were the first character an @
   }
 
   #formBody(request) {
     const form = new FormData();
     for (const [name, value] of Object.entries(this.#values())) {
       form.set(name, value instanceof File ? value : String(value));
-      request.bodyForCurl.push('-F', quoted(value instanceof File ? `${name}=@${value.name}` : `${name}=${value}`));
+      request.bodyForCurl.push(...(value instanceof File ? ['-F', quoted(fileForCurl(name, value))] : ['--form-string', quoted(`${name}=${value}`)]));
     }
     request.body = form;
   }
+}
+
+/** curl ends a bare file name at a comma or semicolon; the folder is the shell's own. @param {string} name @param {File} file */
+function fileForCurl(name, file) {
+  return `${name}=@"${file.name.replace(/["\\]/g, '\\$&')}"${file.type ? `;type=${file.type}` : ''}`;
 }
 
 /** @param {PreparedRequest} request */

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -127,6 +129,28 @@ async def test_an_operation_is_tried(gateway: GatewayProcess) -> None:
         await see(page, ".toast >> text=Copied")
         copied = await page.evaluate("navigator.clipboard.readText()")
         assert copied.startswith(f"curl -sS -X POST '{gateway.base}/api/v1/agent/intent' -H 'Authorization: Bearer ")
+
+
+async def test_what_is_copied_as_curl_runs_in_a_shell(gateway: GatewayProcess, tmp_path: Path) -> None:
+    file = tmp_path / """it's; "a", $HOME `id`.wav"""
+    shutil.copy(recording("what-time-is-it"), file)
+    async with console(gateway) as page:
+        await go(page, "rest")
+        await page.fill(".detail textarea", """@say 'hello' "$HOME" `id` \\""")
+        assert "intent" in await run_copied(page, tmp_path)
+        await page.click(".operation >> text=voice.stt")
+        await page.set_input_files(".detail input[type=file]", file)
+        await page.fill("label:has-text('language') input", "en-US")
+        assert (await run_copied(page, tmp_path))["text"] == "what time is it"
+
+
+async def run_copied(page: Page, folder: Path) -> Any:
+    await page.click("text=Copy as curl")
+    await page.wait_for_selector(".toast >> text=Copied")
+    command = await page.evaluate("navigator.clipboard.readText()")
+    shell = await asyncio.create_subprocess_exec("sh", "-c", command, cwd=folder, stdout=asyncio.subprocess.PIPE)
+    answer, _ = await shell.communicate()
+    return json.loads(answer)
 
 
 async def test_operations_with_sound_files_and_events(gateway: GatewayProcess) -> None:
