@@ -59,6 +59,12 @@ export class JarvisError extends Error {
   }
 }
 
+/**
+ * An EventTarget whose events carry a `detail`, which the types of browsers do not know.
+ * @type {new () => { addEventListener(type: string, listener: (event: CustomEvent) => void, options?: AddEventListenerOptions): void } & EventTarget}
+ */
+const Telling = /** @type {any} */ (EventTarget);
+
 /** @param {EventTarget} target @param {string} type @param {any} [detail] */
 function tell(target, type, detail) {
   target.dispatchEvent(new CustomEvent(type, { detail }));
@@ -68,11 +74,11 @@ function tell(target, type, detail) {
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
  * `audio` carries a frame; `stale` says that audio not yet played is not to be played; `closed` is the last. `event.detail` is the message.
  */
-export class JarvisChannel extends EventTarget {
+export class JarvisChannel extends Telling {
   /** @type {JarvisClient} */ #client;
   #nextFrame = 0;
   #credit = 0;
-  /** @type {{seq: number, bytes: Uint8Array, size: number}[]} frames that the server has not taken */
+  /** @type {{seq: number, bytes: Uint8Array<ArrayBuffer>, size: number}[]} frames that the server has not taken */
   #kept = [];
   #keptBytes = 0;
   #unsent = 0;
@@ -260,7 +266,7 @@ export class JarvisChannel extends EventTarget {
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
  * null when it is over), `failed` (a JarvisError), `draining`, `error` (of no channel), `wire` (every message and frame, for developers).
  */
-export class JarvisClient extends EventTarget {
+export class JarvisClient extends Telling {
   #url;
   /** @type {ClientOptions} */ #options;
   /** @type {WebSocket | null} */ #socket = null;
@@ -499,7 +505,7 @@ export class JarvisClient extends EventTarget {
     tell(this, 'wire', { direction: 'out', message });
   }
 
-  /** @internal @param {Uint8Array} bytes @returns {boolean} whether it left */
+  /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it left */
   sendBinary(bytes) {
     if (!this.connected || this.#held) return false;
     this.#socket?.send(bytes);
@@ -680,7 +686,7 @@ const beside = (name) => new URL(name, import.meta.url).href;
  * The microphone as 16-bit mono PCM, 20 ms a frame, at the device's own rate (the gateway resamples once). Needs a page on https or
  * localhost. Events: `frame` with `{pcm: Uint8Array, ptsMs, level}` (level: the loudest sample, 0 to 1) and, for a recording, `ended`.
  */
-export class Microphone extends EventTarget {
+export class Microphone extends Telling {
   /** @type {JarvisChannel | null} */ #channel = null;
   /** @type {MediaStream | undefined} */ #stream;
   /** @type {AudioContext | undefined} */ #context;
@@ -812,7 +818,7 @@ export class Speaker {
 }
 
 /** One channel's speech on its way to the ear. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
-export class Playout extends EventTarget {
+export class Playout extends Telling {
   #channel;
   #node;
 

@@ -25,7 +25,12 @@ export class SystemView {
     this.session = session;
     this.tiles = h('div.tiles');
     const table = (label) => h('table', { 'aria-label': label });
-    Object.assign(this, { services: table('Services'), live: table('Live sessions'), requests: table('Requests'), calls: table('Calls'), stages: table('Turn stages'), limits: table('Limits') });
+    this.services = table('Services');
+    this.live = table('Live sessions');
+    this.requests = table('Requests');
+    this.calls = table('Calls');
+    this.stages = table('Turn stages');
+    this.limits = table('Limits');
     const card = (title, what) => h('section.card', {}, h('h2', {}, title), h('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': title }, what));
     this.fault = h('p.fault', { hidden: true });
     this.element = h('section.view.scrolling.system', { 'aria-label': 'System', tabIndex: 0 }, this.fault, this.tiles, card('Services', this.services), card('Live sessions', this.live),

@@ -169,7 +169,7 @@ export class TurnLog {
     else if (message.type === 'playback') this.#onPlayback(line, message);
   }
 
-  #onOpen(line, { kind, params = {} }, at) {
+  #onOpen(line, { kind, params = /** @type {any} */ ({}) }, at) {
     line.kind = kind;
     if (kind === 'execute') this.#onExecute(line, params, at);
     else if (typeof params.text === 'string') this.#onText(line, kind, params.text, at);

@@ -14,6 +14,7 @@ export class TurnsView {
   id = 'turns';
   title = 'Turns';
   /** @type {import('./turnlog.js').Turn | null} */ picked = null;
+  /** @type {[number, number] | null} the turn in detail, and its version */ shownTurn = null;
 
   /** @param {import('./app.js').Session} session */
   constructor(session) {
@@ -46,7 +47,7 @@ export class TurnsView {
     this.log = this.session.source.turns;
     this.log.listeners.add(this.listener);
     this.picked = null;
-    this.shownKey = undefined;
+    this.shownTurn = null;
     this.draw();
   }
 
@@ -100,8 +101,8 @@ export class TurnsView {
     drawWaterfall(this.bars, turn, this.session.source === this.session.trace ? this.session.trace.now : turn.marks.done ?? 0);
     const stages = Object.entries(turn.latency ?? {});
     fill(this.server, stages.length > 0 ? h('dt', {}, 'The gateway’s own measure') : null, stages.map(([name, value]) => h('dd', {}, `${name} `, h('b', {}, ms(value)))));
-    if (this.shownKey === turn.key && this.shownVersion === turn.version) return;
-    Object.assign(this, { shownKey: turn.key, shownVersion: turn.version });
+    if (this.shownTurn?.[0] === turn.key && this.shownTurn[1] === turn.version) return;
+    this.shownTurn = [turn.key, turn.version];
     this.#card(turn);
     this.#facts(turn);
   }

@@ -52,7 +52,7 @@ function checkUnsigned(name, value, bits) {
  * One binary message.
  *
  * @param {{channel: number, payload: Uint8Array | ArrayBuffer, generation?: number, seq?: number, ptsMs?: number, flags?: number}} frame
- * @returns {Uint8Array} a new array: hand its buffer to `WebSocket.send` or `postMessage`
+ * @returns {Uint8Array<ArrayBuffer>} a new array: hand its buffer to `WebSocket.send` or `postMessage`
  * @throws {RangeError} when a number does not fit its field
  */
 export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs = 0, flags = 0 }) {
