@@ -1,6 +1,6 @@
 // Wire: every message and frame in both directions; the channels at a glance; send by hand; cut the socket.
 
-import { button, empty, field, fill, h, onceAFrame, pictureButton, select, text, toast } from './dom.js';
+import { button, empty, fill, h, onceAFrame, pictureButton, select, text, toast } from './dom.js';
 import { bytes, clock, count, counted, hexdump, pretty } from './format.js';
 import { sourcePicker } from './sources.js';
 import { TEMPLATES } from './templates.js';
@@ -20,6 +20,7 @@ export class WireView {
   seen = 0;
   types = new Set();
   channels = new Set();
+  /** @type {any[]} */ boxes = [];
 
   /** @param {import('./app.js').Session} session */
   constructor(session) {
@@ -31,10 +32,12 @@ export class WireView {
     this.again = () => this.#restart();
     this.detail = h('aside.wire-detail', { 'aria-label': 'The chosen message', hidden: true });
     this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
+    this.filtered = empty('wire', 'Nothing passes the filter', button('Show everything', () => this.#showAll()));
     this.table = h('table.channels');
     this.total = h('span.soft.num.end');
     this.element = h('section.view.wire', { 'aria-label': 'Wire' }, this.#tools(), h('div.channel-strip', { tabIndex: 0, role: 'region', 'aria-label': 'Channels' }, this.table),
-      h('div.wire-body', {}, h('div.wire-list', {}, this.none, this.list.element), this.detail), this.#composer());
+      h('div.wire-body', {}, h('div.wire-list', {}, this.none, this.filtered, this.list.element), this.detail), this.#composer());
+    this.ofSocket.push(this.element.lastChild);
     this.element.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); });
     session.addEventListener('source', () => this.#attach());
     this.#attach();
@@ -47,14 +50,25 @@ export class WireView {
     const words = h('input', { type: 'search', placeholder: 'Filter by text', 'aria-label': 'Filter by text', oninput: () => change('words')(words.value.toLowerCase()) });
     this.typeChoice = select([['', 'all types']], '', change('type'), { 'aria-label': 'Type' });
     this.channelChoice = select([['', 'all channels']], '', change('channel'), { 'aria-label': 'Channel' });
-    const direction = select([['', 'both ways'], ['in', '↓ received'], ['out', '↑ sent'], ['local', '· this page']], '', change('direction'), { 'aria-label': 'Direction' });
+    this.directionChoice = select([['', 'both ways'], ['in', '↓ received'], ['out', '↑ sent'], ['local', '· this page']], '', change('direction'), { 'aria-label': 'Direction' });
     const check = (name, label) => {
       const box = h('input', { type: 'checkbox', checked: this.filter[name], onchange: () => change(name)(box.checked) });
+      this.boxes.push(box);
       return h('label.check', {}, box, label);
     };
     const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
     const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
-    return h('div.bar-top', {}, sourcePicker(this.session), words, direction, this.channelChoice, this.typeChoice, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, cut, away);
+    this.ofSocket = [cut, away];
+    this.search = words;
+    return h('div.bar-top', {}, sourcePicker(this.session), words, this.directionChoice, this.channelChoice, this.typeChoice, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, cut, away);
+  }
+
+  #showAll() {
+    this.filter = { words: '', channel: '', type: '', direction: '', audio: true, housekeeping: true };
+    this.search.value = this.typeChoice.value = this.channelChoice.value = this.directionChoice.value = '';
+    for (const box of this.boxes) box.checked = true;
+    this.#restart();
+    this.list.element.focus();
   }
 
   #attach() {
@@ -65,6 +79,8 @@ export class WireView {
     this.trace.addEventListener('forgotten', this.again);
     this.types.clear();
     this.channels.clear();
+    const elsewhere = this.trace !== this.session.trace; // somebody else's socket, or none: nothing to cut, nowhere to send
+    for (const each of this.ofSocket) each.hidden = elsewhere;
     this.#restart();
   }
 
@@ -81,7 +97,7 @@ export class WireView {
   #passes(record) {
     const { words, channel, type, direction, audio, housekeeping } = this.filter;
     if (record.frame && !audio && type !== 'audio') return false;
-    if (!housekeeping && HOUSEKEEPING.has(record.type)) return false;
+    if (!housekeeping && !type && HOUSEKEEPING.has(record.type)) return false;
     if (direction && record.direction !== direction) return false;
     if (type && record.type !== type) return false;
     if (channel && String(record.channel ?? '') !== channel) return false;
@@ -98,7 +114,8 @@ export class WireView {
       if (this.#passes(record)) this.passing.push(this.seen);
     }
     if (fresh) this.#choices();
-    this.none.hidden = this.passing.length > 0;
+    this.none.hidden = records.length > 0;
+    this.filtered.hidden = records.length === 0 || this.passing.length > 0;
     this.list.element.hidden = this.passing.length === 0;
     text(this.total, `${count(this.passing.length)} of ${count(this.trace.forgotten + records.length)}`);
     this.list.update(this.passing.length);
@@ -165,7 +182,7 @@ export class WireView {
     const open = live ? client.channels : [];
     const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
     const rows = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), counted(channel.waitingFrames, 'frame'), channel.generation, bytes(channel.lostBytes)]);
-    const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} not acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
+    const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
     const key = JSON.stringify([caption, rows]);
     if (key === this.tableKey) return;
     this.tableKey = key;
@@ -175,7 +192,7 @@ export class WireView {
   // --- by hand ---
 
   #composer() {
-    const words = h('textarea', { rows: 3, spellcheck: false, value: pretty(TEMPLATES[0][1]), 'aria-label': 'Message as JSON' });
+    const words = h('textarea', { rows: 7, spellcheck: false, value: pretty(TEMPLATES[0][1]), 'aria-label': 'Message as JSON' });
     const fault = h('p.hint', { role: 'status' });
     const template = select(TEMPLATES.map(([name], index) => [String(index), name]), '0', (value) => { words.value = pretty(TEMPLATES[Number(value)][1]); text(fault, ''); });
     const send = () => {
@@ -187,7 +204,7 @@ export class WireView {
       }
     };
     words.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); });
-    return h('details.composer', {}, h('summary', {}, 'Send a message by hand'), h('div.stack', {}, h('div.line', {}, field('Template', template)), words, h('div.line', {}, button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault)));
+    return h('details.composer', {}, h('summary', {}, 'Send a message by hand'), h('div.stack', {}, h('div.line', {}, h('label.line', {}, h('span.soft', {}, 'Template'), template), button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault), words));
   }
 
   /** A channel is opened through the client, which gives it the next number; everything else goes as it is. */

@@ -94,6 +94,13 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: Gateway
         await see(page, ".toast >> text=Copied")
         copied = json.loads(await page.evaluate("navigator.clipboard.readText()"))
         assert copied["code"] == "UNKNOWN_TYPE"
+        await page.fill("input[type=search]", "nothing has these words")
+        await page.click("text=Show everything")
+        await see(page, ".vrow .type >> text=session.ready")
+        assert await page.input_value("input[type=search]") == ""
+        await page.uncheck("label:has-text('housekeeping') input")
+        await page.select_option("[aria-label=Type]", "ack")  # asked for by name, it is shown
+        await see(page, ".vrow .type >> text=ack")
 
 
 async def test_tens_of_thousands_of_rows(gateway: GatewayProcess, tmp_path: Path) -> None:
@@ -187,6 +194,8 @@ async def test_another_session_is_observed(gateway: GatewayProcess) -> None:
         await go(page, "system")
         await page.click(f"table[aria-label='Live sessions'] tr:has-text('{kitchen}') >> text=Observe")
         await see(page, f".channels caption >> text=Observed: {kitchen}")
+        assert not await page.is_visible("#cut"), "it would be this page's own socket"
+        assert not await page.is_visible(".composer")
         await listen(other.open(TurnParams(text="what time is it")))
         await see(page, ".vrow .type >> text=turn.reply")
         await go(page, "turns")
