@@ -136,7 +136,7 @@ export class RecordingsView {
     this.log = new TurnLog();
     this.told = 0;
     this.conversation = new Conversation(this.log, () => toast('This is a recording: nothing can be approved in it.'));
-    fill(this.history, this.conversation.list);
+    fill(this.history, this.conversation.list, empty('play', 'Nothing was said yet', 'Press play, or drag along the waveform: the conversation up to there appears here.'));
   }
 
   #tellUpTo(position) {

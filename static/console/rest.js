@@ -6,6 +6,7 @@ import { RequestForm, asCurl } from './request.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const MOST_TEXT = 200_000;
+const PATIENCE_MS = 500; // before it is said that the answer is waited for
 
 export class RestView {
   id = 'rest';
@@ -107,16 +108,19 @@ export class RestView {
     this.abort?.abort();
     this.abort = new AbortController();
     send.disabled = true;
+    const patience = setTimeout(() => fill(this.answer, h('p.soft', {}, 'Waiting for the answer…')), PATIENCE_MS);
     const began = performance.now();
     try {
       await this.session.account.fresh();
       const { method, url, headers, body } = this.#prepare(form);
       const answer = await fetch(url, { method, headers, body, signal: this.abort.signal });
+      clearTimeout(patience);
       await this.#show(answer, performance.now() - began, began);
     } catch (error) {
       const words = error instanceof SyntaxError ? `This is no JSON: ${error.message}` : 'The gateway cannot be reached. Is it running? Look at the connection above.';
       if (/** @type {Error} */ (error).name !== 'AbortError') fill(this.answer, h('p.fault', {}, words));
     }
+    clearTimeout(patience);
     send.disabled = false;
   }
 

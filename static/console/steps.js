@@ -27,7 +27,7 @@ function link(url, words) {
 }
 
 function results(list) {
-  return h('ol.results', {}, list.map((found) => h('li', {}, link(found.url, String(found.title ?? found.url ?? '')), h('p.soft', {}, String(found.snippet ?? '')))));
+  return h('ol.results', {}, list.map((found) => h('li', {}, link(found.url, String(found.title ?? found.url ?? '')), h('p.soft.two-lines', {}, String(found.snippet ?? '')))));
 }
 
 function picture(result) {
@@ -52,7 +52,7 @@ export class StepCard {
     this.onDecision = onDecision;
     this.state = h('span.badge');
     this.name = h('span.mono');
-    this.what = h('span.soft');
+    this.what = h('span.soft.two-lines');
     this.time = h('span.soft.end');
     this.bar = h('progress', { max: 100, 'aria-label': 'Progress', hidden: true });
     this.note = h('p.soft.note', { hidden: true });
@@ -69,6 +69,7 @@ export class StepCard {
     this.state.dataset.tone = tone;
     text(this.name, step.name || 'task');
     text(this.what, step.description);
+    this.what.title = step.description;
     text(this.time, step.startedAt !== null && step.endedAt !== null ? ms(step.endedAt - step.startedAt) : '');
     this.#progress(step);
     this.#output(step);

@@ -34,7 +34,7 @@ export class SystemView {
     const card = (title, what) => h('section.card', {}, h('h2', {}, title), h('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': title }, what));
     this.fault = h('p.fault', { hidden: true });
     this.element = h('section.view.scrolling.system', { 'aria-label': 'System', tabIndex: 0 }, this.fault, this.tiles, card('Services', this.services), card('Live sessions', this.live),
-      h('div.columns', {}, card('REST requests', this.requests), card('Calls to services', this.calls), card('Spoken turns, by stage', this.stages), card('Limits and closes', this.limits)));
+      h('div.columns', {}, card('REST requests', this.requests), card('Calls to services', this.calls), card('Turns, by stage', this.stages), card('Limits and closes', this.limits)));
     fill(this.tiles, empty('system', 'Asking the gateway…'));
   }
 
@@ -76,7 +76,7 @@ export class SystemView {
     const latency = ({ labels, count: times, quantile }) => [...labels, count(times), seconds(quantile(0.5)), seconds(quantile(0.95)), seconds(quantile(0.99))];
     rows(this.requests, ['Endpoint', 'Method', 'count', 'p50', 'p95', 'p99'], by('request_duration_seconds', ['endpoint', 'method']).map(latency), 'No requests yet.');
     rows(this.calls, ['Service', 'Method', 'count', 'p50', 'p95', 'p99'], by('grpc_call_duration_seconds', ['service', 'method']).map(latency), 'No calls yet.');
-    rows(this.stages, ['Stage', 'count', 'p50', 'p95', 'p99'], by('turn_stage_seconds', ['stage']).map(latency), 'No spoken turns yet.');
+    rows(this.stages, ['Stage', 'count', 'p50', 'p95', 'p99'], by('turn_stage_seconds', ['stage']).map(latency), 'No turns yet.');
     this.#drawLimits(metrics);
   }
 

@@ -8,6 +8,17 @@ import { choose, settings } from './settings.js';
 import { drawWaterfall } from './waterfall.js';
 
 const EXAMPLES = ['what time is it', 'search for python tutorials', 'list files', 'remember that my favourite colour is blue', 'forget my name'];
+/** What is counted of the sound, and what it means. */
+const NUMBERS = [
+  ['Buffer', 'Jitter buffer: sound that has come and is not played yet, and the depth at which playing begins, which grows with each underrun'],
+  ['Underruns', 'How often the sound ran out in the middle of an answer'],
+  ['Dropped', 'Sound thrown away unheard, because the answer was interrupted or stopped'],
+  ['Microphone', 'The rate at which it is recorded and sent'],
+  ['To the socket', 'From a microphone frame being complete to its being sent'],
+  ['Credit', 'What the gateway takes before the microphone has to wait'],
+  ['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
+  ['Lost', 'Given up, because neither credit nor a socket came in time'],
+];
 const SPEEDS = ['0.75', '1', '1.25', '1.5', '2'];
 
 export class TalkView {
@@ -111,7 +122,7 @@ export class TalkView {
   #panel() {
     this.bars = h('div.waterfall');
     this.name = h('span.soft.clip');
-    this.numbers = h('dl.numbers');
+    this.numbers = h('dl.numbers', {}, NUMBERS.map(([name, title]) => h('div', { title }, h('dt', {}, name), h('dd'))));
     return h('aside.panel', { 'aria-label': 'This turn' },
       h('section.card', {}, h('h2', {}, 'Timing ', this.name), this.bars),
       h('section.card', {}, h('h2', {}, 'Audio'), this.numbers),
@@ -144,12 +155,11 @@ export class TalkView {
 
   #drawNumbers() {
     const { stats, channel, microphone } = this.voice;
-    const rows = [
-      ['Buffer', `${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`], ['Underruns', String(stats.underruns)], ['Dropped', ms(stats.droppedMs)],
-      ['Microphone', microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off'], ['To the socket', microphone ? ms(microphone.delayMs) : '–'], ['Credit', channel ? bytes(channel.credit) : '–'],
-      ['Not yet taken', channel ? bytes(channel.keptBytes) : '–'], ['Lost', channel ? bytes(channel.lostBytes) : '–'],
+    const values = [
+      `${Math.round(stats.queuedMs)} ms (${stats.targetMs})`, String(stats.underruns), ms(stats.droppedMs), microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off', microphone ? ms(microphone.delayMs) : '–',
+      ...['credit', 'keptBytes', 'lostBytes'].map((name) => (channel ? bytes(channel[name]) : '–')),
     ];
-    fill(this.numbers, rows.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+    values.forEach((value, index) => text(this.numbers.children[index].lastChild, value));
   }
 
   show() {

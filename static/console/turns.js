@@ -33,7 +33,7 @@ export class TurnsView {
   }
 
   #parts() {
-    this.heading = h('h2.big');
+    this.heading = h('h2.big.two-lines');
     this.bars = h('div.waterfall.wide');
     this.holder = h('div.one-turn');
     this.server = h('dl.chips');
