@@ -9,11 +9,12 @@ const STEPS = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 6
 const MOST_TICKS = { wide: 4, narrow: 2.5 };
 
 /** @param {number} from @param {number} length milliseconds @param {number} most */
-function ticks(from, length, most) {
-  const step = STEPS.find((each) => length / each <= most) ?? 120_000;
-  const found = [];
-  for (let at = Math.ceil(from / step) * step; at <= from + length; at += step) found.push(at);
-  return found;
+export function ticks(from, length, most) {
+  const fits = STEPS.findIndex((each) => length / each <= most);
+  const at = (step) => Array.from({ length: Math.floor((from + length) / step) - Math.ceil(from / step) + 1 }, (_, index) => (Math.ceil(from / step) + index) * step);
+  if (fits < 0) return at(120_000);
+  const found = at(STEPS[fits]);
+  return found.length > 1 || fits === 0 ? found : at(STEPS[fits - 1]); // one mark alone tells no scale
 }
 
 const percent = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)}%`;

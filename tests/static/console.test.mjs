@@ -11,6 +11,7 @@ import { load, mix, save, toWav } from '../../static/console/recording.js';
 import { example, resolve } from '../../static/console/schema.js';
 import { durations, spans, waited } from '../../static/console/stages.js';
 import { Trace } from '../../static/console/trace.js';
+import { ticks } from '../../static/console/waterfall.js';
 
 /** A trace of `[at, direction, message]`. */
 function traceOf(...lines) {
@@ -167,6 +168,12 @@ test('a schema is followed through references and optional values', () => {
   assert.equal(resolve(document, { anyOf: [{ $ref: '#/components/schemas/A' }, { type: 'null' }] }).type, 'string');
   assert.equal(example(document, { $ref: '#/components/schemas/A' }), 'x');
   assert.deepEqual(resolve(document, { $ref: '#/components/schemas/B' }), {});
+});
+
+test('an axis has few marks, but more than one', () => {
+  assert.deepEqual(ticks(-100, 900, 4), [0, 500]);
+  assert.deepEqual(ticks(-700, 5_200, 2.5), [0, 2_000, 4_000]);
+  assert.deepEqual(ticks(0, 12, 2.5), [0, 10]);
 });
 
 test('numbers and bytes are written for people', () => {
