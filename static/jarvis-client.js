@@ -355,7 +355,7 @@ export class JarvisClient extends Telling {
       else if (this.#options.userId) query.set('user_id', this.#options.userId);
     } catch (error) {
       if (error instanceof JarvisError) this.#fail(error);
-      else this.#later({ code: 1006, reason: String(error) });
+      else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError says only that nothing came
       return;
     }
     if (this.state === 'connecting') this.#dial(query, protocols);

@@ -83,11 +83,14 @@ test('no ticket at all is final, a network that fails is not', async () => {
   const refused = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { throw new JarvisError('TOKEN_EXPIRED', 'sign in'); } });
   await assert.rejects(refused.connect(), { code: 'TOKEN_EXPIRED' });
   let calls = 0;
-  const flaky = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { calls += 1; if (calls < 3) throw new TypeError('fetch failed'); return 'x'; } });
+  const flaky = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { calls += 1; if (calls < 3) throw [new TypeError('fetch failed'), new Error('overloaded')][calls - 1]; return 'x'; } });
+  const reasons = [];
+  flaky.addEventListener('disconnected', ({ detail }) => reasons.push(detail.reason));
   flaky.connect().catch(() => undefined);
   for (let attempt = 0; attempt < 3; attempt += 1) { await TICK(); mock.timers.tick(20_000); }
   await TICK();
   assert.equal(network.sockets.length, 1);
+  assert.deepEqual(reasons, ['', 'overloaded'], 'what the gateway said, not what the browser calls silence');
 });
 
 test('a call is answered by its result or its error', async () => {
