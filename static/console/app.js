@@ -3,7 +3,7 @@
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
 import { button, fill, h, icon, pictureButton, text, toast } from './dom.js';
-import { counted, ms } from './format.js';
+import { counted, ms, sentence } from './format.js';
 import { RecordingsView } from './recordings.js';
 import { RestView } from './rest.js';
 import { applyTheme, choose, settings } from './settings.js';
@@ -186,7 +186,7 @@ class Shell {
     const again = { 4510: 'This session was opened elsewhere.', SESSION_TAKEN_OVER: 'This session was opened elsewhere.' }[error.code];
     this.account.forget();
     this.session?.voice.stop();
-    this.#askWho(again ? `${again} Sign in to begin another.` : `${error.message} (${error.code}). Sign in again.`);
+    this.#askWho(again ? `${again} Sign in to begin another.` : `${sentence(error.message)} (${error.code}). Sign in again.`);
   }
 
   #status(state, words) {

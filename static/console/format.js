@@ -20,6 +20,9 @@ export function bytes(value) {
 /** @param {number} value */
 export const count = (value) => value.toLocaleString('en');
 
+/** What the gateway says begins small. @param {string} words */
+export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 /** `1 session`, `2 sessions`. @param {number} value @param {string} noun */
 export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 

@@ -1,6 +1,7 @@
 // Sign-in: name and password, or a token; in development a name is enough.
 
 import { button, field, h, icon, text } from './dom.js';
+import { sentence } from './format.js';
 
 /** Where a developer's own gateway is. */
 const HERE = new Set(['localhost', '127.0.0.1', '[::1]']);
@@ -20,7 +21,7 @@ export function signIn(account, onDone, why = '') {
       await account.signIn(name.value, password.value);
       onDone();
     } catch (error) {
-      text(fault.lastChild, `${error.message}. Check name and password, or ask an operator for: python -m server user add NAME`);
+      text(fault.lastChild, `${sentence(error.message)}. Check name and password, or ask an operator for: python -m server user add NAME`);
       fault.hidden = false;
     }
     enter.disabled = false;

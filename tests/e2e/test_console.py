@@ -31,7 +31,7 @@ from tests.support.browser import (
 from tests.support.gateway import speech
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import Page, Route
 
     from tests.support.gateway import GatewayProcess
 
@@ -336,13 +336,19 @@ async def test_a_developer_needs_no_token(gateway: GatewayProcess) -> None:
 
 async def test_a_gateway_that_does_not_answer_is_told(gateway: GatewayProcess) -> None:
     async with console(gateway, signed_in=False) as page:
-        await page.route("**/auth/ticket", lambda _route: None)  # no answer comes
+        enough = asyncio.Event()
+
+        async def keep_waiting(route: Route) -> None:
+            await enough.wait()
+            await route.continue_()
+
+        await page.route("**/auth/ticket", keep_waiting)
         await page.evaluate(f"sessionStorage.setItem('jarvis.token', {json.dumps(gateway.token)})")
         await page.reload()
         await see(page, "#status[data-state=connecting]")
         await see(page, "#banner >> text=Still connecting")
-        await page.unroute("**/auth/ticket")
-        await page.reload()
+        enough.set()
+        await page.unroute_all(behavior="wait")
         await see(page, "#status[data-state=online]")
         assert not await page.is_visible("#banner")
 
