@@ -156,7 +156,7 @@ export class TalkView {
   #drawNumbers() {
     const { stats, channel, microphone } = this.voice;
     const values = [
-      `${Math.round(stats.queuedMs)} ms (${stats.targetMs})`, String(stats.underruns), ms(stats.droppedMs), microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off', microphone ? ms(microphone.delayMs) : '–',
+      `${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`, String(stats.underruns), ms(stats.droppedMs), microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off', microphone ? ms(microphone.delayMs) : '–',
       ...['credit', 'keptBytes', 'lostBytes'].map((name) => (channel ? bytes(channel[name]) : '–')),
     ];
     values.forEach((value, index) => text(this.numbers.children[index].lastChild, value));
