@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic_core import to_json
+
 from handlers.assets import Asset, AssetHandler, make_asset
+from handlers.base import BaseHandler
 from server.asyncapi import asyncapi_page
 from server.audio.threads import in_codec_thread
 from server.errors import ApiError
@@ -22,6 +26,8 @@ STATIC = (Path(__file__).resolve().parent.parent / "static").resolve()
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")  # of each folder and file: no dot in front, nothing encoded
 _TYPES = {".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
 _MAX_PATH_CHARS = 200
+_PORT = re.compile(r":[0-9]+$")
+_OUR_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 
 _files: dict[Path, tuple[tuple[int, int], Asset]] = {}  # with the time and size they were read at
 
@@ -100,8 +106,25 @@ class AsyncApiPageHandler(AssetHandler):
         self.send_asset(cls._asset)
 
 
+class DevelopmentTokenHandler(BaseHandler):
+    """`/console/development-token`: under DEBUG, and for who sits at this machine, the token that the start prints."""
+
+    async def serve(self, *_path: str) -> None:
+        """A new one."""
+        if not (self.gateway.settings.debug and self._is_local()):
+            raise ApiError("NOT_FOUND")
+        await self.reply(200, to_json({"access_token": self.gateway.authenticator.issue_development()}))
+
+    def _is_local(self) -> bool:
+        """No proxy passed it on, and no page of another name, however that resolves."""
+        peer = ip_address((self.request.remote_ip or "0.0.0.0").partition("%")[0])  # noqa: S104 - nobody's
+        name = self.request.host.rpartition(":")[0] if _PORT.search(self.request.host) else self.request.host
+        return peer.is_loopback and name in _OUR_NAMES and "X-Forwarded-For" not in self.request.headers
+
+
 routes = [
     Route("/console", ToConsoleHandler, Access.PUBLIC),
+    Route("/console/development-token", DevelopmentTokenHandler, Access.PUBLIC),
     Route("/console/{path}", ConsoleHandler, Access.PUBLIC, pattern=r"/console/(.*)"),
     Route("/docs", SwaggerHandler, Access.PUBLIC),
     Route("/redoc", RedocHandler, Access.PUBLIC),

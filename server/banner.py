@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from server.lifecycle import Started
 
 ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound to
-DEVELOPER_ROLES = ("admin", "operator", "user")
 
 
 def banner(started: Started) -> str:
@@ -19,7 +18,7 @@ def banner(started: Started) -> str:
     lines = ["", f"Jarvis Gateway is listening on {base}", f"  redis     {started.redis}"]
     lines += _services(started)
     if settings.debug:
-        token = started.gateway.authenticator.issue_access("developer", "developer", DEVELOPER_ROLES)
+        token = started.gateway.authenticator.issue_development()
         lines += [
             f"  console   {base}/console#token={token}",
             f"  token     {token}",

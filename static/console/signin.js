@@ -33,8 +33,8 @@ export function signIn(account, onDone, why = '') {
     onDone();
   };
 
-  const developer = h('div.field', { hidden: !HERE.has(location.hostname) }, button('Continue as developer', () => { account.debugUser = 'developer'; onDone(); }),
-    h('span.hint', {}, 'Without a token, where the gateway runs with DEBUG. REST still wants one.'));
+  const developer = h('div.field', { hidden: !HERE.has(location.hostname) }, button('Continue as developer', async () => { await account.develop(); onDone(); }),
+    h('span.hint', {}, 'With the development token, where the gateway runs with DEBUG on this machine.'));
 
   return h('section.gate', { 'aria-label': 'Sign in' }, h('form.card', { id: 'sign-in', onsubmit: attempt },
     h('h2', {}, 'Sign in'), h('p.soft', {}, 'To speak with this gateway, and to see what it does.'), fault,

@@ -332,6 +332,8 @@ async def test_a_developer_needs_no_token(gateway: GatewayProcess) -> None:
         await see(page, "#status[data-state=online]")
         await say(page, "what time is it")
         await see(page, ".agent >> text=/^It is \\d/")
+        await page.click("nav >> text=System")
+        await see(page, ".view >> text=developer")
 
 
 async def test_a_gateway_that_does_not_answer_is_told(gateway: GatewayProcess) -> None:

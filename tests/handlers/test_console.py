@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -100,3 +101,21 @@ def test_what_others_made_asks_no_other_host() -> None:
         text = (STATIC / "vendor" / name).read_text(encoding="utf-8")
         assert "cdn." not in re.sub(r"https?://cdn\.jsdelivr\.net", "cdn.", text) or "logo-mini" not in text
         assert "sourceMappingURL=redoc" not in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000"])
+async def test_a_developer_at_the_machine_gets_a_token(tmp_path: Path, host: str) -> None:
+    async with running(tmp_path, debug=True) as gw:
+        answer = await gw.fetch("GET", "/console/development-token", headers={"Host": host})
+        token = json.loads(answer.body)["access_token"]
+        assert (await gw.fetch("GET", "/ws/stats", headers={"Authorization": f"Bearer {token}"})).code == 200
+
+
+@pytest.mark.parametrize(
+    ("debug", "headers"),
+    [(False, {}), (True, {"Host": "evil.example"}), (True, {"Host": ""}), (True, {"X-Forwarded-For": "10.0.0.1"})],
+)
+async def test_nobody_else_gets_it(tmp_path: Path, debug: bool, headers: dict[str, str]) -> None:
+    async with running(tmp_path, debug=debug) as gw:
+        refused = await gw.fetch("GET", "/console/development-token", headers=headers)
+        assert problem(refused) == (404, "NOT_FOUND")

@@ -40,7 +40,7 @@ def test_everything_but_what_is_meant_to_be_public_asks_for_a_token() -> None:
     public = {route.path for route in ROUTES if route.access is Access.PUBLIC}
     assert public == {
         "/", "/live", "/ready", "/health", "/metrics", "/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/asyncapi",
-        "/console", "/console/{path}", "/ws/{session_id}", "/api/v1/auth/token", "/api/v1/auth/refresh",
+        "/console", "/console/{path}", "/console/development-token", "/ws/{session_id}", "/api/v1/auth/token", "/api/v1/auth/refresh",
     }  # fmt: skip
 
 
