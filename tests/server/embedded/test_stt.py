@@ -12,6 +12,8 @@ from av import AudioResampler
 from av.audio.frame import AudioFrame
 
 from protos import stt_pb2, stt_pb2_grpc
+from server.embedded.stt.decoding import SpeechModels, Utterance
+from server.embedded.stt.endpoint import SpeechBegan, SpeechEndpointer, SpeechWent
 from tests.server.embedded.speech import TRANSCRIPTS, embedded, folded, recording, silence, word_errors
 
 if TYPE_CHECKING:
@@ -91,6 +93,17 @@ async def test_the_agents_own_sentences_are_heard_exactly(address: str, name: st
     assert texts(events) == [TRANSCRIPTS[name]]
     assert finals(events)[0].confidence > 0.5
     check_promises(events)
+
+
+@pytest.mark.filterwarnings("ignore:start_stream:DeprecationWarning")
+async def test_a_short_word_that_comes_frame_by_frame_is_heard_like_one_in_a_file() -> None:
+    decoding, endpointer = Utterance(SpeechModels(), (), ""), SpeechEndpointer()
+    for event in endpointer.feed(recording("flite-kal-stop") + silence(600)):
+        if isinstance(event, SpeechBegan):
+            decoding.feed(event.pcm)
+        elif isinstance(event, SpeechWent):
+            decoding.feed(event.pcm, paused=event.paused)
+    assert decoding.finish().best().text == "stop"
 
 
 async def test_people_who_say_something_else_are_heard_by_the_general_model(address: str) -> None:
