@@ -7,8 +7,10 @@ A service that cannot start is served all the same: its health says NOT_SERVING 
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib
 import logging
+import socket
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -107,6 +109,19 @@ def _tracing(name: str) -> list[grpc.aio.ServerInterceptor]:
     ]
 
 
+def is_taken(address: str) -> bool:
+    """Whether another process listens there. Asked before gRPC is: it writes each failed bind to standard error."""
+    host, _, port = address.rpartition(":")
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does: what lingers is free
+            probe.bind(where)
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
 class HostedService:
     """One service on its own port."""
 
@@ -141,8 +156,8 @@ class HostedService:
         self._create()
         host = address.rpartition(":")[0]
         try:
-            port = self._server.add_insecure_port(address)
-        except RuntimeError:
+            port = self._server.add_insecure_port(f"{host}:0" if is_taken(address) else address)
+        except RuntimeError:  # taken since
             port = self._server.add_insecure_port(f"{host}:0")
         self.address = f"{host}:{port}"
         await self._server.start()
