@@ -30,6 +30,7 @@ _POLITE_START = re.compile(
 _PUNCTUATION = re.compile(r"[.!?,;:…]+(?=\s|\Z)")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
+_DOTTED_PATH = re.compile(r"(?<!\S)(?:\.\.(?![\w.])|\.\.?/|\.\w)[\w./-]*")  # `..`, `./a`, `../a`, `.env`
 _PLACE_OF_URL = "theaddress"  # hassil takes signs out of what it reads, and an address would not survive that
 _END_OF_ADDRESS = ".,;:!?'\")"
 
@@ -120,13 +121,21 @@ def _each_once(guesses: list[Guess]) -> list[Guess]:
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[Guess, ...]:
     """Best first; `unknown` alone when nothing fits. The entities are not to be changed."""
-    address = _URL.search(text)
-    if address is None:
-        guesses = _judged(normalised(text))
+    url = _URL.search(text)
+    path = None if url else _DOTTED_PATH.search(text)
+    if url:
+        guesses = _judged_with(text, url[0].rstrip(_END_OF_ADDRESS))
+    elif path:
+        name = path[0] if path[0].endswith("..") else path[0].rstrip(_END_OF_ADDRESS)
+        guesses = [guess for guess in _judged_with(text, name) if "url" not in guess.entities]
     else:
-        url = address[0].rstrip(_END_OF_ADDRESS)
-        guesses = [_with_address(guess, url) for guess in _judged(normalised(text.replace(url, _PLACE_OF_URL, 1)))]
+        guesses = _judged(normalised(text))
     return tuple(guesses) or (Guess(UNKNOWN, 0.0),)
+
+
+def _judged_with(text: str, address: str) -> list[Guess]:
+    """By what is said around the address."""
+    return [_with_address(guess, address) for guess in _judged(normalised(text.replace(address, _PLACE_OF_URL, 1)))]
 
 
 def _with_address(guess: Guess, address: str) -> Guess:

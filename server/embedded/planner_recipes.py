@@ -93,7 +93,9 @@ def _any(value: Any) -> Any:
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("query", "url", "attribute", "fact", "topic", "command", "path", "label", "to", "place"), _text),
+    **dict.fromkeys(
+        ("query", "url", "attribute", "fact", "topic", "command", "path", "label", "to", "place", "day", "part"), _text
+    ),
     "ordinal": _index,
     "args": _words,
     "value": _any,  # any JSON: it is kept as it is

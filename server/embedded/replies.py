@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ MAX_REPEATED_CHARS = 2_000
 
 # The outcome has no code, only words: this is how services say that a key does not exist.
 _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
+_DAYS = {"tomorrow": 1, "yesterday": -1}
 _AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
@@ -61,11 +63,23 @@ def _clock(now: datetime) -> str:
     return f"{now.hour % 12 or 12}:{now.minute:02d} {'AM' if now.hour < 12 else 'PM'}"
 
 
+def _date(now: datetime) -> str:
+    return f"{now:%A}, {now:%B} {spoken_day(now.day)}"
+
+
+def _other_date(facts: Facts, now: datetime) -> str:
+    """The template for the day next to today, or for a part of the date; empty for today."""
+    asked = facts.get("day") or facts.get("part") or ""
+    if asked in _DAYS:
+        facts["date"] = _date(now + timedelta(days=_DAYS[asked]))
+    return f"get_date_{asked}" if f"get_date_{asked}" in _templates() else ""
+
+
 def _facts(entities: dict[str, Any], now: datetime) -> Facts:
     facts: Facts = {name: speakable(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
     if "text" in entities:
         facts["text"] = speakable(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
-    facts |= {"time": _clock(now), "date": f"{now:%A}, {now:%B} {spoken_day(now.day)}"}
+    facts |= {"time": _clock(now), "date": _date(now), "month": f"{now:%B}", "year": str(now.year)}
     if isinstance(entities.get("attribute"), str):
         facts["are"] = are_of(entities["attribute"])
     return facts
@@ -118,6 +132,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         zone = _places().get(facts["place"].lower())
         facts["time"] = _clock(now.astimezone(ZoneInfo(zone))) if zone else ""
         return "get_time_place" if zone else "get_time_nowhere"
+    if intent == "get_date":
+        return _other_date(facts, now)
     if intent == "open_result":
         return "open_result_nothing"
     return "unfinished" if intent in RECIPES and RECIPES[intent].takes_steps else ""

@@ -13,6 +13,7 @@ MAX_ITEMS = 8  # of a remembered list
 
 _URL = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _MARKUP = re.compile(r"[*#|<>`=~^{}\[\]\\\"]+|(?<!\w)_+|_+(?!\w)|[-_]{2,}")
+_UNDERSCORES_IN_NAME = re.compile(r"(?<=[^\W_])_+(?=\.\w)")  # `__init__.py` is "init.py"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # ECMA-48: colours, cursor
 _SPACES = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
@@ -22,7 +23,8 @@ _UNITS = {"K": "kilobytes", "M": "megabytes", "G": "gigabytes", "T": "terabytes"
 
 def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
     """Without addresses and signs that nobody wants to hear; a long text ends at a sentence, or at a word."""
-    clean = _MARKUP.sub(" ", _URL.sub(" ", _CONTROL.sub(" ", text)))
+    clean = _UNDERSCORES_IN_NAME.sub("", _URL.sub(" ", _CONTROL.sub(" ", text)))
+    clean = _MARKUP.sub(" ", clean)
     clean = _SPACES.sub(" ", clean).strip()
     if len(clean) <= most_chars:
         return clean
