@@ -213,7 +213,11 @@ class Lifecycle:
 
     async def _listen(self, gateway: Gateway) -> int:
         server = make_server(make_app(gateway))
-        sockets = bind_sockets(self._settings.port, self._settings.host, reuse_port=self._settings.reuse_port)
+        host, port = self._settings.host, self._settings.port
+        try:
+            sockets = bind_sockets(port, host, reuse_port=self._settings.reuse_port)
+        except OSError as refused:
+            raise OSError(refused.errno, f"{host}:{port}: {refused.strerror}") from None
         server.add_sockets(sockets)
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)

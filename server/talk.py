@@ -206,13 +206,16 @@ class Talk:
         user = "" if given.token else "developer"
         async with GatewayClient(given.url, session_id=given.session, token=given.token, user_id=user) as gateway:
             turn = gateway.open(self._params())
-            with Live(self._screen, console=Console(file=sys.stderr), auto_refresh=not given.json) as live:
+            console = Console(file=sys.stderr)
+            with Live(self._screen, console=console, auto_refresh=not given.json) as live:
                 async with asyncio.TaskGroup() as group:
                     speaking = group.create_task(self._say(turn), name="microphone")
                     async for event in turn:
                         await self._on(event, gateway, turn)
                         live.update(self._screen)
                     speaking.cancel()
+            if not console.is_terminal and not given.json:
+                console.line()  # rich ends its last line on terminals only
 
     def _params(self) -> TurnParams:
         if self._options.text:

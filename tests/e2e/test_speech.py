@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+import subprocess
+import sys
+import wave
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
-from tests.support.gateway import client, listen, say, speech
+from tests.support.gateway import AUDIO, client, listen, say, speech
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.gateway import GatewayProcess
 
 pytestmark = pytest.mark.gen_test(timeout=90)
@@ -52,6 +57,25 @@ async def test_a_spoken_question_is_answered_aloud(
     assert next(iter(stages)) == "eager_end"
     assert list(stages)[-1] == "first_audio"
     assert list(stages.values()) == sorted(stages.values())
+
+
+async def test_the_command_line_holds_a_spoken_turn_and_keeps_the_answer(
+    gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    recording, answer = AUDIO / "flite-slt-what-time-is-it.wav", tmp_path / "answer.wav"
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "server", "talk", str(recording), "--url", gateway.ws, "--output", str(answer)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "what time is it" in done.stderr
+    assert "agent  It is " in done.stderr
+    assert done.stderr.endswith("\n")
+    with wave.open(str(answer)) as file:
+        assert file.getnframes() > file.getframerate()  # over a second
 
 
 async def test_what_was_said_is_remembered_in_the_next_turn_on_the_same_microphone(gateway: GatewayProcess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 import signal
@@ -87,6 +88,15 @@ def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
     assert any(line.startswith("PORT") for line in done.stderr.splitlines())
     assert "short" not in done.stderr
+
+
+def test_a_port_in_use_is_named(gateway: GatewayProcess, tmp_path: Path) -> None:
+    settings = environment(tmp_path, PORT=str(gateway.port), EMBEDDED="false", REDIS_URL="")
+    done = subprocess.run(
+        [sys.executable, "-m", "server"], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"cannot start: [Errno {errno.EADDRINUSE}] 127.0.0.1:{gateway.port}: Address already in use\n" in done.stderr
 
 
 def _curl(gateway: GatewayProcess, path: str, *more: str) -> str:
