@@ -34,6 +34,7 @@ from server.composition import (
 from server.confirmations import ConfirmationStore
 from server.desk import GatewayDesk
 from server.drain import drain
+from server.fenced import FencedGroup
 from server.gateway import Gateway
 from server.idempotency import IdempotencyStore
 from server.limits import RateLimiter
@@ -83,6 +84,7 @@ class Lifecycle:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
+        self._clients = FencedGroup()  # what they bring about lives there
         self._loops: list[asyncio.Task[None]] = []
         self._embedded: EmbeddedProcess | None = None
 
@@ -90,6 +92,7 @@ class Lifecycle:
         """Serve until SIGTERM or Ctrl-C, then drain. Raises ChildError, EndpointError, OSError when it can't start."""
         async with self._stack:
             tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+            await self._stack.enter_async_context(self._clients)
             self._stack.callback(self._cancel_loops)
             started = await self._start(tasks)
             _spare_the_collector()
@@ -189,13 +192,13 @@ class Lifecycle:
     ) -> None:
         desk = GatewayDesk(gateway)
         store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
-        observation = ReplicaObservation(gateway.state, link, tasks)
+        observation = ReplicaObservation(gateway.state, link, self._clients)
         provided = lane_services(gateway, tracer, observation)
         recorder = self._start_recordings()
         limits = session_limits(self._settings)
-        sessions = observation.sessions = Sessions(limits, provided, desk, tasks, store, recorder)
+        sessions = observation.sessions = Sessions(limits, provided, desk, self._clients, store, recorder)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
-        gateway.realtime = Realtime(sessions, desk, tasks, handshakes, observation)
+        gateway.realtime = Realtime(sessions, desk, self._clients, handshakes, observation)
         gateway.sessions = gateway.realtime
         gateway.state.subscribe(gateway.realtime.on_news)
         gateway.metrics.watch_sessions(lambda: gateway.realtime.stats(None), lambda: gateway.realtime.queued_bytes)

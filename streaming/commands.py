@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from streaming.live import LiveSession
     from streaming.ports import Confirmations, Desk
     from streaming.protocol import events as heard
+
+log = logging.getLogger(__name__)
 
 
 class Commands:
@@ -61,6 +64,9 @@ class Commands:
             data = await work()
         except (CallError, ServiceError) as refused:
             answer = _refusal(refused, command_id)
+        except Exception:
+            log.exception("a command failed")
+            answer = wire.Error(id=command_id, code="INTERNAL", message="something went wrong in the gateway")
         else:
             answer = wire.Result(id=command_id or "", data=data) if not isinstance(data, wire.Message) else data
         self._live.connection.send_message(answer)

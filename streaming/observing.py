@@ -102,19 +102,19 @@ class Watch:
             return []
         try:
             message = json.loads(without_secrets(data))
-        except ValueError:
-            return []  # its sender is told that it is no JSON
+        except (ValueError, RecursionError):
+            return []  # its sender is told that it is no JSON, or too deep
         if not isinstance(message, dict):
             return []
-        self._learn(message)
+        self._learn(direction, message)
         return [SeenMessage(direction, message)]
 
-    def _learn(self, message: dict[str, Any]) -> None:
-        """What the audio behind this message will be; the client's word may be wrong."""
+    def _learn(self, direction: Side, message: dict[str, Any]) -> None:
+        """What the audio behind this message will be; the client's word may be wrong, or the gateway's in its mouth."""
         kind, channel = message.get("type"), message.get("channel")
         if not isinstance(channel, int):
             return
-        if kind == "tts.started":
+        if kind == "tts.started" and direction == "server":
             self._sounds["server", channel] = message["encoding"], message["sample_rate"]
         elif kind == "channel.open":
             opened = self._live.connection.microphone_format(channel)

@@ -37,8 +37,8 @@ def without_secrets(text: str) -> str:
         return text
     try:
         message: Any = json.loads(text)
-    except ValueError:
-        return json.dumps({"type": HIDDEN})  # not even JSON, and perhaps with a token
+    except (ValueError, RecursionError):
+        return json.dumps({"type": HIDDEN})  # not even JSON, or too deep, and perhaps with a token
     if not isinstance(message, dict):
         return json.dumps({"type": HIDDEN})
     hidden = {name: HIDDEN for name in _SECRETS if name in message}

@@ -8,6 +8,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from streaming.observing import MAX_WAITING_BYTES, Watch
 from streaming.ports import CallContext, Missed, Seen, SeenAudio, SeenFrame, SeenMessage
 from tests.support.house import USER, FakeSocket, House, housed
@@ -144,5 +146,27 @@ def test_only_ones_own_sessions_are_there_unless_one_is_admin() -> None:
         assert not await may("bob", "user")
         assert await may("bob", "admin")
         assert not await may("ada", "admin", "attic")
+
+    housed(test)
+
+
+POISON = (
+    '{"type":"tts.started","channel":1}',
+    '{"type":"channel.open","channel":true}',
+    '{"a":' * 3_000 + "1" + "}" * 3_000,
+    '{"token":' + "[" * 50_000 + "]" * 50_000 + "}",
+)
+
+
+@pytest.mark.parametrize("text", POISON, ids=["server's event", "no channel", "deep", "deep with a token"])
+def test_nothing_that_a_client_says_ends_the_look(text: str) -> None:
+    async def test(house: House, _world: World) -> None:
+        watch = Watch(live(await house.enter()), audio=True)
+        watch.received(text, 0.0)
+        watch.received('{"type":"ping","t":1}', 0.0)
+        async with aclosing(watch.seen()) as seen, asyncio.timeout(10):
+            async for each in seen:
+                if isinstance(each, SeenMessage) and each.message["type"] == "ping":
+                    return
 
     housed(test)

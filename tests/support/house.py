@@ -31,6 +31,8 @@ class FakeDesk:
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
         if op == "broken":
             raise broken("memory")
+        if op == "defect":
+            raise KeyError(op)
         if op != "echo":
             raise CallError("NOT_FOUND", f"no operation {op}")
         await asyncio.sleep(params.get("wait_s", 0))

@@ -1,0 +1,40 @@
+"""Where the work of clients lives: a task that fails is logged and ends alone.
+
+`asyncio.TaskGroup` takes the first failure for everybody's. That is right for the gateway's own loops, without which it could not
+go on; but whatever one client brings about must not end the work of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from contextvars import Context
+
+_T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
+
+
+class FencedGroup(asyncio.TaskGroup):
+    """A task group in which a failed task counts as cancelled."""
+
+    def create_task(  # type: ignore[override]  # generators are no coroutines any more
+        self, coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[_T]:
+        """As TaskGroup."""
+        task = super().create_task(_fenced(coro, name), name=name, context=context)
+        task.add_done_callback(lambda _task: coro.close())  # one cancelled before its first step has not begun it
+        return task
+
+
+async def _fenced(work: Coroutine[Any, Any, _T], name: str | None) -> _T:
+    try:
+        return await work
+    except Exception as failed:
+        log.exception("task failed", task=name)
+        raise asyncio.CancelledError from failed
