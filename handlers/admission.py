@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
 
 BEARER_PROTOCOL = "jarvis.bearer."
+MAX_SEQ_DIGITS = 16  # numbers beyond 2^53 - 1 are none of ours
+NEVER_SENT = -1
 MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame's payload, less two for the code
 _ERROR_OF_CLOSE = {
     1012: "DRAINING",
@@ -65,10 +67,10 @@ def first_token(message: str | bytes) -> str:
 
 
 def requested_resume(request: HTTPServerRequest) -> Resume | None:
-    """`?resume=…&last_seq=…`."""
+    """`?resume=…&last_seq=…`; what is no number of a message was received by nobody, and can't be gone on from."""
     token = request.query_arguments.get("resume", [b""])[-1].decode("utf-8", "replace")
     seq = request.query_arguments.get("last_seq", [b"0"])[-1]
-    return Resume(token, int(seq) if seq.isdigit() and len(seq) < 16 else 0) if token else None
+    return Resume(token, int(seq) if seq.isdigit() and len(seq) < MAX_SEQ_DIGITS else NEVER_SENT) if token else None
 
 
 def requested_recording(request: HTTPServerRequest) -> bool:
@@ -146,10 +148,11 @@ class Admission:
         except CallError as refused:
             raise RefusedError(4501, refused.code, refused.message, "bad_ticket") from None
 
-    def check_sockets(self, identity: Identity) -> None:
-        """Raises RefusedError when the user has as many sockets as allowed."""
+    def check_sockets(self, identity: Identity, session_id: str) -> None:
+        """Raises RefusedError when the user has as many sockets as allowed; one of that session is about to be replaced."""
         open_now = sum(
-            live.socket is not None and live.identity.user_id == identity.user_id for live in self._realtime.sessions
+            live.socket is not None and live.identity.user_id == identity.user_id and live.session_id != session_id
+            for live in self._realtime.sessions
         )
         if open_now >= self._settings.ws_max_sockets_per_user:
             raise RefusedError(

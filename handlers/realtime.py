@@ -28,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 AUTH_TIMEOUT_S = 10.0  # for the first message of a socket that brought no token
 CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
-WRITE_BUFFER_BYTES = 1024 * 1024  # below Tornado's reach we never queue more than one batch; this is the fuse
 MAX_EARLY_MESSAGES = 16  # sent behind `auth` without waiting for `session.ready`
 SUBPROTOCOL = "jarvis.v1"
 
@@ -96,7 +95,8 @@ class RealtimeHandler(WebSocketHandler):
         if self.ws_connection is not None:
             stream = self.ws_connection.stream
             assert stream is not None, "the handshake has just been done on it"
-            stream.max_write_buffer_size = WRITE_BUFFER_BYTES
+            # one batch is under way at most, and none is far larger than the queue may be: this is the fuse
+            stream.max_write_buffer_size = 2 * self._gateway.settings.ws_queue_bytes
         self._writer = self._gateway.realtime.tasks.create_task(self._write(), name="socket writer")
         if self._refused is not None:
             self.refuse(self._refused)
@@ -108,7 +108,7 @@ class RealtimeHandler(WebSocketHandler):
 
     def _enter(self, identity: Identity) -> None:
         try:
-            self._admission.check_sockets(identity)
+            self._admission.check_sockets(identity, self.path_args[0])
             resume, record = requested_resume(self.request), requested_recording(self.request)
             self._line = self._gateway.realtime.sessions.enter(
                 self.path_args[0], identity, self, resume, self._kept, record=record
@@ -212,6 +212,9 @@ class RealtimeHandler(WebSocketHandler):
             self.close(code, reason)
         except (WebSocketClosedError, StreamClosedError):
             pass  # on_close says so too
+        except Exception:
+            log.exception("a socket could not be written to", session=self.path_args[0])
+            self._cut()
 
     async def _flush(self) -> None:
         while self._line is not None and (batch := self._line.data_to_send()):

@@ -151,6 +151,7 @@ class Line:
         self._before = None
         error = self._registry.take_up(before, resume, self._socket)
         if error is None and before is not None:
+            before.become(fresh.identity)
             fresh.detach(self._socket)
             self._registry.replace(fresh, before)
             self.live = before
@@ -291,10 +292,11 @@ class Sessions:
             before = self.revive(session_id, identity, kept, resume)
             if before is not None and record:
                 self.tape(before)
-        if resume is not None and self.take_up(before, resume, socket) is None and before is not None:
+        error = self.take_up(before, resume, socket) if resume is not None else None
+        if resume is not None and error is None and before is not None:
             before.become(identity)
             return Line(self, socket, before, None)
-        return self._begin(session_id, identity, socket, before, resume, record=record)
+        return self._begin(session_id, identity, socket, before, error, record=record)
 
     def _begin(
         self,
@@ -302,10 +304,11 @@ class Sessions:
         identity: Identity,
         socket: Socket,
         before: LiveSession | None,
-        resume: Resume | None,
+        error: ResumeError | None,
         *,
         record: bool,
     ) -> Line:
+        """A new epoch; `error`: why the one before is not resumed, None where nobody has asked for that yet."""
         now = asyncio.get_running_loop().time()
         connection = ServerConnection(secrets.token_hex(8), now, self._limits, unix_offset_s=time.time() - now)
         live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
@@ -315,10 +318,10 @@ class Sessions:
         self._live[session_id] = live
         if before is not None:
             self._leaving.add(before)
-            before.lost = resume is not None
+            before.lost = error is not None
         live.attach(socket)
-        self.greet(live, self.why_not(before, resume) if resume is not None else None)
-        return Line(self, socket, live, before if resume is None else None)
+        self.greet(live, error)
+        return Line(self, socket, live, before if error is None else None)
 
     def _take_over(self, live: LiveSession) -> None:
         """Another socket of the same user speaks for the session from now on."""

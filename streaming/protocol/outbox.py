@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from streaming.protocol.limits import Limits
     from streaming.protocol.messages import Message
 
+# Messages that left behind the newest record: audio alone, for a record is written before each text. Many minutes of it.
+MAX_UNRECORDED = 65_536
+
 
 def numbered(text: str, seq: int) -> str:
     """The serialised object with its `seq` as the last field."""
@@ -196,7 +199,8 @@ class Outbox:
         """
         missed = [(serial, None, None) for serial, seq in record["sent"] if seq > last_seq]
         items = [*missed, *map(tuple, record["queued"])]
-        if last_seq < record["floor"] or any(serial not in texts for serial, *_ in items):
+        known = record["floor"] <= last_seq <= record["last_seq"] + MAX_UNRECORDED
+        if not known or any(serial not in texts for serial, *_ in items):
             return False
         self.replay.floor = self.replay.last_seq = last_seq
         self.queue.number_from(max(texts, default=0))

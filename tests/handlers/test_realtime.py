@@ -139,6 +139,38 @@ async def test_a_user_may_have_so_many_sockets(tmp_path: Path) -> None:
         assert (await farewell(await opened(strict, "/ws/two?user_id=ada")))[1] == 4504
 
 
+async def test_the_socket_of_a_session_that_is_taken_over_does_not_count(tmp_path: Path) -> None:
+    settings = {"WS_MAX_SOCKETS_PER_USER": "1", "EMBEDDED": "false", "REDIS_URL": ""}
+    with running_gateway(tmp_path, **settings) as strict:
+        half_open = await opened(strict, "/ws/one?user_id=ada")
+        token = (await first(half_open))["resume_token"]
+        back = await opened(strict, f"/ws/one?user_id=ada&resume={token}&last_seq=0")
+        assert (await first(back))["type"] == "session.resumed"
+        assert (await farewell(half_open))[1] == 4510
+
+
+@pytest.mark.parametrize("last_seq", ["-1", "1e3", "9" * 40, "7"])
+async def test_nobody_goes_on_from_a_number_that_was_never_sent(gateway: GatewayProcess, last_seq: str) -> None:
+    path = f"/ws/never-{last_seq[:4]}?user_id=ada"
+    token = (await first(await opened(gateway, path)))["resume_token"]
+    ready = await first(await opened(gateway, f"{path}&resume={token}&last_seq={last_seq}"))
+    assert ready["resume_error"] == "INCOMPLETE"
+
+
+async def test_an_answer_of_megabytes_arrives_and_costs_nobody_the_gateway(gateway: GatewayProcess) -> None:
+    socket = await opened(gateway, "/ws/large?user_id=hoarder")
+    await first(socket)
+    params = {"value": "haystack " + "x" * 60_000}
+    for number in range(30):
+        store = {"type": "call", "id": f"s{number}", "op": "memory.store", "params": {"key": f"k{number}", **params}}
+        await socket.write_message(json.dumps(store))
+        assert (await first(socket))["type"] == "result"
+    search = {"type": "call", "id": "s", "op": "memory.search", "params": {"query": "haystack", "limit": 30}}
+    await socket.write_message(json.dumps(search))
+    assert len((await first(socket))["data"]["results"]) == 30
+    assert curl(gateway, "/live")[0] == 200
+
+
 async def test_signing_out_closes_the_sockets_of_the_sign_in(tmp_path: Path) -> None:
     add_user(tmp_path / "users.json", "ada", "a long password", ["user"])
     with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:

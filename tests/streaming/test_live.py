@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from streaming.ports import Identity, Plan, Step, Verdict
 from streaming.protocol.limits import Limits
 from streaming.registry import ForbiddenError, Resume
-from tests.support.house import House, housed
+from tests.support.house import USER, House, housed
 
 if TYPE_CHECKING:
     from tests.support.world import World
@@ -167,6 +169,35 @@ def test_resume_as_the_first_message_takes_the_session_over() -> None:
         await second.until("session.resumed")
         world.recognitions[0].say("still here")
         await second.until("stt.final", channel=1)
+
+    housed(test)
+
+
+def test_who_resumes_by_message_is_who_the_new_token_says() -> None:
+    async def test(house: House, _world: World) -> None:
+        expiring = replace(USER, expires_at=time.time() + 1)
+        first = await house.enter(who=expiring)
+        token = first.of("session.ready")[0]["resume_token"]
+        await asyncio.sleep(2)
+        assert first.ended == (4009, "the token has expired")
+        second = await house.enter(who=replace(USER, roles=("user",)))
+        second.say(type="session.resume", resume_token=token, last_seq=0)
+        await second.until("session.resumed")
+        await asyncio.sleep(2)
+        assert second.ended is None
+        assert second.line is not None
+        assert second.line.live.session.owner.roles == ("user",)
+
+    housed(test)
+
+
+def test_a_call_that_fails_in_the_gateway_is_answered() -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        socket.say(type="call", id="c1", op="defect", params={})
+        assert (await socket.until("error"))["code"] == "INTERNAL"
+        socket.say(type="call", id="c2", op="echo", params={})
+        await socket.until("result", id="c2")
 
     housed(test)
 

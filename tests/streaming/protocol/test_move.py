@@ -188,3 +188,13 @@ def test_commands_that_were_at_work_are_known() -> None:
     assert [entry[0] for entry in server.record({}, version).commands] == ["a", "b"]
     other = moved(server, 0)
     assert other.unanswered() == ["b"]
+
+
+def test_a_client_that_claims_what_never_left_is_not_gone_on_with() -> None:
+    server = attached("tts")
+    leave(server)
+    record = carried(server.record({}))
+    frames_behind_the_record = 500
+    assert ServerConnection.moved(record, server.last_seq + frames_behind_the_record, NOW, Limits()) is not None
+    assert ServerConnection.moved(record, 2**32, NOW, Limits()) is None
+    assert ServerConnection.moved(record, -1, NOW, Limits()) is None
