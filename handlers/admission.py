@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import ValidationError
 
@@ -24,6 +25,7 @@ BEARER_PROTOCOL = "jarvis.bearer."
 MAX_SEQ_DIGITS = 16  # numbers beyond 2^53 - 1 are none of ours
 NEVER_SENT = -1
 MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame's payload, less two for the code
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _ERROR_OF_CLOSE = {
     1012: "DRAINING",
     4002: "SLOW_CONSUMER",
@@ -78,6 +80,14 @@ def requested_recording(request: HTTPServerRequest) -> bool:
     return request.query_arguments.get("record", [b""])[-1].lower() == b"true"
 
 
+def _split(address: str) -> SplitResult:
+    """The parts of an address; none, where it is no address at all."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
 class Admission:
     """One request's way in."""
 
@@ -88,13 +98,9 @@ class Admission:
         self._request = request
 
     def check_handshake(self) -> None:
-        """Raises ApiError: 400 for what is no handshake or not meant for us, 429 for too many of them, 503 while draining."""
-        if self._request.headers.get("Upgrade", "").lower() != "websocket":
-            raise ApiError("BAD_REQUEST", "this address speaks WebSocket only")
-        allowed = self._settings.allowed_hosts
-        host = urlsplit(f"//{self._request.host}").hostname or ""
-        if allowed and host not in allowed:
-            raise ApiError("BAD_REQUEST", "this gateway has another name")
+        """Raises ApiError: 400, 405, 426 for what is no handshake, 400, 403 for what is not meant for us, 429 for too many, 503 while draining."""
+        self._check_form()
+        self._check_place()
         if self._gateway.draining:
             raise ApiError("DRAINING", headers={"Retry-After": "1"})
         address = client_address(
@@ -105,10 +111,32 @@ class Admission:
         if not self._realtime.handshakes.admit(address, time.monotonic()):
             raise ApiError("RATE_LIMITED", "too many handshakes from this address", headers={"Retry-After": "60"})
 
+    def _check_form(self) -> None:
+        """RFC 6455 section 4.2.1. Tornado would refuse most of it too, in a form of its own."""
+        request, headers = self._request, self._request.headers
+        if request.method != "GET":
+            raise ApiError("METHOD_NOT_ALLOWED", headers={"Allow": "GET"})
+        if headers.get("Upgrade", "").lower() != "websocket" or request.version != "HTTP/1.1":
+            raise ApiError("BAD_REQUEST", "this address speaks WebSocket only")
+        if "upgrade" not in [word.strip().lower() for word in headers.get("Connection", "").split(",")]:
+            raise ApiError("BAD_REQUEST", "a handshake says Connection: Upgrade")
+        if headers.get("Sec-WebSocket-Version") != "13":
+            raise ApiError("UPGRADE_REQUIRED", headers={"Sec-WebSocket-Version": "13"})
+        if not _KEY.fullmatch(headers.get("Sec-WebSocket-Key", "")):
+            raise ApiError("BAD_REQUEST", "Sec-WebSocket-Key has to be 16 bytes in base64")
+
+    def _check_place(self) -> None:
+        """Is it us who is called, and by a page that may?"""
+        allowed = self._settings.allowed_hosts
+        if allowed and _split(f"//{self._request.host}").hostname not in allowed:
+            raise ApiError("BAD_REQUEST", "this gateway has another name")
+        origin = self._request.headers.get("Origin")
+        if origin is not None and not self.origin_allowed(origin):
+            raise ApiError("FORBIDDEN", "pages of this origin may not open sockets here")
+
     def origin_allowed(self, origin: str) -> bool:
-        """Tornado asks this when there is an Origin at all: only browsers send one."""
-        parts = urlsplit(origin)
-        return parts.netloc.lower() == self._request.host.lower() or origin in self._settings.cors_origins
+        """Pages of our own host, or of the origins configured; only browsers send an Origin."""
+        return origin in self._settings.cors_origins or _split(origin).netloc.lower() == self._request.host.lower()
 
     async def identify(self) -> Identity | None:
         """From header, subprotocol, ticket or, in development, the address; None: the first message has to say."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError
 
 from handlers.admission import Admission, RefusedError, farewell, first_token, requested_recording, requested_resume
-from handlers.problems import as_api_error, problem_json
-from server.errors import ApiError
+from handlers.handshake import HandshakeHandler
 from server.operations import Access
 from server.routes import Route
 from streaming.protocol.errors import RemoteProtocolError
@@ -32,12 +30,14 @@ MAX_EARLY_MESSAGES = 16  # sent behind `auth` without waiting for `session.ready
 SUBPROTOCOL = "jarvis.v1"
 
 
-class RealtimeHandler(WebSocketHandler):
+class RealtimeHandler(HandshakeHandler):
     """One WebSocket. `on_message` is synchronous; one writer task writes."""
+
+    endpoint = "/ws/{session_id}"
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
-        self._gateway = gateway
+        super().initialize(gateway)
         self._admission = Admission(gateway, self.request)
         self._identity: Identity | None = None
         self._refused: RefusedError | None = None
@@ -63,23 +63,7 @@ class RealtimeHandler(WebSocketHandler):
         """Another replica may have kept what the client wants to resume."""
         if self._identity is not None:
             resume = requested_resume(self.request)
-            self._kept = await self._gateway.realtime.sessions.recall(self.path_args[0], self._identity, resume)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A refused handshake gets the one error form."""
-        raised = kwargs.get("exc_info")
-        error = as_api_error(raised[1] if raised else HTTPError(status_code))
-        self.clear()
-        self.set_status(error.status)
-        for name, value in error.headers.items():
-            self.set_header(name, value)
-        self.set_header("Content-Type", "application/problem+json")
-        self.finish(problem_json(error, self.request.path, ""))
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """A refusal is no failure of ours: metrics and the client know of it."""
-        if not isinstance(value, ApiError):
-            super().log_exception(typ, value, tb)
+            self._kept = await self.gateway.realtime.sessions.recall(self.path_args[0], self._identity, resume)
 
     def check_origin(self, origin: str) -> bool:
         """Only pages of our own host, or of the origins configured."""
@@ -96,8 +80,8 @@ class RealtimeHandler(WebSocketHandler):
             stream = self.ws_connection.stream
             assert stream is not None, "the handshake has just been done on it"
             # one batch is under way at most, and none is far larger than the queue may be: this is the fuse
-            stream.max_write_buffer_size = 2 * self._gateway.settings.ws_queue_bytes
-        self._writer = self._gateway.realtime.tasks.create_task(self._write(), name="socket writer")
+            stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
+        self._writer = self.gateway.realtime.tasks.create_task(self._write(), name="socket writer")
         if self._refused is not None:
             self.refuse(self._refused)
         elif self._identity is not None:
@@ -110,7 +94,7 @@ class RealtimeHandler(WebSocketHandler):
         try:
             self._admission.check_sockets(identity, self.path_args[0])
             resume, record = requested_resume(self.request), requested_recording(self.request)
-            self._line = self._gateway.realtime.sessions.enter(
+            self._line = self.gateway.realtime.sessions.enter(
                 self.path_args[0], identity, self, resume, self._kept, record=record
             )
         except RefusedError as refused:
@@ -120,7 +104,7 @@ class RealtimeHandler(WebSocketHandler):
 
     def refuse(self, refused: RefusedError) -> None:
         """Not let in."""
-        self._gateway.metrics.auth_failure(refused.reason)
+        self.gateway.metrics.auth_failure(refused.reason)
         self.end(refused.close_code, refused.message)
 
     # --- in ---
@@ -146,7 +130,7 @@ class RealtimeHandler(WebSocketHandler):
         if self._early is None:
             token = first_token(message)
             self._early = []
-            self._gateway.realtime.tasks.create_task(self._authenticate(token), name="socket auth")
+            self.gateway.realtime.tasks.create_task(self._authenticate(token), name="socket auth")
         elif len(self._early) < MAX_EARLY_MESSAGES:
             self._early.append(message)
         else:
@@ -174,8 +158,9 @@ class RealtimeHandler(WebSocketHandler):
         if self._writer is not None:
             self._writer.cancel()
         code = self._ending[0] if self._ending else self.close_code or 1006
-        self._gateway.metrics.socket_closed(code)
-        log.info("socket closed", session=self.path_args[0], code=code)
+        self.gateway.metrics.socket_closed(code)
+        user = self._identity.user_id if self._identity is not None else ""
+        log.info("socket closed", request_id=self.request_id, user=user, session=self.path_args[0], code=code)
 
     # --- out ---
 
@@ -227,5 +212,5 @@ class RealtimeHandler(WebSocketHandler):
 
 routes = (
     # whoever comes proves who they are on the socket itself: a browser can't send a header with the handshake
-    Route("/ws/{session_id}", RealtimeHandler, Access.PUBLIC, pattern=r"/ws/([A-Za-z0-9_.:-]{1,128})"),
+    Route(RealtimeHandler.endpoint, RealtimeHandler, Access.PUBLIC, pattern=r"/ws/([A-Za-z0-9_.:-]{1,128})"),
 )

@@ -85,6 +85,9 @@ ERRORS: dict[str, ErrorKind] = {
     "IDEMPOTENCY_KEY_REUSED": ErrorKind(
         422, "The key came with another request before", "One key stands for one request: make a new one."
     ),
+    "UPGRADE_REQUIRED": ErrorKind(
+        426, "Another version of WebSocket", "`Sec-WebSocket-Version` says which version (RFC 6455) is spoken here."
+    ),
     "RATE_LIMITED": ErrorKind(429, "Too many requests", "Wait for `Retry-After` seconds."),
     "RESOURCE_EXHAUSTED": ErrorKind(
         429, "The service has no room just now", "The service has no room just now: wait for `Retry-After`."

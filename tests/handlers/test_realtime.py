@@ -115,9 +115,59 @@ async def test_broken_framing_closes_with_its_code(gateway: GatewayProcess, sent
     assert (await farewell(socket))[1] == code
 
 
-async def test_a_page_of_another_origin_gets_no_socket(gateway: GatewayProcess) -> None:
-    status, _ = _handshake(gateway, "/ws/door-10", "Origin: https://evil.example")
-    assert status == 403
+REFUSED_HANDSHAKES = {
+    "foreign page": (["Origin: https://evil.example"], 403, "FORBIDDEN"),
+    "page of a file": (["Origin: null"], 403, "FORBIDDEN"),
+    "origin that is no address": (["Origin: http://[::1"], 403, "FORBIDDEN"),
+    "host that is no address": (["Host: [::1", "Origin: http://[::1"], 403, "FORBIDDEN"),
+    "old version": (["Sec-WebSocket-Version: 8"], 426, "UPGRADE_REQUIRED"),
+    "no key": (["Sec-WebSocket-Key:"], 400, "BAD_REQUEST"),
+    "short key": (["Sec-WebSocket-Key: abc"], 400, "BAD_REQUEST"),
+    "no upgrade": (["Upgrade: h2c"], 400, "BAD_REQUEST"),
+    "no connection": (["Connection: keep-alive"], 400, "BAD_REQUEST"),
+}
+
+
+@pytest.mark.parametrize(("headers", "status", "code"), REFUSED_HANDSHAKES.values(), ids=REFUSED_HANDSHAKES)
+async def test_a_refused_handshake_gets_the_one_error_form(
+    gateway: GatewayProcess, headers: list[str], status: int, code: str
+) -> None:
+    answered, answer = _handshake(gateway, "/ws/door-10", "X-Request-ID: handshake-10", *headers)
+    head, _, body = answer.partition("\n\n")
+    assert (answered, json.loads(body)["code"]) == (status, code)
+    assert json.loads(body)["request_id"] == "handshake-10"
+    assert "X-Request-Id: handshake-10" in head
+    assert "Content-Type: application/problem+json" in head
+    assert "Tornado" not in head
+
+
+async def test_a_handshake_of_another_method_is_told_which_is_allowed(gateway: GatewayProcess) -> None:
+    status, answer = _handshake(gateway, "/ws/door-10", method="POST")
+    assert status == 405
+    assert "Allow: GET" in answer
+    assert "METHOD_NOT_ALLOWED" in answer
+
+
+async def test_a_handshake_came_with_http_1_1(gateway: GatewayProcess) -> None:
+    status, answer = _handshake(gateway, "/ws/door-10?user_id=ada", version="--http1.0")
+    assert status == 400
+    assert "BAD_REQUEST" in answer
+
+
+async def test_a_refused_handshake_and_a_closed_socket_are_a_line_each(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="", LOG_FORMAT="json") as gateway:
+        _handshake(gateway, "/ws/lines?ticket=opens-a-door", "X-Request-ID: refused-1", "Origin: https://evil.example")
+        socket = await opened(gateway, "/ws/lines?user_id=ada", {"X-Request-ID": "socket-line-1"})
+        await first(socket)
+        socket.close(1000)
+        assert await socket.read_message() is None
+        _, metrics = _curl_text(gateway, "/metrics")
+    assert 'requests_total{endpoint="/ws/{session_id}",method="GET",status="403"} 1.0' in metrics
+    lines = [json.loads(line) for line in gateway.log.read_text().splitlines() if line.startswith("{")]
+    [refused] = [line for line in lines if line.get("request_id") == "refused-1"]
+    assert (refused["endpoint"], refused["status"], refused["code"]) == ("/ws/{session_id}", 403, "FORBIDDEN")
+    [closed] = [line for line in lines if line.get("request_id") == "socket-line-1"]
+    assert (closed["user"], closed["session"], closed["code"]) == ("ada", "lines", 1000)
 
 
 async def test_a_plain_get_gets_the_one_error_form(gateway: GatewayProcess) -> None:
@@ -186,15 +236,26 @@ async def test_signing_out_closes_the_sockets_of_the_sign_in(tmp_path: Path) -> 
         assert (await farewell(socket))[1] == 4501
 
 
-def _handshake(gateway: GatewayProcess, path: str, *headers: str) -> tuple[int, str]:
-    """A raw upgrade; the status line's code."""
-    upgrade = [
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-    ]
-    arguments = [word for header in (*upgrade, *headers) for word in ("-H", header)]
-    command = ["curl", "-sS", "-i", "--http1.1", "--max-time", "1", *arguments, gateway.base + path]
+def _curl_text(gateway: GatewayProcess, path: str) -> tuple[int, str]:
+    command = ["curl", "-sS", "-w", "\n%{http_code}", gateway.base + path]
+    body, _, status = subprocess.run(command, capture_output=True, text=True, check=True).stdout.rpartition("\n")
+    return int(status), body
+
+
+def _handshake(
+    gateway: GatewayProcess, path: str, *headers: str, method: str = "GET", version: str = "--http1.1"
+) -> tuple[int, str]:
+    """A raw upgrade, some of its headers replaced; the status line's code, and the whole answer."""
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    for header in headers:
+        name, _, value = header.partition(":")
+        upgrade[name] = value.strip()
+    arguments = [word for name, value in upgrade.items() for word in ("-H", f"{name}: {value}")]
+    command = ["curl", "-sS", "-i", version, "-X", method, "--max-time", "1", *arguments, gateway.base + path]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace").stdout
     return int(answer.split(" ", 2)[1]), answer

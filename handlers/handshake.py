@@ -1,0 +1,61 @@
+"""A WebSocket before it is one: an HTTP request that is named, refused in the one error form, counted and logged."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tornado.web import HTTPError
+from tornado.websocket import WebSocketHandler
+
+from handlers.answer import account, answer_headers, name_request
+from handlers.problems import as_api_error, problem_json
+from server.errors import ApiError
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+
+SWITCHED = 101  # then it is no request any more: `socket closed` is its line
+
+
+class HandshakeHandler(WebSocketHandler):
+    """What every handshake has."""
+
+    gateway: Gateway
+    endpoint: str  # the route's template
+    request_id: str
+    _error_code = ""  # of the problem that was answered
+
+    def initialize(self, gateway: Gateway) -> None:
+        """Called by Tornado for every request."""
+        self.gateway = gateway
+
+    def clear(self) -> None:
+        """Headers of every answer. Tornado calls this before `initialize`, and again for its own errors."""
+        super().clear()
+        self.request_id = self.__dict__.get("request_id") or name_request(self.request)
+        self._headers = answer_headers(self.request_id)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A refused handshake gets the one error form."""
+        raised = kwargs.get("exc_info")
+        refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
+        self._error_code = refusal.code
+        self.clear()
+        self.set_status(refusal.status)
+        for name, value in refusal.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", "application/problem+json")
+        self.finish(problem_json(refusal, self.request.path, self.request_id))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """A refusal is no failure of ours: metrics and the client know of it."""
+        if not isinstance(value, ApiError):
+            super().log_exception(typ, value, tb)
+
+    def on_finish(self) -> None:
+        """One metric and one line of a handshake that was refused."""
+        status = self.get_status()
+        if status != SWITCHED:
+            fields = {"request_id": self.request_id, "code": self._error_code}
+            account(self.gateway.metrics, logging.INFO, self.request, self.endpoint, status, fields)
