@@ -89,7 +89,9 @@ class GatewayApplication(Application):
     def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> HTTPMessageDelegate:
         """A delegate that answers with a problem document: `early` on the headers, else once the request is complete."""
         handler = EarlyProblemHandler if early else ProblemHandler
-        options = {"gateway": self._gateway, "route": NOWHERE, "refusal": refusal}
+        found = self._router.match(request.path)
+        route = found[0] if found is not None else NOWHERE  # metrics and log tell by whose limit a body was too large
+        options = {"gateway": self._gateway, "route": route, "refusal": refusal}
         delegate: HTTPMessageDelegate = self.get_handler_delegate(request, handler, options)
         return delegate
 

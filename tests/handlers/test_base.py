@@ -240,6 +240,15 @@ async def test_a_body_far_too_large_is_refused_before_it_is_sent(tmp_path: Path)
         assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("length", [70_000, 99_999_999])
+async def test_a_body_too_large_is_counted_where_it_was_sent_to(tmp_path: Path, length: int) -> None:
+    head = f"POST {INTENT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n".encode()
+    async with running(tmp_path) as gw:
+        await gw.raw(head + b"x" * 70_000)
+        counted = gw.gateway.metrics.render("")[1].decode()
+    assert f'requests_total{{endpoint="{INTENT}",method="POST",status="413"}} 1.0' in counted
+
+
 async def test_nobody_is_told_to_go_on_with_a_body_that_is_too_large(tmp_path: Path) -> None:
     head = f"POST {INTENT} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 70000\r\n\r\n".encode()
     async with running(tmp_path) as gw:
