@@ -133,6 +133,10 @@ class LiveSession:
         needed = lane.rewind() if lane is not None else None
         return needed.frame if needed is not None else None
 
+    def _needed_frames(self) -> dict[int, int]:
+        needed = {channel: self.needed_frame(channel) for channel, _ in self.session.lanes()}
+        return {channel: frame for channel, frame in needed.items() if frame is not None}
+
     def take_up(self, lanes: dict[int, dict[str, Any] | None]) -> None:
         """Go on with the work of another replica, as far as it can be carried; say what can't."""
         for channel in self.connection.open_channels():
@@ -167,7 +171,7 @@ class LiveSession:
 
     def resume(self, socket: Socket, last_seq: int) -> bool:
         """Go on through this socket behind `last_seq`; False when something is missing."""
-        if not self.connection.resume(last_seq, self._loop.time()):
+        if not self.connection.resume(last_seq, self._loop.time(), self._needed_frames()):
             return False
         self.socket = socket
         self._expiry.start(self.identity.expires_at)

@@ -90,16 +90,21 @@ class ServerConnection:
             self._out.detach()
             self._detached_at = now
 
-    def resume(self, last_seq: int, now: float) -> bool:
+    def resume(self, last_seq: int, now: float, needed_frames: Mapping[int, int] | None = None) -> bool:
         """Attach a new socket to a client that received everything up to `last_seq`.
 
+        `needed_frames`: by channel, as `needed_frame` of `taken`; the client goes on keeping them.
         True: `session.resumed` and everything missed are queued. False: a part is missing, or was never sent; nothing changed,
         and the client starts anew on a fresh connection. Detach the old socket first.
         """
         if self.attached:
             raise LocalProtocolError("detach the old socket first")
-        next_frames = {channel.id: channel.next_frame for channel in self._channels.values() if channel.hears}
-        if not self._out.resume(last_seq, self.epoch, self._in.taken_seq, next_frames):
+        needed = needed_frames or {}
+        hearing = [channel for channel in self._channels.values() if channel.hears]
+        wanted = {
+            channel.id: min(channel.next_frame, needed.get(channel.id, channel.next_frame)) for channel in hearing
+        }
+        if not self._out.resume(last_seq, self.epoch, self._in.taken_seq, wanted):
             return False
         self._gate.heard_at = now
         self._was_attached = True

@@ -104,6 +104,28 @@ def test_an_open_utterance_is_sent_again_and_goes_on() -> None:
     replicas(test)
 
 
+def test_an_open_utterance_outlives_a_cut_and_then_its_replica() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        channel = roamer.open(SttParams())
+        await roamer.until("channel.opened")
+        for number in range(100):
+            roamer.client.send_audio(channel, FRAME, number * 20)
+        roamer.flush()
+        world.recognitions[0].push(SpeechStarted(1_500), InterimTranscript("what", 0))
+        await roamer.until("stt.partial")
+        roamer.cut()
+        await roamer.connect(first)
+        await asyncio.sleep(0.1)
+        assert len(world.recognitions[0].heard) == 100 * len(FRAME)  # what came again was known
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        again = world.recognitions[1]
+        assert 1_100 <= len(again.heard) / 32 <= 1_500
+
+    replicas(test)
+
+
 def test_what_has_become_final_is_not_heard_again() -> None:
     async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
         await roamer.connect(first)

@@ -56,7 +56,7 @@ class Link:
 
     # --- sockets ---
 
-    def connect(self, resume: Resume | None = None) -> Link:
+    def connect(self, resume: Resume | None = None, needed_frames: dict[int, int] | None = None) -> Link:
         """A new socket; with `resume`, the server's owner does what a handler does."""
         self.sockets += 1
         last_seq = self.client.last_seq
@@ -64,7 +64,7 @@ class Link:
         if resume == "message":
             self._connect_by_message()
         elif resume == "url":
-            if not self.server.resume(last_seq, self.now):
+            if not self.server.resume(last_seq, self.now, needed_frames):
                 self.renew(resume_error="INCOMPLETE")
         elif self.sockets == 1:
             self.server.attach(self.now)

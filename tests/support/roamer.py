@@ -74,6 +74,15 @@ class Roamer:
         self.socket.line = house.sessions.enter(session_id, USER, self.socket, resume, kept)
         self.socket.wake()
 
+    def cut(self) -> None:
+        """The socket is gone, and nothing else."""
+        socket = self.socket
+        assert socket is not None
+        assert socket.line is not None
+        socket.open = False
+        self.client.detach()
+        socket.line.closed(for_good=False)
+
     async def crash(self) -> None:
         """The replica dies, with everything that is on its way."""
         socket = self.socket

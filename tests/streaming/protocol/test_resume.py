@@ -332,7 +332,7 @@ class CrashMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.connected)
     @rule()
     def reconnect(self) -> None:
-        self.link.connect("url")
+        self.link.connect("url", {1: self.utterance_from})
         self.connected = True
 
     @rule()
@@ -346,7 +346,7 @@ class CrashMachine(RuleBasedStateMachine):
         self.link.server = server
         del self.calls[kept.calls :]
         self.heard, self.utterance_from = kept.heard[:], kept.utterance_from
-        self.link.connect("url")
+        self.link.connect("url", {1: self.utterance_from})
         self.connected = True
         for result in self.said[kept.said :]:
             server.send_message(messages.Result(id=result))
@@ -358,7 +358,7 @@ class CrashMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if not self.connected:
-            self.link.connect("url")
+            self.link.connect("url", {1: self.utterance_from})
         self.write()
         while self.link.up or self.link.down:
             self.some_arrive(len(self.link.up), len(self.link.down))
@@ -376,3 +376,15 @@ class CrashMachine(RuleBasedStateMachine):
 
 CrashMachine.TestCase.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
 TestCrashMachine = CrashMachine.TestCase
+
+
+def test_an_utterance_is_kept_for_another_replica_over_a_resume_at_the_same_one() -> None:
+    machine = CrashMachine()
+    machine.client_talks(0)
+    machine.some_arrive(5, 5)
+    machine.cut()
+    machine.reconnect()
+    machine.some_arrive(5, 5)
+    machine.crash()
+    machine.teardown()
+    assert len(machine.heard) == 1
