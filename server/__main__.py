@@ -14,6 +14,7 @@ import getpass
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
@@ -25,6 +26,9 @@ from server.loop import run
 from server.reload import run_reloading
 from server.upstream import EndpointError
 from server.users import ROLES, UsersError, add_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # what `make run` means unless environment or .env say otherwise
 
@@ -47,8 +51,17 @@ def serve(options: argparse.Namespace) -> int:
         run(serving())
     except* (ChildError, EndpointError, OSError) as failed:
         code = 1
-        print(f"cannot start: {'; '.join(map(str, failed.exceptions))}", file=sys.stderr)
+        print(f"cannot start: {'; '.join(map(str, _leaves(failed)))}", file=sys.stderr)
     return code
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """What went wrong, without the task groups that it came through."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def _laptop_defaults() -> None:

@@ -31,6 +31,7 @@ if os.environ.get("CI"):
 if os.environ.get("TEST_LOOP") == "uvloop":
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
+UNHURRIED_S = 10.0
 TEST_TIMEOUT_S = 30  # a hang fails instead of stopping the run
 
 
@@ -112,8 +113,9 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture
-def redis_url(shared_redis: RedisServer) -> str:
-    """An empty database of a real Redis."""
+def redis_url(shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database of a real Redis. Nothing is wrong with it, so that a busy machine may take its time."""
+    monkeypatch.setattr("server.redis_link.COMMAND_TIMEOUT_S", UNHURRIED_S)
     shared_redis.flush()
     return shared_redis.url
 
