@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.gateway import LiveSession as Shown
 from server.gateway import SessionStats
 from server.observing import ASKED
-from server.session_records import CLAIMED, ENTERED
+from server.session_records import BEGUN_ANEW, CLAIMED, ENTERED
 from streaming.commands import rfc3339
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Realtime:
             self.observation.on_moved(news["session_id"])
         elif kind == ENTERED:
             self.sessions.on_entered(**news)
+        elif kind == BEGUN_ANEW:
+            self.sessions.on_begun_anew(**news)
         elif kind == ASKED:
             self.observation.on_asked(**news)
         elif kind == "revoked":

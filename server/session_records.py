@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ENTERED = "session.entered"
 CLAIMED = "session.claimed"
+BEGUN_ANEW = "session.begun_anew"
 PATIENCE_S = 3.0
 
 log = structlog.get_logger(__name__)
@@ -118,6 +119,10 @@ class SessionRecords:
             await self._run(FORGET, _keys(session_id, resume_token)[:1], owner)
         except (RedisDownError, ResponseError):
             return  # it ends by itself
+
+    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
+        """As SessionStore."""
+        await self._state.publish(BEGUN_ANEW, session_id=session_id, owner=owner, user_id=user_id)
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:

@@ -65,6 +65,9 @@ class SessionStore(Protocol):
     async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
         """The session is over, if it is still the owner's."""
 
+    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
+        """The session's client speaks to that owner, and comes back to no other: other replicas let go of that user's."""
+
 
 class Recorded(Protocol):
     """A live session, as far as its journal looks at it."""

@@ -51,10 +51,19 @@ class Resume:
 class Line:
     """One socket's way into its session. What it feeds may raise RemoteProtocolError: close with its code."""
 
-    def __init__(self, registry: Sessions, socket: Socket, live: LiveSession, before: LiveSession | None) -> None:
+    def __init__(
+        self,
+        registry: Sessions,
+        socket: Socket,
+        live: LiveSession,
+        before: LiveSession | None = None,
+        *,
+        undecided: bool = False,
+    ) -> None:
         self._registry = registry
         self._socket = socket
         self._before = before  # what a first message `session.resume` may still take up
+        self._undecided = undecided  # the first message has not come yet
         self._asking: list[str | bytes] | None = None  # a list while other replicas are asked
         self._clock = asyncio.get_running_loop().time
         self.live = live
@@ -73,8 +82,8 @@ class Line:
                 self._on_resume(Resume(event.resume_token, event.last_seq))
                 return
             self.live.handle(event)
-        if self._before is not None and self.live.session.busy:
-            self._let_go()
+        if self._undecided:
+            self._begin_anew()
         self.live.wake()
 
     def feed_binary(self, data: bytes) -> None:
@@ -88,6 +97,8 @@ class Line:
         self._registry.traffic.received(data)
         for event in self.live.connection.receive_binary(data, self._clock()):
             self.live.handle(event)
+        if self._undecided:
+            self._begin_anew()
         self.live.wake()
 
     def data_to_send(self) -> list[str | bytes]:
@@ -119,6 +130,7 @@ class Line:
         self._asking.append(data)
 
     def _on_resume(self, resume: Resume) -> None:
+        self._undecided = False
         if self._registry.has_store and self._registry.why_not(self._before, resume) == "NOT_FOUND":
             self._asking = []
             self._registry.group.create_task(self._ask(resume), name="session of another replica")
@@ -160,8 +172,11 @@ class Line:
             if before is not None:
                 before.lost = True
 
-    def _let_go(self) -> None:
-        """The client began anew: what it left behind ends."""
+    def _begin_anew(self) -> None:
+        """The first message was another one: what the client left behind ends, here and at other replicas."""
+        self._undecided = False
+        if self.live.socket is self._socket:  # else another one speaks for the session: what it left is not this one's
+            self._registry.begin_anew(self.live)
         if self._before is not None:
             self._before.lost = True
             self._before = None
@@ -267,6 +282,19 @@ class Sessions:
             if live.journal is not None and live.journal.owner != owner:
                 live.leave(4510, "another socket took the session")
 
+    def begin_anew(self, live: LiveSession) -> None:
+        """Its client wants nothing of the session's earlier epochs: other replicas let go of theirs."""
+        if self._store is not None and live.journal is not None:
+            told = self._store.begin_anew(live.session_id, live.journal.owner, live.identity.user_id)
+            self.group.create_task(told, name="session begun anew")
+
+    def on_begun_anew(self, session_id: str, owner: str, user_id: str) -> None:
+        """That user's client wants nothing of what it left behind here; another user's word changes nothing."""
+        for live in self._elsewhere(session_id):
+            left = live.socket is None and live.identity.user_id == user_id
+            if left and live.journal is not None and live.journal.owner != owner:
+                live.lost = True
+
     def _elsewhere(self, session_id: str) -> list[LiveSession]:
         return [live for live in self if live.session_id == session_id]
 
@@ -295,7 +323,7 @@ class Sessions:
         error = self.take_up(before, resume, socket) if resume is not None else None
         if resume is not None and error is None and before is not None:
             before.become(identity)
-            return Line(self, socket, before, None)
+            return Line(self, socket, before)
         return self._begin(session_id, identity, socket, before, error, record=record)
 
     def _begin(
@@ -321,7 +349,7 @@ class Sessions:
             before.lost = error is not None
         live.attach(socket)
         self.greet(live, error)
-        return Line(self, socket, live, before if error is None else None)
+        return Line(self, socket, live, before if error is None else None, undecided=error is None)
 
     def _take_over(self, live: LiveSession) -> None:
         """Another socket of the same user speaks for the session from now on."""

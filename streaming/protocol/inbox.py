@@ -289,6 +289,7 @@ class Inbox:
 
     def receive_odd_frame(self, data: bytes, now: float) -> list[Event]:
         """A frame that is the last, repeated, late or wrong. Raises RemoteProtocolError."""
+        self._first = False
         odd = frame.decode(data)
         if len(odd.payload) > self._limits.frame_bytes:
             raise RemoteProtocolError(MESSAGE_TOO_BIG, f"a frame may carry {self._limits.frame_bytes} bytes")

@@ -37,6 +37,9 @@ class Notes:
     async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
         self.forgotten.append(session_id)
 
+    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
+        raise AssertionError(session_id, owner, user_id)
+
 
 class Live:
     session_id = "s"

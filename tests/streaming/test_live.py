@@ -173,6 +173,35 @@ def test_resume_as_the_first_message_takes_the_session_over() -> None:
     housed(test)
 
 
+@pytest.mark.parametrize(
+    "first_message",
+    [
+        {"type": "call", "id": "c1", "op": "echo", "params": {}},
+        {"type": "ping", "t": 1},
+        {"type": "no such command"},
+        None,  # a frame
+    ],
+)
+def test_any_other_first_message_lets_the_old_work_go(first_message: dict[str, Any] | None) -> None:
+    async def test(house: House, world: World) -> None:
+        first = await house.enter()
+        token = first.of("session.ready")[0]["resume_token"]
+        first.say(type="channel.open", channel=1, kind="stt")
+        await first.until("channel.opened")
+        second = await house.enter()
+        if first_message is None:
+            second.sound(1, 0, b"\0\0")
+        else:
+            second.say(**first_message)
+        await asyncio.sleep(2)
+        assert world.recognitions[0].cancelled
+        assert len(list(house.sessions)) == 1
+        second.say(type="session.resume", id="late", resume_token=token, last_seq=1)
+        assert (await second.until("error", code="WRONG_STATE"))["message"].endswith("first message of a socket")
+
+    housed(test)
+
+
 def test_who_resumes_by_message_is_who_the_new_token_says() -> None:
     async def test(house: House, _world: World) -> None:
         expiring = replace(USER, expires_at=time.time() + 1)

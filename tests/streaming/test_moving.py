@@ -76,6 +76,29 @@ def test_a_crash_behind_any_message_changes_nothing(params: Any) -> None:
         assert crashed.client.epoch == "1" or crashed.client.epoch is not None
 
 
+def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
+    async def test(_roamer: Roamer, first: House, second: House, world: World) -> None:
+        sweeper = first.group.create_task(first.sessions.sweep())
+        old = await first.enter()
+        old.say(type="channel.open", channel=1, kind="stt")
+        await old.until("channel.opened")
+        assert old.line is not None
+        old.line.closed(for_good=False)
+        new = await second.enter()
+        await asyncio.sleep(2)
+        assert [each.cancelled for each in world.recognitions] == [False]  # it may ask for it still
+        first.sessions.on_begun_anew("s1", "another owner", "another user")
+        await asyncio.sleep(2)
+        assert [each.cancelled for each in world.recognitions] == [False]
+        new.say(type="call", id="c1", op="echo", params={})
+        await asyncio.sleep(2)
+        assert [each.cancelled for each in world.recognitions] == [True]
+        assert (len(list(first.sessions)), len(list(second.sessions))) == (0, 1)
+        sweeper.cancel()
+
+    replicas(test)
+
+
 # --- microphones ---
 
 

@@ -114,6 +114,7 @@ class FakeStore:
         self.writes = 0
         self.away = False
         self.slow_s = 0.001
+        self.begun_anew: list[Callable[[str, str, str], None]] = []  # of every replica
 
     async def write(
         self, session_id: str, owner: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
@@ -147,6 +148,10 @@ class FakeStore:
         if record is not None and record["owner"] == owner:
             del self.records[session_id, resume_token]
 
+    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
+        for tell in self.begun_anew:
+            tell(session_id, owner, user_id)
+
 
 class House:
     """A registry with scripted services."""
@@ -159,6 +164,8 @@ class House:
         self.observation = ReplicaObservation(LocalState(), None, group)
         provided = LaneServices(world.services(), lent, lent, lent, lent, self.observation)
         self.sessions = self.observation.sessions = Sessions(limits, provided, FakeDesk(), group, store)
+        if isinstance(store, FakeStore):
+            store.begun_anew.append(self.sessions.on_begun_anew)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
         socket = FakeSocket(self.group)
