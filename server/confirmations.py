@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 CONFIRMATION_S = 120  # as long as somebody can be expected to remember what they asked for
 TAKEN_LATE_S = 60  # a question that expired is kept for so much longer, for one replica to write down that it did
-LOOK_AGAIN_S = 5.0  # news of a decision may be lost with a connection to Redis; its record is not
+LOOK_AGAIN_S = 2.0  # news of a decision may be lost with a connection to Redis; its record is not
+HEARD_WITHIN_S = 3.0  # whoever asked and still waits has taken the decision by then, even where the news were lost
 NEWS = "confirmation"
+HEARD = "confirmation.heard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class ConfirmationStore:
             asyncio.Queue()
         )  # ids, and when they expire on the loop's clock
         self._life_s = life_s
-        self._waiting: dict[str, asyncio.Future[bool]] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
+        self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
         state.subscribe(self._on_news)
 
     # --- asking ---
@@ -87,13 +90,14 @@ class ConfirmationStore:
         """Wait for the answer; None when it expired. A wait that is given up withdraws the question."""
         news = self._await_news(confirmation_id)
         try:
-            async with asyncio.timeout(self._life_s):
-                return await self._answer(confirmation_id, news)
-        except TimeoutError:
-            if await self._close(confirmation_id, "expired"):
-                return None
-            await asyncio.wait({news}, timeout=LOOK_AGAIN_S)  # somebody was just in time
-            return news.result() if news.done() else await self._recorded(confirmation_id)
+            try:
+                async with asyncio.timeout(self._life_s):
+                    await self._answered(confirmation_id, news)
+            except TimeoutError:
+                if await self._close(confirmation_id, "expired"):
+                    return None
+                await asyncio.wait({news}, timeout=LOOK_AGAIN_S)  # somebody was just in time
+            return await self._heard(confirmation_id)
         finally:
             self._waiting.pop(confirmation_id, None)
             await self._close(confirmation_id, "withdrawn")
@@ -115,12 +119,15 @@ class ConfirmationStore:
             await asyncio.sleep(at - loop.time())  # all live equally long: the first is the first to expire
             await self._close(confirmation_id, "expired")
 
-    async def _recorded(self, confirmation_id: str) -> bool | None:
-        """The decision, where one was made."""
-        recorded = await self._state.get(_decided(confirmation_id))
-        return None if recorded is None else recorded == "yes"
+    async def _heard(self, confirmation_id: str) -> bool | None:
+        """Take the decision, so that whoever made it knows that it counts; None where it was withdrawn before."""
+        recorded = await self._state.take(_decided(confirmation_id))
+        if recorded is None:
+            return None
+        await self._state.publish(HEARD, id=confirmation_id)
+        return recorded == "yes"
 
-    def _await_news(self, confirmation_id: str) -> asyncio.Future[bool]:
+    def _await_news(self, confirmation_id: str) -> asyncio.Future[None]:
         news = self._waiting.get(confirmation_id)
         if news is None:
             loop = asyncio.get_running_loop()
@@ -128,21 +135,16 @@ class ConfirmationStore:
             loop.call_later(2 * self._life_s, self._waiting.pop, confirmation_id, None)  # asked, and never waited for
         return news
 
-    async def _answer(self, confirmation_id: str, news: asyncio.Future[bool]) -> bool:
-        while True:
-            done, _ = await asyncio.wait({news}, timeout=LOOK_AGAIN_S)
-            if done:
-                return news.result()
-            recorded = await self._recorded(confirmation_id)
-            if recorded is not None:
-                return recorded
+    async def _answered(self, confirmation_id: str, news: asyncio.Future[None]) -> None:
+        while not (await asyncio.wait({news}, timeout=LOOK_AGAIN_S))[0]:
+            if await self._state.get(_decided(confirmation_id)) is not None:
+                return
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
-        if kind != NEWS:
-            return
-        waiting = self._waiting.get(news["id"])
+        concerned = {NEWS: self._waiting, HEARD: self._approving}.get(kind)
+        waiting = concerned.get(news["id"]) if concerned is not None else None
         if waiting is not None and not waiting.done():
-            waiting.set_result(bool(news["approve"]))
+            waiting.set_result(None)
 
     # --- settling ---
 
@@ -160,16 +162,31 @@ class ConfirmationStore:
     async def take(
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Via = ""
     ) -> Question | None:
-        """Settle once, for whoever is first; None when the user has no such open question. By REST, or a socket's `call`."""
+        """Settle once, for whoever is first; None when the user has no such open question. By REST, or a socket's `call`.
+
+        None too when a lane's question is approved that nobody waits for any more, as its replica is gone: nothing will run.
+        """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or await self._state.take(_key(confirmation_id)) is None:
             return None
         way: Via = via or ("call" if context.session_id else "rest")
         self._audited("approved" if approve else "declined", confirmation_id, question, context, way)
-        if not question.deferred:
+        if question.deferred or await self._tell(confirmation_id, approve=approve):
+            return question
+        self._audited("withdrawn", confirmation_id, question, context)
+        return None
+
+    async def _tell(self, confirmation_id: str, *, approve: bool) -> bool:
+        """Tell the lane that asked; False: it is gone. Whoever takes the record, lane or we, decides which of both is true."""
+        heard = self._approving[confirmation_id] = asyncio.get_running_loop().create_future()
+        try:
             await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
-            await self._state.publish(NEWS, id=confirmation_id, approve=approve)
-        return question
+            await self._state.publish(NEWS, id=confirmation_id)
+            if not approve or (await asyncio.wait({heard}, timeout=HEARD_WITHIN_S))[0]:
+                return True  # what is declined does not run, whether anybody hears of it or not
+            return await self._state.take(_decided(confirmation_id)) is None
+        finally:
+            del self._approving[confirmation_id]
 
     async def _open(self, confirmation_id: str, user_id: str) -> Question | None:
         """Another user's question is as if it did not exist, and stays open for its own."""

@@ -10,7 +10,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from streaming.client import GatewayClient, GatewayError
 from streaming.protocol import events, messages
-from streaming.protocol.messages import ObserveParams, SttParams, TtsParams, TurnParams
+from streaming.protocol.messages import ExecuteParams, ObserveParams, SttParams, TtsParams, TurnParams
 from tests.support.gateway import Heard, listen, say, speech
 from tests.support.replicas import Balancer, Replicas, balanced, running_replicas
 
@@ -228,3 +228,30 @@ async def why_refused(client: GatewayClient) -> str:
                 await client.call("agent.intents")
             except GatewayError as refused:
                 return refused.code
+
+
+async def test_what_a_killed_replica_asked_has_nothing_left_to_approve(replicas: Replicas) -> None:
+    asker, other = replicas.gateways[:2]
+    token = replicas.token
+    mkdir = ExecuteParams(executor="os", action="mkdir", parameters={"args": ["never-made"]})
+    async with (
+        GatewayClient(other.ws, token=token) as witness,
+        GatewayClient(asker.ws, token=token) as client,
+    ):
+        asked = [await listen(client.open(mkdir), until=messages.TaskConfirmationRequired) for _ in range(3)]
+        by_message, by_rest, declined = (heard.messages[-1].confirmation_id for heard in asked)
+        replicas.kill(asker)
+        with pytest.raises(GatewayError, match="no open question"):
+            await witness.confirm(by_message, approve=True)
+        answer = await AsyncHTTPClient().fetch(
+            HTTPRequest(
+                f"{other.base}/api/v1/executor/confirmations/{by_rest}",
+                method="POST",
+                body='{"approve":true}',
+                headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            ),
+            raise_error=False,
+        )
+        assert answer.code == 404
+        await witness.confirm(declined, approve=False)
+    replicas.add()

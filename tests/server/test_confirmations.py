@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from server import confirmations
+from server.audit import AuditLog
 from server.confirmations import ConfirmationStore
 from server.redis_link import RedisLink
 from server.state import LocalState, RedisState
@@ -14,6 +17,7 @@ from streaming.ports import Action, CallContext, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 ACTION = Action("os", "rm", {"args": ["x"]})
 VERDICT = Verdict("confirm", "high", ("it deletes",))
@@ -36,15 +40,49 @@ async def test_a_lane_is_told_the_decision(approve: bool) -> None:
 async def test_a_decision_before_anybody_waits_is_not_lost() -> None:
     store = ConfirmationStore(LocalState())
     asked = await store.create(ACTION, VERDICT, ADA)
-    assert await store.settle(asked.confirmation_id, ADA, approve=True)
-    assert await store.decision(asked.confirmation_id) is True
+    async with asyncio.TaskGroup() as group:
+        settled = group.create_task(store.settle(asked.confirmation_id, ADA, approve=True), name="approval")
+        await asyncio.sleep(0.01)
+        assert await store.decision(asked.confirmation_id) is True
+    assert settled.result()
 
 
 async def test_a_question_is_settled_once() -> None:
     store = ConfirmationStore(LocalState())
     asked = await store.create(ACTION, VERDICT, ADA)
-    answers = await asyncio.gather(*(store.settle(asked.confirmation_id, ADA, approve=True) for _ in range(5)))
+    settling = (store.settle(asked.confirmation_id, ADA, approve=True) for _ in range(5))
+    decision, answers = await asyncio.gather(store.decision(asked.confirmation_id), asyncio.gather(*settling))
+    assert decision is True
     assert sorted(answers) == [False, False, False, False, True]
+
+
+async def test_there_is_nothing_to_approve_when_the_one_who_asked_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(confirmations, "HEARD_WITHIN_S", 0.05)
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    store = ConfirmationStore(LocalState(), audit=audit)
+    asked = await store.create(ACTION, VERDICT, ADA)  # and its replica is killed: nobody waits for the decision
+    assert not await store.settle(asked.confirmation_id, ADA, approve=True)
+    assert await store.take(asked.confirmation_id, ADA, approve=True) is None
+    audit.close()
+    told = [json.loads(line)["decision"] for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert told == ["asked", "approved", "withdrawn"]
+    assert await store.decision(asked.confirmation_id) is None  # one that was slow only runs nothing either
+
+
+async def test_an_approval_whose_news_were_lost_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmations, "LOOK_AGAIN_S", 0.02)
+    state = LocalState()
+    state.tell = lambda kind, news: None  # type: ignore[method-assign]
+    store = ConfirmationStore(state)
+    monkeypatch.setattr(confirmations, "HEARD_WITHIN_S", 0.2)
+    asked = await store.create(ACTION, VERDICT, ADA)
+    decision, settled = await asyncio.gather(
+        store.decision(asked.confirmation_id), store.settle(asked.confirmation_id, ADA, approve=True)
+    )
+    assert decision
+    assert settled
 
 
 async def test_another_users_question_does_not_exist_and_stays_open() -> None:
