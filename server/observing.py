@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streaming.registry import Sessions
 
 ASKED = "observe.asked"
+CONNECT_S = 2.0  # to a Redis that answers at all; one that hangs is not waited for
 ANSWER_S = 0.5  # a replica that has the session answers within that
 SILENCE_S = 5.0  # without anything seen, it is asked whether anybody is there
 FRAME_HEAD = 5  # bytes before a frame's payload: 1 when it is the last, position in milliseconds
@@ -68,7 +69,8 @@ class ReplicaObservation:
         channel = f"{PREFIX}watch:{secrets.token_hex(12)}"
         subscription: Any = self._link.client.pubsub()
         try:
-            await subscription.subscribe(channel)
+            async with asyncio.timeout(CONNECT_S):
+                await subscription.subscribe(channel)
             await self._state.publish(
                 ASKED,
                 session_id=session_id,
