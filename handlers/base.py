@@ -49,6 +49,7 @@ class BaseHandler(RequestHandler):
     logged = True  # False: probes, documents and files, which come by the hundred and tell nothing
     error_code = ""  # of the problem that was answered
     client_left = False
+    overruled = False  # another answer than this handler's is the one that counts
     _running: asyncio.Task[Any] | None = None  # cancelled when the client leaves
     _counted = False
 
@@ -254,6 +255,8 @@ class BaseHandler(RequestHandler):
             return
         self._counted = True
         self.gateway.requests_running -= 1
+        if self.overruled:
+            return
         level = logging.INFO if self.logged or self._status_code >= 500 else logging.DEBUG
         fields = {"request_id": self.request_id, **self.log_fields()}
         account(self.gateway.metrics, level, self.request, self.route.path, self._status_code, fields)

@@ -12,6 +12,7 @@ from handlers.operation import OperationHandler
 from handlers.uploads import Upload
 from server.audio.encode import AUDIO_FORMATS
 from server.errors import ApiError
+from server.intake import Request
 from server.operations import voice
 from server.operations.operation import Streaming
 from server.operations.validation import from_text, validated
@@ -70,10 +71,12 @@ class TranscribeHandler(OperationHandler):
         await self.answer(self.operation.status, transcript)
 
     def on_connection_close(self) -> None:
-        """In the middle of the upload nobody else ends the request."""
+        """In the middle of the upload nobody else ends the request; what is too large or broken the intake answers."""
         super().on_connection_close()
         if not self._whole:
             self._status_code = 499
+            assert isinstance(self.request, Request)
+            self.overruled = self.request.overruled
             self.on_finish()
 
     def on_finish(self) -> None:

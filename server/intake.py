@@ -25,6 +25,8 @@ SPILL_BYTES = 1024 * 1024
 class Request(httputil.HTTPServerRequest):
     """A request whose body is nobody's form but its handler's."""
 
+    overruled = False  # the intake answers it: the handler that has begun with its body neither counts nor logs it
+
     def _parse_body(self) -> None:
         """Tornado would read forms before anybody asked for one, and answer those it can't read with a 400."""
 
@@ -83,6 +85,7 @@ class Intake(httputil.HTTPMessageDelegate):
             return self._delegate.data_received(chunk)
         if not self._spilling:
             self._spilling = True
+            self._overrule()
             self._delegate.on_connection_close()  # whoever was taking the body stops here
         if self._received_bytes > self._limit_bytes + SPILL_BYTES:
             return self._refuse(self._too_large())
@@ -101,6 +104,10 @@ class Intake(httputil.HTTPMessageDelegate):
         """The client is gone before its request was complete."""
         if self._delegate is not None and not self._spilling:
             self._delegate.on_connection_close()
+
+    def _overrule(self) -> None:
+        assert self._request is not None
+        self._request.overruled = True
 
     def _too_large(self) -> ApiError:
         return ApiError("BODY_TOO_LARGE", f"the body may have at most {self._limit_bytes:,} bytes")

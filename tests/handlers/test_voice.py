@@ -189,6 +189,21 @@ async def test_uploads_have_their_own_bound(tmp_path: Path) -> None:
         assert gw.gateway.requests_running == 0
 
 
+async def test_an_upload_that_grows_too_large_is_one_answer(tmp_path: Path) -> None:
+    head = f"POST {STT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    head += f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+    chunk = f"{1000:x}\r\n".encode() + form([("audio", b"\0" * 10_000)], end=False)[:1000] + b"\r\n"
+    async with running(tmp_path, max_body_bytes=2048) as gw:
+        head += f"Authorization: {gw.bearer()['Authorization']}\r\n\r\n"
+        answer = await gw.raw(head.encode() + chunk * 8 + b"0\r\n\r\n")
+        counted = gw.gateway.metrics.render("")[1].decode()
+        assert gw.gateway.requests_running == 0
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert [line for line in counted.splitlines() if line.startswith("api_gateway_requests_total{")] == [
+        f'api_gateway_requests_total{{endpoint="{STT}",method="POST",status="413"}} 1.0'
+    ]
+
+
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
     body = form([("audio", audio_file("wav"))])
     head = (
