@@ -49,7 +49,12 @@ class _Date:
 
 def name_request(request: HTTPServerRequest) -> str:
     """The name that the client gave it, if it is one; else one of ours."""
-    given = request.headers.get("X-Request-ID")
+    return name_from(request.headers)
+
+
+def name_from(headers: HTTPHeaders) -> str:
+    """The same, where there is no more than headers."""
+    given = headers.get("X-Request-ID")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
 
 
@@ -68,7 +73,7 @@ def write_answer(request: HTTPServerRequest, status: int, headers: HTTPHeaders, 
     if request.method != "HEAD" and _stays_open(request):
         # Already encoded, as Tornado's `write` allows: its `write_headers` looks at each line by itself, which is a quarter
         # of all the work that `/live` makes.
-        written = connection.write(_head(status, headers) + body)
+        written = connection.write(head_bytes(status, headers) + body)
     else:
         start = ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
         written = connection.write_headers(start, headers, b"" if request.method == "HEAD" else body)
@@ -81,7 +86,8 @@ def _stays_open(request: HTTPServerRequest) -> bool:
     return request.version == "HTTP/1.1" and request.headers.get("Connection", "").lower() != "close"
 
 
-def _head(status: int, headers: HTTPHeaders) -> bytes:
+def head_bytes(status: int, headers: HTTPHeaders) -> bytes:
+    """Up to the empty line. Raises ValueError for a header that would end its line."""
     lines = [f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in headers.get_all()]
     head = "\r\n".join(lines)
@@ -105,8 +111,14 @@ def account(
     metrics: Metrics, level: int, request: HTTPServerRequest, endpoint: str, status: int, fields: dict[str, str]
 ) -> None:
     """The metric and the log line of an answer; `endpoint` is the route's template, `fields` more of the line."""
-    seconds = request.request_time()
-    method = (request.method or "")[:MAX_METHOD_CHARS]
+    account_for(metrics, level, request.method or "", endpoint, status, request.request_time(), fields)
+
+
+def account_for(
+    metrics: Metrics, level: int, method: str, endpoint: str, status: int, seconds: float, fields: dict[str, str]
+) -> None:
+    """The same, where no request came of it."""
+    method = method[:MAX_METHOD_CHARS]
     metrics.request(method, endpoint, status, seconds)
     known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}
     tell("http", level, "request", known | fields)

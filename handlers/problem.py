@@ -1,16 +1,20 @@
-"""Answers that are a problem from the start: no such path, a request that is refused by its headers."""
+"""Answers that are a problem from the start: no such path, refused by its headers, no request at all."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from tornado.web import stream_request_body
 
+from handlers.answer import account_for, answer_headers, head_bytes, name_from
 from handlers.base import BaseHandler
+from handlers.problems import problem_json
 
 if TYPE_CHECKING:
     from server.errors import ApiError
     from server.gateway import Gateway
+    from server.intake import Head
     from server.routes import Route
 
 
@@ -36,3 +40,16 @@ class EarlyProblemHandler(ProblemHandler):
         """Answer, and say that this was all."""
         self._headers["Connection"] = "close"
         await super().prepare()
+
+
+def last_answer(gateway: Gateway, endpoint: str, refusal: ApiError, head: Head) -> bytes:
+    """All bytes of the answer to what never became a request, counted and logged; the caller closes the connection."""
+    request_id = name_from(head.headers)
+    headers = answer_headers(request_id)
+    headers["Content-Type"] = "application/problem+json"
+    headers["Connection"] = "close"
+    body = problem_json(refusal, head.path, request_id)
+    headers["Content-Length"] = str(len(body))
+    fields = {"request_id": request_id, "code": refusal.code, "detail": refusal.detail}
+    account_for(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)
+    return head_bytes(refusal.status, headers) + (b"" if head.method == "HEAD" else body)

@@ -1,6 +1,6 @@
 """Everything with a lifetime: settings, tokens, limits, shared state, metrics, and the gateway that is made of them.
 
-config: settings · loop: asyncio's or uvloop · lifecycle: start to end · composition: from settings to parts · app, routes: HTTP · operations: what may be asked ·
+config: settings · loop: asyncio's or uvloop · lifecycle: start to end · composition: from settings to parts · app, routes, intake, stream, patience: HTTP · operations: what may be asked ·
 auth, tokens, users, jwks: who asks · limits, state, redis_link: what replicas share · confirmations, audit: who approved what · idempotency, once ·
 metrics, log, tracing · realtime, desk: what sessions see of the gateway · upstream: gRPC clients · embedded: the reference services ·
 session_records, observing: sessions between replicas · recordings, replay: sessions in files · children: processes brought along ·

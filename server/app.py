@@ -13,11 +13,12 @@ from tornado.web import Application
 
 from handlers import agent, auth, console, executor, memory, ops, realtime, voice
 from handlers.base import BaseHandler
-from handlers.problem import EarlyProblemHandler, ProblemHandler
+from handlers.problem import EarlyProblemHandler, ProblemHandler, last_answer
 from server.errors import ApiError
 from server.operations import Access
 from server.patience import Patience, PatientIntake
 from server.routes import Route, Router
+from server.stream import GatewayStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
     from server.gateway import Gateway
-    from server.intake import Request
+    from server.intake import Head, Request
 
 MAX_HEADER_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room; Tornado's own is 64
 MAX_PATH_CHARS = 4 * 1024
@@ -66,7 +67,9 @@ class GatewayApplication(Application):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's server asks for each request."""
-        return PatientIntake(self, server_conn, request_conn, self.for_headers, self.for_body)
+        intake = PatientIntake(self, server_conn, request_conn, self.for_headers, self.for_body)
+        intake.stream.reader = intake
+        return intake
 
     def accept(self, request: Request) -> tuple[HTTPMessageDelegate, int]:
         """Who serves it, and the most bytes its body may have."""
@@ -95,6 +98,10 @@ class GatewayApplication(Application):
         delegate: HTTPMessageDelegate = self.get_handler_delegate(request, handler, options)
         return delegate
 
+    def last_answer(self, refusal: ApiError, head: Head) -> bytes:
+        """All bytes of an answer to what never became a request."""
+        return last_answer(self._gateway, NOWHERE.path, refusal, head)
+
 
 def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayApplication:
     """The application of a gateway. Raises UnguardedRouteError."""
@@ -102,17 +109,11 @@ def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayAppli
 
 
 class GatewayServer(HTTPServer):
-    """Tornado's, with Nagle's algorithm off for good: what we write leaves at once, answers as well as frames."""
+    """Tornado's, with streams that are ours: what we write leaves at once, and what can't be read is answered."""
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """A connection. Tornado would switch the algorithm off and on again with every request: two system calls."""
-        stream.set_nodelay(True)
-        stream.set_nodelay = _is_set  # type: ignore[assignment,method-assign] # it makes its streams itself: no place for a subclass
-        super().handle_stream(stream, address)
-
-
-def _is_set(_value: bool) -> None:
-    """Nothing to do."""
+        """A connection."""
+        super().handle_stream(GatewayStream.adopt(stream), address)
 
 
 def make_server(app: Application) -> GatewayServer:

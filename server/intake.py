@@ -3,11 +3,14 @@
 Tornado answers an oversized body with a bare 400 and cuts the connection, honours chunked bodies in HTTP/1.0 (which a
 proxy in front may read as two requests), and sends `100 Continue` before anybody looked at the size. Here each becomes
 a problem document, in time.
+
+The same for what Tornado's parser can't read at all, which server/stream.py asks for.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado import httputil
@@ -17,9 +20,12 @@ from server.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from server.stream import GatewayStream
+
 # A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
 # drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
 SPILL_BYTES = 1024 * 1024
+MAX_REASON_CHARS = 200  # Tornado's reasons quote what they refuse
 
 
 class Request(httputil.HTTPServerRequest):
@@ -31,6 +37,19 @@ class Request(httputil.HTTPServerRequest):
         """Tornado would read forms before anybody asked for one, and answer those it can't read with a 400."""
 
 
+@dataclass(slots=True)
+class Head:
+    """What is known of something that was to become a request: possibly nothing."""
+
+    method: str = ""
+    path: str = ""
+    headers: httputil.HTTPHeaders = field(default_factory=httputil.HTTPHeaders)
+    seconds: float = 0.0  # since its headers were there
+
+
+_NO_HEAD = Head()
+
+
 class Delegates(Protocol):
     """Where requests go: the application."""
 
@@ -39,6 +58,9 @@ class Delegates(Protocol):
 
     def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> httputil.HTTPMessageDelegate:
         """One that answers with this problem: `early` on the headers, else once the request is complete."""
+
+    def last_answer(self, refusal: ApiError, head: Head) -> bytes:
+        """All bytes of an answer to what never became a request."""
 
 
 class Intake(httputil.HTTPMessageDelegate):
@@ -53,18 +75,14 @@ class Intake(httputil.HTTPMessageDelegate):
         self._limit_bytes = 0
         self._received_bytes = 0
         self._spilling = False
+        self._head = _NO_HEAD
 
     def headers_received(
         self, start_line: httputil.RequestStartLine | httputil.ResponseStartLine, headers: httputil.HTTPHeaders
     ) -> Awaitable[None] | None:
         """Refuse what can be refused by its headers; else pass on. Raises HTTPInputError."""
         assert isinstance(start_line, httputil.RequestStartLine)
-        request = self._request = Request(
-            connection=self._connection,
-            server_connection=self._server_connection,
-            start_line=start_line,
-            headers=headers,
-        )
+        request = self._request = self._made(start_line, headers)
         self._delegate, self._limit_bytes = self._delegates.accept(request)
         self._connection.set_max_body_size(sys.maxsize)  # counted here, where an answer can be given
         if "Transfer-Encoding" in headers and request.version != "HTTP/1.1":
@@ -95,6 +113,7 @@ class Intake(httputil.HTTPMessageDelegate):
         """The body is complete."""
         assert self._delegate is not None
         assert self._request is not None
+        self.stream.reader = None  # all is read
         if self._spilling:
             self._delegates.problem(self._request, self._too_large()).finish()
         else:
@@ -104,6 +123,44 @@ class Intake(httputil.HTTPMessageDelegate):
         """The client is gone before its request was complete."""
         if self._delegate is not None and not self._spilling:
             self._delegate.on_connection_close()
+
+    @property
+    def stream(self) -> GatewayStream:
+        """The connection's; not once a WebSocket has taken it."""
+        stream: GatewayStream = self._connection.stream
+        return stream
+
+    def unreadable(self, reason: str) -> bytes:
+        """As Reader."""
+        return self.last_answer(ApiError("BAD_REQUEST", reason[:MAX_REASON_CHARS]))
+
+    def overlong(self) -> bytes:
+        """As Reader."""
+        if self._request is not None:
+            return self.unreadable("the size of a chunk has no end")
+        return self.last_answer(ApiError("HEADERS_TOO_LARGE"))
+
+    def last_answer(self, refusal: ApiError) -> bytes:
+        """The answer to a request that comes to no handler, or not whole; nothing when one was given already."""
+        if self._connection._write_finished:  # noqa: SLF001 - Tornado knows, and has no other way to ask
+            return b""
+        request = self._request
+        if request is not None:
+            self._overrule()
+            self._head = Head(request.method or "", request.path, request.headers, request.request_time())
+        return self._delegates.last_answer(refusal, self._head)
+
+    def _made(self, start_line: httputil.RequestStartLine, headers: httputil.HTTPHeaders) -> Request:
+        try:
+            return Request(
+                connection=self._connection,
+                server_connection=self._server_connection,
+                start_line=start_line,
+                headers=headers,
+            )
+        except httputil.HTTPInputError:
+            self._head = Head(start_line.method, start_line.path, headers)
+            raise
 
     def _overrule(self) -> None:
         assert self._request is not None

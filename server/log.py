@@ -147,6 +147,9 @@ def _route_standard_library(level: str, first: list[Processor], last: list[Proce
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # handlers write their own line
+    logging.getLogger("tornado.general").setLevel(
+        logging.WARNING
+    )  # below: requests it could not read, which have a line
 
 
 def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
