@@ -107,7 +107,6 @@ ERRORS: dict[str, ErrorKind] = {
         "A service has failed too often just now",
         "The service is left alone for a moment: wait for `Retry-After`.",
     ),
-    "NOT_READY": ErrorKind(503, "The gateway is not ready", "A required service is down."),
     "DRAINING": ErrorKind(503, "The gateway is being stopped", "Reconnect: another replica answers."),
     "DEADLINE_EXCEEDED": ErrorKind(504, "A service did not answer in time", "The service did not answer in time."),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
+from server.errors import ApiError
 from server.intake import Delegates, Intake
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Closable(Protocol):
-    """A connection: closing it again does nothing."""
+    """A request on its connection: closing that again does nothing."""
 
     def close(self) -> None:
         """Now."""
 
 
 class Patience:
-    """Closes connections that have waited for `limit_s` seconds."""
+    """Closes the connections of requests that have waited for `limit_s` seconds."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -34,28 +35,28 @@ class Patience:
     def __len__(self) -> int:
         return len(self._since)
 
-    def begin(self, connection: Closable) -> None:
+    def begin(self, request: Closable) -> None:
         """It waits from now on."""
         loop = asyncio.get_running_loop()
-        self._since[connection] = loop.time()
+        self._since[request] = loop.time()
         if self._timer is None:
             self._timer = loop.call_later(self.limit_s, self._look)
 
-    def end(self, connection: Closable) -> None:
+    def end(self, request: Closable) -> None:
         """It has got what it waited for, if it waited."""
-        self._since.pop(connection, None)
+        self._since.pop(request, None)
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
         while self._since:
-            connection, since = next(iter(self._since.items()))
+            request, since = next(iter(self._since.items()))
             left_s = since + self.limit_s - loop.time()
             if left_s > 0:
                 self._timer = loop.call_later(left_s, self._look)
                 return
-            del self._since[connection]
-            connection.close()
+            del self._since[request]
+            request.close()
 
 
 class PatientIntake(Intake):
@@ -67,23 +68,31 @@ class PatientIntake(Intake):
         super().__init__(delegates, server_connection, connection)
         self._for_headers = headers
         self._for_body = body
-        headers.begin(connection)
+        headers.begin(self)
 
     def headers_received(
         self, start_line: httputil.RequestStartLine | httputil.ResponseStartLine, headers: httputil.HTTPHeaders
     ) -> Awaitable[None] | None:
         """As Intake."""
-        self._for_headers.end(self._connection)
+        self._for_headers.end(self)
         if "Content-Length" in headers or "Transfer-Encoding" in headers:
-            self._for_body.begin(self._connection)
+            self._for_body.begin(self)
         return super().headers_received(start_line, headers)
 
     def finish(self) -> None:
         """As Intake."""
-        self._for_body.end(self._connection)
+        self._for_body.end(self)
         super().finish()
 
     def on_connection_close(self) -> None:
         """As Intake; Tornado also calls it when an answer was given before the body was complete."""
-        self._for_body.end(self._connection)
+        self._for_body.end(self)
         super().on_connection_close()
+
+    def close(self) -> None:
+        """It took too long: says so to whoever has begun, and ends the connection."""
+        stream = self.stream
+        begun = self._request is not None or stream.holds_bytes  # who only kept it open is told nothing
+        if begun and not stream.closed():
+            stream.answer_last(self.last_answer(ApiError("REQUEST_TIMEOUT")))
+        self._connection.close()

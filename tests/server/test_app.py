@@ -56,13 +56,38 @@ async def test_the_server_has_bounds_for_the_open_internet(tmp_path: Path) -> No
 async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         application(gw).for_body.limit_s = 0.05
-        assert await gw.raw(POST + b"Content-Length: 100\r\n\r\n{") == b""
+        answer = await gw.raw(POST + b"Content-Length: 100\r\n\r\n{")
+        assert gw.gateway.requests_running == 0
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b'"code":"REQUEST_TIMEOUT"' in answer
 
 
 async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         application(gw).for_headers.limit_s = 0.05
-        assert await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
+        answer = await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_who_only_keeps_a_connection_open_is_told_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        application(gw).for_headers.limit_s = 0.05
+        assert await gw.raw(b"") == b""
+        answer = await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.endswith(b'{"status":"ok"}')  # asked once, and then silent
+
+
+async def test_an_upload_that_does_not_come_is_one_answer(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        application(gw).for_body.limit_s = 0.05
+        head = "POST /api/v1/voice/stt HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        head += f"Authorization: {gw.bearer()['Authorization']}\r\nContent-Length: 100\r\n\r\n"
+        answer = await gw.raw(head.encode())
+        assert gw.gateway.requests_running == 0
+        counted = gw.gateway.metrics.render("")[1].decode()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert counted.count("api_gateway_requests_total{") == 1
 
 
 async def test_an_answer_that_nobody_reads_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

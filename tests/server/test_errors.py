@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server import errors
 from server.errors import ERRORS, ApiError, from_service, problem, retry_after
 from server.strict_json import MAX_DEPTH, loads
 from streaming.ports import ServiceError
@@ -68,6 +71,20 @@ def test_the_catalogue_is_complete() -> None:
         assert kind.meaning.endswith(".")
     with pytest.raises(KeyError):
         ApiError("NO_SUCH_CODE")
+
+
+def test_every_code_is_told_by_somebody() -> None:
+    catalogue = Path(errors.__file__)
+    house = catalogue.parents[1]
+    sources = [path for part in ("server", "handlers", "streaming") for path in (house / part).rglob("*.py")]
+    said = {
+        node.value
+        for path in sources
+        if path != catalogue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert ERRORS.keys() - said == set()
 
 
 # --- strict JSON ---
