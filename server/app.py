@@ -67,9 +67,7 @@ class GatewayApplication(Application):
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Tornado's server asks for each request."""
-        intake = PatientIntake(self, server_conn, request_conn, self.for_headers, self.for_body)
-        intake.stream.reader = intake
-        return intake
+        return PatientIntake(self, server_conn, request_conn, self.for_headers, self.for_body)
 
     def accept(self, request: Request) -> tuple[HTTPMessageDelegate, int]:
         """Who serves it, and the most bytes its body may have."""

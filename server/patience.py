@@ -68,7 +68,9 @@ class PatientIntake(Intake):
         super().__init__(delegates, server_connection, connection)
         self._for_headers = headers
         self._for_body = body
-        headers.begin(self)
+        if not self.stream.closed():  # Tornado begins another request behind the last one's answer, whatever that said
+            self.stream.reader = self
+            headers.begin(self)
 
     def headers_received(
         self, start_line: httputil.RequestStartLine | httputil.ResponseStartLine, headers: httputil.HTTPHeaders
@@ -88,6 +90,10 @@ class PatientIntake(Intake):
         """As Intake; Tornado also calls it when an answer was given before the body was complete."""
         self._for_body.end(self)
         super().on_connection_close()
+
+    def lost(self) -> None:
+        """As Reader."""
+        self._for_headers.end(self)
 
     def close(self) -> None:
         """It took too long: says so to whoever has begun, and ends the connection."""

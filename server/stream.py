@@ -30,6 +30,9 @@ class Reader(Protocol):
     def overlong(self) -> bytes:
         """The answer when the end of the headers, or of a chunk's first line, is too far away."""
 
+    def lost(self) -> None:
+        """The connection is closed: nothing of its request comes any more."""
+
 
 class GatewayStream(IOStream):
     """Tornado's, for one connection of ours. `reader` is there while a request is read, and never on a WebSocket."""
@@ -60,7 +63,9 @@ class GatewayStream(IOStream):
         if isinstance(exc_info, UnsatisfiableReadError) and self.reader is not None and not self.closed():
             self.answer_last(self.reader.overlong())
         super().close(exc_info)
-        self.reader = None  # it knows the connection, which knows this stream
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reader.lost()
 
     def answer_last(self, answer: bytes) -> None:
         """Write, before the caller closes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from server.app import GatewayApplication
 from server.patience import Patience
 from tests.support.rest import Rest, running
@@ -70,6 +72,21 @@ async def test_an_idle_connection_waits_for_headers_only(tmp_path: Path) -> None
         while waiting(gw) != (1, 0):
             await asyncio.sleep(0.001)
         writer.close()
+
+
+@pytest.mark.parametrize("request_bytes", [b"", LIVE[:9], LIVE, b"nonsense\r\n\r\n"])
+async def test_who_has_left_is_not_waited_for(tmp_path: Path, request_bytes: bytes) -> None:
+    async with running(tmp_path) as gw:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        while not waiting(gw)[0]:
+            await asyncio.sleep(0.001)
+        writer.write(request_bytes)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        while gw.server._connections:
+            await asyncio.sleep(0.001)
+        assert waiting(gw) == (0, 0)
 
 
 async def test_a_body_refused_by_its_size_is_not_waited_for(tmp_path: Path) -> None:
