@@ -9,6 +9,7 @@ The same for what Tornado's parser can't read at all, which server/stream.py ask
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,12 +27,30 @@ if TYPE_CHECKING:
 # drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
 SPILL_BYTES = 1024 * 1024
 MAX_REASON_CHARS = 200  # Tornado's reasons quote what they refuse
+_ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(.*)", re.IGNORECASE)
 
 
 class Request(httputil.HTTPServerRequest):
     """A request whose body is nobody's form but its handler's."""
 
     overruled = False  # the intake answers it: the handler that has begun with its body neither counts nor logs it
+
+    def __init__(
+        self,
+        connection: httputil.HTTPConnection,
+        server_connection: object,
+        start_line: httputil.RequestStartLine,
+        headers: httputil.HTTPHeaders,
+    ) -> None:
+        whole: dict[str, Any] = {"connection": connection, "server_connection": server_connection, "headers": headers}
+        super().__init__(**whole, start_line=start_line)
+        if not start_line.path.startswith("/") and (found := _ABSOLUTE.fullmatch(start_line.path)):
+            # RFC 9112 section 3.2.2: a server accepts it, and its host counts. Tornado looks at that as at the other.
+            authority, path, query = found.groups()
+            if not authority:
+                raise httputil.HTTPInputError("the address has no host")
+            headers["Host"] = authority
+            super().__init__(**whole, start_line=start_line._replace(path=f"{path or '/'}{query}"))
 
     def _parse_body(self) -> None:
         """Tornado would read forms before anybody asked for one, and answer those it can't read with a 400."""
@@ -152,12 +171,7 @@ class Intake(httputil.HTTPMessageDelegate):
 
     def _made(self, start_line: httputil.RequestStartLine, headers: httputil.HTTPHeaders) -> Request:
         try:
-            return Request(
-                connection=self._connection,
-                server_connection=self._server_connection,
-                start_line=start_line,
-                headers=headers,
-            )
+            return Request(self._connection, self._server_connection, start_line, headers)
         except httputil.HTTPInputError:
             self._head = Head(start_line.method, start_line.path, headers)
             raise

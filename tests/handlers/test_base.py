@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from tornado.httputil import HTTPHeaders, RequestStartLine
 
+from server.intake import Request
 from tests.support.rest import document, problem, running
 
 if TYPE_CHECKING:
@@ -302,6 +305,42 @@ async def test_ambiguous_framing_ends_the_connection(tmp_path: Path, framing: by
         answer = await gw.raw(b"POST " + INTENT.encode() + b" HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\nhello")
         assert answer.startswith(b"HTTP/1.1 400")
         assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    "target", ["http://x/live", "http://x:8000/live?a=1", "HTTP://x/live", "https://[::1]:80/live", "http://x//live"]
+)
+async def test_an_address_may_be_told_whole(tmp_path: Path, target: str) -> None:
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(f"GET {target} HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n".encode())
+        root = await gw.raw(b"GET http://x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 404" if "//live" in target else b"HTTP/1.1 200 OK")
+    assert b'"name"' in root
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        ("http://x/live", ""),
+        ("http://x/live", "Host: a, b\r\n"),
+        ("http:///live", "Host: x\r\n"),
+        ("http://user@x/live", "Host: x\r\n"),
+        ("http://a,b/live", "Host: x\r\n"),
+    ],
+)
+async def test_an_address_told_whole_names_one_host(tmp_path: Path, target: str, host: str) -> None:
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(f"GET {target} HTTP/1.1\r\n{host}Connection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+async def test_the_address_told_whole_is_what_counts_as_host(tmp_path: Path) -> None:
+    connection = SimpleNamespace(context=None)
+    start = RequestStartLine("GET", "http://evil.example/x?a=1", "HTTP/1.1")
+    request = Request(cast("Any", connection), object(), start, HTTPHeaders({"Host": "localhost"}))
+    assert (request.host, request.host_name) == ("evil.example", "evil.example")
+    assert request.headers["Host"] == "evil.example"
+    assert (request.uri, request.path, request.query) == ("/x?a=1", "/x", "a=1")
 
 
 async def test_headers_have_a_bound(tmp_path: Path) -> None:
