@@ -198,7 +198,7 @@ class Lifecycle:
         limits = session_limits(self._settings)
         sessions = observation.sessions = Sessions(limits, provided, desk, self._clients, store, recorder)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
-        gateway.realtime = Realtime(sessions, desk, self._clients, handshakes, observation)
+        gateway.realtime = Realtime(sessions, desk, self._clients, handshakes, observation, tracer)
         gateway.sessions = gateway.realtime
         gateway.state.subscribe(gateway.realtime.on_news)
         gateway.metrics.watch_sessions(lambda: gateway.realtime.stats(None), lambda: gateway.realtime.queued_bytes)

@@ -1,4 +1,4 @@
-"""JSON logs: one line per request and per socket close, with request, trace, user and session bound once.
+"""JSON logs: one line per request and per socket close, with request, trace, user and session.
 
 Transcripts, audio and tokens are never in log text; what looks like one is blanked all the same. The standard library's
 loggers (tornado, grpc, asyncio) write the same lines.
@@ -113,7 +113,6 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     _Sink.stream = stream
     _Sink.json_from = None if console else logging.getLevelNamesMapping()[level]
     first: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -160,21 +159,11 @@ def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
     if _Sink.json_from is not None:
         if level < _Sink.json_from:
             return
-        bound, name = structlog.contextvars.get_contextvars(), logging.getLevelName(level).lower()
+        name = logging.getLevelName(level).lower()
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         own = {"event": event, "level": name, "logger": logger, "timestamp": f"{now[:-6]}Z"}
-        line = _json({**bound, **fields, **own})
+        line = _json({**fields, **own})
         if not any(hint in line for hint in _HINTS):
             _Sink.write(line)
             return
     structlog.get_logger(logger).log(level, event, **fields)
-
-
-def bind(**fields: str) -> None:
-    """Add fields (request_id, trace_id, user, session) to every line of this task and those it starts."""
-    structlog.contextvars.bind_contextvars(**fields)
-
-
-def unbind() -> None:
-    """Forget what was bound in this task."""
-    structlog.contextvars.clear_contextvars()

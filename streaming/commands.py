@@ -32,7 +32,7 @@ class Commands:
 
     def _context(self, request_id: str) -> CallContext:
         identity = self._live.identity
-        return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id)
+        return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id, self._live.traceparent)
 
     @property
     def busy(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.audio import AudioFormatError
@@ -19,6 +18,7 @@ from streaming.protocol import messages as wire
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.snapshot import Rewind
 from streaming.session import ChannelEnd, Owner, Session
+from streaming.traffic import Traffic
 from streaming.translate import lane_of
 
 if TYPE_CHECKING:
@@ -41,38 +41,13 @@ LOST_WORK = "the replica that did this is gone, and with it the work"
 class Socket(Protocol):
     """The narrow way to a WebSocket."""
 
+    traceparent: str  # of what is done for it
+
     def wake(self) -> None:
         """There may be something to send."""
 
     def end(self, code: int, reason: str) -> None:
         """Say why in an `error`, then close."""
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What crossed the wire, counted; one for each session and one for all of them."""
-
-    bytes_received: int = 0
-    bytes_sent: int = 0
-    texts_received: int = 0
-    texts_sent: int = 0
-    frames_received: int = 0
-    frames_sent: int = 0
-
-    def received(self, data: str | bytes) -> None:
-        """One message came in."""
-        self.bytes_received += len(data)
-        if type(data) is bytes:
-            self.frames_received += 1
-        else:
-            self.texts_received += 1
-
-    def sent(self, batch: list[str | bytes]) -> None:
-        """A batch went out."""
-        frames = sum(type(item) is bytes for item in batch)
-        self.frames_sent += frames
-        self.texts_sent += len(batch) - frames
-        self.bytes_sent += sum(map(len, batch))
 
 
 class LiveSession:
@@ -161,6 +136,11 @@ class LiveSession:
         self._start_lane(channel.id, build)
 
     # --- sockets ---
+
+    @property
+    def traceparent(self) -> str:
+        """Of what is done now; without a socket, its own trace."""
+        return self.socket.traceparent if self.socket is not None else ""
 
     def attach(self, socket: Socket) -> None:
         """Speak through this socket from now on."""
@@ -276,7 +256,8 @@ class LiveSession:
 
     def _start_lane(self, channel: int, build: Callable[[LaneFrame], Lane]) -> None:
         try:
-            self.session.open(channel, build, self._outlets[channel], lambda end: self._close_channel(channel, end))
+            outlet, trace = self._outlets[channel], self.traceparent
+            self.session.open(channel, build, outlet, lambda end: self._close_channel(channel, end), trace)
         except AudioFormatError as wrong:
             self._close_channel(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
         except LaneError as wrong:

@@ -7,16 +7,18 @@ import hmac
 import logging
 import secrets
 import time
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from streaming.commands import rfc3339
 from streaming.journal import Journal, kept_session, new_owner
-from streaming.live import LiveSession, Traffic
+from streaming.live import LiveSession
 from streaming.protocol import events as heard
 from streaming.protocol import messages as wire
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.server import ServerConnection
+from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +69,7 @@ class Line:
         self._asking: list[str | bytes] | None = None  # a list while other replicas are asked
         self._clock = asyncio.get_running_loop().time
         self.live = live
+        self._before_it = copy(live.traffic)
 
     def feed_text(self, text: str) -> None:
         """One text message."""
@@ -115,6 +118,11 @@ class Line:
         if journal is None or all(type(item) is bytes for item in batch):
             return True
         return await journal.written()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What crossed the wire since this socket speaks for the session."""
+        return self.live.traffic.since(self._before_it)
 
     def closed(self, *, for_good: bool) -> None:
         """The socket is gone. `for_good`: the client said it is done, nobody will come back."""
@@ -166,7 +174,7 @@ class Line:
             before.become(fresh.identity)
             fresh.detach(self._socket)
             self._registry.replace(fresh, before)
-            self.live = before
+            self.live, self._before_it = before, copy(before.traffic)
         else:
             self._registry.greet(fresh, error)
             if before is not None:

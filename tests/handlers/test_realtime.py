@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.support.gateway import GatewayProcess
 
 
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
 async def opened(
     gateway: GatewayProcess, path: str, headers: dict[str, str] | None = None, protocols: list[str] | None = None
 ) -> WebSocketClientConnection:
@@ -157,7 +160,8 @@ async def test_a_handshake_came_with_http_1_1(gateway: GatewayProcess) -> None:
 async def test_a_refused_handshake_and_a_closed_socket_are_a_line_each(tmp_path: Path) -> None:
     with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="", LOG_FORMAT="json") as gateway:
         _handshake(gateway, "/ws/lines?ticket=opens-a-door", "X-Request-ID: refused-1", "Origin: https://evil.example")
-        socket = await opened(gateway, "/ws/lines?user_id=ada", {"X-Request-ID": "socket-line-1"})
+        trace = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+        socket = await opened(gateway, "/ws/lines?user_id=ada", {"X-Request-ID": "socket-line-1", **trace})
         await first(socket)
         socket.close(1000)
         assert await socket.read_message() is None
@@ -168,6 +172,10 @@ async def test_a_refused_handshake_and_a_closed_socket_are_a_line_each(tmp_path:
     assert (refused["endpoint"], refused["status"], refused["code"]) == ("/ws/{session_id}", 403, "FORBIDDEN")
     [closed] = [line for line in lines if line.get("request_id") == "socket-line-1"]
     assert (closed["user"], closed["session"], closed["code"]) == ("ada", "lines", 1000)
+    assert closed["trace_id"] == TRACE
+    assert 0 < closed["seconds"] < 60
+    assert (closed["texts_sent"], closed["texts_received"], closed["frames_sent"]) == (1, 0, 0)
+    assert closed["bytes_sent"] > 100
 
 
 async def test_a_plain_get_gets_the_one_error_form(gateway: GatewayProcess) -> None:

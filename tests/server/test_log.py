@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -30,21 +29,18 @@ def written() -> Iterator[Written]:
     before = (root.handlers[:], root.level)
     log.configure("INFO", "json", stream)
     yield stream
-    log.unbind()
     log._Sink.stream = log._Sink.json_from = None
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     root.handlers[:], root.level = before
 
 
-def test_a_line_is_one_json_object_with_what_was_bound(written: Written) -> None:
-    log.bind(request_id="r1", trace_id="t1", user="ada")
+def test_a_line_is_one_json_object(written: Written) -> None:
     structlog.get_logger("http").info("request", status=200, seconds=0.5)
     (line,) = written.lines()
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "request", "level": "info", "logger": "http", "status": 200, "seconds": 0.5,
-        "request_id": "r1", "trace_id": "t1", "user": "ada",
     }  # fmt: skip
 
 
@@ -55,11 +51,9 @@ def test_lower_levels_are_left_out(written: Written) -> None:
 
 
 def test_the_standard_library_writes_the_same_lines(written: Written) -> None:
-    log.bind(request_id="r1")
     logging.getLogger("tornado.general").warning("odd %s", "frame")
     (line,) = written.lines()
     assert (line["event"], line["level"], line["logger"]) == ("odd frame", "warning", "tornado.general")
-    assert line["request_id"] == "r1"
 
 
 def test_tornado_s_own_access_lines_are_left_out(written: Written) -> None:
@@ -127,18 +121,6 @@ def test_warnings_are_lines_too(written: Written) -> None:
     assert "old" in written.lines()[0]["event"]
 
 
-async def test_tasks_bind_for_themselves(written: Written) -> None:
-    async def request(name: str) -> None:
-        log.bind(request_id=name)
-        await asyncio.sleep(0)
-        structlog.get_logger().info(name)
-
-    async with asyncio.TaskGroup() as group:
-        for name in "ab":
-            group.create_task(request(name), name=name)
-    assert {line["event"]: line["request_id"] for line in written.lines()} == {"a": "a", "b": "b"}
-
-
 def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
@@ -153,7 +135,6 @@ def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_request_s_line_is_the_one_structlog_would_have_written(written: Written) -> None:
-    log.bind(session="s1")
     fields = {"method": "GET", "status": 200, "ms": 0.5, "request_id": "r1"}
     log.tell("http", logging.INFO, "request", fields)
     structlog.get_logger("http").info("request", **fields)

@@ -13,8 +13,10 @@ from streaming.ports import Identity, Plan, Step, Verdict
 from streaming.protocol.limits import Limits
 from streaming.registry import ForbiddenError, Resume
 from tests.support.house import USER, House, housed
+from tests.support.world import ScriptedSynthesis
 
 if TYPE_CHECKING:
+    from streaming.ports import CallContext, SynthesisConfig
     from tests.support.world import World
 
 
@@ -31,6 +33,24 @@ def test_a_socket_is_greeted_and_may_call() -> None:
         assert result["data"] == {"params": {"x": 1}, "user": "u1", "session": "s1"}
         assert (await socket.until("error", id="b"))["code"] == "NOT_FOUND"
         assert (await socket.until("error", id="c"))["retryable"]
+
+    housed(test)
+
+
+def test_a_socket_s_trace_goes_along_to_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(house: House, world: World) -> None:
+        traces: list[str] = []
+
+        def synthesize(_config: SynthesisConfig, context: CallContext) -> ScriptedSynthesis:
+            traces.append(context.traceparent)
+            return ScriptedSynthesis(None)
+
+        monkeypatch.setattr(world, "synthesize", synthesize)
+        socket = await house.enter()
+        socket.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        socket.say(type="channel.open", channel=3, kind="tts", params={"text": "one"})
+        await socket.until("channel.closed", channel=3)
+        assert traces == [socket.traceparent]
 
     housed(test)
 

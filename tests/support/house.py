@@ -50,6 +50,8 @@ class FakeDesk:
 class FakeSocket:
     """Takes what the session has to say whenever it is woken."""
 
+    traceparent = ""
+
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self._writing = False

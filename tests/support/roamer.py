@@ -22,6 +22,8 @@ VOLATILE = {"seq", "turn_id", "stages", "confirmation_id", "expires_at", "task_i
 class _Socket:
     """One WebSocket between the client and a house."""
 
+    traceparent = ""
+
     def __init__(self, roamer: Roamer, house: House) -> None:
         self.roamer = roamer
         self.house = house
