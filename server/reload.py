@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import sys
 import time
@@ -15,9 +17,12 @@ STOP_S = 5.0
 def _stamps() -> dict[Path, float]:
     roots = [Path(name) for name in WATCHED]
     files = [path for root in roots for path in (root.rglob("*") if root.is_dir() else [root])]
-    return {
-        path: path.stat().st_mtime for path in files if path.suffix in {".py", ".yaml", ".cedar", ""} and path.is_file()
-    }
+    stamps = {}
+    for path in files:
+        with contextlib.suppress(FileNotFoundError):  # an editor's, gone meanwhile
+            if path.suffix in {".py", ".yaml", ".cedar", ""} and path.is_file():
+                stamps[path] = path.stat().st_mtime
+    return stamps
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -30,7 +35,8 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def run_reloading() -> int:
-    """Until Ctrl-C; the exit code."""
+    """Until Ctrl-C or SIGTERM; the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     command = [sys.executable, "-m", "server", *(word for word in sys.argv[1:] if word != "--reload")]
     while True:
         stamps = _stamps()
@@ -39,6 +45,7 @@ def run_reloading() -> int:
             while _stamps() == stamps:
                 time.sleep(LOOK_S)
         except KeyboardInterrupt:
-            child.wait()
+            child.wait()  # the terminal has told it too
             return 0
-        _stop(child)
+        finally:
+            _stop(child)  # whatever ends us, nobody stays behind
