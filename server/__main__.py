@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,14 +178,29 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     """Entry point; mistakes of the caller are one line each, never a traceback."""
-    options = parser().parse_args()
     try:
-        sys.exit(options.run(options))
+        code = _done(parser().parse_args())
+        sys.stdout.flush()
+    except* BrokenPipeError:
+        code = _nobody_reads()
+    sys.exit(code)
+
+
+def _done(options: argparse.Namespace) -> int:
+    """The exit code of what was asked."""
+    try:
+        return int(options.run(options))
     except (ConfigError, UsersError) as wrong:
         print(wrong, file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+
+
+def _nobody_reads() -> int:
+    """`… | head -1`: end as quietly as a Unix tool. What is still buffered goes nowhere, else Python complains at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
-from tests.support.gateway import AUDIO, client, listen, say, speech
+from tests.support.gateway import AUDIO, client, environment, listen, say, speech
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,19 @@ async def test_the_command_line_holds_a_spoken_turn_and_keeps_the_answer(
     assert done.stderr.endswith("\n")
     with wave.open(str(answer)) as file:
         assert file.getnframes() > file.getframerate()  # over a second
+
+
+def test_talk_ends_quietly_when_nobody_reads_on(gateway: GatewayProcess, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "server", "talk", "--url", gateway.ws, "--json", "--text", "what time is it"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as talk:
+        assert talk.stdout is not None
+        assert talk.stderr is not None
+        assert b'"channel.opened"' in talk.stdout.readline()
+        talk.stdout.close()
+        assert talk.stderr.read().strip() == b""
+    assert talk.returncode == 128 + signal.SIGPIPE
 
 
 async def test_what_was_said_is_remembered_in_the_next_turn_on_the_same_microphone(gateway: GatewayProcess) -> None:

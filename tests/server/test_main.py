@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -52,3 +54,17 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "JWT_SECRET_KEY" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone_is_no_trouble_worth_a_word(tmp_path: Path) -> None:
+    """`… | true`: the exit code is the one that a shell gives a tool killed by SIGPIPE."""
+    unread, written = os.pipe()
+    os.close(unread)
+    try:
+        command = [sys.executable, "-m", "server", "token"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(tmp_path), stdout=written, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(written)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
