@@ -31,9 +31,11 @@ _TOP_LEVEL = "com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|eu|us|ca|au|nl|ch|at
 _DOMAIN_SAID = re.compile(rf"\b(?!(?:the|a|an|of|in|and)\b)([a-z0-9-]+) dot ({_TOP_LEVEL})\b", re.IGNORECASE)
 _FLAG = re.compile(r"\s*(?<!\S)(minus|dash|hyphen)\s+(?=\w)", re.IGNORECASE)
 _ABOUT_NOTHING = re.compile(
-    r"(?:it|that|this|there|up|you|your|i|me|my|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
+    r"(?:it|that|this|there|up|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
     re.IGNORECASE,
 )
+_NO_FIRST_NAME = re.compile(r"(?:a|an|the|at|away|back|in|on|if|when|later|again|tomorrow|tonight)\b", re.IGNORECASE)
+_FIGURE = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
 
 Cleaned = tuple[dict[str, Any], bool]
 """Entities, and whether they had to be guessed."""
@@ -134,6 +136,24 @@ def _attribute(entities: dict[str, Any]) -> bool:
     return False
 
 
+def _number(name: str) -> Callable[[dict[str, Any]], bool]:
+    def clean_number(entities: dict[str, Any]) -> bool:
+        digits = str(entities[name]).replace(",", "")
+        if not _FIGURE.fullmatch(digits):
+            raise NoEntityError
+        entities[name] = int(number) if (number := float(digits)).is_integer() else number
+        return False
+
+    return clean_number
+
+
+def _value(entities: dict[str, Any]) -> bool:
+    """`call me later`, `call me a taxi` give nobody a name."""
+    if entities.get("attribute") == "name" and _NO_FIRST_NAME.match(str(entities["value"])):
+        raise NoEntityError
+    return False
+
+
 _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "url": _url,
     "path": _path,
@@ -141,6 +161,9 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "program": _program,
     "query": _query,
     "attribute": _attribute,
+    "value": _value,
+    "first": _number("first"),
+    "second": _number("second"),
 }
 _NO_WORDS = frozenset({"for", "that", "this", "about", "the", "my", "on", "please"})
 _OPEN = ("query", "fact", "topic", "label")

@@ -22,7 +22,7 @@ MAX_WORDS = 25  # nobody misses a template by one word in a sentence longer than
 MAX_LENGTH_GAP = 2  # words missing, or too many
 SWAPPED = 0.15  # of the two words' weight
 ALIKE = 0.55  # of the letters: below, two words are different words
-NEVER = frozenset({"yes"})  # what is approved may not be undone: nobody's approval is guessed
+NEVER = frozenset({"yes", "forget"})  # what is approved or forgotten may not be undone: neither is guessed
 MIN_SLOT_WEIGHT = 1.5  # of the fixed words around a slot: "search for" alone would make a search of anything
 
 _SMALL = frozenset(

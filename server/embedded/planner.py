@@ -40,7 +40,20 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
         asked = (recognise(turn.text)[0] for turn in recent if turn.role == "user" and turn.text.strip())
         query = next((str(guess.entities["query"]) for guess in asked if guess.entities.get("query")), "")
         return entities | ({"query": query} if query else {})
+    if intent == "forget" and not (entities.get("attribute") or entities.get("topic")):
+        return entities | _last_remembered(recent)
     return entities
+
+
+def _last_remembered(recent: Sequence[planner_pb2.Turn]) -> Entities:
+    """What "forget that" is about: the newest thing that the user gave to memory, or asked it for."""
+    for turn in recent:
+        guess = recognise(turn.text)[0] if turn.role == "user" and turn.text.strip() else None
+        if guess is not None and guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}:
+            kept = guess.entities
+            topic = kept.get("fact") or kept.get("topic")
+            return {"attribute": kept["attribute"]} if "attribute" in kept else {"topic": topic} if topic else {}
+    return {}
 
 
 def moment(time_zone: str) -> datetime:

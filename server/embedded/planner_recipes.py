@@ -19,6 +19,7 @@ MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
 ABOUT_USER = "about-user"
+NOTE = "note"
 
 Entities = dict[str, Any]
 
@@ -75,11 +76,15 @@ def _text(value: Any) -> str:
 
 def _index(value: Any) -> int:
     """Of a result; -1 is the last one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise WrongEntityError("has to be a number")
-    if value != int(value) or not -1 <= value < MAX_ARGUMENTS:
+    if _number(value) != int(value) or not -1 <= value < MAX_ARGUMENTS:
         raise WrongEntityError(f"has to be a whole number from 0 to {MAX_ARGUMENTS - 1}, or -1 for the last")
     return int(value)
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise WrongEntityError("has to be a number")
+    return value
 
 
 def _words(value: Any) -> list[str]:
@@ -96,7 +101,10 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(
         ("query", "url", "attribute", "fact", "topic", "command", "path", "label", "to", "place", "day", "part"), _text
     ),
+    "operation": _text,
     "ordinal": _index,
+    "first": _number,
+    "second": _number,
     "args": _words,
     "value": _any,  # any JSON: it is kept as it is
 }
@@ -142,7 +150,7 @@ def _remember(entities: Entities) -> list[Step]:
 
 
 def _remember_fact(entities: Entities) -> list[Step]:
-    return [Step("memory", "store", {"value": entities["fact"], "tags": ["note"]}, "Remember a note")]
+    return [Step("memory", "store", {"value": entities["fact"], "tags": [NOTE]}, "Remember a note")]
 
 
 def _recall(entities: Entities) -> list[Step]:
@@ -159,8 +167,17 @@ def _recall_notes(entities: Entities) -> list[Step]:
 
 
 def _forget(entities: Entities) -> list[Step]:
-    attribute = entities["attribute"]
-    return [Step("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
+    """An attribute has a key; a note is looked for first. Nothing, when nobody knows what is meant."""
+    attribute, topic = entities.get("attribute"), entities.get("topic")
+    if attribute:
+        return [Step("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
+    if not topic:
+        return []
+    looked_up = {"query": topic, "limit": 1, "tags": [NOTE]}
+    return [
+        Step("memory", "search", looked_up, f"Look up what you told me about {topic}"),
+        Step("memory", "delete", {"key": "${s1.results.0.key}"}, "Forget it", ("s1",)),
+    ]
 
 
 def _search(entities: Entities) -> list[Step]:
@@ -229,7 +246,8 @@ RECIPES: dict[str, Recipe] = {
     "remember_fact": Recipe("Remember a note", _remember_fact, ("fact",)),
     "recall": Recipe("Recall something about you", _recall, ("attribute",)),
     "recall_notes": Recipe("Recall what you told me", _recall_notes),
-    "forget": Recipe("Forget something about you", _forget, ("attribute",)),
+    "forget": Recipe("Forget something about you", _forget),
+    "calculate": Recipe("Work out a sum", needs=("first", "second", "operation")),
     "repeat": Recipe("Say it again"),
     "stop": Recipe("Stop"),
     "help": Recipe("Tell what can be asked"),

@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 
 from server.embedded.planner_recipes import RECIPES, missing
-from server.embedded.results import READERS, Facts, are_of, entries, found, title_of
+from server.embedded.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
 from server.embedded.spoken_values import counted, speakable, spoken_day, spoken_value
+from server.embedded.sums import told_sum
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +27,7 @@ MAX_REPEATED_CHARS = 2_000
 
 # The outcome has no code, only words: this is how services say that a key does not exist.
 _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
+_UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}  # nothing in the conversation says what
 _DAYS = {"tomorrow": 1, "yesterday": -1}
 _AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
@@ -97,6 +99,8 @@ def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
     if bad is None:
         return ""
     facts["reason"] = _reason(bad)
+    if intent == "forget" and bad.status == "skipped" and outcomes[0].status == "ok":
+        return "forget_note_nothing"
     if intent in {"recall", "forget"} and bad.status == "failed" and _NO_SUCH_KEY.search(bad.message):
         return f"{intent}_nothing"
     if intent == "open_result" and outcomes[0].status == "ok":
@@ -134,8 +138,10 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return "get_time_place" if zone else "get_time_nowhere"
     if intent == "get_date":
         return _other_date(facts, now)
-    if intent == "open_result":
-        return "open_result_nothing"
+    if intent == "calculate":
+        return told_sum(facts, entities)
+    if intent in _UNCLEAR:
+        return _UNCLEAR[intent]
     return "unfinished" if intent in RECIPES and RECIPES[intent].takes_steps else ""
 
 
@@ -146,7 +152,9 @@ def reply(intent: str, entities: dict[str, Any], outcomes: list[Outcome], now: d
         name = _without_steps(intent, entities, facts, now)
     else:
         name = _failure(intent, outcomes, facts)
-        if not name and intent in READERS:
+        if not name and intent == "forget" and len(outcomes) > 1:
+            name = forgotten_note(facts, outcomes[0].result)
+        elif not name and intent in READERS:
             name = READERS[intent](facts, outcomes[-1].result)
     templates = _templates()
     known = name or (intent if intent in templates else "done" if outcomes else "unknown")

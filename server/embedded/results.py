@@ -113,6 +113,13 @@ def _notes(facts: Facts, result: Result) -> str:
     return "" if said else "recall_notes_nothing"
 
 
+def forgotten_note(facts: Facts, searched: Result) -> str:
+    """The note that was looked up, and then forgotten."""
+    notes = entries(searched, "results")
+    facts["note"] = speakable(spoken_value(notes[0].get("value")), MAX_NOTE_CHARS).rstrip(".") if notes else "it"
+    return "forget_note"
+
+
 def are_of(attribute: str) -> str:
     """`glasses are`, `address is`: by the last word's ending."""
     last = attribute.lower().split()[-1:] or [""]

@@ -101,6 +101,14 @@ MEMORIES: list[Said] = [
     ("what do you know about me", "recall_notes", {"topic": "me"}),
     ("what did i ask you to remember", "recall_notes", {}),
     ("forget my name", "forget", {"attribute": "name"}),
+    ("forget about my favourite colour", "forget", {"attribute": "favourite colour"}),
+    ("forget that my name is ada", "forget", {"attribute": "name", "value": "ada"}),
+    ("forget that", "forget", {}),
+    ("delete it please", "forget", {}),
+    ("forget what i just told you", "forget", {}),
+    ("forget about the parking", "forget", {"topic": "the parking"}),
+    ("forget where i parked", "forget", {"topic": "i parked"}),
+    ("delete the note about the door code", "forget", {"topic": "the door code"}),
 ]
 
 WEB: list[Said] = [
@@ -153,7 +161,14 @@ MACHINE: list[Said] = [
     ("say hello world", "run_command", {"command": "echo", "args": ["hello", "world"]}),
 ]
 
-UNDERSTOOD = RECORDED + TALK + MEMORIES + WEB + MACHINE
+SUMS: list[Said] = [
+    ("what is two plus two", "calculate", {"first": 2.0, "operation": "plus", "second": 2.0}),
+    ("What's 10 * 3?", "calculate", {"first": 10.0, "operation": "times", "second": 3.0}),
+    ("how much is 1,500 minus 2.5", "calculate", {"first": 1500.0, "operation": "minus", "second": 2.5}),
+    ("twenty five divided by four", "calculate", {"first": 25.0, "operation": "divided by", "second": 4.0}),
+]
+
+UNDERSTOOD = RECORDED + TALK + MEMORIES + WEB + MACHINE + SUMS
 
 
 async def test_what_people_say_is_understood(tmp_path: Path) -> None:
@@ -173,6 +188,7 @@ NEARLY: list[Said] = [  # said, or heard, not quite as any template has it
     ("what i my favourite colour", "recall", {"attribute": "favourite colour"}),
     ("take screen shot of this page", "screenshot", {}),
     ("what can i you do", "help", {}),
+    ("what is two plus two plus two", "calculate", {"first": 2.0, "rest": "two plus two"}),
 ]
 
 
@@ -188,6 +204,13 @@ GUESSED: list[Said] = [
     ("what is the weather in london", "web_search", {"query": "the weather in london"}),
     ("who is ada lovelace", "web_search", {"query": "ada lovelace"}),
     ("how do i cook rice", "web_search", {"query": "cook rice"}),
+    ("who wrote hamlet", "web_search", {"query": "hamlet"}),
+    ("how to tie a tie", "web_search", {"query": "tie a tie"}),
+    ("how tall is mount everest", "web_search", {"query": "mount everest"}),
+    ("why is the sky blue", "web_search", {"query": "the sky blue"}),
+    ("when did the war end", "web_search", {"query": "the war end"}),
+    ("what day of the week is christmas", "web_search", {"query": "christmas"}),
+    ("what is 9/11", "web_search", {"query": "9/11"}),
     ("open netflix", "open_page", {"url": "https://netflix.com"}),
     ("run the tests", "run_command", {"command": "tests"}),
     ("search for", "web_search", {}),
@@ -212,6 +235,21 @@ NOT_UNDERSTOOD = [
     "unless to be rather cold hearted and rather selfish is to be ill disposed",
     "tell me a joke",
     "open the door",
+    "what time is the meeting",
+    "what day is it on the first of may",
+    "what date is it next friday",
+    "what files did the lawyer read",
+    "call me later",
+    "call me a taxi",
+    "i am called away",
+    "i forgot my keys",
+    "what is yours",
+    "stop the car",
+    "help my neighbour",
+    "sure thing",
+    "list the kings of england",
+    "take a picture of my cat",
+    "do you remember the titans",
     "open file:///etc/passwd",
     "open javascript:alert(1)",
     "open",
