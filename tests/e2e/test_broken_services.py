@@ -1,11 +1,14 @@
-"""Each service killed in the middle of a turn: a clear error, an apology, and a socket that lives on."""
+"""Each service killed, or hanging, in the middle of a turn: a clear error, an apology, and a socket that lives on."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +55,15 @@ class ServiceProcess:
         self.process.kill()
         self.process.wait()
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It takes connections and calls, and answers none."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ServiceProcess]]:
@@ -68,6 +80,22 @@ def remote(services: dict[str, ServiceProcess], tmp_path_factory: pytest.TempPat
     urls = {VARIABLES[name]: service.address for name, service in services.items()}
     settings = {"EMBEDDED": "false", "REDIS_URL": "", "GRPC_DEADLINE_MS": "3000", "BREAKER_OPEN_SECONDS": "0.2", **urls}
     with running_gateway(tmp_path_factory.mktemp("remote"), **settings) as running:
+        yield running
+
+
+MIND_MS, MOUTH_MS, EAR_MS = 700, 1_500, 3_000
+
+
+@pytest.fixture(scope="module")
+def impatient(
+    services: dict[str, ServiceProcess], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """A gateway that waits for nobody long."""
+    urls = {VARIABLES[name]: service.address for name, service in services.items()}
+    minds = [f"{name}={MIND_MS}" for name in services if name not in {"tts", "stt"}]
+    deadlines = ",".join([*minds, f"tts={MOUTH_MS}", f"stt={EAR_MS}"])
+    settings = {"EMBEDDED": "false", "REDIS_URL": "", "GRPC_DEADLINES_MS": deadlines, "BREAKER_OPEN_SECONDS": "0.2"}
+    with running_gateway(tmp_path_factory.mktemp("impatient"), **settings, **urls) as running:
         yield running
 
 
@@ -176,3 +204,49 @@ async def test_a_voice_that_dies_in_mid_reply_leaves_the_written_words(
     assert heard.of(messages.ChannelClosed)
     services["tts"].start()
     await until_up(remote, "tts")
+
+
+@pytest.mark.parametrize(("name", "recording", "tells_outcome"), CASES, ids=[case[0] for case in CASES])
+async def test_a_service_that_hangs_costs_its_deadline_and_an_apology(
+    impatient: GatewayProcess, services: dict[str, ServiceProcess], name: str, recording: str, tells_outcome: bool
+) -> None:
+    await until_up(impatient, name)
+    async with client(impatient) as session:
+        turn = session.open(TurnParams())
+        with services[name].hanging():
+            ask(turn, recording)
+            heard = await listen(turn, until=messages.SttSpeechStopped)
+            began = time.monotonic()
+            await listen(turn, heard, until=messages.TurnDone)
+            waited_s = time.monotonic() - began
+            assert await session.call("voice.voices" if name != "tts" else "agent.intents")
+        (reply,) = heard.replies()
+        errors = {error.code for error in heard.of(messages.Error)}
+        outcomes = {result.status for result in heard.of(messages.TaskResult)}
+        assert "DEADLINE_EXCEEDED" in errors or "timeout" in outcomes
+        assert tells_outcome or (reply.startswith("Sorry, "), heard.of(messages.TurnDone)[0].status) == (True, "failed")
+        assert waited_s < 8  # of which four deadlines at most are the hanging service's
+        await until_up(impatient, name)
+        ask(turn, recording)
+        turn.end()
+        again = await listen(turn)
+    assert again.of(messages.TurnDone)[0].status == "ok", again.of(messages.Error)
+
+
+async def test_a_recogniser_that_hangs_is_apologised_for_aloud(
+    impatient: GatewayProcess, services: dict[str, ServiceProcess]
+) -> None:
+    await until_up(impatient, "stt")
+    async with client(impatient) as session:
+        turn = session.open(TurnParams())
+        say(turn, speech("flite-slt-list-files", silence_ms=0)[:48_000])
+        heard = await listen(turn, until=messages.SttSpeechStarted)
+        with services["stt"].hanging():
+            turn.end()
+            await listen(turn, heard)
+            assert await session.call("agent.intent", text="hello")
+    assert "can't hear you" in heard.replies()[0]
+    assert len(heard.audio) > 10_000
+    closed = heard.of(messages.ChannelClosed)[0]
+    assert (closed.status, closed.code) == ("error", "DEADLINE_EXCEEDED")
+    await until_up(impatient, "stt")
