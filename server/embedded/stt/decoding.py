@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,13 @@ _ALTERNATE = re.compile(r"\(\d+\)$")
 _FILLER = re.compile(r"[<\[+].*")
 
 
+def forget_noise(decoder: Decoder) -> None:
+    """Of whoever was heard last. PocketSphinx calls that unnecessary, as for itself a decoder hears one stream only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        decoder.start_stream()
+
+
 class DecoderPass:
     """One decoder over one utterance, streaming."""
 
@@ -44,7 +52,7 @@ class DecoderPass:
     def begin(self, mean: str) -> None:
         """Start (again) from nothing, with this cepstral mean."""
         self.stop()
-        self._decoder.start_stream()  # forgets the noise of whoever was heard last
+        forget_noise(self._decoder)
         self._decoder.set_cmn(mean)
         self._decoder.start_utt()
         self._running = self.begun = True
@@ -138,7 +146,7 @@ class SpeechModels:
 
     def mean(self, pcm: bytes) -> str:
         """Cepstral mean of the audio."""
-        self._mean.start_stream()
+        forget_noise(self._mean)
         self._mean.start_utt()
         self._mean.process_raw(pcm, no_search=True, full_utt=True)
         self._mean.end_utt()

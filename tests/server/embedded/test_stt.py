@@ -95,7 +95,7 @@ async def test_the_agents_own_sentences_are_heard_exactly(address: str, name: st
     check_promises(events)
 
 
-@pytest.mark.filterwarnings("ignore:start_stream:DeprecationWarning")
+@pytest.mark.filterwarnings("error:start_stream:DeprecationWarning")
 async def test_a_short_word_that_comes_frame_by_frame_is_heard_like_one_in_a_file() -> None:
     decoding, endpointer = Utterance(SpeechModels(), (), ""), SpeechEndpointer()
     for event in endpointer.feed(recording("flite-kal-stop") + silence(600)):
