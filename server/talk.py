@@ -22,7 +22,7 @@ from streaming.protocol.messages import TurnParams
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 FRAME_MS = 20
 TRAILING_SILENCE_MS = 1_000  # a file often ends with its last word: the end of speech has to be heard
@@ -179,6 +179,11 @@ _LINES: dict[type, Any] = {
 }
 
 
+def _words_of(failed: BaseExceptionGroup[Exception]) -> Iterator[str]:
+    for error in failed.exceptions:
+        yield from _words_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+
+
 class Talk:
     """One conversation, as the command line asks for it."""
 
@@ -194,10 +199,10 @@ class Talk:
             if self._options.file:
                 read_wav(self._options.file)
             await self._hold()
-        except (NoAudioError, GatewayError) as error:
-            print(error, file=sys.stderr)  # noqa: T201 - a command line prints
-            return 1
-        if self._options.output:
+        except* (NoAudioError, GatewayError) as failed:  # alone, or from the task group
+            self._failed = True
+            print("; ".join(_words_of(failed)), file=sys.stderr)  # noqa: T201 - a command line prints
+        if self._options.output and (self._speaker.pcm or not self._failed):
             self._speaker.write(self._options.output)
         return 1 if self._failed else 0
 

@@ -122,7 +122,7 @@ class DdgsProvider:
         try:
             self._library = importlib.import_module("ddgs")
         except ImportError:
-            raise MissingPartError("the Python package ddgs is missing: pip install 'jarvis-gateway[ddgs]'") from None
+            raise MissingPartError("the Python package ddgs is missing: pip install ddgs") from None
 
     async def search(self, query: str, most: int) -> Sequence[Found]:
         """Ask, in a thread. Raises ProviderError."""

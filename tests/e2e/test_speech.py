@@ -15,7 +15,7 @@ import pytest
 
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
-from tests.support.gateway import AUDIO, client, environment, listen, say, speech
+from tests.support.gateway import AUDIO, ROOT, client, environment, listen, say, speech
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +77,18 @@ async def test_the_command_line_holds_a_spoken_turn_and_keeps_the_answer(
     assert done.stderr.endswith("\n")
     with wave.open(str(answer)) as file:
         assert file.getnframes() > file.getframerate()  # over a second
+
+
+def test_talk_without_a_microphone_says_so_in_one_line(gateway: GatewayProcess, tmp_path: Path) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    path = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-m", "server", "talk", "--url", gateway.ws]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path, **path), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "no microphone here (PortAudio library not found): name a WAV file, or use --text" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_talk_ends_quietly_when_nobody_reads_on(gateway: GatewayProcess, tmp_path: Path) -> None:

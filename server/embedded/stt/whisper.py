@@ -23,9 +23,7 @@ BEAM_SIZE = 5  # faster-whisper's default
 def check(path: str) -> None:
     """Raises MissingPartError, with words, when the package or the model is not there."""
     if importlib.util.find_spec("faster_whisper") is None:
-        raise MissingPartError(
-            "STT_MODEL_PATH is set, but faster-whisper is missing: pip install 'jarvis-gateway[whisper]'"
-        )
+        raise MissingPartError("STT_MODEL_PATH is set, but faster-whisper is missing: pip install faster-whisper")
     if not (Path(path) / "model.bin").is_file():
         raise MissingPartError(f"STT_MODEL_PATH={path}: no faster-whisper model there (a folder with model.bin)")
 

@@ -20,7 +20,7 @@ SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0  # beyond, its voices slur; the rest is 
 def check(path: str) -> None:
     """Raises MissingPartError, with words, when the package or the voice is not there."""
     if importlib.util.find_spec("piper") is None:
-        raise MissingPartError("TTS_VOICE_PATH is set, but Piper is missing: pip install 'jarvis-gateway[piper]'")
+        raise MissingPartError("TTS_VOICE_PATH is set, but Piper is missing: pip install piper-tts")
     for file in (Path(path), Path(f"{path}.json")):
         if not file.is_file():
             raise MissingPartError(

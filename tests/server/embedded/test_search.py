@@ -407,7 +407,7 @@ async def test_ddgs_that_finds_nothing_and_ddgs_that_fails(tmp_path: Path, monke
         ({"SEARCH_PROVIDER": "searxng"}, "SEARCH_PROVIDER=searxng needs SEARXNG_URL, the address of an instance"),
         ({"SEARXNG_URL": "localhost"}, "SEARXNG_URL: localhost is no http address"),
         ({"SEARCH_DOCUMENTS_DIR": "/nowhere"}, "SEARCH_DOCUMENTS_DIR: /nowhere is no folder"),
-        ({"SEARCH_PROVIDER": "ddgs"}, "the Python package ddgs is missing: pip install 'jarvis-gateway[ddgs]'"),
+        ({"SEARCH_PROVIDER": "ddgs"}, "the Python package ddgs is missing: pip install ddgs"),
     ],
 )
 async def test_a_wrong_choice_stops_the_start(
