@@ -17,7 +17,7 @@ from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
 from server.operations.validation import from_text, invalid, validated
 from server.strict_json import loads
-from server.traceparent import next_traceparent, trace_id
+from server.traceparent import trace_id
 from streaming.ports import CallContext
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from server.limits import Decision
     from server.operations import Operation
     from server.operations.operation import RequestModel
+    from server.tracing import Span
 
 ANONYMOUS = Principal(user_id="", username="", roles=frozenset(), anonymous=True)
 JSON_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
@@ -37,6 +38,7 @@ class OperationHandler(BaseHandler):
     client_ip = ""
     user_id = ""
     traceparent = ""
+    _span: Span | None = None
 
     async def serve(self, *path: str) -> None:
         """Admit, read, run, answer."""
@@ -155,7 +157,8 @@ class OperationHandler(BaseHandler):
 
     def caller(self, principal: Principal, request: RequestModel) -> Caller:
         """With the ids that travel on to the services."""
-        self.traceparent = next_traceparent(self.request.headers.get("traceparent", ""))
+        self._span = self.gateway.tracer.span(self.operation.name, self.request.headers.get("traceparent", ""))
+        self.traceparent = self._span.traceparent
         context = CallContext(
             user_id=principal.user_id,
             roles=tuple(sorted(principal.roles)),
@@ -189,6 +192,12 @@ class OperationHandler(BaseHandler):
         if twice:
             raise invalid(*((("body", name), "it is in the path already") for name in sorted(twice)))
         return values
+
+    def on_finish(self) -> None:
+        """As BaseHandler; the request's span ends."""
+        super().on_finish()
+        if self._span is not None:
+            self._span.end()
 
     def log_fields(self) -> dict[str, str]:
         """Who, and in which trace."""

@@ -14,14 +14,14 @@ from handlers.admission import Admission, RefusedError, farewell, first_token, r
 from handlers.handshake import HandshakeHandler
 from server.operations import Access
 from server.routes import Route
-from server.traceparent import trace_id
+from server.traceparent import next_traceparent, trace_id
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.registry import ForbiddenError
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
     from streaming.journal import KeptSession
-    from streaming.ports import Identity, Span
+    from streaming.ports import Identity
     from streaming.registry import Line
 
 log = structlog.get_logger(__name__)
@@ -45,8 +45,7 @@ class RealtimeHandler(HandshakeHandler):
         self._refused: RefusedError | None = None
         self._kept: KeptSession | None = None  # of another replica, to go on with
         self._line: Line | None = None
-        self._span: Span | None = None  # of the socket, from the handshake to its end
-        self.traceparent = ""
+        self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
         self._opened_at = 0.0  # the loop's time
         self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
         self._wake = asyncio.Event()
@@ -81,8 +80,6 @@ class RealtimeHandler(HandshakeHandler):
     def open(self, *_args: str, **_kwargs: str) -> None:
         """The handshake is done."""
         self._opened_at = asyncio.get_running_loop().time()
-        self._span = self.gateway.realtime.tracer.span("socket", self.request.headers.get("traceparent", ""))
-        self.traceparent = self._span.traceparent
         self.set_nodelay(True)
         if self.ws_connection is not None:
             stream = self.ws_connection.stream
@@ -168,18 +165,17 @@ class RealtimeHandler(HandshakeHandler):
         code = self._ending[0] if self._ending else self.close_code or 1006
         self.gateway.metrics.socket_closed(code)
         log.info("socket closed", code=code, **self._log_fields())
-        if self._span is not None:
-            self._span.end()
 
     def _log_fields(self) -> dict[str, str | float]:
         """Whose socket it was, and what crossed it."""
         fields: dict[str, str | float] = {
             "request_id": self.request_id,
-            "trace_id": trace_id(self.traceparent),
             "user": self._identity.user_id if self._identity is not None else "",
             "session": self.path_args[0],
             "seconds": round(asyncio.get_running_loop().time() - self._opened_at, 3),
         }
+        if self.traceparent:
+            fields["trace_id"] = trace_id(self.traceparent)
         return fields | asdict(self._line.traffic) if self._line is not None else fields
 
     # --- out ---

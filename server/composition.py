@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from server.config import Settings
     from server.gateway import Gateway
-    from server.tracing import Tracer
     from streaming.ports import Observation
 
 EMBEDDED_OPTIONS = (
@@ -67,10 +66,16 @@ def session_limits(settings: Settings) -> Limits:
     )
 
 
-def lane_services(gateway: Gateway, tracer: Tracer, observation: Observation) -> LaneServices:
+def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
     """What lanes work with."""
     return LaneServices(
-        gateway.services, gateway.confirmations, RolePermissions(), gateway.metrics, tracer, observation, gateway.once
+        gateway.services,
+        gateway.confirmations,
+        RolePermissions(),
+        gateway.metrics,
+        gateway.tracer,
+        observation,
+        gateway.once,
     )
 
 

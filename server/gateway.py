@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.once import TaskReceipts
     from server.realtime import Realtime
     from server.state import State
+    from server.tracing import Tracer
     from server.upstream import Upstream
     from streaming.ports import Services
 
@@ -77,6 +78,7 @@ class Gateway:
     confirmations: ConfirmationStore
     idempotency: IdempotencyStore
     once: TaskReceipts
+    tracer: Tracer
     sessions: SessionRegistry = field(default_factory=NoSessions)
     realtime: Realtime = field(init=False)  # set by the lifecycle, which builds it around the gateway
     draining: bool = False

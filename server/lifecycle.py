@@ -46,7 +46,7 @@ from server.recordings import Recordings
 from server.redis_link import RedisLink
 from server.session_records import SessionRecords
 from server.state import LocalState, RedisState
-from server.tracing import Tracer, make_tracer, traced
+from server.tracing import make_tracer, traced
 from server.upstream import Upstream
 from server.users import Users
 from server.version import __version__
@@ -131,9 +131,10 @@ class Lifecycle:
             confirmations=ConfirmationStore(state, audit=audit),
             idempotency=idempotency,
             once=TaskReceipts(state, idempotency),
+            tracer=tracer,
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
-        await self._start_realtime(gateway, tasks, tracer, link)
+        await self._start_realtime(gateway, tasks, link)
         port = await self._listen(gateway)
         await _first_health(upstream)
         down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
@@ -187,18 +188,16 @@ class Lifecycle:
 
     # --- sessions and HTTP ---
 
-    async def _start_realtime(
-        self, gateway: Gateway, tasks: asyncio.TaskGroup, tracer: Tracer, link: RedisLink | None
-    ) -> None:
+    async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup, link: RedisLink | None) -> None:
         desk = GatewayDesk(gateway)
         store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
         observation = ReplicaObservation(gateway.state, link, self._clients)
-        provided = lane_services(gateway, tracer, observation)
+        provided = lane_services(gateway, observation)
         recorder = self._start_recordings()
         limits = session_limits(self._settings)
         sessions = observation.sessions = Sessions(limits, provided, desk, self._clients, store, recorder)
         handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
-        gateway.realtime = Realtime(sessions, desk, self._clients, handshakes, observation, tracer)
+        gateway.realtime = Realtime(sessions, desk, self._clients, handshakes, observation)
         gateway.sessions = gateway.realtime
         gateway.state.subscribe(gateway.realtime.on_news)
         gateway.metrics.watch_sessions(lambda: gateway.realtime.stats(None), lambda: gateway.realtime.queued_bytes)

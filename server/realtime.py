@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from server.metrics import Metrics
     from server.observing import ReplicaObservation
     from streaming.live import LiveSession
-    from streaming.ports import Tracer
     from streaming.registry import Sessions
 
 REPORT_S = 1.0
@@ -54,7 +53,6 @@ class Realtime:
     tasks: asyncio.TaskGroup
     handshakes: HandshakeMeter
     observation: ReplicaObservation
-    tracer: Tracer
 
     def stats(self, user_id: str | None) -> SessionStats:
         """Of one user's sessions, or of all (None)."""

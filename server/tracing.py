@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry, where the `otel` extra is installed and OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set.
 
-One span for each call of a service, below one for the turn or request that makes it; the services continue the trace from
+One span for each call of a service, below one for the request, or the channel (and turn) of a socket, that makes it; the services continue the trace from
 the `traceparent` in their metadata. Without OpenTelemetry the ids still travel, and nothing is recorded.
 """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from streaming.live import LiveSession
-    from streaming.ports import Confirmations, Desk
+    from streaming.ports import Desk, LaneServices, Span
     from streaming.protocol import events as heard
 
 log = logging.getLogger(__name__)
@@ -23,16 +23,17 @@ log = logging.getLogger(__name__)
 class Commands:
     """Each runs as a task of its own and is answered once."""
 
-    def __init__(self, live: LiveSession, desk: Desk, confirmations: Confirmations, group: asyncio.TaskGroup) -> None:
+    def __init__(self, live: LiveSession, desk: Desk, provided: LaneServices, group: asyncio.TaskGroup) -> None:
         self._live = live
         self._desk = desk
-        self._confirmations = confirmations
+        self._confirmations = provided.confirmations
+        self._tracer = provided.tracer
         self._group = group
         self._running: set[asyncio.Task[None]] = set()
 
-    def _context(self, request_id: str) -> CallContext:
+    def _context(self, request_id: str, span: Span) -> CallContext:
         identity = self._live.identity
-        return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id, self._live.traceparent)
+        return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id, span.traceparent)
 
     @property
     def busy(self) -> bool:
@@ -54,8 +55,10 @@ class Commands:
         self._run(self._answer(event), name=f"call {event.op}")
 
     async def _answer(self, event: heard.CallReceived) -> None:
-        context = self._context(event.id)
+        span = self._tracer.span("call", self._live.traceparent)
+        context = self._context(event.id, span)
         await self._reply(event.id, lambda: self._desk.call(event.op, event.params, self._live.identity, context))
+        span.end()
 
     async def _reply(self, command_id: str | None, work: Callable[[], Any]) -> None:
         """Answer a command with what `work` gives, or with its error."""
@@ -77,8 +80,10 @@ class Commands:
         self._run(self._confirm(event), name="task.confirm")
 
     async def _confirm(self, event: heard.ConfirmationReceived) -> None:
-        context = self._context(event.confirmation_id)
+        span = self._tracer.span("task.confirm", self._live.traceparent)
+        context = self._context(event.confirmation_id, span)
         settled = await self._confirmations.settle(event.confirmation_id, context, approve=event.approve)
+        span.end()
         if not settled:
             message = "there is no open question of that id"
             self._live.connection.send_message(

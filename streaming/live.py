@@ -41,7 +41,7 @@ LOST_WORK = "the replica that did this is gone, and with it the work"
 class Socket(Protocol):
     """The narrow way to a WebSocket."""
 
-    traceparent: str  # of what is done for it
+    traceparent: str  # that the client came with, if it did
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -76,7 +76,7 @@ class LiveSession:
         self.sent = asyncio.Event()  # set with every batch that leaves
         self.journal: Journal | None = None
         self.socket: Socket | None = None
-        self.commands = Commands(self, desk, provided.confirmations, group)
+        self.commands = Commands(self, desk, provided, group)
         self.session = Session(session_id, _owner(identity), provided, group, self._loop.time)
         self._outlets: dict[int, ChannelOutlet] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -139,7 +139,7 @@ class LiveSession:
 
     @property
     def traceparent(self) -> str:
-        """Of what is done now; without a socket, its own trace."""
+        """What the client wants its work to be below; empty: each channel and command is a trace of its own."""
         return self.socket.traceparent if self.socket is not None else ""
 
     def attach(self, socket: Socket) -> None:

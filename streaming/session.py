@@ -73,20 +73,26 @@ class Session:
         on_end: Callable[[ChannelEnd], None],
         traceparent: str = "",
     ) -> None:
-        """Build the lane and let it run; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
+        """Build the lane and let it run, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
+        span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
             user_id=self.owner.user_id,
             roles=self.owner.roles,
             session_id=self.session_id,
             request_id=f"{self.session_id}-{channel}",
-            traceparent=traceparent,
+            traceparent=span.traceparent,
         )
-        lane = build(LaneFrame(outlet, self._provided, context, self._clock))
+        try:
+            lane = build(LaneFrame(outlet, self._provided, context, self._clock))
+        except Exception as refused:
+            span.end(refused)
+            raise
         task = self._group.create_task(_run(lane), name=f"lane {self.session_id} {channel}")
         self._running[channel] = _Running(lane, task)
 
         def finished(task: asyncio.Task[ChannelEnd]) -> None:
             self._running.pop(channel, None)
+            span.end()
             on_end(ChannelEnd("cancelled") if task.cancelled() else task.result())
 
         task.add_done_callback(finished)

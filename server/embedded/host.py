@@ -18,7 +18,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
-from server.otel import make_provider
+from server.embedded.tracing import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -97,18 +97,6 @@ class RefuseWhileDown(grpc.aio.ServerInterceptor):
         return _refusal(handler, self._checks.reason)
 
 
-def _tracing(name: str) -> list[grpc.aio.ServerInterceptor]:
-    """OpenTelemetry's own interceptor, where traces are wanted: each call continues its caller's trace."""
-    provider = make_provider(f"jarvis-{name}")
-    if provider is None:
-        return []
-    instrumentation = importlib.import_module("opentelemetry.instrumentation.grpc")
-    filters = importlib.import_module("opentelemetry.instrumentation.grpc.filters")
-    return [
-        instrumentation.aio_server_interceptor(tracer_provider=provider, filter_=filters.negate(filters.health_check()))
-    ]
-
-
 def is_taken(address: str) -> bool:
     """Whether another process listens there. Asked before gRPC is: it writes each failed bind to standard error."""
     host, _, port = address.rpartition(":")
@@ -150,7 +138,7 @@ class HostedService:
             ),  # a fixed window of 64 KiB: a service that hangs holds seconds of audio, not minutes
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
-        interceptors = [*_tracing(self.name), RefuseWhileDown(self._checks)]
+        interceptors = [*tracing(self.name), RefuseWhileDown(self._checks)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
         self._create()

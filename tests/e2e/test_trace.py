@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from streaming.protocol.messages import TurnParams
-from tests.support.gateway import client, listen, running_gateway
+from streaming.protocol.messages import TurnDone, TurnParams
+from tests.support.gateway import client, listen, running_gateway, say, speech
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[mi
 
 
 @pytest.mark.gen_test(timeout=90)
-async def test_a_turn_is_one_trace(tmp_path: Path) -> None:
+async def test_a_spoken_turn_is_one_trace_and_so_is_a_request(tmp_path: Path) -> None:
     collector, server = Collector(), grpc.aio.server()
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -46,9 +47,21 @@ async def test_a_turn_is_one_trace(tmp_path: Path) -> None:
     gateway = await loop.run_in_executor(None, gateway_of.__enter__)
     try:
         async with client(gateway) as session:
-            await listen(session.open(TurnParams(text="list files")))
+            turn_channel = session.open(TurnParams())
+            say(turn_channel, speech("flite-slt-list-files"))
+            turn_channel.end()
+            heard = await listen(turn_channel)
+        assert heard.texts() == ["list files in the current directory"]
+        assert [done.status for done in heard.of(TurnDone)] == ["ok"]
+        request = HTTPRequest(
+            f"{gateway.base}/api/v1/agent/intent",
+            "POST",
+            {"Authorization": f"Bearer {gateway.token}", "Content-Type": "application/json"},
+            '{"text": "what time is it"}',
+        )
+        assert (await AsyncHTTPClient().fetch(request)).code == 200
         async with asyncio.timeout(20):
-            while not {"jarvis-gateway", "jarvis-tts", "jarvis-memory"} <= {service for service, _ in collector.spans}:
+            while not {"channel", "agent.intent"} <= {span.name for _, span in collector.spans}:
                 await asyncio.sleep(0.05)
     finally:
         await loop.run_in_executor(None, gateway_of.__exit__, None, None, None)
@@ -56,8 +69,21 @@ async def test_a_turn_is_one_trace(tmp_path: Path) -> None:
     turn = next(span for service, span in collector.spans if span.name == "turn")
     trace = [(service, span) for service, span in collector.spans if span.trace_id == turn.trace_id]
     names = {span.name for service, span in trace if service == "jarvis-gateway"}
-    assert names >= {"turn", "intent.recognize", "planner.plan", "safety.check", "os.execute", "tts.synthesize"}
-    assert {service for service, _ in trace} >= {
-        f"jarvis-{name}" for name in ("intent", "planner", "safety", "os", "tts")
+    assert names >= {
+        "channel",
+        "turn",
+        "stt.recognize",
+        "intent.recognize",
+        "planner.plan",
+        "safety.check",
+        "os.execute",
     }
-    assert all(span.parent_span_id for _, span in trace if span is not turn)
+    assert {service for service, _ in trace} >= {
+        f"jarvis-{name}" for name in ("stt", "intent", "planner", "safety", "os", "tts")
+    }
+    assert [span.name for _, span in trace if not span.parent_span_id] == ["channel"]
+    asked = next(span for _, span in collector.spans if span.name == "agent.intent")
+    assert {(service, span.name) for service, span in collector.spans if span.trace_id == asked.trace_id} >= {
+        ("jarvis-gateway", "intent.recognize"),
+        ("jarvis-intent", "/jarvis.intent.v1.IntentRecognizer/Recognize"),
+    }

@@ -26,6 +26,7 @@ from server.limits import RateLimiter
 from server.metrics import Metrics
 from server.once import TaskReceipts
 from server.state import LocalState
+from server.tracing import Tracer
 from server.upstream import ServiceHealth
 from server.users import Users, add_user
 from streaming.ports import (
@@ -433,6 +434,7 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
         confirmations=ConfirmationStore(state),
         idempotency=IdempotencyStore(state),
         once=TaskReceipts(state, IdempotencyStore(state)),
+        tracer=Tracer(),
     )
     server = make_server(make_app(gateway))
     sockets = bind_sockets(0, "127.0.0.1")

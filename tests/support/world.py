@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WORD_MS = 200
 RATE_HZ = 16_000
+TRACEPARENT = "00-11111111111111111111111111111111-2222222222222222-01"
 
 
 def broken(service: str, code: str = "UNAVAILABLE") -> ServiceError:
@@ -140,7 +141,7 @@ class World:
     turns: dict[str, tuple[str, str]] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
-    spans: list[str] = field(default_factory=list)
+    spans: list[tuple[str, str]] = field(default_factory=list)  # name and parent
     asked: list[str] = field(default_factory=list)  # of M4 and M5: "intent hello"
     slow_s: dict[str, float] = field(default_factory=dict)  # by service
     settled_via: list[str] = field(default_factory=list)
@@ -241,8 +242,8 @@ class World:
         return executor in self.may
 
     def span(self, name: str, parent: str = "") -> Span:
-        self.spans.append(name)
-        return Span("00-11111111111111111111111111111111-2222222222222222-01")
+        self.spans.append((name, parent))
+        return Span(TRACEPARENT)
 
     def turn_stage(self, stage: str, seconds: float) -> None:
         self.stages.append(stage)
