@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: run dev test lint unit bench clean protos help
+.PHONY: run dev test lint unit core rest bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -15,7 +15,9 @@ run: $(VENV)/.run ## the gateway with all nine services, on http://127.0.0.1:800
 dev: $(VENV)/.run ## the same with DEBUG, restarted when a source file changes
 	@exec $(PY) -m server --laptop --reload
 
-test: $(VENV)/.test system-parts lint unit ## everything: ruff, mypy, import-linter, pytest
+test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
+	@$(MAKE) --no-print-directory -j2 lint core
+	@$(MAKE) --no-print-directory rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 	$(VENV)/bin/ruff check .
@@ -23,8 +25,12 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 	$(VENV)/bin/mypy server handlers streaming protos tests
 	$(VENV)/bin/lint-imports --no-cache
 
-unit: $(VENV)/.test ## pytest; the protocol core by its own tests first, which have to cover it whole
+unit: core rest ## pytest, all of it
+
+core: $(VENV)/.test ## the protocol core by its own tests, which have to cover it whole
 	$(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+
+rest: $(VENV)/.test # every other test
 	$(PY) -m pytest --ignore=tests/streaming/protocol
 
 bench: $(VENV)/.test ## what is measured: how long people wait, and the gateway's own share of it

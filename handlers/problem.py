@@ -50,6 +50,6 @@ def last_answer(gateway: Gateway, endpoint: str, refusal: ApiError, head: Head) 
     headers["Connection"] = "close"
     body = problem_json(refusal, head.path, request_id)
     headers["Content-Length"] = str(len(body))
-    fields = {"request_id": request_id, "code": refusal.code, "detail": refusal.detail}
+    fields = {"request_id": request_id, "code": refusal.code}  # the detail may quote a token
     account_for(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)
     return head_bytes(refusal.status, headers) + (b"" if head.method == "HEAD" else body)

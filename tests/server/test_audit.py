@@ -12,13 +12,15 @@ from structlog.testing import capture_logs
 
 from server.audit import AuditedSafety, AuditLog
 from server.confirmations import ConfirmationStore
-from server.redis_link import RedisLink
-from server.state import LocalState, RedisState
+from server.state import LocalState
 from streaming.ports import Action, CallContext, SafetyReport, Verdict
+from tests.server.redis_support import replica
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from server.audit import Via
 
 ACTION = Action("os", "curl", {"token": "hunter2", "args": ["https://secret.example"]})
 VERDICT = Verdict("confirm", "high", ("it sends hunter2 away",))
@@ -29,6 +31,16 @@ REST = CallContext("ada", ("operator",), request_id="r3")
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def approved(
+    asked_at: ConfirmationStore, settled_at: ConfirmationStore, confirmation_id: str, who: CallContext, via: Via
+) -> None:
+    """While whoever asked waits for it."""
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(asked_at.decision(confirmation_id), name="lane")
+        assert await settled_at.settle(confirmation_id, who, approve=True, via=via)
+        assert await waiting is True
 
 
 class Audited:
@@ -54,7 +66,7 @@ def it(tmp_path: Path) -> Audited:
 
 async def test_a_decision_is_written_with_who_when_and_what(it: Audited) -> None:
     asked = await it.store.create(ACTION, VERDICT, ADA)
-    await it.store.settle(asked.confirmation_id, ADA, approve=True, via="voice")
+    await approved(it.store, it.store, asked.confirmation_id, ADA, "voice")
     first, second = it.written()
     assert first.pop("decision") == "asked"
     at = second.pop("at")
@@ -195,8 +207,7 @@ async def test_a_disk_that_fails_does_not_fail_the_decision(tmp_path: Path) -> N
     it = Audited(tmp_path / "no such folder" / "audit.jsonl")
     with capture_logs() as captured:
         asked = await it.store.create(ACTION, VERDICT, ADA)
-        assert await it.store.settle(asked.confirmation_id, ADA, approve=True)
-        assert await it.store.decision(asked.confirmation_id) is True
+        await approved(it.store, it.store, asked.confirmation_id, ADA, "voice")
         it.audit.close()
         it.audit.verdict("deny", ACTION, ADA, "high")  # after the end
     lost = [line for line in captured if line["log_level"] == "error"]
@@ -215,16 +226,12 @@ async def test_replicas_write_whole_lines_to_one_file(tmp_path: Path) -> None:
 
 
 async def test_another_replicas_decision_is_written_where_it_was_made(redis_url: str, tmp_path: Path) -> None:
-    async with asyncio.TaskGroup() as group:
-        links = [RedisLink(redis_url, group, lambda: None) for _ in range(2)]
+    async with replica(redis_url) as one, replica(redis_url) as other:
         here, there = (AuditLog(tmp_path / name) for name in ("here", "there"))
-        first = ConfirmationStore(RedisState(links[0]), audit=here)
-        second = ConfirmationStore(RedisState(links[1]), audit=there)
+        first, second = ConfirmationStore(one, audit=here), ConfirmationStore(other, audit=there)
         asked = await first.create(ACTION, VERDICT, ADA)
-        assert await second.settle(asked.confirmation_id, HALL, approve=True)
+        await approved(first, second, asked.confirmation_id, HALL, "")
         for part in (here, there):
             part.close()
-        for link in links:
-            await link.close()
     assert [line["decision"] for line in lines(tmp_path / "here")] == ["asked"]
     assert [(line["decision"], line["via"]) for line in lines(tmp_path / "there")] == [("approved", "other_socket")]
