@@ -111,7 +111,7 @@ class GatewayServer(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """A connection."""
-        super().handle_stream(GatewayStream.adopt(stream), address)
+        super().handle_stream(GatewayStream.instead_of(stream), address)
 
 
 def make_server(app: Application) -> GatewayServer:

@@ -41,12 +41,11 @@ class GatewayStream(IOStream):
     _lingers = False
 
     @classmethod
-    def adopt(cls, stream: IOStream) -> GatewayStream:
-        """Tornado's server makes its streams itself, after nobody was asked for a class: so it is changed afterwards."""
-        stream.set_nodelay(True)
-        stream.__class__ = cls
-        assert isinstance(stream, cls)
-        return stream
+    def instead_of(cls, stream: IOStream) -> GatewayStream:
+        """Tornado's server makes its streams itself, and asks nobody for a class: a new one leaves its socket to ours."""
+        ours = cls(stream.socket, max_buffer_size=stream.max_buffer_size, read_chunk_size=stream.read_chunk_size)
+        IOStream.set_nodelay(ours, True)
+        return ours
 
     def set_nodelay(self, value: bool) -> None:
         """Nothing: Tornado would switch it off and on again with every request, two system calls."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from server.audit import Via
 
 ACTION = Action("os", "curl", {"token": "hunter2", "args": ["https://secret.example"]})
 VERDICT = Verdict("confirm", "high", ("it sends hunter2 away",))
@@ -34,7 +33,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 async def approved(
-    asked_at: ConfirmationStore, settled_at: ConfirmationStore, confirmation_id: str, who: CallContext, via: Via
+    asked_at: ConfirmationStore,
+    settled_at: ConfirmationStore,
+    confirmation_id: str,
+    who: CallContext,
+    via: Literal["message", "voice"],
 ) -> None:
     """While whoever asked waits for it."""
     async with asyncio.TaskGroup() as group:
@@ -230,7 +233,7 @@ async def test_another_replicas_decision_is_written_where_it_was_made(redis_url:
         here, there = (AuditLog(tmp_path / name) for name in ("here", "there"))
         first, second = ConfirmationStore(one, audit=here), ConfirmationStore(other, audit=there)
         asked = await first.create(ACTION, VERDICT, ADA)
-        await approved(first, second, asked.confirmation_id, HALL, "")
+        await approved(first, second, asked.confirmation_id, HALL, "message")
         for part in (here, there):
             part.close()
     assert [line["decision"] for line in lines(tmp_path / "here")] == ["asked"]
