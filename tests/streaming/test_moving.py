@@ -102,16 +102,22 @@ def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
 # --- microphones ---
 
 
+async def begin_to_speak(roamer: Roamer, house: House, world: World) -> int:
+    """Two seconds of microphone, with a word in the last half; the channel."""
+    await roamer.connect(house)
+    channel = roamer.open(SttParams())
+    await roamer.until("channel.opened")
+    for number in range(100):
+        roamer.client.send_audio(channel, FRAME, number * 20)
+    roamer.flush()
+    world.recognitions[0].push(SpeechStarted(1_500), InterimTranscript("what", 0))
+    await roamer.until("stt.partial")
+    return channel
+
+
 def test_an_open_utterance_is_sent_again_and_goes_on() -> None:
     async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
-        await roamer.connect(first)
-        channel = roamer.open(SttParams())
-        await roamer.until("channel.opened")
-        for number in range(100):
-            roamer.client.send_audio(channel, FRAME, number * 20)
-        roamer.flush()
-        world.recognitions[0].push(SpeechStarted(1_500), InterimTranscript("what", 0))
-        await roamer.until("stt.partial")
+        channel = await begin_to_speak(roamer, first, world)
         await move(roamer, second)
         await asyncio.sleep(0.1)
         again = world.recognitions[1]
@@ -129,14 +135,7 @@ def test_an_open_utterance_is_sent_again_and_goes_on() -> None:
 
 def test_an_open_utterance_outlives_a_cut_and_then_its_replica() -> None:
     async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
-        await roamer.connect(first)
-        channel = roamer.open(SttParams())
-        await roamer.until("channel.opened")
-        for number in range(100):
-            roamer.client.send_audio(channel, FRAME, number * 20)
-        roamer.flush()
-        world.recognitions[0].push(SpeechStarted(1_500), InterimTranscript("what", 0))
-        await roamer.until("stt.partial")
+        await begin_to_speak(roamer, first, world)
         roamer.cut()
         await roamer.connect(first)
         await asyncio.sleep(0.1)
