@@ -11,7 +11,7 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
-from handlers.answer import WRITE_TIMEOUT_S, account, answer_headers, name_request, write_answer
+from handlers.answer import account, answer_headers, name_request
 from handlers.negotiation import accepts_gzip
 from handlers.problems import as_api_error, problem_json
 from server.audio.threads import in_codec_thread
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
-    from tornado.iostream import IOStream
+    from tornado.httputil import HTTPMessageDelegate
 
     from server.gateway import Gateway
+    from server.http1.request import Request
     from server.routes import Route
 
 log = structlog.get_logger("http")
@@ -46,6 +46,7 @@ class BaseHandler(RequestHandler):
 
     gateway: Gateway
     route: Route
+    request: Request
     logged = True  # False: probes, documents and files, which come by the hundred and tell nothing
     error_code = ""  # of the problem that was answered
     client_left = False
@@ -69,7 +70,7 @@ class BaseHandler(RequestHandler):
         self._reason = "OK"
 
     @classmethod
-    def at_once(cls, gateway: Gateway, route: Route, request: HTTPServerRequest) -> HTTPMessageDelegate | None:  # noqa: ARG003 - for those who can
+    def at_once(cls, gateway: Gateway, route: Route, request: Request) -> HTTPMessageDelegate | None:  # noqa: ARG003 - for those who can
         """What answers this request without a handler, where so little is asked that making one would be most of the work."""
         return None
 
@@ -167,10 +168,8 @@ class BaseHandler(RequestHandler):
         """All of the answer at once: Tornado's `finish` without what it does for answers in pieces, cookies and templates."""
         if self._finished:
             raise RuntimeError("an answer ends once")
-        connection: Any = self.request.connection
-        connection.set_close_callback(None)
         self._headers_written = self._finished = True
-        write_answer(self.request, self._status_code, self._headers, body)
+        self.request.connection.answer(self._status_code, self._headers, body)
         self.on_finish()
         self._break_cycles()
 
@@ -179,14 +178,8 @@ class BaseHandler(RequestHandler):
         if self.client_left:
             return
         self.write(chunk)
-        flushed = self.flush()
         try:
-            if not flushed.done():  # `wait_for` would cancel the write, and IOStream would log it
-                await asyncio.wait({flushed}, timeout=WRITE_TIMEOUT_S)
-            if not flushed.done():
-                self.cut()
-            else:
-                flushed.result()
+            await asyncio.shield(self.flush())  # others wait for the same
         except StreamClosedError:
             self.client_left = True
 
@@ -213,8 +206,7 @@ class BaseHandler(RequestHandler):
     def cut(self) -> None:
         """End the connection in the middle of an answer."""
         self.client_left = True
-        if self.stream is not None:
-            self.stream.close()
+        self.request.connection.abort()
         self.on_finish()
 
     def set_headers(self, headers: Mapping[str, str]) -> None:
@@ -239,13 +231,6 @@ class BaseHandler(RequestHandler):
     def compute_etag(self) -> None:
         """Answers of the moment: hashing each would cost more than it saves."""
         return
-
-    @property
-    def stream(self) -> IOStream | None:
-        """The connection's bytes; None when a WebSocket has taken them."""
-        connection: Any = self.request.connection
-        stream: IOStream | None = connection.stream
-        return stream
 
     # --- counting ---
 

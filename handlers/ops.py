@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic_core import to_json
 from tornado.httputil import HTTPMessageDelegate
 
-from handlers.answer import account, answer_headers, name_request, write_answer
+from handlers.answer import account, answer_headers, name_request
 from handlers.assets import Asset, AssetHandler, make_asset
 from handlers.base import BaseHandler
 from handlers.negotiation import prefers
@@ -23,9 +23,8 @@ from server.routes import operation_routes
 if TYPE_CHECKING:
     from typing import Any
 
-    from tornado.httputil import HTTPServerRequest
-
     from server.gateway import Gateway
+    from server.http1.request import Request
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
     from server.routes import Route
@@ -48,7 +47,7 @@ class RootHandler(OperationHandler):
 class _AliveDelegate(HTTPMessageDelegate):
     """`GET /live` as probes ask it, answered in one go."""
 
-    def __init__(self, gateway: Gateway, route: Route, request: HTTPServerRequest) -> None:
+    def __init__(self, gateway: Gateway, route: Route, request: Request) -> None:
         self._gateway = gateway
         self._route = route
         self._request = request
@@ -59,7 +58,7 @@ class _AliveDelegate(HTTPMessageDelegate):
         headers = answer_headers(request_id)
         if self._gateway.settings.cors_origins:
             headers["Vary"] = "Origin"
-        write_answer(self._request, 200, headers, _ALIVE)
+        self._request.connection.answer(200, headers, _ALIVE)
         fields = {"request_id": request_id}
         account(self._gateway.metrics, logging.DEBUG, self._request, self._route.path, 200, fields)
 
@@ -70,7 +69,7 @@ class LiveHandler(BaseHandler):
     logged = False
 
     @classmethod
-    def at_once(cls, gateway: Gateway, route: Route, request: HTTPServerRequest) -> HTTPMessageDelegate | None:
+    def at_once(cls, gateway: Gateway, route: Route, request: Request) -> HTTPMessageDelegate | None:
         """Nearly always."""
         plain = request.method == "GET" and "Origin" not in request.headers
         return _AliveDelegate(gateway, route, request) if plain else None

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from tornado.web import stream_request_body
 
-from handlers.answer import account_for, answer_headers, head_bytes, name_from
+from handlers.answer import account_for, answer_headers, name_from
 from handlers.base import BaseHandler
 from handlers.problems import problem_json
+from server.http1.exchange import head_bytes
 
 if TYPE_CHECKING:
     from server.errors import ApiError
     from server.gateway import Gateway
-    from server.intake import Head
+    from server.http1.request import Head
     from server.routes import Route
 
 

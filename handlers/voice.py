@@ -12,7 +12,6 @@ from handlers.operation import OperationHandler
 from handlers.uploads import Upload
 from server.audio.encode import AUDIO_FORMATS
 from server.errors import ApiError
-from server.intake import Request
 from server.operations import voice
 from server.operations.operation import Streaming
 from server.operations.validation import from_text, validated
@@ -75,7 +74,6 @@ class TranscribeHandler(OperationHandler):
         super().on_connection_close()
         if not self._whole:
             self._status_code = 499
-            assert isinstance(self.request, Request)
             self.overruled = self.request.overruled
             self.on_finish()
 

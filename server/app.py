@@ -1,4 +1,4 @@
-"""The application: every route with its rule, and Tornado's server with limits fit for the open internet.
+"""The application: every route with its rule.
 
 The only importer of `handlers`. A route that does not say who may use it stops the start.
 """
@@ -8,33 +8,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from handlers import agent, auth, console, executor, memory, ops, realtime, voice
 from handlers.base import BaseHandler
 from handlers.problem import EarlyProblemHandler, ProblemHandler, last_answer
 from server.errors import ApiError
+from server.http1.server import GatewayServer
 from server.operations import Access
-from server.patience import Patience, PatientIntake
 from server.routes import Route, Router
-from server.stream import GatewayStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tornado.httputil import HTTPConnection, HTTPMessageDelegate
-    from tornado.iostream import IOStream
+    from tornado.httputil import HTTPMessageDelegate
 
     from server.gateway import Gateway
-    from server.intake import Head, Request
+    from server.http1.request import Head, Request
 
-MAX_HEADER_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room; Tornado's own is 64
 MAX_PATH_CHARS = 4 * 1024
-IDLE_S = 75.0  # between requests and while headers come; longer than the 60 s that balancers keep
-BODY_S = 60.0  # for a whole body: 32 MiB at 4 Mbit/s
-READ_CHUNK_BYTES = 64 * 1024
-READ_BUFFER_BYTES = 1024 * 1024  # of one connection: above the largest WebSocket message
 MAX_MESSAGE_BYTES = 256 * 1024  # of a WebSocket: the protocol's own limits lie below
 PING_INTERVAL_S = 20.0
 NOWHERE = Route("(none)", ProblemHandler, Access.PUBLIC, methods=())
@@ -52,7 +44,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 class GatewayApplication(Application):
-    """Routes by table; every request comes through the intake."""
+    """Routes by table; `server.http1` asks for each request who takes it."""
 
     def __init__(self, gateway: Gateway, routes: Iterable[Route]) -> None:
         super().__init__(
@@ -62,12 +54,6 @@ class GatewayApplication(Application):
         )
         self._gateway = gateway
         self._router = Router(routes)
-        self.for_headers = Patience(IDLE_S)
-        self.for_body = Patience(BODY_S)
-
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Tornado's server asks for each request."""
-        return PatientIntake(self, server_conn, request_conn, self.for_headers, self.for_body)
 
     def accept(self, request: Request) -> tuple[HTTPMessageDelegate, int]:
         """Who serves it, and the most bytes its body may have."""
@@ -106,21 +92,6 @@ def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayAppli
     return GatewayApplication(gateway, routes)
 
 
-class GatewayServer(HTTPServer):
-    """Tornado's, with streams that are ours: what we write leaves at once, and what can't be read is answered."""
-
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """A connection."""
-        super().handle_stream(GatewayStream.instead_of(stream), address)
-
-
-def make_server(app: Application) -> GatewayServer:
-    """A server that is not listening yet. Addresses of proxies are read by us, from those we trust."""
-    server = GatewayServer(
-        app,
-        max_header_size=MAX_HEADER_BYTES,
-        chunk_size=READ_CHUNK_BYTES,
-        max_buffer_size=READ_BUFFER_BYTES,
-    )
-    server.conn_params.header_timeout = None  # the application's own patience; there is no argument that means none
-    return server
+def make_server(app: GatewayApplication) -> GatewayServer:
+    """A server that is not listening yet."""
+    return GatewayServer(app)

@@ -220,7 +220,7 @@ class Lifecycle:
             sockets = bind_sockets(port, host, reuse_port=self._settings.reuse_port)
         except OSError as refused:
             raise OSError(refused.errno, f"{host}:{port}: {refused.strerror}") from None
-        server.add_sockets(sockets)
+        await server.listen(sockets)
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)
         return int(sockets[0].getsockname()[1])

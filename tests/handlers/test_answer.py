@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.answer import answer_headers, head_bytes
+from handlers.answer import answer_headers
+from server.http1.exchange import head_bytes
 from tests.support.rest import running
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.mark.parametrize("path", ["/live", "/nowhere", "/openapi.json"])
-async def test_one_piece_is_the_same_as_tornado_s_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-ID: request-0001\r\n"
-    bad_end = b"BAD\r\n\r\n"  # answered with a 400, always the same way, and the end of the connection: `raw` reads up to there
-    async with running(tmp_path) as gw:
-        at_once = await gw.raw(asked.encode() + b"\r\n" + bad_end)
-        monkeypatch.setattr("handlers.answer._stays_open", lambda _request: False)
-        by_tornado = await gw.raw(asked.encode() + b"\r\n" + bad_end)
-    assert first(at_once) == first(by_tornado)
-
-
-def first(answers: bytes) -> bytes:
-    """Without its date."""
-    answer, end, _ = answers.partition(b"HTTP/1.1 400")
-    assert answer
-    assert end
-    return re.sub(rb"\r\nDate: [^\r]+", b"", answer)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
-from server.intake import Request
+from server.http1.request import Request
 from tests.support.rest import document, problem, running
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ async def test_odd_addresses_are_problem_documents(
         assert problem(await gw.fetch(method, path)) == expected
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "BREW"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "TRACE"])
 async def test_a_wrong_method_is_told_the_right_ones(tmp_path: Path, method: str) -> None:
     async with running(tmp_path) as gw:
         answer = await gw.fetch(method, INTENT)
@@ -337,7 +337,7 @@ async def test_an_address_told_whole_names_one_host(tmp_path: Path, target: str,
 async def test_the_address_told_whole_is_what_counts_as_host(tmp_path: Path) -> None:
     connection = SimpleNamespace(context=None)
     start = RequestStartLine("GET", "http://evil.example/x?a=1", "HTTP/1.1")
-    request = Request(cast("Any", connection), object(), start, HTTPHeaders({"Host": "localhost"}))
+    request = Request(cast("Any", connection), start, HTTPHeaders({"Host": "localhost"}))
     assert (request.host, request.host_name) == ("evil.example", "evil.example")
     assert request.headers["Host"] == "evil.example"
     assert (request.uri, request.path, request.query) == ("/x?a=1", "/x", "a=1")
@@ -405,7 +405,7 @@ async def test_every_answer_is_counted_by_route_template(tmp_path: Path) -> None
     async with running(tmp_path) as gw:
         await gw.fetch("GET", "/api/v1/memory/retrieve/some-key")
         await gw.fetch("GET", "/no/such/path")
-        await gw.fetch("BREW", "/live")
+        await gw.fetch("TRACE", "/live")
         metrics = (await gw.fetch("GET", "/metrics")).body.decode()
         assert gw.gateway.requests_running == 0
     series = 'api_gateway_requests_total{endpoint="%s",method="%s",status="%s"} 1.0'

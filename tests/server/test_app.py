@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from handlers.base import BaseHandler
-from server.app import ROUTES, GatewayApplication, make_app, make_server
+from server.app import ROUTES, make_app
 from server.operations import Access
 from server.routes import UnguardedRouteError
 from tests.support.rest import running
@@ -18,15 +18,7 @@ from tests.support.rest import running
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.rest import Rest
-
 POST = b"POST /api/v1/agent/intent HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-
-
-def application(gw: Rest) -> GatewayApplication:
-    app = gw.server.request_callback
-    assert isinstance(app, GatewayApplication)
-    return app
 
 
 async def test_a_route_without_a_rule_stops_the_start(tmp_path: Path) -> None:
@@ -46,16 +38,12 @@ def test_everything_but_what_is_meant_to_be_public_asks_for_a_token() -> None:
 
 async def test_the_server_has_bounds_for_the_open_internet(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        app = make_app(gw.gateway)
-        server = make_server(app)
-        assert server.conn_params.max_header_size == 32 * 1024
-        assert (app.for_headers.limit_s, app.for_body.limit_s) == (75, 60)
-        assert not server.xheaders  # whose request it is decides the gateway, by the proxies it trusts
+        assert (gw.server.connections.for_headers.limit_s, gw.server.connections.for_body.limit_s) == (75, 60)
 
 
 async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        application(gw).for_body.limit_s = 0.05
+        gw.server.connections.for_body.limit_s = 0.05
         answer = await gw.raw(POST + b"Content-Length: 100\r\n\r\n{")
         assert gw.gateway.requests_running == 0
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
@@ -64,7 +52,7 @@ async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> 
 
 async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        application(gw).for_headers.limit_s = 0.05
+        gw.server.connections.for_headers.limit_s = 0.05
         answer = await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ")
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert b"\r\nConnection: close\r\n" in answer
@@ -72,7 +60,7 @@ async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> Non
 
 async def test_who_only_keeps_a_connection_open_is_told_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        application(gw).for_headers.limit_s = 0.05
+        gw.server.connections.for_headers.limit_s = 0.05
         assert await gw.raw(b"") == b""
         answer = await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.endswith(b'{"status":"ok"}')  # asked once, and then silent
@@ -80,7 +68,7 @@ async def test_who_only_keeps_a_connection_open_is_told_nothing(tmp_path: Path) 
 
 async def test_an_upload_that_does_not_come_is_one_answer(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        application(gw).for_body.limit_s = 0.05
+        gw.server.connections.for_body.limit_s = 0.05
         head = "POST /api/v1/voice/stt HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         head += f"Authorization: {gw.bearer()['Authorization']}\r\nContent-Length: 100\r\n\r\n"
         answer = await gw.raw(head.encode())
@@ -91,14 +79,14 @@ async def test_an_upload_that_does_not_come_is_one_answer(tmp_path: Path) -> Non
 
 
 async def test_an_answer_that_nobody_reads_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handlers.answer.WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("server.http1.connection.WRITE_TIMEOUT_S", 0.1)
     path = b"GET /console/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     async with running(tmp_path) as gw:
         reader, writer = await asyncio.open_connection("127.0.0.1", gw.port, limit=1024)
         writer.write(path * 8)  # more than the kernel's buffers take
-        while not gw.server._connections:
+        while not gw.server.connections.open:
             await asyncio.sleep(0)
-        while gw.server._connections:
+        while gw.server.connections.open:
             await asyncio.sleep(0.01)
         assert reader.at_eof() is False
         writer.close()
@@ -122,9 +110,10 @@ def test_every_http_handler_has_the_common_shell() -> None:
 async def test_what_is_written_leaves_at_once(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
-        for _ in range(2):  # Tornado alone would let the second one wait for an acknowledgement
+        for _ in range(2):
             writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b'{"status":"ok"}')
-            (connection,) = gw.server._connections
-            assert connection.stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            (connection,) = gw.server.connections.open
+            client = connection._transport.get_extra_info("socket")
+            assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         writer.close()

@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from tornado.httpclient import HTTPResponse
-    from tornado.httpserver import HTTPServer
 
+    from server.http1.server import GatewayServer
     from streaming.ports import (
         Action,
         CallContext,
@@ -330,7 +330,7 @@ class Rest:
     gateway: Gateway
     script: Script
     upstream: ScriptedUpstream
-    server: HTTPServer
+    server: GatewayServer
     port: int
 
     @property
@@ -438,7 +438,7 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
     )
     server = make_server(make_app(gateway))
     sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
+    await server.listen(sockets)
     try:
         yield Rest(gateway, script, upstream, server, sockets[0].getsockname()[1])
     finally:

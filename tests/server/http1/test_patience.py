@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.app import GatewayApplication
-from server.patience import Patience
+from server.http1.patience import Patience
 from tests.support.rest import Rest, running
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ class Connection:
     def __init__(self) -> None:
         self.closed = asyncio.Event()
 
-    def close(self) -> None:
+    def overdue(self) -> None:
         self.closed.set()
 
 
@@ -56,9 +55,7 @@ async def test_it_goes_on_after_everybody_left() -> None:
 
 
 def waiting(gw: Rest) -> tuple[int, int]:
-    app = gw.server.request_callback
-    assert isinstance(app, GatewayApplication)
-    return len(app.for_headers), len(app.for_body)
+    return len(gw.server.connections.for_headers), len(gw.server.connections.for_body)
 
 
 async def test_an_idle_connection_waits_for_headers_only(tmp_path: Path) -> None:
@@ -84,7 +81,7 @@ async def test_who_has_left_is_not_waited_for(tmp_path: Path, request_bytes: byt
         writer.write_eof()
         await reader.read()
         writer.close()
-        while gw.server._connections:
+        while gw.server.connections.open:
             await asyncio.sleep(0.001)
         assert waiting(gw) == (0, 0)
 

@@ -1,0 +1,400 @@
+"""One client's connection: bytes in, answers out in the order of the requests, and its end.
+
+llhttp parses (RFC 9112); while a request is served nothing behind it is parsed, but for what came in the same slice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import TYPE_CHECKING, cast
+
+from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
+from tornado.httputil import HTTPHeaders, RequestStartLine
+from tornado.iostream import StreamClosedError
+
+from server.errors import ApiError
+from server.http1.exchange import MAX_REASON_CHARS, Exchange
+from server.http1.handover import hand_over
+from server.http1.request import Head
+
+if TYPE_CHECKING:
+    from tornado.iostream import IOStream
+
+    from server.http1.server import Connections
+
+MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room
+SLICE_BYTES = (
+    4 * 1024
+)  # parsed at once: what comes behind a request of the same slice waits as objects, the rest as bytes
+READ_AHEAD_BYTES = 64 * 1024  # of requests behind the one that is served; then the client has to wait
+WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for so long is not reading
+# Closing while a client still sends makes its kernel drop our answer: what comes is read and forgotten for a while
+# (RFC 9112, section 9.6).
+LINGER_S = 1.0
+LINGER_BYTES = 1024 * 1024
+# Sizes of chunks, extensions and trailers beside the body itself: chunks of one byte are allowed, endless trailers are not.
+FRAMING_PER_BYTE = 8
+FRAMING_BYTES = 32 * 1024
+
+_INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
+
+
+class Context:
+    """Whose requests these are, as `HTTPServerRequest` asks for it."""
+
+    def __init__(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        self.remote_ip = str(peer[0]) if isinstance(peer, tuple) else "0.0.0.0"  # noqa: S104 - a Unix socket has none; so says Tornado
+        self.protocol = "http"
+
+
+class Unread:
+    """What was to become a request and broke before it was one."""
+
+    def __init__(self, connection: Connection, refusal: ApiError) -> None:
+        self._connection = connection
+        self._refusal = refusal
+
+    def begin(self) -> None:
+        """Its turn."""
+        connection = self._connection
+        connection.write(connection.delegates.last_answer(self._refusal, Head()))
+        connection.end(lingers=True)
+
+    def lost(self) -> None:
+        """The client is gone: nobody to tell."""
+
+
+class Connection(asyncio.Protocol):
+    """The loop calls `connection_made`, `data_received` …, the parser `on_…`."""
+
+    context: Context
+    lost = False
+
+    def __init__(self, connections: Connections) -> None:
+        self.delegates = connections.delegates
+        self._connections = connections
+        self._for_headers = connections.for_headers
+        self._for_body = connections.for_body
+        self._transport: asyncio.Transport
+        self._parser = HttpRequestParser(self)
+        self._url = b""
+        self._headers = HTTPHeaders()
+        self._head_bytes = 0  # fed since the last request's end, until the next one's headers are complete
+        self._reading: Exchange | None = None  # its headers are complete, its body is not
+        self._waiting: deque[Exchange | Unread] = deque()
+        self._serving: Exchange | Unread | None = None
+        self._fed_bytes = 0  # of a chunked body
+        self._unparsed = b""
+        self._parsing = self._advancing = self._read_paused = False
+        self._ending = self._broken = False
+        self._lingered_bytes = 0
+        self._drain: asyncio.Future[None] | None = None  # while the client takes less than we write
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- the loop's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self.context = Context(transport)
+        self._connections.open.add(self)
+        self._for_headers.begin(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self._ending:
+            self._linger(len(data))
+        elif self._unparsed or not self._may_parse:
+            self._unparsed += data
+            if len(self._unparsed) > READ_AHEAD_BYTES and not self._read_paused:
+                self._read_paused = True
+                self._transport.pause_reading()
+        else:
+            self._feed(data)
+
+    def pause_writing(self) -> None:
+        """The client takes less than we write."""
+        loop = asyncio.get_running_loop()
+        self._drain = loop.create_future()
+        self._set_timer(WRITE_TIMEOUT_S)
+
+    def resume_writing(self) -> None:
+        """It has taken what there was."""
+        self._cancel_timer()
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            drain.set_result(None)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone, or we are."""
+        self.lost = True
+        self._forget()
+        drain, self._drain = self._drain, None
+        if drain is not None and not drain.done():
+            drain.set_exception(StreamClosedError())
+            drain.exception()  # looked at: who does not wait for it needs no traceback
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.lost()
+
+    def _forget(self) -> None:
+        self._cancel_timer()
+        self._connections.leave(self)
+        self._for_headers.end(self)
+        self._for_body.end(self)
+        self._waiting.clear()
+        self._unparsed = b""
+
+    # --- parsing ---
+
+    @property
+    def _may_parse(self) -> bool:
+        """Nothing behind a request that is being served, and of its body nothing that its handler is not ready for."""
+        if self._ending or self._broken or self.lost:
+            return False
+        if self._reading is not None:
+            return self._reading.takes_body
+        return self._serving is None
+
+    def pump(self) -> None:
+        """Go on with what has come meanwhile."""
+        if self._parsing:
+            return
+        if self._unparsed and self._may_parse:
+            data, self._unparsed = self._unparsed, b""
+            self._feed(data)
+        if self._read_paused and not self._unparsed and not self.lost:
+            self._read_paused = False
+            self._transport.resume_reading()
+
+    def _feed(self, data: bytes) -> None:
+        """All of it, as long as it may be parsed; in slices, so that a thousand tiny requests do not all become objects."""
+        at, size = 0, len(data)
+        while at < size and self._may_parse:
+            begin, at = at, min(size, at + SLICE_BYTES)
+            at -= len(self._parse(data[begin:at]))
+        if at < size and not self._ending:
+            self._unparsed = data[at:] + self._unparsed
+
+    def _parse(self, piece: bytes) -> bytes:
+        """One slice; returns what of it another parser has to read, after a request that asked for another protocol."""
+        rest = b""
+        self._count(len(piece))
+        self._parsing = True
+        try:
+            self._parser.feed_data(piece)
+        except HttpParserUpgrade as upgrade:
+            rest = piece[upgrade.args[0] :]
+            self._read_on_without_upgrade()
+        except HttpParserInvalidMethodError as unknown:
+            known = _INVENTED_METHOD.match(piece)
+            self._break(ApiError("UNIMPLEMENTED", "no such method") if known else ApiError("BAD_REQUEST", str(unknown)))
+        except HttpParserError as broken:
+            self._break(ApiError("BAD_REQUEST", str(broken)[:MAX_REASON_CHARS]))
+        finally:
+            self._parsing = False
+        self._check_bounds()
+        return rest
+
+    def _count(self, number: int) -> None:
+        if self._reading is None:
+            self._head_bytes += number
+        elif self._reading.chunked:
+            self._fed_bytes += number
+
+    def _check_bounds(self) -> None:
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._break(ApiError("HEADERS_TOO_LARGE"))
+        reading = self._reading
+        if (
+            reading is not None
+            and reading.chunked
+            and self._fed_bytes > FRAMING_BYTES + FRAMING_PER_BYTE * reading.received_bytes
+        ):
+            self._break(ApiError("BAD_REQUEST", "the chunks have next to nothing in them"))
+
+    def _break(self, refusal: ApiError) -> None:
+        """Nothing behind this can be read any more."""
+        if self._broken or self._ending or self.lost:
+            return
+        self._broken = True
+        reading, self._reading = self._reading, None
+        self._for_headers.end(self)
+        self._for_body.end(self)
+        if reading is not None:
+            reading.break_off(refusal)
+        else:
+            self._waiting.append(Unread(self, refusal))
+            self._advance()
+
+    def on_message_begin(self) -> None:
+        """The parser's: a request begins."""
+        self._url = b""
+        self._headers = HTTPHeaders()
+
+    def on_url(self, part: bytes) -> None:
+        """The parser's: the target, or a part of it."""
+        self._url += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser's. Trailers are nobody's here (RFC 9110, section 6.5.1)."""
+        if self._reading is None:
+            self._headers.add(name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+
+    def on_headers_complete(self) -> None:
+        """The parser's."""
+        if self._reading is not None:
+            return  # told again to a parser that reads on
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._break(ApiError("HEADERS_TOO_LARGE"))
+            return
+        parser = self._parser
+        start_line = RequestStartLine(
+            parser.get_method().decode(), self._url.decode("latin-1"), f"HTTP/{parser.get_http_version()}"
+        )
+        self._head_bytes = self._fed_bytes = 0
+        self._for_headers.end(self)
+        headers = self._headers
+        exchange = Exchange(self, start_line, headers, keeps_alive=parser.should_keep_alive())
+        self._reading = exchange
+        if exchange.chunked or "Content-Length" in headers:
+            self._for_body.begin(self)
+        self._waiting.append(exchange)
+        self._advance()
+
+    def on_body(self, chunk: bytes) -> None:
+        """The parser's."""
+        if self._reading is not None:
+            self._reading.body(chunk)
+
+    def on_message_complete(self) -> None:
+        """The parser's: also right behind the headers of a request that asks for another protocol, whatever its body."""
+        if not self._parser.should_upgrade():
+            self._complete()
+
+    def _complete(self) -> None:
+        reading, self._reading = self._reading, None
+        self._for_body.end(self)
+        if reading is not None:
+            reading.complete()
+
+    def _read_on_without_upgrade(self) -> None:
+        """A handshake has no body. Of any other request the wish is ignored (RFC 9110, section 7.8), its body is not."""
+        self._parser = HttpRequestParser(self)
+        reading = self._reading
+        if reading is None:
+            return
+        framing = reading.framing()
+        if framing:
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        else:
+            self._complete()
+
+    # --- serving, in order ---
+
+    def is_at(self, exchange: Exchange) -> bool:
+        """Is it this one's turn?"""
+        return self._serving is exchange
+
+    def _advance(self) -> None:
+        """Begin with the next one when nobody is being served; answered at once, it makes room for another."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._serving is None and self._waiting:
+                self._serving = self._waiting.popleft()
+                self._serving.begin()
+        finally:
+            self._advancing = False
+
+    def answered(self, exchange: Exchange) -> None:
+        """The answer is written."""
+        if self._serving is exchange:
+            self._serving = None
+        if not exchange.keeps_alive:
+            self.end(lingers=not exchange.whole)
+            return
+        if self._ending or self.lost:
+            return
+        self._advance()
+        self.pump()
+        if self._serving is None and self._reading is None and not self._ending:
+            self._for_headers.begin(self)
+
+    def hand_over(self) -> IOStream:
+        """From here on it is a WebSocket's. Raises StreamClosedError when it is gone already."""
+        if self.lost or self._ending or self._transport.get_write_buffer_size():
+            self.abort()  # who has not read earlier answers does not wait for a WebSocket
+            raise StreamClosedError
+        early = self._unparsed
+        self._serving, self._ending = None, True
+        self._forget()
+        return hand_over(self._transport, early)
+
+    # --- writing ---
+
+    def write(self, data: bytes) -> None:
+        """As soon as the client takes it."""
+        if not (self.lost or self._ending):
+            self._transport.write(data)
+
+    def drained(self) -> asyncio.Future[None]:
+        """Done when there is room for more; StreamClosedError when the client has gone."""
+        if self._drain is not None:
+            return self._drain
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.lost:
+            done.set_exception(StreamClosedError())
+            done.exception()
+        else:
+            done.set_result(None)
+        return done
+
+    # --- the end ---
+
+    def end(self, *, lingers: bool) -> None:
+        """All is said; `lingers`: the client may still be sending."""
+        if self._ending or self.lost:
+            return
+        self._ending = True
+        self._for_headers.end(self)
+        self._for_body.end(self)
+        self._unparsed = b""
+        if self._read_paused:
+            self._transport.resume_reading()
+        if lingers and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._set_timer(LINGER_S)
+        else:
+            self._transport.close()
+            self._set_timer(WRITE_TIMEOUT_S)
+
+    def _linger(self, number: int) -> None:
+        self._lingered_bytes += number
+        if self._lingered_bytes > LINGER_BYTES:
+            self.abort()
+
+    def abort(self) -> None:
+        """Now, whatever is still to be said."""
+        self._ending = True
+        self._transport.abort()
+
+    def overdue(self) -> None:
+        """It took too long: who has begun with a request is told so."""
+        if self._reading is not None or self._head_bytes:
+            self._break(ApiError("REQUEST_TIMEOUT"))
+        else:
+            self.end(lingers=False)
+
+    def _set_timer(self, seconds: float) -> None:
+        self._cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

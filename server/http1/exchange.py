@@ -1,0 +1,316 @@
+"""One request and its answer: framing that could smuggle is refused, bodies are bounded, answers end where they have to.
+
+Whatever is refused is refused in the one error form, in time: before `100 Continue`, and before a handler has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http.client import responses
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tornado import httputil
+from tornado.httputil import HTTPInputError, RequestStartLine, ResponseStartLine
+
+from server.errors import ApiError
+from server.http1.request import Head, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tornado.iostream import IOStream
+
+    from server.http1.connection import Connection
+
+# A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
+# drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
+SPILL_BYTES = 1024 * 1024
+MAX_REASON_CHARS = 200  # what is quoted of a request that can't be read
+SWITCHING_PROTOCOLS = 101
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_BODILESS = frozenset({204, 304})
+
+
+class Delegates(Protocol):
+    """Where requests go: the application."""
+
+    def accept(self, request: Request) -> tuple[httputil.HTTPMessageDelegate, int]:
+        """The delegate of a request whose headers are there, and the most bytes its body may have."""
+
+    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> httputil.HTTPMessageDelegate:
+        """One that answers with this problem: `early` on the headers, else once the request is complete."""
+
+    def last_answer(self, refusal: ApiError, head: Head) -> bytes:
+        """All bytes of an answer to what never became a request."""
+
+
+class Exchange(httputil.HTTPConnection):
+    """A request on its way to its handler, and what the handler writes: `request.connection` of Tornado's handlers.
+
+    It begins when those before it on the connection are answered; what comes of its body until then waits.
+    """
+
+    def __init__(
+        self, connection: Connection, start_line: RequestStartLine, headers: httputil.HTTPHeaders, *, keeps_alive: bool
+    ) -> None:
+        self.context = connection.context
+        self.whole = False  # is the request complete?
+        self.answered = False
+        self.head_written = False
+        self.keeps_alive = keeps_alive
+        self.chunked = "Transfer-Encoding" in headers
+        self.received_bytes = 0  # of the body
+        self._connection = connection
+        self._start_line = start_line
+        self._headers = headers
+        self._request: Request | None = None
+        self._delegate: httputil.HTTPMessageDelegate | None = None
+        self._limit_bytes = 0
+        self._spilling = self._refused = False
+        self._early: list[bytes] = []  # of its body, before its handler was ready
+        self._preparing: asyncio.Future[Any] | None = None
+        self._chunks_out = False
+        self._close_callback: Callable[[], None] | None = None
+        self._refusal: ApiError | None = None  # it was broken before it began
+        self._stream: IOStream | None = None
+
+    # --- the request ---
+
+    @property
+    def takes_body(self) -> bool:
+        """May the next piece of the body come? Not while nobody has begun with it."""
+        return self._delegate is not None and self._preparing is None
+
+    def begin(self) -> None:
+        """Its turn: find who serves it, and pass on what has come."""
+        if self._refusal is not None:
+            self.break_off(self._refusal)
+            return
+        start_line = self._start_line
+        if start_line.version not in {"HTTP/1.1", "HTTP/1.0"}:
+            self.break_off(ApiError("BAD_REQUEST", "only the versions 1.0 and 1.1 of HTTP are spoken here"))
+            return
+        try:
+            request = self._request = Request(self, start_line, self._headers)
+        except HTTPInputError as broken:
+            self.break_off(ApiError("BAD_REQUEST", str(broken)[:MAX_REASON_CHARS]))
+            return
+        self._delegate, self._limit_bytes = self._connection.delegates.accept(request)
+        prepared = self._checked()
+        if prepared is not None:
+            assert isinstance(prepared, asyncio.Future), "so say Tornado's handlers that they are not ready yet"
+            self._preparing = prepared
+            self._preparing.add_done_callback(self._prepared)
+        else:
+            self._go_on()
+
+    def _checked(self) -> Awaitable[None] | None:
+        """Refuse what can be refused by its headers; else pass them on."""
+        headers = self._headers
+        if self.chunked:
+            if self._start_line.version != "HTTP/1.1":
+                return self._refuse(
+                    ApiError("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)")
+                )
+            if headers["Transfer-Encoding"].lower() != "chunked":
+                return self._refuse(ApiError("BAD_REQUEST", "the only Transfer-Encoding read here is chunked"))
+        announced_bytes = int(headers.get("Content-Length", 0))  # the parser has seen to that it is a number
+        assert self._delegate is not None
+        if announced_bytes <= self._limit_bytes:
+            return self._delegate.headers_received(self._start_line, headers)
+        self._spilling = True
+        if announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers:
+            return self._refuse(self._too_large())
+        return None
+
+    def _prepared(self, prepared: asyncio.Future[Any]) -> None:
+        self._preparing = None
+        if not prepared.cancelled():
+            prepared.result()
+        self._go_on()
+        self._connection.pump()
+
+    def _go_on(self) -> None:
+        """With the body."""
+        if self.answered or self._connection.lost:
+            return
+        if not self.whole and not self.head_written and self._headers.get("Expect", "").lower() == "100-continue":
+            self._connection.write(_CONTINUE)
+        early, self._early = self._early, []
+        for chunk in early:
+            self._pass_on(chunk)
+        if self.whole:
+            self._finish_request()
+
+    def framing(self) -> bytes:
+        """The header by which the end of the body is known; empty when there is no body."""
+        if self.chunked:
+            return b"Transfer-Encoding: chunked"
+        announced_bytes = int(self._headers.get("Content-Length", 0))
+        return b"Content-Length: %d" % announced_bytes if announced_bytes else b""
+
+    def body(self, chunk: bytes) -> None:
+        """A piece of the body came."""
+        self.received_bytes += len(chunk)
+        if self.takes_body:
+            self._pass_on(chunk)
+        else:
+            self._early.append(chunk)
+
+    def _pass_on(self, chunk: bytes) -> None:
+        """Count, and pass on what fits."""
+        assert self._delegate is not None
+        if self._refused:
+            return
+        if self.received_bytes <= self._limit_bytes and not self._spilling:
+            self._delegate.data_received(chunk)
+            return
+        if not self._spilling:
+            self._spilling = True
+            self._overrule()
+            self._delegate.on_connection_close()  # whoever was taking the body stops here
+        if self.received_bytes > self._limit_bytes + SPILL_BYTES:
+            self._refuse(self._too_large())
+
+    def complete(self) -> None:
+        """The body is complete."""
+        self.whole = True
+        if self.takes_body:
+            self._finish_request()
+
+    def _finish_request(self) -> None:
+        assert self._request is not None
+        assert self._delegate is not None
+        if self._spilling:
+            self._connection.delegates.problem(self._request, self._too_large()).finish()
+        else:
+            self._delegate.finish()
+
+    def _overrule(self) -> None:
+        assert self._request is not None
+        self._request.overruled = True
+
+    def _too_large(self) -> ApiError:
+        return ApiError("BODY_TOO_LARGE", f"the body may have at most {self._limit_bytes:,} bytes")
+
+    def _refuse(self, refusal: ApiError) -> Awaitable[None] | None:
+        """Answer now, and read no further."""
+        assert self._request is not None
+        self._refused = True
+        self._delegate = self._connection.delegates.problem(self._request, refusal, early=True)
+        return self._delegate.headers_received(self._start_line, self._headers)
+
+    def break_off(self, refusal: ApiError) -> None:
+        """The request will never be complete, or never was one: the last answer of the connection."""
+        if self._delegate is None and self._refusal is None and not self._connection.is_at(self):
+            self._refusal = refusal  # others come first
+            return
+        if self.head_written:
+            self._connection.abort()
+            return
+        start_line, request = self._start_line, self._request
+        head = Head(start_line.method, start_line.path, self._headers)
+        if request is not None:
+            self._overrule()
+            head = Head(start_line.method, request.path, request.headers, request.request_time())
+        self.head_written = self.answered = True
+        self._connection.write(self._connection.delegates.last_answer(refusal, head))
+        if self._delegate is not None and not self._spilling:
+            self._delegate.on_connection_close()
+        self._connection.end(lingers=True)
+
+    def lost(self) -> None:
+        """The client is gone."""
+        callback, self._close_callback = self._close_callback, None
+        if self.whole:
+            if callback is not None:
+                callback()
+        elif self._delegate is not None and not self._spilling:
+            self._delegate.on_connection_close()
+
+    # --- the answer: tornado.httputil.HTTPConnection ---
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Called when the client leaves between the end of its request and the end of the answer."""
+        self._close_callback = callback
+
+    def answer(self, status: int, headers: httputil.HTTPHeaders, body: bytes) -> None:
+        """All of it at once. Raises ValueError for a header that would end its line."""
+        if self.answered:
+            return  # another answer was given
+        headers["Content-Length"] = str(len(body))
+        self._write_head(status, headers, body)
+        self.finish()
+
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: httputil.HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> asyncio.Future[None]:
+        """The answer begins. Raises ValueError for a header that would end its line."""
+        assert isinstance(start_line, ResponseStartLine)
+        if start_line.code == SWITCHING_PROTOCOLS:
+            self.head_written = True
+            self._stream = self._connection.hand_over()
+            return self._stream.write(head_bytes(start_line.code, headers))
+        framed = "Content-Length" in headers or start_line.code in _BODILESS or self._start_line.method == "HEAD"
+        if not framed and self._start_line.version == "HTTP/1.1":
+            headers["Transfer-Encoding"] = "chunked"
+            self._chunks_out = True
+        elif not framed:
+            self.keeps_alive = False  # the end of the connection is the end of the answer
+        self._write_head(start_line.code, headers, self._as_chunk(chunk or b""))
+        return self._connection.drained()
+
+    def _write_head(self, status: int, headers: httputil.HTTPHeaders, body: bytes) -> None:
+        """With what may follow it at once."""
+        if not self.whole or headers.get("Connection", "").lower() == "close":
+            self.keeps_alive = False  # the rest of the request is not read
+        if not self.keeps_alive:
+            headers["Connection"] = "close"
+        elif self._start_line.version == "HTTP/1.0":
+            headers["Connection"] = "keep-alive"
+        head = head_bytes(status, headers)
+        self.head_written = True
+        self._connection.write(head if self._start_line.method == "HEAD" else head + body)
+
+    def write(self, chunk: bytes) -> asyncio.Future[None]:
+        """The next piece of an answer that has begun."""
+        self._connection.write(self._as_chunk(chunk))
+        return self._connection.drained()
+
+    def _as_chunk(self, data: bytes) -> bytes:
+        """RFC 9112, section 7.1; an empty chunk would end the answer."""
+        if not self._chunks_out or not data:
+            return data
+        return b"%x\r\n%b\r\n" % (len(data), data)
+
+    def finish(self) -> None:
+        """The answer is complete."""
+        if self._stream is not None:
+            return  # it has become a WebSocket
+        if self._chunks_out:
+            self._connection.write(b"0\r\n\r\n")
+        self.answered = True
+        self._close_callback = None
+        self._connection.answered(self)
+
+    def abort(self) -> None:
+        """End the connection in the middle of the answer: nobody shall take it for whole."""
+        self._connection.abort()
+
+    def detach(self) -> IOStream:
+        """The stream of a WebSocket, once 101 was written."""
+        assert self._stream is not None, "no protocol was switched to"
+        return self._stream
+
+
+def head_bytes(status: int, headers: httputil.HTTPHeaders) -> bytes:
+    """Up to the empty line. Raises ValueError for a header that would end its line."""
+    lines = [f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"]
+    lines += [f"{name}: {value}" for name, value in headers.get_all()]
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+        raise ValueError("a header with a line end in it")
+    return f"{head}\r\n\r\n".encode("latin-1")

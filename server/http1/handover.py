@@ -1,0 +1,38 @@
+"""A connection that becomes a WebSocket's: from the loop's transport to a stream as Tornado's WebSocket wants it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from tornado.iostream import IOStream
+
+if TYPE_CHECKING:
+    import asyncio
+
+READ_CHUNK_BYTES = 64 * 1024
+READ_BUFFER_BYTES = 1024 * 1024  # above the largest WebSocket message
+
+
+class SocketStream(IOStream):
+    """Tornado's, which begins with what has been read already."""
+
+    def begin_with(self, early: bytes) -> None:
+        """What the client sent behind its handshake."""
+        self._read_buffer += early
+        self._read_buffer_size += len(early)
+
+
+def hand_over(transport: asyncio.Transport, early: bytes) -> SocketStream:
+    """The transport's socket as a stream. Raises OSError when the transport has been closed.
+
+    A duplicate of its descriptor: the loop keeps each to itself until the transport is gone, which closes the first.
+    """
+    descriptor = os.dup(transport.get_extra_info("socket").fileno())
+    transport.abort()
+    connection = socket.socket(fileno=descriptor)
+    connection.setblocking(False)
+    stream = SocketStream(connection, max_buffer_size=READ_BUFFER_BYTES, read_chunk_size=READ_CHUNK_BYTES)
+    stream.begin_with(early)
+    return stream

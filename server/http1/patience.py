@@ -1,0 +1,51 @@
+"""How long connections may take: one timer for all that wait for the same thing.
+
+All wait equally long, so that who has waited longest stands first in a dict; the timer is set for that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class Waiting(Protocol):
+    """Who can take too long."""
+
+    def overdue(self) -> None:
+        """It has."""
+
+
+class Patience:
+    """Tells those that have waited for `limit_s` seconds."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._since: dict[Waiting, float] = {}  # the loop's time
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def begin(self, waiting: Waiting) -> None:
+        """It waits from now on."""
+        loop = asyncio.get_running_loop()
+        self._since.setdefault(waiting, loop.time())
+        if self._timer is None:
+            self._timer = loop.call_later(self.limit_s, self._look)
+
+    def end(self, waiting: Waiting) -> None:
+        """It has got what it waited for, if it waited."""
+        self._since.pop(waiting, None)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._since:
+            waiting, since = next(iter(self._since.items()))
+            left_s = since + self.limit_s - loop.time()
+            if left_s > 0:
+                self._timer = loop.call_later(left_s, self._look)
+                return
+            del self._since[waiting]
+            waiting.overdue()
