@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from tornado.httputil import HTTPHeaders, format_timestamp
+from tornado.httputil import format_timestamp
 
 from server.log import tell
 from server.traceparent import random_id
 
 if TYPE_CHECKING:
-    from tornado.httputil import HTTPServerRequest
+    from collections.abc import Mapping
 
     from server.metrics import Metrics
 
@@ -43,37 +43,29 @@ class _Date:
         return cls.text
 
 
-def name_request(request: HTTPServerRequest) -> str:
-    """The name that the client gave it, if it is one; else one of ours."""
-    return name_from(request.headers)
+class GivenHeaders(Protocol):
+    """Of a request."""
+
+    def get(self, name: str, /) -> str | None:
+        """As of a dict, in any case."""
 
 
-def name_from(headers: HTTPHeaders) -> str:
-    """The same, where there is no more than headers."""
+def name_from(headers: GivenHeaders) -> str:
+    """The request's name that the client gave it, if it is one; else one of ours."""
     given = headers.get("X-Request-ID")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
 
 
-def answer_headers(request_id: str) -> HTTPHeaders:
+def answer_headers(request_id: str) -> dict[str, str]:
     """What every answer has."""
-    headers = HTTPHeaders(_DEFAULT_HEADERS)
-    headers["Date"] = _Date.now()
-    headers["X-Request-ID"] = request_id
-    return headers
+    return {**_DEFAULT_HEADERS, "Date": _Date.now(), "X-Request-ID": request_id}
 
 
 def account(
-    metrics: Metrics, level: int, request: HTTPServerRequest, endpoint: str, status: int, fields: dict[str, str]
+    metrics: Metrics, level: int, method: str, endpoint: str, status: int, seconds: float, fields: Mapping[str, str]
 ) -> None:
     """The metric and the log line of an answer; `endpoint` is the route's template, `fields` more of the line."""
-    account_for(metrics, level, request.method or "", endpoint, status, request.request_time(), fields)
-
-
-def account_for(
-    metrics: Metrics, level: int, method: str, endpoint: str, status: int, seconds: float, fields: dict[str, str]
-) -> None:
-    """The same, where no request came of it."""
     method = method[:MAX_METHOD_CHARS]
     metrics.request(method, endpoint, status, seconds)
     known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}
-    tell("http", level, "request", known | fields)
+    tell("http", level, "request", {**known, **fields})

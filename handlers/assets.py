@@ -61,8 +61,7 @@ class AssetHandler(BaseHandler):
                 self._headers["Etag"] = f"W/{asset.etag}"
                 body = asset.gzipped
         if asset.etag in self.request.headers.get("If-None-Match", ""):
-            self.set_status(304)
-            self.finish()
+            self.finish_empty(304)
             return
         self.finish_whole(body)
 

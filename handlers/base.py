@@ -6,12 +6,12 @@ import asyncio
 import gzip
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler
 
-from handlers.answer import account, answer_headers, name_request
+from handlers.answer import account, answer_headers, name_from
 from handlers.negotiation import accepts_gzip
 from handlers.problems import as_api_error, problem_json
 from server.audio.threads import in_codec_thread
@@ -20,8 +20,6 @@ from server.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
-
-    from tornado.httputil import HTTPMessageDelegate
 
     from server.gateway import Gateway
     from server.http1.request import Request
@@ -41,101 +39,127 @@ _EXPOSED_HEADERS = (
 )
 
 
-class BaseHandler(RequestHandler):
-    """The shell of every HTTP handler. A subclass defines `serve`; this one names, guards, answers, counts and logs."""
+class BaseHandler:
+    """The shell of every HTTP handler. A subclass defines `serve`; this one names, guards, answers, counts and logs.
 
-    gateway: Gateway
-    route: Route
-    request: Request
+    One for each request: the `Receiver` that `server.http1` feeds. Tornado's RequestHandler would cost 40 µs more, for
+    forms, cookies, templates and ETags that nobody here has.
+    """
+
     logged = True  # False: probes, documents and files, which come by the hundred and tell nothing
     error_code = ""  # of the problem that was answered
     client_left = False
     overruled = False  # another answer than this handler's is the one that counts
+    status = 200
     _running: asyncio.Task[Any] | None = None  # cancelled when the client leaves
-    _counted = False
+    _begun = _counted = False
 
-    def initialize(self, gateway: Gateway, route: Route) -> None:
-        """Called by Tornado for every request."""
+    def __init__(self, gateway: Gateway, route: Route, request: Request, path: tuple[str, ...]) -> None:
         self.gateway = gateway
         self.route = route
-        self._allow_origin()
-        gateway.requests_running += 1
+        self.request = request
+        self.request_id = name_from(request.headers)
+        self._path = path
+        self._chunks: list[bytes] = []
+        self._set_default_headers()
 
-    def clear(self) -> None:
-        """Headers of every answer. Tornado calls this before `initialize`, and again for its own errors."""
-        self.request_id = self.__dict__.get("request_id") or name_request(self.request)
+    def _set_default_headers(self) -> None:
         self._headers = answer_headers(self.request_id)
-        self._write_buffer = []
-        self._status_code = 200
-        self._reason = "OK"
+        if self.gateway.settings.cors_origins:
+            self._allow_origin()
 
-    @classmethod
-    def at_once(cls, gateway: Gateway, route: Route, request: Request) -> HTTPMessageDelegate | None:  # noqa: ARG003 - for those who can
-        """What answers this request without a handler, where so little is asked that making one would be most of the work."""
+    # --- reading: server.http1.exchange.Receiver ---
+
+    def headers_received(self) -> asyncio.Future[None] | None:
+        """Nothing is asked of them before the body has come."""
         return None
+
+    def data_received(self, chunk: bytes) -> None:
+        """A piece of the body."""
+        self._chunks.append(chunk)
+
+    def finish(self) -> None:
+        """The request is complete."""
+        self.request.body = b"".join(self._chunks)
+        self._chunks.clear()
+        self.start()
+
+    def on_connection_close(self) -> None:
+        """The client has gone, in the middle of its body or while we were at work."""
+        self.client_left = True
+        if self._running is not None:
+            self._running.cancel()
+
+    def overrule(self) -> None:
+        """The body is refused elsewhere: this handler's answer is not the one that counts."""
+        self.overruled = True
+        self.on_connection_close()
 
     # --- serving ---
 
-    async def _guarded(self, *path: str) -> None:
-        """Run `serve`; whatever it raises becomes a problem document, or the end of an answer that has begun."""
+    def start(self) -> None:
+        """Serve, in a task of its own."""
+        self._begun = True
+        task = asyncio.get_running_loop().create_task(self._guarded(), name=self.route.path)
+        self.gateway.requests.add(task)
+        task.add_done_callback(self.gateway.requests.discard)
+
+    async def _guarded(self) -> None:
+        """Respond; whatever is raised becomes a problem document, or the end of an answer that has begun."""
         try:
-            self._check_method()
-            await self.serve(*path)
+            await self.respond()
         except StreamClosedError:
-            pass  # the client is gone: nobody to tell
+            self.client_left = True  # nobody to tell
         except asyncio.CancelledError:
             self._abandon()
         except Exception as error:  # noqa: BLE001 - the last place that can still answer
             await self.fail(error)
+        finally:
+            self._end()
+
+    async def respond(self) -> None:
+        """By the method: `serve`, or what OPTIONS asks."""
+        if self.request.method == "OPTIONS":
+            self._tell_options()
+            return
+        self._check_method()
+        await self.serve(*(_decoded(name) for name in self._path))
 
     def leaving_cancels(self) -> None:
         """From here on a client that leaves cancels what this request does."""
         self._running = asyncio.current_task()
-
-    def on_connection_close(self) -> None:
-        """The client has gone while we were at work."""
-        super().on_connection_close()
-        self.client_left = True
-        if self._running is not None:
-            self._running.cancel()
 
     def _abandon(self) -> None:
         """Raises CancelledError again when it was not the client that left."""
         if self._running is None or not self.client_left:
             raise asyncio.CancelledError
         self._running.uncancel()
-        self._status_code = 499
+        self.status = 499
         self.cut()
 
     async def serve(self, *path: str) -> None:
         """Answer the request; `path` holds the route's names in order."""
         raise ApiError("NOT_FOUND", f"there is nothing at {'/'.join(path) or self.request.path}")
 
-    get = post = put = patch = delete = head = _guarded
-
     def _check_method(self) -> None:
         method = "GET" if self.request.method == "HEAD" else self.request.method
         if method not in self.route.methods:
             raise ApiError("METHOD_NOT_ALLOWED", headers={"Allow": self.route.allow})
 
-    async def options(self, *_path: str) -> None:
+    def _tell_options(self) -> None:
         """A browser's preflight, or the question what may be done here."""
         self._headers["Allow"] = self.route.allow
         if "Access-Control-Allow-Origin" in self._headers:
             self._headers["Access-Control-Allow-Methods"] = self.route.allow
             self._headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
             self._headers["Access-Control-Max-Age"] = str(CORS_MAX_AGE_S)
-        self.set_status(204)
-        self.finish()
+        self.finish_empty(204)
 
     def _allow_origin(self) -> None:
         """CORS: configured origins only, with credentials."""
-        allowed = self.gateway.settings.cors_origins
-        if not allowed:
-            return
         self._headers["Vary"] = "Origin"
         origin = self.request.headers.get("Origin")
-        if origin in allowed:
+        if origin in self.gateway.settings.cors_origins:
             self._headers["Access-Control-Allow-Origin"] = str(origin)
             self._headers["Access-Control-Allow-Credentials"] = "true"
             self._headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
@@ -144,7 +168,7 @@ class BaseHandler(RequestHandler):
 
     async def reply(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         """One complete answer, compressed when it is worth it."""
-        self._status_code = status
+        self.status = status
         self._headers["Content-Type"] = content_type
         if len(body) >= GZIP_FROM_BYTES:
             body = await self._compressed(body)
@@ -165,28 +189,43 @@ class BaseHandler(RequestHandler):
         self._headers["Vary"] = f"{others}, {name}" if others else name
 
     def finish_whole(self, body: bytes) -> None:
-        """All of the answer at once: Tornado's `finish` without what it does for answers in pieces, cookies and templates."""
-        if self._finished:
-            raise RuntimeError("an answer ends once")
-        self._headers_written = self._finished = True
-        self.request.connection.answer(self._status_code, self._headers, body)
+        """All of the answer at once. Raises ValueError for a header that would end its line."""
+        self.request.connection.answer(self.status, self._headers, body)
         self.on_finish()
-        self._break_cycles()
+
+    def finish_empty(self, status: int) -> None:
+        """An answer of headers alone."""
+        self.status = status
+        self._headers.pop("Content-Type", None)
+        self.finish_whole(b"")
+
+    def redirect(self, to: str, status: int) -> None:
+        """The client shall go there."""
+        self._headers["Location"] = to
+        self.finish_empty(status)
+
+    @property
+    def answer_begun(self) -> bool:
+        """Is the status on its way?"""
+        return self.request.connection.head_written
 
     async def send(self, chunk: bytes) -> None:
         """The next piece of a long answer, when the client has taken the ones before. Nothing, when it is gone."""
         if self.client_left:
             return
-        self.write(chunk)
+        connection = self.request.connection
+        if not connection.head_written:
+            connection.begin_answer(self.status, self._headers)
         try:
-            await asyncio.shield(self.flush())  # others wait for the same
+            await asyncio.shield(connection.write(chunk))  # others wait for the same
         except StreamClosedError:
             self.client_left = True
 
     def end(self) -> None:
         """Of a long answer."""
-        if not self._finished and not self.client_left:
-            self.finish()
+        if not self.client_left:
+            self.request.connection.finish()
+            self.on_finish()
 
     async def fail(self, error: BaseException) -> None:
         """Answer with a problem document; when an answer has begun, cut it so that nobody takes it for whole."""
@@ -194,11 +233,12 @@ class BaseHandler(RequestHandler):
         self.error_code = refusal.code
         if refusal.status == 500:
             log.error("request failed", request_id=self.request_id, endpoint=self.route.path, exc_info=error)
-        if self._headers_written:
+        if self.answer_begun:
             self.cut()
             return
-        self._write_buffer = []
-        self.set_headers(refusal.headers)
+        if refusal.status == 500:
+            self._set_default_headers()  # one of the others may be why
+        self._headers.update(refusal.headers)
         await self.reply(
             refusal.status, problem_json(refusal, self.request.path, self.request_id), "application/problem+json"
         )
@@ -207,45 +247,38 @@ class BaseHandler(RequestHandler):
         """End the connection in the middle of an answer."""
         self.client_left = True
         self.request.connection.abort()
-        self.on_finish()
 
     def set_headers(self, headers: Mapping[str, str]) -> None:
         """Several at once."""
-        for name, value in headers.items():
-            self._headers[name] = value
-
-    def write_error(self, status_code: int, **_kwargs: Any) -> None:
-        """What Tornado refuses by itself: an unknown method, a path that is not UTF-8."""
-        refusal = as_api_error(HTTPError(status_code))
-        if status_code == 405:
-            refusal.headers["Allow"] = self.route.allow
-        self.error_code = refusal.code
-        self.set_headers(refusal.headers)
-        self._headers["Content-Type"] = "application/problem+json"
-        self._status_code = refusal.status
-        self.finish(problem_json(refusal, self.request.path, self.request_id))
-
-    def log_exception(self, *_exc_info: object) -> None:
-        """`fail` has said what there is to say."""
-
-    def compute_etag(self) -> None:
-        """Answers of the moment: hashing each would cost more than it saves."""
-        return
+        self._headers.update(headers)
 
     # --- counting ---
 
+    def _end(self) -> None:
+        """The task is over, whether it has answered or not."""
+        if not self._counted:
+            self.on_finish()
+
     def on_finish(self) -> None:
         """One metric, one line, once: an answer that was cut gets no `finish`."""
-        if self._counted:
+        if self._counted or not self._begun:
             return
         self._counted = True
-        self.gateway.requests_running -= 1
         if self.overruled:
             return
-        level = logging.INFO if self.logged or self._status_code >= 500 else logging.DEBUG
+        level = logging.INFO if self.logged or self.status >= 500 else logging.DEBUG
         fields = {"request_id": self.request_id, **self.log_fields()}
-        account(self.gateway.metrics, level, self.request, self.route.path, self._status_code, fields)
+        request = self.request
+        account(self.gateway.metrics, level, request.method, self.route.path, self.status, request.seconds, fields)
 
     def log_fields(self) -> dict[str, str]:
         """More of the one line; nothing secret, nothing said."""
         return {"code": self.error_code} if self.error_code else {}
+
+
+def _decoded(name: str) -> str:
+    """A part of the path, percent-decoded. Raises ApiError BAD_REQUEST."""
+    try:
+        return unquote_to_bytes(name).decode()
+    except UnicodeDecodeError:
+        raise ApiError("BAD_REQUEST", "the path is not UTF-8") from None

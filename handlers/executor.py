@@ -77,7 +77,7 @@ class TaskHandler(OperationHandler):
             refusal = as_api_error(ended)
             problem = problem_json(refusal, self.request.path, self.request_id).decode()
             answer = StoredAnswer(refusal.status, "application/problem+json", problem)
-            if self._headers_written:
+            if self.answer_begun:
                 await self._deliver(answer)
             else:
                 await self.fail(ended)
@@ -113,7 +113,7 @@ class TaskHandler(OperationHandler):
     # --- answering ---
 
     async def _send(self, chunk: bytes) -> None:
-        if not self._headers_written:
+        if not self.answer_begun:
             self._headers["Content-Type"] = "text/event-stream"
             self._headers["X-Accel-Buffering"] = "no"  # nginx would collect events
         await self.send(chunk)
@@ -122,7 +122,7 @@ class TaskHandler(OperationHandler):
         """As the last event, or as the whole answer."""
         body = answer.body.encode()
         succeeded = answer.status < 400
-        if self._headers_written or (succeeded and self._wants_events()):
+        if self.answer_begun or (succeeded and self._wants_events()):
             await self._send(server_sent_event("result" if succeeded else "error", body))
             self.end()
         else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
-from handlers.answer import account, answer_headers, name_request
+from handlers.answer import account, answer_headers, name_from
 from handlers.problems import as_api_error, problem_json
 from server.errors import ApiError
 
@@ -33,8 +34,8 @@ class HandshakeHandler(WebSocketHandler):
     def clear(self) -> None:
         """Headers of every answer. Tornado calls this before `initialize`, and again for its own errors."""
         super().clear()
-        self.request_id = self.__dict__.get("request_id") or name_request(self.request)
-        self._headers = answer_headers(self.request_id)
+        self.request_id = self.__dict__.get("request_id") or name_from(self.request.headers)
+        self._headers = HTTPHeaders(answer_headers(self.request_id))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A refused handshake gets the one error form."""
@@ -58,4 +59,6 @@ class HandshakeHandler(WebSocketHandler):
         status = self.get_status()
         if status != SWITCHED:
             fields = {"request_id": self.request_id, "code": self._error_code}
-            account(self.gateway.metrics, logging.INFO, self.request, self.endpoint, status, fields)
+            request = self.request
+            seconds = request.request_time()
+            account(self.gateway.metrics, logging.INFO, request.method or "", self.endpoint, status, seconds, fields)

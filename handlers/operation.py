@@ -58,7 +58,7 @@ class OperationHandler(BaseHandler):
     def operation(self) -> Operation:
         """What this method of this path does."""
         method = "GET" if self.request.method == "HEAD" else self.request.method
-        return self.route.operations[method or ""]
+        return self.route.operations[method]
 
     # --- who, and how often ---
 
@@ -91,7 +91,7 @@ class OperationHandler(BaseHandler):
         self.gateway.metrics.auth_failure(reason)
 
     def _address(self) -> str:
-        peer, trusted = self.request.remote_ip or "", self.gateway.settings.trusted_proxies
+        peer, trusted = self.request.remote_ip, self.gateway.settings.trusted_proxies
         if not trusted:
             return peer
         return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), trusted)
@@ -213,9 +213,7 @@ class OperationHandler(BaseHandler):
     async def answer(self, status: int, answer: Any) -> None:
         """A response model as JSON; None: no body."""
         if answer is None:
-            self.set_status(204)
-            self._headers.pop("Content-Type", None)
-            self.finish()
+            self.finish_empty(204)
             return
         await self.reply(status, to_json(answer, inf_nan_mode="null"))
 

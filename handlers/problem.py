@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from tornado.web import stream_request_body
-
-from handlers.answer import account_for, answer_headers, name_from
+from handlers.answer import account, answer_headers, name_from
 from handlers.base import BaseHandler
 from handlers.problems import problem_json
 from server.http1.exchange import head_bytes
@@ -15,32 +13,35 @@ from server.http1.exchange import head_bytes
 if TYPE_CHECKING:
     from server.errors import ApiError
     from server.gateway import Gateway
-    from server.http1.request import Head
+    from server.http1.request import Head, Request
     from server.routes import Route
 
 
 class ProblemHandler(BaseHandler):
     """One problem document, whatever the method, once the request is complete."""
 
-    def initialize(self, gateway: Gateway, route: Route, refusal: ApiError | None = None) -> None:
-        """Called by Tornado for every request."""
-        super().initialize(gateway, route)
+    def __init__(self, gateway: Gateway, route: Route, request: Request, refusal: ApiError) -> None:
+        super().__init__(gateway, route, request, ())
         self._refusal = refusal
 
-    async def prepare(self) -> None:
+    async def respond(self) -> None:
         """Answer."""
-        assert self._refusal is not None
-        await self.fail(self._refusal)
+        raise self._refusal
 
 
-@stream_request_body  # Tornado then calls `prepare` on the headers
 class EarlyProblemHandler(ProblemHandler):
     """The same before the body, which is not read: the connection ends with the answer."""
 
-    async def prepare(self) -> None:
+    def headers_received(self) -> None:
         """Answer, and say that this was all."""
         self._headers["Connection"] = "close"
-        await super().prepare()
+        self.start()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing: it is being answered."""
 
 
 def last_answer(gateway: Gateway, endpoint: str, refusal: ApiError, head: Head) -> bytes:
@@ -52,5 +53,5 @@ def last_answer(gateway: Gateway, endpoint: str, refusal: ApiError, head: Head) 
     body = problem_json(refusal, head.path, request_id)
     headers["Content-Length"] = str(len(body))
     fields = {"request_id": request_id, "code": refusal.code}  # the detail may quote a token
-    account_for(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)
+    account(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)
     return head_bytes(refusal.status, headers) + (b"" if head.method == "HEAD" else body)

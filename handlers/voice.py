@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from tornado.web import stream_request_body
+from tornado.iostream import StreamClosedError
 
 from handlers.negotiation import accepts
 from handlers.operation import OperationHandler
@@ -19,32 +20,25 @@ from server.operations.voice import SpeakRequest, TranscribeRequest
 from server.routes import operation_routes
 
 if TYPE_CHECKING:
-    from server.auth import Principal
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
 
 
-@stream_request_body
 class TranscribeHandler(OperationHandler):
     """`POST /api/v1/voice/stt`. Who may not come in is refused before the upload is read."""
 
     _upload: Upload | None = None
-    _principal: Principal | None = None
     _broken: ApiError | None = None
-    _whole = False
 
-    async def prepare(self) -> None:
-        """On the headers."""
-        if self.request.method != "POST":
-            return
-        try:
-            self.check_acceptable(self.operation)
-            self._principal = await self.admit(self.operation)
-            content_type = self.request.headers.get("Content-Type", "")
-            self._upload = Upload(content_type, "audio", tuple(TranscribeRequest.model_fields))
-        except Exception as error:  # noqa: BLE001 - `_guarded` does not run when `prepare` has answered
-            self._headers["Connection"] = "close"  # the upload is not read
-            await self.fail(error)
+    # --- reading ---
+
+    def headers_received(self) -> asyncio.Future[None]:
+        """Begin; the upload may come when it is done."""
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._complete: asyncio.Future[None] = loop.create_future()
+        self.start()
+        return self._ready
 
     def data_received(self, chunk: bytes) -> None:
         """A piece of the upload; a form that is broken is read to its end and then refused."""
@@ -55,27 +49,48 @@ class TranscribeHandler(OperationHandler):
         except ApiError as broken:
             self._broken = broken
 
-    async def serve(self, *_path: str) -> None:
+    def finish(self) -> None:
         """The upload is complete."""
-        assert self._upload is not None
-        assert self._principal is not None
+        if not self._complete.done():
+            self._complete.set_result(None)
+
+    def on_connection_close(self) -> None:
+        """In the middle of the upload nobody waits for it any more; what is too large or broken is answered elsewhere."""
+        super().on_connection_close()
+        if not self._complete.done():
+            self.status = 499
+            self._complete.set_exception(StreamClosedError())
+            self._complete.exception()  # looked at: it may be that nobody waits for it
+
+    # --- serving ---
+
+    async def respond(self) -> None:
+        """Whatever comes of it, the rest of the upload is not waited for."""
+        try:
+            await super().respond()
+        finally:
+            self._let_come()
+
+    def _let_come(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    async def serve(self, *_path: str) -> None:
+        """Admit, take the upload, transcribe."""
+        self.check_acceptable(self.operation)
+        principal = await self.admit(self.operation)
+        content_type = self.request.headers.get("Content-Type", "")
+        self._upload = Upload(content_type, "audio", tuple(TranscribeRequest.model_fields))
+        self._let_come()
+        await self._complete
         if self._broken is not None:
             raise self._broken
-        self._whole = True
         file = self._upload.complete()
         request = validated(self.operation, from_text(self.operation, self._upload.fields))
         assert isinstance(request, TranscribeRequest)
         self.leaving_cancels()
-        transcript = await voice.transcribe(self.gateway, self.caller(self._principal, request), request, file)
+        transcript = await voice.transcribe(self.gateway, self.caller(principal, request), request, file)
         await self.answer(self.operation.status, transcript)
-
-    def on_connection_close(self) -> None:
-        """In the middle of the upload nobody else ends the request; what is too large or broken the intake answers."""
-        super().on_connection_close()
-        if not self._whole:
-            self._status_code = 499
-            self.overruled = self.request.overruled
-            self.on_finish()
 
     def on_finish(self) -> None:
         """The file goes with the request."""
@@ -99,7 +114,7 @@ class SpeakHandler(OperationHandler):
         self.leaving_cancels()
         async with aclosing(voice.speak(self.gateway, caller, request)) as pieces:
             async for rate_hz, piece in pieces:
-                if not self._headers_written:
+                if not self.answer_begun:
                     self._describe(request.format, rate_hz)
                 await self.send(piece)
         self.end()

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from tornado.web import Application
+from tornado.websocket import WebSocketHandler
 
 from handlers import agent, auth, console, executor, memory, ops, realtime, voice
 from handlers.base import BaseHandler
 from handlers.problem import EarlyProblemHandler, ProblemHandler, last_answer
 from server.errors import ApiError
+from server.http1.handover import Handshake
 from server.http1.server import GatewayServer
 from server.operations import Access
 from server.routes import Route, Router
@@ -21,9 +23,8 @@ from server.routes import Route, Router
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tornado.httputil import HTTPMessageDelegate
-
     from server.gateway import Gateway
+    from server.http1.exchange import Receiver
     from server.http1.request import Head, Request
 
 MAX_PATH_CHARS = 4 * 1024
@@ -55,32 +56,29 @@ class GatewayApplication(Application):
         self._gateway = gateway
         self._router = Router(routes)
 
-    def accept(self, request: Request) -> tuple[HTTPMessageDelegate, int]:
+    def accept(self, request: Request) -> tuple[Receiver, int]:
         """Who serves it, and the most bytes its body may have."""
-        if len(request.uri or "") > MAX_PATH_CHARS:
+        if len(request.target) > MAX_PATH_CHARS:
             return self.problem(request, ApiError("URI_TOO_LONG")), NOWHERE.body_limit_bytes
         found = self._router.match(request.path)
         if found is None:
             return self.problem(request, ApiError("NOT_FOUND")), NOWHERE.body_limit_bytes
         route, path = found
-        options: dict[str, Any] = {"gateway": self._gateway}
+        limit_bytes = min(route.body_limit_bytes, self._gateway.settings.max_body_bytes)
         if issubclass(route.handler, BaseHandler):
-            at_once = route.handler.at_once(self._gateway, route, request)
-            if at_once is not None:
-                return at_once, route.body_limit_bytes
-            options["route"] = route
+            return route.handler(self._gateway, route, request, path), limit_bytes
+        assert issubclass(route.handler, WebSocketHandler), "there are no others"
+        options: dict[str, Any] = {"gateway": self._gateway}
         arguments = [unquote_to_bytes(argument) for argument in path]
-        delegate = self.get_handler_delegate(request, route.handler, options, arguments)
-        return delegate, min(route.body_limit_bytes, self._gateway.settings.max_body_bytes)
+        delegate = self.get_handler_delegate(request.for_tornado(), route.handler, options, arguments)
+        return Handshake(delegate), limit_bytes
 
-    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> HTTPMessageDelegate:
+    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> Receiver:
         """A delegate that answers with a problem document: `early` on the headers, else once the request is complete."""
         handler = EarlyProblemHandler if early else ProblemHandler
         found = self._router.match(request.path)
         route = found[0] if found is not None else NOWHERE  # metrics and log tell by whose limit a body was too large
-        options = {"gateway": self._gateway, "route": route, "refusal": refusal}
-        delegate: HTTPMessageDelegate = self.get_handler_delegate(request, handler, options)
-        return delegate
+        return handler(self._gateway, route, request, refusal)
 
     def last_answer(self, refusal: ApiError, head: Head) -> bytes:
         """All bytes of an answer to what never became a request."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
+
     from server.auth import Authenticator
     from server.config import Settings
     from server.confirmations import ConfirmationStore
@@ -83,5 +85,10 @@ class Gateway:
     realtime: Realtime = field(init=False)  # set by the lifecycle, which builds it around the gateway
     draining: bool = False
     loop_lag_s: float = 0.0
-    requests_running: int = 0  # of handlers; the drain waits until there are none
+    requests: set[asyncio.Task[None]] = field(default_factory=set)  # being served; the drain waits until there are none
     started_at: float = field(default_factory=time.time)  # Unix time
+
+    @property
+    def requests_running(self) -> int:
+        """How many are being served."""
+        return len(self.requests)

@@ -11,8 +11,9 @@ from server.operations.operation import JSON_BODY_BYTES, Access
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tornado.web import RequestHandler
+    from tornado.websocket import WebSocketHandler
 
+    from server.http1.exchange import Receiver
     from server.operations.operation import Operation
 
 
@@ -25,7 +26,7 @@ class Route:
     """One path (a template with `{names}`) and what serves it. `methods` are what `Allow` tells; HEAD goes with GET."""
 
     path: str
-    handler: type[RequestHandler]
+    handler: type[Receiver | WebSocketHandler]
     access: Access | None
     methods: tuple[str, ...] = ("GET",)
     operations: Mapping[str, Operation] = field(default_factory=dict)  # by method
@@ -39,7 +40,7 @@ class Route:
         return ", ".join(sorted(methods))
 
 
-def operation_routes(operations: Iterable[Operation], handler: type[RequestHandler]) -> list[Route]:
+def operation_routes(operations: Iterable[Operation], handler: type[Receiver]) -> list[Route]:
     """Routes of operations served by one handler class: one a path, whatever its methods."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:

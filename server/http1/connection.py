@@ -11,13 +11,13 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
-from tornado.httputil import HTTPHeaders, RequestStartLine
+from tornado.httputil import RequestStartLine
 from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
 from server.http1.exchange import MAX_REASON_CHARS, Exchange
 from server.http1.handover import hand_over
-from server.http1.request import Head
+from server.http1.request import Head, Headers
 
 if TYPE_CHECKING:
     from tornado.iostream import IOStream
@@ -41,15 +41,6 @@ FRAMING_BYTES = 32 * 1024
 _INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
 
 
-class Context:
-    """Whose requests these are, as `HTTPServerRequest` asks for it."""
-
-    def __init__(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        self.remote_ip = str(peer[0]) if isinstance(peer, tuple) else "0.0.0.0"  # noqa: S104 - a Unix socket has none; so says Tornado
-        self.protocol = "http"
-
-
 class Unread:
     """What was to become a request and broke before it was one."""
 
@@ -70,7 +61,7 @@ class Unread:
 class Connection(asyncio.Protocol):
     """The loop calls `connection_made`, `data_received` …, the parser `on_…`."""
 
-    context: Context
+    remote_ip = ""
     lost = False
 
     def __init__(self, connections: Connections) -> None:
@@ -81,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._parser = HttpRequestParser(self)
         self._url = b""
-        self._headers = HTTPHeaders()
+        self._headers = Headers()
         self._head_bytes = 0  # fed since the last request's end, until the next one's headers are complete
         self._reading: Exchange | None = None  # its headers are complete, its body is not
         self._waiting: deque[Exchange | Unread] = deque()
@@ -99,7 +90,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
-        self.context = Context(transport)
+        peer = transport.get_extra_info("peername")
+        self.remote_ip = str(peer[0]) if isinstance(peer, tuple) else "0.0.0.0"  # noqa: S104 - a Unix socket has none
         self._connections.open.add(self)
         self._for_headers.begin(self)
 
@@ -233,7 +225,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """The parser's: a request begins."""
         self._url = b""
-        self._headers = HTTPHeaders()
+        self._headers = Headers()
 
     def on_url(self, part: bytes) -> None:
         """The parser's: the target, or a part of it."""
@@ -242,7 +234,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser's. Trailers are nobody's here (RFC 9110, section 6.5.1)."""
         if self._reading is None:
-            self._headers.add(name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+            self._headers.add(name, value)
 
     def on_headers_complete(self) -> None:
         """The parser's."""

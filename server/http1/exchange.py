@@ -5,22 +5,22 @@ Whatever is refused is refused in the one error form, in time: before `100 Conti
 
 from __future__ import annotations
 
-import asyncio
 from http.client import responses
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tornado import httputil
-from tornado.httputil import HTTPInputError, RequestStartLine, ResponseStartLine
+from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
 
 from server.errors import ApiError
 from server.http1.request import Head, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import asyncio
+    from collections.abc import Callable, Mapping
 
     from tornado.iostream import IOStream
 
     from server.http1.connection import Connection
+    from server.http1.request import Headers
 
 # A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
 # drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
@@ -28,32 +28,52 @@ SPILL_BYTES = 1024 * 1024
 MAX_REASON_CHARS = 200  # what is quoted of a request that can't be read
 SWITCHING_PROTOCOLS = 101
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 304})
+
+
+class Receiver(Protocol):
+    """Who takes a request in: its handler."""
+
+    def headers_received(self) -> asyncio.Future[None] | None:
+        """The body begins; when it may come, if not at once."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """A piece of the body."""
+
+    def finish(self) -> None:
+        """The request is complete."""
+
+    def on_connection_close(self) -> None:
+        """Its client has gone: nothing else comes."""
+
+    def overrule(self) -> None:
+        """Its body is refused: nothing else comes, and the answer is given elsewhere."""
 
 
 class Delegates(Protocol):
     """Where requests go: the application."""
 
-    def accept(self, request: Request) -> tuple[httputil.HTTPMessageDelegate, int]:
-        """The delegate of a request whose headers are there, and the most bytes its body may have."""
+    def accept(self, request: Request) -> tuple[Receiver, int]:
+        """Who takes a request whose headers are there, and the most bytes its body may have."""
 
-    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> httputil.HTTPMessageDelegate:
+    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> Receiver:
         """One that answers with this problem: `early` on the headers, else once the request is complete."""
 
     def last_answer(self, refusal: ApiError, head: Head) -> bytes:
         """All bytes of an answer to what never became a request."""
 
 
-class Exchange(httputil.HTTPConnection):
-    """A request on its way to its handler, and what the handler writes: `request.connection` of Tornado's handlers.
+class Exchange(HTTPConnection):
+    """A request on its way to its handler, and what the handler writes. For Tornado's WebSocket, its HTTPConnection.
 
     It begins when those before it on the connection are answered; what comes of its body until then waits.
     """
 
+    protocol = "http"  # where TLS is spoken it ends before us
+
     def __init__(
-        self, connection: Connection, start_line: RequestStartLine, headers: httputil.HTTPHeaders, *, keeps_alive: bool
+        self, connection: Connection, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool
     ) -> None:
-        self.context = connection.context
         self.whole = False  # is the request complete?
         self.answered = False
         self.head_written = False
@@ -64,7 +84,7 @@ class Exchange(httputil.HTTPConnection):
         self._start_line = start_line
         self._headers = headers
         self._request: Request | None = None
-        self._delegate: httputil.HTTPMessageDelegate | None = None
+        self._delegate: Receiver | None = None
         self._limit_bytes = 0
         self._spilling = self._refused = False
         self._early: list[bytes] = []  # of its body, before its handler was ready
@@ -92,19 +112,18 @@ class Exchange(httputil.HTTPConnection):
             return
         try:
             request = self._request = Request(self, start_line, self._headers)
-        except HTTPInputError as broken:
-            self.break_off(ApiError("BAD_REQUEST", str(broken)[:MAX_REASON_CHARS]))
+        except ApiError as refusal:
+            self.break_off(refusal)
             return
         self._delegate, self._limit_bytes = self._connection.delegates.accept(request)
         prepared = self._checked()
         if prepared is not None:
-            assert isinstance(prepared, asyncio.Future), "so say Tornado's handlers that they are not ready yet"
             self._preparing = prepared
             self._preparing.add_done_callback(self._prepared)
         else:
             self._go_on()
 
-    def _checked(self) -> Awaitable[None] | None:
+    def _checked(self) -> asyncio.Future[None] | None:
         """Refuse what can be refused by its headers; else pass them on."""
         headers = self._headers
         if self.chunked:
@@ -114,10 +133,10 @@ class Exchange(httputil.HTTPConnection):
                 )
             if headers["Transfer-Encoding"].lower() != "chunked":
                 return self._refuse(ApiError("BAD_REQUEST", "the only Transfer-Encoding read here is chunked"))
-        announced_bytes = int(headers.get("Content-Length", 0))  # the parser has seen to that it is a number
+        announced_bytes = int(headers.get("Content-Length", "0"))  # the parser has seen to that it is a number
         assert self._delegate is not None
         if announced_bytes <= self._limit_bytes:
-            return self._delegate.headers_received(self._start_line, headers)
+            return self._delegate.headers_received()
         self._spilling = True
         if announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers:
             return self._refuse(self._too_large())
@@ -132,7 +151,7 @@ class Exchange(httputil.HTTPConnection):
 
     def _go_on(self) -> None:
         """With the body."""
-        if self.answered or self._connection.lost:
+        if self.answered or self._refused or self._connection.lost:
             return
         if not self.whole and not self.head_written and self._headers.get("Expect", "").lower() == "100-continue":
             self._connection.write(_CONTINUE)
@@ -146,7 +165,7 @@ class Exchange(httputil.HTTPConnection):
         """The header by which the end of the body is known; empty when there is no body."""
         if self.chunked:
             return b"Transfer-Encoding: chunked"
-        announced_bytes = int(self._headers.get("Content-Length", 0))
+        announced_bytes = int(self._headers.get("Content-Length", "0"))
         return b"Content-Length: %d" % announced_bytes if announced_bytes else b""
 
     def body(self, chunk: bytes) -> None:
@@ -167,8 +186,7 @@ class Exchange(httputil.HTTPConnection):
             return
         if not self._spilling:
             self._spilling = True
-            self._overrule()
-            self._delegate.on_connection_close()  # whoever was taking the body stops here
+            self._delegate.overrule()  # whoever was taking the body stops here
         if self.received_bytes > self._limit_bytes + SPILL_BYTES:
             self._refuse(self._too_large())
 
@@ -186,19 +204,15 @@ class Exchange(httputil.HTTPConnection):
         else:
             self._delegate.finish()
 
-    def _overrule(self) -> None:
-        assert self._request is not None
-        self._request.overruled = True
-
     def _too_large(self) -> ApiError:
         return ApiError("BODY_TOO_LARGE", f"the body may have at most {self._limit_bytes:,} bytes")
 
-    def _refuse(self, refusal: ApiError) -> Awaitable[None] | None:
+    def _refuse(self, refusal: ApiError) -> asyncio.Future[None] | None:
         """Answer now, and read no further."""
         assert self._request is not None
         self._refused = True
         self._delegate = self._connection.delegates.problem(self._request, refusal, early=True)
-        return self._delegate.headers_received(self._start_line, self._headers)
+        return self._delegate.headers_received()
 
     def break_off(self, refusal: ApiError) -> None:
         """The request will never be complete, or never was one: the last answer of the connection."""
@@ -211,59 +225,47 @@ class Exchange(httputil.HTTPConnection):
         start_line, request = self._start_line, self._request
         head = Head(start_line.method, start_line.path, self._headers)
         if request is not None:
-            self._overrule()
-            head = Head(start_line.method, request.path, request.headers, request.request_time())
+            head = Head(start_line.method, request.path, request.headers, request.seconds)
         self.head_written = self.answered = True
         self._connection.write(self._connection.delegates.last_answer(refusal, head))
         if self._delegate is not None and not self._spilling:
-            self._delegate.on_connection_close()
+            self._delegate.overrule()
         self._connection.end(lingers=True)
 
     def lost(self) -> None:
         """The client is gone."""
-        callback, self._close_callback = self._close_callback, None
-        if self.whole:
-            if callback is not None:
-                callback()
-        elif self._delegate is not None and not self._spilling:
+        if self._delegate is not None and not self._spilling:
             self._delegate.on_connection_close()
+        callback, self._close_callback = self._close_callback, None
+        if callback is not None:
+            callback()
 
-    # --- the answer: tornado.httputil.HTTPConnection ---
+    # --- the answer ---
 
-    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Called when the client leaves between the end of its request and the end of the answer."""
-        self._close_callback = callback
+    @property
+    def remote_ip(self) -> str:
+        """The peer's address; of a Unix socket, which has none, 0.0.0.0."""
+        return self._connection.remote_ip
 
-    def answer(self, status: int, headers: httputil.HTTPHeaders, body: bytes) -> None:
+    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """All of it at once. Raises ValueError for a header that would end its line."""
         if self.answered:
             return  # another answer was given
-        headers["Content-Length"] = str(len(body))
+        if status not in BODILESS:
+            headers["Content-Length"] = str(len(body))
         self._write_head(status, headers, body)
         self.finish()
 
-    def write_headers(
-        self,
-        start_line: RequestStartLine | ResponseStartLine,
-        headers: httputil.HTTPHeaders,
-        chunk: bytes | None = None,
-    ) -> asyncio.Future[None]:
-        """The answer begins. Raises ValueError for a header that would end its line."""
-        assert isinstance(start_line, ResponseStartLine)
-        if start_line.code == SWITCHING_PROTOCOLS:
-            self.head_written = True
-            self._stream = self._connection.hand_over()
-            return self._stream.write(head_bytes(start_line.code, headers))
-        framed = "Content-Length" in headers or start_line.code in _BODILESS or self._start_line.method == "HEAD"
-        if not framed and self._start_line.version == "HTTP/1.1":
+    def begin_answer(self, status: int, headers: dict[str, str]) -> None:
+        """One in pieces. Raises ValueError for a header that would end its line."""
+        if self._start_line.version != "HTTP/1.1":
+            self.keeps_alive = False  # the end of the connection is the end of the answer
+        elif self._start_line.method != "HEAD":
             headers["Transfer-Encoding"] = "chunked"
             self._chunks_out = True
-        elif not framed:
-            self.keeps_alive = False  # the end of the connection is the end of the answer
-        self._write_head(start_line.code, headers, self._as_chunk(chunk or b""))
-        return self._connection.drained()
+        self._write_head(status, headers, b"")
 
-    def _write_head(self, status: int, headers: httputil.HTTPHeaders, body: bytes) -> None:
+    def _write_head(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """With what may follow it at once."""
         if not self.whole or headers.get("Connection", "").lower() == "close":
             self.keeps_alive = False  # the rest of the request is not read
@@ -300,16 +302,40 @@ class Exchange(httputil.HTTPConnection):
         """End the connection in the middle of the answer: nobody shall take it for whole."""
         self._connection.abort()
 
+    # --- what Tornado's WebSocket asks of its HTTPConnection beside ---
+
+    @property
+    def context(self) -> Exchange:
+        """Who knows `remote_ip` and `protocol`."""
+        return self
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Called when the client leaves before the handshake is done."""
+        self._close_callback = callback
+
+    def write_headers(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
+    ) -> asyncio.Future[None]:
+        """The handshake, or all of its refusal."""
+        assert isinstance(start_line, ResponseStartLine)
+        told = dict(headers.get_all())
+        if start_line.code == SWITCHING_PROTOCOLS:
+            self.head_written = True
+            self._stream = self._connection.hand_over()
+            return self._stream.write(head_bytes(start_line.code, told))
+        self._write_head(start_line.code, told, chunk or b"")
+        return self._connection.drained()
+
     def detach(self) -> IOStream:
         """The stream of a WebSocket, once 101 was written."""
         assert self._stream is not None, "no protocol was switched to"
         return self._stream
 
 
-def head_bytes(status: int, headers: httputil.HTTPHeaders) -> bytes:
+def head_bytes(status: int, headers: Mapping[str, str]) -> bytes:
     """Up to the empty line. Raises ValueError for a header that would end its line."""
     lines = [f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"]
-    lines += [f"{name}: {value}" for name, value in headers.get_all()]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise ValueError("a header with a line end in it")

@@ -11,8 +11,33 @@ from tornado.iostream import IOStream
 if TYPE_CHECKING:
     import asyncio
 
+    from tornado.httputil import HTTPMessageDelegate
+
 READ_CHUNK_BYTES = 64 * 1024
 READ_BUFFER_BYTES = 1024 * 1024  # above the largest WebSocket message
+
+
+class Handshake:
+    """A request that Tornado's WebSocketHandler takes: it has no body, and hears of its end by the close callback."""
+
+    def __init__(self, delegate: HTTPMessageDelegate) -> None:
+        self._delegate = delegate
+
+    def headers_received(self) -> None:
+        """Nothing."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Answer it."""
+        self._delegate.finish()
+
+    def on_connection_close(self) -> None:
+        """Nothing."""
+
+    def overrule(self) -> None:
+        """Nothing: what comes behind a handshake is no body."""
 
 
 class SocketStream(IOStream):

@@ -33,7 +33,7 @@ async def test_live_at_once_is_the_answer_that_a_handler_gives(
     headers = {"X-Request-ID": "probe-0001"}
     async with running(tmp_path, cors_origins=origins) as gw:
         at_once = await gw.fetch("GET", "/live", headers=headers, roles=None)
-        monkeypatch.delattr("handlers.ops.LiveHandler.at_once")
+        monkeypatch.delattr("handlers.ops.LiveHandler.finish")
         by_handler = await gw.fetch("GET", "/live", headers=headers, roles=None)
         counted = gw.gateway.metrics.render("")[1].decode()
     assert at_once.body == by_handler.body

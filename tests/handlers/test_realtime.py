@@ -122,7 +122,7 @@ REFUSED_HANDSHAKES = {
     "foreign page": (["Origin: https://evil.example"], 403, "FORBIDDEN"),
     "page of a file": (["Origin: null"], 403, "FORBIDDEN"),
     "origin that is no address": (["Origin: http://[::1"], 403, "FORBIDDEN"),
-    "host that is no address": (["Host: [::1", "Origin: http://[::1"], 403, "FORBIDDEN"),
+    "host that is no address": (["Host: [::1", "Origin: http://[::1"], 400, "BAD_REQUEST"),
     "old version": (["Sec-WebSocket-Version: 8"], 426, "UPGRADE_REQUIRED"),
     "no key": (["Sec-WebSocket-Key:"], 400, "BAD_REQUEST"),
     "short key": (["Sec-WebSocket-Key: abc"], 400, "BAD_REQUEST"),
@@ -173,7 +173,7 @@ async def test_a_refused_handshake_and_a_closed_socket_are_a_line_each(tmp_path:
     [closed] = [line for line in lines if line.get("request_id") == "socket-line-1"]
     assert (closed["user"], closed["session"], closed["code"]) == ("ada", "lines", 1000)
     assert closed["trace_id"] == TRACE
-    assert 0 < closed["seconds"] < 60
+    assert 0 <= closed["seconds"] < 60
     assert (closed["texts_sent"], closed["texts_received"], closed["frames_sent"]) == (1, 0, 0)
     assert closed["bytes_sent"] > 100
 
