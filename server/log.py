@@ -6,11 +6,14 @@ loggers (tornado, grpc, asyncio) write the same lines.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import re
 import sys
+from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import structlog
 from pydantic_core import to_json
@@ -86,11 +89,32 @@ class _Sink:
     stream: TextIO | None = None  # None: standard error, whichever it is at the moment
     json_from: int | None = None  # the lowest level that is written, as JSON; None: in another form, or not configured
 
+    _waiting: ClassVar[deque[str]] = deque()  # lines of this tick of the loop: one system call for all of them
+
     @classmethod
     def write(cls, line: str) -> None:
-        stream = cls.stream or sys.stderr
-        stream.write(line + "\n")
-        stream.flush()
+        cls._waiting.append(line)
+        cls.flush()
+
+    @classmethod
+    def write_soon(cls, line: str) -> None:
+        if not cls._waiting:
+            try:
+                asyncio.get_running_loop().call_soon(cls.flush)
+            except RuntimeError:
+                cls.write(line)
+                return
+        cls._waiting.append(line)
+
+    @classmethod
+    def flush(cls) -> None:
+        lines = []
+        while cls._waiting:
+            lines.append(cls._waiting.popleft())  # in this way no thread loses another's line
+        if lines:
+            stream = cls.stream or sys.stderr
+            stream.write("\n".join(lines) + "\n")
+            stream.flush()
 
 
 class _SinkHandler(logging.Handler):
@@ -127,6 +151,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     _route_standard_library(level, first, last)
+    atexit.register(_Sink.flush)  # a loop that ends runs nothing of its last tick
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -154,7 +179,7 @@ def _route_standard_library(level: str, first: list[Processor], last: list[Proce
 def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
     """The line that every request writes: the same as structlog's, without the chain of processors that makes it.
 
-    `fields` are names of ours with text and numbers. A line in which anything looks like a secret goes the long way.
+    Written at the end of the loop's tick, which is before it waits for anything. `fields` are names of ours with text and numbers. A line in which anything looks like a secret goes the long way.
     """
     if _Sink.json_from is not None:
         if level < _Sink.json_from:
@@ -164,6 +189,6 @@ def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
         own = {"event": event, "level": name, "logger": logger, "timestamp": f"{now[:-6]}Z"}
         line = _json({**fields, **own})
         if not any(hint in line for hint in _HINTS):
-            _Sink.write(line)
+            _Sink.write_soon(line)
             return
     structlog.get_logger(logger).log(level, event, **fields)

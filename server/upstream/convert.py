@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import struct_pb2
@@ -12,7 +12,7 @@ from server.upstream.endpoint import TITLES
 from server.upstream.status import clean_text, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 MAX_DEPTH = 30  # protobuf refuses messages nested deeper than 100, and every JSON level is three
 MAX_EXACT_INT = 2**53  # Struct numbers are doubles: larger integers would arrive as others
@@ -95,21 +95,42 @@ def _from_number(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-@contextmanager
-def asking(service: str) -> Iterator[None]:
+class _Asking:
+    """See `asking`. A class of its own: a generator would cost each call of a service more than its request does."""
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, UnicodeError):
+            raise failure(self._service, "INVALID_ARGUMENT", "text must be valid Unicode") from None
+        if isinstance(error, ValueError | TypeError | OverflowError | RecursionError):
+            raise failure(self._service, "INVALID_ARGUMENT", clean_text(str(error))) from None
+
+
+class _Reading(_Asking):
+    """See `reading`."""
+
+    __slots__ = ()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, ValueError | TypeError | RecursionError):
+            told = f"{TITLES[self._service]} sent an answer that cannot be read"
+            raise failure(self._service, "INTERNAL", told) from None
+
+
+@cache
+def asking(service: str) -> _Asking:
     """Around building a request: what protobuf cannot carry is the caller's mistake, INVALID_ARGUMENT."""
-    try:
-        yield
-    except UnicodeError:
-        raise failure(service, "INVALID_ARGUMENT", "text must be valid Unicode") from None
-    except (ValueError, TypeError, OverflowError, RecursionError) as wrong:
-        raise failure(service, "INVALID_ARGUMENT", clean_text(str(wrong))) from None
+    return _Asking(service)
 
 
-@contextmanager
-def reading(service: str) -> Iterator[None]:
+@cache
+def reading(service: str) -> _Reading:
     """Around reading an answer: what does not hold what the contract says is the service's fault, INTERNAL."""
-    try:
-        yield
-    except (ValueError, TypeError, RecursionError):
-        raise failure(service, "INTERNAL", f"{TITLES[service]} sent an answer that cannot be read") from None
+    return _Reading(service)

@@ -139,7 +139,7 @@ async def test_a_refused_handshake_gets_the_one_error_form(
     head, _, body = answer.partition("\n\n")
     assert (answered, json.loads(body)["code"]) == (status, code)
     assert json.loads(body)["request_id"] == "handshake-10"
-    assert "X-Request-Id: handshake-10" in head
+    assert "x-request-id: handshake-10" in head.lower()
     assert "Content-Type: application/problem+json" in head
     assert "Tornado" not in head
 
