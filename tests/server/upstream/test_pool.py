@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import grpc
@@ -211,3 +214,16 @@ async def test_files_that_cannot_be_used_stop_the_start(tmp_path: Path, files: o
     upstream = upstream_of(NOBODY, files(tmp_path))  # type: ignore[operator] # a function of the directory
     with pytest.raises(EndpointError, match=words):
         await upstream.start()
+
+
+def test_grpc_knows_what_we_switch_off() -> None:
+    """A release without it would say so on standard error at every start, and is where to look again."""
+    code = "import server, grpc; grpc.insecure_channel('127.0.0.1:1').close()"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
+
+    def said(**settings: str) -> str:
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env={**kept, **settings}, capture_output=True, text=True, check=True).stderr
+
+    assert "Unknown experiment" in said(GRPC_EXPERIMENTS="-no_such_experiment")
+    assert said() == ""
