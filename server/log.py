@@ -11,6 +11,7 @@ import atexit
 import logging
 import re
 import sys
+import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
@@ -25,6 +26,7 @@ SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cooki
 SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
 NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # they name a token and open nothing
 BLANK = "[redacted]"
+_LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
 # Where other people's messages quote what they were given: JWTs, credentials of a header, secrets in a URL.
 _QUOTED = re.compile(
@@ -176,6 +178,22 @@ def _route_standard_library(level: str, first: list[Processor], last: list[Proce
     )  # below: requests it could not read, which have a line
 
 
+class _Second:
+    """The timestamp's date and time of day: made once a second."""
+
+    number = 0
+    text = ""
+
+
+def _timestamp() -> str:
+    """Now, as structlog writes it: ISO 8601 with microseconds, UTC."""
+    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    if second != _Second.number:
+        _Second.text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _Second.number = second
+    return f"{_Second.text}.{nanoseconds // 1000:06}Z"
+
+
 def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
     """The line that every request writes: the same as structlog's, without the chain of processors that makes it.
 
@@ -184,9 +202,7 @@ def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
     if _Sink.json_from is not None:
         if level < _Sink.json_from:
             return
-        name = logging.getLevelName(level).lower()
-        now = datetime.now(UTC).isoformat(timespec="microseconds")
-        own = {"event": event, "level": name, "logger": logger, "timestamp": f"{now[:-6]}Z"}
+        own = {"event": event, "level": _LEVEL_NAMES[level], "logger": logger, "timestamp": _timestamp()}
         line = _json({**fields, **own})
         if not any(hint in line for hint in _HINTS):
             _Sink.write_soon(line)
