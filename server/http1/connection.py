@@ -182,8 +182,11 @@ class Connection(asyncio.Protocol):
             rest = piece[upgrade.args[0] :]
             self._read_on_without_upgrade()
         except HttpParserInvalidMethodError as unknown:
-            known = _INVENTED_METHOD.match(piece)
-            self._break(ApiError("UNIMPLEMENTED", "no such method") if known else ApiError("BAD_REQUEST", str(unknown)))
+            begins_here = self._head_bytes == len(piece)  # no other request stands before it in this slice
+            invented = begins_here and _INVENTED_METHOD.match(piece)
+            self._break(
+                ApiError("UNIMPLEMENTED", "no such method") if invented else ApiError("BAD_REQUEST", str(unknown))
+            )
         except HttpParserError as broken:
             self._break(ApiError("BAD_REQUEST", str(broken)[:MAX_REASON_CHARS]))
         finally:
