@@ -1,7 +1,8 @@
 """What `POST /api/v1/agent/intent` cannot cost less than: its three libraries alone, with nothing of ours around them.
 
-CPU per request of a bare Tornado handler that reads and writes the same JSON, of a bare grpc.aio call of the same M4, and of
-the limit's script beside a look at the revocations through our link to Redis; each by 32 at a time, in a process of its own.
+CPU per request of llhttp on the loop's transport that reads and writes the same JSON, of a bare grpc.aio call of the same M4, and
+of the limit's script beside a look at the revocations through our link to Redis; each by 32 at a time, in a process of its own.
+Beside them, for comparison, a bare Tornado handler that reads and writes the same.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 import uvloop
+from httptools import HttpRequestParser
 from tornado.web import Application, RequestHandler
 
 from protos import intent_pb2, intent_pb2_grpc
@@ -32,7 +34,7 @@ from tests.bench.rest import BODY, Target, intent_service, measure, redis
 from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 ANSWER = b'{"intent":"get_time","confidence":0.97,"entities":{},"alternatives":[]}'
 METADATA = (("x-request-id", "a" * 32), ("traceparent", f"00-{'a' * 32}-{'b' * 16}-00"), ("x-user-id", "developer"))
@@ -45,25 +47,55 @@ class Bare(RequestHandler):
         self.finish(ANSWER)
 
 
-async def serve(port: int) -> None:
+class BareConnection(asyncio.Protocol):
+    """What server.http1 is made of, and nothing else."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._parser = HttpRequestParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._body = b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_body(self, piece: bytes) -> None:
+        self._body += piece
+
+    def on_message_complete(self) -> None:
+        json.loads(self._body)
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER))
+
+
+async def serve_tornado(port: int) -> None:
     Application([("/", Bare)], log_function=lambda _handler: None).listen(port, "127.0.0.1")
     await asyncio.Event().wait()
 
 
+async def serve_bare(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(BareConnection, "127.0.0.1", port)
+    await server.serve_forever()
+
+
 @contextlib.contextmanager
-def tornado() -> Iterator[Target]:
+def serving(serve: Callable[[int], Coroutine[Any, Any, None]]) -> Iterator[Target]:
     port = free_port()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port,))
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(serve, port))
     process.start()
     time.sleep(2)
     try:
-        yield Target("tornado", process.pid or 0, f"http://127.0.0.1:{port}/")
+        yield Target(serve.__name__, process.pid or 0, f"http://127.0.0.1:{port}/")
     finally:
         process.terminate()
         process.join()
 
 
-def _serve(port: int) -> None:
+def _serve(serve: Callable[[int], Coroutine[Any, Any, None]], port: int) -> None:
     uvloop.run(serve(port))
 
 
@@ -119,15 +151,18 @@ def main(rounds: int, seconds: float) -> None:
     head(f"the least that one intent request can cost, {CONNECTIONS} at a time, medians of {rounds}")
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        target = stack.enter_context(tornado())
+        targets = [stack.enter_context(serving(serve)) for serve in (serve_bare, serve_tornado)]
         address, url = stack.enter_context(intent_service(directory)), stack.enter_context(redis(directory))
-        ask = Ask(target.base, "e" * 300, BODY)
-        http_us = [measure(target, ask, seconds).cpu_us for _ in range(rounds)]
+        asks = [(target, Ask(target.base, "e" * 300, BODY)) for target in targets]
+        http_us, tornado_us = zip(
+            *([measure(*ask, seconds).cpu_us for ask in asks] for _ in range(rounds)), strict=True
+        )
         grpc_us, redis_us = uvloop.run(calls(address, url, rounds, seconds))
-    names = ("Tornado: read, write", "grpc.aio: one call", "Redis: limit, revocation")
+    names = ("llhttp: read, write", "grpc.aio: one call", "Redis: limit, revocation")
     medians = [statistics.median(values) for values in (http_us, grpc_us, redis_us)]
     for name, median_us in zip((*names, "together"), (*medians, sum(medians)), strict=True):
         say(f"{name:28}{median_us:8.0f} µs CPU")
+    say(f"{'(Tornado: read, write)':28}{statistics.median(tornado_us):8.0f} µs CPU")
 
 
 if __name__ == "__main__":
