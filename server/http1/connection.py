@@ -10,7 +10,13 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from httptools import HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
+from httptools import (
+    HttpParserCallbackError,
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
 from tornado.httputil import RequestStartLine
 from tornado.iostream import StreamClosedError
 
@@ -124,6 +130,7 @@ class Connection(asyncio.Protocol):
         """The client is gone, or we are."""
         self.lost = True
         self._forget()
+        del self._parser  # it holds our methods, we hold it
         drain, self._drain = self._drain, None
         if drain is not None and not drain.done():
             drain.set_exception(StreamClosedError())
@@ -181,6 +188,8 @@ class Connection(asyncio.Protocol):
         except HttpParserUpgrade as upgrade:
             rest = piece[upgrade.args[0] :]
             self._read_on_without_upgrade()
+        except HttpParserCallbackError as failed:
+            raise failed.__context__ or failed from None  # ours: the loop logs it and ends the connection
         except HttpParserInvalidMethodError as unknown:
             begins_here = self._head_bytes == len(piece)  # no other request stands before it in this slice
             invented = begins_here and _INVENTED_METHOD.match(piece)
@@ -311,7 +320,7 @@ class Connection(asyncio.Protocol):
         if self._serving is exchange:
             self._serving = None
         if not exchange.keeps_alive:
-            self.end(lingers=not exchange.whole)
+            self.end(lingers=bool(not exchange.whole or self._unparsed or self._waiting))
             return
         if self._ending or self.lost:
             return

@@ -178,8 +178,7 @@ class Exchange(HTTPConnection):
 
     def _pass_on(self, chunk: bytes) -> None:
         """Count, and pass on what fits."""
-        assert self._delegate is not None
-        if self._refused:
+        if self._refused or self._delegate is None:
             return
         if self.received_bytes <= self._limit_bytes and not self._spilling:
             self._delegate.data_received(chunk)
@@ -295,7 +294,7 @@ class Exchange(HTTPConnection):
         if self._chunks_out:
             self._connection.write(b"0\r\n\r\n")
         self.answered = True
-        self._close_callback = None
+        self._delegate = self._request = self._close_callback = None  # which hold us
         self._connection.answered(self)
 
     def abort(self) -> None:

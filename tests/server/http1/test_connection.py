@@ -301,6 +301,26 @@ async def test_a_stopped_server_takes_no_more_and_ends_what_it_has(tmp_path: Pat
             assert await reader.read() == b""
 
 
+async def test_a_mistake_of_ours_is_logged_and_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_self: object, _path: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("server.routes.Router.match", broken)
+    async with running(tmp_path) as gw:
+        assert await gw.raw(LIVE) == b""
+        assert not gw.server.connections.open
+    assert any(record.exc_info and record.exc_info[0] is ZeroDivisionError for record in caplog.records)
+
+
+async def test_a_last_answer_arrives_though_more_was_sent(tmp_path: Path) -> None:
+    """A connection closed with bytes unread is reset, and the client's kernel drops what it had for it."""
+    async with running(tmp_path) as gw:
+        for _ in range(20):
+            assert (await gw.raw(LAST + LIVE * 5000)).endswith(ALIVE)
+
+
 # --- and becomes a WebSocket ---
 
 
