@@ -190,6 +190,7 @@ class BaseHandler:
 
     def finish_whole(self, body: bytes) -> None:
         """All of the answer at once. Raises ValueError for a header that would end its line."""
+        self._ask_to_leave()
         self.request.connection.answer(self.status, self._headers, body)
         self.on_finish()
 
@@ -204,6 +205,11 @@ class BaseHandler:
         self._headers["Location"] = to
         self.finish_empty(status)
 
+    def _ask_to_leave(self) -> None:
+        """While the gateway drains: whoever kept the connection would send its next request into the end of the process."""
+        if self.gateway.draining:
+            self._headers["Connection"] = "close"
+
     @property
     def answer_begun(self) -> bool:
         """Is the status on its way?"""
@@ -215,6 +221,7 @@ class BaseHandler:
             return
         connection = self.request.connection
         if not connection.head_written:
+            self._ask_to_leave()
             connection.begin_answer(self.status, self._headers)
         try:
             await asyncio.shield(connection.write(chunk))  # others wait for the same

@@ -287,6 +287,17 @@ async def test_a_client_that_takes_nothing_is_let_go(tmp_path: Path, monkeypatch
         assert gw.script.speech_cancelled.is_set()
 
 
+async def test_who_is_answered_while_the_gateway_drains_is_asked_to_leave(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        kept = await gw.raw(LIVE + LAST)
+        gw.gateway.draining = True
+        for request in (LIVE, intent(gw, "hello")):
+            answer = await gw.raw(request)  # reads up to the end
+            assert answer.startswith(b"HTTP/1.1 200 OK")
+            assert b"\r\nConnection: close\r\n" in answer
+    assert kept.count(b"Connection: close") == 1
+
+
 async def test_a_stopped_server_takes_no_more_and_ends_what_it_has(tmp_path: Path) -> None:
     async with running(tmp_path) as gw, client(gw) as (reader, writer):
         writer.write(LIVE)
