@@ -66,10 +66,18 @@ class Decision:
 
 @dataclass(slots=True)
 class _Admitted:
-    """Times of one caller's admitted requests, oldest first: 8 bytes each."""
+    """Times of one caller's requests that were admitted here, oldest first: 8 bytes each; and how many others Redis knew of."""
 
     at: array[float]
     window_s: float
+    elsewhere: int = 0
+    elsewhere_until: float = float("-inf")
+
+    def leaves(self, index: int, window_s: float) -> float:
+        """When so many and one more of ours have left the window; no time at all for a number below nought."""
+        if index < 0:
+            return float("-inf")
+        return self.at[index] + window_s if index < len(self.at) else float("inf")
 
 
 class LocalWindow:
@@ -84,27 +92,37 @@ class LocalWindow:
 
     def decide(self, key: str, limit: int, window_s: float, now: float) -> Decision:
         """Admit or refuse one request."""
-        admitted = self._inside(key, window_s, now)
-        used = len(admitted)
+        caller = self._inside(key, window_s, now)
+        at, elsewhere = caller.at, caller.elsewhere if now < caller.elsewhere_until else 0
+        used = len(at) + elsewhere
         if used < limit:
-            admitted.append(now)
-            return Decision(True, limit, limit - used - 1, admitted[0] + window_s, 0.0, "local")
-        room_at = admitted[used - limit] + window_s
+            at.append(now)
+            return Decision(True, limit, limit - used - 1, at[0] + window_s, 0.0, "local")
+        room_at = caller.leaves(used - limit, window_s)
+        if elsewhere:  # which leaves all at once, as far as we know
+            room_at = min(room_at, max(caller.elsewhere_until, caller.leaves(len(at) - limit, window_s)))
         return Decision(False, limit, 0, room_at, room_at - now, "local")
 
     def is_full(self, key: str, limit: int, window_s: float, now: float) -> bool:
         """Would one more be refused?"""
-        return len(self._inside(key, window_s, now)) >= limit
+        return len(self._inside(key, window_s, now).at) >= limit
 
-    def note(self, key: str, window_s: float, at: float) -> None:
-        """A request that was admitted elsewhere: it counts here, should we have to decide."""
-        admitted = self._inside(key, window_s, at)
-        if admitted and at < admitted[-1]:  # answers may come in another order than questions were asked
-            admitted.insert(bisect_right(admitted, at), at)
+    def note(self, key: str, window_s: float, at: float, used: int, *, admitted: bool) -> None:
+        """What Redis has said of a request asked at that time, with `used` in its window: it counts here, should we have to decide.
+
+        The others of the window are other replicas'. When each leaves is not known: after a whole window all have.
+        """
+        caller = self._inside(key, window_s, at)
+        times = caller.at
+        if not admitted:
+            pass
+        elif times and at < times[-1]:  # answers may come in another order than questions were asked
+            times.insert(bisect_right(times, at), at)
         else:
-            admitted.append(at)
+            times.append(at)
+        caller.elsewhere, caller.elsewhere_until = max(0, used - len(times)), at + window_s
 
-    def _inside(self, key: str, window_s: float, now: float) -> array[float]:
+    def _inside(self, key: str, window_s: float, now: float) -> _Admitted:
         """What the window holds now, for writing."""
         caller = self._callers.pop(key, None) or _Admitted(array("d"), window_s)
         self._callers[key] = caller
@@ -113,12 +131,13 @@ class LocalWindow:
         left = bisect_right(caller.at, now - window_s)
         if left:
             del caller.at[:left]
-        return caller.at
+        return caller
 
     def _forget_old(self, now: float) -> None:
         """The caller not seen for longest goes when its window is empty, or when there are too many; never the one of now."""
         oldest = next(iter(self._callers.values()))
-        idle = not oldest.at or oldest.at[-1] <= now - oldest.window_s
+        last = max(oldest.elsewhere_until - oldest.window_s, oldest.at[-1] if oldest.at else float("-inf"))
+        idle = last <= now - oldest.window_s
         if len(self._callers) > 1 and (idle or len(self._callers) > self._max_callers):
             self._callers.popitem(last=False)
 
@@ -126,8 +145,8 @@ class LocalWindow:
 class RateLimiter:
     """Counts requests of callers. `on_decision(result, backend)` is told allowed or refused, redis or local.
 
-    What Redis admits for this process is noted here as well: when Redis is lost, a caller does not start anew. Nor does one
-    when it is back: what was admitted meanwhile Redis does not know, so that a window which is full here stays full.
+    What Redis says is noted here as well: when Redis is lost, a caller does not start anew, and what others had admitted by
+    then still counts for a window. Nor does one when it is back: what was admitted meanwhile Redis does not know, so that a window which is full here stays full.
     """
 
     def __init__(
@@ -175,8 +194,7 @@ class RateLimiter:
         except (RedisDownError, ResponseError):
             return None
         decision = _decision(limit, answer)
-        if decision.allowed:
-            self._local.note(key, window_s, asked_at)
+        self._local.note(key, window_s, asked_at, int(answer[1]), admitted=decision.allowed)
         return decision
 
     @staticmethod

@@ -189,10 +189,35 @@ def test_local_windows_are_exact(limit: int, window: int, steps: list[tuple[int,
 
 def test_what_redis_admitted_counts_in_any_order() -> None:
     windows = LocalWindow()
-    for at in (5.0, 3.0, 4.0):
-        windows.note("u", 10.0, at)
+    for used, at in enumerate((5.0, 3.0, 4.0), 1):
+        windows.note("u", 10.0, at, used, admitted=True)
     assert not windows.decide("u", 3, 10.0, 12.9).allowed
     assert windows.decide("u", 3, 10.0, 13.1).allowed
+
+
+def test_what_others_had_admitted_counts_for_one_window() -> None:
+    windows = LocalWindow()
+    windows.note("u", 10.0, 1.0, 1, admitted=True)
+    windows.note("u", 10.0, 2.0, 5, admitted=False)  # four of them at other replicas
+    refused = windows.decide("u", 5, 10.0, 3.0)
+    assert (refused.allowed, refused.retry_after_s) == (False, 8.0)  # ours of 1.0 leaves first
+    assert windows.decide("u", 5, 10.0, 11.0).allowed
+    refused = windows.decide("u", 5, 10.0, 11.5)
+    assert (refused.allowed, refused.retry_after_s) == (False, 0.5)  # at 12.0 all of theirs have left
+    assert windows.decide("u", 5, 10.0, 12.0).remaining == 3
+
+
+async def test_a_window_that_is_full_stays_so_for_all_when_redis_is_lost(own_redis: RedisServer) -> None:
+    async with AsyncExitStack() as stack:
+        links = [await stack.enter_async_context(running_link(own_redis.url)) for _ in range(3)]
+        limiters = [RateLimiter(link) for link in links]
+        decisions = [await limiters[n % 3].check("u", 30, WINDOW_S) for n in range(33)]
+        assert sum(d.allowed for d in decisions) == 30
+        own_redis.freeze()
+        alone = [await limiters[n % 3].check("u", 30, WINDOW_S) for n in range(30)]
+        assert {d.backend for d in alone} == {"local"}
+        assert not any(d.allowed for d in alone)
+        own_redis.thaw()
 
 
 def test_callers_that_are_idle_are_forgotten() -> None:
