@@ -1,8 +1,8 @@
-"""Answers written in one piece look as Tornado would have written them."""
+"""Answers end where they have to, and hold no line that was not meant."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,3 +38,21 @@ def test_a_header_that_ends_its_line_is_not_written(value: str) -> None:
     headers["Location"] = value
     with pytest.raises(ValueError, match="line end"):
         head_bytes(302, headers)
+
+
+async def test_a_header_that_cannot_be_written_is_our_failure_and_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(self: Any, *_path: str) -> None:
+        self._headers["X-Broken"] = "a\r\nSet-Cookie: b"
+        await self.reply(200, b"{}")
+
+    monkeypatch.setattr("handlers.ops.RootHandler.serve", serve)
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+    first, _, second = answer.partition(b"HTTP/1.1 200 OK")
+    assert first.startswith(b"HTTP/1.1 500")
+    assert b"Set-Cookie" not in first
+    assert second.endswith(b'{"status":"ok"}')
