@@ -328,6 +328,8 @@ class Exchange(HTTPConnection):
     def detach(self) -> IOStream:
         """The stream of a WebSocket, once 101 was written."""
         assert self._stream is not None, "no protocol was switched to"
+        del self._connection, self._headers  # a WebSocket lives for hours, and needs nothing of the request's way here
+        self._delegate = self._request = None
         return self._stream
 
 
