@@ -50,12 +50,14 @@ class SocketStream(IOStream):
 
 
 def hand_over(transport: asyncio.Transport, early: bytes) -> SocketStream:
-    """The transport's socket as a stream. Raises OSError when the transport has been closed.
+    """The transport's socket as a stream. Raises OSError when the transport has been closed, or no descriptor is left.
 
     A duplicate of its descriptor: the loop keeps each to itself until the transport is gone, which closes the first.
     """
-    descriptor = os.dup(transport.get_extra_info("socket").fileno())
-    transport.abort()
+    try:
+        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+    finally:
+        transport.abort()
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(False)
     stream = SocketStream(connection, max_buffer_size=READ_BUFFER_BYTES, read_chunk_size=READ_CHUNK_BYTES)
