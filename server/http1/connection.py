@@ -121,10 +121,12 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """It has taken what there was."""
-        self._cancel_timer()
         drain, self._drain = self._drain, None
         if drain is not None and not drain.done():
             drain.set_result(None)
+        if not self._ending:  # else the timer is the end's
+            self._cancel_timer()
+            self._go_on()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The client is gone, or we are."""
@@ -151,12 +153,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def _may_parse(self) -> bool:
-        """Nothing behind a request that is being served, and of its body nothing that its handler is not ready for."""
+        """Nothing behind a request that is being served or an answer that is not taken, and of a body what its handler is ready for."""
         if self._ending or self._broken or self.lost:
             return False
         if self._reading is not None:
             return self._reading.takes_body
-        return self._serving is None
+        return self._serving is None and self._drain is None and not self._waiting
 
     def pump(self) -> None:
         """Go on with what has come meanwhile."""
@@ -261,11 +263,8 @@ class Connection(asyncio.Protocol):
         )
         self._head_bytes = self._fed_bytes = 0
         self._for_headers.end(self)
-        headers = self._headers
-        exchange = Exchange(self, start_line, headers, keeps_alive=parser.should_keep_alive())
+        exchange = Exchange(self, start_line, self._headers, keeps_alive=parser.should_keep_alive())
         self._reading = exchange
-        if exchange.chunked or "Content-Length" in headers:
-            self._for_body.begin(self)
         self._waiting.append(exchange)
         self._advance()
 
@@ -304,29 +303,39 @@ class Connection(asyncio.Protocol):
         return self._serving is exchange
 
     def _advance(self) -> None:
-        """Begin with the next one when nobody is being served; answered at once, it makes room for another."""
+        """Begin with the next one when nobody is being served; answered at once, it makes room for another.
+
+        Not while the client takes less than we write: its answers would be made for our memory.
+        """
         if self._advancing:
             return
         self._advancing = True
         try:
-            while self._serving is None and self._waiting:
-                self._serving = self._waiting.popleft()
-                self._serving.begin()
+            while self._serving is None and self._waiting and self._drain is None and not self._ending:
+                self._begin(self._waiting.popleft())
         finally:
             self._advancing = False
+
+    def _begin(self, first: Exchange | Unread) -> None:
+        self._serving, reading = first, self._reading
+        if first is reading and reading.has_body:
+            self._for_body.begin(self)  # not earlier: until its turn we have not read on
+        first.begin()
 
     def answered(self, exchange: Exchange) -> None:
         """The answer is written."""
         if self._serving is exchange:
             self._serving = None
         if not exchange.keeps_alive:
-            self.end(lingers=bool(not exchange.whole or self._unparsed or self._waiting))
-            return
-        if self._ending or self.lost:
-            return
+            self.end(lingers=bool(not exchange.whole or self._broken or self._unparsed or self._waiting))
+        elif not (self._ending or self.lost):
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """With what waits; else it is the client's turn."""
         self._advance()
         self.pump()
-        if self._serving is None and self._reading is None and not self._ending:
+        if not (self._serving or self._waiting or self._reading or self._ending):
             self._for_headers.begin(self)
 
     def hand_over(self) -> IOStream:

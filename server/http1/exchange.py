@@ -97,6 +97,11 @@ class Exchange(HTTPConnection):
     # --- the request ---
 
     @property
+    def has_body(self) -> bool:
+        """Does its head announce one, if only an empty one?"""
+        return self.chunked or "Content-Length" in self._headers
+
+    @property
     def takes_body(self) -> bool:
         """May the next piece of the body come? Not while nobody has begun with it."""
         return self._delegate is not None and self._preparing is None
@@ -153,13 +158,17 @@ class Exchange(HTTPConnection):
         """With the body."""
         if self.answered or self._refused or self._connection.lost:
             return
-        if not self.whole and not self.head_written and self._headers.get("Expect", "").lower() == "100-continue":
+        if not self.whole and not self.head_written and self._expects_continue():
             self._connection.write(_CONTINUE)
         early, self._early = self._early, []
         for chunk in early:
             self._pass_on(chunk)
         if self.whole:
             self._finish_request()
+
+    def _expects_continue(self) -> bool:
+        """HTTP/1.0 knows no answer before the answer (RFC 9110, section 10.1.1)."""
+        return self._headers.get("Expect", "").lower() == "100-continue" and self._start_line.version == "HTTP/1.1"
 
     def framing(self) -> bytes:
         """The header by which the end of the body is known; empty when there is no body."""
@@ -192,7 +201,7 @@ class Exchange(HTTPConnection):
     def complete(self) -> None:
         """The body is complete."""
         self.whole = True
-        if self.takes_body:
+        if self.takes_body and not self._refused:
             self._finish_request()
 
     def _finish_request(self) -> None:

@@ -1,0 +1,155 @@
+"""What hostile clients, odd proxies and slow phones do: no memory, no count and no connection may grow by it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.http1 import connection as connection_module
+from server.http1.connection import SLICE_BYTES
+from server.http1.exchange import SPILL_BYTES
+from tests.server.http1.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
+from tests.server.http1.test_unreadable import counted
+from tests.support.rest import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+OPENAPI = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
+NOT_READING = 64 * 1024  # bytes of the kernel's that a slow client has for our answers
+
+
+@asynccontextmanager
+async def slow_client(port: int) -> AsyncIterator[socket.socket]:
+    """A client that reads when it is told to, and has little room."""
+    with socket.socket() as connected:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NOT_READING)
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", port))
+        yield connected
+
+
+# --- who does not read ---
+
+
+async def test_answers_nobody_reads_are_not_made(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw, slow_client(gw.port) as slow:
+        one = len(await gw.raw(OPENAPI[:-2] + b"Connection: close\r\n\r\n"))
+        await asyncio.get_running_loop().sock_sendall(slow, OPENAPI * 500)
+        connection = await only_connection(gw)
+        while connection._drain is None:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert connection._transport.get_write_buffer_size() < 3 * one
+        answers = 0
+        while answers < 500:
+            answers += (await asyncio.get_running_loop().sock_recv(slow, 1 << 20)).count(b"HTTP/1.1 200 OK")
+
+
+async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.5)
+    async with running(tmp_path) as gw, slow_client(gw.port) as slow:
+        loop = asyncio.get_running_loop()
+        connection = await only_connection(gw)
+        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await loop.sock_sendall(slow, OPENAPI[:-2] + b"Connection: close\r\n\r\n")
+        while not (connection._ending and connection._drain):
+            await asyncio.sleep(0.001)
+        while connection._drain:
+            await loop.sock_recv(slow, 4096)
+        async with asyncio.timeout(5):
+            while gw.server.connections.open:
+                await asyncio.sleep(0.01)
+
+
+# --- who sends much at once ---
+
+
+async def test_what_waits_behind_a_request_waits_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when quick answers stand between it and the slow one: then they are all made in one go."""
+    most = 0
+    advance = connection_module.Connection._advance
+
+    def watched(connection: connection_module.Connection) -> None:
+        nonlocal most
+        most = max(most, len(connection._waiting))
+        advance(connection)
+
+    monkeypatch.setattr(connection_module.Connection, "_advance", watched)
+    async with running(tmp_path) as gw:
+        answers = await gw.raw(intent(gw, "slow") + LIVE * 1000 + LAST)
+    assert answers.count(b"HTTP/1.1 200 OK") == 1002
+    assert most <= SLICE_BYTES // len(LIVE) + 1
+
+
+# --- counted once ---
+
+
+@pytest.mark.parametrize("expect", [True, False])
+async def test_a_body_that_is_too_large_and_complete_is_one_answer(tmp_path: Path, *, expect: bool) -> None:
+    async with running(tmp_path, max_body_bytes=1024) as gw:
+        if expect:
+            request = intent(gw, "x" * 2000, b"Expect: 100-continue")
+        else:
+            monstrous = b"x" * (SPILL_BYTES + 2048)
+            head = intent(gw, "", CHUNKED.strip()).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+            request = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(monstrous), monstrous)
+        answer = await gw.raw(request)
+        assert counted(gw) == [("POST", "/api/v1/agent/intent", "413")]
+    assert answer.count(b"HTTP/1.1 413") == 1
+
+
+async def test_what_comes_behind_the_last_request_is_not_counted(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        answers = await gw.raw(intent(gw, "one") + LAST + LIVE)
+        assert "400" not in [status for _, _, status in counted(gw)]
+    assert said(answers) == ["one"]
+    assert answers.count(b"HTTP/1.1") == 2
+
+
+# --- told wrongly ---
+
+
+async def test_http_1_0_knows_no_100_continue(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(intent(gw, "hello", b"Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_waits_for_its_turn_is_not_late(tmp_path: Path) -> None:
+    command = b'{"command": "date"}'
+    async with running(tmp_path) as gw, client(gw) as (reader, writer):
+        gw.server.connections.for_body.limit_s = 0.05
+        gw.script.task_gate = asyncio.Event()
+        bearer = f"Authorization: {gw.bearer('operator')['Authorization']}\r\n".encode()
+        writer.write(
+            b"POST /api/v1/executor/os/command HTTP/1.1\r\n" + HOST + bearer
+            + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(command) + command
+        )  # fmt: skip
+        request = intent(gw, "behind it")
+        writer.write(request[:-5])
+        await asyncio.sleep(0.15)
+        gw.script.task_gate.set()
+        await reader.readuntil(b"}")
+        writer.write(request[-5:] + LAST)
+        assert said(await reader.read()) == ["behind it"]
+
+
+async def test_the_last_answer_reaches_who_sends_on(tmp_path: Path) -> None:
+    """Closed with their bytes unread, their kernel would drop the answer."""
+    async with running(tmp_path) as gw:
+        for _ in range(20):
+            request = intent(gw, "x" * 4000, b"Connection: close")
+            async with slow_client(gw.port) as slow:
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(slow, request + LIVE * 10_000)
+                answer = bytearray()
+                await asyncio.sleep(0.02)
+                while piece := await loop.sock_recv(slow, 4096):
+                    answer += piece
+            assert said(bytes(answer)) == ["x" * 4000]
