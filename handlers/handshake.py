@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
 
 SWITCHED = 101  # then it is no request any more: `socket closed` is its line
+CLIENT_LEFT = 499
 
 
 class HandshakeHandler(WebSocketHandler):
@@ -36,6 +38,19 @@ class HandshakeHandler(WebSocketHandler):
         super().clear()
         self.request_id = self.__dict__.get("request_id") or name_from(self.request.headers)
         self._headers = HTTPHeaders(answer_headers(self.request_id))
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """As Tornado's, which does not expect that the client leaves before it has a socket."""
+        try:
+            await super().get(*args, **kwargs)
+        except StreamClosedError:
+            self.ws_connection = None
+            self.set_status(CLIENT_LEFT, "Client Left")
+
+    def on_connection_close(self) -> None:
+        """Called by Tornado; of a client that leaves before it has a socket nothing is to be closed."""
+        if self.ws_connection is not None:
+            super().on_connection_close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A refused handshake gets the one error form."""

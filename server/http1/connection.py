@@ -340,8 +340,10 @@ class Connection(asyncio.Protocol):
 
     def hand_over(self) -> IOStream:
         """From here on it is a WebSocket's. Raises StreamClosedError when it is gone already."""
-        if self.lost or self._ending or self._transport.get_write_buffer_size():
-            self.abort()  # who has not read earlier answers does not wait for a WebSocket
+        if self.lost or self._ending or self._waiting or self._transport.get_write_buffer_size():
+            # Who has not read earlier answers does not wait for a WebSocket. And behind a handshake nothing is a request:
+            # only behind one that had a body, which no WebSocket's client sends.
+            self.abort()
             raise StreamClosedError
         early = self._unparsed
         self._serving, self._ending = None, True

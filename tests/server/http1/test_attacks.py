@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +16,13 @@ from server.http1.connection import SLICE_BYTES
 from server.http1.exchange import SPILL_BYTES
 from tests.server.http1.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
 from tests.server.http1.test_unreadable import counted
+from tests.support.gateway import running_gateway
 from tests.support.rest import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
+
+    from tests.support.gateway import GatewayProcess
 
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
 NOT_READING = 64 * 1024  # bytes of the kernel's that a slow client has for our answers
@@ -153,3 +157,43 @@ async def test_the_last_answer_reaches_who_sends_on(tmp_path: Path) -> None:
                 while piece := await loop.sock_recv(slow, 4096):
                     answer += piece
             assert said(bytes(answer)) == ["x" * 4000]
+
+
+# --- who leaves in the middle of a handshake ---
+
+
+def handshake(gateway: GatewayProcess, session_id: str, *headers: bytes) -> bytes:
+    lines = [
+        f"GET /ws/{session_id} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nAuthorization: Bearer {gateway.token}".encode(),
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        *headers,
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+async def test_a_client_that_leaves_in_its_handshake_is_one_line_and_no_socket(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:
+        descriptors = Path(f"/proc/{gateway.process.pid}/fd")
+        before = len(list(descriptors.iterdir()))
+        for number in range(100):
+            with socket.create_connection(("127.0.0.1", gateway.port)) as hasty:
+                hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by RST
+                hasty.sendall(handshake(gateway, f"left-{number}"))
+        async with asyncio.timeout(10):
+            while len(list(descriptors.iterdir())) > before:
+                await asyncio.sleep(0.05)
+        gateway.stop()
+        told = gateway.log.read_text()
+    assert "Traceback" not in told
+    assert 0 < told.count("/ws/{session_id}") + told.count("socket closed") <= 100
+
+
+async def test_a_handshake_with_a_body_loses_no_frame_behind_it(tmp_path: Path) -> None:
+    """They would be read as requests: the connection ends instead."""
+    frame = b"\x81\x94\0\0\0\0" + b'{"type":"ping","t":1}'
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(handshake(gateway, "body", b"Content-Length: 5") + b"hello" + frame)
+        assert await reader.read() == b""
+        writer.close()
