@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from httptools import (
@@ -26,6 +27,8 @@ from server.http1.handover import hand_over
 from server.http1.request import Head, Headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tornado.iostream import IOStream
 
     from server.http1.server import Connections
@@ -117,7 +120,7 @@ class Connection(asyncio.Protocol):
         """The client takes less than we write."""
         loop = asyncio.get_running_loop()
         self._drain = loop.create_future()
-        self._set_timer(WRITE_TIMEOUT_S)
+        self._set_timer(WRITE_TIMEOUT_S, self.abort)
 
     def resume_writing(self) -> None:
         """It has taken what there was."""
@@ -327,7 +330,7 @@ class Connection(asyncio.Protocol):
         if self._serving is exchange:
             self._serving = None
         if not exchange.keeps_alive:
-            self.end(lingers=bool(not exchange.whole or self._broken or self._unparsed or self._waiting))
+            self.end(lingers=True)
         elif not (self._ending or self.lost):
             self._go_on()
 
@@ -372,7 +375,7 @@ class Connection(asyncio.Protocol):
     # --- the end ---
 
     def end(self, *, lingers: bool) -> None:
-        """All is said; `lingers`: the client may still be sending."""
+        """All is said; `lingers`: the client may still be sending, if only what it must not."""
         if self._ending or self.lost:
             return
         self._ending = True
@@ -382,15 +385,23 @@ class Connection(asyncio.Protocol):
         if self._read_paused:
             self._transport.resume_reading()
         if lingers and self._transport.can_write_eof():
-            self._transport.write_eof()
-            self._set_timer(LINGER_S)
+            with suppress(OSError):  # it has gone, and nobody has told us yet
+                self._transport.write_eof()
+            self._set_timer(LINGER_S, self._lingered)
         else:
             self._transport.close()
-            self._set_timer(WRITE_TIMEOUT_S)
+            self._set_timer(WRITE_TIMEOUT_S, self.abort)
 
     def _linger(self, number: int) -> None:
         self._lingered_bytes += number
         if self._lingered_bytes > LINGER_BYTES:
+            self.abort()
+
+    def _lingered(self) -> None:
+        """The client had its time, but for one that is slow to take the answer."""
+        if self._transport.get_write_buffer_size():
+            self._set_timer(WRITE_TIMEOUT_S, self.abort)
+        else:
             self.abort()
 
     def abort(self) -> None:
@@ -405,9 +416,9 @@ class Connection(asyncio.Protocol):
         else:
             self.end(lingers=False)
 
-    def _set_timer(self, seconds: float) -> None:
+    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
         self._cancel_timer()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+        self._timer = asyncio.get_running_loop().call_later(seconds, then)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
