@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import socket
 import struct
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
 from server.http1 import connection as connection_module
 from server.http1.connection import SLICE_BYTES
 from server.http1.exchange import SPILL_BYTES
+from server.http1.handover import hand_over
 from tests.server.http1.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
 from tests.server.http1.test_unreadable import counted
 from tests.support.gateway import running_gateway
@@ -229,3 +232,12 @@ async def test_a_handshake_with_a_body_loses_no_frame_behind_it(tmp_path: Path) 
         writer.write(handshake(gateway, "body", b"Content-Length: 5") + b"hello" + frame)
         assert await reader.read() == b""
         writer.close()
+
+
+def test_a_handover_without_a_descriptor_left_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would: it is no connection of HTTP any more."""
+    transport = Mock(asyncio.Transport)
+    monkeypatch.setattr("os.dup", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+    with pytest.raises(OSError, match="Too many"):
+        hand_over(transport, b"")
+    transport.abort.assert_called_once()
