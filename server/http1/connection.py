@@ -42,7 +42,9 @@ WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for so long is not reading
 # Closing while a client still sends makes its kernel drop our answer: what comes is read and forgotten for a while
 # (RFC 9112, section 9.6).
 LINGER_S = 1.0
-LINGER_BYTES = 1024 * 1024
+LINGER_BYTES = (
+    32 * 1024 * 1024
+)  # an upload that was refused: a proxy that cannot send it all says 502 instead of what we said
 # Sizes of chunks, extensions and trailers beside the body itself: chunks of one byte are allowed, endless trailers are not.
 FRAMING_PER_BYTE = 8
 FRAMING_BYTES = 32 * 1024

@@ -109,11 +109,11 @@ async def test_what_is_sent_ahead_waits_in_the_kernel_not_in_our_memory(tmp_path
             connection = await only_connection(gw)
             while connection._serving is None:
                 await asyncio.sleep(0.001)
-            number = 32 * READ_AHEAD_BYTES // len(tiny)
+            number = 12 * READ_AHEAD_BYTES // len(tiny)
             writer.write(tiny * number)
             while not connection._read_paused:
                 await asyncio.sleep(0.001)
-            assert len(connection._unparsed) < 8 * READ_AHEAD_BYTES
+            assert len(connection._unparsed) < 6 * READ_AHEAD_BYTES  # asyncio reads 256 KiB at once
             assert len(connection._waiting) <= SLICE_BYTES // len(tiny) + 1
             gw.script.task_gate.set()
             answers = bytearray()
