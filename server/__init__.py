@@ -2,7 +2,7 @@
 
 config: settings · loop: asyncio's or uvloop · lifecycle: start to end · composition: from settings to parts · app, routes, http1: HTTP · operations: what may be asked ·
 auth, tokens, users, jwks: who asks · limits, state, redis_link: what replicas share · confirmations, audit: who approved what · idempotency, once ·
-metrics, log, tracing · realtime, desk: what sessions see of the gateway · upstream: gRPC clients · embedded: the reference services ·
+metrics, tallies, log, tracing · realtime, desk: what sessions see of the gateway · upstream: gRPC clients · embedded: the reference services ·
 session_records, observing: sessions between replicas · recordings, replay: sessions in files · children: processes brought along ·
 drain · talk: the terminal client.
 """

@@ -1,4 +1,4 @@
-"""Prometheus metrics, by the names of the contract (section 6). Children are looked up once, their number is bounded.
+"""Prometheus metrics, by the names of the contract (section 6). Label values are bounded.
 
 Gauges of live sessions are read off the sessions when somebody scrapes; what ends with a session is counted as it happens.
 """
@@ -8,26 +8,24 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
-    disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from server.tallies import OTHER, Count, Durations
 from streaming.protocol.errors import CLOSE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
@@ -39,10 +37,6 @@ LAG_INTERVAL_S = 0.25
 CIRCUIT_VALUES = {"closed": 0, "half_open": 1, "open": 2}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNSENT_CODES = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: seen by this side only
-MAX_CHILDREN = 1_000  # per metric: a label that turns out not to be bounded must not fill the memory
-OTHER = "other"
-
-disable_created_metrics()  # type: ignore[no-untyped-call] # untyped there; else every series gets a `_created` beside it
 
 
 class SessionCounts(Protocol):
@@ -89,7 +83,6 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self._children: dict[Any, dict[tuple[str, ...], Any]] = {}
         self.requests = self._counter("requests", "REST requests.", "method", "endpoint", "status")
         self.request_seconds = self._histogram(
             "request_duration_seconds", "REST latency.", LATENCY_S, "method", "endpoint"
@@ -98,7 +91,9 @@ class Metrics:
         self.grpc_seconds = self._histogram(
             "grpc_call_duration_seconds", "gRPC latency.", LATENCY_S, "service", "method"
         )
-        self.circuits = self._gauge("circuit_state", "0 closed, 1 half open, 2 open.", "service")
+        self.circuits = Gauge(
+            f"{PREFIX}_circuit_state", "0 closed, 1 half open, 2 open.", ("service",), registry=self.registry
+        )
         self.decisions = self._counter("rate_limit_decisions", "Rate-limit decisions.", "result", "backend")
         self.redis_errors = self._counter("redis_errors", "Redis commands that failed or took too long.")
         self.auth_failures = self._counter("auth_failures", "Refused tokens and sockets.", "reason")
@@ -115,78 +110,69 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", help_text, labels, registry=self.registry)
+    def _counter(self, name: str, help_text: str, *labels: str) -> Count:
+        count = Count(f"{PREFIX}_{name}", help_text, labels)
+        self.registry.register(count)
+        return count
 
-    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
-        return Gauge(f"{PREFIX}_{name}", help_text, labels, registry=self.registry)
-
-    def _histogram(self, name: str, help_text: str, buckets: Iterable[float], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}_{name}", help_text, labels, buckets=tuple(buckets), registry=self.registry)
-
-    def _child(self, metric: Any, *labels: str) -> Any:
-        """`labels()` takes a lock and hashes strings: once per combination is enough. Too many: all the others are one."""
-        children = self._children.setdefault(metric, {})
-        child = children.get(labels)
-        if child is None:
-            known = labels if len(children) < MAX_CHILDREN else (OTHER,) * len(labels)
-            child = children.get(known) or metric.labels(*known)
-            children[known] = child
-        return child
+    def _histogram(self, name: str, help_text: str, bounds_s: Sequence[float], *labels: str) -> Durations:
+        durations = Durations(f"{PREFIX}_{name}", help_text, bounds_s, labels)
+        self.registry.register(durations)
+        return durations
 
     # --- what happened ---
 
     def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """A REST request was answered; `endpoint` is the route's template."""
         method = method if method in METHODS else OTHER
-        self._child(self.requests, method, endpoint, str(status)).inc()
-        self._child(self.request_seconds, method, endpoint).observe(seconds)
+        self.requests.add(method, endpoint, str(status))
+        self.request_seconds.observe(method, endpoint, seconds=seconds)
 
     def observe(self, service: str, method: str, status: str, seconds: float) -> None:
         """A gRPC call ended (`server.upstream.CallObserver`)."""
-        self._child(self.grpc_calls, service, method, status).inc()
-        self._child(self.grpc_seconds, service, method).observe(seconds)
+        self.grpc_calls.add(service, method, status)
+        self.grpc_seconds.observe(service, method, seconds=seconds)
 
     def circuit(self, service: str, state: str) -> None:
         """A circuit changed (`server.upstream.CallObserver`)."""
-        self._child(self.circuits, service).set(CIRCUIT_VALUES[state])
+        self.circuits.labels(service).set(CIRCUIT_VALUES[state])
 
     def decision(self, result: str, backend: str) -> None:
         """A rate-limit decision."""
-        self._child(self.decisions, result, backend).inc()
+        self.decisions.add(result, backend)
 
     def redis_error(self) -> None:
         """Redis failed."""
-        self.redis_errors.inc()
+        self.redis_errors.add()
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was not let in."""
-        self._child(self.auth_failures, reason).inc()
+        self.auth_failures.add(reason)
 
     def socket_closed(self, code: int) -> None:
         """A WebSocket closed. Codes that nobody here sends are a client's invention."""
         known = code in CLOSE_CODES or code in UNSENT_CODES
-        self._child(self.closes, str(code) if known else OTHER).inc()
+        self.closes.add(str(code) if known else OTHER)
 
     def ws_messages(self, direction: str, kind: str, number: int = 1) -> None:
         """Messages went `in` or `out`; `kind` is their type, or `audio`. Meant to be told in sums, not frame by frame."""
-        self._child(self.messages, direction, kind).inc(number)
+        self.messages.add(direction, kind, number=number)
 
     def ws_bytes(self, direction: str, number: int) -> None:
         """Payload bytes went `in` or `out`."""
-        self._child(self.bytes, direction).inc(number)
+        self.bytes.add(direction, number=number)
 
     def ws_dropped(self, kind: str, number: int = 1) -> None:
         """Something was merged or given up: `progress`, `audio`, `observer`."""
-        self._child(self.dropped, kind).inc(number)
+        self.dropped.add(kind, number=number)
 
     def ws_resumed(self, result: str) -> None:
         """A client came back: `recovered`, also `elsewhere` when another replica had its session, or `lost`."""
-        self._child(self.resumes, result).inc()
+        self.resumes.add(result)
 
     def turn_stage(self, stage: str, seconds: float) -> None:
         """A stage of a turn was done (`streaming.ports.Meter`)."""
-        self._child(self.stage_seconds, stage).observe(seconds)
+        self.stage_seconds.observe(stage, seconds=seconds)
 
     # --- reading ---
 
@@ -210,5 +196,5 @@ class Metrics:
             began = time.perf_counter()
             await asyncio.sleep(LAG_INTERVAL_S)
             lag_s = max(0.0, time.perf_counter() - began - LAG_INTERVAL_S)
-            self.lag_seconds.observe(lag_s)
+            self.lag_seconds.observe(seconds=lag_s)
             on_lag(lag_s)

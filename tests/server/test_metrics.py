@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.metrics import MAX_CHILDREN, Metrics
+from server.metrics import Metrics
+from server.tallies import MAX_SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,12 +116,12 @@ def test_what_clients_invent_makes_no_new_series(used: Metrics) -> None:
 
 def test_a_label_without_bounds_is_cut_off() -> None:
     metrics = Metrics("1")
-    for number in range(MAX_CHILDREN + 500):
+    for number in range(MAX_SERIES + 500):
         metrics.auth_failure(f"reason{number}")
     found = {
         labels["reason"]: value for name, labels, value in samples(metrics) if name.endswith("auth_failures_total")
     }
-    assert len(found) == MAX_CHILDREN + 1
+    assert len(found) == MAX_SERIES + 1
     assert found["other"] == 500
 
 
