@@ -1,6 +1,7 @@
 """HTTP/1.1 between a client's bytes and a handler: llhttp parses, we keep order, bounds and deadlines.
 
 connection   one client's connection: bytes in, answers out in order, its end
+parser       bytes to heads and bodies
 exchange     one request and its answer
 request      what handlers see of a request
 handover     a connection that becomes a WebSocket's stream

@@ -1,76 +1,44 @@
 """One client's connection: bytes in, answers out in the order of the requests, and its end.
 
-llhttp parses (RFC 9112); while a request is served nothing behind it is parsed, but for what came in the same slice.
+While a request is served nothing behind it is parsed, but for what came in the same slice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from httptools import (
-    HttpParserCallbackError,
-    HttpParserError,
-    HttpParserInvalidMethodError,
-    HttpParserUpgrade,
-    HttpRequestParser,
-)
-from tornado.httputil import RequestStartLine
 from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
-from server.http1.exchange import MAX_REASON_CHARS, Exchange
+from server.http1.exchange import Exchange, Unread
 from server.http1.handover import hand_over
-from server.http1.request import Head, Headers
+from server.http1.parser import RequestParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tornado.httputil import RequestStartLine
     from tornado.iostream import IOStream
 
+    from server.http1.request import Headers
     from server.http1.server import Connections
 
-MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room
-SLICE_BYTES = (
-    4 * 1024
-)  # parsed at once: what comes behind a request of the same slice waits as objects, the rest as bytes
+# Parsed at once: what stands behind a request in the same slice waits as objects, the rest as bytes.
+SLICE_BYTES = 4 * 1024
 READ_AHEAD_BYTES = 64 * 1024  # of requests behind the one that is served; then the client has to wait
 WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for so long is not reading
 # Closing while a client still sends makes its kernel drop our answer: what comes is read and forgotten for a while
 # (RFC 9112, section 9.6).
 LINGER_S = 1.0
-LINGER_BYTES = (
-    32 * 1024 * 1024
-)  # an upload that was refused: a proxy that cannot send it all says 502 instead of what we said
-# Sizes of chunks, extensions and trailers beside the body itself: chunks of one byte are allowed, endless trailers are not.
-FRAMING_PER_BYTE = 8
-FRAMING_BYTES = 32 * 1024
-
-_INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
-
-
-class Unread:
-    """What was to become a request and broke before it was one."""
-
-    def __init__(self, connection: Connection, refusal: ApiError) -> None:
-        self._connection = connection
-        self._refusal = refusal
-
-    def begin(self) -> None:
-        """Its turn."""
-        connection = self._connection
-        connection.write(connection.delegates.last_answer(self._refusal, Head()))
-        connection.end(lingers=True)
-
-    def lost(self) -> None:
-        """The client is gone: nobody to tell."""
+# An upload that was refused: a proxy that cannot send it all says 502 instead of what we said.
+LINGER_BYTES = 32 * 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """The loop calls `connection_made`, `data_received` …, the parser `on_…`."""
+    """The loop calls `connection_made`, `data_received` …; the parser tells us of heads and bodies."""
 
     remote_ip = ""
     lost = False
@@ -81,14 +49,10 @@ class Connection(asyncio.Protocol):
         self._for_headers = connections.for_headers
         self._for_body = connections.for_body
         self._transport: asyncio.Transport
-        self._parser = HttpRequestParser(self)
-        self._url = b""
-        self._headers = Headers()
-        self._head_bytes = 0  # fed since the last request's end, until the next one's headers are complete
+        self._parser = RequestParser(self)
         self._reading: Exchange | None = None  # its headers are complete, its body is not
         self._waiting: deque[Exchange | Unread] = deque()
         self._serving: Exchange | Unread | None = None
-        self._fed_bytes = 0  # of a chunked body
         self._unparsed = b""
         self._parsing = self._advancing = self._read_paused = False
         self._ending = self._broken = False
@@ -137,7 +101,7 @@ class Connection(asyncio.Protocol):
         """The client is gone, or we are."""
         self.lost = True
         self._forget()
-        del self._parser  # it holds our methods, we hold it
+        self._parser.close()
         drain, self._drain = self._drain, None
         if drain is not None and not drain.done():
             drain.set_exception(StreamClosedError())
@@ -186,46 +150,15 @@ class Connection(asyncio.Protocol):
             self._unparsed = data[at:] + self._unparsed
 
     def _parse(self, piece: bytes) -> bytes:
-        """One slice; returns what of it another parser has to read, after a request that asked for another protocol."""
-        rest = b""
-        self._count(len(piece))
+        """One slice; returns what of it has to be parsed anew."""
         self._parsing = True
         try:
-            self._parser.feed_data(piece)
-        except HttpParserUpgrade as upgrade:
-            rest = piece[upgrade.args[0] :]
-            self._read_on_without_upgrade()
-        except HttpParserCallbackError as failed:
-            raise failed.__context__ or failed from None  # ours: the loop logs it and ends the connection
-        except HttpParserInvalidMethodError as unknown:
-            begins_here = self._head_bytes == len(piece)  # no other request stands before it in this slice
-            invented = begins_here and _INVENTED_METHOD.match(piece)
-            self._break(
-                ApiError("UNIMPLEMENTED", "no such method") if invented else ApiError("BAD_REQUEST", str(unknown))
-            )
-        except HttpParserError as broken:
-            self._break(ApiError("BAD_REQUEST", str(broken)[:MAX_REASON_CHARS]))
+            return self._parser.feed(piece)
+        except ApiError as refusal:
+            self._break(refusal)
+            return b""
         finally:
             self._parsing = False
-        self._check_bounds()
-        return rest
-
-    def _count(self, number: int) -> None:
-        if self._reading is None:
-            self._head_bytes += number
-        elif self._reading.chunked:
-            self._fed_bytes += number
-
-    def _check_bounds(self) -> None:
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._break(ApiError("HEADERS_TOO_LARGE"))
-        reading = self._reading
-        if (
-            reading is not None
-            and reading.chunked
-            and self._fed_bytes > FRAMING_BYTES + FRAMING_PER_BYTE * reading.received_bytes
-        ):
-            self._break(ApiError("BAD_REQUEST", "the chunks have next to nothing in them"))
 
     def _break(self, refusal: ApiError) -> None:
         """Nothing behind this can be read any more."""
@@ -241,65 +174,24 @@ class Connection(asyncio.Protocol):
             self._waiting.append(Unread(self, refusal))
             self._advance()
 
-    def on_message_begin(self) -> None:
-        """The parser's: a request begins."""
-        self._url = b""
-        self._headers = Headers()
-
-    def on_url(self, part: bytes) -> None:
-        """The parser's: the target, or a part of it."""
-        self._url += part
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's. Trailers are nobody's here (RFC 9110, section 6.5.1)."""
-        if self._reading is None:
-            self._headers.add(name, value)
-
-    def on_headers_complete(self) -> None:
-        """The parser's."""
-        if self._reading is not None:
-            return  # told again to a parser that reads on
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._break(ApiError("HEADERS_TOO_LARGE"))
-            return
-        parser = self._parser
-        start_line = RequestStartLine(
-            parser.get_method().decode(), self._url.decode("latin-1"), f"HTTP/{parser.get_http_version()}"
-        )
-        self._head_bytes = self._fed_bytes = 0
+    def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
+        """As parser.Owner."""
         self._for_headers.end(self)
-        exchange = Exchange(self, start_line, self._headers, keeps_alive=parser.should_keep_alive())
-        self._reading = exchange
+        self._reading = exchange = Exchange(self, start_line, headers, keeps_alive=keeps_alive)
         self._waiting.append(exchange)
         self._advance()
 
-    def on_body(self, chunk: bytes) -> None:
-        """The parser's."""
+    def body_received(self, chunk: bytes) -> None:
+        """As parser.Owner."""
         if self._reading is not None:
             self._reading.body(chunk)
 
-    def on_message_complete(self) -> None:
-        """The parser's: also right behind the headers of a request that asks for another protocol, whatever its body."""
-        if not self._parser.should_upgrade():
-            self._complete()
-
-    def _complete(self) -> None:
+    def request_complete(self) -> None:
+        """As parser.Owner."""
         reading, self._reading = self._reading, None
         self._for_body.end(self)
         if reading is not None:
             reading.complete()
-
-    def _read_on_without_upgrade(self) -> None:
-        """A handshake has no body. Of any other request the wish is ignored (RFC 9110, section 7.8), its body is not."""
-        self._parser = HttpRequestParser(self)
-        reading = self._reading
-        if reading is None:
-            return
-        framing = reading.framing()
-        if framing:
-            self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
-        else:
-            self._complete()
 
     # --- serving, in order ---
 
@@ -413,7 +305,7 @@ class Connection(asyncio.Protocol):
 
     def overdue(self) -> None:
         """It took too long: who has begun with a request is told so."""
-        if self._reading is not None or self._head_bytes:
+        if self._reading is not None or self._parser.in_head:
             self._break(ApiError("REQUEST_TIMEOUT"))
         else:
             self.end(lingers=False)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 # A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
 # drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
 SPILL_BYTES = 1024 * 1024
-MAX_REASON_CHARS = 200  # what is quoted of a request that can't be read
 SWITCHING_PROTOCOLS = 101
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 BODILESS = frozenset({204, 304})
@@ -78,8 +77,8 @@ class Exchange(HTTPConnection):
         self.answered = False
         self.head_written = False
         self.keeps_alive = keeps_alive
-        self.chunked = "Transfer-Encoding" in headers
-        self.received_bytes = 0  # of the body
+        self._chunked = "Transfer-Encoding" in headers
+        self._received_bytes = 0  # of the body
         self._connection = connection
         self._start_line = start_line
         self._headers = headers
@@ -99,7 +98,7 @@ class Exchange(HTTPConnection):
     @property
     def has_body(self) -> bool:
         """Does its head announce one, if only an empty one?"""
-        return self.chunked or "Content-Length" in self._headers
+        return self._chunked or "Content-Length" in self._headers
 
     @property
     def takes_body(self) -> bool:
@@ -131,7 +130,7 @@ class Exchange(HTTPConnection):
     def _checked(self) -> asyncio.Future[None] | None:
         """Refuse what can be refused by its headers; else pass them on."""
         headers = self._headers
-        if self.chunked:
+        if self._chunked:
             if self._start_line.version != "HTTP/1.1":
                 return self._refuse(
                     ApiError("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)")
@@ -170,16 +169,9 @@ class Exchange(HTTPConnection):
         """HTTP/1.0 knows no answer before the answer (RFC 9110, section 10.1.1)."""
         return self._headers.get("Expect", "").lower() == "100-continue" and self._start_line.version == "HTTP/1.1"
 
-    def framing(self) -> bytes:
-        """The header by which the end of the body is known; empty when there is no body."""
-        if self.chunked:
-            return b"Transfer-Encoding: chunked"
-        announced_bytes = int(self._headers.get("Content-Length", "0"))
-        return b"Content-Length: %d" % announced_bytes if announced_bytes else b""
-
     def body(self, chunk: bytes) -> None:
         """A piece of the body came."""
-        self.received_bytes += len(chunk)
+        self._received_bytes += len(chunk)
         if self.takes_body:
             self._pass_on(chunk)
         else:
@@ -189,13 +181,13 @@ class Exchange(HTTPConnection):
         """Count, and pass on what fits."""
         if self._refused or self._delegate is None:
             return
-        if self.received_bytes <= self._limit_bytes and not self._spilling:
+        if self._received_bytes <= self._limit_bytes and not self._spilling:
             self._delegate.data_received(chunk)
             return
         if not self._spilling:
             self._spilling = True
             self._delegate.overrule()  # whoever was taking the body stops here
-        if self.received_bytes > self._limit_bytes + SPILL_BYTES:
+        if self._received_bytes > self._limit_bytes + SPILL_BYTES:
             self._refuse(self._too_large())
 
     def complete(self) -> None:
@@ -340,6 +332,23 @@ class Exchange(HTTPConnection):
         del self._connection, self._headers  # a WebSocket lives for hours, and needs nothing of the request's way here
         self._delegate = self._request = None
         return self._stream
+
+
+class Unread:
+    """What was to become a request and broke before it was one."""
+
+    def __init__(self, connection: Connection, refusal: ApiError) -> None:
+        self._connection = connection
+        self._refusal = refusal
+
+    def begin(self) -> None:
+        """Its turn."""
+        connection = self._connection
+        connection.write(connection.delegates.last_answer(self._refusal, Head()))
+        connection.end(lingers=True)
+
+    def lost(self) -> None:
+        """The client is gone: nobody to tell."""
 
 
 def head_bytes(status: int, headers: Mapping[str, str]) -> bytes:
