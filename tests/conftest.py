@@ -27,7 +27,7 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-# The gateway of the end-to-end tests runs on uvloop, the others on asyncio's loop; TEST_LOOP=uvloop runs all of them on uvloop.
+# The gateway of the end-to-end tests runs on uvloop, the others on asyncio's loop; TEST_LOOP=uvloop runs all on uvloop but the services.
 if os.environ.get("TEST_LOOP") == "uvloop":
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 

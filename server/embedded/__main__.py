@@ -76,6 +76,7 @@ def main() -> None:
     """Entry point."""
     options = parse(sys.argv[1:])
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), stream=sys.stderr)
+    # not on uvloop: it sometimes loses what a short command has printed (0.22; one `echo` in some hundred)
     asyncio.run(run(options))
 
 
