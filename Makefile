@@ -15,20 +15,20 @@ run: $(VENV)/.run ## the gateway with all nine services, on http://127.0.0.1:800
 dev: $(VENV)/.run ## the same with DEBUG, restarted when a source file changes
 	@exec $(PY) -m server --laptop --reload
 
+# lint and the core's tests take what the others leave: those measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j2 lint core
-	@$(MAKE) --no-print-directory rest
+	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint core rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy server handlers streaming protos tests
-	$(VENV)/bin/lint-imports --no-cache
+	$(BESIDE) $(VENV)/bin/ruff check .
+	$(BESIDE) $(VENV)/bin/ruff format --check .
+	$(BESIDE) $(VENV)/bin/mypy server handlers streaming protos tests
+	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 
 unit: core rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core by its own tests, which have to cover it whole
-	$(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
+	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 rest: $(VENV)/.test # every other test
 	$(PY) -m pytest --ignore=tests/streaming/protocol
