@@ -70,7 +70,7 @@ class AssetHandler(BaseHandler):
         host = self.request.host if _HOST.fullmatch(self.request.host) else ""
         sockets = f" ws://{host} wss://{host}" if host else ""  # not every browser takes 'self' for WebSockets
         styles = " 'unsafe-inline'" if inline_styles else ""
-        self.set_headers(
+        self._headers.update(
             {
                 "Content-Security-Policy": (
                     f"default-src 'none'; script-src 'self'; style-src 'self'{styles}; connect-src 'self'{sockets}; "

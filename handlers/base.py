@@ -18,7 +18,6 @@ from server.audio.threads import in_codec_thread
 from server.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from server.gateway import Gateway
@@ -115,7 +114,7 @@ class BaseHandler:
         except Exception as error:  # noqa: BLE001 - the last place that can still answer
             await self.fail(error)
         finally:
-            self._end()
+            self.on_finish()
 
     async def respond(self) -> None:
         """By the method: `serve`, or what OPTIONS asks."""
@@ -255,19 +254,10 @@ class BaseHandler:
         self.client_left = True
         self.request.connection.abort()
 
-    def set_headers(self, headers: Mapping[str, str]) -> None:
-        """Several at once."""
-        self._headers.update(headers)
-
     # --- counting ---
 
-    def _end(self) -> None:
-        """The task is over, whether it has answered or not."""
-        if not self._counted:
-            self.on_finish()
-
     def on_finish(self) -> None:
-        """One metric, one line, once: an answer that was cut gets no `finish`."""
+        """One metric, one line, once: called with the end of the answer, and of the task, which may have had none."""
         if self._counted or not self._begun:
             return
         self._counted = True

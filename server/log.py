@@ -173,9 +173,8 @@ def _route_standard_library(level: str, first: list[Processor], last: list[Proce
     root.setLevel(level)
     logging.captureWarnings(capture=True)
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # handlers write their own line
-    logging.getLogger("tornado.general").setLevel(
-        logging.WARNING
-    )  # below: requests it could not read, which have a line
+    # below: notes on single connections, whose end has a line of ours
+    logging.getLogger("tornado.general").setLevel(logging.WARNING)
 
 
 class _Second:

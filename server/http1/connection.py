@@ -113,10 +113,13 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         self._cancel_timer()
         self._connections.leave(self)
-        self._for_headers.end(self)
-        self._for_body.end(self)
+        self._wait_for_nothing()
         self._waiting.clear()
         self._unparsed = b""
+
+    def _wait_for_nothing(self) -> None:
+        self._for_headers.end(self)
+        self._for_body.end(self)
 
     # --- parsing ---
 
@@ -166,8 +169,7 @@ class Connection(asyncio.Protocol):
             return
         self._broken = True
         reading, self._reading = self._reading, None
-        self._for_headers.end(self)
-        self._for_body.end(self)
+        self._wait_for_nothing()
         if reading is not None:
             reading.break_off(refusal)
         else:
@@ -273,8 +275,7 @@ class Connection(asyncio.Protocol):
         if self._ending or self.lost:
             return
         self._ending = True
-        self._for_headers.end(self)
-        self._for_body.end(self)
+        self._wait_for_nothing()
         self._unparsed = b""
         if self._read_paused:
             self._transport.resume_reading()

@@ -6,7 +6,7 @@ Whatever is refused is refused in the one error form, in time: before `100 Conti
 from __future__ import annotations
 
 from http.client import responses
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
 
@@ -87,7 +87,7 @@ class Exchange(HTTPConnection):
         self._limit_bytes = 0
         self._spilling = self._refused = False
         self._early: list[bytes] = []  # of its body, before its handler was ready
-        self._preparing: asyncio.Future[Any] | None = None
+        self._preparing: asyncio.Future[None] | None = None
         self._chunks_out = False
         self._close_callback: Callable[[], None] | None = None
         self._refusal: ApiError | None = None  # it was broken before it began
@@ -123,7 +123,7 @@ class Exchange(HTTPConnection):
         prepared = self._checked()
         if prepared is not None:
             self._preparing = prepared
-            self._preparing.add_done_callback(self._prepared)
+            prepared.add_done_callback(self._prepared)
         else:
             self._go_on()
 
@@ -146,10 +146,8 @@ class Exchange(HTTPConnection):
             return self._refuse(self._too_large())
         return None
 
-    def _prepared(self, prepared: asyncio.Future[Any]) -> None:
+    def _prepared(self, _prepared: asyncio.Future[None]) -> None:
         self._preparing = None
-        if not prepared.cancelled():
-            prepared.result()
         self._go_on()
         self._connection.pump()
 
@@ -222,15 +220,17 @@ class Exchange(HTTPConnection):
         if self.head_written:
             self._connection.abort()
             return
-        start_line, request = self._start_line, self._request
-        head = Head(start_line.method, start_line.path, self._headers)
-        if request is not None:
-            head = Head(start_line.method, request.path, request.headers, request.seconds)
         self.head_written = self.answered = True
-        self._connection.write(self._connection.delegates.last_answer(refusal, head))
+        self._connection.write(self._connection.delegates.last_answer(refusal, self._head()))
         if self._delegate is not None and not self._spilling:
             self._delegate.overrule()
         self._connection.end(lingers=True)
+
+    def _head(self) -> Head:
+        start_line, request = self._start_line, self._request
+        if request is None:
+            return Head(start_line.method, start_line.path, self._headers)
+        return Head(request.method, request.path, request.headers, request.seconds)
 
     def lost(self) -> None:
         """The client is gone."""
@@ -260,7 +260,7 @@ class Exchange(HTTPConnection):
         """One in pieces. Raises ValueError for a header that would end its line."""
         if self._start_line.version != "HTTP/1.1":
             self.keeps_alive = False  # the end of the connection is the end of the answer
-        elif self._start_line.method != "HEAD":
+        else:
             headers["Transfer-Encoding"] = "chunked"
             self._chunks_out = True
         self._write_head(status, headers, b"")

@@ -30,7 +30,7 @@ from server.redis_link import RedisDownError, RedisLink
 from server.upstream.pool import IDEMPOTENT_OPTIONS, OPTIONS
 from tests.bench.load import CONNECTIONS, Ask
 from tests.bench.machine import head, say
-from tests.bench.rest import BODY, Target, intent_service, measure, redis
+from tests.bench.rest import BODY, Target, intent_service, measure, redis, until_listening
 from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def serving(serve: Callable[[int], Coroutine[Any, Any, None]]) -> Iterator[Targe
     port = free_port()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(serve, port))
     process.start()
-    time.sleep(2)
+    until_listening(port)
     try:
         yield Target(serve.__name__, process.pid or 0, f"http://127.0.0.1:{port}/")
     finally:

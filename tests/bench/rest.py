@@ -11,13 +11,12 @@ import argparse
 import contextlib
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +93,19 @@ def redis(directory: Path) -> Iterator[str]:
         server.stop()
 
 
+def until_listening(port: int) -> None:
+    """A server has been started there."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, "the server did not start in time"
+            time.sleep(0.1)
+        else:
+            return
+
+
 @contextlib.contextmanager
 def peer(directory: Path, **settings: str) -> Iterator[Target]:
     """FastAPI on uvicorn, with uvloop and httptools."""
@@ -109,16 +121,8 @@ def peer(directory: Path, **settings: str) -> Iterator[Target]:
         "httptools",
     ]
     with process(*command, "--no-access-log", "--log-level", "warning", directory=directory, **settings) as running:
-        base, deadline = f"http://127.0.0.1:{port}", time.monotonic() + START_S
-        while True:
-            try:
-                urllib.request.urlopen(f"{base}/live").close()
-            except urllib.error.URLError:
-                assert running.poll() is None, (directory / "peer.log").read_text()
-                assert time.monotonic() < deadline, "the peer did not start in time"
-                time.sleep(0.1)
-            else:
-                break
+        base = f"http://127.0.0.1:{port}"
+        until_listening(port)
         yield Target("FastAPI, uvicorn", running.pid, base)
 
 

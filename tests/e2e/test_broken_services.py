@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streaming.client import ClientChannel
+    from streaming.client import ClientChannel, GatewayClient
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 
@@ -170,13 +170,18 @@ async def test_a_service_that_dies_costs_an_apology_not_the_socket(
     assert again.of(messages.ChannelClosed)[0].status == "ok"
 
 
+async def in_mid_word(session: GatewayClient) -> tuple[ClientChannel, Heard]:
+    """A turn in which somebody speaks, and what was heard of it so far."""
+    turn = session.open(TurnParams())
+    say(turn, speech("flite-slt-list-files", silence_ms=0)[:48_000])
+    return turn, await listen(turn, until=messages.SttSpeechStarted)
+
+
 async def test_a_recogniser_that_dies_in_mid_word_is_apologised_for_aloud(
     remote: GatewayProcess, services: dict[str, ServiceProcess]
 ) -> None:
     async with client(remote) as session:
-        turn = session.open(TurnParams())
-        say(turn, speech("flite-slt-list-files", silence_ms=0)[:48_000])
-        heard = await listen(turn, until=messages.SttSpeechStarted)
+        turn, heard = await in_mid_word(session)
         services["stt"].kill()
         await listen(turn, heard)
         assert await session.call("agent.intent", text="hello")
@@ -238,9 +243,7 @@ async def test_a_recogniser_that_hangs_is_apologised_for_aloud(
 ) -> None:
     await until_up(impatient, "stt")
     async with client(impatient) as session:
-        turn = session.open(TurnParams())
-        say(turn, speech("flite-slt-list-files", silence_ms=0)[:48_000])
-        heard = await listen(turn, until=messages.SttSpeechStarted)
+        turn, heard = await in_mid_word(session)
         with services["stt"].hanging():
             turn.end()
             await listen(turn, heard)

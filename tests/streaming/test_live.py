@@ -12,7 +12,7 @@ import pytest
 from streaming.ports import Identity, Plan, Step, Verdict
 from streaming.protocol.limits import Limits
 from streaming.registry import ForbiddenError, Resume
-from tests.support.house import USER, House, housed
+from tests.support.house import USER, FakeSocket, House, housed
 from tests.support.world import TRACEPARENT, ScriptedSynthesis
 
 if TYPE_CHECKING:
@@ -177,13 +177,18 @@ def test_a_cut_socket_resumes_with_everything_it_missed() -> None:
     housed(test)
 
 
+async def taken_over(house: House) -> tuple[FakeSocket, str, FakeSocket]:
+    """A socket with a microphone open, its resume token, and another that has just come for the same session."""
+    first = await house.enter()
+    token = first.of("session.ready")[0]["resume_token"]
+    first.say(type="channel.open", channel=1, kind="stt")
+    await first.until("channel.opened")
+    return first, token, await house.enter()
+
+
 def test_resume_as_the_first_message_takes_the_session_over() -> None:
     async def test(house: House, world: World) -> None:
-        first = await house.enter()
-        token = first.of("session.ready")[0]["resume_token"]
-        first.say(type="channel.open", channel=1, kind="stt")
-        await first.until("channel.opened")
-        second = await house.enter()
+        first, token, second = await taken_over(house)
         assert first.ended == (4510, "another socket took the session")
         assert second.of("session.ready")[0]["epoch"] != first.of("session.ready")[0]["epoch"]
         second.say(type="session.resume", resume_token=token, last_seq=1)
@@ -205,11 +210,7 @@ def test_resume_as_the_first_message_takes_the_session_over() -> None:
 )
 def test_any_other_first_message_lets_the_old_work_go(first_message: dict[str, Any] | None) -> None:
     async def test(house: House, world: World) -> None:
-        first = await house.enter()
-        token = first.of("session.ready")[0]["resume_token"]
-        first.say(type="channel.open", channel=1, kind="stt")
-        await first.until("channel.opened")
-        second = await house.enter()
+        _first, token, second = await taken_over(house)
         if first_message is None:
             second.sound(1, 0, b"\0\0")
         else:

@@ -102,14 +102,20 @@ def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
 # --- microphones ---
 
 
-async def begin_to_speak(roamer: Roamer, house: House, world: World) -> int:
-    """Two seconds of microphone, with a word in the last half; the channel."""
+async def two_seconds_of_microphone(roamer: Roamer, house: House) -> int:
+    """The channel."""
     await roamer.connect(house)
     channel = roamer.open(SttParams())
     await roamer.until("channel.opened")
     for number in range(100):
         roamer.client.send_audio(channel, FRAME, number * 20)
     roamer.flush()
+    return channel
+
+
+async def begin_to_speak(roamer: Roamer, house: House, world: World) -> int:
+    """Two seconds of microphone, with a word in the last half; the channel."""
+    channel = await two_seconds_of_microphone(roamer, house)
     world.recognitions[0].push(SpeechStarted(1_500), InterimTranscript("what", 0))
     await roamer.until("stt.partial")
     return channel
@@ -150,12 +156,7 @@ def test_an_open_utterance_outlives_a_cut_and_then_its_replica() -> None:
 
 def test_what_has_become_final_is_not_heard_again() -> None:
     async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
-        await roamer.connect(first)
-        channel = roamer.open(SttParams())
-        await roamer.until("channel.opened")
-        for number in range(100):
-            roamer.client.send_audio(channel, FRAME, number * 20)
-        roamer.flush()
+        channel = await two_seconds_of_microphone(roamer, first)
         world.recognitions[0].say("two words")
         await roamer.until("stt.final")
         roamer.client.end_channel(channel)

@@ -26,7 +26,9 @@ from tests.support.rest import running
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from server.http1.connection import Connection
     from tests.support.gateway import GatewayProcess
+    from tests.support.rest import Rest
 
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
 GZIPPED = b"POST /nowhere HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
@@ -41,6 +43,14 @@ async def slow_client(port: int) -> AsyncIterator[socket.socket]:
         connected.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", port))
         yield connected
+
+
+async def asks_for_much_with_little_room(gw: Rest, slow: socket.socket) -> Connection:
+    """The last request of its connection; both kernels keep some kilobytes of the answer, the rest is ours to keep."""
+    connection = await only_connection(gw)
+    connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    await asyncio.get_running_loop().sock_sendall(slow, OPENAPI[:-2] + b"Connection: close\r\n\r\n")
+    return connection
 
 
 # --- who does not read ---
@@ -64,9 +74,7 @@ async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, m
     monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.5)
     async with running(tmp_path) as gw, slow_client(gw.port) as slow:
         loop = asyncio.get_running_loop()
-        connection = await only_connection(gw)
-        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await loop.sock_sendall(slow, OPENAPI[:-2] + b"Connection: close\r\n\r\n")
+        connection = await asks_for_much_with_little_room(gw, slow)
         while not (connection._ending and connection._drain):
             await asyncio.sleep(0.001)
         while connection._drain:
@@ -155,9 +163,7 @@ async def test_the_last_answer_reaches_who_reads_slowly(tmp_path: Path, monkeypa
     monkeypatch.setattr(connection_module, "LINGER_S", 0.01)
     async with running(tmp_path) as gw, slow_client(gw.port) as slow:
         loop = asyncio.get_running_loop()
-        connection = await only_connection(gw)
-        connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await loop.sock_sendall(slow, OPENAPI[:-2] + b"Connection: close\r\n\r\n")
+        await asks_for_much_with_little_room(gw, slow)
         answer = bytearray()
         while piece := await loop.sock_recv(slow, 16 * 1024):
             answer += piece
