@@ -10,11 +10,11 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import ValidationError
 
 from server.errors import ApiError
-from server.limits import client_address
+from server.shared.rate_limits import client_address
+from streaming.jarvis.registry import Resume
 from streaming.ports import CallError, Identity
 from streaming.protocol.errors import CLOSE_CODES
 from streaming.protocol.messages import Auth, Error
-from streaming.registry import Resume
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest

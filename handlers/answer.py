@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from tornado.httputil import format_timestamp
 
-from server.log import tell
-from server.traceparent import random_id
+from server.telemetry.log import tell
+from server.telemetry.traceparent import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from server.metrics import Metrics
+    from server.telemetry.metrics import Metrics
 
 MAX_METHOD_CHARS = 16  # of an invented one, in the log
 

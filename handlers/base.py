@@ -14,14 +14,14 @@ from tornado.iostream import StreamClosedError
 from handlers.answer import account, answer_headers, name_from
 from handlers.negotiation import accepts_gzip
 from handlers.problems import as_api_error, problem_json
-from server.audio.threads import in_codec_thread
 from server.errors import ApiError
+from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from typing import Any
 
     from server.gateway import Gateway
-    from server.http1.request import Request
+    from server.net.http.request import Request
     from server.routes import Route
 
 log = structlog.get_logger("http")
@@ -41,7 +41,7 @@ _EXPOSED_HEADERS = (
 class BaseHandler:
     """The shell of every HTTP handler. A subclass defines `serve`; this one names, guards, answers, counts and logs.
 
-    One for each request: the `Receiver` that `server.http1` feeds. Tornado's RequestHandler would cost 40 µs more, for
+    One for each request: the `Receiver` that `server.net.http` feeds. Tornado's RequestHandler would cost 40 µs more, for
     forms, cookies, templates and ETags that nobody here has.
     """
 
@@ -67,7 +67,7 @@ class BaseHandler:
         if self.gateway.settings.cors_origins:
             self._allow_origin()
 
-    # --- reading: server.http1.exchange.Receiver ---
+    # --- reading: server.net.http.exchange.Receiver ---
 
     def headers_received(self) -> asyncio.Future[None] | None:
         """Nothing is asked of them before the body has come."""

@@ -12,11 +12,11 @@ from pydantic_core import to_json
 
 from handlers.assets import Asset, AssetHandler, make_asset
 from handlers.base import BaseHandler
-from server.asyncapi import asyncapi_page
-from server.audio.threads import in_codec_thread
+from server.documents.asyncapi import asyncapi_page
 from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
+from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from os import stat_result

@@ -13,11 +13,11 @@ from handlers.events import WaitingEvents, server_sent_event
 from handlers.negotiation import prefers
 from handlers.operation import OperationHandler
 from handlers.problems import as_api_error, problem_json
-from server.idempotency import StoredAnswer, fingerprint
 from server.operations import executor
 from server.operations.operation import Streaming
 from server.operations.validation import invalid
 from server.routes import operation_routes
+from server.shared.idempotency import StoredAnswer, fingerprint
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:

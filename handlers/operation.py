@@ -10,23 +10,23 @@ from pydantic_core import to_json
 
 from handlers.base import BaseHandler
 from handlers.negotiation import accepts
-from server.auth import Principal, TokenError
 from server.errors import ApiError, retry_after
-from server.limits import client_address, rate_key
+from server.identity.auth import Principal, TokenError
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
 from server.operations.validation import from_text, invalid, validated
+from server.shared.rate_limits import client_address, rate_key
 from server.strict_json import loads
-from server.traceparent import trace_id
+from server.telemetry.traceparent import trace_id
 from streaming.ports import CallContext
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from server.limits import Decision
     from server.operations import Operation
     from server.operations.operation import RequestModel
-    from server.tracing import Span
+    from server.shared.rate_limits import Decision
+    from server.telemetry.tracing import Span
 
 ANONYMOUS = Principal(user_id="", username="", roles=frozenset(), anonymous=True)
 JSON_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")

@@ -10,12 +10,13 @@ from handlers.assets import Asset, AssetHandler, make_asset
 from handlers.base import BaseHandler
 from handlers.negotiation import prefers
 from handlers.operation import OperationHandler
-from server.asyncapi import asyncapi_document
-from server.audio.threads import in_codec_thread
-from server.openapi import openapi_document
-from server.operations import ops, realtime
+from server.documents.asyncapi import asyncapi_document
+from server.documents.openapi import openapi_document
+from server.operations import ops
+from server.operations import sessions as realtime
 from server.operations.ops import LiveAnswer, ReadyAnswer
 from server.routes import operation_routes
+from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
     from typing import Any

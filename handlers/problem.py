@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from handlers.answer import account, answer_headers, name_from
 from handlers.base import BaseHandler
 from handlers.problems import problem_json
-from server.http1.exchange import head_bytes
+from server.net.http.exchange import head_bytes
 
 if TYPE_CHECKING:
     from server.errors import ApiError
     from server.gateway import Gateway
-    from server.http1.request import Head, Request
+    from server.net.http.request import Head, Request
     from server.routes import Route
 
 

@@ -14,15 +14,15 @@ from handlers.admission import Admission, RefusedError, farewell, first_token, r
 from handlers.handshake import HandshakeHandler
 from server.operations import Access
 from server.routes import Route
-from server.traceparent import next_traceparent, trace_id
+from server.telemetry.traceparent import next_traceparent, trace_id
+from streaming.jarvis.registry import ForbiddenError
 from streaming.protocol.errors import RemoteProtocolError
-from streaming.registry import ForbiddenError
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.journal import KeptSession
+    from streaming.jarvis.journal import KeptSession
+    from streaming.jarvis.registry import Line
     from streaming.ports import Identity
-    from streaming.registry import Line
 
 log = structlog.get_logger(__name__)
 

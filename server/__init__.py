@@ -1,10 +1,10 @@
-"""Everything with a lifetime: settings, tokens, limits, shared state, metrics, and the gateway that is made of them.
+"""Everything with a lifetime: the frame of the gateway, and a room for each of its concerns.
 
-config: settings · loop: asyncio's or uvloop · lifecycle: start to end · composition: from settings to parts · app, routes, http1: HTTP · operations: what may be asked ·
-auth, tokens, users, jwks: who asks · limits, state, redis_link: what replicas share · confirmations, audit: who approved what · idempotency, once ·
-metrics, tallies, log, tracing · realtime, desk: what sessions see of the gateway · upstream: gRPC clients · embedded: the reference services ·
-session_records, observing: sessions between replicas · recordings, replay: sessions in files · children: processes brought along ·
-drain · talk: the terminal client.
+The frame: config (settings) · loop (uvloop or asyncio) · lifecycle (start to end) · composition (settings to parts) · gateway (what a request
+may need) · app, routes (HTTP) · errors (the catalogue) · drain · children (processes brought along).
+
+identity (who asks) · operations (what may be asked) · sessions (live sessions) · shared (what replicas share) · upstream (gRPC clients) ·
+net (bytes of clients) · audio (files) · telemetry · documents · cli · embedded (the nine reference services).
 """
 
 import os

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
 
-from server import log
-from server.banner import banner
 from server.children import ChildError
+from server.cli.banner import banner
 from server.config import ConfigError, Settings, load_settings
+from server.identity.users import ROLES, UsersError, add_user
 from server.loop import run
 from server.reload import run_reloading
+from server.telemetry import log
 from server.upstream import EndpointError
-from server.users import ROLES, UsersError, add_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +74,9 @@ def _laptop_defaults() -> None:
 
 def token(options: argparse.Namespace) -> int:
     """Print an access token signed with the configured secret."""
-    from server.auth import Authenticator  # noqa: PLC0415 - as above
-    from server.state import LocalState  # noqa: PLC0415
-    from server.users import Users  # noqa: PLC0415
+    from server.identity.auth import Authenticator  # noqa: PLC0415 - as above
+    from server.identity.users import Users  # noqa: PLC0415
+    from server.shared.state import LocalState  # noqa: PLC0415
 
     settings = load_settings()
     authenticator = Authenticator(settings, LocalState(), Users(settings.users_file))
@@ -96,14 +96,14 @@ def user_add(options: argparse.Namespace) -> int:
 
 def talk(options: argparse.Namespace) -> int:
     """A spoken turn in the terminal."""
-    from server.talk import Talk  # noqa: PLC0415 - as above
+    from server.cli.talk import Talk  # noqa: PLC0415 - as above
 
     return run(Talk(options).run())
 
 
 def replay(options: argparse.Namespace) -> int:
     """A recorded session, played again."""
-    from server.replay import Replay  # noqa: PLC0415 - as above
+    from server.cli.replay import Replay  # noqa: PLC0415 - as above
 
     return run(Replay(options).run())
 

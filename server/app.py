@@ -15,8 +15,8 @@ from handlers import agent, auth, console, executor, memory, ops, realtime, voic
 from handlers.base import BaseHandler
 from handlers.problem import EarlyProblemHandler, ProblemHandler, last_answer
 from server.errors import ApiError
-from server.http1.handover import Handshake
-from server.http1.server import GatewayServer
+from server.net.http.handover import Handshake
+from server.net.http.server import GatewayServer
 from server.operations import Access
 from server.routes import Route, Router
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from server.gateway import Gateway
-    from server.http1.exchange import Receiver
-    from server.http1.request import Head, Request
+    from server.net.http.exchange import Receiver
+    from server.net.http.request import Head, Request
 
 MAX_PATH_CHARS = 4 * 1024
 MAX_MESSAGE_BYTES = 256 * 1024  # of a WebSocket: the protocol's own limits lie below
@@ -45,7 +45,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 class GatewayApplication(Application):
-    """Routes by table; `server.http1` asks for each request who takes it."""
+    """Routes by table; `server.net.http` asks for each request who takes it."""
 
     def __init__(self, gateway: Gateway, routes: Iterable[Route]) -> None:
         super().__init__(

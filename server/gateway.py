@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-    from server.auth import Authenticator
     from server.config import Settings
-    from server.confirmations import ConfirmationStore
-    from server.idempotency import IdempotencyStore
-    from server.limits import RateLimiter
-    from server.metrics import Metrics
-    from server.once import TaskReceipts
-    from server.realtime import Realtime
-    from server.state import State
-    from server.tracing import Tracer
+    from server.identity.auth import Authenticator
+    from server.sessions.hub import Realtime
+    from server.shared.confirmations import ConfirmationStore
+    from server.shared.idempotency import IdempotencyStore
+    from server.shared.once import TaskReceipts
+    from server.shared.rate_limits import RateLimiter
+    from server.shared.state import State
+    from server.telemetry.metrics import Metrics
+    from server.telemetry.tracing import Tracer
     from server.upstream import Upstream
     from streaming.ports import Services
 

@@ -20,8 +20,6 @@ from redis.exceptions import RedisError
 from tornado.netutil import bind_sockets
 
 from server.app import make_app, make_server
-from server.audit import AuditLog, audited
-from server.auth import Authenticator
 from server.children import BundledRedis, EmbeddedProcess
 from server.composition import (
     breaker_policy,
@@ -31,34 +29,36 @@ from server.composition import (
     lane_services,
     session_limits,
 )
-from server.confirmations import ConfirmationStore
-from server.desk import GatewayDesk
 from server.drain import drain
 from server.fenced import FencedGroup
 from server.gateway import Gateway
-from server.idempotency import IdempotencyStore
-from server.limits import RateLimiter
-from server.metrics import Metrics
-from server.observing import ReplicaObservation
-from server.once import TaskReceipts
-from server.realtime import HandshakeMeter, Realtime
-from server.recordings import Recordings
-from server.redis_link import RedisLink
-from server.session_records import SessionRecords
-from server.state import LocalState, RedisState
-from server.tracing import make_tracer, traced
+from server.identity.auth import Authenticator
+from server.identity.users import Users
+from server.sessions.desk import GatewayDesk
+from server.sessions.hub import HandshakeMeter, Realtime
+from server.shared.confirmations import ConfirmationStore
+from server.shared.idempotency import IdempotencyStore
+from server.shared.observation import ReplicaObservation
+from server.shared.once import TaskReceipts
+from server.shared.rate_limits import RateLimiter
+from server.shared.redis_link import RedisLink
+from server.shared.session_records import SessionRecords
+from server.shared.state import LocalState, RedisState
+from server.telemetry.audit import AuditLog, audited
+from server.telemetry.metrics import Metrics
+from server.telemetry.recordings import Recordings
+from server.telemetry.tracing import make_tracer, traced
 from server.upstream import Upstream
-from server.users import Users
 from server.version import __version__
-from streaming.registry import Sessions
+from streaming.jarvis.registry import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
     from server.config import Settings
-    from server.state import State
-    from streaming.tap import Recorder
+    from server.shared.state import State
+    from streaming.jarvis.tap import Recorder
 
 log = structlog.get_logger(__name__)
 

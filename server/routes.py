@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tornado.websocket import WebSocketHandler
 
-    from server.http1.exchange import Receiver
+    from server.net.http.exchange import Receiver
     from server.operations.operation import Operation
 
 

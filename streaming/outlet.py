@@ -1,71 +1,67 @@
-"""A lane's way to its client."""
+"""What a lane is given: its way to the client, and how it ends when it cannot go on."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
-
-from streaming.domain import SpeechBegins
-from streaming.translate import as_message
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from streaming.live import LiveSession
+    from collections.abc import Callable
+
+    from streaming.ports import CallContext, LaneServices
 
 
-MAX_AHEAD_BYTES = 65_536  # of what a slow client may do without
+class LaneError(Exception):
+    """The lane can't go on: its channel closes with this code (UPPER_SNAKE) and message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
 
 
-class ChannelOutlet:
-    """Domain events become messages here, and frames of audio get their generation."""
+class WrongInputError(Exception):
+    """The client sent something this kind of lane has no use for; the lane goes on."""
 
-    def __init__(self, live: LiveSession, channel: int, generation: int = 0) -> None:
-        self._live = live
-        self._connection = live.connection
-        self._channel = channel
-        self.generation = generation
-        self.closed = False  # a lane that is still being stopped speaks to nobody
-        self.sound: tuple[str, int] | None = None  # encoding and rate of the newest utterance
-        self._pts_ms = -1  # of the newest frame queued
-        self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
+
+class Outlet(Protocol):
+    """A lane's way to its client, in no wire format."""
+
+    @property
+    def generation(self) -> int:
+        """Raised by each interruption."""
 
     def tell(self, event: object) -> None:
-        """Queue an event."""
-        if type(event) is SpeechBegins:
-            self.sound = (event.encoding, event.sample_rate_hz)
-        if not self.closed:
-            self._connection.send_message(as_message(event, self._channel))
-            self._live.wake()
+        """Queue a domain event; never dropped."""
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """Queue a frame of audio."""
-        if not self.closed:
-            self._pts_ms = pts_ms
-            self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
-            self._live.wake()
+        """Queue one frame of audio at `pts_ms` of the utterance. Only as much as `room` allowed."""
 
     async def room(self, n_bytes: int) -> None:
-        """Wait for credit, or for an interruption."""
-        if self._connection.is_paid(self._channel, self._pts_ms + 1):
-            return  # it left at another replica, and did not arrive
-        generation = self.generation
-        while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
-            self.credit.clear()
-            await self.credit.wait()
+        """Wait until the client's credit covers so many bytes more, or all audio so far became stale."""
 
     async def caught_up(self) -> None:
-        """As Outlet."""
-        while self._connection.queue_bytes > MAX_AHEAD_BYTES and not self.closed:
-            self._live.sent.clear()
-            await self._live.sent.wait()
+        """Wait until little is left to be sent to the client: for what may be left out when it is slow."""
 
     def taken(self, n_bytes: int) -> None:
-        """Give the microphone's credit back."""
-        self._connection.taken(self._channel, n_bytes, self._live.needed_frame(self._channel))
-        self._live.wake()
+        """So many bytes of the client's audio have left for the service: give the credit back."""
 
     def interrupt(self) -> int:
-        """Raise the generation: audio queued so far is dropped here, audio sent is stale at the client."""
-        if not self.closed:
-            self.generation = self._connection.interrupt(self._channel)
-        self.credit.set()
-        return self.generation
+        """Make all audio queued so far stale; returns the new generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSetup:
+    """What a lane is built from. `clock` is monotonic, in seconds."""
+
+    outlet: Outlet
+    provided: LaneServices
+    context: CallContext
+    clock: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPosition:
+    """How much of an utterance reached the client: frames up to `sent_pts_ms`, -1 when that is not known."""
+
+    sent_pts_ms: int = -1

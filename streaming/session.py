@@ -7,13 +7,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.audio import AudioFormatError
-from streaming.lanes.base import Lane, LaneError, LaneFrame, Outlet
+from streaming.outlet import LaneError, LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
+from streaming.sound.codecs import AudioFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.lanes.base import Lane
     from streaming.ports import LaneServices
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Session:
     def open(
         self,
         channel: int,
-        build: Callable[[LaneFrame], Lane],
+        build: Callable[[LaneSetup], Lane],
         outlet: Outlet,
         on_end: Callable[[ChannelEnd], None],
         traceparent: str = "",
@@ -83,7 +84,7 @@ class Session:
             traceparent=span.traceparent,
         )
         try:
-            lane = build(LaneFrame(outlet, self._provided, context, self._clock))
+            lane = build(LaneSetup(outlet, self._provided, context, self._clock))
         except Exception as refused:
             span.end(refused)
             raise

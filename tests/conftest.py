@@ -115,7 +115,7 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 def redis_url(shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty database of a real Redis. Nothing is wrong with it, so that a busy machine may take its time."""
-    monkeypatch.setattr("server.redis_link.COMMAND_TIMEOUT_S", UNHURRIED_S)
+    monkeypatch.setattr("server.shared.redis_link.COMMAND_TIMEOUT_S", UNHURRIED_S)
     shared_redis.flush()
     return shared_redis.url
 

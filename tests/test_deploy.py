@@ -20,7 +20,7 @@ from tornado.httpclient import AsyncHTTPClient
 from server.app import ROUTES
 from server.config import Settings
 from server.gateway import SessionStats
-from server.metrics import Metrics
+from server.telemetry.metrics import Metrics
 from tests.e2e.test_behind_nginx import plain_conf
 from tests.support.gateway import free_port, running_gateway
 

@@ -1,4 +1,4 @@
-"""Audio files in, audio files out; live channels have their own codecs in `streaming.audio`.
+"""Audio files in, audio files out; live channels have their own codecs in `streaming.sound.codecs`.
 
 decode          an uploaded file → PCM at the recogniser's rate, piece by piece, in a thread
 transcription   those pieces → speech-to-text, never more ahead than it can take → one transcript

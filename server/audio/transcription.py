@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from server.audio.decode import BYTES_PER_SAMPLE, PCM_RATE_HZ
-from server.audio.threads import in_codec_thread
+from server.workers import in_codec_thread
 from streaming.ports import FinalTranscript, RecognitionConfig
 
 if TYPE_CHECKING:

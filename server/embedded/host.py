@@ -28,13 +28,13 @@ log = logging.getLogger(__name__)
 SERVICES = {
     "stt": ("server.embedded.stt.service", "SpeechToTextService"),
     "tts": ("server.embedded.tts", "TextToSpeechService"),
-    "intent": ("server.embedded.intent", "IntentService"),
-    "planner": ("server.embedded.planner", "PlannerService"),
-    "safety": ("server.embedded.safety", "SafetyService"),
-    "browser": ("server.embedded.browser", "BrowserService"),
-    "os": ("server.embedded.os_executor", "OsService"),
-    "search": ("server.embedded.search", "SearchService"),
-    "memory": ("server.embedded.memory", "MemoryService"),
+    "intent": ("server.embedded.intent.service", "IntentService"),
+    "planner": ("server.embedded.planner.service", "PlannerService"),
+    "safety": ("server.embedded.safety.service", "SafetyService"),
+    "browser": ("server.embedded.browser.service", "BrowserService"),
+    "os": ("server.embedded.os.service", "OsService"),
+    "search": ("server.embedded.search.service", "SearchService"),
+    "memory": ("server.embedded.memory.service", "MemoryService"),
 }
 """Imported only when asked for: a wheel that is missing costs its own service."""
 

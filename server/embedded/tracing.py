@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from server.otel import make_provider
+from server.telemetry.otel import make_provider
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

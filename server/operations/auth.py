@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from server.auth import Principal
 from server.errors import ApiError, retry_after
-from server.limits import address_key
+from server.identity.auth import Principal
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel
+from server.shared.rate_limits import address_key
 
 if TYPE_CHECKING:
-    from server.auth import TokenPair
     from server.gateway import Gateway
+    from server.identity.auth import TokenPair
     from server.operations.operation import Caller
 
 MAX_TOKEN_CHARS = 8_192

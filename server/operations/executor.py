@@ -16,9 +16,9 @@ from server.operations.roles import may_execute
 from streaming.ports import Action, ServiceError, TaskProgress, TaskResult
 
 if TYPE_CHECKING:
-    from server.confirmations import Question
     from server.gateway import Gateway
     from server.operations.operation import Caller
+    from server.shared.confirmations import Question
     from streaming.ports import ActionInfo, Executor, SafetyReport
 
 MAX_ARGUMENTS = 64

@@ -71,7 +71,7 @@ def ignore_progress(_event: TaskProgress) -> None:
 
 
 class Who(Protocol):
-    """A token's owner: what `server.auth.Principal` and `streaming.ports.Identity` have in common."""
+    """A token's owner: what `server.identity.auth.Principal` and `streaming.ports.Identity` have in common."""
 
     @property
     def user_id(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.operations import agent, auth, executor, memory, ops, realtime, voice
+from server.operations import agent, auth, executor, memory, ops, voice
+from server.operations import sessions as realtime
 
 if TYPE_CHECKING:
     from server.operations.operation import Operation

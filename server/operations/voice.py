@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 from server.audio.decode import AudioTooLongError, UnreadableAudioError, UploadDecoder
 from server.audio.encode import AUDIO_FORMATS, MAX_RATE_HZ, MIN_RATE_HZ
 from server.audio.speech import speech_file
-from server.audio.threads import in_codec_thread
 from server.audio.transcription import transcribe as transcribe_upload
 from server.errors import ApiError
 from server.operations.fields import AS_WHOLE, MAX_SPEECH_CHARS, Language
@@ -23,6 +22,7 @@ from server.operations.operation import (
     Streaming,
 )
 from server.operations.validation import invalid
+from server.workers import in_codec_thread
 from streaming.ports import SynthesisConfig
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.tasks import TaskRun
 from streaming.domain import TaskEnded
-from streaming.lanes.base import Lane, LaneError, LaneFrame
+from streaming.lanes.base import Lane
+from streaming.outlet import LaneError, LaneSetup
 from streaming.ports import RunKey
-from streaming.tasks import TaskRun
 
 if TYPE_CHECKING:
     from streaming.ports import Action, Outcome
@@ -25,7 +26,7 @@ _CODES = {
 class ExecuteLane(Lane):
     """Asks safety, then the user where safety says so, then the executor. `command_id` empty: it can't come again."""
 
-    def __init__(self, frame: LaneFrame, action: Action, timeout_ms: int | None, command_id: str = "") -> None:
+    def __init__(self, frame: LaneSetup, action: Action, timeout_ms: int | None, command_id: str = "") -> None:
         super().__init__(frame)
         self._action = action
         self._frame = replace(frame, context=replace(frame.context, timeout_ms=timeout_ms))

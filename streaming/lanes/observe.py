@@ -6,11 +6,12 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from streaming.lanes.base import Lane, LaneError, LaneFrame
+from streaming.lanes.base import Lane
+from streaming.outlet import LaneError, LaneSetup
 from streaming.ports import SeenFrame
 
 if TYPE_CHECKING:
-    from streaming.lanes.base import SpeechPosition
+    from streaming.outlet import SpeechPosition
     from streaming.ports import Seen
 
 GONE_S = 2.0  # a session that moves to another replica is there again by then
@@ -20,7 +21,7 @@ LOOK_AGAIN_S = 0.05
 class ObserveLane(Lane):
     """Read-only: of the user's own sessions, or of anybody's for an admin."""
 
-    def __init__(self, frame: LaneFrame, session_id: str, *, audio: bool) -> None:
+    def __init__(self, frame: LaneSetup, session_id: str, *, audio: bool) -> None:
         super().__init__(frame)
         if session_id == self._context.session_id:
             raise LaneError("INVALID_ARGUMENT", "a session can't observe itself")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming.lanes.base import Lane, LaneFrame
-from streaming.listening import Microphone, MicrophoneFormat
+from streaming.lanes.base import Lane
+from streaming.sound.microphone import Microphone, MicrophoneFormat
 
 if TYPE_CHECKING:
-    from streaming.lanes.base import SpeechPosition
-    from streaming.microphone_trail import Position
+    from streaming.outlet import LaneSetup, SpeechPosition
+    from streaming.sound.trail import Position
 
 
 class SttLane(Lane):
     """Frames in, recognition events out, until the client ends the input and everything is answered."""
 
-    def __init__(self, frame: LaneFrame, source: MicrophoneFormat) -> None:
+    def __init__(self, frame: LaneSetup, source: MicrophoneFormat) -> None:
         super().__init__(frame)
         self._microphone = Microphone(self._services.stt, source, self._context, self._outlet.taken)
 

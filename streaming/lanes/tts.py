@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streaming.lanes.base import Lane, LaneError, LaneFrame
+from streaming.lanes.base import Lane
+from streaming.outlet import LaneError, LaneSetup
 from streaming.ports import SynthesisConfig
-from streaming.speaking import Utterance
+from streaming.sound.utterance import Utterance
 
 if TYPE_CHECKING:
-    from streaming.lanes.base import SpeechPosition
-    from streaming.turns import ReplyFormat
+    from streaming.agent.turns import ReplyFormat
+    from streaming.outlet import SpeechPosition
 
 MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent as several utterances
 
@@ -18,7 +19,7 @@ MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent
 class TtsLane(Lane):
     """Text at once or in pieces; audio as it is made, paced by what the client has played."""
 
-    def __init__(self, frame: LaneFrame, speech: ReplyFormat, text: str | None) -> None:
+    def __init__(self, frame: LaneSetup, speech: ReplyFormat, text: str | None) -> None:
         super().__init__(frame)
         config = SynthesisConfig(speech.voice, speech.speed, speech.language)
         self._stream = self._services.tts.synthesize(config, self._context)

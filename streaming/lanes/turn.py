@@ -11,10 +11,11 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.eager import Guess
+from streaming.agent.turns import ReplyFormat, Stopwatch, Turn
 from streaming.domain import Trouble, TurnEnd
-from streaming.eager import Guess
-from streaming.lanes.base import Lane, LaneFrame, WrongInputError
-from streaming.listening import Microphone, MicrophoneFormat
+from streaming.lanes.base import Lane
+from streaming.outlet import LaneSetup, WrongInputError
 from streaming.ports import (
     EagerEnd,
     FinalTranscript,
@@ -24,12 +25,12 @@ from streaming.ports import (
     SpeechStarted,
     SpeechStopped,
 )
-from streaming.turns import ReplyFormat, Stopwatch, Turn
+from streaming.sound.microphone import Microphone, MicrophoneFormat
 
 if TYPE_CHECKING:
-    from streaming.lanes.base import SpeechPosition
-    from streaming.microphone_trail import Position
+    from streaming.outlet import SpeechPosition
     from streaming.ports import Intent, RecognitionEvent
+    from streaming.sound.trail import Position
 
 MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
 _APPROVALS = {"yes": True, "no": False, "stop": False}
@@ -53,7 +54,7 @@ class TurnLane(Lane):
     """See the module."""
 
     def __init__(
-        self, frame: LaneFrame, source: MicrophoneFormat | None, reply: ReplyFormat, text: str | None = None
+        self, frame: LaneSetup, source: MicrophoneFormat | None, reply: ReplyFormat, text: str | None = None
     ) -> None:
         super().__init__(frame)
         self._frame = frame

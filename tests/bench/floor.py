@@ -25,8 +25,8 @@ from httptools import HttpRequestParser
 from tornado.web import Application, RequestHandler
 
 from protos import intent_pb2, intent_pb2_grpc
-from server.limits import SCRIPT, SCRIPT_SHA
-from server.redis_link import RedisDownError, RedisLink
+from server.shared.rate_limits import SCRIPT, SCRIPT_SHA
+from server.shared.redis_link import RedisDownError, RedisLink
 from server.upstream.pool import IDEMPOTENT_OPTIONS, OPTIONS
 from tests.bench.load import CONNECTIONS, Ask
 from tests.bench.machine import head, say
@@ -48,7 +48,7 @@ class Bare(RequestHandler):
 
 
 class BareConnection(asyncio.Protocol):
-    """What server.http1 is made of, and nothing else."""
+    """What server.net.http is made of, and nothing else."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport

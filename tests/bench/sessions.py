@@ -18,7 +18,7 @@ import psutil
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from streaming.client import GatewayClient
+from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
 from tests.bench.machine import head, row, say

@@ -16,7 +16,7 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import websocket_connect
 
-from streaming.client import GatewayClient
+from streaming.client.gateway import GatewayClient
 from streaming.protocol.messages import TurnParams
 from tests.conftest import RedisServer
 from tests.support.gateway import AUDIO, ROOT, free_port, listen, say, speech

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.client import GatewayError
+from streaming.client.gateway import GatewayError
 from streaming.protocol import messages
 from streaming.protocol.messages import TurnParams
 from tests.support.gateway import GatewayProcess, Heard, client, environment, listen, running_gateway, say, speech
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streaming.client import ClientChannel, GatewayClient
+    from streaming.client.gateway import ClientChannel, GatewayClient
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 

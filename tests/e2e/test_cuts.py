@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.client import GatewayClient
+from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
 from tests.support.gateway import GatewayProcess, say, speech

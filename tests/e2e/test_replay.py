@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.replay import read_script
-from server.replay_player import Player
-from streaming.client import GatewayClient
+from server.cli.replay import read_script
+from server.cli.replay_player import Player
+from streaming.client.gateway import GatewayClient
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, TurnParams
 from tests.support.gateway import GatewayProcess, environment, listen, running_gateway, say, speech

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from streaming.client import GatewayClient, GatewayError
+from streaming.client.gateway import GatewayClient, GatewayError
 from streaming.protocol import events, messages
 from streaming.protocol.messages import ExecuteParams, ObserveParams, SttParams, TtsParams, TurnParams
 from tests.support.gateway import Heard, listen, say, speech
@@ -17,7 +17,7 @@ from tests.support.replicas import Balancer, Replicas, balanced, running_replica
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from streaming.client import ClientChannel
+    from streaming.client.gateway import ClientChannel
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handlers.answer import answer_headers
-from server.http1.exchange import head_bytes
+from server.net.http.exchange import head_bytes
 from tests.support.rest import running
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import jwt
 import pytest
 
-from server.auth import Authenticator
 from server.errors import ApiError
-from server.limits import RateLimiter
-from server.state import RedisState
-from server.users import Users
+from server.identity.auth import Authenticator
+from server.identity.users import Users
+from server.shared.rate_limits import RateLimiter
+from server.shared.state import RedisState
 from tests.server.redis_support import running_link
-from tests.server.test_redis_link import CountingWire
+from tests.server.shared.test_redis_link import CountingWire
 from tests.support.rest import PASSWORD, SECRET, document, problem, running
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tornado.httputil import RequestStartLine
 
-from server.http1.request import Headers, Request
+from server.net.http.request import Headers, Request
 from tests.support.rest import document, problem, running
 
 if TYPE_CHECKING:

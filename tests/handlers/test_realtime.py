@@ -10,7 +10,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-from server.users import add_user
+from server.identity.users import add_user
 from tests.support.gateway import running_gateway
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from argon2 import PasswordHasher
 
-from server.users import Users
+from server.identity.users import Users
 from tests.server.signing import PASSWORD, Clock
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from server.redis_link import RedisDownError, RedisLink
-from server.state import RedisState
+from server.shared.redis_link import RedisDownError, RedisLink
+from server.shared.state import RedisState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from server.auth import TokenError
 from server.config import load_settings
 from server.errors import ApiError
+from server.identity.auth import TokenError
 
 if TYPE_CHECKING:
     from server.config import Settings

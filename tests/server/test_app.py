@@ -79,7 +79,7 @@ async def test_an_upload_that_does_not_come_is_one_answer(tmp_path: Path) -> Non
 
 
 async def test_an_answer_that_nobody_reads_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.http1.connection.WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("server.net.http.connection.WRITE_TIMEOUT_S", 0.1)
     path = b"GET /console/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
     async with running(tmp_path) as gw:
         reader, writer = await asyncio.open_connection("127.0.0.1", gw.port, limit=1024)

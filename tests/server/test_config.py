@@ -9,7 +9,7 @@ import pytest
 from dotenv import dotenv_values
 
 from server.config import SERVICES, ConfigError, Settings, load_settings
-from server.env_example import render
+from server.documents.env_example import render
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "0123456789abcdef0123456789abcdef"

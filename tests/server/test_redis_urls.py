@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from server.limits import RateLimiter
-from server.session_records import SessionRecords
-from streaming.journal import Head
+from server.shared.rate_limits import RateLimiter
+from server.shared.session_records import SessionRecords
+from streaming.jarvis.journal import Head
 from tests.conftest import redis_server_binary
 from tests.server.redis_support import replica
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from streaming.client import ClientChannel, GatewayClient
+from streaming.client.gateway import ClientChannel, GatewayClient
 from streaming.protocol import events, messages
 
 if TYPE_CHECKING:

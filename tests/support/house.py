@@ -7,19 +7,19 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from server.observing import ReplicaObservation
-from server.state import LocalState
+from server.shared.observation import ReplicaObservation
+from server.shared.state import LocalState
+from streaming.jarvis.registry import Line, Resume, Sessions
 from streaming.ports import CallError, Identity, LaneServices
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
-from streaming.registry import Line, Resume, Sessions
 from tests.support import virtual_time
 from tests.support.world import World, broken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from streaming.journal import Head, Mode, SessionStore, Written
+    from streaming.jarvis.journal import Head, Mode, SessionStore, Written
     from streaming.ports import CallContext
 
 USER = Identity("u1", "ada", ("admin",))

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from streaming.lanes.base import LaneFrame
+from streaming.outlet import LaneSetup
 from streaming.ports import CallContext, LaneServices
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class RecordingOutlet:
         return [type(event).__name__ for event in self.events]
 
 
-def frame_for(world: World, outlet: RecordingOutlet) -> LaneFrame:
+def frame_for(world: World, outlet: RecordingOutlet) -> LaneSetup:
     lent: Any = world
     provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
     context = CallContext(user_id="u1", roles=("admin",), session_id="s1", request_id="r1")
-    return LaneFrame(outlet, provided, context, asyncio.get_running_loop().time)
+    return LaneSetup(outlet, provided, context, asyncio.get_running_loop().time)

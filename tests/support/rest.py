@@ -17,18 +17,18 @@ from tornado.netutil import bind_sockets
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from server.app import make_app, make_server
-from server.auth import Authenticator
 from server.config import Settings
-from server.confirmations import ConfirmationStore
 from server.gateway import Gateway
-from server.idempotency import IdempotencyStore
-from server.limits import RateLimiter
-from server.metrics import Metrics
-from server.once import TaskReceipts
-from server.state import LocalState
-from server.tracing import Tracer
+from server.identity.auth import Authenticator
+from server.identity.users import Users, add_user
+from server.shared.confirmations import ConfirmationStore
+from server.shared.idempotency import IdempotencyStore
+from server.shared.once import TaskReceipts
+from server.shared.rate_limits import RateLimiter
+from server.shared.state import LocalState
+from server.telemetry.metrics import Metrics
+from server.telemetry.tracing import Tracer
 from server.upstream import ServiceHealth
-from server.users import Users, add_user
 from streaming.ports import (
     ActionInfo,
     ConversationTurn,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from tornado.httpclient import HTTPResponse
 
-    from server.http1.server import GatewayServer
+    from server.net.http.server import GatewayServer
     from streaming.ports import (
         Action,
         CallContext,

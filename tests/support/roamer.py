@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from streaming.jarvis.registry import Line, Resume
 from streaming.protocol import events
 from streaming.protocol.client import ClientConnection
-from streaming.registry import Line, Resume
 from tests.support.house import USER, House
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from pocketsphinx.lm import ArpaBoLM
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LANGUAGE_FILE = Path(__file__).parents[1] / "language" / "en.yaml"
+LANGUAGE_FILE = Path(__file__).parents[1] / "intent" / "en.yaml"
 SENTENCES_PER_TEMPLATE = 40  # random walks through one template; below 20 rare slot values go missing
 SLOT_VALUES = 200  # of a number range or list: more would only flatten the model
 VOCABULARY_WEIGHT = 3  # a caller's phrase counts as much as three sampled sentences

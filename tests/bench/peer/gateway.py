@@ -25,9 +25,9 @@ from prometheus_client import Counter, Histogram
 from redis.exceptions import NoScriptError
 
 from protos import intent_pb2, intent_pb2_grpc
-from server.limits import SCRIPT, SCRIPT_SHA
 from server.operations.agent import IntentAnswer, IntentGuessAnswer, IntentRequest
-from server.traceparent import next_traceparent, random_id, trace_id
+from server.shared.rate_limits import SCRIPT, SCRIPT_SHA
+from server.telemetry.traceparent import next_traceparent, random_id, trace_id
 from server.upstream.convert import from_struct
 
 if TYPE_CHECKING:

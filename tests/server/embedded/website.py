@@ -11,7 +11,7 @@ import tornado.web
 from tornado.testing import bind_unused_port
 
 from protos import browser_pb2_grpc
-from server.embedded.browser import BrowserService
+from server.embedded.browser.service import BrowserService
 from tests.server.embedded.executing import config, execute, serving
 
 if TYPE_CHECKING:

@@ -1,0 +1,4 @@
+"""Documents made from the code.
+
+openapi · asyncapi · env_example (.env.example)
+"""

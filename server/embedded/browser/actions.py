@@ -1,0 +1,317 @@
+"""What a page can be asked for: parameters, and how it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from playwright.async_api import Error as PlaywrightError
+from pydantic import Field, field_validator, model_validator
+
+from server.embedded.addresses import read_url
+from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH
+from server.embedded.executor import Action, Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Self
+
+    from playwright.async_api import Frame, Locator, Page, Response
+
+    from server.embedded.browser.tabs import Tabs
+    from server.embedded.executor import Task
+
+MAX_SELECTOR_CHARS = 1_000
+MAX_TYPED_CHARS = 10_000
+MAX_URL_CHARS = 4_096
+MAX_TEXT_CHARS = 50_000
+MAX_LINKS = 100
+MAX_PNG_BYTES = 2 * 1024 * 1024  # a larger picture is sent as JPEG: it travels as base64 in one message
+JPEG_QUALITY = 70
+ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear: then it is not there
+ACT_TIMEOUT_MS = 1_500  # for one that has appeared to become clickable, or writable
+MAX_WAIT_MS = 60_000
+WINDOW_S = 3.0  # for the window to open that a link names
+SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
+SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
+ERROR_PAGE = "chrome-error:"
+ERROR_PAGE_S = 1.0  # for it to come
+
+
+_NAMES_A_WINDOW = "e => !!e.closest('a[target]:not([target=_self]), form[target]:not([target=_self])')"
+
+
+class NavigateParameters(Parameters):
+    """A page of the web."""
+
+    url: str = Field(min_length=1, max_length=MAX_URL_CHARS, description="http or https")
+
+    @field_validator("url")
+    @classmethod
+    def _of_the_web(cls, value: str) -> str:
+        address = read_url(value)
+        if value.strip() != "about:blank" and (address.scheme not in {"http", "https"} or not address.host):
+            raise ValueError("only pages of the web are opened, by an address that begins with http:// or https://")
+        return value.strip()
+
+
+class ElementParameters(Parameters):
+    """An element, by CSS selector or by its visible text."""
+
+    selector: str | None = Field(
+        default=None, min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector"
+    )
+    text: str | None = Field(
+        default=None, min_length=1, max_length=MAX_SELECTOR_CHARS, description="what is written on it"
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.selector is None) == (self.text is None):
+            raise ValueError("give either selector or text")
+        return self
+
+
+class TypeParameters(Parameters):
+    """Text for a field; what was in it is replaced."""
+
+    selector: str = Field(min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector")
+    text: str = Field(max_length=MAX_TYPED_CHARS)
+
+
+class TextParameters(Parameters):
+    """Of the page, or of one element."""
+
+    selector: str | None = Field(
+        default=None, min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector"
+    )
+
+
+class WaitParameters(Parameters):
+    """For an element to be seen, or so many milliseconds."""
+
+    selector: str | None = Field(
+        default=None, min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector"
+    )
+    ms: int | None = Field(default=None, ge=0, le=MAX_WAIT_MS)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.selector is None) == (self.ms is None):
+            raise ValueError("give either selector or ms")
+        return self
+
+
+class PressParameters(Parameters):
+    """A key."""
+
+    key: str = Field(
+        min_length=1, max_length=40, pattern=r"^[A-Za-z0-9]+(\+[A-Za-z0-9]+)*$", description="Enter, Tab, Control+A …"
+    )
+
+
+class ScrollParameters(Parameters):
+    """Most of a screen up or down, or to an end."""
+
+    to: Literal["up", "down", "top", "bottom"] = "down"
+
+
+class NoParameters(Parameters):
+    """None."""
+
+
+class FailedError(Exception):
+    """It ran, and did not succeed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One action on one page."""
+
+    tabs: Tabs
+    page: Page
+    task: Task
+
+
+async def where(page: Page) -> dict[str, Any]:
+    """Where the page is now."""
+    return {"url": page.url, "title": await page.title()}
+
+
+async def _opened(page: Page, url: str) -> Response | None:
+    """The server's answer. Chromium's page about a failure comes after it, and would break off the next navigation: it is waited for."""
+    failure_shown = asyncio.Event()
+
+    def look(frame: Frame) -> None:
+        if frame == page.main_frame and frame.url.startswith(ERROR_PAGE):
+            failure_shown.set()
+
+    page.on("framenavigated", look)
+    try:
+        return await page.goto(url, wait_until="commit")
+    except PlaywrightError as error:
+        if "net::ERR_" in str(error) and "net::ERR_ABORTED" not in str(error):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ERROR_PAGE_S):
+                    await failure_shown.wait()
+        raise
+    finally:
+        page.remove_listener("framenavigated", look)
+
+
+async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
+    answer = await _opened(work.page, given.url)
+    status = answer.status if answer else 0
+    await work.task.tell(f"the server answered {status}" if status else "opened", percent=60)
+    await work.page.wait_for_load_state("domcontentloaded")
+    return {**await where(work.page), "status": status}
+
+
+async def _appeared(locator: Locator) -> Locator:
+    """Wait for it here, not in the click: so a cancelled task never clicks later. Raises Playwright's TimeoutError."""
+    await locator.wait_for(state="visible", timeout=ELEMENT_TIMEOUT_MS)
+    return locator
+
+
+async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
+    page = work.page
+    if given.selector is not None:
+        wanted = page.locator(given.selector)
+    else:
+        named = given.text or ""
+        controls = page.get_by_role("button", name=named).or_(page.get_by_role("link", name=named))
+        wanted = controls if await controls.count() else page.get_by_text(named)
+    element = await _appeared(wanted.first)
+    await work.task.tell("the element is there", percent=60)
+    named_window = await element.evaluate(_NAMES_A_WINDOW)
+    work.tabs.opened.clear()
+    await element.click(timeout=ACT_TIMEOUT_MS)
+    return await _settled(work, WINDOW_S if named_window else SCRIPT_WINDOW_S)
+
+
+async def _settled(work: Work, window_s: float) -> dict[str, Any]:
+    """After something that may have led to another page (Playwright has waited for that), or opened one."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(window_s):
+            await work.tabs.opened.wait()
+    page = await work.tabs.page()
+    await page.wait_for_load_state("domcontentloaded")
+    return await where(page)
+
+
+async def _type(work: Work, given: TypeParameters) -> dict[str, Any]:
+    element = await _appeared(work.page.locator(given.selector).first)
+    await element.fill(given.text, timeout=ACT_TIMEOUT_MS)
+    return await where(work.page)
+
+
+async def _press(work: Work, given: PressParameters) -> dict[str, Any]:
+    work.tabs.opened.clear()
+    await work.page.keyboard.press(given.key)
+    return await _settled(work, SCRIPT_WINDOW_S)
+
+
+async def _extract(work: Work, given: TextParameters) -> dict[str, Any]:
+    target = work.page.locator(given.selector or "body").first
+    text = await target.inner_text(timeout=ELEMENT_TIMEOUT_MS)
+    return {**await where(work.page), "text": text[:MAX_TEXT_CHARS], "truncated": len(text) > MAX_TEXT_CHARS}
+
+
+async def _links(work: Work, _given: NoParameters) -> dict[str, Any]:
+    found = await work.page.locator("a[href]").evaluate_all(
+        "(links, most) => links.filter(a => a.innerText.trim() && /^https?:/.test(a.href)).slice(0, most)"
+        ".map(a => ({text: a.innerText.trim().slice(0, 200), url: a.href.slice(0, 4096)}))",
+        MAX_LINKS,
+    )
+    return {**await where(work.page), "links": found}
+
+
+async def _screenshot(work: Work, _given: NoParameters) -> dict[str, Any]:
+    image, media_type = await work.page.screenshot(type="png", animations="disabled", scale="css"), "image/png"
+    if len(image) > MAX_PNG_BYTES:
+        image, media_type = await work.page.screenshot(type="jpeg", quality=JPEG_QUALITY, scale="css"), "image/jpeg"
+    return {
+        "image_base64": base64.b64encode(image).decode("ascii"),
+        "media_type": media_type,
+        "width": VIEWPORT_WIDTH,
+        "height": VIEWPORT_HEIGHT,
+        **await where(work.page),
+    }
+
+
+async def _back(work: Work, _given: NoParameters) -> dict[str, Any]:
+    if await work.tabs.has_history(work.page):
+        await work.page.go_back(wait_until="domcontentloaded")
+        return await where(work.page)
+    opener = await work.tabs.previous()
+    if opener is None:
+        raise FailedError("there is no page before this one")
+    return await where(opener)
+
+
+async def _wait(work: Work, given: WaitParameters) -> dict[str, Any]:
+    if given.selector is not None:
+        await _appeared(work.page.locator(given.selector).first)
+    else:
+        await work.page.wait_for_timeout(given.ms or 0)
+    return await where(work.page)
+
+
+async def _scroll(work: Work, given: ScrollParameters) -> dict[str, Any]:
+    moves = {
+        "up": f"scrollBy(0, -{SCROLL_PX})",
+        "down": f"scrollBy(0, {SCROLL_PX})",
+        "top": "scrollTo(0, 0)",
+        "bottom": "scrollTo(0, document.documentElement.scrollHeight)",
+    }
+    y = await work.page.evaluate(f"() => {{ {moves[given.to]}; return Math.round(scrollY); }}")
+    return {**await where(work.page), "y": y}
+
+
+ACTIONS = {
+    "navigate": Action("Open a page", NavigateParameters, 45_000),
+    "click": Action("Click an element", ElementParameters),
+    "type": Action("Type into a field", TypeParameters),
+    "press": Action("Press a key", PressParameters),
+    "extract_text": Action("Read the text of the page, or of an element", TextParameters),
+    "links": Action("List the page's links", NoParameters),
+    "screenshot": Action("Take a picture of what is seen of the page", NoParameters),
+    "scroll": Action("Scroll the page", ScrollParameters),
+    "back": Action("Go back one page", NoParameters),
+    "wait": Action("Wait for an element, or some time", WaitParameters, MAX_WAIT_MS + 10_000),
+}
+STEPS: dict[str, Callable[[Work, Any], Awaitable[dict[str, Any]]]] = {
+    "navigate": _navigate,
+    "click": _click,
+    "type": _type,
+    "press": _press,
+    "extract_text": _extract,
+    "links": _links,
+    "screenshot": _screenshot,
+    "scroll": _scroll,
+    "back": _back,
+    "wait": _wait,
+}
+
+# Chromium's own words (net/base/net_error_list.h) for what the gate does not know.
+_NET_ERRORS = {
+    "ERR_ABORTED": "the address is a download, or the page did not want to be opened",
+    "ERR_CERT": "the certificate of the page is not valid",
+    "ERR_SSL": "the page speaks no TLS that can be trusted",
+    "ERR_TOO_MANY_REDIRECTS": "the page sends from one address to the next without an end",
+    "ERR_EMPTY_RESPONSE": "the server answered nothing",
+    "ERR_CONNECTION_RESET": "the server broke the connection off",
+    "ERR_CONNECTION_CLOSED": "the server broke the connection off",
+    "ERR_UNSAFE_PORT": "browsers do not open that port",
+    "ERR_SOCKS_CONNECTION": "there is no connection to the page",
+}
+
+
+def net_error_words(message: str) -> str:
+    """For a message of Playwright that carries one of Chromium's network errors; else empty."""
+    if "Download is starting" in message:
+        return "the address is a download, which is not taken"
+    return next((words for name, words in _NET_ERRORS.items() if f"net::{name}" in message), "")

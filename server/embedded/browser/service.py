@@ -1,0 +1,137 @@
+"""M7, browser executor: Playwright on the system's Chromium, one isolated context per user and session."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import TimeoutError as PlaywrightTimeout
+
+from server.embedded.addresses import private_network, read_url
+from server.embedded.browser.actions import (
+    ACTIONS,
+    ERROR_PAGE,
+    STEPS,
+    FailedError,
+    NavigateParameters,
+    Work,
+    net_error_words,
+)
+from server.embedded.browser.pages import Chromium, find_chromium, first_line
+from server.embedded.executor import Action, ExecutorService, Outcome, Parameters, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.embedded.browser.tabs import Tabs
+    from server.embedded.service import EmbeddedConfig
+
+NO = frozenset({"0", "false", "no", "off"})
+WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
+
+
+class BrowserService(ExecutorService):
+    """See the module."""
+
+    name: ClassVar[str] = "browser"
+    full_name: ClassVar[str] = "jarvis.browser.v1.BrowserExecutor"
+
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__(config)
+        self._chromium: Chromium | None = None
+        self._reaper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Find Chromium and see that it starts. Raises MissingPartError."""
+        executable = find_chromium(self.config.option("CHROMIUM_PATH"))
+        chromium = Chromium(
+            executable, private_open=private_network(self.config) != "deny", sandbox=wants_sandbox(self.config)
+        )
+        try:
+            await chromium.start()
+        except BaseException:
+            await chromium.stop()
+            raise
+        self._chromium = chromium
+        self._reaper = asyncio.get_running_loop().create_task(chromium.reap(), name="idle browser pages")
+
+    async def stop(self) -> None:
+        """End the browser."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        if self._chromium is not None:
+            await self._chromium.stop()
+
+    def actions(self) -> Mapping[str, Action]:
+        """What a page can be asked for."""
+        return ACTIONS
+
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+        """One action on the conversation's page."""
+        assert self._chromium is not None, "calls are refused until start() is done"
+        await task.tell(begin_words(name, parameters), percent=0)
+        async with self._chromium.tabs(task.user_id, task.session_id) as tabs:
+            try:
+                outcome = await self._attempt(tabs, name, parameters, task)
+            except asyncio.CancelledError:
+                await tabs.stop_loading()
+                raise
+        await task.tell("done" if outcome.ok else outcome.message, percent=100)
+        return outcome
+
+    async def _attempt(self, tabs: Tabs, name: str, parameters: Parameters, task: Task) -> Outcome:
+        tabs.dialogs.clear()
+        try:
+            page = await tabs.page()
+            await task.tell("the page is there", percent=20)
+            values = await STEPS[name](Work(tabs, page, task), parameters)
+        except FailedError as failed:
+            return Outcome(await _where(tabs), ok=False, message=str(failed))
+        except PlaywrightTimeout:
+            return Outcome(await _where(tabs), ok=False, message=missing_words(parameters))
+        except PlaywrightError as error:
+            return Outcome(await _where(tabs), ok=False, message=self._words(error, parameters))
+        return Outcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
+
+    def _words(self, error: PlaywrightError, parameters: Parameters) -> str:
+        """Why it failed, by who knows best: the gate, Chromium's error, Playwright's."""
+        assert self._chromium is not None
+        if "has been closed" in str(error) or "crashed" in str(error):
+            return "the browser or its page ended while it worked; the next task starts it again"
+        reason = ""
+        if isinstance(parameters, NavigateParameters) and "net::ERR_SOCKS" in str(error):
+            reason = self._chromium.gate.reason(read_url(parameters.url).host)
+        return reason or net_error_words(str(error)) or first_line(error)
+
+
+def wants_sandbox(config: EmbeddedConfig) -> bool:
+    """Chromium's own sandbox: refused to root, and not to be had in some containers (CHROMIUM_SANDBOX=false)."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return False
+    return config.option("CHROMIUM_SANDBOX", "true").strip().lower() not in NO
+
+
+def begin_words(name: str, parameters: Parameters) -> str:
+    """What is about to be done; nothing of what is typed."""
+    if isinstance(parameters, NavigateParameters):
+        return f"opening {read_url(parameters.url).host or parameters.url}"
+    return ACTIONS[name].description.lower()
+
+
+def missing_words(parameters: Parameters) -> str:
+    """For an element that did not appear, or could not be acted on."""
+    named = getattr(parameters, "selector", None) or getattr(parameters, "text", None) or "the element"
+    return f"{str(named)[:80]} is not there, or something covers it"
+
+
+async def _where(tabs: Tabs) -> dict[str, Any]:
+    """As far as it can be told after a failure."""
+    try:
+        async with asyncio.timeout(WHERE_TIMEOUT_S):
+            page = await tabs.page()
+            shown = {"url": page.url, "title": await page.title()}
+            return shown if not page.url.startswith(ERROR_PAGE) else {}
+    except (PlaywrightError, TimeoutError):
+        return {}

@@ -1,0 +1,182 @@
+"""Entities made clean: addresses, paths and arguments as they are spoken become what executors take."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.intent import templates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_NAME_WORDS = 3  # of a site that is called by name: "new york times"
+
+_SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
+_SPOKEN_SIGN = re.compile(rf"\s*(?<!\S)({'|'.join(_SIGNS)})(?!\S)\s*", re.IGNORECASE)
+_SCHEME = re.compile(r"https?://\S+\Z", re.IGNORECASE)
+_ANY_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:[a-z]{2,24}|\d{1,3})|localhost)(?P<rest>(?::\d{1,5})?(?:[/?#]\S*)?)\Z",
+    re.IGNORECASE,
+)
+_CALLED = re.compile(r"(?:the )?(?P<name>.+?) (?:home ?page|page|website|web site|site)\Z", re.IGNORECASE)
+_NAME = re.compile(r"[a-z][a-z0-9 ]{2,}\Z")
+_NO_NAME = re.compile(
+    r"(?:the|a|an|my|your|his|her|our|their|this|that|it|me|him|them|up|to|in|on|page|file|window|something)\b"
+)
+_TOP_LEVEL = "com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|eu|us|ca|au|nl|ch|at|it|es"
+_DOMAIN_SAID = re.compile(rf"\b(?!(?:the|a|an|of|in|and)\b)([a-z0-9-]+) dot ({_TOP_LEVEL})\b", re.IGNORECASE)
+_FLAG = re.compile(r"\s*(?<!\S)(minus|dash|hyphen)\s+(?=\w)", re.IGNORECASE)
+_ABOUT_NOTHING = re.compile(
+    r"(?:it|that|this|there|up|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
+    re.IGNORECASE,
+)
+_NO_FIRST_NAME = re.compile(r"(?:a|an|the|at|away|back|in|on|if|when|later|again|tomorrow|tonight)\b", re.IGNORECASE)
+_FIGURE = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
+
+Cleaned = tuple[dict[str, Any], bool]
+"""Entities, and whether they had to be guessed."""
+
+
+class NoEntityError(Exception):
+    """The words are none of what the slot is for: the template does not fit after all."""
+
+
+def domain_words(text: str) -> str:
+    """`python dot org` → python.org, where an address is meant: not in "the dot com bubble"."""
+    return _DOMAIN_SAID.sub(r"\1.\2", text)
+
+
+def _written(words: str) -> str:
+    """`docs slash a dot txt` → docs/a.txt."""
+    return _SPOKEN_SIGN.sub(lambda found: _SIGNS[found[1].lower()], words.strip())
+
+
+def url_of(words: str) -> tuple[str, bool]:
+    """An address as it is spoken or typed, and whether it is a guess from a bare name. Raises NoEntityError."""
+    given = words.strip()
+    if _SCHEME.match(given):
+        return given, False
+    if _ANY_SCHEME.match(given):
+        raise NoEntityError
+    called = _CALLED.match(given)
+    name = called["name"] if called else given
+    sites: dict[str, str] = templates.document()["sites"]
+    if name.lower() in sites:
+        return f"https://{sites[name.lower()]}", False
+    host = _HOST.match(_written(name).replace(" ", ""))
+    if host:
+        return f"{_scheme(host['host'].lower())}://{host['host'].lower()}{host['rest']}", False
+    return _dot_com(name.lower()), True
+
+
+def _dot_com(name: str) -> str:
+    if not _NAME.match(name) or _NO_NAME.match(name) or len(name.split()) > MAX_NAME_WORDS:
+        raise NoEntityError
+    return f"https://{name.replace(' ', '')}.com"
+
+
+def _scheme(host: str) -> str:
+    """Plain for what has no certificate: this machine, and bare numbers."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return "http" if host == "localhost" else "https"
+    return "http"
+
+
+def arguments_of(words: str) -> list[str]:
+    """As a shell would split them; `minus l a` is the flag -l and an `a`."""
+    text = _FLAG.sub(" -", words.strip()).strip()
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quotation mark that is not closed: "don't"
+        return text.split()
+
+
+def _url(entities: dict[str, Any]) -> bool:
+    entities["url"], guessed = url_of(entities["url"])
+    return guessed
+
+
+def _path(entities: dict[str, Any]) -> bool:
+    path = _written(re.sub(r"\b(folder|directory)\Z", "", str(entities["path"])))
+    if path in {"", "here", "current", "the current", "this"}:
+        raise NoEntityError
+    entities["path"] = path if "/" in path or "." in path else path.removeprefix("the ")
+    return False
+
+
+def _arguments(entities: dict[str, Any]) -> bool:
+    entities["args"] = arguments_of(entities.pop("arguments"))
+    return False
+
+
+def _program(entities: dict[str, Any]) -> bool:
+    """A command that the language file does not know: whether it may run is for safety to say."""
+    command, *args = arguments_of(entities.pop("program")) or [""]
+    if not re.fullmatch(r"[a-z][\w-]{0,30}", command) or _NO_NAME.match(command):
+        raise NoEntityError
+    entities |= {"command": command} | ({"args": args} if args else {})
+    return False
+
+
+def _query(entities: dict[str, Any]) -> bool:
+    entities["query"] = domain_words(entities["query"])
+    return False
+
+
+def _attribute(entities: dict[str, Any]) -> bool:
+    """`my X` has lost a word when nothing is left of it."""
+    if entities["attribute"].lower() in {"is", "are", "that", "what"}:
+        raise NoEntityError
+    return False
+
+
+def _number(name: str) -> Callable[[dict[str, Any]], bool]:
+    def clean_number(entities: dict[str, Any]) -> bool:
+        digits = str(entities[name]).replace(",", "")
+        if not _FIGURE.fullmatch(digits):
+            raise NoEntityError
+        entities[name] = int(number) if (number := float(digits)).is_integer() else number
+        return False
+
+    return clean_number
+
+
+def _value(entities: dict[str, Any]) -> bool:
+    """`call me later`, `call me a taxi` give nobody a name."""
+    if entities.get("attribute") == "name" and _NO_FIRST_NAME.match(str(entities["value"])):
+        raise NoEntityError
+    return False
+
+
+_CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "url": _url,
+    "path": _path,
+    "arguments": _arguments,
+    "program": _program,
+    "query": _query,
+    "attribute": _attribute,
+    "value": _value,
+    "first": _number("first"),
+    "second": _number("second"),
+}
+_NO_WORDS = frozenset({"for", "that", "this", "about", "the", "my", "on", "please"})
+_OPEN = ("query", "fact", "topic", "label")
+
+
+def clean(entities: dict[str, Any], *, guess: bool) -> Cleaned:
+    """Every entity in its final form. `guess`: the template fits almost anything. Raises NoEntityError."""
+    cleaned = {name: value.strip() if isinstance(value, str) else value for name, value in entities.items()}
+    if any(value == "" for value in cleaned.values()):
+        raise NoEntityError
+    if guess and _ABOUT_NOTHING.match(str(cleaned.get("query", "something"))):
+        raise NoEntityError
+    if any(str(cleaned.get(name, "")).lower() in _NO_WORDS for name in _OPEN):
+        raise NoEntityError
+    guessed = [_CLEAN[name](cleaned) for name in list(cleaned) if name in _CLEAN]
+    return cleaned, any(guessed)

@@ -1,0 +1,102 @@
+"""M4, intent recognition: hassil's templates first, and for near misses the closest of the sentences they stand for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import grpc
+import grpc.aio
+from google.protobuf.struct_pb2 import Struct
+
+from protos import intent_pb2, intent_pb2_grpc
+from server.embedded.intent import templates
+from server.embedded.intent.recognition import recognise
+from server.embedded.service import EmbeddedService
+
+if TYPE_CHECKING:
+    from server.embedded.intent.recognition import Guess
+
+MAX_TEXT_CHARS = 2_000
+MAX_ALTERNATIVES = 3
+SHORT_CHARS = 160  # read on the loop, in a few milliseconds at most; a text of 2,000 can take 60
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def understood(language: str) -> bool:
+    """BCP 47: is it some English? Empty means en-US."""
+    return not language or language.replace("_", "-").split("-")[0].lower() == "en"
+
+
+def _struct(values: dict[str, Any]) -> Struct:
+    struct = Struct()
+    struct.update(values)
+    return struct
+
+
+def _answer(best: Guess, others: tuple[Guess, ...]) -> intent_pb2.RecognizeResponse:
+    return intent_pb2.RecognizeResponse(
+        intent=best.intent,
+        confidence=best.confidence,
+        entities=_struct(best.entities),
+        alternatives=[
+            intent_pb2.Alternative(
+                # what lost against the best is less likely by as much as the best is certain
+                intent=other.intent,
+                confidence=round(min(other.confidence, best.confidence) * (1.5 - best.confidence), 2),
+                entities=_struct(other.entities),
+            )
+            for other in others[:MAX_ALTERNATIVES]
+        ],
+    )
+
+
+class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
+    """See the module."""
+
+    name: ClassVar[str] = "intent"
+    full_name: ClassVar[str] = "jarvis.intent.v1.IntentRecognizer"
+
+    async def start(self) -> None:
+        """Compile the templates, and what near misses are compared with."""
+        await asyncio.to_thread(recognise, "what time it is")
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Register."""
+        intent_pb2_grpc.add_IntentRecognizerServicer_to_server(self, server)
+
+    async def Recognize(  # noqa: N802 - gRPC's name
+        self, request: intent_pb2.RecognizeRequest, context: Context
+    ) -> intent_pb2.RecognizeResponse:
+        """The most likely intent."""
+        await _check_language(request.language, context)
+        if not request.text.strip() or len(request.text) > MAX_TEXT_CHARS:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"text has to have 1 to {MAX_TEXT_CHARS} characters")
+        if len(request.text) <= SHORT_CHARS:
+            best, *others = recognise(request.text)
+        else:
+            best, *others = await asyncio.to_thread(recognise, request.text)
+        return _answer(best, tuple(others))
+
+    async def ListIntents(  # noqa: N802 - gRPC's name
+        self, request: intent_pb2.ListIntentsRequest, context: Context
+    ) -> intent_pb2.ListIntentsResponse:
+        """What the language file holds."""
+        await _check_language(request.language, context)
+        return intent_pb2.ListIntentsResponse(
+            intents=[
+                intent_pb2.Intent(
+                    name=name,
+                    description=entry["description"],
+                    examples=templates.examples(name),
+                    entities=templates.entity_names(name),
+                )
+                for name, entry in templates.document()["intents"].items()
+            ]
+        )
+
+
+async def _check_language(language: str, context: Context) -> None:
+    if not understood(language):
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"only English is known, not {language[:35]}")

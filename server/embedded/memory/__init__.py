@@ -1,0 +1,4 @@
+"""M10, memory: what a user stores, and conversations, in SQLite.
+
+service (gRPC) · store
+"""

@@ -1,0 +1,240 @@
+"""M10, memory: SQLite with full-text search. Everything belongs to one user; another user's key is as if it did not exist."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+
+import grpc
+import grpc.aio
+
+from protos import memory_pb2, memory_pb2_grpc
+from server.embedded.memory.store import MemoryStore
+from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_VALUE_BYTES = 64 * 1024
+MAX_DEPTH = 64  # of nested arrays and objects: deeper ones break whoever reads them later
+MAX_KEY_CHARS = 256
+MAX_ID_CHARS = 256  # of users, sessions and turns
+MAX_TAGS, MAX_TAG_CHARS = 32, 64
+MAX_TURN_CHARS = 20_000
+MAX_QUERY_CHARS = 1_000
+MAX_TTL_S = 100 * 365 * 86_400  # a hundred years: then it is for good
+DEFAULT_LIMIT, MAX_LIMIT = 10, 100
+ROLES = ("user", "assistant")
+NO_SUCH_KEY = "no such key"  # another user's key is answered alike
+
+_KEY = re.compile(r"[\w .:/@+-]+\Z")
+_TOO_DEEP = f"{{}} may be nested {MAX_DEPTH} deep"
+_YEAR_9999_S = 253_370_764_800.0  # the last that RFC 3339 can write
+Context = grpc.aio.ServicerContext[Any, Any]
+T = TypeVar("T")
+
+
+class WrongRequestError(Exception):
+    """INVALID_ARGUMENT, with these words."""
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _depth(value: Any) -> int:
+    """Levels of arrays and objects, without recursion."""
+    level, depth = [value], 0
+    while level := [one for one in level if isinstance(one, dict | list)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
+
+
+def _json(text: str, name: str) -> Any:
+    """Read to be checked only (what is kept is the text), so numbers may have any number of digits."""
+    if len(text.encode()) > MAX_VALUE_BYTES:
+        raise WrongRequestError(f"{name} may have {MAX_VALUE_BYTES} bytes")
+    try:
+        value = json.loads(text, parse_constant=_no_number, parse_int=str, parse_float=str)
+    except ValueError:
+        raise WrongRequestError(f"{name} has to be JSON") from None
+    except RecursionError:
+        raise WrongRequestError(_TOO_DEEP.format(name)) from None
+    if _depth(value) > MAX_DEPTH:
+        raise WrongRequestError(_TOO_DEEP.format(name))
+    return value
+
+
+def _need(**ids: str) -> None:
+    for name, value in ids.items():
+        if not value or len(value) > MAX_ID_CHARS:
+            raise WrongRequestError(f"{name} has to have 1 to {MAX_ID_CHARS} characters")
+
+
+def _check_item(request: memory_pb2.StoreRequest) -> None:
+    _need(user_id=request.user_id)
+    if len(request.session_id) > MAX_ID_CHARS:
+        raise WrongRequestError(f"session_id has at most {MAX_ID_CHARS} characters")
+    if request.key and (len(request.key) > MAX_KEY_CHARS or not _KEY.match(request.key)):
+        raise WrongRequestError(f"a key has at most {MAX_KEY_CHARS} letters, digits, spaces or . : / @ + -")
+    if len(request.tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_TAG_CHARS for tag in request.tags):
+        raise WrongRequestError(f"there may be {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters")
+    if request.ttl_seconds > MAX_TTL_S:
+        raise WrongRequestError(f"ttl_seconds is at most {MAX_TTL_S}; 0 keeps it for good")
+    _json(request.value_json, "value")
+    if request.metadata_json and not isinstance(_json(request.metadata_json, "metadata"), dict):
+        raise WrongRequestError("metadata has to be a JSON object")
+
+
+def _check_turn(request: memory_pb2.PutTurnRequest) -> None:
+    _need(user_id=request.user_id, session_id=request.session_id, turn_id=request.turn_id)
+    if request.role not in ROLES:
+        raise WrongRequestError(f"role is {' or '.join(ROLES)}")
+    if len(request.text) > MAX_TURN_CHARS:
+        raise WrongRequestError(f"a turn has at most {MAX_TURN_CHARS} characters")
+
+
+def _check_query(request: memory_pb2.SearchRequest) -> None:
+    _need(user_id=request.user_id)
+    if len(request.query) > MAX_QUERY_CHARS:
+        raise WrongRequestError(f"a query has at most {MAX_QUERY_CHARS} characters")
+    if len(request.tags) > MAX_TAGS:
+        raise WrongRequestError(f"there may be {MAX_TAGS} tags")
+
+
+def rfc3339(unix_s: float) -> str:
+    """UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(min(unix_s, _YEAR_9999_S), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def item_of(row: sqlite3.Row) -> memory_pb2.Item:
+    """A row as the proto has it."""
+    return memory_pb2.Item(
+        key=row["key"],
+        value_json=row["value"],
+        session_id=row["session_id"],
+        tags=json.loads(row["tags"]),
+        metadata_json=row["metadata"],
+        created_at=rfc3339(row["created_at"]),
+        expires_at=rfc3339(row["expires_at"]) if row["expires_at"] is not None else "",
+    )
+
+
+class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
+    """SQLite is spoken to from one thread."""
+
+    name: ClassVar[str] = "memory"
+    full_name: ClassVar[str] = "jarvis.memory.v1.Memory"
+
+    def __init__(self, config: EmbeddedConfig, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(config)
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="memory")
+        self._store: MemoryStore | None = None
+
+    async def start(self) -> None:
+        """Open the database. Raises MissingPartError when the file cannot be used: nothing in it is touched then."""
+        path = self.config.directory / "memory.sqlite3"
+        try:
+            self._store = await self._in_thread(lambda: MemoryStore(path, self._clock))
+        except (sqlite3.Error, OSError) as error:
+            raise MissingPartError(
+                f"{path} cannot be used ({error}): move it away to start with an empty one"
+            ) from None
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Register."""
+        memory_pb2_grpc.add_MemoryServicer_to_server(self, server)
+
+    async def stop(self) -> None:
+        """Close the database."""
+        store = self._store
+        if store is not None:
+            await self._in_thread(store.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
+        """Run it in the thread; a full disk is the service's trouble, not the caller's."""
+        store = self._store
+        assert store is not None, "calls are refused until start() is done"
+        try:
+            return await self._in_thread(lambda: work(store))
+        except sqlite3.Error as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}")
+        raise AssertionError("abort raises")
+
+    async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
+        """Remember."""
+        await _refuse_wrong(context, lambda: _check_item(request))
+        key = request.key or secrets.token_urlsafe(12)
+        created_at = await self._ask(context, lambda store: store.put(request, key))
+        return memory_pb2.StoreResponse(key=key, created_at=rfc3339(created_at))
+
+    async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
+        """One item."""
+        await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
+        row = await self._ask(context, lambda store: store.get(request.user_id, request.key))
+        if row is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
+            raise AssertionError("abort raises")
+        return item_of(row)
+
+    async def Delete(self, request: memory_pb2.DeleteRequest, context: Context) -> memory_pb2.DeleteResponse:  # noqa: N802 - gRPC's name
+        """Forget one item."""
+        await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
+        if not await self._ask(context, lambda store: store.delete(request.user_id, request.key)):
+            await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
+        return memory_pb2.DeleteResponse()
+
+    async def Search(self, request: memory_pb2.SearchRequest, context: Context) -> memory_pb2.SearchResponse:  # noqa: N802 - gRPC's name
+        """Best matches first."""
+        await _refuse_wrong(context, lambda: _check_query(request))
+        tags = list(dict.fromkeys(request.tags))
+        hits = await self._ask(
+            context, lambda store: store.search(request.user_id, request.query, tags, _limit(request.limit))
+        )
+        return memory_pb2.SearchResponse(
+            results=[memory_pb2.Hit(item=item_of(hit.row), score=hit.score) for hit in hits]
+        )
+
+    async def PutTurn(self, request: memory_pb2.PutTurnRequest, context: Context) -> memory_pb2.PutTurnResponse:  # noqa: N802 - gRPC's name
+        """Add a turn, or replace it."""
+        await _refuse_wrong(context, lambda: _check_turn(request))
+        at = await self._ask(context, lambda store: store.put_turn(request))
+        return memory_pb2.PutTurnResponse(at=rfc3339(at))
+
+    async def Context(self, request: memory_pb2.ContextRequest, context: Context) -> memory_pb2.ContextResponse:  # noqa: N802 - gRPC's name
+        """The newest turns, oldest first."""
+        await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
+        rows = await self._ask(
+            context, lambda store: store.turns(request.user_id, request.session_id, _limit(request.limit))
+        )
+        turns = [
+            memory_pb2.StoredTurn(role=row["role"], text=row["text"], at=rfc3339(row["at"]), turn_id=row["turn_id"])
+            for row in rows
+        ]
+        return memory_pb2.ContextResponse(turns=turns)
+
+
+def _limit(wanted: int) -> int:
+    return min(wanted or DEFAULT_LIMIT, MAX_LIMIT)
+
+
+async def _refuse_wrong(context: Context, check: Callable[[], None]) -> None:
+    """INVALID_ARGUMENT in words, where the check finds something."""
+    try:
+        check()
+    except WrongRequestError as wrong:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))

@@ -1,0 +1,99 @@
+"""M8, OS executor: whitelisted commands, no shell, output streamed, the whole process group stopped on cancel."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, create_model
+
+from server.embedded.executor import (
+    Action,
+    ExecutorService,
+    Outcome,
+    Parameters,
+    Task,
+    UnavailableError,
+    WrongParametersError,
+)
+from server.embedded.os import process as os_process
+from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, check_arguments, synopsis
+from server.embedded.service import EmbeddedConfig, MissingPartError
+
+MAX_MESSAGE_CHARS = 300  # of a command's last line of stderr, when it failed
+
+
+class CommandParameters(Parameters):
+    """Of every command."""
+
+    args: list[str] = Field(default_factory=list, max_length=MAX_ARGUMENTS)
+
+
+def root_folder(config: EmbeddedConfig) -> Path:
+    """What commands see: OS_ROOT, else the current folder. Raises MissingPartError."""
+    root = Path(config.option("OS_ROOT") or Path.cwd()).resolve()
+    if not root.is_dir():
+        raise MissingPartError(f"OS_ROOT: {root} is no folder")
+    return root
+
+
+def described(name: str) -> type[CommandParameters]:
+    """The same for one command, saying what it takes."""
+    args: Any = Field(default_factory=list, max_length=MAX_ARGUMENTS, description=synopsis(name))
+    return create_model(f"{name}_parameters", __base__=CommandParameters, args=(list[str], args))
+
+
+class OsService(ExecutorService):
+    """See the module."""
+
+    name: ClassVar[str] = "os"
+    full_name: ClassVar[str] = "jarvis.os.v1.OsExecutor"
+
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__(config)
+        self._root = Path.cwd()
+        self._closed: tuple[Path, ...] = ()  # what the services keep: other people's memory
+        self._executables: dict[str, str] = {}
+        self._actions: dict[str, Action] = {}
+
+    async def start(self) -> None:
+        """See which commands this machine has. Raises MissingPartError."""
+        self._root = root_folder(self.config)
+        self._closed = (self.config.directory.resolve(),)
+        for name, command in COMMANDS.items():
+            executable = shutil.which(name, path=os_process.SAFE_PATH)
+            if executable is not None:
+                self._executables[name] = executable
+                self._actions[name] = Action(command.description, described(name))
+        if not self._executables:
+            raise MissingPartError(f"none of the commands is in {os_process.SAFE_PATH}")
+
+    def actions(self) -> dict[str, Action]:
+        """The whitelist, as far as this machine has it."""
+        return self._actions
+
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+        """Run one."""
+        assert isinstance(parameters, CommandParameters)
+        try:
+            check_arguments(name, parameters.args, self._root, self._closed)
+        except RefusedArgumentError as refused:
+            raise WrongParametersError(str(refused)) from None
+        await task.tell(f"running {name}")
+        try:
+            ended = await os_process.run(self._executables[name], name, parameters.args, self._root, task.tell)
+        except OSError as error:
+            raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
+        return Outcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
+
+
+def why(name: str, ended: os_process.Ended) -> str:
+    """In words, why it did not succeed; empty when it did."""
+    if ended.exit_code == 0:
+        return ""
+    if ended.exit_code < 0:
+        return f"{name} was ended by signal {-ended.exit_code}"
+    lines = ended.stderr.strip().splitlines()
+    return lines[-1][:MAX_MESSAGE_CHARS] if lines else f"{name} ended with exit code {ended.exit_code}"

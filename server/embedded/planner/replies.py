@@ -1,0 +1,161 @@
+"""From an intent and the outcomes of its steps to the words to say, by server/embedded/planner/replies.yaml."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+
+from server.embedded.planner.recipes import RECIPES, missing
+from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
+from server.embedded.planner.spoken_values import counted, speakable, spoken_day, spoken_value
+from server.embedded.planner.sums import told_sum
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+REPLIES_FILE = Path(__file__).with_name("replies.yaml")
+MAX_REASON_CHARS = 160
+MAX_ENTITY_CHARS = 160  # said back to the user
+MAX_REPEATED_CHARS = 2_000
+
+# The outcome has no code, only words: this is how services say that a key does not exist.
+_NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
+_UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}  # nothing in the conversation says what
+_DAYS = {"tomorrow": 1, "yesterday": -1}
+_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one step; `status` is ok, failed, denied, declined, cancelled, timeout, skipped, or unknown where none came."""
+
+    status: str
+    result: dict[str, Any]
+    message: str = ""
+
+
+class _Blank(dict[str, Any]):
+    """A fact that is not there leaves no trace of its name."""
+
+    def __missing__(self, _key: str) -> str:
+        return "that"
+
+
+@cache
+def _templates() -> dict[str, str]:
+    loaded: dict[str, str] = yaml.safe_load(REPLIES_FILE.read_text(encoding="utf-8"))
+    return loaded
+
+
+@cache
+def _places() -> dict[str, str]:
+    """City → zone, by the names of the time zone database."""
+    zones = sorted(zone for zone in available_timezones() if zone.startswith(_AREAS))
+    return {zone.rpartition("/")[2].replace("_", " ").lower(): zone for zone in zones}
+
+
+def _clock(now: datetime) -> str:
+    return f"{now.hour % 12 or 12}:{now.minute:02d} {'AM' if now.hour < 12 else 'PM'}"
+
+
+def _date(now: datetime) -> str:
+    return f"{now:%A}, {now:%B} {spoken_day(now.day)}"
+
+
+def _other_date(facts: Facts, now: datetime) -> str:
+    """The template for the day next to today, or for a part of the date; empty for today."""
+    asked = facts.get("day") or facts.get("part") or ""
+    if asked in _DAYS:
+        facts["date"] = _date(now + timedelta(days=_DAYS[asked]))
+    return f"get_date_{asked}" if f"get_date_{asked}" in _templates() else ""
+
+
+def _facts(entities: dict[str, Any], now: datetime) -> Facts:
+    facts: Facts = {name: speakable(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
+    if "text" in entities:
+        facts["text"] = speakable(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
+    facts |= {"time": _clock(now), "date": _date(now), "month": f"{now:%B}", "year": str(now.year)}
+    if isinstance(entities.get("attribute"), str):
+        facts["are"] = are_of(entities["attribute"])
+    return facts
+
+
+def _reason(outcome: Outcome) -> str:
+    stderr = outcome.result.get("stderr")
+    told = outcome.message or (stderr if isinstance(stderr, str) else "")
+    return speakable(told, MAX_REASON_CHARS).rstrip(".") or "something went wrong"
+
+
+def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
+    """The template for the first step that did not end well; empty when all did."""
+    bad = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
+    if bad is None:
+        return ""
+    facts["reason"] = _reason(bad)
+    if intent == "forget" and bad.status == "skipped" and outcomes[0].status == "ok":
+        return "forget_note_nothing"
+    if intent in {"recall", "forget"} and bad.status == "failed" and _NO_SUCH_KEY.search(bad.message):
+        return f"{intent}_nothing"
+    if intent == "open_result" and outcomes[0].status == "ok":
+        return _result_not_opened(bad, outcomes[0].result, facts)
+    if bad.status == "unknown":
+        return "unfinished"
+    return bad.status if bad.status in {"denied", "declined", "cancelled", "timeout", "skipped"} else "failed"
+
+
+def _result_not_opened(bad: Outcome, searched: dict[str, Any], facts: Facts) -> str:
+    """The search went well, what it found was not opened."""
+    results = entries(searched, "results")
+    if not results:
+        return found(facts, searched)
+    if bad.status == "skipped":
+        facts["count"] = counted(len(results), "result")
+        return "open_result_missing"
+    wanted = facts.get("ordinal", "0")
+    index = int(wanted) if wanted.lstrip("-").isdecimal() else 0
+    facts["found"] = title_of(results[index if -len(results) <= index < len(results) else 0])
+    named = f"open_result_{bad.status}"
+    return named if named in _templates() else "open_result_failed"
+
+
+def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: datetime) -> str:
+    """The template for what needs nothing but words, or what can't be planned as something is missing."""
+    lacking = missing(intent, entities)
+    if lacking:
+        return f"ask_{lacking}"
+    if intent == "repeat":
+        return "" if entities.get("text") else "repeat_nothing"
+    if intent == "get_time" and facts.get("place"):
+        zone = _places().get(facts["place"].lower())
+        facts["time"] = _clock(now.astimezone(ZoneInfo(zone))) if zone else ""
+        return "get_time_place" if zone else "get_time_nowhere"
+    if intent == "get_date":
+        return _other_date(facts, now)
+    if intent == "calculate":
+        return told_sum(facts, entities)
+    if intent in _UNCLEAR:
+        return _UNCLEAR[intent]
+    return "unfinished" if intent in RECIPES and RECIPES[intent].takes_steps else ""
+
+
+def reply(intent: str, entities: dict[str, Any], outcomes: list[Outcome], now: datetime) -> str:
+    """What to say. `outcomes` in the plan's order, one for each step."""
+    facts = _facts(entities, now)
+    if not outcomes:
+        name = _without_steps(intent, entities, facts, now)
+    else:
+        name = _failure(intent, outcomes, facts)
+        if not name and intent == "forget" and len(outcomes) > 1:
+            name = forgotten_note(facts, outcomes[0].result)
+        elif not name and intent in READERS:
+            name = READERS[intent](facts, outcomes[-1].result)
+    templates = _templates()
+    known = name or (intent if intent in templates else "done" if outcomes else "unknown")
+    return templates[known].format_map(_Blank(facts))

@@ -1,0 +1,211 @@
+"""What a step's result holds for the ears: facts for the reply's template, and which variant of it fits.
+
+Results come from whatever service is configured: nothing about their shape is taken for granted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.planner.spoken_values import (
+    counted,
+    speakable,
+    spoken_names,
+    spoken_size,
+    spoken_url,
+    spoken_value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_TITLE_CHARS = 80
+MAX_NOTE_CHARS = 120
+LONG_LINES = 3  # of output: more are not read aloud
+HTTP_ERROR = 400
+
+Facts = dict[str, Any]
+Result = dict[str, Any]
+
+
+def _text_of(result: Result, name: str) -> str:
+    value = result.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def entries(result: Result, name: str) -> list[dict[str, Any]]:
+    """The objects in a list; nothing else."""
+    value = result.get(name)
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def title_of(result: Result) -> str:
+    """In words: the title, else the site."""
+    return speakable(_text_of(result, "title"), MAX_TITLE_CHARS) or spoken_url(_text_of(result, "url"))
+
+
+def found(facts: Facts, result: Result) -> str:
+    """Of a search."""
+    results = entries(result, "results")
+    title = speakable(_text_of(results[0], "title"), MAX_TITLE_CHARS) if results else ""
+    facts |= {"count": counted(len(results), "result"), "title": title.rstrip(".")}
+    if not results:
+        return "web_search_nothing"
+    if not title:
+        return "web_search_untitled"
+    return "web_search_one" if len(results) == 1 else ""
+
+
+def _page(facts: Facts, result: Result) -> str:
+    status = result.get("status")
+    facts["title"] = title_of(result)
+    if isinstance(status, int | float) and status >= HTTP_ERROR:
+        facts["status"] = str(int(status))
+        return "open_page_error"
+    return ""
+
+
+def _read(intent: str, name: str) -> Callable[[Facts, Result], str]:
+    def read(facts: Facts, result: Result) -> str:
+        facts["text"] = speakable(_text_of(result, name))
+        return "" if facts["text"] else f"{intent}_nothing"
+
+    return read
+
+
+def _links(facts: Facts, result: Result) -> str:
+    names = [name for link in entries(result, "links") if (name := _text_of(link, "text").strip())]
+    facts |= {"are": _are(names), "count": counted(len(names), "link"), "names": spoken_names(names)}
+    return "" if names else "page_links_nothing"
+
+
+def _are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _files(facts: Facts, result: Result) -> str:
+    names = [line.strip() for line in _text_of(result, "stdout").splitlines() if line.strip()]
+    count = counted(len(names), "entry", "entries")
+    facts |= {"are": _are(names), "count": count, "names": spoken_names(names)}
+    variant = "list_files_path" if facts.get("path") else "list_files"
+    return variant if names else f"{variant}_nothing"
+
+
+def _scroll(facts: Facts, _result: Result) -> str:
+    facts.setdefault("to", "down")
+    return "scroll_edge" if facts["to"] in {"top", "bottom"} else ""
+
+
+def _recall(facts: Facts, result: Result) -> str:
+    facts["value"] = speakable(spoken_value(result.get("value")))
+    return "" if "value" in result else "recall_nothing"
+
+
+def _notes(facts: Facts, result: Result) -> str:
+    said = []
+    for hit in entries(result, "results"):
+        metadata = hit.get("metadata")
+        attribute = _text_of(metadata, "attribute") if isinstance(metadata, dict) else ""
+        value = speakable(spoken_value(hit.get("value")), MAX_NOTE_CHARS).rstrip(".")
+        said.append(f"Your {speakable(attribute)} {are_of(attribute)} {value}." if attribute else f"You said: {value}.")
+    facts["notes"] = " ".join(said)
+    facts.setdefault("topic", "that")
+    return "" if said else "recall_notes_nothing"
+
+
+def forgotten_note(facts: Facts, searched: Result) -> str:
+    """The note that was looked up, and then forgotten."""
+    notes = entries(searched, "results")
+    facts["note"] = speakable(spoken_value(notes[0].get("value")), MAX_NOTE_CHARS).rstrip(".") if notes else "it"
+    return "forget_note"
+
+
+def are_of(attribute: str) -> str:
+    """`glasses are`, `address is`: by the last word's ending."""
+    last = attribute.lower().split()[-1:] or [""]
+    plural = last[0].endswith("s") and not last[0].endswith(("ss", "us", "is", "'s"))
+    return "are" if plural and last[0] not in {"news", "boss", "always"} else "is"
+
+
+# --- output of commands ---
+
+
+def _disk(facts: Facts, lines: list[str]) -> str:
+    """Of df -h: the second line's size and what is available."""
+    row = lines[1].split() if len(lines) == 2 else []
+    if len(row) < 6:
+        return ""
+    facts |= {"size": spoken_size(row[1]), "free": spoken_size(row[3])}
+    return "run_df"
+
+
+def _memory(facts: Facts, lines: list[str]) -> str:
+    """Of free -h: total and available."""
+    row = next((line.split() for line in lines if line.startswith("Mem:")), [])
+    if len(row) < 7:
+        return ""
+    facts |= {"size": spoken_size(row[1]), "free": spoken_size(row[6])}
+    return "run_free"
+
+
+def _one_line(template: str) -> Callable[[Facts, list[str]], str]:
+    def read(facts: Facts, lines: list[str]) -> str:
+        facts["output"] = speakable(lines[0])
+        return template if len(lines) == 1 and facts["output"] else ""
+
+    return read
+
+
+def _uptime(facts: Facts, lines: list[str]) -> str:
+    """Of uptime -p: `up 3 hours, 25 minutes`."""
+    return _one_line("run_uptime")(facts, lines) if lines[0].startswith("up ") else ""
+
+
+def _processors(facts: Facts, lines: list[str]) -> str:
+    if len(lines) != 1 or not lines[0].strip().isdecimal():
+        return ""
+    facts["count"] = counted(int(lines[0]), "processor")
+    return "run_nproc"
+
+
+_COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
+    "df": _disk,
+    "free": _memory,
+    "uptime": _uptime,
+    "whoami": _one_line("run_whoami"),
+    "pwd": _one_line("run_pwd"),
+    "hostname": _one_line("run_hostname"),
+    "nproc": _processors,
+    "echo": _one_line("run_echo"),
+}
+
+
+def _command(facts: Facts, result: Result) -> str:
+    lines = [line for line in _text_of(result, "stdout").splitlines() if line.strip()]
+    if not lines:
+        return "run_command_silent"
+    special = _COMMANDS.get(str(facts.get("command")))
+    variant = special(facts, lines) if special else ""
+    if variant:
+        return variant
+    is_long = len(lines) > LONG_LINES
+    facts |= {"count": counted(len(lines), "line"), "output": speakable(lines[0] if is_long else ", ".join(lines))}
+    return "run_command_long" if is_long else ""
+
+
+READERS: dict[str, Callable[[Facts, Result], str]] = {
+    "web_search": found,
+    "open_page": _page,
+    "open_result": _page,
+    "go_back": _page,
+    "click": _page,
+    "read_page": _read("read_page", "text"),
+    "page_links": _links,
+    "scroll": _scroll,
+    "list_files": _files,
+    "read_file": _read("read_file", "stdout"),
+    "run_command": _command,
+    "recall": _recall,
+    "recall_notes": _notes,
+}
+"""What each intent makes of its last step's result; the answer names a template other than the intent's own."""

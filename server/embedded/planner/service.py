@@ -1,0 +1,160 @@
+"""M5, planner: an intent becomes steps, and what became of the steps becomes words. It keeps nothing between calls."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import grpc
+import grpc.aio
+from google.protobuf.json_format import MessageToDict
+
+from protos import planner_pb2, planner_pb2_grpc
+from server.embedded.intent.recognition import recognise
+from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
+from server.embedded.planner.replies import Outcome, reply
+from server.embedded.service import EmbeddedService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from google.protobuf.struct_pb2 import Struct
+
+MAX_TEXT_CHARS = 2_000
+MAX_INTENT_CHARS = 128
+CONTEXT_TURNS = 20  # looked back at, the newest: "open the first one" is about what was just said
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
+    """What "open the first one" and "say that again" are about."""
+    recent = [turn for turn in turns[-CONTEXT_TURNS:] if len(turn.text) <= MAX_TEXT_CHARS][::-1]
+    if intent == "repeat":
+        said = next((turn.text for turn in recent if turn.role == "assistant" and turn.text.strip()), "")
+        return entities | {"text": said}
+    if intent == "open_result" and not entities.get("query"):
+        asked = (recognise(turn.text)[0] for turn in recent if turn.role == "user" and turn.text.strip())
+        query = next((str(guess.entities["query"]) for guess in asked if guess.entities.get("query")), "")
+        return entities | ({"query": query} if query else {})
+    if intent == "forget" and not (entities.get("attribute") or entities.get("topic")):
+        return entities | _last_remembered(recent)
+    return entities
+
+
+def _last_remembered(recent: Sequence[planner_pb2.Turn]) -> Entities:
+    """What "forget that" is about: the newest thing that the user gave to memory, or asked it for."""
+    for turn in recent:
+        guess = recognise(turn.text)[0] if turn.role == "user" and turn.text.strip() else None
+        if guess is not None and guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}:
+            kept = guess.entities
+            topic = kept.get("fact") or kept.get("topic")
+            return {"attribute": kept["attribute"]} if "attribute" in kept else {"topic": topic} if topic else {}
+    return {}
+
+
+def moment(time_zone: str) -> datetime:
+    """Now, where the user is. Raises WrongEntityError for a zone that nobody knows."""
+    if not time_zone:
+        return datetime.now().astimezone()
+    try:
+        return datetime.now(ZoneInfo(time_zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise WrongEntityError(f"there is no time zone {time_zone[:64]}") from None
+
+
+def _values(struct: Struct, name: str) -> dict[str, Any]:
+    """Raises WrongEntityError for numbers that JSON does not have."""
+    try:
+        values: dict[str, Any] = MessageToDict(struct)
+    except ValueError:  # SerializeToJsonError: NaN, infinity
+        raise WrongEntityError(f"{name} holds a number that is none") from None
+    return values
+
+
+def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
+    """Intent and entities, by the text as far as they are not given. Raises WrongEntityError."""
+    if len(request.text) > MAX_TEXT_CHARS or len(request.intent) > MAX_INTENT_CHARS:
+        raise WrongEntityError(f"text has at most {MAX_TEXT_CHARS} characters, intent {MAX_INTENT_CHARS}")
+    if not request.intent and not request.text.strip():
+        raise WrongEntityError("either intent or text has to be given")
+    intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
+    if request.text.strip() and (not intent or missing(intent, entities)):
+        heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
+        if heard is not None:
+            intent, entities = heard.intent, {**heard.entities, **entities}
+    return intent, with_context(intent, entities, request.context)
+
+
+def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
+    """Steps for what is wanted; none where something is missing, which is then asked for. Raises WrongEntityError."""
+    intent, entities = _wanted(request)
+    recipe = RECIPES.get(intent, ANSWER)
+    response = planner_pb2.PlanResponse(plan_id=uuid.uuid4().hex, goal=recipe.goal, intent=intent)
+    response.entities.update(entities)
+    steps = [] if missing(intent, entities) else recipe.steps(entities)
+    for number, step in enumerate(steps, 1):
+        made = response.steps.add(
+            id=f"s{number}",
+            executor=step.executor,
+            action=step.action,
+            depends_on=step.depends_on,
+            description=step.description,
+        )
+        made.parameters.update(step.parameters)
+    return response
+
+
+def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcome]) -> list[Outcome]:
+    """One for each step, in the plan's order; a step of which nothing is known counts as such, never as done."""
+    known = {
+        outcome.step_id: Outcome(outcome.status, _values(outcome.result, "result"), outcome.message)
+        for outcome in given
+    }
+    ids = [step.id for step in plan.steps] or list(known)
+    return [known.get(step_id, Outcome("unknown", {}, "")) for step_id in ids]
+
+
+def compose(request: planner_pb2.ComposeRequest) -> str:
+    """The words to say. Raises WrongEntityError."""
+    now = moment(request.time_zone)
+    entities = _values(request.plan.entities, "entities")
+    return reply(request.plan.intent, entities, _outcomes(request.plan, request.outcomes), now)
+
+
+class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
+    """See the module."""
+
+    name: ClassVar[str] = "planner"
+    full_name: ClassVar[str] = "jarvis.planner.v1.Planner"
+
+    async def start(self) -> None:
+        """Compile the templates: text alone may be planned as well."""
+        await asyncio.to_thread(recognise, "what time it is")
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Register."""
+        planner_pb2_grpc.add_PlannerServicer_to_server(self, server)
+
+    async def Plan(  # noqa: N802 - gRPC's name
+        self, request: planner_pb2.PlanRequest, context: Context
+    ) -> planner_pb2.PlanResponse:
+        """Steps for what is wanted."""
+        try:
+            return await asyncio.to_thread(plan, request) if request.context else plan(request)
+        except WrongEntityError as wrong:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
+        raise AssertionError("abort raises")
+
+    async def Compose(  # noqa: N802 - gRPC's name
+        self, request: planner_pb2.ComposeRequest, context: Context
+    ) -> planner_pb2.ComposeResponse:
+        """The words at the end."""
+        try:
+            return planner_pb2.ComposeResponse(text=compose(request))
+        except WrongEntityError as wrong:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
+        raise AssertionError("abort raises")

@@ -1,0 +1,76 @@
+"""What policies are told of an action: facts that Cedar cannot work out from the parameters itself.
+
+Every fact is always there, empty where it does not apply: so a policy that asks for one never fails.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.addresses import Reach, WebAddress, read_url
+from server.embedded.os.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_TEXT_CHARS = (
+    128 * 1024
+)  # of all parameters together: more than the largest memory; longer ones are not judged, but denied
+
+_LATER = re.compile(r"\s*\$\{[\w-]+(?:\.[\w-]+)*\}")  # a reference to an earlier step's result
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORDS = re.compile(r"[a-z0-9]+")
+_SEPARATORS = re.compile(r"[/\\=\s]+")
+
+
+class TooLongError(ValueError):
+    """The parameters are longer than what can be judged."""
+
+
+def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_allowed: bool) -> dict[str, Any]:
+    """Cedar's context. Raises TooLongError."""
+    strings = list(_strings(parameters))
+    if sum(map(len, strings)) > MAX_TEXT_CHARS:
+        raise TooLongError(f"parameters of more than {MAX_TEXT_CHARS} characters cannot be judged")
+    lowered = [text.lower() for text in strings]
+    target = _target(action, parameters)
+    address = _address(parameters.get("url"))
+    return {
+        "kind": COMMANDS[action].kind if executor == "os" and action in COMMANDS else "unknown",
+        "text": "".join(f"\n/{text}" for text in lowered) + "\n",
+        "names": sorted({part for text in lowered for part in _SEPARATORS.split(text) if part}),
+        "target": target.lower(),
+        "words": sorted(set(_WORDS.findall(_CAMEL.sub(" ", target).lower()))),
+        "scheme": address.scheme,
+        "host": address.host,
+        "reach": address.reach.value,
+        "private_allowed": private_allowed,
+    }
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in there, keys of objects as well."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+    elif value is not None:
+        yield str(value)
+
+
+def _target(action: str, parameters: Mapping[str, Any]) -> str:
+    """The element, in the words of its selector; of a click also by the text on it."""
+    named = [parameters.get("selector"), parameters.get("text") if action == "click" else None]
+    return " ".join(text for text in named if isinstance(text, str))
+
+
+def _address(url: Any) -> WebAddress:
+    if not isinstance(url, str):
+        return WebAddress("", "", Reach.UNKNOWN)
+    if _LATER.match(url):
+        return WebAddress("later", "", Reach.UNKNOWN)
+    return read_url(url)

@@ -1,0 +1,96 @@
+"""M6, safety: Cedar policies in files decide allow, confirm or deny, with risk and reasons in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import grpc
+import grpc.aio
+from google.protobuf.json_format import MessageToDict
+
+from protos import safety_pb2, safety_pb2_grpc
+from server.embedded.addresses import private_network
+from server.embedded.safety.facts import TooLongError, facts
+from server.embedded.safety.policy import RISKS, VERDICTS, Judgement, PolicyBook
+from server.embedded.service import EmbeddedConfig, EmbeddedService
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+POLICIES = Path(__file__).parent / "policies"
+MAX_ACTIONS = 64  # of one plan
+MAX_ECHOED_CHARS = 64
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
+    """See the module."""
+
+    name: ClassVar[str] = "safety"
+    full_name: ClassVar[str] = "jarvis.safety.v1.Safety"
+
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__(config)
+        self._book: PolicyBook | None = None
+        self._private_allowed = False
+
+    async def start(self) -> None:
+        """Read the policies: those of SAFETY_POLICY_DIR, instead of the ones here. Raises MissingPartError."""
+        self._private_allowed = private_network(self.config) == "allow"
+        self._book = PolicyBook(Path(self.config.option("SAFETY_POLICY_DIR") or POLICIES))
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Register."""
+        safety_pb2_grpc.add_SafetyServicer_to_server(self, server)
+
+    async def Check(  # noqa: N802 - gRPC's name
+        self, request: safety_pb2.CheckRequest, context: Context
+    ) -> safety_pb2.CheckResponse:
+        """May these be done?"""
+        if not 0 < len(request.actions) <= MAX_ACTIONS:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"1 to {MAX_ACTIONS} actions can be judged at once")
+        judgements = [self._judge(action, request.user_id, request.roles) for action in request.actions]
+        ids = [action.id for action in request.actions]
+        whole, decisive_id = strictest(judgements, ids)
+        return safety_pb2.CheckResponse(
+            verdict=_message(whole, decisive_id),
+            actions=[_message(judgement, id_) for judgement, id_ in zip(judgements, ids, strict=True)],
+        )
+
+    def _judge(self, action: safety_pb2.Action, user_id: str, roles: Sequence[str]) -> Judgement:
+        """One action; what cannot be judged is denied."""
+        assert self._book is not None, "calls are refused until start() is done"
+        try:
+            parameters = MessageToDict(action.parameters)
+            known = facts(action.executor, action.action, parameters, private_allowed=self._private_allowed)
+        except TooLongError as long:
+            return Judgement("deny", "high", (str(long),))
+        except ValueError:  # NaN and infinity, which JSON has no word for
+            return Judgement("deny", "high", ("the parameters hold a number that is not finite",))
+        judgement = self._book.judge(user_id, roles, action.executor, action.action, known)
+        if judgement.verdict == "deny" and not judgement.reasons:
+            return Judgement("deny", judgement.risk, (f"no policy allows {_named(action)} for this user",))
+        return judgement
+
+
+def strictest(judgements: Sequence[Judgement], ids: Sequence[str]) -> tuple[Judgement, str]:
+    """A plan's judgement, and the id of the first action that decides it. The risk is the highest of all."""
+    verdict = max((judgement.verdict for judgement in judgements), key=VERDICTS.index)
+    risk = max((judgement.risk for judgement in judgements), key=RISKS.index)
+    deciding = [number for number, judgement in enumerate(judgements) if judgement.verdict == verdict]
+    reasons = dict.fromkeys(reason for number in deciding for reason in judgements[number].reasons)
+    return Judgement(verdict, risk, tuple(reasons)), ids[deciding[0]]
+
+
+def _message(judgement: Judgement, action_id: str) -> safety_pb2.Verdict:
+    return safety_pb2.Verdict(
+        verdict=judgement.verdict, risk=judgement.risk, reasons=judgement.reasons, action_id=action_id
+    )
+
+
+def _named(action: safety_pb2.Action) -> str:
+    """As people would say it, and no longer than a line."""
+    words = f"{action.action[:MAX_ECHOED_CHARS]} by the executor {action.executor[:MAX_ECHOED_CHARS]}"
+    return "".join(char for char in words if char.isprintable())

@@ -1,0 +1,163 @@
+"""The documents of the local search: a folder of one's own, or the documentation that is on the machine anyway.
+
+That is the project's own, what Python says of its language and library, and what the installed packages say of themselves.
+Enough for "python tutorials" to find something true on a laptop in a train.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import os
+import pydoc
+import pydoc_data.topics
+import re
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from server.embedded.search.text import from_html, from_markdown, heading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON_DOCS = f"https://docs.python.org/{VERSION}/"
+PACKAGE_PAGE = "https://pypi.org/project/"
+PROJECT = Path(__file__).resolve().parents[3]
+SUFFIXES = frozenset({".md", ".markdown", ".txt", ".rst", ".html", ".htm"})
+SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "venv", "build", "dist", "site-packages"})
+MAX_DOCUMENT_BYTES = 1024 * 1024
+MAX_DOCUMENTS = 50_000
+
+_DOCSTRING = re.compile(r"\A(?:\s*#[^\n]*\n|\s+)*[rRuU]?(\"\"\"|''')(.*?)\1", re.DOTALL)
+_HOME_LABELS = ("homepage", "documentation", "home", "docs", "repository", "source", "source code")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document as it is indexed."""
+
+    title: str
+    url: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One that exists: read only when `stamp` (its time or version) is not the one that was indexed."""
+
+    key: str
+    stamp: str
+    read: Callable[[], Page]
+
+
+def folder(root: Path) -> Iterator[Document]:
+    """Text, Markdown and HTML files below a folder; hidden ones and links that lead out of it are left out."""
+    for directory, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in SKIPPED_FOLDERS)
+        for name in sorted(files):
+            path = Path(directory, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and not path.is_symlink():
+                yield from _file(path)
+
+
+def _file(path: Path) -> Iterator[Document]:
+    try:
+        about = path.stat()
+    except OSError:  # gone since it was listed
+        return
+    if about.st_size <= MAX_DOCUMENT_BYTES:
+        yield Document(str(path), f"{about.st_mtime_ns} {about.st_size}", partial(_read_file, path))
+
+
+def _read_file(path: Path) -> Page:
+    """Raises OSError."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    named = path.stem.replace("-", " ").replace("_", " ")
+    if path.suffix.lower() in {".html", ".htm"}:
+        title, plain = from_html(text)
+        return Page(title or named, path.resolve().as_uri(), plain)
+    return Page(heading(text) or named, path.resolve().as_uri(), from_markdown(text))
+
+
+def machine() -> Iterator[Document]:
+    """What is here without anybody's doing."""
+    yield from project()
+    yield from python_language()
+    yield from python_library()
+    yield from installed_packages()
+
+
+def project() -> Iterator[Document]:
+    """This project's own documents, where it runs from its sources."""
+    if (PROJECT / "pyproject.toml").is_file():
+        for path in sorted(PROJECT.glob("*.md")):
+            yield from _file(path)
+        for package in ("docs", "deploy", "streaming"):
+            yield from folder(PROJECT / package)
+
+
+def python_language() -> Iterator[Document]:
+    """The tutorial's announcement in `help()`, and the language reference that `help()` shows."""
+    yield Document("python:tutorial", sys.version, _tutorial)
+    for name in pydoc_data.topics.topics:
+        yield Document(f"python:topic:{name}", sys.version, partial(_topic, name))
+
+
+def _tutorial() -> Page:
+    words = io.StringIO()
+    pydoc.Helper(output=words).intro()
+    return Page("The Python Tutorial", f"{PYTHON_DOCS}tutorial/", words.getvalue())
+
+
+def _topic(name: str) -> Page:
+    text = pydoc_data.topics.topics[name]
+    first = text.strip().partition("\n")[0]
+    return Page(f"Python language reference: {first[:80]}", f"{PYTHON_DOCS}reference/#{name}", from_markdown(text))
+
+
+def python_library() -> Iterator[Document]:
+    """The docstrings of the standard library's modules; none is imported."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for name in sorted(sys.stdlib_module_names):
+        for path in (root / f"{name}.py", root / name / "__init__.py"):
+            if not name.startswith("_") and path.is_file():
+                yield Document(f"python:module:{name}", sys.version, partial(_module, name, path))
+
+
+def _module(name: str, path: Path) -> Page:
+    found = _DOCSTRING.match(path.read_text(encoding="utf-8", errors="replace"))
+    text = found[2].strip() if found else ""
+    first = text.partition("\n")[0].strip()
+    title = f"Python library: {name}" + (f": {first}" if first and name not in first else "")
+    return Page(title, f"{PYTHON_DOCS}library/{name}.html", text)
+
+
+def installed_packages() -> Iterator[Document]:
+    """Summary and readme of every package here."""
+    for package in importlib.metadata.distributions():
+        name = package.metadata["Name"]
+        if name:
+            yield Document(f"package:{name}", package.version, partial(_package, package))
+
+
+def _package(package: importlib.metadata.Distribution) -> Page:
+    about = package.metadata
+    name, summary = about["Name"], about["Summary"] or ""
+    text = from_markdown(str(about.json.get("description", "")))
+    title = f"{name}: {summary}" if summary else name
+    return Page(
+        title, _home(package) or f"{PACKAGE_PAGE}{name}/", f"{summary.rstrip(chr(46))}. {text}" if summary else text
+    )
+
+
+def _home(package: importlib.metadata.Distribution) -> str:
+    """The home page that the package names."""
+    urls = dict(entry.split(", ", 1) for entry in package.metadata.get_all("Project-URL") or [] if ", " in entry)
+    named = {label.lower(): url for label, url in urls.items()}
+    found = [package.metadata["Home-page"], *(named.get(label) for label in _HOME_LABELS)]
+    return next((url for url in found if url and url.startswith(("http://", "https://"))), "")

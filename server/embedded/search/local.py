@@ -1,0 +1,86 @@
+"""Search without a network: answers with what is indexed so far, while the index grows in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from server.embedded.search.documents import folder, machine
+from server.embedded.search.index import SearchIndex
+from server.embedded.search.provider import ProviderError
+from server.embedded.service import MissingPartError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from server.embedded.search.provider import Found
+
+log = logging.getLogger(__name__)
+
+RESCAN_S = 60.0  # how soon a new document in the folder is found
+INDEX_FILE = "search.sqlite3"
+
+
+class LocalProvider:
+    """SQLite FTS5 over a folder, or over this machine's documentation."""
+
+    name = "local"
+
+    def __init__(self, directory: Path, documents: str) -> None:
+        self._path = directory / INDEX_FILE
+        self._documents = Path(documents) if documents else None
+        self._asking = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._building = threading.Thread(target=self._build, name="search index", daemon=True)
+        self._stopping = threading.Event()
+        self._index: SearchIndex | None = None
+
+    async def start(self) -> None:
+        """Open the index, begin to build it. Raises MissingPartError."""
+        if self._documents is not None and not self._documents.is_dir():
+            raise MissingPartError(f"SEARCH_DOCUMENTS_DIR: {self._documents} is no folder")
+        loop = asyncio.get_running_loop()
+        try:
+            self._index = await loop.run_in_executor(self._asking, SearchIndex, self._path)
+        except (sqlite3.Error, OSError) as error:
+            raise MissingPartError(f"the search index {self._path} cannot be opened: {error}") from None
+        self._building.start()
+
+    async def search(self, query: str, most: int) -> Sequence[Found]:
+        """By full text. Raises ProviderError."""
+        assert self._index is not None
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._asking, self._index.search, query, most)
+        except sqlite3.Error as error:
+            raise ProviderError(f"the search index cannot be read: {error}") from None
+
+    async def stop(self) -> None:
+        """End the threads, close the index."""
+        self._stopping.set()
+        if self._building.is_alive():
+            await asyncio.to_thread(self._building.join)
+        if self._index is not None:
+            await asyncio.get_running_loop().run_in_executor(self._asking, self._index.close)
+        self._asking.shutdown()
+
+    def _build(self) -> None:
+        """In its own thread, over its own connection: now, and of a folder again and again."""
+        while not self._stopping.is_set():
+            try:
+                self._update()
+            except (sqlite3.Error, OSError) as error:
+                log.warning("the search index was not brought up to date: %s", error)
+            if self._documents is None:
+                return
+            self._stopping.wait(RESCAN_S)
+
+    def _update(self) -> None:
+        index = SearchIndex(self._path)
+        try:
+            index.update(machine() if self._documents is None else folder(self._documents.resolve()), self._stopping)
+        finally:
+            index.close()

@@ -1,0 +1,97 @@
+"""M9, search executor: a full-text index on this machine by default; SearXNG or ddgs where they are configured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, field_validator
+
+from server.embedded.executor import Action, ExecutorService, Outcome, Parameters, Task, UnavailableError
+from server.embedded.search.local import LocalProvider
+from server.embedded.search.provider import ProviderError
+from server.embedded.search.web import DdgsProvider, SearxngProvider
+from server.embedded.service import EmbeddedConfig, MissingPartError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.embedded.search.provider import Provider
+
+DEFAULT_RESULTS = 10
+MAX_RESULTS = 50
+MAX_QUERY_CHARS = 1_000
+TIMEOUT_MS = 15_000
+
+
+class SearchParameters(Parameters):
+    """What to look for."""
+
+    query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS, description="words to look for")
+    max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS, description="at most so many results")
+
+    @field_validator("query")
+    @classmethod
+    def _has_words(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("there are no words in it")
+        return value.strip()
+
+
+ACTIONS = {"search": Action("Search for pages and documents", SearchParameters, TIMEOUT_MS)}
+
+
+class SearchService(ExecutorService):
+    """See the module."""
+
+    name: ClassVar[str] = "search"
+    full_name: ClassVar[str] = "jarvis.search.v1.SearchExecutor"
+
+    def __init__(self, config: EmbeddedConfig) -> None:
+        super().__init__(config)
+        self._provider: Provider | None = None
+
+    async def start(self) -> None:
+        """Choose the provider. Raises MissingPartError."""
+        provider = chosen(self.config)
+        await provider.start()
+        self._provider = provider
+
+    async def stop(self) -> None:
+        """End the provider."""
+        if self._provider is not None:
+            await self._provider.stop()
+
+    def actions(self) -> Mapping[str, Action]:
+        """One."""
+        return ACTIONS
+
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+        """Search."""
+        assert name in ACTIONS
+        assert isinstance(parameters, SearchParameters)
+        assert self._provider is not None, "calls are refused until start() is done"
+        await task.tell(f"searching with {self._provider.name}", percent=0)
+        try:
+            found = await self._provider.search(parameters.query, parameters.max_results)
+        except ProviderError as error:
+            raise UnavailableError(str(error)) from None
+        results = [asdict(entry) for entry in found]
+        await task.tell(f"found {len(results)} result{'' if len(results) == 1 else 's'}", percent=100)
+        return Outcome({"query": parameters.query, "provider": self._provider.name, "results": results})
+
+
+def chosen(config: EmbeddedConfig) -> Provider:
+    """By SEARCH_PROVIDER; without it SearXNG where SEARXNG_URL is given, else local. Raises MissingPartError."""
+    url = config.option("SEARXNG_URL")
+    match config.option("SEARCH_PROVIDER").strip().lower() or ("searxng" if url else "local"):
+        case "local":
+            return LocalProvider(config.directory, config.option("SEARCH_DOCUMENTS_DIR"))
+        case "searxng" if url:
+            return SearxngProvider(url)
+        case "searxng":
+            raise MissingPartError("SEARCH_PROVIDER=searxng needs SEARXNG_URL, the address of an instance")
+        case "ddgs":
+            return DdgsProvider()
+        case other:
+            raise MissingPartError(f"SEARCH_PROVIDER is local, searxng or ddgs, not {other}")

@@ -1,0 +1,246 @@
+"""Who is it? Tokens verified and remembered, made, renewed, revoked and swapped for tickets.
+
+A token needs `sub`, `username`, `roles`, `exp`, `iat` at most; those made here add `jti`, `typ` and `fam`, the family that all
+refreshes of one sign-in share (RFC 9700 section 4.14.2: a refresh token that is used twice revokes its family).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from server.errors import ApiError
+from server.identity.tokens import LEEWAY_S, Principal, TokenCodec, TokenError
+from server.identity.users import UsersBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Generator
+
+    from server.config import Settings
+    from server.identity.users import Users
+    from server.shared.state import State
+
+__all__ = ["Authenticator", "Principal", "TokenError", "TokenPair"]
+
+MAX_REMEMBERED = 10_000  # verified tokens, some 10 MB; the ones not seen for longest make room
+GRACE_S = 10.0  # two tabs that refresh at once get the same new pair
+TICKET_S = 30
+MAX_TICKET_CHARS = 128
+DAY_S = 86_400
+DEVELOPER, DEVELOPER_ROLES = "developer", ("admin", "operator", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in gives. `expires_in` seconds, of the access token."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str = "Bearer"  # noqa: S105 - RFC 6750's name for it
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """For whom a pair is made, and when: the pair follows from it and from the refresh token that was spent."""
+
+    user_id: str
+    username: str
+    roles: tuple[str, ...]
+    at: float
+
+
+class _Revocation:
+    """A look at Redis under way; awaiting it raises TokenError when the token was revoked."""
+
+    __slots__ = ("_lookup",)
+
+    def __init__(self, lookup: Awaitable[bool]) -> None:
+        self._lookup = lookup
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if (yield from self._lookup.__await__()):
+            raise _revoked()
+
+
+def _revoked() -> TokenError:
+    return TokenError("revoked", "the token was signed out", "TOKEN_REVOKED")
+
+
+class Authenticator:
+    """All about tokens. `clock`: Unix seconds."""
+
+    def __init__(self, settings: Settings, state: State, users: Users, clock: Callable[[], float] = time.time) -> None:
+        self._state = state
+        self._users = users
+        self._clock = clock
+        self._codec = TokenCodec(settings, clock)
+        self._secret = settings.jwt_secret_key.get_secret_value().encode()
+        self._access_s = settings.jwt_expiration_minutes * 60
+        self._refresh_s = settings.jwt_refresh_expiration_days * DAY_S
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
+
+    # --- verifying ---
+
+    async def verify(self, token: str) -> Principal:
+        """Whose access token is it? Raises TokenError (401). No round trip: a revocation on another replica may be on its way here.
+
+        Before something is done in the principal's name, await its `revocation` as well.
+        """
+        principal = self._verified.get(token)
+        if principal is None:
+            principal = await self._codec.read(token, "access")
+            self._remember(token, principal)
+        else:
+            self._verified.move_to_end(token)
+        self._check_alive(token, principal)
+        return principal
+
+    def _remember(self, token: str, principal: Principal) -> None:
+        self._verified[token] = principal
+        if len(self._verified) > MAX_REMEMBERED:
+            self._verified.popitem(last=False)
+
+    def _check_alive(self, token: str, principal: Principal) -> None:
+        if principal.expires_at is not None and principal.expires_at + LEEWAY_S <= self._clock():
+            self._verified.pop(token, None)
+            raise TokenError("expired", "the token has expired", "TOKEN_EXPIRED")
+        if self._state.revoked(*_ids(principal)):
+            raise _revoked()
+
+    def revocation(self, principal: Principal) -> Awaitable[None]:
+        """Has any replica revoked it? Begin before `RateLimiter.check` and await after it: both share one round trip.
+
+        Awaiting raises TokenError TOKEN_REVOKED. When Redis is lost, what is known here counts.
+        """
+        return _Revocation(self._state.revocation(*_ids(principal)))
+
+    # --- issuing ---
+
+    def issue_access(
+        self, user_id: str, username: str, roles: Collection[str], *, family: str = "", life_s: float = 0
+    ) -> str:
+        """An access token. Raises ApiError when an outside provider issues them."""
+        grant = _Grant(user_id, username, tuple(roles), self._clock())
+        return self._sign(grant, "access", family, secrets.token_urlsafe(16), life_s or self._access_s)
+
+    def _sign(self, grant: _Grant, typ: str, family: str, token_id: str, life_s: float) -> str:
+        claims = {
+            "sub": grant.user_id,
+            "username": grant.username,
+            "roles": sorted(grant.roles),
+            "iat": int(grant.at),
+            "exp": int(grant.at + life_s),
+            "jti": token_id,
+            "typ": typ,
+        }
+        return self._codec.sign(claims | ({"fam": family} if family else {}))
+
+    def _pair(self, grant: _Grant, family: str, spent: str) -> TokenPair:
+        """The pair that follows on a refresh token: the same whoever makes it, so nothing secret has to be stored for a second tab."""
+        access, refresh = (
+            self._sign(grant, typ, family, self._next_id(spent, typ), life_s)
+            for typ, life_s in (("access", self._access_s), ("refresh", self._refresh_s))
+        )
+        return TokenPair(access, refresh, self._access_s)
+
+    def _next_id(self, spent: str, typ: str) -> str:
+        digest = hmac.digest(self._secret, f"{typ} after {spent}".encode(), "sha256")
+        return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+
+    async def sign_in(self, username: str, password: str) -> TokenPair:
+        """A pair for a configured user. Raises ApiError BAD_CREDENTIALS, RESOURCE_EXHAUSTED."""
+        if not self._codec.issues:
+            raise ApiError("UNIMPLEMENTED", "sign in at the identity provider")
+        try:
+            user = await self._users.verify(username, password)
+        except UsersBusyError:
+            raise ApiError("RESOURCE_EXHAUSTED", "too many sign-ins at once", headers={"Retry-After": "1"}) from None
+        if user is None:
+            raise ApiError("BAD_CREDENTIALS", "user name or password is wrong")
+        family = secrets.token_urlsafe(16)
+        return self._pair(_Grant(user.user_id, user.username, tuple(user.roles), self._clock()), family, family)
+
+    # --- renewing ---
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """A new pair; a refresh token counts once. Roles are those the user has now. Raises TokenError (401)."""
+        if not self._codec.issues:
+            raise ApiError("UNIMPLEMENTED", "renew tokens at the identity provider")
+        spent = await self._codec.read(refresh_token, "refresh")
+        if not spent.family:
+            raise TokenError("claims", "that refresh token was not made here")
+        await self.revocation(spent)
+        user = await self._users.find_async(spent.username)
+        if user is None or user.user_id != spent.user_id:
+            raise TokenError("revoked", "the user is gone", "TOKEN_REVOKED")
+        return await self._rotate(spent, _Grant(user.user_id, user.username, tuple(user.roles), self._clock()))
+
+    async def _rotate(self, spent: Principal, grant: _Grant) -> TokenPair:
+        """Exactly one spends it; a close second gets the same pair; a late one revokes the family: one of both stole it."""
+        key = f"refreshed:{_digest(spent.token_id)}"
+        record = json.dumps([grant.user_id, grant.username, sorted(grant.roles), grant.at])
+        life_s = max(1.0, (spent.expires_at or 0) - self._clock() + LEEWAY_S)
+        if not await self._state.put(key, record, life_s, only_new=True):
+            user_id, username, roles, at = json.loads(await self._state.get(key) or "[null, null, null, 0]")
+            if user_id is None or self._clock() - at > GRACE_S:
+                await self._state.revoke(spent.family, self._clock() + self._refresh_s)
+                raise TokenError("reused", "a refresh token was used twice: sign in again", "TOKEN_REVOKED")
+            grant = _Grant(user_id, username, tuple(roles), at)
+        return self._pair(grant, spent.family, spent.token_id)
+
+    def issue_development(self) -> str:
+        """What the start prints under DEBUG: everything may be tried with it. Raises ApiError with an outside provider."""
+        return self.issue_access(DEVELOPER, DEVELOPER, DEVELOPER_ROLES)
+
+    async def sign_out(self, principal: Principal) -> None:
+        """Nothing of this sign-in counts any more, on any replica; their sockets close."""
+        now = self._clock()
+        if principal.family:
+            await self._state.revoke(principal.family, now + self._refresh_s)
+        if principal.token_id:
+            await self._state.revoke(principal.token_id, (principal.expires_at or now + self._refresh_s) + LEEWAY_S)
+
+    # --- tickets ---
+
+    async def issue_ticket(self, principal: Principal) -> tuple[str, int]:
+        """A single-use ticket for a browser's WebSocket, and the seconds it lives."""
+        ticket = secrets.token_urlsafe(24)
+        record = {
+            "user_id": principal.user_id,
+            "username": principal.username,
+            "roles": sorted(principal.roles),
+            "token_id": principal.token_id,
+            "family": principal.family,
+            "expires_at": principal.expires_at,
+        }
+        await self._state.put(f"ticket:{_digest(ticket)}", json.dumps(record), TICKET_S)
+        return ticket, TICKET_S
+
+    async def redeem_ticket(self, ticket: str) -> Principal:
+        """Whose ticket was it? Raises TokenError (401)."""
+        record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
+        if record is None:
+            raise TokenError("ticket", "the ticket was used, has expired, or never was")
+        fields = json.loads(record)
+        principal = Principal(**{**fields, "roles": frozenset(fields["roles"])})
+        self._check_alive("", principal)
+        await self.revocation(principal)
+        return principal
+
+
+def _ids(principal: Principal) -> tuple[str, ...]:
+    """What may have been revoked: the token, or its whole family."""
+    return (principal.token_id, principal.family) if principal.family else (principal.token_id,)
+
+
+def _digest(text: str) -> str:
+    """Redis holds nothing that opens a door."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,173 @@
+"""JWT (RFC 7519) in and out: signature, claims and their types, by one algorithm that the configuration names.
+
+PyJWT refuses algorithm and header attacks, but takes missing claims, `exp` as text, an empty `sub` and any type of `roles`: those
+are looked at here, on our own clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from server.errors import ApiError
+from server.identity.jwks import KeySet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jwt.types import Options
+
+    from server.config import Settings
+
+MAX_TOKEN_CHARS = 8192  # what proxies let through in one header
+MAX_SUBJECT_CHARS = 256
+MAX_ROLES = 64
+MAX_ROLE_CHARS = 64
+LEEWAY_S = 5  # clocks of two machines
+_OPTIONS: Options = {
+    "require": ["exp", "sub"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+}
+
+
+class TokenError(ApiError):
+    """A token is refused (401). `reason` is a bounded word for `auth_failures_total`."""
+
+    def __init__(self, reason: str, detail: str, code: str = "TOKEN_INVALID") -> None:
+        # RFC 6750 section 3; details are ours and hold no quotes
+        challenge = f'Bearer error="invalid_token", error_description="{detail}"'
+        super().__init__(code, detail, headers={"WWW-Authenticate": challenge})
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a token speaks for.
+
+    `token_id`: its `jti`, else a digest of it: what a sign-out revokes. `family`: shared by all tokens of one sign-in.
+    `expires_at` Unix seconds; None for an anonymous development session.
+    """
+
+    user_id: str
+    username: str
+    roles: frozenset[str]
+    token_id: str = ""
+    family: str = ""
+    expires_at: float | None = None
+    anonymous: bool = False
+    token_type: str = "access"  # noqa: S105 - a kind, not a token
+
+
+class TokenCodec:
+    """Reads and writes tokens. `clock`: Unix seconds."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._algorithm: str = settings.jwt_algorithm
+        self._secret = settings.jwt_secret_key.get_secret_value()
+        self._keys = None if self._algorithm.startswith("HS") else KeySet(settings.jwt_jwks)
+        self._audience = settings.jwt_audience
+        self._issuer = settings.jwt_issuer
+        self._clock = clock
+
+    @property
+    def issues(self) -> bool:
+        """Are tokens made here, or by an outside provider?"""
+        return self._keys is None
+
+    # --- reading ---
+
+    async def read(self, token: str, token_type: str) -> Principal:
+        """Whose token of that type is it? Raises TokenError."""
+        if len(token) > MAX_TOKEN_CHARS:
+            raise TokenError("malformed", "the token is too long")
+        claims = self._decoded(token, self._secret if self._keys is None else await self._public_key(self._keys, token))
+        self._check_times(claims)
+        self._check_party(claims)
+        if claims.get("typ", "access") != token_type:
+            raise TokenError("wrong_type", f"that is no {token_type} token")
+        return _principal(claims, token, token_type)
+
+    def _decoded(self, token: str, key: Any) -> dict[str, Any]:
+        try:
+            claims: dict[str, Any] = jwt.decode(token, key, algorithms=[self._algorithm], options=_OPTIONS)
+        except jwt.InvalidSignatureError:
+            raise TokenError("signature", "the token is not signed by whom we trust") from None
+        except jwt.InvalidAlgorithmError:
+            raise TokenError("algorithm", "the token is not signed in the way that is configured") from None
+        except jwt.MissingRequiredClaimError as missing:
+            raise TokenError("claims", f"the token has no {missing.claim}") from None
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise TokenError("malformed", "the token cannot be read") from None
+        return claims
+
+    @staticmethod
+    async def _public_key(keys: KeySet, token: str) -> Any:
+        try:
+            key_id = jwt.get_unverified_header(token).get("kid")
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise TokenError("malformed", "the token cannot be read") from None
+        key = await keys.key(key_id) if key_id is None or isinstance(key_id, str) else None
+        if key is None:
+            raise TokenError("unknown_key", "the token is signed with a key that the provider does not list")
+        return key
+
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        """RFC 7519 section 4.1.4-6: NumericDate, and with it no text, no truth value, no infinity."""
+        now = self._clock()
+        for name in ("exp", "nbf", "iat"):
+            value = claims.get(name, now)
+            if type(value) not in {int, float} or not math.isfinite(value):
+                raise TokenError("claims", f"{name} has to be a number")
+        if claims["exp"] + LEEWAY_S <= now:
+            raise TokenError("expired", "the token has expired", "TOKEN_EXPIRED")
+        if max(claims.get("nbf", now), claims.get("iat", now)) > now + LEEWAY_S:
+            raise TokenError("not_yet", "the token is not valid yet")
+
+    def _check_party(self, claims: dict[str, Any]) -> None:
+        audience = claims.get("aud", [])
+        audiences = audience if isinstance(audience, list) else [audience]
+        if self._audience and self._audience not in audiences:
+            raise TokenError("audience", "the token is meant for somebody else")
+        if self._issuer and claims.get("iss") != self._issuer:
+            raise TokenError("issuer", "the token comes from somebody else")
+
+    # --- writing ---
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """A token with these claims. Raises ApiError when an outside provider issues them."""
+        if self._keys is not None:
+            raise ApiError("UNIMPLEMENTED", "tokens are issued by the identity provider")
+        party = {"aud": self._audience, "iss": self._issuer}
+        return jwt.encode(
+            claims | {name: value for name, value in party.items() if value}, self._secret, algorithm=self._algorithm
+        )
+
+
+def _principal(claims: dict[str, Any], token: str, token_type: str) -> Principal:
+    subject, roles = claims["sub"], claims.get("roles", [])
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARS or not subject.isprintable():
+        raise TokenError("claims", "sub has to be a string that is not empty")
+    username = claims.get("username", subject)
+    if not isinstance(username, str) or len(username) > MAX_SUBJECT_CHARS:
+        raise TokenError("claims", "username has to be a string")
+    if not isinstance(roles, list) or len(roles) > MAX_ROLES:
+        raise TokenError("claims", "roles has to be a list of strings")
+    if not all(isinstance(role, str) and len(role) <= MAX_ROLE_CHARS for role in roles):
+        raise TokenError("claims", "roles has to be a list of strings")
+    token_id = _text(claims, "jti") or f"sha256-{hashlib.sha256(token.encode()).hexdigest()}"
+    return Principal(
+        subject, username, frozenset(roles), token_id, _text(claims, "fam"), float(claims["exp"]), token_type=token_type
+    )
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name, "")
+    return value if isinstance(value, str) and len(value) <= MAX_SUBJECT_CHARS else ""

@@ -1,0 +1,72 @@
+"""The gateway as a live session sees it: operations by name, tokens, and which services are up."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from server.errors import ApiError
+from server.operations import BY_NAME, invoke
+from server.shared.once import call_once
+from streaming.ports import CallError, Identity
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from server.identity.auth import Principal
+    from streaming.ports import CallContext
+
+
+def identity_of(principal: Principal) -> Identity:
+    """A token's owner, as sessions know users."""
+    return Identity(
+        user_id=principal.user_id,
+        username=principal.username,
+        roles=tuple(sorted(principal.roles)),
+        expires_at=principal.expires_at,
+        token_id=principal.token_id,
+        family=principal.family,
+    )
+
+
+def _as_call_error(error: ApiError) -> CallError:
+    """Problem document to socket error: same code, same words."""
+    return CallError(error.code, error.detail, retryable=error.status in {429, 503, 504})
+
+
+class GatewayDesk:
+    """`streaming.ports.Desk` over the gateway's own parts."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
+        """Run an operation by name; one that runs a task, once."""
+        run = partial(self._call, op, params, identity, context)
+        operation = BY_NAME.get(op)
+        if operation is None or not operation.idempotency_key:
+            return await run()
+        return await call_once(self._gateway.once, context, op, params, run)
+
+    async def _call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
+        try:
+            return await invoke(self._gateway, identity, context, op, params)
+        except ApiError as error:
+            raise _as_call_error(error) from None
+
+    async def identify(self, token: str) -> Identity:
+        """Verify an access token."""
+        try:
+            return identity_of(await self._gateway.authenticator.verify(token))
+        except ApiError as error:
+            raise _as_call_error(error) from None
+
+    async def identify_ticket(self, ticket: str) -> Identity:
+        """Take a single-use ticket."""
+        try:
+            return identity_of(await self._gateway.authenticator.redeem_ticket(ticket))
+        except ApiError as error:
+            raise _as_call_error(error) from None
+
+    def service_states(self) -> dict[str, Literal["up", "down"]]:
+        """By health check."""
+        return {name: "up" if health.up else "down" for name, health in self._gateway.upstream.health.services.items()}

@@ -1,0 +1,217 @@
+"""Risky actions waiting for their user. Kept in `State`, so that any replica's socket or REST call can settle them.
+
+Two kinds: a question of a live session, whose lane waits for the decision and goes on; and a deferred one, left by a REST
+call that was answered 409: whoever approves it runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from server.telemetry.audit import AuditLog
+from streaming.ports import Action, CallContext, Confirmation
+
+if TYPE_CHECKING:
+    from server.shared.state import State
+    from server.telemetry.audit import Decision, Via
+    from streaming.ports import Verdict
+
+CONFIRMATION_S = 120  # as long as somebody can be expected to remember what they asked for
+TAKEN_LATE_S = 60  # a question that expired is kept for so much longer, for one replica to write down that it did
+LOOK_AGAIN_S = 2.0  # news of a decision may be lost with a connection to Redis; its record is not
+HEARD_WITHIN_S = 3.0  # whoever asked and still waits has taken the decision by then, even where the news were lost
+NEWS = "confirmation"
+HEARD = "confirmation.heard"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What may be done once it is approved. `deferred`: nobody waits, the approver runs it."""
+
+    user_id: str
+    action: Action
+    risk: str
+    session_id: str
+    timeout_ms: int | None
+    deferred: bool
+    expires_at: float  # Unix time
+
+
+class ConfirmationStore:
+    """Implements `streaming.ports.Confirmations`, and the deferred kind for REST. Every question's end is audited."""
+
+    def __init__(self, state: State, life_s: float = CONFIRMATION_S, audit: AuditLog | None = None) -> None:
+        self._state = state
+        self._audit = audit or AuditLog()
+        self._deferred: asyncio.Queue[tuple[str, float]] = (
+            asyncio.Queue()
+        )  # ids, and when they expire on the loop's clock
+        self._life_s = life_s
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
+        self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
+        state.subscribe(self._on_news)
+
+    # --- asking ---
+
+    async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
+        """Ask for a lane that will wait for the `decision`."""
+        asked = await self._ask(action, verdict, context, None, deferred=False)
+        self._await_news(asked.confirmation_id)
+        return asked
+
+    async def defer(
+        self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None
+    ) -> Confirmation:
+        """Ask for a caller who has gone away with the question's id."""
+        asked = await self._ask(action, verdict, context, timeout_ms, deferred=True)
+        self._deferred.put_nowait((asked.confirmation_id, asyncio.get_running_loop().time() + self._life_s))
+        return asked
+
+    async def _ask(
+        self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None, *, deferred: bool
+    ) -> Confirmation:
+        confirmation_id = secrets.token_urlsafe(16)
+        expires_at = time.time() + self._life_s
+        question = Question(context.user_id, action, verdict.risk, context.session_id, timeout_ms, deferred, expires_at)
+        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
+        self._audited("asked", confirmation_id, question, context)
+        moment = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
+        return Confirmation(confirmation_id, moment.replace("+00:00", "Z"))
+
+    # --- waiting ---
+
+    async def decision(self, confirmation_id: str) -> bool | None:
+        """Wait for the answer; None when it expired. A wait that is given up withdraws the question."""
+        news = self._await_news(confirmation_id)
+        try:
+            try:
+                async with asyncio.timeout(self._life_s):
+                    await self._answered(confirmation_id, news)
+            except TimeoutError:
+                if await self._close(confirmation_id, "expired"):
+                    return None
+                await asyncio.wait({news}, timeout=LOOK_AGAIN_S)  # somebody was just in time
+            return await self._heard(confirmation_id)
+        finally:
+            self._waiting.pop(confirmation_id, None)
+            await self._close(confirmation_id, "withdrawn")
+
+    async def _close(self, confirmation_id: str, as_what: Decision) -> bool:
+        """Nobody may answer any more; False when it was answered, or closed, before."""
+        recorded = await self._state.take(_key(confirmation_id))
+        if recorded is None:
+            return False
+        question = _question(recorded)
+        self._audited(as_what, confirmation_id, question, CallContext(question.user_id, session_id=question.session_id))
+        return True
+
+    async def expire(self) -> None:
+        """A loop: deferred questions of this process that nobody has answered in time are closed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            confirmation_id, at = await self._deferred.get()
+            await asyncio.sleep(at - loop.time())  # all live equally long: the first is the first to expire
+            await self._close(confirmation_id, "expired")
+
+    async def _heard(self, confirmation_id: str) -> bool | None:
+        """Take the decision, so that whoever made it knows that it counts; None where it was withdrawn before."""
+        recorded = await self._state.take(_decided(confirmation_id))
+        if recorded is None:
+            return None
+        await self._state.publish(HEARD, id=confirmation_id)
+        return recorded == "yes"
+
+    def _await_news(self, confirmation_id: str) -> asyncio.Future[None]:
+        news = self._waiting.get(confirmation_id)
+        if news is None:
+            loop = asyncio.get_running_loop()
+            news = self._waiting[confirmation_id] = loop.create_future()
+            loop.call_later(2 * self._life_s, self._waiting.pop, confirmation_id, None)  # asked, and never waited for
+        return news
+
+    async def _answered(self, confirmation_id: str, news: asyncio.Future[None]) -> None:
+        while not (await asyncio.wait({news}, timeout=LOOK_AGAIN_S))[0]:
+            if await self._state.get(_decided(confirmation_id)) is not None:
+                return
+
+    def _on_news(self, kind: str, news: dict[str, Any]) -> None:
+        concerned = {NEWS: self._waiting, HEARD: self._approving}.get(kind)
+        waiting = concerned.get(news["id"]) if concerned is not None else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    # --- settling ---
+
+    async def settle(
+        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
+    ) -> bool:
+        """Answer a lane's question; False when the user has no such open one. Approving a deferred one is `take`'s."""
+        question = await self._open(confirmation_id, context.user_id)
+        if question is None or (question.deferred and approve):
+            return False
+        elsewhere = context.session_id != question.session_id
+        way: Via = "other_socket" if elsewhere else via
+        return await self.take(confirmation_id, context, approve=approve, via=way) is not None
+
+    async def take(
+        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Via = ""
+    ) -> Question | None:
+        """Settle once, for whoever is first; None when the user has no such open question. By REST, or a socket's `call`.
+
+        None too when a lane's question is approved that nobody waits for any more, as its replica is gone: nothing will run.
+        """
+        question = await self._open(confirmation_id, context.user_id)
+        if question is None or await self._state.take(_key(confirmation_id)) is None:
+            return None
+        way: Via = via or ("call" if context.session_id else "rest")
+        self._audited("approved" if approve else "declined", confirmation_id, question, context, way)
+        if question.deferred or await self._tell(confirmation_id, approve=approve):
+            return question
+        self._audited("withdrawn", confirmation_id, question, context)
+        return None
+
+    async def _tell(self, confirmation_id: str, *, approve: bool) -> bool:
+        """Tell the lane that asked; False: it is gone. Whoever takes the record, lane or we, decides which of both is true."""
+        heard = self._approving[confirmation_id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
+            await self._state.publish(NEWS, id=confirmation_id)
+            if not approve or (await asyncio.wait({heard}, timeout=HEARD_WITHIN_S))[0]:
+                return True  # what is declined does not run, whether anybody hears of it or not
+            return await self._state.take(_decided(confirmation_id)) is None
+        finally:
+            del self._approving[confirmation_id]
+
+    async def _open(self, confirmation_id: str, user_id: str) -> Question | None:
+        """Another user's question is as if it did not exist, and stays open for its own."""
+        recorded = await self._state.get(_key(confirmation_id))
+        if recorded is None:
+            return None
+        question = _question(recorded)
+        return question if question.user_id == user_id and question.expires_at > time.time() else None
+
+    def _audited(
+        self, decision: Decision, confirmation_id: str, question: Question, who: CallContext, via: Via = ""
+    ) -> None:
+        self._audit.decision(
+            decision, confirmation_id, question.action, who, risk=question.risk, asked_in=question.session_id, via=via
+        )
+
+
+def _question(recorded: str) -> Question:
+    fields = json.loads(recorded)
+    return Question(**{**fields, "action": Action(**fields["action"])})
+
+
+def _key(confirmation_id: str) -> str:
+    return f"confirmation:{confirmation_id}"
+
+
+def _decided(confirmation_id: str) -> str:
+    return f"decided:{confirmation_id}"

@@ -1,0 +1,73 @@
+"""`Idempotency-Key`: the answer to a request that was sent twice is that of the first time (IETF httpapi draft)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from server.errors import ApiError
+
+if TYPE_CHECKING:
+    from server.shared.state import State
+
+STORED_S = 24 * 3600
+RUNNING_S = 600  # twice the longest task: a process that died holding a key gives it back after that
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What the first request was answered."""
+
+    status: int
+    content_type: str
+    body: str
+
+
+def fingerprint(operation: str, request: dict[str, Any]) -> str:
+    """The same for the same request, however its JSON was written."""
+    canonical = json.dumps([operation, request], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class IdempotencyStore:
+    """Keys belong to their user. In `State`: shared by replicas as far as Redis reaches."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def begin(self, user_id: str, key: str, request: str) -> StoredAnswer | None:
+        """Claim the key, None: go on; else the stored answer. `request` is its fingerprint.
+
+        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409) and IDEMPOTENCY_KEY_REUSED (422).
+        """
+        claim = json.dumps({"request": request})
+        name = _name(user_id, key)
+        if await self._state.put(name, claim, RUNNING_S, only_new=True):
+            return None
+        held = json.loads(await self._state.get(name) or claim)
+        if held["request"] != request:
+            raise ApiError("IDEMPOTENCY_KEY_REUSED")
+        if "status" not in held:
+            raise ApiError("IDEMPOTENCY_IN_PROGRESS", headers={"Retry-After": "1"})
+        return StoredAnswer(held["status"], held["content_type"], held["body"])
+
+    async def store(self, user_id: str, key: str, request: str, answer: StoredAnswer) -> None:
+        """Keep the answer for a day."""
+        record = {
+            "request": request,
+            "status": answer.status,
+            "content_type": answer.content_type,
+            "body": answer.body,
+        }
+        await self._state.put(_name(user_id, key), json.dumps(record), STORED_S)
+
+    async def release(self, user_id: str, key: str) -> None:
+        """Nothing has happened: the same request may be sent again."""
+        await self._state.take(_name(user_id, key))
+
+
+def _name(user_id: str, key: str) -> str:
+    digest = hashlib.sha256(f"{user_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"idempotency:{digest}"

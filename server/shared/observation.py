@@ -1,0 +1,164 @@
+"""Looking at live sessions at whichever replica they are: over the news where it is, over a channel of its own what is seen.
+
+The replica that has the session publishes for as long as somebody listens: Redis counts who does, with every message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from server.shared.redis_link import RedisDownError
+from server.shared.state import PREFIX
+from streaming.jarvis.observing import Watch
+from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from server.shared.redis_link import RedisLink
+    from server.shared.state import State
+    from streaming.jarvis.live import LiveSession
+    from streaming.jarvis.registry import Sessions
+    from streaming.ports import CallContext, Seen
+
+ASKED = "observe.asked"
+CONNECT_S = 2.0  # to a Redis that answers at all; one that hangs is not waited for
+ANSWER_S = 0.5  # a replica that has the session answers within that
+SILENCE_S = 5.0  # without anything seen, it is asked whether anybody is there
+FRAME_HEAD = 5  # bytes before a frame's payload: 1 when it is the last, position in milliseconds
+HELLO = b"h"
+OVER = b"o"
+
+
+class ReplicaObservation:
+    """`streaming.ports.Observation`. `link` None: this process is alone."""
+
+    def __init__(self, state: State, link: RedisLink | None, tasks: asyncio.TaskGroup) -> None:
+        self._state = state
+        self._link = link
+        self._tasks = tasks
+        self.sessions: Sessions | None = None  # set by whoever makes both
+        self._watched: set[tuple[str, str]] = set()  # sessions at other replicas, and on which channel each is seen
+
+    async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
+        """As Observation."""
+        live = self._live(session_id, context.user_id, admin="admin" in context.roles)
+        if live is not None:
+            return Watch(live, audio=audio).seen()
+        return await self._watch_elsewhere(session_id, context, audio=audio)
+
+    def _live(self, session_id: str, user_id: str, *, admin: bool) -> LiveSession | None:
+        assert self.sessions is not None, "set before anybody can ask"
+        live = self.sessions.current(session_id)
+        return live if live is not None and (admin or live.identity.user_id == user_id) else None
+
+    # --- a session that is elsewhere ---
+
+    async def _watch_elsewhere(
+        self, session_id: str, context: CallContext, *, audio: bool
+    ) -> AsyncGenerator[Seen] | None:
+        if self._link is None or not self._link.up:
+            return None
+        channel = f"{PREFIX}watch:{secrets.token_hex(12)}"
+        subscription: Any = self._link.client.pubsub()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await subscription.subscribe(channel)
+            await self._state.publish(
+                ASKED,
+                session_id=session_id,
+                user_id=context.user_id,
+                admin="admin" in context.roles,
+                audio=audio,
+                channel=channel,
+            )
+            async with asyncio.timeout(ANSWER_S):
+                while await _next(subscription) != HELLO:
+                    pass
+        except (RedisError, OSError, TimeoutError):
+            await subscription.aclose()
+            return None
+        return self._seen_elsewhere(subscription, (session_id, channel))
+
+    async def _seen_elsewhere(self, subscription: Any, watched: tuple[str, str]) -> AsyncGenerator[Seen]:
+        """Until the session is over there or has moved, or Redis is lost."""
+        self._watched.add(watched)
+        try:
+            async for each in _seen(subscription):
+                yield each
+        finally:
+            self._watched.discard(watched)
+            await subscription.aclose()
+
+    def on_moved(self, session_id: str) -> None:
+        """A session is at another replica now: whoever watches it has to look there."""
+        for name, channel in self._watched:
+            if name == session_id and self._link is not None:
+                self._link.submit("PUBLISH", channel, OVER)
+
+    # --- a session that is here, and watched from elsewhere ---
+
+    def on_asked(self, session_id: str, user_id: str, admin: bool, audio: bool, channel: str) -> None:
+        """From any replica: who has that session publishes what it sees."""
+        live = self._live(session_id, user_id, admin=admin)
+        if live is not None and self._link is not None:
+            self._tasks.create_task(self._show(Watch(live, audio=audio), channel), name=f"observed {session_id}")
+
+    async def _show(self, watch: Watch, channel: str) -> None:
+        """Until nobody listens, or the session is over."""
+        assert self._link is not None, "else nobody could have asked"
+        link = self._link
+        try:
+            if await link.call("PUBLISH", channel, HELLO) == 0:
+                return
+            async with aclosing(watch.seen()) as seen:
+                async for each in seen:
+                    if await link.call("PUBLISH", channel, _packed(each)) == 0:
+                        return
+            await link.call("PUBLISH", channel, OVER)
+        except (RedisDownError, RedisError):
+            return
+
+
+async def _next(subscription: Any) -> bytes | None:
+    message = await subscription.get_message(ignore_subscribe_messages=True, timeout=SILENCE_S)
+    data: bytes | None = message["data"] if message is not None else None
+    return data
+
+
+async def _seen(subscription: Any) -> AsyncGenerator[Seen]:
+    """Until it is over. A replica that dies says nothing: its silence ends it, unless another one takes the session up before."""
+    quiet = False
+    try:
+        while (data := await _next(subscription)) != OVER:
+            if data is None and quiet:
+                return
+            quiet = data is None
+            if data is not None and data != HELLO:
+                yield _unpacked(data)
+    except (RedisError, OSError):
+        return
+
+
+_KINDS: dict[bytes, type[SeenMessage | SeenAudio | Missed]] = {b"m": SeenMessage, b"a": SeenAudio, b"l": Missed}
+_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+
+
+def _packed(seen: Seen) -> bytes:
+    if isinstance(seen, SeenFrame):
+        return b"f" + bytes([seen.last]) + seen.pts_ms.to_bytes(4, "big") + seen.payload
+    return _LETTERS[type(seen)] + json.dumps(asdict(seen), separators=(",", ":")).encode()
+
+
+def _unpacked(data: bytes) -> Seen:
+    kind, rest = data[:1], data[1:]
+    if kind == b"f":
+        return SeenFrame(rest[FRAME_HEAD:], int.from_bytes(rest[1:FRAME_HEAD], "big"), rest[0] == 1)
+    return _KINDS[kind](**json.loads(rest))

@@ -1,0 +1,142 @@
+"""Tasks run once: a command of a socket that comes again, in another epoch or at another replica, gets what the first came to.
+
+Keys and answers are those of `Idempotency-Key`: they live as long, and reach as far as Redis does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from server.errors import ApiError
+from server.shared.idempotency import StoredAnswer, fingerprint
+from streaming.ports import CallError, RunKey, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from server.shared.idempotency import IdempotencyStore
+    from server.shared.state import State
+    from streaming.ports import CallContext
+
+NEWS = "task ended"
+LOOK_AGAIN_S = 2.0  # news may be lost with a connection to Redis; the record is not
+WAIT_S = 300.0  # the longest task
+MAX_KEPT_BYTES = 32 * 1024  # every task is kept for a day: a screenshot is not worth that
+NOT_KEPT = {"not_kept": True}
+
+
+class TaskReceipts:
+    """Implements `streaming.ports.RunOnce`."""
+
+    def __init__(self, state: State, store: IdempotencyStore, wait_s: float = WAIT_S) -> None:
+        self._state = state
+        self._store = store
+        self._wait_s = wait_s
+        self._bells: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()  # of those who wait
+        state.subscribe(self._on_news)
+
+    async def claim(self, key: RunKey) -> dict[str, Any] | None:
+        """As RunOnce."""
+        name, loop, bell = _name(key), asyncio.get_running_loop(), None
+        give_up_at = loop.time() + self._wait_s
+        while True:
+            try:
+                kept = await self._store.begin(key.user_id, name, _fingerprint(key))
+            except ApiError:  # it runs: no other request can have this name
+                if loop.time() >= give_up_at:
+                    raise _still_runs() from None
+                if bell is not None:
+                    await _rings(bell, LOOK_AGAIN_S)
+                bell = self._bells.setdefault(name, asyncio.Event())  # at first, look again: it may have just ended
+            else:
+                return None if kept is None else json.loads(kept.body)
+
+    async def keep(self, key: RunKey, answer: dict[str, Any]) -> None:
+        """As RunOnce."""
+        body = json.dumps(answer)
+        if len(body) > MAX_KEPT_BYTES:
+            body = json.dumps(NOT_KEPT)
+        stored = StoredAnswer(200, "application/json", body)
+        await self._store.store(key.user_id, _name(key), _fingerprint(key), stored)
+        await self._state.publish(NEWS, user=key.user_id, name=_name(key))
+
+    async def release(self, key: RunKey) -> None:
+        """As RunOnce."""
+        await self._store.release(key.user_id, _name(key))
+        await self._state.publish(NEWS, user=key.user_id, name=_name(key))
+
+    def _on_news(self, kind: str, news: dict[str, Any]) -> None:
+        bell = self._bells.pop(news["name"], None) if kind == NEWS else None
+        if bell is not None:
+            bell.set()
+
+
+async def _rings(bell: asyncio.Event, at_most_s: float) -> None:
+    try:
+        async with asyncio.timeout(at_most_s):
+            await bell.wait()
+    except TimeoutError:
+        pass
+
+
+def _fingerprint(key: RunKey) -> str:
+    return fingerprint(key.what, key.request)
+
+
+def _name(key: RunKey) -> str:
+    """No `Idempotency-Key` holds such a character. The request belongs to it: ids of another run of a client may be the same."""
+    return "\0".join((key.session_id, key.command_id, _fingerprint(key)))
+
+
+def _still_runs() -> ServiceError:
+    words = "the same command still runs elsewhere: ask again for what it came to"
+    return ServiceError("ABORTED", words, service="gateway", retryable=True, retry_after_ms=1000)
+
+
+# --- calls ---
+
+
+async def call_once(
+    once: TaskReceipts, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
+) -> Any:
+    """`run`, or what it came to when the same call came before. Raises CallError, ServiceError: those are kept as well."""
+    key = RunKey(context.user_id, context.session_id, context.request_id, op, params)
+    kept = await once.claim(key)
+    if kept is not None:
+        return _again(kept)
+    answer: dict[str, Any] | None = _refusal(CallError("CANCELLED", "it was stopped, and may have run in part"))
+    try:
+        data = await run()
+        answer = {"data": data}
+    except (CallError, ServiceError) as refused:
+        answer = None if _nothing_ran(refused) else _refusal(refused)
+        raise
+    finally:
+        await (once.release(key) if answer is None else once.keep(key, answer))
+    return data
+
+
+def _nothing_ran(error: CallError | ServiceError) -> bool:
+    """Is it certain? A question that was asked is not asked again."""
+    if isinstance(error, CallError):
+        return error.code != "CONFIRMATION_REQUIRED"
+    return error.code == "CIRCUIT_OPEN" or error.service == "safety"
+
+
+def _refusal(error: CallError | ServiceError) -> dict[str, Any]:
+    service = error.service if isinstance(error, ServiceError) else None
+    return {"code": error.code, "message": error.message, "service": service, "retryable": error.retryable}
+
+
+def _again(kept: dict[str, Any]) -> Any:
+    if kept == NOT_KEPT:
+        raise CallError("ALREADY_ANSWERED", "it ran; the answer is not kept any more")
+    if "data" in kept:
+        return kept["data"]
+    code, message, service, retryable = kept["code"], kept["message"], kept["service"], kept["retryable"]
+    if service is not None:
+        raise ServiceError(code, message, service=service, retryable=retryable)
+    raise CallError(code, message, retryable=retryable)

@@ -1,0 +1,248 @@
+"""Sessions whose clients asked for it, each in a file of RECORD_DIR: `streaming.jarvis.recording` is the form.
+
+The event loop only queues what crosses a wire; a thread parses, hides secrets and writes, a batch at a time. The queue is bounded:
+what a slow disk has no room for is counted, and said in the file where it is missing. A disk that fails costs its recording only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import secrets
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from streaming.jarvis.recording import LONGEST_MS, Direction, Entry, Scribe, entry_line, head_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from streaming.jarvis.live import LiveSession
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING_BYTES = 16 * 1024 * 1024  # of all sessions: the audio of a hundred for a few seconds
+BATCH_S = 0.2  # a busy session's frames are written some twenty at a time
+CLOSE_S = 5.0  # for what still waits when the gateway stops
+FILE_MODE = 0o600  # somebody's voice
+DIRECTORY_MODE = 0o700
+NO_BEGINNING = frozenset({"session.resume", "ping", "pong", "ack"})  # a session of which only this came says nothing
+
+
+class Item(NamedTuple):
+    """Queued for the thread. `data` None: the session is over."""
+
+    file: RecordingFile
+    at_ms: float
+    direction: Direction
+    data: str | bytes | None
+    missed: tuple[int, int]  # things and bytes that found no room before this one
+
+    @property
+    def size(self) -> int:
+        """In bytes, about."""
+        return len(self.data or "")
+
+
+class RecordingFile:
+    """The thread's side of one recording. Without anything from its client there is no file.
+
+    `done`: nothing more is taken, as it is over, full or lost; the event loop looks at it too.
+    """
+
+    def __init__(self, path: Path, head: str, max_bytes: int) -> None:
+        self.done = False
+        self._path = path
+        self._max_bytes = max_bytes
+        self._scribe = Scribe()
+        self._file: int | None = None
+        self._lines: list[str] = []
+        self._size = self._written = 0
+        self._begun = False
+        self._add(head)
+
+    def take(self, item: Item) -> None:
+        """One more thing."""
+        if self.done:
+            return
+        if any(item.missed):
+            said = {"type": "recording.dropped", "count": item.missed[0], "bytes": item.missed[1]}
+            self._add(entry_line(Entry(min(item.at_ms, LONGEST_MS), "local", said)))
+        if item.data is None:
+            self._end(item.at_ms, "the session is over")
+        elif item.at_ms > LONGEST_MS:
+            self._end(item.at_ms, "longer than an hour")
+        elif self._size > self._max_bytes:
+            self._end(item.at_ms, "larger than RECORD_MAX_BYTES")
+        else:
+            entry = self._scribe.entry(item.at_ms, item.direction, item.data)
+            if entry is not None:
+                self._begun |= item.direction == "out" and entry.type not in NO_BEGINNING
+                self._add(entry_line(entry))
+
+    def _add(self, line: str) -> None:
+        self._lines.append(line)
+        self._size += len(line)
+
+    def _end(self, at_ms: float, reason: str) -> None:
+        self.done = True
+        self._add(entry_line(Entry(min(at_ms, LONGEST_MS), "local", {"type": "recording.ended", "reason": reason})))
+
+    def flush(self) -> None:
+        """Write what was taken. On a full disk what is there stays readable."""
+        try:
+            if self._begun and self._lines:
+                self._write("".join(self._lines).encode())
+                self._lines.clear()
+            if self.done:
+                self._close()
+        except OSError as error:
+            self.done = True
+            self._lines.clear()
+            log.error("recording lost", file=self._path.name, reason=error.strerror)  # noqa: TRY400 - nothing to trace
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        try:
+            rest = data
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            os.ftruncate(self._file, self._written)  # no half line
+            self._close()
+            raise
+        self._written += len(data)
+
+    def _close(self) -> None:
+        self._lines.clear()
+        if self._file is not None:
+            file, self._file = self._file, None
+            os.close(file)
+
+
+class SessionTape:
+    """`streaming.jarvis.tap.Tap`: the event loop's side of one recording."""
+
+    def __init__(self, recordings: Recordings, file: RecordingFile, began_s: float) -> None:
+        self._recordings = recordings
+        self._file = file
+        self._began_s = began_s
+        self._last_ms = 0.0
+        self._missed = (0, 0)
+
+    def received(self, data: str | bytes, at_s: float) -> None:
+        """As Tap."""
+        self._put("out", data, at_s)
+
+    def sent(self, batch: list[str | bytes], at_s: float) -> None:
+        """As Tap."""
+        for data in batch:
+            self._put("in", data, at_s)
+
+    def ended(self) -> None:
+        """As Tap."""
+        if not self._file.done:
+            self._recordings.put(Item(self._file, self._last_ms, "local", None, self._missed))
+
+    def _put(self, direction: Direction, data: str | bytes, at_s: float) -> None:
+        if self._file.done:
+            return
+        self._last_ms = (at_s - self._began_s) * 1000
+        if self._recordings.put(Item(self._file, self._last_ms, direction, data, self._missed)):
+            self._missed = (0, 0)
+        else:
+            self._missed = (self._missed[0] + 1, self._missed[1] + len(data))
+
+
+def _is_writable(directory: Path) -> bool:
+    """Made when it is not there. Looked at before anybody is served: a disk may hang."""
+    try:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError as error:
+        log.error("nothing can be recorded", directory=str(directory), reason=error.strerror)  # noqa: TRY400 - as above
+        return False
+
+
+class Recordings:
+    """All recordings of this process."""
+
+    def __init__(self, directory: Path, max_bytes: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
+        self._directory = directory
+        self._usable = _is_writable(directory)
+        self._max_bytes = max_bytes
+        self._max_waiting_bytes = max_waiting_bytes
+        self._loop = asyncio.get_running_loop()
+        self._waiting_bytes = 0
+        self._batch: list[Item] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._batches: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+        self._written = asyncio.Event()  # all of it
+        self._thread = threading.Thread(target=self._write, name="recordings", daemon=True)
+        self._thread.start()
+
+    def record(self, live: LiveSession) -> SessionTape | None:
+        """A tap for a new session; None when nothing can be written."""
+        if not self._usable:
+            return None
+        now = time.time()
+        at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = self._directory / f"{at}-{live.session_id}-{secrets.token_hex(4)}.jsonl"
+        about = {"by": "gateway", "session_id": live.session_id, "user_id": live.identity.user_id}
+        return SessionTape(self, RecordingFile(path, head_line(now, **about), self._max_bytes), self._loop.time())
+
+    def put(self, item: Item) -> bool:
+        """Queue it; False when there is no room. The end of a session always has room."""
+        if item.data is not None and self._waiting_bytes + item.size > self._max_waiting_bytes:
+            return False
+        self._waiting_bytes += item.size
+        self._batch.append(item)
+        if self._timer is None:
+            self._timer = self._loop.call_later(BATCH_S, self._hand_over)
+        return True
+
+    def _hand_over(self) -> None:
+        self._timer = None
+        batch, self._batch = self._batch, []
+        self._batches.put(batch)
+
+    def _on_written(self, n_bytes: int) -> None:
+        self._waiting_bytes -= n_bytes
+
+    async def close(self) -> None:
+        """Wait until everything is written; a disk that hangs is not waited for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._hand_over()
+        self._batches.put(None)
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._written.wait()
+        except TimeoutError:
+            log.error("recordings lost", reason="the disk is too slow")  # noqa: TRY400 - as above
+
+    # --- in the thread ---
+
+    def _write(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            for item in batch:
+                item.file.take(item)
+            for file in {id(item.file): item.file for item in batch}.values():
+                file.flush()
+            self._tell(self._on_written, sum(item.size for item in batch))
+        self._tell(self._written.set)
+
+    def _tell(self, what: Callable[..., None], *arguments: Any) -> None:
+        with suppress(RuntimeError):  # the gateway did not wait for us, and its loop is closed
+            self._loop.call_soon_threadsafe(what, *arguments)

@@ -1,0 +1,74 @@
+"""The steps of a plan, each run as soon as what it depends on is done; independent ones at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from streaming.agent.references import MissingResultError, fill
+from streaming.agent.tasks import TaskRun
+from streaming.ports import Action, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streaming.outlet import LaneSetup
+    from streaming.ports import SafetyReport, Step
+
+
+def as_actions(steps: Sequence[Step]) -> list[Action]:
+    """What safety is asked about."""
+    return [Action(step.executor, step.action, step.parameters, step.id) for step in steps]
+
+
+class StepRun:
+    """All steps of one plan."""
+
+    def __init__(
+        self, frame: LaneSetup, turn_id: str, report: SafetyReport, on_question: Callable[[str | None], None]
+    ) -> None:
+        self._frame = frame
+        self._turn_id = turn_id
+        self._verdicts = {verdict.action_id: verdict for verdict in report.actions}
+        self._whole = report
+        self._on_question = on_question
+        self._results: dict[str, dict[str, Any]] = {}
+        self._done: dict[str, asyncio.Future[Outcome]] = {}
+
+    async def run(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Outcomes in the plan's order."""
+        loop = asyncio.get_running_loop()
+        self._done = {step.id: loop.create_future() for step in steps}
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(self._run_step(step), name=f"step {step.id}")
+        return [self._done[step.id].result() for step in steps]
+
+    async def _run_step(self, step: Step) -> None:
+        outcome = await self._outcome(step)
+        if outcome.status == "ok":
+            self._results[step.id] = outcome.result
+        self._done[step.id].set_result(outcome)
+
+    async def _outcome(self, step: Step) -> Outcome:
+        # a plan's steps come in an order that respects their dependencies: anything else could wait for itself
+        earlier = list(self._done)[: list(self._done).index(step.id)]
+        for needed in step.depends_on:
+            if needed not in earlier:
+                return Outcome(step.id, "skipped", message=f"it depends on {needed}, which does not come before it")
+            if (await self._done[needed]).status != "ok":
+                return Outcome(step.id, "skipped", message="an earlier step did not succeed")
+        try:
+            action = Action(step.executor, step.action, fill(step.parameters, self._results), step.id)
+        except MissingResultError:
+            return Outcome(step.id, "skipped", message="an earlier step found nothing to go on with")
+        return await self._checked(action, step)
+
+    async def _checked(self, action: Action, step: Step) -> Outcome:
+        """Run it; parameters that a result has filled in are judged again, as they were not known before."""
+        verdict = self._verdicts.get(step.id, self._whole)
+        if action.parameters != step.parameters:
+            verdict = await self._frame.provided.services.safety.check([action], self._frame.context)
+        run = TaskRun(self._frame, action, step_id=step.id, turn_id=self._turn_id, on_question=self._on_question)
+        return replace(await run.run(verdict), step_id=step.id)

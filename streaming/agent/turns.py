@@ -1,0 +1,353 @@
+"""One turn of a conversation: from the words heard to the words said, with everything that happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from streaming.agent.apologies import apology
+from streaming.agent.eager import CONTEXT_TURNS
+from streaming.agent.ledger import TurnLedger
+from streaming.agent.steps import StepRun, as_actions
+from streaming.domain import (
+    TaskEnded,
+    Trouble,
+    TurnChecked,
+    TurnContinued,
+    TurnDone,
+    TurnIntent,
+    TurnInterrupted,
+    TurnLatency,
+    TurnPaused,
+    TurnPlanned,
+    TurnReply,
+)
+from streaming.ports import SafetyReport, ServiceError, SynthesisConfig
+from streaming.sound.utterance import Utterance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streaming.agent.eager import Guess
+    from streaming.outlet import LaneSetup
+    from streaming.ports import ConversationTurn, Intent, Plan
+
+
+LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFormat:
+    """How the answer comes back. `sample_rate_hz` None: the voice's own."""
+
+    audio: bool = True
+    language: str = "en-US"
+    voice: str = ""
+    speed: float = 1.0
+    encoding: str = "pcm_s16le"
+    sample_rate_hz: int | None = None
+    time_zone: str = ""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """When each stage was done, in milliseconds since the user had finished."""
+
+    clock: Callable[[], float]
+    began_at: float
+    stages: dict[str, int] = field(default_factory=dict)
+
+    def mark(self, stage: str) -> None:
+        """The stage is done now; the first mark of a stage counts."""
+        self.stages.setdefault(stage, self._ms(self.clock()))
+
+    def began_early(self, stage: str, at: float) -> None:
+        """The stage was done at that time already: it comes first."""
+        self.stages = {stage: max(0, self._ms(at)), **self.stages}
+
+    def carry(self) -> dict[str, Any]:
+        """As JSON: clocks differ between machines."""
+        return {"elapsed_ms": self._ms(self.clock()), "stages": self.stages}
+
+    @classmethod
+    def carried(cls, carried: dict[str, Any], clock: Callable[[], float]) -> Stopwatch:
+        """Another replica's."""
+        return cls(clock, clock() - carried["elapsed_ms"] / 1000, carried["stages"])
+
+    def _ms(self, at: float) -> int:
+        return round((at - self.began_at) * 1000)
+
+
+@dataclass(slots=True)
+class Pause:
+    """A reply that was silenced by a sound. `words_followed` is settled as soon as that is known."""
+
+    generation: int
+    heard_ms: int
+    heard_text: str
+    words_followed: asyncio.Future[bool]
+
+
+class Turn:
+    """Runs once. `pause` and `settle_pause` come from the lane that hears the user make a sound during the reply."""
+
+    def __init__(
+        self,
+        frame: LaneSetup,
+        turn_id: str,
+        text: str,
+        reply: ReplyFormat,
+        stopwatch: Stopwatch,
+        on_question: Callable[[str | None], None],
+    ) -> None:
+        self.turn_id = turn_id
+        self._ledger = TurnLedger(frame.outlet)
+        self._frame = frame = replace(frame, outlet=self._ledger)
+        self._span = frame.provided.tracer.span("turn", frame.context.traceparent)
+        self._context = replace(frame.context, request_id=turn_id, traceparent=self._span.traceparent)
+        self._services = frame.provided.services
+        self._text = text
+        self._format = reply
+        self._stopwatch = stopwatch
+        self._on_question = on_question
+        self._status = "ok"
+        self._utterance: Utterance | None = None
+        self._reply = ""
+        self._said = ""  # of the reply, up to where the current utterance begins
+        self._spoken = False  # to the end, or to where words interrupted it
+        self._pause: Pause | None = None
+        self._paused_ms: int | None = None  # elsewhere, by a sound that is heard again here
+        self._begun_elsewhere: tuple[dict[str, Any], int] | None = None  # the utterance, and how much of it was sent
+
+    # --- on another replica ---
+
+    def carry(self) -> dict[str, Any] | None:
+        """What another replica needs to go on with it, as JSON; None when it is over."""
+        if self._ledger.over:
+            return None
+        speaking = self._utterance if self.speaking else None
+        return {
+            "turn_id": self.turn_id,
+            "text": self._text,
+            "stopwatch": self._stopwatch.carry(),
+            "status": self._status,
+            "told": self._ledger.carry(),
+            "reply": self._reply,
+            "said": self._pause.heard_text if self._pause else self._said,
+            "spoken": self._spoken,
+            "paused_ms": self._pause.heard_ms if self._pause else None,
+            "utterance": speaking.carry() if speaking else None,
+        }
+
+    def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
+        """Before `run`: another replica had got so far."""
+        self._ledger.take_up(carried["told"])
+        self._status, self._reply, self._said = carried["status"], carried["reply"], carried["said"]
+        self._spoken = carried["spoken"]
+        self._paused_ms = carried["paused_ms"]
+        if carried["utterance"] is not None:
+            self._begun_elsewhere = carried["utterance"], sent_pts_ms
+
+    def _tell(self, event: object) -> None:
+        self._frame.outlet.tell(event)
+
+    async def run(self, intent: Intent | None = None, guess: Guess | None = None) -> None:
+        """From text to the end of the reply; a service that fails ends the turn with words of apology.
+
+        `guess` was made for the same words: its plan is used where there is one.
+        """
+        try:
+            await self._remember("user", self._text)
+            if self._ledger.has_told(TurnReply):
+                reply = self._reply
+            elif self._ledger.acted:
+                reply = self._give_up()
+            else:
+                reply = await self._answer(intent, guess)
+            heard = await self._deliver(reply)
+            await self._remember("assistant", heard)
+        except asyncio.CancelledError:
+            self._status = "cancelled"
+            raise
+        finally:
+            self._finish()
+
+    async def apologise(self, broken: ServiceError) -> None:
+        """Instead of `run`: a turn that could not even be heard."""
+        self._trouble(broken)
+        try:
+            await self._deliver(apology(broken))
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        for stage, ms in self._stopwatch.stages.items():
+            self._frame.provided.meter.turn_stage(stage, ms / 1000)
+        self._tell(TurnLatency(self.turn_id, dict(self._stopwatch.stages)))
+        self._tell(TurnDone(self.turn_id, self._status))
+        self._span.end()
+
+    def _give_up(self) -> str:
+        """Another replica was acting when it went: whether its steps took effect nobody knows, so they are not run again."""
+        for step_id in tuple(self._ledger.running):
+            self._tell(TaskEnded("failed", {}, LOST_STEP, step_id, self.turn_id))
+        lost = ServiceError("ABORTED", LOST_STEP, service="gateway", retryable=True)
+        self._trouble(lost)
+        return apology(lost)
+
+    async def _answer(self, intent: Intent | None, guess: Guess | None) -> str:
+        try:
+            plan = await self._plan(intent or await self._understand(), guess)
+            return await self._carry_out(plan)
+        except ServiceError as broken:
+            self._trouble(broken)
+            return apology(broken)
+
+    def _trouble(self, broken: ServiceError) -> None:
+        self._status = "failed"
+        words = f"{broken.service}: {broken.message}"
+        self._tell(Trouble(broken.code, words, broken.retryable, broken.retry_after_ms, self.turn_id))
+
+    async def _understand(self) -> Intent:
+        return await self._services.intent.recognize(self._text, self._format.language, self._context)
+
+    async def _plan(self, intent: Intent, guess: Guess | None) -> Plan:
+        self._stopwatch.mark("intent")
+        self._tell(TurnIntent(self.turn_id, intent))
+        plan = await guess.plan() if guess is not None else None
+        if plan is None:
+            plan = await self._services.planner.plan(self._text, intent, await self._history(), self._context)
+        self._stopwatch.mark("plan")
+        self._tell(TurnPlanned(self.turn_id, plan))
+        return plan
+
+    async def _history(self) -> Sequence[ConversationTurn]:
+        try:
+            turns = await self._services.memory.conversation(self._context.session_id, CONTEXT_TURNS, self._context)
+        except ServiceError:
+            return ()  # told already, when the user's words could not be stored
+        return turns
+
+    async def _carry_out(self, plan: Plan) -> str:
+        report = SafetyReport("allow", "low", ())
+        if plan.steps:
+            report = await self._services.safety.check(as_actions(plan.steps), self._context)
+        self._stopwatch.mark("safety")
+        self._tell(TurnChecked(self.turn_id, report))
+        frame = replace(self._frame, context=self._context)
+        outcomes = await StepRun(frame, self.turn_id, report, self._on_question).run(plan.steps)
+        self._stopwatch.mark("steps")
+        return await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
+
+    async def _remember(self, role: str, text: str) -> None:
+        """Put one side's words into the conversation; a memory that is down costs the memory, not the turn."""
+        if not text:
+            return
+        try:
+            await self._services.memory.put_turn(f"{self.turn_id}-{role}", role, text, self._context)
+        except ServiceError as broken:
+            self._trouble(broken)
+
+    async def _deliver(self, reply: str) -> str:
+        """Give the answer; returns as much of it as was heard."""
+        self._stopwatch.mark("reply")
+        self._reply = reply
+        self._tell(TurnReply(self.turn_id, reply))
+        if not reply or not self._format.audio:
+            return reply
+        try:
+            return await self._speak()
+        except ServiceError as broken:
+            self._trouble(broken)  # the words went out as text
+            return reply
+
+    async def _speak(self) -> str:
+        """Say the reply, and after a sound without words the rest of it; returns what was heard."""
+        if self._paused_ms is not None and not self._spoken:
+            self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, self._paused_ms))
+        while not self._spoken:
+            rest = self._reply[len(self._said) :]
+            utterance = await self._play(rest)
+            if not utterance.stopped:
+                self._said, self._spoken = self._reply, True
+                break
+            self._said += utterance.heard(rest)
+            if await self._words_follow():
+                break
+            self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, utterance.played_ms))
+        return self._said
+
+    async def _words_follow(self) -> bool:
+        """Wait until the sounds since the utterance was stopped have turned out to be words, or not."""
+        while True:
+            pause = self._pause
+            assert pause is not None, "pause() makes it before it stops the utterance"
+            if await pause.words_followed:
+                return True
+            if pause is self._pause:  # no other sound came meanwhile
+                self._pause = None
+                return False
+
+    async def _play(self, text: str) -> Utterance:
+        config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
+        stream = self._services.tts.synthesize(config, self._context)
+        stream.send_text(text)
+        stream.end()
+        utterance = self._utterance = Utterance(
+            stream,
+            self._frame.outlet,
+            encoding=self._format.encoding,
+            sample_rate_hz=self._format.sample_rate_hz,
+            clock=self._frame.clock,
+            turn_id=self.turn_id,
+            on_first_audio=lambda: self._stopwatch.mark("first_audio"),
+        )
+        if self._begun_elsewhere is not None:
+            utterance.take_up(*self._begun_elsewhere)
+            self._begun_elsewhere = None
+        try:
+            await utterance.play()
+            await utterance.played_out()
+        finally:
+            self._utterance = None
+        return utterance
+
+    # --- what the lane calls ---
+
+    @property
+    def speaking(self) -> bool:
+        """Is the reply playing?"""
+        return self._utterance is not None and not self._utterance.stopped
+
+    def report_playback(self, played_ms: int) -> None:
+        """The client's `playback`."""
+        if self._utterance is not None:
+            self._utterance.report(played_ms)
+
+    def pause(self) -> None:
+        """A sound during the reply: silence at once, everything sent and not yet played is stale."""
+        loop = asyncio.get_running_loop()
+        if self._pause is not None:
+            settled = self._pause.words_followed
+            if settled.done() and not settled.result():  # another one, before the reply could go on
+                self._pause = replace(self._pause, words_followed=loop.create_future())
+            return
+        utterance = self._utterance
+        if utterance is None:
+            return
+        utterance.stop()
+        heard = self._said + utterance.heard(self._reply[len(self._said) :])
+        generation = self._frame.outlet.interrupt()
+        self._pause = Pause(generation, utterance.played_ms, heard, loop.create_future())
+        self._tell(TurnPaused(self.turn_id, generation, utterance.played_ms))
+
+    def settle_pause(self, *, words_followed: bool) -> None:
+        """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
+        pause = self._pause
+        if pause is None or pause.words_followed.done():
+            return
+        pause.words_followed.set_result(words_followed)
+        if words_followed:
+            self._status, self._spoken = "interrupted", True
+            self._tell(TurnInterrupted(self.turn_id, pause.generation, pause.heard_ms, pause.heard_text))

@@ -1,0 +1,4 @@
+"""The Python client.
+
+gateway (GatewayClient: one socket, reconnect, resume)
+"""

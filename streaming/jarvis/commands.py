@@ -1,0 +1,123 @@
+"""What a client asks of the session itself: a call, an answer to a question, a new token."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from streaming.ports import CallContext, CallError, ServiceError
+from streaming.protocol import messages as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from streaming.jarvis.live import LiveSession
+    from streaming.ports import Desk, LaneServices, Span
+    from streaming.protocol import events as heard
+
+log = logging.getLogger(__name__)
+
+
+class Commands:
+    """Each runs as a task of its own and is answered once."""
+
+    def __init__(self, live: LiveSession, desk: Desk, provided: LaneServices, group: asyncio.TaskGroup) -> None:
+        self._live = live
+        self._desk = desk
+        self._confirmations = provided.confirmations
+        self._tracer = provided.tracer
+        self._group = group
+        self._running: set[asyncio.Task[None]] = set()
+
+    def _context(self, request_id: str, span: Span) -> CallContext:
+        identity = self._live.identity
+        return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id, span.traceparent)
+
+    @property
+    def busy(self) -> bool:
+        """Is something being answered?"""
+        return bool(self._running)
+
+    async def finished(self, within_s: float) -> None:
+        """Wait until everything asked so far is answered, but no longer."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=within_s)
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._group.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def on_call(self, event: heard.CallReceived) -> None:
+        """Run an operation."""
+        self._run(self._answer(event), name=f"call {event.op}")
+
+    async def _answer(self, event: heard.CallReceived) -> None:
+        span = self._tracer.span("call", self._live.traceparent)
+        context = self._context(event.id, span)
+        await self._reply(event.id, lambda: self._desk.call(event.op, event.params, self._live.identity, context))
+        span.end()
+
+    async def _reply(self, command_id: str | None, work: Callable[[], Any]) -> None:
+        """Answer a command with what `work` gives, or with its error."""
+        answer: wire.Message
+        try:
+            data = await work()
+        except (CallError, ServiceError) as refused:
+            answer = _refusal(refused, command_id)
+        except Exception:
+            log.exception("a command failed")
+            answer = wire.Error(id=command_id, code="INTERNAL", message="something went wrong in the gateway")
+        else:
+            answer = wire.Result(id=command_id or "", data=data) if not isinstance(data, wire.Message) else data
+        self._live.connection.send_message(answer)
+        self._live.wake()
+
+    def on_confirmation(self, event: heard.ConfirmationReceived) -> None:
+        """Settle a question."""
+        self._run(self._confirm(event), name="task.confirm")
+
+    async def _confirm(self, event: heard.ConfirmationReceived) -> None:
+        span = self._tracer.span("task.confirm", self._live.traceparent)
+        context = self._context(event.confirmation_id, span)
+        settled = await self._confirmations.settle(event.confirmation_id, context, approve=event.approve)
+        span.end()
+        if not settled:
+            message = "there is no open question of that id"
+            self._live.connection.send_message(
+                wire.Error(id=event.id, channel=event.channel, code="NOT_FOUND", message=message)
+            )
+        elif event.id is not None:
+            self._live.connection.send_message(wire.Result(id=event.id, data={"approved": event.approve}))
+        self._live.wake()
+
+    def on_auth_refresh(self, event: heard.AuthRefreshReceived) -> None:
+        """Take a new token."""
+        self._run(self._refresh(event), name="auth.refresh")
+
+    async def _refresh(self, event: heard.AuthRefreshReceived) -> None:
+        async def identify() -> wire.AuthOk:
+            identity = await self._desk.identify(event.token)
+            if identity.user_id != self._live.identity.user_id:
+                raise CallError("PERMISSION_DENIED", "the token is another user's")
+            self._live.become(identity)
+            return wire.AuthOk(id=event.id, expires_at=rfc3339(identity.expires_at))
+
+        await self._reply(event.id, identify)
+
+
+def rfc3339(unix_s: float | None) -> str | None:
+    """UTC, to the second."""
+    return None if unix_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
+
+
+def _refusal(refused: CallError | ServiceError, command_id: str | None) -> wire.Error:
+    return wire.Error(
+        id=command_id,
+        code=refused.code,
+        message=refused.message,
+        retryable=refused.retryable,
+        retry_after_ms=refused.retry_after_ms,
+    )

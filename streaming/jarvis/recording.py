@@ -1,0 +1,180 @@
+"""A session in a file: for bug reports, regression tests and the load generator. The console writes and opens the same form.
+
+JSON lines (UTF-8). The first is the head, `{"type":"jarvis.recording","version":1,"protocol":"jarvis.v1","started_at":…}`, started_at
+in RFC 3339, and whatever else its writer adds. Every other line is one thing that crossed the wire, in order:
+
+    {"at_ms":12.3,"direction":"out","message":{…}}     a text message; out: from the client, in: from the gateway
+    {"at_ms":20.1,"direction":"in","frame":"AQAAAQ…"}  a frame, header and audio, in base64 (RFC 4648 section 4)
+    {"at_ms":31.0,"direction":"local","message":{…}}   said by who recorded: `recording.dropped`, `recording.ended`, a page's own events
+
+Audio stays in the line: one file to pass around that anything opens which reads lines. It costs a third more than the frames.
+Tokens and passwords are hidden, and what an observing channel was told of another session is left out: nobody there was asked.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from streaming.jarvis.tap import HIDDEN
+from streaming.protocol import frame as wire_frame
+from streaming.protocol.errors import RemoteProtocolError
+from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORM = "jarvis.recording"
+VERSION = 1
+LONGEST_MS = 3_600_000  # the console opens nothing longer
+MAX_DEPTH = 64  # of a message: as deep as a client takes it
+UNREADABLE = "(unreadable)"  # the type that stands for what is no message, or no frame
+SECRETS = frozenset({"token", "resume_token", "access_token", "refresh_token", "ticket", "password"})
+
+Direction = Literal["out", "in", "local"]
+
+
+class RecordingError(Exception):
+    """The file is no recording, or damaged: one line that says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: a message, or else a frame as it was on the wire. `at_ms`: since the recording began."""
+
+    at_ms: float
+    direction: Direction
+    message: dict[str, Any] | None = None
+    frame: bytes | None = None
+
+    @property
+    def type(self) -> str:
+        """The message's; `audio` for a frame."""
+        return "audio" if self.message is None else str(self.message["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A file that was read."""
+
+    name: str
+    head: dict[str, Any]
+    entries: tuple[Entry, ...]
+
+
+# --- writing ---
+
+
+def head_line(started_at: float, **about: Any) -> str:
+    """The first line. `started_at`: seconds since 1970."""
+    at = datetime.fromtimestamp(started_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _line({"type": FORM, "version": VERSION, "protocol": "jarvis.v1", "started_at": at, **about})
+
+
+def entry_line(entry: Entry) -> str:
+    """Any other line."""
+    head = {"at_ms": round(entry.at_ms, 1), "direction": entry.direction}
+    if entry.frame is not None:
+        return _line(head | {"frame": b64encode(entry.frame).decode("ascii")})
+    return _line(head | {"message": entry.message})
+
+
+def _line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def hidden(value: Any) -> Any:
+    """A JSON value with its secrets hidden, however deep they lie."""
+    if isinstance(value, dict):
+        return {name: HIDDEN if name in SECRETS and item else hidden(item) for name, item in value.items()}
+    return [hidden(item) for item in value] if isinstance(value, list) else value
+
+
+class Scribe:
+    """What of one session's wire is kept."""
+
+    def __init__(self) -> None:
+        self._observing: set[int] = set()  # channels that show another session
+
+    def entry(self, at_ms: float, direction: Direction, data: str | bytes) -> Entry | None:
+        """One thing that crossed the wire; None: it is left out."""
+        return self._frame(at_ms, direction, data) if isinstance(data, bytes) else self._text(at_ms, direction, data)
+
+    def _frame(self, at_ms: float, direction: Direction, data: bytes) -> Entry | None:
+        try:
+            channel = wire_frame.decode(data).channel
+        except RemoteProtocolError:
+            return Entry(at_ms, direction, {"type": UNREADABLE, "bytes": len(data)})
+        return None if channel in self._observing else Entry(at_ms, direction, frame=data)
+
+    def _text(self, at_ms: float, direction: Direction, text: str) -> Entry | None:
+        try:
+            message = parse_object(text, MAX_DEPTH)
+        except (NotJsonError, UnsafeJsonError):
+            return Entry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
+        kind = message.get("type")
+        if not isinstance(kind, str):
+            return Entry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
+        if kind == "channel.open" and message.get("kind") == "observe" and isinstance(message.get("channel"), int):
+            self._observing.add(message["channel"])
+        return None if kind.startswith("observe.") else Entry(at_ms, direction, hidden(message))
+
+
+# --- reading ---
+
+
+def read(lines: Iterable[str], name: str) -> Recording:
+    """A recording from its lines. Raises RecordingError."""
+    numbered = enumerate(lines, 1)
+    _, first = next(numbered, (1, ""))
+    head = _head(first, name)
+    return Recording(name, head, tuple(_entry(line, number, name) for number, line in numbered if line.strip()))
+
+
+def _head(line: str, name: str) -> dict[str, Any]:
+    try:
+        head = json.loads(line)
+    except (ValueError, RecursionError):
+        head = None
+    if not isinstance(head, dict) or head.get("type") != FORM:
+        raise RecordingError(f"{name} is no recording of a session: its first line is no {FORM}")
+    if head.get("version") != VERSION:
+        raise RecordingError(f"{name} is of version {head.get('version')!r}: this gateway reads {VERSION}")
+    return head
+
+
+def _entry(line: str, number: int, name: str) -> Entry:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        cut = "" if line.endswith("\n") else ": the file was cut off there"
+        raise RecordingError(f"{name}, line {number}: no JSON{cut}") from None
+    if not isinstance(fields, dict):
+        raise RecordingError(f"{name}, line {number}: no JSON object")
+    at_ms, message = fields.get("at_ms"), fields.get("message")
+    direction: Any = fields.get("direction")
+    if isinstance(at_ms, bool) or not isinstance(at_ms, int | float) or not math.isfinite(at_ms):
+        raise RecordingError(f"{name}, line {number}: at_ms is no number")
+    if not 0 <= at_ms <= LONGEST_MS:
+        raise RecordingError(f"{name}, line {number}: at_ms is not within an hour")
+    if direction not in get_args(Direction):
+        raise RecordingError(f"{name}, line {number}: no direction")
+    if "frame" in fields:
+        return Entry(at_ms, direction, frame=_decoded(fields["frame"], number, name))
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise RecordingError(f"{name}, line {number}: neither a message nor a frame")
+    return Entry(at_ms, direction, message)
+
+
+def _decoded(text: object, number: int, name: str) -> bytes:
+    try:
+        data = b64decode(text if isinstance(text, str) else "-", validate=True)
+        wire_frame.decode(data)
+    except (binascii.Error, ValueError, RemoteProtocolError):
+        raise RecordingError(f"{name}, line {number}: the frame is damaged") from None
+    return data

@@ -1,0 +1,119 @@
+"""A microphone: a client's frames decoded, handed to the recogniser, and their credit given back as they leave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from streaming.ports import FinalTranscript, InterimTranscript, RecognitionConfig, SpeechStarted, Word
+from streaming.sound.codecs import SERVICE_RATE_HZ, microphone_decoder, pcm_duration_ms
+from streaming.sound.trail import Trail
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, SpeechToText
+    from streaming.sound.trail import Position
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneFormat:
+    """What the client announced."""
+
+    language: str = "en-US"
+    encoding: str = "pcm_s16le"
+    sample_rate_hz: int = SERVICE_RATE_HZ
+    interim: bool = True
+    endpointing: bool = True
+    vocabulary: tuple[str, ...] = ()
+
+
+class Microphone:
+    """Sound in, recognition events out. Raises AudioFormatError for a format or frame that is not what it says."""
+
+    def __init__(
+        self, stt: SpeechToText, source: MicrophoneFormat, context: CallContext, give_back: Callable[[int], None]
+    ) -> None:
+        self._decoder = microphone_decoder(source.encoding, source.sample_rate_hz)
+        self._give_back = give_back
+        self._trail = Trail()
+        self._payload_in = self._payload_back = self._pcm_in = self._pcm_out = 0
+        config = RecognitionConfig(
+            language=source.language,
+            sample_rate_hz=SERVICE_RATE_HZ,
+            interim=source.interim,
+            endpointing=source.endpointing,
+            vocabulary=source.vocabulary,
+        )
+        self.stream: RecognitionStream = stt.recognize(config, context, self._on_taken)
+
+    @property
+    def received_ms(self) -> float:
+        """Audio received so far."""
+        return self._trail.base_ms + pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ)
+
+    def begin_at(self, at_ms: float) -> None:
+        """So much audio went by elsewhere before the first frame that comes here."""
+        self._trail = Trail(at_ms)
+
+    @property
+    def needed(self) -> Position | None:
+        """From where on another replica would need the audio."""
+        return self._trail.needed
+
+    @property
+    def needed_at_ms(self) -> float:
+        """The same, in milliseconds since the microphone was opened."""
+        return self._trail.needed_at_ms
+
+    @property
+    def received_bytes(self) -> int:
+        """Payload received here so far."""
+        return self._payload_in
+
+    async def events(self) -> AsyncIterator[RecognitionEvent]:
+        """What is heard; times since the microphone was opened, wherever that was. Raises ServiceError."""
+        async for event in self.stream:
+            moved = moved_by(event, round(self._trail.base_ms))
+            if isinstance(moved, SpeechStarted):
+                self._trail.speech_started(moved.at_ms)
+            elif isinstance(moved, FinalTranscript):
+                self._trail.utterance_ended(moved.end_ms)
+            yield moved
+
+    def feed(self, payload: bytes, number: int = 0) -> None:
+        """One frame from the client, and its number."""
+        self._trail.add(number, pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ), self._payload_in)
+        pcm = self._decoder.decode(payload)
+        self._payload_in += len(payload)
+        self._pcm_in += len(pcm)
+        if pcm:
+            self.stream.send_audio(pcm)
+
+    def _on_taken(self, n_bytes: int) -> None:
+        """PCM left: give back the same share of the payload, which may be of another rate or compressed; all, when all left."""
+        self._pcm_out += n_bytes
+        due = self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
+        if due > 0:
+            self._payload_back += due
+            self._give_back(due)
+
+    def ended_s_ago(self, at_ms: int) -> float:
+        """How long ago the audio at `at_ms` came in, for a client that sends in real time; seconds."""
+        return max(0.0, (self.received_ms - at_ms) / 1000)
+
+
+def moved_by(event: RecognitionEvent, ms: int) -> RecognitionEvent:
+    """The same event, so much later."""
+    if not ms:
+        return event
+    if isinstance(event, FinalTranscript):
+        words = tuple(_word_moved(word, ms) for word in event.words)
+        return replace(event, start_ms=event.start_ms + ms, end_ms=event.end_ms + ms, words=words)
+    if isinstance(event, InterimTranscript):
+        return event
+    return replace(event, at_ms=event.at_ms + ms)
+
+
+def _word_moved(word: Word, ms: int) -> Word:
+    return replace(word, start_ms=word.start_ms + ms, end_ms=word.end_ms + ms)

@@ -1,0 +1,190 @@
+"""An utterance on its way to the client: synthesised, encoded, paced by what the client has played, and cut when interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
+from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
+from streaming.sound.codecs import SpeechEncoder
+from streaming.sound.playout import PlayoutCursor, heard_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.outlet import Outlet
+    from streaming.ports import SynthesisStream
+
+CERTAINLY_HAD_MS = 500  # what lies so far before the place where a client played has reached it
+STALLED_PLAYOUT_S = 5.0  # a client that stopped reporting is waited for so much longer than the audio lasts
+
+
+class Utterance:
+    """One text being spoken. `play` returns when everything has been sent; `stop` cuts it at once, from anywhere."""
+
+    def __init__(
+        self,
+        stream: SynthesisStream,
+        outlet: Outlet,
+        *,
+        encoding: str,
+        sample_rate_hz: int | None,
+        clock: Callable[[], float],
+        turn_id: str | None = None,
+        on_first_audio: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._stream = stream
+        self._outlet = outlet
+        self._encoding = encoding
+        self._sample_rate_hz = sample_rate_hz
+        self._clock = clock
+        self._turn_id = turn_id
+        self._encoder: SpeechEncoder | None = None
+        self._pts_ms = 0.0
+        self._words: list[Word] = []
+        self._cursor = PlayoutCursor()
+        self._nudge = asyncio.Event()  # set when the client's report may let the next frame go
+        self._on_first_audio = on_first_audio
+        self._stopped_at: float | None = None
+        self._begun = self._ended = False  # does the client know?
+        self._words_told = 0
+        self._had_pts_ms = -1  # frames up to it reached the client from another replica
+
+    # --- on another replica ---
+
+    def carry(self) -> dict[str, Any]:
+        """How far it is, as JSON."""
+        return {
+            "begun": self._begun,
+            "ended": self._ended,
+            "words": self._words_told,
+            "played_ms": self.played_ms,
+            "reported": self._cursor.reported,
+        }
+
+    def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
+        """Before `play`: it was begun at another replica, which had sent frames up to `sent_pts_ms` (-1: nobody knows).
+
+        It is made again from its beginning, as the same text in the same voice sounds the same; what the client has is left out.
+        """
+        self._begun, self._ended, self._words_told = carried["begun"], carried["ended"], carried["words"]
+        if self._begun:
+            self._had_pts_ms = max(sent_pts_ms, carried["played_ms"] - CERTAINLY_HAD_MS, -1)
+            self._cursor.went_on(carried["played_ms"], self._clock(), reported=carried["reported"])
+
+    @property
+    def stopped(self) -> bool:
+        """Was it cut?"""
+        return self._stopped_at is not None
+
+    @property
+    def played_ms(self) -> int:
+        """How much the client has played; of a stopped one, how much it had then."""
+        return round(self._cursor.played_ms(self._clock() if self._stopped_at is None else self._stopped_at))
+
+    def heard(self, text: str) -> str:
+        """The part of `text` that the client has played."""
+        return heard_text(text, self._words, self.played_ms)
+
+    def report(self, played_ms: int) -> None:
+        """The client's `playback`."""
+        self._cursor.report(played_ms, self._clock())
+        self._nudge.set()
+
+    def stop(self) -> None:
+        """Cut it here: nothing more is sent, the service stops."""
+        self._stopped_at = self._clock()
+        self._stream.cancel()
+        self._nudge.set()
+
+    async def play(self) -> None:
+        """Send it all, as it is made, no further ahead than the playout lead. Raises ServiceError."""
+        try:
+            async for event in self._stream:
+                if self.stopped:
+                    return
+                if isinstance(event, SynthesisAudio):
+                    await self._send_pcm(event.pcm)
+                elif isinstance(event, SynthesisStarted):
+                    self._begin(event)
+                elif isinstance(event, SynthesisWords):
+                    self._tell_words(event.words)
+                elif isinstance(event, SynthesisDone):
+                    await self._finish()
+        finally:
+            self._stream.cancel()
+
+    def _begin(self, event: SynthesisStarted) -> None:
+        self._encoder = SpeechEncoder(
+            self._encoding, self._sample_rate_hz or event.sample_rate_hz, event.sample_rate_hz
+        )
+        if not self._begun:
+            self._begun = True
+            self._outlet.tell(
+                SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._outlet.generation, self._turn_id)
+            )
+
+    def _tell_words(self, words: tuple[Word, ...]) -> None:
+        fresh = words[max(0, self._words_told - len(self._words)) :]
+        self._words.extend(words)
+        if fresh:
+            self._words_told = len(self._words)
+            self._outlet.tell(SpokenWords(fresh, self._turn_id))
+
+    async def _send_pcm(self, pcm: bytes) -> None:
+        assert self._encoder is not None, "a service sends Started first"
+        for frame in self._encoder.encode(pcm):
+            await self._send(frame)
+
+    async def _finish(self) -> None:
+        """The rest, and an empty frame that says it was the last: the newest never waits to learn whether it is."""
+        assert self._encoder is not None, "a service sends Started first"
+        for frame in self._encoder.flush():
+            await self._send(frame)
+        if not self.stopped:
+            if round(self._pts_ms) > self._had_pts_ms:
+                self._outlet.play(b"", round(self._pts_ms), last=True)
+            if not self._ended:
+                self._ended = True
+                self._outlet.tell(SpeechEnds(round(self._pts_ms), self._turn_id))
+
+    async def _send(self, frame: bytes) -> None:
+        assert self._encoder is not None, "frames come from it"
+        duration_ms = self._encoder.duration_ms(frame)
+        if round(self._pts_ms) <= self._had_pts_ms:
+            self._advance(duration_ms)
+            return
+        await self._outlet.room(len(frame))
+        await self._hold_back()
+        if self.stopped:
+            return
+        if self._pts_ms == 0:
+            self._on_first_audio()
+        self._outlet.play(frame, round(self._pts_ms))
+        self._advance(duration_ms)
+
+    def _advance(self, duration_ms: float) -> None:
+        self._pts_ms += duration_ms
+        self._cursor.sent(duration_ms, self._clock())
+
+    async def _hold_back(self) -> None:
+        """Wait while the client is too far behind."""
+        while not self.stopped and (wait_s := self._cursor.wait_s(self._clock())) > 0:
+            await self._wait_for_report(wait_s)
+
+    async def _wait_for_report(self, at_most_s: float) -> None:
+        self._nudge.clear()
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._nudge.wait()
+        except TimeoutError:
+            pass
+
+    async def played_out(self) -> None:
+        """Wait until the client has played what was sent, or was stopped, or has plainly stopped reporting."""
+        give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_S
+        while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
+            if self._clock() >= give_up_at:
+                return
+            await self._wait_for_report(max(left_s, 0.001))

@@ -1,0 +1,150 @@
+"""The browser's way out, spoken to in SOCKS5."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.embedded.browser import gate as browser_gate
+from server.embedded.browser.gate import HOST_UNREACHABLE, NO_COMMAND, NOT_ALLOWED, OK, REFUSED, BrowserGate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def gate(*, private_open: bool = True) -> AsyncIterator[tuple[BrowserGate, int]]:
+    one = BrowserGate(private_open=private_open)
+    address = await one.start()
+    try:
+        yield one, int(address.rpartition(":")[2])
+    finally:
+        await one.stop()
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[int]:
+    """A server that sends back what it gets, in capitals, and ends when its client does."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1000):
+            writer.write(data.upper())
+        writer.write(b"!")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def ask(
+    port: int, host: str | bytes, to: int, command: int = 1
+) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
+    """The gate's reply to a request; `host` as bytes is an address."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"\x05\x02\x02\x00")
+    assert await reader.readexactly(2) == b"\x05\x00"
+    kind = {4: 1, 16: 4}[len(host)] if isinstance(host, bytes) else 3
+    spelled = host if isinstance(host, bytes) else bytes((len(host),)) + host.encode("ascii")
+    writer.write(bytes((5, command, 0, kind)) + spelled + struct.pack("!H", to))
+    version, reply, _, _ = (await reader.readexactly(10))[:4]
+    assert version == 5
+    return reply, reader, writer
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """Name → addresses, instead of the network's name server."""
+    known: dict[str, list[str]] = {}
+
+    async def getaddrinfo(_self: Any, host: str, _port: Any, **_: Any) -> list[Any]:
+        if host not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(0, 0, 0, "", (address, 0)) for address in known[host]]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    return known
+
+
+async def test_bytes_go_both_ways_and_so_does_the_end() -> None:
+    async with gate() as (_, port), echo() as to:
+        for host in ("127.0.0.1", b"\x7f\x00\x00\x01", "127.1"):
+            reply, reader, writer = await ask(port, host, to)
+            assert reply == OK
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"HELLO"
+            writer.write_eof()
+            assert await reader.read() == b"!"
+            writer.close()
+
+
+async def test_a_name_is_judged_by_what_it_resolves_to(names: dict[str, list[str]]) -> None:
+    names |= {"rebound.example": ["127.0.0.1"], "cloud.example": ["169.254.169.254"]}
+    async with gate(private_open=False) as (one, port), echo() as to:
+        for host in ("rebound.example", "cloud.example"):
+            reply, *_ = await ask(port, host, to)
+            assert (reply, one.reason(host)) == (
+                NOT_ALLOWED,
+                f"{host} leads into a network that is closed to the browser",
+            )
+        for closed in ("127.0.0.1", "localhost", b"\x00" * 15 + b"\x01", b"\x0a\x00\x00\x01"):
+            reply, *_ = await ask(port, closed, to)
+            assert reply == NOT_ALLOWED
+
+
+async def test_only_the_open_addresses_of_a_name_are_tried(names: dict[str, list[str]]) -> None:
+    names["both.example"] = ["169.254.169.254", "127.0.0.1"]
+    async with gate() as (one, port), echo() as to:
+        reply, _, writer = await ask(port, "both.example", to)
+        assert (reply, one.reason("both.example")) == (OK, "")
+        writer.close()
+
+
+async def test_what_is_not_there_is_told_apart(names: dict[str, list[str]]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        to = taken.getsockname()[1]
+        async with gate() as (one, port):
+            reply, *_ = await ask(port, "127.0.0.1", to)
+            assert (reply, one.reason("127.1")) == (REFUSED, f"nothing answers at 127.0.0.1:{to}")
+            reply, *_ = await ask(port, "nowhere.example", 80)
+            assert (reply, one.reason("Nowhere.example")) == (
+                HOST_UNREACHABLE,
+                "there is no host nowhere.example, or no network",
+            )
+            assert names == {}
+
+
+async def test_reasons_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> None:
+    monkeypatch.setattr(browser_gate, "MAX_REASONS", 2)
+    async with gate() as (one, port):
+        for host in ("a.example", "b.example", "c.example"):
+            await ask(port, host, 80)
+        assert [bool(one.reason(host)) for host in ("a.example", "b.example", "c.example")] == [False, True, True]
+        assert names == {}
+
+
+async def test_other_commands_and_other_protocols_are_turned_away() -> None:
+    async with gate() as (_, port):
+        reply, reader, _ = await ask(port, "127.0.0.1", 80, command=3)
+        assert reply == NO_COMMAND
+        assert await reader.read() == b""
+        for words in (b"GET / HTTP/1.1\r\n\r\n", b"\x04\x01", b"\x05\x01\x02", b"\x05\x01\x00\x05\x01\x00\x09", b""):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(words)
+            writer.write_eof()
+            assert await reader.read() in {b"", b"\x05\x00"}
+            writer.close()
+
+
+async def test_stop_cuts_what_is_connected() -> None:
+    async with gate() as (one, port), echo() as to:
+        reply, reader, _ = await ask(port, "127.0.0.1", to)
+        assert reply == OK
+        await one.stop()
+        assert await reader.read() == b""

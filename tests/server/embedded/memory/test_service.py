@@ -1,0 +1,371 @@
+"""M10 memory over real gRPC: per user, durable, searchable however it is spelt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import stat
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from protos import memory_pb2 as pb
+from protos import memory_pb2_grpc
+from server.embedded.memory.service import MAX_TTL_S, MAX_VALUE_BYTES, MemoryService
+from server.embedded.memory.store import MemoryStore
+from server.embedded.service import EmbeddedConfig, MissingPartError
+from server.embedded.spelling import folded
+from tests.server.embedded.serving import channel, code_of, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from protos.memory_pb2_grpc import MemoryAsyncStub
+
+
+@asynccontextmanager
+async def memory(directory: Path) -> AsyncIterator[MemoryAsyncStub]:
+    async with channel("memory", directory) as opened:
+        stub: MemoryAsyncStub = memory_pb2_grpc.MemoryStub(opened)
+        yield stub
+
+
+@asynccontextmanager
+async def memory_with_clock(directory: Path, clock: Callable[[], float]) -> AsyncIterator[MemoryAsyncStub]:
+    service = MemoryService(EmbeddedConfig(directory), clock)
+    await service.start()
+    server = grpc.aio.server()
+    service.add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened:
+        stub: MemoryAsyncStub = memory_pb2_grpc.MemoryStub(opened)
+        yield stub
+    await server.stop(None)
+    await service.stop()
+
+
+def item(value: str = '"blue"', **fields: Any) -> pb.StoreRequest:
+    given: dict[str, Any] = {"user_id": "ada", "key": "colour", "value_json": value, **fields}
+    return pb.StoreRequest(**given)
+
+
+async def found(stub: MemoryAsyncStub, query: str, user: str = "ada", **fields: Any) -> list[str]:
+    results = (await stub.Search(pb.SearchRequest(user_id=user, query=query, **fields))).results
+    return [hit.item.key for hit in results]
+
+
+async def test_what_is_stored_comes_back_exactly_after_a_restart(tmp_path: Path) -> None:
+    value = '{"n": 12345678901234567890, "f": 1.10, "s": "\\u00e9", "l": [null, true]}'
+    async with memory(tmp_path) as stub:
+        stored = await stub.Store(item(value, tags=["a", "b"], metadata_json='{"x": 1}', session_id="s1"))
+        made = await stub.Store(item(key=""))
+    async with memory(tmp_path) as stub:
+        found = await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))
+        assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=made.key))).value_json == '"blue"'
+    assert (found.value_json, list(found.tags), found.metadata_json) == (value, ["a", "b"], '{"x": 1}')
+    assert found.created_at == stored.created_at
+    assert found.expires_at == ""
+
+
+async def test_another_users_key_does_not_exist(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        answers = set()
+        for user, key in (("eve", "colour"), ("ada", "never"), ("eve", "a\nb"), ("eve", "")):
+            answers.add(await refusal(stub.Retrieve(pb.RetrieveRequest(user_id=user, key=key))))
+            answers.add(await refusal(stub.Delete(pb.DeleteRequest(user_id=user, key=key))))
+        assert {code for code, _ in answers} == {grpc.StatusCode.NOT_FOUND}
+        assert len(answers) == 1
+        assert await found(stub, "blue", user="eve") == []
+        assert await found(stub, "", user="eve") == []
+        await stub.Store(item('"red"', user_id="eve"))
+        assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))).value_json == '"blue"'
+
+
+async def test_a_score_tells_nothing_of_what_others_keep(tmp_path: Path) -> None:
+    query = pb.SearchRequest(user_id="ada", query="blue whale")
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        await stub.Store(item('"a whale"', key="animal"))
+        before = [(hit.item.key, hit.score) for hit in (await stub.Search(query)).results]
+        for number in range(20):
+            await stub.Store(item('"a blue blue thing"', key=f"k{number}", user_id="eve"))
+        assert [(hit.item.key, hit.score) for hit in (await stub.Search(query)).results] == before
+
+
+async def test_storing_again_replaces_and_deleting_forgets(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        await stub.Store(item('"red"'))
+        assert len((await stub.Search(pb.SearchRequest(user_id="ada", query="colour"))).results) == 1
+        assert not (await stub.Search(pb.SearchRequest(user_id="ada", query="blue"))).results
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key="colour"))
+        assert not (await stub.Search(pb.SearchRequest(user_id="ada", query="red"))).results
+
+
+@pytest.mark.parametrize("query", ["favorite colors", "FAVOURITE COLOUR", 'colour" OR (', "colour*", "neighbor colour"])
+async def test_search_folds_spelling_and_takes_words_as_words(tmp_path: Path, query: str) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"my favourite colour is blue"', key="k1"))
+        await stub.Store(item('"something else"', key="k2"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query=query))).results
+    assert [hit.item.key for hit in results] == ["k1"]
+    assert 0 < results[0].score <= 1
+
+
+async def test_the_best_match_comes_first_and_a_whole_one_has_score_one(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"green tea from japan"', key="tea"))
+        await stub.Store(item('"green paint"', key="paint"))
+        await stub.Store(item('"a green door"', key="door"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query="my green tea"))).results
+        assert await found(stub, "green", limit=2) == ["door", "paint"]  # alike: the newest first
+    assert [hit.item.key for hit in results] == ["tea", "door", "paint"]
+    assert results[0].score == 1
+    assert 0 < results[1].score == results[2].score < 0.5  # green is in all, tea in one: tea weighs more
+
+
+SEARCHED: list[tuple[str, list[str]]] = [
+    ("größe", ["unicode"]),
+    ("CAFE", ["unicode"]),  # é is an e with a mark
+    ("walking", ["object"]),
+    ("hobby", ["object"]),
+    ("tag one", ["tagged"]),
+    ("home address", ["home.address"]),
+    ("3.14159", ["number"]),
+    ("hidden", []),
+    ("!!! *", []),
+    ('"', []),
+    ("NEAR(blue red)", []),
+    ("text : blue", []),
+    ("of the", []),
+    (" ".join(f"w{number}" for number in range(200)), []),
+]
+
+
+async def test_values_keys_and_tags_are_searched_and_nothing_else(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(json.dumps("café größe 日本"), key="unicode", metadata_json='{"hidden": "hidden"}'))
+        await stub.Store(item('{"hobby": ["walks", {"deep": "sea"}]}', key="object"))
+        await stub.Store(item("3.14159", key="number"))
+        await stub.Store(item("true", key="tagged", tags=["tag one"]))
+        await stub.Store(item("null", key="home.address"))
+        await stub.Store(item('"half a pair \\ud800 and a zero \\u0000 byte"', key="odd"))
+        for query, keys in SEARCHED:
+            assert (query[:20], await found(stub, query)) == (query[:20], keys)
+        assert await found(stub, "byte") == ["odd"]
+
+
+async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(key="one", tags=["a"]))
+        await stub.Store(item(key="two", tags=["a", "b"]))
+        found = (await stub.Search(pb.SearchRequest(user_id="ada", query="blue", tags=["a", "b"]))).results
+        newest = (await stub.Search(pb.SearchRequest(user_id="ada", tags=["a"]))).results
+    assert [hit.item.key for hit in found] == ["two"]
+    assert [hit.item.key for hit in newest] == ["two", "one"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"user_id": ""},
+        {"user_id": "u" * 257},
+        {"session_id": "s" * 257},
+        {"key": "a\tb"},
+        {"key": "a*"},
+        {"value_json": ""},
+        {"value_json": "NaN"},
+        {"value_json": '{"a": [-Infinity]}'},
+        {"value_json": "[" * 30_000 + "]" * 30_000},
+        {"value_json": "[" * 65 + "]" * 65},
+        {"value_json": '"' + "é" * (MAX_VALUE_BYTES // 2) + '"'},
+        {"metadata_json": '{"a":' * 8_000 + "1" + "}" * 8_000},
+        {"metadata_json": "{"},
+        {"tags": ["t" * 65]},
+        {"ttl_seconds": MAX_TTL_S + 1},
+        {"ttl_seconds": 2**64 - 1},
+        {"key": "a\nb"},
+        {"key": "k" * 257},
+        {"value_json": "{"},
+        {"value_json": '"' + "x" * 70_000 + '"'},
+        {"metadata_json": "[]"},
+        {"tags": [""]},
+        {"tags": ["t"] * 33},
+    ],
+)
+async def test_wrong_items_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    async with memory(tmp_path) as stub:
+        assert await code_of(stub.Store(item(**wrong))) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"value_json": '"' + "x" * (MAX_VALUE_BYTES - 2) + '"'},
+        {"value_json": "9" * 5_000},
+        {"value_json": "[" * 64 + "]" * 64},
+        {"value_json": ' {"b": 1, "a": 1e2} '},
+        {"key": "ключ 1.a:b/c@d+e-f"},
+        {"key": "k" * 256},
+        {"tags": ["t"] * 32},
+        {"ttl_seconds": MAX_TTL_S},
+    ],
+)
+async def test_items_within_the_limits_are_kept_as_they_are(tmp_path: Path, kept: dict[str, Any]) -> None:
+    given = item(**kept)
+    async with memory(tmp_path) as stub:
+        await stub.Store(given)
+        back = await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=given.key))
+    assert (back.key, back.value_json, list(back.tags)) == (given.key, given.value_json, sorted(set(given.tags)))
+
+
+async def test_calls_without_a_user_or_with_too_much_are_refused(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        for call in (
+            stub.Retrieve(pb.RetrieveRequest(key="k")),
+            stub.Delete(pb.DeleteRequest(key="k")),
+            stub.Search(pb.SearchRequest(query="x")),
+            stub.Search(pb.SearchRequest(user_id="ada", query="x" * 1_001)),
+            stub.Search(pb.SearchRequest(user_id="ada", tags=["t"] * 33)),
+            stub.Context(pb.ContextRequest(session_id="s")),
+            stub.PutTurn(pb.PutTurnRequest(user_id="a", session_id="s", turn_id="t", role="robot", text="x")),
+            stub.PutTurn(pb.PutTurnRequest(user_id="a", session_id="s", turn_id="t", role="user", text="x" * 20_001)),
+            stub.PutTurn(pb.PutTurnRequest(user_id="a", session_id="s" * 257, turn_id="t", role="user", text="x")),
+            stub.PutTurn(pb.PutTurnRequest(session_id="s", turn_id="t", role="user", text="x")),
+        ):
+            assert await code_of(call) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        made = await asyncio.gather(*(stub.Store(item(key="")) for _ in range(25)))
+        await asyncio.gather(*(stub.Store(item(str(number))) for number in range(25)))
+        turns = [
+            pb.PutTurnRequest(user_id="ada", session_id="s", turn_id=str(number), role="user", text=str(number))
+            for number in range(25)
+        ]
+        await asyncio.gather(*(stub.PutTurn(turn) for turn in turns))
+        kept = await found(stub, "", limit=100)
+        said = (await stub.Context(pb.ContextRequest(user_id="ada", session_id="s", limit=100))).turns
+    assert set(kept) == {answer.key for answer in made} | {"colour"}
+    assert len(kept) == 26
+    assert {turn.text for turn in said} == {str(number) for number in range(25)}
+
+
+async def test_a_conversation_comes_back_in_order_and_a_turn_can_be_cut(tmp_path: Path) -> None:
+    def turn(turn_id: str, role: str, text: str, session: str = "s1") -> pb.PutTurnRequest:
+        return pb.PutTurnRequest(user_id="ada", session_id=session, turn_id=turn_id, role=role, text=text)
+
+    async with memory(tmp_path) as stub:
+        for request in (turn("1", "user", "hi"), turn("2", "assistant", "hello there"), turn("3", "user", "bye")):
+            await stub.PutTurn(request)
+        await stub.PutTurn(turn("2", "assistant", "hello"))
+        await stub.PutTurn(turn("1", "user", "other", session="s2"))
+        turns = (await stub.Context(pb.ContextRequest(user_id="ada", session_id="s1"))).turns
+        newest = (await stub.Context(pb.ContextRequest(user_id="ada", session_id="s1", limit=1))).turns
+        nobody = (await stub.Context(pb.ContextRequest(user_id="eve", session_id="s1"))).turns
+        assert await code_of(stub.PutTurn(turn("", "user", "x"))) is grpc.StatusCode.INVALID_ARGUMENT
+    assert [(one.role, one.text) for one in turns] == [("user", "hi"), ("assistant", "hello"), ("user", "bye")]
+    assert [one.text for one in newest] == ["bye"]
+    assert not nobody
+
+
+def test_what_has_expired_is_gone_at_once_and_swept_out_later(tmp_path: Path) -> None:
+    now = 1_000.0
+    store = MemoryStore(tmp_path / "m.sqlite3", clock=lambda: now)
+    store.put(item(ttl_seconds=10), "colour")
+    now += 9.9
+    assert store.get("ada", "colour") is not None
+    now += 0.2
+    assert store.get("ada", "colour") is None
+    assert store.search("ada", "blue", [], 10) == []
+    assert store.count() == 1
+    now += 120
+    store.put(item(key="other"), "other")
+    assert store.count() == 1
+    assert [hit.row["key"] for hit in store.search("ada", "blue", [], 10)] == ["other"]
+    store.close()
+
+
+async def test_what_has_expired_is_as_if_it_had_never_been(tmp_path: Path) -> None:
+    now = 1_000.0
+    async with memory_with_clock(tmp_path, lambda: now) as stub:
+        await stub.Store(item(ttl_seconds=10, tags=["t"]))
+        kept = await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))
+        assert (kept.created_at, kept.expires_at) == ("1970-01-01T00:16:40.000Z", "1970-01-01T00:16:50.000Z")
+        now += 10
+        assert (
+            await code_of(stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))) is grpc.StatusCode.NOT_FOUND
+        )
+        assert await code_of(stub.Delete(pb.DeleteRequest(user_id="ada", key="colour"))) is grpc.StatusCode.NOT_FOUND
+        assert await found(stub, "blue") == await found(stub, "", tags=["t"]) == []
+        await stub.Store(item('"red"'))
+        assert await found(stub, "red blue") == ["colour"]
+
+
+async def test_a_broken_file_is_left_alone_and_the_reason_told(tmp_path: Path) -> None:
+    path = tmp_path / "memory.sqlite3"
+    path.write_bytes(b"this is no database, and may be somebody's" * 100)
+    before = path.read_bytes()
+    service = MemoryService(EmbeddedConfig(tmp_path))
+    with pytest.raises(MissingPartError, match="move it away"):
+        await service.start()
+    await service.stop()
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    service = MemoryService(EmbeddedConfig(tmp_path / "never" / "made"))
+    with pytest.raises(MissingPartError, match="cannot be used"):
+        await service.start()
+    await service.stop()
+
+
+async def test_nobody_else_may_read_the_file(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {0o600}
+
+
+async def test_a_database_of_an_older_make_is_indexed_anew(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"my favourite whale"'))
+    with sqlite3.connect(tmp_path / "memory.sqlite3") as old:
+        old.execute("DROP TABLE words")
+        old.execute("CREATE VIRTUAL TABLE words USING fts5 (text)")
+        old.execute("PRAGMA user_version = 0")
+    old.close()
+    async with memory(tmp_path) as stub:
+        assert await found(stub, "favorite whales") == ["colour"]
+
+
+@pytest.mark.parametrize(
+    ("british", "american"),
+    [
+        ("colour", "color"),
+        ("favourites", "favorites"),
+        ("theatre", "theater"),
+        ("organise", "organize"),
+        ("grey", "gray"),
+        ("travelling", "traveling"),
+        ("neighbourhood", "neighborhood"),
+        ("colourful", "colorful"),
+        ("kilometres", "kilometers"),
+        ("dialogue", "dialog"),
+        ("pyjamas", "pajamas"),
+        ("licence", "license"),
+        ("analysed", "analyzed"),
+        ("four hours of your tour", "four hours of your tour"),
+        ("there, where, here", "there, where, here"),
+    ],
+)
+def test_spellings_are_folded(british: str, american: str) -> None:
+    assert folded(british) == folded(american) == american

@@ -1,0 +1,43 @@
+"""Dates and sums in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from server.embedded.planner.replies import reply
+
+MARCH_1 = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("entities", "now", "words"),
+    [
+        ({"day": "tomorrow"}, MARCH_1.replace(day=31), "Tomorrow is Wednesday, April 1st."),
+        ({"day": "yesterday"}, MARCH_1, "Yesterday was Saturday, February 28th."),
+        ({"day": "doomsday"}, MARCH_1, "Today is Sunday, March 1st."),
+        ({"part": "month"}, MARCH_1, "It is March."),
+        ({"part": "year"}, MARCH_1, "It is 2026."),
+    ],
+)
+def test_another_days_date_and_parts_of_todays(entities: dict[str, str], now: datetime, words: str) -> None:
+    assert reply("get_date", entities, [], now) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "operation", "second", "words"),
+    [
+        (2, "plus", 2, "2 plus 2 is 4."),
+        (0.1, "plus", 0.2, "0.1 plus 0.2 is 0.3."),
+        (3, "minus", 5, "3 minus 5 is -2."),
+        (1000.0, "times", 2.5, "1000 times 2.5 is 2500."),
+        (25, "divided by", 4, "25 divided by 4 is 6.25."),
+        (10, "divided by", 3, "10 divided by 3 is about 3.3333."),
+        (10, "divided by", 0, "Nothing can be divided by zero."),
+        (10, "to the power of", 2, "I can only add, subtract, multiply or divide two numbers."),
+        (2, "plus", None, "I can only add, subtract, multiply or divide two numbers."),
+    ],
+)
+def test_sums(first: float, operation: str, second: float | None, words: str) -> None:
+    assert reply("calculate", {"first": first, "operation": operation, "second": second}, [], MARCH_1) == words

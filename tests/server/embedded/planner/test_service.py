@@ -1,0 +1,450 @@
+"""M5 planner over real gRPC: what is planned, and what is said about what became of it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from protos import planner_pb2, planner_pb2_grpc
+from server.embedded.browser.actions import ACTIONS as BROWSER_ACTIONS
+from server.embedded.intent import templates
+from server.embedded.os.commands import COMMANDS, check_arguments
+from server.embedded.planner.recipes import RECIPES, key_of
+from server.embedded.planner.replies import Outcome, reply
+from server.embedded.search.service import ACTIONS as SEARCH_ACTIONS
+from streaming.agent.references import fill
+from tests.server.embedded.serving import channel, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from protos.planner_pb2_grpc import PlannerAsyncStub
+
+Told = tuple[str, dict[str, Any], str]  # status, result, message
+Turns = list[tuple[str, str]]
+NOON = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def planner(directory: Path) -> AsyncIterator[PlannerAsyncStub]:
+    async with channel("planner", directory) as opened:
+        stub: PlannerAsyncStub = planner_pb2_grpc.PlannerStub(opened)
+        yield stub
+
+
+def wanted(text: str = "", intent: str = "", turns: Turns | None = None, **entities: Any) -> planner_pb2.PlanRequest:
+    context = [planner_pb2.Turn(role=role, text=said) for role, said in turns or []]
+    request = planner_pb2.PlanRequest(text=text, intent=intent, context=context)
+    request.entities.update(entities)
+    return request
+
+
+def ended(plan: planner_pb2.PlanResponse, told: list[Told], zone: str = "") -> planner_pb2.ComposeRequest:
+    request = planner_pb2.ComposeRequest(plan=plan, time_zone=zone)
+    for index, (status, result, message) in enumerate(told, 1):
+        outcome = request.outcomes.add(step_id=f"s{index}", status=status, message=message)
+        outcome.result.update(result)
+    return request
+
+
+async def said(stub: PlannerAsyncStub, text: str, told: list[Told], turns: Turns | None = None) -> str:
+    plan = await stub.Plan(wanted(text, turns=turns))
+    return str((await stub.Compose(ended(plan, told))).text)
+
+
+# --- steps ---
+
+STORED = {"value": "ada", "key": "user.name", "tags": ["about-user"], "metadata": {"attribute": "name"}}
+LATEST = [("user", "search for cats"), ("assistant", "I found 5 results."), ("user", "open the second one")]
+PLANS: list[tuple[str, list[tuple[str, str, dict[str, Any]]]]] = [
+    ("what time is it", []),
+    ("search for cats", [("search", "search", {"query": "cats", "max_results": 5.0})]),
+    ("open example dot com", [("browser", "navigate", {"url": "https://example.com"})]),
+    ("read this page", [("browser", "extract_text", {})]),
+    ("take a screenshot", [("browser", "screenshot", {})]),
+    ("click on next", [("browser", "click", {"text": "next"})]),
+    ("scroll up", [("browser", "scroll", {"to": "up"})]),
+    ("what links are there", [("browser", "links", {})]),
+    ("go back", [("browser", "back", {})]),
+    ("list files", [("os", "ls", {"args": []})]),
+    ("list files in the docs folder", [("os", "ls", {"args": ["docs"]})]),
+    ("read the file notes dot txt", [("os", "cat", {"args": ["notes.txt"]})]),
+    ("run date", [("os", "date", {"args": []})]),
+    ("run ls minus l", [("os", "ls", {"args": ["-l"]})]),
+    ("how much disk space is left", [("os", "df", {"args": ["-h", "."]})]),
+    ("run rm -rf /", [("os", "rm", {"args": ["-rf", "/"]})]),
+    ("remember that my name is ada", [("memory", "store", STORED)]),
+    ("remember that i like tea", [("memory", "store", {"value": "i like tea", "tags": ["note"]})]),
+    ("what is my name", [("memory", "retrieve", {"key": "user.name"})]),
+    ("what did i say about tea", [("memory", "search", {"query": "tea", "limit": 5.0})]),
+    ("what do you know about me", [("memory", "search", {"query": "", "limit": 5.0, "tags": ["about-user"]})]),
+    ("forget my name", [("memory", "delete", {"key": "user.name"})]),
+    ("stop", []),
+    ("the square root of a purple elephant", []),
+]
+
+
+async def test_intents_become_steps(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for text, steps in PLANS:
+            plan = await stub.Plan(wanted(text))
+            made = [(step.executor, step.action, MessageToDict(step.parameters)) for step in plan.steps]
+            assert (text, made) == (text, steps)
+            assert plan.plan_id
+            assert plan.goal
+            assert all(step.description for step in plan.steps)
+
+
+async def test_every_step_is_one_that_an_executor_takes(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for text, steps in PLANS:
+            for step in (await stub.Plan(wanted(text))).steps:
+                parameters = MessageToDict(step.parameters)
+                if step.executor == "browser":
+                    BROWSER_ACTIONS[step.action].parameters(**parameters)
+                elif step.executor == "search":
+                    SEARCH_ACTIONS[step.action].parameters(**parameters)
+                elif step.executor == "os" and step.action in COMMANDS:
+                    check_arguments(step.action, parameters["args"], tmp_path)
+                else:
+                    assert step.action in {"store", "retrieve", "search", "delete", "rm"}, (text, steps)
+
+
+async def test_commands_without_arguments_print_what_can_be_said(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for command in COMMANDS:
+            step = (await stub.Plan(wanted(intent="run_command", command=command))).steps[0]
+            if COMMANDS[command].least == 0:
+                check_arguments(command, MessageToDict(step.parameters)["args"], tmp_path)
+
+
+async def test_a_search_and_the_opening_of_its_last_result_are_one_plan(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        plan = await stub.Plan(wanted("search for cats and open the last result"))
+    search, navigate = plan.steps
+    assert (search.executor, navigate.executor, list(navigate.depends_on)) == ("search", "browser", [search.id])
+    results = {search.id: {"results": [{"url": "https://a.example"}, {"url": "https://b.example"}]}}
+    assert fill(MessageToDict(navigate.parameters), results) == {"url": "https://b.example"}
+
+
+async def test_a_picture_of_a_page_needs_the_page_first(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        plan = await stub.Plan(wanted("take a screenshot of example dot com"))
+    assert [(step.action, list(step.depends_on)) for step in plan.steps] == [("navigate", []), ("screenshot", ["s1"])]
+
+
+@pytest.mark.parametrize("text", ["open the second one", "open number two"])
+async def test_what_the_user_points_at_comes_from_the_conversation(tmp_path: Path, text: str) -> None:
+    async with planner(tmp_path) as stub:
+        plan = await stub.Plan(wanted(text, turns=LATEST))
+        it = await stub.Plan(wanted("open it", turns=[*LATEST, ("user", "search for dogs and open the third one")]))
+    assert MessageToDict(plan.steps[0].parameters)["query"] == "cats"
+    assert MessageToDict(plan.steps[1].parameters) == {"url": "${s1.results.1.url}"}
+    assert MessageToDict(it.steps[0].parameters)["query"] == "dogs"
+
+
+async def test_without_a_search_before_there_is_nothing_to_open(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for turns in (None, [("assistant", "search for cats"), ("user", "what time is it"), ("user", "x" * 3_000)]):
+            plan = await stub.Plan(wanted("open the second one", turns=turns))
+            assert list(plan.steps) == []
+            assert "no search" in (await stub.Compose(ended(plan, []))).text
+
+
+async def test_the_last_answer_is_said_again(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        again = await said(stub, "say that again", [], turns=[*LATEST[:2], ("user", "say that again")])
+        nothing = await said(stub, "say that again", [])
+    assert again == "I found 5 results."
+    assert nothing == "I have not said anything yet."
+
+
+async def test_intent_and_entities_are_taken_as_given(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        number = await stub.Plan(wanted(intent="remember", attribute="age", value=25))
+        heard = await stub.Plan(wanted("search for cats", intent="web_search", query="dogs"))
+        filled = await stub.Plan(wanted("search for cats", intent="web_search"))
+        foreign = await stub.Plan(wanted(intent="order_pizza", size="large"))
+    assert MessageToDict(number.steps[0].parameters)["value"] == 25
+    assert [MessageToDict(plan.steps[0].parameters)["query"] for plan in (heard, filled)] == ["dogs", "cats"]
+    assert (list(foreign.steps), foreign.intent, MessageToDict(foreign.entities)) == (
+        [],
+        "order_pizza",
+        {"size": "large"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("favourite colour", "Favorite Color", True),
+        ("dog's name", "dogs name", False),
+        ("日本", "中国", False),
+        ("a" * 300, "a" * 301, False),
+        ("organisation", "organization", True),
+    ],
+)
+def test_an_attribute_has_one_key_however_it_is_spelt(one: str, other: str, same: bool) -> None:
+    assert (key_of(one) == key_of(other)) is same
+    assert len(key_of(one)) <= 256
+
+
+WRONG: list[tuple[planner_pb2.PlanRequest, str]] = [
+    (wanted(), "either intent or text"),
+    (wanted("   "), "either intent or text"),
+    (wanted("x" * 2_001), "at most 2000 characters"),
+    (wanted("x" * 2_001, intent="stop"), "at most 2000 characters"),
+    (wanted(intent="x" * 129), "intent 128"),
+    (wanted(intent="recall", attribute=5), "entities.attribute has to be text"),
+    (wanted(intent="recall", attribute=["a"]), "entities.attribute has to be text"),
+    (wanted(intent="recall", attribute="x" * 2_001), "entities.attribute has at most"),
+    (wanted(intent="open_result", query="a", ordinal="first"), "entities.ordinal has to be a number"),
+    (wanted(intent="open_result", query="a", ordinal=True), "entities.ordinal has to be a number"),
+    (wanted(intent="open_result", query="a", ordinal=0.5), "whole number"),
+    (wanted(intent="open_result", query="a", ordinal=-2), "whole number"),
+    (wanted(intent="open_result", query="a", ordinal=float("nan")), "a number that is none"),
+    (wanted(intent="run_command", command="ls", args="-l"), "entities.args has to be a list"),
+    (wanted(intent="run_command", command="ls", args=[1]), "entities.args has to be text"),
+    (wanted(intent="run_command", command="ls", args=["a"] * 65), "entities.args has to be a list"),
+]
+
+
+@pytest.mark.parametrize(("request_", "words"), WRONG)
+async def test_what_cannot_be_planned_is_refused(tmp_path: Path, request_: planner_pb2.PlanRequest, words: str) -> None:
+    async with planner(tmp_path) as stub:
+        code, told = await refusal(stub.Plan(request_))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in told
+
+
+ASKED = [
+    ("web_search", "What should I search for?"),
+    ("open_page", "Which page should I open?"),
+    ("run_command", "Which command should I run?"),
+    ("remember", "What about you do you mean?"),
+    ("remember_fact", "What should I remember?"),
+    ("recall", "What about you do you mean?"),
+    ("read_file", "Which file do you mean?"),
+    ("click", "What should I click on?"),
+]
+
+
+async def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for intent, words in ASKED:
+            plan = await stub.Plan(wanted(intent=intent))
+            assert (intent, list(plan.steps)) == (intent, [])
+            assert (intent, (await stub.Compose(ended(plan, []))).text) == (intent, words)
+        empty = await stub.Plan(wanted(intent="web_search", query="  "))
+        assert list(empty.steps) == []
+
+
+# --- words ---
+
+DF = "Filesystem Size Used Avail Use% Mounted on\n/dev/vda 252G 25G 78.5G 25% /\n"
+FREE = "   total used free shared buff/cache available\nMem: 23Gi 1.3Gi 20Gi 25Mi 2.1Gi 22Gi\nSwap: 0B 0B 0B\n"
+TWELVE = "\n".join(f"file {number}" for number in range(12))
+CATS = {"results": [{"title": "Cats", "url": "https://cats.example"}, {"title": "More", "url": "https://more.example"}]}
+NOTES = {
+    "results": [
+        {"key": "user.name", "value": "ada", "score": 1.0, "metadata": {"attribute": "name"}},
+        {"key": "k", "value": "the door code is 456.", "score": 0.5, "metadata": {}},
+    ]
+}
+HELP = (
+    "You can ask me for the time or the date, to search for something, to open a page and read it, to list files, to run a"
+    " command, or to remember something about you."
+)
+SAID: list[tuple[str, list[Told], str]] = [
+    ("what is my favourite colour", [("ok", {"value": "blue"}, "")], "Your favourite colour is blue."),
+    ("where are my keys", [("ok", {"value": "in the kitchen"}, "")], "Your keys are in the kitchen."),
+    ("what is my address", [("ok", {"value": "Elm Street"}, "")], "Your address is Elm Street."),
+    ("what is my age", [("ok", {"value": 25}, "")], "Your age is 25."),
+    ("what is my height", [("ok", {"value": 1.75}, "")], "Your height is 1.75."),
+    ("what is my list", [("ok", {"value": ["tea", "milk", 2]}, "")], "Your list is tea, milk and 2."),
+    ("what is my name", [("ok", {}, "")], "I do not know your name yet."),
+    ("what is my name", [("failed", {}, "no such key")], "I do not know your name yet."),
+    ("what is my name", [("failed", {}, "the disk is full")], "I am sorry, that did not work: the disk is full."),
+    ("what did i say about tea", [("ok", NOTES, "")], "Your name is ada. You said: the door code is 456."),
+    ("what did i say about tea", [("ok", {"results": []}, "")], "I do not remember anything about tea."),
+    ("remember that my name is ada", [("ok", {"key": "k"}, "")], "I will remember that your name is ada."),
+    ("remember that my keys are here", [("ok", {"key": "k"}, "")], "I will remember that your keys are here."),
+    ("remember that i like tea", [("ok", {"key": "k"}, "")], "I will remember that."),
+    ("forget my name", [("ok", {}, "")], "I have forgotten your name."),
+    ("forget my name", [("failed", {}, "no such key")], "I do not know your name, so there is nothing to forget."),
+    ("forget my name", [("declined", {}, "it was not approved")], "All right, I will not do it."),
+    ("list files", [("ok", {"stdout": TWELVE}, "")], "There are 12 entries here: file 0, file 1, file 2 and 9 more."),
+    ("list files", [("ok", {"stdout": "__init__.py\nc\n"}, "")], "There are 2 entries here: init.py and c."),
+    ("list files", [("ok", {"stdout": "a b\nc\n"}, "")], "There are 2 entries here: a b and c."),
+    ("list files", [("ok", {"stdout": "a\n"}, "")], "There is 1 entry here: a."),
+    ("list files", [("ok", {"stdout": ""}, "")], "There are no files here."),
+    ("list files in docs", [("ok", {"stdout": "a\n"}, "")], "There is 1 entry in docs: a."),
+    ("list files in docs", [("ok", {"stdout": ""}, "")], "There are no files in docs."),
+    ("run date", [("ok", {"stdout": "Monday\n"}, "")], "The command date says: Monday"),
+    ("run date", [("ok", {"stdout": " \n"}, "")], "The command date is done. It printed nothing."),
+    ("run ls", [("ok", {"stdout": TWELVE}, "")], "The command ls printed 12 lines. The first is: file 0"),
+    ("how much disk space is left", [("ok", {"stdout": DF}, "")], "There are 78.5 gigabytes free of 252 gigabytes."),
+    ("how much memory is free", [("ok", {"stdout": FREE}, "")], "22 gigabytes of memory are free, of 23 gigabytes."),
+    ("uptime", [("ok", {"stdout": "up 3 hours, 25 minutes\n"}, "")], "The machine has been up 3 hours, 25 minutes."),
+    ("uptime", [("ok", {"stdout": "11:15:01 up 3 h\n"}, "")], "The command uptime says: 11:15:01 up 3 h"),
+    ("who am i", [("ok", {"stdout": "ada\n"}, "")], "You are the user ada."),
+    ("how many cores are there", [("ok", {"stdout": "2\n"}, "")], "There are 2 processors."),
+    ("say hello", [("ok", {"stdout": "hello\n"}, "")], "hello"),
+    ("read the file notes", [("ok", {"stdout": "buy\nmilk"}, "")], "The file says: buy milk"),
+    ("run date", [("timeout", {}, "")], "I am sorry, that took too long, so I have stopped it."),
+    ("run date", [("cancelled", {}, "")], "I have stopped."),
+    ("run date", [("denied", {}, "your role may not.")], "I am sorry, I may not do that: your role may not."),
+    ("run date", [("failed", {"stderr": "bad\n"}, "")], "I am sorry, that did not work: bad."),
+    ("run date", [("exploded", {}, "")], "I am sorry, that did not work: something went wrong."),
+    ("run date", [], "I am sorry, I do not know whether that worked."),
+    ("remember that my name is ada", [], "I am sorry, I do not know whether that worked."),
+    ("take a screenshot", [], "I am sorry, I do not know whether that worked."),
+    ("search for cats", [("ok", {"results": []}, "")], "I found nothing about cats."),
+    ("search for cats", [("ok", {"results": [{"title": "Cats."}]}, "")], "I found one result: Cats."),
+    ("search for cats", [("ok", CATS, "")], "I found 2 results. The first is Cats."),
+    ("search for cats", [("ok", {"results": [{}, {}]}, "")], "I found 2 results."),
+    ("search for cats", [("ok", {"results": 5}, "")], "I found nothing about cats."),
+    ("open example dot com", [("ok", {"title": "Example", "status": 200}, "")], "I have opened Example."),
+    ("open example dot com", [("ok", {"title": "", "url": "https://www.a.example/x"}, "")], "I have opened a.example."),
+    ("open example dot com", [("ok", {"title": "Oh", "status": 404}, "")], "The page answered with error 404."),
+    ("go back", [("ok", {"title": "Start"}, "")], "I am back at Start."),
+    ("click on next", [("ok", {"title": "Two"}, "")], "I have clicked on next. The page is Two now."),
+    ("scroll to the top", [("ok", {"y": 0}, "")], "I have scrolled to the top."),
+    ("read this page", [("ok", {"text": ""}, "")], "There is no text on the page."),
+    ("what links are there", [("ok", {"links": [{"text": "Home"}, {"text": ""}, 5]}, "")], "There is 1 link: Home."),
+    ("take a screenshot", [("ok", {"image_base64": ""}, "")], "I have taken a picture of the page."),
+    ("stop", [], ""),
+    ("no", [], "All right."),
+    ("what can you do", [], HELP),
+]
+
+
+async def test_outcomes_become_words(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for text, told, words in SAID:
+            assert (text, await said(stub, text, told)) == (text, words)
+
+
+OPENED: list[tuple[list[Told], str]] = [
+    ([("ok", CATS, ""), ("ok", {"title": "More"}, "")], "I have opened More."),
+    ([("ok", CATS, ""), ("denied", {}, "for operators")], "I found More, but I may not open it: for operators."),
+    ([("ok", CATS, ""), ("failed", {}, "no connection")], "I found More, but could not open it: no connection."),
+    ([("ok", CATS, ""), ("declined", {}, "")], "I found More. All right, I will not open it."),
+    ([("ok", CATS, ""), ("timeout", {}, "too slow")], "I found More, but could not open it: too slow."),
+    ([("ok", {"results": []}, ""), ("skipped", {}, "nothing to go on with")], "I found nothing about cats."),
+    ([("ok", {"results": [{"title": "Cats"}]}, ""), ("skipped", {}, "nothing")], "The search has only 1 result."),
+    ([("failed", {}, "no index"), ("skipped", {}, "earlier")], "I am sorry, that did not work: no index."),
+    ([("ok", CATS, "")], "I found More, but could not open it: something went wrong."),
+]
+
+
+async def test_a_plan_of_two_steps_says_how_far_it_went(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for told, words in OPENED:
+            assert (told, await said(stub, "search for cats and open the second result", told)) == (told, words)
+
+
+async def test_outcomes_are_told_apart_by_their_step(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        plan = await stub.Plan(wanted("search for cats and open the first result"))
+        request = ended(plan, [("ok", CATS, ""), ("ok", {"title": "Cats"}, "")])
+        request.outcomes.reverse()
+        assert (await stub.Compose(request)).text == "I have opened Cats."
+
+
+async def test_a_foreign_plan_is_not_praised_for_more_than_it_did(tmp_path: Path) -> None:
+    plan = planner_pb2.PlanResponse(intent="order_pizza", steps=[planner_pb2.Step(id="s1", executor="shop")])
+    async with planner(tmp_path) as stub:
+        done = (await stub.Compose(ended(plan, [("ok", {}, "")]))).text
+        lost = (await stub.Compose(ended(plan, []))).text
+        nothing = (await stub.Compose(planner_pb2.ComposeRequest())).text
+        stored = await stub.Plan(wanted("remember that my name is ada"))
+        del stored.steps[:]
+        stripped = (await stub.Compose(ended(stored, []))).text
+    assert done == "That is done."
+    assert lost == stripped == "I am sorry, I do not know whether that worked."
+    assert nothing.startswith("I did not understand that. I can ")
+
+
+async def test_an_unknown_intent_says_what_can_be_done(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        words = await said(stub, "the square root of a purple elephant", [])
+    assert words.startswith("I did not understand that. I can ")
+
+
+async def test_time_and_date_are_those_of_the_users_zone(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        plan = await stub.Plan(wanted("what time is it"))
+        here, there = [(await stub.Compose(ended(plan, [], zone))).text for zone in ("Etc/GMT-6", "Etc/GMT+6")]
+        default = (await stub.Compose(ended(plan, []))).text
+        for zone in ("Mars/Olympus", "../../etc/passwd", "/etc/localtime", "a\0b", "x" * 5_000, "Europe"):
+            code, words = await refusal(stub.Compose(ended(plan, [], zone)))
+            assert (zone, code) == (zone, grpc.StatusCode.INVALID_ARGUMENT)
+            assert "no time zone" in words
+    assert here.startswith("It is ")
+    assert default.startswith("It is ")
+    assert here.split()[-1] != there.split()[-1]  # twelve hours apart: one is AM, the other PM
+
+
+@pytest.mark.parametrize(
+    ("intent", "entities", "now", "words"),
+    [
+        ("get_time", {}, NOON, "It is 12:05 PM."),
+        ("get_time", {}, NOON.replace(hour=0), "It is 12:05 AM."),
+        ("get_time", {}, NOON.replace(hour=23, minute=59), "It is 11:59 PM."),
+        ("get_time", {"place": "Tokyo"}, NOON, "It is 9:05 PM in Tokyo."),
+        ("get_time", {"place": "new york"}, NOON, "It is 7:05 AM in new york."),
+        ("get_time", {"place": "atlantis"}, NOON, "I do not know what time it is in atlantis."),
+        ("get_date", {}, NOON, "Today is Sunday, March 1st."),
+        ("get_date", {}, NOON.replace(day=2), "Today is Monday, March 2nd."),
+        ("get_date", {}, NOON.replace(day=13), "Today is Friday, March 13th."),
+        ("get_date", {}, NOON.replace(day=23), "Today is Monday, March 23rd."),
+    ],
+)
+def test_the_clock_is_read_as_people_do(intent: str, entities: dict[str, Any], now: datetime, words: str) -> None:
+    assert reply(intent, entities, [], now) == words
+
+
+LONG: list[tuple[str, dict[str, Any]]] = [
+    ("read this page", {"text": "word " * 1_000 + "https://example.com/x"}),
+    ("read this page", {"text": "x" * 10_000}),
+    ("read this page", {"text": "See https://example.com/very/long?x=1 and **this** <b>now</b>. " * 50}),
+    ("run date", {"stdout": "| # a_b |\n" * 2 + "\x1b[31mred\x1b[0m"}),
+    ("search for cats", {"results": [{"title": "https://example.com/a " + "long " * 100}]}),
+    ("list files", {"stdout": "\n".join("n" * 200 for _ in range(5))}),
+    ("what is my list", {"value": list(range(1_000))}),
+    ("what is my map", {"value": {f"k{n}": {"deep": [n] * 50} for n in range(100)}}),
+]
+
+
+async def test_what_is_said_is_short_and_fit_for_speech(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        for text, result in LONG:
+            words = await said(stub, text, [("ok", result, "")])
+            assert (text, len(words) < 320) == (text, True)
+            assert not set(words) & set("<>|#*{}[]\x1b"), words
+            assert "http" not in words
+
+
+async def test_words_in_braces_are_no_templates(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        plan = await stub.Plan(wanted(intent="recall", attribute="{time.__class__}"))
+        words = (await stub.Compose(ended(plan, [("ok", {"value": "{reason!r} {0}"}, "")]))).text
+    assert words == "Your time. class is reason!r 0."
+
+
+def test_every_intent_has_words() -> None:
+    for intent in templates.document()["intents"]:
+        steps = RECIPES[intent].takes_steps if intent in RECIPES else False
+        told = [Outcome("ok", {"value": 1}, "")] if steps else []
+        entities = dict.fromkeys(RECIPES[intent].needs if intent in RECIPES else (), "x")
+        words = reply(intent, entities, told, NOON)
+        assert (intent, words == "") == (intent, intent == "stop")
+        assert "did not understand" not in words
+        assert "{" not in words

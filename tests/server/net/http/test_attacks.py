@@ -1,0 +1,249 @@
+"""What hostile clients, odd proxies and slow phones do: no memory, no count and no connection may grow by it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import socket
+import struct
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
+
+import pytest
+
+from server.net.http import connection as connection_module
+from server.net.http.connection import SLICE_BYTES
+from server.net.http.exchange import SPILL_BYTES
+from server.net.http.handover import hand_over
+from tests.server.net.http.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
+from tests.server.net.http.test_unreadable import counted
+from tests.support.gateway import running_gateway
+from tests.support.rest import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from server.net.http.connection import Connection
+    from tests.support.gateway import GatewayProcess
+    from tests.support.rest import Rest
+
+OPENAPI = b"GET /openapi.json HTTP/1.1\r\n" + HOST + b"\r\n"
+GZIPPED = b"POST /nowhere HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+NOT_READING = 64 * 1024  # bytes of the kernel's that a slow client has for our answers
+
+
+@asynccontextmanager
+async def slow_client(port: int) -> AsyncIterator[socket.socket]:
+    """A client that reads when it is told to, and has little room."""
+    with socket.socket() as connected:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NOT_READING)
+        connected.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connected, ("127.0.0.1", port))
+        yield connected
+
+
+async def asks_for_much_with_little_room(gw: Rest, slow: socket.socket) -> Connection:
+    """The last request of its connection; both kernels keep some kilobytes of the answer, the rest is ours to keep."""
+    connection = await only_connection(gw)
+    connection._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    await asyncio.get_running_loop().sock_sendall(slow, OPENAPI[:-2] + b"Connection: close\r\n\r\n")
+    return connection
+
+
+# --- who does not read ---
+
+
+async def test_answers_nobody_reads_are_not_made(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw, slow_client(gw.port) as slow:
+        one = len(await gw.raw(OPENAPI[:-2] + b"Connection: close\r\n\r\n"))
+        await asyncio.get_running_loop().sock_sendall(slow, OPENAPI * 500)
+        connection = await only_connection(gw)
+        while connection._drain is None:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.05)
+        assert connection._transport.get_write_buffer_size() < 3 * one
+        answers = 0
+        while answers < 500:
+            answers += (await asyncio.get_running_loop().sock_recv(slow, 1 << 20)).count(b"HTTP/1.1 200 OK")
+
+
+async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.5)
+    async with running(tmp_path) as gw, slow_client(gw.port) as slow:
+        loop = asyncio.get_running_loop()
+        connection = await asks_for_much_with_little_room(gw, slow)
+        while not (connection._ending and connection._drain):
+            await asyncio.sleep(0.001)
+        while connection._drain:
+            await loop.sock_recv(slow, 4096)
+        async with asyncio.timeout(5):
+            while gw.server.connections.open:
+                await asyncio.sleep(0.01)
+
+
+# --- who sends much at once ---
+
+
+async def test_what_waits_behind_a_request_waits_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when quick answers stand between it and the slow one: then they are all made in one go."""
+    most = 0
+    advance = connection_module.Connection._advance
+
+    def watched(connection: connection_module.Connection) -> None:
+        nonlocal most
+        most = max(most, len(connection._waiting))
+        advance(connection)
+
+    monkeypatch.setattr(connection_module.Connection, "_advance", watched)
+    async with running(tmp_path) as gw:
+        answers = await gw.raw(intent(gw, "slow") + LIVE * 1000 + LAST)
+    assert answers.count(b"HTTP/1.1 200 OK") == 1002
+    assert most <= SLICE_BYTES // len(LIVE) + 1
+
+
+# --- counted once ---
+
+
+@pytest.mark.parametrize("expect", [True, False])
+async def test_a_body_that_is_too_large_and_complete_is_one_answer(tmp_path: Path, *, expect: bool) -> None:
+    async with running(tmp_path, max_body_bytes=1024) as gw:
+        if expect:
+            request = intent(gw, "x" * 2000, b"Expect: 100-continue")
+        else:
+            monstrous = b"x" * (SPILL_BYTES + 2048)
+            head = intent(gw, "", CHUNKED.strip()).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+            request = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(monstrous), monstrous)
+        answer = await gw.raw(request)
+        assert counted(gw) == [("POST", "/api/v1/agent/intent", "413")]
+    assert answer.count(b"HTTP/1.1 413") == 1
+
+
+async def test_what_comes_behind_the_last_request_is_not_counted(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        answers = await gw.raw(intent(gw, "one") + LAST + LIVE)
+        assert "400" not in [status for _, _, status in counted(gw)]
+    assert said(answers) == ["one"]
+    assert answers.count(b"HTTP/1.1") == 2
+
+
+# --- who has gone, or still sends, when the last answer comes ---
+
+
+async def test_a_client_that_has_gone_before_its_last_answer_is_no_error_of_ours(tmp_path: Path) -> None:
+    errors: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+    async with running(tmp_path) as gw:
+        refused = b"POST /api/v1/voice/stt HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\n"
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", gw.port)) as gone:
+                gone.sendall(refused)
+        while len(counted(gw)) < 10 or gw.server.connections.open:
+            await asyncio.sleep(0.01)
+        gc.collect()
+    assert not errors
+
+
+@pytest.mark.parametrize("last", [LAST, b"GET /live HTTP/1.0\r\n\r\n", GZIPPED], ids=["close", "1.0", "refused"])
+async def test_the_last_answer_reaches_who_sends_on(tmp_path: Path, last: bytes) -> None:
+    """Closed with their bytes unread, their kernel would drop the answer."""
+    async with running(tmp_path) as gw:
+        for number in range(20):
+            async with slow_client(gw.port) as slow:
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(slow, last + LIVE * 1000 * number)
+                answer = await loop.sock_recv(slow, 4096)
+                assert await loop.sock_recv(slow, 4096) == b""
+            assert answer.startswith(b"HTTP/1.1 ")
+
+
+async def test_the_last_answer_reaches_who_reads_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "LINGER_S", 0.01)
+    async with running(tmp_path) as gw, slow_client(gw.port) as slow:
+        loop = asyncio.get_running_loop()
+        await asks_for_much_with_little_room(gw, slow)
+        answer = bytearray()
+        while piece := await loop.sock_recv(slow, 16 * 1024):
+            answer += piece
+            await asyncio.sleep(0.01)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Length: %d\r\n" % len(body) in head
+
+
+# --- told wrongly ---
+
+
+async def test_http_1_0_knows_no_100_continue(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(intent(gw, "hello", b"Expect: 100-continue").replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_that_waits_for_its_turn_is_not_late(tmp_path: Path) -> None:
+    command = b'{"command": "date"}'
+    async with running(tmp_path) as gw, client(gw) as (reader, writer):
+        gw.server.connections.for_body.limit_s = 0.05
+        gw.script.task_gate = asyncio.Event()
+        bearer = f"Authorization: {gw.bearer('operator')['Authorization']}\r\n".encode()
+        writer.write(
+            b"POST /api/v1/executor/os/command HTTP/1.1\r\n" + HOST + bearer
+            + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(command) + command
+        )  # fmt: skip
+        request = intent(gw, "behind it")
+        writer.write(request[:-5])
+        await asyncio.sleep(0.15)
+        gw.script.task_gate.set()
+        await reader.readuntil(b"}")
+        writer.write(request[-5:] + LAST)
+        assert said(await reader.read()) == ["behind it"]
+
+
+# --- who leaves in the middle of a handshake ---
+
+
+def handshake(gateway: GatewayProcess, session_id: str, *headers: bytes) -> bytes:
+    lines = [
+        f"GET /ws/{session_id} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nAuthorization: Bearer {gateway.token}".encode(),
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        *headers,
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+async def test_a_client_that_leaves_in_its_handshake_is_one_line_and_no_socket(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:
+        descriptors = Path(f"/proc/{gateway.process.pid}/fd")
+        before = len(list(descriptors.iterdir()))
+        for number in range(100):
+            with socket.create_connection(("127.0.0.1", gateway.port)) as hasty:
+                hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by RST
+                hasty.sendall(handshake(gateway, f"left-{number}"))
+        async with asyncio.timeout(10):
+            while len(list(descriptors.iterdir())) > before:
+                await asyncio.sleep(0.05)
+        gateway.stop()
+        told = gateway.log.read_text()
+    assert "Traceback" not in told
+    assert 0 < told.count("/ws/{session_id}") + told.count("socket closed") <= 100
+
+
+async def test_a_handshake_with_a_body_loses_no_frame_behind_it(tmp_path: Path) -> None:
+    """They would be read as requests: the connection ends instead."""
+    frame = b"\x81\x94\0\0\0\0" + b'{"type":"ping","t":1}'
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(handshake(gateway, "body", b"Content-Length: 5") + b"hello" + frame)
+        assert await reader.read() == b""
+        writer.close()
+
+
+def test_a_handover_without_a_descriptor_left_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would: it is no connection of HTTP any more."""
+    transport = Mock(asyncio.Transport)
+    monkeypatch.setattr("os.dup", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
+    with pytest.raises(OSError, match="Too many"):
+        hand_over(transport, b"")
+    transport.abort.assert_called_once()

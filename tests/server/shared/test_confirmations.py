@@ -1,0 +1,155 @@
+"""Questions that any replica may settle, once, for their own user only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.shared import confirmations
+from server.shared.confirmations import ConfirmationStore
+from server.shared.redis_link import RedisLink
+from server.shared.state import LocalState, RedisState
+from server.telemetry.audit import AuditLog
+from streaming.ports import Action, CallContext, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+ACTION = Action("os", "rm", {"args": ["x"]})
+VERDICT = Verdict("confirm", "high", ("it deletes",))
+ADA = CallContext("ada", ("operator",), session_id="kitchen")
+EVE = CallContext("eve", ("admin",))
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_lane_is_told_the_decision(approve: bool) -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    assert asked.expires_at.endswith("Z")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        assert await store.settle(asked.confirmation_id, ADA, approve=approve)
+    assert waiting.result() is approve
+
+
+async def test_a_decision_before_anybody_waits_is_not_lost() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        settled = group.create_task(store.settle(asked.confirmation_id, ADA, approve=True), name="approval")
+        await asyncio.sleep(0.01)
+        assert await store.decision(asked.confirmation_id) is True
+    assert settled.result()
+
+
+async def test_a_question_is_settled_once() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    settling = (store.settle(asked.confirmation_id, ADA, approve=True) for _ in range(5))
+    decision, answers = await asyncio.gather(store.decision(asked.confirmation_id), asyncio.gather(*settling))
+    assert decision is True
+    assert sorted(answers) == [False, False, False, False, True]
+
+
+async def test_there_is_nothing_to_approve_when_the_one_who_asked_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(confirmations, "HEARD_WITHIN_S", 0.05)
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    store = ConfirmationStore(LocalState(), audit=audit)
+    asked = await store.create(ACTION, VERDICT, ADA)  # and its replica is killed: nobody waits for the decision
+    assert not await store.settle(asked.confirmation_id, ADA, approve=True)
+    assert await store.take(asked.confirmation_id, ADA, approve=True) is None
+    audit.close()
+    told = [json.loads(line)["decision"] for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    assert told == ["asked", "approved", "withdrawn"]
+    assert await store.decision(asked.confirmation_id) is None  # one that was slow only runs nothing either
+
+
+async def test_an_approval_whose_news_were_lost_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmations, "LOOK_AGAIN_S", 0.02)
+    state = LocalState()
+    state.tell = lambda kind, news: None  # type: ignore[method-assign]
+    store = ConfirmationStore(state)
+    monkeypatch.setattr(confirmations, "HEARD_WITHIN_S", 0.2)
+    asked = await store.create(ACTION, VERDICT, ADA)
+    decision, settled = await asyncio.gather(
+        store.decision(asked.confirmation_id), store.settle(asked.confirmation_id, ADA, approve=True)
+    )
+    assert decision
+    assert settled
+
+
+async def test_another_users_question_does_not_exist_and_stays_open() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    assert not await store.settle(asked.confirmation_id, EVE, approve=True)
+    assert await store.take(asked.confirmation_id, EVE, approve=True) is None
+    assert await store.settle(asked.confirmation_id, ADA, approve=False)
+
+
+async def test_nobody_answers() -> None:
+    store = ConfirmationStore(LocalState(), life_s=0.02)
+    asked = await store.create(ACTION, VERDICT, ADA)
+    assert await store.decision(asked.confirmation_id) is None
+    assert not await store.settle(asked.confirmation_id, ADA, approve=True)
+
+
+async def test_a_wait_that_is_given_up_withdraws_the_question() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        waiting.cancel()
+    assert not await store.settle(asked.confirmation_id, ADA, approve=True)
+
+
+async def test_a_deferred_question_is_the_approvers_to_run() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.defer(ACTION, VERDICT, ADA, 500)
+    assert not await store.settle(asked.confirmation_id, ADA, approve=True)  # nobody would run it
+    question = await store.take(asked.confirmation_id, ADA, approve=True)
+    assert question is not None
+    assert (question.action, question.session_id, question.timeout_ms) == (ACTION, "kitchen", 500)
+    assert question.deferred
+    assert await store.take(asked.confirmation_id, ADA, approve=True) is None
+
+
+async def test_a_deferred_question_may_be_refused_from_anywhere() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.defer(ACTION, VERDICT, ADA, None)
+    assert await store.settle(asked.confirmation_id, ADA, approve=False)
+    assert await store.take(asked.confirmation_id, ADA, approve=True) is None
+
+
+async def replicas(
+    url: str, group: asyncio.TaskGroup
+) -> AsyncIterator[tuple[ConfirmationStore, RedisLink, asyncio.Task[None]]]:
+    """Stores of two gateways on one Redis, listening."""
+    for name in ("first", "second"):
+        link = RedisLink(url, group, lambda: None)
+        state = RedisState(link)
+        store = ConfirmationStore(state)
+        listening = group.create_task(state.listen(), name=f"{name} news")
+        yield store, link, listening
+
+
+async def test_another_replica_settles(redis_url: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        (first, link, news), (second, other_link, other_news) = [
+            replica async for replica in replicas(redis_url, group)
+        ]
+        asked = await first.create(ACTION, VERDICT, ADA)
+        waiting = group.create_task(first.decision(asked.confirmation_id), name="lane")
+        assert await second.settle(asked.confirmation_id, ADA, approve=True)
+        assert await waiting is True
+        for task in (news, other_news):
+            task.cancel()
+        for one in (link, other_link):
+            await one.close()

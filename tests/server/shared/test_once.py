@@ -1,0 +1,286 @@
+"""A task whose command comes twice runs once: in this process, in another epoch, at another replica."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.shared.idempotency import IdempotencyStore
+from server.shared.once import MAX_KEPT_BYTES, NOT_KEPT, TaskReceipts, call_once
+from server.shared.redis_link import RedisLink
+from server.shared.state import LocalState, RedisState
+from streaming.domain import TaskEnded, TaskStarted
+from streaming.lanes.execute import ExecuteLane
+from streaming.outlet import LaneError, LaneSetup
+from streaming.ports import Action, CallContext, CallError, RunKey, ServiceError, TaskResult, Verdict
+from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.world import World, broken
+
+if TYPE_CHECKING:
+    from server.shared.state import State
+
+KEY = RunKey("ada", "kitchen", "c1", "execute", {"action": "mkdir"})
+ANSWER = {"status": "ok", "result": {"made": 1}, "message": ""}
+LISTING = Action("os", "ls", {"args": ["-l"]})
+ADA = CallContext("ada", ("operator",), session_id="kitchen", request_id="c1")
+
+
+def receipts(state: State | None = None, wait_s: float = 30) -> TaskReceipts:
+    state = state or LocalState()
+    return TaskReceipts(state, IdempotencyStore(state), wait_s)
+
+
+# --- the receipts ---
+
+
+async def test_the_second_gets_what_the_first_came_to() -> None:
+    once = receipts()
+    assert await once.claim(KEY) is None
+    await once.keep(KEY, ANSWER)
+    assert await once.claim(KEY) == ANSWER
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"user_id": "eve"}, {"session_id": "hall"}, {"command_id": "c2"}, {"request": {"action": "rmdir"}}, {"what": "x"}],
+    ids=lambda other: next(iter(other)),
+)
+async def test_nobody_elses_command_is_the_same(other: dict[str, Any]) -> None:
+    once = receipts()
+    assert await once.claim(KEY) is None
+    assert await once.claim(replace(KEY, **other)) is None
+
+
+async def test_what_has_not_happened_may_run() -> None:
+    once = receipts()
+    assert await once.claim(KEY) is None
+    await once.release(KEY)
+    assert await once.claim(KEY) is None
+
+
+async def test_one_that_runs_is_waited_for() -> None:
+    once = receipts()
+    assert await once.claim(KEY) is None
+    async with asyncio.TaskGroup() as group:
+        others = [group.create_task(once.claim(KEY), name="again") for _ in range(3)]
+        await asyncio.sleep(0.01)
+        assert not any(other.done() for other in others)
+        await once.keep(KEY, ANSWER)
+    assert [other.result() for other in others] == [ANSWER] * 3
+
+
+async def test_of_many_that_wait_for_one_that_did_not_happen_one_runs() -> None:
+    once = receipts()
+    assert await once.claim(KEY) is None
+    async with asyncio.TaskGroup() as group:
+        others = [group.create_task(once.claim(KEY), name="again") for _ in range(3)]
+        await asyncio.sleep(0.01)
+        await once.release(KEY)
+        async with asyncio.timeout(10):
+            while not any(other.done() for other in others):
+                await asyncio.sleep(0.01)
+        assert [other.result() for other in others if other.done()] == [None]
+        await once.keep(KEY, ANSWER)
+
+
+async def test_a_wait_has_an_end() -> None:
+    once = receipts(wait_s=0)
+    assert await once.claim(KEY) is None
+    with pytest.raises(ServiceError) as refused:
+        await once.claim(KEY)
+    assert (refused.value.code, refused.value.retryable) == ("ABORTED", True)
+
+
+async def test_a_large_answer_is_not_kept_but_that_there_was_one() -> None:
+    once = receipts()
+    assert await once.claim(KEY) is None
+    await once.keep(KEY, {"status": "ok", "result": {"png": "x" * MAX_KEPT_BYTES}})
+    assert await once.claim(KEY) == NOT_KEPT
+
+
+async def test_another_replica_waits_for_it_and_gets_it(redis_url: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        links = [RedisLink(redis_url, group, lambda: None) for _ in range(2)]
+        states = [RedisState(link) for link in links]
+        news = [group.create_task(state.listen(), name="news") for state in states]
+        here, there = (receipts(state) for state in states)
+        assert await here.claim(KEY) is None
+        waiting = group.create_task(there.claim(KEY), name="elsewhere")
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        await here.keep(KEY, ANSWER)
+        assert await waiting == ANSWER
+        for task in news:
+            task.cancel()
+        for link in links:
+            await link.close()
+
+
+# --- channels ---
+
+
+class Client:
+    """Opens `execute` channels of one session, each time as in a new epoch."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.once = receipts()
+        self.outlets: list[RecordingOutlet] = []
+
+    def lane(self, command_id: str = "c1", action: Action = LISTING) -> ExecuteLane:
+        self.outlets.append(RecordingOutlet())
+        frame = frame_for(self.world, self.outlets[-1])
+        frame = LaneSetup(frame.outlet, replace(frame.provided, once=self.once), frame.context, frame.clock)
+        return ExecuteLane(frame, action, None, command_id)
+
+
+async def test_a_channel_opened_again_is_answered_and_runs_nothing() -> None:
+    client = Client(World())
+    await client.lane().run()
+    await client.lane().run()
+    assert client.world.executed == [("ls", {"args": ["-l"]})]
+    first, second = client.outlets
+    assert second.of(TaskEnded) == first.of(TaskEnded) == [TaskEnded("ok", {"did": "ls"}, None)]
+    assert second.of(TaskStarted) == []
+
+
+async def test_another_id_or_none_runs() -> None:
+    client = Client(World())
+    for command_id in ("c1", "c2", "", ""):
+        await client.lane(command_id).run()
+    assert len(client.world.executed) == 4
+
+
+async def test_a_channel_waits_for_the_same_one_that_runs() -> None:
+    gate = asyncio.Event()
+    client = Client(World(gates={"ls": gate}))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(client.lane().run(), name="channel")
+        await asyncio.sleep(0.01)
+        gate.set()
+    assert len(client.world.executed) == 1
+    assert [outlet.of(TaskEnded)[0].status for outlet in client.outlets] == ["ok", "ok"]
+
+
+async def test_a_failure_is_what_it_came_to() -> None:
+    client = Client(World(results={"ls": TaskResult("failed", {"exit_code": 2.0}, "no such file")}))
+    await client.lane().run()
+    await client.lane().run()
+    assert [outlet.of(TaskEnded)[0].message for outlet in client.outlets] == ["no such file"] * 2
+    assert len(client.world.executed) == 1
+
+
+async def test_a_refusal_ends_both_channels_alike() -> None:
+    client = Client(World(verdicts={"ls": Verdict("deny", "high", ("never",))}))
+    for _ in range(2):
+        with pytest.raises(LaneError) as refused:
+            await client.lane().run()
+        assert (refused.value.code, refused.value.message) == ("SAFETY_DENIED", "never")
+
+
+async def test_a_task_that_was_stopped_is_not_run_again() -> None:
+    client = Client(World(gates={"ls": asyncio.Event()}))
+    async with asyncio.TaskGroup() as group:
+        channel = group.create_task(client.lane().run(), name="channel")
+        while not client.world.executed:
+            await asyncio.sleep(0)
+        channel.cancel()
+    with pytest.raises(LaneError) as refused:
+        await client.lane().run()
+    assert refused.value.code == "CANCELLED"
+    assert len(client.world.executed) == 1
+
+
+async def test_a_command_that_got_nowhere_may_come_again() -> None:
+    client = Client(World(failing={"safety": broken("safety")}))
+    with pytest.raises(ServiceError):
+        await client.lane().run()
+    client.world.failing.clear()
+    await client.lane().run()
+    assert len(client.world.executed) == 1
+
+
+async def test_a_large_result_is_told_once() -> None:
+    client = Client(World(results={"ls": TaskResult("ok", {"stdout": "x" * MAX_KEPT_BYTES})}))
+    await client.lane().run()
+    with pytest.raises(LaneError) as refused:
+        await client.lane().run()
+    assert refused.value.code == "ALREADY_ANSWERED"
+
+
+# --- calls ---
+
+
+class Operation:
+    """Ends as it is told to, and counts."""
+
+    def __init__(self, *ends: Any) -> None:
+        self.ends = list(ends)
+        self.runs = 0
+
+    async def __call__(self) -> Any:
+        self.runs += 1
+        end = self.ends.pop(0)
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+
+async def twice(operation: Operation) -> list[Any]:
+    """What a call came to, and the same call again."""
+    once, ends = receipts(), []
+    for _ in range(2):
+        try:
+            ends.append(await call_once(once, ADA, "executor.os.command", {"command": "ls"}, operation))
+        except (CallError, ServiceError) as error:
+            ends.append((type(error), error.code, error.message, error.retryable))
+    return ends
+
+
+async def test_a_call_is_answered_again_and_not_run() -> None:
+    operation = Operation({"exit_code": 0})
+    assert await twice(operation) == [{"exit_code": 0}] * 2
+    assert operation.runs == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallError("CONFIRMATION_REQUIRED", "first ask"),
+        ServiceError("UNAVAILABLE", "gone", service="os", retryable=True),
+        ServiceError("DEADLINE_EXCEEDED", "too slow", service="os"),
+    ],
+    ids=lambda error: error.code,
+)
+async def test_an_error_of_a_call_that_may_have_run_is_what_it_came_to(error: CallError | ServiceError) -> None:
+    operation = Operation(error)
+    first, second = await twice(operation)
+    assert first == second == (type(error), error.code, error.message, error.retryable)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CallError("FORBIDDEN", "no"),
+        CallError("VALIDATION_ERROR", "no"),
+        ServiceError("UNAVAILABLE", "gone", service="safety"),
+        ServiceError("CIRCUIT_OPEN", "rests", service="os"),
+    ],
+    ids=lambda error: error.code,
+)
+async def test_a_call_that_certainly_did_nothing_may_come_again(error: CallError | ServiceError) -> None:
+    operation = Operation(error, "done")
+    assert (await twice(operation))[1] == "done"
+
+
+async def test_a_call_that_was_stopped_is_not_run_again() -> None:
+    once, operation = receipts(), Operation(asyncio.CancelledError(), "done")
+    with pytest.raises(asyncio.CancelledError):
+        await call_once(once, ADA, "executor.search", {}, operation)
+    with pytest.raises(CallError, match="CANCELLED"):
+        await call_once(once, ADA, "executor.search", {}, operation)
+    assert operation.runs == 1

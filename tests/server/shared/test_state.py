@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.shared.in_process_state import Expiring, LocalState
+from server.shared.state import RedisState
+from tests.server.redis_support import replica, running_link, until_heard, until_up
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from server.shared.state import State
+    from tests.conftest import RedisServer
+
+
+@asynccontextmanager
+async def opened(kind: str, url: str) -> AsyncIterator[State]:
+    if kind == "local":
+        yield LocalState()
+    else:
+        async with running_link(url) as link:
+            yield RedisState(link)
+
+
+both = pytest.mark.parametrize("kind", ["local", "redis"])
+
+
+@both
+async def test_a_value_lives_for_its_time(kind: str, redis_url: str) -> None:
+    async with opened(kind, redis_url) as state:
+        assert await state.get("k") is None
+        assert await state.put("k", "grüße", 60)
+        assert await state.get("k") == "grüße"
+        await state.put("k", "short", 0.02)
+        await asyncio.sleep(0.03)
+        assert await state.get("k") is None
+
+
+@both
+async def test_only_new_is_true_for_one(kind: str, redis_url: str) -> None:
+    async with opened(kind, redis_url) as state:
+        claims = await asyncio.gather(*(state.put("k", str(n), 60, only_new=True) for n in range(20)))
+        assert sum(claims) == 1
+        assert await state.get("k") == str(claims.index(True))
+
+
+@both
+async def test_a_value_is_taken_once(kind: str, redis_url: str) -> None:
+    async with opened(kind, redis_url) as state:
+        await state.put("ticket", "ada", 60)
+        taken = await asyncio.gather(*(state.take("ticket") for _ in range(10)))
+        assert sorted(taken, key=str) == [None] * 9 + ["ada"] or taken.count("ada") == 1
+        assert taken.count(None) == 9
+
+
+@both
+async def test_replace_needs_the_old_value(kind: str, redis_url: str) -> None:
+    async with opened(kind, redis_url) as state:
+        assert not await state.replace("k", "a", "b", 60)
+        await state.put("k", "a", 60)
+        assert not await state.replace("k", "x", "b", 60)
+        done = await asyncio.gather(*(state.replace("k", "a", f"b{n}", 60) for n in range(10)))
+        assert sum(done) == 1
+        assert await state.get("k") == f"b{done.index(True)}"
+
+
+@both
+async def test_what_is_revoked_is_known_at_once(kind: str, redis_url: str) -> None:
+    async with opened(kind, redis_url) as state:
+        assert not state.revoked("t", "f")
+        assert not await state.revocation("t", "f")
+        await state.revoke("f", time.time() + 60)
+        assert state.revoked("t", "f")
+        assert await state.revocation("t", "f")
+        assert not await state.revocation("other")
+
+
+async def test_another_replica_s_revocation_is_seen_in_the_round_trip_even_without_its_news(redis_url: str) -> None:
+    async with running_link(redis_url) as a, running_link(redis_url) as b:
+        here, there = RedisState(a), RedisState(b)
+        await there.revoke("t", time.time() + 60)
+        assert not here.revoked("t")
+        assert await here.revocation("t")
+
+
+async def test_news_reach_every_replica_once(redis_url: str) -> None:
+    async with replica(redis_url) as here, replica(redis_url) as there:
+        heard: list[tuple[str, str, str]] = []
+        arrived = asyncio.Event()
+        here.subscribe(lambda kind, news: heard.append(("here", kind, news.get("by", ""))))
+        there.subscribe(lambda kind, news: heard.append(("there", kind, news.get("by", ""))))
+        there.subscribe(lambda kind, _news: arrived.set() if kind == "last" else None)
+        await here.publish("logout", by="ada")
+        assert ("here", "logout", "ada") in heard  # without waiting for the way back
+        await here.publish("last")
+        await arrived.wait()
+        await until_heard(here)
+        assert heard.count(("here", "logout", "ada")) == 1
+        assert heard.count(("there", "logout", "ada")) == 1
+
+
+async def test_a_revocation_is_told_to_replicas_that_listen_and_found_by_those_that_come(redis_url: str) -> None:
+    async with replica(redis_url) as here, replica(redis_url) as there:
+        told = asyncio.Event()
+        there.subscribe(lambda kind, news: told.set() if (kind, news.get("token_id")) == ("revoked", "t") else None)
+        await here.revoke("t", time.time() + 60)
+        await told.wait()
+        assert there.revoked("t")
+        async with replica(redis_url) as late:
+            while not late.revoked("t"):
+                await asyncio.sleep(0.002)
+
+
+async def test_a_listener_that_fails_keeps_nothing_from_the_others() -> None:
+    state = LocalState()
+    heard: list[str] = []
+
+    def broken(_kind: str, _news: object) -> None:
+        raise RuntimeError
+
+    state.subscribe(broken)
+    stop = state.subscribe(lambda kind, _news: heard.append(kind))
+    await state.publish("one")
+    stop()
+    await state.publish("two")
+    assert heard == ["one"]
+
+
+async def test_while_redis_is_lost_this_process_goes_on_alone_and_tells_later(own_redis: RedisServer) -> None:
+    async with replica(own_redis.url) as here, replica(own_redis.url) as there:
+        await here.put("before", "1", 60)
+        own_redis.freeze()
+        began = time.perf_counter()
+        assert await here.ping() is None
+        assert await here.put("claim", "mine", 60, only_new=True)
+        assert not await here.put("claim", "yours", 60, only_new=True)
+        assert await here.take("claim") == "mine"
+        await here.revoke("t", time.time() + 60)
+        assert await here.revocation("t")
+        assert not await here.revocation("other")
+        assert time.perf_counter() - began < 1  # seven questions to a Redis that hangs, and one of them noticed it
+        own_redis.thaw()
+        await until_up(here._link)
+        await until_up(there._link)
+        while not await there.revocation("t"):
+            await asyncio.sleep(0.01)
+        assert await here.get("before") == "1"
+        assert await here.ping() is not None
+
+
+async def test_news_are_heard_again_after_redis_was_killed(own_redis: RedisServer) -> None:
+    async with replica(own_redis.url) as here, replica(own_redis.url) as there:
+        own_redis.stop()
+        await here.publish("lost")
+        own_redis.start()
+        await until_up(here._link)
+        await until_up(there._link)
+        await until_heard(here)
+        await until_heard(there)
+
+
+async def test_values_go_to_memory_when_redis_is_full(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link:
+        state = RedisState(link)
+        await link.call("CONFIG", "SET", "maxmemory", "1")
+        await state.put("k", "v", 60)
+        assert await state.get("k") == "v"
+        assert link.up
+
+
+async def test_many_revocations_are_loaded_in_steps(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        until = time.time() + 60
+        await link.call("ZADD", "jarvis:revoked", *(part for n in range(5000) for part in (until, f"t{n}")))
+        await link.call("ZADD", "jarvis:revoked", time.time() - 1, "over")
+        state = RedisState(link)
+        await state.load_revoked()
+        assert all(state.revoked(f"t{n}") for n in range(5000))
+        assert not state.revoked("over")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["put", "pop", "wait"]), st.sampled_from("abc"), st.integers(1, 9)), max_size=50)
+)
+def test_expiring_values_are_like_a_dict_with_ends(steps: list[tuple[str, str, int]]) -> None:
+    values: Expiring[int] = Expiring()
+    model: dict[str, tuple[int, int]] = {}
+    now = 0
+    for number, (step, key, seconds) in enumerate(steps):
+        if step == "put":
+            values.put(key, number, now + seconds, now)
+            model[key] = (now + seconds, number)
+        elif step == "pop":
+            ends, value = model.pop(key, (0, 0))
+            assert values.pop(key, now) == (value if ends > now else None)
+        else:
+            now += seconds
+        living = {name: value for name, (ends, value) in model.items() if ends > now}
+        assert {name: value for name, _, value in values.items(now)} == living
+        assert {name: values.get(name, now) for name in living} == living
+
+
+def test_too_many_values_push_out_those_that_end_first() -> None:
+    values: Expiring[int] = Expiring(max_entries=10)
+    for number in range(100):
+        values.put(f"k{number}", number, 1000.0 + number % 50, 0.0)
+    assert len(values) == 10
+    for _ in range(1000):
+        values.put("again", 1, 2000.0, 0.0)
+    assert len(values) == 10
+    assert len(values._ends) < 100

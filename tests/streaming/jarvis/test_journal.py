@@ -1,0 +1,157 @@
+"""A session's record: only what changed is written, one write at a time, and whoever waits knows how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from streaming.jarvis.journal import REFRESH_S, Head, Journal
+from streaming.protocol.snapshot import Record
+from tests.support import virtual_time
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from streaming.jarvis.journal import Mode, Written
+
+
+class Notes:
+    """A store that writes down what it was given; `answers` for the next writes."""
+
+    def __init__(self) -> None:
+        self.writes: list[tuple[Mode, set[str], list[str]]] = []
+        self.answers: list[Written] = []
+        self.forgotten: list[str] = []
+        self.slow_s = 1.0
+
+    async def write(
+        self, session_id: str, owner: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
+    ) -> Written:
+        await asyncio.sleep(self.slow_s)
+        self.writes.append((mode, set(changed), sorted(gone)))
+        return self.answers.pop(0) if self.answers else "kept"
+
+    async def claim(self, session_id: str, owner: str, user_id: str, resume_token: str) -> None:
+        return None
+
+    async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
+        self.forgotten.append(session_id)
+
+    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
+        raise AssertionError(session_id, owner, user_id)
+
+
+class Live:
+    session_id = "s"
+    head = Head("ada", "token", 0.0)
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str] = {1: "one"}
+        self.commands_version = 1
+        self.broken = False
+
+    def record(self, commands_version: int) -> Record:
+        if self.broken:
+            raise ValueError("a flaw of ours")
+        return Record({}, [], self.commands_version, dict(self.texts))
+
+    def carried(self) -> dict[int, dict[str, Any] | None]:
+        return {}
+
+
+def journalled(test: Callable[[Journal, Notes, Live, list[str]], Awaitable[None]]) -> None:
+    async def body() -> None:
+        refused: list[str] = []
+        async with asyncio.TaskGroup() as group:
+            notes, live = Notes(), Live()
+            await test(Journal(notes, live, group, refused.append), notes, live, refused)
+
+    virtual_time.run(body())
+
+
+def test_only_what_changed_is_written() -> None:
+    async def test(journal: Journal, notes: Notes, live: Live, _refused: list[str]) -> None:
+        assert await journal.written()
+        live.texts = {2: "two"}
+        assert await journal.written()
+        live.commands_version = 2
+        assert await journal.written()
+        assert notes.writes == [
+            ("begin", {"t1", "core", "lanes", "commands"}, []),
+            ("update", {"t2", "core", "lanes"}, ["t1"]),
+            ("update", {"core", "lanes", "commands"}, []),
+        ]
+
+    journalled(test)
+
+
+def test_what_changes_during_a_write_is_written_with_the_next() -> None:
+    async def test(journal: Journal, notes: Notes, _live: Live, _refused: list[str]) -> None:
+        journal.changed()
+        await asyncio.sleep(0.1)
+        for _ in range(50):
+            journal.changed()
+        assert await journal.written()
+        assert len(notes.writes) == 2
+
+    journalled(test)
+
+
+def test_a_store_that_lost_it_gets_everything() -> None:
+    async def test(journal: Journal, notes: Notes, _live: Live, _refused: list[str]) -> None:
+        await journal.written()
+        notes.answers = ["lost", "lost"]
+        assert await journal.written()  # the session goes on without
+        await journal.settled(10.0)
+        assert [mode for mode, _, _ in notes.writes] == ["begin", "update", "whole", "whole"]
+
+    journalled(test)
+
+
+def test_it_does_not_wait_for_ever_for_a_store_that_is_gone() -> None:
+    async def test(journal: Journal, notes: Notes, _live: Live, _refused: list[str]) -> None:
+        notes.answers = ["lost"] * 1_000
+        await journal.settled(3.0)
+        assert len(notes.writes) <= 4
+
+    journalled(test)
+
+
+def test_a_record_that_is_another_replicas_ends_the_writing() -> None:
+    async def test(journal: Journal, notes: Notes, _live: Live, refused: list[str]) -> None:
+        await journal.written()
+        notes.answers = ["taken"]
+        assert not await journal.written()
+        journal.changed()
+        assert not await journal.written()
+        assert refused == ["taken"]
+        assert len(notes.writes) == 2
+
+    journalled(test)
+
+
+def test_a_flaw_in_the_record_costs_the_record_only() -> None:
+    async def test(journal: Journal, notes: Notes, live: Live, refused: list[str]) -> None:
+        live.broken = True
+        assert await journal.written()
+        live.broken = False
+        assert await journal.written()
+        assert (len(notes.writes), refused) == (1, [])
+
+    journalled(test)
+
+
+def test_a_silent_session_is_renewed_and_an_ended_one_forgotten() -> None:
+    async def test(journal: Journal, notes: Notes, _live: Live, _refused: list[str]) -> None:
+        await journal.written()
+        journal.refresh()
+        await asyncio.sleep(REFRESH_S)
+        journal.refresh()
+        await asyncio.sleep(2)
+        assert len(notes.writes) == 2
+        await journal.forget()
+        journal.refresh()
+        assert notes.forgotten == ["s"]
+        assert not await journal.written()
+
+    journalled(test)

@@ -1,0 +1,187 @@
+"""stt, tts and execute, with scripted services on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.agent.turns import ReplyFormat
+from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords, TaskEnded, TaskProgressed, TaskStarted
+from streaming.lanes.base import Lane
+from streaming.lanes.execute import ExecuteLane
+from streaming.lanes.stt import SttLane
+from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
+from streaming.outlet import LaneError, WrongInputError
+from streaming.ports import Action, FinalTranscript, ServiceError, SpeechStarted, TaskResult, Verdict
+from streaming.session import ChannelEnd, Owner, Session
+from streaming.sound.codecs import AudioFormatError
+from streaming.sound.microphone import MicrophoneFormat
+from tests.support import virtual_time
+from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.world import World, broken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_a_microphone_is_passed_on_and_its_credit_given_back_in_its_own_bytes() -> None:
+    async def body() -> None:
+        world, outlet = World(), RecordingOutlet()
+        lane = SttLane(frame_for(world, outlet), MicrophoneFormat(encoding="pcm_s16le", sample_rate_hz=48_000))
+        for _ in range(50):
+            lane.audio(b"\0\0" * 960)
+        lane.commit()
+        recognition = world.recognitions[0]
+        recognition.push(SpeechStarted(10), FinalTranscript("hello", 0.9, 10, 200))
+        lane.end()
+        await lane.run()
+        assert outlet.names() == ["SpeechStarted", "FinalTranscript"]
+        assert outlet.given_back == 50 * 1920
+        assert len(recognition.heard) == pytest.approx(32_000, abs=200)
+        assert recognition.commits == 1
+
+    virtual_time.run(body())
+
+
+def test_a_frame_that_is_not_audio_is_refused_where_it_arrives() -> None:
+    async def body() -> None:
+        lane = SttLane(frame_for(World(), RecordingOutlet()), MicrophoneFormat())
+        with pytest.raises(AudioFormatError):
+            lane.audio(b"odd")
+
+    virtual_time.run(body())
+
+
+def test_text_in_pieces_is_one_utterance() -> None:
+    async def body() -> None:
+        world, outlet = World(), RecordingOutlet()
+        lane = TtsLane(frame_for(world, outlet), ReplyFormat(sample_rate_hz=8_000), None)
+        lane.text("one two ")
+        lane.text("three")
+        lane.end()
+        await lane.run()
+        assert outlet.of(SpeechBegins) == [SpeechBegins("pcm_s16le", 8_000, 0)]
+        assert [word.text for event in outlet.of(SpokenWords) for word in event.words] == ["one", "two", "three"]
+        assert outlet.of(SpeechEnds)[0].duration_ms == pytest.approx(600, abs=2)
+        assert [pts for _, pts, frame, _ in outlet.frames if frame] == list(range(0, 600, 40))
+        assert [last for _, _, frame, last in outlet.frames if not frame] == [True]
+        assert sum(len(frame) for _, _, frame, _ in outlet.frames) == pytest.approx(9600, abs=32)
+
+    virtual_time.run(body())
+
+
+def test_a_text_without_end_is_refused() -> None:
+    async def body() -> None:
+        lane = TtsLane(frame_for(World(), RecordingOutlet()), ReplyFormat(), None)
+        with pytest.raises(LaneError, match="TEXT_TOO_LONG"):
+            lane.text("x" * (MAX_TEXT_CHARS + 1))
+
+    virtual_time.run(body())
+
+
+def test_a_task_tells_how_it_goes_and_ends() -> None:
+    async def body() -> None:
+        world, outlet = World(results={"ls": TaskResult("failed", {"exit_code": 2}, "no such file")}), RecordingOutlet()
+        await ExecuteLane(frame_for(world, outlet), Action("os", "ls", {"args": ["x"]}), 500).run()
+        assert outlet.of(TaskStarted)
+        assert outlet.of(TaskEnded) == [TaskEnded("failed", {"exit_code": 2}, "no such file")]
+        assert world.executed == [("ls", {"args": ["x"]})]
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(
+    ("world", "code"),
+    [
+        (World(verdicts={"ls": Verdict("deny", "high", ("never",))}), "SAFETY_DENIED"),
+        (World(may=set()), "SAFETY_DENIED"),
+        (World(results={"ls": broken("os", "DEADLINE_EXCEEDED")}), "DEADLINE_EXCEEDED"),
+    ],
+)
+def test_a_task_that_may_not_or_cannot_run_is_an_error(world: World, code: str) -> None:
+    async def body() -> None:
+        outlet = RecordingOutlet()
+        with pytest.raises(LaneError, match=code):
+            await ExecuteLane(frame_for(world, outlet), Action("os", "ls", {}), None).run()
+        assert not outlet.of(TaskProgressed)
+
+    virtual_time.run(body())
+
+
+class Failing(Lane):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    async def run(self) -> None:
+        raise self.error
+
+
+class Waiting(Lane):
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def ends_of(lane: Lane, *, cancel: bool = False) -> list[ChannelEnd]:
+    ends: list[ChannelEnd] = []
+    async with asyncio.TaskGroup() as group:
+        frame = frame_for(World(), RecordingOutlet())
+        session = Session("s1", Owner("u1", ()), frame.provided, group, frame.clock)
+        session.open(1, lambda _frame: lane, frame.outlet, ends.append)
+        assert session.busy
+        assert session.lane(1) is lane
+        if cancel:
+            session.cancel(1)
+    assert session.lane(1) is None
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (LaneError("X", "y"), ChannelEnd("error", "X", "y")),
+        (broken("stt"), ChannelEnd("error", "UNAVAILABLE", "stt: connection refused")),
+        (AudioFormatError("odd"), ChannelEnd("error", "INVALID_AUDIO", "odd")),
+        (ExceptionGroup("g", [broken("tts")]), ChannelEnd("error", "UNAVAILABLE", "tts: connection refused")),
+        (KeyError("secret"), ChannelEnd("error", "INTERNAL", "something went wrong in the gateway")),
+    ],
+)
+def test_a_lane_dies_alone_and_says_of_what(error: BaseException, end: ChannelEnd) -> None:
+    assert virtual_time.run(ends_of(Failing(error))) == [end]
+
+
+def test_a_cancelled_lane_says_so_even_when_it_never_ran() -> None:
+    async def body() -> list[ChannelEnd]:
+        return await ends_of(Waiting(frame_for(World(), RecordingOutlet())), cancel=True)
+
+    assert virtual_time.run(body()) == [ChannelEnd("cancelled")]
+
+
+def test_input_that_a_kind_has_no_use_for_is_refused() -> None:
+    async def body() -> None:
+        lane = Waiting(frame_for(World(), RecordingOutlet()))
+        wrongs: list[Callable[[], None]] = [
+            lambda: lane.audio(b""),
+            lambda: lane.text(""),
+            lane.commit,
+            lambda: lane.playback(1),
+        ]
+        for wrong in wrongs:
+            with pytest.raises(WrongInputError):
+                wrong()
+        lane.end()
+
+    virtual_time.run(body())
+
+
+def test_a_recogniser_that_breaks_breaks_the_channel() -> None:
+    async def body() -> None:
+        world, outlet = World(), RecordingOutlet()
+        lane = SttLane(frame_for(world, outlet), MicrophoneFormat())
+        world.recognitions[0].push(broken("stt"))
+        with pytest.raises(ServiceError):
+            await lane.run()
+        assert world.recognitions[0].cancelled
+
+    virtual_time.run(body())
