@@ -1,4 +1,4 @@
-# The source lies in /app beside `static`, which it serves; the environment brings what it imports.
+# The environment in /venv is all that an image takes: the wheel brings the console and every data file.
 # Two images from one file: `--target gateway` (default, small: the gateway alone) and `--target services` (the embedded M2-M10).
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
@@ -7,6 +7,7 @@ COPY server server
 COPY handlers handlers
 COPY streaming streaming
 COPY protos protos
+COPY static static
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir .
 
 FROM build AS build-services
@@ -18,27 +19,19 @@ FROM python:3.11-slim-bookworm AS services
 RUN apt-get update && apt-get install -y --no-install-recommends chromium && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --uid 10001 jarvis
 COPY --from=build-services /venv /venv
-COPY server /app/server
-COPY protos /app/protos
-COPY streaming /app/streaming
 WORKDIR /home/jarvis
 USER 10001
 EXPOSE 50051-50059
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 CHROMIUM_SANDBOX=false
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 CHROMIUM_SANDBOX=false
 CMD ["python", "-m", "server.embedded", "stt=0.0.0.0:50051", "tts=0.0.0.0:50052", "intent=0.0.0.0:50053", "planner=0.0.0.0:50054", "safety=0.0.0.0:50055", "browser=0.0.0.0:50056", "os=0.0.0.0:50057", "search=0.0.0.0:50058", "memory=0.0.0.0:50059"]
 
 FROM python:3.11-slim-bookworm AS gateway
 RUN useradd --system --no-create-home --uid 10001 jarvis
 COPY --from=build /venv /venv
-COPY server /app/server
-COPY handlers /app/handlers
-COPY streaming /app/streaming
-COPY protos /app/protos
-COPY static /app/static
 WORKDIR /app
 USER 10001
 EXPOSE 8000
-ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 EMBEDDED=false
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 EMBEDDED=false
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/live', timeout=2)"]
 STOPSIGNAL SIGTERM

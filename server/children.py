@@ -59,7 +59,8 @@ class EmbeddedProcess:
 
     async def _spawn(self) -> None:
         named = [f"{name}={address}" for name, address in self.addresses.items()]
-        command = ["-m", "server.embedded", "--with-parent", "--directory", str(self._directory), *named]
+        # -P: a folder `server` in the working directory is not ours
+        command = ["-P", "-m", "server.embedded", "--with-parent", "--directory", str(self._directory), *named]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,

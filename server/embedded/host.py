@@ -156,7 +156,9 @@ class HostedService:
         try:
             service: EmbeddedService = getattr(importlib.import_module(module), class_name)(self._config)
         except ImportError as missing:
-            self._checks.reason = f"the Python package {missing.name} is missing: pip install -e '.[embedded]'"
+            self._checks.reason = (
+                f"the Python package {missing.name} is missing: pip install 'jarvis-gateway[embedded]'"
+            )
             return
         assert self._server is not None
         service.add_to(self._server)

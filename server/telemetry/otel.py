@@ -22,7 +22,7 @@ def make_provider(service_name: str) -> Any | None:
         otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.grpc.trace_exporter")
         resources = importlib.import_module("opentelemetry.sdk.resources")
     except ImportError:
-        log.warning("traces are wanted but not recorded: pip install -e '.[otel]'")
+        log.warning("traces are wanted but not recorded: pip install 'jarvis-gateway[otel]'")
         return None
     resource = resources.Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", service_name)})
     provider = sdk.TracerProvider(resource=resource)

@@ -54,19 +54,30 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
 
 
 class GatewayProcess:
-    """`lines` is what it said on standard output up to the banner's end."""
+    """`lines` is what it said on standard output up to the banner's end.
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    `command` and `base` (environment variables) instead of the checkout's: for an installed gateway.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        command: list[str] | None = None,
+        base: dict[str, str] | None = None,
+        /,
+        **settings: str,
+    ) -> None:
         self.port = int(settings.get("PORT") or free_port())
         self.base = f"http://127.0.0.1:{self.port}"
         self.ws = f"ws://127.0.0.1:{self.port}"
         self.log = directory / f"gateway-{self.port}.log"
         self.lines: list[str] = []
         self._log_file = self.log.open("wb")
+        settings = {**settings, "PORT": str(self.port)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server"],
+            command or [sys.executable, "-m", "server"],
             cwd=directory,
-            env=environment(directory, **{**settings, "PORT": str(self.port)}),
+            env=environment(directory, **settings) if base is None else {**base, **settings},
             stdout=subprocess.PIPE,
             stderr=self._log_file,
             text=True,

@@ -72,7 +72,8 @@ class DecoderProcess:
     @classmethod
     async def start(cls, whisper_path: str, on_death: Callable[[], None]) -> DecoderProcess:
         """Start it, and wait until its models are loaded. Raises MissingPartError."""
-        command = [sys.executable, "-m", "server.embedded.stt.worker", "--whisper", whisper_path]
+        # -P: a folder `server` in the working directory is not ours
+        command = [sys.executable, "-P", "-m", "server.embedded.stt.worker", "--whisper", whisper_path]
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         transport, pipes = await asyncio.get_running_loop().subprocess_exec(
             _Pipes, *command, stdin=PIPE, stdout=PIPE, stderr=None, env={**os.environ, "PYTHONPATH": paths}

@@ -1,0 +1,55 @@
+"""Wheels built from the sources, and environments that hold one and not the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_LEFT_OUT = shutil.ignore_patterns(".*", "tests", "build", "dist", "node_modules", "__pycache__", "*.egg-info")
+
+
+def build_wheel(directory: Path, project: str = ".") -> Path:
+    """The wheel of the project in that folder of the sources. Built from a copy, so that the checkout stays clean."""
+    sources = directory / "sources"
+    if not sources.exists():
+        shutil.copytree(ROOT, sources, ignore=_LEFT_OUT)
+    wheels = directory / "wheels" / project
+    _run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, sources / project)
+    (wheel,) = wheels.glob("*.whl")
+    return wheel
+
+
+class Environment:
+    """A virtual environment with wheels in it, and with the libraries of the one that runs the tests."""
+
+    def __init__(self, directory: Path, *wheels: Path) -> None:
+        self.directory = directory
+        venv.create(directory, with_pip=False, symlinks=True)
+        self.python = directory / "bin" / "python"
+        _run(sys.executable, "-m", "pip", "--python", self.python, "install", "--no-deps", "--no-index", *wheels)
+        # a plain path runs none of the .pth files there: the checkout's editable install stays out
+        site = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
+        (site / "libraries.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+
+    def settings(self, **more: str) -> dict[str, str]:
+        """Environment variables of a process in it: nothing of the caller's own settings."""
+        kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+        return {**kept, "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}", **more}
+
+    def run(self, code: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run Python code there."""
+        command = [str(self.python), "-c", code]
+        return subprocess.run(
+            command, cwd=folder, env=self.settings(**settings), capture_output=True, text=True, check=False
+        )
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
