@@ -1,12 +1,15 @@
-"""What the lanes tell a client, in no wire format: a dialect turns each into its own messages.
+"""What lanes tell a client, in no wire format. `LaneEvent` is the whole of it: a dialect turns each into its own messages.
 
-Recognition and task events are those of the ports, passed on as they are; the rest stands here. Times are milliseconds.
+Recognition events and what an observer sees come from the ports and are passed on unchanged; the rest is defined here.
+Times are milliseconds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from streaming.ports import Missed, RecognitionEvent, SeenAudio, SeenMessage
 
 if TYPE_CHECKING:
     from streaming.ports import Intent, Plan, SafetyReport, Word
@@ -18,13 +21,12 @@ class SpeechBegins:
 
     encoding: str
     sample_rate_hz: int
-    generation: int
     turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenWords:
-    """Where words lie in the utterance."""
+    """Where words lie in the utterance's audio."""
 
     words: tuple[Word, ...]
     turn_id: str | None = None
@@ -32,7 +34,7 @@ class SpokenWords:
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnds:
-    """All of the utterance has been sent."""
+    """All of the utterance's audio has been sent."""
 
     duration_ms: int
     turn_id: str | None = None
@@ -40,7 +42,7 @@ class SpeechEnds:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """An executor begins."""
+    """An executor begins a task."""
 
     task_id: str
     step_id: str | None = None
@@ -49,7 +51,7 @@ class TaskStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskProgressed:
-    """How far a task is."""
+    """Progress of a task, or a piece of its output: then `stream` is stdout or stderr and `data` the text."""
 
     message: str = ""
     percent: float | None = None
@@ -61,7 +63,7 @@ class TaskProgressed:
 
 @dataclass(frozen=True, slots=True)
 class TaskNeedsConfirmation:
-    """A risky action waits for its user."""
+    """A risky action waits for the user's approval. `expires_at`: RFC 3339."""
 
     confirmation_id: str
     reason: str
@@ -84,7 +86,7 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True)
 class TurnIntent:
-    """What M4 made of it."""
+    """The intent that M4 recognised."""
 
     turn_id: str
     intent: Intent
@@ -92,7 +94,7 @@ class TurnIntent:
 
 @dataclass(frozen=True, slots=True)
 class TurnPlanned:
-    """What M5 wants to do."""
+    """The plan that M5 made."""
 
     turn_id: str
     plan: Plan
@@ -100,7 +102,7 @@ class TurnPlanned:
 
 @dataclass(frozen=True, slots=True)
 class TurnChecked:
-    """What M6 says to it."""
+    """M6's verdict on the plan."""
 
     turn_id: str
     report: SafetyReport
@@ -108,7 +110,7 @@ class TurnChecked:
 
 @dataclass(frozen=True, slots=True)
 class TurnReply:
-    """The words of the answer; they are spoken next when audio was asked for."""
+    """The reply as text. Speech follows when the client asked for audio."""
 
     turn_id: str
     text: str
@@ -116,42 +118,39 @@ class TurnReply:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """The user has finished speaking, for certain."""
+    """The user has finished speaking."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class TurnPaused:
-    """A sound during playout: audio of generations before `generation` is stale; it waits whether words follow."""
+    """A sound interrupted the reply: all audio sent so far is stale. Whether words follow is not known yet."""
 
     turn_id: str
-    generation: int
     heard_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class TurnInterrupted:
-    """Words followed the sound: the reply ends here. What the user had heard of it."""
+    """Words followed the sound: the reply ends here. `heard_*`: how much of it the user had heard."""
 
     turn_id: str
-    generation: int
     heard_ms: int
     heard_text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TurnContinued:
-    """The sound held no words: the reply goes on behind `from_ms` of what was heard."""
+    """No words followed the sound: the reply goes on at `from_ms` of the interrupted utterance."""
 
     turn_id: str
-    generation: int
     from_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
-    """When each stage was done, in milliseconds since the end of speech (or since the text arrived)."""
+    """When each stage was done, in milliseconds since the end of speech, or since the text arrived."""
 
     turn_id: str
     stages: dict[str, int]
@@ -159,7 +158,7 @@ class TurnLatency:
 
 @dataclass(frozen=True, slots=True)
 class TurnDone:
-    """Last event of a turn: ok, interrupted, cancelled or failed."""
+    """The last event of a turn. `status`: ok, interrupted, cancelled or failed."""
 
     turn_id: str
     status: str
@@ -174,3 +173,27 @@ class Trouble:
     retryable: bool = False
     retry_after_ms: int | None = None
     turn_id: str | None = None
+
+
+DomainEvent = (
+    SpeechBegins
+    | SpokenWords
+    | SpeechEnds
+    | TaskStarted
+    | TaskProgressed
+    | TaskNeedsConfirmation
+    | TaskEnded
+    | TurnIntent
+    | TurnPlanned
+    | TurnChecked
+    | TurnReply
+    | TurnEnd
+    | TurnPaused
+    | TurnInterrupted
+    | TurnContinued
+    | TurnLatency
+    | TurnDone
+    | Trouble
+)
+LaneEvent = DomainEvent | RecognitionEvent | SeenMessage | SeenAudio | Missed
+"""Everything that a lane tells its outlet. Audio is not an event: see `Outlet.play`."""

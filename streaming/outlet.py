@@ -1,4 +1,4 @@
-"""What a lane is given: its way to the client, and how it ends when it cannot go on."""
+"""What a lane is built from: its outlet to the client, its services, and the errors that end it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.domain import LaneEvent
     from streaming.ports import CallContext, LaneServices
 
 
 class LaneError(Exception):
-    """The lane can't go on: its channel closes with this code (UPPER_SNAKE) and message."""
+    """Ends a lane. Its channel closes with this code (UPPER_SNAKE) and message."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -21,33 +22,29 @@ class LaneError(Exception):
 
 
 class WrongInputError(Exception):
-    """The client sent something this kind of lane has no use for; the lane goes on."""
+    """The client sent input that this kind of lane does not take. The lane goes on."""
 
 
 class Outlet(Protocol):
     """A lane's way to its client, in no wire format."""
 
-    @property
-    def generation(self) -> int:
-        """Raised by each interruption."""
-
-    def tell(self, event: object) -> None:
-        """Queue a domain event; never dropped."""
+    def tell(self, event: LaneEvent) -> None:
+        """Queue an event. Events are never dropped."""
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """Queue one frame of audio at `pts_ms` of the utterance. Only as much as `room` allowed."""
+        """Queue one frame of audio at `pts_ms` of the utterance. Wait for `room` first."""
 
     async def room(self, n_bytes: int) -> None:
-        """Wait until the client's credit covers so many bytes more, or all audio so far became stale."""
+        """Wait until the client's credit covers `n_bytes` more, or until the audio is interrupted."""
 
     async def caught_up(self) -> None:
-        """Wait until little is left to be sent to the client: for what may be left out when it is slow."""
+        """Wait until the client's send queue is short. For lanes that would rather skip than queue."""
 
     def taken(self, n_bytes: int) -> None:
-        """So many bytes of the client's audio have left for the service: give the credit back."""
+        """`n_bytes` of the client's audio went to the service: give the client that credit back."""
 
-    def interrupt(self) -> int:
-        """Make all audio queued so far stale; returns the new generation."""
+    def interrupt(self) -> None:
+        """Make all audio queued so far stale: what has not left is dropped, the client drops the rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,14 @@ class Guess:
     """
 
     def __init__(
-        self, frame: LaneSetup, text: str, language: str, group: asyncio.TaskGroup, *, with_plan: bool = True
+        self, setup: LaneSetup, text: str, language: str, group: asyncio.TaskGroup, *, with_plan: bool = True
     ) -> None:
-        self.made_at = frame.clock()
-        self._services = frame.provided.services
+        self.made_at = setup.clock()
+        self._services = setup.provided.services
         self._text = text
         self._language = language
-        span = frame.provided.tracer.span("eager end of turn", frame.context.traceparent)
-        self._context = replace(frame.context, request_id=uuid.uuid4().hex, traceparent=span.traceparent)
+        span = setup.provided.tracer.span("eager end of turn", setup.context.traceparent)
+        self._context = replace(setup.context, request_id=uuid.uuid4().hex, traceparent=span.traceparent)
         self._intent = group.create_task(self._ask_intent(), name="turn: eager intent")
         self._plan = group.create_task(self._ask_plan(), name="turn: eager plan") if with_plan else None
         (self._plan or self._intent).add_done_callback(lambda _task: span.end())

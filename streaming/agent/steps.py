@@ -13,6 +13,7 @@ from streaming.ports import Action, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
     from streaming.ports import SafetyReport, Step
 
@@ -26,9 +27,15 @@ class StepRun:
     """All steps of one plan."""
 
     def __init__(
-        self, frame: LaneSetup, turn_id: str, report: SafetyReport, on_question: Callable[[str | None], None]
+        self,
+        setup: LaneSetup,
+        tell: Callable[[LaneEvent], None],
+        turn_id: str,
+        report: SafetyReport,
+        on_question: Callable[[str | None], None],
     ) -> None:
-        self._frame = frame
+        self._tell = tell
+        self._setup = setup
         self._turn_id = turn_id
         self._verdicts = {verdict.action_id: verdict for verdict in report.actions}
         self._whole = report
@@ -69,6 +76,8 @@ class StepRun:
         """Run it; parameters that a result has filled in are judged again, as they were not known before."""
         verdict = self._verdicts.get(step.id, self._whole)
         if action.parameters != step.parameters:
-            verdict = await self._frame.provided.services.safety.check([action], self._frame.context)
-        run = TaskRun(self._frame, action, step_id=step.id, turn_id=self._turn_id, on_question=self._on_question)
+            verdict = await self._setup.provided.services.safety.check([action], self._setup.context)
+        run = TaskRun(
+            self._setup, self._tell, action, step_id=step.id, turn_id=self._turn_id, on_question=self._on_question
+        )
         return replace(await run.run(verdict), step_id=step.id)

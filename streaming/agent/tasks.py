@@ -13,6 +13,7 @@ from streaming.ports import Outcome, ServiceError, StoreItem, TaskProgress, Verd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
     from streaming.ports import Action, CallContext
 
@@ -25,14 +26,16 @@ class TaskRun:
 
     def __init__(
         self,
-        frame: LaneSetup,
+        setup: LaneSetup,
+        tell: Callable[[LaneEvent], None],
         action: Action,
         *,
         step_id: str | None = None,
         turn_id: str | None = None,
         on_question: Callable[[str | None], None] = lambda _id: None,
     ) -> None:
-        self._frame = frame
+        self._setup = setup
+        self._tell = tell
         self._action = action
         self._step_id = step_id
         self._turn_id = turn_id
@@ -42,10 +45,7 @@ class TaskRun:
 
     @property
     def _context(self) -> CallContext:
-        return self._frame.context
-
-    def _tell(self, event: object) -> None:
-        self._frame.outlet.tell(event)
+        return self._setup.context
 
     async def run(self, verdict: Verdict) -> Outcome:
         """Go as far as permission, verdict and user allow. Raises ServiceError only when confirming breaks."""
@@ -55,7 +55,7 @@ class TaskRun:
         return outcome
 
     async def _judged(self, verdict: Verdict) -> Outcome:
-        if not self._frame.provided.permissions.may_execute(self._action.executor, self._context.roles):
+        if not self._setup.provided.permissions.may_execute(self._action.executor, self._context.roles):
             return self._outcome("denied", message=f"your role may not use the {self._action.executor} executor")
         if verdict.verdict == "deny":
             return self._outcome("denied", message="; ".join(verdict.reasons))
@@ -72,7 +72,7 @@ class TaskRun:
         return Outcome(self._step_id or self._action.id, status, result or {}, message)
 
     async def _confirmed(self, verdict: Verdict) -> bool:
-        confirmations = self._frame.provided.confirmations
+        confirmations = self._setup.provided.confirmations
         question = await confirmations.create(self._action, verdict, self._context)
         self._tell(
             TaskNeedsConfirmation(
@@ -93,7 +93,7 @@ class TaskRun:
     async def _executed(self) -> Outcome:
         if self._action.executor == "memory":
             return self._outcome("ok", await self._remembered())
-        executor = self._frame.provided.services.executor(self._action.executor)
+        executor = self._setup.provided.services.executor(self._action.executor)
         if executor is None:
             return self._outcome("failed", message=f"there is no executor {self._action.executor}")
         events = executor.execute(self.task_id, self._action.action, self._action.parameters, self._context)
@@ -114,7 +114,7 @@ class TaskRun:
 
     async def _remembered(self) -> dict[str, Any]:
         """The planner's memory steps: store, retrieve, search, delete."""
-        memory, given, context = self._frame.provided.services.memory, self._action.parameters, self._context
+        memory, given, context = self._setup.provided.services.memory, self._action.parameters, self._context
         match self._action.action:
             case "store":
                 item = StoreItem(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streaming.agent.eager import Guess
+    from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
     from streaming.ports import ConversationTurn, Intent, Plan
 
@@ -81,9 +82,8 @@ class Stopwatch:
 
 @dataclass(slots=True)
 class Pause:
-    """A reply that was silenced by a sound. `words_followed` is settled as soon as that is known."""
+    """A reply that a sound silenced. `words_followed` is set as soon as that is known."""
 
-    generation: int
     heard_ms: int
     heard_text: str
     words_followed: asyncio.Future[bool]
@@ -94,7 +94,7 @@ class Turn:
 
     def __init__(
         self,
-        frame: LaneSetup,
+        setup: LaneSetup,
         turn_id: str,
         text: str,
         reply: ReplyFormat,
@@ -102,11 +102,11 @@ class Turn:
         on_question: Callable[[str | None], None],
     ) -> None:
         self.turn_id = turn_id
-        self._ledger = TurnLedger(frame.outlet)
-        self._frame = frame = replace(frame, outlet=self._ledger)
-        self._span = frame.provided.tracer.span("turn", frame.context.traceparent)
-        self._context = replace(frame.context, request_id=turn_id, traceparent=self._span.traceparent)
-        self._services = frame.provided.services
+        self._ledger = TurnLedger()
+        self._setup = setup
+        self._span = setup.provided.tracer.span("turn", setup.context.traceparent)
+        self._context = replace(setup.context, request_id=turn_id, traceparent=self._span.traceparent)
+        self._services = setup.provided.services
         self._text = text
         self._format = reply
         self._stopwatch = stopwatch
@@ -132,7 +132,7 @@ class Turn:
             "text": self._text,
             "stopwatch": self._stopwatch.carry(),
             "status": self._status,
-            "told": self._ledger.carry(),
+            "told": self._ledger.save(),
             "reply": self._reply,
             "said": self._pause.heard_text if self._pause else self._said,
             "spoken": self._spoken,
@@ -142,15 +142,17 @@ class Turn:
 
     def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
         """Before `run`: another replica had got so far."""
-        self._ledger.take_up(carried["told"])
+        self._ledger.restore(carried["told"])
         self._status, self._reply, self._said = carried["status"], carried["reply"], carried["said"]
         self._spoken = carried["spoken"]
         self._paused_ms = carried["paused_ms"]
         if carried["utterance"] is not None:
             self._begun_elsewhere = carried["utterance"], sent_pts_ms
 
-    def _tell(self, event: object) -> None:
-        self._frame.outlet.tell(event)
+    def _tell(self, event: LaneEvent) -> None:
+        """Tell the client, unless another replica did so before the turn moved here."""
+        if self._ledger.admit(event):
+            self._setup.outlet.tell(event)
 
     async def run(self, intent: Intent | None = None, guess: Guess | None = None) -> None:
         """From text to the end of the reply; a service that fails ends the turn with words of apology.
@@ -183,7 +185,7 @@ class Turn:
 
     def _finish(self) -> None:
         for stage, ms in self._stopwatch.stages.items():
-            self._frame.provided.meter.turn_stage(stage, ms / 1000)
+            self._setup.provided.meter.turn_stage(stage, ms / 1000)
         self._tell(TurnLatency(self.turn_id, dict(self._stopwatch.stages)))
         self._tell(TurnDone(self.turn_id, self._status))
         self._span.end()
@@ -235,8 +237,8 @@ class Turn:
             report = await self._services.safety.check(as_actions(plan.steps), self._context)
         self._stopwatch.mark("safety")
         self._tell(TurnChecked(self.turn_id, report))
-        frame = replace(self._frame, context=self._context)
-        outcomes = await StepRun(frame, self.turn_id, report, self._on_question).run(plan.steps)
+        setup = replace(self._setup, context=self._context)
+        outcomes = await StepRun(setup, self._tell, self.turn_id, report, self._on_question).run(plan.steps)
         self._stopwatch.mark("steps")
         return await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
 
@@ -265,7 +267,7 @@ class Turn:
     async def _speak(self) -> str:
         """Say the reply, and after a sound without words the rest of it; returns what was heard."""
         if self._paused_ms is not None and not self._spoken:
-            self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, self._paused_ms))
+            self._tell(TurnContinued(self.turn_id, self._paused_ms))
         while not self._spoken:
             rest = self._reply[len(self._said) :]
             utterance = await self._play(rest)
@@ -275,7 +277,7 @@ class Turn:
             self._said += utterance.heard(rest)
             if await self._words_follow():
                 break
-            self._tell(TurnContinued(self.turn_id, self._frame.outlet.generation, utterance.played_ms))
+            self._tell(TurnContinued(self.turn_id, utterance.played_ms))
         return self._said
 
     async def _words_follow(self) -> bool:
@@ -296,10 +298,10 @@ class Turn:
         stream.end()
         utterance = self._utterance = Utterance(
             stream,
-            self._frame.outlet,
+            self._setup.outlet,
             encoding=self._format.encoding,
             sample_rate_hz=self._format.sample_rate_hz,
-            clock=self._frame.clock,
+            clock=self._setup.clock,
             turn_id=self.turn_id,
             on_first_audio=lambda: self._stopwatch.mark("first_audio"),
         )
@@ -338,9 +340,9 @@ class Turn:
             return
         utterance.stop()
         heard = self._said + utterance.heard(self._reply[len(self._said) :])
-        generation = self._frame.outlet.interrupt()
-        self._pause = Pause(generation, utterance.played_ms, heard, loop.create_future())
-        self._tell(TurnPaused(self.turn_id, generation, utterance.played_ms))
+        self._setup.outlet.interrupt()
+        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
+        self._tell(TurnPaused(self.turn_id, utterance.played_ms))
 
     def settle_pause(self, *, words_followed: bool) -> None:
         """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
@@ -350,4 +352,4 @@ class Turn:
         pause.words_followed.set_result(words_followed)
         if words_followed:
             self._status, self._spoken = "interrupted", True
-            self._tell(TurnInterrupted(self.turn_id, pause.generation, pause.heard_ms, pause.heard_text))
+            self._tell(TurnInterrupted(self.turn_id, pause.heard_ms, pause.heard_text))

@@ -125,10 +125,10 @@ class LiveSession:
             self.connection.send_message(wire.Error(id=command_id, code="ABORTED", message=LOST_CALL, retryable=True))
 
     def _take_up_lane(self, channel: ServerChannel, carried: dict[str, Any] | None) -> None:
-        def build(frame: LaneSetup) -> Lane:
+        def build(setup: LaneSetup) -> Lane:
             if carried is None:
                 raise LaneError("ABORTED", LOST_WORK)
-            lane = lane_of(channel.params, frame)
+            lane = lane_of(channel.params, setup)
             lane.take_up(carried, SpeechPosition(channel.sent_pts_ms))
             if channel.hears and channel.state is ChannelState.INPUT_ENDED:
                 lane.end()
@@ -253,7 +253,7 @@ class LiveSession:
     def on_opened(self, event: heard.ChannelOpened) -> None:
         """Start the lane."""
         self._outlets[event.channel] = ChannelOutlet(self, event.channel)
-        self._start_lane(event.channel, lambda frame: lane_of(event.params, frame, event.id or ""))
+        self._start_lane(event.channel, lambda setup: lane_of(event.params, setup, event.id or ""))
 
     def _start_lane(self, channel: int, build: Callable[[LaneSetup], Lane]) -> None:
         try:

@@ -9,6 +9,7 @@ from streaming.domain import SpeechBegins
 from streaming.jarvis.translate import as_message
 
 if TYPE_CHECKING:
+    from streaming.domain import LaneEvent
     from streaming.jarvis.live import LiveSession
 
 
@@ -28,12 +29,12 @@ class ChannelOutlet:
         self._pts_ms = -1  # of the newest frame queued
         self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
 
-    def tell(self, event: object) -> None:
+    def tell(self, event: LaneEvent) -> None:
         """Queue an event."""
         if type(event) is SpeechBegins:
             self.sound = (event.encoding, event.sample_rate_hz)
         if not self.closed:
-            self._connection.send_message(as_message(event, self._channel))
+            self._connection.send_message(as_message(event, self._channel, self.generation))
             self._live.wake()
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
@@ -63,9 +64,8 @@ class ChannelOutlet:
         self._connection.taken(self._channel, n_bytes, self._live.needed_frame(self._channel))
         self._live.wake()
 
-    def interrupt(self) -> int:
+    def interrupt(self) -> None:
         """Raise the generation: audio queued so far is dropped here, audio sent is stale at the client."""
         if not self.closed:
             self.generation = self._connection.interrupt(self._channel)
         self.credit.set()
-        return self.generation

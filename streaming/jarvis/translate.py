@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from streaming import domain, ports
 from streaming.agent.turns import ReplyFormat
@@ -19,9 +18,22 @@ from streaming.sound.microphone import MicrophoneFormat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from _typeshed import DataclassInstance
+
+    from streaming.domain import LaneEvent
     from streaming.lanes.base import Lane
     from streaming.outlet import LaneSetup
     from streaming.protocol.messages import params as given
+
+    TurnStage = (
+        domain.TurnIntent
+        | domain.TurnPlanned
+        | domain.TurnChecked
+        | domain.TurnReply
+        | domain.TurnEnd
+        | domain.TurnLatency
+        | domain.TurnDone
+    )
 
 
 def _words(words: tuple[ports.Word, ...]) -> tuple[wire.Word, ...]:
@@ -43,9 +55,9 @@ def _spoken(event: domain.SpokenWords, channel: int) -> wire.TtsWords:
     return wire.TtsWords(channel=channel, turn_id=event.turn_id, words=_words(event.words))
 
 
-def _begins(event: domain.SpeechBegins, channel: int) -> wire.TtsStarted:
+def _begins(event: domain.SpeechBegins, channel: int, generation: int) -> wire.TtsStarted:
     fields = asdict(event)
-    return wire.TtsStarted(channel=channel, sample_rate=fields.pop("sample_rate_hz"), **fields)
+    return wire.TtsStarted(channel=channel, generation=generation, sample_rate=fields.pop("sample_rate_hz"), **fields)
 
 
 def _intent(event: domain.TurnIntent, channel: int) -> wire.TurnIntent:
@@ -80,45 +92,82 @@ def _seen_audio(event: ports.SeenAudio, channel: int) -> wire.ObserveAudio:
     )
 
 
-def _alike(message: Callable[..., wire.Event], event: Any, channel: int) -> wire.Event:
-    """For events whose message has the same fields."""
+def _same(message: Callable[..., wire.Event], event: DataclassInstance, channel: int) -> wire.Event:
+    """The message of an event that has the same fields."""
     return message(channel=channel, **asdict(event))
 
 
-_MESSAGES: dict[type, Callable[[Any, int], wire.Event]] = {
-    ports.SpeechStarted: partial(_alike, wire.SttSpeechStarted),
-    ports.SpeechStopped: partial(_alike, wire.SttSpeechStopped),
-    ports.InterimTranscript: partial(_alike, wire.SttPartial),
-    ports.FinalTranscript: _final,
-    ports.EagerEnd: partial(_alike, wire.TurnEagerEnd),
-    ports.SpeechResumed: partial(_alike, wire.TurnResumed),
-    domain.SpeechBegins: _begins,
-    domain.SpokenWords: _spoken,
-    domain.SpeechEnds: partial(_alike, wire.TtsDone),
-    domain.TaskStarted: partial(_alike, wire.TaskStarted),
-    domain.TaskProgressed: partial(_alike, wire.TaskProgress),
-    domain.TaskNeedsConfirmation: partial(_alike, wire.TaskConfirmationRequired),
-    domain.TaskEnded: partial(_alike, wire.TaskResult),
-    domain.TurnIntent: _intent,
-    domain.TurnPlanned: _planned,
-    domain.TurnChecked: _checked,
-    domain.TurnReply: partial(_alike, wire.TurnReply),
-    domain.TurnEnd: partial(_alike, wire.TurnEnd),
-    domain.TurnPaused: partial(_alike, wire.TurnPaused),
-    domain.TurnInterrupted: partial(_alike, wire.TurnInterrupted),
-    domain.TurnContinued: partial(_alike, wire.TurnContinued),
-    domain.TurnLatency: partial(_alike, wire.TurnLatency),
-    domain.TurnDone: partial(_alike, wire.TurnDone),
-    domain.Trouble: partial(_alike, wire.Error),
-    ports.SeenMessage: partial(_alike, wire.ObserveEvent),
-    ports.SeenAudio: _seen_audio,
-    ports.Missed: partial(_alike, wire.ObserveDropped),
-}
+def as_message(event: LaneEvent, channel: int, generation: int) -> wire.Event:
+    """The message that says `event`. `generation`: of the channel's audio now."""
+    match event:
+        case ports.SpeechStarted():
+            return _same(wire.SttSpeechStarted, event, channel)
+        case ports.SpeechStopped():
+            return _same(wire.SttSpeechStopped, event, channel)
+        case ports.InterimTranscript():
+            return _same(wire.SttPartial, event, channel)
+        case ports.FinalTranscript():
+            return _final(event, channel)
+        case ports.EagerEnd():
+            return _same(wire.TurnEagerEnd, event, channel)
+        case ports.SpeechResumed():
+            return _same(wire.TurnResumed, event, channel)
+        case ports.SeenMessage():
+            return _same(wire.ObserveEvent, event, channel)
+        case ports.SeenAudio():
+            return _seen_audio(event, channel)
+        case ports.Missed():
+            return _same(wire.ObserveDropped, event, channel)
+        case _:
+            return _domain_message(event, channel, generation)
 
 
-def as_message(event: object, channel: int) -> wire.Event:
-    """The wire's message of a domain event."""
-    return _MESSAGES[type(event)](event, channel)
+def _domain_message(event: domain.DomainEvent, channel: int, generation: int) -> wire.Event:
+    match event:
+        case domain.SpeechBegins():
+            return _begins(event, channel, generation)
+        case domain.SpokenWords():
+            return _spoken(event, channel)
+        case domain.SpeechEnds():
+            return _same(wire.TtsDone, event, channel)
+        case domain.TaskStarted():
+            return _same(wire.TaskStarted, event, channel)
+        case domain.TaskProgressed():
+            return _same(wire.TaskProgress, event, channel)
+        case domain.TaskNeedsConfirmation():
+            return _same(wire.TaskConfirmationRequired, event, channel)
+        case domain.TaskEnded():
+            return _same(wire.TaskResult, event, channel)
+        case domain.Trouble():
+            return _same(wire.Error, event, channel)
+        case domain.TurnPaused():
+            return wire.TurnPaused(channel=channel, generation=generation, **asdict(event))
+        case domain.TurnInterrupted():
+            return wire.TurnInterrupted(channel=channel, generation=generation, **asdict(event))
+        case domain.TurnContinued():
+            return wire.TurnContinued(channel=channel, generation=generation, **asdict(event))
+        case _:
+            return _turn_message(event, channel)
+
+
+def _turn_message(event: TurnStage, channel: int) -> wire.Event:
+    match event:
+        case domain.TurnIntent():
+            return _intent(event, channel)
+        case domain.TurnPlanned():
+            return _planned(event, channel)
+        case domain.TurnChecked():
+            return _checked(event, channel)
+        case domain.TurnReply():
+            return _same(wire.TurnReply, event, channel)
+        case domain.TurnEnd():
+            return _same(wire.TurnEnd, event, channel)
+        case domain.TurnLatency():
+            return _same(wire.TurnLatency, event, channel)
+        case domain.TurnDone():
+            return _same(wire.TurnDone, event, channel)
+        case _:
+            assert_never(event)
 
 
 def _microphone(params: given.Microphone) -> MicrophoneFormat:
@@ -132,7 +181,7 @@ def _microphone(params: given.Microphone) -> MicrophoneFormat:
     )
 
 
-def _tts(params: given.TtsParams, frame: LaneSetup) -> Lane:
+def _tts(params: given.TtsParams, setup: LaneSetup) -> Lane:
     speech = ReplyFormat(
         language=params.language,
         voice=params.voice,
@@ -140,10 +189,10 @@ def _tts(params: given.TtsParams, frame: LaneSetup) -> Lane:
         encoding=params.encoding,
         sample_rate_hz=params.sample_rate,
     )
-    return TtsLane(frame, speech, params.text)
+    return TtsLane(setup, speech, params.text)
 
 
-def _turn(params: given.TurnParams, frame: LaneSetup) -> Lane:
+def _turn(params: given.TurnParams, setup: LaneSetup) -> Lane:
     reply = ReplyFormat(
         audio=params.reply == "audio",
         language=params.language,
@@ -153,21 +202,21 @@ def _turn(params: given.TurnParams, frame: LaneSetup) -> Lane:
         sample_rate_hz=params.reply_sample_rate,
         time_zone=params.time_zone,
     )
-    return TurnLane(frame, _microphone(params) if params.text is None else None, reply, params.text)
+    return TurnLane(setup, _microphone(params) if params.text is None else None, reply, params.text)
 
 
-def _execute(params: given.ExecuteParams, frame: LaneSetup, command_id: str) -> Lane:
+def _execute(params: given.ExecuteParams, setup: LaneSetup, command_id: str) -> Lane:
     action = ports.Action(params.executor, params.action, params.parameters)
-    return ExecuteLane(frame, action, params.timeout_ms, command_id)
+    return ExecuteLane(setup, action, params.timeout_ms, command_id)
 
 
-def lane_of(params: given.ChannelParams, frame: LaneSetup, command_id: str = "") -> Lane:
+def lane_of(params: given.ChannelParams, setup: LaneSetup, command_id: str = "") -> Lane:
     """The lane that a channel was opened for, by the command of that id. Raises LaneError, AudioFormatError, WrongInputError."""
     build: dict[str, Callable[[Any, LaneSetup], Lane]] = {
-        "stt": lambda params, frame: SttLane(frame, _microphone(params)),
+        "stt": lambda params, setup: SttLane(setup, _microphone(params)),
         "tts": _tts,
         "turn": _turn,
-        "execute": lambda params, frame: _execute(params, frame, command_id),
-        "observe": lambda params, frame: ObserveLane(frame, params.session_id, audio=params.audio),
+        "execute": lambda params, setup: _execute(params, setup, command_id),
+        "observe": lambda params, setup: ObserveLane(setup, params.session_id, audio=params.audio),
     }
-    return build[params.kind](params, frame)
+    return build[params.kind](params, setup)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Lane(ABC):
     """One stream of work. Inputs are synchronous and never wait; `run` does the work until it returns, raises or is cancelled."""
 
-    def __init__(self, frame: LaneSetup) -> None:
-        self._outlet = frame.outlet
-        self._provided = frame.provided
-        self._services = frame.provided.services
-        self._context = frame.context
-        self._clock = frame.clock
+    def __init__(self, setup: LaneSetup) -> None:
+        self._outlet = setup.outlet
+        self._provided = setup.provided
+        self._services = setup.provided.services
+        self._context = setup.context
+        self._clock = setup.clock
 
     @abstractmethod
     async def run(self) -> None:

@@ -26,12 +26,12 @@ _CODES = {
 class ExecuteLane(Lane):
     """Asks safety, then the user where safety says so, then the executor. `command_id` empty: it can't come again."""
 
-    def __init__(self, frame: LaneSetup, action: Action, timeout_ms: int | None, command_id: str = "") -> None:
-        super().__init__(frame)
+    def __init__(self, setup: LaneSetup, action: Action, timeout_ms: int | None, command_id: str = "") -> None:
+        super().__init__(setup)
         self._action = action
-        self._frame = replace(frame, context=replace(frame.context, timeout_ms=timeout_ms))
+        self._setup = replace(setup, context=replace(setup.context, timeout_ms=timeout_ms))
         request = {"executor": action.executor, "action": action.action, "parameters": action.parameters}
-        who = frame.context
+        who = setup.context
         self._once = self._provided.once if command_id else None
         self._key = RunKey(who.user_id, who.session_id, command_id, "execute", request | {"timeout_ms": timeout_ms})
 
@@ -43,7 +43,7 @@ class ExecuteLane(Lane):
             raise LaneError(_CODES[status], message or status)
 
     async def _work(self) -> tuple[str, str]:
-        run = TaskRun(self._frame, self._action)
+        run = TaskRun(self._setup, self._outlet.tell, self._action)
         answer: dict[str, Any] | None = None
         try:
             outcome = await self._judged(run)

@@ -21,8 +21,8 @@ LOOK_AGAIN_S = 0.05
 class ObserveLane(Lane):
     """Read-only: of the user's own sessions, or of anybody's for an admin."""
 
-    def __init__(self, frame: LaneSetup, session_id: str, *, audio: bool) -> None:
-        super().__init__(frame)
+    def __init__(self, setup: LaneSetup, session_id: str, *, audio: bool) -> None:
+        super().__init__(setup)
         if session_id == self._context.session_id:
             raise LaneError("INVALID_ARGUMENT", "a session can't observe itself")
         self._session_id = session_id

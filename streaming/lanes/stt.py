@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class SttLane(Lane):
     """Frames in, recognition events out, until the client ends the input and everything is answered."""
 
-    def __init__(self, frame: LaneSetup, source: MicrophoneFormat) -> None:
-        super().__init__(frame)
+    def __init__(self, setup: LaneSetup, source: MicrophoneFormat) -> None:
+        super().__init__(setup)
         self._microphone = Microphone(self._services.stt, source, self._context, self._outlet.taken)
 
     async def run(self) -> None:

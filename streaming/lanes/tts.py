@@ -19,8 +19,8 @@ MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent
 class TtsLane(Lane):
     """Text at once or in pieces; audio as it is made, paced by what the client has played."""
 
-    def __init__(self, frame: LaneSetup, speech: ReplyFormat, text: str | None) -> None:
-        super().__init__(frame)
+    def __init__(self, setup: LaneSetup, speech: ReplyFormat, text: str | None) -> None:
+        super().__init__(setup)
         config = SynthesisConfig(speech.voice, speech.speed, speech.language)
         self._stream = self._services.tts.synthesize(config, self._context)
         self._text = ""

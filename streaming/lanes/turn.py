@@ -54,10 +54,10 @@ class TurnLane(Lane):
     """See the module."""
 
     def __init__(
-        self, frame: LaneSetup, source: MicrophoneFormat | None, reply: ReplyFormat, text: str | None = None
+        self, setup: LaneSetup, source: MicrophoneFormat | None, reply: ReplyFormat, text: str | None = None
     ) -> None:
-        super().__init__(frame)
-        self._frame = frame
+        super().__init__(setup)
+        self._setup = setup
         self._reply = reply
         self._language = source.language if source else reply.language
         self._microphone = Microphone(self._services.stt, source, self._context, self._outlet.taken) if source else None
@@ -125,7 +125,7 @@ class TurnLane(Lane):
                 self._settle_pause(words_followed=True)
                 self._withdraw()
                 self._guess = Guess(
-                    self._frame, text, self._language, group, with_plan=not self._under_way and self._turn is None
+                    self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
                 )
             case SpeechResumed():
                 self._withdraw()
@@ -219,7 +219,7 @@ class TurnLane(Lane):
         heard.drop_guess()
 
     def _new_turn(self, turn_id: str, text: str, stopwatch: Stopwatch) -> Turn:
-        return Turn(self._frame, turn_id, text, self._reply, stopwatch, on_question=self._on_question)
+        return Turn(self._setup, turn_id, text, self._reply, stopwatch, on_question=self._on_question)
 
     async def _run(self, turn: Turn, intent: Intent | None = None, guess: Guess | None = None) -> None:
         self._turn, self._turn_begun = turn, True

@@ -121,9 +121,7 @@ class Utterance:
         )
         if not self._begun:
             self._begun = True
-            self._outlet.tell(
-                SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._outlet.generation, self._turn_id)
-            )
+            self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id))
 
     def _tell_words(self, words: tuple[Word, ...]) -> None:
         fresh = words[max(0, self._words_told - len(self._words)) :]

@@ -10,6 +10,7 @@ from streaming.outlet import LaneSetup
 from streaming.ports import CallContext, LaneServices
 
 if TYPE_CHECKING:
+    from streaming.domain import LaneEvent
     from tests.support.world import World
 
 Event = TypeVar("Event")
@@ -17,13 +18,15 @@ Event = TypeVar("Event")
 
 @dataclass
 class RecordingOutlet:
-    events: list[object] = field(default_factory=list)
+    events: list[LaneEvent] = field(default_factory=list)
+    told_in: list[int] = field(default_factory=list)  # the generation that each event was told in
     frames: list[tuple[int, int, bytes, bool]] = field(default_factory=list)  # generation, pts, payload, last
     given_back: int = 0
     generation: int = 0
 
-    def tell(self, event: object) -> None:
+    def tell(self, event: LaneEvent) -> None:
         self.events.append(event)
+        self.told_in.append(self.generation)
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         self.frames.append((self.generation, pts_ms, frame, last))
@@ -37,12 +40,14 @@ class RecordingOutlet:
     def taken(self, n_bytes: int) -> None:
         self.given_back += n_bytes
 
-    def interrupt(self) -> int:
+    def interrupt(self) -> None:
         self.generation += 1
-        return self.generation
 
     def of(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    def generations(self, kind: type[object]) -> list[int]:
+        return [told_in for event, told_in in zip(self.events, self.told_in, strict=True) if isinstance(event, kind)]
 
     def names(self) -> list[str]:
         return [type(event).__name__ for event in self.events]

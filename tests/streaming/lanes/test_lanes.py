@@ -62,7 +62,8 @@ def test_text_in_pieces_is_one_utterance() -> None:
         lane.text("three")
         lane.end()
         await lane.run()
-        assert outlet.of(SpeechBegins) == [SpeechBegins("pcm_s16le", 8_000, 0)]
+        assert outlet.of(SpeechBegins) == [SpeechBegins("pcm_s16le", 8_000)]
+        assert outlet.generations(SpeechBegins) == [0]
         assert [word.text for event in outlet.of(SpokenWords) for word in event.words] == ["one", "two", "three"]
         assert outlet.of(SpeechEnds)[0].duration_ms == pytest.approx(600, abs=2)
         assert [pts for _, pts, frame, _ in outlet.frames if frame] == list(range(0, 600, 40))
