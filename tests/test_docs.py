@@ -21,11 +21,20 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "SETTINGS.md").read_text(encoding="utf-8")
 
 
 def test_the_settings_table_names_every_setting_with_its_meaning() -> None:
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|[^|]*\| (.*) \|$", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|[^|]*\| (.*) \|$", SETTINGS, re.MULTILINE))
     assert rows == {name.upper(): field.description for name, field in Settings.model_fields.items()}
+
+
+def test_settings_in_the_readme_exist() -> None:
+    assert "](docs/SETTINGS.md)" in README
+    section = README.partition("## Configuration")[2].partition("\n## ")[0]
+    named = re.findall(r"`([A-Z]{3,}[A-Z_]+)[=`]", section)
+    assert len(named) > 5
+    assert [name for name in named if name.lower() not in Settings.model_fields] == []
 
 
 def test_the_services_table_has_each_service_at_its_address() -> None:
