@@ -1,0 +1,5 @@
+"""RFC 6455 on the loop's own transport, behind Tornado's `WebSocketProtocol`.
+
+frames   a client's bytes to messages, and frames to send: no I/O, no clock
+mask     the XOR of a client's payload
+"""

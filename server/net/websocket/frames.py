@@ -1,0 +1,301 @@
+"""RFC 6455 without I/O and clock: a client's bytes to messages, and the frames that a server sends.
+
+Any cut of the same bytes gives the same events. A message is `bytes` (binary) or `str` (text) itself, so that a frame
+of audio costs one object. `python -m tests.bench.frames` measures it.
+"""
+
+from __future__ import annotations
+
+import struct
+from codecs import getincrementaldecoder
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from server.net.websocket.mask import unmask
+
+if TYPE_CHECKING:
+    from codecs import IncrementalDecoder
+
+PROTOCOL_ERROR = 1002
+NOT_UTF8 = 1007
+TOO_BIG = 1009
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+FIN, RESERVED, OPCODE, CONTROL = 0x80, 0x70, 0x0F, 0x08  # bits of a frame's first byte
+MASKED, LENGTH = 0x80, 0x7F  # bits of its second byte
+MAX_CONTROL_BYTES = 125  # section 5.5
+MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload, less its code
+NO_CODE = 1005  # stands for a close frame without a code, and is never sent
+_16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
+_FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
+_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
+_NOT_UTF8 = "text has to be UTF-8"
+# Registered codes that an endpoint may send (section 7.4.1 and IANA's registry); 3000 to 4999 are for everybody else.
+_REGISTERED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+
+_utf8_decoder = getincrementaldecoder("utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """To be answered by a pong with the same payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping of ours, or a sign of life."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The client closes: the last event. `code` is 1005 when it gave none."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violated:
+    """The client broke the protocol: the last event. `code` is what the connection has to be closed with."""
+
+    code: int
+    reason: str
+
+
+Event = bytes | str | Ping | Pong | Closed | Violated
+
+
+class ViolationError(Exception):
+    """What is wrong with a frame."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class FrameReader:
+    """One client's frames. `max_message_bytes` bounds a message, and with it what is kept of an unfinished one."""
+
+    __slots__ = ("_decoder", "_final", "_head", "_left_bytes", "_mask", "_max_bytes", "_message", "_opcode", "ended")
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self.ended = False  # closed or violated: whatever follows is ignored
+        self._max_bytes = max_message_bytes
+        self._head = b""  # an incomplete header, or an incomplete control frame
+        self._opcode = CONTINUATION  # of the unfinished message; CONTINUATION: there is none
+        self._message: bytearray | None = None  # what has come of it
+        self._decoder: IncrementalDecoder | None = None  # judges unfinished text as it arrives
+        self._left_bytes = 0  # of a data frame that has partly come
+        self._mask = b""  # of that frame, turned to its next byte
+        self._final = False  # is that frame the last of its message?
+
+    @property
+    def _in_message(self) -> bool:
+        return self._opcode != CONTINUATION
+
+    @property
+    def unfinished(self) -> bool:
+        """Has a message or a frame begun that is not complete?"""
+        return self._in_message or bool(self._head)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """What these bytes complete, in order."""
+        events: list[Event] = []
+        if self.ended:
+            return events
+        if self._head:
+            data, self._head = self._head + data, b""
+        try:
+            self._read(data, events)
+        except ViolationError as violation:
+            self._end()
+            events.append(Violated(violation.code, violation.reason))
+        return events
+
+    def _read(self, data: bytes, events: list[Event]) -> None:
+        """The hot path is written out: a final binary frame that came whole, with a length of one or two bytes."""
+        at, size = 0, len(data)
+        if self._left_bytes:
+            at = self._read_payload(data, 0, events)
+        while at + 2 <= size and not self.ended:
+            if data[at] == _FINAL_BINARY and self._opcode == CONTINUATION:
+                second = data[at + 1]
+                if second == _MASKED_16_BIT and at + 8 <= size:
+                    length = data[at + 2] << 8 | data[at + 3]
+                    start = at + 8
+                    end = start + length
+                    if MAX_CONTROL_BYTES < length <= self._max_bytes and end <= size:
+                        events.append(unmask(data[at + 4 : start], data[start:end]))
+                        at = end
+                        continue
+            at = self._read_frame(data, at, events)
+        if at < size and not self.ended:
+            self._head = data[at:]
+
+    def _read_frame(self, data: bytes, at: int, events: list[Event]) -> int:
+        """Any frame, or as much as there is of it; returns where the next one begins."""
+        first, second = data[at], data[at + 1]
+        self._check_start(first, second)
+        length, start = _length(data, at)
+        if not first & CONTROL:
+            kept_bytes = len(self._message) if self._message is not None else 0
+            if kept_bytes + length > self._max_bytes:
+                raise ViolationError(TOO_BIG, f"a message may have at most {self._max_bytes:,} bytes")
+        if start > len(data) or (first & CONTROL and start + length > len(data)):
+            self._head = data[at:]
+            return len(data)
+        if first & CONTROL:
+            events.append(self._control(first & OPCODE, unmask(data[start - 4 : start], data[start : start + length])))
+            return start + length
+        if first & OPCODE:
+            self._opcode = first & OPCODE
+        self._final, self._left_bytes, self._mask = bool(first & FIN), length, data[start - 4 : start]
+        return self._read_payload(data, start, events)
+
+    def _check_start(self, first: int, second: int) -> None:
+        """What the first two bytes tell (section 5.2)."""
+        opcode = first & OPCODE
+        if first & RESERVED:
+            raise ViolationError(PROTOCOL_ERROR, "no extension was agreed upon: reserved bits have to be 0")
+        if opcode not in _OPCODES:
+            raise ViolationError(PROTOCOL_ERROR, f"there is no opcode {opcode}")
+        if not second & MASKED:
+            raise ViolationError(PROTOCOL_ERROR, "a client has to mask its frames")
+        if first & CONTROL:
+            if not first & FIN or second & LENGTH > MAX_CONTROL_BYTES:
+                raise ViolationError(PROTOCOL_ERROR, "a control frame is one frame of at most 125 bytes")
+        elif (opcode == CONTINUATION) is not self._in_message:
+            wrong = "the message before is not finished" if self._in_message else "there is no message to continue"
+            raise ViolationError(PROTOCOL_ERROR, wrong)
+
+    def _read_payload(self, data: bytes, at: int, events: list[Event]) -> int:
+        """What there is of a data frame's payload; returns where it ends."""
+        piece = unmask(self._mask, data[at : at + self._left_bytes])
+        turn = len(piece) % 4
+        self._mask = self._mask[turn:] + self._mask[:turn]
+        self._left_bytes -= len(piece)
+        complete = self._final and not self._left_bytes
+        if complete and self._message is None:
+            events.append(piece if self._opcode == BINARY else _decoded(piece))
+        else:
+            self._keep(piece, complete=complete)
+            if complete:
+                assert self._message is not None, "it has just been kept"
+                events.append(bytes(self._message) if self._opcode == BINARY else _decoded(self._message))
+        if complete:
+            self._opcode, self._message, self._decoder = CONTINUATION, None, None
+        return at + len(piece)
+
+    def _keep(self, piece: bytes, *, complete: bool) -> None:
+        """A part of a message. Text that is wrong already never gets better: it is refused at once."""
+        if self._message is None:
+            self._message = bytearray()
+        self._message += piece
+        if self._opcode == TEXT:
+            if self._decoder is None:
+                self._decoder = _utf8_decoder()
+            try:
+                self._decoder.decode(piece, complete)
+            except UnicodeDecodeError:
+                raise ViolationError(NOT_UTF8, _NOT_UTF8) from None
+
+    def _control(self, opcode: int, payload: bytes) -> Event:
+        if opcode == PING:
+            return Ping(payload)
+        if opcode == PONG:
+            return Pong(payload)
+        closed = _closed(payload)
+        self._end()
+        return closed
+
+    def _end(self) -> None:
+        self.ended = True
+        self._head, self._message, self._decoder, self._left_bytes, self._opcode = b"", None, None, 0, CONTINUATION
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """A frame's length, and where its payload begins: behind `data` while the header is incomplete."""
+    length = data[at + 1] & LENGTH
+    if length <= MAX_CONTROL_BYTES:
+        return length, at + 6
+    size, shortest = (2, 126) if length == _16_BIT else (8, 65536)
+    if at + 2 + size > len(data):
+        return 0, len(data) + 1
+    length = int.from_bytes(data[at + 2 : at + 2 + size], "big")
+    if length < shortest or length >> 63:
+        raise ViolationError(PROTOCOL_ERROR, "a length has to be written in as few bytes as possible")
+    return length, at + 6 + size
+
+
+def _decoded(payload: bytes | bytearray) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise ViolationError(NOT_UTF8, _NOT_UTF8) from None
+
+
+def _closed(payload: bytes) -> Closed:
+    """Section 5.5.1."""
+    if not payload:
+        return Closed(NO_CODE, "")
+    if len(payload) == 1:
+        raise ViolationError(PROTOCOL_ERROR, "a close code has two bytes")
+    code = int.from_bytes(payload[:2], "big")
+    if not may_be_sent(code):
+        raise ViolationError(PROTOCOL_ERROR, f"{code} is no close code that may be sent")
+    return Closed(code, _decoded(payload[2:]))
+
+
+def may_be_sent(code: int) -> bool:
+    """May an endpoint send this close code?"""
+    return code in _REGISTERED_CODES or 3000 <= code < 5000
+
+
+# --- what a server sends: never masked, never in fragments ---
+
+
+def data_frame(message: bytes | str) -> bytes:
+    """A whole message."""
+    if type(message) is str:
+        opcode, payload = TEXT, message.encode()
+    else:
+        assert type(message) is bytes, "a message is bytes or str"
+        opcode, payload = BINARY, message
+    length = len(payload)
+    if length <= MAX_CONTROL_BYTES:
+        return bytes((FIN | opcode, length)) + payload
+    if length < 65536:
+        return _HEAD_16_BIT.pack(FIN | opcode, _16_BIT, length) + payload
+    return _HEAD_64_BIT.pack(FIN | opcode, LENGTH, length) + payload
+
+
+def ping_frame(payload: bytes = b"") -> bytes:
+    """At most 125 bytes."""
+    return _control_frame(PING, payload)
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """The answer to a ping with that payload."""
+    return _control_frame(PONG, payload)
+
+
+def close_frame(code: int | None, reason: str = "") -> bytes:
+    """`reason` is cut to what fits. Raises ValueError for a code that must not be sent."""
+    if code is None:
+        return _control_frame(CLOSE, b"")
+    if not may_be_sent(code):
+        raise ValueError(f"{code} is no close code that may be sent")
+    cut = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore").encode()
+    return _control_frame(CLOSE, code.to_bytes(2, "big") + cut)
+
+
+def _control_frame(opcode: int, payload: bytes) -> bytes:
+    if len(payload) > MAX_CONTROL_BYTES:
+        raise ValueError("a control frame has at most 125 bytes")
+    return bytes((FIN | opcode, len(payload))) + payload

@@ -1,0 +1,201 @@
+"""RFC 6455 by its frames: what they mean, what is refused and with which code, at any cut of the bytes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from server.net.websocket import frames
+from server.net.websocket.frames import Closed, Event, FrameReader, Ping, Pong, Violated
+from server.net.websocket.mask import unmask, xor_by_integers
+from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
+
+MAX_BYTES = 1000
+
+
+def read(*pieces: bytes, max_bytes: int = MAX_BYTES) -> list[Event]:
+    reader = FrameReader(max_bytes)
+    return [event for piece in pieces for event in reader.feed(piece)]
+
+
+def code_of(events: list[Event]) -> int:
+    [*_, last] = events
+    assert isinstance(last, Violated)
+    assert last.reason
+    return last.code
+
+
+RIGHT: dict[str, tuple[bytes, list[Event]]] = {
+    "text": (frame(TEXT, "Grüße".encode()), ["Grüße"]),
+    "binary": (frame(BINARY, bytes(range(256))), [bytes(range(256))]),
+    "nothing": (frame(TEXT) + frame(BINARY), ["", b""]),
+    "the longest short one": (frame(BINARY, bytes(125)), [bytes(125)]),
+    "the shortest long one": (frame(BINARY, bytes(126)), [bytes(126)]),
+    "the longest message": (frame(BINARY, bytes(MAX_BYTES)), [bytes(MAX_BYTES)]),
+    "fragments": (
+        frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", fin=False) + frame(CONTINUATION, b"c"),
+        ["abc"],
+    ),
+    "fragments in a character": (frame(TEXT, b"\xf0\x9f", fin=False) + frame(CONTINUATION, b"\x98\x80"), ["😀"]),
+    "empty fragments": (frame(BINARY, fin=False) + frame(CONTINUATION, fin=False) + frame(CONTINUATION), [b""]),
+    "a ping between fragments": (
+        frame(BINARY, b"a", fin=False) + frame(PING, b"?") + frame(CONTINUATION, b"b"),
+        [Ping(b"?"), b"ab"],
+    ),
+    "pong": (frame(PONG, b"!"), [Pong(b"!")]),
+    "close": (close(1000, b"bye") + frame(TEXT, b"ignored"), [Closed(1000, "bye")]),
+    "close without a code": (close(), [Closed(1005, "")]),
+}
+
+
+@pytest.mark.parametrize(("data", "events"), RIGHT.values(), ids=RIGHT)
+def test_what_frames_mean(data: bytes, events: list[Event]) -> None:
+    assert read(data) == events
+    assert read(*(data[at : at + 1] for at in range(len(data)))) == events
+
+
+def test_a_message_of_more_than_64_kib() -> None:
+    payload = bytes(range(256)) * 300
+    assert read(frame(BINARY, payload), max_bytes=100_000) == [payload]
+
+
+WRONG: dict[str, tuple[bytes, int]] = {
+    "unmasked text": (frame(TEXT, b"a", mask=None), 1002),
+    "unmasked close": (frame(CLOSE, mask=None), 1002),
+    "unmasked long binary": (frame(BINARY, bytes(200), mask=None), 1002),
+    **{f"reserved bits {rsv}": (frame(BINARY, bytes(200), rsv=rsv), 1002) for rsv in range(1, 8)},
+    **{f"opcode {opcode}": (frame(opcode), 1002) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
+    "ping in fragments": (frame(PING, fin=False), 1002),
+    "long ping": (frame(PING, bytes(126)), 1002),
+    "long close": (close(1000, bytes(124)), 1002),
+    "length 125 in two bytes": (frame(BINARY, bytes(125), length_bytes=2), 1002),
+    "length 0 in two bytes": (frame(TEXT, length_bytes=2), 1002),
+    "length 65535 in eight bytes": (frame(BINARY, bytes(65535), length_bytes=8), 1002),
+    "length with the highest bit": (b"\x82\xff" + b"\x80" + bytes(7) + bytes(4), 1002),
+    "nothing to continue": (frame(CONTINUATION, b"a"), 1002),
+    "continuation of a finished message": (frame(TEXT, b"a") + frame(CONTINUATION, b"a"), 1002),
+    "message in a message": (frame(TEXT, b"a", fin=False) + frame(BINARY, bytes(200)), 1002),
+    "close code of one byte": (frame(CLOSE, b"\x03"), 1002),
+    **{f"close code {code}": (close(code), 1002) for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535)},
+    "close reason": (close(1000, b"\xff"), 1007),
+    "text": (frame(TEXT, b"\xc0\x80"), 1007),
+    "surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
+    "half a character": (frame(TEXT, b"\xf0\x9f"), 1007),
+    "half a character in fragments": (frame(TEXT, b"\xf0", fin=False) + frame(CONTINUATION, b"\x9f"), 1007),
+    "one byte too many": (frame(BINARY, bytes(MAX_BYTES + 1)), 1009),
+    "one fragment too many": (frame(TEXT, b"a" * MAX_BYTES, fin=False) + frame(CONTINUATION, b"a"), 1009),
+    "a length of 2^63 - 1": (b"\x82\xff\x7f" + b"\xff" * 7 + bytes(4), 1009),
+}
+
+
+@pytest.mark.parametrize(("data", "code"), WRONG.values(), ids=WRONG)
+def test_what_is_refused(data: bytes, code: int) -> None:
+    assert code_of(read(data + frame(TEXT, b"behind it"))) == code
+    assert code_of(read(*(data[at : at + 1] for at in range(len(data))))) == code
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
+def test_close_codes_that_may_be_sent(code: int) -> None:
+    assert read(close(code)) == [Closed(code, "")]
+
+
+EARLY = {
+    "the start": (frame(TEXT, bytes(100), rsv=1)[:2], 1002),
+    "a length before its mask": (frame(BINARY, bytes(MAX_BYTES + 1))[:4], 1009),
+    "text that cannot become right": (frame(TEXT, b"\xf4\x90" + bytes(50))[:8], 1007),
+    "an unfinished fragment": (frame(TEXT, b"\xf4\x90", fin=False), 1007),
+}
+
+
+@pytest.mark.parametrize(("data", "code"), EARLY.values(), ids=EARLY)
+def test_nothing_wrong_is_waited_for(data: bytes, code: int) -> None:
+    assert code_of(read(data)) == code
+
+
+UNFINISHED = {
+    "nothing": (b"", False),
+    "a byte": (b"\x82", True),
+    "a frame": (frame(BINARY, bytes(200))[:100], True),
+    "a fragment": (frame(BINARY, b"a", fin=False), True),
+    "a ping": (frame(PING, b"a")[:-1], True),
+    "a message": (frame(BINARY, b"a"), False),
+}
+
+
+@pytest.mark.parametrize(("data", "unfinished"), UNFINISHED.values(), ids=UNFINISHED)
+def test_what_is_unfinished(data: bytes, unfinished: bool) -> None:
+    reader = FrameReader(MAX_BYTES)
+    reader.feed(data)
+    assert reader.unfinished is unfinished
+
+
+payloads = st.one_of(st.binary(max_size=300), st.text(max_size=100).map(str.encode))
+any_frames = st.builds(
+    frame,
+    st.sampled_from((CONTINUATION, TEXT, TEXT, BINARY, BINARY, BINARY, CLOSE, PING, PONG, 3, 11)),
+    payloads,
+    fin=st.booleans(),
+    rsv=st.sampled_from((0, 0, 0, 0, 0, 0, 0, 4)),
+    mask=st.one_of(st.binary(min_size=4, max_size=4)),
+)
+
+
+def one_fragment_after_another(payload: bytes, cuts: list[int], opcode: int) -> bytes:
+    at = sorted({0, len(payload), *(cut % (len(payload) + 1) for cut in cuts)})
+    pieces = [payload[begin:end] for begin, end in pairwise(at)] or [b""]
+    last = len(pieces) - 1
+    return b"".join(
+        frame(CONTINUATION if number else opcode, piece, fin=number == last) for number, piece in enumerate(pieces)
+    )
+
+
+messages = st.builds(
+    one_fragment_after_another, payloads, st.lists(st.integers(0), max_size=4), st.sampled_from((1, 2))
+)
+streams = st.lists(st.one_of(any_frames, messages, st.binary(max_size=20)), max_size=6).map(b"".join)
+
+
+@given(streams, st.lists(st.integers(0), max_size=12))
+@example(frame(BINARY, bytes(200)) * 2, [3, 8, 210])
+@example(frame(TEXT, b"\xf4\x90", fin=False) + frame(PING), [7])
+def test_any_cut_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
+    at = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    assert read(*(data[begin:end] for begin, end in pairwise(at))) == read(data)
+
+
+@given(st.lists(st.tuples(payloads, st.lists(st.integers(0), max_size=4)), max_size=5))
+def test_fragments_give_the_message(sent: list[tuple[bytes, list[int]]]) -> None:
+    data = b"".join(one_fragment_after_another(payload, cuts, BINARY) for payload, cuts in sent)
+    assert read(data) == [payload for payload, _ in sent]
+
+
+@given(st.binary(min_size=4, max_size=4), st.binary(max_size=300))
+def test_the_mask_without_the_c_function(mask: bytes, payload: bytes) -> None:
+    masked = xor_by_integers(mask, payload)
+    assert masked == unmask(mask, payload)
+    assert masked == bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_frames_sent(size: int) -> None:
+    sent = frames.data_frame(bytes(size))
+    assert sent == frame(BINARY, bytes(size), mask=None)
+
+
+def test_control_frames_sent() -> None:
+    assert frames.data_frame("ä") == frame(TEXT, "ä".encode(), mask=None)
+    assert frames.ping_frame() == frame(PING, mask=None)
+    assert frames.pong_frame(b"a") == frame(PONG, b"a", mask=None)
+    assert frames.close_frame(None) == frame(CLOSE, mask=None)
+    assert frames.close_frame(1000, "bye") == frame(CLOSE, b"\x03\xe8bye", mask=None)
+
+
+def test_a_close_reason_is_cut_between_characters() -> None:
+    assert len(frames.close_frame(1000, "ä" * 100)) == 2 + 2 + 122
+    with pytest.raises(ValueError, match="1005"):
+        frames.close_frame(1005)
+    with pytest.raises(ValueError, match="125"):
+        frames.ping_frame(bytes(126))
