@@ -1,13 +1,12 @@
-"""JWT (RFC 7519) in and out: signature, claims and their types, by one algorithm that the configuration names.
+"""Reading and writing JSON Web Tokens (RFC 7519) with the one algorithm that the configuration names.
 
-PyJWT refuses algorithm and header attacks, but takes missing claims, `exp` as text, an empty `sub` and any type of `roles`: those
-are looked at here, on our own clock.
+PyJWT refuses attacks on the algorithm and the header. It accepts missing claims, `exp` as text, an empty `sub` and any type of
+`roles`, so claims are checked here, against our own clock.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,8 @@ MAX_SUBJECT_CHARS = 256
 MAX_ROLES = 64
 MAX_ROLE_CHARS = 64
 LEEWAY_S = 5  # clocks of two machines
+MAX_NUMERIC_DATE = 253_402_300_799  # the last second of the year 9999: no date library goes further
+TOKEN_HEADER_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})  # RFC 8725 section 3.11
 _OPTIONS: Options = {
     "require": ["exp", "sub"],
     "verify_exp": False,
@@ -52,8 +53,8 @@ class TokenError(ApiError):
 class Principal:
     """Who a token speaks for.
 
-    `token_id`: its `jti`, else a digest of it: what a sign-out revokes. `family`: shared by all tokens of one sign-in.
-    `expires_at` Unix seconds; None for an anonymous development session.
+    `token_id` is what a sign-out revokes: the token's `jti`, else a digest of its header and claims. All tokens of one
+    sign-in share `family`. `expires_at` is in Unix seconds; None for an anonymous development session.
     """
 
     user_id: str
@@ -91,13 +92,12 @@ class TokenCodec:
         claims = self._decoded(token, self._secret if self._keys is None else await self._public_key(self._keys, token))
         self._check_times(claims)
         self._check_party(claims)
-        if claims.get("typ", "access") != token_type:
-            raise TokenError("wrong_type", f"that is no {token_type} token")
+        self._check_type(claims, token_type)
         return _principal(claims, token, token_type)
 
     def _decoded(self, token: str, key: Any) -> dict[str, Any]:
         try:
-            claims: dict[str, Any] = jwt.decode(token, key, algorithms=[self._algorithm], options=_OPTIONS)
+            decoded = jwt.decode_complete(token, key, algorithms=[self._algorithm], options=_OPTIONS)
         except jwt.InvalidSignatureError:
             raise TokenError("signature", "the token is not signed by whom we trust") from None
         except jwt.InvalidAlgorithmError:
@@ -106,6 +106,10 @@ class TokenCodec:
             raise TokenError("claims", f"the token has no {missing.claim}") from None
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise TokenError("malformed", "the token cannot be read") from None
+        kind = decoded["header"].get("typ", "JWT")
+        if not isinstance(kind, str) or kind.lower() not in TOKEN_HEADER_TYPES:
+            raise TokenError("wrong_type", "the token was made for another purpose")  # a logout token, for example
+        claims: dict[str, Any] = decoded["payload"]
         return claims
 
     @staticmethod
@@ -120,16 +124,27 @@ class TokenCodec:
         return key
 
     def _check_times(self, claims: dict[str, Any]) -> None:
-        """RFC 7519 section 4.1.4-6: NumericDate, and with it no text, no truth value, no infinity."""
+        """RFC 7519 sections 4.1.4 to 4.1.6: a NumericDate is a number, and here one that is a date of our calendar."""
         now = self._clock()
         for name in ("exp", "nbf", "iat"):
             value = claims.get(name, now)
-            if type(value) not in {int, float} or not math.isfinite(value):
-                raise TokenError("claims", f"{name} has to be a number")
+            if type(value) not in {int, float} or not -MAX_NUMERIC_DATE <= value <= MAX_NUMERIC_DATE:
+                raise TokenError("claims", f"{name} has to be a number of seconds since 1970")
         if claims["exp"] + LEEWAY_S <= now:
             raise TokenError("expired", "the token has expired", "TOKEN_EXPIRED")
         if max(claims.get("nbf", now), claims.get("iat", now)) > now + LEEWAY_S:
             raise TokenError("not_yet", "the token is not valid yet")
+        if claims.get("iat", claims["exp"]) > claims["exp"]:
+            raise TokenError("claims", "the token expired before it was issued")
+
+    @staticmethod
+    def _check_type(claims: dict[str, Any], token_type: str) -> None:
+        """`typ` is ours: other issuers leave it out and mean an access token. Tokens made here always have it, and `iat`."""
+        made_here = "fam" in claims
+        if made_here and not {"typ", "iat"} <= claims.keys():
+            raise TokenError("claims", "a token of this gateway has typ and iat")
+        if claims.get("typ", "access") != token_type:
+            raise TokenError("wrong_type", f"that is no {token_type} token")
 
     def _check_party(self, claims: dict[str, Any]) -> None:
         audience = claims.get("aud", [])
@@ -153,21 +168,40 @@ class TokenCodec:
 
 def _principal(claims: dict[str, Any], token: str, token_type: str) -> Principal:
     subject, roles = claims["sub"], claims.get("roles", [])
-    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARS or not subject.isprintable():
+    if not _is_text(subject, MAX_SUBJECT_CHARS) or not subject or not subject.isprintable():
         raise TokenError("claims", "sub has to be a string that is not empty")
     username = claims.get("username", subject)
-    if not isinstance(username, str) or len(username) > MAX_SUBJECT_CHARS:
+    if not _is_text(username, MAX_SUBJECT_CHARS):
         raise TokenError("claims", "username has to be a string")
     if not isinstance(roles, list) or len(roles) > MAX_ROLES:
         raise TokenError("claims", "roles has to be a list of strings")
-    if not all(isinstance(role, str) and len(role) <= MAX_ROLE_CHARS for role in roles):
+    if not all(_is_text(role, MAX_ROLE_CHARS) for role in roles):
         raise TokenError("claims", "roles has to be a list of strings")
-    token_id = _text(claims, "jti") or f"sha256-{hashlib.sha256(token.encode()).hexdigest()}"
+    token_id, family = claims.get("jti", ""), claims.get("fam", "")
+    if not _is_text(token_id, MAX_SUBJECT_CHARS) or not _is_text(family, MAX_SUBJECT_CHARS):
+        raise TokenError("claims", "jti and fam have to be strings")
     return Principal(
-        subject, username, frozenset(roles), token_id, _text(claims, "fam"), float(claims["exp"]), token_type=token_type
+        subject,
+        username,
+        frozenset(roles),
+        token_id or _digest(token),
+        family,
+        float(claims["exp"]),
+        token_type=token_type,
     )
 
 
-def _text(claims: dict[str, Any], name: str) -> str:
-    value = claims.get(name, "")
-    return value if isinstance(value, str) and len(value) <= MAX_SUBJECT_CHARS else ""
+def _is_text(value: object, max_chars: int) -> bool:
+    """A string that UTF-8 can carry: JSON may name lone surrogates, for which it has no bytes."""
+    if not isinstance(value, str) or len(value) > max_chars:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _digest(token: str) -> str:
+    """Names a token without `jti` by what is signed. Its signature can be written in several ways: with `=` behind it, for one."""
+    return f"sha256-{hashlib.sha256(token.rpartition('.')[0].encode()).hexdigest()}"

@@ -111,8 +111,10 @@ class RedisLink:
         """Queue a command now; its reply as redis-py's parser gives it (bytes, int, list, None), RESP2 shapes.
 
         Everything submitted in one tick of the loop is one round trip. The future fails with RedisDownError within 50 ms,
-        or with redis.ResponseError when Redis refuses the command.
+        or with redis.ResponseError when Redis refuses the command. Raises UnicodeEncodeError for text with lone surrogates:
+        in a batch it would fail everybody's commands and look like a lost connection.
         """
+        command = tuple(part.encode() if isinstance(part, str) else part for part in command)
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[Any] = loop.create_future()
         if not self.up:

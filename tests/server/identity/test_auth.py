@@ -53,6 +53,12 @@ async def test_a_token_of_anybody_with_the_secret_is_taken(auth: Authenticator) 
         ({"exp": None}, "claims"),
         ({"exp": START - LEEWAY_S}, "expired"),
         ({"exp": -1}, "expired"),
+        ({"exp": 10**400}, "claims"),
+        ({"exp": 1e300}, "claims"),
+        ({"nbf": -(10**400)}, "claims"),
+        ({"nbf": 1e300}, "claims"),
+        ({"iat": 10**400}, "claims"),
+        ({"iat": START + 3, "exp": START + 2}, "claims"),
         ({"nbf": START + LEEWAY_S + 1}, "not_yet"),
         ({"iat": START + LEEWAY_S + 1}, "not_yet"),
         ({"iat": "yesterday"}, "claims"),
@@ -64,12 +70,42 @@ async def test_a_token_of_anybody_with_the_secret_is_taken(auth: Authenticator) 
         ({"username": 7}, "claims"),
         ({"typ": "refresh"}, "wrong_type"),
         ({"typ": 7}, "wrong_type"),
+        ({"typ": None}, "wrong_type"),
+        ({"sub": "\ud800"}, "claims"),
+        ({"username": "\ud800"}, "claims"),
+        ({"roles": ["\ud800"]}, "claims"),
+        ({"jti": "\ud800"}, "claims"),
+        ({"fam": "\ud800", "jti": "1", "typ": "access"}, "claims"),
+        ({"fam": "f"}, "claims"),
+        ({"fam": "f", "jti": "1", "typ": "access", "iat": ...}, "claims"),
     ],
-    ids=str,
+    ids=ascii,
 )
 async def test_claims_have_to_be_what_they_are(auth: Authenticator, claims: dict[str, Any], why: str) -> None:
     # PyJWT's own encoder refuses an issuer and a subject that are no text; the rest it signs as it is
     assert await reason(auth.verify(signed(**claims))) == why
+
+
+@pytest.mark.parametrize("kind", ["logout+jwt", "secevent+jwt", "dpop+jwt"])
+async def test_a_token_made_for_another_purpose_is_refused(auth: Authenticator, kind: str) -> None:
+    assert await reason(auth.verify(signed(headers={"typ": kind}))) == "wrong_type"
+    assert (await auth.verify(signed(headers={"typ": "at+jwt"}))).user_id == "ada"
+
+
+@pytest.mark.parametrize("spelling", ["{}=", "{}==", "{}!", "{}\n"])
+async def test_a_token_that_was_signed_out_stays_out_however_it_is_spelt(auth: Authenticator, spelling: str) -> None:
+    token = signed()
+    await auth.sign_out(await auth.verify(token))
+    assert await reason(auth.verify(token)) == "revoked"
+    assert await reason(auth.verify(spelling.format(token))) in {"revoked", "malformed", "signature"}
+
+
+async def test_the_spare_bits_of_a_signature_make_no_other_token(auth: Authenticator) -> None:
+    token = signed()
+    await auth.sign_out(await auth.verify(token))
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for letter in letters:  # the last one of 43 holds four bits of the signature and two of nothing
+        assert await reason(auth.verify(token[:-1] + letter)) in {"revoked", "signature", "malformed"}
 
 
 async def test_a_subject_that_is_a_number_is_refused(auth: Authenticator) -> None:

@@ -60,6 +60,15 @@ async def test_what_is_asked_meanwhile_leaves_together_afterwards(redis_url: str
         assert counting.sizes == [1, 6]
 
 
+async def test_text_that_cannot_be_sent_is_its_callers_mistake_alone(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        good = link.submit("SET", "k", "v")
+        with pytest.raises(UnicodeEncodeError):
+            link.submit("GET", "\ud800")
+        assert await good == b"OK"
+        assert link.up
+
+
 async def test_an_error_reply_is_its_command_s_alone(redis_url: str) -> None:
     async with running_link(redis_url) as link:
         good, bad, good_too = link.submit("SET", "k", "v"), link.submit("LPUSH", "k", "x"), link.submit("GET", "k")
