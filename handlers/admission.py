@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import ValidationError
 
 from server.errors import ApiError
-from server.shared.rate_limits import client_address
+from server.net.client_address import client_address
 from streaming.jarvis.registry import Resume
 from streaming.ports import CallError, Identity
 from streaming.protocol.errors import CLOSE_CODES

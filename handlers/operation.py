@@ -10,12 +10,13 @@ from pydantic_core import to_json
 
 from handlers.base import BaseHandler
 from handlers.negotiation import accepts
-from server.errors import ApiError, retry_after
+from server.errors import ApiError
 from server.identity.auth import Principal, TokenError
+from server.net.client_address import client_address
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
+from server.operations.quota import count, require_room
 from server.operations.validation import from_text, invalid, validated
-from server.shared.rate_limits import client_address, rate_key
 from server.strict_json import loads
 from server.telemetry.traceparent import trace_id
 from streaming.ports import CallContext
@@ -70,8 +71,10 @@ class OperationHandler(BaseHandler):
         self.client_ip = self._address()
         principal, refused = await self._identify(operation)
         revocation = None if principal.anonymous else self.gateway.authenticator.revocation(principal)
-        if operation.cost:
-            await self._count(operation, principal)
+        decision = await count(self.gateway, operation, principal.user_id, principal.roles, self.client_ip)
+        if decision is not None:
+            self._tell_limit(decision, self.gateway.settings.rate_limit_window)
+        require_room(decision)
         if refused is not None:
             raise refused
         if revocation is not None:
@@ -110,19 +113,6 @@ class OperationHandler(BaseHandler):
             return ANONYMOUS, refused
         self.user_id = principal.user_id
         return principal, None
-
-    async def _count(self, operation: Operation, principal: Principal) -> None:
-        settings = self.gateway.settings
-        limit = max(
-            (settings.rate_limit_roles[role] for role in principal.roles if role in settings.rate_limit_roles),
-            default=settings.rate_limit_requests,
-        )
-        own_limit = settings.rate_limit_routes.get(operation.name)
-        key = rate_key(principal.user_id, self.client_ip, operation.name if own_limit else "")
-        decision = await self.gateway.limiter.check(key, own_limit or limit, settings.rate_limit_window)
-        self._tell_limit(decision, settings.rate_limit_window)
-        if not decision.allowed:
-            raise too_many(decision)
 
     def _tell_limit(self, decision: Decision, window_s: int) -> None:
         """The headers everybody knows, and those of draft-ietf-httpapi-ratelimit-headers."""
@@ -216,12 +206,6 @@ class OperationHandler(BaseHandler):
             self.finish_empty(204)
             return
         await self.reply(status, to_json(answer, inf_nan_mode="null"))
-
-
-def too_many(decision: Decision) -> ApiError:
-    """429, with when to come back."""
-    wait_s = retry_after(decision.retry_after_s)
-    return ApiError("RATE_LIMITED", f"come back in {wait_s} s", headers={"Retry-After": wait_s})
 
 
 def _utf8(name: str, given: bytes) -> str:

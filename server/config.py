@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         repr=False,  # it may hold a password
         description="redis, rediss, unix, redis+sentinel, redis+cluster; set but empty: in-process state, one replica only",
     )
-    rate_limit_requests: int = Field(100, ge=1, description="requests a window and caller")
+    rate_limit_requests: int = Field(100, ge=1, description="operations a window and caller, by REST and by `call`")
     rate_limit_window: int = Field(60, ge=1, le=86400, description="length of the window in seconds")
     rate_limit_roles: Numbers = Field({}, description="requests a window by role: admin=1000,operator=300")
     rate_limit_routes: Numbers = Field({}, description="requests a window by operation, counted apart: voice.stt=20")
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     breaker_open_seconds: float = Field(2, gt=0, description="first rest of an open circuit")
 
     ws_max_sockets_per_user: int = Field(20, ge=1, description="sockets of one user in this process")
-    ws_handshakes_per_minute: int = Field(120, ge=1, description="handshakes of one address")
+    ws_handshakes_per_minute: int = Field(120, ge=1, description="handshakes of one address (IPv6: of one /64 network)")
     ws_max_channels: int = Field(16, ge=1, le=1024, description="open channels of one session")
     ws_commands_per_second: float = Field(100, gt=0, description="text messages of one session")
     ws_audio_bytes_per_second: float = Field(262144, gt=0, description="microphone bytes of one session")

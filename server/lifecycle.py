@@ -34,8 +34,9 @@ from server.fenced import FencedGroup
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
+from server.net.handshakes import HandshakeMeter
 from server.sessions.desk import GatewayDesk
-from server.sessions.hub import HandshakeMeter, Realtime
+from server.sessions.hub import Realtime
 from server.shared.confirmations import ConfirmationStore
 from server.shared.idempotency import IdempotencyStore
 from server.shared.observation import ReplicaObservation

@@ -1,5 +1,7 @@
-"""Bytes of clients: HTTP/1.1 and WebSocket.
+"""Bytes of clients, and who they are on the network.
 
-http       llhttp on the loop's own transport
-websocket  RFC 6455: frames without I/O
+http            HTTP/1.1: llhttp on the loop's own transport
+websocket       RFC 6455: frames without I/O
+client_address  the client's address behind proxies
+handshakes      how many WebSocket handshakes an address may make
 """

@@ -6,6 +6,7 @@ voice, agent, executor, memory, auth, realtime, ops    their models, and what th
 fields       the kinds of text in requests, with their bounds
 validation   from what a client sent to a request model, or to a 422
 roles        who may do what
+quota        how often a caller may run operations
 refusals     every way an operation may end in an error
 invoke       calling one by name
 """

@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from server.errors import ApiError, retry_after
 from server.identity.auth import Principal
+from server.net.client_address import address_key
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel
-from server.shared.rate_limits import address_key
 
 if TYPE_CHECKING:
     from server.gateway import Gateway

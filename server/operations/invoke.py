@@ -1,4 +1,4 @@
-"""Calling an operation by name, from a socket's `call`: the same rules and models as over REST."""
+"""Calling an operation by name, from a socket's `call`: the same limits, roles and models as over REST."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 
 from server.errors import ApiError
 from server.operations.operation import Caller, Streaming
+from server.operations.quota import count, require_room
 from server.operations.roles import allows
 from server.operations.table import BY_NAME
 from server.operations.validation import validated
@@ -42,6 +43,7 @@ async def invoke(gateway: Gateway, who: Who, context: CallContext, name: str, pa
         channel = _CHANNELS.get(operation.streaming)
         instead = f"open a channel of kind {channel} instead" if channel else "it is for HTTP only"
         raise ApiError("UNKNOWN_OPERATION", f"{name} cannot be called here: {instead}")
+    require_room(await count(gateway, operation, who.user_id, who.roles, ""))
     require_access(operation, who)
     request = validated(operation, params)
     answer = await operation.run(gateway, caller_of(who, context, request), request)

@@ -30,7 +30,13 @@ def identity_of(principal: Principal) -> Identity:
 
 def _as_call_error(error: ApiError) -> CallError:
     """Problem document to socket error: same code, same words."""
-    return CallError(error.code, error.detail, retryable=error.status in {429, 503, 504})
+    wait_s = error.headers.get("Retry-After")
+    return CallError(
+        error.code,
+        error.detail,
+        retryable=error.status in {429, 503, 504},
+        retry_after_ms=int(wait_s) * 1000 if wait_s else None,
+    )
 
 
 class GatewayDesk:

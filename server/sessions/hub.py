@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from streaming.jarvis.commands import rfc3339
 if TYPE_CHECKING:
     from typing import Any
 
+    from server.net.handshakes import HandshakeMeter
     from server.sessions.desk import GatewayDesk
     from server.shared.observation import ReplicaObservation
     from server.telemetry.metrics import Metrics
@@ -23,25 +24,6 @@ if TYPE_CHECKING:
     from streaming.jarvis.registry import Sessions
 
 REPORT_S = 1.0
-MAX_ADDRESSES = 10_000  # remembered at once; the ones not seen for longest are forgotten
-
-
-class HandshakeMeter:
-    """Handshakes per address and minute; local to this process."""
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
-
-    def admit(self, address: str, now: float) -> bool:
-        """Count one; False when it is too many."""
-        began, count = self._seen.pop(address, (now, 0))
-        if now - began >= 60.0:
-            began, count = now, 0
-        self._seen[address] = (began, count + 1)
-        if len(self._seen) > MAX_ADDRESSES:
-            self._seen.popitem(last=False)
-        return count < self._per_minute
 
 
 @dataclass(slots=True)

@@ -6,31 +6,28 @@ import hashlib
 import secrets
 import time
 from array import array
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from server.net.client_address import address_key
 from server.shared.redis_link import RedisDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from ipaddress import IPv4Network, IPv6Network
 
-    from server.shared.redis_link import RedisLink, Spawner
+    from server.shared.redis_link import RedisLink
 
 MAX_LOCAL_CALLERS = 20_000  # remembered in this process; the ones not seen for longest make room
-MAX_FORWARDED_HOPS = 16  # of X-Forwarded-For that are looked at: more proxies in a row are no proxies
-IPV6_PREFIX_BITS = 64  # one customer's network (RFC 6177): counting single addresses of it would count nothing
 PREFIX = "jarvis:limit:"
 
 # One decision. A sorted set holds one member per admitted request, scored by Redis' own clock in microseconds; a refused
-# request leaves nothing behind. ARGV: limit, window in µs, a member nobody else makes. Returns admitted (1 or 0), how many are
-# in the window now, when it changes (for a refused request: when there is room again) and the time, both in µs.
+# request leaves nothing behind. ARGV: limit, window in µs, a unique member. Returns admitted (1 or 0), how many are in the
+# window now, when that changes (for a refused request: when there is room again) and the current time, both in µs.
 SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -65,26 +62,18 @@ class Decision:
 
 
 @dataclass(slots=True)
-class _Admitted:
-    """Times of one caller's requests that were admitted here, oldest first: 8 bytes each; and how many others Redis knew of."""
+class _Caller:
+    """When one caller's requests were admitted, oldest first (8 bytes each), and the longest window they are counted in."""
 
-    at: array[float]
+    admitted_at: array[float]
     window_s: float
-    elsewhere: int = 0
-    elsewhere_until: float = float("-inf")
-
-    def leaves(self, index: int, window_s: float) -> float:
-        """When so many and one more of ours have left the window; no time at all for a number below nought."""
-        if index < 0:
-            return float("-inf")
-        return self.at[index] + window_s if index < len(self.at) else float("inf")
 
 
 class LocalWindow:
-    """The same rule in this process; `now` in seconds of one clock that does not go back."""
+    """The same rule in this process. `now` is in seconds of one clock that does not go back."""
 
     def __init__(self, max_callers: int = MAX_LOCAL_CALLERS) -> None:
-        self._callers: OrderedDict[str, _Admitted] = OrderedDict()
+        self._callers: OrderedDict[str, _Caller] = OrderedDict()
         self._max_callers = max_callers
 
     def __len__(self) -> int:
@@ -92,52 +81,41 @@ class LocalWindow:
 
     def decide(self, key: str, limit: int, window_s: float, now: float) -> Decision:
         """Admit or refuse one request."""
-        caller = self._inside(key, window_s, now)
-        at, elsewhere = caller.at, caller.elsewhere if now < caller.elsewhere_until else 0
-        used = len(at) + elsewhere
+        admitted_at = self._inside(key, window_s, now)
+        used = len(admitted_at)
         if used < limit:
-            at.append(now)
-            return Decision(True, limit, limit - used - 1, at[0] + window_s, 0.0, "local")
-        room_at = caller.leaves(used - limit, window_s)
-        if elsewhere:  # which leaves all at once, as far as we know
-            room_at = min(room_at, max(caller.elsewhere_until, caller.leaves(len(at) - limit, window_s)))
+            admitted_at.append(now)
+            return Decision(True, limit, limit - used - 1, admitted_at[0] + window_s, 0.0, "local")
+        room_at = admitted_at[used - limit] + window_s
         return Decision(False, limit, 0, room_at, room_at - now, "local")
 
     def is_full(self, key: str, limit: int, window_s: float, now: float) -> bool:
-        """Would one more be refused?"""
-        return len(self._inside(key, window_s, now).at) >= limit
+        """Would one more request be refused?"""
+        return len(self._inside(key, window_s, now)) >= limit
 
-    def note(self, key: str, window_s: float, at: float, used: int, *, admitted: bool) -> None:
-        """What Redis has said of a request asked at that time, with `used` in its window: it counts here, should we have to decide.
+    def note(self, key: str, window_s: float, at: float, used: int) -> None:
+        """Redis counted `used` requests when it was asked at `at`: count as many here, in case Redis is lost.
 
-        The others of the window are other replicas'. When each leaves is not known: after a whole window all have.
+        Those of other replicas count from `at` on, as it is not known when they were admitted.
         """
-        caller = self._inside(key, window_s, at)
-        times = caller.at
-        if not admitted:
-            pass
-        elif times and at < times[-1]:  # answers may come in another order than questions were asked
-            times.insert(bisect_right(times, at), at)
-        else:
-            times.append(at)
-        caller.elsewhere, caller.elsewhere_until = max(0, used - len(times)), at + window_s
+        admitted_at = self._inside(key, window_s, at)
+        for _ in range(used - len(admitted_at)):
+            insort(admitted_at, at)  # answers may come in another order than questions were asked
 
-    def _inside(self, key: str, window_s: float, now: float) -> _Admitted:
+    def _inside(self, key: str, window_s: float, now: float) -> array[float]:
         """What the window holds now, for writing."""
-        caller = self._callers.pop(key, None) or _Admitted(array("d"), window_s)
+        caller = self._callers.pop(key, None) or _Caller(array("d"), window_s)
         self._callers[key] = caller
         caller.window_s = max(caller.window_s, window_s)
         self._forget_old(now)
-        left = bisect_right(caller.at, now - window_s)
-        if left:
-            del caller.at[:left]
-        return caller
+        admitted_at = caller.admitted_at
+        del admitted_at[: bisect_right(admitted_at, now - window_s)]
+        return admitted_at
 
     def _forget_old(self, now: float) -> None:
-        """The caller not seen for longest goes when its window is empty, or when there are too many; never the one of now."""
+        """Drop the caller not seen for longest if its window is empty or there are too many; never the current one."""
         oldest = next(iter(self._callers.values()))
-        last = max(oldest.elsewhere_until - oldest.window_s, oldest.at[-1] if oldest.at else float("-inf"))
-        idle = last <= now - oldest.window_s
+        idle = not oldest.admitted_at or oldest.admitted_at[-1] <= now - oldest.window_s
         if len(self._callers) > 1 and (idle or len(self._callers) > self._max_callers):
             self._callers.popitem(last=False)
 
@@ -145,14 +123,13 @@ class LocalWindow:
 class RateLimiter:
     """Counts requests of callers. `on_decision(result, backend)` is told allowed or refused, redis or local.
 
-    What Redis says is noted here as well: when Redis is lost, a caller does not start anew, and what others had admitted by
-    then still counts for a window. Nor does one when it is back: what was admitted meanwhile Redis does not know, so that a window which is full here stays full.
+    Every answer of Redis is noted here too, so that no caller starts with an empty window when Redis is lost. Requests admitted
+    while it was lost are not in Redis: for one more window, a window that is full here stays full.
     """
 
     def __init__(
         self,
         link: RedisLink | None,
-        group: Spawner | None = None,  # noqa: ARG002 - decisions need no tasks of their own: the link has them
         on_decision: Callable[[str, str], None] = lambda _result, _backend: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -162,7 +139,7 @@ class RateLimiter:
         self._local = LocalWindow()
         self._name = secrets.token_hex(6)  # members of different replicas differ
         self._serial = count()
-        self._alone_until = float("-inf")  # Redis does not know of all that was admitted before
+        self._alone_until = float("-inf")  # until then the window here may hold requests that Redis does not know
 
     async def check(self, key: str, limit: int, window_s: float) -> Decision:
         """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does."""
@@ -187,14 +164,14 @@ class RateLimiter:
         return Decision(here.allowed, limit, here.remaining, reset_at, here.retry_after_s, "local")
 
     async def _ask_redis(self, link: RedisLink, key: str, limit: int, window_s: float) -> Decision | None:
-        asked_at = self._clock()  # before Redis' own time: what is noted here ends no later than there
+        asked_at = self._clock()  # before Redis decides: what is noted here must not end later than there
         question = (1, PREFIX + key, limit, round(window_s * 1_000_000), f"{self._name}{next(self._serial):x}")
         try:
             answer = await self._evaluate(link, question)
         except (RedisDownError, ResponseError):
             return None
         decision = _decision(limit, answer)
-        self._local.note(key, window_s, asked_at, int(answer[1]), admitted=decision.allowed)
+        self._local.note(key, window_s, asked_at, int(answer[1]))
         return decision
 
     @staticmethod
@@ -213,56 +190,7 @@ def _decision(limit: int, answer: Sequence[Any]) -> Decision:
     return Decision(allowed, limit, max(0, limit - used), change_us / 1_000_000, retry_after_s, "redis")
 
 
-# --- whose request it is ---
-
-
-def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """Who is at the other end: the right-most hop that is no trusted proxy.
-
-    `X-Forwarded-For` counts from the right and only as far as each hop that wrote it is trusted; what stands further left
-    anybody may have made up.
-    """
-    address = _parsed(peer)
-    if address is None or not _is_trusted(address, trusted):
-        return str(address or peer)
-    for hop in reversed(forwarded_for.split(",")[-MAX_FORWARDED_HOPS:]):
-        nearer = _parsed(hop)
-        if nearer is None:
-            break
-        address = nearer
-        if not _is_trusted(address, trusted):
-            break
-    return str(address)
-
-
-def address_key(address: str) -> str:
-    """What an address is counted under: itself, or an IPv6 address' network."""
-    parsed = _parsed(address)
-    if isinstance(parsed, IPv6Address):
-        host_bits = 128 - IPV6_PREFIX_BITS
-        return f"{IPv6Address(int(parsed) >> host_bits << host_bits)}/{IPV6_PREFIX_BITS}"
-    return address
-
-
 def rate_key(user_id: str, address: str, scope: str = "") -> str:
-    """The limiter's key: the user's where the token was valid, else the address'. `scope`: an operation with its own limit."""
+    """The limiter's key: the user's when the token was valid, else the address'. `scope`: an operation with its own limit."""
     who = f"user:{user_id}" if user_id else f"ip:{address_key(address)}"
     return f"{who}:{scope}" if scope else who
-
-
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies write it: bare, `a.b.c.d:port`, `[v6]:port`; IPv4 inside IPv6 counts as IPv4."""
-    bare = text.strip().strip('"')
-    if bare.startswith("["):
-        bare = bare[1:].partition("]")[0]
-    elif bare.count(":") == 1:
-        bare = bare.partition(":")[0]
-    try:
-        address = ip_address(bare.partition("%")[0])
-    except ValueError:
-        return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
-
-
-def _is_trusted(address: IPv4Address | IPv6Address, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
-    return any(address in network for network in trusted)

@@ -15,7 +15,8 @@ from server.operations.refusals import refusals_of
 from server.operations.roles import EXECUTOR_ACCESS, allows
 from server.operations.validation import invalid, pointer
 from server.routes import Route, Router, UnguardedRouteError
-from streaming.ports import CallContext, Identity, ServiceError
+from server.sessions.desk import GatewayDesk
+from streaming.ports import CallContext, CallError, Identity, ServiceError
 from tests.support.rest import running
 
 if TYPE_CHECKING:
@@ -134,6 +135,41 @@ async def test_a_call_is_refused_as_rest_refuses(tmp_path: Path, name: str, para
         with pytest.raises(ApiError) as refused:
             await invoke(gw.gateway, ADA, CONTEXT, name, params)
         assert refused.value.code == code
+
+
+async def test_calls_and_requests_count_against_one_limit(tmp_path: Path) -> None:
+    async with running(tmp_path, rate_limit_requests=3) as gw:
+        await invoke(gw.gateway, ADA, CONTEXT, "agent.intent", {"text": "hi"})
+        assert (await gw.fetch("GET", "/api/v1/agent/intents", user="ada")).code == 200
+        await invoke(gw.gateway, ADA, CONTEXT, "agent.intents", {})
+        with pytest.raises(ApiError) as refused:
+            await invoke(gw.gateway, ADA, CONTEXT, "agent.intent", {"text": "hi"})
+        assert (refused.value.code, refused.value.status) == ("RATE_LIMITED", 429)
+        assert 0 < int(refused.value.headers["Retry-After"]) <= 60
+        assert (await gw.fetch("GET", "/api/v1/agent/intents", user="ada")).code == 429
+        assert (await invoke(gw.gateway, ADA, CONTEXT, "ops.health", {}))["status"] == "ready"  # not limited
+
+
+async def test_limits_of_roles_and_operations_hold_for_calls(tmp_path: Path) -> None:
+    limits = {"rate_limit_requests": 1, "rate_limit_roles": {"admin": 2}, "rate_limit_routes": {"agent.intents": 1}}
+    root = Identity("root", "root", ("admin",))
+    async with running(tmp_path, **limits) as gw:
+        for _ in range(2):
+            await invoke(gw.gateway, root, CONTEXT, "agent.intent", {"text": "hi"})
+        await invoke(gw.gateway, root, CONTEXT, "agent.intents", {})
+        for name, params in (("agent.intent", {"text": "hi"}), ("agent.intents", {})):
+            with pytest.raises(ApiError, match="RATE_LIMITED"):
+                await invoke(gw.gateway, root, CONTEXT, name, params)
+
+
+async def test_a_refused_call_says_when_to_come_back(tmp_path: Path) -> None:
+    async with running(tmp_path, rate_limit_requests=1) as gw:
+        desk = GatewayDesk(gw.gateway)
+        await desk.call("agent.intents", {}, ADA, CONTEXT)
+        with pytest.raises(CallError) as refused:
+            await desk.call("agent.intents", {}, ADA, CONTEXT)
+    assert (refused.value.code, refused.value.retryable) == ("RATE_LIMITED", True)
+    assert 0 < (refused.value.retry_after_ms or 0) <= 60_000
 
 
 async def test_a_call_passes_on_what_a_service_says(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""How many WebSocket handshakes one address may make in a minute. Counted in this process only."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from server.net.client_address import address_key
+
+MAX_ADDRESSES = 10_000  # remembered at once; the ones not seen for longest are forgotten
+MINUTE_S = 60.0
+
+
+class HandshakeMeter:
+    """Counts handshakes by address, and by /64 network for IPv6."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def admit(self, address: str, now: float) -> bool:
+        """Count one handshake; False when there were too many. `now`: seconds of a clock that does not go back."""
+        key = address_key(address)
+        began, count = self._seen.pop(key, (now, 0))
+        if now - began >= MINUTE_S:
+            began, count = now, 0
+        self._seen[key] = (began, count + 1)
+        if len(self._seen) > MAX_ADDRESSES:
+            self._seen.popitem(last=False)
+        return count < self._per_minute

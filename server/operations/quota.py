@@ -1,0 +1,40 @@
+"""How often a caller may run operations: one count for REST and the socket's `call`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.errors import ApiError, retry_after
+from server.shared.rate_limits import rate_key
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from server.gateway import Gateway
+    from server.operations.operation import Operation
+    from server.shared.rate_limits import Decision
+
+
+async def count(
+    gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str
+) -> Decision | None:
+    """Count one run of an operation, or refuse it; None when the operation is not limited.
+
+    An operation of RATE_LIMIT_ROUTES has a count of its own. All others share the limit of the caller's best role. Without a
+    user id the address is counted.
+    """
+    if not operation.cost:
+        return None
+    settings = gateway.settings
+    own_limit = settings.rate_limit_routes.get(operation.name)
+    role_limits = [settings.rate_limit_roles[role] for role in roles if role in settings.rate_limit_roles]
+    limit = own_limit or max(role_limits, default=settings.rate_limit_requests)
+    key = rate_key(user_id, client_ip, operation.name if own_limit else "")
+    return await gateway.limiter.check(key, limit, settings.rate_limit_window)
+
+
+def require_room(decision: Decision | None) -> None:
+    """Raises ApiError RATE_LIMITED, with the seconds to wait, when the caller was refused."""
+    if decision is not None and not decision.allowed:
+        wait_s = retry_after(decision.retry_after_s)
+        raise ApiError("RATE_LIMITED", f"come back in {wait_s} s", headers={"Retry-After": wait_s})
