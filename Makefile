@@ -33,10 +33,12 @@ core: $(VENV)/.test ## the protocol core by its own tests, which have to cover i
 rest: $(VENV)/.test # every other test
 	$(PY) -m pytest --ignore=tests/streaming/protocol
 
-bench: $(VENV)/.test ## what is measured: how long people wait, and the gateway's own share of it
+bench: $(VENV)/.bench ## what is measured: how long people wait, the gateway's own share of it, and microphones beside other frameworks
 	$(PY) -m tests.bench.turn_latency
 	$(PY) -m tests.bench.share
 	$(PY) -m tests.bench.sessions
+	$(PY) -m tests.bench.frames
+	$(PY) -m tests.bench.microphones --talkers 100 300 --rounds 3
 
 protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto
 	$(PY) -m protos.generate
@@ -61,3 +63,8 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	@echo "installing what the tests need (once)…"
 	$(PIP) install -e '.[embedded,test]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	@echo "installing what the benchmarks need (once)…"
+	$(PIP) install -e '.[embedded,test,bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.run

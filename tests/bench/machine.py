@@ -32,7 +32,7 @@ def head(title: str) -> None:
 
 def __spec_name() -> str:
     spec = sys.modules["__main__"].__spec__
-    return spec.name if spec else "?"
+    return spec.name.removesuffix(".__main__") if spec else "?"
 
 
 def say(line: str) -> None:

@@ -1,0 +1,44 @@
+"""What the peers have in common: a gRPC stream for each microphone, a message for each frame, as one would write it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from protos import stt_pb2, stt_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+HEADER_BYTES = 16  # of our frames: the peers do not look at it
+
+
+def connect() -> stt_pb2_grpc.SpeechToTextAsyncStub:
+    """To be called on the loop."""
+    channel = grpc.aio.insecure_channel(os.environ["VOICE_STT_GRPC_URL"])
+    return stt_pb2_grpc.SpeechToTextStub(channel)  # type: ignore[return-value]
+
+
+class Relay:
+    """One microphone's stream."""
+
+    def __init__(self, stub: stt_pb2_grpc.SpeechToTextAsyncStub) -> None:
+        self._call: Any = stub.Recognize()
+
+    async def begin(self) -> None:
+        config = stt_pb2.RecognizeConfig(language="en-US", sample_rate_hz=16_000)
+        await self._call.write(stt_pb2.RecognizeRequest(config=config))
+
+    async def frame(self, data: bytes) -> None:
+        await self._call.write(stt_pb2.RecognizeRequest(audio=data[HEADER_BYTES:]))
+
+    async def end(self) -> None:
+        await self._call.done_writing()
+
+    async def results(self) -> AsyncIterator[str]:
+        """JSON."""
+        async for response in self._call:
+            yield json.dumps({"type": response.WhichOneof("event"), "text": response.final.text})
