@@ -8,11 +8,16 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.intent import templates
+from server.embedded.intent.words import without_final_period
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_NAME_WORDS = 3  # of a site that is called by name: "new york times"
+
+_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # marks may be part of these: passwords, names, what is echoed
+_SET_OFF_BY_QUOTES = frozenset({"label", "url", "path", "new_folder", "attribute", "place"})
+_QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
 _SPOKEN_SIGN = re.compile(rf"\s*(?<!\S)({'|'.join(_SIGNS)})(?!\S)\s*", re.IGNORECASE)
@@ -57,7 +62,7 @@ def _written(words: str) -> str:
 
 def url_of(words: str) -> tuple[str, bool]:
     """An address as it is spoken or typed, and whether it is a guess from a bare name. Raises NoEntityError."""
-    given = words.strip()
+    given = words.strip().strip("\"'").removesuffix(")") if "(" not in words else words.strip()
     if _SCHEME.match(given):
         return given, False
     if _ANY_SCHEME.match(given):
@@ -124,6 +129,12 @@ def _program(entities: dict[str, Any]) -> bool:
     return False
 
 
+def _new_folder(entities: dict[str, Any]) -> bool:
+    """One name, however many words it has."""
+    entities["args"] = [_written(entities.pop("new_folder"))]
+    return False
+
+
 def _query(entities: dict[str, Any]) -> bool:
     entities["query"] = domain_words(entities["query"])
     return False
@@ -159,6 +170,7 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "path": _path,
     "arguments": _arguments,
     "program": _program,
+    "new_folder": _new_folder,
     "query": _query,
     "attribute": _attribute,
     "value": _value,
@@ -169,9 +181,31 @@ _NO_WORDS = frozenset({"for", "that", "this", "about", "the", "my", "on", "pleas
 _OPEN = ("query", "fact", "topic", "label")
 
 
+def _as_meant(name: str, value: str) -> str:
+    """What was said for a slot, without the sentence's own final mark, and without quotes that only set off a label."""
+    if name in _KEPT_WHOLE:
+        return without_final_period(value)
+    if name not in _SET_OFF_BY_QUOTES:
+        return _without_marks(value, _QUESTION_MARKS)
+    bare = _without_marks(value, _QUESTION_MARKS + "!")
+    quoted = len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'"
+    return _without_marks(bare[1:-1], _QUESTION_MARKS).strip() if quoted else bare
+
+
+def _without_marks(text: str, marks: str) -> str:
+    while text and text[-1] in marks and not text.endswith(".."):
+        shorter = without_final_period(text) if text[-1] == "." else text[:-1]
+        if shorter == text:
+            break
+        text = shorter
+    return text
+
+
 def clean(entities: dict[str, Any], *, guess: bool) -> Cleaned:
     """Every entity in its final form. `guess`: the template fits almost anything. Raises NoEntityError."""
-    cleaned = {name: value.strip() if isinstance(value, str) else value for name, value in entities.items()}
+    cleaned = {
+        name: _as_meant(name, value.strip()) if isinstance(value, str) else value for name, value in entities.items()
+    }
     if any(value == "" for value in cleaned.values()):
         raise NoEntityError
     if guess and _ABOUT_NOTHING.match(str(cleaned.get("query", "something"))):

@@ -1,10 +1,14 @@
-"""From a text to intents, best first: by template where one fits, by likeness where one nearly does."""
+"""From a text to intents, best first: by template where one fits, by likeness where one nearly does.
+
+A template is compared with the words' keys; what fills its slots is taken from what was said, signs included.
+"""
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from hassil import recognize_all
@@ -12,27 +16,20 @@ from hassil import recognize_all
 from server.embedded.intent import templates
 from server.embedded.intent.entities import NoEntityError, clean
 from server.embedded.intent.likeness import nearest
+from server.embedded.intent.normalise import readings
+from server.embedded.intent.sums import sum_of
+from server.embedded.intent.words import Word, keys_of, said_by, words_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hassil.models import MatchEntity
     from hassil.recognize import RecognizeResult
 
 UNKNOWN = "unknown"
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: every word named by the template; with open slots; an open question
 NEARLY = 0.8  # of the likeness, where no template fits
 CLOSER = 0.85  # a likeness that says more than a guess does
-
-_POLITE_END = re.compile(r"[\s,]*\b(please|thank you|thanks|jarvis|computer|for me)\b[\s.!?]*\Z", re.IGNORECASE)
-_POLITE_START = re.compile(
-    r"\A\s*(?:(?:hey|hi|hello|ok|okay)\s+)?(?:jarvis|computer)\b[\s,.!]*(?=\w)"
-    r"|\A\s*(?:please|could you|can you|would you|i want you to|i would like you to)(?:\s+please)?\s+(?=\w)",
-    re.IGNORECASE,
-)
-_PUNCTUATION = re.compile(r"[.!?,;:…]+(?=\s|\Z)")
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
-_URL = re.compile(r"https?://\S+", re.IGNORECASE)
-_DOTTED_PATH = re.compile(r"(?<!\S)(?:\.\.(?![\w.])|\.\.?/|\.\w)[\w./-]*")  # `..`, `./a`, `../a`, `.env`
-_PLACE_OF_URL = "theaddress"  # hassil takes signs out of what it reads, and an address would not survive that
-_END_OF_ADDRESS = ".,;:!?'\")"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +49,17 @@ class _Fit:
     rank: tuple[float, int, int]
 
 
-def normalised(text: str) -> str:
-    """Plain quotation marks, one space between words, no punctuation at their ends."""
-    return " ".join(_PUNCTUATION.sub("", text.translate(_QUOTES)).split())
+def _value(entity: MatchEntity, words: Sequence[Word], ends: Sequence[int]) -> Any:
+    """Of an open slot the words as they were said. `ends[n]` is where the n-th word ends among the keys."""
+    if not entity.is_wildcard or entity.text_span is None:
+        return entity.value
+    start, end = entity.text_span
+    return said_by(words[bisect_right(ends, start) : bisect_left(ends, end) + 1])
 
 
-def without_courtesy(text: str) -> str:
-    """`Hey Jarvis, could you … please` says … alone: open slots would take the rest in."""
-    end = _POLITE_END.sub("", text)
-    while _POLITE_START.match(end):
-        end = _POLITE_START.sub("", end)
-    return end or text
-
-
-def _fit(result: RecognizeResult) -> _Fit | None:
+def _fit(result: RecognizeResult, words: Sequence[Word], ends: Sequence[int]) -> _Fit | None:
     guess = bool(result.intent_metadata and result.intent_metadata.get(templates.GUESS))
-    given = {entity.name: entity.value for entity in result.entities_list}
+    given = {entity.name: _value(entity, words, ends) for entity in result.entities_list}
     try:
         entities, guessed = clean(given, guess=guess)
     except NoEntityError:
@@ -80,37 +72,55 @@ def _fit(result: RecognizeResult) -> _Fit | None:
     return _Fit(Guess(result.intent.name, confidence, entities), rank)
 
 
-def by_template(text: str) -> list[Guess]:
+def by_template(words: Sequence[Word]) -> list[Guess]:
     """Everything that fits, best first, each intent once."""
+    ends = list(accumulate((len(word.key) + 1 for word in words), initial=-1))[1:]
     best: dict[str, _Fit] = {}
-    for candidate in dict.fromkeys((without_courtesy(text), text)):
-        for result in recognize_all(candidate, templates.intents(), language="en"):
-            fit = _fit(result)
-            if fit is not None and (fit.guess.intent not in best or fit.rank > best[fit.guess.intent].rank):
-                best[fit.guess.intent] = fit
-        if best:
-            break
+    for result in recognize_all(keys_of(words), templates.intents(), language="en"):
+        fit = _fit(result, words, ends)
+        if fit is not None and (fit.guess.intent not in best or fit.rank > best[fit.guess.intent].rank):
+            best[fit.guess.intent] = fit
     return [fit.guess for fit in sorted(best.values(), key=lambda fit: fit.rank, reverse=True)]
 
 
-def by_likeness(text: str) -> list[Guess]:
+def by_likeness(words: Sequence[Word]) -> list[Guess]:
     """Intents of sentences that are nearly this one, with the entities of what should have been said."""
     return [
         Guess(intent, round(likeness * NEARLY, 2), guess.entities)
-        for likeness, intent, repaired in nearest(without_courtesy(text))
-        for guess in by_template(repaired)
+        for likeness, intent, repaired in nearest(keys_of(words))
+        for guess in by_template(_as_said(repaired.split(), words))
         if guess.intent == intent
     ]
 
 
+def _as_said(repaired: Sequence[str], words: Sequence[Word]) -> list[Word]:
+    """The mended sentence, with the speaker's own form of every word that was kept."""
+    kept: list[Word] = []
+    at = 0
+    for key in repaired:
+        same = next((index for index in range(at, len(words)) if words[index].key.lower() == key), None)
+        kept.append(Word(key, key) if same is None else words[same])
+        at = at if same is None else same + 1
+    return kept
+
+
 def _judged(text: str) -> list[Guess]:
-    fitting = by_template(text)
-    if fitting and fitting[0].confidence > GUESSED:
-        return fitting
+    ways = readings(words_of(text))
+    guesses: list[Guess] = []
+    for way in ways:
+        fitting = by_template(way)
+        if fitting and fitting[0].confidence > GUESSED:
+            return fitting
+        guesses = guesses or fitting
     # mending a sentence keeps letters alone: where it would lose digits or signs it was typed, and nothing is misheard
-    likely = by_likeness(text) if templates.spoken(text) == text.lower() else []
-    near = [guess for guess in likely if not fitting or guess.confidence >= CLOSER * NEARLY]
-    return _each_once([*near, *fitting])
+    mendable = [way for way in ways if all(word.plain and _spelt(word) for word in way)]
+    likely = by_likeness(mendable[-1]) if mendable else []
+    near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
+    return _each_once([*near, *guesses])
+
+
+def _spelt(word: Word) -> bool:
+    return templates.spoken(word.key) == word.key.lower()
 
 
 def _each_once(guesses: list[Guess]) -> list[Guess]:
@@ -121,34 +131,7 @@ def _each_once(guesses: list[Guess]) -> list[Guess]:
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[Guess, ...]:
     """Best first; `unknown` alone when nothing fits. The entities are not to be changed."""
-    url = _URL.search(text)
-    path = None if url else _DOTTED_PATH.search(text)
-    if url:
-        guesses = _judged_with(text, url[0].rstrip(_END_OF_ADDRESS))
-    elif path:
-        name = path[0] if path[0].endswith("..") else path[0].rstrip(_END_OF_ADDRESS)
-        guesses = [guess for guess in _judged_with(text, name) if "url" not in guess.entities]
-    else:
-        guesses = _judged(normalised(text))
-    return tuple(guesses) or (Guess(UNKNOWN, 0.0),)
-
-
-def _judged_with(text: str, address: str) -> list[Guess]:
-    """By what is said around the address."""
-    return [_with_address(guess, address) for guess in _judged(normalised(text.replace(address, _PLACE_OF_URL, 1)))]
-
-
-def _with_address(guess: Guess, address: str) -> Guess:
-    """The address back where it was said."""
-    is_url = _PLACE_OF_URL in str(guess.entities.get("url", ""))
-    entities = {
-        name: address if name == "url" and is_url else _put_back(value, address)
-        for name, value in guess.entities.items()
-    }
-    return Guess(guess.intent, OPEN if is_url else guess.confidence, entities)
-
-
-def _put_back(value: Any, address: str) -> Any:
-    if isinstance(value, list):
-        return [_put_back(item, address) for item in value]
-    return value.replace(_PLACE_OF_URL, address) if isinstance(value, str) else value
+    found = sum_of(text)
+    if found is not None:
+        return (Guess("calculate", OPEN if found.whole else GUESSED, found.entities),)
+    return tuple(_judged(text)) or (Guess(UNKNOWN, 0.0),)

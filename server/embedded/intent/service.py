@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 2_000
 MAX_ALTERNATIVES = 3
-SHORT_CHARS = 160  # read on the loop, in a few milliseconds at most; a text of 2,000 can take 60
+SHORT_CHARS = 160  # read on the loop, in a few milliseconds at most
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -71,8 +71,12 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
     ) -> intent_pb2.RecognizeResponse:
         """The most likely intent."""
         await _check_language(request.language, context)
-        if not request.text.strip() or len(request.text) > MAX_TEXT_CHARS:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"text has to have 1 to {MAX_TEXT_CHARS} characters")
+        length = len(request.text)
+        if length > MAX_TEXT_CHARS:
+            too_long = f"the text is too long, it has {length} characters and may have {MAX_TEXT_CHARS}"
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, too_long)
+        if not request.text.strip():
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the text is empty")
         if len(request.text) <= SHORT_CHARS:
             best, *others = recognise(request.text)
         else:

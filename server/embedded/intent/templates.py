@@ -20,7 +20,11 @@ SLOT = "<slot>"  # in a skeleton: one word or more of the speaker's own
 _SPACES = re.compile(r"\s+")
 _NOT_WORDS = re.compile(r"[^a-z' ]+")
 _SLOT_NAMES = re.compile(r"\{(?:\w+:)?(\w+)\}")
-_BECOME = {"arguments": ("args",), "program": ("command", "args")}  # slots that are taken apart: see intent_entities
+_BECOME = {
+    "arguments": ("args",),
+    "program": ("command", "args"),
+    "new_folder": ("args",),
+}  # slots that are taken apart: see intent_entities
 
 
 @cache

@@ -1,0 +1,55 @@
+"""The ways to read a sentence, likeliest first: spoken and written forms, courtesy, hesitations and repetitions."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from server.embedded.intent.words import (
+    keys_of,
+    with_contractions_whole,
+    with_statement_whole,
+    without_decoration,
+    without_hesitations,
+    without_repetition,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from server.embedded.intent.words import Word
+
+_POLITE_END = re.compile(r"(?:\A|\s)(?:please|thank you|thanks|jarvis|computer|for me)\Z", re.IGNORECASE)
+_POLITE_START = re.compile(
+    r"\A(?:(?:hey|hi|hello|ok|okay)\s+)?(?:jarvis|computer)\s+(?=\w)"
+    r"|\A(?:please|could you|can you|would you|will you|i want you to|i would like you to|i'd like you to)"
+    r"(?:\s+please)?\s+(?=\w)",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(r"\A(?:well|so|oh|right|now|and|but|okay|ok|alright|hey|hi|hello)\s+(?=\w)", re.IGNORECASE)
+
+
+def _without_start(words: Sequence[Word], pattern: re.Pattern[str]) -> list[Word]:
+    left = list(words)
+    while found := pattern.match(keys_of(left)):
+        left = left[len(found[0].split()) :]
+    return left
+
+
+def without_courtesy(words: Sequence[Word]) -> list[Word]:
+    """`Hey Jarvis, could you … please` says … alone: open slots would take the rest in."""
+    left = list(words)
+    while (found := _POLITE_END.search(keys_of(left))) and len(found[0].split()) < len(left):
+        left = left[: -len(found[0].split())]
+        left[-1] = type(left[-1])(left[-1].said.rstrip(",;"), left[-1].key)
+    return _without_start(left, _POLITE_START) or list(words)
+
+
+def readings(words: Sequence[Word]) -> list[list[Word]]:
+    """Each once. Later ones change more of what was said, and are asked only where earlier ones mean nothing."""
+    fluent = with_statement_whole(without_hesitations(words))
+    bare = without_courtesy(without_repetition(without_courtesy(without_decoration(fluent))))
+    whole = with_contractions_whole(bare)
+    ways = [without_courtesy(fluent), fluent, without_courtesy(words), list(words), bare, whole]
+    ways.append(without_courtesy(_without_start(whole, _OPENING)))
+    return [list(way) for way in dict.fromkeys(tuple(way) for way in ways if way)]

@@ -1,0 +1,225 @@
+"""Sums as they are spoken or written: `five plus three`, `5+3`, `10 ÷ 2`, `15% of 80`. One pass, whatever the length."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_TOKENS = 60  # of a sum that anybody says; a longer text is none
+MAX_DIGITS = 15  # of a number: what a double, and so JSON, holds exactly
+MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
+
+_LEAD = re.compile(r"(?P<lead>(?:what is|what's|what’s|whats|how much is|calculate|compute|work out|tell me)\b)? ?")
+_END_MARKS = "=?.!, "
+_END_WORDS = ("equals", "equal", "makes", "please")
+_TOKEN = re.compile(r"\s*(\d[\d,]*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·/÷:%^()!√])")
+_HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
+_GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
+_DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
+_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # written like sums
+
+_UNITS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_SMALL = {word: value for value, word in enumerate(_UNITS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
+_SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_HUNDRED = 100
+_OPERATORS = {
+    "+": "plus", "plus": "plus", "-": "minus", "−": "minus", "–": "minus", "minus": "minus", "*": "times",
+    "×": "times", "·": "times", "x": "times", "times": "times", "/": "divided by", "÷": "divided by", ":": "divided by",
+    "over": "divided by",
+}  # fmt: skip
+_NEGATIVE = frozenset({"-", "−", "–", "minus", "negative"})
+_BEYOND = frozenset(  # asks for more than the four operations
+    {"squared", "cubed", "root", "power", "factorial", "mod", "modulo", "percent", "^", "√", "!", "(", "%"}
+)
+_OTHER = frozenset(
+    {"and", "a", "half", "third", "quarter", "square", "cube", "to", "the", "of", "by", "from", "point", "divided"}
+    | {"multiplied", "hundred", "difference", "sum", "product", "between", "with", "per", "cent"}
+)
+_IMPERATIVES = {  # (operator, the word between, are the numbers the other way round?)
+    "add": ("plus", ("and", "to"), False),
+    "subtract": ("minus", ("from",), True),
+    "multiply": ("times", ("by", "and", "with"), False),
+    "divide": ("divided by", ("by",), False),
+}
+_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *_IMPERATIVES, *_SMALL})
+
+Number = int | float
+
+
+@dataclass(slots=True)
+class Sum:
+    """`entities` are those of `calculate`; without `whole` it is more than two numbers, or another operation."""
+
+    entities: dict[str, Any] = field(default_factory=dict)
+    whole: bool = True
+
+
+@dataclass(slots=True)
+class _Reader:
+    tokens: list[str]
+    at: int = 0
+
+    @property
+    def next(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def take(self, *words: str) -> bool:
+        """All of these, one after the other?"""
+        there = tuple(self.tokens[self.at : self.at + len(words)]) == words
+        self.at += len(words) if there else 0
+        return there
+
+    def number(self) -> Number | None:
+        sign = 1
+        if self.next in _NEGATIVE:
+            sign, self.at = -1, self.at + 1
+        value = self._digits() if self.next[:1].isdigit() or self.next[:1] == "." else self._words()
+        return None if value is None else sign * value
+
+    def _digits(self) -> Number | None:
+        written = self.next
+        if "," in written and not _GROUPED.match(written):
+            return None
+        plain = written.replace(",", "")
+        if len(plain) > MAX_DIGITS:
+            return None
+        self.at += 1
+        value: Number = float(plain) if "." in plain else int(plain)
+        while self.next in _SCALES:
+            value *= _SCALES[self.next]
+            self.at += 1
+        return value
+
+    def _words(self) -> Number | None:
+        began, total, part = self.at, 0, 0
+        if self.next == "a" and self.at + 1 < len(self.tokens) and self.tokens[self.at + 1] in {"hundred", *_SCALES}:
+            part, self.at = 1, self.at + 1
+        while True:
+            word = self.next
+            if word in _SMALL:
+                if part % 10 or (part and part % _HUNDRED and _SMALL[word] > 9):
+                    return None  # "five five" is a code, no number
+                part += _SMALL[word]
+            elif word == "hundred" and part:
+                part *= _HUNDRED
+            elif word in _SCALES and part:
+                total, part = total + part * _SCALES[word], 0
+            elif word == "and" and part % _HUNDRED == 0 and (part or total) and self._number_follows():
+                pass
+            else:
+                break
+            self.at += 1
+        if self.at == began:
+            return None
+        return self._decimals(total + part)
+
+    def _number_follows(self) -> bool:
+        return self.at + 1 < len(self.tokens) and self.tokens[self.at + 1] in _SMALL
+
+    def _decimals(self, whole: int) -> Number:
+        """`three point one four`."""
+        if self.next != "point":
+            return whole
+        digits = ""
+        while self.at + 1 < len(self.tokens) and (digit := _SMALL.get(self.tokens[self.at + 1], 10)) < 10:
+            digits += str(digit)
+            self.at += 1
+        self.at += 1 if digits else 0
+        return float(f"{whole}.{digits}") if digits else whole
+
+    def operator(self) -> str:
+        for words, name in (
+            (("divided", "by"), "divided by"),
+            (("multiplied", "by"), "times"),
+            (("percent", "of"), "percent of"),
+            (("per", "cent", "of"), "percent of"),
+            (("%", "of"), "percent of"),
+        ):
+            if self.take(*words):
+                return name
+        name = _OPERATORS.get(self.next, "")
+        self.at += 1 if name else 0
+        return name
+
+
+def sum_of(text: str) -> Sum | None:
+    """None where the text is no sum."""
+    spaced = " ".join(text.split()).lower()
+    found = _LEAD.match(spaced)
+    lead = bool(found and found["lead"])
+    body = _without_end(spaced[found.end() if found else 0 :])
+    if not body or body in _NAMES or _DATED.match(body) or not (lead or _may_stand_alone(body)):
+        return None
+    tokens = _tokens(body)
+    return _read(tokens) if tokens else None
+
+
+def _without_end(body: str) -> str:
+    """`5 + 3 equals?` is `5 + 3`."""
+    left = body.rstrip(_END_MARKS)
+    for word in _END_WORDS:
+        left = left.removesuffix(f" {word}").rstrip(_END_MARKS)
+    return left
+
+
+def _may_stand_alone(body: str) -> bool:
+    glued = _GLUED.match(body)
+    return glued is None or (glued[2] != ":" and max(len(glued[1]), len(glued[3])) <= MAX_GLUED_DIGITS)
+
+
+def _tokens(body: str) -> list[str]:
+    """Empty where there is anything that no sum holds."""
+    text = _HYPHEN.sub(" ", body)
+    tokens: list[str] = []
+    at = 0
+    while at < len(text) and len(tokens) <= MAX_TOKENS:
+        found = _TOKEN.match(text, at)
+        if found is None or (found[1].isalpha() and found[1] not in _KNOWN_WORDS):
+            return []
+        tokens.append(found[1])
+        at = found.end()
+    return tokens
+
+
+def _read(tokens: list[str]) -> Sum | None:
+    if tokens[0] in _IMPERATIVES:
+        return _imperative(tokens)
+    reader = _Reader(tokens)
+    first = reader.number()
+    if first is not None:
+        began = reader.at
+        operation = reader.operator()
+        after = reader.at
+        second = reader.number() if operation else None
+        if second is not None and not reader.next:
+            return Sum({"first": first, "operation": operation, "second": second})
+        if second is not None and began < after:
+            return Sum({"first": first, "rest": " ".join(tokens[after:])}, whole=False)
+    return Sum(whole=False) if _is_arithmetic(tokens) else None
+
+
+def _imperative(tokens: list[str]) -> Sum | None:
+    operation, between, swapped = _IMPERATIVES[tokens[0]]
+    reader = _Reader(tokens, 1)
+    first = reader.number()
+    joined = reader.next in between
+    reader.at += 1
+    second = reader.number() if first is not None and joined else None
+    if first is None or second is None or reader.next:
+        return None
+    if swapped:
+        first, second = second, first
+    return Sum({"first": first, "operation": operation, "second": second})
+
+
+def _is_arithmetic(tokens: list[str]) -> bool:
+    """A number, and something to do with it that is not among the four: `2 squared`, `the square root of 16`."""
+    numbers = [token for token in tokens if token in _SMALL or token[0].isdigit()]
+    acts = [token for token in tokens if token in _BEYOND or token in _OPERATORS]
+    return bool(numbers and acts) and tokens[-1] not in {"percent", "%"}

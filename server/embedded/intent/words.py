@@ -1,0 +1,136 @@
+"""A sentence as words: what templates compare, and beside it what was said, so that values keep their signs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_WORDS = 40  # compared with templates; the rest of a longer sentence counts as one word of an open slot
+MAX_KEY_CHARS = 40  # longer than any word that a template names
+OPAQUE = "zzopaque"  # stands for what no template names: signs alone, addresses, file names
+_MAX_REPEATED = MAX_WORDS // 2
+
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
+_EDGES = re.compile(r"\A[\W_]+|[\W_]+\Z")
+_PLAIN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_HESITATION = re.compile(r"(?:u+h+m*|u+m+|e+rm+|er|h+m+)", re.IGNORECASE)
+_FINAL_MARKS = ".!?,;:…"
+# A period after one of these belongs to it. Words that also end sentences ("no.", "sun.") are not listed.
+_ABBREVIATIONS = frozenset(
+    {"mr", "mrs", "ms", "dr", "prof", "st", "rd", "ave", "blvd", "hwy", "apt", "mt", "jr", "sr", "inc", "ltd", "corp"}
+    | {"co", "etc", "vs", "dept", "approx", "jan", "feb", "apr", "aug", "sept", "oct", "nov", "dec"}
+)
+_INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]\.\Z")  # "p.m.", "U.S."
+_CONTRACTED = {"'s": "is", "'re": "are", "'m": "am"}
+_WITHOUT_APOSTROPHE = {"whats": "what's", "wheres": "where's", "whos": "who's", "hows": "how's", "thats": "that's"}
+_SPOKEN = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}  # as templates name them
+_IS = frozenset({"is", "are"})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """`said` has its signs; `key` is what templates are compared with."""
+
+    said: str
+    key: str
+
+    @property
+    def plain(self) -> bool:
+        """Is it letters and digits alone, but for marks at its end?"""
+        return self.said.rstrip(_FINAL_MARKS).lower() == self.key.lower()
+
+
+def _key(said: str) -> str:
+    if len(said) > MAX_KEY_CHARS:
+        return OPAQUE
+    bare = _EDGES.sub("", said)
+    hides_sign = said[0] in "-./~" and len(said) > 1
+    plain = _PLAIN.fullmatch(bare)
+    return _SPOKEN.get(bare.lower(), bare) if plain and not hides_sign else OPAQUE
+
+
+def words_of(text: str) -> list[Word]:
+    """At most MAX_WORDS and one for what follows them."""
+    said = text.translate(_QUOTES).split()
+    words = [Word(one, _key(one)) for one in said[:MAX_WORDS]]
+    rest = " ".join(said[MAX_WORDS:])
+    return [*words, Word(rest, OPAQUE)] if rest else words
+
+
+def keys_of(words: Sequence[Word]) -> str:
+    """The sentence that templates see."""
+    return " ".join(word.key for word in words)
+
+
+def said_by(words: Sequence[Word]) -> str:
+    """In the speaker's own signs."""
+    return " ".join(word.said for word in words)
+
+
+def without_final_period(text: str) -> str:
+    """`Rex.` is Rex; the period of `p.m.`, `Rd.` and `wait...` stays."""
+    last = text.rsplit(" ", 1)[-1]
+    if not last.endswith(".") or last.endswith("..") or _INITIALS.search(last):
+        return text
+    return text if last[:-1].lower() in _ABBREVIATIONS else text[:-1]
+
+
+# --- what people do not mean to say ---
+
+
+def without_hesitations(words: Sequence[Word]) -> list[Word]:
+    """`what's the, uh, time` is `what's the time`. Capitals ("ER") are a name."""
+    kept: list[Word] = []
+    for word in words:
+        if not _HESITATION.fullmatch(word.key) or (word.key.isupper() and len(word.key) > 1):
+            kept.append(word)
+        elif kept and kept[-1].said.endswith(","):
+            kept[-1] = replace(kept[-1], said=kept[-1].said[:-1])
+    return kept
+
+
+def without_decoration(words: Sequence[Word]) -> list[Word]:
+    """Drop words that are signs alone: emoji, dashes."""
+    return [word for word in words if any(char.isalnum() for char in word.said)]
+
+
+def without_repetition(words: Sequence[Word]) -> list[Word]:
+    """`stop stop stop` is `stop`, `what's the the time` is `what's the time`, a doubled sentence is one."""
+    kept = list(words)
+    for length in range(min(len(kept) // 2, _MAX_REPEATED), 0, -1):
+        start = 0
+        while start + 2 * length <= len(kept):
+            first = [word.key.lower() for word in kept[start : start + length]]
+            second = [word.key.lower() for word in kept[start + length : start + 2 * length]]
+            if first == second and OPAQUE not in first:
+                del kept[start : start + length]
+            else:
+                start += 1
+    return kept
+
+
+def with_statement_whole(words: Sequence[Word]) -> list[Word]:
+    """`my name's Ada` is `my name is Ada`, where no verb follows: in `my dog's name is Rex` the 's is an owner's."""
+    keys = [word.key.lower() for word in words]
+    if "my" not in keys[:-2] or _IS & set(keys):
+        return list(words)
+    ended = [at for at in range(keys.index("my") + 1, len(keys) - 1) if keys[at].endswith(("'s", "'re"))]
+    return [*words[: ended[-1]], *_whole(words[ended[-1]]), *words[ended[-1] + 1 :]] if ended else list(words)
+
+
+def with_contractions_whole(words: Sequence[Word]) -> list[Word]:
+    """`where's` is `where is`, `i'm` is `i am`, with or without the apostrophe."""
+    return [whole for word in words for whole in _whole(word)]
+
+
+def _whole(word: Word) -> list[Word]:
+    key = _WITHOUT_APOSTROPHE.get(word.key.lower(), word.key)
+    for ending, verb in _CONTRACTED.items():
+        if key.lower().endswith(ending) and len(key) > len(ending):
+            stem = key[: -len(ending)]
+            return [Word(stem, stem), Word(verb, verb)]
+    return [word]

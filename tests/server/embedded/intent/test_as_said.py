@@ -1,0 +1,184 @@
+"""What people say and type, with its signs, hesitations and other words for the same thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import hassil
+import pytest
+
+from server.embedded.intent import recognition
+from server.embedded.intent.recognition import recognise
+from server.embedded.intent.words import MAX_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Said = tuple[str, str, dict[str, Any]]
+
+
+def remembered(attribute: str, value: str) -> dict[str, Any]:
+    return {"attribute": attribute, "value": value}
+
+
+VALUES: list[Said] = [
+    ("remember that my wifi password is Tulip77!", "remember", remembered("wifi password", "Tulip77!")),
+    ("remember my favourite band is Wham!", "remember", remembered("favourite band", "Wham!")),
+    ("Remember that my name is Ada.", "remember", remembered("name", "Ada")),
+    ("remember my name is Ada, please", "remember", remembered("name", "Ada")),
+    ("call me J.R.", "remember", remembered("name", "J.R.")),
+    ("remember that my password is ***", "remember", remembered("password", "***")),
+    ("remember my door code is #4711*", "remember", remembered("door code", "#4711*")),
+    ("my email is a.b+c@example.co.uk", "remember", remembered("email", "a.b+c@example.co.uk")),
+    ("remember my favourite emoji is 😀", "remember", remembered("favourite emoji", "😀")),
+    ("my favourite song is Bye Bye Bye", "remember", remembered("favourite song", "Bye Bye Bye")),
+    ('my motto is "live and let live"', "remember", remembered("motto", '"live and let live"')),
+    (
+        "remember that I park at 9 St. Anne Rd., Bay 4",
+        "remember_fact",
+        {"fact": "I park at 9 St. Anne Rd., Bay 4"},
+    ),
+    (
+        "remember that the class is at 3 p.m. on Jan. 5, 2027",
+        "remember_fact",
+        {"fact": "the class is at 3 p.m. on Jan. 5, 2027"},
+    ),
+    ("remember to call mum at 5:30 p.m.", "remember_fact", {"fact": "to call mum at 5:30 p.m."}),
+    ("remember that I live on 12 Main St.", "remember_fact", {"fact": "I live on 12 Main St."}),
+    ("remember that 5 + 3 = 8", "remember_fact", {"fact": "5 + 3 = 8"}),
+    ("echo well, hello!", "run_command", {"command": "echo", "args": ["well,", "hello!"]}),
+    ("search for C++ tutorials", "web_search", {"query": "C++ tutorials"}),
+    ('search for "exact phrase" cats?', "web_search", {"query": '"exact phrase" cats'}),
+]
+
+ADDRESSES: list[Said] = [
+    ("open example.com/?q=1", "open_page", {"url": "https://example.com/?q=1"}),
+    ("go to example.com/!faq", "open_page", {"url": "https://example.com/!faq"}),
+    ("Go to Example.com/a?x=1&y=(2)#z.", "open_page", {"url": "https://example.com/a?x=1&y=(2)#z"}),
+    ('open "example.com"', "open_page", {"url": "https://example.com"}),
+    ('open "https://example.com/a".', "open_page", {"url": "https://example.com/a"}),
+    ("open yahoo!", "open_page", {"url": "https://yahoo.com"}),
+    ("read the file notes (1).txt", "read_file", {"path": "notes (1).txt"}),
+    ("read the file plan [old].md", "read_file", {"path": "plan [old].md"}),
+    ('read the file "my notes.txt"', "read_file", {"path": "my notes.txt"}),
+    ("Read the file a,b.txt.", "read_file", {"path": "a,b.txt"}),
+    ("run ls -la docs", "run_command", {"command": "ls", "args": ["-la", "docs"]}),
+    ('click on the "Sign in" button', "click", {"label": "Sign in"}),
+    ("press the 'OK' button", "click", {"label": "OK"}),
+    ("open the 2nd result", "open_result", {"ordinal": 1}),
+]
+
+ANSWERS: list[Said] = [
+    *(
+        (text, "stop", {})
+        for text in ("stop stop stop", "wait", "hold on", "Wait, wait!", "hang on a second", "enough")
+    ),
+    *((text, "yes", {}) for text in ("yeah, sure", "yes, yes", "Yes!", "absolutely", "go for it", "sure, why not")),
+    *((text, "no", {}) for text in ("no, leave it", "No, no, no!", "nah", "better not", "no, don't do it", "not now")),
+]
+
+STATEMENTS: list[Said] = [
+    ("remember that my name's Ada", "remember", remembered("name", "Ada")),
+    ("my favourite colour's blue", "remember", remembered("favourite colour", "blue")),
+    ("my dog's name is Rex", "remember", remembered("dog's name", "Rex")),
+    ("my dog's name's Rex", "remember", remembered("dog's name", "Rex")),
+    ("i'm called Ada", "remember", remembered("name", "Ada")),
+    ("where's my keys", "recall", {"attribute": "keys"}),
+    ("whats the time", "get_time", {}),
+]
+
+SPOKEN: list[Said] = [
+    ("um, what's the, uh, time", "get_time", {}),
+    ("search for, um, cats", "web_search", {"query": "cats"}),
+    ("search for ER", "web_search", {"query": "ER"}),
+    ("search for um", "web_search", {"query": "um"}),
+    ("what time is it what time is it", "get_time", {}),
+    ("What time is it? What time is it?", "get_time", {}),
+    ("what's the the time", "get_time", {}),
+    ("Well, what's the time?", "get_time", {}),
+    ("😀 what time is it", "get_time", {}),
+    ("what time is it?!?! 🎉🎉", "get_time", {}),
+    ("create a folder called demo", "run_command", {"command": "mkdir", "args": ["demo"]}),
+    ('make a new directory named "my stuff"', "run_command", {"command": "mkdir", "args": ["my stuff"]}),
+]
+
+
+@pytest.mark.parametrize(("text", "intent", "entities"), VALUES + ADDRESSES + ANSWERS + STATEMENTS + SPOKEN)
+def test_what_was_said_is_understood_and_kept(text: str, intent: str, entities: dict[str, Any]) -> None:
+    best = recognise(text)[0]
+    assert (best.intent, best.entities) == (intent, entities)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "operation", "second"),
+    [
+        ("what is 5+3", 5, "plus", 3),
+        ("3*4", 3, "times", 4),
+        ("3 × 4", 3, "times", 4),
+        ("10 ÷ 2", 10, "divided by", 2),
+        ("1,500 / 3 =", 1500, "divided by", 3),
+        ("10 percent of 50", 10, "percent of", 50),
+        ("What's 15% of 80?", 15, "percent of", 80),
+        ("minus five plus three", -5, "plus", 3),
+        ("what is -5 minus -3", -5, "minus", -3),
+        ("what’s twenty-five x 2.5", 25, "times", 2.5),
+        ("two hundred and five plus one thousand", 205, "plus", 1000),
+        ("three point five times two", 3.5, "times", 2),
+        ("add 5 and 3", 5, "plus", 3),
+        ("subtract 2 from 10", 10, "minus", 2),
+    ],
+)
+def test_sums_are_read_in_any_form(text: str, first: float, operation: str, second: float) -> None:
+    best = recognise(text)[0]
+    assert (best.intent, best.entities) == ("calculate", {"first": first, "operation": operation, "second": second})
+
+
+@pytest.mark.parametrize("text", ["2^3", "what is the square root of 16", "what is 2 + 3 * 4", "(2+3)*4"])
+def test_other_arithmetic_is_no_web_search(text: str) -> None:
+    best = recognise(text)[0]
+    assert best.intent == "calculate"
+    assert "second" not in best.entities
+
+
+@pytest.mark.parametrize("text", ["555-1234", "9/11", "five five", "12:30", "2027-01-05", "10 percent"])
+def test_numbers_with_signs_need_not_be_sums(text: str) -> None:
+    assert recognise(text)[0].intent != "calculate"
+
+
+@pytest.fixture
+def compared() -> Iterator[list[int]]:
+    """The number of words of each sentence that is compared with the templates."""
+    counts: list[int] = []
+    real = hassil.recognize_all
+
+    def counting(text: str, *args: Any, **options: Any) -> Any:
+        counts.append(len(text.split()))
+        return real(text, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recognition, "recognize_all", counting)
+        recognise.cache_clear()
+        yield counts
+    recognise.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what is 11" + " plus 11" * 220,
+        "what is " + "one " * 490,
+        "my " + "is " * 660,
+        "remember my " + "a is b " * 280,
+        "um what time is it " * 100,
+        "x " * 1_000,
+    ],
+)
+def test_a_long_text_is_bounded_before_it_costs(text: str, compared: list[int]) -> None:
+    recognise(text)
+    assert max(compared, default=0) <= MAX_WORDS + 1
+    assert sum(compared) <= 7 * (MAX_WORDS + 1)
+
+
+def test_a_long_value_is_kept_whole() -> None:
+    fact = " ".join(f"word-{number}," for number in range(200)) + " end!"
+    assert recognise(f"remember that {fact}")[0].entities == {"fact": fact}
