@@ -16,10 +16,13 @@ _PARTS = {
     "gateway": "I lost track of what I was doing.",
     "memory": "I can't reach my memory right now.",
 }
+_READERS = frozenset({"intent", "planner"})  # what they refuse is the text itself; their message says why
 
 
 def apology(trouble: ServiceError) -> str:
     """One or two sentences, fit to be spoken."""
+    if trouble.code == "INVALID_ARGUMENT" and trouble.service in _READERS:
+        return f"Sorry, I can't take that: {trouble.message}."
     part = _PARTS.get(trouble.service, "something I need is not working.")
     again = " Please try again in a moment." if trouble.retryable else ""
     return f"Sorry, {part}{again}"

@@ -15,6 +15,7 @@ from server.embedded.planner.spoken_values import (
     spoken_url,
     spoken_value,
 )
+from server.embedded.telling import mentions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,9 @@ def found(facts: Facts, result: Result) -> str:
         return "web_search_nothing"
     if not title:
         return "web_search_untitled"
+    snippet = _text_of(results[0], "snippet")
+    if snippet and not mentions(f"{title} {snippet}", str(facts.get("query", ""))):
+        return "web_search_nearest"
     return "web_search_one" if len(results) == 1 else ""
 
 
@@ -183,7 +187,7 @@ _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
 def _command(facts: Facts, result: Result) -> str:
     lines = [line for line in _text_of(result, "stdout").splitlines() if line.strip()]
     if not lines:
-        return "run_command_silent"
+        return "run_mkdir" if facts.get("command") == "mkdir" else "run_command_silent"
     special = _COMMANDS.get(str(facts.get("command")))
     variant = special(facts, lines) if special else ""
     if variant:

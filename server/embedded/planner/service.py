@@ -13,7 +13,7 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
-from server.embedded.intent.recognition import recognise
+from server.embedded.intent.recognition import UNKNOWN, recognise
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import Outcome, reply
 from server.embedded.service import EmbeddedService
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 2_000
 MAX_INTENT_CHARS = 128
+MAX_HEARD_CHARS = 100  # said back to the user
+NOT_UNDERSTOOD = "I did not understand"  # in the replies to what was not
 CONTEXT_TURNS = 20  # looked back at, the newest: "open the first one" is about what was just said
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -86,7 +88,16 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
         heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
         if heard is not None:
             intent, entities = heard.intent, {**heard.entities, **entities}
+    if intent == UNKNOWN:
+        return intent, entities | _not_understood(request.text, request.context)
     return intent, with_context(intent, entities, request.context)
+
+
+def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
+    """What was heard, and whether the answer before this one was that nothing was understood either."""
+    heard = text.strip().rstrip(".!?,")[:MAX_HEARD_CHARS]
+    before = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
+    return {"heard": heard, "again": NOT_UNDERSTOOD in before} if heard else {}
 
 
 def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:

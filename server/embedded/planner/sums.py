@@ -15,6 +15,7 @@ _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "minus": lambda first, second: first - second,
     "times": lambda first, second: first * second,
     "divided by": lambda first, second: first / second,
+    "percent of": lambda first, second: first * second / 100,
 }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from server.embedded.search.provider import MAX_SNIPPET_CHARS, MAX_TITLE_CHARS, Found, one_line
+from server.embedded.telling import telling_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,16 +24,6 @@ BREATH_S = 0.002  # between two documents: other services run in this process, a
 BUSY_S = 5.0
 MAX_WORDS = 32  # of a query
 
-# Words that say nothing of what is looked for; searched for only when there are no others.
-_FILLERS = frozenset(
-    (
-        *("a", "about", "an", "and", "any", "are", "at", "be", "by", "can", "do", "does", "for", "from", "get", "give"),
-        *("how", "i", "in", "info", "information", "is", "it", "me", "my", "of", "on", "or", "page", "pages", "please"),
-        *("show", "some", "something", "tell", "that", "the", "there", "this", "to", "was", "what", "when", "where"),
-        *("which", "who", "why", "with", "you"),
-    )
-)
-_WORD = re.compile(r"\w+")
 _SCHEMA = """
 CREATE TABLE documents (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, stamp TEXT NOT NULL, title TEXT NOT NULL,
     url TEXT NOT NULL);
@@ -50,8 +40,7 @@ WHERE passages MATCH ? ORDER BY rank LIMIT ?
 
 def expressions(query: str) -> list[str]:
     """FTS5 expressions for people's words, the strictest first: all of them, then any. Quoted, they are words and no syntax."""
-    words = list(dict.fromkeys(_WORD.findall(query.lower())))[:MAX_WORDS]
-    telling = [f'"{word}"' for word in words if word not in _FILLERS] or [f'"{word}"' for word in words]
+    telling = [f'"{word}"' for word in telling_words(query)[:MAX_WORDS]]
     return [] if not telling else list(dict.fromkeys((" ".join(telling), " OR ".join(telling))))
 
 

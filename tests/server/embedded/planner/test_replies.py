@@ -34,6 +34,7 @@ def test_another_days_date_and_parts_of_todays(entities: dict[str, str], now: da
         (1000.0, "times", 2.5, "1000 times 2.5 is 2500."),
         (25, "divided by", 4, "25 divided by 4 is 6.25."),
         (10, "divided by", 3, "10 divided by 3 is about 3.3333."),
+        (15, "percent of", 80, "15 percent of 80 is 12."),
         (10, "divided by", 0, "Nothing can be divided by zero."),
         (10, "to the power of", 2, "I can only add, subtract, multiply or divide two numbers."),
         (2, "plus", None, "I can only add, subtract, multiply or divide two numbers."),

@@ -376,6 +376,33 @@ async def test_an_unknown_intent_says_what_can_be_done(tmp_path: Path) -> None:
     async with planner(tmp_path) as stub:
         words = await said(stub, "the square root of a purple elephant", [])
     assert words.startswith("I did not understand that. I can ")
+    assert words.endswith("I heard: the square root of a purple elephant.")
+
+
+async def test_the_second_time_that_nothing_is_understood_is_short(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        first = await said(stub, "purple elephants", [])
+        again = wanted("purple elephants!")
+        again.context.add(role="assistant", text=first)
+        again.context.add(role="user", text="purple elephants!")
+        words = (await stub.Compose(ended(await stub.Plan(again), []))).text
+    assert words == "I heard: purple elephants. I did not understand it."
+
+
+async def test_a_page_that_is_about_something_else_is_not_told_as_the_answer(tmp_path: Path) -> None:
+    other = {"results": [{"title": "Python library: ada", "snippet": "a name in an example"}]}
+    about = {"results": [{"title": "Countess of Lovelace", "snippet": "Ada was the first to publish a program"}]}
+    async with planner(tmp_path) as stub:
+        nearest = await said(stub, "who was ada lovelace", [("ok", other, "")])
+        found = await said(stub, "who was ada lovelace", [("ok", about, "")])
+    assert nearest == "I found no page about ada lovelace. The nearest is Python library: ada."
+    assert found == "I found one result: Countess of Lovelace."
+
+
+async def test_a_folder_that_was_made_is_named(tmp_path: Path) -> None:
+    async with planner(tmp_path) as stub:
+        words = await said(stub, "create a folder called my stuff", [("ok", {"stdout": ""}, "")])
+    assert words == "I have made the folder my stuff."
 
 
 async def test_time_and_date_are_those_of_the_users_zone(tmp_path: Path) -> None:
