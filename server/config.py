@@ -253,12 +253,6 @@ class Settings(BaseSettings):
         """Did the user name a Redis (or none)?"""
         return "redis_url" in self.model_fields_set or self.redis_url_file is not None
 
-    @property
-    def random_secret(self) -> bool:
-        """Is the token key one of this process only (DEBUG without JWT_SECRET_KEY)?"""
-        given = "jwt_secret_key" in self.model_fields_set or self.jwt_secret_key_file is not None
-        return self.jwt_algorithm in MIN_SECRET_BYTES and not given
-
     def grpc_url(self, service: str) -> str:
         """Where a service is."""
         return str(getattr(self, grpc_field(service)))

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from streaming.ports import ServiceError
 
 TYPE_BASE = "/docs#"  # problem types are addresses of the documentation
@@ -132,16 +130,6 @@ class ApiError(Exception):
         self.errors = errors
         self.extra = extra or {}
         super().__init__(f"{code}: {self.detail}")
-
-    @classmethod
-    def invalid(cls, path: Sequence[object], detail: str) -> ApiError:
-        """One field is wrong: `path` leads to it from the request (body, query, path), as `errors[].pointer` tells."""
-        return cls("VALIDATION_ERROR", detail, errors=[{"pointer": _pointer(path), "detail": detail}])
-
-
-def _pointer(path: Sequence[object]) -> str:
-    """RFC 6901 in a URI fragment, as RFC 9457 section 3 has it."""
-    return "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def problem(error: ApiError, instance: str, request_id: str) -> dict[str, Any]:

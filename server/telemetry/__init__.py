@@ -1,4 +1,8 @@
 """What operators see.
 
-log (JSON lines) · metrics, tallies (Prometheus) · tracing, otel, traceparent · audit (who approved what) · recordings (sessions in files)
+log         JSON lines
+metrics     Prometheus
+tracing     spans around calls of services; otel: where they are sent; traceparent: the header
+audit       who approved which action
+recordings  sessions in files
 """

@@ -1,4 +1,4 @@
-"""OpenTelemetry's part of tracing: a provider that sends spans by OTLP, configured by the standard variables only."""
+"""The OpenTelemetry provider that sends spans by OTLP, configured by the standard variables only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def make_provider(service_name: str) -> Any | None:
-    """A TracerProvider; None when nobody wants traces, or the `otel` extra is not installed."""
+    """A TracerProvider; None if no endpoint is set, or the `otel` extra is not installed."""
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return None
     try:

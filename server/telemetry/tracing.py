@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry, where the `otel` extra is installed and OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set.
+"""Traces by OpenTelemetry, if the `otel` extra is installed and OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set.
 
-One span for each call of a service, below one for the request, or the channel (and turn) of a socket, that makes it; the services continue the trace from
-the `traceparent` in their metadata. Without OpenTelemetry the ids still travel, and nothing is recorded.
+Each call of a service is a span below the span of its request, or of its channel and turn on a socket. Services continue the
+trace from the `traceparent` in their metadata. Without OpenTelemetry the ids still travel, and nothing is recorded.
 """
 
 from __future__ import annotations
@@ -23,60 +23,64 @@ SERVICE_NAME = "jarvis-gateway"
 
 
 class Span:
-    """One piece of work. `traceparent` goes to whoever works below it."""
+    """One piece of work. `traceparent` goes to the calls below it."""
 
-    def __init__(self, traceparent: str, span: Any = None) -> None:
+    def __init__(self, traceparent: str, span: Any = None, api: Any = None) -> None:
         self.traceparent = traceparent
         self._span = span
+        self._api = api
 
     def end(self, error: BaseException | None = None) -> None:
-        """It is done, or failed; only the first end counts."""
+        """The work is done, or failed. Only the first call counts."""
         span, self._span = self._span, None
         if span is None:
             return
         if error is not None:
             span.set_attribute("error.type", getattr(error, "code", type(error).__name__))
-            span.set_status(importlib.import_module("opentelemetry.trace").StatusCode.ERROR)
+            span.set_status(self._api.StatusCode.ERROR)
         span.end()
 
 
 class Tracer:
-    """`span` begins one below a traceparent, or a new trace. Names hold no user's data."""
+    """Begins spans. Their names hold no user's data."""
 
     def __init__(self, provider: Any = None) -> None:
         self._provider = provider
-        self._tracer = provider.get_tracer(SERVICE_NAME) if provider else None
+        self._tracer = None
+        if provider is not None:
+            self._tracer = provider.get_tracer(SERVICE_NAME)
+            self._api = importlib.import_module("opentelemetry.trace")
+            propagation = importlib.import_module("opentelemetry.trace.propagation.tracecontext")
+            self._propagator = propagation.TraceContextTextMapPropagator()
 
     @property
     def records(self) -> bool:
-        """Does anybody look at the spans?"""
+        """Are spans recorded?"""
         return self._tracer is not None
 
     def span(self, name: str, parent: str = "") -> Span:
-        """Begin."""
+        """Begin a span below a traceparent, or a new trace."""
         if self._tracer is None:
             return Span(next_traceparent(parent))
-        propagation = importlib.import_module("opentelemetry.trace.propagation.tracecontext")
-        propagator = propagation.TraceContextTextMapPropagator()
-        context = propagator.extract({"traceparent": parent} if parent else {})
+        context = self._propagator.extract({"traceparent": parent} if parent else {})
         span = self._tracer.start_span(name, context=context)
         carrier: dict[str, str] = {}
-        propagator.inject(carrier, importlib.import_module("opentelemetry.trace").set_span_in_context(span))
-        return Span(carrier.get("traceparent", next_traceparent(parent)), span)
+        self._propagator.inject(carrier, self._api.set_span_in_context(span))
+        return Span(carrier.get("traceparent", next_traceparent(parent)), span, self._api)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the spans that wait."""
         if self._provider is not None:
             self._provider.shutdown()
 
 
 def make_tracer() -> Tracer:
-    """By the standard variables."""
+    """A tracer configured by the standard variables."""
     return Tracer(make_provider(SERVICE_NAME))
 
 
 class _TracedStream:
-    """A recognition or synthesis: its span lasts until it has been read to the end."""
+    """A recognition or synthesis. Its span ends when the stream has been read to its end."""
 
     def __init__(self, stream: Any, span: Span) -> None:
         self._stream = stream
@@ -106,7 +110,7 @@ def _ending(span: Span) -> Any:
 
 
 class _TracedClient:
-    """A service's client, each call of it a span. The context is the argument that is a CallContext."""
+    """A service's client that makes a span of each call. The CallContext among the arguments has the parent."""
 
     def __init__(self, inner: Any, name: str, tracer: Tracer) -> None:
         self._inner = inner
@@ -150,7 +154,7 @@ class _TracedClient:
 
 
 def traced(services: Services, tracer: Tracer) -> Services:
-    """The same services, each call a span."""
+    """The same services, with a span for each call."""
     return Services(
         **{field.name: _TracedClient(getattr(services, field.name), field.name, tracer) for field in fields(Services)}
     )

@@ -75,11 +75,6 @@ class ServiceWatch:
         self._turn = 0
         self._downs = 0
         self._slow = 0
-        self._hurry = asyncio.Event()
-
-    def check_soon(self) -> None:
-        """Do not wait for the next turn."""
-        self._hurry.set()
 
     async def run(self) -> None:
         """Check for ever."""
@@ -92,12 +87,7 @@ class ServiceWatch:
         interval_s = DOWN_INTERVALS_S[min(self._downs, len(DOWN_INTERVALS_S)) - 1] if self._downs else UP_INTERVAL_S
         if self._slow:
             interval_s = DOWN_INTERVALS_S[0]
-        try:
-            async with asyncio.timeout(interval_s * random.uniform(1 - JITTER, 1 + JITTER)):  # noqa: S311 - not for secrets
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
-        self._hurry.clear()
+        await asyncio.sleep(interval_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not for secrets
 
     async def _check(self) -> _Check:
         """One round over the service's channels in turn."""
@@ -193,8 +183,3 @@ class HealthWatch:
         """Begin to watch."""
         for name, watch in self._watches.items():
             background.spawn(watch.run(), f"{name} health")
-
-    def check_soon(self) -> None:
-        """Ask all of them now."""
-        for watch in self._watches.values():
-            watch.check_soon()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from server import errors
 from server.errors import ERRORS, ApiError, from_service, problem, retry_after
+from server.operations.validation import invalid
 from server.strict_json import MAX_DEPTH, loads
 from streaming.ports import ServiceError
 from streaming.protocol.messages.base import MAX_SAFE_INTEGER as MAX_INTEGER
@@ -58,7 +59,7 @@ def test_the_problem_document_has_every_member() -> None:
 
 
 def test_a_wrong_field_is_pointed_at() -> None:
-    document = problem(ApiError.invalid(("body", "a/b", 0, "m~n"), "no"), "/x", "r")
+    document = problem(invalid((("body", "a/b", 0, "m~n"), "no")), "/x", "r")
     assert document["status"] == 422
     assert document["errors"] == [{"pointer": "#/body/a~1b/0/m~0n", "detail": "no"}]
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.telemetry.metrics import Metrics
-from server.telemetry.tallies import MAX_SERIES
+from server.telemetry.metrics import MAX_SERIES, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -156,12 +156,3 @@ async def test_a_service_seen_up_again_is_probed_without_waiting_for_the_breaker
         assert upstream.circuits()["intent"] is CircuitState.HALF_OPEN
         assert (await upstream.services.intent.recognize("x", "", CALLER)).intent == "greet"
         assert upstream.circuits()["intent"] is CircuitState.CLOSED
-
-
-async def test_check_soon_does_not_wait_for_the_next_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health_module, "UP_INTERVAL_S", 600)
-    async with watched() as (fakes, upstream, watcher):
-        await watcher.until(intent_is("up"))
-        fakes.intent.checks.status = NOT_SERVING
-        upstream.health.check_soon()
-        await watcher.until(intent_is("down"))
