@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from server.errors import ApiError
 from server.operations import BY_NAME, invoke
 from server.shared.once import call_once
+from streaming.errors import is_retryable
 from streaming.ports import CallError, Identity
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _as_call_error(error: ApiError) -> CallError:
     return CallError(
         error.code,
         error.detail,
-        retryable=error.status in {429, 503, 504},
+        retryable=is_retryable(error.code),
         retry_after_ms=int(wait_s) * 1000 if wait_s else None,
     )
 

@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from server.upstream.endpoint import TITLES
+from streaming.errors import is_retryable
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ MAX_MESSAGE_CHARS = 300
 PUSHBACK_KEY = "grpc-retry-pushback-ms"  # gRFC A6: how long the server wants to be left alone
 RETRY_AFTER_KEY = "retry-after"  # seconds, as proxies in front of a service send it
 MAX_RETRY_AFTER_MS = 3_600_000
-
-RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED", "CIRCUIT_OPEN"})
-"""Codes after which the same request may succeed later."""
 
 # gRPC's own runtimes put an exception's text into the status of a handler that crashed: not for people, and it may hold their words.
 _CRASH = re.compile(r"Traceback|<class |Exception|Error:|\bat [\w.$]+\(|File \"|panic")
@@ -62,7 +60,7 @@ def failure(service: str, code: str, message: str = "", retry_after_ms: int | No
         code,
         message or own_words(service, code),
         service=service,
-        retryable=code in RETRYABLE,
+        retryable=is_retryable(code),
         retry_after_ms=retry_after_ms,
     )
 

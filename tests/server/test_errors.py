@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import errors
 from server.errors import ERRORS, ApiError, from_service, problem, retry_after
 from server.operations.validation import invalid
 from server.strict_json import MAX_DEPTH, loads
+from streaming import errors
+from streaming.errors import CATALOGUE, is_retryable
 from streaming.ports import ServiceError
 from streaming.protocol.messages.base import MAX_SAFE_INTEGER as MAX_INTEGER
 
@@ -85,7 +86,13 @@ def test_every_code_is_told_by_somebody() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    assert ERRORS.keys() - said == set()
+    assert CATALOGUE.keys() - said == set()
+
+
+def test_what_may_be_sent_again_is_told_once_for_http_and_socket() -> None:
+    again = {code for code in CATALOGUE if is_retryable(code)}
+    assert {code for code, kind in ERRORS.items() if kind.status in {429, 503, 504}} <= again
+    assert not is_retryable("NEVER_HEARD_OF")
 
 
 # --- strict JSON ---

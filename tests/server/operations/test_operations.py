@@ -17,6 +17,7 @@ from server.operations.validation import invalid, pointer
 from server.routes import Route, Router, UnguardedRouteError
 from server.sessions.desk import GatewayDesk
 from streaming.ports import CallContext, CallError, Identity, ServiceError
+from streaming.protocol.errors import ERROR_CODES
 from tests.support.rest import running
 
 if TYPE_CHECKING:
@@ -76,6 +77,16 @@ def test_every_refusal_is_in_the_catalogue() -> None:
     for operation in OPERATIONS:
         for status, codes in refusals_of(operation).items():
             assert all(ERRORS[code].status == status for code in codes)
+
+
+def test_every_error_of_a_call_is_one_of_the_socket() -> None:
+    of_http = {"BAD_REQUEST", "NOT_ACCEPTABLE", "URI_TOO_LONG", "MALFORMED_JSON", "BODY_TOO_LARGE"}
+    of_http |= {"UNSUPPORTED_MEDIA_TYPE", "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED"}  # need a head or a body
+    for operation in OPERATIONS:
+        if operation.run is not None and operation.callable:
+            codes = {code for codes in refusals_of(operation).values() for code in codes}
+            assert codes - of_http <= ERROR_CODES.keys()
+    assert "UNKNOWN_OPERATION" in ERROR_CODES
 
 
 def test_a_route_without_a_rule_stops_the_start() -> None:
