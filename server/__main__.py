@@ -22,7 +22,8 @@ from dotenv import dotenv_values
 from server.children import ChildError
 from server.cli.banner import banner
 from server.config import ConfigError, Settings, load_settings
-from server.identity.users import ROLES, UsersError, add_user
+from server.identity.roles import ROLES
+from server.identity.users import UsersError, add_user
 from server.loop import run
 from server.reload import run_reloading
 from server.telemetry import log

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.operations import RolePermissions
-from server.upstream import DEFAULT_DEADLINES_MS, BreakerPolicy, ServiceEndpoint, TlsFiles
+from server.services import SERVICES
+from server.upstream import BreakerPolicy, ServiceEndpoint, TlsFiles
 from streaming.ports import LaneServices
 from streaming.protocol.limits import Limits
 
@@ -39,11 +40,11 @@ def endpoints(settings: Settings, embedded: Mapping[str, str]) -> list[ServiceEn
         ServiceEndpoint(
             name,
             embedded.get(name) or settings.grpc_url(name),
-            settings.deadline_ms(name) or DEFAULT_DEADLINES_MS[name],
+            settings.deadline_ms(name) or service.deadline_ms,
             None if name in embedded else tls,
             settings.grpc_pool_size,
         )
-        for name in DEFAULT_DEADLINES_MS
+        for name, service in SERVICES.items()
     ]
 
 
@@ -83,7 +84,7 @@ def embedded_addresses(settings: Settings) -> dict[str, str]:
     """The services to start here, and where: those whose address nobody gave."""
     if not settings.embedded:
         return {}
-    missing = [name for name in DEFAULT_DEADLINES_MS if name not in settings.explicit_grpc_urls]
+    missing = [name for name in SERVICES if name not in settings.explicit_grpc_urls]
     return {name: settings.grpc_url(name).replace("localhost", "127.0.0.1") for name in missing}
 
 

@@ -13,13 +13,13 @@ from pydantic import Field, PositiveInt, SecretStr, ValidationError, ValidationI
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from server.redis_urls import RedisUrlError, check_url
+from server.services import SERVICES
 
 # RFC 7518 section 3.2: a key of at least the hash's size
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 PLACEHOLDERS = ("change", "secret", "placeholder", "example", "password", "your", "default", "insert", "replace", "jwt")
 MIN_SECRET_CHARACTERS = 10  # different ones: 32 random hex digits have fewer once in a million keys
 SECRETS = ("JWT_SECRET_KEY", "REDIS_URL")  # each may come from NAME_FILE; never echoed
-SERVICES = ("stt", "tts", "intent", "planner", "safety", "browser", "os", "search", "memory")
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or commas

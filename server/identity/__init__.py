@@ -1,4 +1,8 @@
 """Who somebody is.
 
-auth (credentials to a principal) · tokens (JWT) · jwks (keys of an outside identity provider) · users (the users file)
+auth    credentials to a principal
+tokens  JSON Web Tokens
+jwks    keys of an outside identity provider
+users   the users file
+roles   what tokens and users may be
 """

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
+from server.identity.roles import ROLES
 from server.identity.tokens import LEEWAY_S, Principal, TokenCodec, TokenError
 from server.identity.users import UsersBusyError
 
@@ -34,7 +35,7 @@ GRACE_S = 10.0  # two tabs that refresh at once get the same new pair
 TICKET_S = 30
 MAX_TICKET_CHARS = 128
 DAY_S = 86_400
-DEVELOPER, DEVELOPER_ROLES = "developer", ("admin", "operator", "user")
+DEVELOPER = "developer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ class Authenticator:
 
     def issue_development(self) -> str:
         """What the start prints under DEBUG: everything may be tried with it. Raises ApiError with an outside provider."""
-        return self.issue_access(DEVELOPER, DEVELOPER, DEVELOPER_ROLES)
+        return self.issue_access(DEVELOPER, DEVELOPER, ROLES)
 
     async def sign_out(self, principal: Principal) -> None:
         """Nothing of this sign-in counts any more, on any replica; their sockets close."""

@@ -14,13 +14,14 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from server.identity.roles import ROLES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
 
-ROLES = ("user", "operator", "admin")
 NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 MIN_PASSWORD_CHARS = 8  # NIST SP 800-63B section 5.1.1
 MAX_PASSWORD_CHARS = 256

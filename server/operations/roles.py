@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.identity.roles import ROLES
 from server.operations.operation import Access
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-ROLES = ("user", "operator", "admin")  # each can what those before it can
 
 _ENOUGH = {access: frozenset(ROLES[ROLES.index(access.value) :]) for access in Access if access.role}
 
@@ -38,5 +37,5 @@ class RolePermissions:
     """`streaming.ports.Permissions` by the rules above."""
 
     def may_execute(self, executor: str, roles: Collection[str]) -> bool:
-        """As the operations declare."""
+        """May somebody with these roles use that executor?"""
         return may_execute(executor, roles)

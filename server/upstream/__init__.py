@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from server.upstream.breaker import BreakerPolicy, CircuitState
 from server.upstream.endpoint import (
-    DEFAULT_DEADLINES_MS,
-    FULL_NAMES,
     CallObserver,
     EndpointError,
     NoObserver,
@@ -26,8 +24,6 @@ from server.upstream.health import ServiceHealth
 from server.upstream.upstream import Upstream
 
 __all__ = [
-    "DEFAULT_DEADLINES_MS",
-    "FULL_NAMES",
     "BreakerPolicy",
     "CallObserver",
     "CircuitState",

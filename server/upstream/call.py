@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from server.services import title
 from server.upstream.breaker import FAULTS, Breaker, BreakerPolicy, CircuitState
-from server.upstream.endpoint import TITLES
 from server.upstream.metadata import call_metadata
 from server.upstream.retry import MAX_ATTEMPTS, RetryBudget, backoff_s
 from server.upstream.status import cancelled_from_outside, failure, service_error
@@ -139,7 +139,7 @@ class ServiceLine(Generic[StubT]):
         if permit is None:
             self.observer.observe(self.name, method, "CIRCUIT_OPEN", 0.0)
             wait_ms = max(1, round(self.breaker.retry_after_s(now) * 1000))
-            raise failure(self.name, "CIRCUIT_OPEN", f"{TITLES[self.name]} is failing: {self._last_fault}", wait_ms)
+            raise failure(self.name, "CIRCUIT_OPEN", f"{title(self.name)} is failing: {self._last_fault}", wait_ms)
         return Attempt(self, method, permit, patience_s)
 
     def note(self, broken: ServiceError) -> None:

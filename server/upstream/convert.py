@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import struct_pb2
 
-from server.upstream.endpoint import TITLES
+from server.services import title
 from server.upstream.status import clean_text, failure
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Reading(_Asking):
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, ValueError | TypeError | RecursionError):
-            told = f"{TITLES[self._service]} sent an answer that cannot be read"
+            told = f"{title(self._service)} sent an answer that cannot be read"
             raise failure(self._service, "INTERNAL", told) from None
 
 

@@ -6,47 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-FULL_NAMES = {
-    "stt": "jarvis.stt.v1.SpeechToText",
-    "tts": "jarvis.tts.v1.TextToSpeech",
-    "intent": "jarvis.intent.v1.IntentRecognizer",
-    "planner": "jarvis.planner.v1.Planner",
-    "safety": "jarvis.safety.v1.Safety",
-    "browser": "jarvis.browser.v1.BrowserExecutor",
-    "os": "jarvis.os.v1.OsExecutor",
-    "search": "jarvis.search.v1.SearchExecutor",
-    "memory": "jarvis.memory.v1.Memory",
-}
-"""gRPC service names: what grpc.health.v1 is asked for."""
-
-TITLES = {
-    "stt": "speech recognition",
-    "tts": "speech synthesis",
-    "intent": "intent recognition",
-    "planner": "the planner",
-    "safety": "the safety check",
-    "browser": "the browser executor",
-    "os": "the command executor",
-    "search": "the search executor",
-    "memory": "the memory",
-}
-"""How messages to people call a service."""
-
-DEFAULT_DEADLINES_MS = {
-    "stt": 20_000,  # from the end of the audio to the last transcript: a long push-to-talk is decoded once more
-    "tts": 10_000,  # between two pieces of audio
-    "intent": 2_000,
-    "planner": 5_000,
-    "safety": 2_000,
-    "browser": 60_000,  # a page may take its time
-    "os": 60_000,
-    "search": 15_000,
-    "memory": 3_000,
-}
-"""A call's longest duration; of STT and TTS streams, how long they may keep a waiting reader without an event."""
 
 MAX_PORT = 65_535
 
@@ -118,11 +81,13 @@ class CallObserver(Protocol):
         """A breaker is now closed, open or half_open."""
 
 
-class NoObserver:
+class NoObserver(CallObserver):
     """Measures nothing."""
 
+    @override
     def observe(self, service: str, method: str, status: str, seconds: float) -> None:
-        """Nothing."""
+        pass
 
+    @override
     def circuit(self, service: str, state: str) -> None:
-        """Nothing."""
+        pass

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from server.upstream.endpoint import FULL_NAMES
+from server.services import SERVICES
 from server.upstream.status import clean_text, from_rpc_error, own_words
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ServiceWatch:
         self._turn += 1
         stub = health_pb2_grpc.HealthStub(channels[self._turn % len(channels)])
         started = time.perf_counter()
-        answer = await _ask(stub, FULL_NAMES[self.health.name], self.health.name)
+        answer = await _ask(stub, SERVICES[self.health.name].full_name, self.health.name)
         latency_ms = None if answer.slow else round((time.perf_counter() - started) * 1000, 2)
         return replace(answer, latency_ms=latency_ms)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import grpc
 import grpc.aio
 
-from server.upstream.endpoint import TITLES
+from server.services import title
 from streaming.errors import is_retryable
 from streaming.ports import ServiceError
 
@@ -51,7 +51,7 @@ def clean_text(text: str) -> str:
 
 def own_words(service: str, code: str) -> str:
     """What to say when the service said nothing fit to be shown."""
-    return f"{TITLES.get(service, service)} {_OWN_WORDS.get(code, 'failed')}"
+    return f"{title(service)} {_OWN_WORDS.get(code, 'failed')}"
 
 
 def failure(service: str, code: str, message: str = "", retry_after_ms: int | None = None) -> ServiceError:
@@ -94,8 +94,8 @@ def service_error(service: str, error: BaseException) -> ServiceError:
     if isinstance(error, grpc.aio.AioRpcError):
         return from_rpc_error(service, error)
     if isinstance(error, asyncio.CancelledError | asyncio.InvalidStateError | grpc.aio.BaseError):
-        return failure(service, "UNAVAILABLE", f"the connection to {TITLES.get(service, service)} was closed")
-    return failure(service, "INTERNAL", f"{TITLES.get(service, service)} sent an answer that cannot be read")
+        return failure(service, "UNAVAILABLE", f"the connection to {title(service)} was closed")
+    return failure(service, "INTERNAL", f"{title(service)} sent an answer that cannot be read")
 
 
 def cancelled_from_outside() -> bool:

@@ -14,9 +14,10 @@ from protos.safety_pb2_grpc import SafetyStub
 from protos.search_pb2_grpc import SearchExecutorStub
 from protos.stt_pb2_grpc import SpeechToTextStub
 from protos.tts_pb2_grpc import TextToSpeechStub
+from server.services import SERVICES
 from server.upstream.background import Background
 from server.upstream.call import ServiceLine
-from server.upstream.endpoint import FULL_NAMES, EndpointError, NoObserver
+from server.upstream.endpoint import EndpointError, NoObserver
 from server.upstream.executors import ExecutorClient
 from server.upstream.health import HealthWatch
 from server.upstream.intent import IntentClient
@@ -67,8 +68,8 @@ class Upstream:
         self.health.subscribe(self._health_changed)
 
     def _check_names(self) -> None:
-        unknown = sorted(self._endpoints.keys() - FULL_NAMES.keys())
-        missing = sorted(FULL_NAMES.keys() - self._endpoints.keys())
+        unknown = sorted(self._endpoints.keys() - SERVICES.keys())
+        missing = sorted(SERVICES.keys() - self._endpoints.keys())
         if unknown or missing:
             raise EndpointError(f"services: unknown {unknown}, missing {missing}")
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
-from server.config import SERVICES, ConfigError, Settings, load_settings
+from server.config import ConfigError, Settings, load_settings
 from server.documents.env_example import render
+from server.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "0123456789abcdef0123456789abcdef"

@@ -18,8 +18,8 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from server.services import SERVICES
 from server.upstream import BreakerPolicy, ServiceEndpoint, Upstream
-from server.upstream.endpoint import FULL_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -114,7 +114,7 @@ class FakeService(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         service, _, method = handler_call_details.method.lstrip("/").partition("/")
-        if service != FULL_NAMES[self.name] or method not in self._methods:
+        if service != SERVICES[self.name].full_name or method not in self._methods:
             return None
 
         async def handle(_requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
+from server.embedded import host as embedded
+from server.services import SERVICES
 from server.upstream.endpoint import (
-    DEFAULT_DEADLINES_MS,
-    FULL_NAMES,
-    TITLES,
     EndpointError,
     ServiceEndpoint,
     Target,
     parse_address,
 )
+from streaming.ports import Services
 
 
 @pytest.mark.parametrize(
@@ -53,5 +55,6 @@ def test_no_address_at_all_names_the_service() -> None:
 
 
 def test_every_service_has_a_name_a_title_and_a_deadline() -> None:
-    assert FULL_NAMES.keys() == TITLES.keys() == DEFAULT_DEADLINES_MS.keys()
-    assert len(FULL_NAMES) == 9
+    assert all(service.full_name and service.title and service.deadline_ms for service in SERVICES.values())
+    assert list(SERVICES) == [field.name for field in fields(Services)] == list(embedded.SERVICES)
+    assert len(SERVICES) == 9

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from protos import intent_pb2
+from server.services import SERVICES
 from server.upstream import BreakerPolicy, EndpointError, ServiceEndpoint, TlsFiles, Upstream
-from server.upstream.endpoint import FULL_NAMES
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
 from tests.support.services import FakeService, FakeServices
@@ -30,7 +30,7 @@ NOBODY = "127.0.0.1:1"
 def upstream_of(address: str, tls: TlsFiles | None = None, pool_size: int = 1) -> Upstream:
     """Intent at this address, the other eight nowhere."""
     policy = BreakerPolicy(min_faults=1000)
-    others = [ServiceEndpoint(name, NOBODY, 1_000) for name in FULL_NAMES if name != "intent"]
+    others = [ServiceEndpoint(name, NOBODY, 1_000) for name in SERVICES if name != "intent"]
     return Upstream([ServiceEndpoint("intent", address, 2_000, tls, pool_size), *others], breaker_policy=policy)
 
 

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from protos import executor_pb2, intent_pb2, stt_pb2
-from server.upstream import DEFAULT_DEADLINES_MS, EndpointError, NoObserver, ServiceEndpoint, Upstream
+from server.services import SERVICES
+from server.upstream import EndpointError, NoObserver, ServiceEndpoint, Upstream
 from streaming.ports import RecognitionConfig, ServiceError, SynthesisConfig, TaskEvent, TaskResult
 from tests.server.upstream.observing import CALLER, Observed
 from tests.support.services import Call, FakeServices, Fault
 
-ALL = [ServiceEndpoint(name, "127.0.0.1:1", deadline_ms) for name, deadline_ms in DEFAULT_DEADLINES_MS.items()]
+ALL = [ServiceEndpoint(name, "127.0.0.1:1", service.deadline_ms) for name, service in SERVICES.items()]
 
 
 def test_all_nine_are_needed_and_no_other() -> None:
@@ -27,7 +28,7 @@ async def test_starting_waits_for_nobody_and_tells_every_circuit() -> None:
     upstream = Upstream(ALL, observed)
     async with asyncio.timeout(1):
         await upstream.start()
-    assert sorted(observed.circuits) == sorted((name, "closed") for name in DEFAULT_DEADLINES_MS)
+    assert sorted(observed.circuits) == sorted((name, "closed") for name in SERVICES)
     await upstream.close(0)
 
 
