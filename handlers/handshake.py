@@ -13,8 +13,11 @@ from tornado.websocket import WebSocketHandler
 from handlers.answer import account, answer_headers, name_from
 from handlers.problems import as_api_error, problem_json
 from server.errors import ApiError
+from server.net.websocket.socket import FrameSocket, SocketLimits, TransportConnection
 
 if TYPE_CHECKING:
+    from tornado.websocket import WebSocketProtocol
+
     from server.gateway import Gateway
 
 SWITCHED = 101  # then it is no request any more: `socket closed` is its line
@@ -45,7 +48,28 @@ class HandshakeHandler(WebSocketHandler):
             await super().get(*args, **kwargs)
         except StreamClosedError:
             self.ws_connection = None
-            self.set_status(CLIENT_LEFT, "Client Left")
+            WebSocketHandler.set_status(
+                self, CLIENT_LEFT, "Client Left"
+            )  # Tornado may have disabled the instance's own
+
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        """Ours where it is configured and the HTTP reader gives its transport away, else Tornado's."""
+        settings = self.gateway.settings
+        connection: object = self.request.connection
+        if settings.ws_reader == "fast" and isinstance(connection, TransportConnection):
+            # one batch is under way at most, and none is far larger than the queue may be
+            limits = SocketLimits(
+                self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
+            )
+            return FrameSocket(self, limits)
+        return super().get_websocket_protocol()
+
+    def cut(self) -> None:
+        """End the connection now, whatever is still to be sent."""
+        if isinstance(self.ws_connection, FrameSocket):
+            self.ws_connection.abort()
+        elif self.ws_connection is not None and self.ws_connection.stream is not None:
+            self.ws_connection.stream.close()
 
     def on_connection_close(self) -> None:
         """Called by Tornado; of a client that leaves before it has a socket nothing is to be closed."""

@@ -81,10 +81,8 @@ class RealtimeHandler(HandshakeHandler):
         """The handshake is done."""
         self._opened_at = asyncio.get_running_loop().time()
         self.set_nodelay(True)
-        if self.ws_connection is not None:
-            stream = self.ws_connection.stream
-            assert stream is not None, "the handshake has just been done on it"
-            # one batch is under way at most, and none is far larger than the queue may be: this is the fuse
+        stream = self.ws_connection.stream if self.ws_connection is not None else None
+        if stream is not None:  # Tornado's protocol: the fuse that ours has in its limits
             stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
         self._writer = self.gateway.realtime.tasks.create_task(self._write(), name="socket writer")
         if self._refused is not None:
@@ -190,16 +188,12 @@ class RealtimeHandler(HandshakeHandler):
             self._ending = (code, reason)
             self._wake.set()
             self._cancel_timer()
-            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._cut)
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.cut)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _cut(self) -> None:
-        if self.ws_connection is not None and self.ws_connection.stream is not None:
-            self.ws_connection.stream.close()
 
     async def _write(self) -> None:
         """The one writer: a batch at a time, and the next when the socket has taken it."""
@@ -215,7 +209,7 @@ class RealtimeHandler(HandshakeHandler):
             pass  # on_close says so too
         except Exception:
             log.exception("a socket could not be written to", session=self.path_args[0])
-            self._cut()
+            self.cut()
 
     async def _flush(self) -> None:
         while self._line is not None and (batch := self._line.data_to_send()):

@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     breaker_min_faults: int = Field(5, ge=1, description="faults in 30 s that may open a circuit")
     breaker_open_seconds: float = Field(2, gt=0, description="first rest of an open circuit")
 
+    ws_reader: Literal["fast", "tornado"] = Field(
+        "fast", description="who reads WebSocket frames: fast is ours, tornado is Tornado's own protocol"
+    )
     ws_max_sockets_per_user: int = Field(20, ge=1, description="sockets of one user in this process")
     ws_handshakes_per_minute: int = Field(120, ge=1, description="handshakes of one address (IPv6: of one /64 network)")
     ws_max_channels: int = Field(16, ge=1, le=1024, description="open channels of one session")

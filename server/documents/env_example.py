@@ -18,7 +18,7 @@ SECTIONS = {
     "jwt_algorithm": "tokens",
     "redis_url_file": "shared state and rate limits",
     "voice_stt_grpc_url": "services",
-    "ws_max_sockets_per_user": "live sockets",
+    "ws_reader": "live sockets",
     "embedded": "services that start here",
 }
 

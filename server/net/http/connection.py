@@ -14,14 +14,13 @@ from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
 from server.net.http.exchange import Exchange, Unread
-from server.net.http.handover import hand_over
+from server.net.http.handover import Upgraded
 from server.net.http.parser import RequestParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tornado.httputil import RequestStartLine
-    from tornado.iostream import IOStream
 
     from server.net.http.request import Headers
     from server.net.http.server import Connections
@@ -237,17 +236,25 @@ class Connection(asyncio.Protocol):
         if not (self._serving or self._waiting or self._reading or self._ending):
             self._for_headers.begin(self)
 
-    def hand_over(self) -> IOStream:
-        """From here on it is a WebSocket's. Raises StreamClosedError when it is gone already."""
+    def check_upgrade(self) -> None:
+        """Raises StreamClosedError, and ends the connection, when it can't become a WebSocket.
+
+        A client that has not read earlier answers does not wait for one. Bytes behind a handshake are parsed as a request
+        only where it had a body, which no WebSocket's client sends.
+        """
         if self.lost or self._ending or self._waiting or self._transport.get_write_buffer_size():
-            # Who has not read earlier answers does not wait for a WebSocket. And behind a handshake nothing is a request:
-            # only behind one that had a body, which no WebSocket's client sends.
             self.abort()
             raise StreamClosedError
+
+    def upgrade(self) -> Upgraded:
+        """The connection speaks HTTP no more. Raises StreamClosedError when it is gone."""
+        self.check_upgrade()
         early = self._unparsed
         self._serving, self._ending = None, True
         self._forget()
-        return hand_over(self._transport, early)
+        if self._read_paused:
+            self._transport.resume_reading()
+        return Upgraded(self._transport, early)
 
     # --- writing ---
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from http.client import responses
 from typing import TYPE_CHECKING, Protocol
 
+import structlog
 from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
+from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
+from server.net.http.handover import stream_of
 from server.net.http.request import Head, Request
 
 if TYPE_CHECKING:
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
     from server.net.http.connection import Connection
+    from server.net.http.handover import Upgraded
     from server.net.http.request import Headers
+
+log = structlog.get_logger(__name__)
 
 # A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
 # drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
@@ -91,7 +97,7 @@ class Exchange(HTTPConnection):
         self._chunks_out = False
         self._close_callback: Callable[[], None] | None = None
         self._refusal: ApiError | None = None  # it was broken before it began
-        self._stream: IOStream | None = None
+        self._switch = b""  # the head of a 101
 
     # --- the request ---
 
@@ -290,8 +296,8 @@ class Exchange(HTTPConnection):
 
     def finish(self) -> None:
         """The answer is complete."""
-        if self._stream is not None:
-            return  # it has become a WebSocket
+        if self._switch:
+            return  # it becomes a WebSocket
         if self._chunks_out:
             self._connection.write(b"0\r\n\r\n")
         self.answered = True
@@ -320,18 +326,37 @@ class Exchange(HTTPConnection):
         assert isinstance(start_line, ResponseStartLine)
         told = dict(headers.get_all())
         if start_line.code == SWITCHING_PROTOCOLS:
+            self._connection.check_upgrade()
             self.head_written = True
-            self._stream = self._connection.hand_over()
-            return self._stream.write(head_bytes(start_line.code, told))
+            self._switch = head_bytes(start_line.code, told)  # sent by whoever takes the connection
+            return self._connection.drained()
         self._write_head(start_line.code, told, chunk or b"")
         return self._connection.drained()
 
     def detach(self) -> IOStream:
-        """The stream of a WebSocket, once 101 was written."""
-        assert self._stream is not None, "no protocol was switched to"
-        del self._connection, self._headers  # a WebSocket lives for hours, and needs nothing of the request's way here
-        self._delegate = self._request = None
-        return self._stream
+        """The connection as a stream, as Tornado's WebSocket wants it. Raises StreamClosedError when it is lost."""
+        head, upgraded = self._give_away()
+        try:
+            stream = stream_of(upgraded)
+        except OSError as failed:
+            log.warning("a WebSocket could not be opened", reason=failed.strerror or str(failed))
+            raise StreamClosedError from None
+        stream.write(head)
+        return stream
+
+    def detach_transport(self) -> Upgraded:
+        """The connection as the loop's transport, the 101 written. Raises StreamClosedError when it is lost."""
+        head, upgraded = self._give_away()
+        upgraded.transport.write(head)
+        return upgraded
+
+    def _give_away(self) -> tuple[bytes, Upgraded]:
+        """A WebSocket lives for hours, and needs nothing of what brought its request here."""
+        assert self._switch, "no protocol was switched to"
+        head, upgraded = self._switch, self._connection.upgrade()
+        del self._connection, self._headers
+        self._delegate = self._request = self._close_callback = None
+        return head, upgraded
 
 
 class Unread:

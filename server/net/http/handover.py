@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tornado.iostream import IOStream
 
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 
 READ_CHUNK_BYTES = 64 * 1024
 READ_BUFFER_BYTES = 1024 * 1024  # above the largest WebSocket message
+
+
+class Upgraded(NamedTuple):
+    """A connection after `101 Switching Protocols`.
+
+    Call `transport.set_protocol()` before the loop turns, and give the new protocol `early` before anything else.
+    """
+
+    transport: asyncio.Transport
+    early: bytes  # sent by the client right behind its handshake
 
 
 class Handshake:
@@ -49,11 +59,12 @@ class SocketStream(IOStream):
         self._read_buffer_size += len(early)
 
 
-def hand_over(transport: asyncio.Transport, early: bytes) -> SocketStream:
+def stream_of(upgraded: Upgraded) -> SocketStream:
     """The transport's socket as a stream. Raises OSError when the transport has been closed, or no descriptor is left.
 
     A duplicate of its descriptor: the loop keeps each to itself until the transport is gone, which closes the first.
     """
+    transport = upgraded.transport
     try:
         descriptor = os.dup(transport.get_extra_info("socket").fileno())
     finally:
@@ -61,5 +72,5 @@ def hand_over(transport: asyncio.Transport, early: bytes) -> SocketStream:
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(False)
     stream = SocketStream(connection, max_buffer_size=READ_BUFFER_BYTES, read_chunk_size=READ_CHUNK_BYTES)
-    stream.begin_with(early)
+    stream.begin_with(upgraded.early)
     return stream

@@ -2,4 +2,5 @@
 
 frames   a client's bytes to messages, and frames to send: no I/O, no clock
 mask     the XOR of a client's payload
+socket   one WebSocket: messages to its handler, batches out, pings, floods, the end
 """

@@ -82,9 +82,23 @@ class ViolationError(Exception):
 class FrameReader:
     """One client's frames. `max_message_bytes` bounds a message, and with it what is kept of an unfinished one."""
 
-    __slots__ = ("_decoder", "_final", "_head", "_left_bytes", "_mask", "_max_bytes", "_message", "_opcode", "ended")
+    __slots__ = (
+        "_decoder",
+        "_final",
+        "_head",
+        "_left_bytes",
+        "_mask",
+        "_max_bytes",
+        "_message",
+        "_opcode",
+        "begun",
+        "ended",
+        "pieces",
+    )
 
     def __init__(self, max_message_bytes: int) -> None:
+        self.begun = 0  # messages that did not come in one piece
+        self.pieces = 0  # that those came in, complete or not; whoever bounds them may reset it
         self.ended = False  # closed or violated: whatever follows is ignored
         self._max_bytes = max_message_bytes
         self._head = b""  # an incomplete header, or an incomplete control frame
@@ -96,13 +110,9 @@ class FrameReader:
         self._final = False  # is that frame the last of its message?
 
     @property
-    def _in_message(self) -> bool:
-        return self._opcode != CONTINUATION
-
-    @property
     def unfinished(self) -> bool:
-        """Has a message or a frame begun that is not complete?"""
-        return self._in_message or bool(self._head)
+        """Has a message begun that is not complete?"""
+        return self._opcode != CONTINUATION
 
     def feed(self, data: bytes) -> list[Event]:
         """What these bytes complete, in order."""
@@ -170,8 +180,8 @@ class FrameReader:
         if first & CONTROL:
             if not first & FIN or second & LENGTH > MAX_CONTROL_BYTES:
                 raise ViolationError(PROTOCOL_ERROR, "a control frame is one frame of at most 125 bytes")
-        elif (opcode == CONTINUATION) is not self._in_message:
-            wrong = "the message before is not finished" if self._in_message else "there is no message to continue"
+        elif (opcode == CONTINUATION) is not self.unfinished:
+            wrong = "the message before is not finished" if self.unfinished else "there is no message to continue"
             raise ViolationError(PROTOCOL_ERROR, wrong)
 
     def _read_payload(self, data: bytes, at: int, events: list[Event]) -> int:
@@ -185,6 +195,7 @@ class FrameReader:
             events.append(piece if self._opcode == BINARY else _decoded(piece))
         else:
             self._keep(piece, complete=complete)
+            self.pieces += 1
             if complete:
                 assert self._message is not None, "it has just been kept"
                 events.append(bytes(self._message) if self._opcode == BINARY else _decoded(self._message))
@@ -196,6 +207,7 @@ class FrameReader:
         """A part of a message. Text that is wrong already never gets better: it is refused at once."""
         if self._message is None:
             self._message = bytearray()
+            self.begun += 1
         self._message += piece
         if self._opcode == TEXT:
             if self._decoder is None:

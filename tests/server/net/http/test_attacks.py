@@ -17,7 +17,7 @@ import pytest
 from server.net.http import connection as connection_module
 from server.net.http.connection import SLICE_BYTES
 from server.net.http.exchange import SPILL_BYTES
-from server.net.http.handover import hand_over
+from server.net.http.handover import Upgraded, stream_of
 from tests.server.net.http.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
 from tests.server.net.http.test_unreadable import counted
 from tests.support.gateway import running_gateway
@@ -245,5 +245,5 @@ def test_a_handover_without_a_descriptor_left_closes_the_connection(monkeypatch:
     transport = Mock(asyncio.Transport)
     monkeypatch.setattr("os.dup", Mock(side_effect=OSError(errno.EMFILE, "Too many open files")))
     with pytest.raises(OSError, match="Too many"):
-        hand_over(transport, b"")
+        stream_of(Upgraded(transport, b""))
     transport.abort.assert_called_once()

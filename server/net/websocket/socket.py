@@ -1,0 +1,393 @@
+"""A WebSocket on the loop's own transport, behind Tornado's `WebSocketProtocol`: no stream object, no coroutine per frame.
+
+`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. All messages of one read reach the handler in one call:
+`on_messages(list)` where it has that method, else `on_message` for each, which must not be a coroutine. A handler that writes
+much calls `send` with whole batches, stops while `paused`, and goes on when its `on_writable()` is called.
+
+The end of a connection, whoever begins it: our close frame, our half of the TCP connection, then what still comes is read and
+thrown away for a moment. Closing at once would make the kernel answer it with a reset, which can overtake the close frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from socket import IPPROTO_TCP, TCP_NODELAY
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
+
+from server.net.websocket import frames
+from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tornado.httputil import HTTPHeaders
+    from tornado.websocket import WebSocketHandler
+
+    from server.net.websocket.frames import Event
+
+INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
+LINGER_S = 2.0  # for the client to read our close frame and end its half
+LINGER_BYTES = 32 * 1024 * 1024  # of what it still sends meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """Bounds of one socket."""
+
+    message_bytes: int  # of one message, in whatever number of fragments
+    write_buffer_bytes: int  # of what the client does not take; beyond it the connection is cut
+    frames_per_s: int = 5_000  # sustained, of any kind; 50 a second are a microphone
+    frames_burst: int = 10_000  # a client that comes back may have minutes of small frames to send
+    ping_interval_s: float = 20.0  # of silence, then a ping; as long again without an answer, then the end
+    write_timeout_s: float = 30.0  # a client that takes nothing for so long is not reading
+    close_timeout_s: float = 5.0  # for the client's close frame
+
+
+@runtime_checkable
+class TransportConnection(Protocol):
+    """An `httputil.HTTPConnection` that gives its transport away once 101 was written."""
+
+    def detach_transport(self) -> tuple[asyncio.Transport, bytes]:
+        """The transport, and what the client sent behind its handshake. Raises StreamClosedError when it is lost."""
+
+
+class FrameSocket(WebSocketProtocol, asyncio.Protocol):
+    """One WebSocket; see the module."""
+
+    handler: WebSocketHandler
+
+    def __init__(self, handler: WebSocketHandler, limits: SocketLimits) -> None:
+        super().__init__(handler)
+        self.paused = False  # the client takes less than we write
+        self.close_code: int | None = None
+        self.close_reason: str | None = None
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._reader = FrameReader(limits.message_bytes)
+        self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
+        self._subprotocol: str | None = None
+        self._told = self._lost = False  # the handler knows of the end; the transport is gone
+        self._frames, self._counted_since = 0, self._loop.time()
+        self._heard = self._pinged = False
+        self._unfinished = 0  # number of the message that was unfinished when we last looked; 0: none was
+        self._pong: bytes | None = None  # to be sent when there is room
+        self._drained: asyncio.Future[None] | None = None  # of those who wait for room
+        self._discarded_bytes = 0
+        self._beat: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None  # for the client to read, to close, to be gone
+
+    # --- the handshake ---
+
+    async def accept_connection(self, handler: WebSocketHandler) -> None:
+        """Answer 101, take the connection's transport, and call the handler's `open`."""
+        headers = handler.request.headers
+        key = headers.get("Sec-WebSocket-Key")
+        if not key or not headers.get("Host"):
+            handler.set_status(400)
+            handler.finish("Missing/Invalid WebSocket headers")
+            return
+        offered = headers.get("Sec-WebSocket-Protocol")
+        self._subprotocol = handler.select_subprotocol([name.strip() for name in offered.split(",")] if offered else [])
+        if self._subprotocol:
+            handler.set_header("Sec-WebSocket-Protocol", self._subprotocol)
+        handler.clear_header("Content-Type")
+        handler.set_status(101)
+        handler.set_header("Upgrade", "websocket")
+        handler.set_header("Connection", "Upgrade")
+        handler.set_header("Sec-WebSocket-Accept", WebSocketProtocol13.compute_accept_value(key))
+        handler.finish()
+        connection: object = handler.request.connection
+        assert isinstance(connection, TransportConnection), "looked at before this protocol was chosen"
+        self._transport, early = connection.detach_transport()
+        self._transport.set_protocol(self)
+        self.start_pinging()
+        await self._open()
+        if early and not self._lost:
+            self.data_received(early)
+
+    async def _open(self) -> None:
+        """No message comes before the handler is ready for it."""
+        handler = self.handler
+        try:
+            opening = handler.open(*handler.open_args, **handler.open_kwargs)
+            if opening is not None:
+                self._transport.pause_reading()
+                await opening
+                if not self._transport.is_closing():
+                    self._transport.resume_reading()
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged and ends this socket only
+            self._failed()
+
+    @property
+    def selected_subprotocol(self) -> str | None:
+        """What the handler chose."""
+        return self._subprotocol
+
+    # --- in ---
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of frames."""
+        if self.client_terminated:
+            self._discard(len(data))
+            return
+        self._heard = True
+        reader = self._reader
+        events = reader.feed(data)
+        self._frames += len(events)
+        if self._frames + reader.pieces > self._limits.frames_burst:
+            self._check_pace()
+        for event in events:
+            if type(event) is not bytes and type(event) is not str:
+                self._take_singly(events)
+                return
+        if events:
+            self._take_messages(events)
+
+    def _take_messages(self, messages: list[Event]) -> None:
+        if self.client_terminated or self.server_terminated:
+            return  # nobody waits for them any more
+        try:
+            self._deliver(messages)
+        except Exception:  # noqa: BLE001 - as above
+            self._failed()
+
+    def _deliver_singly(self, messages: list[Any]) -> None:
+        for message in messages:
+            self.handler.on_message(message)
+
+    def _take_singly(self, events: list[Event]) -> None:
+        """Control frames are among them: in order."""
+        for event in events:
+            if isinstance(event, bytes | str):
+                self._take_messages([event])
+            elif isinstance(event, Ping):
+                self._answer(event)
+            elif isinstance(event, Violated):
+                self.fail(event.code, event.reason)
+            elif isinstance(event, Closed):
+                self._closed(event)
+            else:
+                self._run_callback(self.handler.on_pong, event.payload)
+
+    def _answer(self, ping: Ping) -> None:
+        """While the client does not read, only its last ping is remembered (RFC 6455, section 5.5.3)."""
+        if self.paused:
+            self._pong = ping.payload
+        elif not self.server_terminated:
+            self._transport.write(frames.pong_frame(ping.payload))
+        self._run_callback(self.handler.on_ping, ping.payload)
+
+    def _closed(self, closed: Closed) -> None:
+        self.client_terminated = True
+        if closed.code != frames.NO_CODE:
+            self.close_code, self.close_reason = closed.code, closed.reason
+        self.close(self.close_code)  # echoed (section 5.5.1), unless we were first
+        self._tell_handler()
+
+    def eof_received(self) -> None:
+        """The client ends its half: the transport closes, once what we wrote is sent."""
+        self.client_terminated = True
+
+    # --- floods and silence ---
+
+    def _check_pace(self) -> None:
+        now = self._loop.time()
+        if now - self._counted_since < self._limits.frames_burst / self._limits.frames_per_s:
+            self.fail(REFUSED, "too many frames")
+        self._frames = self._reader.pieces = 0
+        self._counted_since = now
+
+    def start_pinging(self) -> None:
+        """From now on."""
+        self._beat = self._loop.call_later(self._limits.ping_interval_s, self._look)
+
+    def _look(self) -> None:
+        """Once in a ping interval: is the client there, and does it finish what it begins?"""
+        heard, self._heard = self._heard, False
+        before, self._unfinished = self._unfinished, self._reader.begun if self._reader.unfinished else 0
+        self._frames = self._reader.pieces = 0
+        self._counted_since = self._loop.time()
+        if before and before == self._unfinished:
+            self.fail(REFUSED, "a message was not finished in time")
+        elif heard:
+            self._pinged = False
+        elif self._pinged:
+            self.abort()
+            return
+        elif not self.is_closing():
+            self._pinged = True
+            self._transport.write(frames.ping_frame())
+        if not self.client_terminated:
+            self.start_pinging()
+
+    # --- out ---
+
+    def send(self, messages: list[bytes | str]) -> None:
+        """Write them in one go. Raises WebSocketClosedError."""
+        if self.is_closing():
+            raise WebSocketClosedError
+        self._transport.writelines([frames.data_frame(message) for message in messages])
+        self._check_buffer()
+
+    def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:
+        """As Tornado's, for one `bytes` or `str`. The future is done when there is room for more."""
+        assert isinstance(message, bytes | str), "the handler's write_message has made JSON of it"
+        if self.is_closing():
+            raise WebSocketClosedError
+        if binary and isinstance(message, str):
+            message = message.encode()
+        elif not binary and isinstance(message, bytes):
+            message = message.decode()
+        self._transport.write(frames.data_frame(message))
+        self._check_buffer()
+        return self.drained()
+
+    def write_ping(self, data: bytes) -> None:
+        """At most 125 bytes."""
+        self._transport.write(frames.ping_frame(data))
+
+    def drained(self) -> asyncio.Future[None]:
+        """Done when there is room for more; fails with WebSocketClosedError when the client is gone."""
+        if self.paused and self._drained is not None:
+            return self._drained
+        drained = self._loop.create_future()
+        if self.paused:
+            self._drained = drained
+        else:
+            drained.set_result(None)
+        return drained
+
+    def _check_buffer(self) -> None:
+        """The fuse: writers stop while `paused`, so that it is never reached by those who do."""
+        if self._transport.get_write_buffer_size() > self._limits.write_buffer_bytes:
+            self.abort()
+
+    def pause_writing(self) -> None:
+        """The client takes less than we write."""
+        self.paused = True
+        if not self.is_closing():
+            self._set_deadline(self._limits.write_timeout_s)
+
+    def resume_writing(self) -> None:
+        """It has taken what there was."""
+        self.paused = False
+        if self.is_closing():
+            return
+        self._cancel_deadline()
+        pong, self._pong = self._pong, None
+        if pong is not None:
+            self._transport.write(frames.pong_frame(pong))
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+        on_writable = getattr(self.handler, "on_writable", None)
+        if on_writable is not None:
+            self._run_callback(on_writable)
+
+    # --- the end ---
+
+    def is_closing(self) -> bool:
+        """Has either side begun to close?"""
+        return self._lost or self.client_terminated or self.server_terminated
+
+    def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Begin, or answer, the closing handshake."""
+        if self._lost:
+            return
+        if not self.server_terminated:
+            self.server_terminated = True
+            if code is None and reason is not None:
+                code = 1000
+            self._transport.write(frames.close_frame(code, reason or ""))
+            self._set_deadline(self._limits.close_timeout_s)
+        if self.client_terminated:
+            self._linger()
+
+    def fail(self, code: int, reason: str) -> None:
+        """The client broke the rules: nothing of it is read any more (section 7.1.7)."""
+        if self.client_terminated:
+            return
+        self.client_terminated = True
+        if not self.server_terminated:
+            self.close_code, self.close_reason = code, reason
+        self.close(code, reason)
+        self._tell_handler()
+
+    def _failed(self) -> None:
+        """The handler raised."""
+        self.handler.log_exception(*sys.exc_info())
+        self.fail(INTERNAL_ERROR, "")
+
+    def _linger(self) -> None:
+        """All is said."""
+        with suppress(OSError, RuntimeError):  # it has gone, and nobody has told us yet
+            self._transport.write_eof()
+        self._set_deadline(LINGER_S)
+
+    def _discard(self, number: int) -> None:
+        self._discarded_bytes += number
+        if self._discarded_bytes > LINGER_BYTES:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is still to be sent."""
+        self.client_terminated = self.server_terminated = True
+        self._transport.abort()
+
+    def _abort(self) -> None:
+        """Tornado's name for it."""
+        self.abort()
+
+    def on_connection_close(self) -> None:
+        """Called by the handler, when the client leaves in its handshake or when it was told of the end."""
+        if not self._told:
+            self._told = True
+            if hasattr(self, "_transport"):
+                self.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The transport is gone."""
+        self._lost = self.client_terminated = self.server_terminated = True
+        self._cancel_deadline()
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_exception(WebSocketClosedError())
+            drained.exception()  # looked at: nobody may be waiting
+        self._tell_handler()
+
+    def _tell_handler(self) -> None:
+        if not self._told:
+            self._told = True
+            self._run_callback(self.handler.on_ws_connection_close, self.close_code, self.close_reason)
+
+    def _set_deadline(self, seconds: float) -> None:
+        self._cancel_deadline()
+        self._deadline = self._loop.call_later(seconds, self.abort)
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    # --- what else Tornado's base class asks for ---
+
+    def set_nodelay(self, x: bool) -> None:
+        """The loop's transports have set it already."""
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and connection.family != connection.family.AF_UNIX:
+            connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, int(x))
+
+    def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - a client's
+        raise AssertionError("a server's socket has no server")
+
+    async def _receive_frame_loop(self) -> None:
+        """Frames come by `data_received`."""
