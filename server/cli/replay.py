@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from server.cli.replay_outcome import compared
 from server.cli.replay_player import Played, Player
 from server.cli.replay_script import Script, script_of
-from streaming.client.gateway import GatewayError
+from streaming.client.errors import GatewayError
 from streaming.jarvis.recording import RecordingError, read
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from server.cli.replay_outcome import BYTES_PER_SAMPLE, SESSION, Outcome
 from server.cli.replay_script import Cue, Script
-from streaming.client.gateway import GatewayClient, GatewayError
+from streaming.client.errors import GatewayError
+from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import LocalProtocolError
@@ -58,11 +59,6 @@ class _Listener(GatewayClient):
         super().__init__(url, token=token, user_id=user_id)
         self._on_event = on_event
         self._progress = progress
-
-    @property
-    def failed(self) -> GatewayError | None:
-        """Why there is no session any more."""
-        return self._failed
 
     def _handle(self, event: events.Event) -> None:
         if not isinstance(event, events.SessionStarted):

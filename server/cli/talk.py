@@ -15,7 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streaming.client.gateway import ClientChannel, GatewayClient, GatewayError
+from streaming.client.errors import GatewayError
+from streaming.client.gateway import ClientChannel, GatewayClient
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
 from streaming.sound.codecs import pcm_duration_ms

@@ -1,4 +1,59 @@
-"""The Python client.
+"""The Python client: what `jarvis_client` offers.
 
-gateway (GatewayClient: one socket, reconnect, resume)
+JarvisClient (blocking) and AsyncJarvisClient: say, say_audio, call, turn · Turn: a conversation · Reply: its answer ·
+Microphone, Loudspeaker, WavFile: sound · GatewayError: every failure · GatewayClient, ClientChannel: a session with all
+kinds of channels · messages, AudioReceived: what comes of them.
 """
+
+from streaming.client.blocking import BlockingTurn, JarvisClient
+from streaming.client.errors import GatewayError
+from streaming.client.gateway import ClientChannel, GatewayClient
+from streaming.client.sound import Loudspeaker, Microphone, Sink, Source, WavFile
+from streaming.client.talking import AsyncJarvisClient
+from streaming.client.turn import Reply, Turn
+from streaming.client.version import __version__
+from streaming.protocol import messages
+from streaming.protocol.events import AudioReceived
+from streaming.protocol.messages import (
+    ExecuteParams,
+    SttFinal,
+    SttParams,
+    SttPartial,
+    TaskConfirmationRequired,
+    TaskResult,
+    TtsParams,
+    TurnDone,
+    TurnInterrupted,
+    TurnParams,
+    TurnReply,
+)
+
+__all__ = [
+    "AsyncJarvisClient",
+    "AudioReceived",
+    "BlockingTurn",
+    "ClientChannel",
+    "ExecuteParams",
+    "GatewayClient",
+    "GatewayError",
+    "JarvisClient",
+    "Loudspeaker",
+    "Microphone",
+    "Reply",
+    "Sink",
+    "Source",
+    "SttFinal",
+    "SttParams",
+    "SttPartial",
+    "TaskConfirmationRequired",
+    "TaskResult",
+    "TtsParams",
+    "Turn",
+    "TurnDone",
+    "TurnInterrupted",
+    "TurnParams",
+    "TurnReply",
+    "WavFile",
+    "__version__",
+    "messages",
+]

@@ -1,6 +1,6 @@
 """A client of the gateway: `jarvis.v1` over one WebSocket, with reconnection and resume. Small, for people to build on.
 
-async with GatewayClient("ws://127.0.0.1:8000", token=token) as gateway:
+async with GatewayClient("http://127.0.0.1:8000", token=token) as gateway:
     turn = gateway.open(TurnParams())
     turn.send_audio(pcm)  # 16-bit mono at 16 kHz, 20 ms or so at a time
     turn.end()
@@ -11,39 +11,42 @@ async with GatewayClient("ws://127.0.0.1:8000", token=token) as gateway:
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import random
 import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from tornado.httpclient import HTTPError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
+from streaming.client.address import socket_url
+from streaming.client.errors import GatewayError
 from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
-from streaming.protocol.errors import CLOSE_CODES, RemoteProtocolError
+from streaming.protocol.errors import CLOSE_CODES, LocalProtocolError, RemoteProtocolError
 from streaming.protocol.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from typing import Self
 
     from streaming.protocol.messages import ChannelParams, Message
+
+    Token = str | Callable[[], str | Awaitable[str]]
 
 MAX_MESSAGE_BYTES = 16 * MIB  # a full-page screenshot in one result
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0  # full jitter below that (AWS Architecture Blog, "Exponential backoff and jitter")
 CONNECT_TIMEOUT_S = 10.0
-
-
-class GatewayError(Exception):
-    """The gateway refused a command, or the connection for good. `code` is the wire's UPPER_SNAKE."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
+REFUSALS = {  # status of a handshake that failed → code
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_A_GATEWAY",
+    429: "RATE_LIMITED",
+}
 
 
 class ClientChannel:
@@ -120,14 +123,19 @@ class ClientChannel:
 
 
 class GatewayClient:
-    """A session with a gateway. `token`, or `user_id` for a gateway in DEBUG. `record`: consent to being recorded there."""
+    """A session with a gateway at an http:// or ws:// URL. Every failure is a GatewayError.
+
+    `token` is a string, or a function (async or not) that is asked for a fresh one before each connection and before
+    the old one expires. `user_id` stands for it with a gateway in DEBUG. `record`: consent to being recorded there.
+    """
 
     def __init__(
-        self, url: str, *, session_id: str = "", token: str = "", user_id: str = "", record: bool = False
+        self, url: str, *, session_id: str = "", token: Token = "", user_id: str = "", record: bool = False
     ) -> None:
         self.session_id = session_id or f"client-{secrets.token_hex(6)}"
         self.ready: messages.SessionReady | None = None
-        self._url = f"{url.rstrip('/')}/ws/{self.session_id}"
+        self.address = socket_url(url)
+        self._url = f"{self.address}/ws/{quote(self.session_id, safe='')}"
         self._token = token
         self._query = {"user_id": user_id} if user_id and not token else {}
         if record:
@@ -141,15 +149,14 @@ class GatewayClient:
         self._failed: GatewayError | None = None
         self._socket: WebSocketClientConnection | None = None
         self._stack = AsyncExitStack()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Connect; returns when the session is ready. Raises GatewayError when the gateway refuses."""
-        group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        self._tasks = [
-            group.create_task(self._stay_connected(), name="gateway connection"),
-            group.create_task(self._write(), name="gateway writer"),
-        ]
+        self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self.start(self._stay_connected, name="gateway connection")
+        self.start(self._write, name="gateway writer")
         await self._greeted.wait()
         if self._failed is not None:
             await self.__aexit__()
@@ -163,6 +170,31 @@ class GatewayClient:
         if self._socket is not None:
             self._socket.close(1000)
         await self._stack.aclose()
+
+    @property
+    def failed(self) -> GatewayError | None:
+        """Why the session is over; None while it lives."""
+        return self._failed
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
+        """Run `work()` beside the session until it ends. What it raises ends the session with a GatewayError."""
+        if self._group is None:
+            raise GatewayError("CLOSED", "the client is not connected")
+        task = self._group.create_task(self._guarded(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """An error in a task group would cancel whoever uses the client, and not say why."""
+        try:
+            await work()
+        except GatewayError as failed:
+            self._fail(failed)
+        except Exception as broken:  # noqa: BLE001 - a mistake of the client's or of its user's callbacks
+            ours = GatewayError("INTERNAL", f"the client failed: {type(broken).__name__}: {broken}")
+            ours.__cause__ = broken
+            self._fail(ours)
 
     # --- what one can do ---
 
@@ -185,8 +217,16 @@ class GatewayClient:
             del self._answers[command_id]
 
     def open(self, params: ChannelParams) -> ClientChannel:
-        """Open a channel of the kind that `params` is for: SttParams, TtsParams, ExecuteParams, TurnParams."""
-        number = self.connection.open_channel(params)
+        """Open a channel of the kind that `params` is for: SttParams, TtsParams, ExecuteParams, TurnParams.
+
+        Raises GatewayError.
+        """
+        if self._failed is not None:
+            raise self._failed
+        try:
+            number = self.connection.open_channel(params)
+        except LocalProtocolError as wrong:
+            raise GatewayError("WRONG_STATE", str(wrong)) from None
         channel = self._channels[number] = ClientChannel(self, number)
         self.wake()
         return channel
@@ -207,22 +247,51 @@ class GatewayClient:
         while self._failed is None:
             try:
                 socket = await self._connect()
-            except (OSError, HTTPError) as error:
+            except (OSError, HTTPClientError, WebSocketError) as error:
                 if self.ready is None:
-                    self._fail(GatewayError("UNAVAILABLE", f"no gateway at {self._url}: {error}"))
-                    return
+                    raise self._refusal(error) from error
             else:
                 delay_s = FIRST_DELAY_S
                 await self._read(socket)
             await asyncio.sleep(random.uniform(0, delay_s))  # noqa: S311 - spreads load, guards nothing
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
 
+    def _refusal(self, error: Exception) -> GatewayError:
+        """What the failure of the first connection means."""
+        if isinstance(error, HTTPClientError) and error.code in REFUSALS:
+            return GatewayError(REFUSALS[error.code], f"{self.address} refuses the connection ({error})")
+        if isinstance(error, WebSocketError):
+            return GatewayError("NOT_A_GATEWAY", f"{self.address} answers, but not as a WebSocket")
+        return GatewayError("UNAVAILABLE", f"no gateway at {self.address}: {error}")
+
+    async def _fresh_token(self) -> str:
+        """The token to connect with. Raises GatewayError for good, ConnectionError when there is none for now."""
+        token = self._token
+        if not isinstance(token, str):
+            try:
+                given = token()
+                token = await given if inspect.isawaitable(given) else given
+            except GatewayError:
+                raise
+            except Exception as error:  # the user's own function, which may ask a network
+                raise ConnectionError(f"no token: {error}") from error
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise GatewayError("UNAUTHENTICATED", "the token has characters that no token has")
+        return token
+
+    async def _renew(self) -> None:
+        """The token expires soon: send a fresh one."""
+        with contextlib.suppress(ConnectionError):  # the gateway closes then, and we ask again before we come back
+            self.connection.refresh_auth(await self._fresh_token())
+            self.wake()
+
     async def _connect(self) -> WebSocketClientConnection:
         query = dict(self._query)
         resume = self.connection.resume_token
         if resume:
             query |= {"resume": resume, "last_seq": str(self.connection.last_seq)}
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        token = await self._fresh_token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = HTTPRequest(
             f"{self._url}?{urlencode(query)}", headers=headers, connect_timeout=CONNECT_TIMEOUT_S, request_timeout=0
         )
@@ -253,9 +322,10 @@ class GatewayClient:
 
     def _fail(self, error: GatewayError) -> None:
         """The gateway will not have us back."""
-        self._failed = error
+        self._failed = self._failed or error
         for future in self._answers.values():
-            future.set_exception(error)
+            if not future.done():
+                future.set_exception(error)
         for channel in self._channels.values():
             channel.lose()
         self._greeted.set()
@@ -303,6 +373,8 @@ class GatewayClient:
     def _on_message(self, message: Message) -> None:
         if isinstance(message, messages.Result):
             self._settle(message.id, message.data)
+        elif isinstance(message, messages.AuthExpiring) and not isinstance(self._token, str):
+            self.start(self._renew, name="gateway token")
         elif isinstance(message, messages.Error) and message.channel is None:
             self._settle(message.id, GatewayError(message.code, message.message))
         number = getattr(message, "channel", None)

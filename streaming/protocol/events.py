@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams, Message, SessionReady, SessionResumed
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class AudioReceived:
     """A frame. `lost`: audio is missing before it. `seq` is its number in the channel (server) or the session (client)."""
 
@@ -23,6 +23,11 @@ class AudioReceived:
     lost: bool
     generation: int
     seq: int
+
+    def __repr__(self) -> str:
+        """One line, without the audio itself."""
+        size, at = len(self.payload), self.pts_ms
+        return f"AudioReceived(channel={self.channel}, {size} bytes at {at} ms, generation={self.generation}, seq={self.seq})"
 
 
 @dataclass(frozen=True, slots=True)

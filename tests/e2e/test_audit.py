@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.client.gateway import GatewayError
+from streaming.client.errors import GatewayError
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams
 from tests.support.gateway import client, listen, running_gateway

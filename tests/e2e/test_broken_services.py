@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.client.gateway import GatewayError
+from streaming.client.errors import GatewayError
 from streaming.protocol import messages
 from streaming.protocol.messages import TurnParams
 from tests.support.gateway import GatewayProcess, Heard, client, environment, listen, running_gateway, say, speech

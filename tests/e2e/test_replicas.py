@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from streaming.client.gateway import GatewayClient, GatewayError
+from streaming.client.errors import GatewayError
+from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
 from streaming.protocol.messages import ExecuteParams, ObserveParams, SttParams, TtsParams, TurnParams
 from tests.support.gateway import Heard, listen, say, speech

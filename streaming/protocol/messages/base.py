@@ -1,5 +1,6 @@
 """What all messages share: strictness, and the field types with their bounds."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -21,6 +22,7 @@ Generation = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Confidence = Annotated[float, BeforeValidator(lambda share: _clamped(share, 1.0)), Field(ge=0.0, le=1.0)]
 Percent = Annotated[float, BeforeValidator(lambda share: _clamped(share, 100.0)), Field(ge=0.0, le=100.0)]
 JsonObject = dict[str, Any]
+MAX_SHOWN = 200  # characters of a field in `repr`
 
 
 def _clamped(share: object, most: float) -> object:
@@ -53,6 +55,29 @@ class Message(Part):
 
     type: str
     """What it is."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """What the message says: without `type`, which the class name tells, and without fields that were left out."""
+        said = ((name, value) for name, value in super().__repr_args__() if name != "type" and value is not None)
+        return ((name, _shortened(value)) for name, value in said)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+def _shortened(value: object) -> object:
+    """A screenshot in a result would fill the terminal. One line, whatever it is."""
+    text = repr(value)
+    return _Plain(f"{text[:MAX_SHOWN]}…") if len(text) > MAX_SHOWN else value
+
+
+class _Plain(str):
+    """Text that `repr` leaves as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Command(Message):

@@ -76,3 +76,15 @@ def test_what_is_not_told_has_the_plans_defaults() -> None:
 def test_the_catalogues_speak_for_people() -> None:
     assert all(code == code.upper() and kind.meaning.endswith(".") for code, kind in ERROR_CODES.items())
     assert all(entry.meaning.endswith(".") for entry in CLOSE_CODES.values())
+
+
+def test_a_message_is_shown_as_one_line_without_what_goes_without_saying() -> None:
+    reply = messages.TurnReply(channel=1, text="line\none")
+    assert str(reply) == repr(reply) == r"TurnReply(channel=1, text='line\none')"
+
+
+def test_a_long_field_is_shown_by_its_beginning() -> None:
+    shown = repr(messages.Result(id="1", data={"screenshot": "A" * 10_000}))
+    assert shown.startswith("Result(id='1', data={'screenshot': 'AAAA")
+    assert shown.endswith("A…)")
+    assert len(shown) < 300

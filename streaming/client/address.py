@@ -1,0 +1,38 @@
+"""From the address that a person gives to the one that a WebSocket needs."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from streaming.client.errors import GatewayError
+
+_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+
+
+def socket_url(url: str) -> str:
+    """`ws://` or `wss://`, host, port and the path where the gateway is mounted. No scheme means http.
+
+    Raises GatewayError INVALID_URL, which names the mistake.
+    """
+    given = url.strip()
+    if not given:
+        raise GatewayError("INVALID_URL", "the gateway's URL is empty")
+    try:
+        parts = urlsplit(given if "://" in given else f"http://{given}")
+        scheme, host, port = _SCHEMES.get(parts.scheme.lower()), parts.hostname, parts.port
+        host = host.encode("idna").decode() if host and not host.isascii() else host
+    except ValueError as wrong:  # a port that is none, brackets left open, a host that DNS can't hold
+        raise GatewayError("INVALID_URL", f"{given!r} is no URL ({wrong})") from None
+    if scheme is None:
+        raise GatewayError("INVALID_URL", f"{given!r} begins with {parts.scheme}://, not with http, https, ws or wss")
+    if not host or any(sign.isspace() for sign in given):
+        raise GatewayError("INVALID_URL", f"{given!r} names no host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise GatewayError("INVALID_URL", f"{given!r} has more than an address: token and user_id are arguments")
+    where = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{where}{'' if port is None else f':{port}'}{parts.path.rstrip('/')}"
+
+
+def http_url(url: str) -> str:
+    """The same for a request: what `socket_url` gave, as http or https."""
+    return "http" + url.removeprefix("ws")

@@ -1,0 +1,182 @@
+"""JarvisClient: the same without async. The session lives in a thread of its own; calls wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from streaming.client.errors import GatewayError
+from streaming.client.talking import ANSWER_TIMEOUT_S, AsyncJarvisClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from typing import Self
+
+    from streaming.client.gateway import Token
+    from streaming.client.sound import Sink, Source
+    from streaming.client.turn import Approve, Reply, Turn
+    from streaming.protocol.events import AudioReceived
+    from streaming.protocol.messages import Message, TaskConfirmationRequired
+
+    Ask = Callable[[TaskConfirmationRequired], bool]
+
+T = TypeVar("T")
+
+
+class JarvisClient:
+    """with JarvisClient("http://127.0.0.1:8000", token=token) as client: print(client.say("what time is it")).
+
+    The arguments are those of GatewayClient. Every failure is a GatewayError. Use it from any thread.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8000",
+        *,
+        session_id: str = "",
+        token: Token = "",
+        user_id: str = "",
+        record: bool = False,
+    ) -> None:
+        self._arguments: dict[str, Any] = {
+            "url": url,
+            "session_id": session_id,
+            "token": token,
+            "user_id": user_id,
+            "record": record,
+        }
+        self._client: AsyncJarvisClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Connect. Raises GatewayError when that fails."""
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(opened,), name="jarvis client", daemon=True)
+        self._thread.start()
+        opened.result()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Say goodbye: the session ends."""
+        if self._loop is not None and self._thread is not None and self._ended is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join()
+        self._client = self._loop = self._thread = None
+
+    def _live(self, opened: Future[None]) -> None:
+        try:
+            asyncio.run(self._hold(opened))
+        except BaseException as error:  # noqa: BLE001 - the thread ends with it, and whoever waits has to know
+            if not opened.done():
+                opened.set_exception(error)
+
+    async def _hold(self, opened: Future[None]) -> None:
+        self._ended = asyncio.Event()
+        async with AsyncJarvisClient(**self._arguments) as client:
+            self._client, self._loop = client, asyncio.get_running_loop()
+            opened.set_result(None)
+            await self._ended.wait()
+
+    def _connected(self) -> AsyncJarvisClient:
+        if self._client is None:
+            raise GatewayError("CLOSED", "the client is not connected")
+        return self._client
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the session's thread; its result. Raises what it raises."""
+        if self._loop is None:
+            work.close()
+            raise GatewayError("CLOSED", "the client is not connected")
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        except BaseException:  # Ctrl-C while waiting, too
+            running.cancel()
+            raise
+
+    # --- what one can do ---
+
+    @property
+    def session_id(self) -> str:
+        """Of the conversation: give it again to go on with it."""
+        return self._connected().session_id
+
+    @property
+    def server_version(self) -> str | None:
+        """Of the gateway, as soon as it has told."""
+        return self._connected().server_version
+
+    def call(self, op: str, **params: Any) -> Any:
+        """One operation by name (`agent.intent`, `memory.store` …); its result. Raises GatewayError."""
+        return self.wait_for(self._connected().call(op, **params))
+
+    def say(
+        self,
+        text: str,
+        *,
+        reply: Literal["text", "audio"] = "text",
+        approve: Ask | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Reply:
+        """Ask in writing; the answer. Raises GatewayError."""
+        client = self._connected()
+        return self.wait_for(client.say(text, reply=reply, approve=_in_a_thread(approve), timeout_s=timeout_s))
+
+    def say_audio(
+        self,
+        pcm: bytes,
+        sample_rate: int = 16_000,
+        *,
+        reply: Literal["text", "audio"] = "audio",
+        approve: Ask | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Reply:
+        """Ask aloud, with 16-bit mono PCM; the answer. Raises GatewayError."""
+        client, ask = self._connected(), _in_a_thread(approve)
+        return self.wait_for(client.say_audio(pcm, sample_rate, reply=reply, approve=ask, timeout_s=timeout_s))
+
+    def turn(
+        self, source: Source | None = None, sink: Sink | None = None, *, approve: Ask | None = None, **params: Any
+    ) -> BlockingTurn:
+        """A conversation, to be used in `with` and iterated. `params` are those of TurnParams. Raises GatewayError."""
+        return BlockingTurn(self, self._connected().turn(source, sink, approve=_in_a_thread(approve), **params))
+
+
+class BlockingTurn:
+    """A Turn for `with` and `for`."""
+
+    def __init__(self, client: JarvisClient, turn: Turn) -> None:
+        self._client = client
+        self._turn = turn
+
+    def __enter__(self) -> Self:
+        self._client.wait_for(self._turn.__aenter__())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._client.wait_for(self._turn.close())
+
+    def __iter__(self) -> Iterator[Message | AudioReceived]:
+        """Every message of the conversation, until it is over. Raises GatewayError."""
+        events = aiter(self._turn)
+
+        async def next_event() -> Message | AudioReceived | None:
+            return await anext(events, None)
+
+        while (event := self._client.wait_for(next_event())) is not None:
+            yield event
+
+
+def _in_a_thread(ask: Ask | None) -> Approve | None:
+    """A question to the user must not stop the session's thread."""
+    if ask is None:
+        return None
+
+    async def approve(question: TaskConfirmationRequired) -> bool:
+        return await asyncio.to_thread(ask, question)
+
+    return approve

@@ -1,0 +1,32 @@
+"""The one exception of the client, with what to do about it."""
+
+from __future__ import annotations
+
+ADVICE = {
+    "INVALID_URL": "Write it as http://HOST:PORT or https://HOST.",
+    "UNAVAILABLE": "Is it running (`make run`), and are host and port right?",
+    "NOT_A_GATEWAY": "Give the address of a Jarvis gateway, without a path.",
+    "UNAUTHENTICATED": "Get a token: `jarvis-gateway token`, or POST /api/v1/auth/token; in development pass user_id instead.",
+    "BAD_TOKEN": "Get a new token: `jarvis-gateway token`, or POST /api/v1/auth/token; in development pass user_id instead.",
+    "TOKEN_EXPIRED": "Pass token as a function that returns a fresh one, and the client renews it by itself.",
+    "PERMISSION_DENIED": "Ask for a token with the role that this needs: user, operator or admin.",
+    "FORBIDDEN": "Take another session_id: this session belongs to somebody else.",
+    "TOO_MANY_SOCKETS": "Close a client of this user first.",
+    "SESSION_TAKEN_OVER": "Give each client a session_id of its own.",
+    "SESSION_LOST": "What was under way has ended: ask again.",
+    "RATE_LIMITED": "Wait a moment, then ask again.",
+    "TIMEOUT": "Ask again, or give timeout_s more time.",
+    "NO_SOUND": "Install it by `pip install 'jarvis-client[sound]'`, on Debian also `apt-get install libportaudio2`.",
+    "CLOSED": "Use the client inside of its `with` block.",
+    "CIRCUIT_OPEN": "The service behind the gateway is down: GET /health says why.",
+}
+
+
+class GatewayError(Exception):
+    """Whatever goes wrong. `code` is the wire's UPPER_SNAKE or one of ADVICE, `message` says what, `advice` what to do."""
+
+    def __init__(self, code: str, message: str, advice: str = "") -> None:
+        self.code = code
+        self.message = message
+        self.advice = advice or ADVICE.get(code, "")
+        super().__init__(f"{code}: {message}{'. ' + self.advice if self.advice else ''}")

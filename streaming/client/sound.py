@@ -1,0 +1,161 @@
+"""Microphone, loudspeaker and WAV file for the client. The first two need the `sound` extra (sounddevice, PortAudio).
+
+A source has `sample_rate` and `frames()`; a sink takes what is spoken. Write your own for other devices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import wave
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.client.errors import GatewayError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+FRAME_MS = 20
+TRAILING_SILENCE_MS = 1_000  # a file often ends with its last word: the end of speech has to be heard
+MICROPHONE_RATE_HZ = 16_000
+SAMPLE_BYTES = 2
+
+
+class Source(Protocol):
+    """Where speech comes from: 16-bit mono PCM."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz, 8000 to 48000."""
+        ...
+
+    def frames(self) -> AsyncIterator[bytes]:
+        """As it is spoken, some 20 ms at a time; ends when there is no more. Raises GatewayError."""
+        ...
+
+
+class Sink(Protocol):
+    """Where answers go: 16-bit mono PCM."""
+
+    def begin(self, sample_rate: int) -> None:
+        """An utterance begins, at that rate in Hz. Raises GatewayError."""
+        ...
+
+    async def play(self, pcm: bytes) -> None:
+        """Play it; returns when the device has taken it."""
+        ...
+
+    def stop(self) -> None:
+        """Silence at once: somebody spoke into it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device."""
+        ...
+
+
+class WavFile:
+    """A file of 16-bit mono PCM, in real time, with a second of silence behind it. Raises GatewayError."""
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            with wave.open(str(path), "rb") as file:
+                if file.getsampwidth() != SAMPLE_BYTES or file.getnchannels() != 1:
+                    raise GatewayError(
+                        "NO_SOUND", f"{path} is not 16-bit mono", "Convert it: ffmpeg -i IN -ac 1 OUT.wav"
+                    )
+                self.sample_rate = file.getframerate()
+                self.pcm = file.readframes(file.getnframes())
+        except (OSError, EOFError, wave.Error) as error:
+            raise GatewayError("NO_SOUND", f"{path}: {error}", "Name a WAV file of 16-bit mono PCM.") from None
+
+    def frames(self) -> AsyncIterator[bytes]:
+        """At the pace at which they were spoken."""
+        return paced(self.pcm, self.sample_rate)
+
+
+async def paced(pcm: bytes, sample_rate: int) -> AsyncIterator[bytes]:
+    """16-bit PCM in frames of 20 ms, in real time, and a second of silence behind it."""
+    size = sample_rate * FRAME_MS // 1000 * SAMPLE_BYTES
+    pcm += bytes(sample_rate * TRAILING_SILENCE_MS // 1000 * SAMPLE_BYTES)
+    now = asyncio.get_running_loop().time
+    began = now()
+    for start in range(0, len(pcm), size):
+        await asyncio.sleep(max(0.0, began + start / size * FRAME_MS / 1000 - now()))
+        yield pcm[start : start + size]
+
+
+class Microphone:
+    """The machine's microphone. `device` as sounddevice names it; None: the default one."""
+
+    def __init__(self, sample_rate: int = MICROPHONE_RATE_HZ, device: int | str | None = None) -> None:
+        self.sample_rate = sample_rate
+        self._device = device
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Until nobody iterates any more. Raises GatewayError when there is no microphone."""
+        frames: asyncio.Queue[bytes] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def take(data: Any, *_rest: object) -> None:
+            loop.call_soon_threadsafe(frames.put_nowait, bytes(data))
+
+        sounddevice = _sounddevice()
+        block = self.sample_rate * FRAME_MS // 1000
+        try:
+            stream = sounddevice.RawInputStream(
+                self.sample_rate, block, self._device, channels=1, dtype="int16", callback=take
+            )
+        except Exception as error:  # PortAudioError; no device is a ValueError
+            raise GatewayError("NO_SOUND", f"the microphone does not open: {error}", "Plug one in.") from error
+        with stream:
+            while True:
+                yield await frames.get()
+
+
+class Loudspeaker:
+    """The machine's loudspeaker. `device` as sounddevice names it; None: the default one."""
+
+    def __init__(self, device: int | str | None = None) -> None:
+        self._device = device
+        self._stream: Any = None
+        self._sample_rate = 0
+
+    def begin(self, sample_rate: int) -> None:
+        """Open it at that rate, where it is not open already. Raises GatewayError."""
+        if self._stream is not None and sample_rate == self._sample_rate:
+            return
+        self.close()
+        try:
+            self._stream = _sounddevice().RawOutputStream(sample_rate, 0, self._device, channels=1, dtype="int16")
+            self._stream.start()
+        except GatewayError:
+            raise
+        except Exception as error:  # PortAudioError; no device is a ValueError
+            raise GatewayError("NO_SOUND", f"the loudspeaker does not open: {error}", "Plug one in.") from error
+        self._sample_rate = sample_rate
+
+    async def play(self, pcm: bytes) -> None:
+        """Returns when the device has taken it."""
+        if self._stream is not None:
+            await asyncio.to_thread(self._stream.write, pcm)
+
+    def stop(self) -> None:
+        """Throw away what the device has not played."""
+        if self._stream is not None:
+            self._stream.abort()
+            self._stream.start()
+
+    def close(self) -> None:
+        """Let go of the device."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _sounddevice() -> Any:
+    try:
+        return importlib.import_module("sounddevice")
+    except (ImportError, OSError) as error:  # not installed, or without PortAudio
+        raise GatewayError("NO_SOUND", f"sounddevice does not work here ({error})") from None

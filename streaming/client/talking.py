@@ -1,0 +1,117 @@
+"""AsyncJarvisClient: a session with a few words for what most programs want."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+
+from streaming.client.address import http_url
+from streaming.client.errors import GatewayError
+from streaming.client.gateway import GatewayClient
+from streaming.client.turn import Reply, Turn
+from streaming.client.version import __version__, disagreement
+from streaming.protocol.messages import TurnParams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Self
+
+    from streaming.client.sound import Sink, Source
+    from streaming.client.turn import Approve
+
+log = logging.getLogger("jarvis_client")
+
+VERSION_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 60.0
+
+
+class AsyncJarvisClient(GatewayClient):
+    """async with AsyncJarvisClient("http://127.0.0.1:8000", token=token) as client: print(await client.say("hello"))."""
+
+    server_version: str | None = None
+    """Of the gateway, as soon as it has told; None until then, or when it does not."""
+
+    async def __aenter__(self) -> Self:
+        """Connect. Raises GatewayError when that fails."""
+        await super().__aenter__()
+        self.start(self._compare_versions, name="gateway version")
+        return self
+
+    async def _compare_versions(self) -> None:
+        """One line in the log when client and gateway may not understand each other."""
+        try:
+            answer = await AsyncHTTPClient().fetch(
+                f"{http_url(self.address)}/", headers={"Accept": "application/json"}, request_timeout=VERSION_TIMEOUT_S
+            )
+            self.server_version = str(json.loads(answer.body)["version"])
+        except (OSError, HTTPClientError, ValueError, KeyError, TypeError):
+            return  # a proxy that passes on WebSockets alone
+        told = disagreement(__version__, self.server_version)
+        if told:
+            log.warning("%s", told)
+
+    def turn(
+        self, source: Source | None = None, sink: Sink | None = None, *, approve: Approve | None = None, **params: Any
+    ) -> Turn:
+        """A conversation, to be used in `async with` and iterated. `params` are those of TurnParams. Raises GatewayError."""
+        if source is not None:
+            params.setdefault("sample_rate", source.sample_rate)
+        try:
+            checked = TurnParams(**params)
+        except ValidationError as wrong:
+            first = wrong.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "parameters"
+            raise GatewayError("INVALID_ARGUMENT", f"{where}: {first['msg']}", "See TurnParams.") from None
+        return Turn(self, checked, source=source, sink=sink, approve=approve)
+
+    async def say(
+        self,
+        text: str,
+        *,
+        reply: Literal["text", "audio"] = "text",
+        approve: Approve | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Reply:
+        """Ask in writing; the answer. Raises GatewayError."""
+        return await self._answer_to(self.turn(text=text, reply=reply, approve=approve), timeout_s)
+
+    async def say_audio(
+        self,
+        pcm: bytes,
+        sample_rate: int = 16_000,
+        *,
+        reply: Literal["text", "audio"] = "audio",
+        approve: Approve | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Reply:
+        """Ask aloud, with 16-bit mono PCM; the answer. Raises GatewayError."""
+        source = _Recording(pcm, sample_rate)
+        return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
+
+    async def _answer_to(self, turn: Turn, timeout_s: float) -> Reply:
+        answer = Reply()
+        try:
+            async with asyncio.timeout(timeout_s), turn:
+                async for event in turn:
+                    answer.add(event)
+        except TimeoutError:
+            raise GatewayError("TIMEOUT", f"no answer within {timeout_s:g} s") from None
+        return answer
+
+
+class _Recording:
+    """Speech that is there already: sent as fast as the gateway takes it."""
+
+    def __init__(self, pcm: bytes, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._pcm = pcm
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        size = self.sample_rate // 50 * 2
+        for start in range(0, len(self._pcm), size):
+            yield self._pcm[start : start + size]

@@ -1,0 +1,153 @@
+"""A conversation over one `turn` channel, and the answer to one question."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import wave
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from streaming.client.errors import GatewayError
+from streaming.client.sound import SAMPLE_BYTES
+from streaming.protocol import messages
+from streaming.protocol.events import AudioReceived
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+    from typing import Self
+
+    from streaming.client.gateway import GatewayClient
+    from streaming.client.sound import Sink, Source
+    from streaming.protocol.messages import Message, TaskConfirmationRequired, TurnParams
+
+    Approve = Callable[[TaskConfirmationRequired], bool | Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class Reply:
+    """What came of a turn. `str(reply)` is its text."""
+
+    text: str = ""
+    """What the agent says."""
+    heard: str = ""
+    """What the agent understood of the speech."""
+    audio: bytes = field(default=b"", repr=False)
+    """The reply spoken: 16-bit mono PCM; empty when none was asked for."""
+    sample_rate: int = 0
+    """Of `audio`, in Hz."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def save(self, path: str | Path) -> None:
+        """Write the spoken reply to a WAV file."""
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(SAMPLE_BYTES)
+            file.setframerate(self.sample_rate or 16_000)
+            file.writeframes(self.audio)
+
+    def add(self, event: Message | AudioReceived) -> None:
+        """One more event of the turn."""
+        if isinstance(event, AudioReceived):
+            self.audio += event.payload
+        elif isinstance(event, messages.TtsStarted):
+            self.sample_rate = event.sample_rate
+        elif isinstance(event, messages.TurnReply):
+            self.text = f"{self.text}\n{event.text}".strip()
+        elif isinstance(event, messages.SttFinal):
+            self.heard = f"{self.heard} {event.text}".strip()
+
+
+class Turn:
+    """Iterate it for what happens, until it is over. Speech comes from `source`, answers go to `sink`.
+
+    Without a sink, audio is among the events (AudioReceived) and counts as played. Risky actions are asked of `approve`;
+    without it they are declined. Raises GatewayError when the conversation fails.
+    """
+
+    def __init__(
+        self,
+        client: GatewayClient,
+        params: TurnParams,
+        *,
+        source: Source | None = None,
+        sink: Sink | None = None,
+        approve: Approve | None = None,
+    ) -> None:
+        self._client = client
+        self._params = params
+        self._source = source
+        self._sink = sink
+        self._approve = approve
+        self._sample_rate = 0
+        self._speaking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self.channel = self._client.open(self._params)
+        if self._source is not None:
+            self._speaking = self._client.start(partial(self._speak, self._source), name="microphone")
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave the conversation, wherever it is."""
+        if self._speaking is not None:
+            self._speaking.cancel()
+        if self.channel.closed is None and self._client.failed is None:
+            self.channel.cancel()
+        if self._sink is not None:
+            self._sink.close()
+
+    async def _speak(self, source: Source) -> None:
+        sent = 0
+        async for frame in source.frames():
+            self.channel.send_audio(frame, sent * 1000 // (SAMPLE_BYTES * source.sample_rate))
+            sent += len(frame)
+        self.channel.end()
+
+    async def __aiter__(self) -> AsyncIterator[Message | AudioReceived]:
+        """Every message of the conversation, until it is over."""
+        async for event in self.channel:
+            if isinstance(event, AudioReceived):
+                await self._play(event)
+                if self._sink is not None:
+                    continue
+            elif isinstance(event, messages.TtsStarted):
+                self._sample_rate = event.sample_rate
+                if self._sink is not None:
+                    self._sink.begin(event.sample_rate)
+            elif isinstance(event, messages.TurnPaused | messages.TurnInterrupted) and self._sink is not None:
+                self._sink.stop()
+            elif isinstance(event, messages.TaskConfirmationRequired):
+                self._client.start(partial(self._answer, event), name="confirmation")
+            yield event
+        self._check()
+
+    async def _play(self, event: AudioReceived) -> None:
+        if self._sink is not None:
+            await self._sink.play(event.payload)
+        duration_ms = len(event.payload) * 1000 / (SAMPLE_BYTES * (self._sample_rate or 16_000))
+        self.channel.played(event.payload, round(event.pts_ms + duration_ms))
+
+    async def _answer(self, question: TaskConfirmationRequired) -> None:
+        approved = False
+        if self._approve is not None:
+            said = self._approve(question)
+            approved = await said if inspect.isawaitable(said) else said
+        with contextlib.suppress(GatewayError):  # it expired, or somebody else answered: the turn tells what came of it
+            await self._client.confirm(question.confirmation_id, approve=approved)
+
+    def _check(self) -> None:
+        """Raises GatewayError when the channel did not end well."""
+        closed = self.channel.closed
+        if closed is None:
+            raise self._client.failed or GatewayError("SESSION_LOST", "the session could not be resumed")
+        if closed.status == "error":
+            raise GatewayError(closed.code or "INTERNAL", closed.message or "the conversation failed")
