@@ -16,6 +16,7 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -32,6 +33,7 @@ from server.upstream import EndpointError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MAX_TOKEN_MINUTES = 10 * 365 * 24 * 60
 LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # what `make run` means unless environment or .env say otherwise
 
 
@@ -89,7 +91,10 @@ def user_add(options: argparse.Namespace) -> int:
     """Add a user, or change one's password and roles."""
     configured = {**dotenv_values(".env"), **os.environ}.get("USERS_FILE")
     users_file = options.file or Path(configured or Settings.model_fields["users_file"].default)
-    password = os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {options.name}: ")
+    try:
+        password = os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {options.name}: ")
+    except EOFError:
+        raise UsersError("no password: type one, or set JARVIS_PASSWORD") from None
     user = add_user(users_file, options.name, password, options.role or ["user"])
     print(f"{user.username} may sign in, with {', '.join(user.roles)}")
     return 0
@@ -116,6 +121,24 @@ def _at_least_one(text: str) -> int:
     return number
 
 
+def _minutes(text: str) -> int:
+    number = _at_least_one(text)
+    if number > MAX_TOKEN_MINUTES:
+        raise argparse.ArgumentTypeError(f"at most {MAX_TOKEN_MINUTES} (ten years)")
+    return number
+
+
+def _gateway_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        fits = False
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{text!r} is no gateway: ws://HOST:PORT or wss://HOST is expected")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands."""
     main_parser = argparse.ArgumentParser(prog="python -m server", description=__doc__.splitlines()[0])
@@ -135,7 +158,7 @@ def _token_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=token)
     command.add_argument("--user", default="developer", help="`sub` and `username`")
     command.add_argument("--role", action="append", choices=ROLES, help="may be repeated; default: user")
-    command.add_argument("--minutes", type=int, default=60, help="how long it lives")
+    command.add_argument("--minutes", type=_minutes, default=60, help="how long it lives")
 
 
 def _user_command(command: argparse.ArgumentParser) -> None:
@@ -148,7 +171,7 @@ def _user_command(command: argparse.ArgumentParser) -> None:
 def _talk_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=talk)
     command.add_argument("file", nargs="?", help="a WAV file of 16-bit PCM; none: the microphone")
-    command.add_argument("--url", default="ws://127.0.0.1:8000", help="the gateway")
+    command.add_argument("--url", type=_gateway_url, default="ws://127.0.0.1:8000", help="the gateway")
     command.add_argument(
         "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"
     )
@@ -162,7 +185,7 @@ def _talk_command(command: argparse.ArgumentParser) -> None:
 def _replay_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=replay)
     command.add_argument("file", help="a recording, of RECORD_DIR or saved by the console")
-    command.add_argument("--url", default="ws://127.0.0.1:8000", help="the gateway")
+    command.add_argument("--url", type=_gateway_url, default="ws://127.0.0.1:8000", help="the gateway")
     who = command.add_mutually_exclusive_group()
     who.add_argument(
         "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"

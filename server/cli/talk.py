@@ -92,8 +92,10 @@ def read_wav(path: str) -> tuple[bytes, int]:
                     f"{path} is not 16-bit mono: convert it, for example with ffmpeg -i IN -ac 1 OUT.wav"
                 )
             return file.readframes(file.getnframes()), file.getframerate()
-    except (OSError, EOFError, wave.Error) as error:
-        raise NoAudioError(f"{path}: {error}") from None
+    except OSError as error:
+        raise NoAudioError(f"{path}: {error.strerror}") from None
+    except (EOFError, wave.Error) as error:
+        raise NoAudioError(f"{path} is no WAV file{f': {error}' if str(error) else ''}") from None
 
 
 async def file_frames(path: str) -> AsyncIterator[bytes]:
@@ -204,7 +206,11 @@ class Talk:
             self._failed = True
             print("; ".join(_words_of(failed)), file=sys.stderr)  # noqa: T201 - a command line prints
         if self._options.output and (self._speaker.pcm or not self._failed):
-            self._speaker.write(self._options.output)
+            try:
+                self._speaker.write(self._options.output)
+            except OSError as error:
+                self._failed = True
+                print(f"{self._options.output}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
         return 1 if self._failed else 0
 
     async def _hold(self) -> None:

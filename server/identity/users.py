@@ -145,7 +145,10 @@ def add_user(path: Path, username: str, password: str, roles: Sequence[str]) -> 
     known = {user.username: user for user in read(path)}
     user_id = known[username].user_id if username in known else username  # whose memories stay theirs
     user = known[username] = User(user_id, username, tuple(roles), _hasher.hash(password))
-    _write(path, list(known.values()))
+    try:
+        _write(path, list(known.values()))
+    except OSError as error:
+        raise UsersError(f"{path} cannot be written: {error.strerror}") from None
     return user
 
 

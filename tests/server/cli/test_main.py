@@ -56,6 +56,60 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+NO_GATEWAY = "ws://127.0.0.1:9"  # the discard port: nobody listens
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["talk", "--url", NO_GATEWAY, "--text", "hi"], "no gateway at"),
+        (["talk", "--url", "http://127.0.0.1:9", "--text", "hi"], "ws://HOST:PORT"),
+        (["talk", "--url", "nonsense", "--text", "hi"], "ws://HOST:PORT"),
+        (["talk", "--url", "ws://[::1", "--text", "hi"], "ws://HOST:PORT"),
+        (["talk", "--url", "ws://h:port", "--text", "hi"], "ws://HOST:PORT"),
+        (["talk", "missing.wav"], "missing.wav: No such file"),
+        (["talk", "empty"], "empty is no WAV file"),
+        (["replay", "missing.jsonl"], "No such file"),
+        (["replay", "empty"], "empty"),
+        (["replay", "--url", "http://127.0.0.1:9", "empty"], "ws://HOST:PORT"),
+        (["token", "--minutes", "99999999999999999999"], "ten years"),
+        (["token", "--minutes", "-5"], "--minutes"),
+        (["user", "add", "bob", "--file", "/proc/none/users.json"], "cannot be written"),
+        (["user", "add", "bob", "--file", "empty"], "no users file"),
+    ],
+    ids=" ".join,
+)
+def test_a_foreseeable_failure_is_no_traceback(tmp_path: Path, words: list[str], told: str) -> None:
+    (tmp_path / "empty").touch()
+    done = run(tmp_path, *words, JARVIS_PASSWORD="correct horse")
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nobody_types_a_password(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "server", "user", "add", "bob"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # no terminal to ask at
+    )
+    assert done.returncode == 2
+    assert "no password" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_adding_a_user_wants_no_key(tmp_path: Path) -> None:
+    settings = {"DEBUG": "false", "JWT_SECRET_KEY": "", "JARVIS_PASSWORD": "correct horse"}
+    done = run(tmp_path, "user", "add", "ada", **settings)
+    assert (done.returncode, done.stdout) == (0, "ada may sign in, with user\n"), done.stderr
+
+
 def test_a_reader_that_has_gone_is_no_trouble_worth_a_word(tmp_path: Path) -> None:
     """`… | true`: the exit code is the one that a shell gives a tool killed by SIGPIPE."""
     unread, written = os.pipe()
