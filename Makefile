@@ -4,7 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: run dev test lint unit core rest bench clean protos help
+.PHONY: run dev test lint unit core rest conformance bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,9 @@ core: $(VENV)/.test ## the protocol core by its own tests, which have to cover i
 
 rest: $(VENV)/.test # every other test
 	$(PY) -m pytest --ignore=tests/streaming/protocol
+
+conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, those of megabytes too
+	CONFORMANCE=all $(PY) -m pytest -q tests/server/net/websocket/test_conformance.py
 
 bench: $(VENV)/.bench ## what is measured: how long people wait, the gateway's own share of it, and microphones beside other frameworks
 	$(PY) -m tests.bench.turn_latency
