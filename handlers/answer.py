@@ -1,22 +1,27 @@
-"""What every answer has: its headers, its metric and its log line."""
+"""The headers, the metric and the log line of every answer."""
 
 from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Protocol
+from functools import lru_cache
+from http.client import responses
+from typing import TYPE_CHECKING
 
-from tornado.httputil import format_timestamp
+from tornado.httputil import ResponseStartLine, format_timestamp
 
+from server.net.http.headers import Headers
 from server.telemetry.log import tell
 from server.telemetry.traceparent import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tornado.httputil import HTTPHeaders
+
     from server.telemetry.metrics import Metrics
 
-MAX_METHOD_CHARS = 16  # of an invented one, in the log
+MAX_METHOD_CHARS = 16  # of an invented method, in the log
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _DEFAULT_HEADERS = {
@@ -30,7 +35,7 @@ _DEFAULT_HEADERS = {
 
 
 class _Date:
-    """The Date header: made once a second."""
+    """The Date header, formatted once a second."""
 
     second = 0
     text = ""
@@ -43,28 +48,27 @@ class _Date:
         return cls.text
 
 
-class GivenHeaders(Protocol):
-    """Of a request."""
+@lru_cache
+def start_line(status: int) -> ResponseStartLine:
+    """The first line of an answer."""
+    return ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
 
-    def get(self, name: str, /) -> str | None:
-        """As of a dict, in any case."""
 
-
-def name_from(headers: GivenHeaders) -> str:
-    """The request's name that the client gave it, if it is one; else one of ours."""
+def name_from(headers: HTTPHeaders) -> str:
+    """The request's id: the client's own if it is well-formed, else a random one."""
     given = headers.get("X-Request-ID")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
 
 
-def answer_headers(request_id: str) -> dict[str, str]:
-    """What every answer has."""
-    return {**_DEFAULT_HEADERS, "Date": _Date.now(), "X-Request-ID": request_id}
+def answer_headers(request_id: str) -> Headers:
+    """The headers of every answer."""
+    return Headers({**_DEFAULT_HEADERS, "Date": _Date.now(), "X-Request-ID": request_id})
 
 
 def account(
     metrics: Metrics, level: int, method: str, endpoint: str, status: int, seconds: float, fields: Mapping[str, str]
 ) -> None:
-    """The metric and the log line of an answer; `endpoint` is the route's template, `fields` more of the line."""
+    """Count and log an answer. `endpoint` is the route's template, `fields` are more fields of the log line."""
     method = method[:MAX_METHOD_CHARS]
     metrics.request(method, endpoint, status, seconds)
     known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}

@@ -1,35 +1,41 @@
-"""What every HTTP answer has, whatever it is about: ids, headers, CORS, one error envelope, one log line, one metric."""
+"""The shell of every HTTP handler: ids, headers, CORS, the one error form, one log line, one metric."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote_to_bytes
 
 import structlog
+from tornado.httputil import HTTPMessageDelegate
 from tornado.iostream import StreamClosedError
 
-from handlers.answer import account, answer_headers, name_from
+from handlers.answer import account, answer_headers, name_from, start_line
 from handlers.negotiation import accepts_gzip
-from handlers.problems import as_api_error, problem_json
-from server.errors import ApiError
+from handlers.problem import as_api_error, problem_json
+from server.errors import ApiError, without_frames
 from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from typing import Any
 
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine, ResponseStartLine
+
     from server.gateway import Gateway
-    from server.net.http.request import Request
+    from server.net.http.interfaces import AnswerConnection
     from server.routes import Route
 
 log = structlog.get_logger("http")
 
 GZIP_FROM_BYTES = 1024
-GZIP_THREAD_FROM_BYTES = 32 * 1024  # half a millisecond of deflate: what is longer is done in a thread
+GZIP_THREAD_FROM_BYTES = 32 * 1024  # half a millisecond of deflate; longer bodies are compressed in a thread
 GZIP_LEVEL = 5
 CORS_MAX_AGE_S = 7200  # as long as Chromium remembers a preflight
+CLIENT_LEFT = 499  # nginx's status for a client that did not wait; it is logged, never sent
+BODILESS = frozenset({204, 304})
 
 _ALLOWED_HEADERS = "Accept, Authorization, Content-Type, Idempotency-Key, X-Request-ID, traceparent, tracestate"
 _EXPOSED_HEADERS = (
@@ -38,26 +44,27 @@ _EXPOSED_HEADERS = (
 )
 
 
-class BaseHandler:
-    """The shell of every HTTP handler. A subclass defines `serve`; this one names, guards, answers, counts and logs.
+class BaseHandler(HTTPMessageDelegate):
+    """Takes one request in and answers it. A subclass defines `serve`; this class guards, answers, counts and logs.
 
-    One for each request: the `Receiver` that `server.net.http` feeds. Tornado's RequestHandler would cost 40 µs more, for
-    forms, cookies, templates and ETags that nobody here has.
+    A message delegate of Tornado's, without RequestHandler: forms, cookies, templates and ETags, which nothing here
+    uses, would cost 40 µs a request.
     """
 
     logged = True  # False: probes, documents and files, which come by the hundred and tell nothing
     error_code = ""  # of the problem that was answered
     client_left = False
-    overruled = False  # another answer than this handler's is the one that counts
     status = 200
+    answer_begun = False  # the status is on its way
     _running: asyncio.Task[Any] | None = None  # cancelled when the client leaves
-    _begun = _counted = False
+    _begun = _ended = _counted = _refused_elsewhere = False
 
-    def __init__(self, gateway: Gateway, route: Route, request: Request, path: tuple[str, ...]) -> None:
+    def __init__(self, gateway: Gateway, route: Route, request: HTTPServerRequest, path: tuple[str, ...]) -> None:
         self.gateway = gateway
         self.route = route
         self.request = request
         self.request_id = name_from(request.headers)
+        self._connection = cast("AnswerConnection", request.connection)
         self._path = path
         self._chunks: list[bytes] = []
         self._set_default_headers()
@@ -67,10 +74,14 @@ class BaseHandler:
         if self.gateway.settings.cors_origins:
             self._allow_origin()
 
-    # --- reading: server.net.http.exchange.Receiver ---
+    # --- reading: tornado.httputil.HTTPMessageDelegate ---
 
-    def headers_received(self) -> asyncio.Future[None] | None:
-        """Nothing is asked of them before the body has come."""
+    def headers_received(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,  # noqa: ARG002 - the request has them
+        headers: HTTPHeaders,  # noqa: ARG002
+    ) -> Awaitable[None] | None:
+        """The body may come at once."""
         return None
 
     def data_received(self, chunk: bytes) -> None:
@@ -84,27 +95,32 @@ class BaseHandler:
         self.start()
 
     def on_connection_close(self) -> None:
-        """The client has gone, in the middle of its body or while we were at work."""
+        """The client left, in the middle of its body or while we were at work."""
         self.client_left = True
         if self._running is not None:
             self._running.cancel()
+        if not self._begun:
+            self._begun = True
+            self.status = CLIENT_LEFT
+            self.on_finish()
 
-    def overrule(self) -> None:
-        """The body is refused elsewhere: this handler's answer is not the one that counts."""
-        self.overruled = True
+    def on_request_refused(self) -> None:
+        """The rest of the body is refused and the answer given elsewhere: this handler answers and counts nothing."""
+        self._refused_elsewhere = True
         self.on_connection_close()
 
     # --- serving ---
 
     def start(self) -> None:
-        """Serve, in a task of its own."""
+        """Serve in a task of its own."""
         self._begun = True
+        self._connection.set_close_callback(self.on_connection_close)
         task = asyncio.get_running_loop().create_task(self._guarded(), name=self.route.path)
         self.gateway.requests.add(task)
         task.add_done_callback(self.gateway.requests.discard)
 
     async def _guarded(self) -> None:
-        """Respond; whatever is raised becomes a problem document, or the end of an answer that has begun."""
+        """Respond. Whatever is raised becomes a problem document, or the end of an answer that has begun."""
         try:
             await self.respond()
         except StreamClosedError:
@@ -112,12 +128,15 @@ class BaseHandler:
         except asyncio.CancelledError:
             self._abandon()
         except Exception as error:  # noqa: BLE001 - the last place that can still answer
-            await self.fail(error)
+            self.fail(error)
+            without_frames(error)
         finally:
+            if not self._ended:
+                self.cut()
             self.on_finish()
 
     async def respond(self) -> None:
-        """By the method: `serve`, or what OPTIONS asks."""
+        """Answer OPTIONS here, every other method by `serve`."""
         if self.request.method == "OPTIONS":
             self._tell_options()
             return
@@ -125,19 +144,18 @@ class BaseHandler:
         await self.serve(*(_decoded(name) for name in self._path))
 
     def leaving_cancels(self) -> None:
-        """From here on a client that leaves cancels what this request does."""
+        """From here on, a client that leaves cancels this request."""
         self._running = asyncio.current_task()
 
     def _abandon(self) -> None:
-        """Raises CancelledError again when it was not the client that left."""
+        """Raises CancelledError again unless the client's leaving was the reason."""
         if self._running is None or not self.client_left:
             raise asyncio.CancelledError
         self._running.uncancel()
-        self.status = 499
-        self.cut()
+        self.status = CLIENT_LEFT
 
     async def serve(self, *path: str) -> None:
-        """Answer the request; `path` holds the route's names in order."""
+        """Answer the request. `path` holds the values of the route's `{names}`, in order."""
         raise ApiError("NOT_FOUND", f"there is nothing at {'/'.join(path) or self.request.path}")
 
     def _check_method(self) -> None:
@@ -146,7 +164,7 @@ class BaseHandler:
             raise ApiError("METHOD_NOT_ALLOWED", headers={"Allow": self.route.allow})
 
     def _tell_options(self) -> None:
-        """A browser's preflight, or the question what may be done here."""
+        """A browser's preflight, or a client that asks for the methods."""
         self._headers["Allow"] = self.route.allow
         if "Access-Control-Allow-Origin" in self._headers:
             self._headers["Access-Control-Allow-Methods"] = self.route.allow
@@ -155,7 +173,7 @@ class BaseHandler:
         self.finish_empty(204)
 
     def _allow_origin(self) -> None:
-        """CORS: configured origins only, with credentials."""
+        """CORS for the configured origins, with credentials."""
         self._headers["Vary"] = "Origin"
         origin = self.request.headers.get("Origin")
         if origin in self.gateway.settings.cors_origins:
@@ -166,7 +184,7 @@ class BaseHandler:
     # --- answering ---
 
     async def reply(self, status: int, body: bytes, content_type: str = "application/json") -> None:
-        """One complete answer, compressed when it is worth it."""
+        """Answer with the whole body, compressed when that pays."""
         self.status = status
         self._headers["Content-Type"] = content_type
         if len(body) >= GZIP_FROM_BYTES:
@@ -183,98 +201,108 @@ class BaseHandler:
         return await in_codec_thread(gzip.compress, body, GZIP_LEVEL, mtime=0)
 
     def vary(self, name: str) -> None:
-        """The answer depends on this header of the request."""
+        """Say that the answer depends on this header of the request."""
         others = self._headers.get("Vary")
         self._headers["Vary"] = f"{others}, {name}" if others else name
 
     def finish_whole(self, body: bytes) -> None:
-        """All of the answer at once. Raises ValueError for a header that would end its line."""
-        self._ask_to_leave()
-        self.request.connection.answer(self.status, self._headers, body)
-        self.on_finish()
+        """Write the whole answer. Raises ValueError for a header with a line end in it."""
+        headers, head_only = self._headers, self.request.method == "HEAD"
+        if self.gateway.draining:
+            headers["Connection"] = "close"  # a kept connection would send its next request into the end of the process
+        if self.status not in BODILESS:
+            headers["Content-Length"] = str(len(body))
+        self._connection.write_headers(start_line(self.status), headers, None if head_only else body)
+        self.answer_begun = True
+        self.end()
 
     def finish_empty(self, status: int) -> None:
-        """An answer of headers alone."""
+        """Answer with headers alone."""
         self.status = status
         self._headers.pop("Content-Type", None)
         self.finish_whole(b"")
 
     def redirect(self, to: str, status: int) -> None:
-        """The client shall go there."""
+        """Send the client elsewhere."""
         self._headers["Location"] = to
         self.finish_empty(status)
 
-    def _ask_to_leave(self) -> None:
-        """While the gateway drains: whoever kept the connection would send its next request into the end of the process."""
-        if self.gateway.draining:
-            self._headers["Connection"] = "close"
-
-    @property
-    def answer_begun(self) -> bool:
-        """Is the status on its way?"""
-        return self.request.connection.head_written
-
     async def send(self, chunk: bytes) -> None:
-        """The next piece of a long answer, when the client has taken the ones before. Nothing, when it is gone."""
+        """Write the next piece of a long answer, once the client has taken those before. Does nothing if it has left."""
         if self.client_left:
             return
-        connection = self.request.connection
-        if not connection.head_written:
-            self._ask_to_leave()
-            connection.begin_answer(self.status, self._headers)
         try:
-            await asyncio.shield(connection.write(chunk))  # others wait for the same
+            if self.answer_begun:
+                await self._connection.write(chunk)
+                return
+            if self.gateway.draining:
+                self._headers["Connection"] = "close"
+            written = self._connection.write_headers(start_line(self.status), self._headers, chunk)
+            self.answer_begun = True
+            await written
         except StreamClosedError:
             self.client_left = True
 
     def end(self) -> None:
-        """Of a long answer."""
-        if not self.client_left:
-            self.request.connection.finish()
-            self.on_finish()
+        """The answer is complete."""
+        self._ended = True
+        self._connection.finish()
+        self.on_finish()
 
-    async def fail(self, error: BaseException) -> None:
-        """Answer with a problem document; when an answer has begun, cut it so that nobody takes it for whole."""
+    def fail(self, error: BaseException) -> None:
+        """Answer with a problem document. If an answer has begun, cut it, so that nobody takes it for complete."""
         refusal = as_api_error(error)
-        self.error_code = refusal.code
         if refusal.status == 500:
             log.error("request failed", request_id=self.request_id, endpoint=self.route.path, exc_info=error)
         if self.answer_begun:
+            self.error_code = refusal.code
             self.cut()
             return
         if refusal.status == 500:
-            self._set_default_headers()  # one of the others may be why
+            self._set_default_headers()  # one of the others may be the cause
+        self.refuse(refusal)
+
+    def refuse(self, refusal: ApiError) -> None:
+        """Answer with this problem."""
+        self.error_code, self.status = refusal.code, refusal.status
         self._headers.update(refusal.headers)
-        await self.reply(
-            refusal.status, problem_json(refusal, self.request.path, self.request_id), "application/problem+json"
-        )
+        self._headers["Content-Type"] = "application/problem+json"
+        self.finish_whole(problem_json(refusal, self.request.path, self.request_id))
 
     def cut(self) -> None:
-        """End the connection in the middle of an answer."""
-        self.client_left = True
-        self.request.connection.abort()
+        """End the connection in the middle of the answer."""
+        self.client_left = self._ended = True
+        self._connection.close()
 
     # --- counting ---
 
     def on_finish(self) -> None:
-        """One metric, one line, once: called with the end of the answer, and of the task, which may have had none."""
+        """Count and log, once. Called at the end of the answer, and at the end of the task, which may have answered nothing."""
         if self._counted or not self._begun:
             return
         self._counted = True
-        if self.overruled:
+        if self._refused_elsewhere:
             return
         level = logging.INFO if self.logged or self.status >= 500 else logging.DEBUG
         fields = {"request_id": self.request_id, **self.log_fields()}
         request = self.request
-        account(self.gateway.metrics, level, request.method, self.route.path, self.status, request.seconds, fields)
+        account(
+            self.gateway.metrics,
+            level,
+            request.method or "",
+            self.route.path,
+            self.status,
+            request.request_time(),
+            fields,
+        )
 
     def log_fields(self) -> dict[str, str]:
-        """More of the one line; nothing secret, nothing said."""
+        """More fields of the log line; no secrets, nothing a user said."""
         return {"code": self.error_code} if self.error_code else {}
 
 
 def _decoded(name: str) -> str:
-    """A part of the path, percent-decoded. Raises ApiError BAD_REQUEST."""
+    """Percent-decode a part of the path. Raises ApiError BAD_REQUEST."""
     try:
         return unquote_to_bytes(name).decode()
     except UnicodeDecodeError:

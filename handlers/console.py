@@ -117,7 +117,7 @@ class DevelopmentTokenHandler(BaseHandler):
 
     def _is_local(self) -> bool:
         """No proxy passed it on, and no page of another name, however that resolves."""
-        peer = ip_address(self.request.remote_ip.partition("%")[0])
+        peer = ip_address((self.request.remote_ip or "").partition("%")[0])
         name = self.request.host.rpartition(":")[0] if _PORT.search(self.request.host) else self.request.host
         return peer.is_loopback and name in _OUR_NAMES and "X-Forwarded-For" not in self.request.headers
 

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from handlers.events import WaitingEvents, server_sent_event
 from handlers.negotiation import prefers
 from handlers.operation import OperationHandler
-from handlers.problems import as_api_error, problem_json
+from handlers.problem import as_api_error, problem_json
 from server.operations import executor
 from server.operations.operation import Streaming
 from server.operations.validation import invalid
@@ -80,7 +80,7 @@ class TaskHandler(OperationHandler):
             if self.answer_begun:
                 await self._deliver(answer)
             else:
-                await self.fail(ended)
+                self.fail(ended)
             return None if _nothing_ran(ended) else answer
         answer = StoredAnswer(operation.status, "application/json", to_json(ended, inf_nan_mode="null").decode())
         await self._deliver(answer)

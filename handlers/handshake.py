@@ -11,7 +11,7 @@ from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
 from handlers.answer import account, answer_headers, name_from
-from handlers.problems import as_api_error, problem_json
+from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
 from server.net.websocket.socket import FrameSocket, SocketLimits, TransportConnection
 

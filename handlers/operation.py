@@ -94,7 +94,7 @@ class OperationHandler(BaseHandler):
         self.gateway.metrics.auth_failure(reason)
 
     def _address(self) -> str:
-        peer, trusted = self.request.remote_ip, self.gateway.settings.trusted_proxies
+        peer, trusted = self.request.remote_ip or "", self.gateway.settings.trusted_proxies
         if not trusted:
             return peer
         return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), trusted)

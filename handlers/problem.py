@@ -1,57 +1,42 @@
-"""Answers that are a problem from the start: no such path, refused by its headers, no request at all."""
+"""Problem documents: from whatever was raised to the one error form (RFC 9457)."""
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
+import asyncio
 
-from handlers.answer import account, answer_headers, name_from
-from handlers.base import BaseHandler
-from handlers.problems import problem_json
-from server.net.http.exchange import head_bytes
+from pydantic_core import to_json
+from tornado.web import HTTPError
 
-if TYPE_CHECKING:
-    from server.errors import ApiError
-    from server.gateway import Gateway
-    from server.net.http.request import Head, Request
-    from server.routes import Route
+from server.errors import ApiError, from_service, problem
+from streaming.ports import ServiceError
 
-
-class ProblemHandler(BaseHandler):
-    """One problem document, whatever the method, once the request is complete."""
-
-    def __init__(self, gateway: Gateway, route: Route, request: Request, refusal: ApiError) -> None:
-        super().__init__(gateway, route, request, ())
-        self._refusal = refusal
-
-    async def respond(self) -> None:
-        """Answer."""
-        raise self._refusal
+_OF_STATUS = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHENTICATED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "BODY_TOO_LARGE",
+    429: "RATE_LIMITED",
+    503: "DRAINING",
+}
 
 
-class EarlyProblemHandler(ProblemHandler):
-    """The same before the body, which is not read: the connection ends with the answer."""
+def as_api_error(error: BaseException) -> ApiError:
+    """The error that a client is told. An unforeseen one is INTERNAL, without details."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ServiceError):
+        return from_service(error)
+    if isinstance(error, HTTPError):
+        return ApiError(_OF_STATUS.get(error.status_code, "BAD_REQUEST" if error.status_code < 500 else "INTERNAL"))
+    if isinstance(error, TimeoutError):
+        return ApiError("DEADLINE_EXCEEDED")
+    if isinstance(error, asyncio.CancelledError):
+        return ApiError("CANCELLED")
+    return ApiError("INTERNAL")
 
-    def headers_received(self) -> None:
-        """Answer, and say that this was all."""
-        self._headers["Connection"] = "close"
-        self.start()
 
-    def data_received(self, chunk: bytes) -> None:
-        """Nothing."""
-
-    def finish(self) -> None:
-        """Nothing: it is being answered."""
-
-
-def last_answer(gateway: Gateway, endpoint: str, refusal: ApiError, head: Head) -> bytes:
-    """All bytes of the answer to what never became a request, counted and logged; the caller closes the connection."""
-    request_id = name_from(head.headers)
-    headers = answer_headers(request_id)
-    headers["Content-Type"] = "application/problem+json"
-    headers["Connection"] = "close"
-    body = problem_json(refusal, head.path, request_id)
-    headers["Content-Length"] = str(len(body))
-    fields = {"request_id": request_id, "code": refusal.code}  # the detail may quote a token
-    account(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)
-    return head_bytes(refusal.status, headers) + (b"" if head.method == "HEAD" else body)
+def problem_json(error: ApiError, path: str, request_id: str) -> bytes:
+    """The problem document as JSON."""
+    return to_json(problem(error, path, request_id), inf_nan_mode="null")

@@ -20,6 +20,8 @@ from server.operations.voice import SpeakRequest, TranscribeRequest
 from server.routes import operation_routes
 
 if TYPE_CHECKING:
+    from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
+
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
 
@@ -32,8 +34,12 @@ class TranscribeHandler(OperationHandler):
 
     # --- reading ---
 
-    def headers_received(self) -> asyncio.Future[None]:
-        """Begin; the upload may come when it is done."""
+    def headers_received(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,  # noqa: ARG002 - the request has them
+        headers: HTTPHeaders,  # noqa: ARG002
+    ) -> asyncio.Future[None]:
+        """Begin to serve. The upload may come once the client is admitted."""
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._complete: asyncio.Future[None] = loop.create_future()

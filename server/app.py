@@ -1,36 +1,39 @@
-"""The application: every route with its rule.
+"""The application: Tornado's, with a table of routes that each say who may use them.
 
-The only importer of `handlers`. A route that does not say who may use it stops the start.
+The only importer of `handlers`. A route without a rule stops the start.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from tornado.web import Application
-from tornado.websocket import WebSocketHandler
+from tornado.web import Application, RequestHandler
 
 from handlers import agent, auth, console, executor, memory, ops, realtime, voice
 from handlers.base import BaseHandler
-from handlers.problem import EarlyProblemHandler, ProblemHandler, last_answer
+from handlers.unserved import UnservedHandler, refuse_unreadable
 from server.errors import ApiError
-from server.net.http.handover import Handshake
-from server.net.http.server import GatewayServer
+from server.net.http.incoming import IncomingRequest
+from server.net.http.server import FastServer, tornado_server
 from server.operations import Access
 from server.routes import Route, Router
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
+    from typing import Any
+
+    from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequest
 
     from server.gateway import Gateway
-    from server.net.http.exchange import Receiver
-    from server.net.http.request import Head, Request
+    from server.net.http.interfaces import Head
+    from server.net.http.server import Server
 
 MAX_PATH_CHARS = 4 * 1024
 MAX_MESSAGE_BYTES = 256 * 1024  # of a WebSocket: the protocol's own limits lie below
 PING_INTERVAL_S = 20.0
-NOWHERE = Route("(none)", ProblemHandler, Access.PUBLIC, methods=())
+NOWHERE = Route("(none)", UnservedHandler, Access.PUBLIC, methods=())
 
 ROUTES: tuple[Route, ...] = (
     *voice.routes,
@@ -45,7 +48,7 @@ ROUTES: tuple[Route, ...] = (
 
 
 class GatewayApplication(Application):
-    """Routes by table; `server.net.http` asks for each request who takes it."""
+    """Routes by the table, then by Tornado's rules: `add_handlers` takes any RequestHandler."""
 
     def __init__(self, gateway: Gateway, routes: Iterable[Route]) -> None:
         super().__init__(
@@ -53,36 +56,42 @@ class GatewayApplication(Application):
             websocket_ping_interval=PING_INTERVAL_S,
             websocket_max_message_size=MAX_MESSAGE_BYTES,
         )
-        self._gateway = gateway
+        self.gateway = gateway
         self._router = Router(routes)
 
-    def accept(self, request: Request) -> tuple[Receiver, int]:
-        """Who serves it, and the most bytes its body may have."""
-        if len(request.target) > MAX_PATH_CHARS:
-            return self.problem(request, ApiError("URI_TOO_LONG")), NOWHERE.body_limit_bytes
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Called by the reader for each request."""
+        return IncomingRequest(self, server_conn, request_conn)
+
+    def find_handler(self, request: HTTPServerRequest, **_kwargs: Any) -> Any:
+        """The message delegate that serves the request."""
+        if len(request.uri or "") > MAX_PATH_CHARS:
+            return UnservedHandler(self.gateway, NOWHERE, request, ApiError("URI_TOO_LONG"))
         found = self._router.match(request.path)
         if found is None:
-            return self.problem(request, ApiError("NOT_FOUND")), NOWHERE.body_limit_bytes
+            by_rule = self.default_router.find_handler(request)
+            return by_rule or UnservedHandler(self.gateway, NOWHERE, request, ApiError("NOT_FOUND"))
         route, path = found
-        limit_bytes = min(route.body_limit_bytes, self._gateway.settings.max_body_bytes)
         if issubclass(route.handler, BaseHandler):
-            return route.handler(self._gateway, route, request, path), limit_bytes
-        assert issubclass(route.handler, WebSocketHandler), "there are no others"
-        options: dict[str, Any] = {"gateway": self._gateway}
+            return route.handler(self.gateway, route, request, path)
+        assert issubclass(route.handler, RequestHandler), "there are no others"
         arguments = [unquote_to_bytes(argument) for argument in path]
-        delegate = self.get_handler_delegate(request.for_tornado(), route.handler, options, arguments)
-        return Handshake(delegate), limit_bytes
+        return self.get_handler_delegate(request, route.handler, {"gateway": self.gateway}, arguments)
 
-    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> Receiver:
-        """A delegate that answers with a problem document: `early` on the headers, else once the request is complete."""
-        handler = EarlyProblemHandler if early else ProblemHandler
+    def body_limit_bytes(self, delegate: HTTPMessageDelegate) -> int:
+        """The most that the delegate's body may have: its route's limit, below that of all bodies."""
+        limit_bytes = self.gateway.settings.max_body_bytes
+        return min(delegate.route.body_limit_bytes, limit_bytes) if isinstance(delegate, BaseHandler) else limit_bytes
+
+    def refuse_request(self, request: HTTPServerRequest, refusal: ApiError, *, last: bool) -> None:
+        """Answer with a problem document; `last`: the connection ends with it."""
         found = self._router.match(request.path)
-        route = found[0] if found is not None else NOWHERE  # metrics and log tell by whose limit a body was too large
-        return handler(self._gateway, route, request, refusal)
+        route = found[0] if found is not None else NOWHERE  # metrics and log tell whose limit was exceeded
+        UnservedHandler(self.gateway, route, request, refusal).answer(last=last)
 
-    def last_answer(self, refusal: ApiError, head: Head) -> bytes:
-        """All bytes of an answer to what never became a request."""
-        return last_answer(self._gateway, NOWHERE.path, refusal, head)
+    def refuse_unreadable(self, request_conn: HTTPConnection, refusal: ApiError, head: Head) -> None:
+        """Answer what never became a request; the connection ends with it."""
+        refuse_unreadable(self.gateway, NOWHERE.path, request_conn, refusal, head)
 
 
 def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayApplication:
@@ -90,6 +99,10 @@ def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayAppli
     return GatewayApplication(gateway, routes)
 
 
-def make_server(app: GatewayApplication) -> GatewayServer:
-    """A server that is not listening yet."""
-    return GatewayServer(app)
+async def start_server(app: GatewayApplication, sockets: list[socket.socket]) -> Server:
+    """Serve the application on bound sockets, read as the setting HTTP_READER says."""
+    if app.gateway.settings.http_reader == "tornado":
+        return tornado_server(app, sockets, app.gateway.settings.max_body_bytes)
+    server = FastServer(app, app.refuse_unreadable)
+    await server.listen(sockets)
+    return server

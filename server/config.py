@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - the contract's default
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
     reuse_port: bool = Field(False, description="several gateway processes share the port (SO_REUSEPORT)")
+    http_reader: Literal["fast", "tornado"] = Field(
+        "fast", description="who reads HTTP/1.1: fast (llhttp), or tornado (Tornado's own HTTPServer)"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level written")
     log_format: Literal["json", "console"] | None = Field(
         None, description="json or console; default: json, console under DEBUG"

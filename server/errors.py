@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streaming.errors import CATALOGUE
 
@@ -17,6 +17,17 @@ DEFAULT_RETRY_S = 1.0  # when a service is away and did not say for how long
 
 ERRORS: dict[str, ErrorKind] = {code: kind for code, kind in CATALOGUE.items() if kind.status}
 """The codes that HTTP answers with."""
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
+
+
+def without_frames(error: ErrorT) -> ErrorT:
+    """The error without the frames it came through. A frame that holds the error it raised is a cycle, hence a leak."""
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return error
 
 
 class ApiError(Exception):

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tornado.netutil import bind_sockets
 
-from server.app import make_app, make_server
+from server.app import make_app, start_server
 from server.children import BundledRedis, EmbeddedProcess
 from server.composition import (
     breaker_policy,
@@ -215,13 +215,12 @@ class Lifecycle:
         return recordings.record
 
     async def _listen(self, gateway: Gateway) -> int:
-        server = make_server(make_app(gateway))
         host, port = self._settings.host, self._settings.port
         try:
             sockets = bind_sockets(port, host, reuse_port=self._settings.reuse_port)
         except OSError as refused:
             raise OSError(refused.errno, f"{host}:{port}: {refused.strerror}") from None
-        await server.listen(sockets)
+        server = await start_server(make_app(gateway), sockets)
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)
         return int(sockets[0].getsockname()[1])

@@ -1,9 +1,11 @@
-"""The event loop: uvloop's where it is installed (there is none for Windows), else asyncio's own."""
+"""The event loop: Tornado's IOLoop, on uvloop where it is installed (there is none for Windows), else on asyncio's own loop."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
+
+from tornado.ioloop import IOLoop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -13,7 +15,7 @@ ResultT = TypeVar("ResultT")
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """The fastest there is."""
+    """A loop of uvloop, or of asyncio where uvloop is not installed."""
     try:
         import uvloop  # noqa: PLC0415 - it may be missing
     except ImportError:
@@ -22,6 +24,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run it to its end on a loop of its own."""
+    """Run `main` to its end on an IOLoop of its own; afterwards cancel what still runs and close the loop."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        asyncio.set_event_loop(runner.get_loop())
+        result: ResultT = IOLoop.current().run_sync(lambda: main)
+    return result

@@ -1,4 +1,4 @@
-"""Where paths lead: a handler, and the rule of who may come in. A route without a rule stops the start."""
+"""Routes: a path, its handler, and who may use it. A route without that rule stops the start."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from server.operations.operation import JSON_BODY_BYTES, Access
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tornado.websocket import WebSocketHandler
+    from tornado.httputil import HTTPMessageDelegate
+    from tornado.web import RequestHandler
 
-    from server.net.http.exchange import Receiver
     from server.operations.operation import Operation
 
 
 class UnguardedRouteError(Exception):
-    """Somebody added a route and did not say who may use it."""
+    """A route does not say who may use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One path (a template with `{names}`) and what serves it. `methods` are what `Allow` tells; HEAD goes with GET."""
+    """One path (a template with `{names}`) and its handler. `methods` go into the `Allow` header; HEAD goes with GET."""
 
     path: str
-    handler: type[Receiver | WebSocketHandler]
+    handler: type[HTTPMessageDelegate | RequestHandler]
     access: Access | None
     methods: tuple[str, ...] = ("GET",)
     operations: Mapping[str, Operation] = field(default_factory=dict)  # by method
@@ -40,8 +40,8 @@ class Route:
         return ", ".join(sorted(methods))
 
 
-def operation_routes(operations: Iterable[Operation], handler: type[Receiver]) -> list[Route]:
-    """Routes of operations served by one handler class: one a path, whatever its methods."""
+def operation_routes(operations: Iterable[Operation], handler: type[HTTPMessageDelegate]) -> list[Route]:
+    """Routes of operations that one handler class serves: one route for each path, with all its methods."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
@@ -59,7 +59,7 @@ def operation_routes(operations: Iterable[Operation], handler: type[Receiver]) -
 
 
 class Router:
-    """Finds the route of a path: by its text where it has no names in it, else by pattern."""
+    """Finds the route of a path: by its text if it has no `{names}`, else by pattern."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, Route] = {}

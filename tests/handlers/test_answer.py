@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handlers.answer import answer_headers
+from handlers.answer import answer_headers, start_line
 from server.net.http.exchange import head_bytes
 from tests.support.rest import running
 
@@ -37,7 +37,7 @@ def test_a_header_that_ends_its_line_is_not_written(value: str) -> None:
     headers = answer_headers("request-0001")
     headers["Location"] = value
     with pytest.raises(ValueError, match="line end"):
-        head_bytes(302, headers)
+        head_bytes(start_line(302), headers)
 
 
 async def test_a_header_that_cannot_be_written_is_our_failure_and_answered(

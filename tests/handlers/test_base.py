@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from tornado.httputil import RequestStartLine
 
-from server.net.http.request import Headers, Request
+from server.net.http.headers import Headers
+from server.net.http.request import Request
 from tests.support.rest import document, problem, running
 
 if TYPE_CHECKING:
@@ -335,12 +336,12 @@ async def test_an_address_told_whole_names_one_host(tmp_path: Path, target: str,
 
 
 async def test_the_address_told_whole_is_what_counts_as_host(tmp_path: Path) -> None:
-    connection = SimpleNamespace(context=None)
+    connection = SimpleNamespace(context=SimpleNamespace(remote_ip="", protocol="http"))
     start = RequestStartLine("GET", "http://evil.example/x?a=1", "HTTP/1.1")
-    request = Request(cast("Any", connection), start, Headers([(b"Host", b"localhost")]))
+    request = Request(cast("Any", connection), None, start, Headers({"Host": "localhost"}))
     assert request.host == "evil.example"
     assert request.headers["Host"] == "evil.example"
-    assert (request.target, request.path, request.query) == ("/x?a=1", "/x", "a=1")
+    assert (request.uri, request.path, request.query) == ("/x?a=1", "/x", "a=1")
 
 
 async def test_headers_have_a_bound(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from handlers.base import BaseHandler
 from server.app import ROUTES, make_app
+from server.net.http.connection import Connection
 from server.operations import Access
 from server.routes import UnguardedRouteError
 from tests.support.rest import running
@@ -114,6 +115,7 @@ async def test_what_is_written_leaves_at_once(tmp_path: Path) -> None:
             writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b'{"status":"ok"}')
             (connection,) = gw.server.connections.open
+            assert isinstance(connection, Connection)
             client = connection._transport.get_extra_info("socket")
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         writer.close()

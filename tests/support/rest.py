@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.netutil import bind_sockets
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from server.app import make_app, make_server
+from server.app import make_app, start_server
 from server.config import Settings
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 
     from tornado.httpclient import HTTPResponse
 
-    from server.net.http.server import GatewayServer
+    from server.app import GatewayApplication
+    from server.net.http.server import FastServer
     from streaming.ports import (
         Action,
         CallContext,
@@ -330,7 +331,8 @@ class Rest:
     gateway: Gateway
     script: Script
     upstream: ScriptedUpstream
-    server: GatewayServer
+    app: GatewayApplication
+    server: FastServer  # Tornado's HTTPServer under HTTP_READER=tornado
     port: int
 
     @property
@@ -436,11 +438,11 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
         once=TaskReceipts(state, IdempotencyStore(state)),
         tracer=Tracer(),
     )
-    server = make_server(make_app(gateway))
     sockets = bind_sockets(0, "127.0.0.1")
-    await server.listen(sockets)
+    app = make_app(gateway)
+    server: Any = await start_server(app, sockets)
     try:
-        yield Rest(gateway, script, upstream, server, sockets[0].getsockname()[1])
+        yield Rest(gateway, script, upstream, app, server, sockets[0].getsockname()[1])
     finally:
         server.stop()
         await server.close_all_connections()

@@ -1,6 +1,6 @@
 """One client's connection: bytes in, answers out in the order of the requests, and its end.
 
-While a request is served nothing behind it is parsed, but for what came in the same slice.
+While a request is served nothing behind it is parsed, except what came in the same slice.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
-from server.net.http.exchange import Exchange, Unread
+from server.net.http.exchange import Exchange
 from server.net.http.handover import Upgraded
+from server.net.http.headers import Headers
 from server.net.http.parser import RequestParser
 
 if TYPE_CHECKING:
@@ -22,50 +23,55 @@ if TYPE_CHECKING:
 
     from tornado.httputil import RequestStartLine
 
-    from server.net.http.request import Headers
-    from server.net.http.server import Connections
+    from server.net.http.connections import Connections
 
-# Parsed at once: what stands behind a request in the same slice waits as objects, the rest as bytes.
+# Parsed in one go: requests behind the first one in a slice wait as objects, everything later waits as bytes.
 SLICE_BYTES = 4 * 1024
-READ_AHEAD_BYTES = 64 * 1024  # of requests behind the one that is served; then the client has to wait
+READ_AHEAD_BYTES = 64 * 1024  # of requests behind the one being served; then we stop reading
 WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for so long is not reading
-# Closing while a client still sends makes its kernel drop our answer: what comes is read and forgotten for a while
-# (RFC 9112, section 9.6).
+# If we closed while a client still sends, its kernel would drop our answer. So we read on for a while, and drop what
+# comes (RFC 9112, section 9.6).
 LINGER_S = 1.0
-# An upload that was refused: a proxy that cannot send it all says 502 instead of what we said.
+# A refused upload: a proxy that cannot send all of it answers 502 in place of our refusal.
 LINGER_BYTES = 32 * 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """The loop calls `connection_made`, `data_received` …; the parser tells us of heads and bodies."""
+    """The loop's protocol, the parser's owner and the exchanges' link."""
 
     remote_ip = ""
     lost = False
 
     def __init__(self, connections: Connections) -> None:
-        self.delegates = connections.delegates
+        self.delegate = connections.delegate
+        self.refuse = connections.refuse
         self._connections = connections
         self._for_headers = connections.for_headers
         self._for_body = connections.for_body
         self._transport: asyncio.Transport
         self._parser = RequestParser(self)
         self._reading: Exchange | None = None  # its headers are complete, its body is not
-        self._waiting: deque[Exchange | Unread] = deque()
-        self._serving: Exchange | Unread | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._serving: Exchange | None = None
         self._unparsed = b""
         self._parsing = self._advancing = self._read_paused = False
+        self._half_closed = False  # the client sends no more
         self._ending = self._broken = False
         self._lingered_bytes = 0
-        self._drain: asyncio.Future[None] | None = None  # while the client takes less than we write
+        self._taking: asyncio.Future[None]  # done: what `drained` returns while the client takes what we write
+        self._blocked = False  # the client takes less than we write
+        self._waiting_writers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    # --- the loop's side ---
+    # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         peer = transport.get_extra_info("peername")
         self.remote_ip = str(peer[0]) if isinstance(peer, tuple) else "0.0.0.0"  # noqa: S104 - a Unix socket has none
+        self._taking = asyncio.get_running_loop().create_future()
+        self._taking.set_result(None)
         self._connections.open.add(self)
         self._for_headers.begin(self)
 
@@ -81,40 +87,51 @@ class Connection(asyncio.Protocol):
         else:
             self._feed(data)
 
+    def eof_received(self) -> bool:
+        """The client sends no more. It gets the answers to its complete requests: it may have closed only its sending side.
+
+        Most clients that end their side have left, though. A handler that asked for it is told so, as in Go's net/http.
+        """
+        if self._ending or self._reading or not (self._serving or self._waiting or self._unparsed):
+            return False  # no complete request waits for its answer: the transport closes
+        self._half_closed = True
+        if self._serving is not None:
+            self._serving.client_left()
+        return True
+
     def pause_writing(self) -> None:
         """The client takes less than we write."""
-        loop = asyncio.get_running_loop()
-        self._drain = loop.create_future()
+        self._blocked = True
         self._set_timer(WRITE_TIMEOUT_S, self.abort)
 
     def resume_writing(self) -> None:
-        """It has taken what there was."""
-        drain, self._drain = self._drain, None
-        if drain is not None and not drain.done():
-            drain.set_result(None)
-        if not self._ending:  # else the timer is the end's
+        """The client has taken what there was."""
+        self._blocked = False
+        self._release_writers()
+        if not self._ending:  # else the timer is that of the end
             self._cancel_timer()
             self._go_on()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The client is gone, or we are."""
+        if self not in self._connections.open:
+            return  # it has become a WebSocket, and was forgotten then
         self.lost = True
         self._forget()
-        self._parser.close()
-        drain, self._drain = self._drain, None
-        if drain is not None and not drain.done():
-            drain.set_exception(StreamClosedError())
-            drain.exception()  # looked at: who does not wait for it needs no traceback
+        self._release_writers()
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.lost()
 
     def _forget(self) -> None:
+        """Let go of everything: a cycle left here would keep the request's head in memory until a full collection."""
         self._cancel_timer()
         self._connections.leave(self)
         self._wait_for_nothing()
         self._waiting.clear()
+        self._reading = None
         self._unparsed = b""
+        self._parser.close()
 
     def _wait_for_nothing(self) -> None:
         self._for_headers.end(self)
@@ -124,15 +141,15 @@ class Connection(asyncio.Protocol):
 
     @property
     def _may_parse(self) -> bool:
-        """Nothing behind a request that is being served or an answer that is not taken, and of a body what its handler is ready for."""
+        """Nothing behind a request being served or an answer not taken; of a body, what its delegate is ready for."""
         if self._ending or self._broken or self.lost:
             return False
         if self._reading is not None:
             return self._reading.takes_body
-        return self._serving is None and self._drain is None and not self._waiting
+        return self._serving is None and not self._blocked and not self._waiting
 
     def pump(self) -> None:
-        """Go on with what has come meanwhile."""
+        """Parse what has been waiting."""
         if self._parsing:
             return
         if self._unparsed and self._may_parse:
@@ -143,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _feed(self, data: bytes) -> None:
-        """All of it, as long as it may be parsed; in slices, so that a thousand tiny requests do not all become objects."""
+        """Parse while it is allowed; in slices, so that a thousand tiny requests do not all become objects."""
         at, size = 0, len(data)
         while at < size and self._may_parse:
             begin, at = at, min(size, at + SLICE_BYTES)
@@ -152,7 +169,7 @@ class Connection(asyncio.Protocol):
             self._unparsed = data[at:] + self._unparsed
 
     def _parse(self, piece: bytes) -> bytes:
-        """One slice; returns what of it has to be parsed anew."""
+        """Parse one slice; returns what of it has to be parsed again."""
         self._parsing = True
         try:
             return self._parser.feed(piece)
@@ -163,32 +180,32 @@ class Connection(asyncio.Protocol):
             self._parsing = False
 
     def _break(self, refusal: ApiError) -> None:
-        """Nothing behind this can be read any more."""
+        """Nothing from here on can be read."""
         if self._broken or self._ending or self.lost:
             return
         self._broken = True
-        reading, self._reading = self._reading, None
+        broken, self._reading = self._reading, None
         self._wait_for_nothing()
-        if reading is not None:
-            reading.break_off(refusal)
-        else:
-            self._waiting.append(Unread(self, refusal))
-            self._advance()
+        if broken is None:
+            broken = Exchange(self, None, Headers(), keeps_alive=False)
+            self._waiting.append(broken)
+        broken.break_off(refusal)
+        self._advance()
 
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
-        """As parser.Owner."""
+        """A head is complete. Called by the parser, as the next two."""
         self._for_headers.end(self)
         self._reading = exchange = Exchange(self, start_line, headers, keeps_alive=keeps_alive)
         self._waiting.append(exchange)
         self._advance()
 
     def body_received(self, chunk: bytes) -> None:
-        """As parser.Owner."""
+        """A piece of a body."""
         if self._reading is not None:
             self._reading.body(chunk)
 
     def request_complete(self) -> None:
-        """As parser.Owner."""
+        """A body is complete."""
         reading, self._reading = self._reading, None
         self._for_body.end(self)
         if reading is not None:
@@ -197,26 +214,26 @@ class Connection(asyncio.Protocol):
     # --- serving, in order ---
 
     def is_at(self, exchange: Exchange) -> bool:
-        """Is it this one's turn?"""
+        """Is this the exchange being served?"""
         return self._serving is exchange
 
     def _advance(self) -> None:
-        """Begin with the next one when nobody is being served; answered at once, it makes room for another.
+        """Begin the next exchange when none is being served. If it is answered at once, begin another.
 
-        Not while the client takes less than we write: its answers would be made for our memory.
+        Not while the client takes less than we write: the answers would pile up in our memory.
         """
         if self._advancing:
             return
         self._advancing = True
         try:
-            while self._serving is None and self._waiting and self._drain is None and not self._ending:
+            while self._serving is None and self._waiting and not self._blocked and not self._ending:
                 self._begin(self._waiting.popleft())
         finally:
             self._advancing = False
 
-    def _begin(self, first: Exchange | Unread) -> None:
-        self._serving, reading = first, self._reading
-        if first is reading and reading.has_body:
+    def _begin(self, first: Exchange) -> None:
+        self._serving = first
+        if first is self._reading and first.has_body:
             self._for_body.begin(self)  # not earlier: until its turn we have not read on
         first.begin()
 
@@ -230,17 +247,21 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """With what waits; else it is the client's turn."""
+        """Serve what waits; else it is the client's turn."""
         self._advance()
         self.pump()
-        if not (self._serving or self._waiting or self._reading or self._ending):
+        if self._serving or self._waiting or self._reading or self._ending:
+            return
+        if self._half_closed:
+            self.end(lingers=False)
+        else:
             self._for_headers.begin(self)
 
     def check_upgrade(self) -> None:
-        """Raises StreamClosedError, and ends the connection, when it can't become a WebSocket.
+        """Refuse the upgrade if earlier answers are still unsent, or a request follows.
 
-        A client that has not read earlier answers does not wait for one. Bytes behind a handshake are parsed as a request
-        only where it had a body, which no WebSocket's client sends.
+        Bytes after a handshake belong to the WebSocket; they are parsed as a request only behind a handshake with a body,
+        which no client sends.
         """
         if self.lost or self._ending or self._waiting or self._transport.get_write_buffer_size():
             self.abort()
@@ -259,26 +280,35 @@ class Connection(asyncio.Protocol):
     # --- writing ---
 
     def write(self, data: bytes) -> None:
-        """As soon as the client takes it."""
+        """Send it, unless the connection ends."""
         if not (self.lost or self._ending):
             self._transport.write(data)
 
     def drained(self) -> asyncio.Future[None]:
         """Done when there is room for more; StreamClosedError when the client has gone."""
-        if self._drain is not None:
-            return self._drain
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not (self._blocked or self.lost):
+            return self._taking
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting_writers.append(waiting)
         if self.lost:
-            done.set_exception(StreamClosedError())
-            done.exception()
-        else:
-            done.set_result(None)
-        return done
+            self._release_writers()
+        return waiting
+
+    def _release_writers(self) -> None:
+        writers, self._waiting_writers = self._waiting_writers, []
+        for writer in writers:
+            if writer.done():
+                continue
+            if self.lost:
+                writer.set_exception(StreamClosedError())
+                writer.exception()  # looked at: a writer that does not wait for it needs no traceback
+            else:
+                writer.set_result(None)
 
     # --- the end ---
 
     def end(self, *, lingers: bool) -> None:
-        """All is said; `lingers`: the client may still be sending, if only what it must not."""
+        """End when all is written. `lingers`: the client may still be sending, though it must not."""
         if self._ending or self.lost:
             return
         self._ending = True
@@ -286,8 +316,8 @@ class Connection(asyncio.Protocol):
         self._unparsed = b""
         if self._read_paused:
             self._transport.resume_reading()
-        if lingers and self._transport.can_write_eof():
-            with suppress(OSError):  # it has gone, and nobody has told us yet
+        if lingers and not self._half_closed and self._transport.can_write_eof():
+            with suppress(OSError):  # the client has gone, and nobody has told us yet
                 self._transport.write_eof()
             self._set_timer(LINGER_S, self._lingered)
         else:
@@ -300,19 +330,19 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _lingered(self) -> None:
-        """The client had its time, but for one that is slow to take the answer."""
+        """The client had its time, unless it is still slow to take the answer."""
         if self._transport.get_write_buffer_size():
             self._set_timer(WRITE_TIMEOUT_S, self.abort)
         else:
             self.abort()
 
     def abort(self) -> None:
-        """Now, whatever is still to be said."""
+        """End now, whatever is unsent."""
         self._ending = True
         self._transport.abort()
 
     def overdue(self) -> None:
-        """It took too long: who has begun with a request is told so."""
+        """It took too long. A client that has begun a request is told so."""
         if self._reading is not None or self._parser.in_head:
             self._break(ApiError("REQUEST_TIMEOUT"))
         else:

@@ -1,337 +1,298 @@
-"""One request and its answer: framing that could smuggle is refused, bodies are bounded, answers end where they have to.
-
-Whatever is refused is refused in the one error form, in time: before `100 Continue`, and before a handler has begun.
-"""
+"""One request and its answer: a `tornado.httputil.HTTPConnection` on our own connection."""
 
 from __future__ import annotations
 
-from http.client import responses
+import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
+from tornado.gen import convert_yielded
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPOutputError, RequestStartLine, ResponseStartLine
 from tornado.iostream import StreamClosedError
 
-from server.errors import ApiError
-from server.net.http.handover import stream_of
-from server.net.http.request import Head, Request
+from server.errors import ApiError, without_frames
+from server.net.http.handover import Upgraded, stream_of
+from server.net.http.interfaces import Head, Refuse, tell_refused
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
+    from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
     from tornado.iostream import IOStream
-
-    from server.net.http.connection import Connection
-    from server.net.http.handover import Upgraded
-    from server.net.http.request import Headers
 
 log = structlog.get_logger(__name__)
 
-# A body this much over its limit is read to its end and forgotten: closing while a client still sends makes its kernel
-# drop our answer (RFC 9112, section 9.6). Beyond that the answer goes out at once, for those who read it.
-SPILL_BYTES = 1024 * 1024
 SWITCHING_PROTOCOLS = 101
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 BODILESS = frozenset({204, 304})
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Receiver(Protocol):
-    """Who takes a request in: its handler."""
+class Link(Protocol):
+    """The connection, as its exchanges see it."""
 
-    def headers_received(self) -> asyncio.Future[None] | None:
-        """The body begins; when it may come, if not at once."""
+    remote_ip: str
+    lost: bool
+    delegate: HTTPServerConnectionDelegate
+    refuse: Refuse
 
-    def data_received(self, chunk: bytes) -> None:
-        """A piece of the body."""
+    def is_at(self, exchange: Exchange) -> bool:
+        """Is this the exchange being served?"""
 
-    def finish(self) -> None:
-        """The request is complete."""
+    def answered(self, exchange: Exchange) -> None:
+        """Its answer is complete."""
 
-    def on_connection_close(self) -> None:
-        """Its client has gone: nothing else comes."""
+    def pump(self) -> None:
+        """Parse what has been waiting."""
 
-    def overrule(self) -> None:
-        """Its body is refused: nothing else comes, and the answer is given elsewhere."""
+    def write(self, data: bytes) -> None:
+        """Send it."""
 
+    def drained(self) -> asyncio.Future[None]:
+        """Done when there is room for more; fails with StreamClosedError when the client has gone."""
 
-class Delegates(Protocol):
-    """Where requests go: the application."""
+    def check_upgrade(self) -> None:
+        """Raises StreamClosedError, and ends the connection, when it can't become a WebSocket."""
 
-    def accept(self, request: Request) -> tuple[Receiver, int]:
-        """Who takes a request whose headers are there, and the most bytes its body may have."""
+    def upgrade(self) -> Upgraded:
+        """The connection speaks HTTP no more."""
 
-    def problem(self, request: Request, refusal: ApiError, *, early: bool = False) -> Receiver:
-        """One that answers with this problem: `early` on the headers, else once the request is complete."""
-
-    def last_answer(self, refusal: ApiError, head: Head) -> bytes:
-        """All bytes of an answer to what never became a request."""
+    def abort(self) -> None:
+        """End the connection now."""
 
 
 class Exchange(HTTPConnection):
-    """A request on its way to its handler, and what the handler writes. For Tornado's WebSocket, its HTTPConnection.
+    """A request on its way to its delegate, and what the delegate's side writes.
 
-    It begins when those before it on the connection are answered; what comes of its body until then waits.
+    It begins when those before it on the connection are answered; body that came earlier waits. `start_line` is None
+    for input that never became a request.
     """
 
-    protocol = "http"  # where TLS is spoken it ends before us
+    protocol = "http"  # TLS ends before us
 
     def __init__(
-        self, connection: Connection, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool
+        self, link: Link, start_line: RequestStartLine | None, headers: HTTPHeaders, *, keeps_alive: bool
     ) -> None:
-        self.whole = False  # is the request complete?
-        self.answered = False
-        self.head_written = False
+        self.whole = False  # the request is complete
+        self.finished = False  # the answer is complete
         self.keeps_alive = keeps_alive
-        self._chunked = "Transfer-Encoding" in headers
-        self._received_bytes = 0  # of the body
-        self._connection = connection
+        self.has_body = "Content-Length" in headers or "Transfer-Encoding" in headers  # if only an empty one
+        self._link = link
         self._start_line = start_line
         self._headers = headers
-        self._request: Request | None = None
-        self._delegate: Receiver | None = None
-        self._limit_bytes = 0
-        self._spilling = self._refused = False
-        self._early: list[bytes] = []  # of its body, before its handler was ready
-        self._preparing: asyncio.Future[None] | None = None
-        self._chunks_out = False
+        self._delegate: HTTPMessageDelegate | None = None  # from begin() until the answer or the connection ends
+        self._waiting_body: deque[bytes] = deque()
+        self._held: asyncio.Future[None] | None = None  # the delegate takes nothing more until it is done
+        # HTTP/1.0 knows no answer before the answer (RFC 9110, section 10.1.1)
+        self._expects_continue = (
+            "Expect" in headers
+            and headers["Expect"].lower() == "100-continue"
+            and start_line is not None
+            and start_line.version == "HTTP/1.1"
+        )
+        self._began = 0.0  # the loop's time
+        self._refusal: ApiError | None = None  # it broke before its turn
         self._close_callback: Callable[[], None] | None = None
-        self._refusal: ApiError | None = None  # it was broken before it began
-        self._switch = b""  # the head of a 101
+        self._head_written = False
+        self._left_bytes: int | None = None  # of the answer's Content-Length
+        self._chunks_out = False
+        self._switch = b""  # the head of a 101, sent by whoever takes the connection
 
     # --- the request ---
 
     @property
-    def has_body(self) -> bool:
-        """Does its head announce one, if only an empty one?"""
-        return self._chunked or "Content-Length" in self._headers
-
-    @property
     def takes_body(self) -> bool:
-        """May the next piece of the body come? Not while nobody has begun with it."""
-        return self._delegate is not None and self._preparing is None
+        """May the next piece of the body come?"""
+        return self._delegate is not None and self._held is None
 
     def begin(self) -> None:
-        """Its turn: find who serves it, and pass on what has come."""
-        if self._refusal is not None:
-            self.break_off(self._refusal)
-            return
+        """Its turn has come: hand it to the delegate, with what has come of its body."""
         start_line = self._start_line
+        if self._refusal is not None or start_line is None:
+            self.break_off(self._refusal or ApiError("BAD_REQUEST"))
+            return
         if start_line.version not in {"HTTP/1.1", "HTTP/1.0"}:
             self.break_off(ApiError("BAD_REQUEST", "only the versions 1.0 and 1.1 of HTTP are spoken here"))
             return
-        try:
-            request = self._request = Request(self, start_line, self._headers)
-        except ApiError as refusal:
-            self.break_off(refusal)
-            return
-        self._delegate, self._limit_bytes = self._connection.delegates.accept(request)
-        prepared = self._checked()
-        if prepared is not None:
-            self._preparing = prepared
-            prepared.add_done_callback(self._prepared)
-        else:
-            self._go_on()
-
-    def _checked(self) -> asyncio.Future[None] | None:
-        """Refuse what can be refused by its headers; else pass them on."""
-        headers = self._headers
-        if self._chunked:
-            if self._start_line.version != "HTTP/1.1":
-                return self._refuse(
-                    ApiError("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)")
-                )
-            if headers["Transfer-Encoding"].lower() != "chunked":
-                return self._refuse(ApiError("BAD_REQUEST", "the only Transfer-Encoding read here is chunked"))
-        announced_bytes = int(headers.get("Content-Length", "0"))  # the parser has seen to that it is a number
-        assert self._delegate is not None
-        if announced_bytes <= self._limit_bytes:
-            return self._delegate.headers_received()
-        self._spilling = True
-        if announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers:
-            return self._refuse(self._too_large())
-        return None
-
-    def _prepared(self, _prepared: asyncio.Future[None]) -> None:
-        self._preparing = None
+        self._began = asyncio.get_running_loop().time()
+        delegate = self._delegate = self._link.delegate.start_request(self._link, self)
+        self._hold(delegate.headers_received(start_line, self._headers))
         self._go_on()
-        self._connection.pump()
-
-    def _go_on(self) -> None:
-        """With the body."""
-        if self.answered or self._refused or self._connection.lost:
-            return
-        if not self.whole and not self.head_written and self._expects_continue():
-            self._connection.write(_CONTINUE)
-        early, self._early = self._early, []
-        for chunk in early:
-            self._pass_on(chunk)
-        if self.whole:
-            self._finish_request()
-
-    def _expects_continue(self) -> bool:
-        """HTTP/1.0 knows no answer before the answer (RFC 9110, section 10.1.1)."""
-        return self._headers.get("Expect", "").lower() == "100-continue" and self._start_line.version == "HTTP/1.1"
 
     def body(self, chunk: bytes) -> None:
         """A piece of the body came."""
-        self._received_bytes += len(chunk)
-        if self.takes_body:
-            self._pass_on(chunk)
-        else:
-            self._early.append(chunk)
-
-    def _pass_on(self, chunk: bytes) -> None:
-        """Count, and pass on what fits."""
-        if self._refused or self._delegate is None:
-            return
-        if self._received_bytes <= self._limit_bytes and not self._spilling:
-            self._delegate.data_received(chunk)
-            return
-        if not self._spilling:
-            self._spilling = True
-            self._delegate.overrule()  # whoever was taking the body stops here
-        if self._received_bytes > self._limit_bytes + SPILL_BYTES:
-            self._refuse(self._too_large())
+        self._waiting_body.append(chunk)
+        self._pass_on()
 
     def complete(self) -> None:
         """The body is complete."""
         self.whole = True
-        if self.takes_body and not self._refused:
-            self._finish_request()
+        self._go_on()
 
-    def _finish_request(self) -> None:
-        assert self._request is not None
-        assert self._delegate is not None
-        if self._spilling:
-            self._connection.delegates.problem(self._request, self._too_large()).finish()
-        else:
+    def _hold(self, awaitable: Awaitable[None] | None) -> None:
+        """A delegate may return an awaitable: until it is done nothing more is passed on."""
+        if awaitable is not None and self._delegate is not None:
+            self._held = convert_yielded(awaitable)
+            self._held.add_done_callback(self._released)
+
+    def _released(self, held: asyncio.Future[None]) -> None:
+        self._held = None
+        if held.cancelled() or held.exception() is not None:
+            if self._delegate is not None:
+                log.error(
+                    "a request could not be taken in", exc_info=held.exception() if not held.cancelled() else None
+                )
+                self._link.abort()
+            return
+        self._go_on()
+        self._link.pump()
+
+    def _go_on(self) -> None:
+        """Pass on what has come, if the delegate is ready for it."""
+        if self._expects_continue and not self.whole and not self._head_written and self.takes_body:
+            self._link.write(_CONTINUE)
+            self._expects_continue = False
+        self._pass_on()
+        if self.whole and self._held is None and self._delegate is not None:
             self._delegate.finish()
 
-    def _too_large(self) -> ApiError:
-        return ApiError("BODY_TOO_LARGE", f"the body may have at most {self._limit_bytes:,} bytes")
-
-    def _refuse(self, refusal: ApiError) -> asyncio.Future[None] | None:
-        """Answer now, and read no further."""
-        assert self._request is not None
-        self._refused = True
-        self._delegate = self._connection.delegates.problem(self._request, refusal, early=True)
-        return self._delegate.headers_received()
+    def _pass_on(self) -> None:
+        while self._waiting_body and self._held is None and self._delegate is not None:
+            self._hold(self._delegate.data_received(self._waiting_body.popleft()))
 
     def break_off(self, refusal: ApiError) -> None:
-        """The request will never be complete, or never was one: the last answer of the connection."""
-        if self._delegate is None and self._refusal is None and not self._connection.is_at(self):
-            self._refusal = refusal  # others come first
+        """The request can't be read to its end. Its refusal is the last answer of the connection."""
+        if not self._link.is_at(self):
+            self._refusal = without_frames(refusal)  # others are answered first
             return
-        if self.head_written:
-            self._connection.abort()
+        if self._head_written:
+            self._link.abort()
             return
-        self.head_written = self.answered = True
-        self._connection.write(self._connection.delegates.last_answer(refusal, self._head()))
-        if self._delegate is not None and not self._spilling:
-            self._delegate.overrule()
-        self._connection.end(lingers=True)
+        delegate, self._delegate = self._delegate, None
+        if delegate is not None:
+            tell_refused(delegate)
+        self.keeps_alive = False
+        self._link.refuse(self, refusal, self._head())
 
     def _head(self) -> Head:
-        start_line, request = self._start_line, self._request
-        if request is None:
-            return Head(start_line.method, start_line.path, self._headers)
-        return Head(request.method, request.path, request.headers, request.seconds)
+        start_line = self._start_line
+        if start_line is None:
+            return Head()
+        seconds = asyncio.get_running_loop().time() - self._began
+        return Head(start_line.method, start_line.path, self._headers, seconds)
 
-    def lost(self) -> None:
-        """The client is gone."""
-        if self._delegate is not None and not self._spilling:
-            self._delegate.on_connection_close()
+    def client_left(self) -> None:
+        """The client has closed its side. It may still read, so that the answer may still be written."""
         callback, self._close_callback = self._close_callback, None
         if callback is not None:
             callback()
 
-    # --- the answer ---
+    def lost(self) -> None:
+        """The connection is gone."""
+        delegate, self._delegate = self._delegate, None
+        self._waiting_body.clear()
+        if delegate is not None and not self.whole:
+            self._close_callback = None
+            delegate.on_connection_close()
+        else:
+            self.client_left()
+
+    # --- the answer: tornado.httputil.HTTPConnection ---
+
+    @property
+    def context(self) -> Exchange:
+        """Knows `remote_ip` and `protocol`, as Tornado's requests ask for them."""
+        return self
 
     @property
     def remote_ip(self) -> str:
-        """The peer's address; of a Unix socket, which has none, 0.0.0.0."""
-        return self._connection.remote_ip
+        """The peer's address; 0.0.0.0 for a Unix socket, which has none."""
+        return self._link.remote_ip
 
-    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """All of it at once. Raises ValueError for a header that would end its line."""
-        if self.answered:
-            return  # another answer was given
-        if status not in BODILESS:
-            headers["Content-Length"] = str(len(body))
-        self._write_head(status, headers, body)
-        self.finish()
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Call this when the client leaves after its request and before the end of the answer."""
+        self._close_callback = callback
 
-    def begin_answer(self, status: int, headers: dict[str, str]) -> None:
-        """One in pieces. Raises ValueError for a header that would end its line."""
-        if self._start_line.version != "HTTP/1.1":
-            self.keeps_alive = False  # the end of the connection is the end of the answer
-        else:
+    def write_headers(
+        self,
+        start_line: RequestStartLine | ResponseStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> asyncio.Future[None]:
+        """Begin the answer. Raises ValueError for a header with a line end in it, StreamClosedError for a 101 too late."""
+        assert isinstance(start_line, ResponseStartLine)
+        if self.finished or self._link.lost:
+            return self._link.drained()
+        status = start_line.code
+        if status == SWITCHING_PROTOCOLS:
+            self._link.check_upgrade()
+            self._switch = head_bytes(start_line, headers)
+            self._head_written = True
+            return self._link.drained()
+        self._frame(status, headers)
+        head = head_bytes(start_line, headers)
+        self._head_written = True
+        self._link.write(head + self._framed(chunk) if chunk else head)
+        return self._link.drained()
+
+    def _frame(self, status: int, headers: HTTPHeaders) -> None:
+        """Decide how the client will know the end of the answer (RFC 9112, section 6.3)."""
+        version, method = (
+            ("HTTP/1.1", "") if self._start_line is None else (self._start_line.version, self._start_line.method)
+        )
+        length = headers.get("Content-Length")
+        self._chunks_out = False
+        if method == "HEAD" or status in BODILESS:
+            self._left_bytes = 0
+        elif length is not None:
+            self._left_bytes = int(length)
+        elif version == "HTTP/1.1":
             headers["Transfer-Encoding"] = "chunked"
             self._chunks_out = True
-        self._write_head(status, headers, b"")
-
-    def _write_head(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """With what may follow it at once."""
+        else:
+            self.keeps_alive = False  # the end of the connection is the end of the answer
         if not self.whole or headers.get("Connection", "").lower() == "close":
             self.keeps_alive = False  # the rest of the request is not read
         if not self.keeps_alive:
             headers["Connection"] = "close"
-        elif self._start_line.version == "HTTP/1.0":
+        elif version == "HTTP/1.0":
             headers["Connection"] = "keep-alive"
-        head = head_bytes(status, headers)
-        self.head_written = True
-        self._connection.write(head if self._start_line.method == "HEAD" else head + body)
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
-        """The next piece of an answer that has begun."""
-        self._connection.write(self._as_chunk(chunk))
-        return self._connection.drained()
+        """The next piece of the answer. Raises HTTPOutputError beyond the Content-Length."""
+        if not self.finished:
+            self._link.write(self._framed(chunk))
+        return self._link.drained()
 
-    def _as_chunk(self, data: bytes) -> bytes:
+    def _framed(self, chunk: bytes) -> bytes:
         """RFC 9112, section 7.1; an empty chunk would end the answer."""
-        if not self._chunks_out or not data:
-            return data
-        return b"%x\r\n%b\r\n" % (len(data), data)
+        if self._chunks_out:
+            return b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b""
+        if self._left_bytes is not None:
+            self._left_bytes -= len(chunk)
+            if self._left_bytes < 0:
+                self._link.abort()
+                raise HTTPOutputError("Tried to write more data than Content-Length")
+        return chunk
 
     def finish(self) -> None:
-        """The answer is complete."""
-        if self._switch:
-            return  # it becomes a WebSocket
+        """The answer is complete. Raises HTTPOutputError when it is shorter than its Content-Length."""
+        if self._switch or self.finished:
+            return
+        if self._left_bytes and not self._link.lost:
+            self._link.abort()
+            raise HTTPOutputError(f"Tried to write {self._left_bytes} bytes less than Content-Length")
         if self._chunks_out:
-            self._connection.write(b"0\r\n\r\n")
-        self.answered = True
-        self._delegate = self._request = self._close_callback = None  # which hold us
-        self._connection.answered(self)
+            self._link.write(b"0\r\n\r\n")
+        self.finished = True
+        self._delegate = self._close_callback = None  # they hold us
+        self._link.answered(self)
 
-    def abort(self) -> None:
-        """End the connection in the middle of the answer: nobody shall take it for whole."""
-        self._connection.abort()
+    def close(self) -> None:
+        """End the connection in the middle of the answer: nobody shall take it for complete."""
+        self._link.abort()
 
-    # --- what Tornado's WebSocket asks of its HTTPConnection beside ---
-
-    @property
-    def context(self) -> Exchange:
-        """Who knows `remote_ip` and `protocol`."""
-        return self
-
-    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Called when the client leaves before the handshake is done."""
-        self._close_callback = callback
-
-    def write_headers(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
-    ) -> asyncio.Future[None]:
-        """The handshake, or all of its refusal."""
-        assert isinstance(start_line, ResponseStartLine)
-        told = dict(headers.get_all())
-        if start_line.code == SWITCHING_PROTOCOLS:
-            self._connection.check_upgrade()
-            self.head_written = True
-            self._switch = head_bytes(start_line.code, told)  # sent by whoever takes the connection
-            return self._connection.drained()
-        self._write_head(start_line.code, told, chunk or b"")
-        return self._connection.drained()
+    # --- the answer was 101: the connection is given away ---
 
     def detach(self) -> IOStream:
         """The connection as a stream, as Tornado's WebSocket wants it. Raises StreamClosedError when it is lost."""
@@ -353,33 +314,17 @@ class Exchange(HTTPConnection):
     def _give_away(self) -> tuple[bytes, Upgraded]:
         """A WebSocket lives for hours, and needs nothing of what brought its request here."""
         assert self._switch, "no protocol was switched to"
-        head, upgraded = self._switch, self._connection.upgrade()
-        del self._connection, self._headers
-        self._delegate = self._request = self._close_callback = None
+        head, upgraded = self._switch, self._link.upgrade()
+        self._delegate = self._close_callback = None
+        self._headers = HTTPHeaders()
+        del self._link
         return head, upgraded
 
 
-class Unread:
-    """What was to become a request and broke before it was one."""
-
-    def __init__(self, connection: Connection, refusal: ApiError) -> None:
-        self._connection = connection
-        self._refusal = refusal
-
-    def begin(self) -> None:
-        """Its turn."""
-        connection = self._connection
-        connection.write(connection.delegates.last_answer(self._refusal, Head()))
-        connection.end(lingers=True)
-
-    def lost(self) -> None:
-        """The client is gone: nobody to tell."""
-
-
-def head_bytes(status: int, headers: Mapping[str, str]) -> bytes:
-    """Up to the empty line. Raises ValueError for a header that would end its line."""
-    lines = [f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+def head_bytes(start_line: ResponseStartLine, headers: HTTPHeaders) -> bytes:
+    """Up to the empty line. Raises ValueError for a header with a line end in it."""
+    lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
+    lines += [f"{name}: {value}" for name, value in headers.get_all()]
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise ValueError("a header with a line end in it")

@@ -1,4 +1,4 @@
-"""A connection that becomes a WebSocket's: from the loop's transport to a stream as Tornado's WebSocket wants it."""
+"""A connection that becomes a WebSocket: its transport as it is, or as the IOStream that Tornado's WebSocket reads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from tornado.iostream import IOStream
 
 if TYPE_CHECKING:
     import asyncio
-
-    from tornado.httputil import HTTPMessageDelegate
 
 READ_CHUNK_BYTES = 64 * 1024
 READ_BUFFER_BYTES = 1024 * 1024  # above the largest WebSocket message
@@ -27,48 +25,25 @@ class Upgraded(NamedTuple):
     early: bytes  # sent by the client right behind its handshake
 
 
-class Handshake:
-    """A request that Tornado's WebSocketHandler takes: it has no body, and hears of its end by the close callback."""
-
-    def __init__(self, delegate: HTTPMessageDelegate) -> None:
-        self._delegate = delegate
-
-    def headers_received(self) -> None:
-        """Nothing."""
-
-    def data_received(self, chunk: bytes) -> None:
-        """Nothing."""
-
-    def finish(self) -> None:
-        """Answer it."""
-        self._delegate.finish()
-
-    def on_connection_close(self) -> None:
-        """Nothing."""
-
-    def overrule(self) -> None:
-        """Nothing: what comes behind a handshake is no body."""
-
-
 class SocketStream(IOStream):
-    """Tornado's, which begins with what has been read already."""
+    """An IOStream that begins with bytes read before it was made."""
 
     def begin_with(self, early: bytes) -> None:
-        """What the client sent behind its handshake."""
+        """Put `early` in front of what the socket brings."""
         self._read_buffer += early
         self._read_buffer_size += len(early)
 
 
 def stream_of(upgraded: Upgraded) -> SocketStream:
-    """The transport's socket as a stream. Raises OSError when the transport has been closed, or no descriptor is left.
+    """The connection as a stream; its transport is closed. Raises OSError when it is gone or no descriptor is left.
 
-    A duplicate of its descriptor: the loop keeps each to itself until the transport is gone, which closes the first.
+    The stream gets a duplicate of the descriptor, since the loop does not give the transport's own back until the
+    transport is gone, which closes it.
     """
-    transport = upgraded.transport
     try:
-        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+        descriptor = os.dup(upgraded.transport.get_extra_info("socket").fileno())
     finally:
-        transport.abort()
+        upgraded.transport.abort()
     connection = socket.socket(fileno=descriptor)
     connection.setblocking(False)
     stream = SocketStream(connection, max_buffer_size=READ_BUFFER_BYTES, read_chunk_size=READ_CHUNK_BYTES)

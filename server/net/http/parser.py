@@ -1,4 +1,4 @@
-"""Bytes to heads and bodies: llhttp (RFC 9112), with bounds that it does not have and without the protocols it would switch to. No I/O."""
+"""Bytes to heads and bodies by llhttp (RFC 9112), with bounds that it lacks and without switching protocols. No I/O."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from httptools import (
 from tornado.httputil import RequestStartLine
 
 from server.errors import ApiError
-from server.net.http.request import Headers
+from server.net.http.headers import Headers
 
-MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, cookies of others, and room
-MAX_REASON_CHARS = 200  # what is quoted of a request that can't be read
-# Sizes of chunks, extensions and trailers beside the body itself: chunks of one byte are allowed, endless trailers are not.
+MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, other sites' cookies, and room
+MAX_HEADER_LINES = 100  # as Apache: browsers behind three proxies send 40; each line costs us more than its bytes
+MAX_REASON_CHARS = 200  # quoted of a request that can't be read
+# Chunk sizes, extensions and trailers may take this much beside the body: one-byte chunks pass, endless trailers do not.
 FRAMING_PER_BYTE = 8
 FRAMING_BYTES = 32 * 1024
 
@@ -27,7 +28,7 @@ _INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
 
 
 class Owner(Protocol):
-    """Who is told what was read, within `feed`."""
+    """Is told what was read, during `feed`."""
 
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
         """The headers are complete. `keeps_alive`: another request may follow (RFC 9112, section 9.3)."""
@@ -40,25 +41,26 @@ class Owner(Protocol):
 
 
 class RequestParser:
-    """One connection's requests, one behind the other. Not to be fed any more once it has raised."""
+    """Parses the requests of one connection. Feed it no more once it has raised."""
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._parser = HttpRequestParser(self)
         self._url = b""
         self._headers = Headers()
+        self._header_lines = 0
         self._head_bytes = 0  # fed since the last request's end, until the next one's headers are complete
-        self._in_body = False  # from a request's head to its end
+        self._in_body = False  # from the end of a request's head to the end of its body
         self._chunked = False
-        self._fed_bytes = self._body_bytes = 0  # of a chunked body: with its framing, and without
+        self._fed_bytes = self._body_bytes = 0  # of a chunked body: with framing, and without
 
     @property
     def in_head(self) -> bool:
-        """Has a part of a head come, and not all of it?"""
+        """True when part of a head has come, but not all of it."""
         return not self._in_body and self._head_bytes > 0
 
     def feed(self, piece: bytes) -> bytes:
-        """Read some kilobytes; returns what another `feed` has to read: what stands behind a request that asks for another protocol.
+        """Parse a few kilobytes. Returns bytes that must be fed again: llhttp stops after a request with `Upgrade`.
 
         Raises ApiError BAD_REQUEST, HEADERS_TOO_LARGE, UNIMPLEMENTED, and whatever the owner raises.
         """
@@ -82,11 +84,11 @@ class RequestParser:
         return rest
 
     def close(self) -> None:
-        """Nothing more comes. llhttp's wrapper holds our methods, and we hold it."""
-        del self._parser
+        """Cut the cycles: llhttp's wrapper and we hold each other, and so do our owner and we. Call it once, outside `feed`."""
+        del self._parser, self._owner
 
     def _unknown_method(self, piece: bytes, reason: str) -> ApiError:
-        begins_here = self._head_bytes == len(piece)  # no other request stands before it
+        begins_here = self._head_bytes == len(piece)  # no other request precedes it in this piece
         if begins_here and _INVENTED_METHOD.match(piece):
             return ApiError("UNIMPLEMENTED", "no such method")
         return ApiError("BAD_REQUEST", reason)
@@ -98,9 +100,10 @@ class RequestParser:
             raise ApiError("BAD_REQUEST", "the chunks have next to nothing in them")
 
     def _read_on_without_upgrade(self) -> None:
-        """A handshake has no body. Of any other request the wish is ignored (RFC 9110, section 7.8), its body is not.
+        """Go on where llhttp stops: after the headers of an upgrade request.
 
-        llhttp ends such a request with its headers. Another one is given the same framing, and reads on.
+        To read the body anyway, feed a second parser a synthetic request line with the same framing headers. Whether
+        the upgrade is granted is the handler's business; ignoring it is allowed (RFC 9110, section 7.8).
         """
         self._parser = HttpRequestParser(self)
         framing = self._framing()
@@ -110,7 +113,7 @@ class RequestParser:
             self._end()
 
     def _framing(self) -> bytes:
-        """The header by which the end of the body is known; empty when there is no body."""
+        """The header that tells where the body ends; empty when there is no body."""
         if self._chunked:
             return b"Transfer-Encoding: chunked"
         announced_bytes = int(self._headers.get("Content-Length", "0"))
@@ -127,20 +130,25 @@ class RequestParser:
         if not self._in_body:
             self._url = b""
             self._headers = Headers()
+            self._header_lines = 0
 
     def on_url(self, part: bytes) -> None:
-        """The target, or a part of it."""
+        """The request target, or part of it."""
         self._url += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header. Trailers are nobody's here (RFC 9110, section 6.5.1)."""
-        if not self._in_body:
-            self._headers.add(name, value)
+        """One header. Trailers are dropped: nothing here uses them (RFC 9110, section 6.5.1)."""
+        if self._in_body:
+            return
+        self._header_lines += 1
+        if self._header_lines > MAX_HEADER_LINES:
+            raise ApiError("HEADERS_TOO_LARGE", f"more than {MAX_HEADER_LINES} header lines")
+        self._headers.add_bytes(name, value)
 
     def on_headers_complete(self) -> None:
-        """All of them."""
+        """The head is complete."""
         if self._in_body:
-            return  # told again, to the parser that reads on
+            return  # the synthetic request line of `_read_on_without_upgrade`
         if self._head_bytes > MAX_HEAD_BYTES:
             raise ApiError("HEADERS_TOO_LARGE")
         parser, headers = self._parser, self._headers
@@ -156,6 +164,6 @@ class RequestParser:
         self._owner.body_received(chunk)
 
     def on_message_complete(self) -> None:
-        """The end: also right behind the headers of a request that asks for another protocol, whatever its body."""
+        """The body is complete. llhttp also says so right after the headers of an upgrade request."""
         if not self._parser.should_upgrade():
             self._end()

@@ -1,6 +1,6 @@
-"""How long connections may take: one timer for all that wait for the same thing.
+"""Time limits of connections: one timer for all that wait for the same thing.
 
-All wait equally long, so that who has waited longest stands first in a dict; the timer is set for that one.
+All timeouts in a group are equal, so insertion order is expiry order: one timer, set for the first entry, serves them all.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Protocol
 
 
 class Waiting(Protocol):
-    """Who can take too long."""
+    """Something that can take too long."""
 
     def overdue(self) -> None:
-        """It has."""
+        """Its time is up."""
 
 
 class Patience:
-    """Tells those that have waited for `limit_s` seconds."""
+    """Calls `overdue` of whatever has waited for `limit_s` seconds."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
@@ -28,14 +28,14 @@ class Patience:
         return len(self._since)
 
     def begin(self, waiting: Waiting) -> None:
-        """It waits from now on."""
+        """Start its time, unless it runs already."""
         loop = asyncio.get_running_loop()
         self._since.setdefault(waiting, loop.time())
         if self._timer is None:
             self._timer = loop.call_later(self.limit_s, self._look)
 
     def end(self, waiting: Waiting) -> None:
-        """It has got what it waited for, if it waited."""
+        """Stop its time, if it runs."""
         self._since.pop(waiting, None)
 
     def _look(self) -> None:

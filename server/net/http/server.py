@@ -1,58 +1,48 @@
-"""The listening sockets, and the connections that came in by them."""
+"""The listening sockets: our reader, or Tornado's own HTTPServer with the same bounds."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+from tornado.httpserver import HTTPServer
 
 from server.net.http.connection import Connection
-from server.net.http.patience import Patience
+from server.net.http.connections import BODY_S, IDLE_S, Connections
+from server.net.http.incoming import SPILL_BYTES
+from server.net.http.parser import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
 
-    from server.net.http.exchange import Delegates
+    from tornado.httputil import HTTPServerConnectionDelegate
 
-IDLE_S = 75.0  # between requests and while headers come; longer than the 60 s that balancers keep
-BODY_S = 60.0  # for a whole body: 32 MiB at 4 Mbit/s
-BACKLOG = 1024  # connections the kernel has accepted and we have not: a thousand clients may come back at once
+    from server.net.http.interfaces import Refuse
 
-
-class Connections:
-    """Those of HTTP that are open, and what they share; who became a WebSocket is none of them any more."""
-
-    def __init__(self, delegates: Delegates) -> None:
-        self.delegates = delegates
-        self.for_headers = Patience(IDLE_S)
-        self.for_body = Patience(BODY_S)
-        self.open: set[Connection] = set()
-        self._deserted = asyncio.Event()
-
-    def leave(self, connection: Connection) -> None:
-        """It is closed, or a WebSocket's."""
-        self.open.discard(connection)
-        if not self.open:
-            self._deserted.set()
-
-    async def abort(self) -> None:
-        """End all of them, whatever they are doing."""
-        self._deserted.clear()
-        for connection in tuple(self.open):
-            connection.abort()
-        if self.open:
-            await self._deserted.wait()
+BACKLOG = 1024  # connections that the kernel has accepted and we have not: a thousand clients may come back at once
+TORNADO_BUFFER_BYTES = 1024 * 1024  # read ahead for one connection; above the largest WebSocket message
 
 
-class GatewayServer:
-    """`delegates` take the requests."""
+class Server(Protocol):
+    """What both readers can do."""
 
-    def __init__(self, delegates: Delegates) -> None:
-        self.connections = Connections(delegates)
+    def stop(self) -> None:
+        """Take no more connections."""
+
+    async def close_all_connections(self) -> None:
+        """End those that speak HTTP, whatever they are doing."""
+
+
+class FastServer:
+    """llhttp on the event loop's transports. `delegate` gets the requests, `refuse` answers what can't be read."""
+
+    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse) -> None:
+        self.connections = Connections(delegate, refuse)
         self._listening: list[asyncio.Server] = []
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Take connections from bound sockets, which are ours from now on."""
+        """Take connections from bound sockets, which belong to the server from now on."""
         loop = asyncio.get_running_loop()
         for bound in sockets:
             self._listening.append(await loop.create_server(self._connection, sock=bound, backlog=BACKLOG))
@@ -66,5 +56,19 @@ class GatewayServer:
             listening.close()
 
     async def close_all_connections(self) -> None:
-        """Whatever they are doing."""
+        """End them, whatever they are doing."""
         await self.connections.abort()
+
+
+def tornado_server(delegate: HTTPServerConnectionDelegate, sockets: list[socket.socket], body_bytes: int) -> Server:
+    """Tornado's HTTPServer, listening. `body_bytes`: the largest body of any route."""
+    server = HTTPServer(
+        delegate,
+        max_header_size=MAX_HEAD_BYTES,
+        max_body_size=body_bytes + 2 * SPILL_BYTES,  # the delegate refuses what is too large, in the one error form
+        max_buffer_size=TORNADO_BUFFER_BYTES,
+        idle_connection_timeout=IDLE_S,
+        body_timeout=BODY_S,
+    )
+    server.add_sockets(sockets)
+    return server

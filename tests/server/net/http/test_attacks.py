@@ -16,8 +16,8 @@ import pytest
 
 from server.net.http import connection as connection_module
 from server.net.http.connection import SLICE_BYTES
-from server.net.http.exchange import SPILL_BYTES
 from server.net.http.handover import Upgraded, stream_of
+from server.net.http.incoming import SPILL_BYTES
 from tests.server.net.http.test_connection import CHUNKED, HOST, LAST, LIVE, client, intent, only_connection, said
 from tests.server.net.http.test_unreadable import counted
 from tests.support.gateway import running_gateway
@@ -53,6 +53,11 @@ async def asks_for_much_with_little_room(gw: Rest, slow: socket.socket) -> Conne
     return connection
 
 
+def blocked(connection: Connection) -> bool:
+    """Does the client take less than we write?"""
+    return connection._blocked
+
+
 # --- who does not read ---
 
 
@@ -61,7 +66,7 @@ async def test_answers_nobody_reads_are_not_made(tmp_path: Path) -> None:
         one = len(await gw.raw(OPENAPI[:-2] + b"Connection: close\r\n\r\n"))
         await asyncio.get_running_loop().sock_sendall(slow, OPENAPI * 500)
         connection = await only_connection(gw)
-        while connection._drain is None:
+        while not connection._blocked:
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.05)
         assert connection._transport.get_write_buffer_size() < 3 * one
@@ -75,9 +80,9 @@ async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, m
     async with running(tmp_path) as gw, slow_client(gw.port) as slow:
         loop = asyncio.get_running_loop()
         connection = await asks_for_much_with_little_room(gw, slow)
-        while not (connection._ending and connection._drain):
+        while not (connection._ending and blocked(connection)):
             await asyncio.sleep(0.001)
-        while connection._drain:
+        while blocked(connection):
             await loop.sock_recv(slow, 4096)
         async with asyncio.timeout(5):
             while gw.server.connections.open:

@@ -50,6 +50,7 @@ async def only_connection(gw: Rest) -> Connection:
     while len(gw.server.connections.open) != 1:
         await asyncio.sleep(0.001)
     (connection,) = gw.server.connections.open
+    assert isinstance(connection, Connection)
     return connection
 
 

@@ -14,7 +14,7 @@ from server.net.http.parser import MAX_HEAD_BYTES, RequestParser
 if TYPE_CHECKING:
     from tornado.httputil import RequestStartLine
 
-    from server.net.http.request import Headers
+    from server.net.http.headers import Headers
 
 Told = tuple[str, str, dict[str, str], bool, bytes]
 
@@ -29,7 +29,12 @@ class Heard:
 
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
         assert self._head is None
-        self._head = start_line.method, start_line.path, dict(headers.items()), keeps_alive
+        self._head = (
+            start_line.method,
+            start_line.path,
+            {name.lower(): value for name, value in headers.items()},
+            keeps_alive,
+        )
 
     def body_received(self, chunk: bytes) -> None:
         assert self._head is not None

@@ -1,0 +1,56 @@
+"""Requests that no handler serves: there is no such path, the headers are refused, or it could not be read at all."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from handlers.answer import account, answer_headers, name_from, start_line
+from handlers.base import BaseHandler
+from handlers.problem import problem_json
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPConnection, HTTPServerRequest
+
+    from server.errors import ApiError
+    from server.gateway import Gateway
+    from server.net.http.interfaces import Head
+    from server.routes import Route
+
+
+class UnservedHandler(BaseHandler):
+    """Answers with one problem document, whatever the method."""
+
+    def __init__(self, gateway: Gateway, route: Route, request: HTTPServerRequest, refusal: ApiError) -> None:
+        super().__init__(gateway, route, request, ())
+        self._refusal = refusal
+
+    def data_received(self, chunk: bytes) -> None:
+        """The body is dropped."""
+
+    def finish(self) -> None:
+        """The request is complete."""
+        self.answer(last=False)
+
+    def answer(self, *, last: bool) -> None:
+        """Answer now; `last`: the connection ends with it, since the rest of the request is not read."""
+        self._begun = True
+        if last:
+            self._headers["Connection"] = "close"
+        self.refuse(self._refusal)
+
+
+def refuse_unreadable(
+    gateway: Gateway, endpoint: str, request_conn: HTTPConnection, refusal: ApiError, head: Head
+) -> None:
+    """Answer what never became a request, count it and log it. The connection ends with the answer."""
+    request_id = name_from(head.headers)
+    headers = answer_headers(request_id)
+    headers["Content-Type"] = "application/problem+json"
+    headers["Connection"] = "close"
+    body = problem_json(refusal, head.path, request_id)
+    headers["Content-Length"] = str(len(body))
+    request_conn.write_headers(start_line(refusal.status), headers, None if head.method == "HEAD" else body)
+    request_conn.finish()
+    fields = {"request_id": request_id, "code": refusal.code}  # not the detail: it may quote a token
+    account(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)

@@ -1,0 +1,49 @@
+"""The open connections of a server, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from server.net.http.patience import Patience
+
+if TYPE_CHECKING:
+    from tornado.httputil import HTTPServerConnectionDelegate
+
+    from server.net.http.interfaces import Refuse
+
+IDLE_S = 75.0  # between requests and while headers come; longer than the 60 s that load balancers keep a connection
+BODY_S = 60.0  # for a whole body: 32 MiB at 4 Mbit/s
+
+
+class Open(Protocol):
+    """An open connection."""
+
+    def abort(self) -> None:
+        """End it now."""
+
+
+class Connections:
+    """The open connections that speak HTTP. One that became a WebSocket has left."""
+
+    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse) -> None:
+        self.delegate = delegate
+        self.refuse = refuse
+        self.for_headers = Patience(IDLE_S)
+        self.for_body = Patience(BODY_S)
+        self.open: set[Open] = set()
+        self._all_left = asyncio.Event()
+
+    def leave(self, connection: Open) -> None:
+        """It is closed, or a WebSocket."""
+        self.open.discard(connection)
+        if not self.open:
+            self._all_left.set()
+
+    async def abort(self) -> None:
+        """End all of them, whatever they are doing."""
+        self._all_left.clear()
+        for connection in tuple(self.open):
+            connection.abort()
+        if self.open:
+            await self._all_left.wait()
