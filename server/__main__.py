@@ -16,7 +16,6 @@ import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -29,6 +28,8 @@ from server.loop import run
 from server.reload import run_reloading
 from server.telemetry import log
 from server.upstream import EndpointError
+from streaming.client.address import socket_url
+from streaming.client.errors import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,13 +131,9 @@ def _minutes(text: str) -> int:
 
 def _gateway_url(text: str) -> str:
     try:
-        parts = urlsplit(text)
-        fits = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is no number
-        fits = False
-    if not fits:
-        raise argparse.ArgumentTypeError(f"{text!r} is no gateway: ws://HOST:PORT or wss://HOST is expected")
-    return text
+        return socket_url(text)
+    except GatewayError as wrong:
+        raise argparse.ArgumentTypeError(wrong.message) from None
 
 
 def parser() -> argparse.ArgumentParser:
