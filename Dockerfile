@@ -11,7 +11,8 @@ COPY static static
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir .
 
 FROM build AS build-services
-RUN /venv/bin/pip install --no-cache-dir '.[embedded]'
+COPY deploy/engines deploy/engines
+RUN /venv/bin/pip install --no-cache-dir '.[embedded]' && sh deploy/engines/install.sh /venv/bin/python --strict
 
 FROM python:3.11-slim-bookworm AS services
 # Not pinned: Debian's security updates are wanted.

@@ -3,17 +3,21 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
+ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev test lint unit core rest conformance bench clean protos help
+.PHONY: run dev speech test lint unit core rest conformance bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-run: $(VENV)/.run ## the gateway with all nine services, on http://127.0.0.1:8000
+run: $(VENV)/.run $(VENV)/.speech ## the gateway with all nine services, on http://127.0.0.1:8000
 	@exec $(PY) -m server --laptop
 
-dev: $(VENV)/.run ## the same with DEBUG, restarted when a source file changes
+dev: $(VENV)/.run $(VENV)/.speech ## the same with DEBUG, restarted when a source file changes
 	@exec $(PY) -m server --laptop --reload
+
+speech: $(VENV)/.run ## try again to install the natural speech engines
+	@sh deploy/engines/install.sh $(PY) --strict
 
 # lint and the core's tests take what the others leave: those measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
@@ -62,12 +66,19 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e '.[embedded]'
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+# The natural speech engines, in a step of their own: what fails here costs the engine, never the start.
+$(VENV)/.speech: $(VENV)/.run $(ENGINES)
+	@sh deploy/engines/install.sh $(PY)
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(ENGINES) | $(VENV)/bin/python
 	@echo "installing what the tests need (once)…"
 	$(PIP) install -e '.[embedded,test]'
-	@touch $@ $(VENV)/.run
+	@sh deploy/engines/install.sh $(PY) --strict
+	@touch $@ $(VENV)/.run $(VENV)/.speech
 
-$(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.bench: pyproject.toml $(ENGINES) | $(VENV)/bin/python
 	@echo "installing what the benchmarks need (once)…"
 	$(PIP) install -e '.[embedded,test,bench]'
-	@touch $@ $(VENV)/.test $(VENV)/.run
+	@sh deploy/engines/install.sh $(PY) --strict
+	@touch $@ $(VENV)/.test $(VENV)/.run $(VENV)/.speech

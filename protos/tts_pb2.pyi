@@ -245,12 +245,15 @@ class Voice(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     GENDER_FIELD_NUMBER: _builtins.int
     SAMPLE_RATE_HZ_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     name: _builtins.str
     language: _builtins.str
     gender: _builtins.str
     """female, male, neutral"""
     sample_rate_hz: _builtins.int
+    engine: _builtins.str
+    """what speaks: hibari, espeak, piper; empty: not told"""
     def __init__(
         self,
         *,
@@ -259,10 +262,11 @@ class Voice(_message.Message):
         language: _builtins.str = ...,
         gender: _builtins.str = ...,
         sample_rate_hz: _builtins.int = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gender", b"gender", "id", b"id", "language", b"language", "name", b"name", "sample_rate_hz", b"sample_rate_hz"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "id", b"id", "language", b"language", "name", b"name", "sample_rate_hz", b"sample_rate_hz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

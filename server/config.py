@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     searxng_url: str = Field("", description="SearXNG instance for the embedded search")
     safety_policy_dir: str = Field("", description="Cedar policies for the embedded safety service")
     stt_model_path: str = Field("", description="faster-whisper model for the embedded speech-to-text")
+    tts_engine: Literal["", "hibari", "espeak", "piper"] = Field(
+        "", description="hibari, espeak or piper for the embedded text-to-speech; empty: the best one installed"
+    )
     tts_voice_path: str = Field("", description="Piper voice for the embedded text-to-speech")
 
     # --- how values are read ---

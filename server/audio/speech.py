@@ -20,12 +20,13 @@ BATCH_MS = 200  # of PCM encoded at once after the first piece: a thread's visit
 async def speech_file(
     stream: SynthesisStream, name: str, sample_rate_hz: int | None
 ) -> AsyncGenerator[tuple[int, bytes], None]:
-    """The file's pieces, each with the sample rate of all; `name` is a key of AUDIO_FORMATS. Raises ServiceError.
+    """The file's pieces, each with the sample rate of all; none when no sound comes. Raises ServiceError.
 
+    `name` is a key of AUDIO_FORMATS.
     Ending this early cancels the synthesis.
     """
     encoder: AudioEncoder | None = None
-    rate_hz, batch_bytes, waiting = 0, 0, bytearray()
+    rate_hz, batch_bytes, waiting, heard = 0, 0, bytearray(), False
     try:
         async for event in stream:
             if isinstance(event, SynthesisStarted):
@@ -33,10 +34,11 @@ async def speech_file(
                 encoder = audio_encoder(name, event.sample_rate_hz, rate_hz)
             elif isinstance(event, SynthesisAudio) and encoder is not None:
                 waiting += event.pcm
+                heard = True
                 if len(waiting) >= batch_bytes:
                     batch_bytes = rate_hz * BYTES_PER_SAMPLE * BATCH_MS // 1000
                     yield rate_hz, await _encoded(encoder, waiting)
-        if encoder is not None:
+        if encoder is not None and heard:
             yield rate_hz, await _encoded(encoder, waiting) + await in_codec_thread(encoder.finish)
     finally:
         stream.cancel()

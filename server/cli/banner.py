@@ -34,5 +34,10 @@ def _services(started: Started) -> list[str]:
     up = [name for name in started.gateway.upstream.health.services if name not in started.down]
     where = "embedded" if started.embedded else "remote"
     lines = [f"  services  {', '.join(up) or 'none'} up ({where})"]
+    told = [
+        f"{name} by {seen.engine}" for name, seen in started.gateway.upstream.health.services.items() if seen.engine
+    ]
+    if told:
+        lines.append(f"  engines   {', '.join(told)}")
     lines += [f"            {name} down: {reason or 'it does not answer'}" for name, reason in started.down.items()]
     return lines

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FRAME_MS = 20
 TRAILING_SILENCE_MS = 1_000  # a file often ends with its last word: the end of speech has to be heard
 MICROPHONE_RATE_HZ = 16_000
+ENGINE_VERBS = {"stt": "heard by", "tts": "spoken by"}  # of session.ready's engines: those of a voice's way
 
 
 class NoAudioError(Exception):
@@ -136,6 +137,13 @@ class Screen:
         self._interim = ""
         self._latency: dict[str, int | float] = {}
 
+    def engines(self, engines: dict[str, str] | None) -> None:
+        """What listens and what speaks, where the services tell it."""
+        engines = engines or {}
+        named = [f"{verb} {engines[name]}" for name, verb in ENGINE_VERBS.items() if name in engines]
+        if named:
+            self._lines.append(Text(f"       {', '.join(named)}", style="dim"))
+
     def show(self, event: messages.Message) -> None:
         """One more event."""
         if isinstance(event, messages.SttPartial):
@@ -217,6 +225,7 @@ class Talk:
         given = self._options
         user = "" if given.token else "developer"
         async with GatewayClient(given.url, session_id=given.session, token=given.token, user_id=user) as gateway:
+            self._screen.engines(gateway.ready and gateway.ready.engines)
             turn = gateway.open(self._params())
             console = Console(file=sys.stderr)
             with Live(self._screen, console=console, auto_refresh=not given.json) as live:

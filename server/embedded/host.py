@@ -39,23 +39,25 @@ SERVICES = {
 """Imported only when asked for: a wheel that is missing costs its own service."""
 
 STOP_GRACE_S = 1.0  # running calls may finish for so long; the gateway has drained before it stops its services
-REASON_KEY = "x-health-reason"
+REASON_KEY, ENGINE_KEY = "x-health-reason", "x-health-engine"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
 
 
 class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_health carries no types
-    """grpc.health.v1, and why a service is down."""
+    """grpc.health.v1, and why a service is down, or what does its work."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reason = "it is still starting"
+        self.engine = ""
 
     async def Check(  # noqa: N802 - gRPC's name
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> health_pb2.HealthCheckResponse:
-        """The standard answer, with the reason beside it while there is one."""
-        if self.reason:
-            context.set_trailing_metadata(((REASON_KEY, self.reason.encode("ascii", "replace").decode("ascii")),))
+        """The standard answer, with the reason beside it while there is one, else the engine."""
+        key, words = (REASON_KEY, self.reason) if self.reason else (ENGINE_KEY, self.engine)
+        if words:
+            context.set_trailing_metadata(((key, words.encode("ascii", "replace").decode("ascii")),))
         return await super().Check(request, context)
 
 
@@ -176,7 +178,7 @@ class HostedService:
                 log.exception("service did not start: %s", self.name)
                 self._checks.reason = f"did not start: {type(broken).__name__}"
             else:
-                self._checks.reason = ""
+                self._checks.reason, self._checks.engine = "", self._service.engine
                 status = health_pb2.HealthCheckResponse.SERVING
             await self._checks.set(self._service.full_name, status)
         await self._checks.set("", status)

@@ -32,6 +32,9 @@ class EmbeddedService(ABC):
 
     name: ClassVar[str]  # stt, tts, intent, planner, safety, browser, os, search, memory
     full_name: ClassVar[str]  # the gRPC service, jarvis.stt.v1.SpeechToText: its name in grpc.health.v1
+    engine: str = (
+        ""  # what does the work, where there is a choice: "hibari (heart)"; set by `start`, told with its health
+    )
 
     def __init__(self, config: EmbeddedConfig) -> None:
         self.config = config

@@ -57,12 +57,13 @@ async def live(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> Li
 
 
 class CheckAnswer(ResponseModel):
-    """One thing looked at. `required`: without it the gateway is not ready."""
+    """One thing looked at. `required`: without it the gateway is not ready. `engine`: what does a service's work, if it tells."""
 
     status: CheckStatus
     required: bool
     latency_ms: float | None = None
     reason: str | None = None
+    engine: str | None = None
 
 
 class ReadyAnswer(ResponseModel):
@@ -78,6 +79,7 @@ def _service_check(health: ServiceHealth, required: bool) -> CheckAnswer:
         required=required,
         latency_ms=health.latency_ms,
         reason=health.reason or None,
+        engine=health.engine or None,
     )
 
 
@@ -125,6 +127,7 @@ class ServiceAnswer(ResponseModel):
     circuit: str
     latency_ms: float | None
     reason: str | None
+    engine: str | None
     running_calls: int
     changed_at: str
 
@@ -157,6 +160,7 @@ def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
             circuit=str(circuits[name]),
             latency_ms=seen.latency_ms,
             reason=seen.reason or None,
+            engine=seen.engine or None,
             running_calls=running.get(name, 0),
             changed_at=_moment(seen.changed_at),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from contextlib import aclosing
 from typing import IO, TYPE_CHECKING, Annotated, Literal
 
@@ -91,7 +92,13 @@ class SpeakRequest(RequestModel):
 
 
 async def speak(gateway: Gateway, caller: Caller, request: SpeakRequest) -> AsyncGenerator[tuple[int, bytes], None]:
-    """The file's pieces as they are made, each with the sample rate. Raises ApiError (422) and ServiceError."""
+    """The file's pieces as they are made, each with the sample rate; one at least.
+
+    Raises ApiError (422), also for a text that holds nothing to say, and ServiceError.
+    """
+    nothing = invalid((("text",), "there is nothing in it to say"))
+    if not sayable(request.text):
+        raise nothing
     if request.sample_rate is not None and not AUDIO_FORMATS[request.format].takes(request.sample_rate):
         rates = ", ".join(str(rate) for rate in AUDIO_FORMATS[request.format].rates_hz)
         raise invalid((("sample_rate",), f"{request.format} can be written at {rates} Hz"))
@@ -99,10 +106,19 @@ async def speak(gateway: Gateway, caller: Caller, request: SpeakRequest) -> Asyn
     stream = gateway.services.tts.synthesize(config, caller.context)
     stream.send_text(request.text)
     stream.end()
+    said = False
     async with aclosing(speech_file(stream, request.format, request.sample_rate)) as pieces:
         async for rate_hz, piece in pieces:
             if piece:
+                said = True
                 yield rate_hz, piece
+    if not said:  # a service that calls silence a success
+        raise nothing
+
+
+def sayable(text: str) -> bool:
+    """Is there a letter, a digit or a symbol in it? Punctuation and white space alone have no sound."""
+    return any(char.isalnum() or unicodedata.category(char).startswith("S") for char in text)
 
 
 async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> TranscriptAnswer:
@@ -126,13 +142,14 @@ class VoicesRequest(RequestModel):
 
 
 class VoiceAnswer(ResponseModel):
-    """A voice; `sample_rate` in Hz."""
+    """A voice; `sample_rate` in Hz. `engine` is what speaks: hibari, espeak, piper; null where the service does not tell."""
 
     id: str
     name: str
     language: str
     gender: str
     sample_rate: int
+    engine: str | None
 
 
 class VoicesAnswer(ResponseModel):
@@ -152,6 +169,7 @@ async def list_voices(gateway: Gateway, caller: Caller, request: VoicesRequest) 
                 language=voice.language,
                 gender=voice.gender,
                 sample_rate=voice.sample_rate_hz,
+                engine=voice.engine or None,
             )
             for voice in voices
         ]

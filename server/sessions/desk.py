@@ -77,3 +77,7 @@ class GatewayDesk:
     def service_states(self) -> dict[str, Literal["up", "down"]]:
         """By health check."""
         return {name: "up" if health.up else "down" for name, health in self._gateway.upstream.health.services.items()}
+
+    def service_engines(self) -> dict[str, str]:
+        """What does the work of those services that tell it."""
+        return {name: health.engine for name, health in self._gateway.upstream.health.services.items() if health.engine}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REASON_KEY = "x-health-reason"  # trailing metadata: why a service says it is not serving
+ENGINE_KEY = "x-health-engine"  # trailing metadata: what does the work, where a service has a choice
 UP_INTERVAL_S = 2.0
 DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one goes on: a service that just starts is seen at once
 CHECK_TIMEOUT_S = 2.0
@@ -47,6 +48,7 @@ class ServiceHealth:
     latency_ms: float | None = None
     changed_at: float = 0.0
     checked: bool = False
+    engine: str = ""  # what does the work, in the service's words: "hibari (heart)"; empty: it does not tell
 
     @property
     def up(self) -> bool:
@@ -61,6 +63,7 @@ class _Check:
     reason: str = ""
     latency_ms: float | None = None
     slow: bool = False
+    engine: str = ""
 
 
 class ServiceWatch:
@@ -106,6 +109,7 @@ class ServiceWatch:
         before = self.health
         state: Literal["up", "down"] = "down" if check.reason else "up"
         changed = state != before.state or check.reason != before.reason
+        engine = before.engine if check.slow else check.engine
         self.health = ServiceHealth(
             before.name,
             state,
@@ -113,6 +117,7 @@ class ServiceWatch:
             check.latency_ms if check.latency_ms is not None else before.latency_ms,
             time.time() if state != before.state or not before.checked else before.changed_at,
             checked=True,
+            engine=engine,
         )
         if changed:
             self._on_change(self.health)
@@ -124,16 +129,17 @@ async def _ask(stub: health_pb2_grpc.HealthStub, full_name: str, name: str) -> _
         answer = await call
     except grpc.aio.AioRpcError as error:
         return await _judge_error(stub, error, full_name, name)
+    metadata = await call.trailing_metadata()
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
-        return _Check()
-    reason = _reason(await call.trailing_metadata())
+        return _Check(engine=_words(metadata, ENGINE_KEY))
+    reason = _words(metadata, REASON_KEY)
     return _Check(reason or _WORDS.get(answer.status, f"its state is {answer.status}"))
 
 
 async def _judge_error(
     stub: health_pb2_grpc.HealthStub, error: grpc.aio.AioRpcError, full_name: str, name: str
 ) -> _Check:
-    reason = _reason(error.trailing_metadata() or ())
+    reason = _words(error.trailing_metadata() or (), REASON_KEY)
     match error.code():
         case grpc.StatusCode.UNIMPLEMENTED:
             return (
@@ -146,8 +152,8 @@ async def _judge_error(
     return _Check(reason or from_rpc_error(name, error).message)
 
 
-def _reason(metadata: Iterable[tuple[str, str | bytes]]) -> str:
-    return next((clean_text(value) for key, value in metadata if key == REASON_KEY and isinstance(value, str)), "")
+def _words(metadata: Iterable[tuple[str, str | bytes]], wanted: str) -> str:
+    return next((clean_text(value) for key, value in metadata if key == wanted and isinstance(value, str)), "")
 
 
 class HealthWatch:

@@ -117,7 +117,8 @@ class TtsClient:
             request = tts_pb2.ListVoicesRequest(language=language)
         answer = await self._line.unary("ListVoices", lambda stub: stub.ListVoices, request, context, idempotent=True)
         return [
-            Voice(voice.id, voice.name, voice.language, voice.gender, voice.sample_rate_hz) for voice in answer.voices
+            Voice(voice.id, voice.name, voice.language, voice.gender, voice.sample_rate_hz, voice.engine)
+            for voice in answer.voices
         ]
 
 

@@ -108,8 +108,8 @@ export class SystemView {
 
   #drawServices(health) {
     const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
-      ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.reason ?? '']);
-    rows(this.services, ['Service', 'Health', 'Breaker', 'Answers in', 'Calls now', 'Since', 'Why'], list, 'No services.');
+      ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
+    rows(this.services, ['Service', 'Health', 'Breaker', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
   }
 
   #drawLive() {

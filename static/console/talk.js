@@ -19,6 +19,8 @@ const NUMBERS = [
   ['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
   ['Lost', 'Given up, because neither credit nor a socket came in time'],
 ];
+/** Of session.ready's engines: those of a voice's way. */
+const ENGINES = { stt: 'Heard by', tts: 'spoken by' };
 const SPEEDS = ['0.75', '1', '1.25', '1.5', '2'];
 
 export class TalkView {
@@ -121,12 +123,13 @@ export class TalkView {
 
   #panel() {
     this.bars = h('div.waterfall');
+    this.engines = h('p.soft', { id: 'engines' });
     this.name = h('span.soft.clip');
     this.numbers = h('dl.numbers', {}, NUMBERS.map(([name, title]) => h('div', { title }, h('dt', {}, name), h('dd'))));
     return h('aside.panel', { 'aria-label': 'This turn' },
       h('section.card', {}, h('h2', {}, 'Timing ', this.name), this.bars),
       h('section.card', {}, h('h2', {}, 'Audio'), this.numbers),
-      h('details.card', { open: window.innerWidth > 1000 }, h('summary', {}, h('h2', {}, 'Voice')), this.#choices()));
+      h('details.card', { open: window.innerWidth > 1000 }, h('summary', {}, h('h2', {}, 'Voice')), this.engines, this.#choices()));
   }
 
   #choices() {
@@ -143,6 +146,8 @@ export class TalkView {
   }
 
   #drawPanel() {
+    const engines = this.session.client.ready?.engines ?? {};
+    text(this.engines, Object.entries(ENGINES).filter(([name]) => engines[name]).map(([name, by]) => `${by} ${engines[name]}`).join(', '));
     const turn = this.session.trace.turns.list.at(-1);
     if (turn) {
       text(this.name, turn.text);

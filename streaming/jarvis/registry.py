@@ -407,6 +407,7 @@ class Sessions:
                 resume_window_ms=round(limits.resume_window_s * 1000),
                 limits=_announced(limits),
                 services=self._desk.service_states(),
+                engines=self._desk.service_engines() or None,
             )
         )
         live.wake()

@@ -162,3 +162,6 @@ class Desk(Protocol):
 
     def service_states(self) -> dict[str, Literal["up", "down"]]:
         """Up or down, by service."""
+
+    def service_engines(self) -> dict[str, str]:
+        """What does the work, by service, of those that tell it: {"tts": "hibari (heart)"}."""

@@ -177,6 +177,7 @@ class Voice:
     language: str
     gender: str
     sample_rate_hz: int
+    engine: str = ""  # what speaks: hibari, espeak, piper; empty: the service does not tell
 
 
 class TextToSpeech(Protocol):

@@ -260,6 +260,18 @@ async def test_bare_samples(tmp_path: Path) -> None:
     assert len(half.body) == pytest.approx(len(own.body) / 2, abs=40)
 
 
+@pytest.mark.parametrize("name", ["wav", "mp3", "opus", "flac", "pcm"])
+@pytest.mark.parametrize(("text", "pieces"), [("...", 3), ("  \n ", 3), ("hm", 0)])
+async def test_a_text_without_sound_is_refused_alike_in_every_format(
+    tmp_path: Path, name: str, text: str, pieces: int
+) -> None:
+    async with running(tmp_path) as gw:
+        gw.script.speech_pieces = pieces  # none: a service that calls silence a success
+        refused = await gw.fetch("POST", TTS, {"text": text, "format": name})
+    assert problem(refused) == (422, "VALIDATION_ERROR")
+    assert document(refused)["errors"][0]["pointer"] == "/text"
+
+
 @pytest.mark.parametrize("name", ["wav", "mp3", "opus", "flac"])
 async def test_the_first_bytes_leave_before_the_last_are_made(tmp_path: Path, name: str) -> None:
     async with running(tmp_path) as gw:
@@ -334,5 +346,7 @@ async def test_voices(tmp_path: Path) -> None:
         germans = document(await gw.fetch("GET", "/api/v1/voice/voices?language=de"))
     assert len(everybody["voices"]) == 2
     assert germans == {
-        "voices": [{"id": "max", "name": "Max", "language": "de-DE", "gender": "male", "sample_rate": 22_050}]
+        "voices": [
+            {"id": "max", "name": "Max", "language": "de-DE", "gender": "male", "sample_rate": 22_050, "engine": "test"}
+        ]
     }

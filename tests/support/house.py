@@ -43,6 +43,9 @@ class FakeDesk:
             raise CallError("UNAUTHENTICATED", "no such token")
         return replace(USER, user_id=token, expires_at=None)
 
+    def service_engines(self) -> dict[str, str]:
+        return {"tts": "hibari (heart)"}
+
     def service_states(self) -> dict[str, Any]:
         return {"stt": "up"}
 

@@ -189,7 +189,7 @@ class _TextToSpeech:
         self.script.ask("tts", context)
         known = [
             Voice("ada", "Ada", "en-GB", "female", VOICE_HZ),
-            Voice("max", "Max", "de-DE", "male", VOICE_HZ),
+            Voice("max", "Max", "de-DE", "male", VOICE_HZ, "test"),
         ]
         return [voice for voice in known if voice.language.startswith(language)]
 

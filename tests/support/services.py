@@ -178,6 +178,7 @@ class ScriptedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
         self.status: int | None = health_pb2.HealthCheckResponse.SERVING
         self.error: grpc.StatusCode | None = None  # instead of a status
         self.reason = ""
+        self.engine = ""
         self.hang = False
         self.asked: list[str] = []
 
@@ -187,6 +188,8 @@ class ScriptedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
             await asyncio.Event().wait()
         if self.reason:
             context.set_trailing_metadata((("x-health-reason", self.reason),))
+        elif self.engine:
+            context.set_trailing_metadata((("x-health-engine", self.engine),))
         if self.error is not None and request.service:
             await context.abort(self.error, "scripted")
         return health_pb2.HealthCheckResponse(status=self.status)

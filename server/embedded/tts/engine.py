@@ -1,4 +1,4 @@
-"""What the service asks of a synthesiser. Its calls block and come from one thread, one at a time."""
+"""What the service asks of a synthesiser. Its calls block; at most `at_once` of them run at a time, each in a thread."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ class EngineVoice:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A word begins: its character in the text, and the audio's millisecond."""
+    """A word begins: its character in the text, and the audio's millisecond; where it ends, when the engine knows."""
 
     position: int
     at_ms: float
+    end_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """16-bit mono PCM of one piece of text. No marks: the engine tells no word times."""
+    """16-bit mono PCM of one piece of text; empty: it cannot say any of it. No marks: the engine tells no word times."""
 
     pcm: bytes
     marks: tuple[Mark, ...] = ()
@@ -42,6 +43,14 @@ class Spoken:
 
 class Engine(Protocol):
     """A synthesiser."""
+
+    @property
+    def name(self) -> str:
+        """hibari, espeak, piper."""
+
+    @property
+    def at_once(self) -> int:
+        """How many calls of `say` it takes at the same time."""
 
     @property
     def sample_rate_hz(self) -> int:

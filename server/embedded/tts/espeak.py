@@ -65,6 +65,9 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 class Espeak:
     """Implements Engine. Raises MissingPartError when the library is not there."""
 
+    name = "espeak"
+    at_once = 1
+
     def __init__(self) -> None:
         self._library, data_path = _load()
         self.sample_rate_hz: int = self._library.espeak_Initialize(SYNCHRONOUS, CHUNK_MS, str(data_path).encode(), 0)
@@ -149,9 +152,7 @@ def _load() -> tuple[Any, Path]:
     try:
         loader: Any = importlib.import_module("espeakng_loader")
     except ImportError:
-        raise MissingPartError(
-            "eSpeak NG is missing: pip install espeakng-loader, or name a Piper voice in TTS_VOICE_PATH"
-        ) from None
+        raise MissingPartError("eSpeak NG is missing: pip install -e '.[espeak]'") from None
     try:
         return ctypes.CDLL(loader.get_library_path()), Path(loader.get_data_path())
     except OSError as error:

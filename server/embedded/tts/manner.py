@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from protos import tts_pb2
-    from server.embedded.tts.engine import Engine
     from server.embedded.tts.voices import VoiceCatalogue
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
@@ -32,10 +31,11 @@ class Manner:
         return self.engine_speed * self.tempo
 
 
-def checked(config: tts_pb2.SynthesizeConfig, catalogue: VoiceCatalogue, engine: Engine) -> Manner:
+def checked(config: tts_pb2.SynthesizeConfig, catalogue: VoiceCatalogue) -> Manner:
     """Raises InvalidSpeedError and UnknownVoiceError."""
     speed = config.speed or 1.0
     if math.isnan(speed) or not MIN_SPEED <= speed <= MAX_SPEED:
         raise InvalidSpeedError(f"speed must be {MIN_SPEED} to {MAX_SPEED:g}, not {config.speed:g}")
-    engine_speed = engine.speaking_rate(speed)
-    return Manner(catalogue.resolve(config.voice, config.language), engine_speed, speed / engine_speed)
+    voice_id = catalogue.resolve(config.voice, config.language)
+    engine_speed = catalogue.engine_of(voice_id).speaking_rate(speed)
+    return Manner(voice_id, engine_speed, speed / engine_speed)

@@ -31,6 +31,8 @@ def check(path: str) -> None:
 class Piper:
     """Implements Engine with one voice. It tells no word times."""
 
+    name = "piper"
+    at_once = 1
     variants: tuple[str, ...] = ()
 
     def __init__(self, path: str) -> None:

@@ -1,16 +1,12 @@
 """M3's gRPC side: text in, speech out, a sentence at a time, so that the first is heard while the last is still being written.
 
-One thread synthesises, one piece at a time, for all callers in turn: two who speak share it sentence by sentence. A piece is
-made whole in milliseconds and then sent as fast as its caller takes it; the next is made when that is done, so a caller who
-does not read holds back himself alone.
+A piece is made whole in milliseconds (booth) and then sent as fast as its caller takes it; the next is made when that is done,
+so a caller who does not read holds back himself alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import grpc
@@ -18,17 +14,19 @@ import grpc.aio
 
 from protos import tts_pb2, tts_pb2_grpc
 from server.embedded.service import EmbeddedConfig, EmbeddedService
-from server.embedded.tts.espeak import Espeak
+from server.embedded.tts import engines
+from server.embedded.tts.booth import Booth
 from server.embedded.tts.manner import InvalidSpeedError, Manner, checked
 from server.embedded.tts.pieces import Piece, PieceCutter
-from server.embedded.tts.piper import Piper
+from server.embedded.tts.rates import at_rate
+from server.embedded.tts.scripts import probable_language
 from server.embedded.tts.speech import Speech
 from server.embedded.tts.voices import UnknownVoiceError, VoiceCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from server.embedded.tts.engine import Engine, Spoken
+    from server.embedded.tts.engine import Spoken
 
     Requests = AsyncIterator[tts_pb2.SynthesizeRequest]
     Context = grpc.aio.ServicerContext[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
@@ -41,6 +39,10 @@ class InvalidRequestError(Exception):
     """The caller's fault; the text says what was wrong."""
 
 
+class UnsayableError(Exception):
+    """No engine that is installed can say the text; the error's text says so."""
+
+
 class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
     """See the module."""
 
@@ -49,39 +51,38 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tts")
-        self._engine: Engine | None = None
-        self._catalogue = VoiceCatalogue((), ())
+        self._booths: dict[str, Booth] = {}
+        self._catalogue = VoiceCatalogue(())
 
     async def start(self) -> None:
-        """Load the engine in its thread. Raises MissingPartError."""
-        path = self.config.option("TTS_VOICE_PATH")
-        engine = self._engine = await asyncio.get_running_loop().run_in_executor(self._thread, _load, path)
-        self._catalogue = VoiceCatalogue(engine.voices, engine.variants)
+        """Load the engines, and have the default one speak once. Raises MissingPartError."""
+        loaded = await asyncio.to_thread(engines.load, self.config)
+        self._booths = {engine.name: Booth(engine) for engine in loaded}
+        self._catalogue = VoiceCatalogue(loaded)
+        self.engine = f"{loaded[0].name} ({self._catalogue.default()})"
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register."""
         tts_pb2_grpc.add_TextToSpeechServicer_to_server(self, server)
 
     async def stop(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    @property
-    def engine(self) -> Engine:
-        """Loaded."""
-        assert self._engine is not None, "the host refuses calls before start"
-        return self._engine
+        """End the threads."""
+        for booth in self._booths.values():
+            booth.close()
 
     async def ListVoices(  # noqa: N802 - gRPC's name
         self, request: tts_pb2.ListVoicesRequest, _context: ListContext
     ) -> tts_pb2.ListVoicesResponse:
         """Of a language, or all."""
-        rate_hz = self.engine.sample_rate_hz
         return tts_pb2.ListVoicesResponse(
             voices=[
                 tts_pb2.Voice(
-                    id=voice.id, name=voice.name, language=voice.language, gender=voice.gender, sample_rate_hz=rate_hz
+                    id=voice.id,
+                    name=voice.name,
+                    language=voice.language,
+                    gender=voice.gender,
+                    sample_rate_hz=voice.engine.sample_rate_hz,
+                    engine=voice.engine.name,
                 )
                 for voice in self._catalogue.listed(request.language)
             ]
@@ -94,34 +95,49 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         try:
             async for response in self._speak(request_iterator):
                 yield response
-        except (InvalidRequestError, InvalidSpeedError, UnknownVoiceError) as invalid:
+        except (InvalidRequestError, InvalidSpeedError, UnknownVoiceError, UnsayableError) as invalid:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(invalid))
 
     async def _speak(self, requests: Requests) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
-        manner = checked(await _config(requests), self._catalogue, self.engine)
-        rate_hz = self.engine.sample_rate_hz
+        manner = checked(await _config(requests), self._catalogue)
+        rate_hz = self._catalogue.engine_of(manner.voice_id).sample_rate_hz
         yield tts_pb2.SynthesizeResponse(started=tts_pb2.Started(sample_rate_hz=rate_hz, voice=manner.voice_id))
         speech = Speech(manner, rate_hz)
+        unsaid = ""
         async for piece in _pieces(requests):
-            if piece.silent:
+            spoken = None if piece.silent else await self._say(piece, manner, rate_hz, first=speech.silent)
+            if spoken is None:
+                unsaid = unsaid or piece.text.strip()
                 continue
-            for response in speech.responses(piece, await self._say(piece, manner)):
+            for response in speech.responses(piece, spoken):
                 yield response
+        if unsaid and speech.silent:
+            raise UnsayableError(f"there is nothing to say in {unsaid[:40]!r}")
         for response in speech.finish():
             yield response
 
-    async def _say(self, piece: Piece, manner: Manner) -> Spoken:
-        """A piece, made in the thread; a caller who has gone is told to it."""
-        gone = threading.Event()
-        say = partial(self.engine.say, piece.speakable, manner.voice_id, manner.engine_speed, lambda: not gone.is_set())
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, say)
-        finally:
-            gone.set()
+    async def _say(self, piece: Piece, manner: Manner, rate_hz: int, *, first: bool) -> Spoken | None:
+        """A piece as PCM of that rate; None when it holds nothing but signs that nobody can say.
 
-
-def _load(piper_voice_path: str) -> Engine:
-    return Piper(piper_voice_path) if piper_voice_path else Espeak()
+        Raises UnsayableError for letters or digits that no engine here can say: they are not left out in silence.
+        """
+        engine = self._catalogue.engine_of(manner.voice_id)
+        text = piece.speakable
+        spoken = await self._booths[engine.name].say(text, manner.voice_id, manner.engine_speed, first=first)
+        if spoken.pcm:
+            return spoken
+        language = probable_language(text)
+        other = self._catalogue.instead_of(manner.voice_id, language)
+        if other is not None:
+            engine = self._catalogue.engine_of(other)
+            spoken = await self._booths[engine.name].say(
+                text, other, engine.speaking_rate(manner.engine_speed), first=first
+            )
+            if spoken.pcm:
+                return at_rate(spoken, engine.sample_rate_hz, rate_hz)
+        if any(char.isalnum() for char in text):
+            raise UnsayableError(f"the voice {manner.voice_id} cannot say {piece.text.strip()[:40]!r}")
+        return None
 
 
 async def _config(requests: Requests) -> tts_pb2.SynthesizeConfig:

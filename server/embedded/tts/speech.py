@@ -33,24 +33,24 @@ class TimedWord:
 
 
 def timed_words(text: str, spoken: Spoken, duration_ms: float) -> list[TimedWord]:
-    """Words between white space. Each lasts until the next begins; without marks, time is shared out by letters: an estimate."""
+    """Words between white space. Each lasts until the engine's end of it, or the next begins; without marks, time is shared out by letters: an estimate."""
     tokens = [(match.start(), match.end(), match[0]) for match in _TOKEN.finditer(text)]
     if not spoken.marks:
         return _shared_out(tokens, duration_ms)
-    starts: list[tuple[str, float]] = []
+    timed: list[tuple[str, float, float | None]] = []
     marks = iter(spoken.marks)
     mark = next(marks, None)
     for _, end, token in tokens:
-        first_ms: float | None = None
+        first_ms = end_ms = None
         while mark is not None and mark.position < end:
-            first_ms = mark.at_ms if first_ms is None else first_ms
+            first_ms, end_ms = (mark.at_ms if first_ms is None else first_ms), mark.end_ms
             mark = next(marks, None)
         if first_ms is not None:
-            starts.append((token, first_ms))
-    ends = [start_ms for _, start_ms in starts[1:]] + [duration_ms]
+            timed.append((token, first_ms, end_ms))
+    nexts = [start_ms for _, start_ms, _ in timed[1:]] + [duration_ms]
     return [
-        TimedWord(token, start_ms, max(start_ms, end_ms))
-        for (token, start_ms), end_ms in zip(starts, ends, strict=True)
+        TimedWord(token, start_ms, max(start_ms, next_ms if end_ms is None else min(end_ms, next_ms)))
+        for (token, start_ms, end_ms), next_ms in zip(timed, nexts, strict=True)
     ]
 
 
@@ -73,6 +73,11 @@ class Speech:
         self._tempo = Tempo(manner.tempo, rate_hz)
         self._taken_bytes = self._sent_bytes = 0  # of the engine's audio; of the caller's
         self._pause_ms = 0.0
+
+    @property
+    def silent(self) -> bool:
+        """Has nothing been said yet?"""
+        return self._taken_bytes == 0
 
     def responses(self, piece: Piece, spoken: Spoken) -> Iterator[tts_pb2.SynthesizeResponse]:
         """Words and audio of a piece, in turns."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from server.embedded.tts.engine import EngineVoice
+    from server.embedded.tts.engine import Engine, EngineVoice
 
 DEFAULT_LANGUAGE = "en-us"
 FEMALE_VARIANTS = ("f3", "f2", "f4", "f1", "f5")  # the plainest first
@@ -35,14 +35,28 @@ class ListedVoice:
     name: str
     language: str
     gender: str
+    engine: Engine
 
 
 class VoiceCatalogue:
-    """The engine's voices, and its variants of each."""
+    """The voices of all engines and their variants; engines in order of preference.
 
-    def __init__(self, voices: Sequence[EngineVoice], variants: Sequence[str]) -> None:
-        self._voices = {voice.id: voice for voice in voices}
-        self._variants = {variant.lower(): variant for variant in variants}
+    A language is spoken by the first engine that speaks it at all, whatever its region: a natural American voice is understood
+    better in London than a synthetic British one. Ids and Google's names of men still reach the others.
+    """
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = tuple(engines)
+        self._homes: dict[str, Engine] = {}
+        self._voices: dict[str, EngineVoice] = {}
+        for engine in engines:
+            for voice in engine.voices:
+                if voice.id not in self._homes:
+                    self._homes[voice.id], self._voices[voice.id] = engine, voice
+
+    def engine_of(self, voice_id: str) -> Engine:
+        """Whose voice it is."""
+        return self._homes[voice_id.partition("+")[0]]
 
     def resolve(self, name: str, language: str) -> str:
         """The voice's id. A name wins over a language. Raises UnknownVoiceError."""
@@ -50,45 +64,60 @@ class VoiceCatalogue:
         if not wanted:
             return self.of_language(language) if language else self.default()
         base, plus, variant = wanted.partition("+")
-        if base in self._voices and (not plus or variant in self._variants):
-            return f"{base}{plus}{self._variants[variant]}" if plus else base
+        if base in self._voices:
+            variants = {known.lower(): known for known in self._homes[base].variants}
+            if not plus:
+                return base
+            if variant in variants:
+                return f"{base}+{variants[variant]}"
         google = _GOOGLE_NAME.fullmatch(wanted)
         if google is None:
             raise UnknownVoiceError(f"there is no voice {name[:80]!r}: ListVoices tells the ids")
         return self._like_google(google[1], google[2])
 
     def default(self) -> str:
-        """American English if there is any."""
-        return DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in self._voices else next(iter(self._voices))
+        """The first engine's: American English if it has that."""
+        voices = [voice.id for voice in self._engines[0].voices]
+        return DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in voices else voices[0]
 
     def of_language(self, language: str) -> str:
         """The voice that fits best: its own region, else the language in general. Raises UnknownVoiceError."""
+        return self._fitting(language, self._engines)
+
+    def instead_of(self, voice_id: str, language: str) -> str | None:
+        """A voice of another engine that speaks a language; None when there is none."""
+        others = [engine for engine in self._engines if engine is not self.engine_of(voice_id)]
+        try:
+            return self._fitting(language, others) if language else None
+        except UnknownVoiceError:
+            return None
+
+    def _fitting(self, language: str, engines: Sequence[Engine]) -> str:
         tag = language.strip().replace("_", "-").lower()
         general = tag.partition("-")[0]
         american = DEFAULT_LANGUAGE if general == "en" else ""
-        for candidate in (tag if tag != "en" else american, american, general):
-            fitting = [
-                (rank, voice.id)
-                for voice in self._voices.values()
-                for rank, known in voice.languages
-                if known == candidate
-            ]
-            if fitting:
-                return min(fitting)[1]
+        for engine in engines:
+            for candidate in (tag if tag != "en" else american, american, general):
+                fitting = [
+                    (rank, voice.id) for voice in engine.voices for rank, known in voice.languages if known == candidate
+                ]
+                if fitting:
+                    return min(fitting)[1]
         raise UnknownVoiceError(f"no voice speaks {language[:80]!r}: ListVoices tells which languages there are")
 
     def _like_google(self, language: str, letter: str) -> str:
         base = self.of_language(language)
         male_letters = _MALE_LETTERS.get(language, _USUAL_MALE_LETTERS)
         male = letter in male_letters
-        alike = [other for other in "abcdefghijklmnopqrstuvwxyz" if (other in male_letters) == male]
+        if self._voices[base].gender == "female" and not self.engine_of(base).variants:
+            base = (self.instead_of(base, language) or base) if male else base
+        known = self.engine_of(base).variants
         variants = [
-            variant
-            for variant in (MALE_VARIANTS if male else FEMALE_VARIANTS)
-            if not variant or variant in self._variants
+            variant for variant in (MALE_VARIANTS if male else FEMALE_VARIANTS) if not variant or variant in known
         ]
-        if not variants:
+        if not known or not variants:
             return base
+        alike = [other for other in "abcdefghijklmnopqrstuvwxyz" if (other in male_letters) == male]
         variant = variants[alike.index(letter) % len(variants)]
         return f"{base}+{variant}" if variant else base
 
@@ -98,12 +127,12 @@ class VoiceCatalogue:
         for voice in self._voices.values():
             if wanted and not any(known == wanted or known.startswith(f"{wanted}-") for _, known in voice.languages):
                 continue
-            tag = spelled(voice.language)
-            yield ListedVoice(voice.id, voice.name, tag, voice.gender)
+            tag, engine = spelled(voice.language), self._homes[voice.id]
+            yield ListedVoice(voice.id, voice.name, tag, voice.gender, engine)
             for variant in LISTED_VARIANTS:
-                if variant in self._variants:
+                if variant in engine.variants:
                     gender = "female" if variant.startswith("f") else "male"
-                    yield ListedVoice(f"{voice.id}+{variant}", f"{voice.name}, {variant}", tag, gender)
+                    yield ListedVoice(f"{voice.id}+{variant}", f"{voice.name}, {variant}", tag, gender, engine)
 
 
 def spelled(tag: str) -> str:

@@ -70,6 +70,8 @@ class SessionReady(Message):
     """Bounds that the client should keep to, by name."""
     services: dict[str, Literal["up", "down"]]
     """Which services answer."""
+    engines: dict[str, str] | None = None
+    """What does the work, by service, where a service tells it: `{"tts": "hibari (heart)"}`."""
     audio: AudioFormats = AudioFormats()
     """Encodings and rates."""
 

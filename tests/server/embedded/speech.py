@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import wave
@@ -57,14 +58,15 @@ def word_errors(heard: str, said: str) -> int:
 
 
 @contextmanager
-def embedded(directory: Path, *names: str) -> Iterator[dict[str, str]]:
-    """The services' addresses while they run."""
+def embedded(directory: Path, *names: str, **settings: str) -> Iterator[dict[str, str]]:
+    """The services' addresses while they run; `settings` are theirs, TTS_ENGINE for one."""
     command = [sys.executable, "-m", "server.embedded", "--with-parent", "--directory", str(directory)]
     process = subprocess.Popen(
         [*command, *(f"{name}=127.0.0.1:0" for name in names)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
+        env=os.environ | settings,
     )
     assert process.stdout is not None
     try:

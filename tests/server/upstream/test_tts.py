@@ -230,9 +230,11 @@ async def test_refusals_keep_their_words_and_an_open_circuit_is_told() -> None:
 
 async def test_voices() -> None:
     async with FakeServices("tts") as fakes, fakes.upstream() as upstream:
-        voice = tts_pb2.Voice(id="en-us", name="American", language="en-US", gender="male", sample_rate_hz=22_050)
+        voice = tts_pb2.Voice(
+            id="en-us", name="American", language="en-US", gender="male", sample_rate_hz=22_050, engine="espeak"
+        )
         fakes.tts.answer("ListVoices", tts_pb2.ListVoicesResponse(voices=[voice]))
         assert await upstream.services.tts.voices("en-US", CALLER) == [
-            Voice("en-us", "American", "en-US", "male", 22_050)
+            Voice("en-us", "American", "en-US", "male", 22_050, "espeak")
         ]
         assert fakes.tts.calls[0].requests[0].language == "en-US"

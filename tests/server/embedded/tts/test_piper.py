@@ -66,7 +66,10 @@ async def test_a_voice_file_speaks_instead_of_espeak(voice: Path) -> None:
         responses = [response async for response in stub.Synthesize(iter(requests))]
     await server.stop(0)
     await service.stop()
-    assert [(each.id, each.language, each.sample_rate_hz) for each in voices] == [("en-gb-alan-low", "en-GB", RATE_HZ)]
+    assert [(each.id, each.language, each.engine, each.sample_rate_hz) for each in voices][:1] == [
+        ("en-gb-alan-low", "en-GB", "piper", RATE_HZ)
+    ]
+    assert {each.engine for each in voices[1:]} == {"espeak"}, "other languages"
     assert responses[0].started.voice == "en-gb-alan-low"
     assert responses[-1].done.duration_ms == 500
     words = [word for response in responses for word in response.words.words]

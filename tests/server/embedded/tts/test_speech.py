@@ -78,12 +78,41 @@ def test_length_and_words_follow_the_tempo(tempo: float) -> None:
     assert sum(len(response.audio) for response in responses) == pytest.approx(2 * 22_050 / tempo, abs=100)
 
 
-async def test_without_the_library_the_service_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    service = TextToSpeechService(EmbeddedConfig())
-    with pytest.raises(MissingPartError, match="pip install"):
+@pytest.mark.parametrize(
+    ("engine", "missing", "words"),
+    [
+        ("", ("hibari", "espeakng_loader"), r"\[voice\].*\[espeak\]"),
+        ("espeak", ("espeakng_loader",), r"\[espeak\]"),
+        ("hibari", ("hibari",), r"\[voice\]"),
+        ("hibari", ("onnxruntime",), r"onnxruntime.*\[voice\]"),
+        ("piper", (), "TTS_VOICE_PATH"),
+    ],
+)
+async def test_without_its_engine_the_service_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, engine: str, missing: tuple[str, ...], words: str
+) -> None:
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    service = TextToSpeechService(EmbeddedConfig(options=(("TTS_ENGINE", engine),)))
+    with pytest.raises(MissingPartError, match=words):
         await service.start()
     await service.stop()
+
+
+async def test_without_the_natural_voice_the_light_one_speaks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "hibari", None)
+    service = TextToSpeechService(EmbeddedConfig())
+    await service.start()
+    await service.stop()
+    assert service.engine == "espeak (en-us)"
+    assert ["eSpeak NG speaks" in record.message for record in caplog.records] == [True]
+
+
+async def test_words_end_where_the_engine_says() -> None:
+    words = timed_words("one, two", Spoken(b"", (Mark(0, 20, 300), Mark(5, 500, 900))), 950)
+    assert [(word.start_ms, word.end_ms) for word in words] == [(20, 300), (500, 900)]
 
 
 async def test_a_piper_voice_that_is_not_there_is_refused_with_words(tmp_path: Path) -> None:

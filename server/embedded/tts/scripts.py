@@ -1,0 +1,45 @@
+"""Which language a text is probably in that a voice cannot say: by the script of its letters."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LANGUAGES = {
+    "LATIN": "en-us",
+    "CJK": "zh",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "CYRILLIC": "ru",
+    "GREEK": "el",
+    "ARABIC": "ar",
+    "HEBREW": "he",
+    "DEVANAGARI": "hi",
+    "BENGALI": "bn",
+    "GUJARATI": "gu",
+    "GURMUKHI": "pa",
+    "TAMIL": "ta",
+    "TELUGU": "te",
+    "KANNADA": "kn",
+    "MALAYALAM": "ml",
+    "SINHALA": "si",
+    "THAI": "th",
+    "MYANMAR": "my",
+    "GEORGIAN": "ka",
+    "ARMENIAN": "hy",
+    "ETHIOPIC": "am",
+    "CHEROKEE": "chr",
+}
+"""The first word of a letter's Unicode name → the script's most spoken language."""
+
+
+def probable_language(text: str) -> str:
+    """A BCP 47 tag; empty when no letter tells. Kana decide for Japanese, whatever stands beside them."""
+    found = [
+        LANGUAGES[script]
+        for char in text
+        if char.isalpha() and (script := unicodedata.name(char, "").partition(" ")[0]) in LANGUAGES
+    ]
+    if "ja" in found:
+        return "ja"
+    return max(set(found), key=found.count) if found else ""

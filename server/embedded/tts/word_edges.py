@@ -1,0 +1,83 @@
+"""Where words begin and end in a sound, from the durations of their phonemes and from the silences that are heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRAME_MS = 5  # in which loudness is measured
+GAP_MS = 40  # a silence so long between two words separates them: their edges are heard there
+EARLY_MS = 40  # the network's sound runs ahead of its durations: measured against forced alignment of ten sentences
+CORE_MS = 80  # so far behind its beginning a word certainly sounds, unless it is over by then
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """A word by its index in the text; times in milliseconds of the sound. `last_ms`: its last phoneme begins."""
+
+    word: int
+    start_ms: float
+    last_ms: float
+    end_ms: float
+
+    @property
+    def core_ms(self) -> float:
+        """A moment at which it sounds."""
+        return self.start_ms + min(CORE_MS, (self.end_ms - self.start_ms) / 2)
+
+
+def counted(words: Sequence[int | None], ends_ms: Sequence[float]) -> list[Edges]:
+    """Each word from the pause before its first phoneme to its last; None is a pause.
+
+    `ends_ms` has a pad more at both ends than `words`. In running speech no silence is at a pause's place: the next word's
+    sound has begun there.
+    """
+    found: list[Edges] = []
+    for index, word in enumerate(words):
+        if word is None:
+            continue
+        first = index - 1 if index and words[index - 1] is None else index
+        start_ms, end_ms = (max(0.0, ends_ms[at] - EARLY_MS) for at in (first, index + 1))
+        if found and found[-1].word == word:
+            found[-1] = replace(found[-1], last_ms=start_ms, end_ms=end_ms)
+        else:
+            found.append(Edges(word, start_ms, start_ms, end_ms))
+    return found
+
+
+def heard(edges: Sequence[Edges], loud: Sequence[bool]) -> list[Edges]:
+    """The same, with the edges beside a silence moved to where the sound ends and begins again.
+
+    The network counts a closing consonant's silence, and a part of the pause, to the phoneme beside it.
+    """
+    found = list(edges)
+    for index in range(len(found) + 1):
+        low_ms = max(found[index - 1].last_ms, found[index - 1].core_ms) if index else 0.0
+        high_ms = found[index].core_ms if index < len(found) else len(loud) * FRAME_MS
+        gap = longest_gap(loud, low_ms, high_ms)
+        if gap is None:
+            continue
+        if index:
+            found[index - 1] = replace(found[index - 1], end_ms=max(found[index - 1].start_ms, gap[0]))
+        if index < len(found):
+            found[index] = replace(found[index], start_ms=min(found[index].end_ms, gap[1]))
+    return found
+
+
+def longest_gap(loud: Sequence[bool], from_ms: float, to_ms: float) -> tuple[float, float] | None:
+    """The longest silence between two moments, when it is GAP_MS or more."""
+    best: tuple[float, float] | None = None
+    began: int | None = None
+    first, last = int(from_ms // FRAME_MS), min(len(loud), int(to_ms // FRAME_MS))
+    for frame in range(first, last + 1):
+        if frame < last and not loud[frame]:
+            began = frame if began is None else began
+        elif began is not None:
+            length_ms = (frame - began) * FRAME_MS
+            if length_ms >= GAP_MS and (best is None or length_ms > best[1] - best[0]):
+                best = (began * FRAME_MS, frame * FRAME_MS)
+            began = None
+    return best
