@@ -68,7 +68,7 @@ async def test_ready_names_every_check(tmp_path: Path) -> None:
         draining = await gw.fetch("GET", "/ready", roles=None)
     assert (ready.code, document(ready)["status"]) == (200, "ready")
     assert document(ready)["checks"]["intent"] == {
-        "status": "up", "required": True, "latency_ms": 1.5, "reason": None,
+        "status": "up", "required": True, "latency_ms": 1.5, "reason": None, "engine": None,
     }  # fmt: skip
     assert "in-process" in document(ready)["checks"]["redis"]["reason"]
     assert (degraded.code, document(degraded)["status"]) == (200, "degraded")

@@ -269,7 +269,7 @@ async def test_a_text_without_sound_is_refused_alike_in_every_format(
         gw.script.speech_pieces = pieces  # none: a service that calls silence a success
         refused = await gw.fetch("POST", TTS, {"text": text, "format": name})
     assert problem(refused) == (422, "VALIDATION_ERROR")
-    assert document(refused)["errors"][0]["pointer"] == "/text"
+    assert document(refused)["errors"][0]["pointer"] == "#/text"
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "opus", "flac"])
