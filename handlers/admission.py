@@ -7,14 +7,12 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import ValidationError
-
 from server.errors import ApiError
 from server.net.client_address import client_address
+from server.sessions.desk import identity_of
+from streaming.jarvis.entry import CloseCode, RefusedError
 from streaming.jarvis.registry import Resume
-from streaming.ports import CallError, Identity
-from streaming.protocol.errors import CLOSE_CODES
-from streaming.protocol.messages import Auth, Error
+from streaming.ports import Identity
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPServerRequest
@@ -24,48 +22,7 @@ if TYPE_CHECKING:
 BEARER_PROTOCOL = "jarvis.bearer."
 MAX_SEQ_DIGITS = 16  # numbers beyond 2^53 - 1 are none of ours
 NEVER_SENT = -1
-MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: a control frame's payload, less two for the code
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-_ERROR_OF_CLOSE = {
-    1012: "DRAINING",
-    4002: "SLOW_CONSUMER",
-    4008: "UNAUTHENTICATED",
-    4009: "UNAUTHENTICATED",
-    4029: "RATE_LIMITED",
-    4501: "UNAUTHENTICATED",
-    4503: "PERMISSION_DENIED",
-    4504: "RESOURCE_EXHAUSTED",
-    4510: "SESSION_TAKEN_OVER",
-}
-
-
-class RefusedError(Exception):
-    """The socket is not let in: close with this code; `reason` is the metric's word."""
-
-    def __init__(self, close_code: int, code: str, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.close_code = close_code
-        self.code = code
-        self.message = message
-        self.reason = reason
-
-
-def farewell(close_code: int, message: str) -> str:
-    """The `error` before a close: a browser sees little else."""
-    code = _ERROR_OF_CLOSE.get(close_code, "INVALID_FRAME")
-    return Error(code=code, message=message, retryable=CLOSE_CODES[close_code].reconnect).model_dump_json(
-        exclude_none=True
-    )
-
-
-def first_token(message: str | bytes) -> str:
-    """The token of a first `auth` message. Raises RefusedError."""
-    try:
-        return Auth.model_validate_json(message).token
-    except ValidationError:
-        raise RefusedError(
-            4501, "UNAUTHENTICATED", "the first message has to be auth with a token", "malformed"
-        ) from None
 
 
 def requested_resume(request: HTTPServerRequest) -> Resume | None:
@@ -93,7 +50,6 @@ class Admission:
 
     def __init__(self, gateway: Gateway, request: HTTPServerRequest) -> None:
         self._gateway = gateway
-        self._realtime = gateway.realtime
         self._settings = gateway.settings
         self._request = request
 
@@ -108,7 +64,7 @@ class Admission:
             self._request.headers.get("X-Forwarded-For", ""),
             self._settings.trusted_proxies,
         )
-        if not self._realtime.handshakes.admit(address, time.monotonic()):
+        if not self._gateway.handshakes.admit(address, time.monotonic()):
             raise ApiError("RATE_LIMITED", "too many handshakes from this address", headers={"Retry-After": "60"})
 
     def _check_form(self) -> None:
@@ -166,23 +122,23 @@ class Admission:
     async def identify_token(self, token: str) -> Identity:
         """Raises RefusedError."""
         try:
-            return await self._realtime.desk.identify(token)
-        except CallError as refused:
-            raise RefusedError(4501, refused.code, refused.message, "bad_token") from None
+            return identity_of(await self._gateway.authenticator.verify(token))
+        except ApiError as refused:
+            raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
 
     async def _identify_ticket(self, ticket: str) -> Identity:
         try:
-            return await self._realtime.desk.identify_ticket(ticket)
-        except CallError as refused:
-            raise RefusedError(4501, refused.code, refused.message, "bad_ticket") from None
+            return identity_of(await self._gateway.authenticator.redeem_ticket(ticket))
+        except ApiError as refused:
+            raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_ticket") from None
 
     def check_sockets(self, identity: Identity, session_id: str) -> None:
         """Raises RefusedError when the user has as many sockets as allowed; one of that session is about to be replaced."""
         open_now = sum(
-            live.socket is not None and live.identity.user_id == identity.user_id and live.session_id != session_id
-            for live in self._realtime.sessions
+            resident.connected and resident.session_id != session_id
+            for resident in self._gateway.residents.of_user(identity.user_id)
         )
         if open_now >= self._settings.ws_max_sockets_per_user:
             raise RefusedError(
-                4504, "RESOURCE_EXHAUSTED", "this user has as many sockets as allowed", "too_many_sockets"
+                CloseCode.TOO_MANY_SOCKETS, "this user has as many sockets as allowed", "too_many_sockets"
             )

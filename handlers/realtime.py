@@ -10,26 +10,26 @@ import structlog
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from handlers.admission import Admission, RefusedError, farewell, first_token, requested_recording, requested_resume
+from handlers.admission import Admission, requested_recording, requested_resume
 from handlers.handshake import HandshakeHandler
 from server.operations import Access
 from server.routes import Route
 from server.telemetry.traceparent import next_traceparent, trace_id
+from streaming.jarvis.entry import SUBPROTOCOL, CloseCode, RefusedError, enter, farewell, first_token
 from streaming.jarvis.registry import ForbiddenError
-from streaming.protocol.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.jarvis.journal import KeptSession
-    from streaming.jarvis.registry import Line
+    from streaming.jarvis.entry import Line
+    from streaming.jarvis.journal import SavedSession
     from streaming.ports import Identity
 
 log = structlog.get_logger(__name__)
 
 AUTH_TIMEOUT_S = 10.0  # for the first message of a socket that brought no token
+ABNORMAL = 1006  # RFC 6455 section 7.1.5: the connection ended without a close frame
 CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
 MAX_EARLY_MESSAGES = 16  # sent behind `auth` without waiting for `session.ready`
-SUBPROTOCOL = "jarvis.v1"
 
 
 class RealtimeHandler(HandshakeHandler):
@@ -43,13 +43,13 @@ class RealtimeHandler(HandshakeHandler):
         self._admission = Admission(gateway, self.request)
         self._identity: Identity | None = None
         self._refused: RefusedError | None = None
-        self._kept: KeptSession | None = None  # of another replica, to go on with
+        self._saved: SavedSession | None = None  # claimed from another replica, to be continued
         self._line: Line | None = None
         self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
         self._opened_at = 0.0  # the loop's time
         self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
         self._wake = asyncio.Event()
-        self._ending: tuple[int, str] | None = None
+        self._ending: tuple[CloseCode, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
 
@@ -61,13 +61,13 @@ class RealtimeHandler(HandshakeHandler):
         except RefusedError as refused:
             self._refused = refused
         else:
-            await self._recall()
+            await self._claim()
 
-    async def _recall(self) -> None:
-        """Another replica may have kept what the client wants to resume."""
+    async def _claim(self) -> None:
+        """Another replica may have saved the session that the client wants to resume."""
         if self._identity is not None:
             resume = requested_resume(self.request)
-            self._kept = await self.gateway.realtime.sessions.recall(self.path_args[0], self._identity, resume)
+            self._saved = await self.gateway.jarvis.claim(self.path_args[0], self._identity, resume)
 
     def check_origin(self, origin: str) -> bool:
         """Only pages of our own host, or of the origins configured."""
@@ -84,26 +84,26 @@ class RealtimeHandler(HandshakeHandler):
         stream = self.ws_connection.stream if self.ws_connection is not None else None
         if stream is not None:  # Tornado's protocol: the fuse that ours has in its limits
             stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
-        self._writer = self.gateway.realtime.tasks.create_task(self._write(), name="socket writer")
+        self._writer = self.gateway.session_tasks.create_task(self._write(), name="socket writer")
         if self._refused is not None:
             self.refuse(self._refused)
         elif self._identity is not None:
             self._enter(self._identity)
         else:
-            timeout = RefusedError(4008, "UNAUTHENTICATED", "no token came in time", "timeout")
+            timeout = RefusedError(CloseCode.AUTH_TIMEOUT, "no token came in time", "timeout")
             self._timer = asyncio.get_running_loop().call_later(AUTH_TIMEOUT_S, self.refuse, timeout)
 
     def _enter(self, identity: Identity) -> None:
         try:
             self._admission.check_sockets(identity, self.path_args[0])
-            resume, record = requested_resume(self.request), requested_recording(self.request)
-            self._line = self.gateway.realtime.sessions.enter(
-                self.path_args[0], identity, self, resume, self._kept, record=record
+            asked, recording = requested_resume(self.request), requested_recording(self.request)
+            self._line = enter(
+                self.gateway.jarvis, self.path_args[0], identity, self, asked, self._saved, recording=recording
             )
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:
-            self.refuse(RefusedError(4503, "PERMISSION_DENIED", "the session belongs to another user", "forbidden"))
+            self.refuse(RefusedError(CloseCode.FORBIDDEN, "the session belongs to another user", "forbidden"))
 
     def refuse(self, refused: RefusedError) -> None:
         """Not let in."""
@@ -117,12 +117,8 @@ class RealtimeHandler(HandshakeHandler):
         try:
             if self._line is None:
                 self._before_entry(message)
-            elif type(message) is bytes:
-                self._line.feed_binary(message)
-            elif isinstance(message, str):
-                self._line.feed_text(message)
-        except RemoteProtocolError as broken:
-            self.end(broken.close_code, broken.message)
+            else:
+                self._line.feed(message)
         except RefusedError as refused:
             self.refuse(refused)
 
@@ -133,16 +129,16 @@ class RealtimeHandler(HandshakeHandler):
         if self._early is None:
             token = first_token(message)
             self._early = []
-            self.gateway.realtime.tasks.create_task(self._authenticate(token), name="socket auth")
+            self.gateway.session_tasks.create_task(self._authenticate(token), name="socket auth")
         elif len(self._early) < MAX_EARLY_MESSAGES:
             self._early.append(message)
         else:
-            raise RefusedError(4029, "RATE_LIMITED", "wait for session.ready before you send", "flood")
+            raise RefusedError(CloseCode.TOO_MANY_MESSAGES, "wait for session.ready before you send", "flood")
 
     async def _authenticate(self, token: str) -> None:
         try:
             self._identity = await self._admission.identify_token(token)
-            await self._recall()
+            await self._claim()
         except RefusedError as refused:
             self.refuse(refused)
             return
@@ -157,10 +153,10 @@ class RealtimeHandler(HandshakeHandler):
         """The socket is gone."""
         self._cancel_timer()
         if self._line is not None:
-            self._line.closed(for_good=self.close_code == 1000 and self._ending is None)
+            self._line.closed(for_good=self.close_code == CloseCode.NORMAL and self._ending is None)
         if self._writer is not None:
             self._writer.cancel()
-        code = self._ending[0] if self._ending else self.close_code or 1006
+        code = self._ending[0].value if self._ending else self.close_code or ABNORMAL
         self.gateway.metrics.socket_closed(code)
         log.info("socket closed", code=code, **self._log_fields())
 
@@ -182,7 +178,7 @@ class RealtimeHandler(HandshakeHandler):
         """There may be something to send."""
         self._wake.set()
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, code: CloseCode, reason: str) -> None:
         """Send what waits, say why in an `error`, close; cut the connection when that takes too long."""
         if self._ending is None:
             self._ending = (code, reason)
@@ -204,7 +200,7 @@ class RealtimeHandler(HandshakeHandler):
                 await self._flush()
             code, reason = self._ending
             await self.write_message(farewell(code, reason))
-            self.close(code, reason)
+            self.close(code.value, reason)
         except (WebSocketClosedError, StreamClosedError):
             pass  # on_close says so too
         except Exception:
@@ -213,7 +209,7 @@ class RealtimeHandler(HandshakeHandler):
 
     async def _flush(self) -> None:
         while self._line is not None and (batch := self._line.data_to_send()):
-            if not await self._line.kept(batch):
+            if not await self._line.saved(batch):
                 return
             for item in batch:
                 written = self.write_message(item, binary=type(item) is bytes)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from server.operations import RolePermissions
 from server.services import SERVICES
 from server.upstream import BreakerPolicy, ServiceEndpoint, TlsFiles
+from streaming.jarvis import Limits
 from streaming.ports import LaneServices
-from streaming.protocol.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Taking a gateway down without losing a word: not ready, clients told in batches, work finished, sockets closed 1012."""
+"""Takes a gateway down without losing a word: it is not ready, clients are told in batches, work ends, sockets close."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from streaming.protocol.messages import SessionDraining
+from streaming.residents import Departure
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
@@ -26,29 +26,24 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     """Returns when every socket was told to go, at the latest after `within_s`."""
     gateway.draining = True
     deadline = asyncio.get_running_loop().time() + within_s * (1 - CLOSE_SHARE)
-    sessions = gateway.realtime.sessions
-    log.info("draining", sockets=sum(live.socket is not None for live in sessions))
+    log.info("draining", sockets=sum(resident.connected for resident in gateway.residents))
     await _tell(gateway)
     while _working(gateway) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - work ends in many places, and a drain is rare
         await asyncio.sleep(LOOK_S)
-    await asyncio.gather(*(live.hand_over() for live in sessions))
-    for live in sessions:
-        live.leave(1012, "the gateway restarts: resume elsewhere")
+    await asyncio.gather(*(resident.hand_over() for resident in gateway.residents))
+    for resident in gateway.residents:
+        resident.leave(Departure.RESTART)
     await asyncio.sleep(0)  # the writers send what waits before they close
 
 
 def _working(gateway: Gateway) -> bool:
-    at_work = any(
-        (live.session.busy or live.commands.busy) and live.socket is not None for live in gateway.realtime.sessions
-    )
+    at_work = any(resident.busy and resident.connected for resident in gateway.residents)
     return at_work or gateway.requests_running > 0
 
 
 async def _tell(gateway: Gateway) -> None:
-    for index, live in enumerate(list(gateway.realtime.sessions)):
-        if live.socket is not None:
-            spread_ms = random.randrange(RECONNECT_SPREAD_MS)  # noqa: S311 - spreads load, guards nothing
-            live.connection.send_message(SessionDraining(reconnect_after_ms=spread_ms))
-            live.wake()
+    for index, resident in enumerate(gateway.residents):
+        if resident.connected:
+            resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load, guards nothing
         if index % BATCH == BATCH - 1:
             await asyncio.sleep(BATCH_PAUSE_S)

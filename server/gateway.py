@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from server.config import Settings
     from server.identity.auth import Authenticator
-    from server.sessions.hub import Realtime
+    from server.net.handshakes import HandshakeMeter
     from server.shared.confirmations import ConfirmationStore
     from server.shared.idempotency import IdempotencyStore
     from server.shared.once import TaskReceipts
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from server.telemetry.metrics import Metrics
     from server.telemetry.tracing import Tracer
     from server.upstream import Upstream
+    from streaming.jarvis.registry import Sessions
     from streaming.ports import Services
+    from streaming.residents import Residents
 
 
 @dataclass(frozen=True, slots=True)
-class LiveSession:
+class SessionRow:
     """One session as `/ws/stats` shows it; `opened_at` is RFC 3339."""
 
     session_id: str
@@ -48,21 +50,21 @@ class SessionStats:
     messages_received: int = 0
     messages_sent: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
-    live: tuple[LiveSession, ...] = ()
+    live: tuple[SessionRow, ...] = ()
 
 
-class SessionRegistry(Protocol):
-    """The live sessions, as far as REST looks at them."""
+class SessionCounts(Protocol):
+    """The live sessions, as REST and metrics count them."""
 
     def stats(self, user_id: str | None) -> SessionStats:
         """Of one user's sessions, or of all (None)."""
 
 
 class NoSessions:
-    """Before there are any."""
+    """`SessionCounts` of a gateway without sessions."""
 
     def stats(self, user_id: str | None) -> SessionStats:  # noqa: ARG002 - nobody has any
-        """Nothing."""
+        """All zero."""
         return SessionStats()
 
 
@@ -81,8 +83,13 @@ class Gateway:
     idempotency: IdempotencyStore
     once: TaskReceipts
     tracer: Tracer
-    sessions: SessionRegistry = field(default_factory=NoSessions)
-    realtime: Realtime = field(init=False)  # set by the lifecycle, which builds it around the gateway
+    residents: Residents
+    handshakes: HandshakeMeter
+    sessions: SessionCounts = field(default_factory=NoSessions)
+    jarvis: Sessions = field(
+        init=False
+    )  # the sessions of that dialect; set by the lifecycle, which builds them around the gateway
+    session_tasks: asyncio.TaskGroup = field(init=False)  # where the tasks of sockets and sessions live
     draining: bool = False
     loop_lag_s: float = 0.0
     requests: set[asyncio.Task[None]] = field(default_factory=set)  # being served; the drain waits until there are none

@@ -36,7 +36,8 @@ from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
 from server.sessions.desk import GatewayDesk
-from server.sessions.hub import Realtime
+from server.sessions.news import SessionNews
+from server.sessions.stats import ResidentStats
 from server.shared.confirmations import ConfirmationStore
 from server.shared.idempotency import IdempotencyStore
 from server.shared.observation import ReplicaObservation
@@ -52,6 +53,7 @@ from server.telemetry.tracing import make_tracer, traced
 from server.upstream import Upstream
 from server.version import __version__
 from streaming.jarvis.registry import Sessions
+from streaming.residents import Residents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
 
     from server.config import Settings
     from server.shared.state import State
-    from streaming.jarvis.tap import Recorder
+    from streaming.residents import Recorder
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +135,8 @@ class Lifecycle:
             idempotency=idempotency,
             once=TaskReceipts(state, idempotency),
             tracer=tracer,
+            residents=Residents(),
+            handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         await self._start_realtime(gateway, tasks, link)
@@ -192,17 +196,17 @@ class Lifecycle:
     async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup, link: RedisLink | None) -> None:
         desk = GatewayDesk(gateway)
         store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
-        observation = ReplicaObservation(gateway.state, link, self._clients)
+        residents = gateway.residents
+        observation = ReplicaObservation(gateway.state, link, self._clients, residents)
         provided = lane_services(gateway, observation)
         recorder = self._start_recordings()
         limits = session_limits(self._settings)
-        sessions = observation.sessions = Sessions(limits, provided, desk, self._clients, store, recorder)
-        handshakes = HandshakeMeter(self._settings.ws_handshakes_per_minute)
-        gateway.realtime = Realtime(sessions, desk, self._clients, handshakes, observation)
-        gateway.sessions = gateway.realtime
-        gateway.state.subscribe(gateway.realtime.on_news)
-        gateway.metrics.watch_sessions(lambda: gateway.realtime.stats(None), lambda: gateway.realtime.queued_bytes)
-        self._loop(tasks, gateway.realtime.report(gateway.metrics), "session metrics")
+        sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder)
+        gateway.jarvis, gateway.session_tasks = sessions, self._clients
+        gateway.sessions = stats = ResidentStats(residents, sessions.resumes)
+        gateway.state.subscribe(SessionNews(residents, sessions, observation).on_news)
+        gateway.metrics.watch_sessions(lambda: stats.stats(None), lambda: stats.queued_bytes)
+        self._loop(tasks, stats.report(gateway.metrics), "session metrics")
         self._stack.push_async_callback(sessions.close)
         self._loop(tasks, sessions.sweep(), "session sweep")
         self._loop(tasks, gateway.metrics.watch_loop(lambda lag_s: setattr(gateway, "loop_lag_s", lag_s)), "loop lag")

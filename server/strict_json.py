@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from server.errors import ApiError
-from streaming.protocol.strict_json import FlawError, strict_value
+from streaming.strict_json import FlawError, strict_value
 
 MAX_DEPTH = 32  # parameters of real operations have five levels
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.lanes.base import Lane
-    from streaming.ports import LaneServices
+    from streaming.ports import Identity, LaneServices
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +27,6 @@ class ChannelEnd:
     status: Literal["ok", "cancelled", "error"]
     code: str | None = None
     message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The user a session belongs to."""
-
-    user_id: str
-    roles: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -49,13 +41,13 @@ class Session:
     def __init__(
         self,
         session_id: str,
-        owner: Owner,
+        identity: Identity,
         provided: LaneServices,
         group: asyncio.TaskGroup,
         clock: Callable[[], float],
     ) -> None:
         self.session_id = session_id
-        self.owner = owner
+        self.identity = identity  # whoever the next lane works for
         self._provided = provided
         self._group = group
         self._clock = clock
@@ -77,8 +69,8 @@ class Session:
         """Build the lane and let it run, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
         span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
-            user_id=self.owner.user_id,
-            roles=self.owner.roles,
+            user_id=self.identity.user_id,
+            roles=self.identity.roles,
             session_id=self.session_id,
             request_id=f"{self.session_id}-{channel}",
             traceparent=span.traceparent,

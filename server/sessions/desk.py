@@ -67,13 +67,6 @@ class GatewayDesk:
         except ApiError as error:
             raise _as_call_error(error) from None
 
-    async def identify_ticket(self, ticket: str) -> Identity:
-        """Take a single-use ticket."""
-        try:
-            return identity_of(await self._gateway.authenticator.redeem_ticket(ticket))
-        except ApiError as error:
-            raise _as_call_error(error) from None
-
     def service_states(self) -> dict[str, Literal["up", "down"]]:
         """By health check."""
         return {name: "up" if health.up else "down" for name, health in self._gateway.upstream.health.services.items()}

@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 
 from server.shared.redis_link import RedisDownError
 from server.shared.state import PREFIX
-from streaming.jarvis.observing import Watch
 from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
 
 if TYPE_CHECKING:
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 
     from server.shared.redis_link import RedisLink
     from server.shared.state import State
-    from streaming.jarvis.live import LiveSession
-    from streaming.jarvis.registry import Sessions
     from streaming.ports import CallContext, Seen
+    from streaming.residents import Resident, Residents
 
 ASKED = "observe.asked"
 CONNECT_S = 2.0  # to a Redis that answers at all; one that hangs is not waited for
@@ -40,24 +38,24 @@ OVER = b"o"
 class ReplicaObservation:
     """`streaming.ports.Observation`. `link` None: this process is alone."""
 
-    def __init__(self, state: State, link: RedisLink | None, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, state: State, link: RedisLink | None, tasks: asyncio.TaskGroup, residents: Residents) -> None:
         self._state = state
         self._link = link
         self._tasks = tasks
-        self.sessions: Sessions | None = None  # set by whoever makes both
+        self._residents = residents
         self._watched: set[tuple[str, str]] = set()  # sessions at other replicas, and on which channel each is seen
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
         """As Observation."""
-        live = self._live(session_id, context.user_id, admin="admin" in context.roles)
-        if live is not None:
-            return Watch(live, audio=audio).seen()
+        resident = self._here(session_id, context.user_id, admin="admin" in context.roles)
+        if resident is not None:
+            return resident.watch(audio=audio)
         return await self._watch_elsewhere(session_id, context, audio=audio)
 
-    def _live(self, session_id: str, user_id: str, *, admin: bool) -> LiveSession | None:
-        assert self.sessions is not None, "set before anybody can ask"
-        live = self.sessions.current(session_id)
-        return live if live is not None and (admin or live.identity.user_id == user_id) else None
+    def _here(self, session_id: str, user_id: str, *, admin: bool) -> Resident | None:
+        """The session, when it is here and theirs to observe."""
+        resident = self._residents.current(session_id)
+        return resident if resident is not None and (admin or resident.identity.user_id == user_id) else None
 
     # --- a session that is elsewhere ---
 
@@ -107,18 +105,19 @@ class ReplicaObservation:
 
     def on_asked(self, session_id: str, user_id: str, admin: bool, audio: bool, channel: str) -> None:
         """From any replica: who has that session publishes what it sees."""
-        live = self._live(session_id, user_id, admin=admin)
-        if live is not None and self._link is not None:
-            self._tasks.create_task(self._show(Watch(live, audio=audio), channel), name=f"observed {session_id}")
+        resident = self._here(session_id, user_id, admin=admin)
+        if resident is not None and self._link is not None:
+            watch = resident.watch(audio=audio)
+            self._tasks.create_task(self._show(watch, channel), name=f"observed {session_id}")
 
-    async def _show(self, watch: Watch, channel: str) -> None:
+    async def _show(self, watch: AsyncGenerator[Seen], channel: str) -> None:
         """Until nobody listens, or the session is over."""
         assert self._link is not None, "else nobody could have asked"
         link = self._link
         try:
-            if await link.call("PUBLISH", channel, HELLO) == 0:
-                return
-            async with aclosing(watch.seen()) as seen:
+            async with aclosing(watch) as seen:
+                if await link.call("PUBLISH", channel, HELLO) == 0:
+                    return
                 async for each in seen:
                     if await link.call("PUBLISH", channel, _packed(each)) == 0:
                         return

@@ -75,7 +75,7 @@ class SessionRecords:
         self._life_ms = round(life_s * 1000)
 
     async def write(
-        self, session_id: str, owner: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
+        self, session_id: str, writer: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
     ) -> Written:
         """As SessionStore."""
         fields = [part for item in changed.items() for part in item]
@@ -83,7 +83,7 @@ class SessionRecords:
             fields += ["opened_at", str(head.opened_at)]
         keys = _keys(session_id, head.resume_token)
         try:
-            answer = await self._run(WRITE, keys, owner, head.user_id, self._life_ms, mode, len(gone), *gone, *fields)
+            answer = await self._run(WRITE, keys, writer, head.user_id, self._life_ms, mode, len(gone), *gone, *fields)
         except RedisDownError:
             return "lost"
         except ResponseError as refused:
@@ -93,16 +93,16 @@ class SessionRecords:
         if written != "met":
             return _WRITTEN[written]
         if mode == "begin":
-            await self._state.publish(ENTERED, session_id=session_id, owner=owner)
+            await self._state.publish(ENTERED, session_id=session_id, writer=writer)
         return "kept"
 
-    async def claim(self, session_id: str, owner: str, user_id: str, resume_token: str) -> dict[str, str] | None:
+    async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> dict[str, str] | None:
         """As SessionStore."""
         keys = _keys(session_id, resume_token)
         try:
             # a client waits with its conversation: a Redis that stumbles is asked again
             found = await self._link.patiently(
-                lambda: self._run(CLAIM, keys, owner, user_id, self._life_ms), PATIENCE_S
+                lambda: self._run(CLAIM, keys, writer, user_id, self._life_ms), PATIENCE_S
             )
         except (RedisDownError, ResponseError):
             return None
@@ -110,19 +110,19 @@ class SessionRecords:
         fields = dict(zip(words[::2], words[1::2], strict=True))
         if not fields:
             return None
-        await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
+        await self._state.publish(CLAIMED, session_id=session_id, writer=fields["owner"])
         return fields
 
-    async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
+    async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
         """As SessionStore."""
         try:
-            await self._run(FORGET, _keys(session_id, resume_token)[:1], owner)
+            await self._run(FORGET, _keys(session_id, resume_token)[:1], writer)
         except (RedisDownError, ResponseError):
             return  # it ends by itself
 
-    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
+    async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
         """As SessionStore."""
-        await self._state.publish(BEGUN_ANEW, session_id=session_id, owner=owner, user_id=user_id)
+        await self._state.publish(BEGUN_ANEW, session_id=session_id, writer=writer, user_id=user_id)
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:

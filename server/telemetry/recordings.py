@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from streaming.jarvis.live import LiveSession
+    from streaming.residents import Resident
 
 log = structlog.get_logger(__name__)
 
@@ -130,8 +130,8 @@ class RecordingFile:
             os.close(file)
 
 
-class SessionTape:
-    """`streaming.jarvis.tap.Tap`: the event loop's side of one recording."""
+class RecordingTap:
+    """`streaming.residents.Tap`: the event loop's side of one recording."""
 
     def __init__(self, recordings: Recordings, file: RecordingFile, began_s: float) -> None:
         self._recordings = recordings
@@ -192,15 +192,15 @@ class Recordings:
         self._thread = threading.Thread(target=self._write, name="recordings", daemon=True)
         self._thread.start()
 
-    def record(self, live: LiveSession) -> SessionTape | None:
+    def record(self, resident: Resident) -> RecordingTap | None:
         """A tap for a new session; None when nothing can be written."""
         if not self._usable:
             return None
         now = time.time()
         at = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = self._directory / f"{at}-{live.session_id}-{secrets.token_hex(4)}.jsonl"
-        about = {"by": "gateway", "session_id": live.session_id, "user_id": live.identity.user_id}
-        return SessionTape(self, RecordingFile(path, head_line(now, **about), self._max_bytes), self._loop.time())
+        path = self._directory / f"{at}-{resident.session_id}-{secrets.token_hex(4)}.jsonl"
+        about = {"by": "gateway", "session_id": resident.session_id, "user_id": resident.identity.user_id}
+        return RecordingTap(self, RecordingFile(path, head_line(now, **about), self._max_bytes), self._loop.time())
 
     def put(self, item: Item) -> bool:
         """Queue it; False when there is no room. The end of a session always has room."""

@@ -67,14 +67,14 @@ class Stopwatch:
         """The stage was done at that time already: it comes first."""
         self.stages = {stage: max(0, self._ms(at)), **self.stages}
 
-    def carry(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """As JSON: clocks differ between machines."""
         return {"elapsed_ms": self._ms(self.clock()), "stages": self.stages}
 
     @classmethod
-    def carried(cls, carried: dict[str, Any], clock: Callable[[], float]) -> Stopwatch:
+    def restore(cls, saved: dict[str, Any], clock: Callable[[], float]) -> Stopwatch:
         """Another replica's."""
-        return cls(clock, clock() - carried["elapsed_ms"] / 1000, carried["stages"])
+        return cls(clock, clock() - saved["elapsed_ms"] / 1000, saved["stages"])
 
     def _ms(self, at: float) -> int:
         return round((at - self.began_at) * 1000)
@@ -122,7 +122,7 @@ class Turn:
 
     # --- on another replica ---
 
-    def carry(self) -> dict[str, Any] | None:
+    def save(self) -> dict[str, Any] | None:
         """What another replica needs to go on with it, as JSON; None when it is over."""
         if self._ledger.over:
             return None
@@ -130,24 +130,24 @@ class Turn:
         return {
             "turn_id": self.turn_id,
             "text": self._text,
-            "stopwatch": self._stopwatch.carry(),
+            "stopwatch": self._stopwatch.save(),
             "status": self._status,
             "told": self._ledger.save(),
             "reply": self._reply,
             "said": self._pause.heard_text if self._pause else self._said,
             "spoken": self._spoken,
             "paused_ms": self._pause.heard_ms if self._pause else None,
-            "utterance": speaking.carry() if speaking else None,
+            "utterance": speaking.save() if speaking else None,
         }
 
-    def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
+    def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
         """Before `run`: another replica had got so far."""
-        self._ledger.restore(carried["told"])
-        self._status, self._reply, self._said = carried["status"], carried["reply"], carried["said"]
-        self._spoken = carried["spoken"]
-        self._paused_ms = carried["paused_ms"]
-        if carried["utterance"] is not None:
-            self._begun_elsewhere = carried["utterance"], sent_pts_ms
+        self._ledger.restore(saved["told"])
+        self._status, self._reply, self._said = saved["status"], saved["reply"], saved["said"]
+        self._spoken = saved["spoken"]
+        self._paused_ms = saved["paused_ms"]
+        if saved["utterance"] is not None:
+            self._begun_elsewhere = saved["utterance"], sent_pts_ms
 
     def _tell(self, event: LaneEvent) -> None:
         """Tell the client, unless another replica did so before the turn moved here."""
@@ -306,7 +306,7 @@ class Turn:
             on_first_audio=lambda: self._stopwatch.mark("first_audio"),
         )
         if self._begun_elsewhere is not None:
-            utterance.take_up(*self._begun_elsewhere)
+            utterance.restore(*self._begun_elsewhere)
             self._begun_elsewhere = None
         try:
             await utterance.play()

@@ -26,7 +26,8 @@ from streaming.client.address import socket_url
 from streaming.client.errors import GatewayError
 from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
-from streaming.protocol.errors import CLOSE_CODES, LocalProtocolError, RemoteProtocolError
+from streaming.protocol.close_codes import CLOSE_CODES
+from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 from streaming.protocol.limits import MIB
 
 if TYPE_CHECKING:

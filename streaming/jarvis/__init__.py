@@ -1,5 +1,12 @@
 """The native dialect: `jarvis.v1` on one side, lanes on the other.
 
-live (a session on the wire) · registry (all of them) · outlet, translate (domain events to messages) · commands · journal (what a resume at
-another replica needs) · tap (a look at the wire) · observing · recording · traffic · expiry (of tokens)
+entry (a socket's way into its session) · registry (all sessions: begun, resumed, ended) · live (a session on the wire) ·
+channels (its open channels, each an outlet and a lane) · outlet, translate (lane events to messages) · commands (what is
+asked of the session itself) · journal (the session record that other replicas resume from) · observing (a live copy for an
+observer) · redaction · recording (the file format) · expiry (of tokens)
 """
+
+from streaming.protocol.close_codes import CLOSE_CODES
+from streaming.protocol.limits import Limits
+
+__all__ = ["CLOSE_CODES", "Limits"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.ports import CallContext, CallError, ServiceError
 from streaming.protocol import messages as wire
@@ -13,18 +13,34 @@ from streaming.protocol import messages as wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from streaming.jarvis.live import LiveSession
-    from streaming.ports import Desk, LaneServices, Span
-    from streaming.protocol import events as heard
+    from streaming.ports import Desk, Identity, LaneServices, Span
+    from streaming.protocol import events
 
 log = logging.getLogger(__name__)
+
+
+class CommandHost(Protocol):
+    """The live session, as far as its commands work with it."""
+
+    session_id: str
+    identity: Identity
+
+    @property
+    def traceparent(self) -> str:
+        """The trace that the client wants its work to be part of; may be empty."""
+
+    def send(self, message: wire.Message) -> None:
+        """Queue a message and wake the writer."""
+
+    def become(self, identity: Identity) -> None:
+        """Take a new token of the same user."""
 
 
 class Commands:
     """Each runs as a task of its own and is answered once."""
 
-    def __init__(self, live: LiveSession, desk: Desk, provided: LaneServices, group: asyncio.TaskGroup) -> None:
-        self._live = live
+    def __init__(self, host: CommandHost, desk: Desk, provided: LaneServices, group: asyncio.TaskGroup) -> None:
+        self._host = host
         self._desk = desk
         self._confirmations = provided.confirmations
         self._tracer = provided.tracer
@@ -32,8 +48,8 @@ class Commands:
         self._running: set[asyncio.Task[None]] = set()
 
     def _context(self, request_id: str, span: Span) -> CallContext:
-        identity = self._live.identity
-        return CallContext(identity.user_id, identity.roles, self._live.session_id, request_id, span.traceparent)
+        identity = self._host.identity
+        return CallContext(identity.user_id, identity.roles, self._host.session_id, request_id, span.traceparent)
 
     @property
     def busy(self) -> bool:
@@ -50,14 +66,14 @@ class Commands:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def on_call(self, event: heard.CallReceived) -> None:
+    def on_call(self, event: events.CallReceived) -> None:
         """Run an operation."""
         self._run(self._answer(event), name=f"call {event.op}")
 
-    async def _answer(self, event: heard.CallReceived) -> None:
-        span = self._tracer.span("call", self._live.traceparent)
+    async def _answer(self, event: events.CallReceived) -> None:
+        span = self._tracer.span("call", self._host.traceparent)
         context = self._context(event.id, span)
-        await self._reply(event.id, lambda: self._desk.call(event.op, event.params, self._live.identity, context))
+        await self._reply(event.id, lambda: self._desk.call(event.op, event.params, self._host.identity, context))
         span.end()
 
     async def _reply(self, command_id: str | None, work: Callable[[], Any]) -> None:
@@ -72,37 +88,33 @@ class Commands:
             answer = wire.Error(id=command_id, code="INTERNAL", message="something went wrong in the gateway")
         else:
             answer = wire.Result(id=command_id or "", data=data) if not isinstance(data, wire.Message) else data
-        self._live.connection.send_message(answer)
-        self._live.wake()
+        self._host.send(answer)
 
-    def on_confirmation(self, event: heard.ConfirmationReceived) -> None:
+    def on_confirmation(self, event: events.ConfirmationReceived) -> None:
         """Settle a question."""
         self._run(self._confirm(event), name="task.confirm")
 
-    async def _confirm(self, event: heard.ConfirmationReceived) -> None:
-        span = self._tracer.span("task.confirm", self._live.traceparent)
+    async def _confirm(self, event: events.ConfirmationReceived) -> None:
+        span = self._tracer.span("task.confirm", self._host.traceparent)
         context = self._context(event.confirmation_id, span)
         settled = await self._confirmations.settle(event.confirmation_id, context, approve=event.approve)
         span.end()
         if not settled:
             message = "there is no open question of that id"
-            self._live.connection.send_message(
-                wire.Error(id=event.id, channel=event.channel, code="NOT_FOUND", message=message)
-            )
+            self._host.send(wire.Error(id=event.id, channel=event.channel, code="NOT_FOUND", message=message))
         elif event.id is not None:
-            self._live.connection.send_message(wire.Result(id=event.id, data={"approved": event.approve}))
-        self._live.wake()
+            self._host.send(wire.Result(id=event.id, data={"approved": event.approve}))
 
-    def on_auth_refresh(self, event: heard.AuthRefreshReceived) -> None:
+    def on_auth_refresh(self, event: events.AuthRefreshReceived) -> None:
         """Take a new token."""
         self._run(self._refresh(event), name="auth.refresh")
 
-    async def _refresh(self, event: heard.AuthRefreshReceived) -> None:
+    async def _refresh(self, event: events.AuthRefreshReceived) -> None:
         async def identify() -> wire.AuthOk:
             identity = await self._desk.identify(event.token)
-            if identity.user_id != self._live.identity.user_id:
+            if identity.user_id != self._host.identity.user_id:
                 raise CallError("PERMISSION_DENIED", "the token is another user's")
-            self._live.become(identity)
+            self._host.become(identity)
             return wire.AuthOk(id=event.id, expires_at=rfc3339(identity.expires_at))
 
         await self._reply(event.id, identify)

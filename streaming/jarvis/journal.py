@@ -1,8 +1,8 @@
-"""A session's record in the store that replicas share: whatever a client may see is in it before it leaves.
+"""Keeps a session's record in the store that replicas share up to date: whatever a client may see is in it before it leaves.
 
-A record is a handful of fields: `head` (whose it is), `core` (numbers, channels), `commands`, `lanes` (what each kind of work
-needs to go on) and one field for each message that the client has not acknowledged. Only what changed is written, and what
-changes while a write is under way is written with the next: a busy session costs one round trip at a time.
+A session record has these fields: `head` (whose it is), `core` (numbers, channels), `commands`, `lanes` (what each lane needs
+to continue), and one field for each message that the client has not acknowledged. Only what changed is written. Changes made
+during a write go with the next one, so a busy session costs one round trip at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from streaming.protocol.snapshot import Record
+from streaming.protocol.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,39 +38,41 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptSession:
-    """A session as another replica left it. `lanes`: what each channel's work carries, None where it can't be carried."""
+class SavedSession:
+    """A session as another replica left it. `lanes`: what each channel's lane saved, None where it can't be continued."""
 
     head: Head
-    record: Record
+    snapshot: Snapshot
     lanes: dict[int, dict[str, Any] | None]
-    owner: str
+    writer: str
     fields: frozenset[str]
 
 
 class SessionStore(Protocol):
-    """Where records are kept. `owner` names one life of a session: whoever claims a record writes on, the one before may not."""
+    """Where session records are kept. `writer` names the one process that may write a record; a claim makes another one of it."""
 
     async def write(
-        self, session_id: str, owner: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
+        self, session_id: str, writer: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
     ) -> Written:
-        """Keep these fields, forget those. "begin": a new session, whoever of its user had one; "whole": these are all.
+        """Set the changed fields, delete those that are gone.
 
-        "taken": another replica has claimed it; "foreign": it is another user's; "lost": the store does not have the rest.
+        `mode`: "begin" for a new session, which replaces the user's earlier one; "whole" when these are all fields; else
+        "update". Returns "taken" when another replica has claimed it, "foreign" when it is another user's, and "lost" when
+        the store does not have the rest, or could not be reached.
         """
 
-    async def claim(self, session_id: str, owner: str, user_id: str, resume_token: str) -> Mapping[str, str] | None:
-        """The record, from now on the claimant's; None when there is none of that user and token. Other replicas let go."""
+    async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> Mapping[str, str] | None:
+        """The record's fields; from now on `writer` writes it. None when that user and token have none. Other replicas let go."""
 
-    async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
-        """The session is over, if it is still the owner's."""
+    async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
+        """Delete the record, if it is still the writer's."""
 
-    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
-        """The session's client speaks to that owner, and comes back to no other: other replicas let go of that user's."""
+    async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
+        """The client will not come back to another writer's session of that id and user: other replicas let go of it."""
 
 
-class Recorded(Protocol):
-    """A live session, as far as its journal looks at it."""
+class Journaled(Protocol):
+    """A live session, as its journal sees it."""
 
     @property
     def session_id(self) -> str:
@@ -80,42 +82,42 @@ class Recorded(Protocol):
     def head(self) -> Head:
         """Whose it is."""
 
-    def record(self, commands_version: int) -> Record:
-        """Its numbers and messages now, and its commands unless they are of that version still."""
+    def save(self, commands_version: int) -> Snapshot:
+        """Its numbers and messages now; its commands only when they are not of that version any more."""
 
-    def carried(self) -> dict[int, dict[str, Any] | None]:
-        """What its work needs to go on elsewhere, by channel."""
+    def save_lanes(self) -> dict[int, dict[str, Any] | None]:
+        """What its lanes need to continue elsewhere, by channel."""
 
 
 class Journal:
-    """Writes one session. `on_refused` is called once, when the record belongs to somebody else by now."""
+    """Writes one session's record. `on_refused` is called once, when the record has become another writer's."""
 
     def __init__(
         self,
         store: SessionStore,
-        session: Recorded,
+        session: Journaled,
         group: asyncio.TaskGroup,
         on_refused: Callable[[Written], None],
-        kept: KeptSession | None = None,
+        saved: SavedSession | None = None,
     ) -> None:
         self._store = store
         self._session = session
         self._group = group
         self._on_refused = on_refused
-        self.owner = kept.owner if kept else secrets.token_hex(8)
-        self._mode: Mode = "update" if kept else "begin"
-        self._fields: frozenset[str] = kept.fields if kept else frozenset()  # of messages, as the store has them
+        self.writer = saved.writer if saved else secrets.token_hex(8)
+        self._mode: Mode = "update" if saved else "begin"
+        self._fields: frozenset[str] = saved.fields if saved else frozenset()  # of messages, as the store has them
         self._commands_version = -1
         self._wanted = self._done = 0
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
         self._clock = asyncio.get_running_loop().time
         self._written_at = 0.0
         self._running = False
-        self._kept = False  # was the newest write?
+        self._kept = False  # did the store keep the newest write?
         self.stopped = False
 
     def changed(self) -> None:
-        """Write soon."""
+        """Something changed: write soon."""
         if self.stopped:
             return
         self._wanted += 1
@@ -124,7 +126,7 @@ class Journal:
             self._group.create_task(self._write_all(), name=f"record of {self._session.session_id}")
 
     async def written(self) -> bool:
-        """Everything up to now; returns when it is kept, or can't be. False: the session is not ours any more."""
+        """Wait until everything up to now is kept, or can't be. False: the record is another writer's."""
         if self.stopped:
             return False
         self.changed()
@@ -133,25 +135,25 @@ class Journal:
         return await future
 
     async def settled(self, within_s: float) -> None:
-        """The last word: written again and again until it is kept, or it is no use."""
+        """Write until it is kept, or the record is another writer's, or the time is up."""
         give_up_at = self._clock() + within_s
         while await self.written() and not self._kept and self._clock() < give_up_at:  # noqa: ASYNC110 - only asking tells whether Redis is back
             await asyncio.sleep(WRITE_AGAIN_S)
 
     def refresh(self) -> None:
-        """Renew the record of a session in which nothing happens."""
+        """Renew the record of a silent session before it expires."""
         if self._clock() - self._written_at > REFRESH_S:
             self.changed()
 
     def stop(self) -> None:
-        """Write no more."""
+        """Write nothing any more."""
         self.stopped = True
         self._wake(ours=False)
 
     async def forget(self) -> None:
-        """The session is over."""
+        """The session is over: delete its record."""
         self.stop()
-        await self._store.forget(self._session.session_id, self.owner, self._session.head.resume_token)
+        await self._store.forget(self._session.session_id, self.writer, self._session.head.resume_token)
 
     async def _write_all(self) -> None:
         while self._done < self._wanted and not self.stopped:
@@ -177,19 +179,19 @@ class Journal:
                 future.set_result(ours)
 
     async def _write(self) -> Written:
-        record = self._session.record(self._commands_version)
-        texts = {f"{TEXT}{serial}": text for serial, text in record.texts.items()}
+        saved = self._session.save(self._commands_version)
+        texts = {f"{TEXT}{serial}": text for serial, text in saved.texts.items()}
         changed = {name: text for name, text in texts.items() if name not in self._fields}
-        changed["core"] = _json(record.core)
-        changed["lanes"] = _json(self._session.carried())
-        if record.commands_version != self._commands_version:
-            changed["commands"] = _json(record.commands)
+        changed["core"] = _json(saved.core)
+        changed["lanes"] = _json(self._session.save_lanes())
+        if saved.commands_version != self._commands_version:
+            changed["commands"] = _json(saved.commands)
         gone = [name for name in self._fields if name not in texts]
         session = self._session
         self._written_at = self._clock()
-        written = await self._store.write(session.session_id, self.owner, session.head, changed, gone, self._mode)
+        written = await self._store.write(session.session_id, self.writer, session.head, changed, gone, self._mode)
         if written == "kept":
-            self._fields, self._commands_version, self._mode = frozenset(texts), record.commands_version, "update"
+            self._fields, self._commands_version, self._mode = frozenset(texts), saved.commands_version, "update"
         elif self._mode == "update":  # what the store has is not known: it gets everything with the next write
             self._fields, self._commands_version, self._mode = frozenset(), -1, "whole"
         return written
@@ -199,19 +201,19 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def new_owner() -> str:
-    """For a claim."""
+def new_writer() -> str:
+    """A name for a claim."""
     return secrets.token_hex(8)
 
 
-def kept_session(owner: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> KeptSession:
-    """From a record's fields."""
+def saved_session(writer: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> SavedSession:
+    """A session from its record's fields. Raises KeyError, ValueError for what another version wrote."""
     head = Head(user_id, resume_token, float(fields["opened_at"]))
     texts = {name: text for name, text in fields.items() if name.startswith(TEXT)}
-    record = Record(
+    snapshot = Snapshot(
         json.loads(fields["core"]),
         json.loads(fields["commands"]),
         texts={int(name[len(TEXT) :]): text for name, text in texts.items()},
     )
     lanes = {int(channel): carried for channel, carried in json.loads(fields["lanes"]).items()}
-    return KeptSession(head, record, lanes, owner, frozenset(texts))
+    return SavedSession(head, snapshot, lanes, writer, frozenset(texts))

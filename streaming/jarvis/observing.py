@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.jarvis.tap import without_secrets
+from streaming.jarvis.redaction import redacted
 from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
 from streaming.protocol import frame as wire_frame
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from streaming.jarvis.live import LiveSession
+    from streaming.jarvis.channels import Channels
     from streaming.ports import Seen, Side
+    from streaming.protocol.server import ServerConnection
+    from streaming.residents import Tap
 
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 OBSERVE = (
@@ -26,10 +28,18 @@ OBSERVE = (
 )
 
 
+class Watched(Protocol):
+    """The live session, as far as observers look at it."""
+
+    connection: ServerConnection
+    work: Channels
+    taps: list[Tap]
+
+
 class Watch:
     """A tap on one session, and what it saw (`seen`), until the session ends or moves to another replica."""
 
-    def __init__(self, live: LiveSession, *, audio: bool) -> None:
+    def __init__(self, live: Watched, *, audio: bool) -> None:
         self._live = live
         self._audio = audio
         self._waiting: deque[tuple[Side, str | bytes]] = deque()
@@ -37,7 +47,7 @@ class Watch:
         self._missed_messages = self._missed_bytes = 0
         self._wake = asyncio.Event()
         self._over = False
-        self._sounds = live.sounds()
+        self._sounds = live.work.sounds()
         self._told: SeenAudio | None = None
         live.taps.append(self)
 
@@ -101,13 +111,13 @@ class Watch:
         if data.startswith(OBSERVE):
             return []
         try:
-            message = json.loads(without_secrets(data))
+            message = json.loads(data)
         except (ValueError, RecursionError):
             return []  # its sender is told that it is no JSON, or too deep
         if not isinstance(message, dict):
             return []
         self._learn(direction, message)
-        return [SeenMessage(direction, message)]
+        return [SeenMessage(direction, redacted(message))]
 
     def _learn(self, direction: Side, message: dict[str, Any]) -> None:
         """What the audio behind this message will be; the client's word may be wrong, or the gateway's in its mouth."""

@@ -1,71 +1,88 @@
-"""A lane's way to its client."""
+"""A lane's way to its client: events become messages, frames of audio get the channel's generation."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from streaming.domain import SpeechBegins
 from streaming.jarvis.translate import as_message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streaming.domain import LaneEvent
-    from streaming.jarvis.live import LiveSession
+    from streaming.protocol.server import ServerConnection
+
+MAX_AHEAD_BYTES = 65_536  # in the send queue, before a lane that may skip waits for the client
 
 
-MAX_AHEAD_BYTES = 65_536  # of what a slow client may do without
+class OutletHost(Protocol):
+    """The live session, as far as an outlet works with it."""
+
+    connection: ServerConnection
+    sent: asyncio.Event  # set with every batch that leaves
+
+    def wake(self) -> None:
+        """There may be something to send."""
 
 
 class ChannelOutlet:
-    """Domain events become messages here, and frames of audio get their generation."""
+    """`streaming.outlet.Outlet` for one channel.
 
-    def __init__(self, live: LiveSession, channel: int, generation: int = 0) -> None:
-        self._live = live
-        self._connection = live.connection
+    `needed_frame`: the first microphone frame that the client must keep, as `ServerConnection.taken` wants it.
+    """
+
+    def __init__(
+        self, host: OutletHost, channel: int, needed_frame: Callable[[int], int | None], generation: int = 0
+    ) -> None:
+        self._host = host
+        self._connection = host.connection
         self._channel = channel
-        self.generation = generation
-        self.closed = False  # a lane that is still being stopped speaks to nobody
+        self._needed_frame = needed_frame
+        self.generation = generation  # of audio: jarvis.v1 counts interruptions by it
+        self.closed = False  # a lane that is still being stopped must not be heard any more
         self.sound: tuple[str, int] | None = None  # encoding and rate of the newest utterance
         self._pts_ms = -1  # of the newest frame queued
-        self.credit = asyncio.Event()  # set when the client grants more, or the generation rises
+        self.credit = asyncio.Event()  # set when the client grants more, and when audio is interrupted
 
     def tell(self, event: LaneEvent) -> None:
-        """Queue an event."""
+        """Queue the message that says it."""
         if type(event) is SpeechBegins:
             self.sound = (event.encoding, event.sample_rate_hz)
         if not self.closed:
             self._connection.send_message(as_message(event, self._channel, self.generation))
-            self._live.wake()
+            self._host.wake()
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Queue a frame of audio."""
         if not self.closed:
             self._pts_ms = pts_ms
             self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
-            self._live.wake()
+            self._host.wake()
 
     async def room(self, n_bytes: int) -> None:
         """Wait for credit, or for an interruption."""
         if self._connection.is_paid(self._channel, self._pts_ms + 1):
-            return  # it left at another replica, and did not arrive
+            return  # it left at another replica and did not arrive: the credit was spent there
         generation = self.generation
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()
             await self.credit.wait()
 
     async def caught_up(self) -> None:
-        """As Outlet."""
+        """Wait until the send queue is short."""
         while self._connection.queue_bytes > MAX_AHEAD_BYTES and not self.closed:
-            self._live.sent.clear()
-            await self._live.sent.wait()
+            self._host.sent.clear()
+            await self._host.sent.wait()
 
     def taken(self, n_bytes: int) -> None:
         """Give the microphone's credit back."""
-        self._connection.taken(self._channel, n_bytes, self._live.needed_frame(self._channel))
-        self._live.wake()
+        self._connection.taken(self._channel, n_bytes, self._needed_frame(self._channel))
+        self._host.wake()
 
     def interrupt(self) -> None:
-        """Raise the generation: audio queued so far is dropped here, audio sent is stale at the client."""
+        """Begin a new generation: queued audio is dropped here, audio that left is stale at the client."""
         if not self.closed:
             self.generation = self._connection.interrupt(self._channel)
         self.credit.set()

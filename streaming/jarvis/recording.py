@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from streaming.jarvis.tap import HIDDEN
+from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
-from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -37,13 +37,13 @@ class Lane(ABC):
         """Microphone payload received so far."""
         return 0
 
-    def carry(self) -> dict[str, Any] | None:
-        """What another replica needs to go on, as JSON; None: this work can't be carried."""
+    def save(self) -> dict[str, Any] | None:
+        """What another replica needs to go on, as JSON; None: this work can't be saved."""
         return None
 
-    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:  # noqa: ARG002 - kinds that carry override
+    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:  # noqa: ARG002 - kinds that carry override
         """Go on where another replica stood, before `run`. Raises LaneError."""
-        raise LaneError("ABORTED", "this kind of work can't be carried to another replica")
+        raise LaneError("ABORTED", "this kind of work can't be saved to another replica")
 
     # --- what the client sends ---
 

@@ -61,9 +61,9 @@ class ObserveLane(Lane):
         else:
             self._outlet.tell(seen)
 
-    def carry(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """As Lane: who looks on needs nothing but to look again."""
         return {}
 
-    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
         """As Lane."""

@@ -40,13 +40,13 @@ class SttLane(Lane):
         """As Lane."""
         return self._microphone.received_bytes
 
-    def carry(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """As Lane."""
         return {"at_ms": self._microphone.needed_at_ms}
 
-    def take_up(self, carried: dict[str, Any], _position: SpeechPosition) -> None:
+    def restore(self, saved: dict[str, Any], _position: SpeechPosition) -> None:
         """As Lane."""
-        self._microphone.begin_at(carried["at_ms"])
+        self._microphone.begin_at(saved["at_ms"])
 
     def commit(self) -> None:
         """Push-to-talk: the utterance ends here."""

@@ -36,16 +36,16 @@ class TtsLane(Lane):
             self.text(text)
             self.end()
 
-    def carry(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """As Lane."""
-        return {"text": self._text, "ended": self._ended, "utterance": self._utterance.carry()}
+        return {"text": self._text, "ended": self._ended, "utterance": self._utterance.save()}
 
-    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
         """As Lane."""
-        self._utterance.take_up(carried["utterance"], position.sent_pts_ms)
+        self._utterance.restore(saved["utterance"], position.sent_pts_ms)
         if not self._text:
-            self.text(carried["text"])
-        if carried["ended"] and not self._ended:
+            self.text(saved["text"])
+        if saved["ended"] and not self._ended:
             self.end()
 
     async def run(self) -> None:

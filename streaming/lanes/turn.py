@@ -71,7 +71,7 @@ class TurnLane(Lane):
         self._under_way = 0  # utterances heard, and not yet answered
         self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
         self._turn_begun = False  # here or elsewhere: a turn given as text is taken once
-        self._carried: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
+        self._saved: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None] | None] = asyncio.Queue(MAX_WAITING)
 
@@ -93,7 +93,7 @@ class TurnLane(Lane):
             await self._apologise(broken)
 
     async def _take_text_turn(self, text: str) -> None:
-        await self._finish_carried_turn()
+        await self._finish_saved_turn()
         if not self._turn_begun:
             await self._take_turn(Heard(text, self._stopwatch()), None)
 
@@ -206,7 +206,7 @@ class TurnLane(Lane):
     # --- turns, one at a time ---
 
     async def _converse(self) -> None:
-        await self._finish_carried_turn()
+        await self._finish_saved_turn()
         while (item := await self._next.get()) is not None:
             await self._take_turn(*item)
             self._under_way -= 1
@@ -249,32 +249,32 @@ class TurnLane(Lane):
         """As Lane."""
         return self._microphone.received_bytes if self._microphone is not None else 0
 
-    def carry(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """As Lane."""
         return {
             "at_ms": self._microphone.needed_at_ms if self._microphone is not None else 0.0,
-            "turn": self._turn.carry() if self._turn is not None else None,
-            "waiting": [[heard.text, heard.stopwatch.carry()] for heard in self._waiting],
+            "turn": self._turn.save() if self._turn is not None else None,
+            "waiting": [[heard.text, heard.stopwatch.save()] for heard in self._waiting],
             "begun": self._turn_begun,
         }
 
-    def take_up(self, carried: dict[str, Any], position: SpeechPosition) -> None:
+    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
         """As Lane: the turn that was under way goes on, then those that waited for it."""
         if self._microphone is not None:
-            self._microphone.begin_at(carried["at_ms"])
-        if carried["turn"] is not None:
-            self._carried = carried["turn"], position.sent_pts_ms
-        self._turn_begun = carried["begun"]
-        for text, stopwatch in carried["waiting"]:
-            self._act_on(Heard(text, Stopwatch.carried(stopwatch, self._clock)))
+            self._microphone.begin_at(saved["at_ms"])
+        if saved["turn"] is not None:
+            self._saved = saved["turn"], position.sent_pts_ms
+        self._turn_begun = saved["begun"]
+        for text, stopwatch in saved["waiting"]:
+            self._act_on(Heard(text, Stopwatch.restore(stopwatch, self._clock)))
 
-    async def _finish_carried_turn(self) -> None:
-        if self._carried is None:
+    async def _finish_saved_turn(self) -> None:
+        if self._saved is None:
             return
-        carried, sent_pts_ms = self._carried
-        turn = self._new_turn(carried["turn_id"], carried["text"], Stopwatch.carried(carried["stopwatch"], self._clock))
-        turn.take_up(carried, sent_pts_ms)
-        self._carried = None
+        saved, sent_pts_ms = self._saved
+        turn = self._new_turn(saved["turn_id"], saved["text"], Stopwatch.restore(saved["stopwatch"], self._clock))
+        turn.restore(saved, sent_pts_ms)
+        self._saved = None
         await self._run(turn)
 
     # --- what the client sends ---

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from streaming.protocol import events, frame, messages
 from streaming.protocol.channel import NOTHING_HEARD, ChannelInput, ChannelState, ClientChannel
 from streaming.protocol.clientbox import ClientOutbox
+from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 from streaming.protocol.limits import ClientLimits
 from streaming.protocol.receipts import Receipts
 from streaming.protocol.sendqueue import QueuedAudio
-from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMITS = ClientLimits()
 HEARTBEAT_S = 20.0  # until the server says otherwise
-PROTOCOL_ERROR = 1002
-INVALID_PAYLOAD = 1007
 LAST_CHANNEL = 65_535
 SPEAKS = frozenset({"tts", "turn"})  # kinds on which utterances come, their frames in order
 Resume = Literal["message", "url"]
@@ -248,7 +247,9 @@ class ClientConnection:
         except ValidationError as error:
             if error.errors(include_url=False)[0]["type"].startswith("union_tag") and isinstance(kind, str):
                 return [events.UnknownMessageReceived(kind, fields)]
-            raise RemoteProtocolError(PROTOCOL_ERROR, f"a wrong {kind}: {error.errors()[0]['msg']}") from error
+            raise RemoteProtocolError(
+                CloseCode.PROTOCOL_ERROR, f"a wrong {kind}: {error.errors()[0]['msg']}"
+            ) from error
         handler = self._HANDLERS.get(type(message))
         told = handler(self, message, now) if handler else []
         if told is None:
@@ -259,7 +260,7 @@ class ClientConnection:
         try:
             return parse_object(text, self._limits.json_depth)
         except (NotJsonError, UnsafeJsonError) as error:
-            raise RemoteProtocolError(INVALID_PAYLOAD, str(error)) from error
+            raise RemoteProtocolError(CloseCode.INVALID_PAYLOAD, str(error)) from error
 
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
         """One frame; stale and repeated ones are swallowed. Raises RemoteProtocolError."""
@@ -271,7 +272,7 @@ class ClientConnection:
         if channel is None or self._came_before(channel, received):
             return []
         if not channel.receive_window.receive(len(received.payload)):
-            raise RemoteProtocolError(PROTOCOL_ERROR, "more audio than there was credit for")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "more audio than there was credit for")
         if received.generation < channel.generation or channel.state is ChannelState.CANCELLED:
             self.stale_bytes += len(received.payload)
             self.played(channel.id, len(received.payload))
@@ -320,7 +321,7 @@ class ClientConnection:
 
     def _on_resumed(self, message: messages.SessionResumed, _now: float) -> list[Event]:
         if not self._awaiting or message.epoch != self.epoch:
-            raise RemoteProtocolError(PROTOCOL_ERROR, "a session was resumed that was not asked for")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, "a session was resumed that was not asked for")
         self._awaiting = False
         self._out.resume(message.taken_seq, message.channels)
         return [events.SessionRecovered(message)]

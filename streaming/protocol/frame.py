@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 
 VERSION = 1
@@ -12,8 +13,6 @@ LAST = 0x01  # last frame of this input or utterance
 LOST = 0x02  # audio was lost before this frame
 HEADER = struct.Struct(">BBHIII")  # version, flags, channel, generation, seq, pts_ms
 HEADER_BYTES = HEADER.size
-
-_PROTOCOL_ERROR = 1002
 
 
 class Frame(NamedTuple):
@@ -40,8 +39,8 @@ def encode(
 def decode(data: bytes) -> Frame:
     """The frame of one binary message; unknown flags are kept. Raises RemoteProtocolError (1002)."""
     if len(data) < HEADER_BYTES:
-        raise RemoteProtocolError(_PROTOCOL_ERROR, f"a frame has {HEADER_BYTES} bytes of header")
+        raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"a frame has {HEADER_BYTES} bytes of header")
     version, flags, channel, generation, seq, pts_ms = HEADER.unpack_from(data)
     if version != VERSION:
-        raise RemoteProtocolError(_PROTOCOL_ERROR, f"frame version {version} is not {VERSION}")
+        raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"frame version {version} is not {VERSION}")
     return Frame(flags, channel, generation, seq, pts_ms, data[HEADER_BYTES:])

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import CLIENT_MESSAGES
-from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from streaming.protocol.limits import Limits
     from streaming.protocol.messages import ClientMessage
 
-INVALID_PAYLOAD = 1007
-MESSAGE_TOO_BIG = 1009
 MAX_ID_CHARS = 64
 _UTF8_MAX = 4  # bytes of one character
 
@@ -71,13 +70,13 @@ def parse(text: str, limits: Limits) -> Parsed:
     # encoding it only to count is for the few that may be too big
     size = len(text)
     if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
-        raise RemoteProtocolError(MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
+        raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
     try:
         return Parsed(parse_object(text, limits.json_depth))
     except UnsafeJsonError as error:
         return Parsed(error.fields, str(error))
     except NotJsonError as error:
-        raise RemoteProtocolError(INVALID_PAYLOAD, str(error)) from error
+        raise RemoteProtocolError(CloseCode.INVALID_PAYLOAD, str(error)) from error
 
 
 def validate(text: str, parsed: Parsed) -> ClientMessage | Refusal:

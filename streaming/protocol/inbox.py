@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from streaming.protocol import events, frame, messages
 from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, ServerChannel
+from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
-from streaming.protocol.inbound import MESSAGE_TOO_BIG, Refusal, parse, validate
+from streaming.protocol.inbound import Refusal, parse, validate
 from streaming.protocol.rate import TokenBucket
 from streaming.protocol.recall import CommandMemory, SeenCommand
 from streaming.protocol.window import ReceiveWindow
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from streaming.protocol.microphone import MicrophoneGate
     from streaming.protocol.outbox import Outbox
 
-PROTOCOL_ERROR = 1002
-TOO_MANY_MESSAGES = 4029
 MAX_ERROR_CHARS = 300  # field names in it are the client's own, and may be long
 # Messages that start no work, and without which a session would stall or not stop: taken over the rate too, yet counted.
 NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
@@ -107,7 +106,7 @@ class Inbox:
         if number <= self.taken_seq:
             return True
         if number != self.taken_seq + 1:
-            raise RemoteProtocolError(PROTOCOL_ERROR, f"command {number} came after {self.taken_seq}")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"command {number} came after {self.taken_seq}")
         self.taken_seq = number
         if number - self._acknowledged_seq >= self._limits.acknowledge_every:
             self._acknowledged_seq = number
@@ -116,7 +115,7 @@ class Inbox:
 
     def _lose_patience(self, now: float) -> None:
         if not self._patience.take(1.0, now):
-            raise RemoteProtocolError(TOO_MANY_MESSAGES, "too many messages, in spite of being told")
+            raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "too many messages, in spite of being told")
 
     def _refuse(self, sent: _Sent, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
         """Answer with an error. It names the channel only while that is open: `channel.closed` stays the last word."""
@@ -292,7 +291,7 @@ class Inbox:
         self._first = False
         odd = frame.decode(data)
         if len(odd.payload) > self._limits.frame_bytes:
-            raise RemoteProtocolError(MESSAGE_TOO_BIG, f"a frame may carry {self._limits.frame_bytes} bytes")
+            raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a frame may carry {self._limits.frame_bytes} bytes")
         self._gate.heard_at = now
         channel = self._out.channels.get(odd.channel)
         if channel is None:
@@ -334,14 +333,14 @@ class Inbox:
         """Commands seen."""
         return self._memory
 
-    def record(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """Which commands were taken."""
         return {"taken_seq": self.taken_seq, "used": hex(self._used)}
 
-    def restore(self, record: dict[str, Any], commands: list[list[Any]]) -> None:
-        """From `record`."""
-        self.taken_seq = record["taken_seq"]
-        self._used = int(record["used"], 16)
+    def restore(self, saved: dict[str, Any], commands: list[list[Any]]) -> None:
+        """Continue from what `save` gave."""
+        self.taken_seq = saved["taken_seq"]
+        self._used = int(saved["used"], 16)
         self._memory.restore(commands)
 
     # --- which method takes what ---

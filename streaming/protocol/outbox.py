@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from streaming.protocol.limits import Limits
     from streaming.protocol.messages import Message
 
-# Messages that left behind the newest record: audio alone, for a record is written before each text. Many minutes of it.
-MAX_UNRECORDED = 65_536
+# Messages that may have left after the newest save. They are audio frames, since a save precedes each text: many minutes of them.
+MAX_UNSAVED = 65_536
 
 
 def numbered(text: str, seq: int) -> str:
@@ -183,7 +183,7 @@ class Outbox:
         kept = {sent.serial: _unnumbered(sent.data) for sent in self.replay if isinstance(sent.data, str)}
         return kept | {item.serial: item.text for item in self.queue.texts()}
 
-    def record(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """What became of each of `texts`."""
         return {
             "floor": self.replay.floor,
@@ -192,14 +192,14 @@ class Outbox:
             "queued": [[item.serial, item.closes, item.begins] for item in self.queue.texts()],
         }
 
-    def restore(self, record: dict[str, Any], texts: dict[int, str], last_seq: int) -> bool:
+    def restore(self, saved: dict[str, Any], texts: dict[int, str], last_seq: int) -> bool:
         """Queue what a client that received everything up to `last_seq` has not got; False when a part of it is gone.
 
         What had left gets a new number when it leaves again: the frames between were audio, which is made again.
         """
-        missed = [(serial, None, None) for serial, seq in record["sent"] if seq > last_seq]
-        items = [*missed, *map(tuple, record["queued"])]
-        known = record["floor"] <= last_seq <= record["last_seq"] + MAX_UNRECORDED
+        missed = [(serial, None, None) for serial, seq in saved["sent"] if seq > last_seq]
+        items = [*missed, *map(tuple, saved["queued"])]
+        known = saved["floor"] <= last_seq <= saved["last_seq"] + MAX_UNSAVED
         if not known or any(serial not in texts for serial, *_ in items):
             return False
         self.replay.floor = self.replay.last_seq = last_seq
@@ -209,7 +209,7 @@ class Outbox:
                 self._begin_utterance(begins)
             self.queue.put_text(QueuedText(texts[serial], closes, begins))
         self._moved = len(missed)
-        if missed or last_seq < record["last_seq"]:
+        if missed or last_seq < saved["last_seq"]:
             for channel in self.channels.values():
                 channel.sent_pts_ms = -1  # of the frames that left, some did not arrive
         return True

@@ -63,7 +63,7 @@ class CommandMemory:
         """Ids of those that were not, but of channels: they answer for themselves."""
         return [key for key, seen in self._seen.items() if not seen.answered and seen.channel is None]
 
-    def snapshot(self) -> list[list[object]]:
+    def save(self) -> list[list[object]]:
         """As JSON."""
         return [[key, seen.what, seen.channel, seen.answered, seen.answer] for key, seen in self._seen.items()]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import Ack
 
 if TYPE_CHECKING:
     from streaming.protocol.clientbox import ClientOutbox
     from streaming.protocol.limits import ClientLimits
-
-PROTOCOL_ERROR = 1002
 
 
 class Receipts:
@@ -38,7 +37,7 @@ class Receipts:
         if seq <= self.last_seq:
             return False
         if seq != self.last_seq + 1:
-            raise RemoteProtocolError(PROTOCOL_ERROR, f"message {seq} came after {self.last_seq}")
+            raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"message {seq} came after {self.last_seq}")
         self.last_seq = seq
         self._count += 1
         self._bytes += size

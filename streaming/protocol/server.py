@@ -19,7 +19,7 @@ from streaming.protocol.limits import Limits
 from streaming.protocol.microphone import MicrophoneGate
 from streaming.protocol.outbox import Outbox
 from streaming.protocol.sendqueue import QueuedAudio
-from streaming.protocol.snapshot import Record, dump_channel, load_channel
+from streaming.protocol.snapshot import Snapshot, dump_channel, load_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -338,7 +338,7 @@ class ServerConnection:
 
     # --- moving to another replica ---
 
-    def record(self, rewinds: Mapping[int, Rewind], commands_version: int = -1) -> Record:
+    def save(self, rewinds: Mapping[int, Rewind], commands_version: int = -1) -> Snapshot:
         """Everything that another replica needs; `rewinds` of the channels whose microphone would have to be sent again.
 
         Without `commands` when they are of that version still.
@@ -346,30 +346,36 @@ class ServerConnection:
         core = {
             "epoch": self.epoch,
             "channels": [dump_channel(channel, rewinds.get(channel.id)) for channel in self._channels.values()],
-            **self._out.record(),
-            **self._in.record(),
+            **self._out.save(),
+            **self._in.save(),
         }
         memory = self._in.memory
-        commands = [] if memory.version == commands_version else memory.snapshot()
-        return Record(core, commands, memory.version, self._out.texts())
+        commands = [] if memory.version == commands_version else memory.save()
+        return Snapshot(core, commands, memory.version, self._out.texts())
 
     @classmethod
-    def moved(
-        cls, record: Record, last_seq: int, now: float, limits: Limits = DEFAULT_LIMITS, *, unix_offset_s: float = 0.0
+    def restore(
+        cls,
+        snapshot: Snapshot,
+        last_seq: int,
+        now: float,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        unix_offset_s: float = 0.0,
     ) -> ServerConnection | None:
         """A detached connection that goes on behind `last_seq`; None when a part of what the client missed is gone."""
-        core = record.core
+        core = snapshot.core
         connection = cls(core["epoch"], now, limits, unix_offset_s=unix_offset_s)
         for entry in core["channels"]:
             connection._channels[entry["id"]] = load_channel(entry)
-        if not connection._out.restore(core, record.texts, last_seq):
+        if not connection._out.restore(core, snapshot.texts, last_seq):
             return None
-        connection._in.restore(core, record.commands)
+        connection._in.restore(core, snapshot.commands)
         connection._was_attached = True
-        connection._take_up_microphones()
+        connection._restore_microphones()
         return connection
 
-    def _take_up_microphones(self) -> None:
+    def _restore_microphones(self) -> None:
         for channel in self._channels.values():
             if channel.marks:
                 self._repeating.add(channel.id)

@@ -1,7 +1,7 @@
 """What a session leaves for another replica to go on with: text and numbers, as plain JSON; no audio.
 
-Audio needs no record: a microphone's frames are the client's to send again, speech is made again from its text. Whatever else
-a client may have seen is written down before it leaves (see `Record`), so that a replica that dies takes nothing along.
+Audio is not saved: a microphone's frames are the client's to send again, speech is made again from its text. Whatever else
+a client may have seen is written down before it leaves (see `Snapshot`), so that a replica that dies takes nothing along.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Rewind:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Snapshot:
     """A session at one moment. `core` changes with everything, `commands` with each command that has an id.
 
     `texts`: messages that wait, or left and are not acknowledged, by serial number; each stays as it is.

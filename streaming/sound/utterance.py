@@ -53,7 +53,7 @@ class Utterance:
 
     # --- on another replica ---
 
-    def carry(self) -> dict[str, Any]:
+    def save(self) -> dict[str, Any]:
         """How far it is, as JSON."""
         return {
             "begun": self._begun,
@@ -63,15 +63,15 @@ class Utterance:
             "reported": self._cursor.reported,
         }
 
-    def take_up(self, carried: dict[str, Any], sent_pts_ms: int) -> None:
+    def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
         """Before `play`: it was begun at another replica, which had sent frames up to `sent_pts_ms` (-1: nobody knows).
 
         It is made again from its beginning, as the same text in the same voice sounds the same; what the client has is left out.
         """
-        self._begun, self._ended, self._words_told = carried["begun"], carried["ended"], carried["words"]
+        self._begun, self._ended, self._words_told = saved["begun"], saved["ended"], saved["words"]
         if self._begun:
-            self._had_pts_ms = max(sent_pts_ms, carried["played_ms"] - CERTAINLY_HAD_MS, -1)
-            self._cursor.went_on(carried["played_ms"], self._clock(), reported=carried["reported"])
+            self._had_pts_ms = max(sent_pts_ms, saved["played_ms"] - CERTAINLY_HAD_MS, -1)
+            self._cursor.went_on(saved["played_ms"], self._clock(), reported=saved["reported"])
 
     @property
     def stopped(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.gateway import LiveSession, SessionStats
+from server.gateway import SessionRow, SessionStats
 from server.version import __version__
 from tests.support.rest import document, problem, running
 
@@ -113,7 +113,7 @@ class OneSession:
     """What a registry with one live session says."""
 
     def stats(self, user_id: str | None) -> SessionStats:
-        live = LiveSession("kitchen", "ada", connected=True, opened_at="2026-01-01T00:00:00Z", channels=("stt", "tts"))
+        live = SessionRow("kitchen", "ada", connected=True, opened_at="2026-01-01T00:00:00Z", channels=("stt", "tts"))
         if user_id not in {None, "ada"}:
             return SessionStats()
         return SessionStats(1, 1, {"stt": 1, "tts": 1}, 10, 20, 3, 4, {"audio_bytes": 5}, (live,))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
-from streaming.jarvis.registry import Line, Resume, Sessions
+from streaming.jarvis.entry import Line, enter
+from streaming.jarvis.registry import Resume, Sessions
 from streaming.ports import CallError, Identity, LaneServices
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
+from streaming.residents import Residents
 from tests.support import virtual_time
 from tests.support.world import World, broken
 
@@ -73,7 +75,7 @@ class FakeSocket:
     async def _write(self) -> None:
         await asyncio.sleep(0)
         while self.reading and self.line is not None and self.ended is None and (batch := self.line.data_to_send()):
-            if not await self.line.kept(batch):
+            if not await self.line.saved(batch):
                 break
             for item in batch:
                 self._take(item)
@@ -94,11 +96,11 @@ class FakeSocket:
 
     def say(self, **message: Any) -> None:
         assert self.line is not None
-        self.line.feed_text(json.dumps(message))
+        self.line.feed(json.dumps(message))
 
     def sound(self, channel: int, seq: int, payload: bytes) -> None:
         assert self.line is not None
-        self.line.feed_binary(frame.HEADER.pack(1, 0, channel, 0, seq, 0) + payload)
+        self.line.feed(frame.HEADER.pack(1, 0, channel, 0, seq, 0) + payload)
 
     def of(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         return [m for m in self.texts if m["type"] == kind and all(m.get(k) == v for k, v in fields.items())]
@@ -166,16 +168,17 @@ class House:
     ) -> None:
         lent: Any = world
         self.group = group
-        self.observation = ReplicaObservation(LocalState(), None, group)
+        residents = Residents()
+        self.observation = ReplicaObservation(LocalState(), None, group, residents)
         provided = LaneServices(world.services(), lent, lent, lent, lent, self.observation)
-        self.sessions = self.observation.sessions = Sessions(limits, provided, FakeDesk(), group, store)
+        self.sessions = Sessions(limits, provided, FakeDesk(), group, residents, store)
         if isinstance(store, FakeStore):
             store.begun_anew.append(self.sessions.on_begun_anew)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
         socket = FakeSocket(self.group)
-        kept = await self.sessions.recall(session_id, who, resume)
-        socket.line = self.sessions.enter(session_id, who, socket, resume, kept)
+        kept = await self.sessions.claim(session_id, who, resume)
+        socket.line = enter(self.sessions, session_id, who, socket, resume, kept)
         socket.wake()
         await asyncio.sleep(0)
         await asyncio.sleep(0)

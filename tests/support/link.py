@@ -11,7 +11,7 @@ from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
 from streaming.protocol.limits import ClientLimits, Limits
 from streaming.protocol.server import ServerConnection
-from streaming.protocol.snapshot import Record
+from streaming.protocol.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from streaming.protocol.client import Resume
@@ -34,10 +34,10 @@ def ready(epoch: str, **fields: Any) -> messages.SessionReady:
     )
 
 
-def carried(record: Record) -> Record:
+def carried(record: Snapshot) -> Snapshot:
     """As another replica reads it."""
     core, commands, texts = json.loads(json.dumps([record.core, record.commands, record.texts]))
-    return Record(core, commands, record.commands_version, {int(serial): text for serial, text in texts.items()})
+    return Snapshot(core, commands, record.commands_version, {int(serial): text for serial, text in texts.items()})
 
 
 class Link:

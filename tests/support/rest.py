@@ -21,6 +21,7 @@ from server.config import Settings
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users, add_user
+from server.net.handshakes import HandshakeMeter
 from server.shared.confirmations import ConfirmationStore
 from server.shared.idempotency import IdempotencyStore
 from server.shared.once import TaskReceipts
@@ -52,6 +53,7 @@ from streaming.ports import (
     Voice,
     Word,
 )
+from streaming.residents import Residents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -437,6 +439,8 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
         idempotency=IdempotencyStore(state),
         once=TaskReceipts(state, IdempotencyStore(state)),
         tracer=Tracer(),
+        residents=Residents(),
+        handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),
     )
     sockets = bind_sockets(0, "127.0.0.1")
     app = make_app(gateway)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from streaming.jarvis.registry import Line, Resume
+from streaming.jarvis.entry import Line, enter
+from streaming.jarvis.registry import Resume
 from streaming.protocol import events
 from streaming.protocol.client import ClientConnection
 from tests.support.house import USER, House
@@ -40,7 +41,7 @@ class _Socket:
     async def _write(self) -> None:
         await asyncio.sleep(0)
         while self.open and self.line is not None and (batch := self.line.data_to_send()):
-            if not await self.line.kept(batch):
+            if not await self.line.saved(batch):
                 break
             for item in batch:
                 if self.open:
@@ -70,10 +71,10 @@ class Roamer:
         """To this replica, as after a look at a balancer."""
         token = self.client.resume_token
         resume = Resume(token, self.client.last_seq) if token else None
-        kept = await house.sessions.recall(session_id, USER, resume)
+        kept = await house.sessions.claim(session_id, USER, resume)
         self.socket = _Socket(self, house)
         self.client.attach(self._clock(), "url" if resume else None)
-        self.socket.line = house.sessions.enter(session_id, USER, self.socket, resume, kept)
+        self.socket.line = enter(house.sessions, session_id, USER, self.socket, resume, kept)
         self.socket.wake()
 
     def cut(self) -> None:
@@ -123,9 +124,9 @@ class Roamer:
         while socket is not None and socket.open and socket.line is not None and (batch := self.client.data_to_send()):
             for item in batch:
                 if isinstance(item, str):
-                    socket.line.feed_text(item)
+                    socket.line.feed(item)
                 else:
-                    socket.line.feed_binary(item)
+                    socket.line.feed(item)
 
     def open(self, params: ChannelParams) -> int:
         channel = self.client.open_channel(params)

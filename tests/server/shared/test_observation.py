@@ -10,6 +10,7 @@ from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
 from streaming.ports import CallContext
+from streaming.residents import Residents
 
 if TYPE_CHECKING:
     import pytest
@@ -30,9 +31,7 @@ async def test_a_redis_that_hangs_has_no_session_to_show(monkeypatch: pytest.Mon
     subscription = HangingSubscription()
     link: Any = SimpleNamespace(up=True, client=SimpleNamespace(pubsub=lambda: subscription))
     async with asyncio.TaskGroup() as group:
-        observation = ReplicaObservation(LocalState(), link, group)
-        sessions: Any = SimpleNamespace(current=lambda _session_id: None)
-        observation.sessions = sessions
+        observation = ReplicaObservation(LocalState(), link, group, Residents())
         async with asyncio.timeout(1):
             assert await observation.watch("nobody", CallContext("ada"), audio=False) is None
     assert subscription.closed

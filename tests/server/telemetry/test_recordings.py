@@ -14,11 +14,13 @@ import pytest
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
 from server.telemetry.recordings import Recordings
+from streaming.jarvis.entry import enter
 from streaming.jarvis.recording import Recording, read
 from streaming.jarvis.registry import Resume, Sessions
 from streaming.ports import LaneServices
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
+from streaming.residents import Residents
 from tests.support.house import USER, FakeDesk, FakeSocket, FakeStore
 from tests.support.world import World
 
@@ -36,16 +38,17 @@ class Studio:
         self, group: asyncio.TaskGroup, recordings: Recordings | None, store: SessionStore | None = None
     ) -> None:
         world: Any = World()
-        observation = ReplicaObservation(LocalState(), None, group)
+        residents = Residents()
+        observation = ReplicaObservation(LocalState(), None, group, residents)
         provided = LaneServices(world.services(), world, world, world, world, observation)
         recorder = recordings.record if recordings else None
-        self.sessions = observation.sessions = Sessions(Limits(), provided, FakeDesk(), group, store, recorder)
+        self.sessions = Sessions(Limits(), provided, FakeDesk(), group, residents, store, recorder)
         self._group = group
 
     async def enter(self, *, record: bool, resume: Resume | None = None, session_id: str = "s1") -> FakeSocket:
         socket = FakeSocket(self._group)
-        kept = await self.sessions.recall(session_id, USER, resume)
-        socket.line = self.sessions.enter(session_id, USER, socket, resume, kept, record=record)
+        kept = await self.sessions.claim(session_id, USER, resume)
+        socket.line = enter(self.sessions, session_id, USER, socket, resume, kept, recording=record)
         socket.wake()
         await asyncio.sleep(0.01)
         return socket

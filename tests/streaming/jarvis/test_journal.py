@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from streaming.jarvis.journal import REFRESH_S, Head, Journal
-from streaming.protocol.snapshot import Record
+from streaming.protocol.snapshot import Snapshot
 from tests.support import virtual_time
 
 if TYPE_CHECKING:
@@ -25,20 +25,20 @@ class Notes:
         self.slow_s = 1.0
 
     async def write(
-        self, session_id: str, owner: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
+        self, session_id: str, writer: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
     ) -> Written:
         await asyncio.sleep(self.slow_s)
         self.writes.append((mode, set(changed), sorted(gone)))
         return self.answers.pop(0) if self.answers else "kept"
 
-    async def claim(self, session_id: str, owner: str, user_id: str, resume_token: str) -> None:
+    async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> None:
         return None
 
-    async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
+    async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
         self.forgotten.append(session_id)
 
-    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
-        raise AssertionError(session_id, owner, user_id)
+    async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
+        raise AssertionError(session_id, writer, user_id)
 
 
 class Live:
@@ -50,12 +50,12 @@ class Live:
         self.commands_version = 1
         self.broken = False
 
-    def record(self, commands_version: int) -> Record:
+    def save(self, commands_version: int) -> Snapshot:
         if self.broken:
             raise ValueError("a flaw of ours")
-        return Record({}, [], self.commands_version, dict(self.texts))
+        return Snapshot({}, [], self.commands_version, dict(self.texts))
 
-    def carried(self) -> dict[int, dict[str, Any] | None]:
+    def save_lanes(self) -> dict[int, dict[str, Any] | None]:
         return {}
 
 

@@ -237,7 +237,7 @@ def test_who_resumes_by_message_is_who_the_new_token_says() -> None:
         await asyncio.sleep(2)
         assert second.ended is None
         assert second.line is not None
-        assert second.line.live.session.owner.roles == ("user",)
+        assert second.line.live.lanes.identity.roles == ("user",)
 
     housed(test)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.jarvis.recording import LONGEST_MS, Entry, RecordingError, Scribe, entry_line, head_line, read
-from streaming.jarvis.tap import HIDDEN
+from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame
 
 HEAD = head_line(1_700_000_000.0, session_id="s1")

@@ -14,8 +14,8 @@ from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.stt import SttLane
 from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
 from streaming.outlet import LaneError, WrongInputError
-from streaming.ports import Action, FinalTranscript, ServiceError, SpeechStarted, TaskResult, Verdict
-from streaming.session import ChannelEnd, Owner, Session
+from streaming.ports import Action, FinalTranscript, Identity, ServiceError, SpeechStarted, TaskResult, Verdict
+from streaming.session import ChannelEnd, Session
 from streaming.sound.codecs import AudioFormatError
 from streaming.sound.microphone import MicrophoneFormat
 from tests.support import virtual_time
@@ -128,7 +128,7 @@ async def ends_of(lane: Lane, *, cancel: bool = False) -> list[ChannelEnd]:
     ends: list[ChannelEnd] = []
     async with asyncio.TaskGroup() as group:
         frame = frame_for(World(), RecordingOutlet())
-        session = Session("s1", Owner("u1", ()), frame.provided, group, frame.clock)
+        session = Session("s1", Identity("u1", "ada", ()), frame.provided, group, frame.clock)
         session.open(1, lambda _frame: lane, frame.outlet, ends.append)
         assert session.busy
         assert session.lane(1) is lane

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.protocol import events, frame, messages
-from streaming.protocol.errors import CLOSE_CODES, ERROR_CODES, RemoteProtocolError
+from streaming.protocol.close_codes import CLOSE_CODES
+from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
 from streaming.protocol.limits import Limits
 from tests.streaming.protocol.test_server import NOW, attached, sent
 from tests.support.link import talk

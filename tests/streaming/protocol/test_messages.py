@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from streaming.protocol import messages
-from streaming.protocol.errors import CLOSE_CODES, ERROR_CODES
+from streaming.protocol.close_codes import CLOSE_CODES
+from streaming.protocol.errors import ERROR_CODES
 from streaming.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES, ClientMessage, ServerMessage
 from tests.golden.test_vectors import members
 

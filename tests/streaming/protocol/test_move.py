@@ -29,8 +29,8 @@ def hear(server: ServerConnection, number: int, payload: bytes = b"mic.", flags:
 
 
 def moved(server: ServerConnection, last_seq: int, rewind: Rewind | None = None) -> ServerConnection:
-    record = carried(server.record({1: rewind} if rewind else {}))
-    other = ServerConnection.moved(record, last_seq, NOW, Limits())
+    record = carried(server.save({1: rewind} if rewind else {}))
+    other = ServerConnection.restore(record, last_seq, NOW, Limits())
     assert other is not None
     assert other.resume(last_seq, NOW)
     return other
@@ -182,10 +182,10 @@ def test_commands_that_were_at_work_are_known() -> None:
     server = attached()
     for command_id in ("a", "b"):
         server.receive_text(json.dumps({"type": "call", "id": command_id, "op": "x"}), NOW)
-    version = server.record({}).commands_version
-    assert server.record({}, version).commands == []
+    version = server.save({}).commands_version
+    assert server.save({}, version).commands == []
     server.send_message(messages.Result(id="a", data=1))
-    assert [entry[0] for entry in server.record({}, version).commands] == ["a", "b"]
+    assert [entry[0] for entry in server.save({}, version).commands] == ["a", "b"]
     other = moved(server, 0)
     assert other.unanswered() == ["b"]
 
@@ -193,8 +193,8 @@ def test_commands_that_were_at_work_are_known() -> None:
 def test_a_client_that_claims_what_never_left_is_not_gone_on_with() -> None:
     server = attached("tts")
     leave(server)
-    record = carried(server.record({}))
+    record = carried(server.save({}))
     frames_behind_the_record = 500
-    assert ServerConnection.moved(record, server.last_seq + frames_behind_the_record, NOW, Limits()) is not None
-    assert ServerConnection.moved(record, 2**32, NOW, Limits()) is None
-    assert ServerConnection.moved(record, -1, NOW, Limits()) is None
+    assert ServerConnection.restore(record, server.last_seq + frames_behind_the_record, NOW, Limits()) is not None
+    assert ServerConnection.restore(record, 2**32, NOW, Limits()) is None
+    assert ServerConnection.restore(record, -1, NOW, Limits()) is None

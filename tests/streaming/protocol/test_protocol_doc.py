@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 
 from streaming.protocol.channel import TRANSITIONS, ChannelInput, ChannelState
-from streaming.protocol.errors import CLOSE_CODES, ERROR_CODES
+from streaming.protocol.close_codes import CLOSE_CODES
+from streaming.protocol.errors import ERROR_CODES
 from streaming.protocol.limits import Limits
 from streaming.protocol.messages import ChannelParams, ClientMessage, Message, ServerMessage
 from tests.golden.test_vectors import FRAMES, MESSAGES, members

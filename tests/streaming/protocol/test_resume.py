@@ -14,7 +14,7 @@ from streaming.protocol import events, messages
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.limits import ClientLimits, Limits
 from streaming.protocol.server import ServerConnection
-from streaming.protocol.snapshot import Record, Rewind
+from streaming.protocol.snapshot import Rewind, Snapshot
 from tests.support.link import Link, carried
 
 TURN: list[Any] = [
@@ -220,7 +220,7 @@ TestCutMachine = CutMachine.TestCase
 class Kept:
     """What Redis has of a session: the record, and how far its owner was."""
 
-    record: Record
+    record: Snapshot
     said: int
     calls: int
     heard: list[bytes]
@@ -261,7 +261,7 @@ class CrashMachine(RuleBasedStateMachine):
         received = len(self.heard)
         rewind = Rewind(self.utterance_from, sum(self.frame_bytes[self.utterance_from : received]))
         self.kept = Kept(
-            carried(self.link.server.record({1: rewind})),
+            carried(self.link.server.save({1: rewind})),
             len(self.said),
             len(self.calls),
             self.heard[: self.utterance_from],
@@ -341,7 +341,7 @@ class CrashMachine(RuleBasedStateMachine):
         if self.connected:
             self.link.cut()
         kept, last_seq = self.kept, self.link.client.last_seq
-        server = ServerConnection.moved(kept.record, last_seq, self.link.now, self.link.limits)
+        server = ServerConnection.restore(kept.record, last_seq, self.link.now, self.link.limits)
         assert server is not None
         self.link.server = server
         del self.calls[kept.calls :]

@@ -394,9 +394,9 @@ def test_a_session_is_carried_to_another_replica() -> None:
     server.send_audio(1, b"waits too", 1, 5)
     server.close_channel(1)
     server.detach(NOW)
-    record = carried(server.record({1: Rewind(0, 3)}))
+    record = carried(server.save({1: Rewind(0, 3)}))
 
-    other = ServerConnection.moved(record, 1, 5000.0, Limits(resume_window_s=60), unix_offset_s=1.0)
+    other = ServerConnection.restore(record, 1, 5000.0, Limits(resume_window_s=60), unix_offset_s=1.0)
     assert other is not None
     assert other.next_deadline() == 5060.0
     with pytest.raises(LocalProtocolError):
@@ -421,8 +421,8 @@ def test_what_a_client_has_not_got_is_asked_for_in_vain_when_it_was_forgotten() 
     server.send_message(messages.SttPartial(channel=1, text="a", stable_chars=0))
     server.data_to_send(NOW)
     server.receive_text('{"type":"ack","seq":2}', NOW)
-    record = server.record({})
-    assert ServerConnection.moved(record, 1, NOW) is None
-    assert ServerConnection.moved(replace(record, texts={}), 2, NOW) is not None
+    record = server.save({})
+    assert ServerConnection.restore(record, 1, NOW) is None
+    assert ServerConnection.restore(replace(record, texts={}), 2, NOW) is not None
     server.send_message(messages.SttPartial(channel=1, text="ab", stable_chars=0))
-    assert ServerConnection.moved(replace(server.record({}), texts={}), 2, NOW) is None
+    assert ServerConnection.restore(replace(server.save({}), texts={}), 2, NOW) is None

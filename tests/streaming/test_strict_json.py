@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.protocol.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 DEPTH = 8
 scalars = (

@@ -1,4 +1,4 @@
-"""What crossed the wire, counted."""
+"""What crossed a wire, counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operator import sub
 
 @dataclass(slots=True)
 class Traffic:
-    """One for each session and one for all of them. `texts` are control messages, `frames` audio."""
+    """Of one session. `texts` are control messages, `frames` are audio."""
 
     bytes_received: int = 0
     bytes_sent: int = 0
@@ -32,6 +32,15 @@ class Traffic:
         self.texts_sent += len(batch) - frames
         self.bytes_sent += sum(map(len, batch))
 
+    def add(self, other: Traffic) -> None:
+        """Add another session's counts, for a total."""
+        self.bytes_received += other.bytes_received
+        self.bytes_sent += other.bytes_sent
+        self.texts_received += other.texts_received
+        self.texts_sent += other.texts_sent
+        self.frames_received += other.frames_received
+        self.frames_sent += other.frames_sent
+
     def since(self, before: Traffic) -> Traffic:
-        """What was counted after `before` was."""
+        """What was counted after `before`, an earlier copy."""
         return Traffic(*map(sub, astuple(self), astuple(before)))

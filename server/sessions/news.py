@@ -1,0 +1,44 @@
+"""News from any replica, taken to the sessions that they concern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from server.shared.observation import ASKED
+from server.shared.session_records import BEGUN_ANEW, CLAIMED, ENTERED
+from streaming.residents import Departure
+
+if TYPE_CHECKING:
+    from server.shared.observation import ReplicaObservation
+    from streaming.jarvis.registry import Sessions
+    from streaming.residents import Residents
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNews:
+    """`on_news` subscribes to the state that replicas share."""
+
+    residents: Residents
+    jarvis: Sessions
+    observation: ReplicaObservation
+
+    def on_news(self, kind: str, news: dict[str, Any]) -> None:
+        """A session has moved, begun or ended elsewhere, is to be observed, or its token was revoked."""
+        if kind == CLAIMED:
+            self.jarvis.on_claimed(**news)
+            self.observation.on_moved(news["session_id"])
+        elif kind == ENTERED:
+            self.jarvis.on_entered(**news)
+        elif kind == BEGUN_ANEW:
+            self.jarvis.on_begun_anew(**news)
+        elif kind == ASKED:
+            self.observation.on_asked(**news)
+        elif kind == "revoked":
+            self._on_revoked(news["token_id"])
+
+    def _on_revoked(self, token_id: str) -> None:
+        """`token_id`: of one token, or of the family that all tokens of a sign-in share."""
+        for resident in self.residents:
+            if resident.connected and token_id in {resident.identity.token_id, resident.identity.family}:
+                resident.dismiss(Departure.SIGNED_OUT)

@@ -1,0 +1,88 @@
+"""What can be told of the live sessions in figures: to `/ws/stats`, and to the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from server.gateway import SessionRow, SessionStats
+from streaming.jarvis.commands import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.telemetry.metrics import Metrics
+    from streaming.residents import Resident, Residents
+
+REPORT_S = 1.0
+
+
+class ResidentStats:
+    """`server.gateway.SessionCounts` over all residents. `resumes`: counted by result, as the dialect counts them."""
+
+    def __init__(self, residents: Residents, resumes: Mapping[str, int]) -> None:
+        self._residents = residents
+        self._resumes = resumes
+
+    def stats(self, user_id: str | None) -> SessionStats:
+        """Of one user's sessions, or of all (None)."""
+        found = list(self._residents) if user_id is None else self._residents.of_user(user_id)
+        channels: Counter[str] = Counter()
+        for resident in found:
+            channels += resident.channels
+        traffic = [resident.traffic for resident in found]
+        return SessionStats(
+            sockets=sum(resident.connected for resident in found),
+            sessions=len(found),
+            channels=dict(channels),
+            bytes_received=sum(one.bytes_received for one in traffic),
+            bytes_sent=sum(one.bytes_sent for one in traffic),
+            messages_received=sum(one.texts_received + one.frames_received for one in traffic),
+            messages_sent=sum(one.texts_sent + one.frames_sent for one in traffic),
+            dropped={"audio_bytes": sum(resident.audio_bytes_dropped for resident in found)},
+            live=tuple(_row(resident) for resident in found),
+        )
+
+    @property
+    def queued_bytes(self) -> int:
+        """Waiting in all send queues."""
+        return sum(resident.queued_bytes for resident in self._residents)
+
+    async def report(self, metrics: Metrics) -> None:
+        """Hand the counts to the metrics once a second: no label is looked up per frame. Runs until cancelled."""
+        before: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(REPORT_S)
+            now = self._counted()
+            _tell(metrics, {name: count - before.get(name, 0) for name, count in now.items()})
+            before = now
+
+    def _counted(self) -> dict[str, int]:
+        resumes = {f"resume {result}": count for result, count in self._resumes.items()}
+        dropped = {"audio dropped": self._residents.audio_bytes_dropped}
+        return asdict(self._residents.traffic()) | resumes | dropped
+
+
+def _tell(metrics: Metrics, fresh: dict[str, int]) -> None:
+    for direction, suffix in (("in", "received"), ("out", "sent")):
+        metrics.ws_messages(direction, "control", fresh[f"texts_{suffix}"])
+        metrics.ws_messages(direction, "audio", fresh[f"frames_{suffix}"])
+        metrics.ws_bytes(direction, fresh[f"bytes_{suffix}"])
+    metrics.ws_dropped("audio", fresh["audio dropped"])
+    for result in ("recovered", "elsewhere", "lost"):
+        for _ in range(fresh[f"resume {result}"]):
+            metrics.ws_resumed(result)
+
+
+def _row(resident: Resident) -> SessionRow:
+    return SessionRow(
+        session_id=resident.session_id,
+        user_id=resident.identity.user_id,
+        connected=resident.connected,
+        opened_at=rfc3339(resident.opened_at) or "",
+        channels=tuple(resident.channels.elements()),
+        bytes_received=resident.traffic.bytes_received,
+        bytes_sent=resident.traffic.bytes_sent,
+    )

@@ -1,0 +1,206 @@
+"""The open channels of a session: for each an outlet on the wire, and a lane that does the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.jarvis.outlet import ChannelOutlet, OutletHost
+from streaming.jarvis.translate import lane_of
+from streaming.outlet import LaneError, SpeechPosition, WrongInputError
+from streaming.protocol import messages as wire
+from streaming.protocol.channel import ChannelState
+from streaming.protocol.snapshot import Rewind
+from streaming.session import ChannelEnd
+from streaming.sound.codecs import AudioFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.lanes.base import Lane
+    from streaming.outlet import LaneSetup
+    from streaming.ports import Side
+    from streaming.protocol import events
+    from streaming.protocol.channel import ServerChannel
+    from streaming.session import Session
+
+LOST_WORK = "the replica that did this is gone, and with it the work"
+
+
+class ChannelHost(OutletHost, Protocol):
+    """The live session, as far as its channels work with it."""
+
+    @property
+    def traceparent(self) -> str:
+        """The trace that the client wants its work to be part of; may be empty."""
+
+    @property
+    def movable(self) -> bool:
+        """Can another replica continue the session?"""
+
+
+class Channels:
+    """Acts on the connection's events that belong to a channel."""
+
+    def __init__(self, host: ChannelHost, session: Session) -> None:
+        self._host = host
+        self._connection = host.connection
+        self._session = session
+        self._outlets: dict[int, ChannelOutlet] = {}
+
+    def _outlet(self, channel: int, generation: int = 0) -> None:
+        self._outlets[channel] = ChannelOutlet(self._host, channel, self.needed_frame, generation)
+
+    # --- what the client says ---
+
+    def on_audio(self, event: events.AudioReceived) -> None:
+        """Hand a microphone frame to the lane."""
+        lane = self._session.lane(event.channel)
+        if lane is None:
+            return
+        try:
+            lane.audio(event.payload, event.seq)
+        except AudioFormatError as wrong:
+            self._fail(event.channel, "INVALID_AUDIO", str(wrong))
+
+    def on_opened(self, event: events.ChannelOpened) -> None:
+        """Start the lane."""
+        self._outlet(event.channel)
+        self._start(event.channel, lambda setup: lane_of(event.params, setup, event.id or ""))
+
+    def on_ended(self, event: events.InputEnded) -> None:
+        """No more input."""
+        self._with_lane(event.channel, lambda lane: lane.end())
+
+    def on_committed(self, event: events.UtteranceCommitted) -> None:
+        """The utterance ends here."""
+        self._with_lane(event.channel, lambda lane: lane.commit())
+
+    def on_text(self, event: events.TextReceived) -> None:
+        """The next piece to speak."""
+        self._with_lane(event.channel, lambda lane: lane.text(event.text))
+
+    def on_playback(self, event: events.PlaybackReported) -> None:
+        """How much the client has played."""
+        self._with_lane(event.channel, lambda lane: lane.playback(event.played_ms))
+
+    def on_credit(self, event: events.CreditGranted) -> None:
+        """Let a lane that waits for credit look again."""
+        outlet = self._outlets.get(event.channel)
+        if outlet is not None:
+            outlet.credit.set()
+
+    def on_cancelled(self, event: events.ChannelCancelled) -> None:
+        """Stop the lane; its end closes the channel."""
+        if self._session.lane(event.channel) is None:
+            self._close(event.channel, ChannelEnd("cancelled"))
+        self._session.cancel(event.channel)
+
+    def on_failed(self, event: events.ChannelFailed) -> None:
+        """The connection has closed the channel itself."""
+        outlet = self._outlets.pop(event.channel, None)
+        if outlet is not None:
+            outlet.closed = True
+        self._session.cancel(event.channel)
+
+    def _with_lane(self, channel: int, use: Callable[[Lane], None]) -> None:
+        lane = self._session.lane(channel)
+        if lane is None:
+            return  # it has just ended, and the client will learn so
+        try:
+            use(lane)
+        except WrongInputError as wrong:
+            self._connection.send_message(wire.Error(channel=channel, code="WRONG_STATE", message=str(wrong)))
+        except LaneError as wrong:
+            self._fail(channel, wrong.code, wrong.message)
+
+    # --- beginning and end ---
+
+    def _start(self, channel: int, build: Callable[[LaneSetup], Lane]) -> None:
+        try:
+            self._session.open(
+                channel, build, self._outlets[channel], lambda end: self._close(channel, end), self._host.traceparent
+            )
+        except AudioFormatError as wrong:
+            self._close(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
+        except LaneError as wrong:
+            self._close(channel, ChannelEnd("error", wrong.code, wrong.message))
+
+    def _fail(self, channel: int, code: str, message: str) -> None:
+        """Close the channel with the reason, then stop its lane."""
+        self._close(channel, ChannelEnd("error", code, message))
+        self._session.cancel(channel)
+
+    def _close(self, channel: int, end: ChannelEnd) -> None:
+        """Close it once: whoever comes second finds no outlet."""
+        outlet = self._outlets.pop(channel, None)
+        if outlet is None:
+            return
+        outlet.closed = True
+        self._connection.close_channel(channel, end.status, end.code, end.message)
+        self._host.wake()
+
+    def silence(self) -> None:
+        """Nothing that lanes still say is heard: another replica continues the session."""
+        for outlet in self._outlets.values():
+            outlet.closed = True
+        self._outlets.clear()
+
+    # --- moving to another replica ---
+
+    def rewinds(self) -> dict[int, Rewind]:
+        """From where each microphone would have to be sent again."""
+        found = {}
+        for channel, lane in self._session.lanes():
+            needed = lane.rewind()
+            if needed is not None:
+                found[channel] = Rewind(needed.frame, lane.received_bytes - needed.payload_bytes)
+        return found
+
+    def needed_frame(self, channel: int) -> int | None:
+        """The first microphone frame that the client has to keep; None: it may forget all that was taken."""
+        lane = self._session.lane(channel) if self._host.movable else None
+        needed = lane.rewind() if lane is not None else None
+        return needed.frame if needed is not None else None
+
+    def needed_frames(self) -> dict[int, int]:
+        """The same of every channel that has such a frame."""
+        needed = {channel: self.needed_frame(channel) for channel, _ in self._session.lanes()}
+        return {channel: number for channel, number in needed.items() if number is not None}
+
+    def save(self) -> dict[int, dict[str, Any] | None]:
+        """What the lanes need to continue elsewhere, by channel."""
+        return {channel: lane.save() for channel, lane in self._session.lanes()}
+
+    def restore(self, lanes: dict[int, dict[str, Any] | None]) -> None:
+        """Continue the lanes that another replica saved. A channel whose lane can't be continued closes with ABORTED."""
+        for channel in self._connection.open_channels():
+            self._outlet(channel.id, channel.generation)
+            if channel.state is ChannelState.CANCELLED:
+                self._close(channel.id, ChannelEnd("cancelled"))
+            else:
+                self._restore_lane(channel, lanes.get(channel.id))
+
+    def _restore_lane(self, channel: ServerChannel, saved: dict[str, Any] | None) -> None:
+        def build(setup: LaneSetup) -> Lane:
+            if saved is None:
+                raise LaneError("ABORTED", LOST_WORK)
+            lane = lane_of(channel.params, setup)
+            lane.restore(saved, SpeechPosition(channel.sent_pts_ms))
+            if channel.hears and channel.state is ChannelState.INPUT_ENDED:
+                lane.end()
+            return lane
+
+        self._start(channel.id, build)
+
+    # --- for observers ---
+
+    def sounds(self) -> dict[tuple[Side, int], tuple[str, int]]:
+        """Encoding and rate in Hz of the audio on open channels, by side and channel."""
+        found: dict[tuple[Side, int], tuple[str, int]] = {}
+        for channel, outlet in self._outlets.items():
+            microphone = self._connection.microphone_format(channel)
+            if microphone is not None:
+                found["client", channel] = microphone
+            if outlet.sound is not None:
+                found["server", channel] = outlet.sound
+        return found

@@ -1,0 +1,197 @@
+"""A socket's way into its session, and what is said on a socket that has none yet."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from streaming.jarvis.live import LiveSession
+from streaming.jarvis.registry import Resume
+from streaming.protocol import events
+from streaming.protocol.close_codes import CloseCode
+from streaming.protocol.errors import RemoteProtocolError
+from streaming.protocol.messages import Auth, Error
+
+if TYPE_CHECKING:
+    from streaming.jarvis.journal import SavedSession
+    from streaming.jarvis.live import Socket
+    from streaming.jarvis.registry import Sessions
+    from streaming.ports import Identity
+    from streaming.traffic import Traffic
+
+__all__ = ["CloseCode", "Line", "RefusedError", "enter", "farewell", "first_token"]
+
+SUBPROTOCOL = "jarvis.v1"
+MAX_HELD = 16  # messages that a client may send while it waits for the answer to `session.resume`
+
+
+class RefusedError(Exception):
+    """The socket is not let in: close it with this code. `reason`: one word for the metric."""
+
+    def __init__(self, close_code: CloseCode, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+        self.message = message
+        self.reason = reason
+
+
+def farewell(code: CloseCode, message: str) -> str:
+    """The `error` before a close: a browser sees little else."""
+    return Error(code=code.error, message=message, retryable=code.reconnect).model_dump_json(exclude_none=True)
+
+
+def first_token(message: str | bytes) -> str:
+    """The token of a first `auth` message. Raises RefusedError."""
+    try:
+        return Auth.model_validate_json(message).token
+    except ValidationError:
+        raise RefusedError(CloseCode.BAD_TOKEN, "the first message has to be auth with a token", "malformed") from None
+
+
+def enter(
+    sessions: Sessions,
+    session_id: str,
+    identity: Identity,
+    socket: Socket,
+    asked: Resume | None,
+    saved: SavedSession | None = None,
+    *,
+    recording: bool = False,
+) -> Line:
+    """A socket comes in and replaces the session's other one. Raises ForbiddenError when the session is another user's.
+
+    `asked`, `saved`: a resume request of the handshake, and what `Sessions.claim` found for it. Without one, the first
+    message may still be `session.resume`. `recording`: the client consents to a recording.
+    """
+    here = sessions.present(session_id, identity)
+    if here is not None:
+        here.give_way()
+    if asked is None:
+        live = sessions.begin(session_id, identity, socket, recording=recording)
+        sessions.greet(live, None)
+        return Line(sessions, socket, live, here, undecided=True)
+    outcome = sessions.resume(session_id, identity, asked, socket, here, saved, recording=recording)
+    if isinstance(outcome, LiveSession):
+        return Line(sessions, socket, outcome)
+    live = sessions.begin(session_id, identity, socket, recording=recording)
+    sessions.greet(live, outcome)
+    return Line(sessions, socket, live)
+
+
+class Line:
+    """One socket and the session that it speaks for."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        socket: Socket,
+        live: LiveSession,
+        before: LiveSession | None = None,
+        *,
+        undecided: bool = False,
+    ) -> None:
+        self._sessions = sessions
+        self._socket = socket
+        self._before = before  # an earlier epoch that a first `session.resume` may still continue
+        self._undecided = undecided  # has the first message yet to come?
+        self._held: list[str | bytes] | None = None  # a list while the store is asked for the session
+        self.live = live
+        self._traffic_before = copy(live.traffic)
+
+    # --- in ---
+
+    def feed(self, data: str | bytes) -> None:
+        """One message or frame from the client. Ends the socket when it breaks the protocol."""
+        live = self.live
+        if live.leaving:
+            return
+        try:
+            if self._held is not None:
+                self._hold(data)
+                return
+            for event in live.receive(data):
+                if type(event) is events.ResumeRequested:
+                    self._on_resume(Resume(event.resume_token, event.last_seq))
+                    return
+                live.handle(event)
+        except RemoteProtocolError as broken:
+            self._socket.end(broken.close_code, broken.message)
+            return
+        if self._undecided:
+            self._begin_anew()
+        live.wake()
+
+    def _hold(self, data: str | bytes) -> None:
+        """The store is being asked. A client should be silent meanwhile (PROTOCOL.md, section 2)."""
+        assert self._held is not None, "the caller has looked"
+        if len(self._held) >= MAX_HELD:
+            raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "wait for the answer to `session.resume`")
+        self._held.append(data)
+
+    # --- the first message decides ---
+
+    def _on_resume(self, asked: Resume) -> None:
+        self._undecided = False
+        if self._sessions.may_be_elsewhere(self._before, asked):
+            self._held = []
+            self._sessions.group.create_task(self._ask(asked), name="session of another replica")
+        else:
+            self._resume(asked, None)
+
+    async def _ask(self, asked: Resume) -> None:
+        saved = await self._sessions.claim(self.live.session_id, self.live.identity, asked)
+        held, self._held = self._held or [], None
+        if self.live.socket is not self._socket:
+            return  # it has gone meanwhile
+        self._resume(asked, saved)
+        for data in held:
+            self.feed(data)
+
+    def _resume(self, asked: Resume, saved: SavedSession | None) -> None:
+        """Continue the earlier epoch in place of the fresh one, or tell why not."""
+        fresh, here = self.live, self._before
+        self._before = None
+        outcome = self._sessions.resume(
+            fresh.session_id, fresh.identity, asked, self._socket, here, saved, recording=fresh.recording
+        )
+        if isinstance(outcome, LiveSession):
+            fresh.detach(self._socket)
+            fresh.lost = True
+            self.live, self._traffic_before = outcome, copy(outcome.traffic)
+        else:
+            self._sessions.greet(fresh, outcome)
+
+    def _begin_anew(self) -> None:
+        """The first message was another one: what the client left behind ends, here and at other replicas."""
+        self._undecided = False
+        if self.live.socket is self._socket:  # else another socket speaks for the session, and decides
+            self._sessions.begin_anew(self.live)
+        if self._before is not None:
+            self._before.lost = True
+            self._before = None
+
+    # --- out ---
+
+    def data_to_send(self) -> list[str | bytes]:
+        """What leaves now. Nothing, once another socket speaks for the session."""
+        return self.live.data_to_send() if self.live.socket is self._socket else []
+
+    async def saved(self, batch: list[str | bytes]) -> bool:
+        """Before a batch leaves, all of it but audio has to be in the session record. False: it must not leave."""
+        journal = self.live.journal
+        if journal is None or all(type(item) is bytes for item in batch):
+            return True
+        return await journal.written()
+
+    @property
+    def traffic(self) -> Traffic:
+        """What crossed the wire since this socket speaks for the session."""
+        return self.live.traffic.since(self._traffic_before)
+
+    def closed(self, *, for_good: bool) -> None:
+        """The socket is gone. `for_good`: the client said that it is done, nobody will come back."""
+        self.live.detach(self._socket)
+        if for_good and self.live.socket is None:
+            self.live.lost = True

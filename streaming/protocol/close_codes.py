@@ -1,0 +1,49 @@
+"""The catalogue of WebSocket close codes of jarvis.v1: name, meaning, and whether a client should come back.
+
+1000 to 1015 are RFC 6455's (section 7.4.1). Of our own, 4000 to 4499 allow to reconnect and 4500 to 4999 do not, so a client
+may decide by the range when it meets a code that it does not know.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+
+class CloseCode(IntEnum):
+    """`error`: the code of the `error` message that is sent before the close."""
+
+    meaning: str
+    reconnect: bool
+    error: str
+
+    def __new__(cls, code: int, meaning: str, reconnect: bool, error: str = "INVALID_FRAME") -> Self:
+        """A member. It equals its number."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        member.reconnect = reconnect
+        member.error = error
+        return member
+
+    NORMAL = 1000, "The client is done.", False
+    GOING_AWAY = 1001, "The page or the gateway goes away.", True
+    PROTOCOL_ERROR = 1002, "A frame or a number that breaks the protocol.", False
+    UNSUPPORTED_DATA = 1003, "A kind of message that is not taken here.", False
+    INVALID_PAYLOAD = 1007, "A text message that is no JSON object, or no UTF-8.", False
+    POLICY_VIOLATION = 1008, "Refused for a reason that has no code of its own.", False
+    MESSAGE_TOO_BIG = 1009, "A message over the size limit.", False
+    INTERNAL_ERROR = 1011, "The gateway failed.", True
+    SERVICE_RESTART = 1012, "The gateway restarts: resume elsewhere.", True, "DRAINING"
+    TRY_AGAIN_LATER = 1013, "The gateway is overloaded.", True
+    SLOW_CONSUMER = 4002, "The client read too slowly: resume.", True, "SLOW_CONSUMER"
+    AUTH_TIMEOUT = 4008, "No authentication in time.", True, "UNAUTHENTICATED"
+    TOKEN_EXPIRED = 4009, "The token expired: come back with a new one.", True, "UNAUTHENTICATED"
+    TOO_MANY_MESSAGES = 4029, "The client kept on after it was rate limited.", True, "RATE_LIMITED"
+    BAD_TOKEN = 4501, "The token is not valid.", False, "UNAUTHENTICATED"
+    FORBIDDEN = 4503, "This user may not have this session.", False, "PERMISSION_DENIED"
+    TOO_MANY_SOCKETS = 4504, "The user has as many sockets as allowed.", False, "RESOURCE_EXHAUSTED"
+    SESSION_TAKEN_OVER = 4510, "Another socket took the session.", False, "SESSION_TAKEN_OVER"
+
+
+CLOSE_CODES: dict[int, CloseCode] = {code.value: code for code in CloseCode}
