@@ -26,12 +26,12 @@ class SessionNews:
     def on_news(self, kind: str, news: dict[str, Any]) -> None:
         """A session has moved, begun or ended elsewhere, is to be observed, or its token was revoked."""
         if kind == CLAIMED:
-            self.jarvis.on_claimed(**news)
+            self.jarvis.on_claimed(news["session_id"], news["owner"])
             self.observation.on_moved(news["session_id"])
         elif kind == ENTERED:
-            self.jarvis.on_entered(**news)
+            self.jarvis.on_entered(news["session_id"], news["owner"])
         elif kind == BEGUN_ANEW:
-            self.jarvis.on_begun_anew(**news)
+            self.jarvis.on_begun_anew(news["session_id"], news["owner"], news["user_id"])
         elif kind == ASKED:
             self.observation.on_asked(**news)
         elif kind == "revoked":

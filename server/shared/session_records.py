@@ -31,6 +31,7 @@ PATIENCE_S = 3.0
 log = structlog.get_logger(__name__)
 
 
+# In Redis and in the news, the writer of a record is called its owner: replicas of the version before read both.
 # KEYS: record, user of the session. ARGV: owner, user, life in ms, mode, count of fields to remove, these, fields and values.
 WRITE = """
 local user = redis.call('GET', KEYS[2])
@@ -93,7 +94,7 @@ class SessionRecords:
         if written != "met":
             return _WRITTEN[written]
         if mode == "begin":
-            await self._state.publish(ENTERED, session_id=session_id, writer=writer)
+            await self._state.publish(ENTERED, session_id=session_id, owner=writer)
         return "kept"
 
     async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> dict[str, str] | None:
@@ -110,7 +111,7 @@ class SessionRecords:
         fields = dict(zip(words[::2], words[1::2], strict=True))
         if not fields:
             return None
-        await self._state.publish(CLAIMED, session_id=session_id, writer=fields["owner"])
+        await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
         return fields
 
     async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
@@ -122,7 +123,7 @@ class SessionRecords:
 
     async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
         """As SessionStore."""
-        await self._state.publish(BEGUN_ANEW, session_id=session_id, writer=writer, user_id=user_id)
+        await self._state.publish(BEGUN_ANEW, session_id=session_id, owner=writer, user_id=user_id)
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:
