@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streaming.ports import ConversationTurn, Intent, Plan
 
 
+STARTED_WORDS = 2  # behind the last one heard to its middle: begun, or sent and played while the news came
 LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
 
 
@@ -316,6 +317,22 @@ class Turn:
         return utterance
 
     # --- what the lane calls ---
+
+    @property
+    def paused(self) -> bool:
+        """Does the reply wait whether words follow a sound?"""
+        return self._pause is not None and not self._pause.words_followed.done()
+
+    @property
+    def our_words(self) -> str:
+        """What of the reply was played by now, and the word that sounded last."""
+        heard = self._said
+        if self._pause is not None:
+            heard = self._pause.heard_text
+        elif self._utterance is not None:
+            heard += self._utterance.heard(self._reply[len(self._said) :])
+        sounding = self._reply[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]
+        return " ".join([heard, *sounding])
 
     @property
     def speaking(self) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.eager import Guess
+from streaming.agent.overheard import Overheard, overheard
 from streaming.agent.turns import ReplyFormat, Stopwatch, Turn
 from streaming.domain import Trouble, TurnEnd
 from streaming.lanes.base import Lane
@@ -68,6 +69,8 @@ class TurnLane(Lane):
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # of the utterance being said
+        self._over: Turn | None = None  # the turn into whose reply the utterance being said began
+        self._hears_itself = False  # the reply has come back into this microphone: from then on only words silence it
         self._under_way = 0  # utterances heard, and not yet answered
         self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
         self._turn_begun = False  # here or elsewhere: a turn given as text is taken once
@@ -117,11 +120,13 @@ class TurnLane(Lane):
     def _on_heard(self, event: RecognitionEvent, group: asyncio.TaskGroup) -> None:
         assert self._microphone is not None, "it is what was heard through"
         match event:
-            case SpeechStarted() if self._turn is not None:
-                self._turn.pause()
-            case InterimTranscript(text=text) if text:
+            case SpeechStarted():
+                self._over = self._turn if self._turn is not None and self._turn.speaking else None
+                if self._turn is not None and not self._hears_itself:
+                    self._turn.pause()
+            case InterimTranscript(text=text) if text and self._is_the_users(text):
                 self._settle_pause(words_followed=True)
-            case EagerEnd(text=text) if text:
+            case EagerEnd(text=text) if text and self._is_the_users(text):
                 self._settle_pause(words_followed=True)
                 self._withdraw()
                 self._guess = Guess(
@@ -134,6 +139,21 @@ class TurnLane(Lane):
                 self._speech_ended.mark("speech_stopped")
             case FinalTranscript():
                 self._on_final(event)
+
+    def _is_the_users(self, text: str) -> bool:
+        """Whether words mean the agent: not "mm-hm" into its reply, and not the reply itself come back.
+
+        When it is certain the reply is silenced, if a sound has not done that already.
+        """
+        turn = self._over
+        if turn is None or turn is not self._turn or not (turn.paused or turn.speaking):
+            return True
+        judged = overheard(text, turn.our_words)
+        if judged is Overheard.ECHO:
+            self._hears_itself = True
+        if judged is Overheard.WORDS and not turn.paused:
+            turn.pause()
+        return judged is Overheard.WORDS
 
     def _settle_pause(self, *, words_followed: bool) -> None:
         if self._turn is not None:
@@ -148,11 +168,14 @@ class TurnLane(Lane):
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
-        self._settle_pause(words_followed=bool(event.text))
+        meant = bool(event.text) and self._is_the_users(event.text)
+        self._settle_pause(words_followed=meant)
         if self._guess is not None and not self._guess.fits(event.text):
             self._withdraw()
         guess, self._guess = self._guess, None
-        if not event.text:
+        if not meant:
+            if guess is not None:
+                guess.withdraw()
             return
         self._outlet.tell(TurnEnd(event.end_ms))
         if guess is not None:

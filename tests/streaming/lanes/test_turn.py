@@ -193,6 +193,47 @@ def test_a_cough_does_not_kill_the_reply() -> None:
     virtual_time.run(body())
 
 
+@pytest.mark.parametrize("words", ["mm-hm", "okay", "Right.", "yeah, okay", "one two"])
+def test_a_listeners_sounds_and_the_replys_own_do_not_end_it(words: str) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            final = FinalTranscript(words, 0.9, 2000, 2500)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript(words, 0), EagerEnd(2400, words))
+            it.microphone.push(SpeechStopped(2500), final)
+            await it.until(TurnDone)
+        assert it.outlet.of(TurnInterrupted) == []
+        assert world.syntheses[1].texts == [" three four five hello"]
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["ok"]
+
+    virtual_time.run(body())
+
+
+def test_a_channel_that_hears_itself_goes_on_speaking_and_is_stopped_by_words() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            echo = FinalTranscript("one two", 0.9, 2000, 2500)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript("one two", 0), SpeechStopped(2500), echo)
+            await it.until(TurnContinued)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(3000), InterimTranscript("three four", 0))
+            await asyncio.sleep(0.1)
+            assert len(it.outlet.of(TurnPaused)) == 1, "it does not silence itself again"
+            it.microphone.push(InterimTranscript("three four stop", 0))
+            await it.until(TurnInterrupted)
+        assert len(it.outlet.of(TurnPaused)) == 2
+        assert it.outlet.of(TurnInterrupted)[0].heard_text.startswith("one two three")
+
+    virtual_time.run(body())
+
+
 def test_two_coughs_in_a_row_and_then_words() -> None:
     async def body() -> None:
         world = World()
