@@ -225,7 +225,8 @@ class Talk:
         given = self._options
         user = "" if given.token else "developer"
         async with GatewayClient(given.url, session_id=given.session, token=given.token, user_id=user) as gateway:
-            self._screen.engines(gateway.ready.engines if gateway.ready else None)
+            if gateway.ready is not None and not given.json:
+                self._screen.engines(gateway.ready.engines)
             turn = gateway.open(self._params())
             console = Console(file=sys.stderr)
             with Live(self._screen, console=console, auto_refresh=not given.json) as live:
