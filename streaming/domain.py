@@ -63,12 +63,16 @@ class TaskProgressed:
 
 @dataclass(frozen=True, slots=True)
 class TaskNeedsConfirmation:
-    """A risky action waits for the user's approval. `expires_at`: RFC 3339."""
+    """A risky action waits for the user's approval: what would be done, and the sentence that asks. `expires_at`: RFC 3339."""
 
     confirmation_id: str
     reason: str
     risk: str
     expires_at: str
+    executor: str
+    action: str
+    parameters: dict[str, object]
+    sentence: str
     step_id: str | None = None
     turn_id: str | None = None
 

@@ -180,7 +180,9 @@ _LINES: dict[type, Any] = {
     messages.TurnPlan: lambda e: Text(f"plan   {e.goal}: {len(e.steps)} step(s)", style="dim"),
     messages.TurnSafety: lambda e: Text(f"safety {e.verdict}", style="dim"),
     messages.TaskProgress: _progress,
-    messages.TaskConfirmationRequired: lambda e: Text(f"?      {e.reason} (say yes or no)", style="bold yellow"),
+    messages.TaskConfirmationRequired: lambda e: Text(
+        f"?      {e.sentence or e.reason} (say yes or no)", style="bold yellow"
+    ),
     messages.TaskResult: lambda e: Text(f"task   {e.status} {e.message or ''}", style="dim"),
     messages.TurnReply: lambda e: Text(f"agent  {e.text}", style="bold green"),
     messages.TurnPaused: lambda _e: Text("       paused: a sound", style="dim"),

@@ -329,7 +329,7 @@ export class TurnLog {
     const { turn, step } = this.#step(line, message);
     step.status = 'asking';
     step.askedAt = at;
-    step.question = { id: message.confirmation_id, reason: message.reason, risk: message.risk, expiresAt: message.expires_at, open: true };
+    step.question = { id: message.confirmation_id, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, open: true };
     this.#changed(turn);
   }
 

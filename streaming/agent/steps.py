@@ -13,6 +13,7 @@ from streaming.ports import Action, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from streaming.agent.asking import Asker
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
     from streaming.ports import SafetyReport, Step
@@ -32,14 +33,14 @@ class StepRun:
         tell: Callable[[LaneEvent], None],
         turn_id: str,
         report: SafetyReport,
-        on_question: Callable[[str | None], None],
+        asker: Asker,
     ) -> None:
         self._tell = tell
         self._setup = setup
         self._turn_id = turn_id
         self._verdicts = {verdict.action_id: verdict for verdict in report.actions}
         self._whole = report
-        self._on_question = on_question
+        self._asker = asker
         self._results: dict[str, dict[str, Any]] = {}
         self._done: dict[str, asyncio.Future[Outcome]] = {}
 
@@ -78,6 +79,12 @@ class StepRun:
         if action.parameters != step.parameters:
             verdict = await self._setup.provided.services.safety.check([action], self._setup.context)
         run = TaskRun(
-            self._setup, self._tell, action, step_id=step.id, turn_id=self._turn_id, on_question=self._on_question
+            self._setup,
+            self._tell,
+            action,
+            step_id=step.id,
+            turn_id=self._turn_id,
+            description=step.description,
+            asker=self._asker,
         )
         return replace(await run.run(verdict), step_id=step.id)

@@ -7,12 +7,14 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.questions import question_about
 from streaming.domain import TaskEnded, TaskNeedsConfirmation, TaskProgressed, TaskStarted
 from streaming.ports import Outcome, ServiceError, StoreItem, TaskProgress, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streaming.agent.asking import Asker
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
     from streaming.ports import Action, CallContext
@@ -32,14 +34,16 @@ class TaskRun:
         *,
         step_id: str | None = None,
         turn_id: str | None = None,
-        on_question: Callable[[str | None], None] = lambda _id: None,
+        description: str = "",
+        asker: Asker | None = None,
     ) -> None:
         self._setup = setup
         self._tell = tell
         self._action = action
         self._step_id = step_id
         self._turn_id = turn_id
-        self._on_question = on_question  # told the confirmation's id while it is open, None afterwards
+        self._description = description  # the plan's words for it
+        self._asker = asker  # None: the client alone puts the question
         self.task_id = uuid.uuid4().hex
         self.started = False  # something may have happened
 
@@ -73,6 +77,7 @@ class TaskRun:
 
     async def _confirmed(self, verdict: Verdict) -> bool:
         confirmations = self._setup.provided.confirmations
+        sentence = question_about(self._action, self._description)
         question = await confirmations.create(self._action, verdict, self._context)
         self._tell(
             TaskNeedsConfirmation(
@@ -80,15 +85,18 @@ class TaskRun:
                 "; ".join(verdict.reasons),
                 verdict.risk,
                 question.expires_at,
+                self._action.executor,
+                self._action.action,
+                dict(self._action.parameters),
+                sentence,
                 self._step_id,
                 self._turn_id,
             )
         )
-        self._on_question(question.confirmation_id)
-        try:
-            return bool(await confirmations.decision(question.confirmation_id))
-        finally:
-            self._on_question(None)
+        decision = confirmations.decision(question.confirmation_id)
+        if self._asker is None:
+            return bool(await decision)
+        return bool(await self._asker.ask(question.confirmation_id, sentence, decision))
 
     async def _executed(self) -> Outcome:
         if self._action.executor == "memory":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.apologies import apology
+from streaming.agent.asking import Asker
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
 from streaming.agent.steps import StepRun, as_actions
@@ -111,7 +112,8 @@ class Turn:
         self._text = text
         self._format = reply
         self._stopwatch = stopwatch
-        self._on_question = on_question
+        self._asker = Asker(self._say_aside, self._hush, on_question)
+        self._aside = ""  # what is being said beside the reply: a question
         self._status = "ok"
         self._utterance: Utterance | None = None
         self._reply = ""
@@ -127,7 +129,8 @@ class Turn:
         """What another replica needs to go on with it, as JSON; None when it is over."""
         if self._ledger.over:
             return None
-        speaking = self._utterance if self.speaking else None
+        # a question is asked anew elsewhere
+        speaking, pause = (None, None) if self._aside else (self._utterance if self.speaking else None, self._pause)
         return {
             "turn_id": self.turn_id,
             "text": self._text,
@@ -135,9 +138,9 @@ class Turn:
             "status": self._status,
             "told": self._ledger.save(),
             "reply": self._reply,
-            "said": self._pause.heard_text if self._pause else self._said,
+            "said": pause.heard_text if pause else self._said,
             "spoken": self._spoken,
-            "paused_ms": self._pause.heard_ms if self._pause else None,
+            "paused_ms": pause.heard_ms if pause else None,
             "utterance": speaking.save() if speaking else None,
         }
 
@@ -239,7 +242,7 @@ class Turn:
         self._stopwatch.mark("safety")
         self._tell(TurnChecked(self.turn_id, report))
         setup = replace(self._setup, context=self._context)
-        outcomes = await StepRun(setup, self._tell, self.turn_id, report, self._on_question).run(plan.steps)
+        outcomes = await StepRun(setup, self._tell, self.turn_id, report, self._asker).run(plan.steps)
         self._stopwatch.mark("steps")
         return await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
 
@@ -292,6 +295,25 @@ class Turn:
                 self._pause = None
                 return False
 
+    async def _say_aside(self, words: str) -> None:
+        """Say something that is not the reply; after a sound without words, say it again from its beginning."""
+        if not self._format.audio:
+            return
+        self._aside = words
+        try:
+            while (utterance := await self._play(words)).stopped and not await self._words_follow():
+                self._tell(TurnContinued(self.turn_id, utterance.played_ms))
+        except ServiceError as broken:
+            self._trouble(broken)  # the client has the sentence as text
+        finally:
+            self._aside, self._pause = "", None
+
+    def _hush(self) -> None:
+        """The question was answered while it was being said."""
+        if self._aside:
+            self.pause()
+            self.settle_pause(words_followed=True)
+
     async def _play(self, text: str) -> Utterance:
         config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
         stream = self._services.tts.synthesize(config, self._context)
@@ -319,6 +341,20 @@ class Turn:
     # --- what the lane calls ---
 
     @property
+    def _saying(self) -> str:
+        """The text of the current utterance."""
+        return self._aside or self._reply[len(self._said) :]
+
+    @property
+    def asking(self) -> bool:
+        """Is a question being said, or waiting for what a sound into it turns out to be?"""
+        return bool(self._aside)
+
+    def ask_again(self) -> None:
+        """Put the open question once more."""
+        self._asker.again()
+
+    @property
     def paused(self) -> bool:
         """Does the reply wait whether words follow a sound?"""
         return self._pause is not None and not self._pause.words_followed.done()
@@ -326,12 +362,12 @@ class Turn:
     @property
     def our_words(self) -> str:
         """What of the reply was played by now, and the word that sounded last."""
-        heard = self._said
+        heard = "" if self._aside else self._said
         if self._pause is not None:
             heard = self._pause.heard_text
         elif self._utterance is not None:
-            heard += self._utterance.heard(self._reply[len(self._said) :])
-        sounding = self._reply[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]
+            heard += self._utterance.heard(self._saying)
+        sounding = (self._aside or self._reply)[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]
         return " ".join([heard, *sounding])
 
     @property
@@ -356,7 +392,7 @@ class Turn:
         if utterance is None:
             return
         utterance.stop()
-        heard = self._said + utterance.heard(self._reply[len(self._said) :])
+        heard = ("" if self._aside else self._said) + utterance.heard(self._saying)
         self._setup.outlet.interrupt()
         self._pause = Pause(utterance.played_ms, heard, loop.create_future())
         self._tell(TurnPaused(self.turn_id, utterance.played_ms))
@@ -368,5 +404,6 @@ class Turn:
             return
         pause.words_followed.set_result(words_followed)
         if words_followed:
-            self._status, self._spoken = "interrupted", True
+            if not self._aside:  # else the reply is still to come
+                self._status, self._spoken = "interrupted", True
             self._tell(TurnInterrupted(self.turn_id, pause.heard_ms, pause.heard_text))

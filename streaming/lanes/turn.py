@@ -44,6 +44,7 @@ class Heard:
     text: str
     stopwatch: Stopwatch
     guess: Guess | None = None
+    into_question: bool = False  # it was begun while the gateway itself spoke: no approval
 
     def drop_guess(self) -> None:
         """It is not needed, or not any more."""
@@ -70,6 +71,7 @@ class TurnLane(Lane):
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # of the utterance being said
         self._over: Turn | None = None  # the turn into whose reply the utterance being said began
+        self._into_question = False  # was it a question?
         self._hears_itself = False  # the reply has come back into this microphone: from then on only words silence it
         self._under_way = 0  # utterances heard, and not yet answered
         self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
@@ -122,6 +124,7 @@ class TurnLane(Lane):
         match event:
             case SpeechStarted():
                 self._over = self._turn if self._turn is not None and self._turn.speaking else None
+                self._into_question = self._over is not None and self._over.asking
                 if self._turn is not None and not self._hears_itself:
                     self._turn.pause()
             case InterimTranscript(text=text) if text and self._is_the_users(text):
@@ -180,7 +183,8 @@ class TurnLane(Lane):
         self._outlet.tell(TurnEnd(event.end_ms))
         if guess is not None:
             stopwatch.began_early("eager_end", guess.made_at)
-        self._act_on(Heard(event.text, stopwatch, guess))
+        self._act_on(Heard(event.text, stopwatch, guess, self._into_question))
+        self._into_question = False
 
     def _act_on(self, heard: Heard) -> None:
         try:
@@ -198,7 +202,7 @@ class TurnLane(Lane):
     async def _understand(self) -> None:
         while (heard := await self._heard.get()) is not None:
             intent = await self._recognised(heard)
-            if intent is not None and await self._is_about_current_turn(intent):
+            if intent is not None and await self._is_about_current_turn(heard, intent):
                 heard.drop_guess()
                 self._under_way -= 1
                 self._waiting.remove(heard)
@@ -216,9 +220,12 @@ class TurnLane(Lane):
         except ServiceError:
             return None
 
-    async def _is_about_current_turn(self, intent: Intent) -> bool:
+    async def _is_about_current_turn(self, heard: Heard, intent: Intent) -> bool:
         approve = _APPROVALS.get(intent.intent)
         if self._question is not None and approve is not None:
+            if approve and heard.into_question and self._turn is not None:
+                self._turn.ask_again()
+                return True
             confirmations = self._provided.confirmations
             return await confirmations.settle(self._question, self._context, approve=approve, via="voice")
         if intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():

@@ -26,6 +26,15 @@ Entities = dict[str, Any]
 _NOT_KEY = re.compile(r"[^\w]+")
 # Without arguments these print what only eyes can read.
 _SPEAKABLE_ARGUMENTS = {"df": ["-h", "."], "du": ["-s", "-h"], "free": ["-h"], "uptime": ["-p"], "uname": ["-sr"]}
+# What a command that changes something does, for the question whether it may; what it is done to follows.
+_IN_WORDS = {
+    "mkdir": "Create the folder",
+    "rmdir": "Remove the folder",
+    "touch": "Create the file",
+    "cp": "Copy",
+    "mv": "Move",
+    "ln": "Link",
+}
 _ABOUT_SELF = frozenset({"me", "myself", "us"})
 
 
@@ -220,7 +229,7 @@ def _list_files(entities: Entities) -> list[Step]:
 def _run(entities: Entities) -> list[Step]:
     command = entities["command"]
     args = entities.get("args", _SPEAKABLE_ARGUMENTS.get(command, []))
-    return [Step("os", command, {"args": list(args)}, f"Run {command}")]
+    return [Step("os", command, {"args": list(args)}, _IN_WORDS.get(command, f"Run {command}"))]
 
 
 def _read_file(entities: Entities) -> list[Step]:

@@ -184,6 +184,14 @@ class TaskConfirmationRequired(TaskEvent):
     """low, medium or high."""
     expires_at: str
     """When it counts as declined, RFC 3339."""
+    executor: str | None = None
+    """Who would do it."""
+    action: str | None = None
+    """What would be done."""
+    parameters: JsonObject | None = None
+    """With what. An approval is for exactly this."""
+    sentence: str | None = None
+    """The question in words, as it is said aloud where the reply is audio."""
 
 
 class TaskResult(TaskEvent):

@@ -310,6 +310,93 @@ def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> Non
     virtual_time.run(body())
 
 
+def risky(words: str = "Delete it") -> World:
+    asked = Step("s1", "os", "rm", {"args": ["-r", "demo"]}, (), words)
+    return World(plans={"go": plan(asked)}, verdicts={"rm": Verdict("confirm", "high", ("it deletes",))})
+
+
+def test_a_question_is_asked_aloud_and_says_what_would_be_done() -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+        (question,) = it.outlet.of(TaskNeedsConfirmation)
+        assert question.sentence == "Shall I delete the folder demo?"
+        assert (question.executor, question.action, question.parameters) == ("os", "rm", {"args": ["-r", "demo"]})
+        assert world.syntheses[0].texts == ["Shall I delete the folder demo?"]
+        assert len(world.executed) == 1
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+        assert world.syntheses[1].texts == ["one two three four five goal"]
+
+    virtual_time.run(body())
+
+
+def test_silence_is_told_once() -> None:
+    async def body() -> None:
+        world = risky()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds, 2)
+            await asyncio.sleep(60)
+            it.microphone.say("no")
+            await it.until(TurnDone)
+        assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == [
+            "Shall I delete it demo?",
+            "I am still waiting for your answer. Shall I delete it demo?",
+        ]
+        assert len(world.syntheses) == 3
+        assert world.executed == []
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("answer", ["yes", "yes please do it"])
+def test_an_approval_into_the_question_approves_nothing_and_it_is_asked_again(answer: str) -> None:
+    async def body() -> None:
+        world = risky()
+        world.intents["yes please do it"] = Intent("yes", 0.9)
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            it.microphone.say(answer)
+            await it.until(TurnPaused)
+            await it.until(SpeechEnds)
+            assert world.executed == []
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+        assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == ["Shall I delete it demo?"] * 2
+        assert len(world.executed) == 1
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("way", ["spoken", "clicked"])
+def test_an_answer_into_the_question_silences_it(way: str) -> None:
+    async def body() -> None:
+        world = risky()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            if way == "spoken":
+                it.microphone.say("no")
+            else:
+                world.questions[it.outlet.of(TaskNeedsConfirmation)[0].confirmation_id].set_result(True)
+            await it.until(TurnDone)
+        assert len(world.executed) == (way == "clicked")
+        assert it.outlet.of(TurnInterrupted)[0].heard_text != "Shall I delete it demo?"
+        assert len(world.syntheses) == 2
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
 def test_stop_cancels_the_turn_and_its_task() -> None:
     async def body() -> None:
         world = World(plans={"work": plan(step("s1", "sleep"))}, gates={"sleep": asyncio.Event()})

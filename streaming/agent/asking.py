@@ -1,0 +1,71 @@
+"""Questions of one turn, put aloud one after the other until they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from streaming.agent.questions import REMIND_AFTER_S, reminder_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class Asker:
+    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` is told the open question's id.
+
+    An answer may come by any way while the question is still being said: then it is silenced at once.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], Coroutine[None, None, None]],
+        hush: Callable[[], None],
+        on_open: Callable[[str | None], None],
+    ) -> None:
+        self._say = say
+        self._hush = hush
+        self._on_open = on_open
+        self._one_at_a_time = asyncio.Lock()
+        self._again = asyncio.Event()
+
+    def again(self) -> None:
+        """Put the open question once more: what was said into it cannot count as its answer."""
+        self._again.set()
+
+    async def ask(
+        self, confirmation_id: str, sentence: str, decision: Coroutine[None, None, bool | None]
+    ) -> bool | None:
+        """What was decided; None when nobody answered in time."""
+        async with asyncio.TaskGroup() as group:
+            deciding = group.create_task(decision, name="wait for an answer")
+            async with self._one_at_a_time:
+                self._on_open(confirmation_id)
+                try:
+                    await self._put(sentence, group, deciding)
+                finally:
+                    self._on_open(None)
+        return deciding.result()
+
+    async def _put(self, sentence: str, group: asyncio.TaskGroup, deciding: asyncio.Task[bool | None]) -> None:
+        reminded = False
+        words = sentence
+        while not deciding.done():
+            self._again.clear()
+            saying = group.create_task(self._say(words), name="ask aloud")
+            await asyncio.wait([saying, deciding], return_when=asyncio.FIRST_COMPLETED)
+            if deciding.done():
+                self._hush()
+                saying.cancel()  # it may not have begun to sound
+            await asyncio.wait([saying])
+            asked_again = group.create_task(self._again.wait(), name="asked again")
+            await asyncio.wait(
+                [deciding, asked_again],
+                timeout=None if reminded else REMIND_AFTER_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not asked_again.done():
+                asked_again.cancel()
+                reminded, words = True, reminder_of(sentence)
+            else:
+                words = sentence
