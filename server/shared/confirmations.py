@@ -54,6 +54,7 @@ class ConfirmationStore:
         )  # ids, and when they expire on the loop's clock
         self._life_s = life_s
         self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
+        self._asked_in: dict[str, tuple[str, str]] = {}  # id → user and session, of the questions that lanes wait for
         self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
         state.subscribe(self._on_news)
 
@@ -63,7 +64,13 @@ class ConfirmationStore:
         """Ask for a lane that will wait for the `decision`."""
         asked = await self._ask(action, verdict, context, None, deferred=False)
         self._await_news(asked.confirmation_id)
+        self._asked_in[asked.confirmation_id] = context.user_id, context.session_id
         return asked
+
+    def asked_in(self, context: CallContext) -> str | None:
+        """The newest question that a lane of this session still waits for."""
+        whose = context.user_id, context.session_id
+        return next((asked for asked in reversed(self._asked_in) if self._asked_in[asked] == whose), None)
 
     async def defer(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None
@@ -100,6 +107,7 @@ class ConfirmationStore:
             return await self._heard(confirmation_id)
         finally:
             self._waiting.pop(confirmation_id, None)
+            self._asked_in.pop(confirmation_id, None)
             await self._close(confirmation_id, "withdrawn")
 
     async def _close(self, confirmation_id: str, as_what: Decision) -> bool:

@@ -28,6 +28,7 @@ class Asker:
         self._on_open = on_open
         self._one_at_a_time = asyncio.Lock()
         self._again = asyncio.Event()
+        self.open = False  # a question waits for its answer
 
     def again(self) -> None:
         """Put the open question once more: what was said into it cannot count as its answer."""
@@ -40,10 +41,12 @@ class Asker:
         async with asyncio.TaskGroup() as group:
             deciding = group.create_task(decision, name="wait for an answer")
             async with self._one_at_a_time:
+                self.open = True
                 self._on_open(confirmation_id)
                 try:
                     await self._put(sentence, group, deciding)
                 finally:
+                    self.open = False
                     self._on_open(None)
         return deciding.result()
 

@@ -1,4 +1,4 @@
-"""A risky action in words: what the user is asked before it is done. Pure."""
+"""What is said while steps run: the question before a risky one, and that long ones go on. Pure."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ def question_about(action: Action, description: str = "") -> str:
 def reminder_of(question: str) -> str:
     """For somebody who has said nothing for a while."""
     return f"I am still waiting for your answer. {question}"
+
+
+def still_working(progress: str) -> str:
+    """For somebody who waits; `progress` is the newest news, where it is short enough to be said."""
+    news = progress.strip().rstrip(".")
+    if not news or len(news) > MAX_VALUE_CHARS:
+        return "I am still working on it."
+    return f"I am still working on it: {news}."
 
 
 def _values(given: Any) -> Iterator[str]:

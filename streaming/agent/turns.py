@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.apologies import apology
 from streaming.agent.asking import Asker
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
+from streaming.agent.questions import still_working
 from streaming.agent.steps import StepRun, as_actions
 from streaming.domain import (
     TaskEnded,
+    TaskProgressed,
     Trouble,
     TurnChecked,
     TurnContinued,
@@ -31,11 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streaming.agent.eager import Guess
+    from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import ConversationTurn, Intent, Plan
+    from streaming.ports import ConversationTurn, Intent, Outcome, Plan
 
 
+FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; with the words, never 8 s
+LOOK_AGAIN_S = 1.0  # while it is not the moment to say something
 STARTED_WORDS = 2  # behind the last one heard to its middle: begun, or sent and played while the news came
 LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
 
@@ -51,35 +56,6 @@ class ReplyFormat:
     encoding: str = "pcm_s16le"
     sample_rate_hz: int | None = None
     time_zone: str = ""
-
-
-@dataclass(slots=True)
-class Stopwatch:
-    """When each stage was done, in milliseconds since the user had finished."""
-
-    clock: Callable[[], float]
-    began_at: float
-    stages: dict[str, int] = field(default_factory=dict)
-
-    def mark(self, stage: str) -> None:
-        """The stage is done now; the first mark of a stage counts."""
-        self.stages.setdefault(stage, self._ms(self.clock()))
-
-    def began_early(self, stage: str, at: float) -> None:
-        """The stage was done at that time already: it comes first."""
-        self.stages = {stage: max(0, self._ms(at)), **self.stages}
-
-    def save(self) -> dict[str, Any]:
-        """As JSON: clocks differ between machines."""
-        return {"elapsed_ms": self._ms(self.clock()), "stages": self.stages}
-
-    @classmethod
-    def restore(cls, saved: dict[str, Any], clock: Callable[[], float]) -> Stopwatch:
-        """Another replica's."""
-        return cls(clock, clock() - saved["elapsed_ms"] / 1000, saved["stages"])
-
-    def _ms(self, at: float) -> int:
-        return round((at - self.began_at) * 1000)
 
 
 @dataclass(slots=True)
@@ -102,6 +78,7 @@ class Turn:
         reply: ReplyFormat,
         stopwatch: Stopwatch,
         on_question: Callable[[str | None], None],
+        somebody_speaks: Callable[[], bool] = lambda: False,
     ) -> None:
         self.turn_id = turn_id
         self._ledger = TurnLedger()
@@ -113,6 +90,8 @@ class Turn:
         self._format = reply
         self._stopwatch = stopwatch
         self._asker = Asker(self._say_aside, self._hush, on_question)
+        self._somebody_speaks = somebody_speaks
+        self._progress = ""  # the newest news of the steps, in an executor's words
         self._aside = ""  # what is being said beside the reply: a question
         self._status = "ok"
         self._utterance: Utterance | None = None
@@ -155,6 +134,8 @@ class Turn:
 
     def _tell(self, event: LaneEvent) -> None:
         """Tell the client, unless another replica did so before the turn moved here."""
+        if isinstance(event, TaskProgressed) and event.message:
+            self._progress = event.message
         if self._ledger.admit(event):
             self._setup.outlet.tell(event)
 
@@ -242,9 +223,38 @@ class Turn:
         self._stopwatch.mark("safety")
         self._tell(TurnChecked(self.turn_id, report))
         setup = replace(self._setup, context=self._context)
-        outcomes = await StepRun(setup, self._tell, self.turn_id, report, self._asker).run(plan.steps)
+        steps = StepRun(setup, self._tell, self.turn_id, report, self._asker)
+        outcomes: Sequence[Outcome] = ()
+        broken: ServiceError | None = None
+        async with asyncio.TaskGroup() as group:
+            done = asyncio.Event()
+            group.create_task(self._keep_company(done), name="say that it takes long")
+            try:
+                outcomes = await steps.run(plan.steps)
+            except ServiceError as error:  # told from here: the group would wrap it
+                broken = error
+            finally:
+                done.set()
+        if broken is not None:
+            raise broken
         self._stopwatch.mark("steps")
         return await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
+
+    async def _keep_company(self, done: asyncio.Event) -> None:
+        """Say in pauses that work which takes long goes on; not into a question, nor while somebody speaks."""
+        wait_s = FIRST_PROGRESS_S
+        while self._format.audio:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await done.wait()
+            except TimeoutError:
+                pass
+            if done.is_set():
+                return
+            wait_s = LOOK_AGAIN_S
+            if not (self._asker.open or self._somebody_speaks()):
+                await self._say_aside(still_working(self._progress))
+                wait_s = NEXT_PROGRESS_S
 
     async def _remember(self, role: str, text: str) -> None:
         """Put one side's words into the conversation; a memory that is down costs the memory, not the turn."""
@@ -326,7 +336,7 @@ class Turn:
             sample_rate_hz=self._format.sample_rate_hz,
             clock=self._setup.clock,
             turn_id=self.turn_id,
-            on_first_audio=lambda: self._stopwatch.mark("first_audio"),
+            on_first_audio=self._mark_first_audio,
         )
         if self._begun_elsewhere is not None:
             utterance.restore(*self._begun_elsewhere)
@@ -337,6 +347,16 @@ class Turn:
         finally:
             self._utterance = None
         return utterance
+
+    def _mark_first_audio(self) -> None:
+        if not self._aside:  # the stage is the reply's
+            self._stopwatch.mark("first_audio")
+
+    def acknowledge(self, intent: Intent) -> None:
+        """Instead of `run`: the words answered a question that waits elsewhere, where the reply is given."""
+        self._tell(TurnIntent(self.turn_id, intent))
+        self._tell(TurnReply(self.turn_id, "All right."))
+        self._finish()
 
     # --- what the lane calls ---
 

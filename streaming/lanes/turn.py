@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.agent.eager import Guess
 from streaming.agent.overheard import Overheard, overheard
-from streaming.agent.turns import ReplyFormat, Stopwatch, Turn
+from streaming.agent.stopwatch import Stopwatch
+from streaming.agent.turns import ReplyFormat, Turn
 from streaming.domain import Trouble, TurnEnd
 from streaming.lanes.base import Lane
 from streaming.outlet import LaneSetup, WrongInputError
@@ -71,6 +72,7 @@ class TurnLane(Lane):
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # of the utterance being said
         self._over: Turn | None = None  # the turn into whose reply the utterance being said began
+        self._somebody_speaks = False
         self._into_question = False  # was it a question?
         self._hears_itself = False  # the reply has come back into this microphone: from then on only words silence it
         self._under_way = 0  # utterances heard, and not yet answered
@@ -99,8 +101,15 @@ class TurnLane(Lane):
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
-        if not self._turn_begun:
-            await self._take_turn(Heard(text, self._stopwatch()), None)
+        if self._turn_begun:
+            return
+        heard, intent = Heard(text, self._stopwatch()), None
+        if self._provided.confirmations.asked_in(self._context) is not None:
+            intent = await self._recognised(heard)
+            if intent is not None and await self._is_about_current_turn(heard, intent):
+                self._new_turn(uuid.uuid4().hex, text, heard.stopwatch).acknowledge(intent)
+                return
+        await self._take_turn(heard, intent)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -123,6 +132,7 @@ class TurnLane(Lane):
         assert self._microphone is not None, "it is what was heard through"
         match event:
             case SpeechStarted():
+                self._somebody_speaks = True
                 self._over = self._turn if self._turn is not None and self._turn.speaking else None
                 self._into_question = self._over is not None and self._over.asking
                 if self._turn is not None and not self._hears_itself:
@@ -168,6 +178,7 @@ class TurnLane(Lane):
             self._guess = None
 
     def _on_final(self, event: FinalTranscript) -> None:
+        self._somebody_speaks = False
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
@@ -222,12 +233,14 @@ class TurnLane(Lane):
 
     async def _is_about_current_turn(self, heard: Heard, intent: Intent) -> bool:
         approve = _APPROVALS.get(intent.intent)
-        if self._question is not None and approve is not None:
+        question = self._question or self._provided.confirmations.asked_in(self._context)
+        if question is not None and approve is not None:
             if approve and heard.into_question and self._turn is not None:
                 self._turn.ask_again()
                 return True
             confirmations = self._provided.confirmations
-            return await confirmations.settle(self._question, self._context, approve=approve, via="voice")
+            via: Literal["message", "voice"] = "message" if self._microphone is None else "voice"
+            return await confirmations.settle(question, self._context, approve=approve, via=via)
         if intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
             self._turn_task.cancel()
             return True
@@ -249,7 +262,15 @@ class TurnLane(Lane):
         heard.drop_guess()
 
     def _new_turn(self, turn_id: str, text: str, stopwatch: Stopwatch) -> Turn:
-        return Turn(self._setup, turn_id, text, self._reply, stopwatch, on_question=self._on_question)
+        return Turn(
+            self._setup,
+            turn_id,
+            text,
+            self._reply,
+            stopwatch,
+            on_question=self._on_question,
+            somebody_speaks=lambda: self._somebody_speaks,
+        )
 
     async def _run(self, turn: Turn, intent: Intent | None = None, guess: Guess | None = None) -> None:
         self._turn, self._turn_begun = turn, True

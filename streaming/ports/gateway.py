@@ -49,6 +49,9 @@ class Confirmations(Protocol):
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
         """Ask."""
 
+    def asked_in(self, context: CallContext) -> str | None:
+        """The newest question that a lane of this session still waits for."""
+
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None when it expired."""
 

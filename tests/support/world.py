@@ -233,6 +233,9 @@ class World:
     async def decision(self, confirmation_id: str) -> bool | None:
         return await self.questions[confirmation_id]
 
+    def asked_in(self, context: CallContext) -> str | None:
+        return next((asked for asked, answer in self.questions.items() if not answer.done()), None)
+
     async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool, via: str = "message") -> bool:
         self.settled_via.append(via)
         self.questions[confirmation_id].set_result(approve)

@@ -397,6 +397,46 @@ def test_an_answer_into_the_question_silences_it(way: str) -> None:
     virtual_time.run(body())
 
 
+@pytest.mark.parametrize(("typed", "executed"), [("yes", 1), ("no", 0)])
+def test_an_answer_typed_on_another_channel_of_the_session_counts(typed: str, executed: int) -> None:
+    async def body() -> None:
+        world, beside = risky(), RecordingOutlet()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await TurnLane(frame_for(world, beside), None, ReplyFormat(), typed).run()
+            await it.until(TurnDone)
+        assert world.settled_via == ["message"]
+        assert len(world.executed) == executed
+        assert [reply.text for reply in beside.of(TurnReply)] == ["All right."]
+        assert beside.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
+def test_long_work_is_not_silent_and_says_nothing_while_somebody_speaks() -> None:
+    async def body() -> None:
+        world = World(plans={"work": plan(step("s1", "sleep"))}, gates={"sleep": asyncio.Event()})
+        async with talk(world) as it:
+            it.microphone.say("work")
+            began = asyncio.get_running_loop().time()
+            await it.until(SpeechEnds)
+            assert 3.5 <= asyncio.get_running_loop().time() - began <= 5
+            await it.until(SpeechEnds, 2)
+            assert asyncio.get_running_loop().time() - began <= 13
+            await asyncio.sleep(2)
+            it.microphone.push(SpeechStarted(2000))
+            await asyncio.sleep(20)
+            assert len(world.syntheses) == 2
+            it.microphone.push(FinalTranscript("", 0.0, 2000, 2100))
+            world.gates["sleep"].set()
+            await it.until(TurnDone)
+        assert {synthesis.texts[0] for synthesis in world.syntheses[:2]} == {"I am still working on it."}
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
 def test_stop_cancels_the_turn_and_its_task() -> None:
     async def body() -> None:
         world = World(plans={"work": plan(step("s1", "sleep"))}, gates={"sleep": asyncio.Event()})
