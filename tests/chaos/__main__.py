@@ -1,0 +1,50 @@
+"""`python -m tests.chaos [FAULT …]`: runs with the faults named (none: each in turn), and says what broke. Exit code 1 when something did."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+
+from tests.chaos.monkey import FAULTS
+from tests.chaos.run import run
+
+
+def main() -> int:
+    """Print a report for each run."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument(
+        "faults", nargs="*", metavar="FAULT", help=f"of {', '.join(FAULTS)}; several in one run: joined by +"
+    )
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="printed with the report")
+    parser.add_argument("--sessions", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two faults")
+    parser.add_argument("--gateways", type=int, default=3)
+    parser.add_argument("--forgetful-redis", action="store_true", help="Redis writes nothing to disk")
+    given = parser.parse_args()
+    named = [tuple(word.split("+")) for word in given.faults] or [(name,) for name in FAULTS]
+    unknown = {name for group in named for name in group} - FAULTS.keys()
+    if unknown:
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
+    failed = False
+    for faults in named:
+        report = asyncio.run(
+            run(
+                faults,
+                seed=given.seed,
+                sessions=given.sessions,
+                seconds=given.seconds,
+                every_s=given.every,
+                gateways=given.gateways,
+                redis_keeps=not given.forgetful_redis,
+            )
+        )
+        print("\n".join(report.lines()), flush=True)
+        failed = failed or bool(report.wrong)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

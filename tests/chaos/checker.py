@@ -1,0 +1,75 @@
+"""What must hold at the end of a run, and the table that says what did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.chaos.monkey import LOSES_DATA
+
+if TYPE_CHECKING:
+    from tests.chaos.client import Client
+    from tests.chaos.topology import Cluster
+    from tests.chaos.work import Outcome
+
+
+@dataclass(frozen=True)
+class Report:
+    """`wrong`: every broken promise in words."""
+
+    faults: tuple[str, ...]
+    seed: int
+    sessions: int
+    messages: int
+    moves: int
+    lost: int
+    done: dict[str, int]
+    told: dict[str, int]
+    refused: dict[str, int]
+    resume_ms: tuple[int, int]  # p50, p99
+    wrong: list[str]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        head = (
+            f"seed {self.seed}: {', '.join(self.faults)}: {self.sessions} sessions, {self.messages} messages, {self.moves} resumes"
+            f" (p50 {self.resume_ms[0]} ms, p99 {self.resume_ms[1]} ms), {self.lost} told lost"
+        )
+        return [
+            head,
+            f"  done {self.done}",
+            f"  told {self.told}, refused {self.refused}",
+            *(f"  WRONG: {line}" for line in self.wrong),
+        ]
+
+
+def check(
+    cluster: Cluster, clients: list[Client], outcome: Outcome, faults: tuple[str, ...], seed: int, *, no_loss: bool
+) -> Report:
+    """Judge a run that is over."""
+    wrong = [f"{client.session_id}: {line}" for client in clients for line in client.violations] + outcome.broken
+    counts = Counter(cluster.stored_values())
+    for value, answered in outcome.effects.items():
+        if counts[value] > 1:
+            wrong.append(f"the effect {value} happened {counts[value]} times")
+        if answered and not counts[value]:
+            wrong.append(f"the effect {value} was answered ok and is not there")
+    wrong += [f"traceback: {line}" for line in cluster.tracebacks()]
+    lost = [reason for client in clients for reason in client.lost]
+    if lost and no_loss and not LOSES_DATA & set(faults):
+        wrong.append(f"{len(lost)} sessions were told lost ({Counter(lost)}), though Redis kept its data")
+    times = sorted(seconds for client in clients for seconds in client.resumes) or [0.0]
+    return Report(
+        faults=faults,
+        seed=seed,
+        sessions=len(clients),
+        messages=sum(client.messages for client in clients),
+        moves=sum(client.moves for client in clients),
+        lost=len(lost),
+        done=outcome.done,
+        told=outcome.told,
+        refused=outcome.refused,
+        resume_ms=(round(times[len(times) // 2] * 1000), round(times[int(len(times) * 0.99)] * 1000)),
+        wrong=wrong,
+    )

@@ -1,0 +1,90 @@
+"""One run: so many sessions for so long, a fault every few seconds, then the checker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos.checker import Report, check
+from tests.chaos.client import Client
+from tests.chaos.monkey import FAULTS
+from tests.chaos.topology import Cluster
+from tests.chaos.work import Outcome, work_on
+from tests.support.gateway import AUDIO
+
+GOODBYE_S = 5.0
+
+
+async def run(
+    faults: tuple[str, ...],
+    *,
+    seed: int,
+    sessions: int,
+    seconds: float,
+    every_s: float,
+    gateways: int = 3,
+    redis_keeps: bool = True,
+) -> Report:
+    """Both ways of resuming, half of the sessions each. `every_s`: between the end of a fault and the next."""
+    dice = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        cluster = await asyncio.to_thread(Cluster, Path(folder), gateways, redis_keeps=redis_keeps)
+        try:
+            return await _run(cluster, faults, dice, seed=seed, sessions=sessions, seconds=seconds, every_s=every_s)
+        finally:
+            await asyncio.to_thread(cluster.close)
+
+
+async def _run(
+    cluster: Cluster,
+    faults: tuple[str, ...],
+    dice: random.Random,
+    *,
+    seed: int,
+    sessions: int,
+    seconds: float,
+    every_s: float,
+) -> Report:
+    token, outcome = cluster.token(), Outcome()
+    ways = ("url", "message")
+    clients = [
+        Client(cluster.address, token, f"chaos-{seed}-{number}", ways[number % 2], random.Random(dice.random()))
+        for number in range(sessions)
+    ]
+    ends_at = time.monotonic() + seconds
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(client.run(), name=client.session_id) for client in clients]
+        work = [
+            group.create_task(
+                work_on(client, outcome, AUDIO, random.Random(dice.random()), lambda: time.monotonic() >= ends_at),
+                name=f"work of {client.session_id}",
+            )
+            for client in clients
+        ]
+        monkey = group.create_task(_monkey(cluster, clients, faults, dice, ends_at, every_s), name="monkey")
+        await asyncio.wait([monkey])
+        await asyncio.wait(work)
+        for client in clients:
+            client.stop()
+        await asyncio.wait(running, timeout=GOODBYE_S)
+        for task in running:
+            task.cancel()
+    return check(cluster, clients, outcome, faults, seed, no_loss=True)
+
+
+async def _monkey(
+    cluster: Cluster,
+    clients: list[Client],
+    faults: tuple[str, ...],
+    dice: random.Random,
+    ends_at: float,
+    every_s: float,
+) -> None:
+    """Never two faults at a time."""
+    await asyncio.sleep(every_s / 2)
+    while time.monotonic() < ends_at:
+        await FAULTS[dice.choice(faults)](cluster, clients, dice)
+        await asyncio.sleep(every_s * (0.5 + dice.random()))

@@ -1,0 +1,256 @@
+"""A cluster as plain processes: gateways behind nginx as shipped, one Redis, each service in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from tests.conftest import redis_server_binary
+from tests.support.gateway import ROOT, GatewayProcess, environment, free_port
+from tests.support.replicas import VARIABLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_S = 30.0
+USER = "monkey"
+
+
+class RedisProcess:
+    """A real Redis at a port of its own. `keeps`: it writes every change to disk."""
+
+    def __init__(self, directory: Path, *, keeps: bool) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._directory, self._keeps = directory, keeps
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Until it answers."""
+        options = ["--appendonly", "yes" if self._keeps else "no", "--appendfsync", "always", "--save", ""]
+        self._process = subprocess.Popen(
+            [
+                redis_server_binary(),
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(self._directory),
+                *options,
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(redis.RedisError):
+                if self.ask("PING"):
+                    return
+            time.sleep(0.02)
+        raise AssertionError("redis does not answer")
+
+    def ask(self, *words: str) -> Any:
+        """One command."""
+        with redis.Redis(port=self.port, socket_timeout=2, socket_connect_timeout=1) as client:
+            return client.execute_command(*words)
+
+    def signal(self, number: int) -> None:
+        """Stop, go on, kill."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait(10)
+
+    def stop(self) -> None:
+        """For good."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait(10)
+
+
+class ServiceProcess:
+    """One embedded service at a fixed port."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.name, self.port = name, free_port()
+        self._directory = directory
+        self._process: subprocess.Popen[str] | None = None
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """For the gateways."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Until it listens."""
+        command = [
+            sys.executable,
+            "-m",
+            "server.embedded",
+            "--with-parent",
+            "--directory",
+            str(self._directory / "state"),
+        ]
+        self._process = subprocess.Popen(
+            [*command, f"{self.name}={self.address}"],
+            cwd=self._directory,
+            env=environment(self._directory, OS_ROOT=str(self._directory / "files")),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(self._directory / f"{self.name}.log").open("ab"),
+            text=True,
+        )
+        assert self._process.stdout is not None
+        bound = json.loads(self._process.stdout.readline())["bound"]
+        assert bound[self.name] == self.address, bound
+        self._process.stdout.readline()
+
+    def signal(self, number: int) -> None:
+        """Stop, go on, kill."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait(10)
+
+    def stop(self) -> None:
+        """For good."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+        self._process.kill()
+        self._process.wait(10)
+
+
+class Cluster:
+    """All of it. Gateways keep their ports when they are started again, as nginx expects."""
+
+    def __init__(self, directory: Path, gateways: int, *, redis_keeps: bool = False) -> None:
+        self.directory = directory
+        (directory / "files").mkdir()
+        self._stack = contextlib.ExitStack()
+        try:
+            self.redis = RedisProcess(directory, keeps=redis_keeps)
+            self.redis.start()
+            self._stack.callback(self.redis.stop)
+            self.services = {name: self._service(name) for name in VARIABLES if name != "browser"}
+            self.ports = [free_port() for _ in range(gateways)]
+            self.logs: list[Path] = []
+            self.gateways: dict[int, GatewayProcess] = {}
+            self._stack.callback(self._stop_gateways)
+            for port in self.ports:
+                self.start_gateway(port)
+            self.address = self._nginx()
+        except BaseException:
+            self.close()
+            raise
+
+    def _service(self, name: str) -> ServiceProcess:
+        service = ServiceProcess(self.directory, name)
+        self._stack.callback(service.stop)
+        return service
+
+    def start_gateway(self, port: int) -> None:
+        """At this port; its log goes on in a file of its own."""
+        addresses = {VARIABLES[name]: service.address for name, service in self.services.items()}
+        folder = self.directory / f"gateway-{port}-{len(self.logs)}"
+        folder.mkdir()
+        gateway = GatewayProcess(
+            folder,
+            PORT=str(port),
+            EMBEDDED="false",
+            REDIS_URL=self.redis.url,
+            LOG_FORMAT="json",
+            TRUSTED_PROXIES="127.0.0.0/8",
+            BROWSER_GRPC_URL="127.0.0.1:1",
+            RATE_LIMIT_REQUESTS="1000000",
+            WS_MAX_SOCKETS_PER_USER="1000",
+            **addresses,
+        )
+        self.logs.append(gateway.log)
+        self.gateways[port] = gateway
+
+    def kill_gateway(self, port: int) -> None:
+        """As a machine that loses its power."""
+        self.gateways.pop(port).stop(signal.SIGKILL)
+
+    def drain_gateway(self, port: int) -> float:
+        """As a rolling restart does; returns how long it took, in seconds."""
+        began = time.monotonic()
+        gateway = self.gateways.pop(port)
+        code = gateway.stop()
+        assert code == 0, f"a drained gateway ended with {code}"
+        return time.monotonic() - began
+
+    def _stop_gateways(self) -> None:
+        for gateway in self.gateways.values():
+            gateway.stop(signal.SIGKILL)
+
+    def token(self) -> str:
+        """Good at each gateway."""
+        return next(iter(self.gateways.values())).own_token(USER, "admin", "operator", "user")
+
+    def _nginx(self) -> str:
+        text = (ROOT / "deploy" / "nginx" / "jarvis.conf").read_text()
+        text = re.sub(r"^ *(listen \[::].*|ssl_certificate.*|http2 on;|access_log.*)\n", "", text, flags=re.MULTILINE)
+        servers = re.search(r"server gateway-1:8000(.*;)", text)
+        assert servers is not None
+        lines = "\n    ".join(f"server 127.0.0.1:{port}{servers[1]}" for port in self.ports)
+        text = re.sub(r"server gateway-1:8000.*;", lines, text)
+        text = re.sub(r"^ *server gateway-\d:8000.*;\n", "", text, flags=re.MULTILINE)
+        port = free_port()
+        text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        places = "\n".join(f"{kind}_temp_path {self.directory}/{kind};" for kind in kinds)
+        conf = self.directory / "nginx.conf"
+        conf.write_text(
+            f"pid {self.directory}/nginx.pid;\nerror_log {self.directory}/error.log;\nworker_processes 1;\n"
+            f"events {{ worker_connections 4096; }}\nhttp {{\naccess_log off;\n{places}\n{text}\n}}\n"
+        )
+        binary = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") or "nginx"
+        process = subprocess.Popen(
+            [binary, "-c", str(conf), "-e", str(self.directory / "error.log"), "-g", "daemon off; user root;"]
+        )
+
+        def stop() -> None:
+            process.terminate()
+            process.wait(10)
+
+        self._stack.callback(stop)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return f"ws://127.0.0.1:{port}"
+            time.sleep(0.02)
+        raise AssertionError("nginx does not listen")
+
+    def stored_values(self) -> list[str]:
+        """Every value in the memory service's database: effects that can be counted."""
+        path = self.directory / "state" / "memory.sqlite3"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return [str(json.loads(value)) for (value,) in database.execute("SELECT value FROM items")]
+
+    def tracebacks(self) -> list[str]:
+        """In the gateways' logs: the line, and which log."""
+        return [
+            f"{log.parent.name}: {line[-400:]}"
+            for log in self.logs
+            for line in log.read_text(errors="replace").splitlines()
+            if "Traceback" in line or '"exception"' in line
+        ]
+
+    def close(self) -> None:
+        """Everything, in the opposite order."""
+        self._stack.close()
