@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
     from streaming.ports import ConversationTurn, Intent, Outcome, Plan
+    from streaming.sound.echo import FarEnd
 
 
 FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; with the words, never 8 s
@@ -79,6 +80,7 @@ class Turn:
         stopwatch: Stopwatch,
         on_question: Callable[[str | None], None],
         somebody_speaks: Callable[[], bool] = lambda: False,
+        far_end: FarEnd | None = None,
     ) -> None:
         self.turn_id = turn_id
         self._ledger = TurnLedger()
@@ -91,6 +93,7 @@ class Turn:
         self._stopwatch = stopwatch
         self._asker = Asker(self._say_aside, self._hush, on_question)
         self._somebody_speaks = somebody_speaks
+        self._far_end = far_end
         self._progress = ""  # the newest news of the steps, in an executor's words
         self._aside = ""  # what is being said beside the reply: a question
         self._status = "ok"
@@ -337,6 +340,7 @@ class Turn:
             clock=self._setup.clock,
             turn_id=self.turn_id,
             on_first_audio=self._mark_first_audio,
+            far_end=self._far_end,
         )
         if self._begun_elsewhere is not None:
             utterance.restore(*self._begun_elsewhere)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from streaming import domain, ports
@@ -202,7 +202,8 @@ def _turn(params: given.TurnParams, setup: LaneSetup) -> Lane:
         sample_rate_hz=params.reply_sample_rate,
         time_zone=params.time_zone,
     )
-    return TurnLane(setup, _microphone(params) if params.text is None else None, reply, params.text)
+    source = replace(_microphone(params), echo_cancellation=params.echo_cancellation) if params.text is None else None
+    return TurnLane(setup, source, reply, params.text)
 
 
 def _execute(params: given.ExecuteParams, setup: LaneSetup, command_id: str) -> Lane:

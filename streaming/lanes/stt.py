@@ -50,8 +50,8 @@ class SttLane(Lane):
 
     def commit(self) -> None:
         """Push-to-talk: the utterance ends here."""
-        self._microphone.stream.commit()
+        self._microphone.commit()
 
     def end(self) -> None:
         """No more audio."""
-        self._microphone.stream.end()
+        self._microphone.end()

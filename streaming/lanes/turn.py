@@ -27,6 +27,7 @@ from streaming.ports import (
     SpeechStarted,
     SpeechStopped,
 )
+from streaming.sound.echo import FarEnd
 from streaming.sound.microphone import Microphone, MicrophoneFormat
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ class TurnLane(Lane):
         self._setup = setup
         self._reply = reply
         self._language = source.language if source else reply.language
-        self._microphone = Microphone(self._services.stt, source, self._context, self._outlet.taken) if source else None
+        self._far_end = FarEnd() if source is not None and source.echo_cancellation else None
+        self._microphone = (
+            Microphone(self._services.stt, source, self._context, self._outlet.taken, self._far_end) if source else None
+        )
         self._text = text
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
@@ -91,10 +95,14 @@ class TurnLane(Lane):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._understand(), name="turn: understand")
             group.create_task(self._converse(), name="turn: converse")
+            echo = self._microphone.echo if self._microphone is not None else None
+            filtering = group.create_task(echo.run(), name="turn: take the echo out") if echo is not None else None
             try:
                 await self._listen(group)
             except ServiceError as error:
                 broken = error
+            if filtering is not None:
+                filtering.cancel()
             await self._heard.put(None)
         if broken is not None:
             await self._apologise(broken)
@@ -270,6 +278,7 @@ class TurnLane(Lane):
             stopwatch,
             on_question=self._on_question,
             somebody_speaks=lambda: self._somebody_speaks,
+            far_end=self._far_end,
         )
 
     async def _run(self, turn: Turn, intent: Intent | None = None, guess: Guess | None = None) -> None:
@@ -340,7 +349,7 @@ class TurnLane(Lane):
         """Push-to-talk: the utterance ends here."""
         if self._microphone is None:
             raise WrongInputError("this turn was given as text")
-        self._microphone.stream.commit()
+        self._microphone.commit()
 
     def playback(self, played_ms: int) -> None:
         """The client has played so much of the reply."""
@@ -350,4 +359,4 @@ class TurnLane(Lane):
     def end(self) -> None:
         """The microphone is closed; turns under way are finished."""
         if self._microphone is not None:
-            self._microphone.stream.end()
+            self._microphone.end()

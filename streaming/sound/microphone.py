@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from streaming.ports import FinalTranscript, InterimTranscript, RecognitionConfig, SpeechStarted, Word
 from streaming.sound.codecs import SERVICE_RATE_HZ, microphone_decoder, pcm_duration_ms
+from streaming.sound.echo import EchoFilter
 from streaming.sound.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, SpeechToText
+    from streaming.sound.echo import FarEnd
     from streaming.sound.trail import Position
 
 
@@ -26,13 +28,19 @@ class MicrophoneFormat:
     interim: bool = True
     endpointing: bool = True
     vocabulary: tuple[str, ...] = ()
+    echo_cancellation: bool = False
 
 
 class Microphone:
     """Sound in, recognition events out. Raises AudioFormatError for a format or frame that is not what it says."""
 
     def __init__(
-        self, stt: SpeechToText, source: MicrophoneFormat, context: CallContext, give_back: Callable[[int], None]
+        self,
+        stt: SpeechToText,
+        source: MicrophoneFormat,
+        context: CallContext,
+        give_back: Callable[[int], None],
+        far_end: FarEnd | None = None,
     ) -> None:
         self._decoder = microphone_decoder(source.encoding, source.sample_rate_hz)
         self._give_back = give_back
@@ -46,6 +54,7 @@ class Microphone:
             vocabulary=source.vocabulary,
         )
         self.stream: RecognitionStream = stt.recognize(config, context, self._on_taken)
+        self.echo = EchoFilter(far_end, self.stream.send_audio) if far_end is not None else None
 
     @property
     def received_ms(self) -> float:
@@ -87,8 +96,26 @@ class Microphone:
         pcm = self._decoder.decode(payload)
         self._payload_in += len(payload)
         self._pcm_in += len(pcm)
-        if pcm:
+        if not pcm:
+            return
+        if self.echo is not None:
+            self.echo.feed(pcm)
+        else:
             self.stream.send_audio(pcm)
+
+    def commit(self) -> None:
+        """The utterance ends behind what was fed."""
+        self._behind_audio(self.stream.commit)
+
+    def end(self) -> None:
+        """No more audio."""
+        self._behind_audio(self.stream.end)
+
+    def _behind_audio(self, act: Callable[[], None]) -> None:
+        if self.echo is not None:
+            self.echo.then(act)
+        else:
+            act()
 
     def _on_taken(self, n_bytes: int) -> None:
         """PCM left: give back the same share of the payload, which may be of another rate or compressed; all, when all left."""

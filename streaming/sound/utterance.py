@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from streaming.outlet import Outlet
     from streaming.ports import SynthesisStream
+    from streaming.sound.echo import FarEnd
 
 CERTAINLY_HAD_MS = 500  # what lies so far before the place where a client played has reached it
 STALLED_PLAYOUT_S = 5.0  # a client that stopped reporting is waited for so much longer than the audio lasts
@@ -33,6 +34,7 @@ class Utterance:
         clock: Callable[[], float],
         turn_id: str | None = None,
         on_first_audio: Callable[[], None] = lambda: None,
+        far_end: FarEnd | None = None,
     ) -> None:
         self._stream = stream
         self._outlet = outlet
@@ -46,6 +48,7 @@ class Utterance:
         self._cursor = PlayoutCursor()
         self._nudge = asyncio.Event()  # set when the client's report may let the next frame go
         self._on_first_audio = on_first_audio
+        self._far_end = far_end
         self._stopped_at: float | None = None
         self._begun = self._ended = False  # does the client know?
         self._words_told = 0
@@ -95,6 +98,7 @@ class Utterance:
     def stop(self) -> None:
         """Cut it here: nothing more is sent, the service stops."""
         self._stopped_at = self._clock()
+        self._forget_far_end()
         self._stream.cancel()
         self._nudge.set()
 
@@ -105,6 +109,8 @@ class Utterance:
                 if self.stopped:
                     return
                 if isinstance(event, SynthesisAudio):
+                    if self._far_end is not None:
+                        self._far_end.add(event.pcm)
                     await self._send_pcm(event.pcm)
                 elif isinstance(event, SynthesisStarted):
                     self._begin(event)
@@ -119,6 +125,8 @@ class Utterance:
         self._encoder = SpeechEncoder(
             self._encoding, self._sample_rate_hz or event.sample_rate_hz, event.sample_rate_hz
         )
+        if self._far_end is not None:
+            self._far_end.begin(event.sample_rate_hz, lambda: self._cursor.played_ms(self._clock()))
         if not self._begun:
             self._begun = True
             self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id))
@@ -184,5 +192,10 @@ class Utterance:
         give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_S
         while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
             if self._clock() >= give_up_at:
-                return
+                break
             await self._wait_for_report(max(left_s, 0.001))
+        self._forget_far_end()
+
+    def _forget_far_end(self) -> None:
+        if self._far_end is not None:
+            self._far_end.end()

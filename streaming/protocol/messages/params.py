@@ -113,6 +113,8 @@ class TurnParams(Microphone):
     """Of the frames to the client, in Hz; left out: the voice's own."""
     time_zone: Annotated[str, StringConstraints(max_length=64)] = ""
     """IANA name of where the user is, for answers about time; empty: the gateway's own."""
+    echo_cancellation: bool = False
+    """Take the reply's own sound out of the microphone: for clients that cannot, and report `playback`."""
 
     @model_validator(mode="after")
     def _reply_rate_fits(self) -> Self:

@@ -1,0 +1,123 @@
+"""The reply's own sound taken out of the microphone, for clients without echo cancellation: WebRTC's AEC3, off the event loop.
+
+The far end is what the client played, by the playout cursor; AEC3 finds the delay through the room itself, as long as it is steady.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from streaming.outlet import LaneError
+from streaming.sound.codecs import SERVICE_RATE_HZ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BYTES_PER_SAMPLE = 2
+BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on 10 ms
+MAX_DRIFT_MS = 120  # between what was read and what the client plays: less is jitter of its reports, and a jump costs AEC3 a second
+BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
+
+
+class FarEnd:
+    """What the client's loudspeaker plays, at the microphone's rate."""
+
+    def __init__(self) -> None:
+        self._pcm = bytearray()
+        self._read = 0
+        self._played_ms: Callable[[], float] | None = None
+        self._resampler: AudioResampler | None = None
+        self._rate_hz = 0
+
+    def begin(self, rate_hz: int, played_ms: Callable[[], float]) -> None:
+        """An utterance starts; `played_ms` tells how much of it the client has played."""
+        self._pcm.clear()
+        self._read, self._rate_hz, self._played_ms = 0, rate_hz, played_ms
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=SERVICE_RATE_HZ)
+
+    def add(self, pcm: bytes) -> None:
+        """More of it, before it is sent."""
+        if self._resampler is None or not pcm:
+            return
+        frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
+        frame.sample_rate = self._rate_hz
+        frame.planes[0].update(pcm)
+        for out in self._resampler.resample(frame):
+            self._pcm += bytes(out.planes[0])[: out.samples * BYTES_PER_SAMPLE]
+
+    def end(self) -> None:
+        """It is over, or was cut."""
+        self._pcm.clear()
+        self._played_ms = self._resampler = None
+
+    def take(self, n_bytes: int) -> bytes:
+        """What was played while so much was recorded; silence while nothing is."""
+        if self._played_ms is None:
+            return bytes(n_bytes)
+        end = round(self._played_ms()) * BYTES_PER_MS
+        if abs(end - (self._read + n_bytes)) > MAX_DRIFT_MS * BYTES_PER_MS:
+            self._read = max(0, end - n_bytes)
+        taken = bytes(self._pcm[self._read : self._read + n_bytes])
+        self._read += n_bytes if end > 0 else 0
+        return taken.ljust(n_bytes, b"\0") if end > 0 else bytes(n_bytes)
+
+
+class EchoFilter:
+    """Microphone audio in, the same without the far end out, in order, by `run`. Raises LaneError when AEC3 is not installed."""
+
+    def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
+        try:
+            self._numpy: Any = importlib.import_module("numpy")
+            self._canceller: Any = importlib.import_module("pywebrtc_audio").EchoCanceller(SERVICE_RATE_HZ, 1, 0)
+        except ImportError:
+            words = "echo cancellation is not installed here: the extra `echo` brings it"
+            raise LaneError("UNIMPLEMENTED", words) from None
+        self._far_end = far_end
+        self._send = send
+        self._near, self._far = bytearray(), bytearray()
+        self._after: list[Callable[[], None]] = []  # commit, end: when what came before them was sent
+        self._news = asyncio.Event()
+
+    def feed(self, pcm: bytes) -> None:
+        """A frame, recorded just now."""
+        self._near += pcm
+        self._far += self._far_end.take(len(pcm))
+        self._news.set()
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Do that when all audio up to here was sent."""
+        self._after.append(act)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Filter until cancelled, in a thread: some 15 ms a second of audio."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            acts, self._after = self._after, []
+            whole = len(self._near) // BLOCK_BYTES * BLOCK_BYTES
+            near, far = bytes(self._near[:whole]), bytes(self._far[:whole])
+            del self._near[:whole], self._far[:whole]
+            rest = b""
+            if acts:  # less than a block is left: it goes as it is
+                rest = bytes(self._near)
+                self._near.clear()
+                self._far.clear()
+            if near:
+                self._send(await asyncio.to_thread(self._filtered, near, far))
+            if rest:
+                self._send(rest)
+            for act in acts:
+                act()
+
+    def _filtered(self, near: bytes, far: bytes) -> bytes:
+        numpy, filtered = self._numpy, bytearray()
+        for start in range(0, len(near), BLOCK_BYTES):
+            blocks = (numpy.frombuffer(side[start : start + BLOCK_BYTES], "<i2") for side in (near, far))
+            filtered += self._canceller.process(*blocks).astype("<i2").tobytes()
+        return bytes(filtered)
