@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     record_dir: Path | None = Field(
         None, description="folder for recordings of the sessions whose clients ask for it; empty: none is recorded"
     )
+    confirm_destructive_by_voice: bool = Field(
+        False, description="a spoken yes may approve what destroys; false: that wants a click or a typed yes"
+    )
     record_max_bytes: int = Field(256 * 1024 * 1024, ge=65536, description="largest recording of one session")
     drain_seconds: float = Field(30, ge=0, le=3600, description="most time between SIGTERM and exit")
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest body of any route, uploads too")

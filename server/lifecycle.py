@@ -131,7 +131,9 @@ class Lifecycle:
             limiter=limiter,
             state=state,
             metrics=metrics,
-            confirmations=ConfirmationStore(state, audit=audit),
+            confirmations=ConfirmationStore(
+                state, audit=audit, destructive_by_voice=settings.confirm_destructive_by_voice
+            ),
             idempotency=idempotency,
             once=TaskReceipts(state, idempotency),
             tracer=tracer,

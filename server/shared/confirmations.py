@@ -46,8 +46,16 @@ class Question:
 class ConfirmationStore:
     """Implements `streaming.ports.Confirmations`, and the deferred kind for REST. Every question's end is audited."""
 
-    def __init__(self, state: State, life_s: float = CONFIRMATION_S, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        life_s: float = CONFIRMATION_S,
+        audit: AuditLog | None = None,
+        *,
+        destructive_by_voice: bool = False,
+    ) -> None:
         self._state = state
+        self._destructive_by_voice = destructive_by_voice
         self._audit = audit or AuditLog()
         self._deferred: asyncio.Queue[tuple[str, float]] = (
             asyncio.Queue()
@@ -89,7 +97,11 @@ class ConfirmationStore:
         await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
         self._audited("asked", confirmation_id, question, context)
         moment = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
-        return Confirmation(confirmation_id, moment.replace("+00:00", "Z"))
+        return Confirmation(confirmation_id, moment.replace("+00:00", "Z"), self._by_voice(question))
+
+    def _by_voice(self, question: Question) -> bool:
+        """A voice can be misheard, or another's: what destroys wants a click or a typed word."""
+        return self._destructive_by_voice or question.risk != "high"
 
     # --- waiting ---
 
@@ -159,9 +171,14 @@ class ConfirmationStore:
     async def settle(
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
     ) -> bool:
-        """Answer a lane's question; False when the user has no such open one. Approving a deferred one is `take`'s."""
+        """Answer a lane's question; False when the user has no such open one, or a voice may not approve it.
+
+        Approving a deferred one is `take`'s.
+        """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
+            return False
+        if approve and via == "voice" and not self._by_voice(question):
             return False
         elsewhere = context.session_id != question.session_id
         way: Via = "other_socket" if elsewhere else via

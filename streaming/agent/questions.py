@@ -22,6 +22,11 @@ def question_about(action: Action, description: str = "") -> str:
     return f"Shall I {' '.join([does, *missing])}?"
 
 
+def with_other_ways(question: str) -> str:
+    """For what a voice may not approve."""
+    return f"{question} Please click, or type yes."
+
+
 def reminder_of(question: str) -> str:
     """For somebody who has said nothing for a while."""
     return f"I am still waiting for your answer. {question}"

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.questions import question_about
+from streaming.agent.questions import question_about, with_other_ways
 from streaming.domain import TaskEnded, TaskNeedsConfirmation, TaskProgressed, TaskStarted
 from streaming.ports import Outcome, ServiceError, StoreItem, TaskProgress, Verdict
 
@@ -79,6 +79,8 @@ class TaskRun:
         confirmations = self._setup.provided.confirmations
         sentence = question_about(self._action, self._description)
         question = await confirmations.create(self._action, verdict, self._context)
+        if not question.by_voice:
+            sentence = with_other_ways(sentence)
         self._tell(
             TaskNeedsConfirmation(
                 question.confirmation_id,

@@ -248,7 +248,12 @@ class TurnLane(Lane):
                 return True
             confirmations = self._provided.confirmations
             via: Literal["message", "voice"] = "message" if self._microphone is None else "voice"
-            return await confirmations.settle(question, self._context, approve=approve, via=via)
+            if await confirmations.settle(question, self._context, approve=approve, via=via):
+                return True
+            if approve and self._question is not None and self._turn is not None:
+                self._turn.ask_again()  # a voice may not approve it: the question says what may
+                return True
+            return False
         if intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
             self._turn_task.cancel()
             return True

@@ -41,6 +41,7 @@ class Confirmation:
 
     confirmation_id: str
     expires_at: str
+    by_voice: bool = True  # False: a spoken yes does not count
 
 
 class Confirmations(Protocol):
@@ -58,7 +59,7 @@ class Confirmations(Protocol):
     async def settle(
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
     ) -> bool:
-        """Answer; False when the user has no such open question."""
+        """Answer; False when the user has no such open question, or may not approve it in this way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,26 @@ async def test_a_decision_before_anybody_waits_is_not_lost() -> None:
     assert settled.result()
 
 
+@pytest.mark.parametrize(
+    ("risk", "allowed", "counts"), [("high", False, False), ("high", True, True), ("medium", False, True)]
+)
+async def test_a_voice_approves_what_destroys_only_where_that_is_wanted(risk: str, allowed: bool, counts: bool) -> None:
+    store = ConfirmationStore(LocalState(), destructive_by_voice=allowed)
+    asked = await store.create(ACTION, Verdict("confirm", risk, ()), ADA)
+    assert asked.by_voice is counts
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        assert store.asked_in(ADA) == asked.confirmation_id
+        assert store.asked_in(EVE) is None
+        assert await store.settle(asked.confirmation_id, ADA, approve=True, via="voice") is counts
+        if not counts:
+            assert not waiting.done()
+            assert await store.settle(asked.confirmation_id, ADA, approve=False, via="voice"), "a refusal always counts"
+    assert waiting.result() is counts
+    assert store.asked_in(ADA) is None
+
+
 async def test_a_question_is_settled_once() -> None:
     store = ConfirmationStore(LocalState())
     asked = await store.create(ACTION, VERDICT, ADA)

@@ -52,7 +52,7 @@ class Audited:
     def __init__(self, path: Path, life_s: float = 120) -> None:
         self.path = path
         self.audit = AuditLog(path)
-        self.store = ConfirmationStore(LocalState(), life_s, self.audit)
+        self.store = ConfirmationStore(LocalState(), life_s, self.audit, destructive_by_voice=True)
 
     def written(self) -> list[dict[str, Any]]:
         self.audit.close()
@@ -231,7 +231,10 @@ async def test_replicas_write_whole_lines_to_one_file(tmp_path: Path) -> None:
 async def test_another_replicas_decision_is_written_where_it_was_made(redis_url: str, tmp_path: Path) -> None:
     async with replica(redis_url) as one, replica(redis_url) as other:
         here, there = (AuditLog(tmp_path / name) for name in ("here", "there"))
-        first, second = ConfirmationStore(one, audit=here), ConfirmationStore(other, audit=there)
+        first, second = (
+            ConfirmationStore(one, audit=here),
+            ConfirmationStore(other, audit=there, destructive_by_voice=True),
+        )
         asked = await first.create(ACTION, VERDICT, ADA)
         await approved(first, second, asked.confirmation_id, HALL, "message")
         for part in (here, there):

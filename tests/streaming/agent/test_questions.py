@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streaming.agent.questions import question_about
+from streaming.agent.questions import question_about, reminder_of, with_other_ways
 from streaming.ports import Action
 
 
@@ -22,3 +22,8 @@ def test_the_sentence_says_what_would_be_done(
     action: str, parameters: dict[str, Any], description: str, sentence: str
 ) -> None:
     assert question_about(Action("os", action, parameters, "s1"), description) == sentence
+
+
+def test_what_a_voice_may_not_approve_says_what_may() -> None:
+    assert with_other_ways("Shall I go?") == "Shall I go? Please click, or type yes."
+    assert reminder_of("Shall I go?").endswith("Shall I go?")
