@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import structlog
-from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError
 
 from handlers.admission import Admission, requested_recording, requested_resume
 from handlers.handshake import HandshakeHandler
+from handlers.writer import SocketWriter
 from server.operations import Access
 from server.routes import Route
 from server.telemetry.traceparent import next_traceparent, trace_id
@@ -33,7 +32,7 @@ MAX_EARLY_MESSAGES = 16  # sent behind `auth` without waiting for `session.ready
 
 
 class RealtimeHandler(HandshakeHandler):
-    """One WebSocket. `on_message` is synchronous; one writer task writes."""
+    """One WebSocket. What comes is fed to the session at once, never awaited; a SocketWriter writes what it says."""
 
     endpoint = "/ws/{session_id}"
 
@@ -48,10 +47,9 @@ class RealtimeHandler(HandshakeHandler):
         self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
         self._opened_at = 0.0  # the loop's time
         self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
-        self._wake = asyncio.Event()
         self._ending: tuple[CloseCode, str] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = SocketWriter(self, gateway.session_tasks)
 
     async def prepare(self) -> None:
         """Before the upgrade: who is it? A refusal is told after it, since a browser sees no status of a handshake."""
@@ -84,7 +82,6 @@ class RealtimeHandler(HandshakeHandler):
         stream = self.ws_connection.stream if self.ws_connection is not None else None
         if stream is not None:  # Tornado's protocol: the fuse that ours has in its limits
             stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
-        self._writer = self.gateway.session_tasks.create_task(self._write(), name="socket writer")
         if self._refused is not None:
             self.refuse(self._refused)
         elif self._identity is not None:
@@ -100,6 +97,7 @@ class RealtimeHandler(HandshakeHandler):
             self._line = enter(
                 self.gateway.jarvis, self.path_args[0], identity, self, asked, self._saved, recording=recording
             )
+            self._writer.begin(self._line)
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:
@@ -112,15 +110,21 @@ class RealtimeHandler(HandshakeHandler):
 
     # --- in ---
 
-    def on_message(self, message: str | bytes) -> None:
-        """Feed the session; never waits."""
+    def on_messages(self, messages: list[str | bytes]) -> None:
+        """All of one read: the session takes them, then is woken once."""
+        line = self._line
+        if line is not None:
+            line.feed(messages)
+            return
         try:
-            if self._line is None:
+            for message in messages:
                 self._before_entry(message)
-            else:
-                self._line.feed(message)
         except RefusedError as refused:
             self.refuse(refused)
+
+    def on_message(self, message: str | bytes) -> None:
+        """One at a time, as Tornado's protocol brings them."""
+        self.on_messages([message])
 
     def _before_entry(self, message: str | bytes) -> None:
         """The first message has to be `auth`; what comes right behind it waits."""
@@ -146,16 +150,14 @@ class RealtimeHandler(HandshakeHandler):
         if self._ending is None:
             self._enter(self._identity)
         early, self._early = self._early or [], None
-        for message in early:
-            self.on_message(message)
+        self.on_messages(early)
 
     def on_close(self) -> None:
         """The socket is gone."""
         self._cancel_timer()
         if self._line is not None:
             self._line.closed(for_good=self.close_code == CloseCode.NORMAL and self._ending is None)
-        if self._writer is not None:
-            self._writer.cancel()
+        self._writer.stop()
         code = self._ending[0].value if self._ending else self.close_code or ABNORMAL
         self.gateway.metrics.socket_closed(code)
         log.info("socket closed", code=code, **self._log_fields())
@@ -175,14 +177,18 @@ class RealtimeHandler(HandshakeHandler):
     # --- out ---
 
     def wake(self) -> None:
-        """There may be something to send."""
-        self._wake.set()
+        """There is something to send."""
+        self._writer.wake()
+
+    def on_writable(self) -> None:
+        """The client takes more again."""
+        self._writer.resume()
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Send what waits, say why in an `error`, close; cut the connection when that takes too long."""
         if self._ending is None:
             self._ending = (code, reason)
-            self._wake.set()
+            self._writer.finish(farewell(code, reason), code.value, reason)
             self._cancel_timer()
             self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.cut)
 
@@ -190,30 +196,6 @@ class RealtimeHandler(HandshakeHandler):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    async def _write(self) -> None:
-        """The one writer: a batch at a time, and the next when the socket has taken it."""
-        try:
-            while self._ending is None:
-                await self._wake.wait()
-                self._wake.clear()
-                await self._flush()
-            code, reason = self._ending
-            await self.write_message(farewell(code, reason))
-            self.close(code.value, reason)
-        except (WebSocketClosedError, StreamClosedError):
-            pass  # on_close says so too
-        except Exception:
-            log.exception("a socket could not be written to", session=self.path_args[0])
-            self.cut()
-
-    async def _flush(self) -> None:
-        while self._line is not None and (batch := self._line.data_to_send()):
-            if not await self._line.saved(batch):
-                return
-            for item in batch:
-                written = self.write_message(item, binary=type(item) is bytes)
-            await written
 
 
 routes = (

@@ -15,6 +15,8 @@ from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import Auth, Error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streaming.jarvis.journal import SavedSession
     from streaming.jarvis.live import Socket
     from streaming.jarvis.registry import Sessions
@@ -102,26 +104,30 @@ class Line:
 
     # --- in ---
 
-    def feed(self, data: str | bytes) -> None:
-        """One message or frame from the client. Ends the socket when it breaks the protocol."""
-        live = self.live
-        if live.leaving:
-            return
+    def feed(self, messages: Iterable[str | bytes]) -> None:
+        """Messages and frames from the client, in order. Ends the socket when one breaks the protocol."""
         try:
-            if self._held is not None:
-                self._hold(data)
-                return
-            for event in live.receive(data):
-                if type(event) is events.ResumeRequested:
-                    self._on_resume(Resume(event.resume_token, event.last_seq))
-                    return
-                live.handle(event)
+            for data in messages:
+                live = self.live
+                if live.leaving or live.socket is not self._socket:
+                    return  # what is said from here on is for another socket's session
+                if self._held is not None:
+                    self._hold(data)
+                else:
+                    self._take(live, data)
         except RemoteProtocolError as broken:
             self._socket.end(broken.close_code, broken.message)
             return
+        self.live.wake()
+
+    def _take(self, live: LiveSession, data: str | bytes) -> None:
+        for event in live.receive(data):
+            if type(event) is events.ResumeRequested:
+                self._on_resume(Resume(event.resume_token, event.last_seq))
+                return
+            live.handle(event)
         if self._undecided:
             self._begin_anew()
-        live.wake()
 
     def _hold(self, data: str | bytes) -> None:
         """The store is being asked. A client should be silent meanwhile (PROTOCOL.md, section 2)."""
@@ -146,8 +152,7 @@ class Line:
         if self.live.socket is not self._socket:
             return  # it has gone meanwhile
         self._resume(asked, saved)
-        for data in held:
-            self.feed(data)
+        self.feed(held)
 
     def _resume(self, asked: Resume, saved: SavedSession | None) -> None:
         """Continue the earlier epoch in place of the fresh one, or tell why not."""
@@ -178,12 +183,14 @@ class Line:
         """What leaves now. Nothing, once another socket speaks for the session."""
         return self.live.data_to_send() if self.live.socket is self._socket else []
 
-    async def saved(self, batch: list[str | bytes]) -> bool:
-        """Before a batch leaves, all of it but audio has to be in the session record. False: it must not leave."""
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:
+        """Before a batch leaves, all of it but audio has to be in the session record."""
+        return self.live.journal is not None and not all(type(item) is bytes for item in batch)
+
+    async def saved(self) -> bool:
+        """The record holds all that the session has said. False: it must not leave."""
         journal = self.live.journal
-        if journal is None or all(type(item) is bytes for item in batch):
-            return True
-        return await journal.written()
+        return journal is None or await journal.written()
 
     @property
     def traffic(self) -> Traffic:

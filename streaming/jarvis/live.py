@@ -203,7 +203,8 @@ class LiveSession:
         for event in self.connection.take_events():
             self.handle(event)
         if self.socket is not None:
-            self.socket.wake()
+            if self.connection.has_data:
+                self.socket.wake()
         else:
             self._arm()
             if self.journal is not None:

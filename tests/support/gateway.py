@@ -37,8 +37,8 @@ def free_port() -> int:
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
-    """Nothing of the caller's own settings."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    """Nothing of the caller's own settings but WS_READER, with which all tests of sockets may be run on either protocol."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "WS_READER") if name in os.environ}
     return {
         **kept,
         "PYTHONPATH": str(ROOT),

@@ -75,7 +75,7 @@ class FakeSocket:
     async def _write(self) -> None:
         await asyncio.sleep(0)
         while self.reading and self.line is not None and self.ended is None and (batch := self.line.data_to_send()):
-            if not await self.line.saved(batch):
+            if self.line.must_be_saved(batch) and not await self.line.saved():
                 break
             for item in batch:
                 self._take(item)
@@ -96,11 +96,11 @@ class FakeSocket:
 
     def say(self, **message: Any) -> None:
         assert self.line is not None
-        self.line.feed(json.dumps(message))
+        self.line.feed([json.dumps(message)])
 
     def sound(self, channel: int, seq: int, payload: bytes) -> None:
         assert self.line is not None
-        self.line.feed(frame.HEADER.pack(1, 0, channel, 0, seq, 0) + payload)
+        self.line.feed([frame.HEADER.pack(1, 0, channel, 0, seq, 0) + payload])
 
     def of(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         return [m for m in self.texts if m["type"] == kind and all(m.get(k) == v for k, v in fields.items())]

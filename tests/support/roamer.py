@@ -41,7 +41,7 @@ class _Socket:
     async def _write(self) -> None:
         await asyncio.sleep(0)
         while self.open and self.line is not None and (batch := self.line.data_to_send()):
-            if not await self.line.saved(batch):
+            if self.line.must_be_saved(batch) and not await self.line.saved():
                 break
             for item in batch:
                 if self.open:
@@ -122,11 +122,7 @@ class Roamer:
         """Send what the client has to say."""
         socket = self.socket
         while socket is not None and socket.open and socket.line is not None and (batch := self.client.data_to_send()):
-            for item in batch:
-                if isinstance(item, str):
-                    socket.line.feed(item)
-                else:
-                    socket.line.feed(item)
+            socket.line.feed(batch)
 
     def open(self, params: ChannelParams) -> int:
         channel = self.client.open_channel(params)

@@ -56,6 +56,22 @@ def test_a_socket_s_trace_goes_along_to_the_services(monkeypatch: pytest.MonkeyP
     housed(test)
 
 
+def test_microphone_frames_do_not_wake_the_writer() -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        socket.say(type="channel.open", channel=1, kind="stt", params={})
+        await socket.until("channel.opened", channel=1)
+        await asyncio.sleep(0.1)
+        wakes: list[None] = []
+        socket.wake = lambda: wakes.append(None)  # type: ignore[method-assign]
+        for number in range(20):
+            socket.sound(1, number, b"\0" * 640)
+        await asyncio.sleep(0.1)
+        assert wakes == []  # nothing is due: credit is given back in portions
+
+    housed(test)
+
+
 def test_four_things_at_once_on_one_socket() -> None:
     async def test(house: House, world: World) -> None:
         world.gates["slow"] = asyncio.Event()

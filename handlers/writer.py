@@ -1,0 +1,133 @@
+"""A socket's one writer: what the session has to say leaves in batches, once a tick, without a task that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
+
+from server.net.websocket.socket import FrameSocket
+
+if TYPE_CHECKING:
+    from handlers.handshake import HandshakeHandler
+
+log = structlog.get_logger(__name__)
+
+GONE = (WebSocketClosedError, StreamClosedError)  # the handler's on_close says so too
+
+
+class Source(Protocol):
+    """Where batches come from: `streaming.jarvis.entry.Line`."""
+
+    def data_to_send(self) -> list[str | bytes]:
+        """What leaves now; empty when there is nothing."""
+
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:
+        """Has the batch to be in the session record before it leaves?"""
+
+    async def saved(self) -> bool:
+        """Save it. False: the batch must not leave."""
+
+
+class SocketWriter:
+    """Writes to the handler's socket while the client takes it.
+
+    With a FrameSocket, `resume` has to be called when it is writable again. With Tornado's protocol a batch is awaited.
+    """
+
+    def __init__(self, handler: HandshakeHandler, tasks: asyncio.TaskGroup) -> None:
+        self._handler = handler
+        self._tasks = tasks
+        self._source: Source | None = None
+        self._scheduled = False
+        self._busy = False  # a batch waits for the session record, or Tornado's stream for the client
+        self._last: tuple[str, int, str] | None = None  # a message, then the close
+        self._over = False
+
+    def begin(self, source: Source) -> None:
+        """There is a session behind the socket."""
+        self._source = source
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to write."""
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def finish(self, message: str, code: int, reason: str) -> None:
+        """Write what waits, then this message, then close."""
+        self._last = (message, code, reason)
+        self.wake()
+
+    def stop(self) -> None:
+        """The socket is gone."""
+        self._over = True
+        self._source = None
+
+    def resume(self) -> None:
+        """The client takes more again."""
+        self._busy = False
+        self._write()
+
+    def _write(self) -> None:
+        self._scheduled = False
+        try:
+            while not self._waits and self._source is not None and (batch := self._source.data_to_send()):
+                if self._source.must_be_saved(batch):
+                    self._busy = True
+                    self._tasks.create_task(self._save(self._source, batch), name="socket writer")
+                else:
+                    self._send(batch)
+            if self._last is not None and not self._waits:
+                self._end(*self._last)
+        except GONE:
+            self._over = True
+        except Exception:
+            log.exception("a socket could not be written to")
+            self._over = True
+            self._handler.cut()
+
+    @property
+    def _waits(self) -> bool:
+        socket = self._handler.ws_connection
+        return self._busy or self._over or socket is None or (isinstance(socket, FrameSocket) and socket.paused)
+
+    async def _save(self, source: Source, batch: list[str | bytes]) -> None:
+        try:
+            if await source.saved() and not self._over:
+                self._send(batch)
+        except GONE:
+            self._over = True
+        if not self._over:
+            self._busy = False
+            self._write()
+
+    def _send(self, batch: list[str | bytes]) -> None:
+        socket = self._handler.ws_connection
+        if isinstance(socket, FrameSocket):
+            socket.send(batch)
+            return
+        for item in batch:
+            written = self._handler.write_message(item, binary=type(item) is bytes)
+            written.add_done_callback(_looked_at)
+        self._busy = True
+        written.add_done_callback(self._taken)
+
+    def _taken(self, written: asyncio.Future[None]) -> None:
+        if not written.cancelled() and written.exception() is None and not self._over:
+            self.resume()
+
+    def _end(self, message: str, code: int, reason: str) -> None:
+        self._over = True
+        self._handler.write_message(message).add_done_callback(_looked_at)
+        self._handler.close(code, reason)
+
+
+def _looked_at(written: asyncio.Future[None]) -> None:
+    """A client that is gone is no error to be told of."""
+    if not written.cancelled():
+        written.exception()

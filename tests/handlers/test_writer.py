@@ -1,0 +1,100 @@
+"""A socket's writer: batches in order, not before they are saved, and only while the client takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from handlers.writer import SocketWriter
+from tests.server.net.websocket.client_frames import BINARY, CLOSE
+from tests.server.net.websocket.echo import Echo
+from tests.server.net.websocket.test_socket import connected
+
+
+class Batches:
+    """A session that has these to say; text has to be saved, and that is let happen by `may_save`."""
+
+    def __init__(self, *batches: list[str | bytes]) -> None:
+        self.waiting = list(batches)
+        self.may_save = asyncio.Event()
+        self.looks = 0
+
+    def data_to_send(self) -> list[str | bytes]:
+        self.looks += 1
+        return self.waiting.pop(0) if self.waiting else []
+
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:
+        return isinstance(batch[0], str)
+
+    async def saved(self) -> bool:
+        await self.may_save.wait()
+        return True
+
+
+class Writing(Echo):
+    writer: SocketWriter
+
+    def cut(self) -> None:
+        self.ws_connection.abort()  # type: ignore[union-attr]
+
+    def on_writable(self) -> None:
+        self.writer.resume()
+
+
+def writer_of(client: Any, tasks: asyncio.TaskGroup) -> SocketWriter:
+    client.handler.writer = SocketWriter(client.handler, tasks)
+    return client.handler.writer  # type: ignore[no-any-return]
+
+
+async def test_batches_leave_in_order_and_the_end_comes_last() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        writer, source = writer_of(client, tasks), Batches([b"1", b"2"], ["3"], [b"4"])
+        writer.begin(source)
+        writer.finish("farewell", 1012, "restart")
+        assert [await client.frame(), await client.frame()] == [(BINARY, b"1"), (BINARY, b"2")]
+        assert source.waiting == [[b"4"]]  # text waits for the record, and nothing overtakes it
+        source.may_save.set()
+        assert [(await client.frame())[1] for _ in range(3)] == [b"3", b"4", b"farewell"]
+        assert (await client.frame())[0] == CLOSE
+
+
+async def test_any_number_of_wakes_is_one_look_in_a_tick() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        writer, source = writer_of(client, tasks), Batches([b"1"])
+        writer.begin(source)
+        for _ in range(10):
+            writer.wake()
+        assert await client.frame() == (BINARY, b"1")
+        assert source.looks == 2
+
+
+async def test_a_client_that_does_not_read_is_not_written_to() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer, source = writer_of(client, tasks), Batches()
+        source.waiting = [[bytes(60_000)] for _ in range(500)]
+        writer.begin(source)
+        while not client.handler.ws_connection.paused:
+            await asyncio.sleep(0)
+        left = len(source.waiting)
+        assert left > 0
+        writer.wake()
+        await asyncio.sleep(0)
+        assert len(source.waiting) == left
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(500):
+            assert (await client.frame())[0] == BINARY
+
+
+async def test_nothing_is_written_to_a_socket_that_is_gone() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        writer, source = writer_of(client, tasks), Batches(["1"], ["2"])
+        writer.begin(source)
+        await asyncio.sleep(0)
+        client.handler.cut()
+        await client.handler.closed
+        writer.stop()
+        source.may_save.set()
+        writer.wake()
+        await asyncio.sleep(0)
+        assert source.waiting == [["2"]]
