@@ -207,6 +207,8 @@ class BaseHandler(HTTPMessageDelegate):
 
     def finish_whole(self, body: bytes) -> None:
         """Write the whole answer. Raises ValueError for a header with a line end in it."""
+        if self._refused_elsewhere:
+            return
         headers, head_only = self._headers, self.request.method == "HEAD"
         if self.gateway.draining:
             headers["Connection"] = "close"  # a kept connection would send its next request into the end of the process
@@ -270,9 +272,10 @@ class BaseHandler(HTTPMessageDelegate):
         self.finish_whole(problem_json(refusal, self.request.path, self.request_id))
 
     def cut(self) -> None:
-        """End the connection in the middle of the answer."""
+        """End the connection in the middle of the answer, unless the answer is given elsewhere."""
         self.client_left = self._ended = True
-        self._connection.close()
+        if not self._refused_elsewhere:
+            self._connection.close()
 
     # --- counting ---
 

@@ -98,6 +98,12 @@ class TranscribeHandler(OperationHandler):
         transcript = await voice.transcribe(self.gateway, self.caller(principal, request), request, file)
         await self.answer(self.operation.status, transcript)
 
+    def finish_whole(self, body: bytes) -> None:
+        """Write the whole answer. If it comes before the upload has ended, the rest is not read."""
+        if not self._complete.done():
+            self._headers["Connection"] = "close"
+        super().finish_whole(body)
+
     def on_finish(self) -> None:
         """The file goes with the request."""
         super().on_finish()
