@@ -1,0 +1,101 @@
+"""What clients leave behind: no garbage that only the collector would find, and a line where one left in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.server.net.http.test_connection import ALIVE, HOST, LAST, LIVE, client, intent
+from tests.server.net.http.test_unreadable import counted, lines
+from tests.support.rest import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.rest import Rest
+
+__all__ = ["lines"]
+
+ENDLESS_HEAD = b"GET /live HTTP/1.1\r\n" + HOST + b"%x: y\r\n" * 90
+UNAUTHORISED = b"GET /api/v1/agent/intents HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+NOWHERE = b"GET /nowhere HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+NONSENSE = b"nonsense\r\n\r\n"
+UPLOAD = (
+    b"POST /api/v1/agent/intent HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+)
+
+
+async def come_and_go(gw: Rest, wire: bytes, number: int) -> None:
+    """So many connections that send this and leave."""
+    for _ in range(number):
+        async with client(gw) as (reader, writer):
+            writer.write(wire)
+            writer.write_eof()
+            await reader.read()
+    while gw.server.connections.open or gw.gateway.requests_running:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)
+
+
+def ours() -> Counter[str]:
+    """How many objects of each of our types there are."""
+    modules = ("server.", "handlers.", "tornado.http", "httptools")
+    kinds = (type(thing) for thing in gc.get_objects())
+    return Counter(f"{kind.__module__}.{kind.__name__}" for kind in kinds if str(kind.__module__).startswith(modules))
+
+
+@pytest.mark.parametrize(
+    "wire", [LAST, ENDLESS_HEAD, UNAUTHORISED, NOWHERE, NONSENSE, UPLOAD, b"intent"], ids=lambda wire: repr(wire[:24])
+)
+async def test_a_closed_connection_leaves_no_garbage(tmp_path: Path, wire: bytes) -> None:
+    async with running(tmp_path) as gw:
+        if wire == b"intent":
+            wire = intent(gw, "hello", b"Connection: close")
+        await come_and_go(gw, wire, 5)
+        gc.collect()
+        gc.disable()
+        try:
+            before = ours()
+            await come_and_go(gw, wire, 50)
+            left = ours() - before
+        finally:
+            gc.enable()
+    assert {kind: number for kind, number in left.items() if number >= 40} == {}
+
+
+@pytest.mark.parametrize("number", [100, 101])
+async def test_a_head_has_a_hundred_lines(tmp_path: Path, number: int) -> None:
+    head = LAST[:-2] + b"".join(b"x-%d: y\r\n" % at for at in range(number - 2)) + b"\r\n"
+    async with running(tmp_path) as gw:
+        answer = await gw.raw(head)
+    assert answer.startswith(b"HTTP/1.1 200" if number == 100 else b"HTTP/1.1 431")
+
+
+@pytest.mark.parametrize("path", [b"/live", b"/health", b"/openapi.json"])
+async def test_a_client_that_sends_no_more_gets_its_answers(tmp_path: Path, path: bytes) -> None:
+    """As `nc -N` does, and `printf … | nc`."""
+    async with running(tmp_path) as gw, client(gw) as (reader, writer):
+        request = b"GET " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+        writer.write(request + intent(gw, "hello") + LIVE)
+        writer.write_eof()
+        answers = await reader.read()
+        assert answers.count(b"HTTP/1.1 200 OK") == 3
+        assert answers.endswith(ALIVE)
+        while gw.server.connections.open:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_client_that_leaves_in_its_upload_is_a_line(tmp_path: Path, lines: list[dict[str, Any]]) -> None:
+    async with running(tmp_path) as gw:
+        async with client(gw) as (_, writer):
+            writer.write(UPLOAD)
+            while not len(gw.server.connections.for_body):
+                await asyncio.sleep(0.001)
+        while gw.server.connections.open:
+            await asyncio.sleep(0.001)
+        assert counted(gw) == [("POST", "/api/v1/agent/intent", "499")]
+    assert [(line["status"], line["endpoint"]) for line in lines] == [(499, "/api/v1/agent/intent")]
