@@ -1,5 +1,11 @@
 """The shell: parse, authorise, delegate. Each module ends with its `routes`; `server.app` is the only importer.
 
-base: what every answer has · operation: operations over HTTP · voice, agent, executor, memory, auth, ops, console: by group ·
-realtime, handshake, admission: the WebSocket, its beginning as a request, and who may open it · problems: the one error form · uploads, events, negotiation, assets: parts.
+base         what every answer has: a tornado.httputil.HTTPMessageDelegate
+operation    operations over HTTP
+voice, agent, executor, memory, auth, ops, console   routes by group
+unserved     requests that no handler serves
+problem      the one error form
+answer       headers, metric and log line of an answer
+realtime, handshake, admission   the WebSocket, its handshake, and who may open it
+uploads, events, negotiation, assets   multipart forms, Server-Sent Events, Accept, files
 """

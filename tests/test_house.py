@@ -12,37 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("server", "handlers", "streaming")
 
 # Circles that are still there. The list only shrinks.
-KNOWN: tuple[frozenset[str], ...] = (
-    frozenset(
-        {
-            "server.gateway",
-            "server.operations",
-            "server.operations.agent",
-            "server.operations.auth",
-            "server.operations.executor",
-            "server.operations.invoke",
-            "server.operations.memory",
-            "server.operations.operation",
-            "server.operations.ops",
-            "server.operations.quota",
-            "server.operations.roles",
-            "server.operations.sessions",
-            "server.operations.table",
-            "server.operations.validation",
-            "server.operations.voice",
-            "server.sessions.desk",
-            "server.sessions.hub",
-        }
-    ),
-    frozenset(
-        {
-            "streaming.jarvis.commands",
-            "streaming.jarvis.live",
-            "streaming.jarvis.outlet",
-            "streaming.jarvis.tap",
-        }
-    ),
-)
+KNOWN: tuple[frozenset[str], ...] = ()
 
 
 def modules() -> dict[str, Path]:

@@ -30,7 +30,8 @@ SIGN_OUT = "auth.logout"  # would end the run's own token
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_the_document_is_true(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", ["fast", "tornado"])
+async def test_the_document_is_true(tmp_path: Path, reader: str) -> None:
     config = tmp_path / "schemathesis.toml"
     config.write_text(
         "".join(
@@ -39,7 +40,7 @@ async def test_the_document_is_true(tmp_path: Path) -> None:
         ),
         encoding="utf-8",
     )
-    async with running(tmp_path, rate_limit_requests=1_000_000) as gw:
+    async with running(tmp_path, rate_limit_requests=1_000_000, http_reader=reader) as gw:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(config),
             "run", f"{gw.url}/openapi.json",
