@@ -1,4 +1,4 @@
-"""Things that are the same for everybody for a while: documents, pages, files. ETag, gzip made once, 304."""
+"""Answers that are the same for everybody: documents, pages, files. Compressed once, with ETag and 304."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A body, the same compressed where that helps, and its ETag."""
+    """A body, its gzip if that is worth it, and its ETag."""
 
     body: bytes
     content_type: str
@@ -31,14 +31,14 @@ class Asset:
 
     @classmethod
     def of(cls, body: bytes, content_type: str) -> Self:
-        """Some milliseconds for a megabyte: call it in a thread."""
+        """Takes some milliseconds for a megabyte: call it in a thread."""
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         worth_it = len(body) >= GZIP_FROM_BYTES and _COMPRESSIBLE.match(content_type)
         return cls(body, content_type, etag, gzip.compress(body, GZIP_LEVEL, mtime=0) if worth_it else None)
 
 
 async def make_asset(body: bytes, content_type: str) -> Asset:
-    """`Asset.of`, off the event loop."""
+    """Call `Asset.of` in a thread."""
     return await in_codec_thread(Asset.of, body, content_type)
 
 
@@ -46,10 +46,10 @@ class AssetHandler(BaseHandler):
     """Answers with an asset."""
 
     logged = False
-    cache_control = "no-cache"  # kept, and asked for again each time: 304 costs nothing
+    cache_control = "no-cache"  # clients keep it and ask each time whether it changed: a 304 costs little
 
     def send_asset(self, asset: Asset) -> None:
-        """Or say that the client has it already."""
+        """Send the asset, or 304 if the client has it."""
         self._headers["Cache-Control"] = self.cache_control
         self._headers["Content-Type"] = asset.content_type
         self._headers["Etag"] = asset.etag
@@ -66,7 +66,7 @@ class AssetHandler(BaseHandler):
         self.finish_whole(body)
 
     def allow_page(self, *, inline_styles: bool = False) -> None:
-        """The Content-Security-Policy of a page of ours: nothing from elsewhere, no inline code."""
+        """Set the Content-Security-Policy of our pages: nothing from other origins, no inline code."""
         host = self.request.host if _HOST.fullmatch(self.request.host) else ""
         sockets = f" ws://{host} wss://{host}" if host else ""  # not every browser takes 'self' for WebSockets
         styles = " 'unsafe-inline'" if inline_styles else ""

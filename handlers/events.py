@@ -1,4 +1,4 @@
-"""Server-Sent Events (WHATWG HTML, section 9.2): one long answer, event by event."""
+"""Server-Sent Events (WHATWG HTML, section 9.2)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic_core import to_json
 if TYPE_CHECKING:
     from streaming.ports import TaskProgress
 
-KEEPALIVE = b":\n\n"  # a comment: proxies see traffic, clients see nothing
-KEEPALIVE_S = 15.0  # proxies close what is silent for 30 to 60 seconds
-MAX_WAITING = 1000  # a client that reads slower than its task prints loses the oldest progress, never the result
+KEEPALIVE = b":\n\n"  # a comment: proxies see traffic, clients ignore it
+KEEPALIVE_S = 15.0  # proxies close a connection that is silent for 30 to 60 seconds
+MAX_WAITING = 1000  # a client slower than its task loses the oldest progress events, never the result
 
 
 def server_sent_event(name: str, json_data: bytes) -> bytes:
-    """One event. JSON as we write it holds no line break, so one `data` line holds all of it."""
+    """One event. Our JSON has no line breaks, so it fits one `data` line."""
     return b"event: " + name.encode() + b"\ndata: " + json_data + b"\n\n"
 
 
 def progress_event(progress: TaskProgress) -> bytes:
-    """How far a task is; what is not known is left out."""
+    """A progress event, without the fields that are not known."""
     fields = {
         "message": progress.message,
         "percent": progress.percent,
@@ -34,23 +34,23 @@ def progress_event(progress: TaskProgress) -> bytes:
 
 
 class WaitingEvents:
-    """Progress on its way from a task to a client that may be slower."""
+    """A queue of progress events, from a task to a client that may be slower."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._wake = asyncio.Event()
 
     def put(self, progress: TaskProgress) -> None:
-        """Never waits."""
+        """Queue an event; never waits."""
         self._waiting.append(progress_event(progress))
         self._wake.set()
 
     def wake(self) -> None:
-        """Let `take` return, with nothing if there is nothing."""
+        """Let `take` return, even if nothing is queued."""
         self._wake.set()
 
     async def take(self) -> bytes:
-        """All that waits; empty after `wake`; a comment when nothing came for a while."""
+        """Wait for events and return all of them: empty after `wake`, a comment when none came for `KEEPALIVE_S`."""
         try:
             async with asyncio.timeout(KEEPALIVE_S):
                 await self._wake.wait()

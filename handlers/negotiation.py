@@ -1,14 +1,14 @@
-"""What a client can read: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.5.1 and 12.5.3)."""
+"""Content negotiation: `Accept` and `Accept-Encoding` (RFC 9110, sections 12.5.1 and 12.5.3)."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-MAX_REMEMBERED = 512  # distinct headers: clients have few, an attacker's many push each other out
+MAX_REMEMBERED = 512  # distinct headers; clients send few, and an attacker's many only evict each other
 
 
 def _weights(header: str) -> dict[str, float]:
-    """Each choice with its weight; nonsense weighs nothing."""
+    """The choices of a header with their weights; 0 for a weight that is no number."""
     weights = {}
     for choice in header.split(","):
         name, *parameters = (part.strip().lower() for part in choice.split(";"))
@@ -26,7 +26,7 @@ def _weights(header: str) -> dict[str, float]:
 
 @lru_cache(MAX_REMEMBERED)
 def accepts(header: str | None, content_type: str) -> bool:
-    """Does this Accept admit the content type? No header admits everything; the most specific choice decides."""
+    """Does this Accept allow the content type? A missing header allows everything; the most specific choice decides."""
     if not header or not header.strip():
         return True
     weights = _weights(header)
@@ -39,7 +39,7 @@ def accepts(header: str | None, content_type: str) -> bool:
 
 @lru_cache(MAX_REMEMBERED)
 def prefers(header: str | None, content_type: str, other: str) -> bool:
-    """Is the content type asked for by name, and at least as much as the other?"""
+    """Does Accept name the content type, with at least the weight of the other?"""
     weights = _weights(header or "")
     return weights.get(content_type, 0) > 0 and weights[content_type] >= weights.get(other, 0)
 

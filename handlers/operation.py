@@ -1,4 +1,4 @@
-"""Operations over HTTP: who is it, is there room, what is asked, run it, answer."""
+"""Operations over HTTP: authenticate, count against the limit, validate, run, answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ JSON_TYPES = ("application/json", "application/json; charset=utf-8", "applicatio
 
 
 class OperationHandler(BaseHandler):
-    """JSON in, JSON out: most operations need nothing else."""
+    """JSON in, JSON out, which is all that most operations need."""
 
     client_ip = ""
     user_id = ""
@@ -42,7 +42,7 @@ class OperationHandler(BaseHandler):
     _span: Span | None = None
 
     async def serve(self, *path: str) -> None:
-        """Admit, read, run, answer."""
+        """Admit the caller, read the request, run the operation, answer."""
         operation = self.operation
         self.check_acceptable(operation)
         principal = await self.admit(operation)
@@ -50,14 +50,14 @@ class OperationHandler(BaseHandler):
         await self.run(operation, caller, request)
 
     async def run(self, operation: Operation, caller: Caller, request: RequestModel) -> None:
-        """The operation itself."""
+        """Run the operation and answer."""
         assert operation.run is not None, "an operation without `run` has a handler of its own"
         answer = await operation.run(self.gateway, caller, request)
         await self.answer(operation.status, answer)
 
     @property
     def operation(self) -> Operation:
-        """What this method of this path does."""
+        """The operation of this method and path."""
         method = "GET" if self.request.method == "HEAD" else self.request.method
         return self.route.operations[method]
 
@@ -115,7 +115,7 @@ class OperationHandler(BaseHandler):
         return principal, None
 
     def _tell_limit(self, decision: Decision, window_s: int) -> None:
-        """The headers everybody knows, and those of draft-ietf-httpapi-ratelimit-headers."""
+        """Set the `X-RateLimit-*` headers, and those of draft-ietf-httpapi-ratelimit-headers."""
         headers = self._headers
         headers["X-RateLimit-Limit"] = str(decision.limit)
         headers["X-RateLimit-Remaining"] = str(decision.remaining)
@@ -127,7 +127,7 @@ class OperationHandler(BaseHandler):
     # --- what ---
 
     def check_acceptable(self, operation: Operation) -> None:
-        """Raises ApiError NOT_ACCEPTABLE."""
+        """Raises ApiError NOT_ACCEPTABLE when Accept allows no form of the answer."""
         accept = self.request.headers.get("Accept")
         if accept is None or accept == "*/*" or accepts(accept, operation.content_type):
             return
@@ -136,7 +136,7 @@ class OperationHandler(BaseHandler):
         raise ApiError("NOT_ACCEPTABLE", f"the answer is {operation.content_type}")
 
     def asked(self, operation: Operation, principal: Principal, path: tuple[str, ...]) -> tuple[Caller, RequestModel]:
-        """Who asks, and what. Raises ApiError."""
+        """The caller and the validated request. Raises ApiError."""
         values: dict[str, Any] = {}
         if path or self.request.query:
             values = from_text(operation, self._parameters(operation, path))
@@ -146,7 +146,7 @@ class OperationHandler(BaseHandler):
         return self.caller(principal, request), request
 
     def caller(self, principal: Principal, request: RequestModel) -> Caller:
-        """With the ids that travel on to the services."""
+        """The caller, with the ids that are passed on to the services."""
         self._span = self.gateway.tracer.span(self.operation.name, self.request.headers.get("traceparent", ""))
         self.traceparent = self._span.traceparent
         context = CallContext(
@@ -158,7 +158,7 @@ class OperationHandler(BaseHandler):
         return caller_of(principal, context, request, self.client_ip)
 
     def _parameters(self, operation: Operation, path: tuple[str, ...]) -> dict[str, str]:
-        """From path and query; a query beside a body has no meaning and is refused as unknown."""
+        """The values of path and query. A query beside a body is refused."""
         values = dict(zip(operation.path_parameters, path, strict=True))
         for name, given in self.request.query_arguments.items():
             if name in values or len(given) > 1:
@@ -169,7 +169,7 @@ class OperationHandler(BaseHandler):
         return values
 
     def body(self, taken: dict[str, Any]) -> dict[str, Any]:
-        """The JSON object of the body, with none of the fields already taken from the path. Raises ApiError."""
+        """The JSON object of the body. Raises ApiError, also for a field that is in the path already."""
         content_type = self.request.headers.get("Content-Type", "")
         if content_type not in JSON_TYPES and content_type.partition(";")[0].strip().lower() != "application/json":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send application/json")
@@ -184,13 +184,13 @@ class OperationHandler(BaseHandler):
         return values
 
     def on_finish(self) -> None:
-        """As BaseHandler; the request's span ends."""
+        """Count and log, and end the request's span."""
         super().on_finish()
         if self._span is not None:
             self._span.end()
 
     def log_fields(self) -> dict[str, str]:
-        """Who, and in which trace."""
+        """Add the user and the trace."""
         fields = super().log_fields()
         if self.user_id:
             fields["user"] = self.user_id
@@ -201,7 +201,7 @@ class OperationHandler(BaseHandler):
     # --- answering ---
 
     async def answer(self, status: int, answer: Any) -> None:
-        """A response model as JSON; None: no body."""
+        """Answer with a response model as JSON; None: 204 without a body."""
         if answer is None:
             self.finish_empty(204)
             return

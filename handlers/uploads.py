@@ -1,4 +1,4 @@
-"""A multipart/form-data upload taken in as it comes: one file, spooled to disk when it is large, and short fields."""
+"""A multipart/form-data upload, parsed as it arrives: one file, spooled to disk when it is large, and short fields."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FIELD_BYTES = 1_024  # the form's fields are a language tag and the like
 
 
 class Upload:
-    """Feed it chunks of the body; afterwards `file` and `fields` hold what came. Close it."""
+    """Feed it the chunks of the body, then read `file` and `fields`, then close it."""
 
     def __init__(self, content_type: str, file_field: str, field_names: Sequence[str]) -> None:
         media_type, options = parse_options_header(content_type)
@@ -34,7 +34,7 @@ class Upload:
         self._field = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        """The next piece of the body. Raises ApiError."""
+        """Parse the next piece of the body. Raises ApiError for a form that is broken or has other fields."""
         try:
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):
@@ -47,7 +47,7 @@ class Upload:
             raise ApiError("BAD_REQUEST", f"the form cannot be read: {broken}") from None
 
     def complete(self) -> IO[bytes]:
-        """The body has ended: the file, rewound. Raises ApiError when there is none, or the form is cut short."""
+        """Call at the end of the body. Returns the file, rewound. Raises ApiError if it is missing or the form is cut short."""
         try:
             self._parser.close()
         except MultipartError as broken:
@@ -58,7 +58,7 @@ class Upload:
         return self.file
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Delete the file."""
         if self.file is not None:
             self.file.close()
             self.file = None
