@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
     from streaming.ports import TaskProgress
+
+ResultT = TypeVar("ResultT")
 
 KEEPALIVE = b":\n\n"  # a comment: proxies see traffic, clients ignore it
 KEEPALIVE_S = 15.0  # proxies close a connection that is silent for 30 to 60 seconds
@@ -60,3 +64,17 @@ class WaitingEvents:
         chunk = b"".join(self._waiting)
         self._waiting.clear()
         return chunk
+
+
+async def relayed(
+    work: Coroutine[Any, Any, ResultT], name: str, waiting: WaitingEvents, send: Callable[[bytes], Awaitable[None]]
+) -> ResultT:
+    """What the work comes to. What it tells meanwhile is sent as it comes; it must not raise."""
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(work, name=name)
+        running.add_done_callback(lambda _task: waiting.wake())
+        while not running.done():
+            chunk = await waiting.take()
+            if chunk:
+                await send(chunk)
+    return running.result()

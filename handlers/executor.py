@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from handlers.events import WaitingEvents, server_sent_event
-from handlers.negotiation import prefers
+from handlers.events import WaitingEvents, relayed, server_sent_event
 from handlers.operation import OperationHandler
 from handlers.problem import as_api_error, problem_json
 from server.operations import executor
@@ -72,7 +70,7 @@ class TaskHandler(OperationHandler):
 
     async def _outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> StoredAnswer | None:
         """Run and answer; returns the answer, None when it is certain that nothing has run."""
-        ended = await (self._with_events if self._wants_events() else self._plain)(operation, caller, request)
+        ended = await (self._with_events if self.wants_events() else self._plain)(operation, caller, request)
         if isinstance(ended, Exception):
             refusal = as_api_error(ended)
             problem = problem_json(refusal, self.request.path, self.request_id).decode()
@@ -97,33 +95,17 @@ class TaskHandler(OperationHandler):
     async def _with_events(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
         """The same, telling progress meanwhile. Nothing is sent before there is any: a refusal keeps its status."""
         waiting = WaitingEvents()
-        async with asyncio.TaskGroup() as group:
-            run = self._plain(operation, replace(caller, progress=waiting.put), request)
-            running = group.create_task(run, name=f"task of {operation.name}")
-            running.add_done_callback(lambda _task: waiting.wake())
-            while not running.done():
-                chunk = await waiting.take()
-                if chunk:
-                    await self._send(chunk)
-        return running.result()
-
-    def _wants_events(self) -> bool:
-        return prefers(self.request.headers.get("Accept"), "text/event-stream", "application/json")
+        run = self._plain(operation, replace(caller, progress=waiting.put), request)
+        return await relayed(run, f"task of {operation.name}", waiting, self.send_events)
 
     # --- answering ---
-
-    async def _send(self, chunk: bytes) -> None:
-        if not self.answer_begun:
-            self._headers["Content-Type"] = "text/event-stream"
-            self._headers["X-Accel-Buffering"] = "no"  # nginx would collect events
-        await self.send(chunk)
 
     async def _deliver(self, answer: StoredAnswer) -> None:
         """As the last event, or as the whole answer."""
         body = answer.body.encode()
         succeeded = answer.status < 400
-        if self.answer_begun or (succeeded and self._wants_events()):
-            await self._send(server_sent_event("result" if succeeded else "error", body))
+        if self.answer_begun or (succeeded and self.wants_events()):
+            await self.send_events(server_sent_event("result" if succeeded else "error", body))
             self.end()
         else:
             await self.reply(answer.status, body, answer.content_type)

@@ -45,6 +45,21 @@ def prefers(header: str | None, content_type: str, other: str) -> bool:
 
 
 @lru_cache(MAX_REMEMBERED)
+def preferred(header: str | None, types: tuple[tuple[str, tuple[str, ...]], ...]) -> str | None:
+    """The name whose content types are wanted most, of (name, types); the first of equals. None: the header admits none."""
+    if not header or not header.strip():
+        return types[0][0]
+    weights = _weights(header)
+    best, most = None, 0.0
+    for name, known in types:
+        choices = [choice for one in known for choice in (one, f"{one.partition('/')[0]}/*") if choice in weights]
+        weight = max((weights[choice] for choice in choices), default=weights.get("*/*", 0.0))
+        if weight > most:
+            best, most = name, weight
+    return best
+
+
+@lru_cache(MAX_REMEMBERED)
 def accepts_gzip(header: str | None) -> bool:
     """May the answer be compressed?"""
     weights = _weights(header or "")

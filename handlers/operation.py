@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from handlers.base import BaseHandler
-from handlers.negotiation import accepts
+from handlers.negotiation import accepts, prefers
 from server.errors import ApiError
 from server.identity.auth import Principal, TokenError
 from server.net.client_address import client_address
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from server.telemetry.tracing import Span
 
 ANONYMOUS = Principal(user_id="", username="", roles=frozenset(), anonymous=True)
+_WITH_EVENTS = (Streaming.PROGRESS, Streaming.AUDIO_IN)
 JSON_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
 
@@ -131,7 +132,7 @@ class OperationHandler(BaseHandler):
         accept = self.request.headers.get("Accept")
         if accept is None or accept == "*/*" or accepts(accept, operation.content_type):
             return
-        if operation.streaming is Streaming.PROGRESS and accepts(accept, "text/event-stream"):
+        if operation.streaming in _WITH_EVENTS and accepts(accept, "text/event-stream"):
             return
         raise ApiError("NOT_ACCEPTABLE", f"the answer is {operation.content_type}")
 
@@ -199,6 +200,17 @@ class OperationHandler(BaseHandler):
         return fields
 
     # --- answering ---
+
+    def wants_events(self) -> bool:
+        """Is progress asked for, as Server-Sent Events?"""
+        return prefers(self.request.headers.get("Accept"), "text/event-stream", "application/json")
+
+    async def send_events(self, chunk: bytes) -> None:
+        """Some events, the head before the first."""
+        if not self.answer_begun:
+            self._headers["Content-Type"] = "text/event-stream"
+            self._headers["X-Accel-Buffering"] = "no"  # nginx would collect events
+        await self.send(chunk)
 
     async def answer(self, status: int, answer: Any) -> None:
         """Answer with a response model as JSON; None: 204 without a body."""

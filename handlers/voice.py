@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any
 
+from pydantic_core import to_json
 from tornado.iostream import StreamClosedError
 
-from handlers.negotiation import accepts
+from handlers.events import WaitingEvents, relayed, server_sent_event
+from handlers.negotiation import preferred
 from handlers.operation import OperationHandler
+from handlers.problems import as_api_error, problem_json
 from handlers.uploads import Upload
 from server.audio.encode import AUDIO_FORMATS
 from server.errors import ApiError
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
+    from server.operations.voice import TranscriptAnswer
 
 
 class TranscribeHandler(OperationHandler):
@@ -95,8 +100,34 @@ class TranscribeHandler(OperationHandler):
         request = validated(self.operation, from_text(self.operation, self._upload.fields))
         assert isinstance(request, TranscribeRequest)
         self.leaving_cancels()
-        transcript = await voice.transcribe(self.gateway, self.caller(principal, request), request, file)
-        await self.answer(self.operation.status, transcript)
+        caller = self.caller(principal, request)
+        if self.wants_events():
+            await self._transcribe_with_events(caller, request, file)
+            return
+        await self.answer(self.operation.status, await voice.transcribe(self.gateway, caller, request, file))
+
+    async def _transcribe_with_events(self, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> None:
+        """Utterances as they are heard, then the transcript. A refusal before the first event keeps its status."""
+        waiting = WaitingEvents()
+        work = self._transcribed(replace(caller, progress=waiting.put), request, file)
+        ended = await relayed(work, "transcription", waiting, self.send_events)
+        if isinstance(ended, Exception):
+            if not self.answer_begun:
+                raise ended
+            refusal = as_api_error(ended)
+            problem = problem_json(refusal, self.request.path, self.request_id)
+            await self.send_events(server_sent_event("error", problem))
+        else:
+            await self.send_events(server_sent_event("result", to_json(ended, inf_nan_mode="null")))
+        self.end()
+
+    async def _transcribed(
+        self, caller: Caller, request: TranscribeRequest, file: IO[bytes]
+    ) -> TranscriptAnswer | Exception:
+        try:
+            return await voice.transcribe(self.gateway, caller, request, file)
+        except Exception as error:  # noqa: BLE001 - every end is an answer
+            return error
 
     def finish_whole(self, body: bytes) -> None:
         """Write the whole answer. If it comes before the upload has ended, the rest is not read."""
@@ -116,9 +147,14 @@ class SpeakHandler(OperationHandler):
 
     def check_acceptable(self, _operation: Operation) -> None:
         """Which format it will be stands in the body: any audio will do here."""
-        accept = self.request.headers.get("Accept")
-        if not any(accepts(accept, audio_format.content_type) for audio_format in AUDIO_FORMATS.values()):
+        if preferred(self.request.headers.get("Accept"), _AUDIO_TYPES) is None:
             raise ApiError("NOT_ACCEPTABLE", "the answer is audio")
+
+    def body(self, taken: dict[str, Any]) -> dict[str, Any]:
+        """The request; without a format, the one that `Accept` wants most."""
+        values = super().body(taken)
+        wanted = preferred(self.request.headers.get("Accept"), _AUDIO_TYPES)
+        return values if "format" in values or wanted is None else values | {"format": wanted}
 
     async def run(self, _operation: Operation, caller: Caller, request: RequestModel) -> None:
         """Audio, as it is made."""
@@ -137,6 +173,7 @@ class SpeakHandler(OperationHandler):
         self._headers["X-Audio-Sample-Rate"] = str(rate_hz)
 
 
+_AUDIO_TYPES = tuple((name, (known.content_type, *known.also_called)) for name, known in AUDIO_FORMATS.items())
 _HANDLERS = {Streaming.AUDIO_IN: TranscribeHandler, Streaming.AUDIO_OUT: SpeakHandler}
 
 routes = [

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any
 
 from server.errors import ApiError
 from streaming.strict_json import FlawError, strict_value
 
+BYTE_ORDER_MARK = "\ufeff"  # RFC 8259, section 8.1: a reader may ignore one
 MAX_DEPTH = 32  # parameters of real operations have five levels
 
 
 def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
     """The one JSON value of a body. Raises ApiError MALFORMED_JSON with what is wrong, and where a parser can say it."""
+    if isinstance(body, bytes) and body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ApiError("MALFORMED_JSON", "the body is UTF-16: send UTF-8")
     try:
-        return strict_value(body if isinstance(body, str) else body.decode(), max_depth)
+        text = body if isinstance(body, str) else body.decode()
+        return strict_value(text.removeprefix(BYTE_ORDER_MARK), max_depth)
     except FlawError as flaw:
         detail = str(flaw)
     except UnicodeDecodeError as error:

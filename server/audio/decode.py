@@ -6,11 +6,13 @@ concat script opens other files), and a small file that unpacks to hours of sile
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 import av
-from av.audio.resampler import AudioResampler
+
+from server.audio.mono import BYTES_PER_SAMPLE, Mono, TooManyChannelsError
+from server.audio.sections import sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,20 +20,23 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.container import InputContainer
 
+    from server.audio.sections import Section
+
 PCM_RATE_HZ = 16_000  # what recognisers are trained on
-BYTES_PER_SAMPLE = 2
 PIECE_BYTES = PCM_RATE_HZ * BYTES_PER_SAMPLE // 2  # half a second: few thread changes, little in flight
+WAV_HEAD_BYTES = 4096  # the data chunk of a wav begins within, whatever metadata stands before it
+MAX_DAMAGED_IN_A_ROW = 500  # packets, some 10 s: what stays unreadable for so long is no audio
 MAX_AUDIO_S = 600  # ten minutes; what is longer belongs on a socket's stt channel
 
 # FFmpeg's own names; `mov` is what Safari's MediaRecorder writes.
 _DEMUXERS = "wav,mp3,ogg,matroska,webm,flac,mov,aac"
-_DECODERS = (
-    "pcm_s16le,pcm_s24le,pcm_s32le,pcm_u8,pcm_f32le,pcm_f64le,pcm_mulaw,pcm_alaw,adpcm_ms,adpcm_ima_wav,"
-    "mp3,mp3float,opus,libopus,vorbis,flac,aac,alac"
+_DECODERS = frozenset(
+    {"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_u8", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_alaw", "adpcm_ms"}
+    | {"adpcm_ima_wav", "mp3", "mp3float", "opus", "libopus", "vorbis", "flac", "aac", "alac"}
 )
 _OPTIONS = {
     "format_whitelist": _DEMUXERS,
-    "codec_whitelist": _DECODERS,
+    "codec_whitelist": ",".join(sorted(_DECODERS)),
     "probesize": "1000000",  # bytes looked at to guess the format: FFmpeg's default of 5 MB is for video
     "analyzeduration": "2000000",  # µs of audio looked at
 }
@@ -52,6 +57,7 @@ class UploadDecoder:
     file: IO[bytes]
     max_audio_s: float = MAX_AUDIO_S
     decoded_bytes: int = 0
+    read_percent: int = field(default=0, init=False)  # of the file
     _pieces: Iterator[bytes] | None = None
     _container: InputContainer | None = None
 
@@ -78,39 +84,92 @@ class UploadDecoder:
             self._container = None
 
     def _decode(self) -> Iterator[bytes]:
-        container = self._container = self._open()
-        resampler = AudioResampler(format="s16", layout="mono", rate=PCM_RATE_HZ)
+        parts = sections(self.file)
+        if not parts:
+            raise UnreadableAudioError("the file is empty")
         waiting = bytearray()
-        for frame in _frames(container):
-            for resampled in resampler.resample(frame):
-                waiting += bytes(resampled.planes[0])[: resampled.samples * BYTES_PER_SAMPLE]
-            while len(waiting) >= PIECE_BYTES:
-                yield bytes(waiting[:PIECE_BYTES])
-                del waiting[:PIECE_BYTES]
+        broken: UnreadableAudioError | None = None
+        heard = False
+        for part in parts:
+            try:
+                for pcm in self._pcm(part):
+                    heard = True
+                    self.read_percent = self.file.tell() * 100 // parts[-1].end
+                    waiting += pcm
+                    while len(waiting) >= PIECE_BYTES:
+                        yield bytes(waiting[:PIECE_BYTES])
+                        del waiting[:PIECE_BYTES]
+            except UnreadableAudioError as error:
+                broken = broken or error
+        if not heard:
+            raise broken or UnreadableAudioError("the file is empty: it holds no sound")
         if waiting:
             yield bytes(waiting)
 
-    def _open(self) -> InputContainer:
+    def _pcm(self, part: Section) -> Iterator[bytes]:
+        """Of one section; its format may change on the way. Raises UnreadableAudioError."""
+        container = self._container = _opened(part)
+        mono: Mono | None = None
+        form: tuple[object, ...] = ()
         try:
-            container = av.open(self.file, "r", options=_OPTIONS)
-        except (av.FFmpegError, ValueError) as broken:
-            raise UnreadableAudioError("the file is not wav, mp3, ogg, webm, flac or mp4 audio") from broken
-        if not container.streams.audio:
+            for frame in _frames(container):
+                now = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
+                if now != form:
+                    if mono is not None:
+                        yield mono.convert(None)
+                    mono, form = Mono(frame.layout.nb_channels, PCM_RATE_HZ), now
+                assert mono is not None, "the first frame makes it"
+                yield mono.convert(frame)
+            if mono is not None:
+                yield mono.convert(None)
+        except TooManyChannelsError as error:
+            raise UnreadableAudioError(str(error)) from None
+        finally:
             container.close()
-            raise UnreadableAudioError("the file holds no audio")
-        return container
 
 
-def _frames(container: InputContainer) -> Iterator[AudioFrame | None]:
-    """Decoded frames, then None to drain the resampler. A file cut short gives what it holds."""
-    decoded = 0
+def _opened(part: Section) -> InputContainer:
     try:
-        for frame in container.decode(container.streams.audio[0]):
-            frame.pts = None  # gaps and jumps in a file's time line would make the resampler invent silence
-            decoded += frame.samples
-            yield frame
-    except av.FFmpegError as broken:
-        if not decoded:
-            raise UnreadableAudioError("the file's audio cannot be decoded") from broken
-    if decoded:
-        yield None
+        container = av.open(part, "r", options=_OPTIONS, metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as broken:
+        raise UnreadableAudioError(_why_unreadable(part)) from broken
+    if not container.streams.audio:
+        container.close()
+        raise UnreadableAudioError("the file holds no audio")
+    codec = container.streams.audio[0].codec_context.name
+    if codec not in _DECODERS:  # FFmpeg's codec_whitelist holds for probing alone
+        container.close()
+        raise UnreadableAudioError(f"the file's audio is in {codec}, which is not read")
+    return container
+
+
+def _why_unreadable(part: Section) -> str:
+    part.seek(0)
+    head = part.read(WAV_HEAD_BYTES)
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and b"data" not in head:
+        return "the file is empty: it is a wav without data"
+    return "the file is not wav, mp3, ogg, webm, flac or mp4 audio"
+
+
+def _frames(container: InputContainer) -> Iterator[AudioFrame]:
+    """Decoded frames. Packets that are damaged are left out; a file cut short gives what it holds."""
+    stream = container.streams.audio[0]
+    packets = container.demux(stream)
+    damaged = 0
+    decoded = False
+    while damaged <= MAX_DAMAGED_IN_A_ROW:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            for frame in stream.decode(packet):
+                frame.pts = None  # gaps and jumps in a file's time line would make the resampler invent silence
+                damaged, decoded = 0, True
+                yield frame
+        except av.EOFError:
+            break
+        except av.FFmpegError:
+            damaged += 1
+            packets = container.demux(stream)  # an error ended the iterator, but not the file
+    if damaged and not decoded:
+        raise UnreadableAudioError("the file's audio cannot be decoded")

@@ -41,6 +41,7 @@ class AudioFormat:
     """A container and codec, and how FFmpeg writes it while it streams."""
 
     content_type: str
+    also_called: tuple[str, ...] = ()  # content types that clients ask for it by
     muxer: str = ""  # empty: nothing for FFmpeg to do
     codec: str = ""
     rates_hz: tuple[int, ...] = ()  # empty: any within MIN_RATE_HZ and MAX_RATE_HZ
@@ -61,10 +62,11 @@ class AudioFormat:
 
 
 AUDIO_FORMATS = {
-    "wav": AudioFormat("audio/wav"),
-    "pcm": AudioFormat("audio/pcm"),
+    "wav": AudioFormat("audio/wav", ("audio/x-wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav")),
+    "pcm": AudioFormat("audio/pcm", ("audio/x-raw",)),
     "mp3": AudioFormat(
         "audio/mpeg",
+        ("audio/mp3", "audio/x-mp3", "audio/mpeg3", "audio/x-mpeg"),
         "mp3",
         "libmp3lame",
         MP3_RATES_HZ,
@@ -73,6 +75,7 @@ AUDIO_FORMATS = {
     ),
     "opus": AudioFormat(
         "audio/ogg",
+        ("audio/opus", "application/ogg"),
         "ogg",
         "libopus",
         OPUS_RATES_HZ,
@@ -82,6 +85,7 @@ AUDIO_FORMATS = {
     ),
     "flac": AudioFormat(
         "audio/flac",
+        ("audio/x-flac",),
         "flac",
         "flac",
         muxer_options=(("flush_packets", "1"),),

@@ -6,17 +6,22 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from server.audio.decode import BYTES_PER_SAMPLE, PCM_RATE_HZ
+from server.audio.decode import PCM_RATE_HZ
+from server.audio.mono import BYTES_PER_SAMPLE
 from server.workers import in_codec_thread
-from streaming.ports import FinalTranscript, RecognitionConfig
+from streaming.ports import FinalTranscript, RecognitionConfig, TaskProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from server.audio.decode import UploadDecoder
     from streaming.ports import CallContext, RecognitionStream, SpeechToText, Word
 
 WINDOW_BYTES = (
     2 * PCM_RATE_HZ * BYTES_PER_SAMPLE
 )  # two seconds handed over and not yet taken: the service sets the pace
+
+PROGRESS_STEP_PERCENT = 5
 
 
 @dataclass(slots=True)
@@ -49,8 +54,10 @@ class Transcript:
 class _Feed:
     """Hands PCM to the recogniser, at most WINDOW_BYTES ahead of what has left for the service."""
 
-    def __init__(self, decoder: UploadDecoder) -> None:
+    def __init__(self, decoder: UploadDecoder, progress: Callable[[TaskProgress], None]) -> None:
         self._decoder = decoder
+        self._progress = progress
+        self._told_percent = 0
         self._ahead_bytes = 0
         self._taken = asyncio.Event()
 
@@ -66,8 +73,15 @@ class _Feed:
             await self._room()
             self._ahead_bytes += len(piece)
             stream.send_audio(piece)
+            self._tell()
             piece = await in_codec_thread(self._decoder.next_piece)
         stream.end()
+
+    def _tell(self) -> None:
+        percent = self._decoder.read_percent
+        if percent >= self._told_percent + PROGRESS_STEP_PERCENT:
+            self._told_percent = percent
+            self._progress(TaskProgress("listening", percent))
 
     async def _room(self) -> None:
         while self._ahead_bytes >= WINDOW_BYTES:
@@ -76,17 +90,24 @@ class _Feed:
 
 
 async def transcribe(
-    decoder: UploadDecoder, language: str, speech_to_text: SpeechToText, context: CallContext
+    decoder: UploadDecoder,
+    language: str,
+    speech_to_text: SpeechToText,
+    context: CallContext,
+    progress: Callable[[TaskProgress], None],
 ) -> Transcript:
-    """All utterances of the file. Raises UnreadableAudioError, AudioTooLongError and ServiceError."""
+    """All utterances of the file. Raises UnreadableAudioError, AudioTooLongError and ServiceError.
+
+    `progress` is told each utterance as it is heard, and how much of the file has been read.
+    """
     first = await in_codec_thread(decoder.next_piece)  # an unreadable file never opens a stream
     if first is None:
         return Transcript()
-    feed = _Feed(decoder)
+    feed = _Feed(decoder, progress)
     config = RecognitionConfig(language=language, sample_rate_hz=PCM_RATE_HZ, interim=False)
     stream = speech_to_text.recognize(config, context, feed.taken)
     try:
-        utterances = await _recognized(feed, first, stream)
+        utterances = await _recognized(feed, first, stream, progress)
     except ExceptionGroup as group:
         raise group.exceptions[0] from None  # reading and hearing fail one at a time: whichever was first
     finally:
@@ -94,9 +115,15 @@ async def transcribe(
     return Transcript(utterances, decoder.duration_ms)
 
 
-async def _recognized(feed: _Feed, first: bytes, stream: RecognitionStream) -> list[FinalTranscript]:
+async def _recognized(
+    feed: _Feed, first: bytes, stream: RecognitionStream, progress: Callable[[TaskProgress], None]
+) -> list[FinalTranscript]:
+    utterances: list[FinalTranscript] = []
     async with asyncio.TaskGroup() as group:
         feeding = group.create_task(feed.run(first, stream), name="upload to speech-to-text")
-        utterances = [event async for event in stream if isinstance(event, FinalTranscript)]
+        async for event in stream:
+            if isinstance(event, FinalTranscript):
+                utterances.append(event)
+                progress(TaskProgress(f"heard until {event.end_ms} ms", data=event.text))
         feeding.cancel()  # a service that ended early leaves nobody to feed
     return utterances

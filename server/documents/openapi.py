@@ -180,7 +180,7 @@ def _success(operation: Operation) -> Json:
         answer["content"] = {
             operation.content_type: {"schema": {} if "json" in operation.content_type else {"type": "string"}}
         }
-    if operation.streaming is Streaming.PROGRESS:
+    if operation.streaming in {Streaming.PROGRESS, Streaming.AUDIO_IN}:
         answer["content"]["text/event-stream"] = {
             "schema": {"type": "string", "description": "Events `progress`, then one `result` or `error`"},
             "example": _SSE_EXAMPLE,

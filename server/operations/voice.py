@@ -125,7 +125,9 @@ async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeReques
     """All that is said in the file. Raises ApiError (413, 422) and ServiceError."""
     decoder = UploadDecoder(file)
     try:
-        heard = await transcribe_upload(decoder, request.language, gateway.services.stt, caller.context)
+        heard = await transcribe_upload(
+            decoder, request.language, gateway.services.stt, caller.context, caller.progress
+        )
     except UnreadableAudioError as wrong:
         raise ApiError("UNREADABLE_AUDIO", str(wrong)) from None
     except AudioTooLongError as wrong:
@@ -182,7 +184,7 @@ OPERATIONS = (
         method="POST",
         path="/api/v1/voice/stt",
         summary="Transcribe an audio file",
-        description="wav, mp3, ogg, webm, flac or mp4; up to 32 MiB and ten minutes. Live audio: the socket's `stt` channel.",
+        description="wav, mp3, ogg, webm, flac or mp4; up to 32 MiB and ten minutes. `Accept: text/event-stream` tells what is heard as it is. Live audio: the socket's `stt` channel.",
         access=Access.USER,
         request=TranscribeRequest,
         response=TranscriptAnswer,

@@ -1,0 +1,146 @@
+"""Files that are damaged, joined, in many channels, empty, or in codecs that are not read."""
+
+from __future__ import annotations
+
+import array
+import io
+import struct
+import wave
+from pathlib import Path
+
+import pytest
+
+from server.audio.decode import UnreadableAudioError, UploadDecoder
+from server.audio.encode import audio_encoder
+from server.audio.sections import sections
+
+FILES = Path(__file__).parents[2] / "audio" / "files"
+
+
+def decoded(data: bytes) -> array.array[int]:
+    decoder = UploadDecoder(io.BytesIO(data))
+    pcm = b""
+    while (piece := decoder.next_piece()) is not None:
+        pcm += piece
+    return array.array("h", pcm)
+
+
+def seconds(samples: array.array[int]) -> float:
+    return len(samples) / 16_000
+
+
+def loudness(samples: array.array[int]) -> float:
+    return float((sum(sample * sample for sample in samples) / max(1, len(samples))) ** 0.5)
+
+
+def buzz(length_s: float, rate_hz: int) -> bytes:
+    return struct.pack("<16h", *range(-8000, 8000, 1000)) * int(length_s * rate_hz / 16)
+
+
+def encoded(name: str, length_s: float, rate_hz: int = 16_000) -> bytes:
+    encoder = audio_encoder(name, rate_hz, rate_hz)
+    return encoder.encode(buzz(length_s, rate_hz)) + encoder.finish()
+
+
+def channels(*each: bytes, rate_hz: int = 16_000) -> bytes:
+    """A wav of these channels."""
+    columns = [array.array("h", pcm) for pcm in each]
+    mixed = array.array("h", (sample for row in zip(*columns, strict=True) for sample in row))
+    sink = io.BytesIO()
+    with wave.open(sink, "wb") as file:
+        file.setnchannels(len(each))
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(mixed.tobytes())
+    return sink.getvalue()
+
+
+def negative(pcm: bytes) -> bytes:
+    return array.array("h", (-sample for sample in array.array("h", pcm))).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "length_s"),
+    [
+        ("01-mp3-damaged-middle.mp3", 5.2),
+        ("01b-mp3-joined-id3.mp3", 5.4),
+        ("02-mp3-rate-changes.mp3", 5.4),
+        ("02b-mp3-rate-changes-clean.mp3", 5.4),
+        ("05-stereo-opposite-phase.wav", 2.0),
+        ("06-nine-channels.wav", 2.0),
+    ],
+)
+def test_all_that_can_be_decoded_is(name: str, length_s: float) -> None:
+    samples = decoded((FILES / name).read_bytes())
+    assert seconds(samples) == pytest.approx(length_s, abs=0.1)
+    assert loudness(samples) > 1_000
+    if "mp3" in name:  # the second sentence
+        assert loudness(samples[int(len(samples) * 0.6) :]) > 1_000
+
+
+@pytest.mark.parametrize("name", ["wav", "mp3", "opus", "flac"])
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+def test_joined_files_are_read_to_the_end(name: str, rate_hz: int) -> None:
+    samples = decoded(encoded(name, 1.0) + encoded(name, 2.0, rate_hz))
+    assert seconds(samples) == pytest.approx(3.0, abs=0.2)
+    assert loudness(samples[-16_000:]) > 1_000
+
+
+@pytest.mark.parametrize("name", ["opus", "flac"])
+def test_bytes_damaged_in_the_middle_cost_no_more_than_themselves(name: str) -> None:
+    data = bytearray(encoded(name, 6.0))
+    middle = len(data) // 2
+    data[middle : middle + 200] = bytes(200)
+    assert 4.0 < seconds(decoded(bytes(data))) < 6.5
+
+
+@pytest.mark.parametrize("others", [1, 2, 5, 7])
+def test_opposite_channels_are_not_mixed_into_silence(others: int) -> None:
+    pcm = buzz(1.0, 16_000)
+    each = [pcm, negative(pcm)] * ((others + 1) // 2) if others % 2 else [pcm, negative(pcm), bytes(len(pcm))]
+    assert loudness(decoded(channels(*each))) == pytest.approx(loudness(array.array("h", pcm)), rel=0.05)
+
+
+def test_a_channel_that_speaks_alone_is_heard_and_so_are_both() -> None:
+    pcm, silence = buzz(1.0, 16_000), bytes(32_000)
+    whole = loudness(array.array("h", pcm))
+    assert loudness(decoded(channels(silence, pcm))) > whole / 3
+    in_turns = decoded(channels(pcm + silence, silence + pcm))
+    assert min(loudness(in_turns[:16_000]), loudness(in_turns[16_000:])) > whole / 3
+
+
+@pytest.mark.parametrize("number", [9, 11, 17, 64])
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_many_channels(number: int, rate_hz: int) -> None:
+    pcm = buzz(0.5, rate_hz)
+    samples = decoded(channels(*[bytes(len(pcm))] * (number - 1), pcm, rate_hz=rate_hz))
+    assert seconds(samples) == pytest.approx(0.5, abs=0.01)
+    assert loudness(samples) > 3_000
+
+
+@pytest.mark.parametrize("number", [65, 255])
+def test_too_many_channels_are_refused(number: int) -> None:
+    with pytest.raises(UnreadableAudioError, match=f"{number} channels, and at most 64"):
+        decoded(channels(*[bytes(100)] * number))
+
+
+@pytest.mark.parametrize("data", [b"", channels(b""), channels(bytes(64))[:36]])
+def test_an_empty_file_is_called_empty(data: bytes) -> None:
+    with pytest.raises(UnreadableAudioError, match="the file is empty"):
+        decoded(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("28-speex-not-in-whitelist.ogg", "speex"), ("28b-gsm-in-wav.wav", "gsm_ms")]
+)
+def test_a_codec_that_is_not_listed_is_not_decoded(name: str, codec: str) -> None:
+    with pytest.raises(UnreadableAudioError, match=f"the file's audio is in {codec}"):
+        decoded((FILES / name).read_bytes())
+
+
+def test_marks_are_found_once_wherever_pieces_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = encoded("wav", 0.01)
+    data = one * 5
+    for n_bytes in (1, 7, 16, 100, len(one), len(data)):
+        monkeypatch.setattr("server.audio.sections.READ_BYTES", n_bytes)
+        assert [part.start for part in sections(io.BytesIO(data))] == [len(one) * number for number in range(5)]
