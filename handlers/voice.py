@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 from handlers.events import WaitingEvents, relayed, server_sent_event
 from handlers.negotiation import preferred
 from handlers.operation import OperationHandler
-from handlers.problems import as_api_error, problem_json
+from handlers.problem import as_api_error, problem_json
 from handlers.uploads import Upload
 from server.audio.encode import AUDIO_FORMATS
 from server.errors import ApiError

@@ -350,3 +350,42 @@ async def test_voices(tmp_path: Path) -> None:
             {"id": "max", "name": "Max", "language": "de-DE", "gender": "male", "sample_rate": 22_050, "engine": "test"}
         ]
     }
+
+
+async def test_a_file_is_heard_with_progress_by_who_asks_for_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.script.utterances = [FinalTranscript("what time", 0.5, 0, 400), FinalTranscript("is it", 0.8, 500, 900)]
+        headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", "Accept": "text/event-stream"}
+        answer = await gw.fetch("POST", STT, form([("audio", audio_file("wav", 5.0))]), headers=headers)
+        broken = await gw.fetch("POST", STT, form([("audio", b"")]), headers=headers)
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    events = answer.body.decode().split("\n\n")
+    assert 'event: progress\ndata: {"message":"heard until 400 ms","data":"what time"}' in events
+    assert events[-2].startswith('event: result\ndata: {"text":"what time is it"')
+    assert problem(broken) == (422, "UNREADABLE_AUDIO")
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("audio/x-wav", "audio/wav"),
+        ("audio/wave", "audio/wav"),
+        ("audio/vnd.wave", "audio/wav"),
+        ("audio/mpeg", "audio/mpeg"),
+        ("audio/ogg;q=0.5, audio/flac", "audio/flac"),
+        ("*/*", "audio/wav"),
+    ],
+)
+async def test_accept_chooses_the_format(tmp_path: Path, accept: str, content_type: str) -> None:
+    async with running(tmp_path) as gw:
+        answer = await gw.fetch("POST", TTS, {"text": "hello"}, headers={"Accept": accept})
+    assert (answer.code, answer.headers["Content-Type"]) == (200, content_type)
+
+
+async def test_a_body_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        headers = {"Content-Type": "application/json"}
+        marked = await gw.fetch("POST", TTS, b'\xef\xbb\xbf{"text": "hello"}', headers=headers)
+        other = await gw.fetch("POST", TTS, '{"text": "hello"}'.encode("utf-16"), headers=headers)
+    assert marked.code == 200
+    assert problem(other) == (400, "MALFORMED_JSON")
