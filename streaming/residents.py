@@ -62,6 +62,10 @@ class Resident(Protocol):
         """Is a lane or a command at work?"""
 
     @property
+    def must_finish(self) -> bool:
+        """Is work going on that another replica could not continue?"""
+
+    @property
     def channels(self) -> Counter[str]:
         """Open channels, by kind."""
 

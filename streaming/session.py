@@ -58,6 +58,11 @@ class Session:
         """Is any lane at work?"""
         return bool(self._running)
 
+    @property
+    def must_finish(self) -> bool:
+        """Would a move to another replica now lose what a lane is doing?"""
+        return any(running.lane.must_finish for running in self._running.values())
+
     def open(
         self,
         channel: int,

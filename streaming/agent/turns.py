@@ -95,6 +95,7 @@ class Turn:
         self._somebody_speaks = somebody_speaks
         self._far_end = far_end
         self._progress = ""  # the newest news of the steps, in an executor's words
+        self._steps_running = False
         self._aside = ""  # what is being said beside the reply: a question
         self._status = "ok"
         self._utterance: Utterance | None = None
@@ -232,11 +233,13 @@ class Turn:
         async with asyncio.TaskGroup() as group:
             done = asyncio.Event()
             group.create_task(self._keep_company(done), name="say that it takes long")
+            self._steps_running = bool(plan.steps)
             try:
                 outcomes = await steps.run(plan.steps)
             except ServiceError as error:  # told from here: the group would wrap it
                 broken = error
             finally:
+                self._steps_running = False
                 done.set()
         if broken is not None:
             raise broken
@@ -368,6 +371,11 @@ class Turn:
     def _saying(self) -> str:
         """The text of the current utterance."""
         return self._aside or self._reply[len(self._said) :]
+
+    @property
+    def acting(self) -> bool:
+        """Are its steps running? A turn that waits for an answer can ask again elsewhere."""
+        return self._steps_running and not self._asker.open
 
     @property
     def asking(self) -> bool:

@@ -98,6 +98,13 @@ class LiveSession:
         return self.lanes.busy or self.commands.busy
 
     @property
+    def must_finish(self) -> bool:
+        """Is a command being answered, or does a lane do what can't be continued elsewhere?"""
+        if self.movable:
+            return self.commands.busy or self.lanes.must_finish
+        return self.busy
+
+    @property
     def channels(self) -> Counter[str]:
         """Open channels, by kind."""
         return self.connection.channels_by_kind()

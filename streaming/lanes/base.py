@@ -37,6 +37,11 @@ class Lane(ABC):
         """Microphone payload received so far."""
         return 0
 
+    @property
+    def must_finish(self) -> bool:
+        """Would a move to another replica lose work that is being done now?"""
+        return self.save() is None
+
     def save(self) -> dict[str, Any] | None:
         """What another replica needs to go on, as JSON; None: this work can't be saved."""
         return None

@@ -314,6 +314,11 @@ class TurnLane(Lane):
         """As Lane."""
         return self._microphone.received_bytes if self._microphone is not None else 0
 
+    @property
+    def must_finish(self) -> bool:
+        """Steps that have begun can't be continued elsewhere: nobody would know whether they took effect."""
+        return self._turn is not None and self._turn.acting
+
     def save(self) -> dict[str, Any]:
         """As Lane."""
         return {

@@ -25,7 +25,7 @@ class Guest:
         self._identity = Identity(user_id, user_id, ())
         self.opened_at = 0.0
         self.connected = True
-        self.busy = False
+        self.busy = self.must_finish = False
         self.channels: Counter[str] = Counter()
         self.traffic = Traffic(bytes_received=10)
         self.queued_bytes = 0
