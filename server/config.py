@@ -135,7 +135,7 @@ class Settings(BaseSettings):
         True, description="Chromium's own sandbox; false in containers without user namespaces, always off for root"
     )
     browser_private_network: Literal["", "allow", "deny"] = Field(
-        "", description="pages of this machine and its network: allow, deny; empty: not by voice or plan"
+        "", description="pages of this machine and its network: allow, or deny (so when empty)"
     )
     os_root: str = Field("", description="folder that embedded OS commands see; empty: the current one")
     search_documents_dir: str = Field("", description="folder that the embedded search indexes")

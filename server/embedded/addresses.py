@@ -1,18 +1,20 @@
 """Where an address of the web leads to: the internet, this machine, its network, or what nobody should reach.
 
-URLs are read as browsers read them (WHATWG URL Standard): backslashes are slashes, 127.1 and 0x7f000001 are addresses.
+URLs are read as browsers read them (WHATWG URL Standard): backslashes are slashes, 127.1 and 0x7f000001 are addresses,
+names are mapped by UTS 46, which drops invisible characters and refuses others.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+import idna
 
 from server.embedded.service import MissingPartError
 
@@ -22,9 +24,16 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_BARE_HOST = re.compile(  # example.com/a, localhost:8000; no "mailto:", no "a/b"
+    r"(?:localhost|(?:[^\s/\\?#@:.]+\.)+[^\s/\\?#@:.]+\.?)(?::\d{1,5})?(?:[/?#]|\Z)",
+    re.IGNORECASE,
+)
 _AUTHORITY = re.compile(r"[/\\]*([^/\\?#]*)")
 _IGNORED = re.compile(r"[\t\r\n]")  # anywhere in a URL
 _EDGES = "".join(map(chr, range(0x21)))
+_FORBIDDEN = re.compile(r"[\x00-\x20#%/:<>?@\[\\\]^|\x7f]")  # in a domain, by the WHATWG URL Standard
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|\d+)\Z", re.DOTALL)  # then it is an IPv4 address, or none
+_JOINERS = re.compile("[\u200c\u200d]")
 _LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\Z")
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
@@ -54,9 +63,15 @@ class WebAddress:
     reach: Reach
 
 
+def complete_url(url: str) -> str:
+    """As typed into an address bar: https where no scheme is given, without what browsers ignore."""
+    clean = _IGNORED.sub("", url.strip(_EDGES))
+    return f"https://{clean}" if _BARE_HOST.match(clean) else clean
+
+
 def read_url(url: str) -> WebAddress:
     """Never raises: what is no URL has neither scheme nor host."""
-    clean = _IGNORED.sub("", url.strip(_EDGES))
+    clean = complete_url(url)
     found = _SCHEME.match(clean)
     if found is None:
         return WebAddress("", "", Reach.UNKNOWN)
@@ -69,12 +84,40 @@ def read_url(url: str) -> WebAddress:
 
 
 def _host(authority: str) -> str:
-    """Without user and port; percent signs, wide letters and the trailing dot resolved."""
+    """Without user and port, in ASCII as browsers resolve it; empty when they refuse it."""
     named = authority.rpartition("@")[2]
     if named.startswith("["):
         return named[1:].partition("]")[0].lower()
-    folded = unicodedata.normalize("NFKC", unquote(named)).replace("。", ".")
-    return folded.partition(":")[0].lower().rstrip(".")
+    name, _, port = named.partition(":")
+    if "${" in name:  # filled in from an earlier step; judged again then
+        return name.lower()
+    if port and "${" not in port and not (port.isascii() and port.isdigit()):
+        return ""
+    try:
+        return _domain(unquote_to_bytes(name).decode("utf-8", "replace"))
+    except (idna.IDNAError, UnicodeError):
+        return ""
+
+
+def _domain(name: str) -> str:
+    """The ASCII form by UTS 46, non-transitional, without a trailing dot. Raises IDNAError, UnicodeError."""
+    mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
+    domain = ".".join(map(_ascii_label, mapped.split("."))).removesuffix(".")
+    if _FORBIDDEN.search(domain) or (_ENDS_IN_NUMBER.match(domain) and literal(domain) is None):
+        raise idna.IDNAError(f"{domain!r} is no host")
+    return domain
+
+
+def _ascii_label(label: str) -> str:
+    """Unlike IDNA 2008, browsers take symbols: hence not idna.encode. Raises IDNAError, UnicodeError."""
+    for joiner in _JOINERS.finditer(label):
+        if not idna.valid_contextj(label, joiner.start()):
+            raise idna.IDNAError("a joiner stands where no script has one")
+    if label.startswith("xn--"):
+        inner = label[4:].encode("ascii").decode("punycode")
+        if inner.isascii() or idna.uts46_remap(inner, std3_rules=False, transitional=False) != inner:
+            raise idna.IDNAError(f"{label} is no label of UTS 46")
+    return label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
 
 
 def host_reach(host: str) -> Reach:
@@ -113,6 +156,8 @@ def address_reach(address: Address) -> Reach:
         inner = _embedded_ipv4(address)
         if inner is not None:
             return address_reach(inner)
+        if address.is_site_local:  # fec0::/10, deprecated (RFC 3879), and global to Python
+            return Reach.PRIVATE
     if address in _METADATA_ADDRESSES or address.is_link_local or address.is_multicast:
         return Reach.METADATA
     if address.is_loopback or address.is_unspecified:
@@ -130,14 +175,9 @@ def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
 
 
-def private_network(config: EmbeddedConfig) -> Literal["", "allow", "deny"]:
-    """BROWSER_PRIVATE_NETWORK: may pages of this machine and its network be opened? Raises MissingPartError.
-
-    Empty: safety denies to go there, and the browser itself does not mind (a laptop without internet has nothing else).
-    """
+def private_network_open(config: EmbeddedConfig) -> bool:
+    """BROWSER_PRIVATE_NETWORK: may pages of this machine and its network be opened? Raises MissingPartError."""
     option = config.option("BROWSER_PRIVATE_NETWORK").strip().lower()
-    match option:
-        case "" | "allow" | "deny":
-            return option
-        case _:
-            raise MissingPartError(f"BROWSER_PRIVATE_NETWORK is allow or deny, not {option}")
+    if option not in {"", "allow", "deny"}:
+        raise MissingPartError(f"BROWSER_PRIVATE_NETWORK is allow or deny, not {option}")
+    return option == "allow"

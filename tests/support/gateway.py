@@ -49,6 +49,7 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
         "USERS_FILE": str(directory / "users.json"),
         "RATE_LIMIT_REQUESTS": "10000",
         "WS_HANDSHAKES_PER_MINUTE": "10000",
+        "BROWSER_PRIVATE_NETWORK": "allow",  # the pages of tests are on this machine
         **settings,
     }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from playwright.async_api import Error as PlaywrightError
 from pydantic import Field, field_validator, model_validator
 
-from server.embedded.addresses import read_url
+from server.embedded.addresses import complete_url, read_url
 from server.embedded.browser.tabs import VIEWPORT_HEIGHT, VIEWPORT_WIDTH
 from server.embedded.executor import Action, Parameters
 
@@ -47,7 +47,9 @@ _NAMES_A_WINDOW = "e => !!e.closest('a[target]:not([target=_self]), form[target]
 class NavigateParameters(Parameters):
     """A page of the web."""
 
-    url: str = Field(min_length=1, max_length=MAX_URL_CHARS, description="http or https")
+    url: str = Field(
+        min_length=1, max_length=MAX_URL_CHARS, description="http or https; https where no scheme is given"
+    )
 
     @field_validator("url")
     @classmethod
@@ -55,7 +57,7 @@ class NavigateParameters(Parameters):
         address = read_url(value)
         if value.strip() != "about:blank" and (address.scheme not in {"http", "https"} or not address.host):
             raise ValueError("only pages of the web are opened, by an address that begins with http:// or https://")
-        return value.strip()
+        return complete_url(value)
 
 
 class ElementParameters(Parameters):

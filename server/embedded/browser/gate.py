@@ -1,7 +1,8 @@
 """The browser's only way out: a SOCKS5 proxy (RFC 1928) of this process that looks at every address before it connects.
 
 Chromium resolves no name itself, so what was checked is what is connected to: a page, a redirect or a script that points
-into a closed network gets no connection, whatever its name resolves to at the second look.
+into a closed network gets no connection, whatever its name resolves to at the second look. So does any request of a page:
+redirects, frames, scripts, WebSockets, workers.
 """
 
 from __future__ import annotations

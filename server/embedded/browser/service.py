@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from server.embedded.addresses import private_network, read_url
+from server.embedded.addresses import private_network_open, read_url
 from server.embedded.browser.actions import (
     ACTIONS,
     ERROR_PAGE,
@@ -47,7 +47,7 @@ class BrowserService(ExecutorService):
         """Find Chromium and see that it starts. Raises MissingPartError."""
         executable = find_chromium(self.config.option("CHROMIUM_PATH"))
         chromium = Chromium(
-            executable, private_open=private_network(self.config) != "deny", sandbox=wants_sandbox(self.config)
+            executable, private_open=private_network_open(self.config), sandbox=wants_sandbox(self.config)
         )
         try:
             await chromium.start()

@@ -10,7 +10,7 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import safety_pb2, safety_pb2_grpc
-from server.embedded.addresses import private_network
+from server.embedded.addresses import private_network_open
 from server.embedded.safety.facts import TooLongError, facts
 from server.embedded.safety.policy import RISKS, VERDICTS, Judgement, PolicyBook
 from server.embedded.service import EmbeddedConfig, EmbeddedService
@@ -38,7 +38,7 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
 
     async def start(self) -> None:
         """Read the policies: those of SAFETY_POLICY_DIR, instead of the ones here. Raises MissingPartError."""
-        self._private_allowed = private_network(self.config) == "allow"
+        self._private_allowed = private_network_open(self.config)
         self._book = PolicyBook(Path(self.config.option("SAFETY_POLICY_DIR") or POLICIES))
 
     def add_to(self, server: grpc.aio.Server) -> None:

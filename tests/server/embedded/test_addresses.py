@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.embedded.addresses import Reach, address_reach, host_reach, literal, read_url
+from server.embedded.addresses import Reach, WebAddress, address_reach, complete_url, host_reach, literal, read_url
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,8 @@ from server.embedded.addresses import Reach, address_reach, host_reach, literal,
         ("http://", "http", "", Reach.UNKNOWN),
         ("file:///etc/passwd", "file", "", Reach.UNKNOWN),
         ("about:blank", "about", "", Reach.UNKNOWN),
-        ("example.com", "", "", Reach.UNKNOWN),
+        ("example.com", "https", "example.com", Reach.PUBLIC),
+        ("notes.txt and more", "", "", Reach.UNKNOWN),
         ("", "", "", Reach.UNKNOWN),
     ],
 )
@@ -56,6 +58,9 @@ def test_urls(url: str, scheme: str, host: str, reach: Reach) -> None:
         ("100.64.0.1", Reach.PRIVATE),
         ("fd12::1", Reach.PRIVATE),
         ("64:ff9b::a00:1", Reach.PRIVATE),
+        ("64:ff9b:1::a00:1", Reach.METADATA),
+        ("::7f00:1", Reach.METADATA),
+        ("fec0::1", Reach.PRIVATE),
         ("2002:a00:1::", Reach.PRIVATE),
         ("169.254.169.254", Reach.METADATA),
         ("fe80::1", Reach.METADATA),
@@ -93,3 +98,71 @@ def test_addresses_spelled_as_in_the_old_days(host: str, address: str | None) ->
 def test_no_text_is_too_odd(text: str) -> None:
     read_url(text)
     read_url(f"http://{text}")
+
+
+INVISIBLE = "\u00ad\u034f\u115f\u180e\u200b\u2060\u2064\u206a\ufe0f\ufeff\U000e0100"
+
+
+@pytest.mark.parametrize("sign", INVISIBLE)
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_invisible_signs_hide_no_address(sign: str, place: int) -> None:
+    """UTS 46 drops them, and browsers with it; those that it refuses are refused here."""
+    host = "127.0.0.1"[:place] + sign + "127.0.0.1"[place:]
+    for spelled in (host, quote(host)):
+        for address in (read_url(f"http://{spelled}:8000/"), read_url(f"http://user:pass@{spelled}/")):
+            assert (address.host, address.reach) in {("127.0.0.1", Reach.LOOPBACK), ("", Reach.UNKNOWN)}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1\u200d",
+        "127.0.0.1%00",
+        "a%2fb.example",
+        "a b.example",
+        "\u202eb.example",
+        "xn--a.example",
+        "1.2.3.4.5",
+        "xn--127.example",
+        "xn--\u00e9.example",
+        "256.1.1.1",
+        "0x100000000",
+        "example.com:port",
+        "a%ff%fe.example",
+    ],
+)
+def test_what_uts_46_refuses_is_no_host(host: str) -> None:
+    assert read_url(f"http://{host}/") == WebAddress("http", "", Reach.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("host", "ascii_host"),
+    [
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        ("\u2615.example", "xn--53h.example"),
+        ("fa\u00df.example", "xn--fa-hia.example"),
+        ("\u2460\u2461\u2466.0.0.1", "127.0.0.1"),
+        ("\uff4c\uff4f\uff43\uff41\uff4c\uff48\uff4f\uff53\uff54.", "localhost"),
+        ("a_b.example", "a_b.example"),
+    ],
+)
+def test_names_are_in_ascii_as_they_are_resolved(host: str, ascii_host: str) -> None:
+    assert read_url(f"http://{host}/").host == ascii_host
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("example.com", "https://example.com"),
+        (" example.com/?q=1 ", "https://example.com/?q=1"),
+        ("example.com:8443/!faq", "https://example.com:8443/!faq"),
+        ("localhost:8000", "https://localhost:8000"),
+        ("http://example.com", "http://example.com"),
+        ("mailto:a@b.example", "mailto:a@b.example"),
+        ("javascript:1", "javascript:1"),
+        ("notes/a.txt", "notes/a.txt"),
+        ("about:blank", "about:blank"),
+    ],
+)
+def test_https_is_assumed_where_a_host_is_typed(typed: str, url: str) -> None:
+    assert complete_url(typed) == url

@@ -122,6 +122,7 @@ class Surfer:
 
 @asynccontextmanager
 async def surfing(tmp_path: Path, **options: str) -> AsyncIterator[Surfer]:
-    service = BrowserService(config(tmp_path, **options))
+    """The site is on this machine, so the private network is open unless the test says otherwise."""
+    service = BrowserService(config(tmp_path, **{"BROWSER_PRIVATE_NETWORK": "allow", **options}))
     async with website() as site, serving(service) as channel:
         yield Surfer(channel, service, site)

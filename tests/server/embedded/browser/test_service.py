@@ -131,7 +131,8 @@ async def test_there_is_no_way_back_from_the_first_page(tmp_path: Path) -> None:
         ("navigate", {"url": "chrome://version"}, "url: only pages of the web are opened"),
         ("navigate", {"url": "javascript:alert(1)"}, "url: only pages of the web are opened"),
         ("navigate", {"url": "view-source:http://x"}, "url: only pages of the web are opened"),
-        ("navigate", {"url": "example.com"}, "url: only pages of the web are opened"),
+        ("navigate", {"url": "example"}, "url: only pages of the web are opened"),
+        ("navigate", {"url": "http://a\u202eb/"}, "url: only pages of the web are opened"),
         ("navigate", {"url": "http://"}, "url: only pages of the web are opened"),
         ("click", {}, "parameters: give either selector or text"),
         ("click", {"selector": "a", "text": "b"}, "parameters: give either selector or text"),
@@ -218,8 +219,9 @@ async def test_a_cancelled_click_never_happens_later(tmp_path: Path) -> None:
         assert (await surfer.do("extract_text")).values["text"] == "here"
 
 
-async def test_the_network_of_this_machine_is_closed_where_the_option_says_so(tmp_path: Path) -> None:
-    async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK="deny") as surfer:
+@pytest.mark.parametrize("option", ["", "deny"])
+async def test_the_network_of_this_machine_is_closed_unless_the_option_opens_it(tmp_path: Path, option: str) -> None:
+    async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK=option) as surfer:
         for host in ("127.0.0.1", "localhost", "127.1"):
             run = await surfer.do("navigate", {"url": surfer.site.url.replace("127.0.0.1", host) + "/form"})
             assert run.status == "failed"
