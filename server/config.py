@@ -142,7 +142,10 @@ class Settings(BaseSettings):
     search_provider: str = Field("", description="embedded search: local, searxng or ddgs")
     searxng_url: str = Field("", description="SearXNG instance for the embedded search")
     safety_policy_dir: str = Field("", description="Cedar policies for the embedded safety service")
-    stt_model_path: str = Field("", description="faster-whisper model for the embedded speech-to-text")
+    stt_engine: Literal["", "whisper", "pocketsphinx"] = Field(
+        "", description="embedded speech-to-text: whisper, pocketsphinx; empty: whisper where it is installed"
+    )
+    stt_model_path: str = Field("", description="another Whisper model (CTranslate2) for the embedded speech-to-text")
     tts_engine: Literal["", "hibari", "espeak", "piper"] = Field(
         "", description="hibari, espeak or piper for the embedded text-to-speech; empty: the best one installed"
     )

@@ -1,6 +1,7 @@
-"""M2, speech-to-text: PocketSphinx in decoder processes, faster-whisper for the finals when STT_MODEL_PATH names a model.
+"""M2, speech-to-text: Whisper over short windows in decoder processes; PocketSphinx where Whisper's parts are missing.
 
-service: the gRPC side · stream: one call · endpoint: utterances by voice activity · pool, process, wire, worker: the decoder processes ·
-decoding: two decoders over an utterance · transcript, growing: which to believe, what to promise · language: the domain
-model · whisper: the better engine · config, audio: what callers bring.
+service: the gRPC side · stream: one call · endpoint, voice_detector: utterances by voice activity · pause: how much silence ends
+a turn · utterance: one while it is spoken · pool, process, wire, worker: the decoder processes and their queue · engine: which
+recogniser · whisper, repeats, weights: the recogniser · sphinx: the light one · transcript: what it answers, what is promised ·
+config, audio: what callers bring.
 """

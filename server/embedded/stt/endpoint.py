@@ -1,26 +1,28 @@
-"""Where speech begins and ends, by WebRTC's voice activity detector. Counts audio, never a clock.
+"""Where speech begins, pauses and ends, from a voice detector. Counts audio, never a clock.
 
-A start is believed sooner than an end: barge-in depends on it. STRICT mode, because the looser ones hear speech in the noise
-floor of an ordinary microphone and never let an utterance end.
+A start is believed sooner than an end: barge-in depends on it. How much silence ends an utterance is the caller's to say at
+each pause, as it depends on the words so far.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pocketsphinx import Vad
+from server.embedded.stt.voice_detector import FRAME_BYTES, FRAME_MS
 
-FRAME_MS = 30
-FRAME_BYTES = 960  # 30 ms of 16 kHz, 16 bit
-STRICT = 3
-START_FRAMES, START_SPEECH_FRAMES = 6, 5  # 180 ms, all but one frame of it speech
-END_FRAMES, END_SPEECH_FRAMES = 15, 1  # 450 ms with at most one frame of speech: a pause between words is shorter
-EAGER_FRAMES = 7  # 210 ms without speech
-RESUME_FRAMES, RESUME_SPEECH_FRAMES = 4, 3
-PRE_ROLL_FRAMES = 8  # 240 ms before the first frame of speech: soft consonants come before the detector sees a voice
-LEFT_OVER_SPEECH_FRAMES = 3  # a word cut short by a commit
-MAX_UTTERANCE_FRAMES = 30_000 // FRAME_MS
+if TYPE_CHECKING:
+    from server.embedded.stt.voice_detector import VoiceDetector
+
+SPEECH, STILL_SPEECH = 0.5, 0.35  # probabilities: to begin, to go on
+START_FRAMES, START_SPEECH_FRAMES = 4, 3  # 128 ms, all but one frame of it speech
+PAUSE_FRAMES = 5  # 160 ms; the detector itself lets go some 100 ms after the voice
+RESUME_FRAMES, RESUME_SPEECH_FRAMES = 3, 2
+DEFAULT_SILENCE_MS = 480  # when nobody looks at the words: a pause between words is shorter
+PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech: soft consonants come before the detector hears a voice
+LEFT_OVER_SPEECH_FRAMES = 2  # a word cut short by a commit
+MAX_UTTERANCE_FRAMES = 28_000 // FRAME_MS  # Whisper's window is 30 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,21 @@ class SpeechBegan:
 
 @dataclass(frozen=True, slots=True)
 class SpeechWent:
-    """More of the utterance. `paused`: silent for a while; the last speech ended at `spoken_until_ms`."""
+    """More of the utterance."""
 
     pcm: bytes
-    paused: bool
-    spoken_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """Silence for PAUSE_FRAMES; the last speech ended at `at_ms`. Set `silence_needed_ms` before the next event is taken."""
+
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechWentOn:
-    """Speech again, after `paused`."""
+    """Speech again, after a pause."""
 
     at_ms: int
 
@@ -55,62 +62,75 @@ class SpeechEnded:
     at_ms: int
 
 
-EndpointEvent = SpeechBegan | SpeechWent | SpeechWentOn | SpeechEnded
+EndpointEvent = SpeechBegan | SpeechWent | SpeechPaused | SpeechWentOn | SpeechEnded
 
 
 class SpeechEndpointer:
     """Cuts 16 kHz PCM into utterances. Times are milliseconds of audio since the first sample."""
 
-    def __init__(self) -> None:
-        self._vad = Vad(STRICT, 16_000, FRAME_MS / 1000)
+    def __init__(self, detector: VoiceDetector) -> None:
+        self._detector = detector
         self._rest = b""
+        self._frames: deque[tuple[bytes, float]] = deque()  # heard by the detector, not yet looked at
+        self._events: deque[EndpointEvent] = deque()
         self._n_frames = 0
         self._begin_idle()
 
     def _begin_idle(self) -> None:
-        self._in_speech = False
+        self._in_speech = self._paused = False
         self._recent: deque[tuple[bytes, bool]] = deque(maxlen=PRE_ROLL_FRAMES + START_FRAMES)
-        self._flags: deque[bool] = deque(maxlen=END_FRAMES)
+        self._flags: deque[bool] = deque(maxlen=RESUME_FRAMES)
         self._utterance_frames = self._silent_frames = 0
         self._spoken_until_ms = 0
-        self._paused = False
+        self.silence_needed_ms = DEFAULT_SILENCE_MS
 
     @property
     def now_ms(self) -> int:
-        """Audio so far, whole frames."""
+        """Audio looked at so far, whole frames."""
         return self._n_frames * FRAME_MS
 
-    def feed(self, pcm: bytes) -> list[EndpointEvent]:
-        """More audio, of any length; what it shows."""
+    @property
+    def in_speech(self) -> bool:
+        """Whether an utterance has begun and not ended."""
+        return self._in_speech
+
+    def push(self, pcm: bytes) -> None:
+        """More audio, of any length."""
         data = self._rest + pcm
         whole = len(data) - len(data) % FRAME_BYTES
         self._rest = data[whole:]
-        events: list[EndpointEvent] = []
-        for start in range(0, whole, FRAME_BYTES):
-            events += self._frame(data[start : start + FRAME_BYTES])
-        return events
+        probabilities = self._detector.probabilities(data[:whole])
+        frames = (data[start : start + FRAME_BYTES] for start in range(0, whole, FRAME_BYTES))
+        self._frames.extend(zip(frames, probabilities, strict=True))
+
+    def next(self) -> EndpointEvent | None:
+        """What the audio pushed so far shows next; None: nothing more."""
+        while not self._events and self._frames:
+            self._frame(*self._frames.popleft())
+        return self._events.popleft() if self._events else None
 
     def flush(self) -> list[EndpointEvent]:
-        """End an utterance here: a commit, or no more audio. A word that had only begun counts."""
+        """End an utterance here: a commit, or no more audio. A word that had only begun counts. Call when `next` is None."""
         rest, self._rest = self._rest, b""
         if self._in_speech:
-            last = [SpeechWent(rest, self._paused, self._spoken_until_ms)] if rest else []
-            return [*last, self._end()]
+            return [*([SpeechWent(rest)] if rest else []), self._end()]
         if sum(speech for _, speech in self._recent) >= LEFT_OVER_SPEECH_FRAMES:
-            began = self._begin()
-            return [began, SpeechWent(rest, paused=False, spoken_until_ms=self.now_ms), self._end()]
+            return [self._begin(), SpeechWent(rest), self._end()]
         self._begin_idle()
         return []
 
-    def _frame(self, frame: bytes) -> list[EndpointEvent]:
-        speech = bool(self._vad.is_speech(frame))
+    def _frame(self, frame: bytes, probability: float) -> None:
         self._n_frames += 1
-        return self._during_speech(frame, speech) if self._in_speech else self._while_idle(frame, speech)
+        if self._in_speech:
+            self._during_speech(frame, probability >= STILL_SPEECH)
+        else:
+            self._while_idle(frame, probability >= SPEECH)
 
-    def _while_idle(self, frame: bytes, speech: bool) -> list[EndpointEvent]:
+    def _while_idle(self, frame: bytes, speech: bool) -> None:
         self._recent.append((frame, speech))
         window = list(self._recent)[-START_FRAMES:]
-        return [self._begin()] if sum(flag for _, flag in window) >= START_SPEECH_FRAMES else []
+        if sum(flag for _, flag in window) >= START_SPEECH_FRAMES:
+            self._events.append(self._begin())
 
     def _begin(self) -> SpeechBegan:
         frames = list(self._recent)
@@ -124,26 +144,23 @@ class SpeechEndpointer:
         from_ms = self.now_ms - len(kept) * FRAME_MS
         return SpeechBegan(at_frame * FRAME_MS, from_ms, b"".join(pcm for pcm, _ in kept))
 
-    def _during_speech(self, frame: bytes, speech: bool) -> list[EndpointEvent]:
+    def _during_speech(self, frame: bytes, speech: bool) -> None:
         self._utterance_frames += 1
         self._flags.append(speech)
-        self._silent_frames = 0 if speech else self._silent_frames + 1
-        events: list[EndpointEvent] = []
-        if self._paused and sum(list(self._flags)[-RESUME_FRAMES:]) >= RESUME_SPEECH_FRAMES:
-            self._paused = False
-            events.append(SpeechWentOn(self.now_ms - RESUME_FRAMES * FRAME_MS))
+        self._silent_frames = 0 if speech and not self._paused else self._silent_frames + 1
+        if self._paused and sum(self._flags) >= RESUME_SPEECH_FRAMES:
+            self._paused, self._silent_frames = False, 0
+            self._events.append(SpeechWentOn(self.now_ms - RESUME_FRAMES * FRAME_MS))
         if speech and not self._paused:
             self._spoken_until_ms = self.now_ms
-        self._paused = self._paused or self._silent_frames >= EAGER_FRAMES
-        events.append(SpeechWent(frame, self._paused, self._spoken_until_ms))
-        if self._is_over():
-            events.append(self._end())
-        return events
-
-    def _is_over(self) -> bool:
+        self._events.append(SpeechWent(frame))
         if self._utterance_frames >= MAX_UTTERANCE_FRAMES:
-            return True
-        return len(self._flags) == END_FRAMES and sum(self._flags) <= END_SPEECH_FRAMES
+            self._events.append(self._end())
+        elif not self._paused and self._silent_frames >= PAUSE_FRAMES:
+            self._paused = True
+            self._events.append(SpeechPaused(self._spoken_until_ms))
+        elif self._paused and self._silent_frames * FRAME_MS >= self.silence_needed_ms:
+            self._events.append(self._end())
 
     def _end(self) -> SpeechEnded:
         ended = SpeechEnded(self._spoken_until_ms)

@@ -1,44 +1,61 @@
-"""The decoder processes of the service, and which utterance is decoded in which."""
+"""The decoder processes of the service, and the queue before them.
+
+Finals go before partials, and among equals who came first goes first. A process takes several jobs of one kind at once: they
+are encoded in one call, and the decoder's share of each is halved.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import itertools
 import logging
 import os
-from contextlib import asynccontextmanager
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from server.embedded.service import MissingPartError
-from server.embedded.stt import wire
-from server.embedded.stt.process import DecoderProcess, DecodingUtterance
+from server.embedded.stt.process import DecoderDiedError, DecoderProcess
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Coroutine
+
+    from server.embedded.stt.engine import Engine
+    from server.embedded.stt.transcript import Job, Transcript
 
 log = logging.getLogger(__name__)
 
 FIRST_PROCESSES = 2
 MAX_PROCESSES = 8
-UTTERANCES_PER_PROCESS = 3  # at a real-time factor of 0.2 to 0.35 each, three people talking at once fill a core
+MAX_BATCH = 4  # a batch of eight gains little more, and the first of it would wait for the last
+ATTEMPTS = 2  # a job whose process died is given to one other
+LATE_S = 1.0  # a final that waited so long is late
+LATE_LOG_S = 10.0  # and that is said so often at most
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    rank: tuple[bool, int]  # partial, number
+    job: Job = field(compare=False)
+    done: asyncio.Future[Transcript] = field(compare=False)
+    since_s: float = field(compare=False)
+    attempts: int = field(compare=False, default=0)
 
 
 class DecoderPool:
-    """As many processes as there are cores, at most MAX_PROCESSES; utterances wait in line when all are taken.
+    """As many processes as there are cores, at most MAX_PROCESSES. One that dies is replaced, its jobs go to another."""
 
-    A process that dies is replaced at once; the utterances it held are lost, those that begin meanwhile go to the others.
-    """
-
-    def __init__(self, whisper_path: str = "", n_processes: int | None = None) -> None:
-        self._whisper_path = whisper_path
-        self.redecodes = bool(whisper_path)  # the last word comes from an engine that no partial was made by
+    def __init__(self, engine: Engine, n_processes: int | None = None) -> None:
+        self._engine = engine
         self._n_processes = n_processes or min(MAX_PROCESSES, os.cpu_count() or 1)
         self._processes: list[DecoderProcess] = []
-        self._places = asyncio.Semaphore(self._n_processes * UTTERANCES_PER_PROCESS)
-        self._growing = asyncio.Lock()
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._n_starting = 0
+        self._queue: list[_Waiting] = []
+        self._numbers = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._numbers = itertools.count(1)
+        self._late_told_s = -LATE_LOG_S
 
     @property
     def processes(self) -> tuple[DecoderProcess, ...]:
@@ -55,57 +72,110 @@ class DecoderPool:
             await self.stop()
             raise failures[0]
 
-    async def _start_process(self) -> None:
-        self._processes.append(await DecoderProcess.start(self._whisper_path, self._on_death))
-
-    def _on_death(self) -> None:
-        """Replace it; a task of its own, held here, since whoever notices is a callback."""
-        if not self._stopping:
-            log.error("a speech decoder process died and is replaced")
-            task = asyncio.get_running_loop().create_task(self._replace(), name="stt: replace a dead decoder")
-            self._replacing.add(task)
-            task.add_done_callback(self._replacing.discard)
-
-    async def _replace(self) -> None:
-        async with self._growing:
-            self._processes = list(self.processes)
-            try:
-                await self._start_process()
-            except MissingPartError:
-                log.exception("a speech decoder could not be replaced; the next utterance tries again")
-
     async def stop(self) -> None:
         """End all."""
         self._stopping = True
-        for task in self._replacing:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._replacing, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(process.stop() for process in self._processes))
         self._processes.clear()
 
-    @asynccontextmanager
-    async def utterance(self, vocabulary: tuple[str, ...], mean: str) -> AsyncIterator[DecodingUtterance]:
-        """A place to decode one utterance in; waits for one in line. Raises DecoderDiedError and MissingPartError."""
-        async with self._places:
-            process = await self._least_busy()
-            process.n_utterances += 1
-            number = next(self._numbers)
-            try:
-                await process.ask(
-                    {"do": wire.BEGIN, "utterance": number, "vocabulary": vocabulary, "mean": mean},
-                )
-                yield DecodingUtterance(process, number)
-            finally:
-                process.n_utterances -= 1
-                process.post({"do": wire.DISCARD, "utterance": number})
+    async def decode(self, job: Job) -> Transcript:
+        """Its transcript; waits in line. Cancel to withdraw it. Raises DecoderDiedError after two processes died of it."""
+        waiting = _Waiting(
+            (not job.final, next(self._numbers)), job, asyncio.get_running_loop().create_future(), time.monotonic()
+        )
+        heapq.heappush(self._queue, waiting)
+        self._dispatch()
+        return await waiting.done
 
-    async def _least_busy(self) -> DecoderProcess:
-        """The live process with the fewest utterances; one more when all have some and a core has none."""
-        if not self._idle() and len(self.processes) < self._n_processes:
-            async with self._growing:
-                if not self._idle() and len(self.processes) < self._n_processes:
-                    await self._start_process()
-        return min(self.processes, key=lambda process: process.n_utterances)
+    def _dispatch(self) -> None:
+        """Give waiting jobs to processes that have none."""
+        for process in self.processes:
+            if not process.busy and (batch := self._next_batch()):
+                process.busy = True
+                self._in_background(self._work(process, batch), "stt: decode")
+        if self._queue and len(self.processes) + self._n_starting < self._n_processes:
+            self._grow_in_background()
 
-    def _idle(self) -> bool:
-        return any(process.n_utterances == 0 for process in self.processes)
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while self._queue and len(batch) < MAX_BATCH:
+            first, job = self._queue[0], self._queue[0].job
+            if first.done.done():
+                heapq.heappop(self._queue)  # withdrawn
+                continue
+            if batch and (job.final, job.vocabulary) != (batch[0].job.final, batch[0].job.vocabulary):
+                break
+            batch.append(heapq.heappop(self._queue))
+        return batch
+
+    async def _work(self, process: DecoderProcess, batch: list[_Waiting]) -> None:
+        self._notice_late(batch)
+        try:
+            transcripts = await process.decode([waiting.job for waiting in batch])
+        except DecoderDiedError:
+            self._retry(batch)
+        else:
+            process.busy = False
+            for waiting, transcript in zip(batch, transcripts, strict=True):
+                if not waiting.done.done():
+                    waiting.done.set_result(transcript)
+        self._dispatch()
+
+    def _retry(self, batch: list[_Waiting]) -> None:
+        for waiting in batch:
+            waiting.attempts += 1
+            if waiting.done.done():
+                continue
+            if waiting.attempts < ATTEMPTS:
+                heapq.heappush(self._queue, waiting)
+            else:
+                waiting.done.set_exception(DecoderDiedError())
+
+    def _notice_late(self, batch: list[_Waiting]) -> None:
+        now_s = time.monotonic()
+        waited_s = now_s - batch[0].since_s
+        if batch[0].job.final and waited_s > LATE_S and now_s - self._late_told_s > LATE_LOG_S:
+            self._late_told_s = now_s
+            log.warning("speech is decoded late: a final waited %.1f s, %d wait", waited_s, len(self._queue))
+
+    # --- processes ---
+
+    async def _start_process(self) -> None:
+        self._processes.append(await DecoderProcess.start(self._engine.arguments, self._on_death))
+
+    def _grow_in_background(self) -> None:
+        self._n_starting += 1
+        self._in_background(self._grow(), "stt: start a decoder")
+
+    async def _grow(self) -> None:
+        try:
+            await self._start_process()
+        except MissingPartError as missing:
+            log.exception("a speech decoder could not be started; the next utterance tries again")
+            if not self.processes:
+                self._fail_all(missing)
+            return
+        finally:
+            self._n_starting -= 1
+        self._dispatch()
+
+    def _fail_all(self, missing: MissingPartError) -> None:
+        waiting, self._queue = self._queue, []
+        for one in waiting:
+            if not one.done.done():
+                one.done.set_exception(missing)
+
+    def _on_death(self) -> None:
+        if not self._stopping:
+            log.error("a speech decoder process died and is replaced")
+            self._processes = list(self.processes)
+            self._grow_in_background()
+
+    def _in_background(self, work: Coroutine[None, None, None], name: str) -> None:
+        """A task of its own, held here: whoever starts it is a callback or a caller that may be cancelled."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -16,14 +16,14 @@ from server.embedded.stt import wire
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.embedded.stt.transcript import Heard
+    from server.embedded.stt.transcript import Job, Transcript
 
 START_TIMEOUT_S = 30.0
 ROOT = Path(__file__).resolve().parents[3]
 
 
 class DecoderDiedError(Exception):
-    """The process that decoded this utterance is gone."""
+    """The processes that decoded this utterance are gone."""
 
 
 class _Pipes(asyncio.SubprocessProtocol):
@@ -67,13 +67,13 @@ class DecoderProcess:
     def __init__(self, transport: asyncio.SubprocessTransport, pipes: _Pipes) -> None:
         self._transport = transport
         self._pipes = pipes
-        self.n_utterances = 0
+        self.busy = False
 
     @classmethod
-    async def start(cls, whisper_path: str, on_death: Callable[[], None]) -> DecoderProcess:
+    async def start(cls, arguments: tuple[str, ...], on_death: Callable[[], None]) -> DecoderProcess:
         """Start it, and wait until its models are loaded. Raises MissingPartError."""
         # -P: a folder `server` in the working directory is not ours
-        command = [sys.executable, "-P", "-m", "server.embedded.stt.worker", "--whisper", whisper_path]
+        command = [sys.executable, "-P", "-m", "server.embedded.stt.worker", *arguments]
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         transport, pipes = await asyncio.get_running_loop().subprocess_exec(
             _Pipes, *command, stdin=PIPE, stdout=PIPE, stderr=None, env={**os.environ, "PYTHONPATH": paths}
@@ -84,9 +84,7 @@ class DecoderProcess:
                 await pipes.expect()
         except (DecoderDiedError, TimeoutError):
             process.kill()
-            raise MissingPartError(
-                "a speech decoder did not start: is pocketsphinx installed with its model?"
-            ) from None
+            raise MissingPartError(f"a speech decoder did not start ({' '.join(arguments)})") from None
         pipes.on_death = on_death
         return process
 
@@ -100,24 +98,14 @@ class DecoderProcess:
         """Of the process."""
         return self._transport.get_pid()
 
-    async def ask(self, request: dict[str, Any], payload: bytes = b"") -> dict[str, Any]:
-        """A request's reply. Raises DecoderDiedError."""
+    async def decode(self, jobs: list[Job]) -> list[Transcript]:
+        """Their transcripts, in order. Raises DecoderDiedError."""
         if not self.alive:
             raise DecoderDiedError
         reply = self._pipes.expect()
-        self._write(request, payload)
-        return await reply
-
-    def post(self, request: dict[str, Any]) -> None:
-        """A request whose reply nobody waits for."""
-        if self.alive:
-            self._pipes.expect()
-            self._write(request, b"")
-
-    def _write(self, request: dict[str, Any], payload: bytes) -> None:
-        """Into the pipe: a few kilobytes at a time, as many as there are utterances."""
         pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
-        pipe.write(wire.pack(request, payload))
+        pipe.write(wire.pack_jobs(jobs))
+        return wire.unpack_transcripts(await reply)
 
     def kill(self) -> None:
         """End it now."""
@@ -130,27 +118,3 @@ class DecoderProcess:
         self.kill()
         await self._pipes.exited.wait()
         self._transport.close()
-
-
-class DecodingUtterance:
-    """One utterance in its process."""
-
-    def __init__(self, process: DecoderProcess, number: int) -> None:
-        self._process = process
-        self._number = number
-
-    async def feed(self, pcm: bytes, *, paused: bool = False) -> Heard:
-        """Decode more 16 kHz PCM, which may end in a pause. Raises DecoderDiedError."""
-        request = {"do": wire.FEED, "utterance": self._number, "paused": paused}
-        return wire.unpack_heard(await self._process.ask(request, pcm))
-
-    async def finish(self) -> Heard:
-        """The last word on it. Raises DecoderDiedError."""
-        return wire.unpack_heard(await self._ask(wire.FINISH))
-
-    async def learn(self) -> str:
-        """The voice's cepstral mean, for the next utterance. Raises DecoderDiedError."""
-        return str((await self._ask(wire.LEARN))["mean"])
-
-    async def _ask(self, do: str) -> dict[str, Any]:
-        return await self._process.ask({"do": do, "utterance": self._number})

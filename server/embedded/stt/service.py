@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import grpc
@@ -9,11 +10,11 @@ import grpc.aio
 
 from protos import stt_pb2, stt_pb2_grpc
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
-from server.embedded.stt import whisper
+from server.embedded.stt import engine
 from server.embedded.stt.config import InvalidConfigError, checked
 from server.embedded.stt.pool import DecoderPool
 from server.embedded.stt.process import DecoderDiedError
-from server.embedded.stt.stream import InvalidRequestError, Recognition
+from server.embedded.stt.stream import Ears, InvalidRequestError, Recognition
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,21 +25,28 @@ if TYPE_CHECKING:
 
 
 class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
-    """PocketSphinx in decoder processes; faster-whisper for the final transcripts when STT_MODEL_PATH names a model."""
+    """Whisper in decoder processes; PocketSphinx where its parts are missing."""
 
     name: ClassVar[str] = "stt"
     full_name: ClassVar[str] = "jarvis.stt.v1.SpeechToText"
 
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)
-        self._whisper_path = config.option("STT_MODEL_PATH")
-        self.pool = DecoderPool(self._whisper_path)
+        self._ears: Ears | None = None
+
+    @property
+    def pool(self) -> DecoderPool:
+        """The decoder processes, once started."""
+        assert self._ears is not None, "started first"
+        return self._ears.pool
 
     async def start(self) -> None:
-        """Load the models in their processes. Raises MissingPartError."""
-        if self._whisper_path:
-            whisper.check(self._whisper_path)
-        await self.pool.start()
+        """Verify and load the models. Raises MissingPartError."""
+        options = self.config.option
+        chosen = await asyncio.to_thread(engine.chosen, options("STT_ENGINE"), options("STT_MODEL_PATH"))
+        pool = DecoderPool(chosen)
+        await pool.start()
+        self._ears = Ears(pool, chosen.detectors())
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register."""
@@ -46,15 +54,17 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
 
     async def stop(self) -> None:
         """End the processes."""
-        await self.pool.stop()
+        if self._ears is not None:
+            await self._ears.pool.stop()
 
     async def Recognize(  # type: ignore[override] # the stubs know generators only; grpc.aio runs writers too  # noqa: N802 - gRPC's name
         self, request_iterator: AsyncIterator[stt_pb2.RecognizeRequest], context: Context
     ) -> None:
         """Transcribe a microphone until its caller closes it. INVALID_ARGUMENT, UNAVAILABLE."""
+        assert self._ears is not None, "started first"
         try:
             settings = await _settings(request_iterator)
-            await Recognition(settings, self.pool, context.write).run(request_iterator)
+            await Recognition(settings, self._ears, context.write).run(request_iterator)
         except InvalidConfigError as invalid:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(invalid))
         except ExceptionGroup as group:

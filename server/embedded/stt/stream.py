@@ -1,4 +1,4 @@
-"""One Recognize call. One task hears (checks, resamples, finds utterances), one decodes and answers; a queue between them.
+"""One Recognize call. One task takes what the caller sends, one listens, decodes and answers; a queue between them.
 
 The queue is bounded: a caller who sends faster than the decoders work waits in gRPC's flow control.
 """
@@ -12,32 +12,33 @@ from typing import TYPE_CHECKING
 from protos import stt_pb2
 from server.embedded.stt.audio import BYTES_PER_SAMPLE, Resampler
 from server.embedded.stt.endpoint import (
-    FRAME_MS,
     EndpointEvent,
     SpeechBegan,
     SpeechEnded,
     SpeechEndpointer,
+    SpeechPaused,
     SpeechWent,
     SpeechWentOn,
 )
-from server.embedded.stt.growing import GrowingTranscript
+from server.embedded.stt.pause import OPEN_MS, silence_needed_ms
+from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.transcript import confidence
+from server.embedded.stt.utterance import Utterance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from server.embedded.stt.config import RecognizeSettings
+    from server.embedded.stt.engine import Detectors
     from server.embedded.stt.pool import DecoderPool
-    from server.embedded.stt.process import DecodingUtterance
-    from server.embedded.stt.transcript import HeardWord
+    from server.embedded.stt.transcript import HeardWord, Transcript
 
     Send = Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]
 
-MAX_WAITING_EVENTS = 15_000 // FRAME_MS  # 15 s of speech
-MAX_FEED_FRAMES = 7  # 0.2 s of audio to a decoder at once: what another utterance in the same process may wait for
+MAX_WAITING_PIECES = 400  # 8 s of 20 ms frames; large messages are cut to HEARD_AT_ONCE_MS
 HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls get their turn on the event loop
-IDLE_S = 10.0  # a microphone that falls silent in mid-word (a dead network, silence suppression) gives its decoder back
-LEARN_FROM_MS = 1000  # shorter utterances tell too little of the voice
+PARTIAL_WAIT_S = 0.15  # what listening stands still for a partial; a later one is told when it comes
+IDLE_S = 10.0  # a microphone that falls silent in mid-word (a dead network, silence suppression) ends its utterance
 
 
 class InvalidRequestError(Exception):
@@ -45,24 +46,29 @@ class InvalidRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """The caller wants the transcript of what was said. `answered`: an utterance before it ends right there."""
+class Ears:
+    """What all streams of the service share."""
 
-    at_ms: int
-    answered: bool = False
+    pool: DecoderPool
+    detectors: Detectors
+
+
+class Committed:
+    """The caller wants the transcript of what was said."""
 
 
 class Recognition:
-    """See the module. Raises InvalidRequestError, and DecoderDiedError when the utterance's decoder is lost."""
+    """See the module. Raises InvalidRequestError, and DecoderDiedError when an utterance cannot be decoded."""
 
-    def __init__(self, settings: RecognizeSettings, pool: DecoderPool, send: Send) -> None:
+    def __init__(self, settings: RecognizeSettings, ears: Ears, send: Send) -> None:
         self._settings = settings
-        self._pool = pool
+        self._pool = ears.pool
         self._send = send
         self._resampler = Resampler(settings.sample_rate_hz)
-        self._endpointer = SpeechEndpointer()
-        self._events: asyncio.Queue[EndpointEvent | Committed | None] = asyncio.Queue(MAX_WAITING_EVENTS)
-        self._mean = ""  # of the voice, once known
+        self._endpointer = SpeechEndpointer(ears.detectors.stream())
+        self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
+        self._utterance: Utterance | None = None
+        self._partial: asyncio.Task[Transcript | None] | None = None
         self._uncommitted = False  # push-to-talk: audio has come that no commit has ended yet
         self._held: list[HeardWord] = []  # push-to-talk: what was said before a pause, for the Final at the commit
         self._held_span: tuple[int, int] | None = None
@@ -70,27 +76,28 @@ class Recognition:
     async def run(self, requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> None:
         """Until the caller has closed his side and everything is answered."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._hear(requests), name="stt: hear")
-            group.create_task(self._decode(), name="stt: decode")
+            self._group = group
+            group.create_task(self._take(requests), name="stt: take")
+            group.create_task(self._listen(), name="stt: listen")
 
-    # --- hearing ---
+    # --- taking ---
 
-    async def _hear(self, requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> None:
+    async def _take(self, requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> None:
         async for request in requests:
             match request.WhichOneof("request"):
                 case "audio":
                     await self._audio(request.audio)
                 case "commit":
-                    await self._commit()
+                    await self._pieces.put(Committed())
+                    self._uncommitted = False
                 case "config":
                     raise InvalidRequestError("config was sent twice: it belongs into the first message only")
                 case _:
                     raise InvalidRequestError("a message carried neither audio nor commit")
-        await self._put(self._endpointer.feed(self._resampler.flush()))
+        await self._pieces.put(self._resampler.flush())
         if self._uncommitted:
-            await self._commit()
-        await self._put(self._endpointer.flush())
-        await self._events.put(None)
+            await self._pieces.put(Committed())
+        await self._pieces.put(None)
 
     async def _audio(self, pcm: bytes) -> None:
         if len(pcm) % BYTES_PER_SAMPLE:
@@ -98,108 +105,134 @@ class Recognition:
         self._uncommitted = not self._settings.endpointing and (self._uncommitted or bool(pcm))
         step = self._settings.sample_rate_hz * HEARD_AT_ONCE_MS // 1000 * BYTES_PER_SAMPLE
         for start in range(0, len(pcm), step):
-            await self._put(self._endpointer.feed(self._resampler.feed(pcm[start : start + step])))
+            await self._pieces.put(self._resampler.feed(pcm[start : start + step]))
             if start:
                 await asyncio.sleep(0)  # the others' turn
 
-    async def _commit(self) -> None:
-        events = self._endpointer.flush()
-        await self._put(events)
-        await self._events.put(Committed(self._endpointer.now_ms, answered=bool(events)))
-        self._uncommitted = False
+    # --- listening ---
 
-    async def _put(self, events: list[EndpointEvent]) -> None:
-        for event in events:
-            await self._events.put(event)
+    async def _listen(self) -> None:
+        while (piece := await self._next_piece()) is not None:
+            if isinstance(piece, Committed):
+                await self._answer_commit()
+                continue
+            self._endpointer.push(piece)
+            while (event := self._endpointer.next()) is not None:
+                await self._on(event)
+            await self._look()
+        for event in self._endpointer.flush():
+            await self._on(event)
 
-    # --- decoding ---
+    async def _next_piece(self) -> bytes | Committed | None:
+        try:
+            async with asyncio.timeout(IDLE_S if self._endpointer.in_speech else None):
+                return await self._pieces.get()
+        except TimeoutError:
+            for event in self._endpointer.flush():
+                await self._on(event)
+            return b""
 
-    async def _decode(self) -> None:
-        while (event := await self._events.get()) is not None:
-            if isinstance(event, SpeechBegan):
-                await self._utterance(event)
-            elif isinstance(event, Committed):
-                await self._answer_commit(event)
-
-    async def _answer_commit(self, commit: Committed) -> None:
-        """Every commit has its Final, be it empty."""
-        if self._settings.endpointing:
-            if not commit.answered:
-                await self._final([], commit.at_ms, commit.at_ms)
+    async def _on(self, event: EndpointEvent) -> None:
+        if isinstance(event, SpeechBegan):
+            await self._begin(event)
             return
-        start_ms, end_ms = self._held_span or (commit.at_ms, commit.at_ms)
+        utterance = self._utterance
+        assert utterance is not None, "an utterance begins before all else"
+        match event:
+            case SpeechWent():
+                utterance.add(event.pcm)
+            case SpeechPaused():
+                await self._pause(utterance, event.at_ms)
+            case SpeechWentOn():
+                await self._go_on(utterance, event.at_ms)
+            case SpeechEnded():
+                await self._end(utterance, event.at_ms)
+
+    async def _begin(self, began: SpeechBegan) -> None:
+        if self._held_span is None:
+            await self._send(stt_pb2.RecognizeResponse(speech_started=stt_pb2.SpeechStarted(at_ms=began.at_ms)))
+        self._utterance = Utterance(began, self._settings.vocabulary, _text(self._held))
+
+    async def _pause(self, utterance: Utterance, at_ms: int) -> None:
+        """Decode what was said; its words tell how long the pause may be."""
+        if not self._settings.endpointing:
+            return
+        self._drop_partial()
+        utterance.at_pause = await self._pool.decode(utterance.job(final=True))
+        text = utterance.at_pause.text
+        self._endpointer.silence_needed_ms = silence_needed_ms(text)
+        if text and self._endpointer.silence_needed_ms < OPEN_MS:
+            utterance.eager_told = True
+            await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
+
+    async def _go_on(self, utterance: Utterance, at_ms: int) -> None:
+        utterance.at_pause = None
+        if utterance.eager_told:
+            utterance.eager_told = False
+            await self._send(stt_pb2.RecognizeResponse(speech_resumed=stt_pb2.SpeechResumed(at_ms=at_ms)))
+
+    # --- partials ---
+
+    async def _look(self) -> None:
+        """Decode what was said so far, when it is time."""
+        utterance = self._utterance
+        if not self._settings.interim_results or utterance is None or utterance.at_pause is not None:
+            return
+        if self._partial is None and utterance.partial_due():
+            self._partial = self._group.create_task(self._decode_partial(utterance), name="stt: partial")
+            await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
+        if self._partial is not None and self._partial.done():
+            transcript, self._partial = self._partial.result(), None
+            partial = utterance.partial(transcript) if transcript is not None else None
+            if partial is not None:
+                message = stt_pb2.Partial(text=partial[0], stable_chars=partial[1])
+                await self._send(stt_pb2.RecognizeResponse(partial=message))
+
+    async def _decode_partial(self, utterance: Utterance) -> Transcript | None:
+        try:
+            return await self._pool.decode(utterance.job(final=False))
+        except DecoderDiedError:
+            return None  # the final tells
+
+    def _drop_partial(self) -> None:
+        if self._partial is not None:
+            self._partial.cancel()
+            self._partial = None
+
+    # --- ends ---
+
+    async def _end(self, utterance: Utterance, end_ms: int) -> None:
+        self._drop_partial()
+        self._utterance = None
+        if self._settings.endpointing:
+            await self._send(stt_pb2.RecognizeResponse(speech_stopped=stt_pb2.SpeechStopped(at_ms=end_ms)))
+        transcript = utterance.at_pause or await self._pool.decode(utterance.job(final=True))
+        words = list(utterance.in_stream(transcript))
+        if self._settings.endpointing:
+            await self._final(words, utterance.at_ms, end_ms)
+        else:
+            self._held += words
+            self._held_span = (self._held_span[0] if self._held_span else utterance.at_ms, end_ms)
+
+    async def _answer_commit(self) -> None:
+        """Every commit has its Final, be it empty."""
+        events = self._endpointer.flush()
+        for event in events:
+            await self._on(event)
+        now_ms = self._endpointer.now_ms
+        if self._settings.endpointing:
+            if not events:
+                await self._final([], now_ms, now_ms)
+            return
+        start_ms, end_ms = self._held_span or (now_ms, now_ms)
         if self._held_span:
             await self._send(stt_pb2.RecognizeResponse(speech_stopped=stt_pb2.SpeechStopped(at_ms=end_ms)))
         words, self._held, self._held_span = self._held, [], None
         await self._final(words, start_ms, end_ms)
 
-    async def _utterance(self, began: SpeechBegan) -> None:
-        if self._held_span is None:
-            await self._send(stt_pb2.RecognizeResponse(speech_started=stt_pb2.SpeechStarted(at_ms=began.at_ms)))
-        async with self._pool.utterance(self._settings.vocabulary, self._mean) as decoding:
-            growing = GrowingTranscript(began.pcm_from_ms, tuple(self._held), may_promise=not self._pool.redecodes)
-            end_ms = await self._grow(decoding, growing, began)
-            await self._end(decoding, growing, began.at_ms, end_ms)
-
-    async def _grow(self, decoding: DecodingUtterance, growing: GrowingTranscript, began: SpeechBegan) -> int:
-        """Decode as audio comes; returns when the speech ended."""
-        pcm, pause_ms = began.pcm, None
-        while True:
-            if pcm:
-                growing.update(await decoding.feed(pcm, paused=pause_ms is not None), len(pcm))
-                await self._tell(growing, pause_ms)
-            pcm, pause_ms, then = await self._next_piece()
-            if isinstance(then, SpeechWentOn) and growing.resume():
-                await self._send(stt_pb2.RecognizeResponse(speech_resumed=stt_pb2.SpeechResumed(at_ms=then.at_ms)))
-            elif isinstance(then, SpeechEnded):
-                if pcm:
-                    growing.update(await decoding.feed(pcm), len(pcm))
-                return then.at_ms
-
-    async def _next_piece(self) -> tuple[bytes, int | None, EndpointEvent | None]:
-        """Audio that waits, its pause if it ends in one, and the event after it if one waits already."""
-        parts: list[bytes] = []
-        pause_ms = None
-        while len(parts) < MAX_FEED_FRAMES and not (parts and self._events.empty()):
-            event = await self._next_event()
-            if not isinstance(event, SpeechWent):
-                return b"".join(parts), pause_ms, event
-            parts.append(event.pcm)
-            pause_ms = event.spoken_until_ms if event.paused else None
-        return b"".join(parts), pause_ms, None
-
-    async def _next_event(self) -> EndpointEvent:
-        try:
-            async with asyncio.timeout(IDLE_S):
-                event = await self._events.get()
-        except TimeoutError:
-            *_, event = self._endpointer.flush()
-        assert isinstance(event, SpeechWent | SpeechWentOn | SpeechEnded), "an utterance ends before all else"
-        return event
-
-    async def _tell(self, growing: GrowingTranscript, pause_ms: int | None) -> None:
-        partial = growing.partial() if self._settings.interim_results else None
-        if partial is not None:
-            text, stable_chars = partial
-            await self._send(stt_pb2.RecognizeResponse(partial=stt_pb2.Partial(text=text, stable_chars=stable_chars)))
-        if pause_ms is not None and self._settings.endpointing and (text := growing.eager_text()):
-            await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=pause_ms, text=text)))
-
-    async def _end(self, decoding: DecodingUtterance, growing: GrowingTranscript, start_ms: int, end_ms: int) -> None:
-        if self._settings.endpointing:
-            await self._send(stt_pb2.RecognizeResponse(speech_stopped=stt_pb2.SpeechStopped(at_ms=end_ms)))
-        words = list(growing.final(await decoding.finish()))
-        if self._settings.endpointing:
-            await self._final(words, start_ms, end_ms)
-        else:
-            self._held += words
-            self._held_span = (self._held_span[0] if self._held_span else start_ms, end_ms)
-        if words and end_ms - start_ms >= LEARN_FROM_MS:
-            self._mean = await decoding.learn()
-
     async def _final(self, words: list[HeardWord], start_ms: int, end_ms: int) -> None:
         final = stt_pb2.Final(
-            text=" ".join(word.text for word in words),
+            text=_text(words),
             confidence=confidence(tuple(words)),
             start_ms=start_ms,
             end_ms=end_ms,
@@ -209,3 +242,7 @@ class Recognition:
             ],
         )
         await self._send(stt_pb2.RecognizeResponse(final=final))
+
+
+def _text(words: list[HeardWord]) -> str:
+    return " ".join(word.text for word in words)

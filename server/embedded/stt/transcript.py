@@ -1,20 +1,18 @@
-"""Which of two decoders to believe, and what may be promised of a transcript that is still growing. Pure: no I/O, no clock."""
+"""What a recogniser is asked and what it answers; what may be promised of a transcript that still grows. No I/O, no clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-DOMAIN_LEAD = 6.5  # score per frame of speech by which the domain model has to win; see Heard.best
-NO_SCORE = -1e9
-FRAME_MS = 10  # of the decoders
-STABLE_AGE_MS = 600  # a word that ended so long ago, and has a successor, is hardly revised by what follows
-STABLE_UPDATES = 3  # looks at the transcript in which it stayed the same
-SETTLED_MS = 60  # of audio during which a partial has to stay the same before it is shown
+STABLE_UPDATES = 3  # decodes in which a word stayed the same
+OPEN_WORDS = 2  # at the end of a partial: the next word often changes them
+_TRAILING = ".,!?;:…-\"'"
 
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
-    """A word with its place in the stream's audio and its posterior probability."""
+    """A word as written, with its place in the stream's audio and its probability, 0 to 1."""
 
     text: str
     start_ms: int
@@ -23,111 +21,75 @@ class HeardWord:
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """What one decoder heard. `score` is the log likelihood of the audio in units of 1e-4: comparable between models."""
+class Job:
+    """One utterance so far, to be decoded. A transcript that is `final` has word times and begins with `promised`."""
 
-    words: tuple[HeardWord, ...] = ()
-    score: float = NO_SCORE
-
-    @property
-    def text(self) -> str:
-        """The words, spaced."""
-        return " ".join(word.text for word in self.words)
-
-    @property
-    def spoken_frames(self) -> int:
-        """How long the words are together."""
-        return sum(word.end_ms - word.start_ms for word in self.words) // FRAME_MS
+    pcm: bytes  # 16 kHz, 16-bit mono, from the utterance's beginning
+    final: bool
+    vocabulary: tuple[str, ...] = ()
+    promised: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Both decoders' view of an utterance so far; `full` is None before it has begun."""
+class Transcript:
+    """What was heard. `words`: of finals only, times from the utterance's beginning."""
 
-    domain: Hypothesis
-    full: Hypothesis | None = None
+    text: str = ""
+    words: tuple[HeardWord, ...] = ()
 
-    def best(self) -> Hypothesis:
-        """The domain model's transcript where it explains the speech clearly better than the general one does.
 
-        Measured on 97 recordings (17 of them other people's, 80 made by four flite voices of sentences half of which the
-        templates don't allow): the domain's lead is 10.7 and more where it is right, 5.5 and less where it is wrong.
-        A single short word that comes frame by frame, as from a microphone, falls to 7.4 ("stop").
-        Counted over frames of speech, since silence scores alike in both and would dilute a short word's lead.
-        """
-        if self.full is None or (self.domain.words and self.domain_lead >= DOMAIN_LEAD):
-            return self.domain
-        return self.full
+class Recognizer(Protocol):
+    """A loaded speech recogniser. Blocks."""
 
-    @property
-    def domain_lead(self) -> float:
-        """Score by which the domain's transcript is the likelier one, per frame of speech."""
-        assert self.full is not None, "there is nothing to lead before"
-        frames = max(self.domain.spoken_frames, self.full.spoken_frames, 1)
-        return (self.domain.score - self.full.score) / frames
-
-    def agreed(self) -> tuple[HeardWord, ...]:
-        """The words at the beginning in which both decoders agree, with the best one's times; the last word may still grow."""
-        if self.full is None:
-            return ()
-        count = 0
-        for one, other in zip(self.domain.words[:-1], self.full.words[:-1], strict=False):
-            if one.text != other.text:
-                break
-            count += 1
-        return self.best().words[:count]
+    def decode(self, jobs: list[Job]) -> list[Transcript]:
+        """The jobs' transcripts, in order. All jobs have the same vocabulary."""
+        ...
 
 
 def confidence(words: tuple[HeardWord, ...]) -> float:
     """Mean of the words', each weighing as much as it lasts; 0 without words."""
     total_ms = sum(word.end_ms - word.start_ms for word in words)
     if total_ms <= 0:
-        return 0.0
+        return sum(word.confidence for word in words) / len(words) if words else 0.0
     return sum(word.confidence * (word.end_ms - word.start_ms) for word in words) / total_ms
 
 
 class Promise:
-    """The words at the beginning of an utterance that were told to be stable. Whatever comes later keeps them.
+    """The beginning of an utterance's text that was told to be stable. Whatever comes later begins with it.
 
-    Promised are words that both decoders agree on, that ended a while ago and stayed the same over some updates. The final
-    decoding may still see them otherwise: then the promised words stand, and its own follow from where they end.
+    A word is promised once it stayed the same in three decodes in a row, without the last two words of each: those change
+    as more is heard. Final decodes are made to go on from what was promised.
     """
 
     def __init__(self) -> None:
-        self.words: tuple[HeardWord, ...] = ()
-        self._candidates: list[tuple[HeardWord, ...]] = []
+        self.text = ""
+        self._recent: list[list[str]] = []
 
-    def observe(self, agreed: tuple[HeardWord, ...], now_ms: int) -> None:
-        """Take note of what both decoders agree on at `now_ms` of audio; perhaps promise more of it."""
-        settled = tuple(word for word in agreed if word.end_ms + STABLE_AGE_MS <= now_ms)
-        self._candidates = [*self._candidates[-STABLE_UPDATES + 1 :], settled]
-        if len(self._candidates) < STABLE_UPDATES:
+    def observe(self, text: str) -> None:
+        """Take note of a partial; perhaps promise more of it."""
+        self._recent = [*self._recent[-STABLE_UPDATES + 1 :], text.split()[:-OPEN_WORDS]]
+        if len(self._recent) < STABLE_UPDATES:
             return
-        count = _common(self._candidates)
-        if count > len(self.words) and _same_text(settled[: len(self.words)], self.words):
-            self.words = settled[:count]
+        agreed = " ".join(_common(self._recent)).rstrip(_TRAILING)
+        if len(agreed) > len(self.text) and begins_with(agreed, self.text):
+            self.text = agreed
 
-    def keep(self, words: tuple[HeardWord, ...]) -> tuple[HeardWord, ...]:
-        """`words`, made to begin as promised."""
-        if not self.words or _same_text(words[: len(self.words)], self.words):
-            return words
-        end_ms = self.words[-1].end_ms
-        return (*self.words, *(word for word in words if (word.start_ms + word.end_ms) // 2 >= end_ms))
-
-    @property
-    def chars(self) -> int:
-        """Length of the promised text."""
-        return len(" ".join(word.text for word in self.words))
+    def keep(self, text: str) -> str:
+        """`text`, made to begin as promised: where it differs, its words behind as many as are promised follow."""
+        if begins_with(text, self.text):
+            return text
+        return " ".join([*self.text.split(), *text.split()[len(self.text.split()) :]])
 
 
-def _same_text(one: tuple[HeardWord, ...], other: tuple[HeardWord, ...]) -> bool:
-    return [word.text for word in one] == [word.text for word in other]
+def begins_with(text: str, promised: str) -> bool:
+    """Whether `text` begins with these whole words, to the letter."""
+    return text.startswith(promised) and (len(text) == len(promised) or not text[len(promised)].isalnum())
 
 
-def _common(candidates: list[tuple[HeardWord, ...]]) -> int:
+def _common(candidates: list[list[str]]) -> list[str]:
     count = 0
     for words in zip(*candidates, strict=False):
-        if len({word.text for word in words}) > 1:
+        if len(set(words)) > 1:
             break
         count += 1
-    return count
+    return candidates[-1][:count]

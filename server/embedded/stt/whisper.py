@@ -1,62 +1,194 @@
-"""A better engine for those who bring a model: faster-whisper (CTranslate2), for final transcripts. Runs in the decoder process.
+"""Whisper by CTranslate2 over short windows. Runs in a decoder process.
 
-Partials and endpointing stay PocketSphinx's and the VAD's: Whisper hears whole utterances only.
+Whisper was trained on 30 s windows, and encoding one takes 0.6 s of a core. A window of the utterance and some seconds of
+silence takes a tenth of that, but the decoder may then not stop and repeats the phrase. So the repeats are cut, and a final
+whose text repeated is decoded again in the full window. docs/SPEECH.md has the comparison that the constants come from.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import io
 import math
-import wave
-from pathlib import Path
-from typing import Any
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from server.embedded.service import MissingPartError
+import numpy as np
+
 from server.embedded.stt.audio import BYTES_PER_SAMPLE, RATE_HZ
-from server.embedded.stt.transcript import HeardWord, Hypothesis
+from server.embedded.stt.repeats import cleaned, without_repeats
+from server.embedded.stt.transcript import HeardWord, Job, Transcript, begins_with
 
-BEAM_SIZE = 5  # faster-whisper's default
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+WINDOW_S = 30  # what the model was trained on
+FINAL_PADDING_S, PARTIAL_PADDING_S = 4, 2
+MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five a second
+# Mean log probabilities per token. Short commands that are right go down to -1.6 ("cancel"), white noise starts at -1.9.
+UNSURE_LOG_PROBABILITY = -1.7  # such a final is decoded again in the full window
+NO_WORDS_LOG_PROBABILITY = -1.8  # below this the words are guesses
+NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together: nothing was said; right commands stay below 0.42
+HOP_MS, TOKEN_MS = 10, 20  # of features, of the encoder's output
+PROMPT_TOKENS = 200  # of the 448 that the decoder holds
+# What Whisper writes over breath and noise, having learned it from subtitles. Kept when it is sure of it.
+SUBTITLES = re.compile(r"(you|thank you|thanks for watching|bye|so|the|i'm sorry|subtitles by .*)[.!]*", re.IGNORECASE)
+SURE_LOG_PROBABILITY = -0.9
 
 
-def check(path: str) -> None:
-    """Raises MissingPartError, with words, when the package or the model is not there."""
-    if importlib.util.find_spec("faster_whisper") is None:
-        raise MissingPartError("STT_MODEL_PATH is set, but faster-whisper is missing: pip install faster-whisper")
-    if not (Path(path) / "model.bin").is_file():
-        raise MissingPartError(f"STT_MODEL_PATH={path}: no faster-whisper model there (a folder with model.bin)")
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """One decode: text tokens, cleaned words, and what tells whether to believe them."""
+
+    tokens: list[int]
+    words: list[str]
+    log_probability: float
+    no_speech: float
+    doubtful: bool  # it repeated itself, or did not come to an end
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def is_speech(self) -> bool:
+        """Whether to believe that these words were said."""
+        if self.log_probability < NO_WORDS_LOG_PROBABILITY:
+            return False
+        if self.no_speech > NO_SPEECH and self.log_probability < NO_SPEECH_LOG_PROBABILITY:
+            return False
+        return self.log_probability >= SURE_LOG_PROBABILITY or not SUBTITLES.fullmatch(self.text)
 
 
 class Whisper:
-    """A loaded model."""
+    """A loaded model; int8 on the CPU, one thread: as many processes run as there are cores."""
 
-    def __init__(self, path: str) -> None:
-        engine: Any = importlib.import_module("faster_whisper")
-        self._model = engine.WhisperModel(path, device="auto", compute_type="default", local_files_only=True)
-
-    def transcribe(self, pcm: bytes) -> Hypothesis:
-        """Transcript of 16 kHz PCM, word times in milliseconds from its beginning."""
-        segments, _ = self._model.transcribe(
-            _wav(pcm), language="en", beam_size=BEAM_SIZE, word_timestamps=True, condition_on_previous_text=False
+    def __init__(self, folder: Path) -> None:
+        ctranslate2: Any = importlib.import_module("ctranslate2")
+        tokenizers: Any = importlib.import_module("tokenizers")
+        features: Any = importlib.import_module("faster_whisper.feature_extractor")
+        tokenizer: Any = importlib.import_module("faster_whisper.tokenizer")
+        self._view = ctranslate2.StorageView.from_array
+        self._model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="int8", intra_threads=1)
+        self._features = features.FeatureExtractor(feature_size=self._model.n_mels)
+        multilingual = bool(self._model.is_multilingual)
+        self._tokenizer = tokenizer.Tokenizer(
+            tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")),
+            multilingual,
+            **({"task": "transcribe", "language": "en"} if multilingual else {}),
         )
-        found = list(segments)
-        words = tuple(
-            HeardWord(word.word.strip(), round(word.start * 1000), round(word.end * 1000), float(word.probability))
-            for segment in found
-            for word in segment.words or ()
+        self._start: list[int] = self._tokenizer.sot_sequence
+
+    def decode(self, jobs: list[Job]) -> list[Transcript]:
+        """Transcripts of utterances that share a vocabulary, all final or all partial, encoded in one call."""
+        if not jobs[0].final:
+            _, decoded = self._window(jobs, PARTIAL_PADDING_S)
+            return [Transcript(one.text if one.is_speech else "") for one in decoded]
+        encoded, decoded = self._window(jobs, FINAL_PADDING_S)
+        timed = self._timed(encoded, jobs, decoded)
+        return [self._settled(*row) for row in zip(jobs, decoded, timed, strict=True)]
+
+    def _settled(self, job: Job, decoded: _Decoded, timed: Transcript) -> Transcript:
+        """The final, after a second look where the first one is not to be trusted or breaks a promise."""
+        if decoded.doubtful or decoded.no_speech > NO_SPEECH or decoded.log_probability < UNSURE_LOG_PROBABILITY:
+            encoded, (decoded,) = self._window([job], WINDOW_S)
+            (timed,) = self._timed(encoded, [job], [decoded])
+        if job.promised and not begins_with(decoded.text, job.promised):
+            encoded, (decoded,) = self._window([job], FINAL_PADDING_S, job.promised)
+            (timed,) = self._timed(encoded, [job], [decoded])
+            return timed
+        return timed if decoded.is_speech else Transcript()
+
+    # --- one window ---
+
+    def _window(self, jobs: list[Job], padding_s: int, beginning: str = "") -> tuple[Any, list[_Decoded]]:
+        """Encode the audio with `padding_s` of silence behind it, at most 30 s together, and write it down."""
+        pcm = [np.divide(np.frombuffer(job.pcm, np.int16), 32768, dtype=np.float32) for job in jobs]
+        n_samples = min(max(len(one) for one in pcm) + padding_s * RATE_HZ, WINDOW_S * RATE_HZ)
+        encoded = self._model.encode(self._view(np.stack([self._mel(one, n_samples) for one in pcm])))
+        prompt = [*self._hint(jobs[0].vocabulary), *self._start]
+        if beginning:
+            prompt += [self._tokenizer.timestamp_begin, *self._tokenizer.encode(f" {beginning}")]
+        n_tokens = MIN_TOKENS + math.ceil(TOKENS_PER_S * max(len(one) for one in pcm) / RATE_HZ)
+        results = self._model.generate(
+            encoded,
+            [prompt] * len(jobs),
+            beam_size=1,
+            max_length=min(448, 2 * n_tokens + len(prompt)),  # half of it is for what is written
+            return_scores=True,
+            return_no_speech_prob=True,
         )
-        score = sum(segment.avg_logprob for segment in found) / len(found) if found else -math.inf
-        return Hypothesis(words, max(score, -1e9))
+        may_repeat = n_samples == WINDOW_S * RATE_HZ  # in the full window what is said twice was said twice
+        return encoded, [self._read(result, n_tokens, may_repeat=may_repeat) for result in results]
+
+    def _mel(self, samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
+        """Features [mels, frames]; an even number of frames, as the encoder halves them."""
+        padded = np.pad(samples[:n_samples], (0, max(0, n_samples - len(samples))))
+        mel: NDArray[np.float32] = self._features(padded, padding=0)
+        return np.pad(mel, ((0, 0), (0, mel.shape[1] % 2)), mode="edge").astype(np.float32)
+
+    def _hint(self, vocabulary: tuple[str, ...]) -> list[int]:
+        """The caller's phrases, as if they had been said before."""
+        if not vocabulary:
+            return []
+        tokens: list[int] = self._tokenizer.encode(" " + ", ".join(vocabulary))
+        return [self._tokenizer.sot_prev, *tokens[:PROMPT_TOKENS]]
+
+    def _read(self, result: Any, n_tokens: int, *, may_repeat: bool) -> _Decoded:
+        ids: list[int] = result.sequences_ids[0]
+        tokens = [token for token in ids if token < self._tokenizer.eot]
+        written = [word for word, _ in self._split(tokens)]
+        unended = len(ids) >= n_tokens
+        words, repeated = (written, False) if may_repeat and not unended else without_repeats(written)
+        kept = cleaned(" ".join(words)).split()
+        return _Decoded(tokens, kept, float(result.scores[0]), float(result.no_speech_prob), repeated or unended)
+
+    def _split(self, tokens: list[int]) -> list[tuple[str, list[int]]]:
+        """Words with their tokens: one begins with each token that begins with a space."""
+        groups: list[list[int]] = []
+        for token in tokens:
+            if groups and not str(self._tokenizer.decode([token])).startswith(" "):
+                groups[-1].append(token)
+            else:
+                groups.append([token])
+        words = [(str(self._tokenizer.decode(group)).strip(), group) for group in groups]
+        return [(word, group) for word, group in words if word]
+
+    # --- word times ---
+
+    def _timed(self, encoded: Any, jobs: list[Job], decoded: list[_Decoded]) -> list[Transcript]:
+        """Times and probabilities of the words, from where the decoder looked while it wrote them."""
+        spans = [_kept(self._split(one.tokens), one.words) for one in decoded]
+        tokens = [[token for _, group in split for token in group] for split in spans]
+        if not any(tokens):
+            return [Transcript() for _ in jobs]
+        lengths_ms = [len(job.pcm) // (BYTES_PER_SAMPLE * RATE_HZ // 1000) for job in jobs]
+        frames = [max(2, length // HOP_MS) for length in lengths_ms]
+        filled = [one or [self._tokenizer.encode(".")[0]] for one in tokens]
+        found = self._model.align(encoded, self._start, filled, frames)
+        return [_transcript(split, one, length) for split, one, length in zip(spans, found, lengths_ms, strict=True)]
 
 
-def _wav(pcm: bytes) -> io.BytesIO:
-    """The engine decodes files by itself, so nothing here needs numpy."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(BYTES_PER_SAMPLE)
-        writer.setframerate(RATE_HZ)
-        writer.writeframes(pcm)
-    file.seek(0)
-    return file
+def _kept(split: list[tuple[str, list[int]]], words: list[str]) -> list[tuple[str, list[int]]]:
+    """Those of the split words that are left after cleaning, in order."""
+    left = iter(split)
+    return [pair for word in words for pair in [next((one for one in left if one[0] == word), None)] if pair]
+
+
+def _transcript(split: list[tuple[str, list[int]]], alignment: Any, length_ms: int) -> Transcript:
+    if not split:
+        return Transcript()
+    starts_ms: dict[int, int] = {}
+    for token, step in alignment.alignments:
+        starts_ms.setdefault(token, min(step * TOKEN_MS, length_ms))
+    words, first = [], 0
+    for text, group in split:
+        behind = first + len(group)
+        start_ms = starts_ms.get(first, length_ms)
+        probabilities = alignment.text_token_probs[first:behind]
+        probability = float(sum(probabilities) / len(probabilities)) if probabilities else 0.0
+        words.append(HeardWord(text, start_ms, max(start_ms, starts_ms.get(behind, length_ms)), min(1.0, probability)))
+        first = behind
+    return Transcript(" ".join(word.text for word in words), tuple(words))

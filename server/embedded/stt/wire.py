@@ -9,11 +9,9 @@ import json
 import struct
 from typing import Any, BinaryIO
 
-from server.embedded.stt.transcript import Heard, HeardWord, Hypothesis
+from server.embedded.stt.transcript import HeardWord, Job, Transcript
 
 _LENGTHS = struct.Struct(">II")  # of the header, of the payload; both in bytes
-
-BEGIN, FEED, FINISH, LEARN, DISCARD = "begin", "feed", "finish", "learn", "discard"
 
 
 def pack(header: dict[str, Any], payload: bytes = b"") -> bytes:
@@ -54,20 +52,35 @@ class Reader:
         return found
 
 
-def pack_heard(heard: Heard) -> dict[str, Any]:
-    """For a reply's header."""
-    return {"domain": _pack(heard.domain), "full": _pack(heard.full) if heard.full else None}
+def pack_jobs(jobs: list[Job]) -> bytes:
+    """A request."""
+    header = [
+        {"bytes": len(job.pcm), "final": job.final, "vocabulary": job.vocabulary, "promised": job.promised}
+        for job in jobs
+    ]
+    return pack({"jobs": header}, b"".join(job.pcm for job in jobs))
 
 
-def unpack_heard(packed: dict[str, Any]) -> Heard:
+def unpack_jobs(header: dict[str, Any], payload: bytes) -> list[Job]:
+    """Out of a request."""
+    jobs, start = [], 0
+    for one in header["jobs"]:
+        pcm = payload[start : start + one["bytes"]]
+        start += one["bytes"]
+        jobs.append(Job(pcm, one["final"], tuple(one["vocabulary"]), one["promised"]))
+    return jobs
+
+
+def pack_transcripts(transcripts: list[Transcript]) -> bytes:
+    """A reply."""
+    return pack({"transcripts": [_pack(one) for one in transcripts]})
+
+
+def unpack_transcripts(reply: dict[str, Any]) -> list[Transcript]:
     """Out of a reply's header."""
-    return Heard(_unpack(packed["domain"]), _unpack(packed["full"]) if packed["full"] else None)
+    return [Transcript(one["text"], tuple(HeardWord(*word) for word in one["words"])) for one in reply["transcripts"]]
 
 
-def _pack(hypothesis: Hypothesis) -> dict[str, Any]:
-    words = [(word.text, word.start_ms, word.end_ms, round(word.confidence, 4)) for word in hypothesis.words]
-    return {"words": words, "score": hypothesis.score}
-
-
-def _unpack(packed: dict[str, Any]) -> Hypothesis:
-    return Hypothesis(tuple(HeardWord(*word) for word in packed["words"]), packed["score"])
+def _pack(transcript: Transcript) -> dict[str, Any]:
+    words = [(word.text, word.start_ms, word.end_ms, round(word.confidence, 4)) for word in transcript.words]
+    return {"text": transcript.text, "words": words}

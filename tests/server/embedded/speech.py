@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -42,8 +43,13 @@ def silence(ms: int, rate_hz: int = 16_000) -> bytes:
     return bytes(2 * rate_hz * ms // 1000)
 
 
+DIGITS = {"5": "five", "7": "seven", "10": "ten"}
+
+
 def folded(text: str) -> str:
-    return text.replace("favourite", "favorite").replace("colour", "color")
+    """Lower-case words without punctuation, American spelling, the recordings' numbers in words."""
+    words = re.sub(r"[^a-z0-9' ]+", " ", text.lower().replace("favourite", "favorite").replace("colour", "color"))
+    return " ".join(DIGITS.get(word, word) for word in words.split())
 
 
 def word_errors(heard: str, said: str) -> int:

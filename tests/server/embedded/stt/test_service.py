@@ -12,8 +12,6 @@ from av import AudioResampler
 from av.audio.frame import AudioFrame
 
 from protos import stt_pb2, stt_pb2_grpc
-from server.embedded.stt.decoding import SpeechModels, Utterance
-from server.embedded.stt.endpoint import SpeechBegan, SpeechEndpointer, SpeechWent
 from tests.server.embedded.speech import TRANSCRIPTS, embedded, folded, recording, silence, word_errors
 
 if TYPE_CHECKING:
@@ -95,18 +93,7 @@ async def test_the_agents_own_sentences_are_heard_exactly(address: str, name: st
     check_promises(events)
 
 
-@pytest.mark.filterwarnings("error:start_stream:DeprecationWarning")
-async def test_a_short_word_that_comes_frame_by_frame_is_heard_like_one_in_a_file() -> None:
-    decoding, endpointer = Utterance(SpeechModels(), (), ""), SpeechEndpointer()
-    for event in endpointer.feed(recording("flite-kal-stop") + silence(600)):
-        if isinstance(event, SpeechBegan):
-            decoding.feed(event.pcm)
-        elif isinstance(event, SpeechWent):
-            decoding.feed(event.pcm, paused=event.paused)
-    assert decoding.finish().best().text == "stop"
-
-
-async def test_people_who_say_something_else_are_heard_by_the_general_model(address: str) -> None:
+async def test_people_who_say_something_else_are_heard(address: str) -> None:
     heard = {}
     for name in ("human-goforward", "human-card-001", "human-card-003"):
         events = await recognise(address, [config(), *audio(recording(name) + silence(600))])
@@ -136,7 +123,7 @@ async def test_events_come_in_order_and_times_lie_in_the_audio(address: str) -> 
 async def test_the_probable_end_is_told_before_the_end_with_the_same_words(address: str) -> None:
     events = await recognise(address, [config(), *audio(recording("flite-slt-what-time-is-it") + silence(600))])
     eager = [event.eager_end for event in events if event.HasField("eager_end")]
-    assert [end.text for end in eager] == ["what time is it"]
+    assert [folded(end.text) for end in eager] == ["what time is it"]
     assert kinds(events).index("eager_end") < kinds(events).index("speech_stopped")
 
 
@@ -173,7 +160,7 @@ async def test_speech_is_answered_while_the_stream_is_still_open(address: str) -
         event = await next_event(call)
         while not event.HasField("final"):
             event = await next_event(call)
-        assert event.final.text == "stop"
+        assert folded(event.final.text) == "stop"
         call.cancel()
 
 

@@ -1,0 +1,31 @@
+"""Clean what Whisper writes: phrases repeated at the end of a short window, and notes about sounds that are no speech."""
+
+from __future__ import annotations
+
+import re
+
+_NO_LETTERS = re.compile(r"[^\w']+")
+_SOUND_NOTES = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|[♪♫]+")
+_ANY_WORD = re.compile(r"\w")
+
+
+def without_repeats(words: list[str]) -> tuple[list[str], bool]:
+    """`words` up to the end of the first occurrence of a phrase that repeats until the end, and whether one did.
+
+    "Stop. Stop. Stop." → "Stop."; "What time is it? What time is" → "What time is it?". A phrase that does not begin the
+    text has to come at least three times: people do say "no, no" and "very very" within a sentence.
+    """
+    keys = [_NO_LETTERS.sub("", word.lower()) for word in words]
+    for size in range(1, len(words)):
+        for start in range(len(words) - size):
+            rest = keys[start + size :]
+            least = size if start == 0 and size == 1 else 2 * size if start else min(size, 2)
+            if len(rest) >= least and all(key == keys[start + index % size] for index, key in enumerate(rest)):
+                return words[: start + size], True
+    return words, False
+
+
+def cleaned(text: str) -> str:
+    """Without "[BLANK_AUDIO]", "(coughs)", "♪"; empty when no word is left."""
+    kept = " ".join(_SOUND_NOTES.sub(" ", text).split())
+    return kept if _ANY_WORD.search(kept) else ""
