@@ -109,7 +109,7 @@ class DecoderProcess:
 
     def kill(self) -> None:
         """End it now."""
-        if self.alive:
+        if self.alive and self._transport.get_returncode() is None:
             self._transport.kill()
 
     async def stop(self) -> None:

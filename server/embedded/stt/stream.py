@@ -180,6 +180,7 @@ class Recognition:
             return
         if self._partial is None and utterance.partial_due():
             self._partial = self._group.create_task(self._decode_partial(utterance), name="stt: partial")
+            self._partial.add_done_callback(self._wake)
             await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
         if self._partial is not None and self._partial.done():
             transcript, self._partial = self._partial.result(), None
@@ -187,6 +188,11 @@ class Recognition:
             if partial is not None:
                 message = stt_pb2.Partial(text=partial[0], stable_chars=partial[1])
                 await self._send(stt_pb2.RecognizeResponse(partial=message))
+
+    def _wake(self, _partial: object) -> None:
+        """Look at a partial that came late, though no audio comes."""
+        if self._pieces.empty():
+            self._pieces.put_nowait(b"")
 
     async def _decode_partial(self, utterance: Utterance) -> Transcript | None:
         try:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from protos import intent_pb2, intent_pb2_grpc
 from server.embedded.intent import templates
 from server.embedded.intent.recognition import recognise
-from server.embedded.stt.language import full_dictionary, pronunciations, sentences
 from tests.server.embedded.serving import channel, code_of
 
 if TYPE_CHECKING:
@@ -324,19 +323,6 @@ async def test_every_intent_is_listed_with_examples_that_are_understood_as_it(tm
 def test_every_entity_told_is_one_that_is_listed() -> None:
     for text, intent, entities in UNDERSTOOD:
         assert (text, set(entities) - set(templates.entity_names(intent))) == (text, set())
-
-
-def test_what_the_speech_recogniser_is_taught_is_understood() -> None:
-    taught = sentences()
-    assert 500 < len(set(taught)) < 5_000
-    lost = [sentence for sentence in dict.fromkeys(taught) if recognise(sentence)[0].intent == "unknown"]
-    assert lost == []
-
-
-def test_what_the_speech_recogniser_is_taught_can_be_pronounced() -> None:
-    words = {word for sentence in sentences() for word in sentence.split()}
-    typed = {"df", "hostname", "pwd", "uptime", "whoami"}  # written forms of commands
-    assert words - set(pronunciations(words, full_dictionary())) <= typed
 
 
 LONG = [

@@ -8,16 +8,15 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
 import pytest
 
-from protos import stt_pb2, stt_pb2_grpc
 from server.embedded.service import EmbeddedConfig, MissingPartError
+from server.embedded.stt.engine import chosen
 from server.embedded.stt.pool import DecoderPool
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.service import SpeechToTextService
-from tests.server.embedded.speech import recording, silence
+from server.embedded.stt.transcript import Job
+from tests.server.embedded.speech import folded, recording, silence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,16 +26,14 @@ SPOKEN = recording("flite-kal-stop") + silence(600)
 
 @pytest.fixture
 def pool(io_loop: object) -> Iterator[DecoderPool]:
-    pool = DecoderPool(n_processes=1)
+    pool = DecoderPool(chosen("", ""), n_processes=1)
     io_loop.run_sync(pool.start)  # type: ignore[attr-defined] # pytest-tornado's loop
     yield pool
     io_loop.run_sync(pool.stop)  # type: ignore[attr-defined] # pytest-tornado's loop
 
 
 async def text_of(pool: DecoderPool, pcm: bytes) -> str:
-    async with pool.utterance((), "") as decoding:
-        await decoding.feed(pcm)
-        return (await decoding.finish()).best().text
+    return folded((await pool.decode(Job(pcm, final=True))).text)
 
 
 async def until_replaced(pool: DecoderPool, pid: int) -> None:
@@ -44,14 +41,41 @@ async def until_replaced(pool: DecoderPool, pid: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_an_utterance_whose_process_dies_ends_and_the_next_finds_another(pool: DecoderPool) -> None:
-    pid = pool.processes[0].pid
-    async with pool.utterance((), "") as decoding:
-        os.kill(pid, signal.SIGKILL)
+async def test_an_utterance_whose_process_dies_is_decoded_by_another(pool: DecoderPool) -> None:
+    text = asyncio.ensure_future(text_of(pool, SPOKEN))  # noqa: TID251 - awaited below
+    await asyncio.sleep(0)
+    os.kill(pool.processes[0].pid, signal.SIGKILL)
+    assert await text == "stop"
+
+
+async def test_an_utterance_that_two_processes_died_of_fails(pool: DecoderPool) -> None:
+    async def kill_all() -> None:
+        while True:
+            for process in pool.processes:
+                if process.busy:
+                    process.kill()
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        killer = group.create_task(kill_all(), name="killer")
         with pytest.raises(DecoderDiedError):
-            await decoding.feed(SPOKEN)
-    await until_replaced(pool, pid)
+            await text_of(pool, SPOKEN)
+        killer.cancel()
+    await until_replaced(pool, 0)
     assert await text_of(pool, SPOKEN) == "stop"
+
+
+async def test_a_final_goes_before_the_partials_that_wait(pool: DecoderPool) -> None:
+    done: list[bool] = []
+
+    async def ask(final: bool) -> None:
+        await pool.decode(Job(SPOKEN, final=final))
+        done.append(final)
+
+    async with asyncio.TaskGroup() as group:
+        for number, final in enumerate([False] * 9 + [True]):
+            group.create_task(ask(final), name=f"job {number}")
+    assert done.index(True) <= 4, "only the partial under way was decoded before it"
 
 
 async def test_an_idle_process_that_dies_is_replaced_as_well(pool: DecoderPool) -> None:
@@ -75,61 +99,11 @@ async def test_one_utterance_leaves_no_trace_in_the_next(pool: DecoderPool) -> N
 
 
 async def test_an_empty_utterance_has_no_words(pool: DecoderPool) -> None:
-    async with pool.utterance((), "") as decoding:
-        assert (await decoding.finish()).best().words == ()
-
-
-async def test_a_pause_begins_the_general_decoder_before_a_full_second(pool: DecoderPool) -> None:
-    short = recording("flite-kal-stop")[: 32 * 900]
-    async with pool.utterance((), "") as decoding:
-        assert (await decoding.feed(short[: 32 * 800])).full is None
-        assert (await decoding.feed(short[32 * 800 :], paused=True)).full is not None
-
-
-async def test_the_voice_of_one_utterance_helps_the_next(pool: DecoderPool) -> None:
-    async with pool.utterance((), "") as decoding:
-        await decoding.feed(recording("human-goforward"))
-        mean = await decoding.learn()
-    async with pool.utterance((), mean) as decoding:
-        heard = await decoding.feed(recording("human-goforward")[: 32 * 900])
-        assert heard.full is not None, "with a known mean the general decoder begins at once"
+    assert await text_of(pool, bytes(32_000)) == ""
 
 
 def children(pid: int) -> list[int]:
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_a_caller_learns_that_its_decoder_died_and_can_try_again() -> None:
-    service = SpeechToTextService(EmbeddedConfig())
-    server = grpc.aio.server()
-    service.add_to(server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await service.start()
-    await server.start()
-    config = stt_pb2.RecognizeConfig(sample_rate_hz=16_000, interim_results=True, endpointing=True)
-    begin = [
-        stt_pb2.RecognizeRequest(config=config),
-        stt_pb2.RecognizeRequest(audio=recording("flite-slt-list-files")[: 32 * 1500] + silence(300)),
-    ]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = stt_pb2_grpc.SpeechToTextStub(channel).Recognize()
-        for request in begin:
-            await call.write(request)
-        await anext(event async for event in call if event.HasField("partial"))
-        for process in service.pool.processes:
-            os.kill(process.pid, signal.SIGKILL)
-        await call.write(stt_pb2.RecognizeRequest(audio=SPOKEN))
-        with pytest.raises(grpc.aio.AioRpcError) as died:
-            await anext(event async for event in call if event.HasField("final"))
-        assert died.value.code() is grpc.StatusCode.UNAVAILABLE
-        again = stt_pb2_grpc.SpeechToTextStub(channel).Recognize(
-            iter([begin[0], stt_pb2.RecognizeRequest(audio=SPOKEN)])
-        )
-        assert [event.final.text async for event in again if event.HasField("final")] == ["stop"]
-    await server.stop(0)
-    await service.stop()
-    assert service.pool.processes == ()
 
 
 async def test_a_killed_service_leaves_no_decoder_behind(tmp_path: Path) -> None:
