@@ -14,159 +14,25 @@ OPEN_MS = 1408  # the sentence cannot end here
 
 _WORD = re.compile(r"[\w']+")
 # Words that English sentences hardly end with when they are asked or told to a machine.
-_OPEN = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "his",
-        "her",
-        "our",
-        "their",
-        "this",
-        "these",
-        "those",
-        "some",
-        "any",
-        "every",
-        "each",
-        "another",
-        "and",
-        "or",
-        "but",
-        "because",
-        "if",
-        "when",
-        "while",
-        "whether",
-        "although",
-        "unless",
-        "until",
-        "since",
-        "than",
-        "for",
-        "of",
-        "to",
-        "from",
-        "with",
-        "without",
-        "by",
-        "at",
-        "into",
-        "onto",
-        "about",
-        "between",
-        "under",
-        "over",
-        "during",
-        "against",
-        "towards",
-        "through",
-        "like",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "am",
-        "be",
-        "been",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "may",
-        "might",
-        "must",
-        "search",
-        "find",
-        "open",
-        "read",
-        "list",
-        "show",
-        "tell",
-        "remember",
-        "create",
-        "write",
-        "send",
-        "call",
-        "named",
-        "called",
-        "please",
-        "let's",
-        "very",
-        "really",
-        "um",
-        "uh",
-        "erm",
-        "hmm",
-        "so",
-        "i",
-        "i'm",
-        "it's",
-        "that's",
-        "what's",
-        "who's",
-        "where's",
-        "there's",
-    ]
-)
-# They end questions ("what does it look like?", "what is it about?", "who am I?", "yes, I do."): believed with a mark behind.
-_MAY_END = frozenset(
-    [
-        "for",
-        "of",
-        "to",
-        "from",
-        "with",
-        "about",
-        "like",
-        "at",
-        "by",
-        "as",
-        "through",
-        "over",
-        "under",
-        "is",
-        "are",
-        "was",
-        "were",
-        "am",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "have",
-        "has",
-        "i",
-        "read",
-        "please",
-        "so",
-        "list",
-        "this",
-        "these",
-        "those",
-        "show",
-        "search",
-        "call",
-        "find",
-    ]
-)
-_NUMBER_WORDS = frozenset(
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "oh", "double"]
+_OPEN_WORDS = """
+a an the my your his her our their this that these those some any every each another
+and or but because if when while whether although unless until since than
+for of to from with without by at into onto about between under over during against towards through like as
+is are was were am be been has have had do does did can could will would shall should may might must
+search find open read list show tell remember create write send call named called please let's
+very really um uh erm hmm so i i'm it's that's what's who's where's there's
+"""
+# They also end questions and answers ("what is it about?", "who am I?", "yes, I do."): believed with a mark behind.
+_MAY_END_WORDS = """
+for of to from with about like at by as through over under is are was were am do does did can could will would
+have has i read please so list this that these those show search call find
+"""
+_COMMANDS = "search look find open remember go read show tell create list set"
+_NUMBERS = "zero one two three four five six seven eight nine oh double"
+_OPEN, _MAY_END = frozenset(_OPEN_WORDS.split()), frozenset(_MAY_END_WORDS.split())
+_COMMAND_WORDS, _NUMBER_WORDS = (
+    frozenset(_COMMANDS.split()),
+    frozenset(_NUMBERS.split()),
 )
 
 
@@ -187,18 +53,5 @@ def silence_needed_ms(text: str) -> int:
 
 
 def _command(words: list[str]) -> bool:
-    """ "Search for", "look up the weather in": something is still to be named."""
-    return words[0] in {
-        "search",
-        "look",
-        "find",
-        "open",
-        "remember",
-        "go",
-        "read",
-        "show",
-        "tell",
-        "create",
-        "list",
-        "set",
-    }
+    """Whether something is still to be named: "search for", "look up the weather in"."""
+    return words[0] in _COMMAND_WORDS

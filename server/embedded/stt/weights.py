@@ -21,7 +21,7 @@ SHA256 = {
 def check_package() -> None:
     """Raises MissingPartError when faster-whisper is not installed."""
     if importlib.util.find_spec("faster_whisper") is None or importlib.util.find_spec("ctranslate2") is None:
-        raise MissingPartError("faster-whisper is missing: pip install 'jarvis-gateway[whisper]'")
+        raise MissingPartError("faster-whisper is missing: pip install 'jarvis-gateway[ears]'")
 
 
 def bundled() -> Path:

@@ -31,7 +31,8 @@ class Ear(SpeechEndpointer):
 
 
 def sound(samples: np.ndarray) -> bytes:
-    return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    pcm: bytes = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
+    return pcm
 
 
 TIME_S = np.arange(160_000) / 16_000  # ten seconds
@@ -110,7 +111,10 @@ def test_a_word_that_had_only_begun_counts_at_the_end() -> None:
     pcm = recording("flite-slt-what-time-is-it")[: 620 * BYTES_PER_MS]
     endpointer = Ear()
     assert endpointer.feed(pcm) == []
-    assert [type(event) for event in turns(endpointer.flush())] == [SpeechBegan, SpeechEnded]
+    assert [type(event) for event in turns(endpointer.flush())] == [
+        SpeechBegan,
+        SpeechEnded,
+    ]
 
 
 def test_silence_leaves_nothing_to_flush() -> None:
@@ -127,7 +131,9 @@ def test_a_short_pause_is_a_pause_and_then_speech_goes_on() -> None:
 
 
 @pytest.mark.parametrize("needed_ms", [288, 960])
-def test_as_much_silence_ends_an_utterance_as_was_asked_for_at_its_pause(needed_ms: int) -> None:
+def test_as_much_silence_ends_an_utterance_as_was_asked_for_at_its_pause(
+    needed_ms: int,
+) -> None:
     endpointer = Ear()
     endpointer.push(recording("flite-kal-stop") + silence(2000))
     spoken_until_ms = 0
@@ -149,7 +155,10 @@ def test_sounds_that_are_no_voice_begin_nothing(kind: str) -> None:
 def test_nobody_speaks_for_longer_than_half_a_minute() -> None:
     events = Ear().feed(speech(62_000))
     lengths = [len(pcm_of([event])) for event in events]
-    assert [type(event) for event in turns(events)] == [SpeechBegan, SpeechEnded] * 2 + [SpeechBegan]
+    assert [type(event) for event in turns(events)] == [
+        SpeechBegan,
+        SpeechEnded,
+    ] * 2 + [SpeechBegan]
     first_end = next(index for index, event in enumerate(events) if isinstance(event, SpeechEnded))
     assert sum(lengths[:first_end]) == 28_000 // 32 * FRAME_BYTES
 
