@@ -83,6 +83,8 @@ class Promise:
 
 def begins_with(text: str, promised: str) -> bool:
     """Whether `text` begins with these whole words, to the letter."""
+    if not promised:
+        return True
     return text.startswith(promised) and (len(text) == len(promised) or not text[len(promised)].isalnum())
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from server.embedded.service import MissingPartError
 from server.embedded.stt import engine, weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_bundled_weights_are_the_reviewed_ones() -> None:
