@@ -86,23 +86,18 @@ async def test_speech_silences_the_answer(gateway: GatewayProcess, tmp_path: Pat
         assert len(heard) < len(await page.inner_text(".turn[data-status=interrupted] .agent"))
 
 
-async def test_a_sound_pauses_the_answer_and_it_goes_on(gateway: GatewayProcess, tmp_path: Path) -> None:
+async def test_a_sound_that_is_no_voice_does_not_touch_the_answer(gateway: GatewayProcess, tmp_path: Path) -> None:
     clapped = in_a_row(tmp_path / "clap.wav", ["flite-slt-search-python-tutorials", clap()], pause_ms=1_500)
     async with console(gateway, clapped) as page:
         await page.evaluate(
             """() => new MutationObserver(() => {
-              if (document.querySelector('.agent[data-paused=true]')) window.paused = document.querySelector('.foot').textContent;
+              if (document.querySelector('.agent[data-paused=true]')) window.paused = true;
             }).observe(document.querySelector('.history'), { subtree: true, childList: true, characterData: true, attributes: true })"""
         )
         await page.click("#microphone")
-        await see(page, ".foot >> text=went on after a pause")
         await see(page, ".turn[data-status=ok]")
-        assert "listening whether words follow" in await page.evaluate("window.paused")
+        assert not await page.evaluate("window.paused")
         assert await page.inner_text(".agent .spoken") == await page.inner_text(".agent")
-        before, after = await sounds(page, gap_ms=400)
-        assert before[1] - before[0] < 2_900, "the whole answer takes 3.4 s"
-        assert after[1] - after[0] > 700, "the rest of it"
-        await see(page, ".panel .waterfall >> text=Paused")
         assert await page.locator(".turn").count() == 1, "a sound is no turn"
 
 
@@ -303,7 +298,7 @@ async def test_the_readme_shows_how_to_use_the_client(gateway: GatewayProcess) -
         async with asyncio.timeout(WAIT_MS / 1000):
             while not any(line.startswith("agent: It is ") for line in said):
                 await asyncio.sleep(0.05)
-        assert "you: what time is it" in said
+        assert "you: What time is it?" in said
         assert any(line.startswith("hearing: ") for line in said)
         await until(page, "window.heard.length > 5")
 

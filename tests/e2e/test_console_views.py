@@ -148,7 +148,7 @@ async def test_what_is_copied_as_curl_runs_in_a_shell(gateway: GatewayProcess, t
         await page.click(".operation >> text=voice.stt")
         await page.set_input_files(".detail input[type=file]", file)
         await page.fill("label:has-text('language') input", "en-US")
-        assert (await run_copied(page, tmp_path))["text"] == "what time is it"
+        assert (await run_copied(page, tmp_path))["text"] == "What time is it?"
 
 
 async def run_copied(page: Page, folder: Path) -> Any:
@@ -228,7 +228,7 @@ async def test_a_session_is_saved_opened_and_scrubbed(gateway: GatewayProcess, t
         assert await page.locator(".recordings .turn").count() == 0
         await page.press("canvas.track", "End")
         await turns_are_over(page, 2, ".recordings")
-        assert "what time is it" in await page.inner_text(".recordings .you >> nth=0")
+        assert "What time is it?" in await page.inner_text(".recordings .you >> nth=0")
         await page.press("canvas.track", "Home")
         await page.click("[aria-label=Play]")
         await see(page, ".recordings .you >> text=what time is it")

@@ -33,9 +33,9 @@ def loudness(pcm: bytes) -> float:
 @pytest.mark.parametrize(
     ("recording", "words", "reply"),
     [
-        ("flite-slt-what-time-is-it", "what time is it", "It is "),
-        ("flite-slt-list-files", "list files in the current directory", "There "),
-        ("flite-slt-search-python-tutorials", "search for python tutorials", "I found "),
+        ("flite-slt-what-time-is-it", "What time is it?", "It is "),
+        ("flite-slt-list-files", "List files in the current directory.", "There "),
+        ("flite-slt-search-python-tutorials", "search for Python tutorials.", "I found "),
     ],
 )
 async def test_a_spoken_question_is_answered_aloud(
@@ -72,7 +72,7 @@ async def test_the_command_line_holds_a_spoken_turn_and_keeps_the_answer(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "what time is it" in done.stderr
+    assert "What time is it?" in done.stderr
     assert "agent  It is " in done.stderr
     assert done.stderr.endswith("\n")
     with wave.open(str(answer)) as file:
@@ -125,7 +125,7 @@ async def test_a_human_voice_is_understood(gateway: GatewayProcess) -> None:
         microphone.end()
         heard = await listen(microphone)
     (text,) = heard.texts()
-    assert text.startswith("go forward ten")
+    assert text.lower().startswith(("go forward 10", "go forward ten"))
     final = heard.of(messages.SttFinal)[0]
     assert [word.text for word in final.words] == text.split()
     assert final.start_ms < final.end_ms
@@ -145,7 +145,7 @@ async def test_four_things_at_once_on_one_socket(gateway: GatewayProcess) -> Non
         heard, spoken, found, slept, intent = await asyncio.gather(
             listen(microphone), listen(voice), listen(search), listen(command), call
         )
-    assert heard.texts() == ["what time is it"]
+    assert heard.texts() == ["What time is it?"]
     assert spoken.of(messages.TtsDone)[0].duration_ms > 5_000
     assert found.of(messages.TaskResult)[0].result["results"]
     assert slept.of(messages.TaskResult)[0].status == "ok"

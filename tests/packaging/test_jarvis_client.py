@@ -73,7 +73,7 @@ def test_the_voice_app_talks(environment: Environment, gateway: GatewayProcess, 
     )
     assert app.stdout is not None
     said = [app.stdout.readline() for _ in range(3)]
-    assert said[:2] == ["Speak; Ctrl-C ends.\n", "you:   what time is it\n"]
+    assert said[:2] == ["Speak; Ctrl-C ends.\n", "you:   What time is it?\n"]
     assert said[2].startswith("agent: It is")
     while not played.exists() or played.stat().st_size < 10_000:
         assert app.poll() is None
