@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.shared.observation import ASKED
-from server.shared.session_records import BEGUN_ANEW, CLAIMED, ENTERED
+from server.shared.session_records import BEGUN_ANEW, CLAIMED
 from streaming.residents import Departure
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ class SessionNews:
         if kind == CLAIMED:
             self.jarvis.on_claimed(news["session_id"], news["owner"])
             self.observation.on_moved(news["session_id"])
-        elif kind == ENTERED:
-            self.jarvis.on_entered(news["session_id"], news["owner"])
         elif kind == BEGUN_ANEW:
-            self.jarvis.on_begun_anew(news["session_id"], news["owner"], news["user_id"])
+            self.jarvis.on_begun_anew(news["session_id"])
         elif kind == ASKED:
             self.observation.on_asked(**news)
         elif kind == "revoked":

@@ -8,55 +8,81 @@ and wakes up finds out with its next word, before that word leaves.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import structlog
 from redis.exceptions import NoScriptError, ResponseError
 
 from server.shared.redis_link import RedisDownError
 from server.shared.state import PREFIX
+from streaming.jarvis.journal import Receipt, Unclaimed, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from server.shared.redis_link import RedisLink
     from server.shared.state import State
-    from streaming.jarvis.journal import Head, Mode, Written
+    from streaming.jarvis.journal import Change, Head, Writer
 
-ENTERED = "session.entered"
 CLAIMED = "session.claimed"
 BEGUN_ANEW = "session.begun_anew"
 PATIENCE_S = 3.0
+LOST = Receipt("lost")
 
 log = structlog.get_logger(__name__)
 
 
-# In Redis and in the news, the writer of a record is called its owner: replicas of the version before read both.
-# KEYS: record, user of the session. ARGV: owner, user, life in ms, mode, count of fields to remove, these, fields and values.
+# In Redis and in the news, the writer of a record is called its owner.
+# KEYS: record, user of the session, its current epoch. ARGV: owner, user, life in ms, term, order, epoch, "whole" or "update",
+# version, version built on, count of fields to remove, these, fields and values. Returns the outcome and the epoch's order.
 WRITE = """
 local user = redis.call('GET', KEYS[2])
-if user and user ~= ARGV[2] then return 'foreign' end
-local owner = redis.call('HGET', KEYS[1], 'owner')
-if ARGV[4] == 'update' and not owner then return 'lost' end
-if owner and owner ~= ARGV[1] then return 'taken' end
-if ARGV[4] ~= 'update' then redis.call('DEL', KEYS[1]) end
-local gone = tonumber(ARGV[5])
-for i = 6, 5 + gone do redis.call('HDEL', KEYS[1], ARGV[i]) end
-redis.call('HSET', KEYS[1], 'owner', ARGV[1])
-for i = 6 + gone, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if user and user ~= ARGV[2] then return {'foreign', 0} end
+local owner, term, version = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'version'))
+if owner and owner ~= ARGV[1] and tonumber(term or 0) >= tonumber(ARGV[4]) then return {'taken', 0} end
+if ARGV[7] == 'update' and (owner ~= ARGV[1] or version ~= ARGV[9]) then return {'lost', 0} end
+local order, met = tonumber(ARGV[5]), 'kept'
+if order ~= 0 then
+  local current = redis.call('GET', KEYS[3])
+  local known, epoch = 0, ARGV[6]
+  if current then
+    known, epoch = string.match(current, '^(%d+) (.*)$')
+    known = tonumber(known)
+  end
+  if order < 0 and epoch == ARGV[6] and known > 0 then
+    order = known
+  elseif order < 0 then
+    local now = redis.call('TIME')
+    order = math.max(known + 1, now[1] * 1000 + math.floor(now[2] / 1000))
+  end
+  if epoch ~= ARGV[6] then
+    if known > order then return {'superseded', 0} end
+    met = 'anew'
+  end
+  redis.call('SET', KEYS[3], string.format('%.0f %s', order, ARGV[6]), 'PX', ARGV[3])
+end
+if ARGV[7] ~= 'update' then redis.call('DEL', KEYS[1]) end
+local gone = tonumber(ARGV[10])
+for i = 11, 10 + gone do redis.call('HDEL', KEYS[1], ARGV[i]) end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claims', ARGV[4], 'version', ARGV[8], 'order', string.format('%.0f', order))
+for i = 11 + gone, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-return user and 'met' or 'kept'
+return {met, order}
 """
 
-# KEYS: as above. ARGV: owner, user, life in ms. Returns the record as it was.
+# KEYS: as above. ARGV: owner, user, life in ms, epoch, the owner that asks (empty: none).
+# Returns the record as it was, with its new term.
 CLAIM = """
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {} end
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'unknown'} end
+local owner, term, order = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'order'))
+if not owner then return {'unknown'} end
+local current = redis.call('GET', KEYS[3])
+if current and tonumber(order or 0) > 0 and string.match(current, '^%d+ (.*)$') ~= ARGV[4] then return {'superseded'} end
+if owner == ARGV[5] then return {'ours'} end
 local fields = redis.call('HGETALL', KEYS[1])
-if #fields > 0 then
-  redis.call('HSET', KEYS[1], 'owner', ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claims', tonumber(term or 0) + 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return fields
 """
 
@@ -75,55 +101,54 @@ class SessionRecords:
         self._state = state
         self._life_ms = round(life_s * 1000)
 
-    async def write(
-        self, session_id: str, writer: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
-    ) -> Written:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         """As SessionStore."""
-        fields = [part for item in changed.items() for part in item]
-        if mode != "update":
+        fields = [part for item in change.fields.items() for part in item]
+        if change.whole:
             fields += ["opened_at", str(head.opened_at)]
-        keys = _keys(session_id, head.resume_token)
+        keys, epoch = _keys(session_id, head.resume_token)
+        mode = "whole" if change.whole else "update"
+        about = (writer.name, head.user_id, self._life_ms, writer.term, change.order, epoch)
+        versions = (change.version, change.builds_on)
         try:
-            answer = await self._run(WRITE, keys, writer, head.user_id, self._life_ms, mode, len(gone), *gone, *fields)
+            answer, order = await self._run(
+                WRITE, keys, *about, mode, *versions, len(change.gone), *change.gone, *fields
+            )
         except RedisDownError:
-            return "lost"
+            return LOST
         except ResponseError as refused:
             log.warning("redis refused a session's record", reason=str(refused))
-            return "lost"
+            return LOST
         written = str(answer, "ascii")
-        if written != "met":
-            return _WRITTEN[written]
-        if mode == "begin":
-            await self._state.publish(ENTERED, session_id=session_id, owner=writer)
-        return "kept"
+        if written == "anew":
+            await self._state.publish(BEGUN_ANEW, session_id=session_id)
+        return Receipt(_WRITTEN[written], int(order))
 
-    async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> dict[str, str] | None:
+    async def claim(
+        self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
+    ) -> dict[str, str] | Unclaimed:
         """As SessionStore."""
-        keys = _keys(session_id, resume_token)
+        keys, epoch = _keys(session_id, resume_token)
         try:
             # a client waits with its conversation: a Redis that stumbles is asked again
             found = await self._link.patiently(
-                lambda: self._run(CLAIM, keys, writer, user_id, self._life_ms), PATIENCE_S
+                lambda: self._run(CLAIM, keys, name, user_id, self._life_ms, epoch, mine), PATIENCE_S
             )
         except (RedisDownError, ResponseError):
-            return None
+            return "unknown"
         words = [str(part, "utf-8") for part in found]
+        if len(words) == 1:
+            return _UNCLAIMED[words[0]]
         fields = dict(zip(words[::2], words[1::2], strict=True))
-        if not fields:
-            return None
         await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
-        return fields
+        return fields | {"claims": str(int(fields.get("claims", 0)) + 1)}
 
-    async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
+    async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         """As SessionStore."""
         try:
-            await self._run(FORGET, _keys(session_id, resume_token)[:1], writer)
+            await self._run(FORGET, _keys(session_id, resume_token)[0][:1], writer.name)
         except (RedisDownError, ResponseError):
             return  # it ends by itself
-
-    async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
-        """As SessionStore."""
-        await self._state.publish(BEGUN_ANEW, session_id=session_id, owner=writer, user_id=user_id)
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:
@@ -132,11 +157,12 @@ class SessionRecords:
             return await self._link.call("EVAL", script, len(keys), *keys, *arguments)
 
 
-_WRITTEN: dict[str, Written] = {"kept": "kept", "lost": "lost", "taken": "taken", "foreign": "foreign"}
+_WRITTEN: dict[str, Written] = {"anew": "kept", **{written: written for written in get_args(Written)}}
+_UNCLAIMED: dict[str, Unclaimed] = {unclaimed: unclaimed for unclaimed in get_args(Unclaimed)}
 
 
-def _keys(session_id: str, resume_token: str) -> tuple[str, str]:
-    """The token itself is nobody's business who can read Redis' keys."""
+def _keys(session_id: str, resume_token: str) -> tuple[tuple[str, str, str], str]:
+    """Keys, and the epoch's name in them. The token itself is nobody's business who can read Redis' keys."""
     epoch = hashlib.sha256(resume_token.encode()).hexdigest()[:32]
     session = f"{PREFIX}session:{{{session_id}}}"
-    return f"{session}:{epoch}", f"{session}:user"
+    return (f"{session}:{epoch}", f"{session}:user", f"{session}:current"), epoch

@@ -78,6 +78,7 @@ def enter(
     if isinstance(outcome, LiveSession):
         return Line(sessions, socket, outcome)
     live = sessions.begin(session_id, identity, socket, recording=recording)
+    sessions.decide(live)
     sessions.greet(live, outcome)
     return Line(sessions, socket, live)
 
@@ -140,7 +141,7 @@ class Line:
 
     def _on_resume(self, asked: Resume) -> None:
         self._undecided = False
-        if self._sessions.may_be_elsewhere(self._before, asked):
+        if self._sessions.shared:
             self._held = []
             self._sessions.group.create_task(self._ask(asked), name="session of another replica")
         else:
@@ -166,13 +167,14 @@ class Line:
             fresh.lost = True
             self.live, self._traffic_before = outcome, copy(outcome.traffic)
         else:
+            self._sessions.decide(fresh)
             self._sessions.greet(fresh, outcome)
 
     def _begin_anew(self) -> None:
         """The first message was another one: what the client left behind ends, here and at other replicas."""
         self._undecided = False
         if self.live.socket is self._socket:  # else another socket speaks for the session, and decides
-            self._sessions.begin_anew(self.live)
+            self._sessions.decide(self.live)
         if self._before is not None:
             self._before.lost = True
             self._before = None

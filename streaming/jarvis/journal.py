@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["begin", "whole", "update"]
-Written = Literal["kept", "lost", "taken", "foreign"]
+Written = Literal["kept", "lost", "taken", "superseded", "foreign"]
+Unclaimed = Literal["ours", "unknown", "superseded"]
+DECIDE = -1
 TEXT = "t"  # of the fields that hold a message: followed by its serial number
 WRITE_AGAIN_S = 0.05
 REFRESH_S = 20.0  # a record that is not written again ends; that of a silent session is renewed so often
@@ -38,37 +39,71 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Writer:
+    """Who may write a record: a claim makes a new one, of the next `term`. In a store that lost the claim the higher term wins."""
+
+    name: str
+    term: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one write makes of a record.
+
+    `whole`: `fields` are all of the record; else the store has the rest, of version `builds_on`. `order`: the higher one of a
+    session's epochs is the one that its client uses; 0: the client has not decided, DECIDE: it has just decided.
+    """
+
+    fields: Mapping[str, str]
+    gone: Sequence[str]
+    whole: bool
+    version: int
+    builds_on: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How a write ended; `order` of the epoch, as the store has it."""
+
+    written: Written
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SavedSession:
     """A session as another replica left it. `lanes`: what each channel's lane saved, None where it can't be continued."""
 
     head: Head
     snapshot: Snapshot
     lanes: dict[int, dict[str, Any] | None]
-    writer: str
+    writer: Writer
     fields: frozenset[str]
+    version: int
+    order: int
 
 
 class SessionStore(Protocol):
-    """Where session records are kept. `writer` names the one process that may write a record; a claim makes another one of it."""
+    """Where session records are kept."""
 
-    async def write(
-        self, session_id: str, writer: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
-    ) -> Written:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         """Set the changed fields, delete those that are gone.
 
-        `mode`: "begin" for a new session, which replaces the user's earlier one; "whole" when these are all fields; else
-        "update". Returns "taken" when another replica has claimed it, "foreign" when it is another user's, and "lost" when
-        the store does not have the rest, or could not be reached.
+        "taken" when another replica has claimed the record, "superseded" when the client has begun another epoch, "foreign"
+        when it is another user's, "lost" when the store does not have the rest, or could not be reached.
         """
 
-    async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> Mapping[str, str] | None:
-        """The record's fields; from now on `writer` writes it. None when that user and token have none. Other replicas let go."""
+    async def claim(
+        self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
+    ) -> Mapping[str, str] | Unclaimed:
+        """The record's fields; from now on the writer of that name writes it, and the replica that did lets go.
 
-    async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
+        Else nothing changes: "ours" when the writer named `mine` still has it (empty: there is none), "superseded" when the
+        client has begun another epoch since, "unknown" when that user and token have no record, or none can be reached.
+        """
+
+    async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         """Delete the record, if it is still the writer's."""
-
-    async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
-        """The client will not come back to another writer's session of that id and user: other replicas let go of it."""
 
 
 class Journaled(Protocol):
@@ -104,8 +139,10 @@ class Journal:
         self._session = session
         self._group = group
         self._on_refused = on_refused
-        self.writer = saved.writer if saved else secrets.token_hex(8)
-        self._mode: Mode = "update" if saved else "begin"
+        self.writer = saved.writer if saved else Writer(new_writer())
+        self._whole = saved is None
+        self._version = self._kept_version = saved.version if saved else 0
+        self._order = saved.order if saved else 0
         self._fields: frozenset[str] = saved.fields if saved else frozenset()  # of messages, as the store has them
         self._commands_version = -1
         self._wanted = self._done = 0
@@ -124,6 +161,11 @@ class Journal:
         if not self._running:
             self._running = True
             self._group.create_task(self._write_all(), name=f"record of {self._session.session_id}")
+
+    def decide(self) -> None:
+        """The client uses this epoch: the next write makes the session's other ones unusable."""
+        if self._order == 0:
+            self._order = DECIDE
 
     async def written(self) -> bool:
         """Wait until everything up to now is kept, or can't be. False: the record is another writer's."""
@@ -165,7 +207,7 @@ class Journal:
                 log.exception("the record of session %s could not be made", self._session.session_id)
                 written = "lost"
             self._done, self._kept = wanted, written == "kept"
-            if written in {"taken", "foreign"} and not self.stopped:
+            if written not in {"kept", "lost"} and not self.stopped:
                 self.stop()
                 self._on_refused(written)
             self._wake(ours=not self.stopped)
@@ -189,11 +231,17 @@ class Journal:
         gone = [name for name in self._fields if name not in texts]
         session = self._session
         self._written_at = self._clock()
-        written = await self._store.write(session.session_id, self.writer, session.head, changed, gone, self._mode)
+        self._version += 1
+        change = Change(changed, gone, self._whole, self._version, self._kept_version, self._order)
+        receipt = await self._store.write(session.session_id, self.writer, session.head, change)
+        written = receipt.written
         if written == "kept":
-            self._fields, self._commands_version, self._mode = frozenset(texts), saved.commands_version, "update"
-        elif self._mode == "update":  # what the store has is not known: it gets everything with the next write
-            self._fields, self._commands_version, self._mode = frozenset(), -1, "whole"
+            self._fields, self._commands_version, self._whole = frozenset(texts), saved.commands_version, False
+            self._kept_version = change.version
+            if change.order:
+                self._order = receipt.order
+        elif not self._whole:  # what the store has is not known: it gets everything with the next write
+            self._fields, self._commands_version, self._whole = frozenset(), -1, True
         return written
 
 
@@ -206,7 +254,7 @@ def new_writer() -> str:
     return secrets.token_hex(8)
 
 
-def saved_session(writer: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> SavedSession:
+def saved_session(name: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> SavedSession:
     """A session from its record's fields. Raises KeyError, ValueError for what another version wrote."""
     head = Head(user_id, resume_token, float(fields["opened_at"]))
     texts = {name: text for name, text in fields.items() if name.startswith(TEXT)}
@@ -216,4 +264,5 @@ def saved_session(writer: str, user_id: str, resume_token: str, fields: Mapping[
         texts={int(name[len(TEXT) :]): text for name, text in texts.items()},
     )
     lanes = {int(channel): carried for channel, carried in json.loads(fields["lanes"]).items()}
-    return SavedSession(head, snapshot, lanes, writer, frozenset(texts))
+    writer = Writer(name, int(fields["claims"]))
+    return SavedSession(head, snapshot, lanes, writer, frozenset(texts), int(fields["version"]), int(fields["order"]))

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from streaming.residents import Tap
 
 
+# A claim may be that of a socket which its client has given up for this one: a handshake waits for so long on its way. So a
+# young socket whose session is claimed is asked to come again, where an older one is told that another has taken its place.
+RIVAL_S = 5.0
 HAND_OVER_S = 1.0  # for answers that are under way when a session moves
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 _DEPARTURES = {
@@ -83,6 +86,8 @@ class LiveSession:
         self.lanes = Session(session_id, identity, provided, group, self._loop.time)
         self.work = Channels(self, self.lanes)
         self._timer: asyncio.TimerHandle | None = None
+        self._entered_at = 0.0  # the socket
+        self._timer_at = 0.0  # uvloop's handle of a time that is due already can't tell
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
     # --- as the gateway sees it: see Resident ---
@@ -146,6 +151,7 @@ class LiveSession:
     def attach(self, socket: Socket) -> None:
         """Speak through this socket from now on."""
         self.socket = socket
+        self._entered_at = self._loop.time()
         self.connection.attach(self._loop.time())
         self._expiry.start(self.identity.expires_at)
         self.wake()
@@ -155,6 +161,7 @@ class LiveSession:
         if not self.connection.resume(last_seq, self._loop.time(), self.work.needed_frames()):
             return False
         self.socket = socket
+        self._entered_at = self._loop.time()
         self._expiry.start(self.identity.expires_at)
         self.wake()
         return True
@@ -233,11 +240,12 @@ class LiveSession:
         """One timer for everything that the connection waits for."""
         deadline = self.connection.next_deadline()
         if self._timer is not None:
-            if deadline is not None and self._timer.when() <= deadline:
+            if deadline is not None and self._timer_at <= deadline:
                 return  # it fires early and looks again: cheaper than a new timer for each message
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
+            self._timer_at = deadline
             self._timer = self._loop.call_at(deadline, self._on_deadline)
 
     def _on_deadline(self) -> None:
@@ -316,6 +324,10 @@ class LiveSession:
         self.let_go()
         if written == "foreign":
             self.end_socket(CloseCode.FORBIDDEN, "the session belongs to another user")
+        elif written == "taken" and self._loop.time() - self._entered_at < RIVAL_S:
+            self.end_socket(
+                CloseCode.SERVICE_RESTART, "an earlier resume of the session was served later: resume again"
+            )
         else:
             self.give_way()
 

@@ -133,23 +133,39 @@ class Sessions:
 
     # --- resuming ---
 
-    def may_be_elsewhere(self, here: LiveSession | None, asked: Resume) -> bool:
-        """Should the store be asked? Yes when the session that is here is not the one asked for."""
-        return self._store is not None and not _same(here, asked)
+    @property
+    def shared(self) -> bool:
+        """May another replica have a session that is asked for?"""
+        return self._store is not None
 
     async def claim(self, session_id: str, identity: Identity, asked: Resume | None) -> SavedSession | None:
-        """What another replica saved of the session that is asked for. It is this replica's from then on."""
-        if self._store is None or asked is None or _same(self._current(session_id), asked):
+        """What another replica saved of the session that is asked for. It is this replica's from then on.
+
+        The store is asked even when the session is here: it may have moved, and the news of that be on their way.
+        """
+        if self._store is None or asked is None:
             return None
-        writer = new_writer()
-        fields = await self._store.claim(session_id, writer, identity.user_id, asked.token)
-        if fields is None:
+        name = new_writer()
+        here = self._journaled(session_id, asked)
+        mine = here.writer.name if here is not None else ""
+        found = await self._store.claim(session_id, name, identity.user_id, asked.token, mine)
+        if isinstance(found, str) and found != "superseded":
+            return None
+        for left in self._of(session_id):
+            if _same(left, asked):
+                left.on_refused("superseded" if isinstance(found, str) else "taken")
+        if isinstance(found, str):
             return None
         try:
-            return saved_session(writer, identity.user_id, asked.token, fields)
+            return saved_session(name, identity.user_id, asked.token, found)
         except (KeyError, ValueError):
             log.warning("the record of session %s can't be read: another version wrote it", session_id)
             return None
+
+    def _journaled(self, session_id: str, asked: Resume) -> Journal | None:
+        """Of the session that is asked for, as far as this replica knows the one that writes its record."""
+        found = (live.journal for live in self._of(session_id) if _same(live, asked) and not live.lost)
+        return next((journal for journal in found if journal is not None and not journal.stopped), None)
 
     def resume(
         self,
@@ -176,6 +192,7 @@ class Sessions:
             if candidate.resume(socket, asked.last_seq):
                 candidate.become(identity)
                 self.residents.make_current(candidate)
+                self.decide(candidate)
                 self.resumes["recovered"] += 1
                 return candidate
             error = "INCOMPLETE"
@@ -219,27 +236,19 @@ class Sessions:
     def on_claimed(self, session_id: str, writer: str) -> None:
         """Another replica continues what that writer had of the session."""
         for live in self._of(session_id):
-            if live.journal is not None and live.journal.writer == writer:
+            if live.journal is not None and live.journal.writer.name == writer:
                 live.on_refused("taken")
 
-    def on_entered(self, session_id: str, writer: str) -> None:
-        """A socket has entered the session, here or at another replica, and replaces all others."""
-        for live in self._of(session_id):
-            if live.journal is not None and live.journal.writer != writer:
-                live.give_way()
+    def decide(self, live: LiveSession) -> None:
+        """The client uses this epoch: from its next write on, nobody resumes another one, here or elsewhere."""
+        if live.journal is not None:
+            live.journal.decide()
 
-    def begin_anew(self, live: LiveSession) -> None:
-        """The client wants nothing of the session's earlier epochs: other replicas let go of theirs."""
-        if self._store is not None and live.journal is not None:
-            told = self._store.begin_anew(live.session_id, live.journal.writer, live.identity.user_id)
-            self.group.create_task(told, name="session begun anew")
-
-    def on_begun_anew(self, session_id: str, writer: str, user_id: str) -> None:
-        """That user's client wants nothing of what it left here. Another user's word changes nothing."""
+    def on_begun_anew(self, session_id: str) -> None:
+        """The client uses another epoch than before: which one only the store can tell, as news may come late."""
         for live in self._of(session_id):
-            left = live.socket is None and live.identity.user_id == user_id
-            if left and live.journal is not None and live.journal.writer != writer:
-                live.lost = True
+            if live.journal is not None:
+                live.journal.changed()
 
     # --- the end ---
 

@@ -14,7 +14,7 @@ import redis
 
 from server.shared.rate_limits import RateLimiter
 from server.shared.session_records import SessionRecords
-from streaming.jarvis.journal import Head
+from streaming.jarvis.journal import DECIDE, Change, Head, Writer
 from tests.conftest import redis_server_binary
 from tests.server.redis_support import replica
 
@@ -104,9 +104,11 @@ async def test_everything_works_over(kind: str, request: pytest.FixtureRequest) 
         assert (await here.take("k"), await there.take("k")) == ("w", None)
         old, new = (SessionRecords(state._link, state, 60) for state in (here, there))
         head = Head("ada", "token", 0.0)
-        assert await old.write("kitchen", "a", head, {"core": "{}", "t1": "x"}, [], "begin") == "kept"
-        assert (await new.claim("kitchen", "b", "ada", "token") or {})["t1"] == "x"
-        assert await old.write("kitchen", "a", head, {"core": "{}"}, [], "update") == "taken"
+        whole = Change({"core": "{}", "t1": "x"}, [], whole=True, version=1, builds_on=0, order=DECIDE)
+        update = Change({"core": "{}"}, [], whole=False, version=2, builds_on=1, order=DECIDE)
+        assert (await old.write("kitchen", Writer("a"), head, whole)).written == "kept"
+        assert "t1" in await new.claim("kitchen", "b", "ada", "token", "")
+        assert (await old.write("kitchen", Writer("a"), head, update)).written == "taken"
         await here.revoke("t", time.time() + 60)
         assert await there.revocation("other", "t")
         assert not await there.revocation("other")

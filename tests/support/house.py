@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
 from streaming.jarvis.entry import Line, enter
+from streaming.jarvis.journal import Receipt
 from streaming.jarvis.registry import Resume, Sessions
 from streaming.ports import CallError, Identity, LaneServices
 from streaming.protocol import frame
@@ -19,9 +20,9 @@ from tests.support import virtual_time
 from tests.support.world import World, broken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from streaming.jarvis.journal import Head, Mode, SessionStore, Written
+    from streaming.jarvis.journal import Change, Head, SessionStore, Unclaimed, Writer
     from streaming.ports import CallContext
 
 USER = Identity("u1", "ada", ("admin",))
@@ -113,51 +114,80 @@ class FakeSocket:
 
 
 class FakeStore:
-    """`SessionStore` in this process. `away`: nothing is kept. `slow_s`: how long each write takes."""
+    """`SessionStore` in this process, by the rules of `server.shared.session_records`. `away`: nothing is kept. `slow_s`: of a write."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], dict[str, str]] = {}
         self.users: dict[str, str] = {}
+        self.current: dict[str, tuple[int, str]] = {}  # order, resume token
         self.writes = 0
         self.away = False
         self.slow_s = 0.001
-        self.begun_anew: list[Callable[[str, str, str], None]] = []  # of every replica
+        self.replicas: list[Sessions] = []
+        self.news_s = 0.002  # how long they take
+        self._order = 1
 
-    async def write(
-        self, session_id: str, owner: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
-    ) -> Written:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         await asyncio.sleep(self.slow_s)
         self.writes += 1
+        if self.away:
+            return Receipt("lost")
+        if self.users.get(session_id, head.user_id) != head.user_id:
+            return Receipt("foreign")
         key = (session_id, head.resume_token)
-        before = self.records.get(key)
-        if self.away or (mode == "update" and before is None):
-            return "lost"
-        if self.users.setdefault(session_id, head.user_id) != head.user_id:
-            return "foreign"
-        if before is not None and before["owner"] != owner:
-            return "taken"
-        record = dict(before or {}) if mode == "update" else {}
-        self.records[key] = {name: value for name, value in record.items() if name not in gone}
-        self.records[key] |= {"owner": owner, "opened_at": str(head.opened_at), **changed}
-        return "kept"
+        before = self.records.get(key, {})
+        owner = before.get("owner")
+        if owner not in {None, writer.name} and int(before["claims"]) >= writer.term:
+            return Receipt("taken")
+        if not change.whole and (owner != writer.name or before["version"] != str(change.builds_on)):
+            return Receipt("lost")
+        order = self._decide(session_id, head.resume_token, change.order)
+        if order is None:
+            return Receipt("superseded")
+        self.users[session_id] = head.user_id
+        kept = {} if change.whole else {name: text for name, text in before.items() if name not in change.gone}
+        about = {"owner": writer.name, "claims": str(writer.term), "version": str(change.version), "order": str(order)}
+        self.records[key] = kept | about | {"opened_at": str(head.opened_at), **change.fields}
+        return Receipt("kept", order)
 
-    async def claim(self, session_id: str, owner: str, user_id: str, resume_token: str) -> Mapping[str, str] | None:
+    def _decide(self, session_id: str, token: str, order: int) -> int | None:
+        if order == 0:
+            return 0
+        known, current = self.current.get(session_id, (0, token))
+        if order < 0:
+            order = known if current == token and known else max(known, self._order) + 1
+            self._order = order
+        if current != token:
+            if known > order:
+                return None
+            self._tell(lambda sessions: sessions.on_begun_anew(session_id))
+        self.current[session_id] = (order, token)
+        return order
+
+    def _tell(self, news: Callable[[Sessions], None]) -> None:
+        for sessions in self.replicas:
+            asyncio.get_running_loop().call_later(self.news_s, news, sessions)
+
+    async def claim(
+        self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
+    ) -> Mapping[str, str] | Unclaimed:
         await asyncio.sleep(self.slow_s)
         record = self.records.get((session_id, resume_token))
         if self.away or record is None or self.users[session_id] != user_id:
-            return None
-        found = dict(record)
-        record["owner"] = owner
-        return found
+            return "unknown"
+        if int(record["order"]) and self.current.get(session_id, (0, resume_token))[1] != resume_token:
+            return "superseded"
+        if record["owner"] == mine:
+            return "ours"
+        before = record["owner"]
+        record |= {"owner": name, "claims": str(int(record["claims"]) + 1)}
+        self._tell(lambda sessions: sessions.on_claimed(session_id, before))
+        return dict(record)
 
-    async def forget(self, session_id: str, owner: str, resume_token: str) -> None:
+    async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         record = self.records.get((session_id, resume_token))
-        if record is not None and record["owner"] == owner:
+        if record is not None and record["owner"] == writer.name:
             del self.records[session_id, resume_token]
-
-    async def begin_anew(self, session_id: str, owner: str, user_id: str) -> None:
-        for tell in self.begun_anew:
-            tell(session_id, owner, user_id)
 
 
 class House:
@@ -168,12 +198,13 @@ class House:
     ) -> None:
         lent: Any = world
         self.group = group
+        self.store = store if isinstance(store, FakeStore) else None
         residents = Residents()
         self.observation = ReplicaObservation(LocalState(), None, group, residents)
         provided = LaneServices(world.services(), lent, lent, lent, lent, self.observation)
         self.sessions = Sessions(limits, provided, FakeDesk(), group, residents, store)
-        if isinstance(store, FakeStore):
-            store.begun_anew.append(self.sessions.on_begun_anew)
+        if self.store is not None:
+            self.store.replicas.append(self.sessions)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
         socket = FakeSocket(self.group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.jarvis.entry import Line, enter
 from streaming.jarvis.registry import Resume
@@ -67,15 +67,16 @@ class Roamer:
         self.socket: _Socket | None = None
         self._clock = asyncio.get_running_loop().time
 
-    async def connect(self, house: House, session_id: str = "s1") -> None:
+    async def connect(self, house: House, session_id: str = "s1", how: Literal["url", "message"] = "url") -> None:
         """To this replica, as after a look at a balancer."""
         token = self.client.resume_token
-        resume = Resume(token, self.client.last_seq) if token else None
+        resume = Resume(token, self.client.last_seq) if token and how == "url" else None
         kept = await house.sessions.claim(session_id, USER, resume)
         self.socket = _Socket(self, house)
-        self.client.attach(self._clock(), "url" if resume else None)
+        self.client.attach(self._clock(), how if token else None)
         self.socket.line = enter(house.sessions, session_id, USER, self.socket, resume, kept)
         self.socket.wake()
+        self.flush()
 
     def cut(self) -> None:
         """The socket is gone, and nothing else."""

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from server.shared.redis_link import RedisLink
-from server.shared.session_records import CLAIMED, ENTERED, SessionRecords
+from server.shared.session_records import BEGUN_ANEW, CLAIMED, SessionRecords
 from server.shared.state import RedisState
-from streaming.jarvis.journal import Head
+from streaming.jarvis.journal import DECIDE, Change, Head, Receipt, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from tests.conftest import RedisServer
 
@@ -32,64 +32,110 @@ async def records(url: str, life_s: float = 60.0) -> AsyncIterator[tuple[Session
         await link.close()
 
 
-async def begin(store: SessionRecords, owner: str = "a", head: Head = ADA) -> str:
-    return await store.write("kitchen", owner, head, {"core": "{}", "t1": "one", "t2": "two"}, [], "begin")
+async def whole(
+    store: SessionRecords,
+    owner: str = "a",
+    head: Head = ADA,
+    *,
+    term: int = 0,
+    version: int = 1,
+    order: int = 0,
+    **fields: str,
+) -> Receipt:
+    change = Change({"core": "{}", "t1": "one", "t2": "two"}, [], whole=True, version=version, builds_on=0, order=order)
+    return await store.write("kitchen", Writer(owner, term), head, change)
+
+
+async def update(
+    store: SessionRecords, writer: Writer, version: int, gone: Sequence[str] = (), order: int = 0, **fields: str
+) -> str:
+    change = Change(fields, gone, False, version, version - 1, order)
+    return (await store.write("kitchen", writer, ADA, change)).written
+
+
+A, B = Writer("a"), Writer("b", 1)
+
+
+async def begin(store: SessionRecords, owner: str = "a", head: Head = ADA, order: int = 0) -> str:
+    return (await whole(store, owner, head, order=order)).written
 
 
 async def test_a_record_is_kept_changed_and_claimed(redis_url: str) -> None:
     async with records(redis_url) as (store, told):
         assert await begin(store) == "kept"
-        assert await store.write("kitchen", "a", ADA, {"core": "[1]", "t3": "thrée"}, ["t1"], "update") == "kept"
-        fields = await store.claim("kitchen", "b", "ada", "token-1")
-        assert fields == {"owner": "a", "opened_at": "12.5", "core": "[1]", "t2": "two", "t3": "thrée"}
+        assert await update(store, A, 2, ["t1"], core="[1]", t3="thrée") == "kept"
+        assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "ours"
+        fields = await store.claim("kitchen", "b", "ada", "token-1", "c")
+        numbers = {"claims": "1", "version": "2", "order": "0"}
+        assert fields == {"owner": "a", "opened_at": "12.5", "core": "[1]", "t2": "two", "t3": "thrée", **numbers}
         assert told == [(CLAIMED, {"session_id": "kitchen", "owner": "a"})]
-        assert await store.write("kitchen", "a", ADA, {"core": "late"}, [], "update") == "taken"
-        assert await store.write("kitchen", "b", ADA, {"core": "[2]"}, [], "update") == "kept"
+        assert await update(store, A, 3, core="late") == "taken"
+        assert await update(store, B, 3, core="[2]") == "kept"
 
 
 async def test_a_record_is_nobodys_but_its_users(redis_url: str) -> None:
     async with records(redis_url) as (store, told):
         await begin(store)
-        assert await store.claim("kitchen", "b", "bob", "token-1") is None
-        assert await store.claim("kitchen", "b", "ada", "token-2") is None
-        assert await store.claim("attic", "b", "ada", "token-1") is None
+        assert await store.claim("kitchen", "b", "bob", "token-1", "") == "unknown"
+        assert await store.claim("kitchen", "b", "ada", "token-2", "") == "unknown"
+        assert await store.claim("attic", "b", "ada", "token-1", "") == "unknown"
         assert await begin(store, "c", Head("bob", "token-3", 0.0)) == "foreign"
         assert told == []
 
 
-async def test_another_socket_of_the_session_is_told_and_leaves_the_old_record_to_be_resumed(redis_url: str) -> None:
+async def test_the_epoch_that_the_client_uses_makes_the_others_unusable(redis_url: str) -> None:
     async with records(redis_url) as (store, told):
-        await begin(store)
-        assert await begin(store, "b", Head("ada", "token-2", 0.0)) == "kept"
-        assert told == [(ENTERED, {"session_id": "kitchen", "owner": "b"})]
-        assert await store.claim("kitchen", "c", "ada", "token-1") is not None
+        first, second = ADA, Head("ada", "token-2", 0.0)
+        order = (await whole(store, "a", first, order=DECIDE)).order
+        assert order > 1_700_000_000_000
+        assert (await whole(store, "b", second)).written == "kept"
+        assert await update(store, A, 2, order=order, core="1") == "kept"  # the new one may still be given up
+        assert told == []
+        assert (await whole(store, "b", second, order=DECIDE, version=2)).order > order
+        assert told == [(BEGUN_ANEW, {"session_id": "kitchen"})]
+        assert await update(store, A, 3, order=order, core="2") == "superseded"
+        assert await store.claim("kitchen", "c", "ada", "token-1", "a") == "superseded"
+        assert await store.claim("kitchen", "c", "ada", "token-2", "a") != "superseded"
 
 
 async def test_what_was_forgotten_is_written_whole(redis_url: str) -> None:
     async with records(redis_url) as (store, _told):
-        assert await store.write("kitchen", "a", ADA, {"core": "{}"}, [], "update") == "lost"
-        assert await store.write("kitchen", "a", ADA, {"core": "{}"}, [], "whole") == "kept"
-        await store.forget("kitchen", "b", "token-1")
-        assert await store.claim("kitchen", "b", "ada", "token-1") is not None
-        await store.forget("kitchen", "b", "token-1")
-        assert await store.claim("kitchen", "c", "ada", "token-1") is None
+        assert await update(store, A, 2, core="{}") == "lost"
+        assert await begin(store) == "kept"
+        assert await update(store, A, 3, core="{}") == "lost"  # an older one was put back
+        await store.forget("kitchen", B, "token-1")
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
+        await store.forget("kitchen", B, "token-1")
+        assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unknown"
+
+
+async def test_in_a_redis_that_forgot_a_claim_the_later_writer_wins(redis_url: str) -> None:
+    async with records(redis_url) as (store, _told):
+        await begin(store)
+        assert await update(store, B, 2, core="{}") == "lost"
+        assert (await whole(store, "b", term=1)).written == "kept"
+        assert await update(store, A, 2, core="{}") == "taken"
+        assert (await whole(store, "a", version=9)).written == "taken"
 
 
 async def test_thousands_of_messages_fit_one_record(redis_url: str) -> None:
     async with records(redis_url) as (store, _told):
         many = {f"t{number}": "x" for number in range(9_000)}  # more than Lua unpacks at once
-        assert await store.write("kitchen", "a", ADA, many, [], "begin") == "kept"
-        assert await store.write("kitchen", "a", ADA, {"core": "{}"}, list(many), "update") == "kept"
-        assert set(await store.claim("kitchen", "b", "ada", "token-1") or {}) == {"owner", "opened_at", "core"}
+        assert (await store.write("kitchen", A, ADA, Change(many, [], True, 1, 0, 0))).written == "kept"
+        assert await update(store, A, 2, list(many), core="{}") == "kept"
+        found = await store.claim("kitchen", "b", "ada", "token-1", "")
+        assert set(found) == {"owner", "opened_at", "core", "claims", "version", "order"}
 
 
 async def test_of_many_that_claim_each_gets_it_from_the_one_before(redis_url: str) -> None:
     async with records(redis_url) as (store, _told):
         await begin(store)
-        found = await asyncio.gather(*(store.claim("kitchen", f"r{number}", "ada", "token-1") for number in range(20)))
-        owners = [fields["owner"] for fields in found if fields]
+        found = await asyncio.gather(
+            *(store.claim("kitchen", f"r{number}", "ada", "token-1", "") for number in range(20))
+        )
+        owners = [fields["owner"] for fields in found if not isinstance(fields, str)]
         assert len(set(owners)) == len(owners) == 20
-        written = [await store.write("kitchen", f"r{n}", ADA, {"core": "{}"}, [], "update") for n in range(20)]
+        written = [await update(store, Writer(f"r{n}", 20), 2, core="{}") for n in range(20)]
         assert written.count("kept") == 1
 
 
@@ -97,7 +143,7 @@ async def test_a_record_ends_by_itself(redis_url: str) -> None:
     async with records(redis_url, life_s=0.05) as (store, _told):
         await begin(store)
         await asyncio.sleep(0.15)
-        assert await store.claim("kitchen", "b", "ada", "token-1") is None
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
 
 
 async def test_a_redis_that_stumbles_is_asked_again_and_one_that_is_gone_is_not_waited_for(
@@ -106,11 +152,10 @@ async def test_a_redis_that_stumbles_is_asked_again_and_one_that_is_gone_is_not_
     async with records(own_redis.url) as (store, _told):
         await begin(store)
         own_redis.freeze()
-        assert await store.write("kitchen", "a", ADA, {"core": "x"}, [], "update") == "lost"
+        assert await update(store, A, 2, core="x") == "lost"
         asyncio.get_running_loop().call_later(0.5, own_redis.thaw)
-        fields = await store.claim("kitchen", "b", "ada", "token-1")
-        assert fields is not None
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
         own_redis.stop()
-        assert await store.write("kitchen", "b", ADA, {"core": "x"}, [], "update") == "lost"
-        assert await store.claim("kitchen", "c", "ada", "token-1") is None
-        await store.forget("kitchen", "b", "token-1")
+        assert await update(store, B, 2, core="x") == "lost"
+        assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unknown"
+        await store.forget("kitchen", B, "token-1")

@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.jarvis.journal import REFRESH_S, Head, Journal
+from streaming.jarvis.journal import DECIDE, REFRESH_S, Head, Journal, Receipt
 from streaming.protocol.snapshot import Snapshot
 from tests.support import virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from streaming.jarvis.journal import Mode, Written
+    from streaming.jarvis.journal import Change, Writer, Written
 
 
 class Notes:
     """A store that writes down what it was given; `answers` for the next writes."""
 
     def __init__(self) -> None:
-        self.writes: list[tuple[Mode, set[str], list[str]]] = []
+        self.writes: list[tuple[str, set[str], list[str]]] = []
+        self.orders: list[int] = []
         self.answers: list[Written] = []
         self.forgotten: list[str] = []
         self.slow_s = 1.0
 
-    async def write(
-        self, session_id: str, writer: str, head: Head, changed: Mapping[str, str], gone: Sequence[str], mode: Mode
-    ) -> Written:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         await asyncio.sleep(self.slow_s)
-        self.writes.append((mode, set(changed), sorted(gone)))
-        return self.answers.pop(0) if self.answers else "kept"
+        self.writes.append(("whole" if change.whole else "update", set(change.fields), sorted(change.gone)))
+        self.orders.append(change.order)
+        return Receipt(self.answers.pop(0) if self.answers else "kept", 7)
 
-    async def claim(self, session_id: str, writer: str, user_id: str, resume_token: str) -> None:
-        return None
+    async def claim(self, session_id: str, name: str, user_id: str, resume_token: str, mine: str) -> Literal["unknown"]:
+        return "unknown"
 
-    async def forget(self, session_id: str, writer: str, resume_token: str) -> None:
+    async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         self.forgotten.append(session_id)
-
-    async def begin_anew(self, session_id: str, writer: str, user_id: str) -> None:
-        raise AssertionError(session_id, writer, user_id)
 
 
 class Live:
@@ -77,10 +74,24 @@ def test_only_what_changed_is_written() -> None:
         live.commands_version = 2
         assert await journal.written()
         assert notes.writes == [
-            ("begin", {"t1", "core", "lanes", "commands"}, []),
+            ("whole", {"t1", "core", "lanes", "commands"}, []),
             ("update", {"t2", "core", "lanes"}, ["t1"]),
             ("update", {"core", "lanes", "commands"}, []),
         ]
+
+    journalled(test)
+
+
+def test_the_epoch_is_the_clients_only_when_it_has_decided() -> None:
+    async def test(journal: Journal, notes: Notes, _live: Live, _refused: list[str]) -> None:
+        journal.changed()
+        await asyncio.sleep(0.1)
+        journal.decide()  # during a write that does not say so
+        assert await journal.written()
+        assert await journal.written()
+        journal.decide()
+        assert await journal.written()
+        assert notes.orders == [0, DECIDE, 7, 7]
 
     journalled(test)
 
@@ -103,7 +114,7 @@ def test_a_store_that_lost_it_gets_everything() -> None:
         notes.answers = ["lost", "lost"]
         assert await journal.written()  # the session goes on without
         await journal.settled(10.0)
-        assert [mode for mode, _, _ in notes.writes] == ["begin", "update", "whole", "whole"]
+        assert [mode for mode, _, _ in notes.writes] == ["whole", "update", "whole", "whole"]
 
     journalled(test)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from streaming.jarvis.registry import Resume
 from streaming.ports import InterimTranscript, Plan, SpeechStarted, Step, Verdict
+from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.limits import Limits
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, TurnParams
 from tests.support import virtual_time
@@ -87,7 +89,7 @@ def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
         new = await second.enter()
         await asyncio.sleep(2)
         assert [each.cancelled for each in world.recognitions] == [False]  # it may ask for it still
-        first.sessions.on_begun_anew("s1", "another owner", "another user")
+        first.sessions.on_begun_anew("s1")  # late news, of nothing that concerns it
         await asyncio.sleep(2)
         assert [each.cancelled for each in world.recognitions] == [False]
         new.say(type="call", id="c1", op="echo", params={})
@@ -95,6 +97,50 @@ def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
         assert [each.cancelled for each in world.recognitions] == [True]
         assert (len(list(first.sessions)), len(list(second.sessions))) == (0, 1)
         sweeper.cancel()
+
+    replicas(test)
+
+
+@pytest.mark.parametrize("news_s", [0.0, 0.0005, 0.002, 0.02])
+@pytest.mark.parametrize("how", ["url", "message"])
+def test_a_client_may_go_to_and_fro_however_late_the_news_are(how: Literal["url", "message"], news_s: float) -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        assert first.store is not None
+        first.store.news_s = news_s
+        await roamer.connect(first)
+        roamer.open(TtsParams(text="one two three"))
+        await roamer.until("tts.started")
+        epoch = roamer.client.epoch
+        for house in (second, first, second, second, first, first, second):
+            roamer.cut()
+            await roamer.connect(house, how=how)
+            await asyncio.sleep(news_s / 3)
+        while not roamer.of("channel.closed"):
+            assert roamer.socket is not None
+            if roamer.socket.ended is not None:  # by one of the earlier resumes, which was served later
+                assert roamer.socket.ended[0] == CloseCode.SERVICE_RESTART
+                await roamer.connect(first, how=how)
+            await asyncio.sleep(0.1)
+        assert roamer.client.epoch == epoch
+        assert [dict(each)["type"] for each in roamer.view].count("'tts.done'") == 1
+
+    replicas(test)
+
+
+def test_a_token_of_an_epoch_before_resumes_nowhere_once_the_client_has_begun_anew() -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(TtsParams(text="one two three"))
+        await roamer.until("tts.started")
+        roamer.cut()
+        token = roamer.client.resume_token
+        assert token is not None
+        new = await second.enter()
+        new.say(type="call", id="c1", op="echo", params={})
+        await new.until("result")
+        for house in (first, second):
+            stale = await house.enter(resume=Resume(token, 0))
+            assert (await stale.until("session.ready"))["resume_error"] in {"NOT_FOUND", "EXPIRED"}
 
     replicas(test)
 
