@@ -36,6 +36,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        """A handle that can't tell `when()` if that is due already: as uvloop's."""
+        if when <= self.time():
+            return self.call_soon(callback, *args, context=context)
+        return super().call_at(when, callback, *args, context=context)
+
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end on a fresh virtual loop."""
