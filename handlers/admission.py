@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from server.errors import ApiError
 from server.net.client_address import client_address
+from server.overload import RETRY_AFTER_S
 from server.sessions.desk import identity_of
 from streaming.jarvis.entry import CloseCode, RefusedError
 from streaming.jarvis.registry import Resume
@@ -53,12 +54,18 @@ class Admission:
         self._settings = gateway.settings
         self._request = request
 
-    def check_handshake(self) -> None:
-        """Raises ApiError: 400, 405, 426 for what is no handshake, 400, 403 for what is not meant for us, 429 for too many, 503 while draining."""
+    def check_handshake(self, session_id: str) -> None:
+        """Refuse what may not become a socket.
+
+        Raises ApiError: 400, 405, 426 for what is no handshake, 400, 403 for what is not meant for us, 429 for too many, 503 while
+        draining or overloaded. A client that comes back to a session that lives here is let in under load.
+        """
         self._check_form()
         self._check_place()
         if self._gateway.draining:
             raise ApiError("DRAINING", headers={"Retry-After": "1"})
+        if self._gateway.overload.full and self._gateway.residents.current(session_id) is None:
+            raise ApiError("OVERLOADED", headers={"Retry-After": str(RETRY_AFTER_S)})
         address = client_address(
             self._request.remote_ip or "",
             self._request.headers.get("X-Forwarded-For", ""),

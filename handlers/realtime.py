@@ -53,7 +53,7 @@ class RealtimeHandler(HandshakeHandler):
 
     async def prepare(self) -> None:
         """Before the upgrade: who is it? A refusal is told after it, since a browser sees no status of a handshake."""
-        self._admission.check_handshake()
+        self._admission.check_handshake(self.path_args[0])
         try:
             self._identity = await self._admission.identify()
         except RefusedError as refused:

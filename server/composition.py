@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from server.operations import RolePermissions
+from server.overload import OverloadLimits
 from server.services import SERVICES
 from server.upstream import BreakerPolicy, ServiceEndpoint, TlsFiles
 from streaming.jarvis import Limits
@@ -69,6 +70,15 @@ def session_limits(settings: Settings) -> Limits:
     )
 
 
+def overload_limits(settings: Settings) -> OverloadLimits:
+    """From where on the gateway gives something up."""
+    return OverloadLimits(
+        lag_s=settings.overload_lag_ms / 1000,
+        memory_bytes=settings.overload_memory_mb * 1024 * 1024,
+        sessions=settings.ws_max_sessions,
+    )
+
+
 def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
     """What lanes work with."""
     return LaneServices(
@@ -79,6 +89,7 @@ def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
         gateway.tracer,
         observation,
         gateway.once,
+        lambda: gateway.overload.sheds_progress,
     )
 
 

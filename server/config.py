@@ -119,6 +119,15 @@ class Settings(BaseSettings):
         "fast", description="who reads WebSocket frames: fast is ours, tornado is Tornado's own protocol"
     )
     ws_max_sockets_per_user: int = Field(20, ge=1, description="sockets of one user in this process")
+    ws_max_sessions: int = Field(
+        20000, ge=0, description="live sessions of this process; then new sockets get 503; 0: any number"
+    )
+    overload_lag_ms: float = Field(
+        500, ge=0, description="event-loop lag, smoothed, from which new sockets get 503; 0: never"
+    )
+    overload_memory_mb: int = Field(
+        0, ge=0, description="memory of this process from which new sockets get 503; 0: never"
+    )
     ws_handshakes_per_minute: int = Field(120, ge=1, description="handshakes of one address (IPv6: of one /64 network)")
     ws_max_channels: int = Field(16, ge=1, le=1024, description="open channels of one session")
     ws_commands_per_second: float = Field(100, gt=0, description="text messages of one session")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from server.config import Settings
     from server.identity.auth import Authenticator
     from server.net.handshakes import HandshakeMeter
+    from server.overload import Overload
     from server.shared.confirmations import ConfirmationStore
     from server.shared.idempotency import IdempotencyStore
     from server.shared.once import TaskReceipts
@@ -85,6 +86,7 @@ class Gateway:
     tracer: Tracer
     residents: Residents
     handshakes: HandshakeMeter
+    overload: Overload
     sessions: SessionCounts = field(default_factory=NoSessions)
     jarvis: Sessions = field(
         init=False

@@ -27,6 +27,7 @@ from server.composition import (
     embedded_environment,
     endpoints,
     lane_services,
+    overload_limits,
     session_limits,
 )
 from server.drain import drain
@@ -35,6 +36,7 @@ from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
+from server.overload import Overload
 from server.sessions.desk import GatewayDesk
 from server.sessions.news import SessionNews
 from server.sessions.stats import ResidentStats
@@ -123,6 +125,7 @@ class Lifecycle:
         idempotency = IdempotencyStore(state)
         audit = AuditLog(settings.audit_log)
         self._stack.callback(audit.close)
+        residents = Residents()
         gateway = Gateway(
             settings=settings,
             services=audited(traced(upstream.services, tracer) if tracer.records else upstream.services, audit),
@@ -137,8 +140,9 @@ class Lifecycle:
             idempotency=idempotency,
             once=TaskReceipts(state, idempotency),
             tracer=tracer,
-            residents=Residents(),
+            residents=residents,
             handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),
+            overload=Overload(overload_limits(settings), lambda: len(residents)),
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         await self._start_realtime(gateway, tasks, link)
@@ -211,7 +215,12 @@ class Lifecycle:
         self._loop(tasks, stats.report(gateway.metrics), "session metrics")
         self._stack.push_async_callback(sessions.close)
         self._loop(tasks, sessions.sweep(), "session sweep")
-        self._loop(tasks, gateway.metrics.watch_loop(lambda lag_s: setattr(gateway, "loop_lag_s", lag_s)), "loop lag")
+
+        def on_lag(lag_s: float) -> None:
+            gateway.loop_lag_s = lag_s
+            gateway.overload.measured(lag_s)
+
+        self._loop(tasks, gateway.metrics.watch_loop(on_lag), "loop lag")
 
     def _start_recordings(self) -> Recorder | None:
         if self._settings.record_dir is None:

@@ -122,6 +122,12 @@ CATALOGUE: dict[str, ErrorKind] = {
         "The service is left alone for a moment: wait for `Retry-After`.",
         retryable=True,
     ),
+    "OVERLOADED": _http(
+        503,
+        "The gateway has too much to do",
+        "No new socket is let in for a moment; come back after `Retry-After`.",
+        retryable=True,
+    ),
     "DRAINING": ErrorKind(503, "The gateway is being stopped", "Reconnect: another replica answers.", retryable=True),
     "DEADLINE_EXCEEDED": ErrorKind(
         504, "A service did not answer in time", "The service did not answer in time.", retryable=True

@@ -122,6 +122,10 @@ class Residents:
         """All of them. Sessions may come and go meanwhile."""
         return iter([resident for same_id in self._by_session.values() for resident in same_id])
 
+    def __len__(self) -> int:
+        """How many session ids are in use."""
+        return len(self._by_session)
+
     def current(self, session_id: str) -> Resident | None:
         """The session that speaks for this id."""
         return self._current.get(session_id)

@@ -142,6 +142,7 @@ class HealthAnswer(ResponseModel):
     services: dict[str, ServiceAnswer]
     redis: CheckAnswer
     event_loop_lag_ms: float
+    load: Literal["normal", "busy", "very_busy"]
     requests_running: int
     sockets: int
     sessions: int
@@ -180,6 +181,7 @@ async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> H
         services=_services(gateway),
         redis=summary.checks["redis"],
         event_loop_lag_ms=round(gateway.loop_lag_s * 1000, 3),
+        load=gateway.overload.load.word,
         requests_running=gateway.requests_running,
         sockets=sessions.sockets,
         sessions=sessions.sessions,

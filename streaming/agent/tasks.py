@@ -116,6 +116,8 @@ class TaskRun:
         return self._outcome("failed", message="the executor ended without a result")
 
     def _tell_progress(self, event: TaskProgress) -> None:
+        if not event.data and self._setup.provided.sheds_progress():
+            return
         self._tell(
             TaskProgressed(
                 event.message, event.percent, event.stream or None, event.data or None, self._step_id, self._turn_id

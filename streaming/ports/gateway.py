@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streaming.ports.call import CallContext
     from streaming.ports.executors import Executor
@@ -130,6 +130,7 @@ class LaneServices:
     tracer: Tracer
     observation: Observation
     once: RunOnce | None = None  # None: every command is taken for the first
+    sheds_progress: Callable[[], bool] = lambda: False  # is there too much to do to tell how far a task is?
 
 
 @dataclass(frozen=True, slots=True)

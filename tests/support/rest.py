@@ -17,11 +17,13 @@ from tornado.netutil import bind_sockets
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from server.app import make_app, start_server
+from server.composition import overload_limits
 from server.config import Settings
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users, add_user
 from server.net.handshakes import HandshakeMeter
+from server.overload import Overload
 from server.shared.confirmations import ConfirmationStore
 from server.shared.idempotency import IdempotencyStore
 from server.shared.once import TaskReceipts
@@ -427,6 +429,7 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
     state, script, upstream = LocalState(), Script(), ScriptedUpstream()
     metrics = Metrics("test")
     health: Any = upstream
+    residents = Residents()
     gateway = Gateway(
         settings=settings,
         services=script.services(),
@@ -439,8 +442,9 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
         idempotency=IdempotencyStore(state),
         once=TaskReceipts(state, IdempotencyStore(state)),
         tracer=Tracer(),
-        residents=Residents(),
+        residents=residents,
         handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),
+        overload=Overload(overload_limits(settings), lambda: len(residents)),
     )
     sockets = bind_sockets(0, "127.0.0.1")
     app = make_app(gateway)
