@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,8 +105,15 @@ def embedded_addresses(settings: Settings) -> dict[str, str]:
 def embedded_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
     """For the embedded process: ours, without secrets, and the options that may come from `.env`."""
     kept = {name: value for name, value in environment.items() if not name.startswith(("JWT_", "REDIS_"))}
+    closed = {"OS_CLOSED_PATHS": os.pathsep.join(map(str, private_paths(settings)))}
     options = {name: str(getattr(settings, name.lower())) for name in EMBEDDED_OPTIONS}
-    return kept | {name: value for name, value in options.items() if value} | {"PYTHONPATH": _source_root()}
+    return kept | {name: value for name, value in options.items() if value} | closed | {"PYTHONPATH": _source_root()}
+
+
+def private_paths(settings: Settings) -> list[Path]:
+    """Every file and folder that a setting names, and `.env`: no command reads, changes or moves them."""
+    named = [value for _, value in settings if isinstance(value, Path)]
+    return [path.absolute() for path in (Path(".env"), *named)]
 
 
 def _source_root() -> str:

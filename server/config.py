@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     browser_private_network: Literal["", "allow", "deny"] = Field(
         "", description="pages of this machine and its network: allow, or deny (so when empty)"
     )
-    os_root: str = Field("", description="folder that embedded OS commands see; empty: the current one")
+    os_root: str = Field("", description="folder that embedded OS commands see; empty: files below EMBEDDED_DIR")
     search_documents_dir: str = Field("", description="folder that the embedded search indexes")
     search_provider: str = Field("", description="embedded search: local, searxng or ddgs")
     searxng_url: str = Field("", description="SearXNG instance for the embedded search")

@@ -38,6 +38,9 @@ def free_port() -> int:
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
     """Nothing of the caller's own settings but WS_READER, with which all tests of sockets may be run on either protocol."""
+    files = directory / "state" / "files"  # what commands see
+    files.mkdir(parents=True, exist_ok=True)
+    (files / "notes.txt").write_text("milk\n")
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "WS_READER") if name in os.environ}
     return {
         **kept,

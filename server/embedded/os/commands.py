@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from server.embedded.os.closed import ClosedPaths
 
 MAX_ARGUMENTS = 16
 MAX_ARGUMENT_CHARS = 1_024
@@ -18,10 +20,14 @@ COUNT = r"\d{1,6}"
 # Names of files that hold secrets: not read, whatever a symbolic link to them is called. Safety's policies say the same
 # of what is asked; this is for what it leads to.
 _SECRET_NAME = re.compile(
-    r"\.env(\..*)?|\.(ssh|gnupg|aws|kube|docker|netrc|pgpass|npmrc|pypirc|git-credentials)|id_(rsa|dsa|ecdsa|ed25519)"
-    r"|.*\.(pem|key|p12|pfx|kdbx)|g?shadow|users\.json|credentials(\..*)?",
+    r"\.env(\..*)?|\.(ssh|gnupg|aws|azure|kube|docker|netrc|pgpass|npmrc|pypirc|git|git-credentials|htpasswd)"
+    r"|id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key|p12|pfx|kdbx)|g?shadow-?|sudoers|users\.json|credentials(\..*)?"
+    r"|(.*[._-])?secrets?([._-].*)?",
     re.IGNORECASE,
 )
+
+
+_KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # processes' environments, other paths to files, raw disks
 
 
 class RefusedArgumentError(ValueError):
@@ -46,6 +52,7 @@ class Command:
     words: int = 0
     word: str = r"(?s:.*)"
     opens: bool = False  # reads what is in the files, not their names alone
+    moves: bool = False  # gives the first path another name, with all that is below it
 
 
 _LINES = {"-n": COUNT, "-c": COUNT, "--lines": COUNT, "--bytes": COUNT}
@@ -105,12 +112,14 @@ COMMANDS: Mapping[str, Command] = {
     "rmdir": Command("Remove empty folders", "change", least=1, most=4),
     "touch": Command("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
     "cp": Command("Copy a file", "change", flags=r"-[nvp]+|--no-clobber", least=2, most=2, opens=True),
-    "mv": Command("Move or rename a file or folder", "change", flags=r"-[nv]+|--no-clobber", least=2, most=2),
+    "mv": Command(
+        "Move or rename a file or folder", "change", flags=r"-[nv]+|--no-clobber", least=2, most=2, moves=True
+    ),
 }
 
 
-def check_arguments(name: str, arguments: list[str], root: Path, closed: tuple[Path, ...] = ()) -> None:
-    """Would this be run? `closed` are folders below the root that are not looked into. Raises RefusedArgumentError."""
+def check_arguments(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> None:
+    """Would this be run? Raises RefusedArgumentError."""
     command = COMMANDS[name]
     operands = list(_operands(name, command, arguments))
     if not command.least <= len(operands) <= command.most:
@@ -118,8 +127,12 @@ def check_arguments(name: str, arguments: list[str], root: Path, closed: tuple[P
     for word in operands[: command.words]:
         if not re.fullmatch(command.word, word):
             raise RefusedArgumentError(f"args: {name} is not run with {word[:80]}")
-    for path in operands[command.words :]:
-        _check_path(path, command, root, closed)
+    paths = [_resolved(operand, root) for operand in operands[command.words :]]
+    for operand, path in zip(operands[command.words :], paths, strict=True):
+        if _holds_secrets(path, command, root, closed):
+            raise RefusedArgumentError(f"args: {operand[:80]} may hold secrets")
+    if command.moves and closed.is_below(paths[0]):
+        raise RefusedArgumentError(f"args: {operands[0][:80]} may hold secrets")
 
 
 def _operands(name: str, command: Command, arguments: list[str]) -> Iterator[str]:
@@ -149,17 +162,25 @@ def _number(command: Command) -> str:
     return f"{span} arguments" if command.most > 1 else f"{span} argument"
 
 
-def _check_path(operand: str, command: Command, root: Path, closed: tuple[Path, ...]) -> None:
-    """Below the root with symbolic links followed, and no secret."""
+def _resolved(operand: str, root: Path) -> Path:
+    """The path with symbolic links followed. Raises RefusedArgumentError when it is not below the root."""
     try:
         resolved = (root / operand).resolve()
     except (OSError, RuntimeError):  # RuntimeError: links that lead to each other
         raise RefusedArgumentError(f"args: {operand[:80]} leads nowhere") from None
     if operand == "" or not resolved.is_relative_to(root):
         raise RefusedArgumentError(f"args: {operand[:80]} lies outside of the folder that may be seen")
-    secret = any(_SECRET_NAME.fullmatch(part) for part in resolved.relative_to(root).parts)
-    if (command.opens or command.kind == "change") and (secret or any(map(resolved.is_relative_to, closed))):
-        raise RefusedArgumentError(f"args: {operand[:80]} may hold secrets")
+    return resolved
+
+
+def _holds_secrets(path: Path, command: Command, root: Path, closed: ClosedPaths) -> bool:
+    """Closed paths are closed to every command; files that are secrets by their name may be listed, not opened or changed."""
+    if closed.holds(path):
+        return True
+    if not command.opens and command.kind == "read":
+        return False
+    named = any(_SECRET_NAME.fullmatch(part) for part in path.relative_to(root).parts)
+    return named or any(map(path.is_relative_to, _KERNEL))
 
 
 def synopsis(name: str) -> str:

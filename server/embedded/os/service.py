@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +21,12 @@ from server.embedded.executor import (
     WrongParametersError,
 )
 from server.embedded.os import process as os_process
+from server.embedded.os.closed import ClosedPaths
 from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, check_arguments, synopsis
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
+DEFAULT_ROOT = "files"
+CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway that starts the embedded services
 MAX_MESSAGE_CHARS = 300  # of a command's last line of stderr, when it failed
 
 
@@ -32,11 +37,20 @@ class CommandParameters(Parameters):
 
 
 def root_folder(config: EmbeddedConfig) -> Path:
-    """What commands see: OS_ROOT, else the current folder. Raises MissingPartError."""
-    root = Path(config.option("OS_ROOT") or Path.cwd()).resolve()
+    """What commands see: OS_ROOT, else a folder of its own beside what the services keep. Raises MissingPartError."""
+    configured = config.option("OS_ROOT")
+    root = Path(configured or config.directory / DEFAULT_ROOT).resolve()
+    if not configured:
+        root.mkdir(parents=True, exist_ok=True)
     if not root.is_dir():
         raise MissingPartError(f"OS_ROOT: {root} is no folder")
     return root
+
+
+def closed_paths(config: EmbeddedConfig, root: Path) -> ClosedPaths:
+    """What the services keep, `.env`, and the files and folders of the gateway's settings (OS_CLOSED_PATHS)."""
+    named = filter(None, config.option(CLOSED_OPTION).split(os.pathsep))
+    return ClosedPaths(chain([config.directory, Path(".env")], map(Path, named)), root)
 
 
 def described(name: str) -> type[CommandParameters]:
@@ -54,14 +68,14 @@ class OsService(ExecutorService):
     def __init__(self, config: EmbeddedConfig) -> None:
         super().__init__(config)
         self._root = Path.cwd()
-        self._closed: tuple[Path, ...] = ()  # what the services keep: other people's memory
+        self._closed = ClosedPaths((), self._root)
         self._executables: dict[str, str] = {}
         self._actions: dict[str, Action] = {}
 
     async def start(self) -> None:
         """See which commands this machine has. Raises MissingPartError."""
         self._root = root_folder(self.config)
-        self._closed = (self.config.directory.resolve(),)
+        self._closed = closed_paths(self.config, self._root)
         for name, command in COMMANDS.items():
             executable = shutil.which(name, path=os_process.SAFE_PATH)
             if executable is not None:

@@ -1,0 +1,81 @@
+"""Paths that commands may not touch: what the services keep, recordings, the audit log, files of secrets.
+
+A path is known by device and inode as well as by name: so it stays closed under another name, by a symbolic link, or by a
+hard link.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Identity = tuple[int, int]  # device and inode
+
+MAX_WALKED = 100_000  # files looked through for the other name of a hard link; with more, every hard link is refused
+
+
+class ClosedPaths:
+    """Files and folders that are closed with all that is in them.
+
+    A closed folder may hold the root itself (the default root does): then its other parts are out of reach anyway, and
+    what is below the root is open.
+    """
+
+    def __init__(self, paths: Iterable[Path], root: Path) -> None:
+        self._root = root
+        self._paths = tuple(paths)
+        self._known: set[Identity] = set()  # kept: a folder that somebody has moved is still the same one
+        self._look()
+
+    def holds(self, resolved: Path) -> bool:
+        """Is it closed, or inside of what is? Some paths are not there yet: those are known by name."""
+        places = self._look()
+        if any(resolved.is_relative_to(place) for place in places):
+            return True
+        inside = [place for place in (resolved, *resolved.parents) if place.is_relative_to(self._root)]
+        return any(_identity(place) in self._known for place in inside) or self._linked(resolved)
+
+    def is_below(self, resolved: Path) -> bool:
+        """Would something closed be moved with this folder?"""
+        return any(place.is_relative_to(resolved) for place in self._look())
+
+    def _look(self) -> list[Path]:
+        """Where the paths are now, links followed. Remembers what is there."""
+        places = [path.resolve() for path in self._paths]
+        self._known |= {identity for place in places if (identity := _identity(place)) is not None}
+        return [place for place in places if place == self._root or not self._root.is_relative_to(place)]
+
+    def _linked(self, resolved: Path) -> bool:
+        """Is it a second name of a file inside a closed folder?"""
+        try:
+            found = resolved.stat()
+        except OSError:
+            return False
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink == 1:
+            return False
+        for count, identity in enumerate(_files((path.resolve() for path in self._paths), self._root)):
+            if identity == (found.st_dev, found.st_ino) or count >= MAX_WALKED:
+                return True
+        return False
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _files(folders: Iterable[Path], root: Path) -> Iterator[Identity]:
+    """Every file in there but those below the root."""
+    for folder in folders:
+        for where, inner, files in os.walk(folder):
+            here = Path(where)
+            inner[:] = [name for name in inner if here / name != root]
+            yield from (identity for name in files if (identity := _identity(here / name)) is not None)

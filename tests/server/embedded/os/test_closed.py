@@ -1,0 +1,155 @@
+"""What the gateway keeps is closed to commands, under whatever name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from protos import os_pb2_grpc
+from server.composition import embedded_environment
+from server.config import load_settings
+from server.embedded.os import closed as os_closed
+from server.embedded.os.closed import ClosedPaths
+from server.embedded.os.service import OsService
+from tests.server.embedded.executing import config, execute, refused, serving
+
+HUSH = "hush"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder in which somebody keeps everything of a gateway, with other names for some of it."""
+    root = tmp_path / "root"
+    for name in ("app/recordings/s1/audio.wav", "app/.jarvis/memory.sqlite3", "app/keys/jwt_secret", "app/people"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(HUSH)
+    (root / "app/.git").mkdir()
+    (root / "app/.git/config").write_text(HUSH)
+    (root / "app/notes.txt").write_text("notes")
+    (root / "empty").mkdir()
+    (root / "soft").symlink_to("app/recordings")
+    (root / "softer").symlink_to("soft/s1/audio.wav")
+    os.link(root / "app/recordings/s1/audio.wav", root / "hard")
+    os.link(root / "app/people", root / "people-too")
+    os.link(root / "app/notes.txt", root / "notes-too")
+    return root
+
+
+def service(root: Path) -> OsService:
+    named = [root / "app" / name for name in ("recordings", "keys/jwt_secret", "people", "audit.jsonl")]
+    options = {"OS_ROOT": str(root), "OS_CLOSED_PATHS": os.pathsep.join(map(str, named))}
+    return OsService(config(root / "app" / ".jarvis", **options))
+
+
+CLOSED = (
+    *(f"app/{name}" for name in ("recordings/s1/audio.wav", ".jarvis/memory.sqlite3", "keys/jwt_secret", "people")),
+    *("soft/s1/audio.wav", "softer", "hard", "people-too", "app/../app/people", "app/.git/config"),
+)
+
+
+async def test_no_command_reads_copies_or_moves_it(root: Path) -> None:
+    readers = ("cat", "head", "tail", "wc", "file", "sha256sum")
+    asked = [(name, [path]) for name in readers for path in CLOSED]
+    asked += [("grep", ["hu", path]) for path in CLOSED]
+    asked += [(name, [path, "empty"]) for name in ("cp", "mv") for path in CLOSED]
+    asked += [
+        ("mv", [folder, "empty/x"]) for folder in ("app", "app/recordings", "app/keys", "app/.git", "soft", "app/.")
+    ]
+    asked += [
+        ("cp", ["app/notes.txt", path]) for path in ("app/people", "app/audit.jsonl", "app/recordings/x", "soft/x")
+    ]
+    asked += [
+        (name, [path]) for name in ("ls", "stat", "du", "find") for path in ("app/recordings", "app/.jarvis", "soft")
+    ]
+    asked += [("touch", ["app/recordings/new"]), ("mkdir", ["app/.jarvis/new"]), ("grep", ["-h", "hu", "hard"])]
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for name, args in asked:
+            status, words = await refused(stub, name, {"args": args})
+            assert (name, args, status) == (name, args, "INVALID_ARGUMENT")
+            assert words.endswith("may hold secrets")
+
+
+async def test_it_stays_closed_when_somebody_has_moved_it(root: Path) -> None:
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        (root / "app").rename(root / "moved")
+        (root / "moved/recordings").rename(root / "sounds")
+        (root / "moved/people").rename(root / "list")
+        for path in ("sounds/s1/audio.wav", "list", "moved/keys/jwt_secret", "moved/.jarvis/memory.sqlite3"):
+            assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT", path
+
+
+async def test_everything_else_is_open(root: Path) -> None:
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for name, args in (
+            ("cat", ["app/notes.txt"]),
+            ("cat", ["notes-too"]),
+            ("ls", ["-R"]),
+            ("mv", ["app/notes.txt", "."]),
+            ("mv", ["empty", "full"]),
+            ("cp", ["notes.txt", "app"]),
+        ):
+            assert (await execute(stub, name, {"args": args})).status == "ok", args
+
+
+async def test_without_a_root_commands_see_a_folder_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "memory.sqlite3").write_text(HUSH)
+    async with serving(OsService(config(tmp_path / "kept"))) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        assert (await execute(stub, "pwd")).values["stdout"].strip() == str(tmp_path / "kept" / "files")
+        assert (await execute(stub, "touch", {"args": ["a"]})).status == "ok"
+        assert (await execute(stub, "cat", {"args": ["a"]})).status == "ok"
+        os.link(tmp_path / "kept" / "memory.sqlite3", tmp_path / "kept" / "files" / "hard")
+        for path in ("hard", "../memory.sqlite3"):
+            assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT"
+
+
+async def test_a_root_that_is_itself_closed_shows_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(HUSH)
+    async with serving(OsService(config(tmp_path, OS_ROOT=str(tmp_path)))) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        assert (await refused(stub, "cat", {"args": ["a"]}))[0] == "INVALID_ARGUMENT"
+
+
+async def test_the_kernels_files_are_not_opened(tmp_path: Path) -> None:
+    async with serving(OsService(config(tmp_path, OS_ROOT="/"))) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for path in ("/proc/self/environ", "proc/1/environ", "/dev/mem", f"/proc/self/root{tmp_path}/memory.sqlite3"):
+            assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT", path
+
+
+def test_a_hard_link_is_closed_where_too_many_files_would_have_to_be_looked_through(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os_closed, "MAX_WALKED", 0)
+    paths = ClosedPaths([root / "app" / "recordings"], root)
+    assert paths.holds(root / "notes-too")
+
+
+def test_every_path_of_the_settings_is_closed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("0f3c9a7d5e1b48266b9d70c4e8a1f25337d0")
+    settings = load_settings(
+        _env_file=None,
+        jwt_secret_key_file=tmp_path / "secret",
+        record_dir=Path("recordings"),
+        audit_log=tmp_path / "audit",
+        users_file=Path("people.json"),
+    )
+    environment = embedded_environment(settings, {"JWT_SECRET_KEY": HUSH, "JWT_SECRET_KEY_FILE": "x"})
+    here = Path.cwd()
+    closed = set(environment["OS_CLOSED_PATHS"].split(os.pathsep))
+    wanted = [
+        here / ".env",
+        here / "recordings",
+        here / "people.json",
+        here / ".jarvis",
+        tmp_path / "secret",
+        tmp_path / "audit",
+    ]
+    assert {str(path) for path in wanted} <= closed
+    assert HUSH not in environment.values()
