@@ -89,10 +89,7 @@ class Admission:
             raise ApiError("BAD_REQUEST", "Sec-WebSocket-Key has to be 16 bytes in base64")
 
     def _check_place(self) -> None:
-        """Is it us who is called, and by a page that may?"""
-        allowed = self._settings.allowed_hosts
-        if allowed and _split(f"//{self._request.host}").hostname not in allowed:
-            raise ApiError("BAD_REQUEST", "this gateway has another name")
+        """Is it called by a page that may? By which name it is called was asked before (server.net.served_names)."""
         origin = self._request.headers.get("Origin")
         if origin is not None and not self.origin_allowed(origin):
             raise ApiError("FORBIDDEN", "pages of this origin may not open sockets here")

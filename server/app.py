@@ -16,6 +16,7 @@ from handlers.unserved import UnservedHandler, refuse_unreadable
 from server.errors import ApiError
 from server.net.http.incoming import IncomingRequest
 from server.net.http.server import FastServer, tornado_server
+from server.net.served_names import ServedNames
 from server.operations import Access
 from server.routes import Route, Router
 
@@ -58,6 +59,8 @@ class GatewayApplication(Application):
         )
         self.gateway = gateway
         self._router = Router(routes)
+        settings = gateway.settings
+        self._names = ServedNames(settings.allowed_hosts, debug=settings.debug, host=settings.host)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Called by the reader for each request."""
@@ -67,6 +70,10 @@ class GatewayApplication(Application):
         """The message delegate that serves the request."""
         if len(request.uri or "") > MAX_PATH_CHARS:
             return UnservedHandler(self.gateway, NOWHERE, request, ApiError("URI_TOO_LONG"))
+        if not self._names.serves(request.host, request.path):
+            return UnservedHandler(
+                self.gateway, NOWHERE, request, ApiError("BAD_REQUEST", "this gateway has another name")
+            )
         found = self._router.match(request.path)
         if found is None:
             by_rule = self.default_router.find_handler(request)

@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     record_max_bytes: int = Field(256 * 1024 * 1024, ge=65536, description="largest recording of one session")
     drain_seconds: float = Field(30, ge=0, le=3600, description="most time between SIGTERM and exit")
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="largest body of any route, uploads too")
-    allowed_hosts: Words = Field((), description="Host names answered to, with commas; empty: any")
+    allowed_hosts: Words = Field(
+        (), description="Host names answered to, with commas; empty: any, under DEBUG those of this machine"
+    )
     cors_origins: Words = Field((), description="origins whose pages may call, with commas")
     trusted_proxies: Networks = Field((), description="networks whose X-Forwarded-For is believed, with commas")
     required_services: Words = Field(

@@ -49,6 +49,24 @@ async def test_live_may_be_asked_from_a_page(tmp_path: Path) -> None:
         assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/live", "/console/", "/docs", "/api/v1/agent/intents", "/ws/stats", "/nowhere", "/static/none"]
+)
+async def test_another_name_is_not_answered_to_anywhere(tmp_path: Path, path: str) -> None:
+    async with running(tmp_path, allowed_hosts=("jarvis.example",)) as gw:
+        answer = await gw.fetch("GET", path, headers={"Host": "evil.example"})
+        assert problem(answer) == (400, "BAD_REQUEST")
+        assert (await gw.fetch("GET", "/", headers={"Host": "jarvis.example:8000"}, roles=None)).code == 200
+        assert (await gw.fetch("GET", "/live", headers={"Host": "127.0.0.1"}, roles=None)).code == 200
+
+
+async def test_under_debug_only_this_machine_is_answered_to(tmp_path: Path) -> None:
+    async with running(tmp_path, debug=True) as gw:
+        for path in ("/", "/console/", "/api/v1/agent/intents"):
+            assert problem(await gw.fetch("GET", path, headers={"Host": "evil.example"})) == (400, "BAD_REQUEST")
+            assert (await gw.fetch("GET", path, headers={"Host": "localhost:8000"})).code == 200
+
+
 async def test_live_looks_at_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         gw.gateway.draining = True

@@ -122,6 +122,7 @@ REFUSED_HANDSHAKES = {
     "foreign page": (["Origin: https://evil.example"], 403, "FORBIDDEN"),
     "page of a file": (["Origin: null"], 403, "FORBIDDEN"),
     "origin that is no address": (["Origin: http://[::1"], 403, "FORBIDDEN"),
+    "name that is rebound": (["Host: evil.example", "Origin: http://evil.example"], 400, "BAD_REQUEST"),
     "host that is no address": (["Host: [::1", "Origin: http://[::1"], 400, "BAD_REQUEST"),
     "old version": (["Sec-WebSocket-Version: 8"], 426, "UPGRADE_REQUIRED"),
     "no key": (["Sec-WebSocket-Key:"], 400, "BAD_REQUEST"),
