@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +81,11 @@ class ReplicaObservation:
                 while await _next(subscription) != HELLO:
                     pass
         except (RedisError, OSError, TimeoutError):
-            await subscription.aclose()
+            await self._close(subscription)
             return None
+        except BaseException:  # cancelled: the subscription holds a connection until it is closed
+            await self._close(subscription)
+            raise
         return self._seen_elsewhere(subscription, (session_id, channel))
 
     async def _seen_elsewhere(self, subscription: Any, watched: tuple[str, str]) -> AsyncGenerator[Seen]:
@@ -93,7 +96,12 @@ class ReplicaObservation:
                 yield each
         finally:
             self._watched.discard(watched)
-            await subscription.aclose()
+            await self._close(subscription)
+
+    async def _close(self, subscription: Any) -> None:
+        """In a task of its own, so that it is done even when the one who waits is cancelled meanwhile."""
+        closing = self._tasks.create_task(_closed(subscription), name="close a subscription")
+        await asyncio.shield(closing)
 
     def on_moved(self, session_id: str) -> None:
         """A session is at another replica now: whoever watches it has to look there."""
@@ -124,6 +132,12 @@ class ReplicaObservation:
             await link.call("PUBLISH", channel, OVER)
         except (RedisDownError, RedisError):
             return
+
+
+async def _closed(subscription: Any) -> None:
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(CONNECT_S):
+            await subscription.aclose()
 
 
 async def _next(subscription: Any) -> bytes | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
@@ -12,8 +15,63 @@ from server.shared.state import LocalState
 from streaming.ports import CallContext
 from streaming.residents import Residents
 
-if TYPE_CHECKING:
-    import pytest
+
+class Subscription:
+    """Hangs in one of its steps, or answers at once that the session is seen."""
+
+    def __init__(self, hangs_in: str) -> None:
+        self.hangs_in = hangs_in
+        self.began = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.closed = False
+
+    async def subscribe(self, _channel: str) -> None:
+        await self._step("subscribe")
+
+    async def get_message(self, **_options: Any) -> dict[str, bytes]:
+        if self.hangs_in == "seen":
+            self.hangs_in = "get_message"
+            return {"data": observing.HELLO}
+        await self._step("get_message")
+        return {"data": b""}
+
+    async def aclose(self) -> None:
+        await self._step("aclose")
+        self.closed = True
+
+    async def _step(self, name: str) -> None:
+        if name == self.hangs_in:
+            self.began.set()
+            await self.go_on.wait()
+
+
+@pytest.mark.parametrize("step", ["subscribe", "get_message", "seen"])
+async def test_whoever_is_cancelled_leaves_no_subscription(step: str) -> None:
+    """It would hold a connection to Redis for ever; also when cancelled again while it is being closed."""
+    subscription = Subscription(step)
+    link: Any = SimpleNamespace(up=True, client=SimpleNamespace(pubsub=lambda: subscription))
+    async with asyncio.TaskGroup() as group:
+        observation = ReplicaObservation(LocalState(), link, group, Residents())
+
+        async def watch() -> None:
+            seen = await observation.watch("nobody", CallContext("ada"), audio=False)
+            assert seen is not None
+            async with aclosing(seen):
+                await anext(seen)
+
+        watching = group.create_task(watch())
+        async with asyncio.timeout(1):
+            await subscription.began.wait()
+        subscription.hangs_in = "aclose"
+        for _ in range(2):
+            subscription.began.clear()
+            watching.cancel()
+            await asyncio.wait({watching}, timeout=0)
+            await asyncio.sleep(0)
+        assert not subscription.closed
+        subscription.go_on.set()
+    assert watching.cancelled()
+    assert subscription.closed
 
 
 class HangingSubscription:
