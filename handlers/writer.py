@@ -20,7 +20,7 @@ GONE = (WebSocketClosedError, StreamClosedError)  # the handler's on_close says 
 
 
 class Source(Protocol):
-    """Where batches come from: `streaming.jarvis.entry.Line`."""
+    """Where batches come from: a `streaming.jarvis.entry.Line`, or a session of another dialect."""
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now; empty when there is nothing."""
@@ -59,7 +59,7 @@ class SocketWriter:
             asyncio.get_running_loop().call_soon(self._write)
 
     def finish(self, message: str, code: int, reason: str) -> None:
-        """Write what waits, then this message, then close."""
+        """Write what waits, then this message (empty: none), then close."""
         self._last = (message, code, reason)
         self.wake()
 
@@ -123,7 +123,8 @@ class SocketWriter:
 
     def _end(self, message: str, code: int, reason: str) -> None:
         self._over = True
-        self._handler.write_message(message).add_done_callback(_looked_at)
+        if message:
+            self._handler.write_message(message).add_done_callback(_looked_at)
         self._handler.close(code, reason)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from server.telemetry.tracing import Tracer
     from server.upstream import Upstream
     from streaming.jarvis.registry import Sessions
+    from streaming.openai.registry import Sessions as OpenAiSessions
     from streaming.ports import Services
     from streaming.residents import Residents
 
@@ -91,6 +92,7 @@ class Gateway:
     jarvis: Sessions = field(
         init=False
     )  # the sessions of that dialect; set by the lifecycle, which builds them around the gateway
+    openai: OpenAiSessions = field(init=False)  # those of OpenAI's dialect; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # where the tasks of sockets and sessions live
     draining: bool = False
     loop_lag_s: float = 0.0

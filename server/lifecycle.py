@@ -55,6 +55,7 @@ from server.telemetry.tracing import make_tracer, traced
 from server.upstream import Upstream
 from server.version import __version__
 from streaming.jarvis.registry import Sessions
+from streaming.openai.registry import Sessions as OpenAiSessions
 from streaming.residents import Residents
 
 if TYPE_CHECKING:
@@ -209,6 +210,8 @@ class Lifecycle:
         limits = session_limits(self._settings)
         sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder)
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
+        gateway.openai = OpenAiSessions(provided, self._clients, residents, recorder)
+        self._stack.push_async_callback(gateway.openai.close)
         gateway.sessions = stats = ResidentStats(residents, sessions.resumes)
         gateway.state.subscribe(SessionNews(residents, sessions, observation).on_news)
         gateway.metrics.watch_sessions(lambda: stats.stats(None), lambda: stats.queued_bytes)

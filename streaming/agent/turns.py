@@ -407,6 +407,11 @@ class Turn:
         """Is the reply playing?"""
         return self._utterance is not None and not self._utterance.stopped
 
+    @property
+    def answered(self) -> bool:
+        """Was its reply given, to the end or to where words interrupted it?"""
+        return self._spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
+
     def report_playback(self, played_ms: int) -> None:
         """The client's `playback`."""
         if self._utterance is not None:

@@ -366,6 +366,26 @@ class TurnLane(Lane):
         if self._turn is not None:
             self._turn.report_playback(played_ms)
 
+    @property
+    def asking(self) -> bool:
+        """Does the turn wait for the user's yes or no?"""
+        return self._question is not None
+
+    def interrupt(self) -> None:
+        """Silence the reply for good, as words into it would: only what was heard of it is remembered.
+
+        A turn that has not spoken yet is cancelled, unless it acts or waits for an answer: then it goes on, silently.
+        """
+        turn, task = self._turn, self._turn_task
+        if turn is None or task is None:
+            return
+        if turn.speaking:
+            turn.pause()
+        if turn.paused:
+            turn.settle_pause(words_followed=True)
+        elif not (turn.acting or self.asking or turn.answered):
+            task.cancel()
+
     def end(self) -> None:
         """The microphone is closed; turns under way are finished."""
         if self._microphone is not None:

@@ -1,0 +1,192 @@
+"""`/v1/realtime`: a WebSocket of OpenAI's dialect. Who may not come in is refused before the upgrade, in OpenAI's error form."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from tornado.web import HTTPError
+
+from handlers.admission import Admission, requested_recording
+from handlers.handshake import HandshakeHandler
+from handlers.openai_errors import error_json
+from handlers.problem import as_api_error
+from handlers.writer import SocketWriter
+from server.errors import ApiError
+from server.identity.auth import TokenError
+from server.operations import Access
+from server.operations.roles import allows
+from server.routes import Route
+from server.sessions.desk import identity_of
+from server.telemetry.traceparent import next_traceparent
+from streaming.jarvis.entry import RefusedError
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from streaming.openai.live import LiveSession
+    from streaming.openai.settings import Voices
+    from streaming.ports import Identity
+
+log = structlog.get_logger(__name__)
+
+SUBPROTOCOL = "realtime"
+KEY_PROTOCOL = "openai-insecure-api-key."
+MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append holds 15 MiB of audio, which is 20 MiB of base64
+ABNORMAL = 1006  # RFC 6455 section 7.1.5
+CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
+MAX_MODEL_CHARS = 128  # of the name that is echoed
+
+
+class OpenAiSocketHandler(HandshakeHandler):
+    """One WebSocket. What comes is acted on at once; a SocketWriter writes what the session says."""
+
+    endpoint = "/v1/realtime"
+
+    def initialize(self, gateway: Gateway) -> None:
+        """Called by Tornado for every request."""
+        super().initialize(gateway)
+        self._admission = Admission(gateway, self.request)
+        self._identity: Identity | None = None
+        self._voices: Voices | None = None
+        self._live: LiveSession | None = None
+        self._opened_at = 0.0  # the loop's time
+        self._ending: int | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._writer = SocketWriter(self, gateway.session_tasks)
+        self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
+
+    @property
+    def max_message_size(self) -> int:
+        """Larger than other sockets have: audio comes in long pieces too."""
+        return MAX_MESSAGE_BYTES
+
+    # --- before the upgrade ---
+
+    async def prepare(self) -> None:
+        """Raises ApiError: the handshake is refused with its status."""
+        self._admission.check_handshake("")
+        identity = await self._identify()
+        if not allows(Access.USER, identity.roles):
+            raise ApiError("FORBIDDEN", "a live session needs the role user")
+        try:
+            self._admission.check_sockets(identity, "")
+        except RefusedError as refused:
+            raise ApiError("RATE_LIMITED", refused.message, headers={"Retry-After": "1"}) from None
+        self._voices = await self.gateway.openai.voices(identity)
+        self._identity = identity
+
+    async def _identify(self) -> Identity:
+        token = self._key()
+        if not token:
+            self.gateway.metrics.auth_failure("unauthenticated")
+            raise ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
+        authenticator = self.gateway.authenticator
+        try:
+            principal = await authenticator.verify(token)
+            await authenticator.revocation(principal)
+        except TokenError as refused:
+            self.gateway.metrics.auth_failure(refused.reason)
+            raise
+        return identity_of(principal)
+
+    def _key(self) -> str:
+        """From the header, or from a browser's subprotocol."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            return token.strip()
+        offered = (item.strip() for item in self.request.headers.get("Sec-WebSocket-Protocol", "").split(","))
+        return next((item.removeprefix(KEY_PROTOCOL) for item in offered if item.startswith(KEY_PROTOCOL)), "")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A refused handshake gets OpenAI's error form."""
+        raised = kwargs.get("exc_info")
+        refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
+        self._error_code = refusal.code
+        self.clear()
+        self.set_status(refusal.status)
+        for name, value in refusal.headers.items():
+            self.set_header(name, value)
+        self.finish(error_json(refusal))
+
+    def check_origin(self, origin: str) -> bool:
+        """Only pages of our own host, or of the origins configured."""
+        return self._admission.origin_allowed(origin)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        """`realtime` when offered; the key beside it is never echoed."""
+        return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
+
+    # --- the socket ---
+
+    def open(self, *_args: str, **_kwargs: str) -> None:
+        """The handshake is done."""
+        self._opened_at = asyncio.get_running_loop().time()
+        self.set_nodelay(True)
+        stream = self.ws_connection.stream if self.ws_connection is not None else None
+        if stream is not None:  # Tornado's protocol: the fuse that ours has in its limits
+            stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
+        assert self._identity is not None, "prepare() has let it in"
+        assert self._voices is not None, "likewise"
+        self._live = self.gateway.openai.begin(
+            self._identity,
+            self,
+            self._voices,
+            model=self.get_query_argument("model", "")[:MAX_MODEL_CHARS],
+            transcription=self.get_query_argument("intent", "") == "transcription",
+            recording=requested_recording(self.request),
+        )
+        self._writer.begin(self._live)
+
+    def on_messages(self, messages: list[str | bytes]) -> None:
+        """All of one read."""
+        if self._live is not None and self._ending is None:
+            for message in messages:
+                self._live.receive(message)
+
+    def on_message(self, message: str | bytes) -> None:
+        """One at a time, as Tornado's protocol brings them."""
+        self.on_messages([message])
+
+    def on_close(self) -> None:
+        """The socket is gone, and its session ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._writer.stop()
+        live, self._live = self._live, None
+        if live is None:
+            return
+        self.gateway.openai.end(live)
+        code = self._ending or self.close_code or ABNORMAL
+        self.gateway.metrics.socket_closed(code)
+        log.info(
+            "socket closed",
+            code=code,
+            request_id=self.request_id,
+            user=live.identity.user_id,
+            session=live.session_id,
+            seconds=round(asyncio.get_running_loop().time() - self._opened_at, 3),
+            **asdict(live.traffic),
+        )
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._writer.wake()
+
+    def on_writable(self) -> None:
+        """The client takes more again."""
+        self._writer.resume()
+
+    def end(self, code: int, farewell: str, reason: str) -> None:
+        """Send what waits and the farewell, close; cut the connection when that takes too long."""
+        if self._ending is None:
+            self._ending = code
+            self._writer.finish(farewell, code, reason)
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.cut)
+
+
+routes = (
+    # the handshake itself is authorised: see prepare()
+    Route(OpenAiSocketHandler.endpoint, OpenAiSocketHandler, Access.PUBLIC),
+)

@@ -1,0 +1,45 @@
+"""Errors as OpenAI's clients read them: the status decides the exception's class, `code` what a program does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from server.errors import ApiError
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
+_CODES = {
+    "UNAUTHENTICATED": "invalid_api_key",
+    "TOKEN_INVALID": "invalid_api_key",
+    "TOKEN_REVOKED": "invalid_api_key",
+    "RATE_LIMITED": "rate_limit_exceeded",
+}
+
+
+def error_of(error: ApiError) -> dict[str, Any]:
+    """`{"error": {message, type, code, param}}`."""
+    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    message, param = error.detail, error.extra.get("param")
+    if error.errors:
+        param = param or _param(error.errors[0]["pointer"])
+        message = "; ".join(f"{_param(wrong['pointer']) or 'body'}: {wrong['detail']}" for wrong in error.errors)
+    code = _CODES.get(error.code, error.code.lower())
+    return {"error": {"message": message, "type": kind, "code": code, "param": param}}
+
+
+def _param(pointer: str) -> str | None:
+    """`#/a/0/b` as `a.0.b`."""
+    return pointer.removeprefix("#/").removeprefix("body/").replace("/", ".") or None
+
+
+def error_json(error: ApiError) -> bytes:
+    """The same as JSON."""
+    return to_json(error_of(error))

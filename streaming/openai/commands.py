@@ -1,0 +1,113 @@
+"""Client events, read and checked. Pure: text in, a command out, or a MistakeError."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any
+
+from streaming.openai.mistakes import MistakeError, missing, wrong
+from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+
+MAX_DEPTH = 32  # JSON schemas of tools nest
+MAX_EVENT_ID_CHARS = 512
+MAX_METADATA = 16  # pairs, as the API documents them
+
+TYPES = (
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+    "conversation.item.create",
+    "conversation.item.retrieve",
+    "conversation.item.delete",
+    "conversation.item.truncate",
+    "response.create",
+    "response.cancel",
+    "output_audio_buffer.clear",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One client event. `fields` holds what the type has beside `type` and `event_id`."""
+
+    kind: str
+    event_id: str
+    fields: dict[str, Any]
+
+    def text(self, name: str) -> str:
+        """A string that has to be there. Raises MistakeError."""
+        value = self.fields.get(name)
+        if value is None:
+            raise missing(name)
+        if not isinstance(value, str):
+            raise MistakeError("invalid_type", f"Invalid type for '{name}': expected a string.", name)
+        return value
+
+    def whole(self, name: str) -> int:
+        """A whole number from 0 that has to be there. Raises MistakeError."""
+        value = self.fields.get(name)
+        if value is None:
+            raise missing(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise MistakeError("invalid_type", f"Invalid type for '{name}': expected a whole number from 0.", name)
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """A string that may be missing. Raises MistakeError."""
+        return None if self.fields.get(name) is None else self.text(name)
+
+    def audio(self) -> bytes:
+        """The audio of an append. Raises MistakeError."""
+        try:
+            return b64decode(self.text("audio"), validate=True)
+        except (binascii.Error, ValueError):
+            raise wrong("audio", "Invalid 'audio': expected base64-encoded audio.") from None
+
+
+class UnreadableError(MistakeError):
+    """No command could be read. `event_id` is the client's, as far as it could be found."""
+
+    def __init__(self, code: str, message: str, param: str, event_id: str) -> None:
+        super().__init__(code, message, param)
+        self.event_id = event_id
+
+
+def read(data: str | bytes) -> Command:
+    """The command in a message. Raises UnreadableError."""
+    if isinstance(data, bytes):
+        raise UnreadableError("invalid_message", "events are JSON in text messages; audio is base64 in them", "", "")
+    try:
+        fields = parse_object(data, MAX_DEPTH)
+    except UnsafeJsonError as flaw:
+        raise UnreadableError("invalid_json", str(flaw), "", _event_id(flaw.fields)) from None
+    except NotJsonError as flaw:
+        raise UnreadableError("invalid_json", str(flaw), "", "") from None
+    event_id = _event_id(fields)
+    kind = fields.pop("type", None)
+    if kind is None:
+        raise UnreadableError("missing_required_parameter", "Missing required parameter: 'type'.", "type", event_id)
+    if kind not in TYPES:
+        named = kind[:64] if isinstance(kind, str) else "?"
+        message = f"Invalid value: '{named}'. Supported values are: {', '.join(TYPES)}."
+        raise UnreadableError("invalid_value", message, "type", event_id)
+    fields.pop("event_id", None)
+    return Command(kind, event_id, fields)
+
+
+def _event_id(fields: dict[str, Any]) -> str:
+    given = fields.get("event_id")
+    return given if isinstance(given, str) and len(given) <= MAX_EVENT_ID_CHARS else ""
+
+
+def checked_metadata(given: Any) -> dict[str, str] | None:
+    """Up to 16 pairs of strings. Raises MistakeError."""
+    if given is None:
+        return None
+    if not isinstance(given, dict) or len(given) > MAX_METADATA:
+        raise wrong("response.metadata", f"an object of at most {MAX_METADATA} strings")
+    if not all(isinstance(value, str) for value in given.values()):
+        raise wrong("response.metadata", "values are strings")
+    return given

@@ -1,0 +1,188 @@
+"""The items of a conversation in their order, and what the gateway knows of each beside what the client sees. Pure."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from streaming.openai.mistakes import MistakeError, missing, wrong
+from streaming.sound.playout import heard_text
+
+if TYPE_CHECKING:
+    from streaming.ports import Word
+
+MAX_ITEMS = 1_000  # of one session
+MAX_ID_CHARS = 64
+TOLERANCE_MS = 1_000  # a client's clock may run past the end of the audio by so much: clamped, not refused
+_PARTS = {
+    "user": ("input_text", "input_audio", "input_image"),
+    "system": ("input_text",),
+    "assistant": ("output_text", "output_audio"),
+}
+_TYPES = ("message", "function_call", "function_call_output", "mcp_approval_response")
+
+
+def new_id(prefix: str) -> str:
+    """An id that nobody guesses and nothing else has."""
+    return f"{prefix}_{secrets.token_hex(11)}"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One item. `memory_id` names its words in the agent's memory; empty: they are not there."""
+
+    item: dict[str, Any]
+    memory_id: str = ""
+    answered: bool = False  # the user's words have had their turn
+    awaited: bool = False  # the transcript is still to come
+    spoken: str = ""  # of a spoken reply: all words
+    words: list[Word] = field(default_factory=list)  # when they sound
+    sent_ms: float = 0.0  # how much of its audio left for the client
+
+    @property
+    def role(self) -> str:
+        """Whose words; empty when it is no message."""
+        return str(self.item.get("role", ""))
+
+    @property
+    def text(self) -> str:
+        """All its words."""
+        parts = self.item.get("content") or ()
+        return "\n".join(words for part in parts if (words := part.get("text") or part.get("transcript")))
+
+
+class Conversation:
+    """Items by id, in order."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+
+    @property
+    def last_id(self) -> str | None:
+        """Of the newest item."""
+        return next(reversed(self.entries), None)
+
+    def add(self, entry: Entry, after: str | None = None) -> str | None:
+        """Put an item behind another one (None: at the end; "root": first); returns the id before it. Raises MistakeError."""
+        item_id = entry.item["id"]
+        if item_id in self.entries:
+            raise MistakeError(
+                "item_create_duplicate_item_id",
+                f"Error adding item: the item with id '{item_id}' already exists in the conversation.",
+                "item.id",
+            )
+        if len(self.entries) >= MAX_ITEMS:
+            raise MistakeError("conversation_too_long", f"a conversation holds at most {MAX_ITEMS} items")
+        order = list(self.entries)
+        place = len(order) if after is None else 0 if after == "root" else self._place(order, after)
+        previous = order[place - 1] if place else None
+        rest = {name: self.entries.pop(name) for name in order[place:]}
+        self.entries[item_id] = entry
+        self.entries |= rest
+        return previous
+
+    @staticmethod
+    def _place(order: list[str], after: str) -> int:
+        if after not in order:
+            raise MistakeError(
+                "item_create_invalid_previous_item_id", f"there is no item '{after[:64]}'", "previous_item_id"
+            )
+        return order.index(after) + 1
+
+    def find(self, item_id: str, code: str) -> Entry:
+        """Raises MistakeError with that code."""
+        entry = self.entries.get(item_id)
+        if entry is None:
+            raise MistakeError(code, f"Error: the item with id '{item_id[:64]}' does not exist.", "item_id")
+        return entry
+
+    def remove(self, item_id: str) -> Entry:
+        """Raises MistakeError."""
+        entry = self.find(item_id, "item_delete_invalid_item_id")
+        del self.entries[item_id]
+        return entry
+
+    def unanswered(self) -> list[Entry]:
+        """The user's items that no turn has taken yet, oldest first."""
+        return [entry for entry in self.entries.values() if entry.role == "user" and not entry.answered]
+
+    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> tuple[Entry, int]:
+        """Forget what of a reply was not heard; returns the item and where it ends now. Raises MistakeError."""
+        entry = self.find(item_id, "item_truncate_invalid_item_id")
+        if entry.role != "assistant":
+            raise MistakeError("item_truncate_invalid_item_id", "only the agent's own speech is truncated", "item_id")
+        parts = entry.item["content"]
+        if not 0 <= content_index < max(1, len(parts)):
+            raise wrong("content_index", "there is no such content part")
+        if audio_end_ms > entry.sent_ms + TOLERANCE_MS:
+            raise MistakeError(
+                "invalid_value",
+                f"Audio content of {round(entry.sent_ms)}ms is already shorter than {audio_end_ms}ms.",
+                "audio_end_ms",
+            )
+        end_ms = min(audio_end_ms, round(entry.sent_ms))
+        if end_ms < round(entry.sent_ms):
+            set_words(entry, heard_text(entry.spoken, entry.words, end_ms))
+        return entry, end_ms
+
+
+def set_words(entry: Entry, text: str) -> None:
+    """Replace what an item says."""
+    for part in entry.item.get("content") or ():
+        if part["type"] in {"output_audio", "input_audio"}:
+            part["transcript"] = text
+        else:
+            part["text"] = text
+
+
+def checked_item(given: Any, param: str = "item") -> dict[str, Any]:
+    """An item as the conversation keeps it. Raises MistakeError."""
+    if not isinstance(given, dict):
+        raise missing(param)
+    kind = given.get("type", "message" if "role" in given else None)
+    if kind is None:
+        raise missing(f"{param}.type")
+    if kind not in _TYPES:
+        raise wrong(f"{param}.type", f"Supported values are: {', '.join(_TYPES)}.")
+    item_id = given.get("id") or new_id("item")
+    if not isinstance(item_id, str) or len(item_id) > MAX_ID_CHARS:
+        raise wrong(f"{param}.id", f"an id is a string of at most {MAX_ID_CHARS} characters")
+    item = {name: value for name, value in given.items() if value is not None}
+    item |= {"id": item_id, "object": "realtime.item", "type": kind}
+    if kind == "message":
+        item["content"] = _checked_content(given, param)
+        item["status"] = "completed"
+    elif kind == "mcp_approval_response":
+        if not isinstance(given.get("approval_request_id"), str):
+            raise missing(f"{param}.approval_request_id")
+        if not isinstance(given.get("approve"), bool):
+            raise missing(f"{param}.approve")
+        del item["object"]
+    else:
+        for name in ("call_id", "output") if kind == "function_call_output" else ("name", "arguments"):
+            if not isinstance(given.get(name), str):
+                raise missing(f"{param}.{name}")
+        item["status"] = "completed"
+    return item
+
+
+def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
+    role, content = given.get("role"), given.get("content")
+    if role not in _PARTS:
+        raise wrong(f"{param}.role", f"Supported values are: {', '.join(_PARTS)}.")
+    if not isinstance(content, list) or not content:
+        raise missing(f"{param}.content")
+    parts = []
+    for index, part in enumerate(content):
+        where = f"{param}.content[{index}]"
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind not in _PARTS[role]:
+            hint = ": 'text' was the beta's name for it" if kind == "text" else ""
+            raise wrong(f"{where}.type", f"Supported values are: {', '.join(_PARTS[role])}{hint}.")
+        if kind in {"input_text", "output_text"} and not isinstance(part.get("text"), str):
+            raise missing(f"{where}.text")
+        if kind == "input_image":
+            raise wrong(f"{where}.type", "images are not seen here")
+        parts.append({name: value for name, value in part.items() if value is not None and name != "audio"})
+    return parts

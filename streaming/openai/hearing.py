@@ -1,0 +1,177 @@
+"""What the recogniser hears, as items and events of the input audio buffer. One for each microphone lane; an Outlet."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.openai.conversation import Conversation, Entry, new_id, set_words
+from streaming.openai.mistakes import MistakeError
+from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
+
+if TYPE_CHECKING:
+    from streaming.domain import LaneEvent
+    from streaming.openai.outbox import Outbox
+
+MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio that the recogniser has not taken: more than ten minutes of 24 kHz PCM
+MIN_COMMIT_MS = 100  # as the API has it
+
+
+class Listener(Protocol):
+    """The session, as far as hearing tells it."""
+
+    conversation: Conversation
+    outbox: Outbox
+
+    def on_speech(self) -> None:
+        """Somebody began to speak."""
+
+    def on_words(self, entry: Entry, *, automatic: bool) -> None:
+        """An utterance's transcript is there. `automatic`: turn detection ended it."""
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+
+class Hearing:
+    """`base_ms`: audio that earlier lanes of the session took; times are told since the session's first."""
+
+    def __init__(self, host: Listener, base_ms: float, *, detects: bool, transcribes: bool) -> None:
+        self._host = host
+        self._base_ms = base_ms
+        self._detects = detects
+        self._transcribes = transcribes
+        self._current: str | None = None  # the item of the utterance being said
+        self._awaiting: deque[tuple[Entry, bool]] = deque()  # committed, their Final is still to come
+        self.fed_ms = 0.0
+        self._uncommitted_ms = 0.0
+        self._waiting_bytes = 0
+        self.closed = False  # what is said from here on is for nobody
+
+    @property
+    def pending(self) -> bool:
+        """Is a transcript still to come?"""
+        return bool(self._awaiting)
+
+    # --- what the client sends ---
+
+    def fed(self, n_bytes: int, duration_ms: float) -> None:
+        """A piece of audio goes in. Raises MistakeError when the recogniser is too far behind."""
+        if self._waiting_bytes + n_bytes > MAX_WAITING_BYTES:
+            raise MistakeError(
+                "input_audio_buffer_full", "audio comes faster than it is heard", "audio", kind="rate_limit_error"
+            )
+        self._waiting_bytes += n_bytes
+        self.fed_ms += duration_ms
+        self._uncommitted_ms += duration_ms
+
+    def check_commit(self) -> None:
+        """Raises MistakeError when there is nothing to commit."""
+        if self._uncommitted_ms < MIN_COMMIT_MS:
+            raise MistakeError(
+                "input_audio_buffer_commit_empty",
+                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer "
+                f"only has {self._uncommitted_ms:.2f}ms of audio.",
+            )
+
+    def commit(self) -> None:
+        """The client ends the utterance."""
+        self._commit(self._current or new_id("item"), automatic=False)
+
+    def _commit(self, item_id: str, *, automatic: bool) -> None:
+        self._current = None
+        self._uncommitted_ms = 0.0
+        item: dict[str, Any] = {
+            "id": item_id,
+            "object": "realtime.item",
+            "type": "message",
+            "role": "user",
+            "status": "completed",
+            "content": [{"type": "input_audio"}],
+        }
+        entry = Entry(item, awaited=True)
+        previous = self._host.conversation.add(entry)
+        say = self._host.outbox.say
+        say({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
+        say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+        say({"type": "conversation.item.done", "previous_item_id": previous, "item": item})
+        self._awaiting.append((entry, automatic))
+
+    # --- streaming.outlet.Outlet ---
+
+    def tell(self, event: LaneEvent) -> None:
+        """What was recognised."""
+        if isinstance(event, FinalTranscript):
+            self._on_final(event)
+        elif self.closed or not self._detects:
+            return
+        elif isinstance(event, SpeechStarted):
+            self._on_started(round(self._base_ms + event.at_ms))
+        elif isinstance(event, SpeechStopped) and self._current is not None:
+            at_ms = round(self._base_ms + event.at_ms)
+            self._host.outbox.say(
+                {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": self._current}
+            )
+            self._commit(self._current, automatic=True)
+        self._host.wake()
+
+    def _on_started(self, at_ms: int) -> None:
+        self._current = new_id("item")
+        self._host.outbox.say(
+            {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": self._current}
+        )
+        self._host.on_speech()
+
+    def _on_final(self, event: FinalTranscript) -> None:
+        if not self._awaiting:
+            if self.closed or not event.text:
+                return
+            self._commit(self._current or new_id("item"), automatic=True)
+        entry, automatic = self._awaiting.popleft()
+        entry.awaited = False
+        set_words(entry, event.text)
+        if self._transcribes:
+            self._tell_transcript(entry, event)
+        if not event.text:
+            entry.answered = True
+        self._host.on_words(entry, automatic=automatic)
+
+    def _tell_transcript(self, entry: Entry, event: FinalTranscript) -> None:
+        kind = "conversation.item.input_audio_transcription"
+        where = {"item_id": entry.item["id"], "content_index": 0}
+        if event.text:
+            self._host.outbox.say({"type": f"{kind}.delta", **where, "delta": event.text})
+        usage = {"type": "duration", "seconds": max(0, event.end_ms - event.start_ms) / 1000}
+        self._host.outbox.say({"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage})
+
+    def broke(self, code: str, message: str) -> None:
+        """The recogniser failed: no transcript comes any more."""
+        self.closed = True
+        for entry, automatic in self._awaiting:
+            entry.awaited, entry.answered = False, True
+            self._host.outbox.say(
+                {
+                    "type": "conversation.item.input_audio_transcription.failed",
+                    "item_id": entry.item["id"],
+                    "content_index": 0,
+                    "error": {"type": "server_error", "code": code.lower(), "message": message},
+                }
+            )
+            self._host.on_words(entry, automatic=automatic)
+        self._awaiting.clear()
+
+    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
+        """A recogniser plays nothing."""
+
+    async def room(self, n_bytes: int) -> None:
+        """A recogniser plays nothing."""
+
+    async def caught_up(self) -> None:
+        """A recogniser plays nothing."""
+
+    def taken(self, n_bytes: int) -> None:
+        """So much went to the recogniser."""
+        self._waiting_bytes -= n_bytes
+
+    def interrupt(self) -> None:
+        """A recogniser plays nothing."""

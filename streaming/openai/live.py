@@ -1,0 +1,282 @@
+"""One session of this dialect, a Resident: a socket on one side, a microphone lane and turn lanes on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from streaming.openai import settings as config
+from streaming.openai.commands import Command, UnreadableError, read
+from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.microphones import Microphones
+from streaming.openai.mistakes import MistakeError, error_event
+from streaming.openai.outbox import Outbox
+from streaming.openai.replies import Replies
+from streaming.openai.watching import Watch
+from streaming.residents import Departure
+from streaming.session import Session
+from streaming.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from streaming.ports import Identity, LaneServices, Seen
+    from streaming.residents import Tap
+
+RESTART = 1012  # the official clients connect again on it
+POLICY = 1008  # and not on this one
+_DEPARTURES = {
+    Departure.RESTART: (RESTART, "session_restart", "the gateway restarts: connect again"),
+    Departure.SIGNED_OUT: (POLICY, "token_revoked", "the token was signed out"),
+}
+
+
+class Socket(Protocol):
+    """The narrow way to a WebSocket."""
+
+    traceparent: str
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+    def end(self, code: int, farewell: str, reason: str) -> None:
+        """Send what waits, then this event, then close."""
+
+
+class LiveSession:
+    """See the module. It ends with its socket."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        socket: Socket,
+        provided: LaneServices,
+        group: asyncio.TaskGroup,
+        voices: config.Voices,
+        *,
+        model: str = "",
+        transcription: bool = False,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.session_id = new_id("sess")
+        self.identity = identity
+        self.opened_at = time.time()
+        self.traffic = Traffic()
+        self.taps: list[Tap] = []
+        self.socket: Socket | None = socket
+        self.traceparent = socket.traceparent
+        self.lost = False
+        self.voices = voices
+        self.provided = provided
+        self.group = group
+        self.conversation = Conversation()
+        self.outbox = Outbox(f"{self.session_id[5:13]}_")
+        self.lanes = Session(self.session_id, identity, provided, group, self._loop.time)
+        self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
+        self.microphones = Microphones(self)
+        self.replies = Replies(self)
+        self._expiry: asyncio.TimerHandle | None = None
+
+    # --- as the gateway sees it: see Resident ---
+
+    @property
+    def connected(self) -> bool:
+        """Has it a socket?"""
+        return self.socket is not None
+
+    @property
+    def busy(self) -> bool:
+        """Is a reply being given?"""
+        return self.replies.busy
+
+    @property
+    def must_finish(self) -> bool:
+        """No other replica continues what a session does here: replies are given to their end."""
+        return self.replies.busy
+
+    @property
+    def channels(self) -> Counter[str]:
+        """Its lanes, by kind."""
+        return Counter({"stt": self.microphones.open, "turn": len(self.replies.turns)}) + Counter()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Waiting to be sent."""
+        return self.outbox.bytes
+
+    @property
+    def audio_bytes_dropped(self) -> int:
+        """Audio, in base64, that became stale before it was sent."""
+        return self.outbox.audio_bytes_dropped
+
+    def announce_drain(self, reconnect_after_ms: int) -> None:
+        """The protocol has no such event: clients learn it from the close code."""
+
+    async def hand_over(self) -> None:
+        """Nothing of it continues elsewhere."""
+
+    def leave(self, reason: Departure) -> None:
+        """Close the socket, and with it the session."""
+        self.end(*_DEPARTURES[reason])
+
+    def dismiss(self, reason: Departure) -> None:
+        """Close the socket, and with it the session."""
+        self.leave(reason)
+
+    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
+        """What it sees and says from now on."""
+        return Watch(self, audio=audio).seen()
+
+    # --- socket ---
+
+    def begin(self) -> None:
+        """The socket is open: greet."""
+        if self.identity.expires_at is not None:
+            left_s = max(0.0, self.identity.expires_at - time.time())
+            farewell = (POLICY, "session_expired", "the token has expired")
+            self._expiry = self._loop.call_later(left_s, self.end, *farewell)
+        self.outbox.say({"type": "session.created", "session": self.settings})
+        self.wake()
+
+    def end(self, code: int, word: str, message: str) -> None:
+        """Say why in an `error`, and close."""
+        socket = self.socket
+        if socket is not None:
+            self.outbox.say(error_event(MistakeError(word, message, kind="server_error")))
+            socket.end(code, "", message)
+            self.closed()
+
+    def closed(self) -> None:
+        """The socket is gone, and so is the session."""
+        self.socket, self.lost = None, True
+        if self._expiry is not None:
+            self._expiry.cancel()
+
+    async def close(self) -> None:
+        """Stop every lane, end the taps."""
+        self.closed()
+        await self.lanes.close()
+        for tap in self.taps:
+            tap.ended()
+        self.taps.clear()
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        if self.socket is not None and self.outbox.bytes:
+            self.socket.wake()
+
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - as the writer asks any source
+        """No record is kept of it."""
+        return False
+
+    async def saved(self) -> bool:
+        """No record is kept of it."""
+        return True
+
+    def data_to_send(self) -> list[str | bytes]:
+        """What leaves now, in order."""
+        batch = self.outbox.take()
+        self.traffic.sent(batch)
+        if self.taps and batch:
+            now = self._loop.time()
+            for tap in self.taps:
+                tap.sent(batch, now)
+        return batch
+
+    # --- client events ---
+
+    def receive(self, data: str | bytes) -> None:
+        """Act on one message; a mistake is answered, and changes nothing."""
+        self.traffic.received(data)
+        if self.taps:
+            now = self._loop.time()
+            for tap in self.taps:
+                tap.received(data, now)
+        event_id = ""
+        try:
+            command = read(data)
+            event_id = command.event_id
+            _ACTIONS[command.kind](self, command)
+        except UnreadableError as mistake:
+            self.outbox.say(error_event(mistake, mistake.event_id))
+        except MistakeError as mistake:
+            self.outbox.say(error_event(mistake, event_id))
+        self.wake()
+
+    def on_update(self, command: Command) -> None:
+        """`session.update`."""
+        fresh = config.merged(self.settings, command.fields.get("session"), self.voices)
+        heard_so = config.microphone_of(self.settings)
+        self.settings = fresh
+        if config.microphone_of(fresh) != heard_so:
+            self.microphones.retire()
+        self.outbox.say({"type": "session.updated", "session": fresh})
+
+    def on_create(self, command: Command) -> None:
+        """`conversation.item.create`."""
+        entry = self.replies.new_entry(command.fields.get("item"), "item")
+        previous = self.conversation.add(entry, command.optional_text("previous_item_id"))
+        for kind in ("added", "done"):
+            self.outbox.say({"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": entry.item})
+
+    def on_retrieve(self, command: Command) -> None:
+        """`conversation.item.retrieve`."""
+        entry = self.conversation.find(command.text("item_id"), "item_retrieve_invalid_item_id")
+        self.outbox.say({"type": "conversation.item.retrieved", "item": entry.item})
+
+    def on_delete(self, command: Command) -> None:
+        """`conversation.item.delete`."""
+        entry = self.conversation.remove(command.text("item_id"))
+        self.outbox.say({"type": "conversation.item.deleted", "item_id": entry.item["id"]})
+        self.replies.correct(entry, "")
+
+    def on_truncate(self, command: Command) -> None:
+        """`conversation.item.truncate`."""
+        item_id, index, at_ms = command.text("item_id"), command.whole("content_index"), command.whole("audio_end_ms")
+        entry, end_ms = self.conversation.truncate(item_id, index, at_ms)
+        self.outbox.say(
+            {
+                "type": "conversation.item.truncated",
+                "item_id": item_id,
+                "content_index": index,
+                "audio_end_ms": end_ms,
+            }
+        )
+        self.replies.correct(entry, entry.text)
+
+    def on_output_clear(self, _command: Command) -> None:
+        """`output_audio_buffer.clear`: on a WebSocket the client holds that buffer."""
+        raise MistakeError(
+            "invalid_value", "output_audio_buffer.clear is for WebRTC and SIP: use response.cancel here", "type"
+        )
+
+    # --- what the microphones and the replies tell ---
+
+    def on_speech(self) -> None:
+        """Somebody began to speak: the reply ends, if the session wants that."""
+        detection = config.detection_of(self.settings)
+        if detection is not None and detection["interrupt_response"]:
+            self.replies.interrupt("turn_detected")
+
+    def on_words(self, entry: Entry, *, automatic: bool) -> None:
+        """A transcript is there: it may be time to reply."""
+        detection = config.detection_of(self.settings)
+        wanted = automatic and bool(entry.text) and self.settings["type"] == "realtime"
+        self.replies.heard(answer=wanted and detection is not None and detection["create_response"])
+
+
+_ACTIONS: dict[str, Callable[[LiveSession, Command], None]] = {
+    "session.update": LiveSession.on_update,
+    "input_audio_buffer.append": lambda live, command: live.microphones.append(command.audio()),
+    "input_audio_buffer.commit": lambda live, _command: live.microphones.commit(),
+    "input_audio_buffer.clear": lambda live, _command: live.microphones.clear(),
+    "conversation.item.create": LiveSession.on_create,
+    "conversation.item.retrieve": LiveSession.on_retrieve,
+    "conversation.item.delete": LiveSession.on_delete,
+    "conversation.item.truncate": LiveSession.on_truncate,
+    "response.create": lambda live, command: live.replies.create(command),
+    "response.cancel": lambda live, command: live.replies.cancel(command.optional_text("response_id")),
+    "output_audio_buffer.clear": LiveSession.on_output_clear,
+}

@@ -1,0 +1,111 @@
+"""The input audio buffer: microphone lanes, one after the other as the session's settings change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.lanes.stt import SttLane
+from streaming.openai import settings as config
+from streaming.openai.hearing import Hearing, Listener
+from streaming.openai.mistakes import MistakeError, wrong
+from streaming.sound.codecs import BYTES_PER_SAMPLE, AudioFormatError, pcm_duration_ms
+
+if TYPE_CHECKING:
+    from streaming.lanes.base import Lane
+    from streaming.session import ChannelEnd, Session
+
+PIECE_MS = 100  # a long append is decoded in such pieces
+MICROPHONE = 1_000_000  # channels of microphones count from here, those of turns from 1
+
+
+class Room(Listener, Protocol):
+    """The session, as far as its microphones need it."""
+
+    lanes: Session
+    settings: dict[str, Any]
+
+
+class Microphones:
+    """At most one takes audio; earlier ones finish what was committed to them."""
+
+    def __init__(self, host: Room) -> None:
+        self._host = host
+        self._hearing: Hearing | None = None
+        self._channel = MICROPHONE
+        self._past_ms = 0.0
+        self.open = 0
+
+    def append(self, audio: bytes) -> None:
+        """Audio in the session's input format. Raises MistakeError."""
+        encoding, rate_hz = config.FORMATS[self._host.settings["audio"]["input"]["format"]["type"]]
+        per_sample = BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1
+        if len(audio) % per_sample:
+            raise wrong("audio", "Invalid 'audio': pcm16 has whole samples of two bytes.")
+        hearing, lane = self._listening()
+        piece_bytes = rate_hz * PIECE_MS // 1000 * per_sample
+        for start in range(0, len(audio), piece_bytes):
+            piece = audio[start : start + piece_bytes]
+            hearing.fed(len(piece), pcm_duration_ms(len(piece) * BYTES_PER_SAMPLE // per_sample, rate_hz))
+            lane.audio(piece)
+
+    def _listening(self) -> tuple[Hearing, Lane]:
+        """The open microphone; a new one if there is none."""
+        lane = self._host.lanes.lane(self._channel)
+        if self._hearing is not None and lane is not None:
+            return self._hearing, lane
+        self._channel += 1
+        source = config.microphone_of(self._host.settings)
+        hearing = self._hearing = Hearing(
+            self._host,
+            self._past_ms,
+            detects=source.endpointing,
+            transcribes=self._host.settings["audio"]["input"].get("transcription") is not None,
+        )
+
+        def ended(end: ChannelEnd) -> None:
+            self.open -= 1
+            self._past_ms += hearing.fed_ms if hearing is self._hearing else 0.0
+            if hearing is self._hearing:
+                self._hearing = None
+            hearing.broke(end.code or "closed", end.message or "the recogniser was stopped")
+            self._host.wake()
+
+        try:
+            self._host.lanes.open(self._channel, lambda setup: SttLane(setup, source), hearing, ended)
+        except AudioFormatError as refused:
+            raise MistakeError("invalid_value", str(refused), "audio") from None
+        self.open += 1
+        opened = self._host.lanes.lane(self._channel)
+        assert opened is not None, "it was opened just now"
+        return hearing, opened
+
+    def commit(self) -> None:
+        """End the utterance here. Raises MistakeError."""
+        lane = self._host.lanes.lane(self._channel)
+        if self._hearing is None or lane is None:
+            raise MistakeError(
+                "input_audio_buffer_commit_empty",
+                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but buffer "
+                "only has 0.00ms of audio.",
+            )
+        self._hearing.check_commit()
+        self._hearing.commit()
+        lane.commit()
+
+    def clear(self) -> None:
+        """Forget what was not committed."""
+        self.retire()
+        self._host.outbox.say({"type": "input_audio_buffer.cleared"})
+
+    def retire(self) -> None:
+        """The next audio goes to a new microphone; this one finishes what was committed, and hears nothing else."""
+        hearing, lane = self._hearing, self._host.lanes.lane(self._channel)
+        self._hearing = None
+        if hearing is None or lane is None:
+            return
+        self._past_ms += hearing.fed_ms
+        hearing.closed = True
+        if hearing.pending:
+            lane.end()
+        else:
+            self._host.lanes.cancel(self._channel)

@@ -1,0 +1,343 @@
+"""Responses and the turns behind them: begun, one at a time in the conversation, any number beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.lanes.turn import TurnLane
+from streaming.openai import settings as config
+from streaming.openai.commands import Command, checked_metadata
+from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
+from streaming.openai.mistakes import MistakeError, wrong
+from streaming.openai.response import Response
+from streaming.openai.turns import AGENT, Speaking
+from streaming.ports import CallContext, ServiceError
+
+if TYPE_CHECKING:
+    from streaming.openai.outbox import Outbox
+    from streaming.outlet import LaneSetup
+    from streaming.ports import Identity, LaneServices
+    from streaming.session import ChannelEnd, Session
+
+MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
+PLAYED_ALL_MS = 10**9  # told to a lane whose client wants the next reply: it has done with this one
+
+
+class Host(Protocol):
+    """The session, as far as its replies need it."""
+
+    session_id: str
+    identity: Identity
+    conversation: Conversation
+    outbox: Outbox
+    lanes: Session
+    settings: dict[str, Any]
+    voices: config.Voices
+    provided: LaneServices
+    group: asyncio.TaskGroup
+    traceparent: str
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+
+class Replies:
+    """`active` is the conversation's response; `floor` is set when it ends."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.conversation, self.outbox = host.conversation, host.outbox
+        self._conversation_id = new_id("conv")
+        self.active: Response | None = None
+        self.floor = asyncio.Event()
+        self.turns: dict[int, Speaking] = {}
+        self._beside: dict[str, Response] = {}
+        self._ready: tuple[Response, str] | None = None  # begun; its turn waits for a transcript or for another turn
+        self._given: list[Entry] | None = None  # the input of that response, if it brings one
+        self._owed = False  # an utterance ended while another reply was given
+        self._channel = 0
+
+    @property
+    def busy(self) -> bool:
+        """Is a reply being given?"""
+        return self.active is not None or bool(self._beside)
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._host.wake()
+
+    # --- items that a client brings ---
+
+    def new_entry(self, given: Any, param: str) -> Entry:
+        """An item of the client's. Raises MistakeError."""
+        item = checked_item(given, param)
+        if item["type"] == "mcp_approval_response":
+            self._host.group.create_task(self._settle(item), name="approval by item")
+        return Entry(item)
+
+    async def _settle(self, item: dict[str, Any]) -> None:
+        confirmations = self._host.provided.confirmations
+        asked = item["approval_request_id"]
+        if not await confirmations.settle(asked, self._context(self._host.session_id), approve=item["approve"]):
+            self.outbox.say(
+                {
+                    "type": "error",
+                    "error": {
+                        "type": "invalid_request_error",
+                        "code": "approval_request_not_found",
+                        "message": f"nothing waits for approval under '{asked[:64]}'",
+                        "param": "item.approval_request_id",
+                    },
+                }
+            )
+            self.wake()
+
+    def _context(self, session_id: str) -> CallContext:
+        identity = self._host.identity
+        return CallContext(identity.user_id, identity.roles, session_id, new_id("req"), self._host.traceparent)
+
+    def correct(self, entry: Entry, text: str) -> None:
+        """The agent's memory holds other words of this item from now on."""
+        if entry.memory_id:
+            self._host.group.create_task(
+                self._remember(self._host.session_id, entry, text), name="correct the conversation"
+            )
+
+    async def _remember(self, session_id: str, entry: Entry, text: str) -> None:
+        role = "assistant" if entry.role == "assistant" else "user"
+        memory, context = self._host.provided.services.memory, self._context(session_id)
+        try:
+            await memory.put_turn(entry.memory_id, role, text, context)
+        except ServiceError:
+            return  # the turn itself will find out, and tell
+
+    # --- beginning ---
+
+    def create(self, command: Command) -> None:
+        """`response.create`. Raises MistakeError."""
+        if self._host.settings["type"] != "realtime":
+            raise MistakeError("invalid_value", "a transcription session gives no responses", "type")
+        asked = command.fields.get("response") or {}
+        if not isinstance(asked, dict):
+            raise wrong("response", "response is an object")
+        if "modalities" in asked:
+            raise MistakeError(
+                "unknown_parameter",
+                "'response.modalities' is a name of the beta protocol: it is 'response.output_modalities' now.",
+                "response.modalities",
+            )
+        where = asked.get("conversation", "auto")
+        if where not in {"auto", "none"}:
+            raise wrong("response.conversation", "Supported values are: auto, none.")
+        metadata = checked_metadata(asked.get("metadata"))
+        settings = config.response_settings(self._host.settings, asked, self._host.voices)
+        given = None if asked.get("input") is None else self._input(asked["input"])
+        instructions = asked.get("instructions") or ""
+        if not isinstance(instructions, str):
+            raise wrong("response.instructions", "instructions are a string")
+        if where == "none":
+            self._create_beside(settings, metadata, given or [], instructions)
+            return
+        if self.active is not None:
+            raise MistakeError(
+                "conversation_already_has_active_response",
+                f"Conversation already has an active response in progress: {self.active.id}. "
+                "Wait until the response is finished before creating a new one.",
+            )
+        self._begin(settings, metadata, instructions, given)
+
+    def _input(self, given: Any) -> list[Entry]:
+        if not isinstance(given, list):
+            raise wrong("response.input", "input is a list of items")
+        found = []
+        for index, item in enumerate(given):
+            if isinstance(item, dict) and item.get("type") == "item_reference":
+                found.append(self.conversation.find(str(item.get("id")), "item_reference_invalid_item_id"))
+            else:
+                found.append(Entry(checked_item(item, f"response.input[{index}]")))
+        return found
+
+    def _begin(
+        self,
+        settings: dict[str, Any],
+        metadata: dict[str, str] | None = None,
+        instructions: str = "",
+        given: list[Entry] | None = None,
+    ) -> None:
+        response = Response(self.outbox, self.conversation, self._conversation_id, settings, metadata)
+        self.active = response
+        response.begin()
+        self._given = given
+        self._ready = (response, instructions)
+        for speaking in self.turns.values():
+            if speaking.said_all and speaking.lane is not None:
+                speaking.lane.playback(PLAYED_ALL_MS)  # its end, and what it remembers, come before the next turn
+        self._start_if_ready()
+
+    def _start_if_ready(self) -> None:
+        """Once every transcript is there and the turn before has ended, the turn begins."""
+        if self._ready is None:
+            return
+        waits = any(speaking.said_all for speaking in self.turns.values() if not speaking.out_of_band)
+        given = self._given
+        asked = self.conversation.unanswered() if given is None else given
+        if waits or any(entry.awaited for entry in asked):
+            return
+        (response, instructions), self._ready = self._ready, None
+        self._start(response, asked, instructions)
+
+    def _start(self, response: Response, asked: list[Entry], instructions: str, session_id: str = "") -> None:
+        """Give the words to a turn: the newest of the user's, else the instructions."""
+        words = [entry for entry in asked if entry.role == "user" and entry.text]
+        last = words[-1] if words else None
+        text = last.text if last is not None else instructions or self._newest_words()
+        for entry in asked:
+            entry.answered = True
+        if not text:
+            self._nothing_to_answer(response)
+            return
+        response.heard_words = len(text.split())
+        before = [entry for entry in self._unremembered(asked) if entry is not last]
+        self._host.group.create_task(
+            self._converse(response, text, [last] if last else [], before, session_id), name="begin a turn"
+        )
+
+    def _unremembered(self, asked: list[Entry]) -> list[Entry]:
+        known = {id(entry): entry for entry in asked}
+        known |= {
+            id(entry): entry for entry in self.conversation.entries.values() if entry.answered or entry.role != "user"
+        }
+        return [
+            entry
+            for entry in known.values()
+            if entry.text and not entry.memory_id and entry.item["status"] == "completed"
+        ]
+
+    def _newest_words(self) -> str:
+        """Asked to reply once more."""
+        users = [entry for entry in self.conversation.entries.values() if entry.role == "user" and entry.text]
+        return users[-1].text if users else ""
+
+    def _nothing_to_answer(self, response: Response) -> None:
+        error = {
+            "type": "invalid_request_error",
+            "code": "nothing_to_answer",
+            "message": "nobody has said anything yet, and there are no instructions",
+        }
+        response.finish("failed", error=error)
+        self.ended(response)
+
+    async def _converse(
+        self, response: Response, text: str, asked: list[Entry], before: list[Entry], session_id: str
+    ) -> None:
+        for entry in before:
+            entry.memory_id = f"{entry.item['id']}-{entry.role}"
+            await self._remember(session_id or self._host.session_id, entry, entry.text)
+        if response.done:
+            return  # cancelled meanwhile
+        self._open(response, text, asked, session_id)
+        self.wake()
+
+    def _open(self, response: Response, text: str, asked: list[Entry], session_id: str) -> None:
+        self._channel += 1
+        channel = self._channel
+        tools = self._host.settings["tools"]
+        approvals = any(tool.get("type") == "mcp" and tool.get("server_label") == AGENT for tool in tools)
+        speaking = Speaking(self, response, asked, approvals=approvals)
+        reply = config.reply_of(response.settings, self._host.voices)
+        source = config.microphone_of(self._host.settings)
+        reply = replace(reply, language=source.language)
+
+        def build(setup: LaneSetup) -> TurnLane:
+            if session_id:
+                setup = replace(setup, context=replace(setup.context, session_id=session_id))
+            lane = speaking.lane = TurnLane(setup, None, reply, text)
+            return lane
+
+        self.turns[channel] = speaking
+        self._host.lanes.open(channel, build, speaking, lambda end: self._on_end(channel, end), self._host.traceparent)
+
+    def _on_end(self, channel: int, end: ChannelEnd) -> None:
+        speaking = self.turns.pop(channel)
+        speaking.lane_ended(end.code or "", end.message or "")
+        self._start_if_ready()
+        self.wake()
+
+    def _create_beside(
+        self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry], instructions: str
+    ) -> None:
+        """Out of band: no item of it is in the conversation, and its turn remembers nothing of it."""
+        if len(self._beside) >= MAX_RESPONSES - 1:
+            raise MistakeError(
+                "too_many_responses", f"at most {MAX_RESPONSES} responses at once", kind="rate_limit_error"
+            )
+        response = Response(self.outbox, None, "", settings, metadata)
+        self._beside[response.id] = response
+        response.begin()
+        copies = [Entry(entry.item) for entry in given]
+        self._start(response, copies, instructions, session_id=new_id("aside"))
+
+    # --- turns.Floor ---
+
+    def own_response(self, speaking: Speaking) -> Response:
+        """The agent speaks on its own: an action has ended that went on behind a question."""
+        response = Response(self.outbox, self.conversation, self._conversation_id, speaking.settings)
+        self.active = response
+        response.begin()
+        return response
+
+    def ended(self, response: Response) -> None:
+        """It is done: whoever waits may go on."""
+        self._beside.pop(response.id, None)
+        if self.active is response:
+            self.active = None
+            self._ready = None
+            self.floor.set()
+            if self._owed:
+                self._owed = False
+                self.heard(answer=True)
+
+    # --- what is heard ---
+
+    def heard(self, *, answer: bool) -> None:
+        """A transcript is there. `answer`: reply to it."""
+        if answer and self.active is not None and self._ready is None:
+            self._owed = True
+        elif answer and self.active is None:
+            settings = config.response_settings(self._host.settings, {}, self._host.voices)
+            self._begin(settings)
+        else:
+            self._start_if_ready()
+
+    # --- ending early ---
+
+    def interrupt(self, reason: str) -> None:
+        """End the conversation's reply; what went on behind a question goes on."""
+        response, self._owed = self.active, False
+        for speaking in list(self.turns.values()):
+            if not speaking.out_of_band:
+                speaking.cut(reason)
+                if speaking.lane is not None:
+                    speaking.lane.interrupt()
+        if response is not None and not response.done:
+            response.finish("cancelled", reason=reason)
+            self.ended(response)
+
+    def cancel(self, response_id: str | None) -> None:
+        """`response.cancel`. Raises MistakeError."""
+        beside = self._beside.get(response_id or "")
+        if beside is not None:
+            for speaking in list(self.turns.values()):
+                if speaking.response is beside:
+                    speaking.cut("client_cancelled")
+                    if speaking.lane is not None:
+                        speaking.lane.interrupt()
+            if not beside.done:
+                beside.finish("cancelled", reason="client_cancelled")
+                self.ended(beside)
+            return
+        if self.active is None or (response_id is not None and response_id != self.active.id):
+            raise MistakeError("response_cancel_not_active", "Cancellation failed: no active response found")
+        self.interrupt("client_cancelled")

@@ -1,0 +1,207 @@
+"""One response as the server events that it consists of, in the API's order. Pure: events go to an Outbox.
+
+created → (output_item.added → conversation.item.added → content_part.added → deltas → …done → content_part.done →
+output_item.done → conversation.item.done)* → response.done, exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from streaming.openai.conversation import Conversation, Entry, new_id
+
+if TYPE_CHECKING:
+    from streaming.openai.outbox import Outbox
+
+Status = Literal["completed", "cancelled", "failed", "incomplete"]
+
+
+class Response:
+    """`conversation` None: it is out of band, and its items belong to no conversation."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        conversation: Conversation | None,
+        conversation_id: str,
+        settings: dict[str, Any],
+        metadata: dict[str, str] | None = None,
+    ) -> None:
+        self.id = new_id("resp")
+        self.settings = settings
+        self.done = False
+        self.heard_words = 0  # of the user, for `usage`
+        self._outbox = outbox
+        self._conversation = conversation
+        self._conversation_id = conversation_id
+        self._metadata = metadata
+        self._output: list[dict[str, Any]] = []
+        self._entry: Entry | None = None  # the item being given
+        self._text = ""
+        self._has_audio = False
+
+    @property
+    def audio(self) -> bool:
+        """Is it spoken?"""
+        return bool(self.settings["output_modalities"] == ["audio"])
+
+    @property
+    def entry(self) -> Entry | None:
+        """The item being given."""
+        return self._entry
+
+    def _body(self, status: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+        output = self.settings["audio"]["output"]
+        voice = output["voice"]
+        body: dict[str, Any] = {
+            "id": self.id,
+            "object": "realtime.response",
+            "status": status,
+            "status_details": details,
+            "output": self._output,
+            "output_modalities": self.settings["output_modalities"],
+            "max_output_tokens": self.settings["max_output_tokens"],
+            "audio": {
+                "output": {"format": output["format"], "voice": voice["id"] if isinstance(voice, dict) else voice}
+            },
+            "metadata": self._metadata,
+            "usage": self._usage() if status != "in_progress" else None,
+        }
+        if self._conversation is not None:
+            body["conversation_id"] = self._conversation_id
+        return body
+
+    def _usage(self) -> dict[str, Any]:
+        """Words stand for tokens: no model here counts any."""
+        said = sum(len((part.get("text") or part.get("transcript") or "").split()) for part in self._parts())
+        kinds = {"text_tokens": said, "audio_tokens": 0}
+        heard = {"text_tokens": self.heard_words, "audio_tokens": 0, "cached_tokens": 0}
+        return {
+            "total_tokens": said + self.heard_words,
+            "input_tokens": self.heard_words,
+            "output_tokens": said,
+            "input_token_details": heard,
+            "output_token_details": kinds,
+        }
+
+    def _parts(self) -> list[dict[str, Any]]:
+        return [part for item in self._output for part in item.get("content", ())]
+
+    def begin(self) -> None:
+        """`response.created`."""
+        self._outbox.say({"type": "response.created", "response": self._body("in_progress")})
+
+    # --- a message ---
+
+    def _where(self) -> dict[str, Any]:
+        assert self._entry is not None, "there is an item"
+        return {"response_id": self.id, "item_id": self._entry.item["id"], "output_index": len(self._output)}
+
+    def _tell(self, kind: str, **fields: Any) -> None:
+        self._outbox.say({"type": f"response.{kind}", **self._where(), "content_index": 0, **fields})
+
+    def _part(self, text: str) -> dict[str, str]:
+        return {"type": "audio", "transcript": text} if self.audio else {"type": "text", "text": text}
+
+    def open_item(self) -> Entry:
+        """Begin a message, unless one is open."""
+        if self._entry is not None:
+            return self._entry
+        item: dict[str, Any] = {
+            "id": new_id("item"),
+            "object": "realtime.item",
+            "type": "message",
+            "role": "assistant",
+            "status": "in_progress",
+            "content": [],
+        }
+        entry = self._entry = Entry(item)
+        self._text, self._has_audio = "", False
+        self._outbox.say(
+            {
+                "type": "response.output_item.added",
+                "response_id": self.id,
+                "output_index": len(self._output),
+                "item": item,
+            }
+        )
+        if self._conversation is not None:
+            previous = self._conversation.add(entry)
+            self._outbox.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+        self._tell("content_part.added", part=self._part(""))
+        item["content"] = [
+            {"type": "output_audio", "transcript": ""} if self.audio else {"type": "output_text", "text": ""}
+        ]
+        return entry
+
+    def words(self, text: str) -> None:
+        """The next words of the message."""
+        if not text:
+            return
+        self.open_item()
+        self._text += text
+        self._tell("output_audio_transcript.delta" if self.audio else "output_text.delta", delta=text)
+
+    def sound(self, frame: bytes, duration_ms: float) -> None:
+        """The next piece of its audio, encoded."""
+        entry = self.open_item()
+        entry.sent_ms += duration_ms
+        self._outbox.audio(frame, self.id, entry.item["id"], len(self._output))
+
+    def close_item(self, *, complete: bool = True, heard: str | None = None) -> None:
+        """End the message, if one is open. `heard`: what the user heard of one that was cut."""
+        entry = self._entry
+        if entry is None:
+            return
+        if self.audio:
+            self._tell("output_audio.done")
+            self._tell("output_audio_transcript.done", transcript=self._text)
+        else:
+            self._tell("output_text.done", text=self._text)
+        self._tell("content_part.done", part=self._part(self._text))
+        name = "transcript" if self.audio else "text"
+        entry.item["content"][0][name] = self._text
+        entry.item["status"] = "completed" if complete else "incomplete"
+        self._outbox.say(
+            {
+                "type": "response.output_item.done",
+                "response_id": self.id,
+                "output_index": len(self._output),
+                "item": entry.item,
+            }
+        )
+        if self._conversation is not None:
+            self._outbox.say({"type": "conversation.item.done", "item": entry.item})
+        self._output.append({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
+        if heard is not None:
+            entry.item["content"][0][name] = heard
+        self._entry = None
+
+    # --- an item that is no message ---
+
+    def whole_item(self, item: dict[str, Any]) -> None:
+        """An item that is there at once: a request for approval."""
+        where = {"response_id": self.id, "output_index": len(self._output), "item": item}
+        self._outbox.say({"type": "response.output_item.added", **where})
+        if self._conversation is not None:
+            previous = self._conversation.add(Entry(item))
+            self._outbox.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+        self._outbox.say({"type": "response.output_item.done", **where})
+        if self._conversation is not None:
+            self._outbox.say({"type": "conversation.item.done", "item": item})
+        self._output.append(item)
+
+    # --- the end ---
+
+    def finish(self, status: Status, *, reason: str = "", error: dict[str, str] | None = None) -> None:
+        """`response.done`; what is open is ended first. Does nothing the second time."""
+        if self.done:
+            return
+        self.done = True
+        self.close_item(complete=status == "completed")
+        details: dict[str, Any] = {"type": status}
+        if reason:
+            details["reason"] = reason
+        if error is not None:
+            details["error"] = error
+        self._outbox.say({"type": "response.done", "response": self._body(status, details)})

@@ -1,0 +1,318 @@
+"""A session's configuration: defaults, deep merge of updates, and what lanes need of it. Pure."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from streaming.agent.turns import ReplyFormat
+from streaming.openai.mistakes import MistakeError, missing, wrong
+from streaming.sound.microphone import MicrophoneFormat
+
+PCM_RATE_HZ = 24_000  # the only rate that the API has for PCM
+LAW_RATE_HZ = 8_000
+MIN_SPEED, MAX_SPEED = 0.25, 1.5
+DEFAULT_MODEL = "gpt-realtime"
+DEFAULT_VOICE = "alloy"
+ALIASES = (
+    "alloy",
+    "ash",
+    "ballad",
+    "cedar",
+    "coral",
+    "echo",
+    "fable",
+    "marin",
+    "nova",
+    "onyx",
+    "sage",
+    "shimmer",
+    "verse",
+)
+"""OpenAI's voices: each is spoken by the default voice."""
+
+FORMATS = {
+    "audio/pcm": ("pcm_s16le", PCM_RATE_HZ),
+    "audio/pcmu": ("mulaw", LAW_RATE_HZ),
+    "audio/pcma": ("alaw", LAW_RATE_HZ),
+}
+_DETECTION: dict[str, dict[str, Any]] = {
+    "server_vad": {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "idle_timeout_ms": None,
+        "create_response": True,
+        "interrupt_response": True,
+    },
+    "semantic_vad": {
+        "type": "semantic_vad",
+        "eagerness": "auto",
+        "create_response": True,
+        "interrupt_response": True,
+    },
+}
+_BETA = {
+    "modalities": "output_modalities",
+    "input_audio_format": "audio.input.format",
+    "output_audio_format": "audio.output.format",
+    "input_audio_transcription": "audio.input.transcription",
+    "input_audio_noise_reduction": "audio.input.noise_reduction",
+    "turn_detection": "audio.input.turn_detection",
+    "voice": "audio.output.voice",
+    "speed": "audio.output.speed",
+    "max_response_output_tokens": "max_output_tokens",
+}
+"""Names of the beta protocol, and what they are called since."""
+
+_KEPT = ("id", "object", "expires_at")  # told by us; a client that sends them back changes nothing
+_KNOWN = {
+    *("type", "model", "output_modalities", "instructions", "audio", "include", "tools", "tool_choice", "tracing"),
+    *("max_output_tokens", "truncation", "prompt", "reasoning", "parallel_tool_calls"),
+}
+_KNOWN_OF_TRANSCRIPTION = {"type", "audio", "include"}
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """The voices that there are; OpenAI's own names stand for the default one."""
+
+    ids: tuple[str, ...] = ()
+
+    def ours(self, name: Any, param: str) -> str:
+        """The id that the service knows; empty: its default. Raises MistakeError."""
+        if isinstance(name, dict):
+            name = name.get("id")
+        if not isinstance(name, str):
+            raise wrong(param, "a voice is named by a string")
+        if name in self.ids:
+            return name
+        if name in ALIASES:
+            return ""
+        there_are = ", ".join((*self.ids, *ALIASES))
+        raise wrong(param, f"Invalid value: '{name[:64]}'. Supported values are: {there_are}.")
+
+
+def new_session(session_id: str, model: str, expires_at: float | None, *, transcription: bool) -> dict[str, Any]:
+    """A fresh session's configuration, whole."""
+    session: dict[str, Any] = {
+        "id": session_id,
+        "object": "realtime.transcription_session" if transcription else "realtime.session",
+        "type": "transcription" if transcription else "realtime",
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": PCM_RATE_HZ},
+                "transcription": {"model": "whisper-1"},
+                "noise_reduction": None,
+                "turn_detection": deepcopy(_DETECTION["server_vad"]),
+            },
+        },
+        "include": None,
+    }
+    if expires_at is not None:
+        session["expires_at"] = int(expires_at)
+    if not transcription:
+        session["audio"]["output"] = {
+            "format": {"type": "audio/pcm", "rate": PCM_RATE_HZ},
+            "voice": DEFAULT_VOICE,
+            "speed": 1.0,
+        }
+        session |= {
+            "model": model or DEFAULT_MODEL,
+            "output_modalities": ["audio"],
+            "instructions": "",
+            "tools": [],
+            "tool_choice": "auto",
+            "max_output_tokens": "inf",
+            "tracing": None,
+            "truncation": "auto",
+            "prompt": None,
+        }
+    return session
+
+
+def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, Any]:
+    """The session after an update; the old one stays as it is. Raises MistakeError, and then nothing counts."""
+    if not isinstance(update, dict):
+        raise missing("session")
+    if "type" not in update:
+        raise missing("session.type")
+    if update["type"] != session["type"]:
+        raise wrong("session.type", f"this session is of type {session['type']}, and stays so")
+    known = _KNOWN_OF_TRANSCRIPTION if session["type"] == "transcription" else _KNOWN
+    for name in update:
+        if name in _BETA:
+            raise MistakeError(
+                "unknown_parameter",
+                f"'session.{name}' is a name of the beta protocol: it is 'session.{_BETA[name]}' now.",
+                f"session.{name}",
+            )
+        if name not in known and name not in _KEPT:
+            raise MistakeError("unknown_parameter", f"Unknown parameter: 'session.{name}'.", f"session.{name}")
+    change = {name: value for name, value in update.items() if name not in _KEPT and name != "model"}
+    fresh = deepcopy(session)
+    _merge(fresh, deepcopy(change))
+    _check(fresh, voices)
+    return fresh
+
+
+def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:
+    """Objects are merged to any depth; whatever else is there replaces what was."""
+    for name, value in change.items():
+        before = into.get(name)
+        if name in {"input", "output", "audio"} and value is None:
+            continue
+        if name == "turn_detection" and isinstance(value, dict):
+            into[name] = _detection(before, value)
+        elif (
+            isinstance(before, dict)
+            and isinstance(value, dict)
+            and before.get("type") == value.get("type", before.get("type"))
+        ):
+            _merge(before, value)
+        else:
+            into[name] = value
+
+
+def _detection(before: Any, change: dict[str, Any]) -> dict[str, Any]:
+    kind = change.get("type") or (before["type"] if isinstance(before, dict) else "server_vad")
+    defaults = _DETECTION.get(kind) if isinstance(kind, str) else None
+    if defaults is None:
+        raise wrong("session.audio.input.turn_detection.type", "turn detection is server_vad, semantic_vad, or null")
+    base = before if isinstance(before, dict) and before["type"] == kind else deepcopy(defaults)
+    return {**base, **change, "type": kind}
+
+
+def _check(session: dict[str, Any], voices: Voices) -> None:
+    audio = session["audio"]
+    if not isinstance(audio, dict) or not isinstance(audio.get("input"), dict):
+        raise wrong("session.audio", "audio is an object with input and output")
+    source = audio["input"]
+    source["format"] = checked_format(source.get("format"), "session.audio.input.format")
+    _check_detection(source.get("turn_detection"))
+    transcription = source.get("transcription")
+    if transcription is not None and not isinstance(transcription, dict):
+        raise wrong("session.audio.input.transcription", "transcription is an object, or null")
+    if session["type"] == "transcription":
+        return
+    check_output(audio.get("output"), voices, "session.audio.output")
+    check_modalities(session["output_modalities"], "session.output_modalities")
+    if not isinstance(session["instructions"], str):
+        raise wrong("session.instructions", "instructions are a string")
+    if not isinstance(session["tools"], list) or not all(isinstance(tool, dict) for tool in session["tools"]):
+        raise wrong("session.tools", "tools are a list of objects")
+    check_max_tokens(session["max_output_tokens"], "session.max_output_tokens")
+
+
+def _check_detection(detection: Any) -> None:
+    if detection is None:
+        return
+    where = "session.audio.input.turn_detection"
+    for name in ("create_response", "interrupt_response"):
+        if not isinstance(detection.get(name), bool):
+            raise wrong(f"{where}.{name}", "true or false")
+    for name, highest in (("prefix_padding_ms", 10_000), ("silence_duration_ms", 60_000), ("threshold", 1)):
+        value = detection.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+            raise wrong(f"{where}.{name}", f"a number from 0 to {highest}")
+    if detection.get("eagerness", "auto") not in {"low", "medium", "high", "auto"}:
+        raise wrong(f"{where}.eagerness", "low, medium, high or auto")
+
+
+def checked_format(given: Any, param: str) -> dict[str, Any]:
+    """A format of the API, complete. Raises MistakeError for every other one: no rate is changed silently."""
+    kind = given.get("type") if isinstance(given, dict) else None
+    if kind not in FORMATS:
+        hint = " It is an object since the beta." if isinstance(given, str) else ""
+        raise wrong(f"{param}.type", f"Supported values are: {', '.join(FORMATS)}.{hint}")
+    rate = FORMATS[kind][1]
+    if given.get("rate", rate) != rate:
+        raise wrong(f"{param}.rate", f"{kind} has {rate} Hz, and no other rate")
+    return {"type": kind, "rate": rate} if kind == "audio/pcm" else {"type": kind}
+
+
+def check_output(output: Any, voices: Voices, param: str) -> None:
+    """`audio.output` of a session or a response, completed in place. Raises MistakeError."""
+    if not isinstance(output, dict):
+        raise wrong(param, "output is an object")
+    output["format"] = checked_format(output.get("format"), f"{param}.format")
+    voices.ours(output.get("voice"), f"{param}.voice")
+    speed = output.get("speed", 1.0)
+    if isinstance(speed, bool) or not isinstance(speed, int | float) or not MIN_SPEED <= speed <= MAX_SPEED:
+        raise wrong(f"{param}.speed", f"a number from {MIN_SPEED} to {MAX_SPEED}")
+
+
+def check_modalities(given: Any, param: str) -> None:
+    """One of the two. Raises MistakeError."""
+    if given not in (["text"], ["audio"]):
+        raise wrong(param, 'Supported combinations are: ["text"] and ["audio"].')
+
+
+def check_max_tokens(given: Any, param: str) -> None:
+    """A whole number, or "inf". Raises MistakeError."""
+    if given != "inf" and (isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 4096):
+        raise wrong(param, 'a whole number from 1 to 4096, or "inf"')
+
+
+def detection_of(session: dict[str, Any]) -> dict[str, Any] | None:
+    """How turns are detected; None: the client commits."""
+    detection: dict[str, Any] | None = session["audio"]["input"].get("turn_detection")
+    return detection
+
+
+def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
+    """How to listen. `keywords` and `prompt` of the transcription are words to expect."""
+    source = session["audio"]["input"]
+    encoding, rate_hz = FORMATS[source["format"]["type"]]
+    transcription = source.get("transcription") or {}
+    keywords = transcription.get("keywords")
+    vocabulary = tuple(word for word in keywords if isinstance(word, str)) if isinstance(keywords, list) else ()
+    return MicrophoneFormat(
+        language=language_of(transcription.get("language")),
+        encoding=encoding,
+        sample_rate_hz=rate_hz,
+        interim=False,
+        endpointing=detection_of(session) is not None,
+        vocabulary=vocabulary,
+    )
+
+
+def language_of(given: Any) -> str:
+    """A language tag as the recogniser wants it: the API says "en"."""
+    if not isinstance(given, str) or given.lower() in {"", "en"}:
+        return "en-US"
+    return given
+
+
+def reply_of(asked: dict[str, Any], voices: Voices) -> ReplyFormat:
+    """How to reply, by the settings of a session or of one response."""
+    output = asked["audio"]["output"]
+    encoding, rate_hz = FORMATS[output["format"]["type"]]
+    return ReplyFormat(
+        audio=asked["output_modalities"] == ["audio"],
+        voice=voices.ours(output["voice"], "voice"),
+        speed=float(output.get("speed", 1.0)),
+        encoding=encoding,
+        sample_rate_hz=rate_hz,
+    )
+
+
+def response_settings(session: dict[str, Any], asked: dict[str, Any], voices: Voices) -> dict[str, Any]:
+    """The session's settings with those that a `response.create` brings. Raises MistakeError."""
+    fresh = {
+        "output_modalities": asked.get("output_modalities") or session["output_modalities"],
+        "max_output_tokens": asked.get("max_output_tokens") or session["max_output_tokens"],
+        "audio": {"output": dict(session["audio"]["output"])},
+    }
+    given = asked.get("audio")
+    if given is not None:
+        output = given.get("output") if isinstance(given, dict) else None
+        if not isinstance(output, dict):
+            raise wrong("response.audio.output", "output is an object")
+        fresh["audio"]["output"] |= {name: value for name, value in output.items() if value is not None}
+    check_modalities(fresh["output_modalities"], "response.output_modalities")
+    check_max_tokens(fresh["max_output_tokens"], "response.max_output_tokens")
+    check_output(fresh["audio"]["output"], voices, "response.audio.output")
+    return fresh

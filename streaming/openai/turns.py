@@ -1,0 +1,252 @@
+"""A turn lane's way into a response: the lane's events become the response's items. One for each turn; an Outlet."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Protocol
+
+from streaming import domain
+from streaming.openai.conversation import Conversation, Entry, set_words
+from streaming.sound.codecs import BYTES_PER_SAMPLE, pcm_duration_ms
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from streaming.domain import LaneEvent
+    from streaming.lanes.turn import TurnLane
+    from streaming.openai.outbox import Outbox
+    from streaming.openai.response import Response, Status
+    from streaming.ports import Word
+
+AGENT = "jarvis"  # the agent's own actions, as a server of the session's `mcp` tools
+
+
+class Floor(Protocol):
+    """The session, as far as its turns need it."""
+
+    conversation: Conversation
+    outbox: Outbox
+    active: Response | None
+    floor: asyncio.Event  # set when a response ends
+
+    def own_response(self, speaking: Speaking) -> Response:
+        """A response that nobody asked for: the agent has something to say."""
+
+    def ended(self, response: Response) -> None:
+        """The response is done."""
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+
+class Speaking:
+    """`response` is where it speaks now: the one it was begun for, then, after a question or an interruption, one of its own."""
+
+    def __init__(self, floor: Floor, response: Response, asked: list[Entry], *, approvals: bool) -> None:
+        self._floor = floor
+        self.response: Response | None = response
+        self.settings = response.settings
+        self._audio = response.audio
+        self.out_of_band = floor.active is not response
+        self._asked = asked  # the user's items that it answers
+        self._approvals = approvals  # does the client want questions as items?
+        self.lane: TurnLane | None = None
+        self._turn_id = ""
+        self._reply: str | None = None
+        self._told_chars = 0  # of the reply
+        self._waiting_words = ""  # told before the first audio
+        self._early_words: list[Word] = []  # the same, with their times
+        self._question = ""  # that is being put
+        self._trouble: domain.Trouble | None = None
+        self._entry: Entry | None = None  # of the utterance
+        self._stale = False  # the utterance was stopped
+        self._rate_hz = 0
+        self._bytes_per_sample = BYTES_PER_SAMPLE
+        self.over = False
+
+    @property
+    def said_all(self) -> bool:
+        """Has all of the reply been sent? It may still be playing."""
+        return self._reply is not None and self.response is None
+
+    # --- streaming.outlet.Outlet ---
+
+    def tell(self, event: LaneEvent) -> None:
+        """Only what the client sees or hears of."""
+        match event:
+            case domain.TurnReply():
+                self._on_reply(event)
+            case domain.SpeechBegins():
+                self._on_begins(event)
+            case domain.SpokenWords():
+                self._on_words(event)
+            case domain.SpeechEnds():
+                self._on_spoken()
+            case domain.TaskNeedsConfirmation():
+                self._on_question(event)
+            case domain.TurnInterrupted():
+                self._on_interrupted(event)
+            case domain.Trouble():
+                self._trouble = event
+            case domain.TurnDone():
+                self._on_done(event)
+            case _:
+                return
+        self._floor.wake()
+
+    def _on_reply(self, event: domain.TurnReply) -> None:
+        self._reply, self._turn_id = event.text, event.turn_id
+        self._question = ""
+        for entry in self._asked:
+            entry.memory_id = entry.memory_id or f"{event.turn_id}-user"
+        if self._audio:
+            return
+        if self.response is None:
+            self.response = self._floor.own_response(self)
+        entry = self.response.open_item()
+        entry.memory_id = f"{event.turn_id}-assistant"
+        self.response.words(event.text)
+        self._finish()
+
+    def _on_begins(self, event: domain.SpeechBegins) -> None:
+        self._rate_hz = event.sample_rate_hz
+        self._bytes_per_sample = BYTES_PER_SAMPLE if event.encoding == "pcm_s16le" else 1
+        self._entry, self._waiting_words, self._early_words, self._stale = None, "", [], False
+
+    def _on_words(self, event: domain.SpokenWords) -> None:
+        if self._entry is not None:
+            self._entry.words.extend(event.words)
+        else:
+            self._early_words.extend(event.words)
+        self._waiting_words += self._written(" ".join(word.text for word in event.words), event)
+        if self._entry is not None and self.response is not None:
+            self._flush_words()
+
+    def _written(self, spoken: str, event: domain.SpokenWords) -> str:
+        """The words as the reply has them, with what stands between; those of a question as they are said."""
+        if self._reply is None:
+            return spoken + " "
+        end = self._told_chars
+        for word in event.words:
+            found = self._reply.find(word.text, end)
+            if found >= 0:
+                end = found + len(word.text)
+        piece, self._told_chars = self._reply[self._told_chars : end], end
+        return piece
+
+    def _flush_words(self) -> None:
+        if self.response is not None and self._waiting_words:
+            self.response.words(self._waiting_words)
+            self._waiting_words = ""
+
+    def _on_spoken(self) -> None:
+        """All of the utterance was sent."""
+        if self.response is None:
+            return
+        if self._reply is not None:
+            self._waiting_words += self._reply[self._told_chars :]
+            self._told_chars = len(self._reply)
+        self._flush_words()
+        self.response.close_item()
+        if self._reply is not None or self._question:
+            self._finish()
+
+    def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:
+        self._question = event.sentence
+        if self.response is None:
+            return
+        if self._approvals:
+            self.response.whole_item(
+                {
+                    "id": event.confirmation_id,
+                    "type": "mcp_approval_request",
+                    "server_label": AGENT,
+                    "name": f"{event.executor}.{event.action}",
+                    "arguments": json.dumps(event.parameters),
+                }
+            )
+        if not self.response.audio:
+            self.response.words(event.sentence)
+            self._finish()
+
+    def _on_interrupted(self, event: domain.TurnInterrupted) -> None:
+        if self._entry is not None and self._reply is not None:
+            set_words(self._entry, event.heard_text)
+
+    def _on_done(self, event: domain.TurnDone) -> None:
+        self.over = True
+        if self.response is None:
+            return
+        if self._reply and self.response.audio and not self._told_chars:
+            self.response.words(self._reply)  # it could not be spoken, or need not be
+        if event.status == "cancelled":
+            self._end("cancelled", "client_cancelled")
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._trouble is None:
+            self._end("completed")
+            return
+        trouble = self._trouble
+        self._end("failed", error={"type": "server_error", "code": trouble.code.lower(), "message": trouble.message})
+
+    def _end(self, status: Status, reason: str = "", error: dict[str, str] | None = None) -> None:
+        response, self.response = self.response, None
+        if response is not None:
+            response.finish(status, reason=reason, error=error)
+            self._floor.ended(response)
+
+    def cut(self, reason: str) -> None:
+        """The response ends here: cancelled. The lane may still have to act; it says so in a response of its own."""
+        response = self.response
+        if response is None:
+            return
+        self._floor.outbox.drop_audio(response.id)
+        self._end("cancelled", reason)
+
+    def lane_ended(self, code: str, message: str) -> None:
+        """The lane has ended, perhaps of an error that it could not tell."""
+        self.over = True
+        if self.response is not None:
+            error = {"type": "server_error", "code": code.lower() or "internal", "message": message or "the turn ended"}
+            self._end("failed", error=error)
+
+    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:  # noqa: ARG002 - the API has no times
+        """One frame of audio, as `room` has made sure that there is a response."""
+        if not frame or self.response is None:
+            return
+        if self._entry is None:
+            self._entry = self.response.open_item()
+            self._entry.words.extend(self._early_words)
+            self._entry.spoken = self._reply or ""
+            self._entry.memory_id = f"{self._turn_id}-assistant" if self._reply else ""
+        self._flush_words()
+        ms = pcm_duration_ms(len(frame) * BYTES_PER_SAMPLE // self._bytes_per_sample, self._rate_hz)
+        self.response.sound(frame, ms)
+        self._floor.wake()
+
+    async def room(self, n_bytes: int) -> None:  # noqa: ARG002 - frames are small
+        """Wait until nobody else speaks, and not too much is queued."""
+        while self.response is None and self._floor.active is not None and not self._stale:
+            self._floor.floor.clear()
+            await self._floor.floor.wait()
+        if self._stale:
+            return
+        if self.response is None:
+            self.response = self._floor.own_response(self)
+        await self._floor.outbox.room()
+
+    async def caught_up(self) -> None:
+        """As `room`."""
+        await self._floor.outbox.room()
+
+    def taken(self, n_bytes: int) -> None:
+        """A turn in words takes no audio."""
+
+    def interrupt(self) -> None:
+        """Audio that has not left is stale."""
+        self._stale = True
+        self._floor.floor.set()
+        if self.response is not None:
+            self._floor.outbox.drop_audio(self.response.id)

@@ -1,0 +1,210 @@
+"""PyPI `openai`, unmodified, against a running gateway with real speech."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from streaming.sound.codecs import SpeechEncoder
+from tests.clients.published import checked
+from tests.support.gateway import speech
+
+if TYPE_CHECKING:
+    from openai.resources.realtime.realtime import AsyncRealtimeConnection
+
+    from tests.support.gateway import GatewayProcess
+
+FRAME_BYTES = 4_800  # 100 ms
+PATIENCE_S = 25.0
+
+
+def at_24khz(name: str, silence_ms: int = 1_000) -> bytes:
+    encoder = SpeechEncoder("pcm_s16le", 24_000, 16_000)
+    return b"".join([*encoder.encode(speech(name, silence_ms=silence_ms)), *encoder.flush()])
+
+
+class Talk:
+    """Everything that a connection said, each event checked against the published model."""
+
+    def __init__(self, connection: AsyncRealtimeConnection) -> None:
+        self.connection = connection
+        self.events: list[dict[str, Any]] = []
+
+    async def until(self, *kinds: str) -> dict[str, Any]:
+        """The next event of one of these types."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                event = checked(await self.connection.recv_bytes())
+                self.events.append(event)
+                if event["type"] in kinds:
+                    return event
+
+    async def say(self, pcm: bytes) -> None:
+        for start in range(0, len(pcm), FRAME_BYTES):
+            await self.connection.input_audio_buffer.append(audio=b64encode(pcm[start : start + FRAME_BYTES]).decode())
+
+    async def type(self, text: str, **response: Any) -> dict[str, Any]:
+        """A typed turn; its `response.done`."""
+        await self.connection.conversation.item.create(
+            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        )
+        if response:
+            await self.connection.response.create(response=response)  # type: ignore[arg-type] # as a test has it
+        else:
+            await self.connection.response.create()
+        done = await self.until("response.done")
+        return dict(done["response"])
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+    def order(self) -> list[str]:
+        """Types in order, repeated ones once."""
+        kinds = [event["type"] for event in self.events]
+        deltas = [kind for kind in kinds if not kind.endswith(".delta")]
+        return [kind for index, kind in enumerate(deltas) if index == 0 or deltas[index - 1] != kind]
+
+
+def async_client(gateway: GatewayProcess) -> AsyncOpenAI:
+    return AsyncOpenAI(
+        api_key=gateway.token, base_url=f"{gateway.base}/v1", websocket_base_url=f"{gateway.ws}/v1", max_retries=0
+    )
+
+
+def text_of(response: dict[str, Any]) -> str:
+    return " ".join(
+        part.get("transcript") or part.get("text") for item in response["output"] for part in item["content"]
+    )
+
+
+async def test_a_spoken_turn_in_the_order_of_the_api(gateway: GatewayProcess) -> None:
+    async with async_client(gateway).realtime.connect(model="gpt-realtime") as connection:
+        talk = Talk(connection)
+        await connection.session.update(
+            session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}, "output_modalities": ["audio"]}
+        )
+        await talk.until("session.updated")
+        await talk.say(at_24khz("flite-slt-what-time-is-it"))
+        done = await talk.until("response.done")
+    assert talk.order() == [
+        "session.created",
+        "session.updated",
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.completed",
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "conversation.item.done",
+        "response.done",
+    ]
+    assert done["response"]["status"] == "completed"
+    heard = talk.of("conversation.item.input_audio_transcription.completed")[0]
+    assert "time" in heard["transcript"].lower()
+    said = "".join(event["delta"] for event in talk.of("response.output_audio_transcript.delta"))
+    assert said == text_of(done["response"])
+    assert said
+    audio = b"".join(b64decode(event["delta"]) for event in talk.of("response.output_audio.delta"))
+    assert len(audio) > 24_000
+    assert len({event["event_id"] for event in talk.events}) == len(talk.events)
+
+
+async def test_typed_turns_with_memory(gateway: GatewayProcess) -> None:
+    async with async_client(gateway).realtime.connect(model="gpt-realtime") as connection:
+        talk = Talk(connection)
+        await connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        await talk.type("remember that my favourite colour is teal", metadata={"topic": "colour"})
+        assert talk.of("response.created")[0]["response"]["metadata"] == {"topic": "colour"}
+        done = await talk.type("what is my favourite colour?")
+    assert "teal" in text_of(done)
+
+
+async def test_words_into_a_reply_cut_it(gateway: GatewayProcess) -> None:
+    async with async_client(gateway).realtime.connect(model="gpt-realtime") as connection:
+        talk = Talk(connection)
+        await connection.conversation.item.create(
+            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "what can you do?"}]}
+        )
+        await connection.response.create()
+        await talk.until("response.output_audio.delta")
+        await talk.say(at_24khz("flite-slt-what-time-is-it"))
+        await talk.until("input_audio_buffer.speech_started")
+        cut = await talk.until("response.done")
+        assert cut["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+        item = cut["response"]["output"][0]
+        assert item["status"] == "incomplete"
+        await connection.conversation.item.truncate(item_id=item["id"], content_index=0, audio_end_ms=10)
+        await talk.until("conversation.item.truncated")
+        await connection.conversation.item.retrieve(item_id=item["id"])
+        kept = await talk.until("conversation.item.retrieved")
+        assert kept["item"]["content"][0].get("transcript", "") == ""
+        done = await talk.until("response.done")
+    assert done["response"]["status"] == "completed"
+
+
+async def test_mistakes_are_answered_and_the_socket_lives(gateway: GatewayProcess) -> None:
+    async with async_client(gateway).realtime.connect(model="gpt-realtime") as connection:
+        talk = Talk(connection)
+        await connection.response.cancel(event_id="mine-1")
+        error = (await talk.until("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("response_cancel_not_active", "mine-1")
+        assert error["message"].startswith("Cancellation failed")
+        await connection.input_audio_buffer.commit()
+        assert (await talk.until("error"))["error"]["code"] == "input_audio_buffer_commit_empty"
+        await connection.conversation.item.retrieve(item_id="nobody")
+        assert (await talk.until("error"))["error"]["code"] == "item_retrieve_invalid_item_id"
+        await connection.send_raw("no json")
+        assert (await talk.until("error"))["error"]["code"] == "invalid_json"
+        done = await talk.type("help", output_modalities=["text"])
+    assert done["status"] == "completed"
+
+
+async def test_push_to_talk(gateway: GatewayProcess) -> None:
+    async with async_client(gateway).realtime.connect(model="gpt-realtime") as connection:
+        talk = Talk(connection)
+        await connection.session.update(
+            session={"type": "realtime", "audio": {"input": {"turn_detection": None}}, "output_modalities": ["text"]}
+        )
+        await talk.say(at_24khz("flite-slt-what-time-is-it"))
+        await connection.input_audio_buffer.commit()
+        await connection.response.create()
+        done = await talk.until("response.done")
+    assert "input_audio_buffer.speech_started" not in talk.order()
+    assert talk.of("input_audio_buffer.committed")
+    assert done["response"]["status"] == "completed"
+    assert text_of(done["response"])
+
+
+def test_the_blocking_client(gateway: GatewayProcess) -> None:
+    client = OpenAI(
+        api_key=gateway.token, base_url=f"{gateway.base}/v1", websocket_base_url=f"{gateway.ws}/v1", max_retries=0
+    )
+    with client.realtime.connect(model="gpt-realtime") as connection:
+        connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
+        connection.conversation.item.create(
+            item={"type": "message", "role": "user", "content": [{"type": "input_text", "text": "help"}]}
+        )
+        connection.response.create()
+        while (event := checked(connection.recv_bytes()))["type"] != "response.done":
+            pass
+    assert event["response"]["status"] == "completed"
+
+
+async def test_a_wrong_key_is_refused_before_the_upgrade(gateway: GatewayProcess) -> None:
+    from websockets.exceptions import InvalidStatus
+
+    client = AsyncOpenAI(api_key="nobody", websocket_base_url=f"{gateway.ws}/v1", max_retries=0)
+    with pytest.raises(InvalidStatus, match="401"):
+        await client.realtime.connect(model="gpt-realtime", max_retries=0).enter()
