@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 MAX_TEXT_CHARS = 4_000  # some five minutes of speech
 MAX_SPEECH_CHARS = 5_000  # what one utterance may be asked to say
@@ -30,10 +32,26 @@ SessionId = Annotated[
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
+MAX_KEY_CHARS = 256
+_KEY = rf"^[^\x00-\x1f\x7f/]{{1,{MAX_KEY_CHARS}}}$"
+
+
+def _key(key: str) -> str:
+    """In its composed form (NFC). Raises ValueError."""
+    key = unicodedata.normalize("NFC", key)
+    if not re.fullmatch(_KEY, key) or key.endswith("\n"):
+        raise ValueError(f"a key has 1 to {MAX_KEY_CHARS} characters, no slash and no control character")
+    return key
+
+
 Key = Annotated[
     str,
-    StringConstraints(pattern=r"^[^\x00-\x1f\x7f/]{1,256}$"),
-    Field(description="Up to 256 characters, no slash", examples=["favourite-colour"]),
+    AfterValidator(_key),
+    Field(
+        description="Up to 256 characters, no slash",
+        examples=["favourite-colour"],
+        json_schema_extra={"pattern": _KEY},
+    ),
 ]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Parameters = Annotated[dict[str, Any], Field(description="As the executor's list of actions describes them")]

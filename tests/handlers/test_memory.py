@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -99,3 +101,26 @@ async def test_conversation(tmp_path: Path) -> None:
 async def test_what_cannot_be_remembered(tmp_path: Path, wrong: dict[str, Any]) -> None:
     async with running(tmp_path) as gw:
         assert problem(await gw.fetch("POST", STORE, wrong)) == (422, "VALIDATION_ERROR")
+
+
+@pytest.mark.parametrize("key", ["a/b", "a\n", "x" * 257])
+async def test_a_wrong_key_gets_the_same_words_everywhere(tmp_path: Path, key: str) -> None:
+    words = "a key has 1 to 256 characters, no slash and no control character"
+    async with running(tmp_path) as gw:
+        answers = [
+            await gw.fetch("POST", STORE, {"value": 1, "key": key}),
+            await gw.fetch("GET", f"/api/v1/memory/retrieve/{quote(key, safe='')}"),
+            await gw.fetch("DELETE", f"/api/v1/memory/delete/{quote(key, safe='')}"),
+        ]
+        for answer in answers:
+            assert problem(answer) == (422, "VALIDATION_ERROR")
+            assert words in answer.body.decode().lower()
+
+
+@pytest.mark.parametrize(
+    "key", ["\u092e\u0947\u0930\u093e \u0930\u0902\u0917", "\u0e2a\u0e35\u0e17\u0e35\u0e48", "caf\u00e9"]
+)
+async def test_keys_of_other_scripts_are_kept_composed(tmp_path: Path, key: str) -> None:
+    async with running(tmp_path) as gw:
+        answer = await gw.fetch("POST", STORE, {"value": 1, "key": unicodedata.normalize("NFD", key)})
+        assert (answer.code, document(answer)["key"]) == (201, key)

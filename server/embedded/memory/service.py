@@ -17,6 +17,7 @@ import grpc.aio
 
 from protos import memory_pb2, memory_pb2_grpc
 from server.embedded.memory.store import MemoryStore
+from server.embedded.memory.words import key_form
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ MAX_QUERY_CHARS = 1_000
 MAX_TTL_S = 100 * 365 * 86_400  # a hundred years: then it is for good
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 ROLES = ("user", "assistant")
+DISK_FULL = "the disk is full, so nothing new can be remembered"
+PRIMARY_CODE = 0xFF  # of an SQLite error; the rest says more of its kind
 NO_SUCH_KEY = "no such key"  # another user's key is answered alike
 
-_KEY = re.compile(r"[\w .:/@+-]+\Z")
+_KEY = re.compile(rf"[^\x00-\x1f\x7f/]{{1,{MAX_KEY_CHARS}}}")
 _TOO_DEEP = f"{{}} may be nested {MAX_DEPTH} deep"
 _YEAR_9999_S = 253_370_764_800.0  # the last that RFC 3339 can write
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -83,8 +86,8 @@ def _check_item(request: memory_pb2.StoreRequest) -> None:
     _need(user_id=request.user_id)
     if len(request.session_id) > MAX_ID_CHARS:
         raise WrongRequestError(f"session_id has at most {MAX_ID_CHARS} characters")
-    if request.key and (len(request.key) > MAX_KEY_CHARS or not _KEY.match(request.key)):
-        raise WrongRequestError(f"a key has at most {MAX_KEY_CHARS} letters, digits, spaces or . : / @ + -")
+    if request.key and not _KEY.fullmatch(key_form(request.key)):
+        raise WrongRequestError(f"a key has 1 to {MAX_KEY_CHARS} characters, no slash and no control character")
     if len(request.tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_TAG_CHARS for tag in request.tags):
         raise WrongRequestError(f"there may be {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters")
     if request.ttl_seconds > MAX_TTL_S:
@@ -166,26 +169,28 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
-        """Run it in the thread; a full disk is the service's trouble, not the caller's."""
+        """Run it in the thread. A full disk is no fault of the service: what it keeps can still be read."""
         store = self._store
         assert store is not None, "calls are refused until start() is done"
         try:
             return await self._in_thread(lambda: work(store))
         except sqlite3.Error as error:
+            if error.sqlite_errorcode & PRIMARY_CODE == sqlite3.SQLITE_FULL:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, DISK_FULL)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}")
         raise AssertionError("abort raises")
 
     async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
         """Remember."""
         await _refuse_wrong(context, lambda: _check_item(request))
-        key = request.key or secrets.token_urlsafe(12)
+        key = key_form(request.key) or secrets.token_urlsafe(12)
         created_at = await self._ask(context, lambda store: store.put(request, key))
         return memory_pb2.StoreResponse(key=key, created_at=rfc3339(created_at))
 
     async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
         """One item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
-        row = await self._ask(context, lambda store: store.get(request.user_id, request.key))
+        row = await self._ask(context, lambda store: store.get(request.user_id, key_form(request.key)))
         if row is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
             raise AssertionError("abort raises")
@@ -194,7 +199,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
     async def Delete(self, request: memory_pb2.DeleteRequest, context: Context) -> memory_pb2.DeleteResponse:  # noqa: N802 - gRPC's name
         """Forget one item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
-        if not await self._ask(context, lambda store: store.delete(request.user_id, request.key)):
+        if not await self._ask(context, lambda store: store.delete(request.user_id, key_form(request.key))):
             await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
         return memory_pb2.DeleteResponse()
 

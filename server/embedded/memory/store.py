@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import sqlite3
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from server.embedded.spelling import folded
+from server.embedded.memory.words import indexed, is_dense, key_form, query_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from protos import memory_pb2
 
-SCHEMA_VERSION = 2  # of the words table, which is made anew from the items when it is older
+SCHEMA_VERSION = 3  # of the words table, which is made anew from the items when it is older; since 3 keys are NFC
 TABLES = """
 CREATE TABLE IF NOT EXISTS items (
   id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
@@ -30,44 +29,14 @@ CREATE TABLE IF NOT EXISTS turns (
   text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
 CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
 """
-WORDS = "CREATE VIRTUAL TABLE words USING fts5 (owner, text, tokenize = 'porter unicode61 remove_diacritics 2')"
+WORDS = (  # marks are parts of words: the vowels of Hindi and Thai are marks
+    "CREATE VIRTUAL TABLE words USING fts5 "
+    """(owner, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
+)
 PURGE_S = 60.0  # expired items are invisible at once, and swept out so often
-MAX_QUERY_WORDS = 32  # each is one look-up
 
-_WORD = re.compile(r"[^\W_]+")
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
 _TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
-# Not looked for while there are others: they are in everything, and say nothing.
-_STOP_WORDS = frozenset(
-    {
-        "a",
-        "about",
-        "an",
-        "and",
-        "are",
-        "at",
-        "be",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "i",
-        "in",
-        "is",
-        "it",
-        "me",
-        "my",
-    }
-    | {"of", "on", "or", "s", "that", "the", "this", "to", "was", "were", "what", "when", "where", "which", "who"}
-    | {"with", "you", "your"}
-)
-
-
-def query_words(text: str) -> list[str]:
-    """What a query asks for, each word once."""
-    words = list(dict.fromkeys(_WORD.findall(folded(text))))
-    return ([word for word in words if word not in _STOP_WORDS] or words)[:MAX_QUERY_WORDS]
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -87,8 +56,7 @@ def texts_in(value: Any) -> Iterator[str]:
 def searchable(key: str, value_json: str, tags: list[str]) -> str:
     """What an item is found by. Numbers stay as they are written."""
     value = json.loads(value_json, parse_int=str, parse_float=str)
-    text = folded(" ".join([key, *texts_in(value), *tags]))
-    return text.encode("utf-8", "replace").decode().replace("\0", " ")  # JSON can spell half a surrogate pair
+    return indexed(" ".join([key, *texts_in(value), *tags]))
 
 
 def _owner(user_id: str) -> str:
@@ -128,6 +96,8 @@ class MemoryStore:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("DROP TABLE IF EXISTS words")
             self._db.execute(WORDS)
+            for row in self._db.execute("SELECT id, key FROM items").fetchall():
+                self._db.execute("UPDATE OR IGNORE items SET key = ? WHERE id = ?", (key_form(row["key"]), row["id"]))
             for row in self._db.execute("SELECT * FROM items").fetchall():
                 self._index(row["id"], row["user_id"], searchable(row["key"], row["value"], json.loads(row["tags"])))
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -227,7 +197,8 @@ class MemoryStore:
 
     def _having(self, word: str, user_id: str, tags: list[str]) -> list[int]:
         """Quoted, as raw text would be read as FTS5's query language."""
-        wanted = f'owner : "{_owner(user_id)}" AND text : "{word}"'
+        beginning = "*" if len(word) == 1 and is_dense(word) else ""
+        wanted = f'owner : "{_owner(user_id)}" AND text : "{word}"{beginning}'
         sql = (
             "SELECT items.id FROM words JOIN items ON items.id = words.rowid"  # noqa: S608 - constants
             f" WHERE words MATCH ? AND {_LIVE}{_TAGGED * len(tags)}"

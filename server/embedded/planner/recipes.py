@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ NOTE = "note"
 
 Entities = dict[str, Any]
 
-_NOT_KEY = re.compile(r"[^\w]+")
 # Without arguments these print what only eyes can read.
 _SPEAKABLE_ARGUMENTS = {"df": ["-h", "."], "du": ["-s", "-h"], "free": ["-h"], "uptime": ["-p"], "uname": ["-sr"]}
 # What a command that changes something does, for the question whether it may; what it is done to follows.
@@ -138,7 +137,9 @@ def missing(intent: str, entities: Entities) -> str:
 
 def key_of(attribute: str) -> str:
     """`favourite colour` → user.favorite-color: the same however it is spelt."""
-    name = _NOT_KEY.sub("-", folded(attribute)).strip("-_")
+    spelled = unicodedata.normalize("NFC", folded(attribute))
+    parts = "".join(sign if unicodedata.category(sign)[0] in "LNM" or sign == "_" else " " for sign in spelled)
+    name = "-".join(parts.split()).strip("-_")
     if len(name) > MAX_KEY_CHARS:
         name = f"{name[:64]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return f"user.{name}"

@@ -19,6 +19,7 @@ from server.embedded.memory.service import MAX_TTL_S, MAX_VALUE_BYTES, MemorySer
 from server.embedded.memory.store import MemoryStore
 from server.embedded.service import EmbeddedConfig, MissingPartError
 from server.embedded.spelling import folded
+from server.upstream.breaker import FAULTS
 from tests.server.embedded.serving import channel, code_of, refusal
 
 if TYPE_CHECKING:
@@ -179,7 +180,6 @@ async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
         {"user_id": "u" * 257},
         {"session_id": "s" * 257},
         {"key": "a\tb"},
-        {"key": "a*"},
         {"value_json": ""},
         {"value_json": "NaN"},
         {"value_json": '{"a": [-Infinity]}'},
@@ -192,6 +192,8 @@ async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
         {"ttl_seconds": MAX_TTL_S + 1},
         {"ttl_seconds": 2**64 - 1},
         {"key": "a\nb"},
+        {"key": "a/b"},
+        {"key": "a\n"},
         {"key": "k" * 257},
         {"value_json": "{"},
         {"value_json": '"' + "x" * 70_000 + '"'},
@@ -212,7 +214,11 @@ async def test_wrong_items_are_refused(tmp_path: Path, wrong: dict[str, Any]) ->
         {"value_json": "9" * 5_000},
         {"value_json": "[" * 64 + "]" * 64},
         {"value_json": ' {"b": 1, "a": 1e2} '},
-        {"key": "ключ 1.a:b/c@d+e-f"},
+        {"key": "ключ 1.a:b,c@d+e-f"},
+        {"key": "मेरा पसंदीदा रंग"},
+        {"key": "สีที่ชอบ"},
+        {"key": "பிடித்த நிறம்"},
+        {"key": "what's up? 100 % ☕"},
         {"key": "k" * 256},
         {"tags": ["t"] * 32},
         {"ttl_seconds": MAX_TTL_S},
@@ -369,3 +375,78 @@ async def test_a_database_of_an_older_make_is_indexed_anew(tmp_path: Path) -> No
 )
 def test_spellings_are_folded(british: str, american: str) -> None:
     assert folded(british) == folded(american) == american
+
+
+async def test_a_key_is_the_same_however_its_accents_are_typed(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    async with memory(tmp_path) as stub:
+        assert (await stub.Store(item(key=decomposed))).key == composed
+        for key in (composed, decomposed):
+            assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=key))).key == composed
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key=decomposed))
+        assert (
+            await code_of(stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=composed))) is grpc.StatusCode.NOT_FOUND
+        )
+
+
+@pytest.mark.parametrize(
+    ("kept", "query"),
+    [
+        ("明日の会議は三時です", "会議"),
+        ("東京都に住んでいます", "東京"),
+        ("東京都に住んでいます", "京都"),
+        ("车停在三号楼前面", "停在"),
+        ("车停在三号楼前面", "车"),
+        ("车停在三号楼前面", "面"),
+        ("월요일에 회의가 있어요", "월요일"),
+        ("ประชุมวันจันทร์", "วันจันทร์"),
+        ("ﾄｳｷｮｳ タワー", "トウキョウ"),
+        ("meeting 会議室A at 3", "会議室"),
+        ("कल बैठक है", "बैठक"),
+        ("Cafe\u0301 de Flore", "café"),
+        ("Café de Flore", "cafe"),
+    ],
+)
+async def test_words_are_found_in_every_script(tmp_path: Path, kept: str, query: str) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(json.dumps(kept, ensure_ascii=False), key="wanted"))
+        await stub.Store(item('"昨天的天气很好 어제 เมื่อวาน कब"', key="other"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query=query))).results
+    assert [(hit.item.key, hit.score) for hit in results] == [("wanted", 1.0)]
+
+
+async def test_keys_and_words_of_an_older_database_are_made_anew(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"明日の会議"'))
+    with sqlite3.connect(tmp_path / "memory.sqlite3") as old:
+        old.execute("UPDATE items SET key = 'cafe\u0301'")
+        old.execute("DELETE FROM words")
+        old.execute("PRAGMA user_version = 2")
+    old.close()
+    async with memory(tmp_path) as stub:
+        assert await found(stub, "会議") == ["caf\u00e9"]
+
+
+class SmallStore(MemoryStore):
+    """On a disk with room for a few pages more."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        super().__init__(path, clock)
+        pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+        self._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+
+async def test_what_is_kept_can_be_read_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each refused write is no fault of the service either: faults would close it to readers too."""
+    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", SmallStore)
+    async with memory(tmp_path) as stub:
+        await stub.Store(item())
+        for _ in range(10):
+            status, words = await refusal(stub.Store(item('"' + "x" * 60_000 + '"', key="more")))
+            assert (status, words) == (
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "the disk is full, so nothing new can be remembered",
+            )
+            assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))).value_json == '"blue"'
+            assert await found(stub, "blue") == ["colour"]
+    assert status.name not in FAULTS

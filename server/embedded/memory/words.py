@@ -1,0 +1,62 @@
+"""Texts cut into what the index holds: words, and where a script puts no spaces between them pairs of characters.
+
+Both sides of a search are cut here, so that FTS5 never has to find a word's edges: 東京都 is kept as 東京 京都 都, and 京都 is
+found in it. Korean has spaces, but hangs endings on its words: it is cut the same way.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from server.embedded.spelling import folded
+
+MAX_QUERY_WORDS = 32  # each is one look-up
+
+# Scripts without spaces: Thai and Lao, Tibetan, Burmese, Khmer; Han, kana, Hangul; Han beyond the basic plane
+_DENSE = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff"
+    "\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
+    "\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_RUNS = re.compile(f"[{_DENSE}]+|[^{_DENSE}]+")
+_DENSE_RUN = re.compile(f"[{_DENSE}]+")
+# Not looked for while there are others: they are in everything, and say nothing.
+_STOP_WORDS = frozenset(
+    "a about an and are at be did do does for from i in is it me my of on or s that the this to was were what when "  # noqa: SIM905
+    "where which who with you your".split()
+)
+
+
+def key_form(key: str) -> str:
+    """One spelling of a key: accents composed (NFC), so that é is é however it was typed."""
+    return unicodedata.normalize("NFC", key)
+
+
+def indexed(text: str) -> str:
+    """The index's words of a text, with spaces between."""
+    return " ".join(piece for run in _runs(text) for piece in (_pairs(run, last=True) if is_dense(run) else [run]))
+
+
+def query_words(text: str) -> list[str]:
+    """What a query asks for, each word once. A lone character of a dense script is the beginning of a pair."""
+    words = list(dict.fromkeys(piece for run in _runs(text) for piece in (_pairs(run) if is_dense(run) else [run])))
+    return ([word for word in words if word not in _STOP_WORDS] or words)[:MAX_QUERY_WORDS]
+
+
+def is_dense(word: str) -> bool:
+    """Is it of a script without spaces?"""
+    return _DENSE_RUN.fullmatch(word) is not None
+
+
+def _runs(text: str) -> list[str]:
+    """Words, and runs of dense scripts: letters, digits and the marks that belong to them."""
+    spelled = folded(unicodedata.normalize("NFKC", text))
+    spaced = "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in spelled)
+    return [run for word in spaced.split() for run in _RUNS.findall(word)]
+
+
+def _pairs(run: str, *, last: bool = False) -> list[str]:
+    """Each character with the next one; the last one alone too, in the index."""
+    pairs = [run[at : at + 2] for at in range(len(run) - 1)]
+    return [*pairs, run[-1]] if last or not pairs else pairs
