@@ -39,6 +39,11 @@ class SpeechToTextStub(object):
                 request_serializer=protos_dot_stt__pb2.RecognizeRequest.SerializeToString,
                 response_deserializer=protos_dot_stt__pb2.RecognizeResponse.FromString,
                 _registered_method=True)
+        self.RecognizeMany = channel.stream_stream(
+                '/jarvis.stt.v1.SpeechToText/RecognizeMany',
+                request_serializer=protos_dot_stt__pb2.TrunkRequest.SerializeToString,
+                response_deserializer=protos_dot_stt__pb2.TrunkResponse.FromString,
+                _registered_method=True)
 
 
 class SpeechToTextServicer(object):
@@ -52,6 +57,15 @@ class SpeechToTextServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecognizeMany(self, request_iterator, context):
+        """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
+        within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
+        UNIMPLEMENTED, and callers use Recognize.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SpeechToTextServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +73,11 @@ def add_SpeechToTextServicer_to_server(servicer, server):
                     servicer.Recognize,
                     request_deserializer=protos_dot_stt__pb2.RecognizeRequest.FromString,
                     response_serializer=protos_dot_stt__pb2.RecognizeResponse.SerializeToString,
+            ),
+            'RecognizeMany': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecognizeMany,
+                    request_deserializer=protos_dot_stt__pb2.TrunkRequest.FromString,
+                    response_serializer=protos_dot_stt__pb2.TrunkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -88,6 +107,33 @@ class SpeechToText(object):
             '/jarvis.stt.v1.SpeechToText/Recognize',
             protos_dot_stt__pb2.RecognizeRequest.SerializeToString,
             protos_dot_stt__pb2.RecognizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeMany(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/jarvis.stt.v1.SpeechToText/RecognizeMany',
+            protos_dot_stt__pb2.TrunkRequest.SerializeToString,
+            protos_dot_stt__pb2.TrunkResponse.FromString,
             options,
             channel_credentials,
             insecure,

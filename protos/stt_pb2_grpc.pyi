@@ -35,6 +35,11 @@ class SpeechToTextStub:
     """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
     the server then sends what is left and closes. Any number of utterances follow each other in one stream.
     """
+    RecognizeMany: _grpc.StreamStreamMultiCallable[_stt_pb2.TrunkRequest, _stt_pb2.TrunkResponse]
+    """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
+    within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
+    UNIMPLEMENTED, and callers use Recognize.
+    """
 
 @_typing.type_check_only
 class SpeechToTextAsyncStub(SpeechToTextStub):
@@ -42,6 +47,11 @@ class SpeechToTextAsyncStub(SpeechToTextStub):
     Recognize: _aio.StreamStreamMultiCallable[_stt_pb2.RecognizeRequest, _stt_pb2.RecognizeResponse]  # type: ignore[assignment]
     """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
     the server then sends what is left and closes. Any number of utterances follow each other in one stream.
+    """
+    RecognizeMany: _aio.StreamStreamMultiCallable[_stt_pb2.TrunkRequest, _stt_pb2.TrunkResponse]  # type: ignore[assignment]
+    """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
+    within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
+    UNIMPLEMENTED, and callers use Recognize.
     """
 
 class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
@@ -53,6 +63,17 @@ class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_stt_pb2.RecognizeResponse], _abc.AsyncIterator[_stt_pb2.RecognizeResponse]]:
         """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
         the server then sends what is left and closes. Any number of utterances follow each other in one stream.
+        """
+
+    @_abc_1.abstractmethod
+    def RecognizeMany(
+        self,
+        request_iterator: _MaybeAsyncIterator[_stt_pb2.TrunkRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_stt_pb2.TrunkResponse], _abc.AsyncIterator[_stt_pb2.TrunkResponse]]:
+        """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
+        within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
+        UNIMPLEMENTED, and callers use Recognize.
         """
 
 def add_SpeechToTextServicer_to_server(servicer: SpeechToTextServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from server.services import title
 from server.upstream.breaker import FAULTS, Breaker, BreakerPolicy, CircuitState
@@ -33,6 +33,13 @@ ResponseT = TypeVar("ResponseT")
 StubT = TypeVar("StubT")
 
 
+class Cancellable(Protocol):
+    """What a call on the wire can do here."""
+
+    def cancel(self) -> object:
+        """Stop it."""
+
+
 class Attempt:
     """One call on the wire, from the breaker's leave to its measured end. Only the first end counts."""
 
@@ -45,7 +52,7 @@ class Attempt:
         self._patience_s = patience_s
         self._started = line.now()
         self._answered = False
-        self.call: grpc.aio.Call | None = None
+        self.call: Cancellable | None = None
         line.running.add(self)
 
     def answered(self) -> None:

@@ -188,7 +188,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
     async def _write(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], first: RequestT) -> None:
         try:
             await call.wait_for_connection()
-            await _write_message(call, first)
+            await write_message(call, first)
             await self._write_all(call)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             return  # the call is over: its reader learns why
@@ -223,7 +223,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
     async def _send(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
         if self._write_guard is not None:
             self._write_guard.expect()
-        await _write_message(call, request)
+        await write_message(call, request)
         if self._write_guard is not None:
             self._write_guard.relax()
         self._outbox.sent()
@@ -269,7 +269,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         return response
 
 
-async def _write_message(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
+async def write_message(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
     """As `call.write`, but raising InternalError when the call is over.
 
     grpc.aio's own `write` then sets the status of the whole call to INTERNAL, and what the service said is lost to the reader.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from protos import stt_pb2
 from server.upstream.status import failure
 from server.upstream.stream import BidiMethod, BidiStream
+from server.upstream.trunk import Trunks
 from streaming.ports import (
     EagerEnd,
     FinalTranscript,
     InterimTranscript,
+    ServiceError,
     SpeechResumed,
     SpeechStarted,
     SpeechStopped,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from protos.stt_pb2_grpc import SpeechToTextAsyncStub
     from server.upstream.background import Background
     from server.upstream.call import ServiceLine
+    from server.upstream.trunk import TrunkStream
     from streaming.ports import CallContext, RecognitionConfig, RecognitionEvent
 
 MAX_AUDIO_BYTES = 64 * 1024  # one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in the core
@@ -98,7 +102,7 @@ class SttStream:
     """Implements `streaming.ports.RecognitionStream`."""
 
     def __init__(
-        self, stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse], outbox: AudioOutbox
+        self, stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | TrunkStream, outbox: AudioOutbox
     ) -> None:
         self._stream = stream
         self._outbox = outbox
@@ -145,10 +149,15 @@ class SttClient:
     def __init__(self, line: ServiceLine[SpeechToTextAsyncStub], background: Background) -> None:
         self._line = line
         self._background = background
+        self._trunks = Trunks(line, background)
 
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
         """Open a stream at once."""
         outbox = AudioOutbox(on_taken, self._busy_s)
+        trunk = self._trunks.pick()
+        if trunk is not None:
+            with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
+                return SttStream(trunk.open(_config_message(config), outbox, context), outbox)
         stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), outbox, context, self._background)
         return SttStream(stream, outbox)
 

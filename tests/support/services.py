@@ -116,6 +116,8 @@ class FakeService(grpc.GenericRpcHandler):
         service, _, method = handler_call_details.method.lstrip("/").partition("/")
         if service != SERVICES[self.name].full_name or method not in self._methods:
             return None
+        if method == "RecognizeMany" and method not in self.handlers:
+            return None  # services without trunks are what most tests are about
 
         async def handle(_requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
             await self._handle(method, context)
@@ -203,7 +205,10 @@ def _methods() -> dict[str, dict[str, Callable[[bytes], Any]]]:
         "ListActions": executor_pb2.ListActionsRequest.FromString,
     }
     return {
-        "stt": {"Recognize": stt_pb2.RecognizeRequest.FromString},
+        "stt": {
+            "Recognize": stt_pb2.RecognizeRequest.FromString,
+            "RecognizeMany": stt_pb2.TrunkRequest.FromString,
+        },
         "tts": {
             "Synthesize": tts_pb2.SynthesizeRequest.FromString,
             "ListVoices": tts_pb2.ListVoicesRequest.FromString,

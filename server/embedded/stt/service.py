@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import grpc
 import grpc.aio
@@ -15,12 +15,14 @@ from server.embedded.stt.config import InvalidConfigError, checked
 from server.embedded.stt.pool import DecoderPool
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.stream import Ears, InvalidRequestError, Recognition
+from server.embedded.stt.trunk import TrunkCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from server.embedded.stt.config import RecognizeSettings
 
+    TrunkContext = grpc.aio.ServicerContext[stt_pb2.TrunkRequest, stt_pb2.TrunkResponse]
     Context = grpc.aio.ServicerContext[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse]
 
 
@@ -69,6 +71,12 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(invalid))
         except ExceptionGroup as group:
             await _abort(group, context)
+
+    async def RecognizeMany(  # type: ignore[override] # as above  # noqa: N802 - gRPC's name
+        self, request_iterator: AsyncIterator[stt_pb2.TrunkRequest], context: TrunkContext
+    ) -> None:
+        """Transcribe many microphones in one call."""
+        await TrunkCall(cast("Any", self.Recognize)).serve(request_iterator, context)
 
 
 async def _settings(requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> RecognizeSettings:

@@ -13,6 +13,8 @@ import uvloop
 from protos import stt_pb2, stt_pb2_grpc
 from tests.bench.microphones.audio import Tally
 
+REPORT_BYTES = 16 * 1024  # what was taken of a stream in a trunk is told so often: see stt.proto
+
 
 class Ear(stt_pb2_grpc.SpeechToTextServicer):
     """Takes frames, and says nothing until the end."""
@@ -27,6 +29,27 @@ class Ear(stt_pb2_grpc.SpeechToTextServicer):
                 tally.messages += 1
                 tally.take(request.audio)
         yield stt_pb2.RecognizeResponse(final=stt_pb2.Final())
+
+    async def RecognizeMany(self, requests: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+        tally = self.tally
+        taken: dict[int, int] = {}
+        await context.write(stt_pb2.TrunkResponse())
+        async for request in requests:
+            tally.messages += 1
+            out = []
+            for item in request.items:
+                audio = item.request.audio
+                if audio:
+                    tally.take(audio)
+                    taken[item.stream] = taken.get(item.stream, 0) + len(audio)
+                    if taken[item.stream] >= REPORT_BYTES:
+                        out.append(stt_pb2.StreamResponse(stream=item.stream, taken_bytes=taken.pop(item.stream)))
+                elif item.end:
+                    final = stt_pb2.RecognizeResponse(final=stt_pb2.Final())
+                    out.append(stt_pb2.StreamResponse(stream=item.stream, response=final))
+                    out.append(stt_pb2.StreamResponse(stream=item.stream, end=stt_pb2.StreamEnd()))
+            if out:
+                await context.write(stt_pb2.TrunkResponse(items=out))
 
 
 def obey(command: str, tally: Tally) -> None:

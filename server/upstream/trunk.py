@@ -1,0 +1,390 @@
+"""A trunk: one gRPC call that carries the streams of many microphones.
+
+A gRPC message costs some 60 to 80 µs each side however short it is; a frame in a trunk's message costs a few. What all
+streams have to send within a tick leaves in one message. Each stream has credit of its own, so that a slow one does not hold
+up the others, and looks to its owner like a `BidiStream`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
+import grpc.aio
+
+from protos import stt_pb2
+from server.upstream.convert import asking
+from server.upstream.metadata import call_metadata
+from server.upstream.status import cancelled_from_outside, failure
+from server.upstream.stream import InactivityGuard, write_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protos.stt_pb2_grpc import SpeechToTextAsyncStub
+    from server.upstream.background import Background
+    from server.upstream.call import Attempt, ServiceLine
+    from server.upstream.stream import Outbox
+    from streaming.ports import CallContext, ServiceError
+
+    Call = grpc.aio.StreamStreamCall[stt_pb2.TrunkRequest, stt_pb2.TrunkResponse]
+
+WINDOW_BYTES = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
+REPORT_BYTES = 16 * 1024  # a service tells what it took every so many bytes: only more than that can be overdue
+MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
+TICKS_S = ((16, 0.0), (200, 0.002))  # up to so many streams, frames gather for so long
+BUSY_TICK_S = 0.005
+TRY_AGAIN_S = 1.0  # after a trunk broke
+NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
+
+
+class TrunkStream:
+    """One microphone's stream in a trunk. The same face as `BidiStream`."""
+
+    __slots__ = (
+        "_arrived",
+        "_attempt",
+        "_broken",
+        "_cancelled",
+        "_end_told",
+        "_ended",
+        "_events",
+        "_first",
+        "_outbox",
+        "_over",
+        "_read_guard",
+        "_reading",
+        "_trunk",
+        "_untaken_bytes",
+        "_write_guard",
+        "number",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        trunk: _Carrier,
+        number: int,
+        first: stt_pb2.StreamRequest,
+        outbox: Outbox[Any],
+        attempt: Attempt,
+        limit_s: float,
+    ) -> None:
+        self._trunk = trunk
+        self.number = number
+        self._first: stt_pb2.StreamRequest | None = first
+        self._outbox = outbox
+        self._attempt = attempt
+        self._events: deque[stt_pb2.RecognizeResponse] = deque()
+        self._arrived = asyncio.Event()
+        self._broken: BaseException | None = None
+        self._ended = self._end_told = self._over = self._cancelled = self._reading = False
+        self._untaken_bytes = 0
+        self._write_guard = InactivityGuard(limit_s, self._expire)
+        self._read_guard = InactivityGuard(limit_s, self._expire)
+        self.waiting = False  # is it in the trunk's list of those that have something to send?
+        trunk.wants(self, urgent=True)
+
+    # --- what its owner calls ---
+
+    @property
+    def live(self) -> bool:
+        """May more be sent?"""
+        return not (self._ended or self._over)
+
+    def wake(self) -> None:
+        """The outbox has something."""
+        if not self.waiting:
+            self._trunk.wants(self, urgent=False)
+
+    def wake_now(self) -> None:
+        """The outbox has something that must not wait for the tick."""
+        self._trunk.wants(self, urgent=True)
+
+    def end(self) -> None:
+        """Half-close, once the outbox is empty. From now on a waiting reader is not kept waiting for ever."""
+        self._ended = True
+        self.wake_now()
+        if self._reading:
+            self._read_guard.expect()
+
+    def fail(self, broken: ServiceError) -> None:
+        """End the stream from our side with an error, which the reader gets."""
+        self._hang_up(broken)
+
+    def cancel(self) -> None:
+        """Stop now; the reader ends without an error."""
+        self._cancelled = True
+        self._hang_up(None)
+        self._attempt.abandoned()
+
+    async def read(self) -> stt_pb2.RecognizeResponse | None:
+        """The next answer; None at the end and after `cancel`. Raises ServiceError."""
+        if not self._events and not self._over:
+            await self._wait()
+        if self._cancelled:
+            return None
+        if self._events:
+            self._attempt.answered()
+            return self._events.popleft()
+        if self._broken is not None:
+            raise self._attempt.failed(self._broken) from None
+        self._attempt.succeeded()
+        return None
+
+    async def _wait(self) -> None:
+        self._arrived.clear()
+        self._reading = True
+        if self._ended:
+            self._read_guard.expect()
+        try:
+            await self._arrived.wait()
+        finally:
+            self._reading = False
+            self._read_guard.relax()
+
+    # --- what the trunk calls ---
+
+    def gather(self, into: stt_pb2.TrunkRequest) -> int:
+        """Put what may leave now into a message; returns its bytes of audio."""
+        if self._over:
+            return 0
+        if self._first is not None:
+            into.items.append(self._first)
+            self._first = None
+        n_bytes = 0
+        while self._untaken_bytes < WINDOW_BYTES:
+            request = self._outbox.take()
+            if request is None:
+                if self._ended and not self._end_told:
+                    self._end_told = True
+                    into.items.add(stream=self.number, end=True)
+                break
+            into.items.add(stream=self.number, request=request)
+            size = len(request.audio)
+            n_bytes += size
+            self._untaken_bytes += size
+            self._outbox.sent()
+        if n_bytes and self._untaken_bytes > REPORT_BYTES:
+            self._write_guard.expect()
+        return n_bytes
+
+    def take(self, item: stt_pb2.StreamResponse) -> None:
+        """Something came for it."""
+        what = item.WhichOneof("what")
+        if what == "response":
+            self._events.append(item.response)
+            self._arrived.set()
+        elif what == "taken_bytes":
+            self._taken(item.taken_bytes)
+        elif what == "end":
+            code = item.end.code
+            self.over(None if not code else failure("stt", _code_name(code), item.end.message))
+
+    def _taken(self, n_bytes: int) -> None:
+        was_full = self._untaken_bytes >= WINDOW_BYTES
+        self._untaken_bytes = max(0, self._untaken_bytes - n_bytes)
+        if self._untaken_bytes > REPORT_BYTES:
+            self._write_guard.expect()
+        else:
+            self._write_guard.relax()
+        if was_full:
+            self.wake()
+
+    def over(self, broken: BaseException | None) -> None:
+        """It has ended, at the other side or with the trunk."""
+        if not self._over:
+            self._over = True
+            self._broken = broken
+            self._write_guard.close()
+            self._read_guard.close()
+            self._trunk.forget(self)
+            self._arrived.set()
+
+    def _hang_up(self, broken: BaseException | None) -> None:
+        if not self._over:
+            self.over(broken)
+            self._trunk.cancel(self)
+
+    def _expire(self) -> None:
+        self._hang_up(failure("stt", "DEADLINE_EXCEEDED"))
+
+
+class _Carrier(Protocol):
+    """What a stream asks of its trunk."""
+
+    def wants(self, stream: TrunkStream, *, urgent: bool) -> None:
+        """It has something to send."""
+
+    def forget(self, stream: TrunkStream) -> None:
+        """It is over."""
+
+    def cancel(self, stream: TrunkStream) -> None:
+        """Tell the service that nobody reads it any more."""
+
+
+class Trunk:
+    """One RecognizeMany call. `ready` once the service has greeted; `over` when the call has ended."""
+
+    def __init__(self, line: ServiceLine[SpeechToTextAsyncStub], background: Background) -> None:
+        self._line = line
+        self._streams: dict[int, TrunkStream] = {}
+        self._numbers = itertools.count(1)
+        self._waiting: list[TrunkStream] = []
+        self._cancelled: list[int] = []
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._call: Call | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._background = background
+        self.ready = self.over = False
+        self.offered = True  # False: the service has no trunks
+        background.spawn(self._run(), "stt trunk")
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, first: stt_pb2.RecognizeRequest, outbox: Outbox[Any], context: CallContext) -> TrunkStream:
+        """A stream of its own. Raises ServiceError CIRCUIT_OPEN, INVALID_ARGUMENT."""
+        number = next(self._numbers)
+        with asking(self._line.name):
+            item = stt_pb2.StreamRequest(stream=number, request=first, metadata=dict(call_metadata(context)))
+        attempt = self._line.begin("Recognize")
+        stream = TrunkStream(self, number, item, outbox, attempt, self._line.deadline_s(context))
+        attempt.call = stream
+        self._streams[number] = stream
+        return stream
+
+    # --- what streams call ---
+
+    def wants(self, stream: TrunkStream, *, urgent: bool) -> None:
+        """It has something to send."""
+        if not stream.waiting:
+            stream.waiting = True
+            self._waiting.append(stream)
+            self._wake.set()
+        if urgent:
+            self._hurry.set()
+
+    def forget(self, stream: TrunkStream) -> None:
+        """It is over."""
+        self._streams.pop(stream.number, None)
+
+    def cancel(self, stream: TrunkStream) -> None:
+        """Tell the service that nobody reads it any more."""
+        if not self.over:
+            self._cancelled.append(stream.number)
+            self._wake.set()
+
+    # --- the call ---
+
+    async def _run(self) -> None:
+        broken: BaseException | None = None
+        try:
+            await self._talk()
+        except grpc.aio.AioRpcError as error:
+            self.offered = error.code() is not grpc.StatusCode.UNIMPLEMENTED
+            broken = error
+        except asyncio.CancelledError as error:
+            if cancelled_from_outside():
+                raise
+            broken = error
+        finally:
+            self.over = True
+            if self._writer is not None:
+                self._writer.cancel()
+            for stream in list(self._streams.values()):
+                stream.over(broken or failure(self._line.name, "UNAVAILABLE"))
+
+    async def _talk(self) -> None:
+        call = self._call = self._line.pool.pick().RecognizeMany()
+        try:
+            async for response in call:
+                if not self.ready:
+                    self.ready = True
+                    self._writer = self._background.spawn(self._write(call), "stt trunk writer")
+                for item in response.items:
+                    stream = self._streams.get(item.stream)
+                    if stream is not None:
+                        stream.take(item)
+        finally:
+            call.cancel()
+
+    async def _write(self, call: Call) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                await self._gather()
+                for request in self._requests():
+                    await write_message(call, request)
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
+            return  # the call is over: `_talk` learns why
+
+    async def _gather(self) -> None:
+        """Wait for the tick, or until something is urgent."""
+        tick_s = tick(len(self._streams))
+        if tick_s and not self._hurry.is_set():
+            timer = asyncio.get_running_loop().call_later(tick_s, self._hurry.set)
+            try:
+                await self._hurry.wait()
+            finally:
+                timer.cancel()
+        self._hurry.clear()
+        self._wake.clear()
+
+    def _requests(self) -> list[stt_pb2.TrunkRequest]:
+        """All that waits, in messages of bounded size."""
+        waiting, self._waiting = self._waiting, []
+        cancelled, self._cancelled = self._cancelled, []
+        requests, request, size = [], stt_pb2.TrunkRequest(), 0
+        for stream in waiting:
+            stream.waiting = False
+            size += stream.gather(request)
+            if size >= MESSAGE_BYTES:
+                requests.append(request)
+                request, size = stt_pb2.TrunkRequest(), 0
+        for number in cancelled:
+            request.items.add(stream=number, cancel=True)
+        if request.items:
+            requests.append(request)
+        return requests
+
+
+def tick(streams: int) -> float:
+    """How long frames gather, in seconds: a few microphones never wait."""
+    return next((tick_s for most, tick_s in TICKS_S if streams <= most), BUSY_TICK_S)
+
+
+def _code_name(number: int) -> str:
+    return next((code.name for code in grpc.StatusCode if code.value[0] == number), "UNKNOWN")
+
+
+class Trunks:
+    """The trunks of one service, one for each of its connections. Streams use calls of their own until a trunk is ready."""
+
+    def __init__(
+        self, line: ServiceLine[SpeechToTextAsyncStub], background: Background, clock: Callable[[], float] | None = None
+    ) -> None:
+        self._line = line
+        self._background = background
+        self._clock = clock or line.now
+        self._trunks: list[Trunk] = []
+        self._try_at = 0.0
+
+    def pick(self) -> Trunk | None:
+        """The one with the fewest streams; None: use a call of one's own."""
+        self._look()
+        return min((trunk for trunk in self._trunks if trunk.ready), key=len, default=None)
+
+    def _look(self) -> None:
+        ended = [trunk for trunk in self._trunks if trunk.over]
+        if ended:
+            self._trunks = [trunk for trunk in self._trunks if not trunk.over]
+            pause_s = TRY_AGAIN_S if all(trunk.offered for trunk in ended) else NOT_OFFERED_S
+            self._try_at = self._clock() + pause_s
+        if self._clock() >= self._try_at:
+            while len(self._trunks) < len(self._line.pool.channels):
+                self._trunks.append(Trunk(self._line, self._background))

@@ -1,0 +1,233 @@
+"""Many microphones in one call: credit, ends, faults of one and of all, and services without trunks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from server.embedded.stt.trunk import TrunkCall
+from server.upstream.trunk import WINDOW_BYTES, Trunk, tick
+from streaming.ports import ServiceError
+from tests.server.upstream.observing import CALLER
+from tests.server.upstream.test_stt import CONFIG, FRAME, Taken, count_audio, final, read_all, texts
+from tests.support.services import FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from protos import stt_pb2
+    from server.upstream import Upstream
+    from streaming.ports import RecognitionStream
+    from tests.support.services import Call
+
+    Recognize = Callable[[AsyncIterator[stt_pb2.RecognizeRequest], Any], Awaitable[None]]
+
+
+async def count(requests: AsyncIterator[stt_pb2.RecognizeRequest], context: Any) -> None:
+    n_bytes = 0
+    async for request in requests:
+        n_bytes += len(request.audio)
+        if request.HasField("commit"):
+            await context.write(final(str(n_bytes)))
+            n_bytes = 0
+    await context.write(final(str(n_bytes)))
+
+
+def carrying(recognize: Recognize) -> Callable[[Call], Awaitable[None]]:
+    async def handle(call: Call) -> None:
+        async def requests() -> AsyncIterator[stt_pb2.TrunkRequest]:
+            while (request := await call.read()) is not None:
+                yield request
+
+        await TrunkCall(recognize).serve(requests(), call)
+
+    return handle
+
+
+def fakes_with_trunks(recognize: Recognize = count) -> FakeServices:
+    fakes = FakeServices("stt")
+    fakes.stt.on("RecognizeMany", carrying(recognize))
+    fakes.stt.on("Recognize", count_audio)
+    return fakes
+
+
+async def trunk_of(upstream: Upstream) -> Trunk:
+    client: Any = upstream.services.stt
+    while (trunk := client._trunks.pick()) is None:
+        client._trunks._try_at = 0.0  # no pause between attempts
+        await asyncio.sleep(0.005)
+    assert isinstance(trunk, Trunk)
+    return trunk
+
+
+@asynccontextmanager
+async def trunked(recognize: Recognize = count, **settings: Any) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk]]:
+    async with fakes_with_trunks(recognize) as fakes, fakes.upstream(**settings) as upstream:
+        yield fakes, upstream, await trunk_of(upstream)
+
+
+def open_stream(upstream: Upstream, taken: Taken | None = None) -> RecognitionStream:
+    return upstream.services.stt.recognize(CONFIG, CALLER, taken or Taken())
+
+
+async def test_streams_of_many_microphones_share_one_call() -> None:
+    async with trunked() as (fakes, upstream, _):
+        takens = [Taken() for _ in range(20)]
+        streams = [open_stream(upstream, taken) for taken in takens]
+        for number, stream in enumerate(streams):
+            for _ in range(number + 1):
+                stream.send_audio(FRAME)
+            stream.commit()
+            stream.send_audio(FRAME)
+            stream.end()
+        heard = await asyncio.gather(*(read_all(stream) for stream in streams))
+        assert [texts(events) for events in heard] == [[str(640 * (n + 1)), "640"] for n in range(20)]
+        assert [taken.n_bytes for taken in takens] == [640 * (n + 2) for n in range(20)]
+        assert [call.method for call in fakes.stt.calls] == ["RecognizeMany"]
+
+
+async def test_what_a_tick_brings_leaves_in_one_message() -> None:
+    async with trunked() as (fakes, upstream, _):
+        streams = [open_stream(upstream) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        before = len(fakes.stt.calls[0].requests)
+        for stream in streams:
+            stream.send_audio(FRAME)
+        await asyncio.sleep(0.05)
+        messages = fakes.stt.calls[0].requests[before:]
+        assert len(messages) == 1
+        assert len(messages[0].items) == 50
+        for stream in streams:
+            stream.cancel()
+
+
+def test_a_few_microphones_never_wait() -> None:
+    assert [tick(streams) for streams in (1, 16, 17, 200, 201, 10_000)] == [0.0, 0.0, 0.002, 0.002, 0.005, 0.005]
+
+
+async def test_a_slow_stream_holds_up_no_other_and_keeps_its_own_credit() -> None:
+    listen = asyncio.Event()
+
+    async def one_is_deaf(requests: AsyncIterator[stt_pb2.RecognizeRequest], context: Any) -> None:
+        first = await anext(requests)
+        if first.config.language == "deaf":
+            await listen.wait()
+        await count(requests, context)
+
+    async with trunked(one_is_deaf) as (_, upstream, _trunk):
+        taken = Taken()
+        from dataclasses import replace
+
+        slow = upstream.services.stt.recognize(replace(CONFIG, language="deaf"), CALLER, taken)
+        total = 0
+        while total < 1_000_000:
+            slow.send_audio(FRAME)
+            total += len(FRAME)
+        quick = open_stream(upstream)
+        quick.send_audio(FRAME)
+        quick.end()
+        assert texts(await read_all(quick)) == ["640"]
+        assert taken.n_bytes <= WINDOW_BYTES + len(FRAME) * 200
+        listen.set()
+        slow.end()
+        assert texts(await read_all(slow)) == [str(total)]
+        assert taken.n_bytes == total
+
+
+async def test_a_status_ends_its_stream_alone() -> None:
+    async def some_fail(requests: AsyncIterator[stt_pb2.RecognizeRequest], context: Any) -> None:
+        first = await anext(requests)
+        if first.config.language == "bad":
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such language")
+        if first.config.language == "broken":
+            raise RuntimeError("a fault of the service")
+        await count(requests, context)
+
+    async with trunked(some_fail) as (_, upstream, trunk):
+        from dataclasses import replace
+
+        good = open_stream(upstream)
+        for language, told in (("bad", "INVALID_ARGUMENT: no such language"), ("broken", "INTERNAL")):
+            stream = upstream.services.stt.recognize(replace(CONFIG, language=language), CALLER, Taken())
+            with pytest.raises(ServiceError, match=told):
+                await read_all(stream)
+        good.send_audio(FRAME)
+        good.end()
+        assert texts(await read_all(good)) == ["640"]
+        assert not trunk.over
+        assert len(trunk) == 0
+
+
+async def test_a_cancelled_stream_is_told_and_ends_without_an_error() -> None:
+    stopped = asyncio.Event()
+
+    async def wait(requests: AsyncIterator[stt_pb2.RecognizeRequest], _context: Any) -> None:
+        try:
+            async for _ in requests:
+                pass
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with trunked(wait) as (_, upstream, trunk):
+        stream = open_stream(upstream)
+        stream.send_audio(FRAME)
+        await asyncio.sleep(0.02)
+        stream.cancel()
+        assert await read_all(stream) == []
+        await stopped.wait()
+        assert len(trunk) == 0
+
+
+async def test_a_broken_trunk_fails_its_streams_and_another_takes_its_place() -> None:
+    async with trunked() as (fakes, upstream, trunk):
+        stream = open_stream(upstream)
+        stream.send_audio(FRAME)
+        await asyncio.sleep(0.02)
+        await fakes.stt.stop()
+        with pytest.raises(ServiceError, match="UNAVAILABLE"):
+            await read_all(stream)
+        assert trunk.over
+        await fakes.stt.start()
+        assert await trunk_of(upstream) is not trunk
+        again = open_stream(upstream)
+        again.end()
+        assert texts(await read_all(again)) == ["0"]
+        assert fakes.stt.calls[-1].method == "RecognizeMany"
+
+
+async def test_a_service_that_takes_nothing_any_more_is_noticed() -> None:
+    async def hang(requests: AsyncIterator[stt_pb2.RecognizeRequest], _context: Any) -> None:
+        await anext(requests)
+        await asyncio.Event().wait()
+
+    async with trunked(hang, deadline_ms=300) as (_, upstream, _trunk):
+        stream = open_stream(upstream)
+        for _ in range(100):
+            stream.send_audio(FRAME)
+        with pytest.raises(ServiceError, match="DEADLINE_EXCEEDED"):
+            await read_all(stream)
+
+
+async def test_a_service_without_trunks_is_asked_once() -> None:
+    asked = 0
+
+    async def refuse(call: Call) -> None:
+        nonlocal asked
+        asked += 1
+        await call.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    fakes = FakeServices("stt")
+    fakes.stt.on("RecognizeMany", refuse)
+    fakes.stt.on("Recognize", count_audio)
+    async with fakes, fakes.upstream() as upstream:
+        for _ in range(5):
+            stream = open_stream(upstream)
+            stream.send_audio(FRAME)
+            stream.end()
+            assert texts(await read_all(stream)) == ["640"]
+        assert asked == 1
