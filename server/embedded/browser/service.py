@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from server.embedded.browser.tabs import Tabs
     from server.embedded.service import EmbeddedConfig
 
+WITHOUT_PAGE = frozenset({"navigate", "back"})  # the others want one that is open
 NO = frozenset({"0", "false", "no", "off"})
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
@@ -85,6 +86,8 @@ class BrowserService(ExecutorService):
         tabs.dialogs.clear()
         try:
             page = await tabs.page()
+            if name not in WITHOUT_PAGE and (page.url.startswith(ERROR_PAGE) or await tabs.is_blank(page)):
+                raise FailedError("no page is open")  # noqa: TRY301 - it fails like the steps
             await task.tell("the page is there", percent=20)
             values = await STEPS[name](Work(tabs, page, task), parameters)
         except FailedError as failed:

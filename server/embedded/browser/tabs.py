@@ -31,7 +31,7 @@ class Tabs:
         self.opened = asyncio.Event()  # since it was last cleared, a page was
         self._pages: list[Page] = []
         context.on("page", self._opened)
-        context.on("dialog", self._dismiss)
+        context.on("dialog", self._answer)
 
     def _opened(self, page: Page) -> None:
         self._pages.append(page)
@@ -43,10 +43,13 @@ class Tabs:
         if page in self._pages:
             self._pages.remove(page)
 
-    async def _dismiss(self, dialog: Dialog) -> None:
-        """Nobody is there to answer: but the page waits for it."""
-        self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
+    async def _answer(self, dialog: Dialog) -> None:
+        """Nobody is there to answer, but the page waits for it: yes to leaving the page, no to all else."""
         with suppress(PlaywrightError):
+            if dialog.type == "beforeunload":
+                await dialog.accept()
+                return
+            self.dialogs.append(dialog.message[:MAX_DIALOG_CHARS])
             await dialog.dismiss()
 
     async def page(self) -> Page:
@@ -54,6 +57,10 @@ class Tabs:
         while len(self._pages) > MAX_TABS:
             await self._pages[0].close()
         return self._pages[-1] if self._pages else await self.context.new_page()
+
+    async def is_blank(self, page: Page) -> bool:
+        """Is nothing open? A window that a script has opened and filled has the blank address too."""
+        return page.url == BLANK and not await page.evaluate("document.body?.hasChildNodes()")
 
     async def has_history(self, page: Page) -> bool:
         """Is there a page to go back to? The blank one that every context begins with is none."""

@@ -54,6 +54,8 @@ class Served(tornado.web.RequestHandler):
         match path:
             case "form":
                 self.finish(FORM)
+            case "leaving":
+                self.finish("<title>Leaving</title><button>Edit</button><script>onbeforeunload = e => 'stay?'</script>")
             case "said":
                 self.finish(f"<title>Said</title>{self.get_argument('name')}")
             case "second":

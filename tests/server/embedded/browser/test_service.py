@@ -113,6 +113,38 @@ async def test_what_does_not_succeed_fails_in_words(tmp_path: Path, monkeypatch:
         assert (run.values["status"], run.values["title"]) == (404, "Nothing")
 
 
+async def test_a_page_that_asks_to_stay_is_left(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        for _ in range(2):
+            await surfer.open("leaving")
+            await surfer.do("click", {"text": "Edit"})  # pages that nobody has touched are left without a question
+            run = await surfer.open("form")
+            assert (run.values["title"], run.values.get("dialogs")) == ("Form", None)
+        await surfer.open("leaving")
+        await surfer.do("click", {"text": "Edit"})
+        assert (await surfer.do("back")).values["title"] == "Form"
+
+
+async def test_without_a_page_that_is_said(tmp_path: Path) -> None:
+    async with surfing(tmp_path) as surfer:
+        for action, parameters in (
+            ("screenshot", {}),
+            ("extract_text", {}),
+            ("links", {}),
+            ("scroll", {}),
+            ("click", {"text": "x"}),
+            ("type", {"selector": "x", "text": "x"}),
+            ("press", {"key": "a"}),
+            ("wait", {"ms": 1}),
+        ):
+            run = await surfer.do(action, parameters)
+            assert (action, run.status, run.message) == (action, "failed", "no page is open")
+        await surfer.do("navigate", {"url": "http://nowhere.invalid/"})
+        assert (await surfer.do("screenshot")).message == "no page is open"
+        await surfer.open("form")
+        assert (await surfer.do("screenshot")).status == "ok"
+
+
 async def test_there_is_no_way_back_from_the_first_page(tmp_path: Path) -> None:
     async with surfing(tmp_path) as surfer:
         run = await surfer.do("back")
