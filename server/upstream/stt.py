@@ -151,6 +151,10 @@ class SttClient:
         self._background = background
         self._trunks = Trunks(line, background)
 
+    def open_trunks(self) -> None:
+        """The service is up: be ready before the first microphone opens."""
+        self._trunks.open()
+
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
         """Open a stream at once."""
         outbox = AudioOutbox(on_taken, self._busy_s)

@@ -376,15 +376,17 @@ class Trunks:
 
     def pick(self) -> Trunk | None:
         """The one with the fewest streams; None: use a call of one's own."""
-        self._look()
-        return min((trunk for trunk in self._trunks if trunk.ready), key=len, default=None)
+        if self._clock() >= self._try_at:
+            self.open()
+        return min((trunk for trunk in self._trunks if trunk.ready and not trunk.over), key=len, default=None)
 
-    def _look(self) -> None:
+    def open(self) -> None:
+        """Open those that are missing."""
         ended = [trunk for trunk in self._trunks if trunk.over]
+        self._trunks = [trunk for trunk in self._trunks if not trunk.over]
         if ended:
-            self._trunks = [trunk for trunk in self._trunks if not trunk.over]
             pause_s = TRY_AGAIN_S if all(trunk.offered for trunk in ended) else NOT_OFFERED_S
             self._try_at = self._clock() + pause_s
-        if self._clock() >= self._try_at:
-            while len(self._trunks) < len(self._line.pool.channels):
-                self._trunks.append(Trunk(self._line, self._background))
+            return
+        while len(self._trunks) < len(self._line.pool.channels):
+            self._trunks.append(Trunk(self._line, self._background))

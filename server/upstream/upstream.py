@@ -74,8 +74,9 @@ class Upstream:
             raise EndpointError(f"services: unknown {unknown}, missing {missing}")
 
     def _clients(self) -> Services:
+        self._stt = SttClient(self._line("stt", SpeechToTextStub, SPEECH_OPTIONS), self._streams)
         return Services(
-            stt=SttClient(self._line("stt", SpeechToTextStub, SPEECH_OPTIONS), self._streams),
+            stt=self._stt,
             tts=TtsClient(self._line("tts", TextToSpeechStub, SPEECH_OPTIONS), self._streams),
             intent=IntentClient(self._line("intent", IntentRecognizerStub, IDEMPOTENT_OPTIONS)),
             planner=PlannerClient(self._line("planner", PlannerStub, IDEMPOTENT_OPTIONS)),
@@ -101,6 +102,8 @@ class Upstream:
         if health.up:
             line = self._lines[health.name]
             line.breaker.found_up(line.now())
+            if health.name == "stt":
+                self._stt.open_trunks()
 
     def circuits(self) -> dict[str, CircuitState]:
         """Each breaker's state, by service."""
