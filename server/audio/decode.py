@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 
+from server.audio import mp3
 from server.audio.mono import BYTES_PER_SAMPLE, Mono, TooManyChannelsError
 from server.audio.sections import sections
 
@@ -112,7 +114,7 @@ class UploadDecoder:
         mono: Mono | None = None
         form: tuple[object, ...] = ()
         try:
-            for frame in _frames(container):
+            for frame in _mp3_frames(part, container) if container.format.name == "mp3" else _frames(container):
                 now = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
                 if now != form:
                     if mono is not None:
@@ -149,6 +151,26 @@ def _why_unreadable(part: Section) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and b"data" not in head:
         return "the file is empty: it is a wav without data"
     return "the file is not wav, mp3, ogg, webm, flac or mp4 audio"
+
+
+def _mp3_frames(part: Section, container: InputContainer) -> Iterator[AudioFrame]:
+    """Decoded frames, those behind damage too: FFmpeg's own reader would lose them."""
+    decoder = av.CodecContext.create(container.streams.audio[0].codec_context.name, "r")
+    assert isinstance(decoder, AudioCodecContext), "_opened has looked"
+    damaged = 0
+    decoded = False
+    for data in mp3.frames(part):
+        try:
+            for frame in decoder.decode(av.Packet(data)):
+                frame.pts = None
+                damaged, decoded = 0, True
+                yield frame
+        except av.FFmpegError:
+            damaged += 1
+            if damaged > MAX_DAMAGED_IN_A_ROW:
+                break
+    if not decoded:
+        raise UnreadableAudioError("the file's audio cannot be decoded")
 
 
 def _frames(container: InputContainer) -> Iterator[AudioFrame]:

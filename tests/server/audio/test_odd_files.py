@@ -6,10 +6,14 @@ import array
 import io
 import struct
 import wave
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from server.audio import mp3
 from server.audio.decode import UnreadableAudioError, UploadDecoder
 from server.audio.encode import audio_encoder
 from server.audio.sections import sections
@@ -40,6 +44,9 @@ def buzz(length_s: float, rate_hz: int) -> bytes:
 def encoded(name: str, length_s: float, rate_hz: int = 16_000) -> bytes:
     encoder = audio_encoder(name, rate_hz, rate_hz)
     return encoder.encode(buzz(length_s, rate_hz)) + encoder.finish()
+
+
+SPOILT = encoded("mp3", 2.0)
 
 
 def channels(*each: bytes, rate_hz: int = 16_000) -> bytes:
@@ -84,6 +91,44 @@ def test_joined_files_are_read_to_the_end(name: str, rate_hz: int) -> None:
     samples = decoded(encoded(name, 1.0) + encoded(name, 2.0, rate_hz))
     assert seconds(samples) == pytest.approx(3.0, abs=0.2)
     assert loudness(samples[-16_000:]) > 1_000
+
+
+@pytest.mark.parametrize("at", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("n_bytes", [1, 50, 200, 1_000, 3_000])
+@pytest.mark.parametrize("damage", [b"\x00", b"\xff", b"\x55", b"\xff\xfb\x90\x00", b""])
+def test_an_mp3_is_read_behind_damage(at: float, n_bytes: int, damage: bytes) -> None:
+    """Overwritten, or gone altogether (an empty `damage`)."""
+    data = bytearray(encoded("mp3", 6.0))
+    start = int(len(data) * at)
+    data[start : start + n_bytes] = (damage * n_bytes)[:n_bytes]
+    samples = decoded(bytes(data))
+    lost_s = n_bytes / len(data) * 6 + 0.2  # the frames at both edges, and what they lend to their neighbours
+    assert 6.0 - lost_s <= seconds(samples) <= 6.3
+    assert loudness(samples[-16_000:]) > 1_000
+
+
+def test_a_search_for_frames_is_bounded() -> None:
+    """Headers that lead nowhere, every four bytes."""
+    fake = b"\xff\xfb\x90\x00" * (mp3.MAX_LOST_BYTES // 4)
+    sound = encoded("mp3", 1.0)
+    assert seconds(decoded(sound + fake[: len(fake) // 2] + sound)) == pytest.approx(2.1, abs=0.2)
+    assert seconds(decoded(sound + fake + fake + sound)) == pytest.approx(1.1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "seam", [b"TAG" + bytes(125), b"ID3\x04\x00\x00\x00\x00\x10\x00" + b"\xff\xfb\x90\x00" * 512, b"ID3 no tag"]
+)
+def test_tags_between_mp3s_are_passed_over(seam: bytes) -> None:
+    assert seconds(decoded(encoded("mp3", 1.0) + seam + encoded("mp3", 2.0))) == pytest.approx(3.1, abs=0.2)
+
+
+@given(st.binary(max_size=3_000), st.integers(0, 16_000))
+@settings(max_examples=100, deadline=None)
+def test_nothing_in_an_mp3_is_too_odd(noise: bytes, at: int) -> None:
+    data = bytearray(SPOILT)
+    data[at : at + len(noise)] = noise
+    with suppress(UnreadableAudioError):
+        decoded(bytes(data))
 
 
 @pytest.mark.parametrize("name", ["opus", "flac"])
