@@ -16,6 +16,7 @@ from handlers.answer import account, answer_headers, name_from, start_line
 from handlers.negotiation import accepts_gzip
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError, without_frames
+from server.operations.openai_errors import error_json, status_of
 from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
@@ -265,9 +266,14 @@ class BaseHandler(HTTPMessageDelegate):
         self.refuse(refusal)
 
     def refuse(self, refusal: ApiError) -> None:
-        """Answer with this problem."""
+        """Answer with this problem, in OpenAI's form where its API is spoken."""
         self.error_code, self.status = refusal.code, refusal.status
         self._headers.update(refusal.headers)
+        if self.request.path.startswith("/v1/"):
+            self.status = status_of(refusal)
+            self._headers["Content-Type"] = "application/json"
+            self.finish_whole(error_json(refusal))
+            return
         self._headers["Content-Type"] = "application/problem+json"
         self.finish_whole(problem_json(refusal, self.request.path, self.request_id))
 

@@ -46,7 +46,11 @@ class WaitingEvents:
 
     def put(self, progress: TaskProgress) -> None:
         """Queue an event; never waits."""
-        self._waiting.append(progress_event(progress))
+        self.put_event(progress_event(progress))
+
+    def put_event(self, event: bytes) -> None:
+        """The same of an event that is made already."""
+        self._waiting.append(event)
         self._wake.set()
 
     def wake(self) -> None:

@@ -11,12 +11,12 @@ from tornado.web import HTTPError
 
 from handlers.admission import Admission, requested_recording
 from handlers.handshake import HandshakeHandler
-from handlers.openai_errors import error_json
 from handlers.problem import as_api_error
 from handlers.writer import SocketWriter
 from server.errors import ApiError
-from server.identity.auth import TokenError
+from server.identity.auth import CLIENT_SECRET, TokenError
 from server.operations import Access
+from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
 from server.routes import Route
 from server.sessions.desk import identity_of
@@ -50,6 +50,7 @@ class OpenAiSocketHandler(HandshakeHandler):
         self._admission = Admission(gateway, self.request)
         self._identity: Identity | None = None
         self._voices: Voices | None = None
+        self._settings: dict[str, Any] | None = None  # that a client secret brings
         self._live: LiveSession | None = None
         self._opened_at = 0.0  # the loop's time
         self._ending: int | None = None
@@ -84,8 +85,11 @@ class OpenAiSocketHandler(HandshakeHandler):
             raise ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
         authenticator = self.gateway.authenticator
         try:
-            principal = await authenticator.verify(token)
-            await authenticator.revocation(principal)
+            if token.startswith(CLIENT_SECRET):
+                principal, self._settings = await authenticator.redeem_client_secret(token)
+            else:
+                principal = await authenticator.verify(token)
+                await authenticator.revocation(principal)
         except TokenError as refused:
             self.gateway.metrics.auth_failure(refused.reason)
             raise
@@ -105,7 +109,7 @@ class OpenAiSocketHandler(HandshakeHandler):
         refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
         self._error_code = refusal.code
         self.clear()
-        self.set_status(refusal.status)
+        self.set_status(status_of(refusal))
         for name, value in refusal.headers.items():
             self.set_header(name, value)
         self.finish(error_json(refusal))
@@ -135,6 +139,7 @@ class OpenAiSocketHandler(HandshakeHandler):
             self._voices,
             model=self.get_query_argument("model", "")[:MAX_MODEL_CHARS],
             transcription=self.get_query_argument("intent", "") == "transcription",
+            settings=self._settings,
             recording=requested_recording(self.request),
         )
         self._writer.begin(self._live)

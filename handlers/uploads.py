@@ -21,13 +21,17 @@ MAX_FIELD_BYTES = 1_024  # the form's fields are a language tag and the like
 class Upload:
     """Feed it the chunks of the body, then read `file` and `fields`, then close it."""
 
-    def __init__(self, content_type: str, file_field: str, field_names: Sequence[str]) -> None:
+    def __init__(
+        self, content_type: str, file_field: str, field_names: Sequence[str], list_names: Sequence[str] = ()
+    ) -> None:
         media_type, options = parse_options_header(content_type)
         if media_type != "multipart/form-data" or not options.get("boundary"):
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send the file as multipart/form-data")
         self._parser = PushMultipartParser(options["boundary"], max_segment_count=MAX_PARTS, strict=True)
         self._file_field = file_field
         self._field_names = field_names
+        self._list_names = list_names  # fields that may come more than once
+        self.lists: dict[str, list[str]] = {}
         self._part: MultipartSegment | None = None
         self.file: IO[bytes] | None = None
         self.fields: dict[str, str] = {}
@@ -64,7 +68,7 @@ class Upload:
             self.file = None
 
     def _begin(self, part: MultipartSegment) -> None:
-        known = part.name == self._file_field or part.name in self._field_names
+        known = part.name in {self._file_field, *self._field_names, *self._list_names}
         if not known:
             raise invalid((("body", part.name), "there is no such field"))
         if (part.name == self._file_field and self.file is not None) or part.name in self.fields:
@@ -88,7 +92,11 @@ class Upload:
         assert self._part is not None
         if self._part.name != self._file_field:
             try:
-                self.fields[self._part.name] = self._field.decode()
+                value = self._field.decode()
             except UnicodeDecodeError:
                 raise invalid((("body", self._part.name), "the field is not UTF-8 text")) from None
+            if self._part.name in self._list_names:
+                self.lists.setdefault(self._part.name, []).append(value)
+            else:
+                self.fields[self._part.name] = value
         self._part = None

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from tornado.web import Application, RequestHandler
 
-from handlers import agent, auth, console, executor, memory, openai, ops, realtime, voice
+from handlers import agent, auth, console, executor, memory, openai, openai_audio, ops, realtime, voice
 from handlers.base import BaseHandler
 from handlers.unserved import UnservedHandler, refuse_unreadable
 from server.errors import ApiError
@@ -46,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
     *console.routes,
     *realtime.routes,
     *openai.routes,
+    *openai_audio.routes,
 )
 
 

@@ -21,7 +21,7 @@ MAX_RATE_HZ = 48_000
 MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # MPEG-1, 2 and 2.5
 OPUS_RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)  # RFC 6716, section 2.1.3
 
-FORMATS = ("wav", "mp3", "opus", "flac", "pcm")
+FORMATS = ("wav", "mp3", "opus", "aac", "flac", "pcm")
 
 _UNKNOWN_LENGTH = 0xFFFFFFFF
 
@@ -82,6 +82,15 @@ AUDIO_FORMATS = {
         32_000,  # RFC 7587, section 3.1.1: 28-40 kbit/s for full-band speech
         (("page_duration", "100000"), ("flush_packets", "1")),  # a page of 100 ms instead of a second
         (("application", "voip"),),
+    ),
+    "aac": AudioFormat(
+        "audio/aac",
+        ("audio/aacp",),
+        "adts",
+        "aac",
+        (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),  # ISO/IEC 14496-3, table 1.18
+        64_000,  # transparent for one voice
+        (("flush_packets", "1"),),
     ),
     "flac": AudioFormat(
         "audio/flac",

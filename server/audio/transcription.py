@@ -95,6 +95,7 @@ async def transcribe(
     speech_to_text: SpeechToText,
     context: CallContext,
     progress: Callable[[TaskProgress], None],
+    vocabulary: tuple[str, ...] = (),
 ) -> Transcript:
     """All utterances of the file. Raises UnreadableAudioError, AudioTooLongError and ServiceError.
 
@@ -104,7 +105,7 @@ async def transcribe(
     if first is None:
         return Transcript()
     feed = _Feed(decoder, progress)
-    config = RecognitionConfig(language=language, sample_rate_hz=PCM_RATE_HZ, interim=False)
+    config = RecognitionConfig(language=language, sample_rate_hz=PCM_RATE_HZ, interim=False, vocabulary=vocabulary)
     stream = speech_to_text.recognize(config, context, feed.taken)
     try:
         utterances = await _recognized(feed, first, stream, progress)

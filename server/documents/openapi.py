@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from server.audio.encode import AUDIO_FORMATS
 from server.errors import ERRORS, ApiError, problem
 from server.operations import OPERATIONS, Access, Streaming
+from server.operations.openai_errors import error_of, status_of
 from server.operations.refusals import refusals_of
 from server.version import __version__
 
@@ -29,6 +30,7 @@ _TAGS = {
     "memory": "What a user asked to be remembered, and conversations so far. Everything belongs to its user.",
     "auth": "Sign-in, rotation, sign-out and WebSocket tickets.",
     "ws": "Live sessions.",
+    "openai": "OpenAI's API, for its own clients: the base address is `/v1`. Live sessions: the WebSocket `/v1/realtime`.",
     "ops": "Health, metrics and documents.",
 }
 _DESCRIPTION = """\
@@ -86,6 +88,21 @@ class Problem(BaseModel):
     risk: str | None = Field(default=None, description="For CONFIRMATION_REQUIRED and SAFETY_DENIED")
 
 
+class OpenAiErrorBody(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    code: str | None
+    param: str | None
+
+
+class OpenAiError(BaseModel):
+    """The error form of `/v1`."""
+
+    error: OpenAiErrorBody
+
+
 def _ref(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
@@ -98,6 +115,7 @@ def _schemas() -> Json:
             models.append((operation.request, "validation"))
         if operation.response is not None:
             models.append((operation.response, "serialization"))
+    models.append((OpenAiError, "serialization"))
     unique = list(dict.fromkeys(models))
     _, definitions = models_json_schema(unique, ref_template="#/components/schemas/{model}")
     schemas: Json = definitions["$defs"]
@@ -150,12 +168,13 @@ def _in_text(described: Json) -> Json:
 def _request_body(operation: Operation) -> Json:
     if operation.streaming is Streaming.AUDIO_IN:
         schema = operation.request.model_json_schema()
-        schema["properties"]["audio"] = {
+        field = "file" if operation.of_openai else "audio"
+        schema["properties"][field] = {
             "type": "string",
             "contentMediaType": "application/octet-stream",
             "description": "The file",
         }
-        schema["required"] = ["audio"]
+        schema["required"] = [field, *schema.get("required", ())]
         return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     content: Json = {"schema": _ref("schemas", operation.request.__name__)}
     examples = operation.request.model_json_schema().get("examples", [])
@@ -203,9 +222,28 @@ def _problem(operation: Operation, status: int, codes: list[str]) -> Json:
     }
 
 
+def _openai_error(operation: Operation, codes: list[str]) -> Json:
+    examples = {code: {"summary": ERRORS[code].title, "value": error_of(ApiError(code))} for code in codes}
+    return {
+        "description": "\n\n".join(f"`{code}`: {ERRORS[code].meaning}" for code in codes),
+        "headers": _headers(operation, "Retry-After"),
+        "content": {"application/json": {"schema": _ref("schemas", "OpenAiError"), "examples": examples}},
+    }
+
+
+def _openai_errors(operation: Operation) -> Json:
+    by_status: dict[str, list[str]] = {}
+    for codes in refusals_of(operation).values():
+        for code in codes:
+            by_status.setdefault(str(status_of(ApiError(code))), []).append(code)
+    return {status: _openai_error(operation, codes) for status, codes in by_status.items()}
+
+
 def _responses(operation: Operation) -> Json:
     answers = {str(operation.status): _success(operation)}
     answers |= {str(status): _success(operation) | {"description": when} for status, when in operation.also}
+    if operation.of_openai:
+        return answers | _openai_errors(operation)
     problems = {str(status): _problem(operation, status, codes) for status, codes in refusals_of(operation).items()}
     return answers | problems
 

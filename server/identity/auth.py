@@ -34,6 +34,7 @@ MAX_REMEMBERED = 10_000  # verified tokens, some 10 MB; the ones not seen for lo
 GRACE_S = 10.0  # two tabs that refresh at once get the same new pair
 TICKET_S = 30
 MAX_TICKET_CHARS = 128
+CLIENT_SECRET = "ek_"  # noqa: S105 - a prefix; OpenAI's clients in browsers take no other key
 DAY_S = 86_400
 DEVELOPER = "developer"
 
@@ -214,15 +215,7 @@ class Authenticator:
     async def issue_ticket(self, principal: Principal) -> tuple[str, int]:
         """A single-use ticket for a browser's WebSocket, and the seconds it lives."""
         ticket = secrets.token_urlsafe(24)
-        record = {
-            "user_id": principal.user_id,
-            "username": principal.username,
-            "roles": sorted(principal.roles),
-            "token_id": principal.token_id,
-            "family": principal.family,
-            "expires_at": principal.expires_at,
-        }
-        await self._state.put(f"ticket:{_digest(ticket)}", json.dumps(record), TICKET_S)
+        await self._state.put(f"ticket:{_digest(ticket)}", json.dumps(_record(principal)), TICKET_S)
         return ticket, TICKET_S
 
     async def redeem_ticket(self, ticket: str) -> Principal:
@@ -230,11 +223,42 @@ class Authenticator:
         record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
         if record is None:
             raise TokenError("ticket", "the ticket was used, has expired, or never was")
-        fields = json.loads(record)
+        return await self._alive(json.loads(record))
+
+    async def _alive(self, fields: dict[str, Any]) -> Principal:
+        """Whose record it is, unless the token that it was made with is over. Raises TokenError."""
         principal = Principal(**{**fields, "roles": frozenset(fields["roles"])})
         self._check_alive("", principal)
         await self.revocation(principal)
         return principal
+
+    # --- client secrets ---
+
+    async def issue_client_secret(self, principal: Principal, life_s: int, session: dict[str, Any]) -> str:
+        """A single-use key for a live session with these settings, for a device that must not have the token."""
+        secret = CLIENT_SECRET + secrets.token_urlsafe(24)
+        record = {"principal": _record(principal), "session": session}
+        await self._state.put(f"secret:{_digest(secret)}", json.dumps(record), life_s)
+        return secret
+
+    async def redeem_client_secret(self, secret: str) -> tuple[Principal, dict[str, Any]]:
+        """Whose secret was it, and the settings of its session? Raises TokenError (401)."""
+        record = await self._state.take(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
+        if record is None:
+            raise TokenError("ticket", "the client secret was used, has expired, or never was")
+        fields = json.loads(record)
+        return await self._alive(fields["principal"]), fields["session"]
+
+
+def _record(principal: Principal) -> dict[str, Any]:
+    return {
+        "user_id": principal.user_id,
+        "username": principal.username,
+        "roles": sorted(principal.roles),
+        "token_id": principal.token_id,
+        "family": principal.family,
+        "expires_at": principal.expires_at,
+    }
 
 
 def _ids(principal: Principal) -> tuple[str, ...]:

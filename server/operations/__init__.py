@@ -2,11 +2,12 @@
 
 operation    what an entry is: name, method and path, models, access, `run`
 table        all entries
-voice, agent, executor, memory, auth, realtime, ops    their models, and what they do
+voice, agent, executor, memory, auth, realtime, openai, ops    their models, and what they do
 fields       the kinds of text in requests, with their bounds
 validation   from what a client sent to a request model, or to a 422
 roles        who may do what
 quota        how often a caller may run operations
+openai_errors  the error form of /v1
 refusals     every way an operation may end in an error
 invoke       calling one by name
 """

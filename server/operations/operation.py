@@ -135,6 +135,11 @@ class Operation:
         return self.name.partition(".")[0]
 
     @property
+    def of_openai(self) -> bool:
+        """Is it one of OpenAI's API, with that API's error form?"""
+        return self.path.startswith("/v1/")
+
+    @property
     def takes_body(self) -> bool:
         """Do parameters travel in the body (else in the query)?"""
         return self.method in {"POST", "PUT", "PATCH"} and not (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.operations import agent, auth, executor, memory, ops, voice
+from server.operations import agent, auth, executor, memory, openai, ops, voice
 from server.operations import sessions as realtime
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *memory.OPERATIONS,
     *auth.OPERATIONS,
     *realtime.OPERATIONS,
+    *openai.OPERATIONS,
     *ops.OPERATIONS,
 )
 

@@ -85,7 +85,7 @@ class SpeakRequest(RequestModel):
     voice: str | None = Field(default=None, min_length=1, max_length=128, description="An id of voice.voices")
     speed: float = Field(default=1.0, ge=0.25, le=4.0)
     language: Language | None = Field(default=None, description="Chooses a voice when none is named")
-    format: Literal["wav", "mp3", "opus", "flac", "pcm"] = "wav"
+    format: Literal["wav", "mp3", "opus", "aac", "flac", "pcm"] = "wav"
     sample_rate: Annotated[int, Field(ge=MIN_RATE_HZ, le=MAX_RATE_HZ), AS_WHOLE] | None = Field(
         default=None, description="Hz; left out: the voice's own"
     )
@@ -123,10 +123,17 @@ def sayable(text: str) -> bool:
 
 async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> TranscriptAnswer:
     """All that is said in the file. Raises ApiError (413, 422) and ServiceError."""
+    return _transcript_answer(await listen_to(gateway, caller, request.language, file), request.language)
+
+
+async def listen_to(
+    gateway: Gateway, caller: Caller, language: str, file: IO[bytes], vocabulary: tuple[str, ...] = ()
+) -> Transcript:
+    """All utterances of the file; `vocabulary` is what to expect. Raises ApiError (413, 422) and ServiceError."""
     decoder = UploadDecoder(file)
     try:
-        heard = await transcribe_upload(
-            decoder, request.language, gateway.services.stt, caller.context, caller.progress
+        return await transcribe_upload(
+            decoder, language, gateway.services.stt, caller.context, caller.progress, vocabulary
         )
     except UnreadableAudioError as wrong:
         raise ApiError("UNREADABLE_AUDIO", str(wrong)) from None
@@ -134,7 +141,6 @@ async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeReques
         raise ApiError("AUDIO_TOO_LONG", str(wrong)) from None
     finally:
         await in_codec_thread(decoder.close)
-    return _transcript_answer(heard, request.language)
 
 
 class VoicesRequest(RequestModel):

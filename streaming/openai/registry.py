@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.openai.live import LiveSession
 from streaming.openai.settings import Voices
@@ -51,12 +51,15 @@ class Sessions:
         *,
         model: str,
         transcription: bool,
+        settings: dict[str, Any] | None = None,
         recording: bool = False,
     ) -> LiveSession:
-        """A socket has come in."""
+        """A socket has come in. `settings`: of the session, as a client secret was made for."""
         live = LiveSession(
             identity, socket, self._provided, self._group, voices, model=model, transcription=transcription
         )
+        if settings is not None:
+            live.settings = {**settings, "id": live.session_id}
         tap = self._recorder(live) if recording and self._recorder is not None else None
         if tap is not None:
             live.taps.append(tap)

@@ -291,7 +291,7 @@ async def test_the_first_bytes_leave_before_the_last_are_made(tmp_path: Path, na
         {"text": "x" * 5001},
         {"text": "x", "speed": 0.2},
         {"text": "x", "speed": 4.1},
-        {"text": "x", "format": "aac"},
+        {"text": "x", "format": "amr"},
         {"text": "x", "sample_rate": 7999},
         {"text": "x", "format": "opus", "sample_rate": 44_100},
         {"text": "x", "format": "mp3", "sample_rate": 8_001},

@@ -53,7 +53,7 @@ def test_a_wav_header_says_that_the_length_is_unknown() -> None:
     assert struct.unpack("<IIHH", header[24:36]) == (8_000, 16_000, 2, 16)
 
 
-@pytest.mark.parametrize("name", ["mp3", "opus", "flac"])
+@pytest.mark.parametrize("name", ["mp3", "opus", "aac", "flac"])
 def test_bytes_come_after_the_first_tenth_of_a_second(name: str) -> None:
     encoder = audio_encoder(name, VOICE_HZ, AUDIO_FORMATS[name].rate_hz(None, VOICE_HZ))
     assert encoder.encode(PCM[: VOICE_HZ // 10 * 2])

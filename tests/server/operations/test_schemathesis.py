@@ -23,6 +23,10 @@ FREE_JSON = ("agent.plan", "agent.safety.check", "memory.store")
 EXCUSED = (
     "voice.stt",
     "voice.tts",
+    "openai.transcriptions",  # audio bytes again
+    "openai.speech",  # names of voices
+    "openai.client_secret",  # settings of a session
+    "openai.model",  # names of models
     *FREE_JSON,
     *(operation.name for operation in OPERATIONS if operation.idempotency_key),
 )
@@ -47,7 +51,7 @@ async def test_the_document_is_true(tmp_path: Path, reader: str) -> None:
             "--header", f"Authorization: Bearer {gw.token('admin')}",
             "--exclude-operation-id", SIGN_OUT,
             "--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--generation-deterministic",
-            "--continue-on-failure", "--warnings", "off", "--max-time", "14",
+            "--continue-on-failure", "--warnings", "off", "--max-time", "20",
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

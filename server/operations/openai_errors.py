@@ -24,6 +24,11 @@ _CODES = {
 }
 
 
+def status_of(error: ApiError) -> int:
+    """The status over there: what a value is wrong with is 400, not 422."""
+    return 400 if error.status == 422 else error.status
+
+
 def error_of(error: ApiError) -> dict[str, Any]:
     """`{"error": {message, type, code, param}}`."""
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")

@@ -1,0 +1,168 @@
+"""OpenAI's audio endpoints over HTTP, and the rest of its API that is served here."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from base64 import b64encode
+from contextlib import aclosing
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from handlers.events import WaitingEvents, relayed
+from handlers.operation import OperationHandler
+from handlers.problem import as_api_error
+from handlers.uploads import Upload
+from handlers.voice import TranscribeHandler
+from server.operations import openai
+from server.operations.openai import OpenAiSpeechRequest, OpenAiTranscriptionRequest
+from server.operations.openai_errors import error_of
+from server.operations.operation import Streaming
+from server.operations.validation import validated
+from server.routes import operation_routes
+
+if TYPE_CHECKING:
+    from server.audio.transcription import Transcript
+    from server.operations import Caller, Operation
+    from server.operations.operation import RequestModel
+    from server.shared.rate_limits import Decision
+    from streaming.ports import TaskProgress
+
+_LISTS = ("timestamp_granularities[]", "timestamp_granularities", "include[]", "include", "keywords[]", "keywords")
+_SINGLE = ("model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy")
+_TEXT_TYPES = {
+    "text": "text/plain; charset=utf-8",
+    "srt": "text/plain; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+}
+
+
+def data_event(fields: dict[str, Any]) -> bytes:
+    """One Server-Sent Event as this API has them: data alone."""
+    return b"data: " + to_json(fields, inf_nan_mode="null") + b"\n\n"
+
+
+class OpenAiHandler(OperationHandler):
+    """JSON in, JSON out. Clients send `Accept` without meaning it."""
+
+    def check_acceptable(self, _operation: Operation) -> None:
+        """Whatever is accepted, there is one form of the answer."""
+
+    def _tell_limit(self, decision: Decision, window_s: int) -> None:
+        """The limit by OpenAI's names too."""
+        super()._tell_limit(decision, window_s)
+        left_s = max(0, math.ceil(decision.reset_at - time.time()))
+        self._headers["X-RateLimit-Limit-Requests"] = str(decision.limit)
+        self._headers["X-RateLimit-Remaining-Requests"] = str(decision.remaining)
+        self._headers["X-RateLimit-Reset-Requests"] = f"{left_s}s"
+
+
+class OpenAiSpeechHandler(OpenAiHandler):
+    """`POST /v1/audio/speech`. A client that leaves cancels the synthesis."""
+
+    async def run(self, _operation: Operation, caller: Caller, request: RequestModel) -> None:
+        """Audio as it is made, bare or as events."""
+        assert isinstance(request, OpenAiSpeechRequest), "the operation's model"
+        self.leaving_cancels()
+        as_events = request.stream_format == "sse"
+        async with aclosing(openai.spoken(self.gateway, caller, request)) as pieces:
+            async for piece in pieces:
+                if as_events:
+                    event = {"type": "speech.audio.delta", "audio": b64encode(piece).decode()}
+                    await self.send_events(data_event(event))
+                    continue
+                if not self.answer_begun:
+                    self._headers["Content-Type"] = openai.speech_type(request)
+                await self.send(piece)
+        if as_events:
+            words = len(request.input.split())
+            usage = {"input_tokens": words, "output_tokens": 0, "total_tokens": words}
+            await self.send_events(data_event({"type": "speech.audio.done", "usage": usage}))
+        self.end()
+
+
+class _Deltas(WaitingEvents):
+    """Utterances as `transcript.text.delta`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = False
+
+    def put(self, progress: TaskProgress) -> None:
+        """Queue what was heard."""
+        if progress.data:
+            delta = f" {progress.data}" if self._begun else progress.data
+            self._begun = True
+            self.put_event(data_event({"type": "transcript.text.delta", "delta": delta}))
+
+
+class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
+    """`POST /v1/audio/transcriptions`."""
+
+    async def serve(self, *_path: str) -> None:
+        """Admit, take the upload, transcribe."""
+        principal = await self.admit(self.operation)
+        self._upload = Upload(self.request.headers.get("Content-Type", ""), "file", _SINGLE, _LISTS)
+        self._let_come()
+        await self._complete
+        if self._broken is not None:
+            raise self._broken
+        file = self._upload.complete()
+        request = validated(self.operation, _values(self._upload))
+        assert isinstance(request, OpenAiTranscriptionRequest), "the operation's model"
+        self.leaving_cancels()
+        caller = self.caller(principal, request)
+        if request.stream:
+            await self._stream(caller, request, file)
+            return
+        body = openai.transcript_body(await openai.transcribed(self.gateway, caller, request, file), request)
+        if isinstance(body, str):
+            await self.reply(200, body.encode(), _TEXT_TYPES[request.response_format])
+        else:
+            await self.reply(200, to_json(body))
+
+    async def _stream(self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]) -> None:
+        """What is heard as it is, then all of it. A refusal before the first event keeps its status."""
+        waiting = _Deltas()
+        work = self._heard(replace(caller, progress=waiting.put), request, file)
+        ended = await relayed(work, "transcription", waiting, self.send_events)
+        if isinstance(ended, Exception):
+            if not self.answer_begun:
+                raise ended
+            await self.send_events(data_event(error_of(as_api_error(ended))))
+        else:
+            await self.send_events(data_event({"type": "transcript.text.done", "text": ended.text}))
+        self.end()
+
+    async def _heard(
+        self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]
+    ) -> Transcript | Exception:
+        try:
+            return await openai.transcribed(self.gateway, caller, request, file)
+        except Exception as error:  # noqa: BLE001 - every end is an answer
+            return error
+
+
+def _values(upload: Upload) -> dict[str, Any]:
+    """The form's fields with the types of the model: in a form everything is text."""
+    values: dict[str, Any] = dict(upload.fields)
+    for name, given in upload.lists.items():
+        values.setdefault(name.removesuffix("[]"), []).extend(given)
+    if "stream" in values:
+        values["stream"] = {"true": True, "false": False}.get(values["stream"].lower(), values["stream"])
+    if "temperature" in values:
+        with contextlib.suppress(ValueError):  # the model says what is wrong with it
+            values["temperature"] = float(values["temperature"])
+    return values
+
+
+_HANDLERS = {Streaming.AUDIO_IN: OpenAiTranscriptionHandler, Streaming.AUDIO_OUT: OpenAiSpeechHandler}
+
+routes = [
+    route
+    for operation in openai.OPERATIONS
+    for route in operation_routes([operation], _HANDLERS.get(operation.streaming, OpenAiHandler))
+]

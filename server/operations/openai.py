@@ -1,0 +1,370 @@
+"""OpenAI's audio endpoints, models and client secrets: the same work as `voice`, asked for and answered in OpenAI's words."""
+
+from __future__ import annotations
+
+import time
+from contextlib import aclosing
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from server.audio.encode import AUDIO_FORMATS
+from server.errors import ApiError
+from server.identity.auth import Principal
+from server.operations.fields import MAX_SPEECH_CHARS
+from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
+from server.operations.validation import invalid
+from server.operations.voice import SpeakRequest, listen_to, speak
+from streaming.openai import settings as realtime
+from streaming.openai.conversation import new_id
+from streaming.openai.mistakes import MistakeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from server.audio.transcription import Transcript
+    from server.gateway import Gateway
+    from server.operations.operation import Caller
+
+UPLOAD_BYTES = 25 * 1024 * KIB  # as the API has it
+SPEECH_RATE_HZ = 24_000  # of `pcm` and `wav`, as the API has it
+MODELS = {
+    "jarvis": "the whole agent",
+    "gpt-realtime": "the whole agent",
+    "gpt-realtime-mini": "the whole agent",
+    "whisper-1": "speech to text",
+    "gpt-4o-transcribe": "speech to text",
+    "gpt-4o-mini-transcribe": "speech to text",
+    "tts-1": "text to speech",
+    "tts-1-hd": "text to speech",
+    "gpt-4o-mini-tts": "text to speech",
+}
+"""Names that are listed, and what answers to them. Any other name is taken too: there is one of each kind here."""
+
+MIN_SECRET_S, MAX_SECRET_S = 10, 7_200  # as the API has them
+MAX_BIAS_WORDS = 64  # of a prompt
+
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class OpenAiTranscriptionRequest(RequestModel):
+    """The form's fields beside `file`. `prompt` and `keywords` are words to expect; `temperature` changes nothing here."""
+
+    model: ModelName
+    language: str | None = Field(default=None, max_length=35)
+    prompt: str | None = Field(default=None, max_length=1_024)
+    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
+    temperature: float = Field(default=0.0, ge=0, le=1)
+    stream: bool = False
+    timestamp_granularities: list[Literal["word", "segment"]] = Field(default=["segment"])
+    include: list[str] = Field(default=[])
+    keywords: list[str] = Field(default=[])
+    chunking_strategy: str | None = None
+
+
+class OpenAiTranscription(ResponseModel):
+    """`json`; `verbose_json` has language, duration, segments and words too."""
+
+    model_config = ConfigDict(extra="allow")
+
+    text: str
+
+
+async def transcribed(
+    gateway: Gateway, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]
+) -> Transcript:
+    """All utterances of the file. Raises ApiError (413, 422) and ServiceError."""
+    bias = tuple((request.prompt or "").split()[:MAX_BIAS_WORDS]) + tuple(request.keywords)
+    return await listen_to(gateway, caller, realtime.language_of(request.language), file, bias)
+
+
+def transcript_body(heard: Transcript, request: OpenAiTranscriptionRequest) -> str | dict[str, Any]:
+    """The answer in the format that is asked for: text as it is, or an object."""
+    usage = {"type": "duration", "seconds": heard.duration_ms / 1000}
+    match request.response_format:
+        case "text":
+            return heard.text + "\n"
+        case "srt":
+            return "".join(
+                f"{number}\n{_clock(one.start_ms, ',')} --> {_clock(one.end_ms, ',')}\n{one.text}\n\n"
+                for number, one in enumerate(_said(heard), 1)
+            )
+        case "vtt":
+            cues = (
+                f"{_clock(one.start_ms, '.')} --> {_clock(one.end_ms, '.')}\n{one.text}\n\n" for one in _said(heard)
+            )
+            return "WEBVTT\n\n" + "".join(cues)
+        case "verbose_json":
+            return _verbose(heard, request, usage)
+    return {"text": heard.text, "usage": usage}
+
+
+def _said(heard: Transcript) -> list[Any]:
+    return [spoken for spoken in heard.utterances if spoken.text]
+
+
+def _verbose(heard: Transcript, request: OpenAiTranscriptionRequest, usage: dict[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "task": "transcribe",
+        "language": request.language or "english",
+        "duration": heard.duration_ms / 1000,
+        "text": heard.text,
+        "usage": usage,
+    }
+    if "segment" in request.timestamp_granularities:
+        body["segments"] = [
+            {
+                "id": number,
+                "seek": 0,
+                "start": one.start_ms / 1000,
+                "end": one.end_ms / 1000,
+                "text": one.text,
+                "tokens": [],
+                "temperature": 0.0,
+                "avg_logprob": 0.0,
+                "compression_ratio": 1.0,
+                "no_speech_prob": 0.0,
+            }
+            for number, one in enumerate(_said(heard))
+        ]
+    if "word" in request.timestamp_granularities:
+        body["words"] = [
+            {"word": word.text, "start": word.start_ms / 1000, "end": word.end_ms / 1000} for word in heard.words
+        ]
+    return body
+
+
+def _clock(ms: int, point: str) -> str:
+    seconds, ms = divmod(ms, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{ms:03}"
+
+
+class OpenAiVoiceId(RequestModel):
+    """A voice by its id."""
+
+    id: str = Field(max_length=128)
+
+
+class OpenAiSpeechRequest(RequestModel):
+    """Words to say. `instructions` change nothing here."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"model": "tts-1", "voice": "alloy", "input": "Good morning."}]}
+    )
+
+    model: ModelName
+    input: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SPEECH_CHARS)]
+    voice: Annotated[str, StringConstraints(min_length=1, max_length=128)] | OpenAiVoiceId
+    instructions: str | None = None
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
+    speed: float = Field(default=1.0, ge=0.25, le=4.0)
+    stream_format: Literal["audio", "sse"] = "audio"
+
+
+async def spoken(gateway: Gateway, caller: Caller, request: OpenAiSpeechRequest) -> AsyncGenerator[bytes, None]:
+    """The file's pieces as they are made. Raises ApiError (400, 422) and ServiceError."""
+    voices = realtime.Voices(tuple(voice.id for voice in await gateway.services.tts.voices("", caller.context)))
+    name = request.voice if isinstance(request.voice, str) else request.voice.id
+    try:
+        voice = voices.ours(name, "voice")
+    except MistakeError as unknown:
+        raise invalid((("voice",), unknown.message)) from None
+    rate_hz = SPEECH_RATE_HZ if request.response_format in {"pcm", "wav"} else None
+    asked = SpeakRequest(
+        text=request.input,
+        voice=voice or None,
+        speed=request.speed,
+        format=request.response_format,
+        sample_rate=rate_hz,
+    )
+    async with aclosing(speak(gateway, caller, asked)) as pieces:
+        async for _, piece in pieces:
+            yield piece
+
+
+def speech_type(request: OpenAiSpeechRequest) -> str:
+    """The answer's content type."""
+    return "audio/pcm" if request.response_format == "pcm" else AUDIO_FORMATS[request.response_format].content_type
+
+
+class OpenAiModel(ResponseModel):
+    """One model."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "jarvis"
+
+
+class OpenAiModels(ResponseModel):
+    """All models."""
+
+    object: str = "list"
+    data: list[OpenAiModel]
+
+
+class OpenAiModelRequest(RequestModel):
+    """Which model."""
+
+    model: ModelName
+
+
+def _model(gateway: Gateway, name: str) -> OpenAiModel:
+    return OpenAiModel(id=name, created=int(gateway.started_at))
+
+
+async def list_models(gateway: Gateway, _caller: Caller, _request: NoParameters) -> OpenAiModels:
+    """The names that are listed."""
+    return OpenAiModels(data=[_model(gateway, name) for name in MODELS])
+
+
+async def get_model(gateway: Gateway, _caller: Caller, request: OpenAiModelRequest) -> OpenAiModel:
+    """One of them."""
+    if request.model not in MODELS:
+        raise ApiError("NOT_FOUND", f"The model '{request.model}' does not exist")
+    return _model(gateway, request.model)
+
+
+class OpenAiVoice(ResponseModel):
+    """One voice."""
+
+    id: str
+    object: str = "audio.voice"
+    name: str
+    language: str
+
+
+class OpenAiVoices(ResponseModel):
+    """All voices."""
+
+    object: str = "list"
+    data: list[OpenAiVoice]
+
+
+async def list_voices(gateway: Gateway, caller: Caller, _request: NoParameters) -> OpenAiVoices:
+    """The service's own, and OpenAI's names, which the default voice answers to."""
+    found = await gateway.services.tts.voices("", caller.context)
+    own = [OpenAiVoice(id=voice.id, name=voice.name, language=voice.language) for voice in found]
+    known = {voice.id for voice in found}
+    alias = [OpenAiVoice(id=name, name=name, language="en-US") for name in realtime.ALIASES if name not in known]
+    return OpenAiVoices(data=own + alias)
+
+
+class OpenAiSecretExpiry(RequestModel):
+    """From when, and for how many seconds, a secret opens a session."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(default=600, ge=MIN_SECRET_S, le=MAX_SECRET_S)
+
+
+class OpenAiSecretRequest(RequestModel):
+    """`session` as in `session.update`."""
+
+    expires_after: OpenAiSecretExpiry = OpenAiSecretExpiry()
+    session: dict[str, Any] = Field(default={"type": "realtime"})
+
+
+class OpenAiSecretAnswer(ResponseModel):
+    """`expires_at` in Unix seconds."""
+
+    value: str
+    expires_at: int
+    session: dict[str, Any]
+
+
+async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRequest) -> OpenAiSecretAnswer:
+    """A key for one session of this user, for a browser or a phone."""
+    principal = caller.principal
+    assert isinstance(principal, Principal), "it is for HTTP only: no socket calls it"
+    voices = realtime.Voices(tuple(voice.id for voice in await gateway.services.tts.voices("", caller.context)))
+    model = request.session.get("model")
+    fresh = realtime.new_session(
+        new_id("sess"),
+        model if isinstance(model, str) else "",
+        principal.expires_at,
+        transcription=request.session.get("type") == "transcription",
+    )
+    try:
+        session = realtime.merged(fresh, request.session, voices)
+    except MistakeError as mistake:
+        raise invalid(((*mistake.param.split("."),), mistake.message)) from None
+    life_s = request.expires_after.seconds
+    value = await gateway.authenticator.issue_client_secret(principal, life_s, session)
+    return OpenAiSecretAnswer(value=value, expires_at=int(time.time()) + life_s, session=session)
+
+
+OPERATIONS = (
+    Operation(
+        name="openai.transcriptions",
+        method="POST",
+        path="/v1/audio/transcriptions",
+        summary="Transcribe an audio file, as OpenAI's API does",
+        description="Up to 25 MiB. `stream=true` answers with Server-Sent Events.",
+        access=Access.USER,
+        request=OpenAiTranscriptionRequest,
+        response=OpenAiTranscription,
+        service="stt",
+        streaming=Streaming.AUDIO_IN,
+        body_limit_bytes=UPLOAD_BYTES,
+        refusals=("AUDIO_TOO_LONG", "UNREADABLE_AUDIO"),
+    ),
+    Operation(
+        name="openai.speech",
+        method="POST",
+        path="/v1/audio/speech",
+        summary="Speak a text, as OpenAI's API does",
+        description="`stream_format: sse` answers with Server-Sent Events.",
+        access=Access.USER,
+        request=OpenAiSpeechRequest,
+        service="tts",
+        streaming=Streaming.AUDIO_OUT,
+        content_type="audio/mpeg",
+    ),
+    Operation(
+        name="openai.voices",
+        method="GET",
+        path="/v1/audio/voices",
+        summary="List the voices by the names that OpenAI's dialect takes",
+        access=Access.USER,
+        response=OpenAiVoices,
+        run=list_voices,
+        service="tts",
+        callable=False,
+    ),
+    Operation(
+        name="openai.models",
+        method="GET",
+        path="/v1/models",
+        summary="List the models",
+        access=Access.SIGNED_IN,
+        response=OpenAiModels,
+        run=list_models,
+        callable=False,
+    ),
+    Operation(
+        name="openai.model",
+        method="GET",
+        path="/v1/models/{model}",
+        summary="Get one model",
+        access=Access.SIGNED_IN,
+        request=OpenAiModelRequest,
+        response=OpenAiModel,
+        run=get_model,
+        refusals=("NOT_FOUND",),
+        callable=False,
+    ),
+    Operation(
+        name="openai.client_secret",
+        method="POST",
+        path="/v1/realtime/client_secrets",
+        summary="Get a key that opens one live session",
+        access=Access.USER,
+        request=OpenAiSecretRequest,
+        response=OpenAiSecretAnswer,
+        run=issue_secret,
+        service="tts",
+        callable=False,
+    ),
+)

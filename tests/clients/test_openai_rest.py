@@ -1,0 +1,126 @@
+"""PyPI `openai`, unmodified, on the REST endpoints of a running gateway."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import TYPE_CHECKING, Any
+
+import av
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.support.gateway import AUDIO
+
+if TYPE_CHECKING:
+    from tests.support.gateway import GatewayProcess
+
+TIME = AUDIO / "flite-slt-what-time-is-it.wav"
+
+
+@pytest.fixture
+def client(gateway: GatewayProcess) -> OpenAI:
+    return OpenAI(api_key=gateway.token, base_url=f"{gateway.base}/v1", max_retries=0)
+
+
+def transcribe(client: OpenAI, **options: Any) -> Any:
+    with TIME.open("rb") as file:
+        return client.audio.transcriptions.create(file=file, model="whisper-1", **options)
+
+
+def test_a_file_in_five_formats(client: OpenAI) -> None:
+    assert "time" in transcribe(client).text.lower()
+    assert "time" in transcribe(client, response_format="text").lower()
+    assert transcribe(client, response_format="srt").startswith("1\n00:00:0")
+    vtt = transcribe(client, response_format="vtt")
+    assert vtt.startswith("WEBVTT\n\n00:00:0")
+    assert " --> " in vtt
+    verbose = transcribe(
+        client, response_format="verbose_json", timestamp_granularities=["word", "segment"], language="en"
+    )
+    assert "time" in verbose.text.lower()
+    assert verbose.duration > 0
+    assert verbose.words[0].end > verbose.words[0].start
+    assert verbose.segments[0].text
+    type(verbose).model_validate(verbose.model_dump(), strict=True)
+
+
+def test_a_transcript_as_it_is_heard(client: OpenAI) -> None:
+    events = list(transcribe(client, stream=True))
+    assert events[-1].type == "transcript.text.done"
+    deltas = "".join(event.delta for event in events if event.type == "transcript.text.delta")
+    assert deltas == events[-1].text
+    assert "time" in deltas.lower()
+
+
+@pytest.mark.parametrize("name", ["mp3", "opus", "aac", "flac", "wav"])
+def test_speech_in_every_format(client: OpenAI, name: Any) -> None:
+    answer = client.audio.speech.create(model="tts-1", voice="alloy", input="Good morning.", response_format=name)
+    with av.open(io.BytesIO(answer.content), "r") as file:
+        samples = sum(frame.samples for frame in file.decode(file.streams.audio[0]))
+        assert samples > file.streams.audio[0].rate * 0.3
+
+
+def test_bare_samples_and_events(client: OpenAI) -> None:
+    pcm = client.audio.speech.create(model="tts-1", voice="alloy", input="Good morning.", response_format="pcm")
+    assert len(pcm.content) > 24_000 * 2 * 0.3
+    assert pcm.response.headers["content-type"] == "audio/pcm"
+    assert pcm.response.headers["x-request-id"]
+    assert int(pcm.response.headers["x-ratelimit-limit-requests"]) > 0
+    with client.audio.speech.with_streaming_response.create(
+        model="tts-1", voice="alloy", input="Good morning.", stream_format="sse"
+    ) as answer:
+        lines = [line for line in answer.iter_lines() if line]
+    assert lines[0].startswith('data: {"type":"speech.audio.delta","audio":"')
+    assert lines[-1].startswith('data: {"type":"speech.audio.done"')
+
+
+def test_models_and_voices(client: OpenAI, gateway: GatewayProcess) -> None:
+    names = [model.id for model in client.models.list()]
+    assert {"whisper-1", "tts-1", "gpt-realtime"} <= set(names)
+    assert client.models.retrieve("tts-1").object == "model"
+    voices = client.get("/audio/voices", cast_to=object)
+    assert {"alloy"} <= {voice["id"] for voice in voices["data"]}  # type: ignore[index] # JSON
+
+
+def test_errors_are_the_clients_own_classes(client: OpenAI, gateway: GatewayProcess) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.models.retrieve("nobody")
+    assert unknown.value.type == "not_found_error"
+    with pytest.raises(openai.BadRequestError) as voice:
+        client.audio.speech.create(model="tts-1", voice="nobody", input="hello")
+    assert voice.value.param == "voice"
+    assert "alloy" in voice.value.message
+    with pytest.raises(openai.BadRequestError) as speed:
+        client.audio.speech.create(model="tts-1", voice="alloy", input="hello", speed=9)
+    assert speed.value.param == "speed"
+    with pytest.raises(openai.BadRequestError):
+        client.audio.transcriptions.create(file=("x.wav", b"no audio at all"), model="whisper-1")
+    with pytest.raises(openai.AuthenticationError) as key:
+        OpenAI(api_key="nobody", base_url=f"{gateway.base}/v1", max_retries=0).models.list()
+    assert key.value.code == "invalid_api_key"
+    with pytest.raises(openai.NotFoundError):
+        client.get("/nothing", cast_to=object)
+
+
+def test_a_client_secret_opens_one_session(client: OpenAI, gateway: GatewayProcess) -> None:
+    secret = client.realtime.client_secrets.create(
+        expires_after={"anchor": "created_at", "seconds": 60},
+        session={"type": "realtime", "instructions": "be brief", "output_modalities": ["text"]},
+    )
+    assert secret.value.startswith("ek_")
+    assert 50 < secret.expires_at - time.time() < 61
+    type(secret).model_validate(secret.model_dump(), strict=True)
+    guest = OpenAI(
+        api_key=secret.value, base_url=f"{gateway.base}/v1", websocket_base_url=f"{gateway.ws}/v1", max_retries=0
+    )
+    with guest.realtime.connect(model="gpt-realtime", max_retries=0) as connection:
+        created: Any = connection.recv()
+        assert created.session.instructions == "be brief"
+    with pytest.raises(Exception, match="401"):
+        guest.realtime.connect(model="gpt-realtime", max_retries=0).enter()
+    with pytest.raises(openai.AuthenticationError):
+        guest.models.list()
+    with pytest.raises(openai.BadRequestError):
+        client.realtime.client_secrets.create(expires_after={"anchor": "created_at", "seconds": 5})
