@@ -98,8 +98,8 @@ def arguments_of(words: str) -> list[str]:
     text = _FLAG.sub(" -", words.strip()).strip()
     try:
         return shlex.split(text)
-    except ValueError:  # a quotation mark that is not closed: "don't"
-        return text.split()
+    except ValueError:  # a quotation mark that is not closed: "don't"; or one that the command before it opened
+        return text.removesuffix('"').split()
 
 
 def _url(entities: dict[str, Any]) -> bool:

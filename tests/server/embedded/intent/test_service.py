@@ -245,7 +245,7 @@ NOT_UNDERSTOOD = [
     "what is yours",
     "stop the car",
     "help my neighbour",
-    "sure thing",
+    "sure bet",
     "list the kings of england",
     "take a picture of my cat",
     "do you remember the titans",
