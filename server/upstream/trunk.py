@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 WINDOW_BYTES = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
 REPORT_BYTES = 16 * 1024  # a service tells what it took every so many bytes: only more than that can be overdue
 MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
-TICKS_S = ((16, 0.0), (200, 0.002))  # up to so many streams, frames gather for so long
+TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to so many streams, frames gather for so long
 BUSY_TICK_S = 0.005
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
