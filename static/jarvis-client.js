@@ -1,8 +1,8 @@
 /**
- * A client of the Jarvis gateway: `jarvis.v1` over one WebSocket, for browsers. No dependencies: copy this file,
- * `jarvis/codec.js` and `worklets/`.
+ * A client of the Jarvis gateway: `jarvis.v1` over one WebSocket, for browsers and Node. No dependencies: install the package, or
+ * copy this file, `jarvis/codec.js` and `worklets/`.
  *
- *     const client = new JarvisClient('ws://127.0.0.1:8000', { token });
+ *     const client = new JarvisClient('http://127.0.0.1:8000', { token });
  *     await client.connect();
  *     const turn = client.open('turn', { text: 'what time is it', reply: 'text' });
  *     turn.addEventListener('turn.reply', (event) => console.log(event.detail.text));
@@ -16,6 +16,8 @@
 import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 
 const FIRST_DELAY_MS = 200;
+/** To find out why a first connection failed. */
+const PROBE_MS = 3_000;
 const LONGEST_DELAY_MS = 10_000;
 /** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
 const ACK_EVERY_MESSAGES = 32;
@@ -38,6 +40,25 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
 /** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
 /** @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'failed' | 'closed'} ClientState */
 /** @typedef {import('./jarvis/codec.js').Frame} Frame */
+/** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
+/** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
+/**
+ * What a channel tells: every message by its type, and the client's own words.
+ * @typedef {ServerMessages & {audio: Frame, stale: {generation: number}, message: import('./jarvis/protocol.js').ServerMessage,
+ *   closed: import('./jarvis/protocol.js').ChannelClosed}} ChannelEvents
+ */
+/**
+ * @typedef {object} Disconnected
+ * @property {number} code of the close
+ * @property {string} reason
+ * @property {number | null} retry_in_ms null when it is over
+ */
+/**
+ * @typedef {ServerMessages & {state: ClientState, ready: import('./jarvis/protocol.js').SessionReady,
+ *   resumed: import('./jarvis/protocol.js').SessionResumed & {took_ms: number}, disconnected: Disconnected, failed: JarvisError,
+ *   draining: import('./jarvis/protocol.js').SessionDraining,
+ *   wire: {direction: 'in' | 'out', message?: any, bytes?: Uint8Array}}} ClientEvents
+ */
 /**
  * @typedef {object} ClientOptions
  * @property {string} [sessionId] the conversation; one is made up when left out
@@ -46,7 +67,7 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
  *   throws is final; any other error counts as a network that will come back
  * @property {string} [userId] instead of a token, with a gateway in DEBUG
  * @property {boolean} [record] consent to a recording, where the gateway makes them: `ready.recording` tells
- * @property {typeof WebSocket} [webSocket] another implementation, for tests
+ * @property {any} [webSocket] another implementation: `ws` for a Node without one (before 22), or for tests
  */
 
 /** The gateway refused a command, or the connection for good. */
@@ -60,12 +81,20 @@ export class JarvisError extends Error {
 }
 
 /**
- * An EventTarget whose events carry a `detail`, which the types of browsers do not know.
- * @type {new () => { addEventListener(type: string, listener: (event: CustomEvent) => void, options?: AddEventListenerOptions): void } & EventTarget}
+ * An EventTarget whose events carry a `detail`; `Events` says which event has which.
+ * @template Events
+ * @typedef {new () => Omit<EventTarget, 'addEventListener'> & {addEventListener<T extends keyof Events>(type: T,
+ *   listener: (event: CustomEvent<Events[T]>) => void, options?: AddEventListenerOptions): void}} TellingOf
  */
-const Telling = /** @type {any} */ (EventTarget);
 
-/** @param {EventTarget} target @param {string} type @param {any} [detail] */
+/** @type {TellingOf<Record<string, any>>} */
+const Telling = /** @type {any} */ (EventTarget);
+/** @type {TellingOf<ChannelEvents>} */
+const TellingChannel = /** @type {any} */ (EventTarget);
+/** @type {TellingOf<ClientEvents>} */
+const TellingClient = /** @type {any} */ (EventTarget);
+
+/** @param {Pick<EventTarget, 'dispatchEvent'>} target @param {string} type @param {any} [detail] */
 function tell(target, type, detail) {
   target.dispatchEvent(new CustomEvent(type, { detail }));
 }
@@ -74,7 +103,7 @@ function tell(target, type, detail) {
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
  * `audio` carries a frame; `stale` says that audio not yet played is not to be played; `closed` is the last. `event.detail` is the message.
  */
-export class JarvisChannel extends Telling {
+export class JarvisChannel extends TellingChannel {
   /** @type {JarvisClient} */ #client;
   #nextFrame = 0;
   #credit = 0;
@@ -266,7 +295,7 @@ export class JarvisChannel extends Telling {
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
  * null when it is over), `failed` (a JarvisError), `draining`, `error` (of no channel), `wire` (every message and frame, for developers).
  */
-export class JarvisClient extends Telling {
+export class JarvisClient extends TellingClient {
   #url;
   /** @type {ClientOptions} */ #options;
   /** @type {WebSocket | null} */ #socket = null;
@@ -291,16 +320,17 @@ export class JarvisClient extends Telling {
   #lastHeardAt = 0;
   #lostAt = 0;
   #refusedTickets = 0;
+  #keepTrying = false;
   /** @type {any} the last error before a close: a browser sees little else */ #parting = null;
   #onOnline = () => this.retryNow();
 
   /**
-   * @param {string} url of the gateway, ws:// or wss://
+   * @param {string} url of the gateway: http://, https://, ws:// or wss://
    * @param {ClientOptions} [options]
    */
   constructor(url, options = {}) {
     super();
-    this.#url = url.replace(/\/$/, '');
+    this.#url = url.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
     this.#options = options;
     /** @readonly */ this.sessionId = options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
     /** @type {any} the last session.ready */ this.ready = null;
@@ -328,11 +358,14 @@ export class JarvisClient extends Telling {
   }
 
   /**
-   * Resolves when the session is ready; rejects with a JarvisError when the gateway refuses for good. While the gateway cannot be
-   * reached it goes on trying: `disconnected` tells.
-   * @returns {Promise<any>} `session.ready`
+   * Resolves when the session is ready; rejects with a JarvisError that says why not. `code` is UNREACHABLE (nobody answers there),
+   * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code of
+   * the gateway, such as UNAUTHENTICATED. A session that was ready once goes on trying whatever happens.
+   * @param {{keepTrying?: boolean}} [options] `keepTrying`: a gateway that cannot be reached yet is waited for, and `disconnected` tells
+   * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
    */
-  connect() {
+  connect({ keepTrying = false } = {}) {
+    this.#keepTrying = keepTrying;
     return new Promise((resolve, reject) => {
       const off = new AbortController();
       /** @param {(detail: any) => void} settle @returns {(event: any) => void} */
@@ -372,11 +405,44 @@ export class JarvisClient extends Telling {
     this.#parting = null;
     const asked = query.toString();
     const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}${asked ? `?${asked}` : ''}`;
-    const socket = new (this.#options.webSocket ?? WebSocket)(address, protocols);
+    const socket = this.#socketTo(address, protocols);
+    if (!socket) return;
     socket.binaryType = 'arraybuffer';
     socket.onmessage = (event) => { if (this.#socket === socket) this.#receive(event.data); };
     socket.onclose = (event) => this.#closed(socket, event);
     this.#socket = socket;
+  }
+
+  /** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, and was told */
+  #socketTo(address, protocols) {
+    const Socket = this.#options.webSocket ?? globalThis.WebSocket;
+    if (!Socket) {
+      this.#fail(new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it'));
+      return null;
+    }
+    try {
+      new URL(this.#url); // throws where it has no host
+      const socket = new Socket(address, protocols);
+      socket.onerror = () => undefined; // `close` follows; without a listener `ws` would end the process
+      return socket;
+    } catch (error) { // a SyntaxError: no such URL, or a token with characters that no header takes
+      this.#fail(new JarvisError('INVALID_URL', `no WebSocket can be opened to ${this.#url}: ${/** @type {Error} */ (error).message}`));
+      return null;
+    }
+  }
+
+  /** Why the first connection failed, as far as a page may know: a browser tells a WebSocket nothing. */
+  async #giveUp() {
+    const address = `${this.#url.replace(/^ws/, 'http')}/live`;
+    /** @param {RequestMode} mode */
+    const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
+    let error = new JarvisError('UNREACHABLE', `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
+    if (await answers('cors')) {
+      error = new JarvisError('REFUSED', `${this.#url} answers, but opens no WebSocket: does a proxy in between pass it on?`);
+    } else if (await answers('no-cors')) {
+      error = new JarvisError('ORIGIN_REFUSED', `${this.#url} does not take this page: add ${globalThis.location?.origin ?? 'its origin'} to CORS_ORIGINS of the gateway`);
+    }
+    if (this.state === 'connecting') this.#fail(error);
   }
 
   /** @param {ClientState} state */
@@ -407,6 +473,10 @@ export class JarvisClient extends Telling {
 
   /** Come back after a while: full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
   #later({ code, reason }) {
+    if (this.ready === null && code === 1006 && !this.#keepTrying) {
+      this.#giveUp();
+      return;
+    }
     const wait = this.#askedDelayMs ?? Math.random() * this.#delayMs;
     this.#askedDelayMs = null;
     this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
@@ -476,12 +546,16 @@ export class JarvisClient extends Telling {
     });
   }
 
-  /** Open a channel. @param {ChannelKind} kind @param {object} [params] @returns {JarvisChannel} */
-  open(kind, params = {}) {
+  /**
+   * Open a channel.
+   * @template {ChannelKind} K
+   * @param {K} kind @param {ParamsOf[K]} [params] @returns {JarvisChannel}
+   */
+  open(kind, params) {
     const channel = new JarvisChannel(this, this.#nextChannel, kind);
     this.#nextChannel += 2;
     this.#channels.set(channel.number, channel);
-    this.send({ type: 'channel.open', channel: channel.number, kind, params, credit: SPEAKER_WINDOW_BYTES });
+    this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
     return channel;
   }
 
@@ -679,8 +753,9 @@ export class JarvisClient extends Telling {
   }
 }
 
-/** @param {string} name of a file beside this one */
-const beside = (name) => new URL(name, import.meta.url).href;
+/** Written so that bundlers find the files. */
+const CAPTURE = () => new URL('./worklets/capture.js', import.meta.url).href;
+const PLAYOUT = () => new URL('./worklets/playout.js', import.meta.url).href;
 
 /**
  * The microphone as 16-bit mono PCM, 20 ms a frame, at the device's own rate (the gateway resamples once). Needs a page on https or
@@ -712,7 +787,7 @@ export class Microphone extends Telling {
     const recorded = typeof AudioBuffer !== 'undefined' && input instanceof AudioBuffer;
     if (!recorded) this.#stream = /** @type {MediaStream | undefined} */ (input) ?? await this.#ask();
     this.#context = this.#makeContext();
-    await this.#context.audioWorklet.addModule(this.options.worklet ?? beside('./worklets/capture.js'));
+    await this.#context.audioWorklet.addModule(this.options.worklet ?? CAPTURE());
     const node = new AudioWorkletNode(this.#context, 'jarvis-capture', { numberOfInputs: 1, channelCount: 1, channelCountMode: 'explicit' });
     node.port.onmessage = ({ data }) => this.#onFrame(data);
     node.connect(this.#context.destination); // silent; without it some browsers would not run it
@@ -798,7 +873,7 @@ export class Speaker {
       this.context = new AudioContext({ latencyHint: 'interactive' });
       this.output = this.context.createGain();
       this.output.connect(this.context.destination);
-      this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? beside('./worklets/playout.js'));
+      this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? PLAYOUT());
     }
     await this.loaded;
     await this.context.resume();
@@ -829,7 +904,7 @@ export class Playout extends Telling {
     this.#node = new AudioWorkletNode(context, 'jarvis-playout', { numberOfInputs: 0, outputChannelCount: [1] });
     this.#node.port.onmessage = ({ data }) => this.#onMessage(data);
     this.#node.connect(output);
-    /** @param {string} type @param {(detail: any) => void} act */
+    /** @param {keyof ChannelEvents} type @param {(detail: any) => void} act */
     const on = (type, act) => channel.addEventListener(type, (event) => act(/** @type {CustomEvent} */ (event).detail));
     on('tts.started', (message) => this.#post({ type: 'begin', rate: message.sample_rate, generation: message.generation }));
     on('audio', (frame) => this.#onFrame(frame));

@@ -136,7 +136,7 @@ class Shell {
     $('nav').hidden = false;
     this.#listen(session);
     this.#route();
-    session.client.connect().catch(() => undefined); // `failed` tells
+    session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
     this.pulse ??= setInterval(() => { if (document.visibilityState === 'visible') this.session?.client.ping(); }, PING_EVERY_MS);
   }
 

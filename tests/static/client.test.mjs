@@ -86,7 +86,7 @@ test('no ticket at all is final, a network that fails is not', async () => {
   const flaky = new JarvisClient('ws://gateway', { webSocket: network.FakeSocket, getTicket: async () => { calls += 1; if (calls < 3) throw [new TypeError('fetch failed'), new Error('overloaded')][calls - 1]; return 'x'; } });
   const reasons = [];
   flaky.addEventListener('disconnected', ({ detail }) => reasons.push(detail.reason));
-  flaky.connect().catch(() => undefined);
+  flaky.connect({ keepTrying: true }).catch(() => undefined);
   for (let attempt = 0; attempt < 3; attempt += 1) { await TICK(); mock.timers.tick(20_000); }
   await TICK();
   assert.equal(network.sockets.length, 1);
