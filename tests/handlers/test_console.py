@@ -112,10 +112,15 @@ async def test_a_developer_at_the_machine_gets_a_token(tmp_path: Path, host: str
 
 
 @pytest.mark.parametrize(
-    ("debug", "headers"),
-    [(False, {}), (True, {"Host": "evil.example"}), (True, {"Host": ""}), (True, {"X-Forwarded-For": "10.0.0.1"})],
+    ("debug", "headers", "told"),
+    [
+        (False, {}, (404, "NOT_FOUND")),
+        (True, {"Host": "evil.example"}, (400, "BAD_REQUEST")),
+        (True, {"Host": ""}, (400, "BAD_REQUEST")),
+        (True, {"X-Forwarded-For": "10.0.0.1"}, (404, "NOT_FOUND")),
+    ],
 )
-async def test_nobody_else_gets_it(tmp_path: Path, debug: bool, headers: dict[str, str]) -> None:
+async def test_nobody_else_gets_it(tmp_path: Path, debug: bool, headers: dict[str, str], told: tuple[int, str]) -> None:
     async with running(tmp_path, debug=debug) as gw:
         refused = await gw.fetch("GET", "/console/development-token", headers=headers)
-        assert problem(refused) == (404, "NOT_FOUND")
+        assert problem(refused) == told
