@@ -26,7 +26,6 @@ class FencedGroup(asyncio.TaskGroup):
     def create_task(  # type: ignore[override]  # generators are no coroutines any more
         self, coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[_T]:
-        """As TaskGroup."""
         task = super().create_task(_fenced(coro, name), name=name, context=context)
         task.add_done_callback(lambda _task: coro.close())  # one cancelled before its first step has not begun it
         return task

@@ -57,7 +57,6 @@ class SingleWire:
         self._connection: Any = None  # a redis.asyncio.connection.Connection: parts of it carry no types
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        """As Wire."""
         connection = self._connection
         if connection is not None and _closed_by_peer(connection):
             await self.drop()  # idle for too long, or Redis was started again: nothing was lost
@@ -78,7 +77,6 @@ class SingleWire:
             await connection.disconnect(nowait=True)
 
     async def close(self) -> None:
-        """As Wire."""
         await self.drop()
         await self.client.aclose()
 
@@ -109,7 +107,6 @@ class ClusterWire:
             del callbacks[name]  # replies as they are, like the other wire's
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        """As Wire."""
         calls = (self._cluster.execute_command(*command) for command in commands)
         replies = await asyncio.gather(*calls, return_exceptions=True)
         torn = [reply for reply in replies if isinstance(reply, Exception) and not isinstance(reply, ResponseError)]
@@ -125,7 +122,6 @@ class ClusterWire:
             return
 
     async def close(self) -> None:
-        """As Wire."""
         await self.drop()
         await self.client.aclose()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.operations.operation import Access, NoParameters, Operation, ResponseModel
 from server.version import __version__
+from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
@@ -148,10 +148,6 @@ class HealthAnswer(ResponseModel):
     sessions: int
 
 
-def _moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
     circuits, running = gateway.upstream.circuits(), gateway.upstream.running_calls()
     return {
@@ -163,7 +159,7 @@ def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
             reason=seen.reason or None,
             engine=seen.engine or None,
             running_calls=running.get(name, 0),
-            changed_at=_moment(seen.changed_at),
+            changed_at=rfc3339(seen.changed_at),
         )
         for name, seen in gateway.upstream.health.services.items()
     }
@@ -176,7 +172,7 @@ async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> H
     return HealthAnswer(
         status=summary.status,
         version=__version__,
-        started_at=_moment(gateway.started_at),
+        started_at=rfc3339(gateway.started_at),
         uptime_seconds=round(time.time() - gateway.started_at, 3),
         services=_services(gateway),
         redis=summary.checks["redis"],

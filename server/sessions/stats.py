@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from server.gateway import SessionRow, SessionStats
-from streaming.jarvis.commands import rfc3339
+from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +81,7 @@ def _row(resident: Resident) -> SessionRow:
         session_id=resident.session_id,
         user_id=resident.identity.user_id,
         connected=resident.connected,
-        opened_at=rfc3339(resident.opened_at) or "",
+        opened_at=rfc3339(resident.opened_at),
         channels=tuple(resident.channels.elements()),
         bytes_received=resident.traffic.bytes_received,
         bytes_sent=resident.traffic.bytes_sent,

@@ -11,11 +11,11 @@ import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.telemetry.audit import AuditLog
 from streaming.ports import Action, CallContext, Confirmation
+from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from server.shared.state import State
@@ -96,8 +96,7 @@ class ConfirmationStore:
         question = Question(context.user_id, action, verdict.risk, context.session_id, timeout_ms, deferred, expires_at)
         await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
         self._audited("asked", confirmation_id, question, context)
-        moment = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
-        return Confirmation(confirmation_id, moment.replace("+00:00", "Z"), self._by_voice(question))
+        return Confirmation(confirmation_id, rfc3339(expires_at), self._by_voice(question))
 
     def _by_voice(self, question: Question) -> bool:
         """A voice can be misheard, or another's: what destroys wants a click or a typed word."""

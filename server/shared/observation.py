@@ -46,7 +46,6 @@ class ReplicaObservation:
         self._watched: set[tuple[str, str]] = set()  # sessions at other replicas, and on which channel each is seen
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
-        """As Observation."""
         resident = self._here(session_id, context.user_id, admin="admin" in context.roles)
         if resident is not None:
             return resident.watch(audio=audio)

@@ -39,7 +39,6 @@ class TaskReceipts:
         state.subscribe(self._on_news)
 
     async def claim(self, key: RunKey) -> dict[str, Any] | None:
-        """As RunOnce."""
         name, loop, bell = _name(key), asyncio.get_running_loop(), None
         give_up_at = loop.time() + self._wait_s
         while True:
@@ -55,7 +54,6 @@ class TaskReceipts:
                 return None if kept is None else json.loads(kept.body)
 
     async def keep(self, key: RunKey, answer: dict[str, Any]) -> None:
-        """As RunOnce."""
         body = json.dumps(answer)
         if len(body) > MAX_KEPT_BYTES:
             body = json.dumps(NOT_KEPT)
@@ -64,7 +62,6 @@ class TaskReceipts:
         await self._state.publish(NEWS, user=key.user_id, name=_name(key))
 
     async def release(self, key: RunKey) -> None:
-        """As RunOnce."""
         await self._store.release(key.user_id, _name(key))
         await self._state.publish(NEWS, user=key.user_id, name=_name(key))
 

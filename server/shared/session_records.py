@@ -102,7 +102,6 @@ class SessionRecords:
         self._life_ms = round(life_s * 1000)
 
     async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
-        """As SessionStore."""
         fields = [part for item in change.fields.items() for part in item]
         if change.whole:
             fields += ["opened_at", str(head.opened_at)]
@@ -127,7 +126,6 @@ class SessionRecords:
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> dict[str, str] | Unclaimed:
-        """As SessionStore."""
         keys, epoch = _keys(session_id, resume_token)
         try:
             # a client waits with its conversation: a Redis that stumbles is asked again
@@ -144,7 +142,6 @@ class SessionRecords:
         return fields | {"claims": str(int(fields.get("claims", 0)) + 1)}
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
-        """As SessionStore."""
         try:
             await self._run(FORGET, _keys(session_id, resume_token)[0][:1], writer.name)
         except (RedisDownError, ResponseError):

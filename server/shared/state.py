@@ -121,7 +121,6 @@ class RedisState:
     # --- values ---
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
-        """As State."""
         condition = ("NX",) if only_new else ()
         with contextlib.suppress(*AWAY):
             return await self._link.call("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition) is not None
@@ -146,7 +145,6 @@ class RedisState:
         return None
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
-        """As State."""
         with contextlib.suppress(*AWAY):
             replaced: int = await self._link.call("EVAL", REPLACE, 1, PREFIX + key, old, new, _ms(ttl_s))
             return replaced == 1
@@ -176,7 +174,6 @@ class RedisState:
         return self._local.revoked(*token_ids)
 
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
-        """As State."""
         known = self._local.revoked(*token_ids)
         if known or not self._link.up:
             return self._local.revocation(*token_ids)
@@ -195,7 +192,6 @@ class RedisState:
                     return
 
     async def forget(self, key: str) -> None:
-        """As State."""
         with contextlib.suppress(*AWAY):
             await self._link.call("UNLINK", PREFIX + key)
         await self._local.forget(key)
@@ -212,7 +208,6 @@ class RedisState:
         await self._link.call("PUBLISH", NEWS, json.dumps({"from": self._name, "kind": kind, "news": news}))
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """As State."""
         return self._local.subscribe(listener)
 
     async def listen(self) -> None:
@@ -249,7 +244,6 @@ class RedisState:
         self._local.tell(kind, news)
 
     async def ping(self) -> float | None:
-        """As State."""
         began = time.perf_counter()
         try:
             await self._link.call("PING")

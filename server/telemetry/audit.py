@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
+
+from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +82,7 @@ class AuditLog:
         if len(self._waiting) >= MAX_WAITING:
             log.error("audit record lost", reason="the disk is too slow")
             return
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = rfc3339(time.time(), milliseconds=True)
         self._waiting.append(json.dumps({"at": at, "replica": self._replica, **record}) + "\n")
         try:
             self._writer.submit(self._append)
@@ -133,7 +135,6 @@ class AuditedSafety:
         self._audit = audit
 
     async def check(self, actions: Sequence[Action], context: CallContext) -> SafetyReport:
-        """As Safety."""
         report = await self._safety.check(actions, context)
         for action, verdict in zip(actions, report.actions, strict=True):
             if verdict.verdict != "allow":

@@ -141,16 +141,13 @@ class RecordingTap:
         self._missed = (0, 0)
 
     def received(self, data: str | bytes, at_s: float) -> None:
-        """As Tap."""
         self._put("out", data, at_s)
 
     def sent(self, batch: list[str | bytes], at_s: float) -> None:
-        """As Tap."""
         for data in batch:
             self._put("in", data, at_s)
 
     def ended(self) -> None:
-        """As Tap."""
         if not self._file.done:
             self._recordings.put(Item(self._file, self._last_ms, "local", None, self._missed))
 

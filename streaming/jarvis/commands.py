@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.ports import CallContext, CallError, ServiceError
 from streaming.protocol import messages as wire
+from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -118,11 +118,6 @@ class Commands:
             return wire.AuthOk(id=event.id, expires_at=rfc3339(identity.expires_at))
 
         await self._reply(event.id, identify)
-
-
-def rfc3339(unix_s: float | None) -> str | None:
-    """UTC, to the second."""
-    return None if unix_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
 
 
 def _refusal(refused: CallError | ServiceError, command_id: str | None) -> wire.Error:

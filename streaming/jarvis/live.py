@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.jarvis.channels import Channels
-from streaming.jarvis.commands import Commands, rfc3339
+from streaming.jarvis.commands import Commands
 from streaming.jarvis.expiry import TokenTimer
 from streaming.jarvis.journal import Head
 from streaming.jarvis.observing import Watch
@@ -16,6 +16,7 @@ from streaming.protocol import events
 from streaming.protocol import messages as wire
 from streaming.protocol.close_codes import CloseCode
 from streaming.residents import Departure
+from streaming.rfc3339 import rfc3339
 from streaming.session import Session
 from streaming.traffic import Traffic
 

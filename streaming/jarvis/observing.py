@@ -54,16 +54,13 @@ class Watch:
     # --- the session's side: see tap.Tap ---
 
     def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - a live copy needs no times
-        """As Tap."""
         self._put("client", data)
 
     def sent(self, batch: list[str | bytes], at_s: float) -> None:  # noqa: ARG002 - as above
-        """As Tap."""
         for data in batch:
             self._put("server", data)
 
     def ended(self) -> None:
-        """As Tap."""
         self._over = True
         self._wake.set()
 

@@ -18,12 +18,12 @@ import json
 import math
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import RemoteProtocolError
+from streaming.rfc3339 import rfc3339
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Recording:
 
 def head_line(started_at: float, **about: Any) -> str:
     """The first line. `started_at`: seconds since 1970."""
-    at = datetime.fromtimestamp(started_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = rfc3339(started_at, milliseconds=True)
     return _line({"type": FORM, "version": VERSION, "protocol": "jarvis.v1", "started_at": at, **about})
 
 

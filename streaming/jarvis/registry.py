@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.jarvis.commands import rfc3339
 from streaming.jarvis.journal import Journal, new_writer, saved_session
 from streaming.jarvis.live import LiveSession
 from streaming.protocol import messages as wire
 from streaming.protocol.server import ServerConnection
+from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -65,5 +65,4 @@ class ObserveLane(Lane):
         """As Lane: who looks on needs nothing but to look again."""
         return {}
 
-    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
-        """As Lane."""
+    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None: ...

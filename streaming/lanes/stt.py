@@ -32,20 +32,16 @@ class SttLane(Lane):
         self._microphone.feed(payload, number)
 
     def rewind(self) -> Position | None:
-        """As Lane."""
         return self._microphone.needed
 
     @property
     def received_bytes(self) -> int:
-        """As Lane."""
         return self._microphone.received_bytes
 
     def save(self) -> dict[str, Any]:
-        """As Lane."""
         return {"at_ms": self._microphone.needed_at_ms}
 
     def restore(self, saved: dict[str, Any], _position: SpeechPosition) -> None:
-        """As Lane."""
         self._microphone.begin_at(saved["at_ms"])
 
     def commit(self) -> None:

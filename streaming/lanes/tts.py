@@ -37,11 +37,9 @@ class TtsLane(Lane):
             self.end()
 
     def save(self) -> dict[str, Any]:
-        """As Lane."""
         return {"text": self._text, "ended": self._ended, "utterance": self._utterance.save()}
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
-        """As Lane."""
         self._utterance.restore(saved["utterance"], position.sent_pts_ms)
         if not self._text:
             self.text(saved["text"])

@@ -306,12 +306,10 @@ class TurnLane(Lane):
     # --- on another replica ---
 
     def rewind(self) -> Position | None:
-        """As Lane."""
         return self._microphone.needed if self._microphone is not None else None
 
     @property
     def received_bytes(self) -> int:
-        """As Lane."""
         return self._microphone.received_bytes if self._microphone is not None else 0
 
     @property
@@ -320,7 +318,6 @@ class TurnLane(Lane):
         return self._turn is not None and self._turn.acting
 
     def save(self) -> dict[str, Any]:
-        """As Lane."""
         return {
             "at_ms": self._microphone.needed_at_ms if self._microphone is not None else 0.0,
             "turn": self._turn.save() if self._turn is not None else None,

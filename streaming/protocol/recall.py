@@ -64,7 +64,6 @@ class CommandMemory:
         return [key for key, seen in self._seen.items() if not seen.answered and seen.channel is None]
 
     def save(self) -> list[list[object]]:
-        """As JSON."""
         return [[key, seen.what, seen.channel, seen.answered, seen.answer] for key, seen in self._seen.items()]
 
     def restore(self, entries: list[list[object]]) -> None:
