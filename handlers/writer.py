@@ -28,8 +28,8 @@ class Source(Protocol):
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
         """Has the batch to be in the session record before it leaves?"""
 
-    async def saved(self) -> bool:
-        """Save it. False: the batch must not leave."""
+    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
+        """Save it; returns what may leave then."""
 
 
 class SocketWriter:
@@ -98,8 +98,9 @@ class SocketWriter:
 
     async def _save(self, source: Source, batch: list[str | bytes]) -> None:
         try:
-            if await source.saved() and not self._over:
-                self._send(batch)
+            saved = await source.saved(batch)
+            if saved and not self._over:
+                self._send(saved)
         except GONE:
             self._over = True
         if not self._over:

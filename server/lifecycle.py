@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import secrets
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ from server.shared.rate_limits import RateLimiter
 from server.shared.redis_link import RedisLink
 from server.shared.session_records import SessionRecords
 from server.shared.state import LocalState, RedisState
+from server.shared.store_epoch import StoreEpoch
 from server.telemetry.audit import AuditLog, audited
 from server.telemetry.metrics import Metrics
 from server.telemetry.recordings import Recordings
@@ -123,6 +125,9 @@ class Lifecycle:
         link, state, limiter = await self._start_state(redis_url, tasks, metrics)
         tracer = make_tracer()
         self._stack.callback(tracer.close)
+        epoch = StoreEpoch(link, secrets.token_hex(8)) if link else None
+        if epoch is not None:
+            self._loop(tasks, epoch.keep_beating(), "redis epoch")
         idempotency = IdempotencyStore(state)
         audit = AuditLog(settings.audit_log)
         self._stack.callback(audit.close)
@@ -146,7 +151,7 @@ class Lifecycle:
             overload=Overload(overload_limits(settings), lambda: len(residents)),
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
-        await self._start_realtime(gateway, tasks, link)
+        await self._start_realtime(gateway, tasks, link, epoch)
         port = await self._listen(gateway)
         await _first_health(upstream)
         down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
@@ -200,15 +205,20 @@ class Lifecycle:
 
     # --- sessions and HTTP ---
 
-    async def _start_realtime(self, gateway: Gateway, tasks: asyncio.TaskGroup, link: RedisLink | None) -> None:
+    async def _start_realtime(
+        self, gateway: Gateway, tasks: asyncio.TaskGroup, link: RedisLink | None, epoch: StoreEpoch | None
+    ) -> None:
         desk = GatewayDesk(gateway)
-        store = SessionRecords(link, gateway.state, 2 * self._settings.ws_resume_seconds) if link else None
+        life_s = 2 * self._settings.ws_resume_seconds
+        store = SessionRecords(link, epoch, gateway.state, life_s) if link is not None and epoch is not None else None
         residents = gateway.residents
         observation = ReplicaObservation(gateway.state, link, self._clients, residents)
         provided = lane_services(gateway, observation)
         recorder = self._start_recordings()
         limits = session_limits(self._settings)
         sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder)
+        if epoch is not None:
+            epoch.on_news.append(sessions.write_anew)
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
         gateway.openai = OpenAiSessions(provided, self._clients, residents, recorder)
         self._stack.push_async_callback(gateway.openai.close)

@@ -293,7 +293,7 @@ export class JarvisChannel extends TellingChannel {
 
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
- * null when it is over), `failed` (a JarvisError), `draining`, `error` (of no channel), `wire` (every message and frame, for developers).
+ * null when it is over), `failed` (a JarvisError), `draining`, `resumable`, `error` (of no channel), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends TellingClient {
   #url;
@@ -641,6 +641,10 @@ export class JarvisClient extends TellingClient {
       case 'ack': this.#commands = this.#commands.filter(({ command }) => command.seq > message.seq); return;
       case 'ping': this.send({ type: 'pong', t: message.t }); return;
       case 'pong': this.rttMs = performance.now() - message.t; tell(this, 'pong', message); return;
+      case 'session.resumable':
+        this.#resumeToken = message.resume_token;
+        tell(this, 'resumable', message);
+        return;
       case 'session.draining': this.#askedDelayMs = message.reconnect_after_ms; tell(this, 'draining', message); return;
       default:
     }

@@ -37,6 +37,9 @@ class Outlet(Protocol):
     async def room(self, n_bytes: int) -> None:
         """Wait until the client's credit covers `n_bytes` more, or until the audio is interrupted."""
 
+    async def recorded(self) -> bool:
+        """Wait until the session's record holds what was told: an effect may begin then. False: it is another replica's session."""
+
     async def caught_up(self) -> None:
         """Wait until the client's send queue is short. For lanes that would rather skip than queue."""
 

@@ -1,8 +1,10 @@
-"""The way to Redis: one round trip for all that is asked in one tick of the loop, bounded to 50 ms, behind a breaker.
+"""The way to Redis: one round trip for all that is asked in one tick of the loop, bounded in time, behind a breaker.
 
-A Redis that hangs is worse than one that is down. So nobody waits for it: a batch that is late fails all its commands at
-once, and its connection is given up as a whole (a command of redis-py that is cancelled leaves its connection in the middle of a
-reply). While Redis is lost every command fails at once, and one probe at a time looks whether it answers again.
+A Redis that hangs is worse than one that is down. So nobody waits for it long: a decision fails after 50 ms, and until
+replies come again decisions fail at once. What is kept for others (a session's record) waits for a second. A batch later than
+that fails all its commands, and its connection is given up as a whole (a command of redis-py that is cancelled leaves its
+connection in the middle of a reply). While Redis is lost every command fails at once, and one probe at a time looks whether
+it answers again.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 COMMAND_TIMEOUT_S = 0.05  # a decision may not wait longer for Redis (contract, section 5)
+PATIENT_TIMEOUT_S = 1.0  # plain CPU load delays replies by some hundred milliseconds: no reason to take Redis for lost
 # Of these 50 ms, the last ones are for our own sake: when the loop was held up, timers fire before replies that have long
 # arrived are read.
 GRACE_S = 0.01
@@ -63,6 +66,7 @@ class _Batch:
 
     commands: list[Command] = field(default_factory=list)
     replies: list[asyncio.Future[Any]] = field(default_factory=list)
+    hasty: list[asyncio.Future[Any]] = field(default_factory=list)  # those of `replies` that wait for 50 ms only
     over: bool = False
 
     def settle(self, values: list[Any]) -> None:
@@ -75,6 +79,12 @@ class _Batch:
             else:
                 reply.set_result(value)
 
+    def fail_hasty(self) -> None:
+        """Whoever can't wait goes on without."""
+        for reply in self.hasty:
+            if not reply.done():
+                _fail(reply, RedisDownError())
+
 
 def _fail(reply: asyncio.Future[Any], error: Exception) -> None:
     reply.set_exception(error)
@@ -82,13 +92,14 @@ def _fail(reply: asyncio.Future[Any], error: Exception) -> None:
 
 
 class RedisLink:
-    """One process's way to Redis. `on_error` counts losses; `on_back` are called whenever Redis answers again.
+    """One process's way to Redis. `on_error` counts losses; `on_back` are called whenever Redis answers again, in time.
 
     Connects with its first command. `probe()` has to run in the group, `close()` ends everything.
     """
 
     def __init__(self, url: str, group: Spawner, on_error: Callable[[], None]) -> None:
-        self.up = True
+        self._connected = True
+        self._overdue = False  # is a batch later than a decision can wait?
         self.on_back: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._wire: Wire = open_wire(url)
         self._group = group
@@ -101,23 +112,28 @@ class RedisLink:
         self._closed = False
 
     @property
+    def up(self) -> bool:
+        """Does it answer in the time that a decision has?"""
+        return self._connected and not self._overdue
+
+    @property
     def client(self) -> Redis:
         """For subscriptions only: they have connections of their own."""
         return self._wire.client
 
     # --- asking ---
 
-    def submit(self, *command: str | bytes | float) -> asyncio.Future[Any]:
+    def submit(self, *command: str | bytes | float, patient: bool = False) -> asyncio.Future[Any]:
         """Queue a command now; its reply as redis-py's parser gives it (bytes, int, list, None), RESP2 shapes.
 
-        Everything submitted in one tick of the loop is one round trip. The future fails with RedisDownError within 50 ms,
-        or with redis.ResponseError when Redis refuses the command. Raises UnicodeEncodeError for text with lone surrogates:
+        Everything submitted in one tick of the loop is one round trip. The future fails with RedisDownError within 50 ms
+        (`patient`: a second), or with redis.ResponseError when Redis refuses the command. Raises UnicodeEncodeError for text with lone surrogates:
         in a batch it would fail everybody's commands and look like a lost connection.
         """
         command = tuple(part.encode() if isinstance(part, str) else part for part in command)
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[Any] = loop.create_future()
-        if not self.up:
+        if not (self._connected if patient else self.up):
             _fail(reply, RedisDownError())
             return reply
         batch = self._next
@@ -125,13 +141,15 @@ class RedisLink:
             wait_s = COMMAND_TIMEOUT_S - GRACE_S
             loop.call_later(wait_s, self._late, batch, loop.time() + wait_s)
             loop.call_soon(self._send)
+        if not patient:
+            batch.hasty.append(reply)
         batch.commands.append(command)
         batch.replies.append(reply)
         return reply
 
-    async def call(self, *command: str | bytes | float) -> Any:
+    async def call(self, *command: str | bytes | float, patient: bool = False) -> Any:
         """Submit, and wait. Raises RedisDownError, redis.ResponseError."""
-        return await self.submit(*command)
+        return await self.submit(*command, patient=patient)
 
     async def patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]], within_s: float) -> Any:
         """`ask` again when Redis is back, for what only Redis knows. Raises RedisDownError when it is not back in time."""
@@ -156,7 +174,7 @@ class RedisLink:
             self._group.create_task(work, name=name)
         except RuntimeError:
             work.close()
-            self._closed, self.up = True, False
+            self._closed, self._connected = True, False
             self._fail_waiting()
 
     def _given_up(self, batch: _Batch) -> bool:
@@ -176,6 +194,9 @@ class RedisLink:
             return
         batch.settle(replies)
         self._running = None
+        if self._overdue:
+            self._overdue = False
+            self._spawn(self._tell_back(), "redis answers again")
         unfit = next((reply for reply in replies if isinstance(reply, _NOT_OURS)), None)
         if unfit is not None:
             self._lose(type(unfit).__name__)
@@ -193,13 +214,29 @@ class RedisLink:
             wait_s = max(GRACE_S, min(lag_s, COMMAND_TIMEOUT_S))
             loop.call_later(wait_s, self._late, batch, loop.time() + wait_s, graces + 1)
         else:
+            self._overdue = True
+            self._on_error()
+            batch.fail_hasty()
+            wait_s = PATIENT_TIMEOUT_S - COMMAND_TIMEOUT_S
+            loop.call_later(wait_s, self._too_late, batch, loop.time() + wait_s)
+
+    def _too_late(self, batch: _Batch, due: float, graces: int = 0) -> None:
+        """The same for those who are patient: then it is lost."""
+        if batch.over:
+            return
+        loop = asyncio.get_running_loop()
+        lag_s = loop.time() - due
+        if lag_s > GRACE_S and graces < MAX_GRACES:
+            loop.call_later(lag_s, self._too_late, batch, loop.time() + lag_s, graces + 1)
+        else:
             self._lose("timeout")
 
     def _lose(self, reason: str) -> None:
         """Whoever waits goes on without Redis; the connection is given up."""
         self._on_error()
-        if self.up:
-            self.up = False
+        self._overdue = False
+        if self._connected:
+            self._connected = False
             self._lost.set()
             self._back.clear()
             log.warning("redis is lost: this process decides alone", reason=reason)
@@ -224,7 +261,7 @@ class RedisLink:
         while not self._closed:
             await self._lost.wait()
             failures = 0
-            while not self.up and not self._closed:
+            while not self._connected and not self._closed:
                 await asyncio.sleep(PROBE_S[min(failures, len(PROBE_S) - 1)])
                 failures += 1
                 if await self._answers():
@@ -233,8 +270,11 @@ class RedisLink:
     async def _found(self) -> None:
         self._lost.clear()
         self._back.set()
-        self.up = True
+        self._connected = True
         log.info("redis is back")
+        await self._tell_back()
+
+    async def _tell_back(self) -> None:
         for call in self.on_back:
             await call()
 
@@ -259,7 +299,7 @@ class RedisLink:
 
     async def close(self) -> None:
         """Fail what waits, end the probe, close every connection."""
-        self._closed, self.up = True, False
+        self._closed, self._connected = True, False
         self._fail_waiting()
         self._lost.set()
         with contextlib.suppress(RedisError, OSError):

@@ -7,6 +7,7 @@ and wakes up finds out with its next word, before that word leaves.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,25 +23,34 @@ if TYPE_CHECKING:
 
     from server.shared.redis_link import RedisLink
     from server.shared.state import State
+    from server.shared.store_epoch import StoreEpoch
     from streaming.jarvis.journal import Change, Head, Writer
 
 CLAIMED = "session.claimed"
 BEGUN_ANEW = "session.begun_anew"
 PATIENCE_S = 3.0
+REWRITTEN_WITHIN_S = 2.0  # in a new epoch of the store, a living replica writes its records anew within a beat
+LOOK_AGAIN_S = 0.1
+STALE = [b"stale"]
 LOST = Receipt("lost")
 
 log = structlog.get_logger(__name__)
 
 
 # In Redis and in the news, the writer of a record is called its owner.
-# KEYS: record, user of the session, its current epoch. ARGV: owner, user, life in ms, term, order, epoch, "whole" or "update",
-# version, version built on, count of fields to remove, these, fields and values. Returns the outcome and the epoch's order.
+# KEYS: record, user of the session, its current epoch, the record under its former token. ARGV: owner, user, life in ms, term,
+# order, epoch, "whole" or "update", version, version built on, the store's epoch, count of fields to remove, these, fields and
+# values. Returns the outcome and the epoch's order.
 WRITE = """
 local user = redis.call('GET', KEYS[2])
 if user and user ~= ARGV[2] then return {'foreign', 0} end
 local owner, term, version = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'version'))
 if owner and owner ~= ARGV[1] and tonumber(term or 0) >= tonumber(ARGV[4]) then return {'taken', 0} end
 if ARGV[7] == 'update' and (owner ~= ARGV[1] or version ~= ARGV[9]) then return {'lost', 0} end
+if KEYS[4] ~= KEYS[1] then
+  local other, count = unpack(redis.call('HMGET', KEYS[4], 'owner', 'claims'))
+  if other and other ~= ARGV[1] and tonumber(count or 0) >= tonumber(ARGV[4]) then return {'taken', 0} end
+end
 local order, met = tonumber(ARGV[5]), 'kept'
 if order ~= 0 then
   local current = redis.call('GET', KEYS[3])
@@ -62,24 +72,27 @@ if order ~= 0 then
   redis.call('SET', KEYS[3], string.format('%.0f %s', order, ARGV[6]), 'PX', ARGV[3])
 end
 if ARGV[7] ~= 'update' then redis.call('DEL', KEYS[1]) end
-local gone = tonumber(ARGV[10])
-for i = 11, 10 + gone do redis.call('HDEL', KEYS[1], ARGV[i]) end
+local gone = tonumber(ARGV[11])
+for i = 12, 11 + gone do redis.call('HDEL', KEYS[1], ARGV[i]) end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claims', ARGV[4], 'version', ARGV[8], 'order', string.format('%.0f', order))
-for i = 11 + gone, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[6], 'store', ARGV[10])
+for i = 12 + gone, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+if KEYS[4] ~= KEYS[1] then redis.call('UNLINK', KEYS[4]) end
 return {met, order}
 """
 
-# KEYS: as above. ARGV: owner, user, life in ms, epoch, the owner that asks (empty: none).
+# KEYS: as above. ARGV: owner, user, life in ms, the store's epoch, the owner that asks (empty: none).
 # Returns the record as it was, with its new term.
 CLAIM = """
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'unknown'} end
-local owner, term, order = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'order'))
+local owner, term, order, epoch, store = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'order', 'epoch', 'store'))
 if not owner then return {'unknown'} end
 local current = redis.call('GET', KEYS[3])
-if current and tonumber(order or 0) > 0 and string.match(current, '^%d+ (.*)$') ~= ARGV[4] then return {'superseded'} end
+if current and tonumber(order or 0) > 0 and string.match(current, '^%d+ (.*)$') ~= epoch then return {'superseded'} end
 if owner == ARGV[5] then return {'ours'} end
+if store ~= ARGV[4] then return {'stale'} end
 local fields = redis.call('HGETALL', KEYS[1])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claims', tonumber(term or 0) + 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -96,8 +109,9 @@ _SHA = {script: hashlib.sha1(script.encode()).hexdigest() for script in (WRITE, 
 class SessionRecords:
     """`streaming.jarvis.journal.SessionStore`. `life_s`: how long a record lives that nobody writes on."""
 
-    def __init__(self, link: RedisLink, state: State, life_s: float) -> None:
+    def __init__(self, link: RedisLink, epoch: StoreEpoch, state: State, life_s: float) -> None:
         self._link = link
+        self._epoch = epoch
         self._state = state
         self._life_ms = round(life_s * 1000)
 
@@ -105,13 +119,14 @@ class SessionRecords:
         fields = [part for item in change.fields.items() for part in item]
         if change.whole:
             fields += ["opened_at", str(head.opened_at)]
-        keys, epoch = _keys(session_id, head.resume_token)
+        keys = _keys(session_id, head.resume_token, change.former)
         mode = "whole" if change.whole else "update"
-        about = (writer.name, head.user_id, self._life_ms, writer.term, change.order, epoch)
+        about = (writer.name, head.user_id, self._life_ms, writer.term, change.order, head.epoch)
         versions = (change.version, change.builds_on)
         try:
+            store = self._epoch.name or await self._epoch.beat()
             answer, order = await self._run(
-                WRITE, keys, *about, mode, *versions, len(change.gone), *change.gone, *fields
+                WRITE, keys, *about, mode, *versions, store, len(change.gone), *change.gone, *fields
             )
         except RedisDownError:
             return LOST
@@ -126,40 +141,60 @@ class SessionRecords:
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> dict[str, str] | Unclaimed:
-        keys, epoch = _keys(session_id, resume_token)
+        keys = _keys(session_id, resume_token)
+
+        async def ask() -> list[bytes]:
+            store = await self._epoch.beat()  # first: a Redis that was away may hold what is not true any more
+            found: list[bytes] = await self._run(CLAIM, keys, name, user_id, self._life_ms, store, mine)
+            return found
+
+        give_up_at = asyncio.get_running_loop().time() + REWRITTEN_WITHIN_S
         try:
             # a client waits with its conversation: a Redis that stumbles is asked again
-            found = await self._link.patiently(
-                lambda: self._run(CLAIM, keys, name, user_id, self._life_ms, epoch, mine), PATIENCE_S
-            )
+            found = await self._link.patiently(ask, PATIENCE_S)
+            while found == STALE and asyncio.get_running_loop().time() < give_up_at:
+                await asyncio.sleep(LOOK_AGAIN_S)
+                found = await self._link.patiently(ask, PATIENCE_S)
         except (RedisDownError, ResponseError):
             return "unknown"
         words = [str(part, "utf-8") for part in found]
+        if found == STALE:
+            return "unknown"
         if len(words) == 1:
             return _UNCLAIMED[words[0]]
         fields = dict(zip(words[::2], words[1::2], strict=True))
         await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
+        fields.pop("store")
         return fields | {"claims": str(int(fields.get("claims", 0)) + 1)}
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago the newest write that Redis confirmed was sent."""
+        return self._epoch.silent_s
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         try:
-            await self._run(FORGET, _keys(session_id, resume_token)[0][:1], writer.name)
+            await self._run(FORGET, _keys(session_id, resume_token)[:1], writer.name)
         except (RedisDownError, ResponseError):
             return  # it ends by itself
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:
-            return await self._link.call("EVALSHA", _SHA[script], len(keys), *keys, *arguments)
+            return await self._link.call("EVALSHA", _SHA[script], len(keys), *keys, *arguments, patient=True)
         except NoScriptError:  # a Redis that was started since
-            return await self._link.call("EVAL", script, len(keys), *keys, *arguments)
+            return await self._link.call("EVAL", script, len(keys), *keys, *arguments, patient=True)
 
 
 _WRITTEN: dict[str, Written] = {"anew": "kept", **{written: written for written in get_args(Written)}}
 _UNCLAIMED: dict[str, Unclaimed] = {unclaimed: unclaimed for unclaimed in get_args(Unclaimed)}
 
 
-def _keys(session_id: str, resume_token: str) -> tuple[tuple[str, str, str], str]:
-    """Keys, and the epoch's name in them. The token itself is nobody's business who can read Redis' keys."""
-    epoch = hashlib.sha256(resume_token.encode()).hexdigest()[:32]
+def _keys(session_id: str, resume_token: str, former_token: str = "") -> tuple[str, ...]:
+    """Record, user, current epoch, record under the former token. The tokens are nobody's business who can read Redis' keys."""
     session = f"{PREFIX}session:{{{session_id}}}"
-    return (f"{session}:{epoch}", f"{session}:user", f"{session}:current"), epoch
+    record, former = (f"{session}:{_digest(token)}" for token in (resume_token, former_token or resume_token))
+    return record, f"{session}:user", f"{session}:current", former
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:32]

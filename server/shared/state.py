@@ -122,14 +122,15 @@ class RedisState:
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
         condition = ("NX",) if only_new else ()
+        command = ("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition)
         with contextlib.suppress(*AWAY):
-            return await self._link.call("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition) is not None
+            return await self._link.call(*command, patient=True) is not None
         return await self._local.put(key, value, ttl_s, only_new=only_new)
 
     async def get(self, key: str) -> str | None:
         """As State. What was kept while Redis was lost is still found."""
         with contextlib.suppress(*AWAY):
-            found = await self._link.call("GET", PREFIX + key)
+            found = await self._link.call("GET", PREFIX + key, patient=True)
             if found is not None:
                 return str(found, "utf-8")
         return await self._local.get(key)
@@ -140,13 +141,15 @@ class RedisState:
         if here is not None:
             return here
         with contextlib.suppress(*AWAY):
-            found = await self._link.patiently(lambda: self._link.call("GETDEL", PREFIX + key), PATIENCE_S)
+            found = await self._link.patiently(
+                lambda: self._link.call("GETDEL", PREFIX + key, patient=True), PATIENCE_S
+            )
             return str(found, "utf-8") if found is not None else None
         return None
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         with contextlib.suppress(*AWAY):
-            replaced: int = await self._link.call("EVAL", REPLACE, 1, PREFIX + key, old, new, _ms(ttl_s))
+            replaced: int = await self._link.call("EVAL", REPLACE, 1, PREFIX + key, old, new, _ms(ttl_s), patient=True)
             return replaced == 1
         return await self._local.replace(key, old, new, ttl_s)
 
@@ -163,8 +166,8 @@ class RedisState:
         with contextlib.suppress(*AWAY):
             while self._untold:
                 token_id, until = next(iter(self._untold.items()))
-                self._link.submit("ZREMRANGEBYSCORE", REVOKED, "-inf", time.time())
-                told = self._link.submit("ZADD", REVOKED, until, token_id)
+                self._link.submit("ZREMRANGEBYSCORE", REVOKED, "-inf", time.time(), patient=True)
+                told = self._link.submit("ZADD", REVOKED, until, token_id, patient=True)
                 await self._announce("revoked", {"token_id": token_id, "until": until})
                 await told
                 self._untold.pop(token_id, None)
@@ -184,7 +187,7 @@ class RedisState:
         now, cursor = time.time(), b"0"
         with contextlib.suppress(*AWAY):
             while True:
-                cursor, found = await self._link.call("ZSCAN", REVOKED, cursor, "COUNT", SCAN_COUNT)
+                cursor, found = await self._link.call("ZSCAN", REVOKED, cursor, "COUNT", SCAN_COUNT, patient=True)
                 for token_id, until in zip(found[::2], found[1::2], strict=True):
                     if float(until) > now:
                         self._local.note_revoked(str(token_id, "utf-8"), float(until))
@@ -193,7 +196,7 @@ class RedisState:
 
     async def forget(self, key: str) -> None:
         with contextlib.suppress(*AWAY):
-            await self._link.call("UNLINK", PREFIX + key)
+            await self._link.call("UNLINK", PREFIX + key, patient=True)
         await self._local.forget(key)
 
     # --- news ---
@@ -205,7 +208,9 @@ class RedisState:
             await self._announce(kind, news)
 
     async def _announce(self, kind: str, news: dict[str, Any]) -> None:
-        await self._link.call("PUBLISH", NEWS, json.dumps({"from": self._name, "kind": kind, "news": news}))
+        await self._link.call(
+            "PUBLISH", NEWS, json.dumps({"from": self._name, "kind": kind, "news": news}), patient=True
+        )
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         return self._local.subscribe(listener)

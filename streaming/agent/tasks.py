@@ -65,8 +65,10 @@ class TaskRun:
             return self._outcome("denied", message="; ".join(verdict.reasons))
         if verdict.verdict != "allow" and not await self._confirmed(verdict):
             return self._outcome("declined", message="it was not approved")
-        self.started = True
         self._tell(TaskStarted(self.task_id, self._step_id, self._turn_id))
+        if not await self._setup.outlet.recorded():
+            raise ServiceError("ABORTED", "the session has moved to another replica", service="gateway")
+        self.started = True
         try:
             return await self._executed()
         except ServiceError as broken:

@@ -32,6 +32,9 @@ class CommandHost(Protocol):
     def send(self, message: wire.Message) -> None:
         """Queue a message and wake the writer."""
 
+    async def recorded(self) -> bool:
+        """Wait until an effect may begin. False: the session is another replica's."""
+
     def become(self, identity: Identity) -> None:
         """Take a new token of the same user."""
 
@@ -71,6 +74,8 @@ class Commands:
         self._run(self._answer(event), name=f"call {event.op}")
 
     async def _answer(self, event: events.CallReceived) -> None:
+        if not await self._host.recorded():
+            return  # another replica answers it
         span = self._tracer.span("call", self._host.traceparent)
         context = self._context(event.id, span)
         await self._reply(event.id, lambda: self._desk.call(event.op, event.params, self._host.identity, context))

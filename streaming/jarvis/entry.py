@@ -189,10 +189,12 @@ class Line:
         """Before a batch leaves, all of it but audio has to be in the session record."""
         return self.live.journal is not None and not all(type(item) is bytes for item in batch)
 
-    async def saved(self) -> bool:
-        """The record holds all that the session has said. False: it must not leave."""
-        journal = self.live.journal
-        return journal is None or await journal.written()
+    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
+        """Wait until the record holds the batch; what leaves then: nothing when the session is another replica's."""
+        live = self.live
+        if live.journal is None or await live.journal.written():
+            return live.with_notices(batch)
+        return []
 
     @property
     def traffic(self) -> Traffic:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from streaming.protocol.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ Written = Literal["kept", "lost", "taken", "superseded", "foreign"]
 Unclaimed = Literal["ours", "unknown", "superseded"]
 DECIDE = -1
 TEXT = "t"  # of the fields that hold a message: followed by its serial number
+# So long the store has to be out of reach before a session goes on without its record. The replicas notice such a gap, and
+# make old records unusable, after server.shared.store_epoch.GAP_S: earlier, by a beat and what load adds.
+GO_AHEAD_S = 2.5
 WRITE_AGAIN_S = 0.05
 REFRESH_S = 20.0  # a record that is not written again ends; that of a silent session is renewed so often
 
@@ -36,6 +39,7 @@ class Head:
     user_id: str
     resume_token: str
     opened_at: float
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Change:
 
     `whole`: `fields` are all of the record; else the store has the rest, of version `builds_on`. `order`: the higher one of a
     session's epochs is the one that its client uses; 0: the client has not decided, DECIDE: it has just decided.
+    `former`: the resume token under which the record was kept until now, if that was another one.
     """
 
     fields: Mapping[str, str]
@@ -60,6 +65,7 @@ class Change:
     version: int
     builds_on: int
     order: int
+    former: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,10 @@ class SavedSession:
 
 class SessionStore(Protocol):
     """Where session records are kept."""
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago the newest write that the store confirmed was sent, in seconds."""
 
     async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         """Set the changed fields, delete those that are gone.
@@ -123,26 +133,41 @@ class Journaled(Protocol):
     def save_lanes(self) -> dict[int, dict[str, Any] | None]:
         """What its lanes need to continue elsewhere, by channel."""
 
+    def on_refused(self, written: Written) -> None:
+        """The record has become another writer's: called once."""
+
+    def on_unrecorded(self) -> None:
+        """The store is out of reach: from now on the session can be resumed here only, and with a fresh token."""
+
+    def on_recorded(self) -> None:
+        """The record is whole again."""
+
 
 class Journal:
-    """Writes one session's record. `on_refused` is called once, when the record has become another writer's."""
+    """Writes one session's record.
+
+    Whoever waits for a write goes on without one only when the store was out of reach for GO_AHEAD_S, `recorded` is false
+    then, and the session has been told.
+    """
 
     def __init__(
         self,
         store: SessionStore,
         session: Journaled,
         group: asyncio.TaskGroup,
-        on_refused: Callable[[Written], None],
         saved: SavedSession | None = None,
     ) -> None:
         self._store = store
         self._session = session
         self._group = group
-        self._on_refused = on_refused
         self.writer = saved.writer if saved else Writer(new_writer())
         self._whole = saved is None
+        self._anew = 0  # counts the times that the store had to be told everything
         self._version = self._kept_version = saved.version if saved else 0
         self._order = saved.order if saved else 0
+        self._kept_as = saved.head.resume_token if saved else ""  # the token under which the store has the record
+        self._failing_since: float | None = None
+        self.recorded = True
         self._fields: frozenset[str] = saved.fields if saved else frozenset()  # of messages, as the store has them
         self._commands_version = -1
         self._wanted = self._done = 0
@@ -176,6 +201,15 @@ class Journal:
         self._waiting.append((self._wanted, future))
         return await future
 
+    def write_anew(self) -> None:
+        """What the store has is not known, or does not count: it gets everything."""
+        self._anew += 1
+        self._forget_what_is_kept()
+        self.changed()
+
+    def _forget_what_is_kept(self) -> None:
+        self._fields, self._commands_version, self._whole = frozenset(), -1, True
+
     async def settled(self, within_s: float) -> None:
         """Write until it is kept, or the record is another writer's, or the time is up."""
         give_up_at = self._clock() + within_s
@@ -201,17 +235,40 @@ class Journal:
         while self._done < self._wanted and not self.stopped:
             wanted = self._wanted
             written: Written
+            flawed = False
             try:
                 written = await self._write()
             except Exception:
                 log.exception("the record of session %s could not be made", self._session.session_id)
-                written = "lost"
+                written, flawed = "lost", True
+            if written == "lost" and not self.stopped and not flawed and not self._may_go_ahead():
+                await asyncio.sleep(WRITE_AGAIN_S)
+                continue
             self._done, self._kept = wanted, written == "kept"
             if written not in {"kept", "lost"} and not self.stopped:
                 self.stop()
-                self._on_refused(written)
+                self._session.on_refused(written)
+            elif not self.stopped:
+                self._note_whether_recorded()
             self._wake(ours=not self.stopped)
         self._running = False
+
+    def _may_go_ahead(self) -> bool:
+        """Has the store been out of reach for long enough, or refused this record for as long?"""
+        now = self._clock()
+        if self._failing_since is None:
+            self._failing_since = now
+        return min(GO_AHEAD_S - self._store.silent_s, self._failing_since + GO_AHEAD_S - now) <= 0
+
+    def _note_whether_recorded(self) -> None:
+        if self._kept:
+            self._failing_since = None
+        if self.recorded is not self._kept:
+            self.recorded = self._kept
+            if self._kept:
+                self._session.on_recorded()
+            else:
+                self._session.on_unrecorded()
 
     def _wake(self, *, ours: bool) -> None:
         due = [future for wanted, future in self._waiting if not ours or wanted <= self._done]
@@ -232,16 +289,21 @@ class Journal:
         session = self._session
         self._written_at = self._clock()
         self._version += 1
-        change = Change(changed, gone, self._whole, self._version, self._kept_version, self._order)
-        receipt = await self._store.write(session.session_id, self.writer, session.head, change)
+        head, whole, anew = session.head, self._whole, self._anew
+        former = self._kept_as if self._kept_as != head.resume_token else ""
+        change = Change(changed, gone, whole, self._version, self._kept_version, self._order, former)
+        receipt = await self._store.write(session.session_id, self.writer, head, change)
         written = receipt.written
-        if written == "kept":
+        if written == "kept" and anew != self._anew:
+            self._kept_as, self._kept_version = head.resume_token, change.version  # and then everything again
+        elif written == "kept":
+            self._kept_as = head.resume_token
             self._fields, self._commands_version, self._whole = frozenset(texts), saved.commands_version, False
             self._kept_version = change.version
             if change.order:
                 self._order = receipt.order
-        elif not self._whole:  # what the store has is not known: it gets everything with the next write
-            self._fields, self._commands_version, self._whole = frozenset(), -1, True
+        else:
+            self._forget_what_is_kept()
         return written
 
 
@@ -256,7 +318,7 @@ def new_writer() -> str:
 
 def saved_session(name: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> SavedSession:
     """A session from its record's fields. Raises KeyError, ValueError for what another version wrote."""
-    head = Head(user_id, resume_token, float(fields["opened_at"]))
+    head = Head(user_id, resume_token, float(fields["opened_at"]), fields["epoch"])
     texts = {name: text for name, text in fields.items() if name.startswith(TEXT)}
     snapshot = Snapshot(
         json.loads(fields["core"]),

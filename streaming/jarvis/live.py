@@ -15,6 +15,7 @@ from streaming.jarvis.observing import Watch
 from streaming.protocol import events
 from streaming.protocol import messages as wire
 from streaming.protocol.close_codes import CloseCode
+from streaming.protocol.sendqueue import serialise
 from streaming.residents import Departure
 from streaming.rfc3339 import rfc3339
 from streaming.session import Session
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 # A claim may be that of a socket which its client has given up for this one: a handshake waits for so long on its way. So a
 # young socket whose session is claimed is asked to come again, where an older one is told that another has taken its place.
 RIVAL_S = 5.0
+KNOWN_TOKENS = 8  # resume tokens of one session: a client that ignores new ones still has the first for some outages
+GREETING = '{"type":"session.re'  # session.ready or session.resumed: they come first
 HAND_OVER_S = 1.0  # for answers that are under way when a session moves
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 _DEPARTURES = {
@@ -73,7 +76,7 @@ class LiveSession:
         self.session_id = session_id
         self.identity = identity
         self.connection = connection
-        self.resume_token = secrets.token_urlsafe(24)
+        self.resume_tokens = [secrets.token_urlsafe(24)]  # the newest last; the session knows all of them here
         self.opened_at = time.time()
         self.lost = False  # can't be resumed any more
         self.leaving = False  # another replica will continue it: nothing is taken from the client any more
@@ -88,6 +91,9 @@ class LiveSession:
         self.work = Channels(self, self.lanes)
         self._timer: asyncio.TimerHandle | None = None
         self._entered_at = 0.0  # the socket
+        self._unrecorded = False  # can it be resumed here only?
+        self._told_where = asyncio.Event()  # does the client know that?
+        self.notices: list[str] = []  # messages of the socket that leave before the next batch
         self._timer_at = 0.0  # uvloop's handle of a time that is due already can't tell
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
@@ -163,6 +169,8 @@ class LiveSession:
             return False
         self.socket = socket
         self._entered_at = self._loop.time()
+        if self._unrecorded:
+            self._tell_where()
         self._expiry.start(self.identity.expires_at)
         self.wake()
         return True
@@ -293,7 +301,12 @@ class LiveSession:
     @property
     def head(self) -> Head:
         """Whose session it is."""
-        return Head(self.identity.user_id, self.resume_token, self.opened_at)
+        return Head(self.identity.user_id, self.resume_token, self.opened_at, self.connection.epoch)
+
+    @property
+    def resume_token(self) -> str:
+        """The newest: the one that the record is kept under."""
+        return self.resume_tokens[-1]
 
     def save(self, commands_version: int) -> Snapshot:
         """Numbers and messages; commands only when they are not of that version any more."""
@@ -332,10 +345,58 @@ class LiveSession:
         else:
             self.give_way()
 
+    def on_unrecorded(self) -> None:
+        """The store is out of reach. The record that it may still have must not be resumed: it does not know the fresh token."""
+        self.resume_tokens = [*self.resume_tokens[-KNOWN_TOKENS + 1 :], secrets.token_urlsafe(24)]
+        self._unrecorded = True
+        self._told_where.clear()
+        if self.socket is not None:
+            self.notices.append(serialise(self._where()))
+
+    def on_recorded(self) -> None:
+        """The record is whole again: the session can be resumed anywhere."""
+        self._unrecorded = False
+        self.notices.clear()
+        self._told_where.set()
+        if self.socket is not None:
+            self.send(self._where())
+
+    def _where(self) -> wire.SessionResumable:
+        return wire.SessionResumable(where="here" if self._unrecorded else "anywhere", resume_token=self.resume_token)
+
+    def _tell_where(self) -> None:
+        self.notices.clear()
+        self.send(self._where())
+        self._told_where.set()
+
+    def with_notices(self, batch: list[str | bytes]) -> list[str | bytes]:
+        """The batch that leaves now, behind what the client has to know before it."""
+        if not self.notices:
+            return batch
+        greeting = 1 if isinstance(batch[0], str) and batch[0].startswith(GREETING) else 0
+        told = [*batch[:greeting], *self.notices, *batch[greeting:]]
+        self.notices.clear()
+        self._told_where.set()
+        return told
+
+    async def recorded(self) -> bool:
+        """Wait until an effect may begin: the record says what led to it, or the client knows that there is none.
+
+        False: the session is another replica's.
+        """
+        if self.journal is None:
+            return True
+        kept = await self.journal.written()
+        while kept and self._unrecorded and not self._told_where.is_set():
+            self.wake()
+            await self._told_where.wait()
+        return kept and not self.journal.stopped
+
     def let_go(self) -> None:
         """Another replica continues: nothing is sent or written here any more."""
         if self.journal is not None:
             self.journal.stop()
+        self._told_where.set()
         self.work.silence()
         self.lost = True
 

@@ -26,6 +26,9 @@ class OutletHost(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
+    async def recorded(self) -> bool:
+        """Wait until an effect may begin. False: the session is another replica's."""
+
 
 class ChannelOutlet:
     """`streaming.outlet.Outlet` for one channel.
@@ -69,6 +72,10 @@ class ChannelOutlet:
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()
             await self.credit.wait()
+
+    async def recorded(self) -> bool:
+        """Wait until the record holds what was told."""
+        return await self._host.recorded()
 
     async def caught_up(self) -> None:
         """Wait until the send queue is short."""

@@ -129,7 +129,7 @@ class Sessions:
 
     def _keep_journal(self, live: LiveSession, saved: SavedSession | None = None) -> None:
         if self._store is not None:
-            live.journal = Journal(self._store, live, self.group, live.on_refused, saved)
+            live.journal = Journal(self._store, live, self.group, saved)
 
     # --- resuming ---
 
@@ -222,7 +222,7 @@ class Sessions:
         if connection is None:
             return None
         live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
-        live.resume_token, live.opened_at = saved.head.resume_token, saved.head.opened_at
+        live.resume_tokens, live.opened_at = [saved.head.resume_token], saved.head.opened_at
         self._keep_journal(live, saved)
         live.lost = True  # until it is whole: if this fails half-way, the sweep ends it
         self.residents.add(live)
@@ -231,7 +231,13 @@ class Sessions:
         self.resumes["elsewhere"] += 1
         return live
 
-    # --- news from other replicas ---
+    # --- news from the store and other replicas ---
+
+    def write_anew(self) -> None:
+        """What the store has of the sessions may be old or gone."""
+        for live in self:
+            if live.journal is not None:
+                live.journal.write_anew()
 
     def on_claimed(self, session_id: str, writer: str) -> None:
         """Another replica continues what that writer had of the session."""
@@ -274,7 +280,9 @@ class Sessions:
 
 def _same(live: LiveSession | None, asked: Resume) -> bool:
     """Is it the session that the token was given for?"""
-    return live is not None and hmac.compare_digest(live.resume_token.encode(), asked.token.encode())
+    return live is not None and any(
+        hmac.compare_digest(token.encode(), asked.token.encode()) for token in live.resume_tokens
+    )
 
 
 def _announced(limits: Limits) -> dict[str, int | float]:

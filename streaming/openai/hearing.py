@@ -166,6 +166,10 @@ class Hearing:
     async def room(self, n_bytes: int) -> None:
         """A recogniser plays nothing."""
 
+    async def recorded(self) -> bool:
+        """These sessions have no record: they end with their socket."""
+        return True
+
     async def caught_up(self) -> None:
         """A recogniser plays nothing."""
 

@@ -171,9 +171,9 @@ class LiveSession:
         """No record is kept of it."""
         return False
 
-    async def saved(self) -> bool:
-        """No record is kept of it."""
-        return True
+    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
+        """It leaves as it is."""
+        return batch
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now, in order."""

@@ -237,6 +237,10 @@ class Speaking:
             self.response = self._floor.own_response(self)
         await self._floor.outbox.room()
 
+    async def recorded(self) -> bool:
+        """These sessions have no record: they end with their socket."""
+        return True
+
     async def caught_up(self) -> None:
         """As `room`."""
         await self._floor.outbox.room()

@@ -326,6 +326,10 @@ class ClientConnection:
         self._out.resume(message.taken_seq, message.channels)
         return [events.SessionRecovered(message)]
 
+    def _on_resumable(self, message: messages.SessionResumable, _now: float) -> None:
+        if not self._awaiting:  # else it is about the epoch that stands in for ours
+            self.resume_token = message.resume_token
+
     def _on_ack(self, message: messages.ServerAck, _now: float) -> None:
         self._out.commands_taken(message.seq)
 
@@ -385,6 +389,7 @@ class ClientConnection:
         messages.SessionReady: _on_ready,
         messages.SessionResumed: _on_resumed,
         messages.ServerAck: _on_ack,
+        messages.SessionResumable: _on_resumable,
         messages.ServerPing: _on_ping,
         messages.ServerPong: _on_pong,
         messages.ChannelOpened: _on_opened,

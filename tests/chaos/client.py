@@ -22,6 +22,7 @@ OF_THE_SOCKET = {
     "session.ready",
     "session.resumed",
     "session.draining",
+    "session.resumable",
     "auth.ok",
     "auth.expiring",
     "ack",
@@ -31,6 +32,9 @@ OF_THE_SOCKET = {
 TRY_AGAIN_S = 0.05
 ACK_EVERY = 32
 CONNECT_S = 5.0
+CREDIT_BYTES = 16_384
+REPORT_MS = 200
+LAST = 1  # flag of an utterance's last frame
 
 
 @dataclass
@@ -54,6 +58,8 @@ class Channel:
     audio: dict[int, dict[int, bytes]] = field(default_factory=dict)
     closed: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     plays: bool = True
+    owed_bytes: int = 0  # credit to be given back
+    told_ms: int = 0  # how much was played, as the server was told
     newest_pts: dict[int, int] = field(default_factory=dict)
 
     def of(self, kind: str) -> list[dict[str, Any]]:
@@ -154,6 +160,16 @@ class Client:
                     stream.socket.send(b"\x82\xfe\x02")  # a binary frame whose length has not come yet
             stream.close()
         self._gone(None)
+
+    @property
+    def connected(self) -> bool:
+        """Does it speak for its session?"""
+        return self._socket is not None and self._resumed
+
+    @property
+    def unsent(self) -> int:
+        """Commands that the server has not acknowledged."""
+        return len(self._unacked)
 
     def stop(self) -> None:
         """Say goodbye."""
@@ -259,6 +275,8 @@ class Client:
             self._begin(message)
         elif kind == "session.resumed":
             self._on_resumed(message)
+        elif kind == "session.resumable" and self._resumed:
+            self._resume_token = message["resume_token"]
 
     def _begin(self, message: dict[str, Any]) -> None:
         """A new epoch: what was under way in the one before is lost, and told so."""
@@ -343,7 +361,7 @@ class Client:
         self._send_frames(number)
 
     def _on_audio(self, data: bytes) -> None:
-        _version, _flags, number, generation, seq, pts_ms = HEADER.unpack_from(data)
+        _version, flags, number, generation, seq, pts_ms = HEADER.unpack_from(data)
         payload = data[HEADER.size :]
         self._count(seq, "a frame")
         self._acknowledge()
@@ -356,10 +374,13 @@ class Client:
             return  # again, after a move: ignored and counts for nothing
         channel.newest_pts[utterance] = pts_ms
         channel.audio.setdefault(utterance, {})[pts_ms] = payload
-        if payload:
-            self.command({"type": "credit", "channel": number, "bytes": len(payload)})
-            if channel.plays:
-                self.command({"type": "playback", "channel": number, "played_ms": pts_ms, "generation": generation})
+        channel.owed_bytes += len(payload)
+        if channel.owed_bytes >= CREDIT_BYTES:
+            self.command({"type": "credit", "channel": number, "bytes": channel.owed_bytes})
+            channel.owed_bytes = 0
+        if channel.plays and (flags & LAST or pts_ms >= channel.told_ms + REPORT_MS or pts_ms < channel.told_ms):
+            channel.told_ms = pts_ms
+            self.command({"type": "playback", "channel": number, "played_ms": pts_ms, "generation": generation})
 
     # --- out ---
 

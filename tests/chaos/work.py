@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 import wave
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,10 @@ async def work_on(
 
 def _last_events(client: Client) -> str:
     channels = [channel for channel in client.channels.values() if not channel.closed.done()]
-    return "; ".join(f"{channel.kind} {[event['type'] for event in channel.events][-4:]}" for channel in channels[-2:])
+    state = f"{'connected' if client.connected else 'no socket'}, {client.unsent} commands not taken, codes {Counter(client.codes)}; "
+    return state + "; ".join(
+        f"{channel.kind} {[event['type'] for event in channel.events][-4:]}" for channel in channels[-2:]
+    )
 
 
 async def _closed(channel: Channel) -> dict[str, object]:

@@ -26,9 +26,9 @@ class Batches:
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
         return isinstance(batch[0], str)
 
-    async def saved(self) -> bool:
+    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
         await self.may_save.wait()
-        return True
+        return batch
 
 
 class Writing(Echo):

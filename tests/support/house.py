@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
+from server.shared.store_epoch import GAP_S
 from streaming.jarvis.entry import Line, enter
 from streaming.jarvis.journal import Receipt
 from streaming.jarvis.registry import Resume, Sessions
@@ -76,8 +77,8 @@ class FakeSocket:
     async def _write(self) -> None:
         await asyncio.sleep(0)
         while self.reading and self.line is not None and self.ended is None and (batch := self.line.data_to_send()):
-            if self.line.must_be_saved(batch) and not await self.line.saved():
-                break
+            if self.line.must_be_saved(batch):
+                batch = await self.line.saved(batch)
             for item in batch:
                 self._take(item)
         self._writing = False
@@ -119,13 +120,38 @@ class FakeStore:
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], dict[str, str]] = {}
         self.users: dict[str, str] = {}
-        self.current: dict[str, tuple[int, str]] = {}  # order, resume token
+        self.current: dict[str, tuple[int, str]] = {}  # order, epoch
         self.writes = 0
-        self.away = False
+        self._away_since: float | None = None
+        self.epoch = 1  # of the store: records of an older one can't be claimed
+        self.stamps: dict[tuple[str, str], int] = {}
         self.slow_s = 0.001
         self.replicas: list[Sessions] = []
         self.news_s = 0.002  # how long they take
         self._order = 1
+
+    @property
+    def away(self) -> bool:
+        return self._away_since is not None
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if away:
+            self._away_since = loop.time()
+        elif self._away_since is not None:
+            if self.silent_s > GAP_S:
+                self.begin_epoch()
+            self._away_since = None
+
+    def begin_epoch(self) -> None:
+        """As when it was away for long, or was started again: each replica writes its records anew."""
+        self.epoch += 1
+        self._tell(lambda sessions: sessions.write_anew())
+
+    @property
+    def silent_s(self) -> float:
+        return asyncio.get_running_loop().time() - self._away_since if self._away_since is not None else 0.0
 
     async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         await asyncio.sleep(self.slow_s)
@@ -141,27 +167,33 @@ class FakeStore:
             return Receipt("taken")
         if not change.whole and (owner != writer.name or before["version"] != str(change.builds_on)):
             return Receipt("lost")
-        order = self._decide(session_id, head.resume_token, change.order)
+        former = self.records.get((session_id, change.former), {})
+        if former and former["owner"] != writer.name and int(former["claims"]) >= writer.term:
+            return Receipt("taken")
+        order = self._decide(session_id, head.epoch, change.order)
         if order is None:
             return Receipt("superseded")
         self.users[session_id] = head.user_id
         kept = {} if change.whole else {name: text for name, text in before.items() if name not in change.gone}
         about = {"owner": writer.name, "claims": str(writer.term), "version": str(change.version), "order": str(order)}
+        about["epoch"] = head.epoch
+        self.records.pop((session_id, change.former), None)
+        self.stamps[key] = self.epoch
         self.records[key] = kept | about | {"opened_at": str(head.opened_at), **change.fields}
         return Receipt("kept", order)
 
-    def _decide(self, session_id: str, token: str, order: int) -> int | None:
+    def _decide(self, session_id: str, epoch: str, order: int) -> int | None:
         if order == 0:
             return 0
-        known, current = self.current.get(session_id, (0, token))
+        known, current = self.current.get(session_id, (0, epoch))
         if order < 0:
-            order = known if current == token and known else max(known, self._order) + 1
+            order = known if current == epoch and known else max(known, self._order) + 1
             self._order = order
-        if current != token:
+        if current != epoch:
             if known > order:
                 return None
             self._tell(lambda sessions: sessions.on_begun_anew(session_id))
-        self.current[session_id] = (order, token)
+        self.current[session_id] = (order, epoch)
         return order
 
     def _tell(self, news: Callable[[Sessions], None]) -> None:
@@ -175,10 +207,17 @@ class FakeStore:
         record = self.records.get((session_id, resume_token))
         if self.away or record is None or self.users[session_id] != user_id:
             return "unknown"
-        if int(record["order"]) and self.current.get(session_id, (0, resume_token))[1] != resume_token:
+        if int(record["order"]) and self.current.get(session_id, (0, record["epoch"]))[1] != record["epoch"]:
             return "superseded"
         if record["owner"] == mine:
             return "ours"
+        for _ in range(20):
+            if self.stamps[session_id, resume_token] == self.epoch:
+                break
+            await asyncio.sleep(0.1)
+            record = self.records.get((session_id, resume_token), record)
+        else:
+            return "unknown"
         before = record["owner"]
         record |= {"owner": name, "claims": str(int(record["claims"]) + 1)}
         self._tell(lambda sessions: sessions.on_claimed(session_id, before))

@@ -34,6 +34,9 @@ class RecordingOutlet:
     async def room(self, n_bytes: int) -> None:
         await asyncio.sleep(0)
 
+    async def recorded(self) -> bool:
+        return True
+
     async def caught_up(self) -> None:
         await asyncio.sleep(0)
 

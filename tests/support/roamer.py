@@ -41,8 +41,8 @@ class _Socket:
     async def _write(self) -> None:
         await asyncio.sleep(0)
         while self.open and self.line is not None and (batch := self.line.data_to_send()):
-            if self.line.must_be_saved(batch) and not await self.line.saved():
-                break
+            if self.line.must_be_saved(batch):
+                batch = await self.line.saved(batch)
             for item in batch:
                 if self.open:
                     self.roamer.deliver(item)
@@ -129,6 +129,10 @@ class Roamer:
         channel = self.client.open_channel(params)
         self.flush()
         return channel
+
+    def call(self, op: str, **params: Any) -> None:
+        self.client.call(op, params)
+        self.flush()
 
     def of(self, kind: str) -> list[dict[str, str]]:
         return [dict(entry) for entry in self.view if ("type", repr(kind)) in entry]

@@ -60,6 +60,7 @@ from streaming.protocol.messages.server import (
     ServerPong,
     SessionDraining,
     SessionReady,
+    SessionResumable,
     SessionResumed,
     User,
 )
@@ -102,6 +103,7 @@ ServerMessage = Annotated[
     | AuthOk
     | AuthExpiring
     | SessionDraining
+    | SessionResumable
     | Error
     | Result
     | ChannelOpened
@@ -200,6 +202,7 @@ __all__ = [
     "ServerPong",
     "SessionDraining",
     "SessionReady",
+    "SessionResumable",
     "SessionResume",
     "SessionResumed",
     "SttFinal",

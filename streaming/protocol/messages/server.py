@@ -136,6 +136,16 @@ class AuthExpiring(Message):
     """When, RFC 3339."""
 
 
+class SessionResumable(Message):
+    """Where the session can be resumed from now on, and with which token."""
+
+    type: Literal["session.resumable"] = "session.resumable"
+    where: Literal["here", "anywhere"]
+    """here: at this replica only, as what replicas share is out of reach."""
+    resume_token: str
+    """In place of the one before."""
+
+
 class SessionDraining(Message):
     """This gateway is being stopped: come back and resume."""
 

@@ -6,17 +6,21 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from server.shared import store_epoch
 from server.shared.redis_link import RedisLink
 from server.shared.session_records import BEGUN_ANEW, CLAIMED, SessionRecords
 from server.shared.state import RedisState
+from server.shared.store_epoch import GAP_S, StoreEpoch
 from streaming.jarvis.journal import DECIDE, Change, Head, Receipt, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    import pytest
+
     from tests.conftest import RedisServer
 
-ADA = Head("ada", "token-1", 12.5)
+ADA = Head("ada", "token-1", 12.5, "e1")
 
 
 @asynccontextmanager
@@ -27,7 +31,7 @@ async def records(url: str, life_s: float = 60.0) -> AsyncIterator[tuple[Session
         state = RedisState(link)
         state.subscribe(lambda kind, news: told.append((kind, news)))
         probe = group.create_task(link.probe())
-        yield SessionRecords(link, state, life_s), told
+        yield SessionRecords(link, StoreEpoch(link, "r"), state, life_s), told
         probe.cancel()
         await link.close()
 
@@ -66,7 +70,7 @@ async def test_a_record_is_kept_changed_and_claimed(redis_url: str) -> None:
         assert await update(store, A, 2, ["t1"], core="[1]", t3="thrée") == "kept"
         assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "ours"
         fields = await store.claim("kitchen", "b", "ada", "token-1", "c")
-        numbers = {"claims": "1", "version": "2", "order": "0"}
+        numbers = {"claims": "1", "version": "2", "order": "0", "epoch": "e1"}
         assert fields == {"owner": "a", "opened_at": "12.5", "core": "[1]", "t2": "two", "t3": "thrée", **numbers}
         assert told == [(CLAIMED, {"session_id": "kitchen", "owner": "a"})]
         assert await update(store, A, 3, core="late") == "taken"
@@ -79,13 +83,13 @@ async def test_a_record_is_nobodys_but_its_users(redis_url: str) -> None:
         assert await store.claim("kitchen", "b", "bob", "token-1", "") == "unknown"
         assert await store.claim("kitchen", "b", "ada", "token-2", "") == "unknown"
         assert await store.claim("attic", "b", "ada", "token-1", "") == "unknown"
-        assert await begin(store, "c", Head("bob", "token-3", 0.0)) == "foreign"
+        assert await begin(store, "c", Head("bob", "token-3", 0.0, "e3")) == "foreign"
         assert told == []
 
 
 async def test_the_epoch_that_the_client_uses_makes_the_others_unusable(redis_url: str) -> None:
     async with records(redis_url) as (store, told):
-        first, second = ADA, Head("ada", "token-2", 0.0)
+        first, second = ADA, Head("ada", "token-2", 0.0, "e2")
         order = (await whole(store, "a", first, order=DECIDE)).order
         assert order > 1_700_000_000_000
         assert (await whole(store, "b", second)).written == "kept"
@@ -124,7 +128,7 @@ async def test_thousands_of_messages_fit_one_record(redis_url: str) -> None:
         assert (await store.write("kitchen", A, ADA, Change(many, [], True, 1, 0, 0))).written == "kept"
         assert await update(store, A, 2, list(many), core="{}") == "kept"
         found = await store.claim("kitchen", "b", "ada", "token-1", "")
-        assert set(found) == {"owner", "opened_at", "core", "claims", "version", "order"}
+        assert set(found) == {"owner", "opened_at", "core", "claims", "version", "order", "epoch"}
 
 
 async def test_of_many_that_claim_each_gets_it_from_the_one_before(redis_url: str) -> None:
@@ -147,8 +151,9 @@ async def test_a_record_ends_by_itself(redis_url: str) -> None:
 
 
 async def test_a_redis_that_stumbles_is_asked_again_and_one_that_is_gone_is_not_waited_for(
-    own_redis: RedisServer,
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store_epoch, "GAP_S", 60.0)
     async with records(own_redis.url) as (store, _told):
         await begin(store)
         own_redis.freeze()
@@ -159,3 +164,56 @@ async def test_a_redis_that_stumbles_is_asked_again_and_one_that_is_gone_is_not_
         assert await update(store, B, 2, core="x") == "lost"
         assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unknown"
         await store.forget("kitchen", B, "token-1")
+
+
+# --- the store's epoch ---
+
+
+async def test_a_record_that_may_be_old_is_claimed_only_when_it_was_written_anew(own_redis: RedisServer) -> None:
+    async with records(own_redis.url) as (store, _told):
+        await begin(store)
+        own_redis.freeze()
+        await asyncio.sleep(GAP_S)  # of which Redis knows only by its clock
+        own_redis.thaw()
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
+        assert (await whole(store, version=2)).written == "kept"
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
+
+
+async def test_a_redis_that_was_started_with_old_data_holds_nothing_to_claim(own_redis: RedisServer) -> None:
+    async with records(own_redis.url) as (store, _told):
+        await begin(store)
+        await store._link.call("SAVE")
+        await update(store, A, 2, core="newer")
+        own_redis.stop()
+        own_redis.start()
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
+        assert await update(store, A, 3, core="newest") == "lost"
+        assert (await whole(store, version=4)).written == "kept"
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
+
+
+async def test_a_fresh_token_takes_the_record_away_from_the_old_one(redis_url: str) -> None:
+    async with records(redis_url) as (store, _told):
+        await begin(store)
+        change = Change({"core": "{}"}, [], whole=True, version=2, builds_on=1, order=0, former="token-1")
+        fresh = Head("ada", "token-9", 12.5, "e1")
+        assert (await store.write("kitchen", A, fresh, change)).written == "kept"
+        assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "unknown"
+        assert await store.claim("kitchen", "b", "ada", "token-9", "a") == "ours"
+
+
+async def test_replicas_agree_on_the_epoch_and_know_who_lives(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_epoch, "LIFE_S", 0.2)
+    async with records(redis_url) as (one, _), records(redis_url) as (two, _):
+        first, second = one._epoch, StoreEpoch(two._link, "s")
+        news: list[str] = []
+        second.on_news.append(lambda: news.append(second.name))
+        assert await first.beat() == await second.beat()
+        assert news == []
+        await one._link.call("FLUSHALL")
+        names = {await first.beat(), await second.beat()}
+        assert news == list(names)
+        assert await first.lives("s")
+        await asyncio.sleep(0.3)
+        assert not await first.lives("s")

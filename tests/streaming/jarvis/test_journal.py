@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.jarvis.journal import DECIDE, REFRESH_S, Head, Journal, Receipt
+from streaming.jarvis.journal import DECIDE, GO_AHEAD_S, REFRESH_S, Head, Journal, Receipt
 from streaming.protocol.snapshot import Snapshot
 from tests.support import virtual_time
 
@@ -21,14 +21,17 @@ class Notes:
     def __init__(self) -> None:
         self.writes: list[tuple[str, set[str], list[str]]] = []
         self.orders: list[int] = []
+        self.former: list[str] = []
         self.answers: list[Written] = []
         self.forgotten: list[str] = []
         self.slow_s = 1.0
+        self.silent_s = 0.0
 
     async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
         await asyncio.sleep(self.slow_s)
         self.writes.append(("whole" if change.whole else "update", set(change.fields), sorted(change.gone)))
         self.orders.append(change.order)
+        self.former.append(change.former)
         return Receipt(self.answers.pop(0) if self.answers else "kept", 7)
 
     async def claim(self, session_id: str, name: str, user_id: str, resume_token: str, mine: str) -> Literal["unknown"]:
@@ -40,17 +43,28 @@ class Notes:
 
 class Live:
     session_id = "s"
-    head = Head("ada", "token", 0.0)
+    head = Head("ada", "token", 0.0, "e1")
+    refused: list[str]
 
     def __init__(self) -> None:
         self.texts: dict[int, str] = {1: "one"}
         self.commands_version = 1
         self.broken = False
+        self.recorded: list[bool] = []
 
     def save(self, commands_version: int) -> Snapshot:
         if self.broken:
             raise ValueError("a flaw of ours")
         return Snapshot({}, [], self.commands_version, dict(self.texts))
+
+    def on_refused(self, written: Written) -> None:
+        self.refused.append(written)
+
+    def on_unrecorded(self) -> None:
+        self.recorded.append(False)
+
+    def on_recorded(self) -> None:
+        self.recorded.append(True)
 
     def save_lanes(self) -> dict[int, dict[str, Any] | None]:
         return {}
@@ -61,7 +75,8 @@ def journalled(test: Callable[[Journal, Notes, Live, list[str]], Awaitable[None]
         refused: list[str] = []
         async with asyncio.TaskGroup() as group:
             notes, live = Notes(), Live()
-            await test(Journal(notes, live, group, refused.append), notes, live, refused)
+            live.refused = refused
+            await test(Journal(notes, live, group), notes, live, refused)
 
     virtual_time.run(body())
 
@@ -109,12 +124,50 @@ def test_what_changes_during_a_write_is_written_with_the_next() -> None:
 
 
 def test_a_store_that_lost_it_gets_everything() -> None:
+    async def test(journal: Journal, notes: Notes, live: Live, _refused: list[str]) -> None:
+        await journal.written()
+        notes.answers = ["lost"]
+        assert await journal.written()
+        assert [mode for mode, _, _ in notes.writes] == ["whole", "update", "whole"]
+        assert live.recorded == []
+
+    journalled(test)
+
+
+def test_a_session_goes_on_without_a_record_only_after_a_while_and_is_told() -> None:
+    async def test(journal: Journal, notes: Notes, live: Live, _refused: list[str]) -> None:
+        notes.slow_s = 0.01
+        await journal.written()
+        notes.answers = ["lost"] * 1_000
+        began = asyncio.get_running_loop().time()
+        assert await journal.written()
+        assert asyncio.get_running_loop().time() - began >= GO_AHEAD_S
+        assert live.recorded == [False]
+        notes.silent_s = GO_AHEAD_S  # and then every text at once
+        began = asyncio.get_running_loop().time()
+        assert await journal.written()
+        assert asyncio.get_running_loop().time() - began < 0.1
+        live.head = Head("ada", "another token", 0.0, "e1")
+        notes.answers = []
+        assert await journal.written()
+        assert live.recorded == [False, True]
+        assert notes.writes[-1][0] == "whole"
+        assert notes.former[-2:] == ["", "token"]
+        assert await journal.written()
+        assert notes.former[-1] == ""
+
+    journalled(test)
+
+
+def test_what_is_to_be_written_anew_during_a_write_is_written_behind_it() -> None:
     async def test(journal: Journal, notes: Notes, _live: Live, _refused: list[str]) -> None:
         await journal.written()
-        notes.answers = ["lost", "lost"]
-        assert await journal.written()  # the session goes on without
-        await journal.settled(10.0)
-        assert [mode for mode, _, _ in notes.writes] == ["whole", "update", "whole", "whole"]
+        journal.changed()
+        await asyncio.sleep(0.1)
+        journal.write_anew()
+        await journal.written()
+        await journal.written()
+        assert [mode for mode, _, _ in notes.writes] == ["whole", "update", "whole", "update"]
 
     journalled(test)
 

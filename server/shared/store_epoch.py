@@ -1,0 +1,110 @@
+"""Is what Redis holds what was written to it? Every replica asks twice a second, and Redis itself remembers when it was asked.
+
+A session's record is true only as long as its replica could write to it. So Redis carries an epoch: a new one begins when no
+replica's write came for a while (stopped, read-only, full, cut off), when it is another run of the server (started again,
+perhaps with old data), and when it is empty. Records of an older epoch can't be claimed; each living replica writes its own
+anew at once. One replica that is cut off alone makes no new epoch: its sessions get tokens that their old records don't know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from server.shared.redis_link import RedisDownError
+from server.shared.state import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.shared.redis_link import RedisLink
+
+KEY = f"{PREFIX}store"
+BEAT_S = 0.5
+# A replica goes on without Redis after streaming.jarvis.journal.GO_AHEAD_S without a confirmed write. Its last one may lie a
+# beat before what the others noticed, and a loaded machine delays beats: a gap is noticed earlier by both.
+GAP_S = 1.5
+LIFE_S = 5.0  # a replica that was silent for so long is taken for dead
+
+# KEYS: the store's key. ARGV: gap in ms, name for a new epoch. Returns the epoch's name.
+BEAT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local info = redis.pcall('INFO', 'server')
+local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+local epoch, beat, known = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'beat', 'run'))
+local gap = now - tonumber(beat or 0)
+if not epoch or run ~= known or gap > tonumber(ARGV[1]) or gap < -tonumber(ARGV[1]) then epoch = ARGV[2] end
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'beat', string.format('%.0f', now), 'run', run)
+return epoch
+"""
+_SHA = hashlib.sha1(BEAT.encode()).hexdigest()  # noqa: S324 - Redis' own name of a script
+
+
+class StoreEpoch:
+    """`replica`: the name by which others know whether this one lives. `keep_beating` has to run.
+
+    `on_news` are called when the epoch is another one, and when Redis can be written to again: records are to be written anew.
+    """
+
+    def __init__(self, link: RedisLink, replica: str) -> None:
+        self.replica = replica
+        self.name = ""  # of the epoch; empty: not known yet
+        self.on_news: list[Callable[[], None]] = []
+        self._link = link
+        self._confirmed_at = float("-inf")
+        self._failed = False
+
+    @property
+    def silent_s(self) -> float:
+        """How long ago the newest write that Redis confirmed was sent."""
+        return asyncio.get_running_loop().time() - self._confirmed_at
+
+    async def keep_beating(self) -> None:
+        """A loop."""
+        while True:
+            with contextlib.suppress(RedisDownError, ResponseError):
+                await self.beat()
+            await asyncio.sleep(BEAT_S)
+
+    async def beat(self) -> str:
+        """Ask for the epoch, and say that this replica lives. Raises RedisDownError, redis.ResponseError."""
+        sent_at = asyncio.get_running_loop().time()
+        fresh = secrets.token_hex(8)
+        gap_ms = round(GAP_S * 1000)
+        try:
+            alive = self._link.submit("SET", _life(self.replica), "1", "PX", round(LIFE_S * 1000), patient=True)
+            try:
+                answer = await self._link.call("EVALSHA", _SHA, 1, KEY, gap_ms, fresh, patient=True)
+            except NoScriptError:
+                answer = await self._link.call("EVAL", BEAT, 1, KEY, gap_ms, fresh, patient=True)
+            await alive
+        except (RedisDownError, ResponseError):
+            self._failed = True
+            raise
+        self._confirmed_at = max(self._confirmed_at, sent_at)
+        self._learn(str(answer, "ascii"))
+        return self.name
+
+    def _learn(self, name: str) -> None:
+        news = self._failed or (self.name not in {"", name})
+        self.name, self._failed = name, False
+        if news:
+            for tell in self.on_news:
+                tell()
+
+    async def lives(self, replica: str) -> bool:
+        """Does that replica still beat? When Redis can't tell: yes."""
+        try:
+            return bool(await self._link.call("EXISTS", _life(replica), patient=True))
+        except (RedisDownError, ResponseError):
+            return True
+
+
+def _life(replica: str) -> str:
+    return f"{PREFIX}replica:{replica}"
