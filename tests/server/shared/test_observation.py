@@ -11,9 +11,10 @@ import pytest
 
 from server.shared import observation as observing
 from server.shared.observation import ReplicaObservation
-from server.shared.state import LocalState
+from server.shared.state import LocalState, RedisState
 from streaming.ports import CallContext
 from streaming.residents import Residents
+from tests.server.redis_support import running_link
 
 
 class Subscription:
@@ -93,3 +94,26 @@ async def test_a_redis_that_hangs_has_no_session_to_show(monkeypatch: pytest.Mon
         async with asyncio.timeout(1):
             assert await observation.watch("nobody", CallContext("ada"), audio=False) is None
     assert subscription.closed
+
+
+async def test_observers_that_are_cancelled_leave_no_connection(redis_url: str) -> None:
+    """At any moment of their way, of a real Redis."""
+    async with running_link(redis_url) as link, asyncio.TaskGroup() as group:
+        observation = ReplicaObservation(RedisState(link), link, group, Residents())
+
+        async def connections() -> int:
+            return len((await link.call("CLIENT", "LIST")).splitlines())
+
+        async def watch() -> None:
+            await observation.watch("nobody", CallContext("ada"), audio=False)
+
+        await watch()
+        before = await connections()
+        for number in range(40):
+            watching = group.create_task(watch())
+            await asyncio.wait({watching}, timeout=number * 0.001)
+            watching.cancel()
+            await asyncio.wait({watching})
+        async with asyncio.timeout(5):
+            while await connections() > before:
+                await asyncio.sleep(0.01)
