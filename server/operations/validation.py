@@ -41,7 +41,9 @@ def validated(operation: Operation, values: Any) -> RequestModel:
         return operation.request.model_validate(values)
     except ValidationError as wrong:
         found = wrong.errors(include_url=False, include_context=False, include_input=False)
-        raise invalid(*((error["loc"], error["msg"]) for error in found[:MAX_ERRORS])) from None
+        raise invalid(
+            *((error["loc"], error["msg"].removeprefix("Value error, ")) for error in found[:MAX_ERRORS])
+        ) from None
 
 
 @cache
