@@ -85,3 +85,12 @@ def test_each_curl_runs_as_printed(gateway: GatewayProcess, tmp_path: Path, line
         check=False,
     )
     assert done.stdout.splitlines()[-1] == "200", done.stdout
+
+
+def test_every_promise_of_the_security_page_names_a_test_that_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert len(named) >= 30
+    missing = [
+        f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
