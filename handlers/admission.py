@@ -10,7 +10,6 @@ from urllib.parse import SplitResult, urlsplit
 from server.errors import ApiError
 from server.net.client_address import client_address
 from server.overload import RETRY_AFTER_S
-from server.sessions.desk import identity_of
 from streaming.jarvis.entry import CloseCode, RefusedError
 from streaming.jarvis.registry import Resume
 from streaming.ports import Identity
@@ -126,13 +125,13 @@ class Admission:
     async def identify_token(self, token: str) -> Identity:
         """Raises RefusedError."""
         try:
-            return identity_of(await self._gateway.authenticator.verify(token))
+            return await self._gateway.authenticator.verify(token)
         except ApiError as refused:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
 
     async def _identify_ticket(self, ticket: str) -> Identity:
         try:
-            return identity_of(await self._gateway.authenticator.redeem_ticket(ticket))
+            return await self._gateway.authenticator.redeem_ticket(ticket)
         except ApiError as refused:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_ticket") from None
 

@@ -19,7 +19,6 @@ from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
 from server.routes import Route
-from server.sessions.desk import identity_of
 from server.telemetry.traceparent import next_traceparent
 from streaming.jarvis.entry import RefusedError
 
@@ -86,14 +85,14 @@ class OpenAiSocketHandler(HandshakeHandler):
         authenticator = self.gateway.authenticator
         try:
             if token.startswith(CLIENT_SECRET):
-                principal, self._settings = await authenticator.redeem_client_secret(token)
+                identity, self._settings = await authenticator.redeem_client_secret(token)
             else:
-                principal = await authenticator.verify(token)
-                await authenticator.revocation(principal)
+                identity = await authenticator.verify(token)
+                await authenticator.revocation(identity)
         except TokenError as refused:
             self.gateway.metrics.auth_failure(refused.reason)
             raise
-        return identity_of(principal)
+        return identity
 
     def _key(self) -> str:
         """From the header, or from a browser's subprotocol."""

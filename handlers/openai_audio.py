@@ -104,7 +104,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
 
     async def serve(self, *_path: str) -> None:
         """Admit, take the upload, transcribe."""
-        principal = await self.admit(self.operation)
+        identity = await self.admit(self.operation)
         self._upload = Upload(self.request.headers.get("Content-Type", ""), "file", _SINGLE, _LISTS)
         self._let_come()
         await self._complete
@@ -114,7 +114,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
         request = validated(self.operation, _values(self._upload))
         assert isinstance(request, OpenAiTranscriptionRequest), "the operation's model"
         self.leaving_cancels()
-        caller = self.caller(principal, request)
+        caller = self.caller(identity, request)
         if request.stream:
             await self._stream(caller, request, file)
             return

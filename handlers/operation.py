@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from handlers.base import BaseHandler
 from handlers.negotiation import accepts, prefers
 from server.errors import ApiError
-from server.identity.auth import Principal, TokenError
+from server.identity.auth import TokenError
 from server.net.client_address import client_address
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
@@ -19,7 +19,7 @@ from server.operations.quota import count, require_room
 from server.operations.validation import from_text, invalid, validated
 from server.strict_json import loads
 from server.telemetry.traceparent import trace_id
-from streaming.ports import CallContext
+from streaming.ports import CallContext, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from server.shared.rate_limits import Decision
     from server.telemetry.tracing import Span
 
-ANONYMOUS = Principal(user_id="", username="", roles=frozenset(), anonymous=True)
+ANONYMOUS = Identity(user_id="", username="", roles=())
 _WITH_EVENTS = (Streaming.PROGRESS, Streaming.AUDIO_IN)
 JSON_TYPES = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
@@ -46,8 +46,8 @@ class OperationHandler(BaseHandler):
         """Admit the caller, read the request, run the operation, answer."""
         operation = self.operation
         self.check_acceptable(operation)
-        principal = await self.admit(operation)
-        caller, request = self.asked(operation, principal, path)
+        identity = await self.admit(operation)
+        caller, request = self.asked(operation, identity, path)
         await self.run(operation, caller, request)
 
     async def run(self, operation: Operation, caller: Caller, request: RequestModel) -> None:
@@ -64,15 +64,15 @@ class OperationHandler(BaseHandler):
 
     # --- who, and how often ---
 
-    async def admit(self, operation: Operation) -> Principal:
+    async def admit(self, operation: Operation) -> Identity:
         """Token, rate limit, role, in this order: guessing tokens costs the guesser's own address. Raises ApiError.
 
         Whether the token was signed out at another replica is asked in the same round trip as the limit.
         """
         self.client_ip = self._address()
-        principal, refused = await self._identify(operation)
-        revocation = None if principal.anonymous else self.gateway.authenticator.revocation(principal)
-        decision = await count(self.gateway, operation, principal.user_id, principal.roles, self.client_ip)
+        identity, refused = await self._identify(operation)
+        revocation = None if identity is ANONYMOUS else self.gateway.authenticator.revocation(identity)
+        decision = await count(self.gateway, operation, identity.user_id, identity.roles, self.client_ip)
         if decision is not None:
             self._tell_limit(decision, self.gateway.settings.rate_limit_window)
         require_room(decision)
@@ -80,8 +80,8 @@ class OperationHandler(BaseHandler):
             raise refused
         if revocation is not None:
             await self._check_revocation(revocation)
-        require_access(operation, principal)
-        return principal
+        require_access(operation, identity)
+        return identity
 
     async def _check_revocation(self, revocation: Awaitable[None]) -> None:
         try:
@@ -100,7 +100,7 @@ class OperationHandler(BaseHandler):
             return peer
         return client_address(peer, self.request.headers.get("X-Forwarded-For", ""), trusted)
 
-    async def _identify(self, operation: Operation) -> tuple[Principal, ApiError | None]:
+    async def _identify(self, operation: Operation) -> tuple[Identity, ApiError | None]:
         if operation.access is Access.PUBLIC:
             return ANONYMOUS, None
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
@@ -108,12 +108,12 @@ class OperationHandler(BaseHandler):
             self.gateway.metrics.auth_failure("unauthenticated")
             return ANONYMOUS, ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
         try:
-            principal = await self.gateway.authenticator.verify(token.strip())
+            identity = await self.gateway.authenticator.verify(token.strip())
         except ApiError as refused:
             self._count_refusal(refused)
             return ANONYMOUS, refused
-        self.user_id = principal.user_id
-        return principal, None
+        self.user_id = identity.user_id
+        return identity, None
 
     def _tell_limit(self, decision: Decision, window_s: int) -> None:
         """Set the `X-RateLimit-*` headers, and those of draft-ietf-httpapi-ratelimit-headers."""
@@ -136,7 +136,7 @@ class OperationHandler(BaseHandler):
             return
         raise ApiError("NOT_ACCEPTABLE", f"the answer is {operation.content_type}")
 
-    def asked(self, operation: Operation, principal: Principal, path: tuple[str, ...]) -> tuple[Caller, RequestModel]:
+    def asked(self, operation: Operation, identity: Identity, path: tuple[str, ...]) -> tuple[Caller, RequestModel]:
         """The caller and the validated request. Raises ApiError."""
         values: dict[str, Any] = {}
         if path or self.request.query:
@@ -144,19 +144,19 @@ class OperationHandler(BaseHandler):
         if operation.takes_body:
             values |= self.body(values)
         request = validated(operation, values)
-        return self.caller(principal, request), request
+        return self.caller(identity, request), request
 
-    def caller(self, principal: Principal, request: RequestModel) -> Caller:
+    def caller(self, identity: Identity, request: RequestModel) -> Caller:
         """The caller, with the ids that are passed on to the services."""
         self._span = self.gateway.tracer.span(self.operation.name, self.request.headers.get("traceparent", ""))
         self.traceparent = self._span.traceparent
         context = CallContext(
-            user_id=principal.user_id,
-            roles=tuple(sorted(principal.roles)),
+            user_id=identity.user_id,
+            roles=identity.roles,
             request_id=self.request_id,
             traceparent=self.traceparent,
         )
-        return caller_of(principal, context, request, self.client_ip)
+        return caller_of(identity, context, request, self.client_ip)
 
     def _parameters(self, operation: Operation, path: tuple[str, ...]) -> dict[str, str]:
         """The values of path and query. A query beside a body is refused."""

@@ -89,7 +89,7 @@ class TranscribeHandler(OperationHandler):
     async def serve(self, *_path: str) -> None:
         """Admit, take the upload, transcribe."""
         self.check_acceptable(self.operation)
-        principal = await self.admit(self.operation)
+        identity = await self.admit(self.operation)
         content_type = self.request.headers.get("Content-Type", "")
         self._upload = Upload(content_type, "audio", tuple(TranscribeRequest.model_fields))
         self._let_come()
@@ -100,7 +100,7 @@ class TranscribeHandler(OperationHandler):
         request = validated(self.operation, from_text(self.operation, self._upload.fields))
         assert isinstance(request, TranscribeRequest)
         self.leaving_cancels()
-        caller = self.caller(principal, request)
+        caller = self.caller(identity, request)
         if self.wants_events():
             await self._transcribe_with_events(caller, request, file)
             return

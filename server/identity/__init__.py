@@ -1,6 +1,6 @@
 """Who somebody is.
 
-auth    credentials to a principal
+auth    credentials to an identity
 tokens  JSON Web Tokens
 jwks    keys of an outside identity provider
 users   the users file

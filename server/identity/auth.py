@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
 from server.identity.roles import ROLES
-from server.identity.tokens import LEEWAY_S, Principal, TokenCodec, TokenError
+from server.identity.tokens import LEEWAY_S, TokenCodec, TokenError
 from server.identity.users import UsersBusyError
+from streaming.ports import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Generator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from server.identity.users import Users
     from server.shared.state import State
 
-__all__ = ["Authenticator", "Principal", "TokenError", "TokenPair"]
+__all__ = ["Authenticator", "TokenError", "TokenPair"]
 
 MAX_REMEMBERED = 10_000  # verified tokens, some 10 MB; the ones not seen for longest make room
 GRACE_S = 10.0  # two tabs that refresh at once get the same new pair
@@ -87,42 +88,42 @@ class Authenticator:
         self._secret = settings.jwt_secret_key.get_secret_value().encode()
         self._access_s = settings.jwt_expiration_minutes * 60
         self._refresh_s = settings.jwt_refresh_expiration_days * DAY_S
-        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._verified: OrderedDict[str, Identity] = OrderedDict()
 
     # --- verifying ---
 
-    async def verify(self, token: str) -> Principal:
+    async def verify(self, token: str) -> Identity:
         """Whose access token is it? Raises TokenError (401). No round trip: a revocation on another replica may be on its way here.
 
-        Before something is done in the principal's name, await its `revocation` as well.
+        Before something is done in the user's name, await its `revocation` as well.
         """
-        principal = self._verified.get(token)
-        if principal is None:
-            principal = await self._codec.read(token, "access")
-            self._remember(token, principal)
+        identity = self._verified.get(token)
+        if identity is None:
+            identity = await self._codec.read(token, "access")
+            self._remember(token, identity)
         else:
             self._verified.move_to_end(token)
-        self._check_alive(token, principal)
-        return principal
+        self._check_alive(token, identity)
+        return identity
 
-    def _remember(self, token: str, principal: Principal) -> None:
-        self._verified[token] = principal
+    def _remember(self, token: str, identity: Identity) -> None:
+        self._verified[token] = identity
         if len(self._verified) > MAX_REMEMBERED:
             self._verified.popitem(last=False)
 
-    def _check_alive(self, token: str, principal: Principal) -> None:
-        if principal.expires_at is not None and principal.expires_at + LEEWAY_S <= self._clock():
+    def _check_alive(self, token: str, identity: Identity) -> None:
+        if identity.expires_at is not None and identity.expires_at + LEEWAY_S <= self._clock():
             self._verified.pop(token, None)
             raise TokenError("expired", "the token has expired", "TOKEN_EXPIRED")
-        if self._state.revoked(*_ids(principal)):
+        if self._state.revoked(*_ids(identity)):
             raise _revoked()
 
-    def revocation(self, principal: Principal) -> Awaitable[None]:
+    def revocation(self, identity: Identity) -> Awaitable[None]:
         """Has any replica revoked it? Begin before `RateLimiter.check` and await after it: both share one round trip.
 
         Awaiting raises TokenError TOKEN_REVOKED. When Redis is lost, what is known here counts.
         """
-        return _Revocation(self._state.revocation(*_ids(principal)))
+        return _Revocation(self._state.revocation(*_ids(identity)))
 
     # --- issuing ---
 
@@ -185,7 +186,7 @@ class Authenticator:
             raise TokenError("revoked", "the user is gone", "TOKEN_REVOKED")
         return await self._rotate(spent, _Grant(user.user_id, user.username, tuple(user.roles), self._clock()))
 
-    async def _rotate(self, spent: Principal, grant: _Grant) -> TokenPair:
+    async def _rotate(self, spent: Identity, grant: _Grant) -> TokenPair:
         """Exactly one spends it; a close second gets the same pair; a late one revokes the family: one of both stole it."""
         key = f"refreshed:{_digest(spent.token_id)}"
         record = json.dumps([grant.user_id, grant.username, sorted(grant.roles), grant.at])
@@ -202,68 +203,68 @@ class Authenticator:
         """What the start prints under DEBUG: everything may be tried with it. Raises ApiError with an outside provider."""
         return self.issue_access(DEVELOPER, DEVELOPER, ROLES)
 
-    async def sign_out(self, principal: Principal) -> None:
+    async def sign_out(self, identity: Identity) -> None:
         """Nothing of this sign-in counts any more, on any replica; their sockets close."""
         now = self._clock()
-        if principal.family:
-            await self._state.revoke(principal.family, now + self._refresh_s)
-        if principal.token_id:
-            await self._state.revoke(principal.token_id, (principal.expires_at or now + self._refresh_s) + LEEWAY_S)
+        if identity.family:
+            await self._state.revoke(identity.family, now + self._refresh_s)
+        if identity.token_id:
+            await self._state.revoke(identity.token_id, (identity.expires_at or now + self._refresh_s) + LEEWAY_S)
 
     # --- tickets ---
 
-    async def issue_ticket(self, principal: Principal) -> tuple[str, int]:
+    async def issue_ticket(self, identity: Identity) -> tuple[str, int]:
         """A single-use ticket for a browser's WebSocket, and the seconds it lives."""
         ticket = secrets.token_urlsafe(24)
-        await self._state.put(f"ticket:{_digest(ticket)}", json.dumps(_record(principal)), TICKET_S)
+        await self._state.put(f"ticket:{_digest(ticket)}", json.dumps(_record(identity)), TICKET_S)
         return ticket, TICKET_S
 
-    async def redeem_ticket(self, ticket: str) -> Principal:
+    async def redeem_ticket(self, ticket: str) -> Identity:
         """Whose ticket was it? Raises TokenError (401)."""
         record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
         if record is None:
             raise TokenError("ticket", "the ticket was used, has expired, or never was")
         return await self._alive(json.loads(record))
 
-    async def _alive(self, fields: dict[str, Any]) -> Principal:
+    async def _alive(self, fields: dict[str, Any]) -> Identity:
         """Whose record it is, unless the token that it was made with is over. Raises TokenError."""
-        principal = Principal(**{**fields, "roles": frozenset(fields["roles"])})
-        self._check_alive("", principal)
-        await self.revocation(principal)
-        return principal
+        identity = Identity(**{**fields, "roles": tuple(fields["roles"])})
+        self._check_alive("", identity)
+        await self.revocation(identity)
+        return identity
 
     # --- client secrets ---
 
-    async def issue_client_secret(self, principal: Principal, life_s: int, session: dict[str, Any]) -> str:
+    async def issue_client_secret(self, identity: Identity, life_s: int, session: dict[str, Any]) -> str:
         """A single-use key for a live session with these settings, for a device that must not have the token."""
         secret = CLIENT_SECRET + secrets.token_urlsafe(24)
-        record = {"principal": _record(principal), "session": session}
+        record = {"identity": _record(identity), "session": session}
         await self._state.put(f"secret:{_digest(secret)}", json.dumps(record), life_s)
         return secret
 
-    async def redeem_client_secret(self, secret: str) -> tuple[Principal, dict[str, Any]]:
+    async def redeem_client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
         """Whose secret was it, and the settings of its session? Raises TokenError (401)."""
         record = await self._state.take(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
         if record is None:
             raise TokenError("ticket", "the client secret was used, has expired, or never was")
         fields = json.loads(record)
-        return await self._alive(fields["principal"]), fields["session"]
+        return await self._alive(fields["identity"]), fields["session"]
 
 
-def _record(principal: Principal) -> dict[str, Any]:
+def _record(identity: Identity) -> dict[str, Any]:
     return {
-        "user_id": principal.user_id,
-        "username": principal.username,
-        "roles": sorted(principal.roles),
-        "token_id": principal.token_id,
-        "family": principal.family,
-        "expires_at": principal.expires_at,
+        "user_id": identity.user_id,
+        "username": identity.username,
+        "roles": identity.roles,
+        "token_id": identity.token_id,
+        "family": identity.family,
+        "expires_at": identity.expires_at,
     }
 
 
-def _ids(principal: Principal) -> tuple[str, ...]:
+def _ids(identity: Identity) -> tuple[str, ...]:
     """What may have been revoked: the token, or its whole family."""
-    return (principal.token_id, principal.family) if principal.family else (principal.token_id,)
+    return (identity.token_id, identity.family) if identity.family else (identity.token_id,)
 
 
 def _digest(text: str) -> str:

@@ -7,13 +7,13 @@ PyJWT refuses attacks on the algorithm and the header. It accepts missing claims
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jwt
 
 from server.errors import ApiError
 from server.identity.jwks import KeySet
+from streaming.ports import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,24 +49,6 @@ class TokenError(ApiError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who a token speaks for.
-
-    `token_id` is what a sign-out revokes: the token's `jti`, else a digest of its header and claims. All tokens of one
-    sign-in share `family`. `expires_at` is in Unix seconds; None for an anonymous development session.
-    """
-
-    user_id: str
-    username: str
-    roles: frozenset[str]
-    token_id: str = ""
-    family: str = ""
-    expires_at: float | None = None
-    anonymous: bool = False
-    token_type: str = "access"  # noqa: S105 - a kind, not a token
-
-
 class TokenCodec:
     """Reads and writes tokens. `clock`: Unix seconds."""
 
@@ -85,7 +67,7 @@ class TokenCodec:
 
     # --- reading ---
 
-    async def read(self, token: str, token_type: str) -> Principal:
+    async def read(self, token: str, token_type: str) -> Identity:
         """Whose token of that type is it? Raises TokenError."""
         if len(token) > MAX_TOKEN_CHARS:
             raise TokenError("malformed", "the token is too long")
@@ -93,7 +75,7 @@ class TokenCodec:
         self._check_times(claims)
         self._check_party(claims)
         self._check_type(claims, token_type)
-        return _principal(claims, token, token_type)
+        return _identity(claims, token)
 
     def _decoded(self, token: str, key: Any) -> dict[str, Any]:
         try:
@@ -166,7 +148,7 @@ class TokenCodec:
         )
 
 
-def _principal(claims: dict[str, Any], token: str, token_type: str) -> Principal:
+def _identity(claims: dict[str, Any], token: str) -> Identity:
     subject, roles = claims["sub"], claims.get("roles", [])
     if not _is_text(subject, MAX_SUBJECT_CHARS) or not subject or not subject.isprintable():
         raise TokenError("claims", "sub has to be a string that is not empty")
@@ -180,14 +162,13 @@ def _principal(claims: dict[str, Any], token: str, token_type: str) -> Principal
     token_id, family = claims.get("jti", ""), claims.get("fam", "")
     if not _is_text(token_id, MAX_SUBJECT_CHARS) or not _is_text(family, MAX_SUBJECT_CHARS):
         raise TokenError("claims", "jti and fam have to be strings")
-    return Principal(
+    return Identity(
         subject,
         username,
-        frozenset(roles),
-        token_id or _digest(token),
-        family,
-        float(claims["exp"]),
-        token_type=token_type,
+        tuple(sorted(set(roles))),
+        expires_at=float(claims["exp"]),
+        token_id=token_id or _digest(token),
+        family=family,
     )
 
 

@@ -13,7 +13,7 @@ invoke       calling one by name
 """
 
 from server.operations.invoke import caller_of, invoke, require_access
-from server.operations.operation import Access, Caller, Operation, Streaming, Who
+from server.operations.operation import Access, Caller, Operation, Streaming
 from server.operations.roles import RolePermissions, may_execute
 from server.operations.table import BY_NAME, OPERATIONS
 
@@ -25,7 +25,6 @@ __all__ = [
     "Operation",
     "RolePermissions",
     "Streaming",
-    "Who",
     "caller_of",
     "invoke",
     "may_execute",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from server.errors import ApiError, retry_after
-from server.identity.auth import Principal
 from server.net.client_address import address_key
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel
 
@@ -64,11 +63,6 @@ def _token_answer(pair: TokenPair) -> TokenAnswer:
     )
 
 
-def _principal(caller: Caller) -> Principal:
-    assert isinstance(caller.principal, Principal), "these are for HTTP only: no socket calls them"
-    return caller.principal
-
-
 def _digest(name: str) -> str:
     """Keys are never made of a client's raw text."""
     return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:32]
@@ -95,12 +89,12 @@ async def refresh(gateway: Gateway, _caller: Caller, request: RefreshRequest) ->
 
 async def sign_out(gateway: Gateway, caller: Caller, _request: NoParameters) -> None:
     """The token and all that came of the same sign-in."""
-    await gateway.authenticator.sign_out(_principal(caller))
+    await gateway.authenticator.sign_out(caller.identity)
 
 
 async def issue_ticket(gateway: Gateway, caller: Caller, _request: NoParameters) -> TicketAnswer:
     """For a browser, whose WebSocket cannot send a header."""
-    ticket, expires_in = await gateway.authenticator.issue_ticket(_principal(caller))
+    ticket, expires_in = await gateway.authenticator.issue_ticket(caller.identity)
     return TicketAnswer(ticket=ticket, expires_in=expires_in)
 
 

@@ -276,7 +276,7 @@ async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> 
 
 
 async def _run_approved(gateway: Gateway, caller: Caller, confirmation_id: str, question: Question) -> ConfirmAnswer:
-    if not may_execute(question.action.executor, caller.principal.roles):  # roles may have changed since
+    if not may_execute(question.action.executor, caller.identity.roles):  # roles may have changed since
         raise ApiError("FORBIDDEN", f"your role may not use the {question.action.executor} executor")
     caller = replace(caller, context=replace(caller.context, session_id=question.session_id))
     task_id, done = await run_task(gateway, caller, question.action, question.timeout_ms)

@@ -16,25 +16,25 @@ from server.operations.validation import validated
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from server.operations.operation import Operation, Who
-    from streaming.ports import CallContext
+    from server.operations.operation import Operation
+    from streaming.ports import CallContext, Identity
 
 _CHANNELS = {Streaming.AUDIO_IN: "stt", Streaming.AUDIO_OUT: "tts"}
 
 
-def require_access(operation: Operation, who: Who) -> None:
+def require_access(operation: Operation, identity: Identity) -> None:
     """Raises ApiError FORBIDDEN when the roles do not reach."""
-    if not allows(operation.access, who.roles):
+    if not allows(operation.access, identity.roles):
         raise ApiError("FORBIDDEN", f"{operation.name} needs the role {operation.access.role}")
 
 
-def caller_of(who: Who, context: CallContext, request: Any, client_ip: str = "") -> Caller:
+def caller_of(identity: Identity, context: CallContext, request: Any, client_ip: str = "") -> Caller:
     """The caller, in the conversation that the request names, if it names one."""
     session_id = getattr(request, "session_id", None)
-    return Caller(who, replace(context, session_id=session_id) if session_id else context, client_ip=client_ip)
+    return Caller(identity, replace(context, session_id=session_id) if session_id else context, client_ip=client_ip)
 
 
-async def invoke(gateway: Gateway, who: Who, context: CallContext, name: str, params: dict[str, Any]) -> Any:
+async def invoke(gateway: Gateway, identity: Identity, context: CallContext, name: str, params: dict[str, Any]) -> Any:
     """Run an operation; its answer as JSON (None when it has none). Raises ApiError and ServiceError."""
     operation = BY_NAME.get(name)
     if operation is None:
@@ -43,8 +43,8 @@ async def invoke(gateway: Gateway, who: Who, context: CallContext, name: str, pa
         channel = _CHANNELS.get(operation.streaming)
         instead = f"open a channel of kind {channel} instead" if channel else "it is for HTTP only"
         raise ApiError("UNKNOWN_OPERATION", f"{name} cannot be called here: {instead}")
-    require_room(await count(gateway, operation, who.user_id, who.roles, ""))
-    require_access(operation, who)
+    require_room(await count(gateway, operation, identity.user_id, identity.roles, ""))
+    require_access(operation, identity)
     request = validated(operation, params)
-    answer = await operation.run(gateway, caller_of(who, context, request), request)
+    answer = await operation.run(gateway, caller_of(identity, context, request), request)
     return None if answer is None else from_json(to_json(answer, inf_nan_mode="null"))

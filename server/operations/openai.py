@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from server.audio.encode import AUDIO_FORMATS
 from server.errors import ApiError
-from server.identity.auth import Principal
 from server.operations.fields import MAX_SPEECH_CHARS
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
 from server.operations.validation import invalid
@@ -276,14 +275,12 @@ class OpenAiSecretAnswer(ResponseModel):
 
 async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRequest) -> OpenAiSecretAnswer:
     """A key for one session of this user, for a browser or a phone."""
-    principal = caller.principal
-    assert isinstance(principal, Principal), "it is for HTTP only: no socket calls it"
     voices = realtime.Voices(tuple(voice.id for voice in await gateway.services.tts.voices("", caller.context)))
     model = request.session.get("model")
     fresh = realtime.new_session(
         new_id("sess"),
         model if isinstance(model, str) else "",
-        principal.expires_at,
+        caller.identity.expires_at,
         transcription=request.session.get("type") == "transcription",
     )
     try:
@@ -291,7 +288,7 @@ async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRe
     except MistakeError as mistake:
         raise invalid(((*mistake.param.split("."),), mistake.message)) from None
     life_s = request.expires_after.seconds
-    value = await gateway.authenticator.issue_client_secret(principal, life_s, session)
+    value = await gateway.authenticator.issue_client_secret(caller.identity, life_s, session)
     return OpenAiSecretAnswer(value=value, expires_at=int(time.time()) + life_s, session=session)
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable
 
     from server.gateway import Gateway
-    from streaming.ports import CallContext, TaskProgress
+    from streaming.ports import CallContext, Identity, TaskProgress
 
     Run = Callable[[Gateway, "Caller", Any], Awaitable[BaseModel | None]]
 
@@ -70,31 +70,11 @@ def ignore_progress(_event: TaskProgress) -> None:
     """For callers who wait for the result only."""
 
 
-class Who(Protocol):
-    """A token's owner: what `server.identity.auth.Principal` and `streaming.ports.Identity` have in common."""
-
-    @property
-    def user_id(self) -> str:
-        """The token's `sub`."""
-
-    @property
-    def username(self) -> str:
-        """For people."""
-
-    @property
-    def roles(self) -> Collection[str]:
-        """Of the token."""
-
-    @property
-    def token_id(self) -> str:
-        """The token's `jti`, empty when it has none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks, in which context, and where progress goes while the operation runs."""
 
-    principal: Who
+    identity: Identity
     context: CallContext
     progress: Callable[[TaskProgress], None] = ignore_progress
     client_ip: str = ""

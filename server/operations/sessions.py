@@ -41,8 +41,8 @@ class StatsAnswer(ResponseModel):
 
 async def stats(gateway: Gateway, caller: Caller, _request: NoParameters) -> StatsAnswer:
     """Sockets, sessions, channels, bytes, drops."""
-    everything = allows(Access.ADMIN, caller.principal.roles)
-    counted = gateway.sessions.stats(None if everything else caller.principal.user_id)
+    everything = allows(Access.ADMIN, caller.identity.roles)
+    counted = gateway.sessions.stats(None if everything else caller.identity.user_id)
     return StatsAnswer(
         scope="all" if everything else "own",
         sockets=counted.sockets,

@@ -13,20 +13,7 @@ from streaming.ports import CallError, Identity
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from server.identity.auth import Principal
     from streaming.ports import CallContext
-
-
-def identity_of(principal: Principal) -> Identity:
-    """A token's owner, as sessions know users."""
-    return Identity(
-        user_id=principal.user_id,
-        username=principal.username,
-        roles=tuple(sorted(principal.roles)),
-        expires_at=principal.expires_at,
-        token_id=principal.token_id,
-        family=principal.family,
-    )
 
 
 def _as_call_error(error: ApiError) -> CallError:
@@ -63,7 +50,7 @@ class GatewayDesk:
     async def identify(self, token: str) -> Identity:
         """Verify an access token."""
         try:
-            return identity_of(await self._gateway.authenticator.verify(token))
+            return await self._gateway.authenticator.verify(token)
         except ApiError as error:
             raise _as_call_error(error) from None
 

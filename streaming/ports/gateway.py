@@ -135,14 +135,18 @@ class LaneServices:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a socket speaks for. `expires_at` is unix seconds, None for a development session without a token."""
+    """The user whom a token speaks for.
+
+    A token's `roles` are sorted. `expires_at` is in Unix seconds; None for a development session without a token. `token_id` is what
+    a sign-out revokes: the token's `jti`, else a digest of its header and claims. All tokens of one sign-in share `family`.
+    """
 
     user_id: str
     username: str
     roles: tuple[str, ...]
     expires_at: float | None = None
     token_id: str = ""
-    family: str = ""  # all tokens of one sign-in
+    family: str = ""
 
 
 class CallError(Exception):

@@ -62,8 +62,8 @@ async def test_a_ticket_is_for_one_socket(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         told = document(await gw.fetch("POST", "/api/v1/auth/ticket", b""))
         assert told["expires_in"] <= 30
-        principal = await gw.gateway.authenticator.redeem_ticket(told["ticket"])
-        assert (principal.user_id, set(principal.roles)) == ("ada", {"user"})
+        identity = await gw.gateway.authenticator.redeem_ticket(told["ticket"])
+        assert (identity.user_id, set(identity.roles)) == ("ada", {"user"})
         with pytest.raises(ApiError):
             await gw.gateway.authenticator.redeem_ticket(told["ticket"])
 

@@ -82,10 +82,10 @@ async def test_a_gateway_behind_a_provider_issues_nothing(
         assert (await refusal(attempt)).status == 501
     with pytest.raises(ApiError):
         auth.issue_access("ada", "ada", ["user"])
-    principal = await auth.verify(signed(rsa_key, "RS256"))  # the only key needs no name
-    ticket, _ = await auth.issue_ticket(principal)
-    assert await auth.redeem_ticket(ticket) == principal
-    await auth.sign_out(principal)
+    identity = await auth.verify(signed(rsa_key, "RS256"))  # the only key needs no name
+    ticket, _ = await auth.issue_ticket(identity)
+    assert await auth.redeem_ticket(ticket) == identity
+    await auth.sign_out(identity)
     assert await reason(auth.verify(signed(rsa_key, "RS256"))) == "revoked"
 
 
@@ -150,6 +150,6 @@ async def test_known_keys_go_on_while_the_provider_is_away(rsa_key: Any) -> None
 def test_a_dev_token_is_verified_by_the_real_clock(users: Users) -> None:
     auth = Authenticator(settings(), LocalState(), users)
     token = auth.issue_access("dev", "dev", ["admin"], life_s=600)
-    principal = asyncio.run(auth.verify(token))
-    assert principal.expires_at == pytest.approx(time.time() + 600, abs=5)
-    assert principal.roles == {"admin"}
+    identity = asyncio.run(auth.verify(token))
+    assert identity.expires_at == pytest.approx(time.time() + 600, abs=5)
+    assert identity.roles == ("admin",)
