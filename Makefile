@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test lint unit core rest conformance bench clean protos help
+.PHONY: run dev speech test test-clients lint unit core rest conformance bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,6 +36,11 @@ core: $(VENV)/.test ## the protocol core by its own tests, which have to cover i
 
 rest: $(VENV)/.test # every other test
 	$(PY) -m pytest --ignore=tests/streaming/protocol
+
+test-clients: $(VENV)/.test ## OpenAI's other clients (openai-agents, npm openai) against a running gateway
+	$(PIP) install -e '.[agents]'
+	command -v npm >/dev/null && npm install --no-save --prefix tests/clients/node || echo "no npm: the JavaScript clients are skipped"
+	$(PY) -m pytest -q tests/clients
 
 conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, those of megabytes too
 	CONFORMANCE=all $(PY) -m pytest -q tests/server/net/websocket/test_conformance.py

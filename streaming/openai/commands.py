@@ -7,7 +7,7 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.openai.mistakes import MistakeError, missing, wrong
+from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 MAX_DEPTH = 32  # JSON schemas of tools nest
@@ -89,7 +89,7 @@ def read(data: str | bytes) -> Command:
     kind = fields.pop("type", None)
     if kind is None:
         raise UnreadableError("missing_required_parameter", "Missing required parameter: 'type'.", "type", event_id)
-    if kind not in TYPES:
+    if not one_of(kind, TYPES):
         named = kind[:64] if isinstance(kind, str) else "?"
         message = f"Invalid value: '{named}'. Supported values are: {', '.join(TYPES)}."
         raise UnreadableError("invalid_value", message, "type", event_id)

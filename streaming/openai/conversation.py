@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from streaming.openai.mistakes import MistakeError, missing, wrong
+from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.sound.playout import heard_text
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def checked_item(given: Any, param: str = "item") -> dict[str, Any]:
     kind = given.get("type", "message" if "role" in given else None)
     if kind is None:
         raise missing(f"{param}.type")
-    if kind not in _TYPES:
+    if not one_of(kind, _TYPES):
         raise wrong(f"{param}.type", f"Supported values are: {', '.join(_TYPES)}.")
     item_id = given.get("id") or new_id("item")
     if not isinstance(item_id, str) or len(item_id) > MAX_ID_CHARS:
@@ -169,7 +169,7 @@ def checked_item(given: Any, param: str = "item") -> dict[str, Any]:
 
 def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
     role, content = given.get("role"), given.get("content")
-    if role not in _PARTS:
+    if not one_of(role, _PARTS):
         raise wrong(f"{param}.role", f"Supported values are: {', '.join(_PARTS)}.")
     if not isinstance(content, list) or not content:
         raise missing(f"{param}.content")
@@ -177,12 +177,14 @@ def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
     for index, part in enumerate(content):
         where = f"{param}.content[{index}]"
         kind = part.get("type") if isinstance(part, dict) else None
-        if kind not in _PARTS[role]:
+        if not one_of(kind, _PARTS[role]):
             hint = ": 'text' was the beta's name for it" if kind == "text" else ""
             raise wrong(f"{where}.type", f"Supported values are: {', '.join(_PARTS[role])}{hint}.")
         if kind in {"input_text", "output_text"} and not isinstance(part.get("text"), str):
             raise missing(f"{where}.text")
         if kind == "input_image":
             raise wrong(f"{where}.type", "images are not seen here")
+        if kind == "input_audio" and not isinstance(part.get("transcript"), str):
+            raise wrong(f"{where}.audio", "send sound through input_audio_buffer.append")
         parts.append({name: value for name, value in part.items() if value is not None and name != "audio"})
     return parts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from streaming.ports import Identity, LaneServices, Seen
     from streaming.residents import Tap
+
+log = logging.getLogger(__name__)
 
 RESTART = 1012  # the official clients connect again on it
 POLICY = 1008  # and not on this one
@@ -203,6 +206,10 @@ class LiveSession:
             self.outbox.say(error_event(mistake, mistake.event_id))
         except MistakeError as mistake:
             self.outbox.say(error_event(mistake, event_id))
+        except Exception:
+            log.exception("an event could not be handled")  # without the event: it holds what was said
+            unforeseen = MistakeError("internal_error", "something went wrong in the gateway", kind="server_error")
+            self.outbox.say(error_event(unforeseen, event_id))
         self.wake()
 
     def on_update(self, command: Command) -> None:

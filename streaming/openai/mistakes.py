@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class MistakeError(Exception):
@@ -34,3 +37,8 @@ def wrong(param: str, message: str) -> MistakeError:
 def missing(param: str) -> MistakeError:
     """A field that has to be there is not."""
     return MistakeError("missing_required_parameter", f"Missing required parameter: '{param}'.", param)
+
+
+def one_of(given: Any, known: Collection[str]) -> TypeGuard[str]:
+    """Is it one of these words? A client may send anything: a list is no key of a dict."""
+    return isinstance(given, str) and given in known

@@ -10,7 +10,7 @@ from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, checked_metadata
 from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
-from streaming.openai.mistakes import MistakeError, wrong
+from streaming.openai.mistakes import MistakeError, one_of, wrong
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
 from streaming.ports import CallContext, ServiceError
@@ -119,7 +119,8 @@ class Replies:
         """`response.create`. Raises MistakeError."""
         if self._host.settings["type"] != "realtime":
             raise MistakeError("invalid_value", "a transcription session gives no responses", "type")
-        asked = command.fields.get("response") or {}
+        asked = command.fields.get("response")
+        asked = {} if asked is None else asked
         if not isinstance(asked, dict):
             raise wrong("response", "response is an object")
         if "modalities" in asked:
@@ -129,7 +130,7 @@ class Replies:
                 "response.modalities",
             )
         where = asked.get("conversation", "auto")
-        if where not in {"auto", "none"}:
+        if not one_of(where, ("auto", "none")):
             raise wrong("response.conversation", "Supported values are: auto, none.")
         metadata = checked_metadata(asked.get("metadata"))
         settings = config.response_settings(self._host.settings, asked, self._host.voices)
@@ -172,7 +173,7 @@ class Replies:
         self._given = given
         self._ready = (response, instructions)
         for speaking in self.turns.values():
-            if speaking.said_all and speaking.lane is not None:
+            if speaking.playing and speaking.lane is not None:
                 speaking.lane.playback(PLAYED_ALL_MS)  # its end, and what it remembers, come before the next turn
         self._start_if_ready()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.agent.turns import ReplyFormat
-from streaming.openai.mistakes import MistakeError, missing, wrong
+from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.sound.microphone import MicrophoneFormat
 
 PCM_RATE_HZ = 24_000  # the only rate that the API has for PCM
@@ -177,11 +177,10 @@ def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:
 
 
 def _detection(before: Any, change: dict[str, Any]) -> dict[str, Any]:
-    kind = change.get("type") or (before["type"] if isinstance(before, dict) else "server_vad")
-    defaults = _DETECTION.get(kind) if isinstance(kind, str) else None
-    if defaults is None:
+    kind = change.get("type", before["type"] if isinstance(before, dict) else "server_vad")
+    if not one_of(kind, _DETECTION):
         raise wrong("session.audio.input.turn_detection.type", "turn detection is server_vad, semantic_vad, or null")
-    base = before if isinstance(before, dict) and before["type"] == kind else deepcopy(defaults)
+    base = before if isinstance(before, dict) and before["type"] == kind else deepcopy(_DETECTION[kind])
     return {**base, **change, "type": kind}
 
 
@@ -217,14 +216,14 @@ def _check_detection(detection: Any) -> None:
         value = detection.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
             raise wrong(f"{where}.{name}", f"a number from 0 to {highest}")
-    if detection.get("eagerness", "auto") not in {"low", "medium", "high", "auto"}:
+    if not one_of(detection.get("eagerness", "auto"), ("low", "medium", "high", "auto")):
         raise wrong(f"{where}.eagerness", "low, medium, high or auto")
 
 
 def checked_format(given: Any, param: str) -> dict[str, Any]:
     """A format of the API, complete. Raises MistakeError for every other one: no rate is changed silently."""
     kind = given.get("type") if isinstance(given, dict) else None
-    if kind not in FORMATS:
+    if not one_of(kind, FORMATS):
         hint = " It is an object since the beta." if isinstance(given, str) else ""
         raise wrong(f"{param}.type", f"Supported values are: {', '.join(FORMATS)}.{hint}")
     rate = FORMATS[kind][1]

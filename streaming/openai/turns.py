@@ -69,6 +69,11 @@ class Speaking:
         """Has all of the reply been sent? It may still be playing."""
         return self._reply is not None and self.response is None
 
+    @property
+    def playing(self) -> bool:
+        """Is what was sent still to be heard? Not of a reply that was interrupted."""
+        return self.said_all and not self._stale
+
     # --- streaming.outlet.Outlet ---
 
     def tell(self, event: LaneEvent) -> None:

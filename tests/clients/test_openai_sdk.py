@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import signal
+import sys
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from websockets.typing import Subprotocol
 
 from streaming.sound.codecs import SpeechEncoder
 from tests.clients.published import checked
-from tests.support.gateway import speech
+from tests.support.gateway import ROOT, running_gateway, speech
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
     from tests.support.gateway import GatewayProcess
@@ -208,3 +215,64 @@ async def test_a_wrong_key_is_refused_before_the_upgrade(gateway: GatewayProcess
     client = AsyncOpenAI(api_key="nobody", websocket_base_url=f"{gateway.ws}/v1", max_retries=0)
     with pytest.raises(InvalidStatus, match="401"):
         await client.realtime.connect(model="gpt-realtime", max_retries=0).enter()
+
+
+async def test_the_readme_s_python_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    example = next(code for code in examples if "AsyncOpenAI" in code)
+    script = tmp_path / "example.py"
+    script.write_text(example.replace("127.0.0.1:8000", f"127.0.0.1:{gateway.port}").replace("TOKEN", gateway.token))
+    process = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert out.decode().startswith("It is")
+
+
+async def test_a_browser_brings_its_key_as_a_subprotocol(gateway: GatewayProcess) -> None:
+    from websockets.asyncio.client import connect
+
+    offered = [Subprotocol("realtime"), Subprotocol(f"openai-insecure-api-key.{gateway.token}")]
+    async with connect(f"{gateway.ws}/v1/realtime?model=x", subprotocols=offered) as socket:
+        assert socket.subprotocol == "realtime"
+        assert checked(await socket.recv())["session"]["model"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 401), ({"Origin": "https://evil.example"}, 403), ({"Host": "evil.example"}, 400)],
+)
+async def test_who_is_refused(gateway: GatewayProcess, headers: dict[str, str], status: int) -> None:
+    from tornado.httpclient import HTTPClientError, HTTPRequest
+    from tornado.websocket import websocket_connect
+
+    known = {} if not headers else {"Authorization": f"Bearer {gateway.token}"}
+    with pytest.raises(HTTPClientError) as refused:
+        await websocket_connect(HTTPRequest(f"{gateway.ws}/v1/realtime", headers={**known, **headers}))
+    assert refused.value.code == status
+
+
+async def test_a_token_without_the_role_is_refused(gateway: GatewayProcess) -> None:
+    from tornado.httpclient import HTTPClientError, HTTPRequest
+    from tornado.websocket import websocket_connect
+
+    headers = {"Authorization": f"Bearer {gateway.own_token('guest', 'guest')}"}
+    with pytest.raises(HTTPClientError) as refused:
+        await websocket_connect(HTTPRequest(f"{gateway.ws}/v1/realtime", headers=headers))
+    assert refused.value.code == 403
+    assert refused.value.response is not None
+    assert json.loads(refused.value.response.body)["error"]["type"] == "permission_error"
+
+
+async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed
+
+    with running_gateway(tmp_path) as own:
+        headers = {"Authorization": f"Bearer {own.token}"}
+        async with connect(f"{own.ws}/v1/realtime", additional_headers=headers) as socket:
+            checked(await socket.recv())
+            own.process.send_signal(signal.SIGTERM)
+            assert checked(await socket.recv())["error"]["code"] == "session_restart"
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1012

@@ -1,0 +1,473 @@
+"""A session of OpenAI's dialect with scripted services: events in, events out, on virtual time. Each event is checked strictly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.openai.registry import Sessions
+from streaming.openai.settings import Voices
+from streaming.ports import FinalTranscript, Identity, LaneServices, Plan, SpeechStarted, SpeechStopped, Step, Verdict
+from streaming.residents import Departure, Residents
+from tests.clients.published import checked
+from tests.support import virtual_time
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from streaming.openai.live import LiveSession
+
+USER = Identity("u1", "ada", ("admin",))
+LONG = "so " * 30  # the reply lasts longer than is sent ahead
+FRAME = b64encode(bytes(4_800)).decode()  # 100 ms
+
+
+class Client:
+    """A socket that writes everything down."""
+
+    traceparent = ""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.live: LiveSession | None = None
+        self.events: list[dict[str, Any]] = []
+        self.ended: int | None = None
+        self._seen = 0
+
+    def wake(self) -> None:
+        asyncio.get_running_loop().call_soon(self._take)
+
+    def _take(self) -> None:
+        if self.live is not None:
+            self.events += [checked(item) for item in self.live.data_to_send()]
+
+    def end(self, code: int, farewell: str, reason: str) -> None:
+        self._take()
+        self.ended = code
+
+    def send(self, kind: str, **fields: Any) -> None:
+        assert self.live is not None
+        self.live.receive(json.dumps({"type": kind, **fields}))
+
+    def update(self, **session: Any) -> None:
+        self.send("session.update", session={"type": "realtime", **session})
+
+    def type(self, text: str, **response: Any) -> None:
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        self.send("conversation.item.create", item=item)
+        self.send("response.create", response=response)
+
+    def hear(self, *events: object) -> None:
+        self.world.recognitions[-1].push(*events)
+
+    def speak(self, text: str) -> None:
+        self.hear(SpeechStarted(100), SpeechStopped(500), FinalTranscript(text, 0.9, 100, 500))
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """The next event of that type behind the one that was waited for before."""
+        async with asyncio.timeout(200):
+            while True:
+                for index in range(self._seen, len(self.events)):
+                    if self.events[index]["type"] == kind:
+                        self._seen = index + 1
+                        return self.events[index]
+                await asyncio.sleep(0.01)
+
+    async def error(self) -> dict[str, Any]:
+        return dict((await self.until("error"))["error"])
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == kind]
+
+
+@asynccontextmanager
+async def session(world: World, **options: Any) -> AsyncIterator[Client]:
+    lent: Any = world
+    provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
+    async with asyncio.TaskGroup() as group:
+        residents = Residents()
+        sessions = Sessions(provided, group, residents)
+        client = Client(world)
+        options = {"model": "", "transcription": False, **options}
+        client.live = sessions.begin(USER, client, Voices(("hibari",)), **options)
+        client.wake()
+        yield client
+        await sessions.close()
+        assert list(residents) == []
+
+
+def scripted(test: Callable[[Client, World], Awaitable[None]], **options: Any) -> None:
+    async def run() -> None:
+        world = World()
+        async with session(world, **options) as client:
+            await test(client, world)
+
+    virtual_time.run(run())
+
+
+def spoken(world: World) -> list[str]:
+    return [text for role, text in world.turns.values() if role == "assistant"]
+
+
+def risky(world: World) -> None:
+    world.plans["wipe it"] = Plan("p", "wiped", (Step("1", "os", "rm", {"path": "x"}, (), "remove x"),), "wipe")
+    world.verdicts["rm"] = Verdict("confirm", "high", ("it removes",))
+    from streaming.ports import Intent
+
+    world.intents["yes"] = Intent("yes", 1.0)
+
+
+def test_settings_merge_deeply_and_are_told_whole() -> None:
+    async def test(client: Client, _world: World) -> None:
+        created = await client.until("session.created")
+        assert created["session"]["audio"]["input"]["turn_detection"]["interrupt_response"] is True
+        client.update(audio={"input": {"turn_detection": {"type": "server_vad", "silence_duration_ms": 900}}})
+        detection = (await client.until("session.updated"))["session"]["audio"]["input"]["turn_detection"]
+        assert (detection["silence_duration_ms"], detection["create_response"]) == (900, True)
+        client.update(tracing="auto")
+        again = (await client.until("session.updated"))["session"]
+        assert again["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 900
+        client.update(audio={"input": {"turn_detection": {"type": "semantic_vad"}}, "output": {"voice": "hibari"}})
+        semantic = (await client.until("session.updated"))["session"]["audio"]
+        assert semantic["input"]["turn_detection"]["type"] == "semantic_vad"
+        assert semantic["output"]["voice"] == "hibari"
+
+    scripted(test)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "invalid_value", "session.audio.input.format.rate"),
+        ({"audio": {"output": {"voice": "nobody"}}}, "invalid_value", "session.audio.output.voice"),
+        ({"modalities": ["text"]}, "unknown_parameter", "session.modalities"),
+        ({"colour": "red"}, "unknown_parameter", "session.colour"),
+        ({"output_modalities": ["text", "audio"]}, "invalid_value", "session.output_modalities"),
+        ({"audio": {"input": {"turn_detection": {"type": "magic"}}}}, "invalid_value", "session.audio.input.turn_detection.type"),
+        ({"audio": 5}, "invalid_value", "session.audio"),
+        ({"audio": {"input": 5}}, "invalid_value", "session.audio"),
+        ({"audio": {"input": {"turn_detection": {"type": []}}}}, "invalid_value", "session.audio.input.turn_detection.type"),
+        ({"audio": {"input": {"format": {"type": []}}}}, "invalid_value", "session.audio.input.format.type"),
+        ({"audio": {"input": {"turn_detection": {"eagerness": [], "type": "semantic_vad"}}}}, "invalid_value", "session.audio.input.turn_detection.eagerness"),
+        ({"type": "transcription"}, "invalid_value", "session.type"),
+    ],
+)  # fmt: skip
+def test_settings_that_are_refused_change_nothing(change: dict[str, Any], code: str, param: str) -> None:
+    async def test(client: Client, _world: World) -> None:
+        before = (await client.until("session.created"))["session"]
+        client.send("session.update", event_id="mine", session={"type": "realtime", **change})
+        error = await client.error()
+        assert (error["code"], error["param"], error["event_id"]) == (code, param, "mine")
+        client.update(instructions="x")
+        assert (await client.until("session.updated"))["session"] == {**before, "instructions": "x"}
+
+    scripted(test)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "code"),
+    [
+        ("nothing", {}, "invalid_value"),
+        ("input_audio_buffer.append", {}, "missing_required_parameter"),
+        ("input_audio_buffer.append", {"audio": "!"}, "invalid_value"),
+        ("input_audio_buffer.append", {"audio": 5}, "invalid_type"),
+        ("input_audio_buffer.append", {"audio": b64encode(b"abc").decode()}, "invalid_value"),
+        ("input_audio_buffer.commit", {}, "input_audio_buffer_commit_empty"),
+        ("output_audio_buffer.clear", {}, "invalid_value"),
+        ("conversation.item.create", {}, "missing_required_parameter"),
+        ("conversation.item.create", {"item": {"type": []}}, "invalid_value"),
+        ("conversation.item.create", {"item": {"type": "message", "role": "user", "content": [{"type": "text"}]}}, "invalid_value"),
+        ("conversation.item.create", {"item": {"type": "message", "role": [], "content": []}}, "invalid_value"),
+        ("conversation.item.create", {"item": {"type": "message", "role": "user", "content": [{"type": []}]}}, "invalid_value"),
+        ("conversation.item.delete", {"item_id": "x"}, "item_delete_invalid_item_id"),
+        ("conversation.item.retrieve", {"item_id": "x"}, "item_retrieve_invalid_item_id"),
+        ("conversation.item.truncate", {"item_id": "x", "content_index": 0, "audio_end_ms": 0}, "item_truncate_invalid_item_id"),
+        ("conversation.item.truncate", {"item_id": "x"}, "missing_required_parameter"),
+        ("response.cancel", {}, "response_cancel_not_active"),
+        ("response.create", {"response": {"conversation": []}}, "invalid_value"),
+        ("response.create", {"response": {"metadata": {"a": 1}}}, "invalid_value"),
+        ("response.create", {"response": {"input": {}}}, "invalid_value"),
+        ("response.create", {"response": {"modalities": ["text"]}}, "unknown_parameter"),
+        ("response.create", {"response": []}, "invalid_value"),
+        ("response.create", {"response": {"audio": {"output": {"format": "pcm16"}}}}, "invalid_value"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_typed_and_the_socket_lives(kind: str, fields: dict[str, Any], code: str) -> None:
+    async def test(client: Client, _world: World) -> None:
+        client.send(kind, event_id="mine", **fields)
+        error = await client.error()
+        assert (error["code"], error["event_id"]) == (code, "mine")
+        client.type("hello", output_modalities=["text"])
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+    scripted(test)
+
+
+def test_a_spoken_turn_and_one_into_its_reply() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.speak(LONG)
+        await client.until("response.output_audio.delta")
+        await asyncio.sleep(0.5)
+        client.speak("something else entirely")
+        started = await client.until("response.done")
+        assert started["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+        order = [event["type"] for event in client.events]
+        assert order.index("response.done") > max(
+            at for at, kind in enumerate(order) if kind.endswith("speech_started")
+        )
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        assert spoken(world)[0] == "one two three"
+
+    scripted(test)
+
+
+def test_only_what_was_heard_is_remembered() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.speak("hello")
+        delta = await client.until("response.output_audio.delta")
+        await client.until("response.done")  # all was sent
+        await asyncio.sleep(0.5)  # words take 200 ms each
+        client.hear(SpeechStarted(900))
+        await client.until("input_audio_buffer.speech_started")
+        await asyncio.sleep(0.1)
+        assert spoken(world) == ["one two three"]
+        truncate = {"item_id": delta["item_id"], "content_index": 0}
+        client.send("conversation.item.truncate", **truncate, audio_end_ms=350)
+        assert (await client.until("conversation.item.truncated"))["audio_end_ms"] == 350
+        await asyncio.sleep(0.1)
+        assert spoken(world) == ["one two"]
+        client.send("conversation.item.truncate", **truncate, audio_end_ms=1_900)  # of 1,200: a clock runs on
+        assert (await client.until("conversation.item.truncated"))["audio_end_ms"] == 1_200
+        client.send("conversation.item.truncate", **truncate, audio_end_ms=10**6)
+        assert (await client.error())["param"] == "audio_end_ms"
+
+    scripted(test)
+
+
+def test_a_risky_action_is_asked_and_approved_aloud() -> None:
+    async def test(client: Client, world: World) -> None:
+        risky(world)
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.speak("wipe it")
+        asked = (await client.until("response.done"))["response"]
+        assert asked["status"] == "completed"
+        assert asked["output"][0]["content"][0]["transcript"].strip()
+        assert world.executed == []
+        client.speak("yes")
+        await client.until("response.done")
+        reply = (await client.until("response.done"))["response"]
+        assert world.executed
+        assert reply["output"][0]["content"][0]["transcript"] == "one two three four five wiped"
+
+    scripted(test)
+
+
+def test_a_risky_action_is_approved_by_item() -> None:
+    async def test(client: Client, world: World) -> None:
+        risky(world)
+        client.update(tools=[{"type": "mcp", "server_label": "jarvis"}], output_modalities=["text"])
+        client.type("wipe it")
+        asked = (await client.until("response.done"))["response"]["output"][0]
+        assert (asked["type"], json.loads(asked["arguments"])) == ("mcp_approval_request", {"path": "x"})
+        answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
+        client.send("conversation.item.create", item=answer)
+        reply = (await client.until("response.done"))["response"]
+        assert reply["output"][0]["content"][0]["text"] == "one two three four five wiped"
+
+    scripted(test)
+
+
+def test_push_to_talk_answers_when_asked_to() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.update(
+            audio={
+                "input": {"turn_detection": None, "format": {"type": "audio/pcmu"}},
+                "output": {"format": {"type": "audio/pcma"}},
+            }
+        )
+        client.send("input_audio_buffer.append", audio=b64encode(bytes(1600)).decode())
+        client.send("input_audio_buffer.commit")
+        assert (await client.until("input_audio_buffer.committed"))["previous_item_id"] is None
+        assert world.recognitions[-1].commits == 1
+        client.send("response.create", response={"metadata": {"a": "b"}})
+        created = await client.until("response.created")
+        assert created["response"]["metadata"] == {"a": "b"}
+        client.send("response.create", event_id="second")
+        assert (await client.error())["code"] == "conversation_already_has_active_response"
+        client.hear(FinalTranscript("hello", 0.9, 0, 400))
+        done = await client.until("response.done")
+        assert done["response"]["status"] == "completed"
+        frames = [b64decode(event["delta"]) for event in client.of("response.output_audio.delta")]
+        assert sum(map(len, frames)) == 6 * 200 * 8  # six words of 200 ms at 8 kHz, a byte each
+
+    scripted(test)
+
+
+def test_a_cleared_buffer_is_forgotten() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.update(audio={"input": {"turn_detection": None}})
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+        client.send("input_audio_buffer.commit")
+        assert (await client.error())["code"] == "input_audio_buffer_commit_empty"
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.send("input_audio_buffer.commit")
+        await client.until("input_audio_buffer.committed")
+        assert len(world.recognitions) == 2
+
+    scripted(test)
+
+
+def test_a_reply_is_cancelled_and_the_next_one_begins() -> None:
+    async def test(client: Client, _world: World) -> None:
+        client.type(LONG)
+        await client.until("response.output_audio.delta")
+        client.send("response.cancel")
+        await client.until("response.output_audio.done")
+        cut = (await client.until("response.done"))["response"]
+        assert cut["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+        client.type("again")
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+    scripted(test)
+
+
+def test_a_reply_is_cancelled_before_it_begins() -> None:
+    async def test(client: Client, world: World) -> None:
+        world.slow_s["planner"] = 5.0
+        client.type("hello")
+        await client.until("response.created")
+        client.send("response.cancel")
+        assert (await client.until("response.done"))["response"]["status"] == "cancelled"
+        world.slow_s.clear()
+        client.type("again")
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        assert len(client.of("response.done")) == 2
+
+    scripted(test)
+
+
+def test_a_reply_beside_the_conversation() -> None:
+    async def test(client: Client, world: World) -> None:
+        client.type("hello")
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "beside"}]}
+        client.send(
+            "response.create",
+            response={"conversation": "none", "metadata": {"k": "v"}, "input": [item], "output_modalities": ["text"]},
+        )
+        done = [(await client.until("response.done"))["response"], (await client.until("response.done"))["response"]]
+        beside = next(response for response in done if response["metadata"])
+        assert beside["output"][0]["content"][0]["text"].endswith("beside")
+        assert "conversation_id" not in beside
+        kept = {event["item"]["id"] for event in client.of("conversation.item.added")}
+        assert beside["output"][0]["id"] not in kept
+
+    scripted(test)
+
+
+def test_items_are_created_in_place_retrieved_and_deleted() -> None:
+    async def test(client: Client, world: World) -> None:
+        for name in ("a", "b"):
+            item = {"id": name, "type": "message", "role": "user", "content": [{"type": "input_text", "text": name}]}
+            client.send("conversation.item.create", item=item)
+        assert (await client.until("conversation.item.done"))["previous_item_id"] is None
+        assert (await client.until("conversation.item.done"))["previous_item_id"] == "a"
+        first = {"id": "r", "type": "message", "role": "system", "content": [{"type": "input_text", "text": "be kind"}]}
+        client.send("conversation.item.create", previous_item_id="root", item=first)
+        assert (await client.until("conversation.item.done"))["previous_item_id"] is None
+        client.send("conversation.item.create", item={**first})
+        assert (await client.error())["code"] == "item_create_duplicate_item_id"
+        client.send("conversation.item.delete", item_id="a")
+        assert (await client.until("conversation.item.deleted"))["item_id"] == "a"
+        client.send("conversation.item.retrieve", item_id="b")
+        assert (await client.until("conversation.item.retrieved"))["item"]["content"][0]["text"] == "b"
+        client.send("response.create", response={"output_modalities": ["text"]})
+        done = await client.until("response.done")
+        assert done["response"]["output"][0]["content"][0]["text"].endswith("b")
+
+    scripted(test)
+
+
+def test_a_service_that_is_down_fails_the_response_not_the_session() -> None:
+    async def test(client: Client, world: World) -> None:
+        from tests.support.world import broken
+
+        world.failing["planner"] = broken("planner")
+        client.type("hello", output_modalities=["text"])
+        failed = (await client.until("response.done"))["response"]
+        assert (failed["status"], failed["status_details"]["error"]["code"]) == ("failed", "unavailable")
+        world.failing.clear()
+        world.failing["tts"] = broken("tts")
+        client.type("hello")
+        silent = (await client.until("response.done"))["response"]
+        assert silent["output"][0]["content"][0]["transcript"]
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.hear(SpeechStarted(0), SpeechStopped(100), broken("stt"))
+        await client.until("conversation.item.input_audio_transcription.failed")
+        client.send("input_audio_buffer.append", audio=FRAME)
+        assert len(world.recognitions) == 2
+
+    scripted(test)
+
+
+def test_nothing_said_is_told() -> None:
+    async def test(client: Client, _world: World) -> None:
+        client.send("response.create")
+        failed = (await client.until("response.done"))["response"]
+        assert failed["status_details"]["error"]["code"] == "nothing_to_answer"
+        client.send("response.create", response={"instructions": "greet", "output_modalities": ["text"]})
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+    scripted(test)
+
+
+def test_transcription_alone() -> None:
+    async def test(client: Client, _world: World) -> None:
+        assert (await client.until("session.created"))["session"]["type"] == "transcription"
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.speak("hello")
+        await client.until("conversation.item.input_audio_transcription.completed")
+        await asyncio.sleep(1)
+        assert client.of("response.created") == []
+        client.send("response.create")
+        assert (await client.error())["code"] == "invalid_value"
+
+    scripted(test, transcription=True)
+
+
+@pytest.mark.parametrize(("reason", "code"), [(Departure.RESTART, 1012), (Departure.SIGNED_OUT, 1008)])
+def test_a_departure_is_said_before_the_close(reason: Departure, code: int) -> None:
+    async def test(client: Client, _world: World) -> None:
+        assert client.live is not None
+        client.live.leave(reason)
+        assert client.ended == code
+        assert client.events[-1]["type"] == "error"
+
+    scripted(test)
+
+
+def test_an_observer_sees_events_without_secrets() -> None:
+    async def test(client: Client, _world: World) -> None:
+        assert client.live is not None
+        seen = client.live.watch(audio=False)
+        client.send("input_audio_buffer.append", audio=FRAME)
+        tool = {"type": "mcp", "server_label": "x", "authorization": "secret", "server_url": "https://x"}
+        client.update(tools=[tool])
+        await client.until("session.updated")
+        first: Any = await anext(seen)
+        assert first.message["session"]["tools"][0]["authorization"] == "…"
+        await anext(seen)
+        second: Any = await anext(seen)
+        assert (second.direction, second.message["type"]) == ("server", "session.updated")
+        await seen.aclose()
+
+    scripted(test)
