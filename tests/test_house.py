@@ -1,76 +1,26 @@
-"""No circle of imports, types included: what two modules need of each other is a Protocol in one of them.
-
-`python -m pytest tests/test_house.py` shows each circle with the imports that close it.
-"""
+"""The layout of the source: no import circles, and nothing longer than the rules allow."""
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
+from itertools import pairwise
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("server", "handlers", "streaming")
-
-# Circles that are still there. The list only shrinks.
-KNOWN: tuple[frozenset[str], ...] = ()
+from tests.house import MAX_MODULE_LINES, ROOT, circles, imports, long_functions, modules
 
 
-def modules() -> dict[str, Path]:
-    found = {}
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+def test_no_module_imports_itself_in_a_circle_not_even_for_types() -> None:
+    assert circles(imports(modules(ROOT))) == []
 
 
-def imports(known: dict[str, Path]) -> dict[str, set[str]]:
-    """Which of our modules each of them names in an import, those for type checking too."""
-    graph: dict[str, set[str]] = {}
-    for name, path in known.items():
-        named = graph[name] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                named.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                inner = {f"{node.module}.{alias.name}" for alias in node.names}
-                named.update(inner & known.keys())
-                if not inner <= known.keys():
-                    named.add(node.module)
-        named &= known.keys() - {name}
-    return graph
+def test_a_circle_is_found_with_the_path_round_it() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}
+    (circle,) = circles(graph)
+    assert circle[0] == circle[-1]
+    assert set(circle) == {"a", "b", "c"}
+    assert all(target in graph[name] for name, target in pairwise(circle))
 
 
-def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        new = graph[waiting.pop()] - seen
-        seen |= new
-        waiting += new
-    return seen
-
-
-def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
-    """Sets of modules that import each other, however far around."""
-    reach = {name: reachable(graph, name) for name in graph}
-    return {frozenset(other for other in reach[name] if name in reach[other]) for name in graph if name in reach[name]}
-
-
-def test_a_circle_is_found() -> None:
-    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d.e"}, "d.e": {"f"}, "f": {"d"}}
-    assert circles(graph) == {frozenset({"b", "c"}), frozenset({"d", "d.e", "f"})}
-
-
-def test_no_modules_import_each_other() -> None:
-    graph = imports(modules())
-    told = []
-    for circle in circles(graph):
-        if not any(circle <= known for known in KNOWN):
-            told += [f"{name} imports {', '.join(sorted(graph[name] & circle))}" for name in sorted(circle)]
-    assert told == []
-
-
-def test_no_known_circle_is_gone() -> None:
-    found = circles(imports(modules()))
-    assert [sorted(known) for known in KNOWN if not any(circle <= known for circle in found)] == []
+def test_modules_and_functions_are_short() -> None:
+    paths = modules(ROOT)
+    lines = {name: len(path.read_text().splitlines()) for name, path in paths.items()}
+    assert {name: count for name, count in lines.items() if count > MAX_MODULE_LINES} == {}
+    assert list(long_functions(paths)) == []
