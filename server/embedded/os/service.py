@@ -40,8 +40,11 @@ def root_folder(config: EmbeddedConfig) -> Path:
     """What commands see: OS_ROOT, else a folder of its own beside what the services keep. Raises MissingPartError."""
     configured = config.option("OS_ROOT")
     root = Path(configured or config.directory / DEFAULT_ROOT).resolve()
-    if not configured:
-        root.mkdir(parents=True, exist_ok=True)
+    try:
+        if not configured:
+            root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MissingPartError(f"{root} cannot be made ({error.strerror}): set OS_ROOT") from None
     if not root.is_dir():
         raise MissingPartError(f"OS_ROOT: {root} is no folder")
     return root

@@ -13,6 +13,7 @@ from server.config import load_settings
 from server.embedded.os import closed as os_closed
 from server.embedded.os.closed import ClosedPaths
 from server.embedded.os.service import OsService
+from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, execute, refused, serving
 
 HUSH = "hush"
@@ -107,6 +108,12 @@ async def test_without_a_root_commands_see_a_folder_of_their_own(tmp_path: Path)
         os.link(tmp_path / "kept" / "memory.sqlite3", tmp_path / "kept" / "files" / "hard")
         for path in ("hard", "../memory.sqlite3"):
             assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT"
+
+
+async def test_a_folder_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("")
+    with pytest.raises(MissingPartError, match=r"/files cannot be made \(File exists\): set OS_ROOT"):
+        await OsService(config(tmp_path)).start()
 
 
 async def test_a_root_that_is_itself_closed_shows_nothing(tmp_path: Path) -> None:
