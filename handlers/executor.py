@@ -79,7 +79,7 @@ class TaskHandler(OperationHandler):
                 await self._deliver(answer)
             else:
                 self.fail(ended)
-            return None if _nothing_ran(ended) else answer
+            return None if isinstance(ended, ServiceError) and ended.nothing_ran else answer
         answer = StoredAnswer(operation.status, "application/json", to_json(ended, inf_nan_mode="null").decode())
         await self._deliver(answer)
         return answer
@@ -109,11 +109,6 @@ class TaskHandler(OperationHandler):
             self.end()
         else:
             await self.reply(answer.status, body, answer.content_type)
-
-
-def _nothing_ran(error: Exception) -> bool:
-    """Is it certain? An executor that broke may have done half of it: the same key must not do it again."""
-    return isinstance(error, ServiceError) and (error.code == "CIRCUIT_OPEN" or error.service == "safety")
 
 
 routes = operation_routes((op for op in executor.OPERATIONS if op.streaming is Streaming.PROGRESS), TaskHandler)

@@ -94,7 +94,6 @@ class Lifecycle:
         self._stack = AsyncExitStack()
         self._clients = FencedGroup()  # what they bring about lives there
         self._loops: list[asyncio.Task[None]] = []
-        self._embedded: EmbeddedProcess | None = None
 
     async def run(self, on_started: Callable[[Started], None]) -> None:
         """Serve until SIGTERM or Ctrl-C, then drain. Raises ChildError, EndpointError, OSError when it can't start."""

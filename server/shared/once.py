@@ -118,9 +118,7 @@ async def call_once(
 
 def _nothing_ran(error: CallError | ServiceError) -> bool:
     """Is it certain? A question that was asked is not asked again."""
-    if isinstance(error, CallError):
-        return error.code != "CONFIRMATION_REQUIRED"
-    return error.code == "CIRCUIT_OPEN" or error.service == "safety"
+    return error.nothing_ran if isinstance(error, ServiceError) else error.code != "CONFIRMATION_REQUIRED"
 
 
 def _refusal(error: CallError | ServiceError) -> dict[str, Any]:

@@ -22,6 +22,14 @@ class ServiceError(Exception):
         self.retryable = retryable
         self.retry_after_ms = retry_after_ms
 
+    @property
+    def nothing_ran(self) -> bool:
+        """Is it certain that no task ran? The call was not made, or only safety was asked.
+
+        An executor that broke may have done half of a task: the same command must not do it again.
+        """
+        return self.code == "CIRCUIT_OPEN" or self.service == "safety"
+
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
