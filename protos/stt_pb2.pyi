@@ -188,6 +188,7 @@ class RecognizeConfig(_message.Message):
     INTERIM_RESULTS_FIELD_NUMBER: _builtins.int
     ENDPOINTING_FIELD_NUMBER: _builtins.int
     VOCABULARY_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """BCP 47, e.g. en-US"""
     sample_rate_hz: _builtins.int
@@ -196,6 +197,8 @@ class RecognizeConfig(_message.Message):
     """send Partial"""
     endpointing: _builtins.bool
     """end utterances at silence; false: only at Commit or half-close (push-to-talk)"""
+    progress: _builtins.bool
+    """send Progress, where the service can"""
     @_builtins.property
     def vocabulary(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """phrases to expect beside the service's own domain model"""
@@ -208,10 +211,11 @@ class RecognizeConfig(_message.Message):
         interim_results: _builtins.bool = ...,
         endpointing: _builtins.bool = ...,
         vocabulary: _abc.Iterable[_builtins.str] | None = ...,
+        progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpointing", b"endpointing", "interim_results", b"interim_results", "language", b"language", "sample_rate_hz", b"sample_rate_hz", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpointing", b"endpointing", "interim_results", b"interim_results", "language", b"language", "progress", b"progress", "sample_rate_hz", b"sample_rate_hz", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,6 +278,7 @@ class RecognizeResponse(_message.Message):
     SPEECH_STOPPED_FIELD_NUMBER: _builtins.int
     EAGER_END_FIELD_NUMBER: _builtins.int
     SPEECH_RESUMED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def speech_started(self) -> Global___SpeechStarted: ...
     @_builtins.property
@@ -286,6 +291,8 @@ class RecognizeResponse(_message.Message):
     def eager_end(self) -> Global___EagerEnd: ...
     @_builtins.property
     def speech_resumed(self) -> Global___SpeechResumed: ...
+    @_builtins.property
+    def progress(self) -> Global___Progress: ...
     def __init__(
         self,
         *,
@@ -295,21 +302,43 @@ class RecognizeResponse(_message.Message):
         speech_stopped: Global___SpeechStopped | None = ...,
         eager_end: Global___EagerEnd | None = ...,
         speech_resumed: Global___SpeechResumed | None = ...,
+        progress: Global___Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["eager_end", b"eager_end", "event", b"event", "final", b"final", "partial", b"partial", "speech_resumed", b"speech_resumed", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["eager_end", b"eager_end", "event", b"event", "final", b"final", "partial", b"partial", "progress", b"progress", "speech_resumed", b"speech_resumed", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eager_end", b"eager_end", "event", b"event", "final", b"final", "partial", b"partial", "speech_resumed", b"speech_resumed", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eager_end", b"eager_end", "event", b"event", "final", b"final", "partial", b"partial", "progress", b"progress", "speech_resumed", b"speech_resumed", "speech_started", b"speech_started", "speech_stopped", b"speech_stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["speech_started", "partial", "final", "speech_stopped", "eager_end", "speech_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["speech_started", "partial", "final", "speech_stopped", "eager_end", "speech_resumed", "progress"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
 
 @_typing.final
-class SpeechStarted(_message.Message):
-    """All times are milliseconds of audio since the stream began."""
+class Progress(_message.Message):
+    """All times are milliseconds of audio since the stream began.
+    While nobody speaks: the audio up to `at_ms` has been listened to, and nothing of it is still to be recognised.
+    """
 
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_MS_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
+@_typing.final
+class SpeechStarted(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AT_MS_FIELD_NUMBER: _builtins.int

@@ -52,12 +52,13 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LaneSetup:
-    """What a lane is built from. `clock` is monotonic, in seconds."""
+    """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stands still while the client is away: nothing is played then."""
 
     outlet: Outlet
     provided: LaneServices
     context: CallContext
     clock: Callable[[], float]
+    listening_clock: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,15 @@ class Session:
         provided: LaneServices,
         group: asyncio.TaskGroup,
         clock: Callable[[], float],
+        listening_clock: Callable[[], float] | None = None,
     ) -> None:
+        """`listening_clock`: as in LaneSetup; None: the client is there as long as the session."""
         self.session_id = session_id
         self.identity = identity  # whoever the next lane works for
         self._provided = provided
         self._group = group
         self._clock = clock
+        self._listening_clock = listening_clock or clock
         self._running: dict[int, _Running] = {}
 
     @property
@@ -81,7 +84,7 @@ class Session:
             traceparent=span.traceparent,
         )
         try:
-            lane = build(LaneSetup(outlet, self._provided, context, self._clock))
+            lane = build(LaneSetup(outlet, self._provided, context, self._clock, self._listening_clock))
         except Exception as refused:
             span.end(refused)
             raise

@@ -14,6 +14,7 @@ from streaming.ports import (
     EagerEnd,
     FinalTranscript,
     InterimTranscript,
+    RecognitionProgress,
     ServiceError,
     SpeechResumed,
     SpeechStarted,
@@ -132,7 +133,7 @@ class SttStream:
         """Stop now; the iterator ends without an error."""
         self._stream.cancel()
 
-    async def __aiter__(self) -> AsyncGenerator[RecognitionEvent, None]:
+    async def __aiter__(self) -> AsyncGenerator[RecognitionEvent | RecognitionProgress, None]:
         """Events in order. Raises ServiceError."""
         try:
             while (response := await self._stream.read()) is not None:
@@ -177,11 +178,12 @@ def _config_message(config: RecognitionConfig) -> stt_pb2.RecognizeRequest:
         interim_results=config.interim,
         endpointing=config.endpointing,
         vocabulary=config.vocabulary,
+        progress=config.progress,
     )
     return stt_pb2.RecognizeRequest(config=message)
 
 
-def _event(response: stt_pb2.RecognizeResponse) -> RecognitionEvent | None:
+def _event(response: stt_pb2.RecognizeResponse) -> RecognitionEvent | RecognitionProgress | None:
     """The event in our words; None for one of a newer service that we do not know."""
     match response.WhichOneof("event"):
         case "partial":
@@ -196,6 +198,8 @@ def _event(response: stt_pb2.RecognizeResponse) -> RecognitionEvent | None:
             return EagerEnd(response.eager_end.at_ms, response.eager_end.text)
         case "speech_resumed":
             return SpeechResumed(response.speech_resumed.at_ms)
+        case "progress":
+            return RecognitionProgress(response.progress.at_ms)
     return None
 
 

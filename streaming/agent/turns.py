@@ -340,7 +340,7 @@ class Turn:
             self._setup.outlet,
             encoding=self._format.encoding,
             sample_rate_hz=self._format.sample_rate_hz,
-            clock=self._setup.clock,
+            clock=self._setup.listening_clock,
             turn_id=self.turn_id,
             on_first_audio=self._mark_first_audio,
             far_end=self._far_end,

@@ -21,6 +21,7 @@ class Lane(ABC):
         self._services = setup.provided.services
         self._context = setup.context
         self._clock = setup.clock
+        self._listening_clock = setup.listening_clock
 
     @abstractmethod
     async def run(self) -> None:

@@ -30,7 +30,7 @@ class TtsLane(Lane):
             self._outlet,
             encoding=speech.encoding,
             sample_rate_hz=speech.sample_rate_hz,
-            clock=self._clock,
+            clock=self._listening_clock,
         )
         if text is not None:
             self.text(text)

@@ -30,6 +30,7 @@ class RecognitionConfig:
     interim: bool = True
     endpointing: bool = True
     vocabulary: tuple[str, ...] = ()
+    progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,13 @@ class SpeechResumed:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class RecognitionProgress:
+    """The audio up to `at_ms` was listened to, and holds no speech that is still to be told. Not every service says so."""
+
+    at_ms: int
+
+
 RecognitionEvent = SpeechStarted | SpeechStopped | InterimTranscript | FinalTranscript | EagerEnd | SpeechResumed
 
 
@@ -98,8 +106,8 @@ class RecognitionStream(Protocol):
     def cancel(self) -> None:
         """Stop now; the iterator ends without an error."""
 
-    def __aiter__(self) -> AsyncIterator[RecognitionEvent]:
-        """Events in order until the service has answered all audio; raises ServiceError when it breaks."""
+    def __aiter__(self) -> AsyncIterator[RecognitionEvent | RecognitionProgress]:
+        """Events in order, progress if the configuration wants it, until the service has answered all audio; raises ServiceError when it breaks."""
 
 
 class SpeechToText(Protocol):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from streaming.ports import FinalTranscript, InterimTranscript, RecognitionConfig, SpeechStarted, Word
+from streaming.ports import (
+    FinalTranscript,
+    InterimTranscript,
+    RecognitionConfig,
+    RecognitionProgress,
+    SpeechStarted,
+    Word,
+)
 from streaming.sound.codecs import SERVICE_RATE_HZ, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter
 from streaming.sound.trail import Trail
@@ -52,6 +59,7 @@ class Microphone:
             interim=source.interim,
             endpointing=source.endpointing,
             vocabulary=source.vocabulary,
+            progress=True,
         )
         self.stream: RecognitionStream = stt.recognize(config, context, self._on_taken)
         self.echo = EchoFilter(far_end, self.stream.send_audio) if far_end is not None else None
@@ -83,6 +91,9 @@ class Microphone:
     async def events(self) -> AsyncIterator[RecognitionEvent]:
         """What is heard; times since the microphone was opened, wherever that was. Raises ServiceError."""
         async for event in self.stream:
+            if isinstance(event, RecognitionProgress):
+                self._trail.listened(event.at_ms + self._trail.base_ms)
+                continue
             moved = moved_by(event, round(self._trail.base_ms))
             if isinstance(moved, SpeechStarted):
                 self._trail.speech_started(moved.at_ms)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streaming.sound.echo import FarEnd
 
 CERTAINLY_HAD_MS = 500  # what lies so far before the place where a client played has reached it
+LOOK_AGAIN_S = 0.01  # the clock may stand still
 STALLED_PLAYOUT_S = 5.0  # a client that stopped reporting is waited for so much longer than the audio lasts
 
 
@@ -193,7 +194,7 @@ class Utterance:
         while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
             if self._clock() >= give_up_at:
                 break
-            await self._wait_for_report(max(left_s, 0.001))
+            await self._wait_for_report(max(left_s, LOOK_AGAIN_S))
         self._forget_far_end()
 
     def _forget_far_end(self) -> None:

@@ -26,6 +26,7 @@ class RecognizeSettings:
     interim_results: bool
     endpointing: bool
     vocabulary: tuple[str, ...]
+    progress: bool = False
 
 
 def checked(config: stt_pb2.RecognizeConfig) -> RecognizeSettings:
@@ -40,4 +41,6 @@ def checked(config: stt_pb2.RecognizeConfig) -> RecognizeSettings:
     if any(len(phrase) > MAX_PHRASE_CHARS for phrase in config.vocabulary):
         raise InvalidConfigError(f"a phrase of the vocabulary may have {MAX_PHRASE_CHARS} characters")
     vocabulary = tuple(sorted(set(config.vocabulary)))
-    return RecognizeSettings(config.sample_rate_hz, config.interim_results, config.endpointing, vocabulary)
+    return RecognizeSettings(
+        config.sample_rate_hz, config.interim_results, config.endpointing, vocabulary, config.progress
+    )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MAX_WAITING_PIECES = 400  # 8 s of 20 ms frames; large messages are cut to HEARD_AT_ONCE_MS
 HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls get their turn on the event loop
 PARTIAL_WAIT_S = 0.15  # what listening stands still for a partial; a later one is told when it comes
+PROGRESS_MS = 400  # a message costs some 60 µs each side
 IDLE_S = 10.0  # a microphone that falls silent in mid-word (a dead network, silence suppression) ends its utterance
 
 
@@ -70,6 +71,7 @@ class Recognition:
         self._utterance: Utterance | None = None
         self._partial: asyncio.Task[Transcript | None] | None = None
         self._uncommitted = False  # push-to-talk: audio has come that no commit has ended yet
+        self._told_ms = 0  # how far the caller knows that we have listened
         self._held: list[HeardWord] = []  # push-to-talk: what was said before a pause, for the Final at the commit
         self._held_span: tuple[int, int] | None = None
 
@@ -120,8 +122,17 @@ class Recognition:
             while (event := self._endpointer.next()) is not None:
                 await self._on(event)
             await self._look()
+            await self._tell_progress()
         for event in self._endpointer.flush():
             await self._on(event)
+
+    async def _tell_progress(self) -> None:
+        """In silence, now and then: the caller need not keep the audio before."""
+        now_ms = self._endpointer.now_ms
+        nothing_open = not self._endpointer.in_speech and not self._held
+        if self._settings.progress and nothing_open and now_ms - self._told_ms >= PROGRESS_MS:
+            self._told_ms = now_ms
+            await self._send(stt_pb2.RecognizeResponse(progress=stt_pb2.Progress(at_ms=now_ms)))
 
     async def _next_piece(self) -> bytes | Committed | None:
         try:

@@ -133,7 +133,9 @@ class Client:
     def lane(self, command_id: str = "c1", action: Action = LISTING) -> ExecuteLane:
         self.outlets.append(RecordingOutlet())
         frame = frame_for(self.world, self.outlets[-1])
-        frame = LaneSetup(frame.outlet, replace(frame.provided, once=self.once), frame.context, frame.clock)
+        frame = LaneSetup(
+            frame.outlet, replace(frame.provided, once=self.once), frame.context, frame.clock, frame.clock
+        )
         return ExecuteLane(frame, action, None, command_id)
 
 

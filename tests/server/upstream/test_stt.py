@@ -22,6 +22,7 @@ from streaming.ports import (
     FinalTranscript,
     InterimTranscript,
     RecognitionConfig,
+    RecognitionProgress,
     ServiceError,
     SpeechResumed,
     SpeechStarted,
@@ -52,7 +53,7 @@ class Taken:
 
 
 async def read_all(stream: RecognitionStream) -> list[RecognitionEvent]:
-    return [event async for event in stream]
+    return [event async for event in stream if not isinstance(event, RecognitionProgress)]
 
 
 async def count_audio(call: Call) -> None:

@@ -240,6 +240,38 @@ async def begin_to_speak(roamer: Roamer, house: House, world: World) -> int:
     return channel
 
 
+def test_a_burst_that_nobody_has_listened_to_yet_is_sent_again() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await two_seconds_of_microphone(roamer, first)
+        await asyncio.sleep(0.05)
+        await move(roamer, second)
+        await asyncio.sleep(0.1)
+        assert len(world.recognitions[1].heard) == 100 * len(FRAME)
+        world.recognitions[1].say("what time is it")
+        await roamer.until("stt.final")
+
+    replicas(test)
+
+
+def test_speech_waits_for_a_client_that_is_away_and_then_loses_its_replica() -> None:
+    spoken = TtsParams(text="one two three four five six")
+    uncut = play(spoken)
+
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(spoken)
+        await roamer.until("tts.started")
+        roamer.cut()
+        await asyncio.sleep(10)
+        await roamer.crash()
+        await roamer.connect(second)
+        await roamer.until("channel.closed")
+        assert roamer.audio == uncut.audio
+        assert roamer.view == uncut.view
+
+    replicas(test)
+
+
 def test_an_open_utterance_is_sent_again_and_goes_on() -> None:
     async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
         channel = await begin_to_speak(roamer, first, world)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.sound.trail import PREROLL_MS, SILENCE_KEPT_MS, STEP_MS, Trail
+from streaming.sound.trail import PREROLL_MS, SILENCE_KEPT_MS, STEP_MS, UNCERTAIN_KEPT_MS, Trail
 
 FRAME_MS = 20
 
@@ -24,10 +24,29 @@ def test_before_the_first_frame_nothing_is_needed() -> None:
 
 
 def test_in_silence_the_last_second_or_so_is_needed() -> None:
-    needed = fed(10_000).needed
+    trail = fed(10_000)
+    trail.listened(9_980)
+    needed = trail.needed
     assert needed is not None
     assert SILENCE_KEPT_MS <= 9_980 - needed.at_ms <= SILENCE_KEPT_MS + STEP_MS
     assert (needed.at_ms, needed.payload_bytes) == (needed.frame * FRAME_MS, needed.frame * 640)
+
+
+def test_what_came_faster_than_it_was_listened_to_is_needed() -> None:
+    trail = fed(3_000)
+    assert trail.needed is not None
+    assert trail.needed.frame == 0  # nobody said how far it was listened to
+    trail.listened(1_400)
+    assert trail.needed.at_ms <= 1_400 - SILENCE_KEPT_MS
+    trail.speech_started(1_500)
+    trail.listened(2_900)
+    assert trail.needed.at_ms <= 1_500 - PREROLL_MS
+
+
+def test_of_a_recogniser_that_tells_nothing_the_last_seconds_are_needed() -> None:
+    needed = fed(60_000).needed
+    assert needed is not None
+    assert UNCERTAIN_KEPT_MS <= 59_980 - needed.at_ms <= UNCERTAIN_KEPT_MS + STEP_MS
 
 
 def test_speech_is_needed_from_a_little_before_it_until_it_is_final() -> None:

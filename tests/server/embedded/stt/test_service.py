@@ -191,6 +191,19 @@ async def test_without_interim_results_there_are_no_partials(address: str) -> No
     assert texts(events) == ["stop"]
 
 
+async def test_who_wants_to_know_is_told_how_far_silence_was_listened_to(address: str) -> None:
+    pcm = silence(1_000) + recording("flite-kal-stop") + silence(2_000)
+    events = await recognise(address, [config(progress=True), *audio(pcm)])
+    listened = [event.progress.at_ms for event in events if event.HasField("progress")]
+    assert listened == sorted(listened)
+    final = finals(events)[0]
+    assert [
+        at_ms for at_ms in listened if final.start_ms + 500 < at_ms < final.end_ms
+    ] == []  # of speech nothing is told
+    assert listened[0] < 1_000
+    assert listened[-1] > len(pcm) / 32 - 800
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
 async def test_any_sampling_rate_is_heard(address: str, rate_hz: int) -> None:
     pcm = resampled(recording("flite-slt-list-files") + silence(600), rate_hz)
