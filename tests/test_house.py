@@ -19,6 +19,11 @@ def test_a_circle_is_found_with_the_path_round_it() -> None:
     assert all(target in graph[name] for name, target in pairwise(circle))
 
 
+def test_each_of_several_circles_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d.e"}, "d.e": {"f"}, "f": {"d"}}
+    assert {frozenset(circle) for circle in circles(graph)} == {frozenset({"b", "c"}), frozenset({"d", "d.e", "f"})}
+
+
 def test_modules_and_functions_are_short() -> None:
     paths = modules(ROOT)
     lines = {name: len(path.read_text().splitlines()) for name, path in paths.items()}
