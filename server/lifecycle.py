@@ -127,7 +127,7 @@ class Lifecycle:
         epoch = StoreEpoch(link, secrets.token_hex(8)) if link else None
         if epoch is not None:
             self._loop(tasks, epoch.keep_beating(), "redis epoch")
-        idempotency = IdempotencyStore(state)
+        idempotency = IdempotencyStore(state, epoch)
         audit = AuditLog(settings.audit_log)
         self._stack.callback(audit.close)
         residents = Residents()

@@ -63,6 +63,7 @@ class ConfirmationStore:
         self._life_s = life_s
         self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
         self._asked_in: dict[str, tuple[str, str]] = {}  # id → user and session, of the questions that lanes wait for
+        self._here: dict[str, Question] = {}  # of lanes of this process: they can be settled though the state lost them
         self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
         state.subscribe(self._on_news)
 
@@ -95,6 +96,9 @@ class ConfirmationStore:
         expires_at = time.time() + self._life_s
         question = Question(context.user_id, action, verdict.risk, context.session_id, timeout_ms, deferred, expires_at)
         await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
+        if not deferred:
+            self._here[confirmation_id] = question
+            asyncio.get_running_loop().call_later(2 * self._life_s, self._here.pop, confirmation_id, None)
         self._audited("asked", confirmation_id, question, context)
         return Confirmation(confirmation_id, rfc3339(expires_at), self._by_voice(question))
 
@@ -118,6 +122,7 @@ class ConfirmationStore:
             return await self._heard(confirmation_id)
         finally:
             self._waiting.pop(confirmation_id, None)
+            self._here.pop(confirmation_id, None)
             self._asked_in.pop(confirmation_id, None)
             await self._close(confirmation_id, "withdrawn")
 
@@ -191,7 +196,10 @@ class ConfirmationStore:
         None too when a lane's question is approved that nobody waits for any more, as its replica is gone: nothing will run.
         """
         question = await self._open(confirmation_id, context.user_id)
-        if question is None or await self._state.take(_key(confirmation_id)) is None:
+        if question is None:
+            return None
+        taken = await self._state.take(_key(confirmation_id)) is not None
+        if self._here.pop(confirmation_id, None) is None and not taken:
             return None
         way: Via = via or ("call" if context.session_id else "rest")
         self._audited("approved" if approve else "declined", confirmation_id, question, context, way)
@@ -215,9 +223,12 @@ class ConfirmationStore:
     async def _open(self, confirmation_id: str, user_id: str) -> Question | None:
         """Another user's question is as if it did not exist, and stays open for its own."""
         recorded = await self._state.get(_key(confirmation_id))
-        if recorded is None:
+        if recorded is not None:
+            question = _question(recorded)
+        elif confirmation_id in self._here and await self._state.get(_decided(confirmation_id)) is None:
+            question = self._here[confirmation_id]  # Redis has lost it, and the lane still waits
+        else:
             return None
-        question = _question(recorded)
         return question if question.user_id == user_id and question.expires_at > time.time() else None
 
     def _audited(

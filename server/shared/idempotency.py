@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from server.errors import ApiError
 
 if TYPE_CHECKING:
     from server.shared.state import State
+    from server.shared.store_epoch import StoreEpoch
 
 STORED_S = 24 * 3600
-RUNNING_S = 600  # twice the longest task: a process that died holding a key gives it back after that
+DEAD_AFTER_S = 1.0  # looked at twice: a Redis that was just started again knows of nobody that lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +36,36 @@ def fingerprint(operation: str, request: dict[str, Any]) -> str:
 class IdempotencyStore:
     """Keys belong to their user. In `State`: shared by replicas as far as Redis reaches."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, epoch: StoreEpoch | None = None) -> None:
+        """`epoch`: knows which replicas live. A replica that died holding a key never answers."""
         self._state = state
+        self._epoch = epoch
 
     async def begin(self, user_id: str, key: str, request: str) -> StoredAnswer | None:
         """Claim the key, None: go on; else the stored answer. `request` is its fingerprint.
 
-        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409) and IDEMPOTENCY_KEY_REUSED (422).
+        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), and ABORTED (409) for a day when the
+        replica that ran it died: whether it took effect is not known.
         """
-        claim = json.dumps({"request": request})
+        claim = json.dumps({"request": request, "replica": self._epoch.replica if self._epoch is not None else ""})
         name = _name(user_id, key)
-        if await self._state.put(name, claim, RUNNING_S, only_new=True):
+        if await self._state.put(name, claim, STORED_S, only_new=True):
             return None
         held = json.loads(await self._state.get(name) or claim)
         if held["request"] != request:
             raise ApiError("IDEMPOTENCY_KEY_REUSED")
         if "status" not in held:
+            await self._check_alive(held.get("replica", ""))
             raise ApiError("IDEMPOTENCY_IN_PROGRESS", headers={"Retry-After": "1"})
         return StoredAnswer(held["status"], held["content_type"], held["body"])
+
+    async def _check_alive(self, replica: str) -> None:
+        epoch = self._epoch
+        if epoch is None or replica in {"", epoch.replica} or await epoch.lives(replica):
+            return
+        await asyncio.sleep(DEAD_AFTER_S)
+        if not await epoch.lives(replica):
+            raise ApiError("ABORTED", "the gateway that ran it is gone: whether it took effect is not known")
 
     async def store(self, user_id: str, key: str, request: str, answer: StoredAnswer) -> None:
         """Keep the answer for a day."""

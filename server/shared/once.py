@@ -44,7 +44,9 @@ class TaskReceipts:
         while True:
             try:
                 kept = await self._store.begin(key.user_id, name, _fingerprint(key))
-            except ApiError:  # it runs: no other request can have this name
+            except ApiError as refused:  # no other request can have this name
+                if refused.code == "ABORTED":
+                    raise ServiceError("ABORTED", refused.detail, service="gateway") from None
                 if loop.time() >= give_up_at:
                     raise _still_runs() from None
                 if bell is not None:

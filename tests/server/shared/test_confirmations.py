@@ -37,6 +37,20 @@ async def test_a_lane_is_told_the_decision(approve: bool) -> None:
     assert waiting.result() is approve
 
 
+async def test_a_question_that_redis_has_lost_is_settled_where_its_lane_waits() -> None:
+    state = LocalState()
+    store = ConfirmationStore(state)
+    asked = await store.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        await state.forget(f"confirmation:{asked.confirmation_id}")  # FLUSHALL
+        assert not await store.settle(asked.confirmation_id, EVE, approve=True)
+        assert await store.settle(asked.confirmation_id, ADA, approve=True)
+        assert not await store.settle(asked.confirmation_id, ADA, approve=False)
+    assert waiting.result() is True
+
+
 async def test_a_decision_before_anybody_waits_is_not_lost() -> None:
     store = ConfirmationStore(LocalState())
     asked = await store.create(ACTION, VERDICT, ADA)

@@ -7,8 +7,11 @@ import asyncio
 import pytest
 
 from server.errors import ApiError
+from server.shared import idempotency, store_epoch
 from server.shared.idempotency import IdempotencyStore, StoredAnswer, fingerprint
-from server.shared.state import LocalState
+from server.shared.state import LocalState, RedisState
+from server.shared.store_epoch import StoreEpoch
+from tests.server.redis_support import running_link
 
 ANSWER = StoredAnswer(200, "application/json", '{"a":1}')
 ASKED = fingerprint("executor.search", {"query": "tea", "max_results": 5})
@@ -54,3 +57,22 @@ async def test_users_and_keys_do_not_run_together() -> None:
     store = IdempotencyStore(LocalState())
     assert await store.begin("ad", "ak", ASKED) is None
     assert await store.begin("ada", "k", ASKED) is None
+
+
+async def test_the_key_of_a_replica_that_died_is_answered_with_the_truth(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_epoch, "LIFE_S", 0.1)
+    monkeypatch.setattr(idempotency, "DEAD_AFTER_S", 0.2)
+    async with running_link(redis_url) as link:
+        dying, living = (StoreEpoch(link, name) for name in ("dying", "living"))
+        first, second = (IdempotencyStore(RedisState(link), epoch) for epoch in (dying, living))
+        await dying.beat()
+        assert await first.begin("ada", "k", ASKED) is None
+        with pytest.raises(ApiError, match="IDEMPOTENCY_IN_PROGRESS"):
+            await second.begin("ada", "k", ASKED)
+        await asyncio.sleep(0.2)
+        with pytest.raises(ApiError, match="ABORTED"):
+            await second.begin("ada", "k", ASKED)
+        await first.store("ada", "k", ASKED, ANSWER)  # it was only slow
+        assert await second.begin("ada", "k", ASKED) == ANSWER
