@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients lint unit core rest conformance bench clean protos help
+.PHONY: run dev speech test test-clients lint unit core rest conformance chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -44,6 +44,9 @@ test-clients: $(VENV)/.test ## OpenAI's other clients (openai-agents, npm openai
 
 conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, those of megabytes too
 	CONFORMANCE=all $(PY) -m pytest -q tests/server/net/websocket/test_conformance.py
+
+chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
+	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
 
 bench: $(VENV)/.bench ## what is measured: how long people wait, the gateway's own share of it, and microphones beside other frameworks
 	$(PY) -m tests.bench.turn_latency
