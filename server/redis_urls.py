@@ -96,6 +96,10 @@ async def _reply(connection: Any) -> Any:
 _ITS_OWN = ("CLUSTER", "COMMAND", "INFO", "READ")  # what redis-py asks for itself, to know the nodes
 
 
+def _text(name: Any) -> Any:
+    return name.decode("ascii") if isinstance(name, bytes) else name
+
+
 class ClusterWire:
     """Cluster: each command finds the node of its key."""
 
@@ -107,7 +111,8 @@ class ClusterWire:
             del callbacks[name]  # replies as they are, like the other wire's
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        calls = (self._cluster.execute_command(*command) for command in commands)
+        # redis-py looks the command's name up as text
+        calls = (self._cluster.execute_command(_text(name), *rest) for name, *rest in commands)
         replies = await asyncio.gather(*calls, return_exceptions=True)
         torn = [reply for reply in replies if isinstance(reply, Exception) and not isinstance(reply, ResponseError)]
         if torn:

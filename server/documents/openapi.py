@@ -204,6 +204,10 @@ def _success(operation: Operation) -> Json:
             "schema": {"type": "string", "description": "Events `progress`, then one `result` or `error`"},
             "example": _SSE_EXAMPLE,
         }
+    elif operation.streaming is Streaming.AUDIO_OUT and operation.of_openai:
+        answer["content"]["text/event-stream"] = {
+            "schema": {"type": "string", "description": "With `stream_format: sse`: audio in base64, piece by piece"}
+        }
     return answer
 
 

@@ -170,6 +170,8 @@ class Recognition:
             return
         self._drop_partial()
         utterance.at_pause = await self._pool.decode(utterance.job(final=True))
+        if self._settings.interim_results:
+            await self._show(utterance, utterance.at_pause)  # the partial that was under way is dropped: show this one
         text = utterance.at_pause.text
         self._endpointer.silence_needed_ms = silence_needed_ms(text)
         if text and self._endpointer.silence_needed_ms < OPEN_MS:
@@ -195,10 +197,15 @@ class Recognition:
             await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
         if self._partial is not None and self._partial.done():
             transcript, self._partial = self._partial.result(), None
-            partial = utterance.partial(transcript) if transcript is not None else None
-            if partial is not None:
-                message = stt_pb2.Partial(text=partial[0], stable_chars=partial[1])
-                await self._send(stt_pb2.RecognizeResponse(partial=message))
+            if transcript is not None:
+                await self._show(utterance, transcript)
+
+    async def _show(self, utterance: Utterance, transcript: Transcript) -> None:
+        """Send a partial when its text is new."""
+        partial = utterance.partial(transcript)
+        if partial is not None:
+            message = stt_pb2.Partial(text=partial[0], stable_chars=partial[1])
+            await self._send(stt_pb2.RecognizeResponse(partial=message))
 
     def _wake(self, _partial: object) -> None:
         """Look at a partial that came late, though no audio comes."""
