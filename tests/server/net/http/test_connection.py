@@ -350,7 +350,16 @@ async def test_what_comes_right_behind_a_handshake_is_the_websockets(tmp_path: P
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         host = f"Host: 127.0.0.1:{gateway.port}\r\n".encode()
         bearer = f"Authorization: Bearer {gateway.token}\r\n".encode()
-        writer.write(LIVE + handshake + host + bearer + b"\r\n" + masked(b'{"type":"ping","t":1}'))
+        writer.write(
+            b"GET /live HTTP/1.1\r\n"
+            + host
+            + b"\r\n"
+            + handshake
+            + host
+            + bearer
+            + b"\r\n"
+            + masked(b'{"type":"ping","t":1}')
+        )
         answer = await reader.readuntil(b"pong")
         writer.close()
     alive, _, switched = answer.partition(b"HTTP/1.1 101")
