@@ -143,3 +143,13 @@ def test_another_epoch_can_not_be_resumed() -> None:
     resumed = messages.SessionResumed(epoch="e9", replayed=0, taken_seq=0, channels={})
     with pytest.raises(RemoteProtocolError):
         say(link.client, resumed)
+
+
+def test_the_newest_resume_token_is_the_one_to_show() -> None:
+    client = alone()
+    say(client, messages.SessionResumable(where="here", resume_token="fresh"))
+    assert client.resume_token == "fresh"
+    client.detach()
+    client.attach(NOW, "message")  # what is said of the epoch that stands in for ours is not about ours
+    say(client, messages.SessionResumable(where="here", resume_token="another"))
+    assert client.resume_token == "fresh"
