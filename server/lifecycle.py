@@ -124,6 +124,8 @@ class Lifecycle:
         link, state, limiter = await self._start_state(redis_url, tasks, metrics)
         tracer = make_tracer()
         self._stack.callback(tracer.close)
+        if tracer.records:
+            upstream.without_trunks()
         epoch = StoreEpoch(link, secrets.token_hex(8)) if link else None
         if epoch is not None:
             self._loop(tasks, epoch.keep_beating(), "redis epoch")

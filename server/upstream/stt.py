@@ -154,7 +154,12 @@ class SttClient:
 
     def open_trunks(self) -> None:
         """The service is up: be ready before the first microphone opens."""
-        self._trunks.open()
+        if self._trunks.enabled:
+            self._trunks.open()
+
+    def without_trunks(self) -> None:
+        """Give each microphone a call of its own: only those are part of their caller's trace at the service."""
+        self._trunks.enabled = False
 
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
         """Open a stream at once."""

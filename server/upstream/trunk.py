@@ -373,9 +373,12 @@ class Trunks:
         self._clock = clock or line.now
         self._trunks: list[Trunk] = []
         self._try_at = 0.0
+        self.enabled = True
 
     def pick(self) -> Trunk | None:
         """The one with the fewest streams; None: use a call of one's own."""
+        if not self.enabled:
+            return None
         if self._clock() >= self._try_at:
             self.open()
         return min((trunk for trunk in self._trunks if trunk.ready and not trunk.over), key=len, default=None)

@@ -105,6 +105,10 @@ class Upstream:
             if health.name == "stt":
                 self._stt.open_trunks()
 
+    def without_trunks(self) -> None:
+        """Traces are recorded: each microphone has a call of its own, which the service's spans belong to."""
+        self._stt.without_trunks()
+
     def circuits(self) -> dict[str, CircuitState]:
         """Each breaker's state, by service."""
         return {name: line.circuit for name, line in self._lines.items()}
