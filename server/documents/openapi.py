@@ -206,7 +206,9 @@ def _success(operation: Operation) -> Json:
         }
     elif operation.streaming is Streaming.AUDIO_OUT and operation.of_openai:
         answer["content"]["text/event-stream"] = {
-            "schema": {"type": "string", "description": "With `stream_format: sse`: audio in base64, piece by piece"}
+            "schema": {
+                "description": "With `stream_format: sse`: events whose data is JSON, audio in base64, piece by piece"
+            }
         }
     return answer
 
