@@ -51,7 +51,7 @@ async def test_the_document_is_true(tmp_path: Path, reader: str) -> None:
             "--header", f"Authorization: Bearer {gw.token('admin')}",
             "--exclude-operation-id", SIGN_OUT,
             "--phases", "examples,coverage,fuzzing", "--max-examples", "6", "--generation-deterministic",
-            "--continue-on-failure", "--warnings", "off", "--max-time", "45",
+            "--continue-on-failure", "--warnings", "off", "--max-time", "30",
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
