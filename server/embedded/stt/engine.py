@@ -28,9 +28,10 @@ class Detectors(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A recogniser whose parts are all there. `arguments`: of the decoder process."""
+    """A recogniser whose parts are all there. `label`: for people to read; `arguments`: of the decoder process."""
 
     name: str
+    label: str
     arguments: tuple[str, ...]
 
     def detectors(self) -> Detectors:
@@ -45,11 +46,12 @@ def chosen(name: str, model_path: str) -> Engine:
     if name not in {"", WHISPER, POCKETSPHINX}:
         raise MissingPartError(f"STT_ENGINE={name}: known are {WHISPER} and {POCKETSPHINX}")
     if model_path:
-        return Engine(WHISPER, (WHISPER, str(weights.given(model_path))))
+        folder = weights.given(model_path)
+        return Engine(WHISPER, f"{WHISPER} {folder.resolve().name}", (WHISPER, str(folder)))
     if name == POCKETSPHINX:
         return _light()
     try:
-        return Engine(WHISPER, (WHISPER, str(weights.bundled())))
+        return Engine(WHISPER, f"{WHISPER} {weights.MODEL}", (WHISPER, str(weights.bundled())))
     except MissingPartError as missing:
         if name == WHISPER:
             raise
@@ -64,4 +66,4 @@ def chosen(name: str, model_path: str) -> Engine:
 def _light() -> Engine:
     if any(importlib.util.find_spec(package) is None for package in ("pocketsphinx", "numpy")):
         raise MissingPartError("PocketSphinx is missing: pip install pocketsphinx numpy")
-    return Engine(POCKETSPHINX, (POCKETSPHINX,))
+    return Engine(POCKETSPHINX, POCKETSPHINX, (POCKETSPHINX,))

@@ -49,6 +49,7 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         pool = DecoderPool(chosen)
         await pool.start()
         self._ears = Ears(pool, chosen.detectors())
+        self.engine = chosen.label
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register."""

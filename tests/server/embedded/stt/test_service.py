@@ -10,12 +10,14 @@ import grpc.aio
 import pytest
 from av import AudioResampler
 from av.audio.frame import AudioFrame
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos import stt_pb2, stt_pb2_grpc
 from tests.server.embedded.speech import TRANSCRIPTS, embedded, folded, recording, silence, word_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 Response = stt_pb2.RecognizeResponse
 FRAME_BYTES = 640  # 20 ms, as a browser sends them
@@ -329,3 +331,24 @@ async def test_bad_input_is_refused_with_words(
 async def test_english_has_many_names(address: str, language: str) -> None:
     events = await recognise(address, [config(language=language), *audio(recording("flite-kal-stop") + silence(600))])
     assert texts(events) == ["stop"]
+
+
+async def engine_told(address: str) -> str:
+    async with grpc.aio.insecure_channel(address) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        await check
+        told = dict(await check.trailing_metadata() or ())
+    return str(told["x-health-engine"])
+
+
+async def test_its_health_names_the_engine(address: str) -> None:
+    assert await engine_told(address) == "whisper tiny.en"
+
+
+async def test_the_light_engine_recognises_speech_and_says_its_name(tmp_path: Path) -> None:
+    with embedded(tmp_path, "stt", STT_ENGINE="pocketsphinx") as bound:
+        assert await engine_told(bound["stt"]) == "pocketsphinx"
+        for name in ("flite-slt-what-time-is-it", "flite-kal-yes-please"):
+            events = await recognise(bound["stt"], [config(), *audio(recording(name) + silence(1000))])
+            assert texts(events) == [TRANSCRIPTS[name]]
+            check_promises(events)
