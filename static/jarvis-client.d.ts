@@ -97,7 +97,7 @@ export class JarvisChannel extends JarvisChannel_base {
 declare const JarvisClient_base: TellingOf<ClientEvents>;
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
- * null when it is over), `failed` (a JarvisError), `draining`, `error` (of no channel), `wire` (every message and frame, for developers).
+ * null when it is over), `failed` (a JarvisError), `draining`, `resumable`, `error` (of no channel), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends JarvisClient_base {
     /**

@@ -344,6 +344,16 @@ export interface SessionReady {
   audio: AudioFormats;
 }
 
+/** Where the session can be resumed from now on, and with which token. */
+export interface SessionResumable {
+  /** What it is. */
+  type: "session.resumable";
+  /** here: at this replica only, as what replicas share is out of reach. */
+  where: "here" | "anywhere";
+  /** In place of the one before. */
+  resume_token: string;
+}
+
 /** The session goes on: the missed messages follow, then what is new. */
 export interface SessionResumed {
   /** What it is. */
@@ -795,6 +805,7 @@ export interface ServerMessages {
   "auth.ok": AuthOk;
   "auth.expiring": AuthExpiring;
   "session.draining": SessionDraining;
+  "session.resumable": SessionResumable;
   "error": Error;
   "result": Result;
   "channel.opened": ChannelOpened;
