@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.gen_test(timeout=TEST_TIMEOUT_S))
             if "io_loop" not in item.fixturenames:
                 item.fixturenames.append("io_loop")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line which test files took longest, set-up included."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    slowest = " · ".join(f"{name.removeprefix('tests/')} {spent:.0f} s" for name, spent in seconds.most_common(6))
+    terminalreporter.write_line(f"slowest: {slowest}")
 
 
 def redis_server_binary() -> str:
