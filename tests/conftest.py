@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,12 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line which test files took longest, set-up included."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 seconds[report.nodeid.partition("::")[0]] += report.duration
-    slowest = " · ".join(f"{name.removeprefix('tests/')} {spent:.0f} s" for name, spent in seconds.most_common(6))
+    longest = sorted(seconds.items(), key=lambda item: -item[1])[:6]
+    slowest = " · ".join(f"{name.removeprefix('tests/')} {spent:.0f} s" for name, spent in longest)
     terminalreporter.write_line(f"slowest: {slowest}")
 
 
