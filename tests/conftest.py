@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 import uvloop
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.gateway import GatewayProcess, running_gateway
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# a run for others is the same every time; one's own runs go on looking
-settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# A run for others is the same every time; one's own runs go on looking. How fast inputs are made says how busy the machine is.
+settings.register_profile("own", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.register_profile("ci", settings.get_profile("own"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "own")
 
 # The gateway of the end-to-end tests runs on uvloop, the others on asyncio's loop; TEST_LOOP=uvloop runs all on uvloop but the services.
 if os.environ.get("TEST_LOOP") == "uvloop":
