@@ -5,13 +5,26 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from server.errors import ApiError, to_service_error
+from server.errors import ApiError
 from server.operations import BY_NAME, invoke
 from server.shared.once import call_once
+from streaming.errors import is_retryable
+from streaming.ports import CallError, Identity
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.ports import CallContext, Identity
+    from streaming.ports import CallContext
+
+
+def _as_call_error(error: ApiError) -> CallError:
+    """Problem document to socket error: same code, same words."""
+    wait_s = error.headers.get("Retry-After")
+    return CallError(
+        error.code,
+        error.detail,
+        retryable=is_retryable(error.code),
+        retry_after_ms=int(wait_s) * 1000 if wait_s else None,
+    )
 
 
 class GatewayDesk:
@@ -32,14 +45,14 @@ class GatewayDesk:
         try:
             return await invoke(self._gateway, identity, context, op, params)
         except ApiError as error:
-            raise to_service_error(error) from None
+            raise _as_call_error(error) from None
 
     async def identify(self, token: str) -> Identity:
         """Verify an access token."""
         try:
             return await self._gateway.authenticator.verify(token)
         except ApiError as error:
-            raise to_service_error(error) from None
+            raise _as_call_error(error) from None
 
     def service_states(self) -> dict[str, Literal["up", "down"]]:
         """By health check."""

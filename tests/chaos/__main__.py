@@ -6,9 +6,11 @@ import argparse
 import asyncio
 import random
 import sys
+from pathlib import Path
 
 from tests.chaos.monkey import FAULTS
 from tests.chaos.run import run
+from tests.support.gateway import ROOT
 
 
 def main() -> int:
@@ -23,7 +25,15 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two faults")
     parser.add_argument("--gateways", type=int, default=3)
     parser.add_argument("--forgetful-redis", action="store_true", help="Redis writes nothing to disk")
+    parser.add_argument(
+        "--soak", action="store_true", help="twenty minutes of ten sessions whose sockets are cut: look at the memory"
+    )
+    parser.add_argument(
+        "--tree", type=Path, default=ROOT, help="a checkout of another commit, to be tried instead of this one"
+    )
     given = parser.parse_args()
+    if given.soak:
+        given.faults, given.sessions, given.seconds = ["cut"], 10, 1200.0
     named = [tuple(word.split("+")) for word in given.faults] or [(name,) for name in FAULTS]
     unknown = {name for group in named for name in group} - FAULTS.keys()
     if unknown:
@@ -39,6 +49,7 @@ def main() -> int:
                 every_s=given.every,
                 gateways=given.gateways,
                 redis_keeps=not given.forgetful_redis,
+                tree=given.tree.resolve(),
             )
         )
         print("\n".join(report.lines()), flush=True)

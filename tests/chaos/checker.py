@@ -27,25 +27,39 @@ class Report:
     done: dict[str, int]
     told: dict[str, int]
     refused: dict[str, int]
-    resume_ms: tuple[int, int]  # p50, p99
+    resume_ms: tuple[int, int, int]  # p50, p99, longest
+    slow: list[str]  # the ways back that took long, step by step
+    drains_s: list[float]
+    memory_kib: list[list[int]]  # of each gateway, 0 while it is down, now and then
     wrong: list[str]
 
     def lines(self) -> list[str]:
         """For people."""
         head = (
             f"seed {self.seed}: {', '.join(self.faults)}: {self.sessions} sessions, {self.messages} messages, {self.moves} resumes"
-            f" (p50 {self.resume_ms[0]} ms, p99 {self.resume_ms[1]} ms), {self.lost} told lost"
+            f" (p50 {self.resume_ms[0]} ms, p99 {self.resume_ms[1]} ms, longest {self.resume_ms[2]} ms), {self.lost} told lost"
         )
         return [
             head,
             f"  done {self.done}",
             f"  told {self.told}, refused {self.refused}",
+            *([f"  drains: {', '.join(f'{seconds:.1f}' for seconds in self.drains_s)} s"] if self.drains_s else []),
+            *(f"  away {line}" for line in self.slow),
+            *(
+                f"  memory of a gateway in MiB: {' '.join(str(kib // 1024) for kib in row)}"
+                for row in zip(*self.memory_kib, strict=True)
+            ),
             *(f"  WRONG: {line}" for line in self.wrong),
         ]
 
 
 def check(
-    cluster: Cluster, clients: list[Client], outcome: Outcome, faults: tuple[str, ...], seed: int, *, no_loss: bool
+    cluster: Cluster,
+    clients: list[Client],
+    outcome: Outcome,
+    faults: tuple[str, ...],
+    seed: int,
+    memory_kib: list[list[int]],
 ) -> Report:
     """Judge a run that is over."""
     wrong = [f"{client.session_id}: {line}" for client in clients for line in client.violations] + outcome.broken
@@ -57,7 +71,7 @@ def check(
             wrong.append(f"the effect {value} was answered ok and is not there")
     wrong += [f"traceback: {line}" for line in cluster.tracebacks()]
     lost = [reason for client in clients for reason in client.lost]
-    if lost and no_loss and not LOSES_DATA & set(faults):
+    if lost and not LOSES_DATA & set(faults):
         wrong.append(f"{len(lost)} sessions were told lost ({Counter(lost)}), though Redis kept its data")
     times = sorted(seconds for client in clients for seconds in client.resumes) or [0.0]
     return Report(
@@ -70,6 +84,13 @@ def check(
         done=outcome.done,
         told=outcome.told,
         refused=outcome.refused,
-        resume_ms=(round(times[len(times) // 2] * 1000), round(times[int(len(times) * 0.99)] * 1000)),
+        resume_ms=(_ms(times[len(times) // 2]), _ms(times[int(len(times) * 0.99)]), _ms(times[-1])),
+        slow=[way for client in clients for way in client.slow],
+        drains_s=cluster.drains_s,
+        memory_kib=memory_kib,
         wrong=wrong,
     )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -30,6 +30,7 @@ OF_THE_SOCKET = {
     "pong",
 }
 TRY_AGAIN_S = 0.05
+LONG_AWAY_S = 1.0  # the way back is noted when it took longer
 ACK_EVERY = 32
 CONNECT_S = 5.0
 CREDIT_BYTES = 16_384
@@ -78,6 +79,7 @@ class Client:
         self.url, self.session_id, self.by = url, session_id, by
         self.violations: list[str] = []
         self.resumes: list[float] = []  # seconds from the cut to `session.resumed`
+        self.slow: list[str] = []  # the ways back that took longer than LONG_AWAY_S, step by step
         self.lost: list[str] = []  # resume errors, as told
         self.codes: list[int] = []  # close codes met
         self.messages = 0
@@ -98,6 +100,7 @@ class Client:
         self._socket: WebSocketClientConnection | None = None
         self._resumed = False
         self._cut_at = 0.0
+        self._steps: list[str] = []  # of the way back, each with the seconds since the cut
         self._stopping = False
         self.ready = asyncio.Event()
 
@@ -110,6 +113,7 @@ class Client:
             if socket is None:
                 await asyncio.sleep(TRY_AGAIN_S + self._dice.random() * TRY_AGAIN_S)
                 continue
+            self._note("socket")
             self._socket, self._resumed = socket, False
             asking = bool(self._resume_token)
             if asking and self.by == "message":
@@ -131,18 +135,29 @@ class Client:
             connect_timeout=CONNECT_S,
             request_timeout=CONNECT_S,
         )
+        connecting = asyncio.ensure_future(websocket_connect(request, subprotocols=["jarvis.v1"]))  # noqa: TID251 - Tornado's
         try:
-            return await asyncio.wait_for(
-                asyncio.shield(websocket_connect(request, subprotocols=["jarvis.v1"])), CONNECT_S
-            )
-        except (HTTPClientError, WebSocketError, OSError, TimeoutError):
-            return None
+            return await asyncio.wait_for(asyncio.shield(connecting), CONNECT_S)
+        except TimeoutError:
+            connecting.add_done_callback(_hang_up)
+            self._note("no answer")
+        except HTTPClientError as refused:
+            self._note(f"status {refused.code}")
+        except (WebSocketError, OSError) as failed:
+            self._note(type(failed).__name__)
+        return None
+
+    def _note(self, step: str) -> None:
+        """One step of the way back."""
+        self._steps.append(f"{time.monotonic() - self._cut_at:.2f} {step}")
 
     def _gone(self, code: int | None) -> None:
         self._socket = None
         self.ready.clear()
         if not self._cut_at:
             self._cut_at = time.monotonic()
+            self._steps.clear()
+        self._note(f"closed {code}")
         if code is not None:
             self.codes.append(code)
             if not self._stopping and (code >= 4500 or code in {1000, 1002, 1003, 1007, 1008, 1009}):
@@ -215,7 +230,9 @@ class Client:
         return channel
 
     def say(self, channel: Channel, payload: bytes, *, last: bool = False) -> None:
-        """A microphone frame, sent when credit allows."""
+        """A microphone frame, sent when credit allows; none on a channel that has ended."""
+        if channel.closed.done():
+            return
         microphone = self._microphones[channel.number]
         microphone.frames.append((microphone.next_number, 1 if last else 0, payload))
         microphone.next_number += 1
@@ -313,7 +330,11 @@ class Client:
         while self._unacked and self._unacked[0][0] <= message["taken_seq"]:
             self._unacked.popleft()
         if self._cut_at:
-            self.resumes.append(time.monotonic() - self._cut_at)
+            away_s = time.monotonic() - self._cut_at
+            self.resumes.append(away_s)
+            if away_s > LONG_AWAY_S:
+                self._note("resumed")
+                self.slow.append(f"{away_s:.2f} s by {self.by}: {', '.join(self._steps)}")
             self._cut_at = 0.0
         self._resumed = True
         for _, text in self._unacked:
@@ -399,3 +420,9 @@ class Client:
             with contextlib.suppress(WebSocketError):
                 task = asyncio.ensure_future(socket.write_message(data, binary=binary))  # noqa: TID251 - a client of Tornado's
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def _hang_up(connecting: asyncio.Future[WebSocketClientConnection]) -> None:
+    """A socket that comes when nobody waits for it any more must not speak for the session."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()

@@ -13,9 +13,10 @@ from tests.chaos.client import Client
 from tests.chaos.monkey import FAULTS
 from tests.chaos.topology import Cluster
 from tests.chaos.work import Outcome, work_on
-from tests.support.gateway import AUDIO
+from tests.support.gateway import AUDIO, ROOT
 
 GOODBYE_S = 5.0
+MEMORY_LOOKS = 12  # in a run
 
 
 async def run(
@@ -27,11 +28,12 @@ async def run(
     every_s: float,
     gateways: int = 3,
     redis_keeps: bool = True,
+    tree: Path = ROOT,
 ) -> Report:
-    """Both ways of resuming, half of the sessions each. `every_s`: between the end of a fault and the next."""
+    """Both ways of resuming, half of the sessions each. `every_s`: between the end of a fault and the next. `tree`: whose code is tried."""
     dice = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        cluster = await asyncio.to_thread(Cluster, Path(folder), gateways, redis_keeps=redis_keeps)
+        cluster = await asyncio.to_thread(Cluster, Path(folder), gateways, redis_keeps=redis_keeps, tree=tree)
         try:
             return await _run(cluster, faults, dice, seed=seed, sessions=sessions, seconds=seconds, every_s=every_s)
         finally:
@@ -49,6 +51,7 @@ async def _run(
     every_s: float,
 ) -> Report:
     token, outcome = cluster.token(), Outcome()
+    memory_kib: list[list[int]] = []
     ways = ("url", "message")
     clients = [
         Client(cluster.address, token, f"chaos-{seed}-{number}", ways[number % 2], random.Random(dice.random()))
@@ -64,15 +67,17 @@ async def _run(
             )
             for client in clients
         ]
+        watch = group.create_task(_watch_memory(cluster, memory_kib, seconds), name="memory")
         monkey = group.create_task(_monkey(cluster, clients, faults, dice, ends_at, every_s), name="monkey")
         await asyncio.wait([monkey])
+        watch.cancel()
         await asyncio.wait(work)
         for client in clients:
             client.stop()
         await asyncio.wait(running, timeout=GOODBYE_S)
         for task in running:
             task.cancel()
-    return check(cluster, clients, outcome, faults, seed, no_loss=True)
+    return check(cluster, clients, outcome, faults, seed, memory_kib)
 
 
 async def _monkey(
@@ -88,3 +93,10 @@ async def _monkey(
     while time.monotonic() < ends_at:
         await FAULTS[dice.choice(faults)](cluster, clients, dice)
         await asyncio.sleep(every_s * (0.5 + dice.random()))
+
+
+async def _watch_memory(cluster: Cluster, rows: list[list[int]], seconds: float) -> None:
+    """MEMORY_LOOKS times, evenly."""
+    while True:
+        await asyncio.sleep(seconds / MEMORY_LOOKS)
+        rows.append(cluster.resident_kib())

@@ -12,16 +12,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import redis
 
 from tests.conftest import redis_server_binary
 from tests.support.gateway import ROOT, GatewayProcess, environment, free_port
 from tests.support.replicas import VARIABLES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 START_S = 30.0
 USER = "monkey"
@@ -81,10 +79,10 @@ class RedisProcess:
 
 
 class ServiceProcess:
-    """One embedded service at a fixed port."""
+    """One embedded service at a fixed port. `tree`: the checkout whose code it runs."""
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.name, self.port = name, free_port()
+    def __init__(self, directory: Path, name: str, tree: Path = ROOT) -> None:
+        self.name, self.port, self._tree = name, free_port(), tree
         self._directory = directory
         self._process: subprocess.Popen[str] | None = None
         self.start()
@@ -107,7 +105,7 @@ class ServiceProcess:
         self._process = subprocess.Popen(
             [*command, f"{self.name}={self.address}"],
             cwd=self._directory,
-            env=environment(self._directory, OS_ROOT=str(self._directory / "files")),
+            env=environment(self._directory, OS_ROOT=str(self._directory / "files"), PYTHONPATH=str(self._tree)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(self._directory / f"{self.name}.log").open("ab"),
@@ -134,10 +132,10 @@ class ServiceProcess:
 
 
 class Cluster:
-    """All of it. Gateways keep their ports when they are started again, as nginx expects."""
+    """All of it. Gateways keep their ports when they are started again, as nginx expects. `tree`: the checkout that is tried."""
 
-    def __init__(self, directory: Path, gateways: int, *, redis_keeps: bool = False) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, gateways: int, *, redis_keeps: bool = False, tree: Path = ROOT) -> None:
+        self.directory, self._tree = directory, tree
         (directory / "files").mkdir()
         self._stack = contextlib.ExitStack()
         try:
@@ -148,6 +146,7 @@ class Cluster:
             self.ports = [free_port() for _ in range(gateways)]
             self.logs: list[Path] = []
             self.gateways: dict[int, GatewayProcess] = {}
+            self.drains_s: list[float] = []
             self._stack.callback(self._stop_gateways)
             for port in self.ports:
                 self.start_gateway(port)
@@ -157,7 +156,7 @@ class Cluster:
             raise
 
     def _service(self, name: str) -> ServiceProcess:
-        service = ServiceProcess(self.directory, name)
+        service = ServiceProcess(self.directory, name, self._tree)
         self._stack.callback(service.stop)
         return service
 
@@ -176,6 +175,7 @@ class Cluster:
             BROWSER_GRPC_URL="127.0.0.1:1",
             RATE_LIMIT_REQUESTS="1000000",
             WS_MAX_SOCKETS_PER_USER="1000",
+            PYTHONPATH=str(self._tree),
             **addresses,
         )
         self.logs.append(gateway.log)
@@ -185,13 +185,18 @@ class Cluster:
         """As a machine that loses its power."""
         self.gateways.pop(port).stop(signal.SIGKILL)
 
-    def drain_gateway(self, port: int) -> float:
-        """As a rolling restart does; returns how long it took, in seconds."""
+    def drain_gateway(self, port: int) -> None:
+        """As a rolling restart does; `drains_s` says how long it took."""
         began = time.monotonic()
         gateway = self.gateways.pop(port)
         code = gateway.stop()
         assert code == 0, f"a drained gateway ended with {code}"
-        return time.monotonic() - began
+        self.drains_s.append(time.monotonic() - began)
+
+    def resident_kib(self) -> list[int]:
+        """Memory of each gateway, its own pages and shared ones; 0 while it is down."""
+        running = [self.gateways.get(port) for port in self.ports]
+        return [_resident_kib(gateway.process.pid) if gateway is not None else 0 for gateway in running]
 
     def _stop_gateways(self) -> None:
         for gateway in self.gateways.values():
@@ -202,7 +207,7 @@ class Cluster:
         return next(iter(self.gateways.values())).own_token(USER, "admin", "operator", "user")
 
     def _nginx(self) -> str:
-        text = (ROOT / "deploy" / "nginx" / "jarvis.conf").read_text()
+        text = (self._tree / "deploy" / "nginx" / "jarvis.conf").read_text()
         text = re.sub(r"^ *(listen \[::].*|ssl_certificate.*|http2 on;|access_log.*)\n", "", text, flags=re.MULTILINE)
         servers = re.search(r"server gateway-1:8000(.*;)", text)
         assert servers is not None
@@ -243,10 +248,12 @@ class Cluster:
             return [str(json.loads(value)) for (value,) in database.execute("SELECT value FROM items")]
 
     def tracebacks(self) -> list[str]:
-        """In the gateways' logs: the line, and which log."""
+        """In the logs of gateways and services: the line, and which log."""
+        logs = {log.parent.name: log for log in self.logs}
+        logs |= {name: self.directory / f"{name}.log" for name in self.services}
         return [
-            f"{log.parent.name}: {line[-400:]}"
-            for log in self.logs
+            f"{name}: {line[-400:]}"
+            for name, log in logs.items()
             for line in log.read_text(errors="replace").splitlines()
             if "Traceback" in line or '"exception"' in line
         ]
@@ -254,3 +261,13 @@ class Cluster:
     def close(self) -> None:
         """Everything, in the opposite order."""
         self._stack.close()
+
+
+def _resident_kib(pid: int) -> int:
+    """Linux' `VmRSS`; 0 of a process that has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) if found is not None else 0
