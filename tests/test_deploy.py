@@ -56,6 +56,7 @@ def strings(value: Any) -> list[str]:
 @pytest.mark.parametrize("document", documents("kubernetes/gateway.yaml"), ids=lambda document: document["kind"])
 def test_kubernetes_accepts_each_document(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    assert document["metadata"]["name"]
 
 
 def test_kubernetes_sets_what_exists_and_probes_what_answers() -> None:
@@ -161,6 +162,7 @@ async def test_processes_share_a_port(tmp_path: Path) -> None:
             while len(started) < 2:
                 answer = await AsyncHTTPClient(force_instance=True).fetch(f"http://127.0.0.1:{port}/metrics")
                 started.update(re.findall(rb"^process_start_time_seconds (\S+)", answer.body, flags=re.MULTILINE))
+    assert len(started) == 2, "both processes answered"
 
 
 def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:

@@ -63,3 +63,49 @@ def test_nothing_was_left_for_later() -> None:
     marks = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error")
     found = [f"{path.name}: {mark}" for path in SOURCES for mark in marks if mark in path.read_text(encoding="utf-8")]
     assert found == []
+
+
+# --- tests ---
+
+TESTS = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests").rglob("*.py"))}
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def called(node: ast.AST) -> set[str]:
+    """The names of what is called within, without what stands in front of their last dot."""
+    calls = (each.func for each in ast.walk(node) if isinstance(each, ast.Call))
+    return {name for call in calls if (name := getattr(call, "attr", getattr(call, "id", "")))}
+
+
+def asserts(function: Function) -> bool:
+    """By itself. Waiting until something is so, with nothing but a time-out in the end, is no assertion."""
+    checks = {"raises", "fail", "warns", "check_call", "check_output"}
+    return any(isinstance(node, ast.Assert) for node in ast.walk(function)) or any(
+        name in checks or name.startswith("assert_") for name in called(function)
+    )
+
+
+def test_every_test_asserts_something() -> None:
+    """Itself, or in a function that it calls. What a context manager asserts at its end counts for whoever wrote that."""
+    functions = [node for tree in TESTS.values() for node in ast.walk(tree) if isinstance(node, Function)]
+    by_name: dict[str, list[Function]] = {}
+    for function in functions:
+        if not any("contextmanager" in ast.unparse(decorator) for decorator in function.decorator_list):
+            by_name.setdefault(function.name, []).append(function)
+    asserting: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, same in by_name.items()
+            if name not in asserting and all(asserts(each) or called(each) & asserting for each in same)
+        }
+        if not more:
+            break
+        asserting |= more
+    tests = [(path, node) for path, tree in TESTS.items() for node in tree.body if isinstance(node, Function)]
+    silent = [
+        f"{path.name}:{node.name}"
+        for path, node in tests
+        if node.name.startswith("test_") and node.name not in asserting
+    ]
+    assert silent == []

@@ -110,11 +110,14 @@ async def test_push_to_talk_by_the_space_bar(gateway: GatewayProcess) -> None:
         await page.keyboard.up(" ")
         await see(page, "#microphone[data-state=armed]")
         await see(page, ".agent >> text=/^It is \\d/")
+        turns = await page.locator(".turn").count()
         await page.focus("#microphone")  # the bar speaks, it does not press the button too
         await page.keyboard.down(" ")
         await see(page, "#microphone[data-state=held]")
         await page.keyboard.up(" ")
         await see(page, "#microphone[data-state=armed]")
+        assert await page.locator("#microphone[data-state=off]").count() == 0
+        assert turns == 1
 
 
 async def test_a_view_is_found_as_it_was_left(gateway: GatewayProcess) -> None:
@@ -146,6 +149,7 @@ async def test_a_file_is_a_microphone_too(gateway: GatewayProcess) -> None:
         await see(page, "#microphone[data-state=off]")
         await page.set_input_files("#wav", STATIC / "index.html")
         await see(page, ".toast >> text=no sound that this browser can read")
+        assert await page.locator(".turn").count() == 1, "what is no sound is no turn"
 
 
 async def test_a_risky_command_is_asked_about(gateway: GatewayProcess) -> None:
@@ -320,6 +324,7 @@ async def test_without_a_token_one_can_sign_in(gateway: GatewayProcess) -> None:
         await see(page, "#status[data-state=online]")
         await page.reload()
         await see(page, "#status[data-state=online]")
+        assert not await page.is_visible("#sign-in"), "the token is kept for this tab"
 
 
 async def test_a_developer_needs_no_token(gateway: GatewayProcess) -> None:
@@ -330,6 +335,7 @@ async def test_a_developer_needs_no_token(gateway: GatewayProcess) -> None:
         await see(page, ".agent >> text=/^It is \\d/")
         await page.click("nav >> text=System")
         await see(page, ".view >> text=developer")
+        assert not await page.is_visible("#sign-in")
 
 
 async def test_a_gateway_that_does_not_answer_is_told(gateway: GatewayProcess) -> None:
@@ -356,6 +362,7 @@ async def test_a_token_that_is_refused_leads_back_to_the_sign_in(gateway: Gatewa
         await page.evaluate("sessionStorage.setItem('jarvis.token', 'not.a.token')")
         await page.reload()
         await see(page, "#sign-in >> text=Sign in again")
+        assert await page.locator("#status[data-state=online]").count() == 0
 
 
 def clap() -> bytes:

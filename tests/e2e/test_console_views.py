@@ -54,6 +54,7 @@ async def test_turns_show_where_the_time_went(gateway: GatewayProcess) -> None:
         await see(page, ".one-turn .output")
         await page.click(".facts summary >> text=Plan")
         await see(page, ".facts pre >> text=executor")
+        assert await page.locator(".turn-row").count() == 1
 
 
 async def test_what_the_browser_service_sees_is_shown(gateway: GatewayProcess) -> None:
@@ -72,6 +73,7 @@ async def test_what_the_browser_service_sees_is_shown(gateway: GatewayProcess) -
         await see(page, ".turn-row >> text=browser screenshot")
         await until(page, "document.querySelector('.one-turn img.screenshot')?.naturalWidth > 300")
         await see(page, ".waterfall.wide .name >> text=browser.screenshot")
+        assert await page.locator(".turn-row").count() == 2
 
 
 async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: GatewayProcess) -> None:
@@ -166,6 +168,7 @@ async def test_operations_with_sound_files_and_events(gateway: GatewayProcess) -
         await page.click(".operation >> text=voice.tts")
         await page.click(".detail button.primary")
         await see(page, "audio[controls]")
+        assert "200" in await page.inner_text(".detail")
         await page.click(".operation >> text=/^executor.os.command$/")
         await page.select_option("[aria-label='Answer as']", "text/event-stream")
         await page.click(".detail button.primary")
@@ -186,6 +189,7 @@ async def test_the_system_is_shown_as_it_is(gateway: GatewayProcess) -> None:
         await see(page, "table[aria-label='Live sessions'] >> text=this one")
         await see(page, "table[aria-label=Calls] >> text=Recognize")
         await see(page, "table[aria-label='Turn stages'] >> text=first_audio")
+        assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
 
 
 async def test_another_session_is_observed(gateway: GatewayProcess) -> None:

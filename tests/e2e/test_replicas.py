@@ -106,8 +106,10 @@ async def test_a_session_is_observed_from_another_replica_and_followed_when_it_m
     ):
         seen = observer.open(ObserveParams(session_id="kitchen", audio=True))
         await speak_until(client, until_heard(seen))
-        replicas.kill(replicas.serving(balancer.last_port))
+        killed = balancer.last_port
+        replicas.kill(replicas.serving(killed))
         await speak_until(client, until_heard(seen))
+        assert balancer.last_port != killed
     replicas.add()
 
 

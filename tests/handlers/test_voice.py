@@ -218,6 +218,8 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(tmp_path
         writer.close()
         while gw.gateway.requests_running:
             await asyncio.sleep(0.001)
+        counted = gw.gateway.metrics.render("")[1].decode()
+    assert f'api_gateway_requests_total{{endpoint="{STT}",method="POST",status="499"}} 1.0' in counted.splitlines()
 
 
 async def test_a_recogniser_that_fails(tmp_path: Path) -> None:
@@ -328,9 +330,9 @@ async def test_a_listener_who_leaves_stops_the_voice(tmp_path: Path) -> None:
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         await reader.readuntil(b"RIFF")
         writer.close()
-        await gw.script.speech_cancelled.wait()
         while gw.gateway.requests_running:
             await asyncio.sleep(0.001)
+        assert gw.script.speech_cancelled.is_set()
 
 
 async def test_speech_is_not_for_those_who_read_json(tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ def test_addresses_spelled_as_in_the_old_days(host: str, address: str | None) ->
 
 @given(st.text())
 def test_no_text_is_too_odd(text: str) -> None:
-    read_url(text)
-    read_url(f"http://{text}")
+    for address in (read_url(text), read_url(f"http://{text}")):
+        assert address.host or address.reach is Reach.UNKNOWN
 
 
 INVISIBLE = "\u00ad\u034f\u115f\u180e\u200b\u2060\u2064\u206a\ufe0f\ufeff\U000e0100"

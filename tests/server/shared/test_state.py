@@ -165,6 +165,12 @@ async def test_news_are_heard_again_after_redis_was_killed(own_redis: RedisServe
         await until_up(there._link)
         await until_heard(here)
         await until_heard(there)
+        news: list[str] = []
+        there.subscribe(lambda kind, _news: news.append(kind))
+        await here.publish("found")
+        while "found" not in news:
+            await asyncio.sleep(0.002)
+        assert "lost" not in news
 
 
 async def test_values_go_to_memory_when_redis_is_full(own_redis: RedisServer) -> None:

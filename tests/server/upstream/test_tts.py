@@ -132,8 +132,8 @@ async def test_one_stopped_reader_does_not_hold_the_others_back() -> None:
             await still(await fakes.tts.call(number))
         going = upstream.services.tts.synthesize(CONFIG, CALLER)
         events = going.__aiter__()
-        for _ in range(500):
-            await anext(events)
+        heard = [await anext(events) for _ in range(500)]
+        assert heard == [SynthesisAudio(CHUNK)] * 500
         for stream in [*stopped, going]:
             stream.cancel()
 
@@ -170,7 +170,9 @@ async def test_leaving_the_loop_early_stops_the_synthesis() -> None:
         async with aclosing(stream.__aiter__()) as events:  # type: ignore[type-var] # it is a generator
             async for _event in events:
                 break
-        await (await fakes.tts.call()).ended.wait()
+        call = await fakes.tts.call()
+        await call.ended.wait()
+        assert call.cancelled
 
 
 async def test_a_service_that_falls_silent_while_it_is_read_has_hung() -> None:

@@ -164,9 +164,13 @@ def test_nothing_that_a_client_says_ends_the_look(text: str) -> None:
         watch = Watch(live(await house.enter()), audio=True)
         watch.received(text, 0.0)
         watch.received('{"type":"ping","t":1}', 0.0)
+        messages = []
         async with aclosing(watch.seen()) as seen, asyncio.timeout(10):
             async for each in seen:
-                if isinstance(each, SeenMessage) and each.message["type"] == "ping":
-                    return
+                if isinstance(each, SeenMessage):
+                    messages.append(each.message)
+                    if each.message["type"] == "ping":
+                        break
+        assert messages[-1] == {"type": "ping", "t": 1}
 
     housed(test)

@@ -149,7 +149,10 @@ def test_whatever_a_client_says_it_gets_an_error_or_a_close_code(commands: list[
 def test_whatever_bytes_a_client_sends(frames: list[bytes]) -> None:
     server = attached(None, "stt", "tts")
     for data in frames:
-        survives(server.receive_binary, data)
+        if not survives(server.receive_binary, data):
+            return
+        for said in server.data_to_send(NOW):
+            assert json.loads(said)["type"]
 
 
 # --- the socket's commands ---

@@ -265,8 +265,10 @@ async def test_cancel_reaches_a_command_whose_output_nobody_reads(root: Path, sc
         call = os_pb2_grpc.OsExecutorStub(channel).Execute(request("family", {"args": ["0"]}, timeout_ms=600_000))
         pid = await grandchild(root)
         await asyncio.sleep(0.3)
+        assert alive(pid)
         call.cancel()
         await gone(pid)
+        assert call.cancelled()
 
 
 async def test_a_task_over_its_time_is_ended(root: Path, script: Any) -> None:

@@ -121,6 +121,7 @@ async def test_commands_without_arguments_print_what_can_be_said(tmp_path: Path)
     async with planner(tmp_path) as stub:
         for command in COMMANDS:
             step = (await stub.Plan(wanted(intent="run_command", command=command))).steps[0]
+            assert (step.executor, step.action) == ("os", command)
             if COMMANDS[command].least == 0:
                 check_arguments(command, MessageToDict(step.parameters)["args"], tmp_path, ClosedPaths((), tmp_path))
 

@@ -87,6 +87,7 @@ async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, m
         async with asyncio.timeout(5):
             while gw.server.connections.open:
                 await asyncio.sleep(0.01)
+        assert not blocked(connection)
 
 
 # --- who sends much at once ---

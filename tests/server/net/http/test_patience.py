@@ -51,7 +51,9 @@ async def test_it_goes_on_after_everybody_left() -> None:
     while len(patience):
         await asyncio.sleep(0.001)
     patience.begin(late)
+    assert len(patience) == 1
     await late.closed.wait()
+    assert len(patience) == 0
 
 
 def waiting(gw: Rest) -> tuple[int, int]:
@@ -68,6 +70,7 @@ async def test_an_idle_connection_waits_for_headers_only(tmp_path: Path) -> None
         await reader.readuntil(b"}")
         while waiting(gw) != (1, 0):
             await asyncio.sleep(0.001)
+        assert gw.gateway.requests_running == 0
         writer.close()
 
 
@@ -101,3 +104,4 @@ async def test_a_client_that_leaves_in_its_body_is_not_waited_for(tmp_path: Path
         writer.close()
         while waiting(gw)[1]:
             await asyncio.sleep(0.001)
+        assert not gw.server.connections.open

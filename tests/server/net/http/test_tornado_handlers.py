@@ -141,6 +141,7 @@ async def test_a_client_that_leaves_is_told_to_the_handler(tmp_path: Path, reade
         await client.readuntil(b"piece 2 ")
         writer.close()
         await Streaming.closed.wait()
+        assert not Streaming.go_on.is_set(), "it is told while it writes, not when it has done"
         Streaming.go_on.set()
 
 
