@@ -77,6 +77,24 @@ class OpenAiSocketHandler(HandshakeHandler):
         self._voices = await self.gateway.openai.voices(identity)
         self._identity = identity
 
+    def _session(self, identity: Identity, voices: Voices) -> LiveSession:
+        """The one that the client comes back to, where it can still go on; else a fresh one."""
+        sessions = self.gateway.openai
+        last_event_id = self.get_query_argument("last_event_id", "")
+        live = sessions.waiting(self.get_query_argument("resume", ""), last_event_id, identity)
+        if live is not None:
+            sessions.resume(live, self, identity, last_event_id)
+            return live
+        return sessions.begin(
+            identity,
+            self,
+            voices,
+            model=self.get_query_argument("model", "")[:MAX_MODEL_CHARS],
+            transcription=self.get_query_argument("intent", "") == "transcription",
+            settings=self._settings,
+            recording=requested_recording(self.request),
+        )
+
     async def _identify(self) -> Identity:
         token = self._key()
         if not token:
@@ -132,15 +150,7 @@ class OpenAiSocketHandler(HandshakeHandler):
             stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
         assert self._identity is not None, "prepare() has let it in"
         assert self._voices is not None, "likewise"
-        self._live = self.gateway.openai.begin(
-            self._identity,
-            self,
-            self._voices,
-            model=self.get_query_argument("model", "")[:MAX_MODEL_CHARS],
-            transcription=self.get_query_argument("intent", "") == "transcription",
-            settings=self._settings,
-            recording=requested_recording(self.request),
-        )
+        self._live = self._session(self._identity, self._voices)
         self._writer.begin(self._live)
 
     def on_messages(self, messages: list[str | bytes]) -> None:
@@ -154,15 +164,15 @@ class OpenAiSocketHandler(HandshakeHandler):
         self.on_messages([message])
 
     def on_close(self) -> None:
-        """The socket is gone, and its session ends."""
+        """The socket is gone. Its session waits for the client, unless that said goodbye."""
         if self._timer is not None:
             self._timer.cancel()
         self._writer.stop()
         live, self._live = self._live, None
         if live is None:
             return
-        self.gateway.openai.end(live)
         code = self._ending or self.close_code or ABNORMAL
+        self.gateway.openai.left(live, self, code)
         self.gateway.metrics.socket_closed(code)
         log.info(
             "socket closed",

@@ -221,7 +221,9 @@ class Lifecycle:
         if epoch is not None:
             epoch.on_news.append(sessions.write_anew)
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
-        gateway.openai = OpenAiSessions(provided, self._clients, residents, recorder)
+        gateway.openai = OpenAiSessions(
+            provided, self._clients, residents, recorder, resume_s=self._settings.ws_resume_seconds
+        )
         self._stack.push_async_callback(gateway.openai.close)
         gateway.sessions = stats = ResidentStats(residents, sessions.resumes)
         gateway.state.subscribe(SessionNews(residents, sessions, observation).on_news)

@@ -12,6 +12,7 @@ from streaming.jarvis.commands import Commands
 from streaming.jarvis.expiry import TokenTimer
 from streaming.jarvis.journal import Head
 from streaming.jarvis.observing import Watch
+from streaming.listening import ListeningClock
 from streaming.protocol import events
 from streaming.protocol import messages as wire
 from streaming.protocol.close_codes import CloseCode
@@ -87,11 +88,10 @@ class LiveSession:
         self.journal: Journal | None = None
         self.socket: Socket | None = None
         self.commands = Commands(self, desk, provided, group)
-        self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening_time)
+        self._listening = ListeningClock(self._loop.time)
+        self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.work = Channels(self, self.lanes)
         self._timer: asyncio.TimerHandle | None = None
-        self._away_since: float | None = self._loop.time()  # since when no socket is there
-        self._away_s = 0.0  # before that
         self._entered_at = 0.0  # the socket
         self._unrecorded = False  # can it be resumed here only?
         self._told_where = asyncio.Event()  # does the client know that?
@@ -160,7 +160,7 @@ class LiveSession:
     def attach(self, socket: Socket) -> None:
         """Speak through this socket from now on."""
         self.socket = socket
-        self._listen_again()
+        self._listening.come()
         self._entered_at = self._loop.time()
         self.connection.attach(self._loop.time())
         self._expiry.start(self.identity.expires_at)
@@ -171,7 +171,7 @@ class LiveSession:
         if not self.connection.resume(last_seq, self._loop.time(), self.work.needed_frames()):
             return False
         self.socket = socket
-        self._listen_again()
+        self._listening.come()
         self._entered_at = self._loop.time()
         if self._unrecorded:
             self._tell_where()
@@ -179,21 +179,11 @@ class LiveSession:
         self.wake()
         return True
 
-    def _listening_time(self) -> float:
-        """A clock that stands still while nobody listens, in seconds."""
-        now = self._loop.time()
-        return now - self._away_s - (now - self._away_since if self._away_since is not None else 0.0)
-
-    def _listen_again(self) -> None:
-        if self._away_since is not None:
-            self._away_s += self._loop.time() - self._away_since
-            self._away_since = None
-
     def detach(self, socket: Socket) -> None:
         """The socket is gone. No effect when another one has replaced it."""
         if self.socket is socket:
             self.socket = None
-            self._away_since = self._loop.time()
+            self._listening.leave()
             self._expiry.stop()
             self.connection.detach(self._loop.time())
             self.wake()

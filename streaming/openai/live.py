@@ -1,4 +1,7 @@
-"""One session of this dialect, a Resident: a socket on one side, a microphone lane and turn lanes on the other."""
+"""One session of this dialect, a Resident: a socket on one side, a microphone lane and turn lanes on the other.
+
+It outlives a lost socket for a while: its client may come back to it, at the same replica. docs/OPENAI.md says how.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, UnreadableError, read
 from streaming.openai.conversation import Conversation, Entry, new_id
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NORMAL = 1000  # the client has done with the session
 RESTART = 1012  # the official clients connect again on it
 POLICY = 1008  # and not on this one
 _DEPARTURES = {
@@ -49,7 +54,7 @@ class Socket(Protocol):
 
 
 class LiveSession:
-    """See the module. It ends with its socket."""
+    """See the module."""
 
     def __init__(
         self,
@@ -76,7 +81,8 @@ class LiveSession:
         self.group = group
         self.conversation = Conversation()
         self.outbox = Outbox(f"{self.session_id[5:13]}_")
-        self.lanes = Session(self.session_id, identity, provided, group, self._loop.time)
+        self._listening = ListeningClock(self._loop.time, present=True)
+        self.lanes = Session(self.session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
         self.microphones = Microphones(self)
         self.replies = Replies(self)
@@ -123,6 +129,7 @@ class LiveSession:
     def leave(self, reason: Departure) -> None:
         """Close the socket, and with it the session."""
         self.end(*_DEPARTURES[reason])
+        self.closed()
 
     def dismiss(self, reason: Departure) -> None:
         """Close the socket, and with it the session."""
@@ -136,10 +143,7 @@ class LiveSession:
 
     def begin(self) -> None:
         """The socket is open: greet."""
-        if self.identity.expires_at is not None:
-            left_s = max(0.0, self.identity.expires_at - time.time())
-            farewell = (POLICY, "session_expired", "the token has expired")
-            self._expiry = self._loop.call_later(left_s, self.end, *farewell)
+        self._start_expiry()
         self.outbox.say({"type": "session.created", "session": self.settings})
         self.wake()
 
@@ -151,11 +155,44 @@ class LiveSession:
             socket.end(code, "", message)
             self.closed()
 
+    def detach(self) -> None:
+        """The socket is gone; the session goes on, and what it says waits."""
+        self.socket = None
+        self._listening.leave()
+        self._stop_expiry()
+
+    def can_go_on(self, last_event_id: str) -> bool:
+        """Is all that came behind this event still there?"""
+        return not self.lost and self.outbox.can_go_on(last_event_id)
+
+    def attach(self, socket: Socket, identity: Identity, last_event_id: str) -> None:
+        """Go on through this socket, behind the last event that the client received. See `can_go_on`."""
+        former = self.socket
+        if former is not None:
+            former.end(POLICY, "", "the session goes on through another socket")
+        self._listening.come()
+        self.socket = socket
+        self.identity = self.lanes.identity = identity
+        self._stop_expiry()
+        self._start_expiry()
+        self.outbox.go_on(last_event_id)
+        self.wake()
+
     def closed(self) -> None:
-        """The socket is gone, and so is the session."""
+        """The session is over, and with it its socket."""
         self.socket, self.lost = None, True
+        self._stop_expiry()
+
+    def _start_expiry(self) -> None:
+        if self.identity.expires_at is not None:
+            left_s = max(0.0, self.identity.expires_at - time.time())
+            farewell = (POLICY, "session_expired", "the token has expired")
+            self._expiry = self._loop.call_later(left_s, self.end, *farewell)
+
+    def _stop_expiry(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
+            self._expiry = None
 
     async def close(self) -> None:
         """Stop every lane, end the taps."""

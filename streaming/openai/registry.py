@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from streaming.openai.live import LiveSession
+from streaming.openai.live import NORMAL, LiveSession
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from streaming.openai.live import Socket
     from streaming.ports import Identity, LaneServices
     from streaming.residents import Recorder, Residents
@@ -20,15 +19,23 @@ VOICES_S = 60.0  # the voices are asked for again after so long
 
 
 class Sessions:
-    """Sessions live in `residents`, their tasks in `group`."""
+    """Sessions live in `residents`, their tasks in `group`. One without a socket waits for its client for `resume_s` seconds."""
 
     def __init__(
-        self, provided: LaneServices, group: asyncio.TaskGroup, residents: Residents, recorder: Recorder | None = None
+        self,
+        provided: LaneServices,
+        group: asyncio.TaskGroup,
+        residents: Residents,
+        recorder: Recorder | None = None,
+        *,
+        resume_s: float = 0.0,
     ) -> None:
         self._provided = provided
         self._group = group
         self._residents = residents
         self._recorder = recorder
+        self._resume_s = resume_s
+        self._waiting: dict[str, asyncio.TimerHandle] = {}  # sessions without a socket, until they end
         self._voices = Voices()
         self._voices_at = -VOICES_S
 
@@ -67,12 +74,40 @@ class Sessions:
         live.begin()
         return live
 
-    def end(self, live: LiveSession) -> None:
-        """Its socket is gone."""
+    def waiting(self, session_id: str, last_event_id: str, identity: Identity) -> LiveSession | None:
+        """This user's session of that id, if it can go on behind that event."""
+        for live in self._residents.of_session(session_id):
+            if isinstance(live, LiveSession) and live.identity.user_id == identity.user_id:
+                return live if live.can_go_on(last_event_id) else None
+        return None
+
+    def resume(self, live: LiveSession, socket: Socket, identity: Identity, last_event_id: str) -> None:
+        """Its client has come back. See `waiting`."""
+        self._stop_waiting(live)
+        live.attach(socket, identity, last_event_id)
+
+    def left(self, live: LiveSession, socket: Socket, code: int) -> None:
+        """The socket is gone. A session whose client did not say goodbye waits for it to come back."""
+        if live.socket is not socket and not live.lost:
+            return  # it goes on through another one
+        if live.lost or code == NORMAL or not self._resume_s:
+            self._begin_end(live)
+        else:
+            live.detach()
+            loop = asyncio.get_running_loop()
+            self._waiting[live.session_id] = loop.call_later(self._resume_s, self._begin_end, live)
+
+    def _stop_waiting(self, live: LiveSession) -> None:
+        if (timer := self._waiting.pop(live.session_id, None)) is not None:
+            timer.cancel()
+
+    def _begin_end(self, live: LiveSession) -> None:
+        self._stop_waiting(live)
         live.closed()
         self._group.create_task(self._end(live), name="end a session")
 
     async def _end(self, live: LiveSession) -> None:
+        self._stop_waiting(live)
         self._residents.remove(live)
         await live.close()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streaming.sound.echo import FarEnd
 
 CERTAINLY_HAD_MS = 500  # what lies so far before the place where a client played has reached it
-LOOK_AGAIN_S = 0.01  # the clock may stand still
+LOOK_AGAIN_S = 0.01  # at least: the clock may stand still, and what is left to wait for may be next to nothing
 STALLED_PLAYOUT_S = 5.0  # a client that stopped reporting is waited for so much longer than the audio lasts
 
 
@@ -178,7 +178,7 @@ class Utterance:
     async def _hold_back(self) -> None:
         """Wait while the client is too far behind."""
         while not self.stopped and (wait_s := self._cursor.wait_s(self._clock())) > 0:
-            await self._wait_for_report(wait_s)
+            await self._wait_for_report(max(wait_s, LOOK_AGAIN_S))
 
     async def _wait_for_report(self, at_most_s: float) -> None:
         self._nudge.clear()

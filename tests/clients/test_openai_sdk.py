@@ -262,6 +262,35 @@ async def test_a_token_without_the_role_is_refused(gateway: GatewayProcess) -> N
     assert json.loads(refused.value.response.body)["error"]["type"] == "permission_error"
 
 
+async def test_a_cut_in_the_middle_of_a_reply_is_not_noticed(gateway: GatewayProcess) -> None:
+    """With the lines of docs/OPENAI.md."""
+    lines = re.findall(
+        r"```python\n(seen = .*?)```", (ROOT / "docs" / "OPENAI.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    told: list[Any] = []
+    body = "\n".join(f"    {line}" for line in lines[0].splitlines())
+    names: dict[str, Any] = {"client": async_client(gateway)}
+    exec(f"async def talk(each):\n{body}\n            await each(connection, event)", names)
+
+    async def each(connection: AsyncRealtimeConnection, event: Any) -> None:
+        told.append(event)
+        if event.type == "session.created":
+            item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "what time is it"}]}
+            await connection.conversation.item.create(item=item)  # type: ignore[arg-type] # as the page has it
+            await connection.response.create()
+        elif event.type == "response.output_audio.delta" and sum(one.type == event.type for one in told) == 2:
+            connection._connection.transport.abort()  # type: ignore[attr-defined] # the network breaks
+        elif event.type == "response.done":
+            await connection.close()
+
+    await asyncio.wait_for(names["talk"](each), PATIENCE_S)
+    kinds = [event.type for event in told]
+    assert kinds.count("session.created") == kinds.count("response.done") == 1
+    assert told[-1].response.status == "completed"
+    numbers = [int(event.event_id.rpartition("_")[2]) for event in told]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed
