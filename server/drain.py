@@ -59,7 +59,11 @@ def _may_leave(staying: list[Resident], *, paused_enough: bool) -> list[Resident
 
 
 async def _leave(leaving: list[Resident]) -> None:
-    """Save what another replica needs, then close the sockets."""
-    await asyncio.gather(*(resident.hand_over() for resident in leaving))
-    for resident in leaving:
-        resident.leave(Departure.RESTART)
+    """Each leaves as soon as its own record is saved: its client is not heard any more from then on."""
+    await asyncio.gather(*(_hand_over(resident) for resident in leaving))
+
+
+async def _hand_over(resident: Resident) -> None:
+    """Save what another replica needs, then close the socket."""
+    await resident.hand_over()
+    resident.leave(Departure.RESTART)

@@ -1,0 +1,46 @@
+"""A gateway that is drained lets each session go as soon as that one is ready."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from server.drain import drain
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from streaming.residents import Departure
+
+
+class Guest:
+    """A resident whose record is saved when `saved` is set."""
+
+    connected = True
+    busy = must_finish = False
+
+    def __init__(self) -> None:
+        self.saved = asyncio.Event()
+        self.left = asyncio.Event()
+
+    def announce_drain(self, reconnect_after_ms: int) -> None:
+        assert reconnect_after_ms >= 0
+
+    async def hand_over(self) -> None:
+        await self.saved.wait()
+
+    def leave(self, _reason: Departure) -> None:
+        self.left.set()
+
+
+async def test_a_session_does_not_wait_for_the_record_of_another() -> None:
+    slow, quick = Guest(), Guest()
+    gateway = SimpleNamespace(draining=False, residents=[slow, quick], requests_running=0)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(drain(cast("Gateway", gateway), 5.0), name="drain")
+        quick.saved.set()
+        async with asyncio.timeout(5.0):
+            await quick.left.wait()
+        assert not slow.left.is_set()
+        slow.saved.set()
+    assert slow.left.is_set()
