@@ -24,7 +24,6 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two faults")
     parser.add_argument("--gateways", type=int, default=3)
-    parser.add_argument("--forgetful-redis", action="store_true", help="Redis writes nothing to disk")
     parser.add_argument(
         "--soak", action="store_true", help="twenty minutes of ten sessions whose sockets are cut: look at the memory"
     )
@@ -48,7 +47,6 @@ def main() -> int:
                 seconds=given.seconds,
                 every_s=given.every,
                 gateways=given.gateways,
-                redis_keeps=not given.forgetful_redis,
                 tree=given.tree.resolve(),
             )
         )

@@ -341,7 +341,7 @@ class Client:
             self._write_text(text)
         wanted = {int(number): frame for number, frame in message["channels"].items()}
         for number, microphone in self._microphones.items():
-            start = wanted.get(number, microphone.next_number)
+            start = wanted.get(number, microphone.sent_up_to)  # unlisted: not opened yet, or closed
             while microphone.frames and microphone.frames[0][0] < start:
                 microphone.frames.popleft()
             if microphone.frames and microphone.frames[0][0] > start and number in wanted:
@@ -367,8 +367,9 @@ class Client:
         if kind in {"channel.opened", "credit"}:
             self._on_credit(kind, message)
         elif kind == "channel.closed":
-            channel.closed.set_result(message)
-            del self._microphones[channel.number]
+            if not channel.closed.done():
+                channel.closed.set_result(message)
+            self._microphones.pop(channel.number, None)
 
     def _on_credit(self, kind: str, message: dict[str, Any]) -> None:
         number = message["channel"]

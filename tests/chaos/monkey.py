@@ -60,6 +60,16 @@ async def _redis_killed(cluster: Cluster, _clients: list[Client], dice: random.R
         await asyncio.to_thread(cluster.redis.start)
 
 
+async def _redis_lost(cluster: Cluster, _clients: list[Client], dice: random.Random) -> None:
+    """Killed, and started again without what it had kept."""
+    cluster.redis.signal(signal.SIGKILL)
+    cluster.redis.forget()
+    try:
+        await _kill_while(cluster, dice, dice.choice((0.2, 2.0)))
+    finally:
+        await asyncio.to_thread(cluster.redis.start)
+
+
 async def _redis_flushed(cluster: Cluster, _clients: list[Client], _dice: random.Random) -> None:
     cluster.redis.ask("FLUSHALL")
 
@@ -120,6 +130,7 @@ FAULTS: dict[str, Callable[[Cluster, list[Client], random.Random], Awaitable[Non
     "cut": _cut,
     "redis-stopped": _redis_stopped,
     "redis-killed": _redis_killed,
+    "redis-lost": _redis_lost,
     "redis-flushed": _redis_flushed,
     "redis-read-only": _redis_read_only,
     "redis-full": _redis_full,
@@ -128,5 +139,13 @@ FAULTS: dict[str, Callable[[Cluster, list[Client], random.Random], Awaitable[Non
     "service-killed": _service_killed,
     "service-stopped": _service_stopped,
 }
-LOSES_DATA = {"redis-flushed", "redis-killed", "redis-stopped", "redis-read-only", "redis-full", "redis-slow"}
+LOSES_DATA = {
+    "redis-flushed",
+    "redis-killed",
+    "redis-lost",
+    "redis-stopped",
+    "redis-read-only",
+    "redis-full",
+    "redis-slow",
+}
 """Sessions may be lost by these, as long as they are told so."""

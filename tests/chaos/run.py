@@ -27,13 +27,12 @@ async def run(
     seconds: float,
     every_s: float,
     gateways: int = 3,
-    redis_keeps: bool = True,
     tree: Path = ROOT,
 ) -> Report:
     """Both ways of resuming, half of the sessions each. `every_s`: between the end of a fault and the next. `tree`: whose code is tried."""
     dice = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        cluster = await asyncio.to_thread(Cluster, Path(folder), gateways, redis_keeps=redis_keeps, tree=tree)
+        cluster = await asyncio.to_thread(Cluster, Path(folder), gateways, tree)
         try:
             return await _run(cluster, faults, dice, seed=seed, sessions=sessions, seconds=seconds, every_s=every_s)
         finally:

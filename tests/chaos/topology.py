@@ -26,17 +26,17 @@ USER = "monkey"
 
 
 class RedisProcess:
-    """A real Redis at a port of its own. `keeps`: it writes every change to disk."""
+    """A real Redis at a port of its own that writes every change to disk."""
 
-    def __init__(self, directory: Path, *, keeps: bool) -> None:
+    def __init__(self, directory: Path) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._directory, self._keeps = directory, keeps
+        self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Until it answers."""
-        options = ["--appendonly", "yes" if self._keeps else "no", "--appendfsync", "always", "--save", ""]
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         self._process = subprocess.Popen(
             [
                 redis_server_binary(),
@@ -57,6 +57,10 @@ class RedisProcess:
                     return
             time.sleep(0.02)
         raise AssertionError("redis does not answer")
+
+    def forget(self) -> None:
+        """What it wrote to disk is gone, as with a disk of a machine that is gone."""
+        shutil.rmtree(self._directory / "appendonlydir", ignore_errors=True)
 
     def ask(self, *words: str) -> Any:
         """One command."""
@@ -134,12 +138,12 @@ class ServiceProcess:
 class Cluster:
     """All of it. Gateways keep their ports when they are started again, as nginx expects. `tree`: the checkout that is tried."""
 
-    def __init__(self, directory: Path, gateways: int, *, redis_keeps: bool = False, tree: Path = ROOT) -> None:
+    def __init__(self, directory: Path, gateways: int, tree: Path = ROOT) -> None:
         self.directory, self._tree = directory, tree
         (directory / "files").mkdir()
         self._stack = contextlib.ExitStack()
         try:
-            self.redis = RedisProcess(directory, keeps=redis_keeps)
+            self.redis = RedisProcess(directory)
             self.redis.start()
             self._stack.callback(self.redis.stop)
             self.services = {name: self._service(name) for name in VARIABLES if name != "browser"}
