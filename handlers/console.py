@@ -107,13 +107,25 @@ class AsyncApiPageHandler(AssetHandler):
 
 
 class DevelopmentTokenHandler(BaseHandler):
-    """`/console/development-token`: under DEBUG, and for who sits at this machine, the token that the start prints."""
+    """`/console/development-token`: under DEBUG a token for the developer.
+
+    With `?code=`, that of the link which the start prints, for whoever has the link; without, for who sits at this machine.
+    """
 
     async def serve(self, *_path: str) -> None:
         """A new one."""
-        if not (self.gateway.settings.debug and self._is_local()):
+        if not self.gateway.settings.debug:
             raise ApiError("NOT_FOUND")
-        await self.reply(200, to_json({"access_token": self.gateway.authenticator.issue_development()}))
+        code = self.request.query_arguments.get("code")
+        authenticator = self.gateway.authenticator
+        if code:
+            token = await authenticator.redeem_sign_in_code(code[0].decode("utf-8", "replace"))
+        elif self._is_local():
+            token = authenticator.issue_development()
+        else:
+            raise ApiError("NOT_FOUND")
+        self._headers["Cache-Control"] = "no-store"
+        await self.reply(200, to_json({"access_token": token}))
 
     def _is_local(self) -> bool:
         """No proxy passed it on, and no page of another name, however that resolves."""

@@ -1,29 +1,28 @@
-"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay` help people along.
+"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay`, `doctor` help people along.
 
 python -m server                         serve
 python -m server token --user ada        print an access token
-python -m server user add ada            add somebody who may sign in
-python -m server talk speech.wav         hold a spoken turn with a running gateway
+python -m server user add ada            add somebody who may sign in; also list, remove, roles
+python -m server talk speech.mp3         hold a spoken turn with a running gateway
 python -m server replay session.jsonl    play a recorded session to a running gateway, and compare
+python -m server doctor                  look at this machine and the settings, and say what to do
 """
 
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from dotenv import dotenv_values
 
 from server.children import ChildError
 from server.cli.banner import banner
-from server.config import ConfigError, Settings, load_settings
+from server.cli.environment import client_settings, gateway_address, laptop_defaults, saved_token, serving_settings
+from server.cli.people import add_commands
+from server.config import ConfigError
 from server.identity.roles import ROLES
-from server.identity.users import UsersError, add_user
+from server.identity.users import UsersError
 from server.loop import run
 from server.reload import run_reloading
 from server.telemetry import log
@@ -34,22 +33,26 @@ from streaming.client.errors import GatewayError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from server.lifecycle import Started
+
 MAX_TOKEN_MINUTES = 10 * 365 * 24 * 60
-LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # what `make run` means unless environment or .env say otherwise
 
 
 def serve(options: argparse.Namespace) -> int:
     """Run the gateway; the exit code."""
     if options.laptop:
-        _laptop_defaults()
-    settings = load_settings()
+        laptop_defaults()
+    settings = serving_settings()
     log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
     if options.reload:
         return run_reloading()
     from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands need none of it
 
     async def serving() -> None:
-        await Lifecycle(settings).run(lambda started: print(banner(started), flush=True))
+        await Lifecycle(settings).run(tell)
+
+    async def tell(started: Started) -> None:
+        print(await banner(started), flush=True)
 
     code = 0
     try:
@@ -60,44 +63,27 @@ def serve(options: argparse.Namespace) -> int:
     return code
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def _leaves(error: BaseException) -> Iterator[BaseException]:
     """What went wrong, without the task groups that it came through."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _laptop_defaults() -> None:
-    known = {**dotenv_values(".env"), **os.environ}
-    for name, value in LAPTOP.items():
-        if name not in known:
-            os.environ[name] = value
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 def token(options: argparse.Namespace) -> int:
-    """Print an access token signed with the configured secret."""
+    """Print an access token that the gateway of this folder takes."""
     from server.identity.auth import Authenticator  # noqa: PLC0415 - as above
     from server.identity.users import Users  # noqa: PLC0415
     from server.shared.state import LocalState  # noqa: PLC0415
 
-    settings = load_settings()
+    settings = client_settings()
     authenticator = Authenticator(settings, LocalState(), Users(settings.users_file))
-    print(authenticator.issue_access(options.user, options.user, options.role or ["user"], life_s=options.minutes * 60))
-    return 0
-
-
-def user_add(options: argparse.Namespace) -> int:
-    """Add a user, or change one's password and roles."""
-    configured = {**dotenv_values(".env"), **os.environ}.get("USERS_FILE")
-    users_file = options.file or Path(configured or Settings.model_fields["users_file"].default)
-    try:
-        password = os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {options.name}: ")
-    except EOFError:
-        raise UsersError("no password: type one, or set JARVIS_PASSWORD") from None
-    user = add_user(users_file, options.name, password, options.role or ["user"])
-    print(f"{user.username} may sign in, with {', '.join(user.roles)}")
+    roles = options.role or ["user"]
+    made = authenticator.issue_access(options.user, options.user, roles, life_s=options.minutes * 60)
+    run(authenticator.verify(made))  # a name that no gateway takes is told here
+    print(made)
     return 0
 
 
@@ -113,6 +99,13 @@ def replay(options: argparse.Namespace) -> int:
     from server.cli.replay import Replay  # noqa: PLC0415 - as above
 
     return run(Replay(options).run())
+
+
+def doctor(_options: argparse.Namespace) -> int:
+    """What works here, and what does not."""
+    from server.cli.doctor import doctor as look  # noqa: PLC0415 - as above
+
+    return look()
 
 
 def _at_least_one(text: str) -> int:
@@ -145,9 +138,10 @@ def parser() -> argparse.ArgumentParser:
     commands = main_parser.add_subparsers()
     _token_command(commands.add_parser("token", help="print an access token"))
     users = commands.add_parser("user", help="who may sign in").add_subparsers(required=True)
-    _user_command(users.add_parser("add", help="add a user, or give one a new password and roles"))
+    add_commands(users)
     _talk_command(commands.add_parser("talk", help="hold a spoken turn with a running gateway"))
     _replay_command(commands.add_parser("replay", help="play a recorded session to a running gateway, and compare"))
+    commands.add_parser("doctor", help="look at this machine and the settings").set_defaults(run=doctor)
     return main_parser
 
 
@@ -158,20 +152,16 @@ def _token_command(command: argparse.ArgumentParser) -> None:
     command.add_argument("--minutes", type=_minutes, default=60, help="how long it lives")
 
 
-def _user_command(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(run=user_add)
-    command.add_argument("name")
-    command.add_argument("--role", action="append", choices=ROLES, help="may be repeated; default: user")
-    command.add_argument("--file", type=Path, help="the users file; default: USERS_FILE")
-
-
 def _talk_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=talk)
-    command.add_argument("file", nargs="?", help="a WAV file of 16-bit PCM; none: the microphone")
-    command.add_argument("--url", type=_gateway_url, default="ws://127.0.0.1:8000", help="the gateway")
+    command.add_argument("file", nargs="?", help="an audio file (wav, mp3, ogg, webm, flac, mp4); none: the microphone")
     command.add_argument(
-        "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"
+        "--url",
+        type=_gateway_url,
+        default=gateway_address(),
+        help="the gateway, as http:// or ws://; default: %(default)s",
     )
+    command.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
     command.add_argument("--session", default="", help="the conversation to go on with")
     command.add_argument("--text", default="", help="a written turn instead of a spoken one")
     command.add_argument("--output", default="", help="write the answer to this WAV file")
@@ -182,11 +172,14 @@ def _talk_command(command: argparse.ArgumentParser) -> None:
 def _replay_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=replay)
     command.add_argument("file", help="a recording, of RECORD_DIR or saved by the console")
-    command.add_argument("--url", type=_gateway_url, default="ws://127.0.0.1:8000", help="the gateway")
-    who = command.add_mutually_exclusive_group()
-    who.add_argument(
-        "--token", default=os.environ.get("JARVIS_TOKEN", ""), help="default: JARVIS_TOKEN, or none (DEBUG)"
+    command.add_argument(
+        "--url",
+        type=_gateway_url,
+        default=gateway_address(),
+        help="the gateway, as http:// or ws://; default: %(default)s",
     )
+    who = command.add_mutually_exclusive_group()
+    who.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
     who.add_argument(
         "--user", default="", help="instead of a token (DEBUG): developer; with --times a number stands behind"
     )
@@ -200,22 +193,38 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
 def main() -> None:
     """Entry point; mistakes of the caller are one line each, never a traceback."""
     try:
-        code = _done(parser().parse_args())
+        code = _done()
         sys.stdout.flush()
     except* BrokenPipeError:
         code = _nobody_reads()
     sys.exit(code)
 
 
-def _done(options: argparse.Namespace) -> int:
+def _done() -> int:
     """The exit code of what was asked."""
     try:
-        return int(options.run(options))
+        options = parser().parse_args()
+        if options.run is serve:  # what breaks there is a fault of ours, with a traceback
+            return int(options.run(options))
+        return _command(options)
     except (ConfigError, UsersError) as wrong:
         print(wrong, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _command(options: argparse.Namespace) -> int:
+    """A command for people. What goes wrong is one line, also where nobody has thought of it."""
+    try:
+        return int(options.run(options))
+    except BaseException as broken:  # noqa: BLE001 - the last place that can say it in one line
+        errors = list(_leaves(broken))
+    for error in errors:
+        if isinstance(error, ConfigError | UsersError | BrokenPipeError) or not isinstance(error, Exception):
+            raise error from None
+    print("; ".join(dict.fromkeys(str(error) or type(error).__name__ for error in errors)), file=sys.stderr)
+    return 1
 
 
 def _nobody_reads() -> int:

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, validate_default=True
     )
 
-    debug: bool = Field(False, description="development: random JWT key, ?user_id= sockets, readable logs")
+    debug: bool = Field(
+        False, description="development: a JWT key of its own, kept in EMBEDDED_DIR; ?user_id= sockets, readable logs"
+    )
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - the contract's default
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
     reuse_port: bool = Field(False, description="several gateway processes share the port (SO_REUSEPORT)")

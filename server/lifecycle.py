@@ -61,7 +61,7 @@ from streaming.openai.registry import Sessions as OpenAiSessions
 from streaming.residents import Residents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Any
 
     from server.config import Settings
@@ -95,7 +95,7 @@ class Lifecycle:
         self._clients = FencedGroup()  # what they bring about lives there
         self._loops: list[asyncio.Task[None]] = []
 
-    async def run(self, on_started: Callable[[Started], None]) -> None:
+    async def run(self, on_started: Callable[[Started], Awaitable[None]]) -> None:
         """Serve until SIGTERM or Ctrl-C, then drain. Raises ChildError, EndpointError, OSError when it can't start."""
         async with self._stack:
             tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -103,7 +103,7 @@ class Lifecycle:
             self._stack.callback(self._cancel_loops)
             started = await self._start(tasks)
             _spare_the_collector()
-            on_started(started)
+            await on_started(started)
             await _asked_to_stop()
             await drain(started.gateway, self._settings.drain_seconds)
 

@@ -10,20 +10,20 @@ if TYPE_CHECKING:
 ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound to
 
 
-def banner(started: Started) -> str:
-    """Some lines for the terminal; under DEBUG with a token to paste."""
+async def banner(started: Started) -> str:
+    """Some lines for the terminal; under DEBUG with a token to paste and a link that signs in once."""
     settings = started.gateway.settings
     host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
     base = f"http://{host}:{started.port}"
     lines = ["", f"Jarvis Gateway is listening on {base}", f"  redis     {started.redis}"]
     lines += _services(started)
-    if settings.debug:
-        token = started.gateway.authenticator.issue_development()
+    if settings.debug and started.gateway.authenticator.issues:
+        authenticator = started.gateway.authenticator
         lines += [
-            f"  console   {base}/console#token={token}",
-            f"  token     {token}",
-            f"  try       curl -s {base}/api/v1/agent/intent -H 'Authorization: Bearer {token}' "
+            f"  token     TOKEN={authenticator.issue_development()}",
+            f'  try       curl -s {base}/api/v1/agent/intent -H "Authorization: Bearer $TOKEN" '
             "-H 'Content-Type: application/json' -d '{\"text\": \"what time is it\"}'",
+            f"  console   {base}/console#code={await authenticator.issue_sign_in_code()}  (signs in once)",
         ]
     else:
         lines.append(f"  console   {base}/console")

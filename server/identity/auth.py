@@ -37,6 +37,8 @@ TICKET_S = 30
 MAX_TICKET_CHARS = 128
 CLIENT_SECRET = "ek_"  # noqa: S105 - a prefix; OpenAI's clients in browsers take no other key
 DAY_S = 86_400
+SIGN_IN_CODE_BYTES = 9  # 72 bits, 12 characters: short enough for a link that is read
+SIGN_IN_CODE_S = DAY_S  # the link stays in a terminal until somebody comes to it
 DEVELOPER = "developer"
 
 
@@ -127,6 +129,11 @@ class Authenticator:
 
     # --- issuing ---
 
+    @property
+    def issues(self) -> bool:
+        """Are tokens made here, or by an outside provider?"""
+        return self._codec.issues
+
     def issue_access(
         self, user_id: str, username: str, roles: Collection[str], *, family: str = "", life_s: float = 0
     ) -> str:
@@ -202,6 +209,19 @@ class Authenticator:
     def issue_development(self) -> str:
         """What the start prints under DEBUG: everything may be tried with it. Raises ApiError with an outside provider."""
         return self.issue_access(DEVELOPER, DEVELOPER, ROLES)
+
+    async def issue_sign_in_code(self) -> str:
+        """For the link that the start prints under DEBUG: signs the developer in once."""
+        code = secrets.token_urlsafe(SIGN_IN_CODE_BYTES)
+        await self._state.put(f"sign-in:{_digest(code)}", DEVELOPER, SIGN_IN_CODE_S)
+        return code
+
+    async def redeem_sign_in_code(self, code: str) -> str:
+        """A development token for the code. Raises TokenError (401)."""
+        known = await self._state.take(f"sign-in:{_digest(code)}") if len(code) <= MAX_TICKET_CHARS else None
+        if known is None:
+            raise TokenError("ticket", "the link was used, has expired, or never was")
+        return self.issue_development()
 
     async def sign_out(self, identity: Identity) -> None:
         """Nothing of this sign-in counts any more, on any replica; their sockets close."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def read(path: Path) -> list[User]:
         return [_user(entry) for entry in entries]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsersError(f"{path} is no users file: {type(error).__name__}: {error}") from None
 
 
@@ -140,16 +140,49 @@ def add_user(path: Path, username: str, password: str, roles: Sequence[str]) -> 
         raise UsersError("a user name has 1 to 64 letters, digits or _ . @ -")
     if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
         raise UsersError(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
-    if not roles or set(roles) - set(ROLES):
-        raise UsersError(f"roles are {', '.join(ROLES)}")
+    try:
+        password_hash = _hasher.hash(password)
+    except UnicodeEncodeError:
+        raise UsersError("the password has bytes that are not UTF-8") from None
     known = {user.username: user for user in read(path)}
     user_id = known[username].user_id if username in known else username  # whose memories stay theirs
-    user = known[username] = User(user_id, username, tuple(roles), _hasher.hash(password))
+    known[username] = User(user_id, username, _known_roles(roles), password_hash)
+    _save(path, known)
+    return known[username]
+
+
+def set_roles(path: Path, username: str, roles: Sequence[str]) -> User:
+    """Give a user other roles; the password stays. Raises UsersError."""
+    known = {user.username: user for user in read(path)}
+    known[username] = replace(_one_of(known, username, path), roles=_known_roles(roles))
+    _save(path, known)
+    return known[username]
+
+
+def remove_user(path: Path, username: str) -> None:
+    """Nobody of that name signs in any more. Raises UsersError."""
+    known = {user.username: user for user in read(path)}
+    del known[_one_of(known, username, path).username]
+    _save(path, known)
+
+
+def _one_of(known: dict[str, User], username: str, path: Path) -> User:
+    if username not in known:
+        raise UsersError(f"there is no {username} in {path}: it has {', '.join(sorted(known)) or 'nobody'}")
+    return known[username]
+
+
+def _known_roles(roles: Sequence[str]) -> tuple[str, ...]:
+    if not roles or set(roles) - set(ROLES):
+        raise UsersError(f"roles are {', '.join(ROLES)}")
+    return tuple(dict.fromkeys(roles))
+
+
+def _save(path: Path, known: dict[str, User]) -> None:
     try:
         _write(path, list(known.values()))
     except OSError as error:
         raise UsersError(f"{path} cannot be written: {error.strerror}") from None
-    return user
 
 
 def _write(path: Path, users: list[User]) -> None:

@@ -20,12 +20,17 @@ export class Account {
   refreshToken = sessionStorage.getItem(REFRESH) ?? '';
   /** Under DEBUG a name is enough for the socket. */ debugUser = '';
 
-  /** The link that the start prints carries a token: it is read once, and taken out of the address. */
-  readAddress() {
-    const token = new URLSearchParams(location.hash.slice(1)).get('token');
-    if (!token) return;
+  /** The start prints a link with a code that signs in once; a link may carry a token too. Both are read once, and taken out of the address. @returns {Promise<string>} what went wrong */
+  async readAddress() {
+    const given = new URLSearchParams(location.hash.slice(1));
+    const [token, code] = [given.get('token'), given.get('code')];
+    if (!token && !code) return '';
     history.replaceState(null, '', location.pathname + location.search);
-    this.keep(token);
+    if (token) this.keep(token);
+    if (!code) return '';
+    const answer = await fetch(`/console/development-token?code=${encodeURIComponent(code)}`).catch(() => null);
+    if (answer?.ok) this.keep((await answer.json()).access_token);
+    return answer?.ok || this.isKnown ? '' : 'That link was used already, or is too old.';
   }
 
   /** @param {string} token @param {string} [refreshToken] */

@@ -86,15 +86,15 @@ class Shell {
   /** @type {any} */ pulse = null;
   account = new Account();
 
-  start() {
-    this.account.readAddress();
+  async start() {
     applyTheme();
     this.#tools();
     fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(/** @type {any} */ (id)), h('span', {}, title))));
     window.addEventListener('hashchange', () => this.#route());
     shortcuts(this);
+    const fault = await this.account.readAddress();
     if (this.account.isKnown) this.#connect();
-    else this.#askWho();
+    else this.#askWho(fault);
   }
 
   #tools() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import signal
 import struct
@@ -11,6 +12,7 @@ import sys
 import wave
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from streaming.protocol import messages
@@ -79,6 +81,59 @@ async def test_the_command_line_holds_a_spoken_turn_and_keeps_the_answer(
         assert file.getnframes() > file.getframerate()  # over a second
 
 
+async def test_talk_reads_any_audio_file_and_finds_the_gateway_by_its_port(
+    gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    question = tmp_path / "question.ogg"
+    with av.open(str(AUDIO / "flite-slt-what-time-is-it.wav")) as spoken, av.open(str(question), "w") as stereo:
+        stream = stereo.add_stream("libvorbis", rate=44_100, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        for frame in [*spoken.decode(audio=0), None]:
+            stereo.mux(stream.encode(frame))
+        stereo.mux(stream.encode(None))
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "server", "talk", str(question)],
+        env=environment(tmp_path, PORT=str(gateway.port)),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "What time is it?" in done.stderr
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", "ok"), ("no", "declined")])
+async def test_talk_asks_at_the_keyboard_and_shows_what_for(
+    gateway: GatewayProcess, tmp_path: Path, answer: str, status: str
+) -> None:
+    async with client(gateway, "keyboard") as session:
+        await session.call("memory.store", key="name", value="Ada", session_id="keyboard")
+    command = [sys.executable, "-m", "server", "talk", "--url", gateway.base, "--json", "--text", "forget my name"]
+    talk = await asyncio.create_subprocess_exec(
+        *command,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
+    assert talk.stdin is not None
+    assert talk.stdout is not None
+    results = []
+    async for line in talk.stdout:
+        event = json.loads(line)
+        if event["type"] == "task.confirmation_required":
+            assert (event["executor"], event["action"], bool(event["parameters"])) != (None, None, False)
+            talk.stdin.write(b"perhaps\n" + answer.encode() + b"\n")
+        if event["type"] == "task.result":
+            results.append(event["status"])
+    assert await talk.wait() in {0, 1}
+    assert results[-1] == status
+
+
 def test_talk_without_a_microphone_says_so_in_one_line(gateway: GatewayProcess, tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
     path = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
@@ -87,7 +142,7 @@ def test_talk_without_a_microphone_says_so_in_one_line(gateway: GatewayProcess, 
         command, cwd=tmp_path, env=environment(tmp_path, **path), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "no microphone here (PortAudio library not found): name a WAV file, or use --text" in done.stderr
+    assert "no microphone here (PortAudio library not found): name an audio file, or use --text" in done.stderr
     assert "Traceback" not in done.stderr
 
 

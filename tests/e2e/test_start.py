@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -24,17 +23,15 @@ if TYPE_CHECKING:
 def test_the_start_tells_all_that_one_needs(gateway: GatewayProcess) -> None:
     assert "redis" in gateway.banner
     assert "stt, tts, intent, planner, safety, browser, os, search, memory up (embedded)" in gateway.banner
-    assert f"{gateway.base}/console#token=" in gateway.banner
+    assert f"{gateway.base}/console#code=" in gateway.banner
+    assert gateway.banner.count(gateway.token) == 1
 
 
 def test_the_curl_of_the_banner_works_as_printed(tmp_path: Path) -> None:
     with running_gateway(tmp_path) as gateway:
-        assert gateway.process.stdout is not None
-        lines = [gateway.process.stdout.readline() for _ in range(3)]
-        command = next(line for line in lines if "curl" in line)
-        done = subprocess.run(
-            shlex.split(re.sub(r"^\s*try\s+", "", command)), capture_output=True, text=True, check=True
-        )
+        command = next(line for line in gateway.lines if "curl" in line)
+        pasted = f"TOKEN={gateway.token}\n{re.sub(r'^ *try +', '', command)}"
+        done = subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=True)
     assert '"get_time"' in done.stdout
 
 
@@ -57,10 +54,13 @@ def test_a_gateway_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
         assert [pid for pid in children if is_running(pid)] == []
 
 
-def test_memory_survives_a_restart(tmp_path: Path) -> None:
-    with running_gateway(tmp_path) as gateway:
+def test_memory_and_a_developers_token_survive_a_restart(tmp_path: Path) -> None:
+    key = {"JWT_SECRET_KEY": ""}  # so that the gateway keeps one of its own
+    with running_gateway(tmp_path, **key) as gateway:
+        token = gateway.token
         _post(gateway, "/api/v1/memory/store", '{"key": "colour", "value": "blue"}')
-    with running_gateway(tmp_path) as gateway:
+    with running_gateway(tmp_path, **key) as gateway:
+        gateway.lines = [f"TOKEN={token}"]
         assert '"blue"' in _curl(gateway, "/api/v1/memory/retrieve/colour")
 
 

@@ -111,6 +111,18 @@ async def test_a_developer_at_the_machine_gets_a_token(tmp_path: Path, host: str
         assert (await gw.fetch("GET", "/ws/stats", headers={"Authorization": f"Bearer {token}"})).code == 200
 
 
+async def test_the_link_of_the_start_signs_in_once(tmp_path: Path) -> None:
+    async with running(tmp_path, debug=True) as gw:
+        code = await gw.gateway.authenticator.issue_sign_in_code()
+        path = f"/console/development-token?code={code}"
+        elsewhere = {"X-Forwarded-For": "10.0.0.1"}
+        first, second = [await gw.fetch("GET", path, headers=elsewhere) for _ in range(2)]
+        wrong = await gw.fetch("GET", "/console/development-token?code=%ff")
+    assert (first.code, first.headers["Cache-Control"]) == (200, "no-store")
+    assert json.loads(first.body)["access_token"]
+    assert problem(second) == problem(wrong) == (401, "TOKEN_INVALID")
+
+
 @pytest.mark.parametrize(
     ("debug", "headers", "told"),
     [

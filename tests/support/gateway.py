@@ -104,8 +104,8 @@ class GatewayProcess:
 
     @property
     def token(self) -> str:
-        """From the console's link."""
-        found = re.search(r"#token=(\S+)", self.banner)
+        """As the start prints it."""
+        found = re.search(r"TOKEN=(\S+)", self.banner)
         assert found is not None
         return found[1]
 

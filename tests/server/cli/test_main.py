@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import jwt
 import pytest
 
+from server.__main__ import main
+from server.identity.development_key import kept_key
 from tests.support.gateway import SECRET, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(directory: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "server", *words]
-    return subprocess.run(
-        command, cwd=directory, env=environment(directory, **settings), capture_output=True, text=True, check=False
-    )
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(directory: Path, *words: str, **settings: str) -> Done:
+    """The command in this process, in that folder and with these settings only: a Python for each would take its second."""
+    told, complained = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.chdir(directory))
+        stack.enter_context(patch.object(sys, "argv", ["jarvis-gateway", *words]))
+        stack.enter_context(patch.dict(os.environ, environment(directory, **settings), clear=True))
+        stack.enter_context(contextlib.redirect_stdout(told))
+        stack.enter_context(contextlib.redirect_stderr(complained))
+        ended = stack.enter_context(pytest.raises(SystemExit))
+        main()
+    return Done(int(ended.value.code or 0), told.getvalue(), complained.getvalue())
 
 
 @pytest.mark.parametrize("named", ["--file", "USERS_FILE"])
@@ -68,7 +90,9 @@ NO_GATEWAY = "ws://127.0.0.1:9"  # the discard port: nobody listens
         (["talk", "--url", "ws://[::1", "--text", "hi"], "is no URL"),
         (["talk", "--url", "ws://h:port", "--text", "hi"], "is no URL"),
         (["talk", "missing.wav"], "missing.wav: No such file"),
-        (["talk", "empty"], "empty is no WAV file"),
+        (["talk", "."], ".: Is a directory"),
+        (["talk", "empty"], "empty: the file is empty"),
+        (["talk", "words.txt"], "words.txt: the file is not wav, mp3, ogg"),
         (["replay", "missing.jsonl"], "No such file"),
         (["replay", "empty"], "empty"),
         (["replay", "--url", "ftp://h", "empty"], "not with http, https, ws or wss"),
@@ -76,15 +100,111 @@ NO_GATEWAY = "ws://127.0.0.1:9"  # the discard port: nobody listens
         (["token", "--minutes", "-5"], "--minutes"),
         (["user", "add", "bob", "--file", "/proc/none/users.json"], "cannot be written"),
         (["user", "add", "bob", "--file", "empty"], "no users file"),
+        (["user", "list", "--file", "empty"], "no users file"),
+        (["user", "list", "--file", "deep"], "no users file"),
+        (["user", "list", "--file", "."], "no users file"),
+        (["user", "remove", "bob"], "there is no bob"),
+        (["user", "roles", "bob", "admin"], "there is no bob"),
+        (["token", "--user", ""], "sub has to be a string that is not empty"),
+        (["token", "--user", "\udcff"], "sub has to be a string"),
     ],
     ids=" ".join,
 )
 def test_a_foreseeable_failure_is_no_traceback(tmp_path: Path, words: list[str], told: str) -> None:
     (tmp_path / "empty").touch()
+    (tmp_path / "deep").write_text("[" * 100_000)
+    (tmp_path / "words.txt").write_text("what time is it" * 100)
     done = run(tmp_path, *words, JARVIS_PASSWORD="correct horse")
     assert done.returncode != 0
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_outside_provider_makes_the_tokens(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text('{"keys": []}')
+    done = run(tmp_path, "token", JWT_ALGORITHM="RS256", JWT_SECRET_KEY="", JWT_JWKS="keys.json")
+    assert done.returncode != 0
+    assert "issued by the identity provider" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["talk", "--text", "hi"], ["user", "list"], ["token"], ["doctor"]], ids=" ".join)
+def test_a_dotenv_that_is_no_text_is_one_line(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / ".env").write_bytes(b"PORT=\xff\xfe")
+    done = run(tmp_path, *words)
+    assert done.returncode != 0
+    assert ".env: it is not UTF-8" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("where", ["PORT", ".env"])
+def test_talk_knows_the_port_that_is_configured(tmp_path: Path, where: str) -> None:
+    settings = {"PORT": "9"} if where == "PORT" else {}
+    (tmp_path / ".env").write_text("PORT=9\n" if where == ".env" else "")
+    done = run(tmp_path, "talk", "--text", "hi", **settings)
+    assert "no gateway at ws://127.0.0.1:9" in done.stderr
+
+
+def test_users_are_listed_changed_and_removed(tmp_path: Path) -> None:
+    assert "nobody yet" in run(tmp_path, "user", "list").stdout
+    run(tmp_path, "user", "add", "ada", JARVIS_PASSWORD="correct horse")
+    before = json.loads((tmp_path / "users.json").read_text())["users"][0]
+    assert run(tmp_path, "user", "roles", "ada", "operator", "admin").returncode == 0
+    assert run(tmp_path, "user", "list").stdout == "ada  operator, admin\n"
+    assert json.loads((tmp_path / "users.json").read_text())["users"] == [before | {"roles": ["operator", "admin"]}]
+    assert run(tmp_path, "user", "remove", "ada").returncode == 0
+    assert "nobody yet" in run(tmp_path, "user", "list").stdout
+
+
+def test_a_development_key_is_made_once_and_signs_in_every_folder_its_own(tmp_path: Path) -> None:
+    without = {"JWT_SECRET_KEY": "", "EMBEDDED_DIR": str(tmp_path / "state")}
+    first, second = (run(tmp_path, "token", **without).stdout.strip() for _ in range(2))
+    key = tmp_path / "state" / "development.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    for token in (first, second):
+        assert jwt.decode(token, key.read_text().strip(), algorithms=["HS256"])["sub"] == "developer"
+    # and in another terminal, where nobody has set DEBUG
+    with patch("tests.server.cli.test_main.environment", lambda *_a, **_s: {"EMBEDDED_DIR": without["EMBEDDED_DIR"]}):
+        third = run(tmp_path, "token").stdout.strip()
+    assert jwt.decode(third, key.read_text().strip(), algorithms=["HS256"])["sub"] == "developer"
+
+
+def test_a_key_that_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "development.key").write_text("short\n")
+    key = kept_key(tmp_path)
+    assert len(key) >= 64
+    assert kept_key(tmp_path) == key
+
+
+def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
+    with socket.socket() as other, patch.dict(sys.modules, {"sounddevice": None}):
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        settings = {
+            "CHROMIUM_PATH": "/no/such",
+            "REDIS_URL": "redis://127.0.0.1:9/0",
+        }
+        done = run(tmp_path, "doctor", PORT=port, JWT_SECRET_KEY="", **settings)
+    assert done.returncode == 1
+    told = done.stdout.splitlines()
+    for what, advice in [
+        (f"✗ port      {port} is taken by another program", "PORT=9000"),
+        ("✗ Redis     REDIS_URL does not answer", "start it"),
+        ("· Chromium  CHROMIUM_PATH: /no/such is no program", "chromium"),
+        ("· sound     sounddevice is not installed", "microphone"),
+    ]:
+        line = next(number for number, line in enumerate(told) if line.startswith(what))
+        assert advice in told[line + 1].lower() or advice in told[line + 1], told
+    assert any(line.startswith("✓ keys      development key in") for line in told)
+    assert told[-1] == "2 to mend before it starts"
+
+
+def test_the_doctor_names_each_wrong_setting(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", PORT="many", REDIS_URL="htp://h")
+    assert done.returncode == 1
+    assert "✗ settings  PORT=many" in done.stdout
+    assert "✗ settings  REDIS_URL" in done.stdout
 
 
 def test_nobody_types_a_password(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Answers that are typed while a turn goes on: lines of standard input, without blocking the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+YES = frozenset({"y", "yes"})
+NO = frozenset({"n", "no"})
+READ_BYTES = 4096
+
+
+class Keyboard:
+    """Calls `on_line` with each line that is typed, while the context lasts. A closed or unreadable input types nothing."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._typed = b""
+        self._fd: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            fd = sys.stdin.fileno()
+            asyncio.get_running_loop().add_reader(fd, self._read)
+            self._fd = fd
+        except (AttributeError, OSError, ValueError, NotImplementedError):
+            self._fd = None  # closed, a plain file, or a loop that watches no files
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._fd is not None:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            self._fd = None
+
+    def _read(self) -> None:
+        assert self._fd is not None, "the reader is removed with it"
+        try:
+            data = os.read(self._fd, READ_BYTES)
+        except OSError:  # the terminal has gone
+            data = b""
+        if not data:
+            self._stop()
+            return
+        *lines, self._typed = (self._typed + data).split(b"\n")
+        for line in lines:
+            self._on_line(line.decode("utf-8", "replace").strip())
+
+
+def answer_of(line: str) -> bool | None:
+    """What was meant; None for neither yes nor no."""
+    word = line.lower().rstrip(".!")
+    return True if word in YES else False if word in NO else None
