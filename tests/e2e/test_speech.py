@@ -84,13 +84,12 @@ async def test_the_command_line_holds_a_spoken_turn_and_keeps_the_answer(
 async def test_talk_reads_any_audio_file_and_finds_the_gateway_by_its_port(
     gateway: GatewayProcess, tmp_path: Path
 ) -> None:
-    question = tmp_path / "question.ogg"
+    question = tmp_path / "question.flac"
     with av.open(str(AUDIO / "flite-slt-what-time-is-it.wav")) as spoken, av.open(str(question), "w") as stereo:
-        stream = stereo.add_stream("libvorbis", rate=44_100, layout="stereo")
+        stream = stereo.add_stream("flac", rate=44_100, layout="stereo")
         assert isinstance(stream, av.AudioStream)
         for frame in [*spoken.decode(audio=0), None]:
             stereo.mux(stream.encode(frame))
-        stereo.mux(stream.encode(None))
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "server", "talk", str(question)],
@@ -108,8 +107,10 @@ async def test_talk_reads_any_audio_file_and_finds_the_gateway_by_its_port(
 async def test_talk_asks_at_the_keyboard_and_shows_what_for(
     gateway: GatewayProcess, tmp_path: Path, answer: str, status: str
 ) -> None:
-    async with client(gateway, "keyboard") as session:
-        await session.call("memory.store", key="name", value="Ada", session_id="keyboard")
+    async with client(gateway) as session:
+        await listen(
+            session.open(TurnParams(text="remember that my name is ada", reply="text")), until=messages.TurnDone
+        )
     command = [sys.executable, "-m", "server", "talk", "--url", gateway.base, "--json", "--text", "forget my name"]
     talk = await asyncio.create_subprocess_exec(
         *command,
@@ -126,7 +127,7 @@ async def test_talk_asks_at_the_keyboard_and_shows_what_for(
     async for line in talk.stdout:
         event = json.loads(line)
         if event["type"] == "task.confirmation_required":
-            assert (event["executor"], event["action"], bool(event["parameters"])) != (None, None, False)
+            assert (event["executor"], event["parameters"]) == ("memory", {"key": "user.name"}), event
             talk.stdin.write(b"perhaps\n" + answer.encode() + b"\n")
         if event["type"] == "task.result":
             results.append(event["status"])
