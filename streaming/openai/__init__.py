@@ -2,6 +2,6 @@
 
 mistakes: what a client did wrong · settings: a session's configuration, merged and checked · commands: client events, checked ·
 conversation: items in their order · response: one reply as server events in their order · hearing: what is recognised, as items and
-events · outbox: what waits to be sent · turns: a turn lane's way into a response · watching: observers · live: one session, a
-Resident · registry: all of them.
+events · outbox: what waits to be sent · turns: a turn lane's way into a response · idle: the reply to silence · watching: observers ·
+live: one session, a Resident · registry: all of them.
 """

@@ -33,6 +33,24 @@ class Listener(Protocol):
         """There may be something to send."""
 
 
+def commit_item(host: Listener, item_id: str) -> Entry:
+    """Put what the input audio buffer holds into the conversation, and say so. Its transcript is awaited."""
+    item: dict[str, Any] = {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "message",
+        "role": "user",
+        "status": "completed",
+        "content": [{"type": "input_audio"}],
+    }
+    entry = Entry(item, awaited=True)
+    previous = host.conversation.add(entry)
+    host.outbox.say({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
+    host.outbox.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+    host.outbox.say({"type": "conversation.item.done", "previous_item_id": previous, "item": item})
+    return entry
+
+
 class Hearing:
     """`base_ms`: audio that earlier lanes of the session took; times are told since the session's first."""
 
@@ -81,21 +99,7 @@ class Hearing:
     def _commit(self, item_id: str, *, automatic: bool) -> None:
         self._current = None
         self._uncommitted_ms = 0.0
-        item: dict[str, Any] = {
-            "id": item_id,
-            "object": "realtime.item",
-            "type": "message",
-            "role": "user",
-            "status": "completed",
-            "content": [{"type": "input_audio"}],
-        }
-        entry = Entry(item, awaited=True)
-        previous = self._host.conversation.add(entry)
-        say = self._host.outbox.say
-        say({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
-        say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
-        say({"type": "conversation.item.done", "previous_item_id": previous, "item": item})
-        self._awaiting.append((entry, automatic))
+        self._awaiting.append((commit_item(self._host, item_id), automatic))
 
     # --- streaming.outlet.Outlet ---
 

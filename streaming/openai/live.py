@@ -15,6 +15,7 @@ from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, UnreadableError, read
 from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.idle import IdleWatch
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event
 from streaming.openai.outbox import Outbox
@@ -86,6 +87,7 @@ class LiveSession:
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
         self.microphones = Microphones(self)
         self.replies = Replies(self)
+        self._idle = IdleWatch(self, self._loop)
         self._expiry: asyncio.TimerHandle | None = None
 
     # --- as the gateway sees it: see Resident ---
@@ -181,6 +183,7 @@ class LiveSession:
     def closed(self) -> None:
         """The session is over, and with it its socket."""
         self.socket, self.lost = None, True
+        self._idle.stop()
         self._stop_expiry()
 
     def _start_expiry(self) -> None:
@@ -254,6 +257,7 @@ class LiveSession:
         fresh = config.merged(self.settings, command.fields.get("session"), self.voices)
         heard_so = config.microphone_of(self.settings)
         self.settings = fresh
+        self._idle.stop()
         if config.microphone_of(fresh) != heard_so:
             self.microphones.retire()
         self.outbox.say({"type": "session.updated", "session": fresh})
@@ -300,6 +304,7 @@ class LiveSession:
 
     def on_speech(self) -> None:
         """Somebody began to speak: the reply ends, if the session wants that."""
+        self._idle.stop()
         detection = config.detection_of(self.settings)
         if detection is not None and detection["interrupt_response"]:
             self.replies.interrupt("turn_detected")
@@ -307,8 +312,14 @@ class LiveSession:
     def on_words(self, entry: Entry, *, automatic: bool) -> None:
         """A transcript is there: it may be time to reply."""
         detection = config.detection_of(self.settings)
+        if not entry.text:
+            self._idle.start()
         wanted = automatic and bool(entry.text) and self.settings["type"] == "realtime"
         self.replies.heard(answer=wanted and detection is not None and detection["create_response"])
+
+    def on_quiet(self) -> None:
+        """Every reply has been heard: from now on silence counts."""
+        self._idle.start()
 
 
 _ACTIONS: dict[str, Callable[[LiveSession, Command], None]] = {

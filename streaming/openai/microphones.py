@@ -35,6 +35,11 @@ class Microphones:
         self._past_ms = 0.0
         self.open = 0
 
+    @property
+    def fed_ms(self) -> float:
+        """Audio written to the buffer since the session began."""
+        return self._past_ms + (self._hearing.fed_ms if self._hearing is not None else 0.0)
+
     def append(self, audio: bytes) -> None:
         """Audio in the session's input format. Raises MistakeError."""
         encoding, rate_hz = config.FORMATS[self._host.settings["audio"]["input"]["format"]["type"]]

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from streaming import domain
+from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, checked_metadata
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from streaming.session import ChannelEnd, Session
 
 MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
+STILL_THERE = "Are you still there?"
 PLAYED_ALL_MS = 10**9  # told to a lane whose client wants the next reply: it has done with this one
 
 
@@ -41,6 +44,9 @@ class Host(Protocol):
 
     def wake(self) -> None:
         """There may be something to send."""
+
+    def on_quiet(self) -> None:
+        """Every reply has been heard."""
 
 
 class Replies:
@@ -172,9 +178,11 @@ class Replies:
         response.begin()
         self._given = given
         self._ready = (response, instructions)
-        for speaking in self.turns.values():
+        for channel, speaking in self.turns.items():
             if speaking.playing and speaking.lane is not None:
                 speaking.lane.playback(PLAYED_ALL_MS)  # its end, and what it remembers, come before the next turn
+            elif speaking.playing:
+                self._host.lanes.cancel(channel)
         self._start_if_ready()
 
     def _start_if_ready(self) -> None:
@@ -264,7 +272,39 @@ class Replies:
         speaking = self.turns.pop(channel)
         speaking.lane_ended(end.code or "", end.message or "")
         self._start_if_ready()
+        if not self.turns and not self.busy:
+            self._host.on_quiet()
         self.wake()
+
+    def ask_whether_there(self) -> None:
+        """A reply to silence: nobody asked for it, no turn is behind it, and the agent does not remember it."""
+        response = Response(
+            self.outbox,
+            self.conversation,
+            self._conversation_id,
+            config.response_settings(self._host.settings, {}, self._host.voices),
+        )
+        self.active = response
+        response.begin()
+        speaking = Speaking(self, response, [], approvals=False)
+        speaking.tell(domain.TurnReply(new_id("turn"), STILL_THERE))
+        if response.done:  # in words only
+            self._host.on_quiet()
+            return
+        self._channel += 1
+        channel = self._channel
+        reply = replace(
+            config.reply_of(response.settings, self._host.voices),
+            language=config.microphone_of(self._host.settings).language,
+        )
+        self.turns[channel] = speaking
+        self._host.lanes.open(
+            channel,
+            lambda setup: TtsLane(setup, reply, STILL_THERE),
+            speaking,
+            lambda end: self._on_end(channel, end),
+            self._host.traceparent,
+        )
 
     def _create_beside(
         self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry], instructions: str
@@ -317,11 +357,13 @@ class Replies:
     def interrupt(self, reason: str) -> None:
         """End the conversation's reply; what went on behind a question goes on."""
         response, self._owed = self.active, False
-        for speaking in list(self.turns.values()):
+        for channel, speaking in list(self.turns.items()):
             if not speaking.out_of_band:
                 speaking.cut(reason)
                 if speaking.lane is not None:
                     speaking.lane.interrupt()
+                else:
+                    self._host.lanes.cancel(channel)
         if response is not None and not response.done:
             response.finish("cancelled", reason=reason)
             self.ended(response)

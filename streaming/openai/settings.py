@@ -13,6 +13,7 @@ from streaming.sound.microphone import MicrophoneFormat
 PCM_RATE_HZ = 24_000  # the only rate that the API has for PCM
 LAW_RATE_HZ = 8_000
 MIN_SPEED, MAX_SPEED = 0.25, 1.5
+MIN_IDLE_MS, MAX_IDLE_MS = 5_000, 30_000
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 ALIASES = (
@@ -216,6 +217,9 @@ def _check_detection(detection: Any) -> None:
         value = detection.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
             raise wrong(f"{where}.{name}", f"a number from 0 to {highest}")
+    idle_ms = detection.get("idle_timeout_ms")
+    if idle_ms is not None and (type(idle_ms) is not int or not MIN_IDLE_MS <= idle_ms <= MAX_IDLE_MS):
+        raise wrong(f"{where}.idle_timeout_ms", f"a whole number from {MIN_IDLE_MS} to {MAX_IDLE_MS}, or null")
     if not one_of(detection.get("eagerness", "auto"), ("low", "medium", "high", "auto")):
         raise wrong(f"{where}.eagerness", "low, medium, high or auto")
 
