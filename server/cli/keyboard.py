@@ -29,8 +29,8 @@ class Keyboard:
             fd = sys.stdin.fileno()
             asyncio.get_running_loop().add_reader(fd, self._read)
             self._fd = fd
-        except (AttributeError, OSError, ValueError, NotImplementedError):
-            self._fd = None  # closed, a plain file, or a loop that watches no files
+        except (AttributeError, OSError, ValueError):
+            self._fd = None  # closed, or a plain file
         return self
 
     def __exit__(self, *_error: object) -> None:
