@@ -14,17 +14,18 @@ import argparse
 import os
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from server.children import ChildError
 from server.cli.banner import banner
 from server.cli.environment import client_settings, gateway_address, laptop_defaults, saved_token, serving_settings
 from server.cli.people import add_commands
+from server.cli.reload import WATCHED, run_reloading, start_watching, watch_files
 from server.config import ConfigError
 from server.identity.roles import ROLES
 from server.identity.users import UsersError
 from server.loop import run
-from server.reload import run_reloading
 from server.telemetry import log
 from server.upstream import EndpointError
 from streaming.client.address import socket_url
@@ -40,15 +41,19 @@ MAX_TOKEN_MINUTES = 10 * 365 * 24 * 60
 
 def serve(options: argparse.Namespace) -> int:
     """Run the gateway; the exit code."""
+    if options.reload:
+        run_reloading()
+    if options.watched:
+        watch_files()
     if options.laptop:
         laptop_defaults()
     settings = serving_settings()
     log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
-    if options.reload:
-        return run_reloading()
     from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands need none of it
 
     async def serving() -> None:
+        if options.watched:
+            start_watching()
         await Lifecycle(settings).run(tell)
 
     async def tell(started: Started) -> None:
@@ -60,6 +65,21 @@ def serve(options: argparse.Namespace) -> int:
     except* (ChildError, EndpointError, OSError) as failed:
         code = 1
         print(f"cannot start: {'; '.join(map(str, _leaves(failed)))}", file=sys.stderr)
+    return code
+
+
+def serve_watched(options: argparse.Namespace) -> int:
+    """Run the gateway under `make dev`: whatever keeps it from running is told, and the next change is waited for."""
+    try:
+        code = serve(options)
+    except ConfigError as wrong:
+        print(wrong, file=sys.stderr)
+        code = 2
+    except Exception:  # noqa: BLE001 - of code that is being changed
+        traceback.print_exc()
+        code = 1
+    if code:
+        print("waiting for a file to change", file=sys.stderr)
     return code
 
 
@@ -135,6 +155,7 @@ def parser() -> argparse.ArgumentParser:
     main_parser.set_defaults(run=serve)
     main_parser.add_argument("--laptop", action="store_true", help="DEBUG and 127.0.0.1 unless configured otherwise")
     main_parser.add_argument("--reload", action="store_true", help="start again when a source file changes")
+    main_parser.add_argument(WATCHED, action="store_true", help=argparse.SUPPRESS)  # of run_reloading
     commands = main_parser.add_subparsers()
     _token_command(commands.add_parser("token", help="print an access token"))
     users = commands.add_parser("user", help="who may sign in").add_subparsers(required=True)
@@ -205,7 +226,7 @@ def _done() -> int:
     try:
         options = parser().parse_args()
         if options.run is serve:  # what breaks there is a fault of ours, with a traceback
-            return int(options.run(options))
+            return serve_watched(options) if options.watched else serve(options)
         return _command(options)
     except (ConfigError, UsersError) as wrong:
         print(wrong, file=sys.stderr)

@@ -1,19 +1,22 @@
 """The processes a gateway brings along on a laptop: the embedded services, and a Redis when none answers.
 
 Both end with the gateway, however it ends: the services watch the pipe of their standard input, Redis gets a signal from
-the kernel when its parent dies.
+the kernel when its parent dies. Before the gateway replaces itself by a new one (`make dev`), it ends both with `end_now`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import importlib
 import json
+import os
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +117,25 @@ class EmbeddedProcess:
             self._process.kill()
             await self._process.wait()
 
+    def end_now(self) -> None:
+        """End it and wait, without the event loop."""
+        _end_now(self._process)
+
+
+def _end_now(process: Process | None) -> None:
+    """SIGTERM, then SIGKILL. The child is reaped here, unless asyncio's watcher is faster."""
+    if process is None or process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        os.kill(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while os.waitpid(process.pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(process.pid, signal.SIGKILL)
+                os.waitpid(process.pid, 0)
+                return
+            time.sleep(0.01)
+
 
 def _die_with_parent() -> None:
     """In the child, before exec: the kernel sends SIGTERM when the gateway is gone."""
@@ -179,4 +201,9 @@ class BundledRedis:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()
+        self._directory.cleanup()
+
+    def end_now(self) -> None:
+        """End it, wait, and remove its directory, without the event loop."""
+        _end_now(self._process)
         self._directory.cleanup()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from tornado.autoreload import add_reload_hook
 from tornado.netutil import bind_sockets
 
 from server.app import make_app, start_server
@@ -169,6 +170,7 @@ class Lifecycle:
             return url, url
         bundled = BundledRedis()
         self._stack.push_async_callback(bundled.stop)
+        add_reload_hook(bundled.end_now)
         if self._settings.embedded and await bundled.start():
             return bundled.url, "bundled, on a socket of its own"
         return "", "none found: in-process state, one replica only"
@@ -194,6 +196,7 @@ class Lifecycle:
         environment = embedded_environment(self._settings, os.environ)
         process = EmbeddedProcess(wanted, self._settings.embedded_dir, environment)
         self._stack.push_async_callback(process.stop)
+        add_reload_hook(process.end_now)
         await process.start()
         self._loop(tasks, process.watch(), "embedded services")
         return process.addresses

@@ -1,57 +1,132 @@
-"""`make dev`: a change starts the gateway again, and whatever ends the watcher ends the gateway."""
+"""`make dev`: a change starts the gateway again in its process; one that is broken waits for the next change; nothing stays behind."""
 
 from __future__ import annotations
 
-import re
+import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-from tests.support.gateway import environment, free_port, is_running
+from tests.support.gateway import environment, free_port
 from tests.support.replicas import VARIABLES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("server", "handlers", "streaming", "protos", "static")
+PATIENCE_S = 60.0
+STARTED = "/console#code="  # the banner
+WAITING = "waiting for a file to change"
 
 
-def test_a_change_starts_it_again_and_nobody_stays_behind(tmp_path: Path) -> None:
-    nowhere = {name: f"127.0.0.1:{free_port()}" for name in VARIABLES.values()}
-    settings = {"EMBEDDED": "false", "REDIS_URL": "", "PORT": str(free_port()), **nowhere}
-    watched = tmp_path / ".env"
-    watched.write_text("")
-    watcher = subprocess.Popen(
-        [sys.executable, "-m", "server", "--reload"],
-        cwd=tmp_path,
-        env=environment(tmp_path, **settings),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert watcher.stdout is not None
-    try:
-        _until_started(watcher)
-        first = _child(watcher)
-        watched.write_text("# another\n")
-        _until_started(watcher)
-        second = _child(watcher)
-        assert second != first
-        watcher.send_signal(signal.SIGTERM)
-        assert watcher.wait(20) == 0
-        assert [pid for pid in (first, second) if is_running(pid)] == []
-    finally:
-        watcher.kill()
-        watcher.stdout.close()
+class Developer:
+    """`python -m server --reload` in a copy of the sources, with one embedded service and a Redis of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for package in PACKAGES:
+            ignored = shutil.ignore_patterns("__pycache__", "docs")
+            shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+        self._lines: queue.Queue[str] = queue.Queue()
+
+    @contextmanager
+    def starts(self) -> Iterator[subprocess.Popen[str]]:
+        elsewhere = {name: f"127.0.0.1:{free_port()}" for service, name in VARIABLES.items() if service != "memory"}
+        settings = {"PORT": str(free_port()), "EMBEDDED": "true", "LOG_LEVEL": "ERROR", **elsewhere}
+        environ = environment(self.folder, **settings) | {"PYTHONPATH": str(self.folder)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "server", "--reload"],
+            cwd=self.folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        reading = threading.Thread(target=self._read, args=(process.stdout,))
+        reading.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            reading.join()
+            process.stdout.close()  # type: ignore[union-attr]  # it is a pipe
+
+    def _read(self, stdout: IO[str]) -> None:
+        for line in stdout:
+            self._lines.put(line)
+
+    def says(self, wanted: str, patience_s: float = PATIENCE_S) -> bool:
+        """Does a line with these words come?"""
+        deadline = time.monotonic() + patience_s
+        with suppress(queue.Empty):
+            while wanted not in self._lines.get(timeout=max(0.0, deadline - time.monotonic())):
+                pass
+            return True
+        return False
+
+    def change(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+
+    def changes_until(self, wanted: str, name: str, text: str) -> bool:
+        """Write the file, and again when nothing comes of it: Tornado does not see a change before its first look."""
+        for _ in range(3):
+            self.change(name, text)
+            if self.says(wanted, PATIENCE_S / 3):
+                return True
+        return False
 
 
-def _until_started(watcher: subprocess.Popen[str]) -> None:
-    assert watcher.stdout is not None
-    assert any("console" in line for line in iter(watcher.stdout.readline, ""))
+def children(process: subprocess.Popen[str]) -> list[int]:
+    command = ["ps", "--ppid", str(process.pid), "-o", "pid="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [int(pid) for pid in listed.split()]
 
 
-def _child(watcher: subprocess.Popen[str]) -> int:
-    command = ["ps", "--ppid", str(watcher.pid), "-o", "pid=,args="]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"(\d+) .*-m server", listed)
-    assert found is not None, listed
-    return int(found[1])
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_change_starts_it_again_and_a_broken_file_waits_to_be_mended(tmp_path: Path) -> None:
+    developer = Developer(tmp_path)
+    sound = (tmp_path / "server/errors.py").read_text()
+    with developer.starts() as process:
+        assert developer.says(STARTED)
+        first = children(process)
+        assert len(first) == 2, "embedded services and Redis"
+
+        replies = "server/embedded/planner/replies.yaml"  # data of a service: the gateway itself never reads it
+        assert developer.changes_until(STARTED, replies, (tmp_path / replies).read_text() + "\n# another line\n")
+        second = children(process)
+        assert len(second) == 2
+        assert alive(first) == []
+
+        assert developer.changes_until(WAITING, "server/errors.py", "def broken(:\n")
+        assert alive(second) == children(process) == []
+
+        assert developer.changes_until(STARTED, "server/errors.py", sound)
+        third = children(process)
+        assert len(third) == 2
+
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C
+        assert process.wait(PATIENCE_S) == 0
+        assert alive(third) == []
+
+
+def test_one_that_never_started_waits_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    developer = Developer(tmp_path)
+    developer.change("server/errors.py", "def broken(:\n")
+    with developer.starts() as process:
+        assert developer.says("SyntaxError: invalid syntax")
+        assert developer.says(WAITING)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE_S) == -signal.SIGINT
