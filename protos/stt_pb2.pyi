@@ -318,6 +318,9 @@ Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
 class Progress(_message.Message):
     """All times are milliseconds of audio since the stream began.
     While nobody speaks: the audio up to `at_ms` has been listened to, and nothing of it is still to be recognised.
+    It is a sign of life too. A service that sends it sends one every 400 ms of audio while nobody speaks, and every half second
+    (with `at_ms` as before) while it owes something: the Final of an utterance or commit, or an answer to audio that has come.
+    A caller takes 2.5 seconds without any message, while something is owed, for a hang, and sends the audio to another stream.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

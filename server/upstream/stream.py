@@ -163,6 +163,10 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self._broken = self._broken or broken
         self._hang_up()
 
+    def hung(self, broken: ServiceError) -> None:
+        """The service shows no sign of life: end the call with this error."""
+        self.fail(broken)
+
     def cancel(self) -> None:
         """Stop now; the reader ends without an error."""
         self._cancelled = True

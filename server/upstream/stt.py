@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from protos import stt_pb2
+from server.upstream.hangs import HangWatch
 from server.upstream.status import failure
 from server.upstream.stream import BidiMethod, BidiStream
 from server.upstream.trunk import Trunks
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, RecognitionConfig, RecognitionEvent
 
 MAX_AUDIO_BYTES = 64 * 1024  # one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in the core
+OWED_BYTES = 19_200  # 600 ms at 16 kHz: of so much without an answer, a service that tells its progress would have told
 MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes: whoever sends so much without looking at `on_taken` is cut off
 
 # A message costs grpc.aio some 40 to 80 µs however short it is. A few microphones never wait; from there on frames gather for
@@ -103,16 +105,24 @@ class SttStream:
     """Implements `streaming.ports.RecognitionStream`."""
 
     def __init__(
-        self, stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | TrunkStream, outbox: AudioOutbox
+        self,
+        stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | TrunkStream,
+        outbox: AudioOutbox,
+        watch: HangWatch,
     ) -> None:
         self._stream = stream
         self._outbox = outbox
+        self._watch = watch
+        self._unanswered_bytes = self._commits = 0
+        self._in_speech = self._ended = self._reading = False
+        self.signs = 0
 
     def send_audio(self, pcm: bytes) -> None:
         """Queue whole samples; ignored once the stream is over."""
         if not pcm or not self._stream.live:
             return
         self._outbox.audio(pcm)
+        self._unanswered_bytes += len(pcm)
         self._stream.wake()
         if self._outbox.queued_bytes > MAX_QUEUED_BYTES:
             self._stream.fail(
@@ -122,11 +132,13 @@ class SttStream:
     def commit(self) -> None:
         """End the utterance here."""
         if self._stream.live:
+            self._commits += 1
             self._outbox.commit()
             self._stream.wake_now()
 
     def end(self) -> None:
         """No more audio."""
+        self._ended = True
         self._stream.end()
 
     def cancel(self) -> None:
@@ -135,13 +147,46 @@ class SttStream:
 
     async def __aiter__(self) -> AsyncGenerator[RecognitionEvent | RecognitionProgress, None]:
         """Events in order. Raises ServiceError."""
+        self._watch.add(self)
         try:
-            while (response := await self._stream.read()) is not None:
+            while (response := await self._read()) is not None:
                 event = _event(response)
+                self._answered(event)
                 if event is not None:
                     yield event
         finally:
+            self._watch.discard(self)
             self._stream.cancel()
+
+    async def _read(self) -> stt_pb2.RecognizeResponse | None:
+        self._reading = True
+        try:
+            return await self._stream.read()
+        finally:
+            self._reading = False
+
+    def _answered(self, event: RecognitionEvent | RecognitionProgress | None) -> None:
+        self.signs += 1
+        self._unanswered_bytes = 0
+        if isinstance(event, RecognitionProgress):
+            self._watch.promised = True
+        elif isinstance(event, SpeechStarted):
+            self._in_speech = True
+        elif isinstance(event, FinalTranscript):
+            self._in_speech = False
+            self._commits = max(0, self._commits - 1)
+
+    # --- server.upstream.hangs.Watched ---
+
+    @property
+    def owed(self) -> bool:
+        """Does the service owe an answer, and is somebody waiting for it?"""
+        owed = self._in_speech or self._commits or self._ended or self._unanswered_bytes > OWED_BYTES
+        return self._reading and bool(owed)
+
+    def hung(self) -> None:
+        """The service shows no sign of life."""
+        self._stream.hung(failure("stt", "DEADLINE_EXCEEDED", "speech recognition has stopped answering"))
 
 
 class SttClient:
@@ -151,6 +196,7 @@ class SttClient:
         self._line = line
         self._background = background
         self._trunks = Trunks(line, background)
+        self._watch = HangWatch()
 
     def open_trunks(self) -> None:
         """The service is up: be ready before the first microphone opens."""
@@ -167,9 +213,9 @@ class SttClient:
         trunk = self._trunks.pick()
         if trunk is not None:
             with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
-                return SttStream(trunk.open(_config_message(config), outbox, context), outbox)
+                return SttStream(trunk.open(_config_message(config), outbox, context), outbox, self._watch)
         stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), outbox, context, self._background)
-        return SttStream(stream, outbox)
+        return SttStream(stream, outbox, self._watch)
 
     def _busy_s(self) -> float:
         busy = len(self._line.running) - FREE_STREAMS

@@ -18,7 +18,7 @@ import grpc.aio
 from protos import stt_pb2
 from server.upstream.convert import asking
 from server.upstream.metadata import call_metadata
-from server.upstream.status import cancelled_from_outside, failure
+from server.upstream.status import cancelled_from_outside, failure, service_error
 from server.upstream.stream import InactivityGuard, write_message
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ REPORT_BYTES = 16 * 1024  # a service tells what it took every so many bytes: on
 MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to so many streams, frames gather for so long
 BUSY_TICK_S = 0.005
+SILENT_S = 2.0  # a stream of it hangs, and nothing came for so long on all of it
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 
@@ -47,6 +48,7 @@ class TrunkStream:
     __slots__ = (
         "_arrived",
         "_attempt",
+        "_blameless",
         "_broken",
         "_cancelled",
         "_end_told",
@@ -81,7 +83,7 @@ class TrunkStream:
         self._events: deque[stt_pb2.RecognizeResponse] = deque()
         self._arrived = asyncio.Event()
         self._broken: BaseException | None = None
-        self._ended = self._end_told = self._over = self._cancelled = self._reading = False
+        self._ended = self._end_told = self._over = self._cancelled = self._reading = self._blameless = False
         self._untaken_bytes = 0
         self._write_guard = InactivityGuard(limit_s, self._expire)
         self._read_guard = InactivityGuard(limit_s, self._expire)
@@ -115,6 +117,11 @@ class TrunkStream:
         """End the stream from our side with an error, which the reader gets."""
         self._hang_up(broken)
 
+    def hung(self, broken: ServiceError) -> None:
+        """The service shows no sign of life here. A trunk on which nothing came either ends with all its streams."""
+        if not self._trunk.suspect(broken):
+            self._hang_up(broken)
+
     def cancel(self) -> None:
         """Stop now; the reader ends without an error."""
         self._cancelled = True
@@ -130,6 +137,9 @@ class TrunkStream:
         if self._events:
             self._attempt.answered()
             return self._events.popleft()
+        if self._broken is not None and self._blameless:
+            self._attempt.abandoned()
+            raise service_error("stt", self._broken) from None
         if self._broken is not None:
             raise self._attempt.failed(self._broken) from None
         self._attempt.succeeded()
@@ -194,10 +204,11 @@ class TrunkStream:
         if was_full:
             self.wake()
 
-    def over(self, broken: BaseException | None) -> None:
-        """It has ended, at the other side or with the trunk."""
+    def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
+        """It has ended, at the other side or with the trunk. `blameless`: the breaker counts this fault elsewhere."""
         if not self._over:
             self._over = True
+            self._blameless = blameless
             self._broken = broken
             self._write_guard.close()
             self._read_guard.close()
@@ -225,6 +236,9 @@ class _Carrier(Protocol):
     def cancel(self, stream: TrunkStream) -> None:
         """Tell the service that nobody reads it any more."""
 
+    def suspect(self, broken: ServiceError) -> bool:
+        """One of its streams hangs. True: the trunk does, and ends with all of them."""
+
 
 class Trunk:
     """One RecognizeMany call. `ready` once the service has greeted; `over` when the call has ended."""
@@ -240,6 +254,8 @@ class Trunk:
         self._call: Call | None = None
         self._writer: asyncio.Task[None] | None = None
         self._background = background
+        self._heard_at = asyncio.get_running_loop().time()
+        self._hung: ServiceError | None = None
         self.ready = self.over = False
         self.offered = True  # False: the service has no trunks
         background.spawn(self._run(), "stt trunk")
@@ -279,6 +295,15 @@ class Trunk:
             self._cancelled.append(stream.number)
             self._wake.set()
 
+    def suspect(self, broken: ServiceError) -> bool:
+        """One of its streams hangs. When nothing came for any other either, all of them go on elsewhere."""
+        silent_s = asyncio.get_running_loop().time() - self._heard_at
+        if self._hung is None and self._call is not None and silent_s >= SILENT_S:
+            self._hung = broken
+            self.ready = False
+            self._call.cancel()
+        return self._hung is not None
+
     # --- the call ---
 
     async def _run(self) -> None:
@@ -296,14 +321,18 @@ class Trunk:
             self.over = True
             if self._writer is not None:
                 self._writer.cancel()
-            for stream in list(self._streams.values()):
-                stream.over(broken or failure(self._line.name, "UNAVAILABLE"))
+            broken = self._hung or broken or failure(self._line.name, "UNAVAILABLE")
+            for number, stream in enumerate(list(self._streams.values())):
+                stream.over(
+                    broken, blameless=number > 0
+                )  # one trunk broke: that is one fault, not as many as it had streams
 
     async def _talk(self) -> None:
         call = self._call = self._line.pool.pick().RecognizeMany()
         try:
             async for response in call:
-                if not self.ready:
+                self._heard_at = asyncio.get_running_loop().time()
+                if not self.ready and self._writer is None:
                     self.ready = True
                     self._writer = self._background.spawn(self._write(call), "stt trunk writer")
                 for item in response.items:

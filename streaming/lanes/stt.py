@@ -17,7 +17,7 @@ class SttLane(Lane):
 
     def __init__(self, setup: LaneSetup, source: MicrophoneFormat) -> None:
         super().__init__(setup)
-        self._microphone = Microphone(self._services.stt, source, self._context, self._outlet.taken)
+        self._microphone = Microphone(self._services.stt, source, self._context, self._outlet)
 
     async def run(self) -> None:
         """Pass every event on."""
@@ -25,7 +25,7 @@ class SttLane(Lane):
             async for event in self._microphone.events():
                 self._outlet.tell(event)
         finally:
-            self._microphone.stream.cancel()
+            self._microphone.cancel()
 
     def audio(self, payload: bytes, number: int = 0) -> None:
         """A microphone frame."""

@@ -66,7 +66,7 @@ class TurnLane(Lane):
         self._language = source.language if source else reply.language
         self._far_end = FarEnd() if source is not None and source.echo_cancellation else None
         self._microphone = (
-            Microphone(self._services.stt, source, self._context, self._outlet.taken, self._far_end) if source else None
+            Microphone(self._services.stt, source, self._context, self._outlet, self._far_end) if source else None
         )
         self._text = text
         self._turn: Turn | None = None
@@ -132,7 +132,7 @@ class TurnLane(Lane):
                     self._outlet.tell(event)
                     self._on_heard(event, group)
         finally:
-            self._microphone.stream.cancel()
+            self._microphone.cancel()
             self._withdraw()
             self._settle_pause(words_followed=False)  # none will come any more
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streaming.ports import (
-    FinalTranscript,
-    InterimTranscript,
-    RecognitionConfig,
-    RecognitionProgress,
-    SpeechStarted,
-    Word,
-)
+from streaming.domain import Trouble
+from streaming.ports import FinalTranscript, RecognitionConfig, RecognitionProgress, SpeechStarted
 from streaming.sound.codecs import SERVICE_RATE_HZ, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter
+from streaming.sound.listening import Listening, moved_by
 from streaming.sound.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, SpeechToText
+    from streaming.outlet import Outlet
+    from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, ServiceError, SpeechToText
     from streaming.sound.echo import FarEnd
     from streaming.sound.trail import Position
 
@@ -46,11 +42,11 @@ class Microphone:
         stt: SpeechToText,
         source: MicrophoneFormat,
         context: CallContext,
-        give_back: Callable[[int], None],
+        outlet: Outlet,
         far_end: FarEnd | None = None,
     ) -> None:
         self._decoder = microphone_decoder(source.encoding, source.sample_rate_hz)
-        self._give_back = give_back
+        self._outlet = outlet
         self._trail = Trail()
         self._payload_in = self._payload_back = self._pcm_in = self._pcm_out = 0
         config = RecognitionConfig(
@@ -61,8 +57,14 @@ class Microphone:
             vocabulary=source.vocabulary,
             progress=True,
         )
-        self.stream: RecognitionStream = stt.recognize(config, context, self._on_taken)
-        self.echo = EchoFilter(far_end, self.stream.send_audio) if far_end is not None else None
+
+        def open_stream(on_taken: Callable[[int], None]) -> RecognitionStream:
+            return stt.recognize(config, context, on_taken)
+
+        self._listening = Listening(
+            open_stream, self._on_taken, self._needed_ms, self._on_lost, commits_only=not source.endpointing
+        )
+        self.echo = EchoFilter(far_end, self._listening.send_audio) if far_end is not None else None
 
     @property
     def received_ms(self) -> float:
@@ -90,7 +92,7 @@ class Microphone:
 
     async def events(self) -> AsyncIterator[RecognitionEvent]:
         """What is heard; times since the microphone was opened, wherever that was. Raises ServiceError."""
-        async for event in self.stream:
+        async for event in self._listening.events():
             if isinstance(event, RecognitionProgress):
                 self._trail.listened(event.at_ms + self._trail.base_ms)
                 continue
@@ -112,15 +114,27 @@ class Microphone:
         if self.echo is not None:
             self.echo.feed(pcm)
         else:
-            self.stream.send_audio(pcm)
+            self._listening.send_audio(pcm)
 
     def commit(self) -> None:
         """The utterance ends behind what was fed."""
-        self._behind_audio(self.stream.commit)
+        self._behind_audio(self._listening.commit)
 
     def end(self) -> None:
         """No more audio."""
-        self._behind_audio(self.stream.end)
+        self._behind_audio(self._listening.end)
+
+    def cancel(self) -> None:
+        """Stop listening now."""
+        self._listening.cancel()
+
+    def _needed_ms(self) -> float:
+        return self._trail.from_ms - self._trail.base_ms
+
+    def _on_lost(self, broken: ServiceError) -> None:
+        """The recogniser is asked anew; meanwhile the client knows why it hears nothing."""
+        words = f"{broken.service}: {broken.message}; what was not recognised yet is sent again"
+        self._outlet.tell(Trouble(broken.code, words, retryable=True))
 
     def _behind_audio(self, act: Callable[[], None]) -> None:
         if self.echo is not None:
@@ -134,24 +148,8 @@ class Microphone:
         due = self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
         if due > 0:
             self._payload_back += due
-            self._give_back(due)
+            self._outlet.taken(due)
 
     def ended_s_ago(self, at_ms: int) -> float:
         """How long ago the audio at `at_ms` came in, for a client that sends in real time; seconds."""
         return max(0.0, (self.received_ms - at_ms) / 1000)
-
-
-def moved_by(event: RecognitionEvent, ms: int) -> RecognitionEvent:
-    """The same event, so much later."""
-    if not ms:
-        return event
-    if isinstance(event, FinalTranscript):
-        words = tuple(_word_moved(word, ms) for word in event.words)
-        return replace(event, start_ms=event.start_ms + ms, end_ms=event.end_ms + ms, words=words)
-    if isinstance(event, InterimTranscript):
-        return event
-    return replace(event, at_ms=event.at_ms + ms)
-
-
-def _word_moved(word: Word, ms: int) -> Word:
-    return replace(word, start_ms=word.start_ms + ms, end_ms=word.end_ms + ms)

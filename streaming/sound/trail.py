@@ -70,6 +70,12 @@ class Trail:
             self._positions.popleft()
 
     @property
+    def from_ms(self) -> float:
+        """From when on the audio may be needed, exactly."""
+        needed_ms = self._silence_needed_ms if self._speech_from_ms is None else self._speech_from_ms
+        return max(self._done_ms, needed_ms)
+
+    @property
     def _silence_needed_ms(self) -> float:
         if self._listened_ms is None:
             return self._newest_ms - UNCERTAIN_KEPT_MS

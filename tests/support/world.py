@@ -166,8 +166,11 @@ class World:
     def recognize_speech(
         self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]
     ) -> ScriptedRecognition:
-        self.recognitions.append(ScriptedRecognition(on_taken))
-        return self.recognitions[-1]
+        stream = ScriptedRecognition(on_taken)
+        self.recognitions.append(stream)
+        if "stt" in self.failing:
+            stream.push(self.failing["stt"])
+        return stream
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> ScriptedSynthesis:
         self.syntheses.append(ScriptedSynthesis(self.failing.get("tts")))

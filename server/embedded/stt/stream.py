@@ -39,6 +39,7 @@ MAX_WAITING_PIECES = 400  # 8 s of 20 ms frames; large messages are cut to HEARD
 HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls get their turn on the event loop
 PARTIAL_WAIT_S = 0.15  # what listening stands still for a partial; a later one is told when it comes
 PROGRESS_MS = 400  # a message costs some 60 µs each side
+LIFE_S = 0.5  # between signs of life while an answer is owed: stt.proto promises them
 IDLE_S = 10.0  # a microphone that falls silent in mid-word (a dead network, silence suppression) ends its utterance
 
 
@@ -64,7 +65,10 @@ class Recognition:
     def __init__(self, settings: RecognizeSettings, ears: Ears, send: Send) -> None:
         self._settings = settings
         self._pool = ears.pool
-        self._send = send
+        self._put = send
+        self._putting = asyncio.Lock()  # gRPC takes one message at a time
+        self._silent = True  # since the last look for a sign of life
+        self._unanswered = self._at_work = False
         self._resampler = Resampler(settings.sample_rate_hz)
         self._endpointer = SpeechEndpointer(ears.detectors.stream())
         self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
@@ -80,12 +84,31 @@ class Recognition:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._take(requests), name="stt: take")
-            group.create_task(self._listen(), name="stt: listen")
+            listening = group.create_task(self._listen(), name="stt: listen")
+            if self._settings.progress:
+                alive = group.create_task(self._show_life(), name="stt: show life")
+                listening.add_done_callback(lambda _: alive.cancel())
+
+    async def _send(self, response: stt_pb2.RecognizeResponse) -> None:
+        self._silent = self._unanswered = False
+        async with self._putting:
+            await self._put(response)
+
+    async def _show_life(self) -> None:
+        """A long decode, or speech without partials, is no hang: say so."""
+        while True:
+            await asyncio.sleep(LIFE_S)
+            if self._silent and (
+                self._unanswered or self._at_work or self._endpointer.in_speech or self._held or self._uncommitted
+            ):
+                await self._send(stt_pb2.RecognizeResponse(progress=stt_pb2.Progress(at_ms=self._told_ms)))
+            self._silent = True
 
     # --- taking ---
 
     async def _take(self, requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> None:
         async for request in requests:
+            self._unanswered = True
             match request.WhichOneof("request"):
                 case "audio":
                     await self._audio(request.audio)
@@ -115,16 +138,22 @@ class Recognition:
 
     async def _listen(self) -> None:
         while (piece := await self._next_piece()) is not None:
+            self._at_work = True
             if isinstance(piece, Committed):
                 await self._answer_commit()
-                continue
-            self._endpointer.push(piece)
-            while (event := self._endpointer.next()) is not None:
-                await self._on(event)
-            await self._look()
-            await self._tell_progress()
+            else:
+                await self._hear(piece)
+            self._at_work = False
+        self._at_work = True
         for event in self._endpointer.flush():
             await self._on(event)
+
+    async def _hear(self, piece: bytes) -> None:
+        self._endpointer.push(piece)
+        while (event := self._endpointer.next()) is not None:
+            await self._on(event)
+        await self._look()
+        await self._tell_progress()
 
     async def _tell_progress(self) -> None:
         """In silence, now and then: the caller need not keep the audio before."""

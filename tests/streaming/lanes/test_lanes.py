@@ -180,9 +180,10 @@ def test_a_recogniser_that_breaks_breaks_the_channel() -> None:
     async def body() -> None:
         world, outlet = World(), RecordingOutlet()
         lane = SttLane(frame_for(world, outlet), MicrophoneFormat())
+        world.failing["stt"] = broken("stt")
         world.recognitions[0].push(broken("stt"))
         with pytest.raises(ServiceError):
             await lane.run()
-        assert world.recognitions[0].cancelled
+        assert world.recognitions[-1].cancelled
 
     virtual_time.run(body())

@@ -501,6 +501,7 @@ def test_a_recogniser_that_breaks_is_apologised_for_and_closes_the_channel() -> 
         world = World()
         outlet = RecordingOutlet()
         lane = TurnLane(frame_for(world, outlet), MicrophoneFormat(), ReplyFormat())
+        world.failing["stt"] = broken("stt")
         world.recognitions[0].push(SpeechStarted(0), broken("stt"))
         with pytest.raises(ServiceError, match="stt"):
             await lane.run()

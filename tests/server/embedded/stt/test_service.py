@@ -138,6 +138,21 @@ async def test_speech_that_goes_on_after_a_probable_end_takes_it_back(address: s
     assert found.index("eager_end") < found.index("speech_resumed") < found.index("speech_stopped")
 
 
+async def test_a_recogniser_that_owes_an_answer_shows_that_it_lives(address: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        call = stt_pb2_grpc.SpeechToTextStub(channel).Recognize()
+        held = config(progress=True, interim_results=False, endpointing=False)
+        for request in [held, *audio(recording("flite-slt-list-files")[: 32 * 600])]:
+            await call.write(request)
+        signs = 0
+        while signs < 2:  # no audio comes any more, and no commit
+            signs += (await next_event(call)).HasField("progress")
+        await call.write(COMMIT)
+        while not (await next_event(call)).HasField("final"):
+            pass
+        call.cancel()
+
+
 async def test_words_are_shown_while_somebody_speaks(address: str) -> None:
     spoken = recording("flite-slt-list-files")[: 32 * 1800]
     async with grpc.aio.insecure_channel(address) as channel:
