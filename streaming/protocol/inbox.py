@@ -145,7 +145,7 @@ class Inbox:
     def _on_ack(self, message: messages.Ack, _now: float) -> list[Event]:
         if message.seq > self._out.replay.last_seq:
             return self._refuse(message, "INVALID_FIELD", f"seq: {message.seq} was never sent")
-        self._out.replay.acknowledge(message.seq)
+        self._out.acknowledge(message.seq)
         return []
 
     def _on_ping(self, message: messages.Ping, now: float) -> list[Event]:

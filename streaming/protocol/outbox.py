@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Messages that may have left after the newest save. They are audio frames, since a save precedes each text: many minutes of them.
 MAX_UNSAVED = 65_536
+HOLD_S = 10.0  # what is full is held back for so long: a client that reads acknowledges every second
 
 
 def numbered(text: str, seq: int) -> str:
@@ -35,6 +36,8 @@ class Outbox:
     """`lost`: nothing can be resumed any more; whatever is put in goes nowhere. `events` is the owner's to empty."""
 
     __slots__ = (
+        "_acknowledges",
+        "_held_since",
         "_limits",
         "_moved",
         "_resending",
@@ -59,6 +62,8 @@ class Outbox:
         self.lost = False
         self.audio_bytes_dropped = 0
         self._slow_told = False
+        self._acknowledges = False  # does this client? One that does not is not held back: it never resumes either
+        self._held_since: float | None = None
         self._moved = 0  # left at another replica, and did not arrive
         self._socket: deque[str] = deque()  # of the socket: leaves first, carries no number
         self._resending: deque[str | bytes] = deque()
@@ -73,6 +78,7 @@ class Outbox:
     def detach(self) -> None:
         """It is gone, and what was meant for it alone too."""
         self.attached = False
+        self._held_since = None
         self._socket.clear()
         self._resending.clear()
         self._check_size()
@@ -136,10 +142,32 @@ class Outbox:
 
     # --- out ---
 
+    def acknowledge(self, seq: int) -> None:
+        """The client has received everything up to `seq`."""
+        self.replay.acknowledge(seq)
+        self._acknowledges, self._held_since = True, None
+
+    @property
+    def _full(self) -> bool:
+        """Half of what can be kept for replay is on its way: more might push out what the client has not got."""
+        return self._acknowledges and self.replay.bytes * 2 >= self._limits.replay_bytes
+
+    @property
+    def hold_ends_at(self) -> float | None:
+        """When sending goes on without an acknowledgement."""
+        return None if self._held_since is None else self._held_since + HOLD_S
+
+    def end_hold(self, now: float) -> None:
+        """A client that has stopped acknowledging is served as one that never did."""
+        if self.hold_ends_at is not None and now >= self.hold_ends_at:
+            self._acknowledges, self._held_since = False, None
+
     @property
     def has_data(self) -> bool:
         """Would `data_to_send` return something?"""
-        return self.attached and bool(self._socket or self._resending or self.queue.sendable(self.channels))
+        if not self.attached:
+            return False
+        return bool(self._socket or self._resending or (not self._full and self.queue.sendable(self.channels)))
 
     def data_to_send(self, now: float, max_bytes: int) -> list[str | bytes]:
         """What to write next, until it exceeds `max_bytes`: little at a time, so that control can overtake media."""
@@ -151,7 +179,11 @@ class Outbox:
         while size < max_bytes and self._resending:
             data.append(self._resending.popleft())
             size += len(data[-1])
-        while size < max_bytes and (item := self.queue.pop(self.channels)) is not None:
+        if not self._full:
+            self._held_since = None
+        elif self._held_since is None and self.queue.bytes:
+            self._held_since = now
+        while size < max_bytes and not self._full and (item := self.queue.pop(self.channels)) is not None:
             message = self._leave(item)
             self.replay.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
             data.append(message)

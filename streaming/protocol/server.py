@@ -272,7 +272,7 @@ class ServerConnection:
         """When `handle_timeout` is due, monotonic seconds; None: never."""
         deadlines = [self._out.replay.next_expiry]
         if self.attached:
-            deadlines.append(self._silence_deadline())
+            deadlines += [self._silence_deadline(), self._out.hold_ends_at]
         elif self.resumable:
             deadlines.append(self._detached_at + self._limits.resume_window_s)
         return min((at for at in deadlines if at is not None), default=None)
@@ -287,6 +287,7 @@ class ServerConnection:
     def handle_timeout(self, now: float) -> list[Event]:
         """Forget what is too old, ask a silent client, give up a lost one."""
         self._out.replay.expire(now)
+        self._out.end_hold(now)
         if self.attached:
             self._ask_silent_peer(now)
         elif self.resumable and now >= self._detached_at + self._limits.resume_window_s:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from streaming.protocol import events, messages
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.limits import ClientLimits, Limits
+from streaming.protocol.outbox import HOLD_S
 from streaming.protocol.server import ServerConnection
 from streaming.protocol.snapshot import Rewind, Snapshot
 from tests.support.link import Link, carried
@@ -388,3 +389,53 @@ def test_an_utterance_is_kept_for_another_replica_over_a_resume_at_the_same_one(
     machine.crash()
     machine.teardown()
     assert len(machine.heard) == 1
+
+
+BURST = [messages.Result(id="c1", data={"n": n, "text": "x" * 100}) for n in range(20)]  # 3 kB of answers
+
+
+def test_a_reader_that_stops_under_more_than_is_kept_for_replay_loses_nothing() -> None:
+    link = Link(Limits(replay_bytes=1_000))
+    link.connect().settle()
+    link.client.call("agent.intents")
+    link.settle()
+    link.server.send_message(messages.Result(id="c1", data={"n": -1}))
+    link.settle()
+    link.client.handle_timeout(link.now + 5)  # it acknowledges
+    link.settle()
+    assert link.server.replay_bytes == 0
+    for message in BURST:
+        link.server.send_message(message)
+    while link.server.has_data:
+        link.down.extend(link.server.data_to_send(link.now))
+    assert 0 < link.server.replay_bytes < 1_000
+    link.cut().connect("url").settle()
+    while link.server.queue_bytes:
+        link.now += 2
+        link.client.handle_timeout(link.now)
+        link.settle()
+    assert sum(isinstance(event, events.SessionStarted) for event in link.client_events) == 1
+    answers = [event.message for event in link.client_events if isinstance(event, events.MessageReceived)]
+    assert [answer.data["n"] for answer in answers if isinstance(answer, messages.Result)] == list(range(-1, 20))
+
+
+def test_a_client_that_never_acknowledges_or_stops_to_is_served_all_the_same() -> None:
+    server = ServerConnection("e1", 0.0, Limits(replay_bytes=1_000, heartbeat_s=60.0))
+    server.attach(0.0)
+    for message in BURST:
+        server.send_message(message)
+    while server.data_to_send(0.0):
+        pass
+    assert server.queue_bytes == 0
+    server.receive_text(f'{{"type":"ack","seq":{server.last_seq}}}', 1.0)
+    for message in BURST:
+        server.send_message(message)
+    while server.data_to_send(1.0):
+        pass
+    assert server.queue_bytes
+    assert not server.has_data
+    assert server.next_deadline() == 1.0 + HOLD_S
+    server.handle_timeout(1.0 + HOLD_S)
+    while server.data_to_send(1.0 + HOLD_S):
+        pass
+    assert server.queue_bytes == 0
