@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streaming.errors import CATALOGUE
+from streaming.ports import GATEWAY, ServiceError
 
 if TYPE_CHECKING:
     from streaming.errors import ErrorKind
-    from streaming.ports import ServiceError
 
 TYPE_BASE = "/docs#"  # problem types are addresses of the documentation
 DEFAULT_RETRY_S = 1.0  # when a service is away and did not say for how long
@@ -78,7 +78,18 @@ def from_service(error: ServiceError) -> ApiError:
     headers = {}
     if error.retry_after_ms is not None or ERRORS[code].status == 503:
         headers["Retry-After"] = retry_after((error.retry_after_ms or 0) / 1000 or DEFAULT_RETRY_S)
-    return ApiError(code, f"{error.service}: {error.message}", headers=headers)
+    detail = error.message if error.service == GATEWAY else f"{error.service}: {error.message}"
+    extra = dict(error.details)
+    return ApiError(code, detail, headers=headers, errors=extra.pop("errors", None), extra=extra)
+
+
+def to_service_error(error: ApiError) -> ServiceError:
+    """The same refusal for a socket: code and words, and as details what the problem document has beside them."""
+    wait_s = error.headers.get("Retry-After")
+    details = error.extra if error.errors is None else {**error.extra, "errors": error.errors}
+    return ServiceError(
+        error.code, error.detail, retry_after_ms=int(wait_s) * 1000 if wait_s else None, details=details
+    )
 
 
 def retry_after(seconds: float) -> str:

@@ -188,7 +188,7 @@ async def search(gateway: Gateway, caller: Caller, request: SearchRequest) -> Se
     action = Action("search", "search", {"query": request.query, "max_results": request.max_results})
     _task_id, done = await perform(gateway, caller, action, None)
     if done.status != "ok":
-        raise ServiceError("UNAVAILABLE", done.message or "the search failed", service="search", retryable=True)
+        raise ServiceError("UNAVAILABLE", done.message or "the search failed", service="search")
     return SearchAnswer(
         query=request.query,
         provider=str(done.result.get("provider", "")),

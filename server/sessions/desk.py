@@ -5,26 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from server.errors import ApiError
+from server.errors import ApiError, to_service_error
 from server.operations import BY_NAME, invoke
 from server.shared.once import call_once
-from streaming.errors import is_retryable
-from streaming.ports import CallError, Identity
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.ports import CallContext
-
-
-def _as_call_error(error: ApiError) -> CallError:
-    """Problem document to socket error: same code, same words."""
-    wait_s = error.headers.get("Retry-After")
-    return CallError(
-        error.code,
-        error.detail,
-        retryable=is_retryable(error.code),
-        retry_after_ms=int(wait_s) * 1000 if wait_s else None,
-    )
+    from streaming.ports import CallContext, Identity
 
 
 class GatewayDesk:
@@ -45,14 +32,14 @@ class GatewayDesk:
         try:
             return await invoke(self._gateway, identity, context, op, params)
         except ApiError as error:
-            raise _as_call_error(error) from None
+            raise to_service_error(error) from None
 
     async def identify(self, token: str) -> Identity:
         """Verify an access token."""
         try:
             return await self._gateway.authenticator.verify(token)
         except ApiError as error:
-            raise _as_call_error(error) from None
+            raise to_service_error(error) from None
 
     def service_states(self) -> dict[str, Literal["up", "down"]]:
         """By health check."""

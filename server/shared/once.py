@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from server.errors import ApiError
 from server.shared.idempotency import StoredAnswer, fingerprint
-from streaming.ports import CallError, RunKey, ServiceError
+from streaming.ports import GATEWAY, RunKey, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ class TaskReceipts:
                 kept = await self._store.begin(key.user_id, name, _fingerprint(key))
             except ApiError as refused:  # no other request can have this name
                 if refused.code == "ABORTED":
-                    raise ServiceError("ABORTED", refused.detail, service="gateway") from None
+                    raise ServiceError("ABORTED", refused.detail, final=True) from None
                 if loop.time() >= give_up_at:
                     raise _still_runs() from None
                 if bell is not None:
@@ -92,7 +92,7 @@ def _name(key: RunKey) -> str:
 
 def _still_runs() -> ServiceError:
     words = "the same command still runs elsewhere: ask again for what it came to"
-    return ServiceError("ABORTED", words, service="gateway", retryable=True, retry_after_ms=1000)
+    return ServiceError("ABORTED", words, retry_after_ms=1000)
 
 
 # --- calls ---
@@ -101,39 +101,31 @@ def _still_runs() -> ServiceError:
 async def call_once(
     once: TaskReceipts, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
 ) -> Any:
-    """`run`, or what it came to when the same call came before. Raises CallError, ServiceError: those are kept as well."""
+    """`run`, or what it came to when the same call came before. Raises ServiceError: that is kept as well."""
     key = RunKey(context.user_id, context.session_id, context.request_id, op, params)
     kept = await once.claim(key)
     if kept is not None:
         return _again(kept)
-    answer: dict[str, Any] | None = _refusal(CallError("CANCELLED", "it was stopped, and may have run in part"))
+    answer: dict[str, Any] | None = _refusal(ServiceError("CANCELLED", "it was stopped, and may have run in part"))
     try:
         data = await run()
         answer = {"data": data}
-    except (CallError, ServiceError) as refused:
-        answer = None if _nothing_ran(refused) else _refusal(refused)
+    except ServiceError as refused:
+        answer = None if refused.nothing_ran else _refusal(refused)
         raise
     finally:
         await (once.release(key) if answer is None else once.keep(key, answer))
     return data
 
 
-def _nothing_ran(error: CallError | ServiceError) -> bool:
-    """Is it certain? A question that was asked is not asked again."""
-    return error.nothing_ran if isinstance(error, ServiceError) else error.code != "CONFIRMATION_REQUIRED"
-
-
-def _refusal(error: CallError | ServiceError) -> dict[str, Any]:
-    service = error.service if isinstance(error, ServiceError) else None
-    return {"code": error.code, "message": error.message, "service": service, "retryable": error.retryable}
+def _refusal(error: ServiceError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "service": error.service, "details": error.details}
 
 
 def _again(kept: dict[str, Any]) -> Any:
     if kept == NOT_KEPT:
-        raise CallError("ALREADY_ANSWERED", "it ran; the answer is not kept any more")
+        raise ServiceError("ALREADY_ANSWERED", "it ran; the answer is not kept any more")
     if "data" in kept:
         return kept["data"]
-    code, message, service, retryable = kept["code"], kept["message"], kept["service"], kept["retryable"]
-    if service is not None:
-        raise ServiceError(code, message, service=service, retryable=retryable)
-    raise CallError(code, message, retryable=retryable)
+    service = kept["service"] or GATEWAY  # None in what an older release kept
+    raise ServiceError(kept["code"], kept["message"], service=service, details=kept.get("details"))

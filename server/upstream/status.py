@@ -10,7 +10,6 @@ import grpc
 import grpc.aio
 
 from server.services import title
-from streaming.errors import is_retryable
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
@@ -56,13 +55,7 @@ def own_words(service: str, code: str) -> str:
 
 def failure(service: str, code: str, message: str = "", retry_after_ms: int | None = None) -> ServiceError:
     """A ServiceError in our own or the given words."""
-    return ServiceError(
-        code,
-        message or own_words(service, code),
-        service=service,
-        retryable=is_retryable(code),
-        retry_after_ms=retry_after_ms,
-    )
+    return ServiceError(code, message or own_words(service, code), service=service, retry_after_ms=retry_after_ms)
 
 
 def _milliseconds(metadata: Iterable[tuple[str, str | bytes]]) -> int | None:

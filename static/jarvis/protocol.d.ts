@@ -188,6 +188,8 @@ export interface Error {
   retryable: boolean;
   /** How much later, where that is known. */
   retry_after_ms?: number;
+  /** What REST's problem document has beside these, for an `error` that answers a `call`. */
+  details?: Record<string, any>;
 }
 
 /** Another way to understand it. */

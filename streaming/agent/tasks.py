@@ -67,7 +67,7 @@ class TaskRun:
             return self._outcome("declined", message="it was not approved")
         self._tell(TaskStarted(self.task_id, self._step_id, self._turn_id))
         if not await self._setup.outlet.recorded():
-            raise ServiceError("ABORTED", "the session has moved to another replica", service="gateway")
+            raise ServiceError("ABORTED", "the session has moved to another replica")
         self.started = True
         try:
             return await self._executed()

@@ -183,7 +183,7 @@ class Turn:
         """Another replica was acting when it went: whether its steps took effect nobody knows, so they are not run again."""
         for step_id in tuple(self._ledger.running):
             self._tell(TaskEnded("failed", {}, LOST_STEP, step_id, self.turn_id))
-        lost = ServiceError("ABORTED", LOST_STEP, service="gateway", retryable=True)
+        lost = ServiceError("ABORTED", LOST_STEP)
         self._trouble(lost)
         return apology(lost)
 

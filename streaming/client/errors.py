@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 ADVICE = {
     "INVALID_URL": "Write it as http://HOST:PORT or https://HOST.",
     "UNAVAILABLE": "Is it running (`make run`), and are host and port right?",
@@ -23,10 +25,14 @@ ADVICE = {
 
 
 class GatewayError(Exception):
-    """Whatever goes wrong. `code` is the wire's UPPER_SNAKE or one of ADVICE, `message` says what, `advice` what to do."""
+    """Whatever goes wrong. `code` is the wire's UPPER_SNAKE or one of ADVICE, `message` says what, `advice` what to do.
 
-    def __init__(self, code: str, message: str, advice: str = "") -> None:
+    `details`, of a refused `call`: `confirmation_id`, `errors` and the like.
+    """
+
+    def __init__(self, code: str, message: str, advice: str = "", details: dict[str, Any] | None = None) -> None:
         self.code = code
         self.message = message
+        self.details = details or {}
         self.advice = advice or ADVICE.get(code, "")
         super().__init__(f"{code}: {message}{'. ' + self.advice if self.advice else ''}")

@@ -377,7 +377,7 @@ class GatewayClient:
         elif isinstance(message, messages.AuthExpiring) and not isinstance(self._token, str):
             self.start(self._renew, name="gateway token")
         elif isinstance(message, messages.Error) and message.channel is None:
-            self._settle(message.id, GatewayError(message.code, message.message))
+            self._settle(message.id, GatewayError(message.code, message.message, details=message.details))
         number = getattr(message, "channel", None)
         channel = self._channels.get(number) if number is not None else None
         if channel is not None:

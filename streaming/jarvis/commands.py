@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.ports import CallContext, CallError, ServiceError
+from streaming.ports import CallContext, ServiceError
 from streaming.protocol import messages as wire
 from streaming.rfc3339 import rfc3339
 
@@ -86,7 +86,7 @@ class Commands:
         answer: wire.Message
         try:
             data = await work()
-        except (CallError, ServiceError) as refused:
+        except ServiceError as refused:
             answer = _refusal(refused, command_id)
         except Exception:
             log.exception("a command failed")
@@ -118,18 +118,19 @@ class Commands:
         async def identify() -> wire.AuthOk:
             identity = await self._desk.identify(event.token)
             if identity.user_id != self._host.identity.user_id:
-                raise CallError("PERMISSION_DENIED", "the token is another user's")
+                raise ServiceError("PERMISSION_DENIED", "the token is another user's")
             self._host.become(identity)
             return wire.AuthOk(id=event.id, expires_at=rfc3339(identity.expires_at))
 
         await self._reply(event.id, identify)
 
 
-def _refusal(refused: CallError | ServiceError, command_id: str | None) -> wire.Error:
+def _refusal(refused: ServiceError, command_id: str | None) -> wire.Error:
     return wire.Error(
         id=command_id,
         code=refused.code,
         message=refused.message,
         retryable=refused.retryable,
         retry_after_ms=refused.retry_after_ms,
+        details=refused.details or None,
     )

@@ -7,10 +7,9 @@ call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: 
 confirmations, permissions, meter.
 """
 
-from streaming.ports.call import CallContext, ServiceError
+from streaming.ports.call import GATEWAY, CallContext, ServiceError
 from streaming.ports.executors import ActionInfo, Executor, TaskEvent, TaskProgress, TaskResult
 from streaming.ports.gateway import (
-    CallError,
     Confirmation,
     Confirmations,
     Desk,
@@ -66,10 +65,10 @@ from streaming.ports.voice import (
 )
 
 __all__ = [
+    "GATEWAY",
     "Action",
     "ActionInfo",
     "CallContext",
-    "CallError",
     "Confirmation",
     "Confirmations",
     "ConversationTurn",

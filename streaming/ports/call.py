@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from streaming.errors import is_retryable
+
+GATEWAY = "gateway"  # the `service` of what the gateway itself refuses
 
 
 class ServiceError(Exception):
-    """A service refused, failed or could not be reached.
+    """A service, or the gateway itself, refused a call, failed or could not be reached.
 
-    `code` is a stable UPPER_SNAKE word: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, DEADLINE_EXCEEDED, UNAVAILABLE,
-    CIRCUIT_OPEN, RESOURCE_EXHAUSTED, CANCELLED, INTERNAL, … (gRPC's names, and CIRCUIT_OPEN). `message` is for people.
+    `code` is from the catalogue, `streaming.errors`; `message` is for people. `details` is JSON for the client's program:
+    CONFIRMATION_REQUIRED has `confirmation_id`, `expires_at` and `risk`, SAFETY_DENIED `risk`, VALIDATION_ERROR `errors`.
     """
 
     def __init__(
-        self, code: str, message: str, *, service: str, retryable: bool = False, retry_after_ms: int | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        service: str = GATEWAY,
+        retry_after_ms: int | None = None,
+        details: dict[str, Any] | None = None,
+        final: bool = False,
     ) -> None:
+        """`final`: the same request will fail again, though the code alone does not say so."""
         super().__init__(f"{service}: {code}: {message}")
         self.code = code
         self.message = message
         self.service = service
-        self.retryable = retryable
+        self.retryable = is_retryable(code) and not final
         self.retry_after_ms = retry_after_ms
+        self.details = details or {}
 
     @property
     def nothing_ran(self) -> bool:
-        """Is it certain that no task ran? The call was not made, or only safety was asked.
+        """Is it certain that no task ran, so that the same request may run one?
 
-        An executor that broke may have done half of a task: the same command must not do it again.
+        The gateway refuses before a task begins. But a question that was asked must not be asked again, and a task that
+        was stopped may have run in part; so may one whose executor broke, unless the call was not made.
         """
+        if self.service == GATEWAY:
+            return self.code not in _RAN_OR_ASKED
         return self.code == "CIRCUIT_OPEN" or self.service == "safety"
+
+
+_RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,25 +149,14 @@ class Identity:
     family: str = ""
 
 
-class CallError(Exception):
-    """A `call` or a token was refused: `code` from the catalogue, `message` for people."""
-
-    def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after_ms: int | None = None) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.retryable = retryable
-        self.retry_after_ms = retry_after_ms
-
-
 class Desk(Protocol):
     """What a session asks of the gateway around it."""
 
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
-        """Run an operation by name; its answer as JSON. Raises CallError, ServiceError."""
+        """Run an operation by name; its answer as JSON. Raises ServiceError."""
 
     async def identify(self, token: str) -> Identity:
-        """Whose token is it? Raises CallError."""
+        """Whose token is it? Raises ServiceError."""
 
     def service_states(self) -> dict[str, Literal["up", "down"]]:
         """Up or down, by service."""

@@ -68,6 +68,27 @@ async def test_a_ticket_is_good_once(gateway: GatewayProcess) -> None:
     assert (await farewell(again))[1] == 4501
 
 
+async def test_a_risky_call_is_approved_over_the_socket_and_runs_once(gateway: GatewayProcess) -> None:
+    socket = await opened(gateway, "/ws/door-risky", {"Authorization": f"Bearer {gateway.token}"})
+    assert (await first(socket))["type"] == "session.ready"
+
+    async def call(command_id: str, op: str, **params: Any) -> dict[str, Any]:
+        await socket.write_message(json.dumps({"type": "call", "id": command_id, "op": op, "params": params}))
+        while (answer := await first(socket)).get("id") != command_id:
+            pass
+        return answer
+
+    mkdir = {"command": "mkdir", "args": ["approved-over-the-socket"]}
+    asked = await call("risky-1", "executor.os.command", **mkdir)
+    assert (asked["type"], asked["code"], asked["retryable"]) == ("error", "CONFIRMATION_REQUIRED", False)
+    approval = {"confirmation_id": asked["details"]["confirmation_id"], "approve": True}
+    done = await call("risky-2", "executor.confirm", **approval)
+    assert (done["type"], done["data"]["status"]) == ("result", "ok")
+    assert (await call("risky-3", "executor.confirm", **approval))["code"] == "NOT_FOUND"
+    wrong = await call("risky-4", "executor.os.command", command=5)
+    assert [error["pointer"] for error in wrong["details"]["errors"]] == ["#/command"]
+
+
 async def test_a_token_in_the_first_message_and_commands_right_behind_it(gateway: GatewayProcess) -> None:
     socket = await opened(gateway, "/ws/door-4")
     await socket.write_message(json.dumps({"type": "auth", "token": gateway.token}))

@@ -13,7 +13,7 @@ from server.shared.store_epoch import GAP_S
 from streaming.jarvis.entry import Line, enter
 from streaming.jarvis.journal import Receipt
 from streaming.jarvis.registry import Resume, Sessions
-from streaming.ports import CallError, Identity, LaneServices
+from streaming.ports import Identity, LaneServices, ServiceError
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
 from streaming.residents import Residents
@@ -38,13 +38,13 @@ class FakeDesk:
         if op == "defect":
             raise KeyError(op)
         if op != "echo":
-            raise CallError("NOT_FOUND", f"no operation {op}")
+            raise ServiceError("NOT_FOUND", f"no operation {op}")
         await asyncio.sleep(params.get("wait_s", 0))
         return {"params": params, "user": identity.user_id, "session": context.session_id}
 
     async def identify(self, token: str) -> Identity:
         if token == "bad":
-            raise CallError("UNAUTHENTICATED", "no such token")
+            raise ServiceError("UNAUTHENTICATED", "no such token")
         return replace(USER, user_id=token, expires_at=None)
 
     def service_engines(self) -> dict[str, str]:

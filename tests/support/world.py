@@ -39,7 +39,7 @@ TRACEPARENT = "00-11111111111111111111111111111111-2222222222222222-01"
 
 
 def broken(service: str, code: str = "UNAVAILABLE") -> ServiceError:
-    return ServiceError(code, "connection refused", service=service, retryable=True)
+    return ServiceError(code, "connection refused", service=service)
 
 
 @dataclass

@@ -173,6 +173,8 @@ class Error(TurnEvent):
     """The same command may succeed later."""
     retry_after_ms: Count | None = None
     """How much later, where that is known."""
+    details: dict[str, Any] | None = None
+    """What REST's problem document has beside these, for an `error` that answers a `call`."""
 
 
 class Result(Event):

@@ -18,15 +18,16 @@ from server.operations.roles import EXECUTOR_ACCESS, allows
 from server.operations.validation import invalid, pointer
 from server.routes import Route, Router, UnguardedRouteError
 from server.sessions.desk import GatewayDesk
-from streaming.ports import CallContext, CallError, Identity, ServiceError
+from streaming.ports import CallContext, Identity, ServiceError, Verdict
 from streaming.protocol.errors import ERROR_CODES
-from tests.support.rest import running
+from tests.support.rest import document, running
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CONTEXT = CallContext("ada", ("user",), session_id="kitchen", request_id="r1")
 ADA = Identity("ada", "ada", ("user",))
+OPERATOR = Identity("ada", "ada", ("operator",))
 
 
 def test_names_and_routes_are_unique() -> None:
@@ -183,10 +184,47 @@ async def test_a_refused_call_says_when_to_come_back(tmp_path: Path) -> None:
     async with running(tmp_path, rate_limit_requests=1) as gw:
         desk = GatewayDesk(gw.gateway)
         await desk.call("agent.intents", {}, ADA, CONTEXT)
-        with pytest.raises(CallError) as refused:
+        with pytest.raises(ServiceError) as refused:
             await desk.call("agent.intents", {}, ADA, CONTEXT)
     assert (refused.value.code, refused.value.retryable) == ("RATE_LIMITED", True)
     assert 0 < (refused.value.retry_after_ms or 0) <= 60_000
+
+
+async def refusal_of(desk: GatewayDesk, op: str, params: dict[str, Any], request_id: str) -> ServiceError:
+    with pytest.raises(ServiceError) as refused:
+        await desk.call(op, params, OPERATOR, dataclasses.replace(CONTEXT, request_id=request_id))
+    return refused.value
+
+
+async def test_a_risky_call_tells_by_which_id_its_caller_approves_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        desk = GatewayDesk(gw.gateway)
+        gw.script.verdict = Verdict("confirm", "medium", ("it changes files",))
+        asked = await refusal_of(desk, "executor.os.command", {"command": "mkdir"}, "c1")
+        assert (asked.code, asked.message, asked.retryable) == ("CONFIRMATION_REQUIRED", "it changes files", False)
+        assert asked.details.keys() == {"confirmation_id", "expires_at", "risk"}
+        again = await refusal_of(desk, "executor.os.command", {"command": "mkdir"}, "c1")
+        assert again.details == asked.details  # the same command does not ask twice
+        assert gw.script.executed == []
+        approval = {"confirmation_id": asked.details["confirmation_id"], "approve": True}
+        context = dataclasses.replace(CONTEXT, request_id="c2")
+        done = [await desk.call("executor.confirm", approval, OPERATOR, context) for _ in range(2)]
+        assert done[0]["status"] == "ok"
+        assert done[0] == done[1]
+        assert (await refusal_of(desk, "executor.confirm", approval, "c3")).code == "NOT_FOUND"
+        assert len(gw.script.executed) == 1
+
+
+async def test_a_refused_call_has_the_details_of_rest(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        desk = GatewayDesk(gw.gateway)
+        answer = await gw.fetch("POST", "/api/v1/memory/search", {"query": 5, "limit": 0}, user="ada")
+        wrong = await refusal_of(desk, "memory.search", {"query": 5, "limit": 0}, "c1")
+        assert wrong.details == {"errors": document(answer)["errors"]}
+        assert len(wrong.details["errors"]) == 2
+        gw.script.verdict = Verdict("deny", "high", ("no",))
+        denied = await refusal_of(desk, "executor.os.command", {"command": "ls"}, "c2")
+        assert (denied.code, denied.message, denied.details) == ("SAFETY_DENIED", "no", {"risk": "high"})
 
 
 async def test_a_call_passes_on_what_a_service_says(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from server.shared.state import LocalState, RedisState
 from streaming.domain import TaskEnded, TaskStarted
 from streaming.lanes.execute import ExecuteLane
 from streaming.outlet import LaneError, LaneSetup
-from streaming.ports import Action, CallContext, CallError, RunKey, ServiceError, TaskResult, Verdict
+from streaming.ports import Action, CallContext, RunKey, ServiceError, TaskResult, Verdict
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import World, broken
 
@@ -238,7 +238,7 @@ async def twice(operation: Operation) -> list[Any]:
     for _ in range(2):
         try:
             ends.append(await call_once(once, ADA, "executor.os.command", {"command": "ls"}, operation))
-        except (CallError, ServiceError) as error:
+        except ServiceError as error:
             ends.append((type(error), error.code, error.message, error.retryable))
     return ends
 
@@ -252,13 +252,13 @@ async def test_a_call_is_answered_again_and_not_run() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        CallError("CONFIRMATION_REQUIRED", "first ask"),
-        ServiceError("UNAVAILABLE", "gone", service="os", retryable=True),
+        ServiceError("CONFIRMATION_REQUIRED", "first ask"),
+        ServiceError("UNAVAILABLE", "gone", service="os"),
         ServiceError("DEADLINE_EXCEEDED", "too slow", service="os"),
     ],
     ids=lambda error: error.code,
 )
-async def test_an_error_of_a_call_that_may_have_run_is_what_it_came_to(error: CallError | ServiceError) -> None:
+async def test_an_error_of_a_call_that_may_have_run_is_what_it_came_to(error: ServiceError) -> None:
     operation = Operation(error)
     first, second = await twice(operation)
     assert first == second == (type(error), error.code, error.message, error.retryable)
@@ -267,14 +267,14 @@ async def test_an_error_of_a_call_that_may_have_run_is_what_it_came_to(error: Ca
 @pytest.mark.parametrize(
     "error",
     [
-        CallError("FORBIDDEN", "no"),
-        CallError("VALIDATION_ERROR", "no"),
+        ServiceError("FORBIDDEN", "no"),
+        ServiceError("VALIDATION_ERROR", "no"),
         ServiceError("UNAVAILABLE", "gone", service="safety"),
         ServiceError("CIRCUIT_OPEN", "rests", service="os"),
     ],
     ids=lambda error: error.code,
 )
-async def test_a_call_that_certainly_did_nothing_may_come_again(error: CallError | ServiceError) -> None:
+async def test_a_call_that_certainly_did_nothing_may_come_again(error: ServiceError) -> None:
     operation = Operation(error, "done")
     assert (await twice(operation))[1] == "done"
 
@@ -283,6 +283,6 @@ async def test_a_call_that_was_stopped_is_not_run_again() -> None:
     once, operation = receipts(), Operation(asyncio.CancelledError(), "done")
     with pytest.raises(asyncio.CancelledError):
         await call_once(once, ADA, "executor.search", {}, operation)
-    with pytest.raises(CallError, match="CANCELLED"):
+    with pytest.raises(ServiceError, match="CANCELLED"):
         await call_once(once, ADA, "executor.search", {}, operation)
     assert operation.runs == 1
