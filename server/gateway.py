@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from server.overload import Overload
     from server.shared.confirmations import ConfirmationStore
     from server.shared.idempotency import IdempotencyStore
-    from server.shared.once import TaskReceipts
+    from server.shared.once import RunOnceStore
     from server.shared.rate_limits import RateLimiter
     from server.shared.state import State
     from server.telemetry.metrics import Metrics
@@ -83,7 +83,7 @@ class Gateway:
     metrics: Metrics
     confirmations: ConfirmationStore
     idempotency: IdempotencyStore
-    once: TaskReceipts
+    once: RunOnceStore
     tracer: Tracer
     residents: Residents
     handshakes: HandshakeMeter

@@ -45,7 +45,7 @@ from server.sessions.stats import ResidentStats
 from server.shared.confirmations import ConfirmationStore
 from server.shared.idempotency import IdempotencyStore
 from server.shared.observation import ReplicaObservation
-from server.shared.once import TaskReceipts
+from server.shared.once import RunOnceStore
 from server.shared.rate_limits import RateLimiter
 from server.shared.redis_link import RedisLink
 from server.shared.session_records import SessionRecords
@@ -146,7 +146,7 @@ class Lifecycle:
                 state, audit=audit, destructive_by_voice=settings.confirm_destructive_by_voice
             ),
             idempotency=idempotency,
-            once=TaskReceipts(state, idempotency),
+            once=RunOnceStore(state, idempotency),
             tracer=tracer,
             residents=residents,
             handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),

@@ -32,9 +32,13 @@
  */
 /** The gateway refused a command, or the connection for good. */
 export class JarvisError extends Error {
-    /** @param {string} code UPPER_SNAKE, from the protocol @param {string} message for people */
-    constructor(code: string, message: string);
+    /**
+     * @param {string} code UPPER_SNAKE, from the protocol @param {string} message for people
+     * @param {Record<string, any>} [details] of a refused `call`: `confirmation_id`, `errors` and the like
+     */
+    constructor(code: string, message: string, details?: Record<string, any>);
     code: string;
+    details: Record<string, any>;
 }
 declare const JarvisChannel_base: TellingOf<ChannelEvents>;
 /**

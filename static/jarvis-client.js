@@ -72,11 +72,15 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
 
 /** The gateway refused a command, or the connection for good. */
 export class JarvisError extends Error {
-  /** @param {string} code UPPER_SNAKE, from the protocol @param {string} message for people */
-  constructor(code, message) {
+  /**
+   * @param {string} code UPPER_SNAKE, from the protocol @param {string} message for people
+   * @param {Record<string, any>} [details] of a refused `call`: `confirmation_id`, `errors` and the like
+   */
+  constructor(code, message, details = {}) {
     super(message);
     this.name = 'JarvisError';
     this.code = code;
+    this.details = details;
   }
 }
 
@@ -735,7 +739,7 @@ export class JarvisClient extends TellingClient {
   #toSession(message) {
     if (message.type === 'error') {
       this.#parting = message;
-      this.#settle(message.id, (waiting) => waiting.reject(new JarvisError(message.code, message.message)));
+      this.#settle(message.id, (waiting) => waiting.reject(new JarvisError(message.code, message.message, message.details)));
     }
     tell(this, message.type, message);
   }

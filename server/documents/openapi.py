@@ -297,7 +297,7 @@ def openapi_document() -> Json:
                 "IdempotencyKey": {
                     "name": "Idempotency-Key",
                     "in": "header",
-                    "description": "Same key, same request: the stored answer, for 24 hours",
+                    "description": "Same key, same request: the stored answer, for 24 hours; a request that certainly had no effect may be sent again",
                     "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
                 }
             },

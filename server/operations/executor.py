@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from server.errors import ApiError
+from server.errors import ApiError, from_service
 from server.operations.fields import AS_WHOLE, Name, Parameters, SessionId, Text, TimeoutMs
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
 from server.operations.roles import may_execute
-from streaming.ports import Action, ServiceError, TaskProgress, TaskResult
+from streaming.agent.actions import carry_out, refusal
+from streaming.ports import Action, ServiceError
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
     from server.operations.operation import Caller
     from server.shared.confirmations import Question
-    from streaming.ports import ActionInfo, Executor, SafetyReport
+    from streaming.ports import ActionInfo, Executor, SafetyReport, TaskResult
 
 MAX_ARGUMENTS = 64
 MAX_ARGUMENT_CHARS = 1_024
@@ -39,18 +40,18 @@ async def perform(gateway: Gateway, caller: Caller, action: Action, timeout_ms: 
     Raises ApiError SAFETY_DENIED (403), CONFIRMATION_REQUIRED (409), and ServiceError.
     """
     report = await gateway.services.safety.check([action], caller.context)
-    if report.verdict == "deny":
-        raise ApiError("SAFETY_DENIED", "; ".join(report.reasons), extra={"risk": report.risk})
-    if report.verdict != "allow":
-        raise await _ask_first(gateway, caller, action, report, timeout_ms)
+    refused = await refusal(report, partial(_ask_first, gateway, caller, action, report, timeout_ms))
+    if refused is not None:
+        raise from_service(refused)
     return await run_task(gateway, caller, action, timeout_ms)
 
 
 async def _ask_first(
     gateway: Gateway, caller: Caller, action: Action, report: SafetyReport, timeout_ms: int | None
-) -> ApiError:
+) -> bool:
+    """Leave the question for whoever approves it: this request does not wait. Always raises ApiError."""
     question = await gateway.confirmations.defer(action, report, caller.context, timeout_ms)
-    return ApiError(
+    raise ApiError(
         "CONFIRMATION_REQUIRED",
         "; ".join(report.reasons) or "this action has to be approved first",
         extra={
@@ -62,19 +63,10 @@ async def _ask_first(
 
 
 async def run_task(gateway: Gateway, caller: Caller, action: Action, timeout_ms: int | None) -> tuple[str, TaskResult]:
-    """Run what safety or the user has approved. Cancelling this cancels the task in the executor."""
-    executor = gateway.services.executor(action.executor)
-    if executor is None:
-        raise ApiError("NOT_FOUND", f"there is no executor {action.executor}")
+    """Run what safety or the user has approved; returns the task's id and result. Raises ServiceError."""
     task_id = uuid.uuid4().hex
     context = replace(caller.context, timeout_ms=timeout_ms)
-    async with aclosing(executor.execute(task_id, action.action, action.parameters, context)) as events:
-        async for event in events:
-            if isinstance(event, TaskProgress):
-                caller.progress(event)
-            else:
-                return task_id, event
-    raise ServiceError("INTERNAL", "the executor ended without a result", service=action.executor)
+    return task_id, await carry_out(gateway.services, task_id, action, context, caller.progress)
 
 
 # --- browser --------------------------------------------------------------------------------------------------------

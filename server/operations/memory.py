@@ -165,6 +165,7 @@ OPERATIONS = (
         status=201,
         service="memory",
         body_limit_bytes=STORE_BODY_BYTES,
+        idempotency_key=True,
     ),
     Operation(
         name="memory.retrieve",
@@ -189,6 +190,7 @@ OPERATIONS = (
         status=204,
         service="memory",
         refusals=(_UNKNOWN_KEY,),
+        idempotency_key=True,
     ),
     Operation(
         name="memory.search",

@@ -27,6 +27,21 @@ class StoredAnswer:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A user's key, and the fingerprint of the request that it came with."""
+
+    user_id: str
+    key: str
+    request: str
+
+    @property
+    def name(self) -> str:
+        """Where its answer is in the state."""
+        digest = hashlib.sha256(f"{self.user_id}\0{self.key}".encode("utf-8", "surrogatepass")).hexdigest()
+        return f"idempotency:{digest}"
+
+
 def fingerprint(operation: str, request: dict[str, Any]) -> str:
     """The same for the same request, however its JSON was written."""
     canonical = json.dumps([operation, request], sort_keys=True, separators=(",", ":"))
@@ -34,25 +49,24 @@ def fingerprint(operation: str, request: dict[str, Any]) -> str:
 
 
 class IdempotencyStore:
-    """Keys belong to their user. In `State`: shared by replicas as far as Redis reaches."""
+    """Implements `streaming.ports.Claims`. Keys belong to their user. In `State`: shared by replicas as far as Redis reaches."""
 
     def __init__(self, state: State, epoch: StoreEpoch | None = None) -> None:
         """`epoch`: knows which replicas live. A replica that died holding a key never answers."""
         self._state = state
         self._epoch = epoch
 
-    async def begin(self, user_id: str, key: str, request: str) -> StoredAnswer | None:
-        """Claim the key, None: go on; else the stored answer. `request` is its fingerprint.
+    async def claim(self, key: IdempotencyKey) -> StoredAnswer | None:
+        """Claim the key, None: go on; else the stored answer.
 
         Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), and ABORTED (409) for a day when the
         replica that ran it died: whether it took effect is not known.
         """
-        claim = json.dumps({"request": request, "replica": self._epoch.replica if self._epoch is not None else ""})
-        name = _name(user_id, key)
-        if await self._state.put(name, claim, STORED_S, only_new=True):
+        claim = json.dumps({"request": key.request, "replica": self._epoch.replica if self._epoch is not None else ""})
+        if await self._state.put(key.name, claim, STORED_S, only_new=True):
             return None
-        held = json.loads(await self._state.get(name) or claim)
-        if held["request"] != request:
+        held = json.loads(await self._state.get(key.name) or claim)
+        if held["request"] != key.request:
             raise ApiError("IDEMPOTENCY_KEY_REUSED")
         if "status" not in held:
             await self._check_alive(held.get("replica", ""))
@@ -67,21 +81,16 @@ class IdempotencyStore:
         if not await epoch.lives(replica):
             raise ApiError("ABORTED", "the gateway that ran it is gone: whether it took effect is not known")
 
-    async def store(self, user_id: str, key: str, request: str, answer: StoredAnswer) -> None:
+    async def keep(self, key: IdempotencyKey, answer: StoredAnswer) -> None:
         """Keep the answer for a day."""
         record = {
-            "request": request,
+            "request": key.request,
             "status": answer.status,
             "content_type": answer.content_type,
             "body": answer.body,
         }
-        await self._state.put(_name(user_id, key), json.dumps(record), STORED_S)
+        await self._state.put(key.name, json.dumps(record), STORED_S)
 
-    async def release(self, user_id: str, key: str) -> None:
+    async def release(self, key: IdempotencyKey) -> None:
         """Nothing has happened: the same request may be sent again."""
-        await self._state.take(_name(user_id, key))
-
-
-def _name(user_id: str, key: str) -> str:
-    digest = hashlib.sha256(f"{user_id}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"idempotency:{digest}"
+        await self._state.take(key.name)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from server.errors import ApiError
-from server.shared.idempotency import StoredAnswer, fingerprint
-from streaming.ports import GATEWAY, RunKey, ServiceError
+from server.shared.idempotency import IdempotencyKey, StoredAnswer, fingerprint
+from streaming.ports import GATEWAY, RunKey, ServiceError, run_once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ MAX_KEPT_BYTES = 32 * 1024  # every task is kept for a day: a screenshot is not 
 NOT_KEPT = {"not_kept": True}
 
 
-class TaskReceipts:
+class RunOnceStore:
     """Implements `streaming.ports.RunOnce`."""
 
     def __init__(self, state: State, store: IdempotencyStore, wait_s: float = WAIT_S) -> None:
@@ -39,11 +39,11 @@ class TaskReceipts:
         state.subscribe(self._on_news)
 
     async def claim(self, key: RunKey) -> dict[str, Any] | None:
-        name, loop, bell = _name(key), asyncio.get_running_loop(), None
+        stored_at, loop, bell = _stored_at(key), asyncio.get_running_loop(), None
         give_up_at = loop.time() + self._wait_s
         while True:
             try:
-                kept = await self._store.begin(key.user_id, name, _fingerprint(key))
+                kept = await self._store.claim(stored_at)
             except ApiError as refused:  # no other request can have this name
                 if refused.code == "ABORTED":
                     raise ServiceError("ABORTED", refused.detail, final=True) from None
@@ -51,7 +51,9 @@ class TaskReceipts:
                     raise _still_runs() from None
                 if bell is not None:
                     await _rings(bell, LOOK_AGAIN_S)
-                bell = self._bells.setdefault(name, asyncio.Event())  # at first, look again: it may have just ended
+                bell = self._bells.setdefault(
+                    stored_at.key, asyncio.Event()
+                )  # at first, look again: it may have just ended
             else:
                 return None if kept is None else json.loads(kept.body)
 
@@ -59,13 +61,14 @@ class TaskReceipts:
         body = json.dumps(answer)
         if len(body) > MAX_KEPT_BYTES:
             body = json.dumps(NOT_KEPT)
-        stored = StoredAnswer(200, "application/json", body)
-        await self._store.store(key.user_id, _name(key), _fingerprint(key), stored)
-        await self._state.publish(NEWS, user=key.user_id, name=_name(key))
+        stored_at = _stored_at(key)
+        await self._store.keep(stored_at, StoredAnswer(200, "application/json", body))
+        await self._state.publish(NEWS, user=key.user_id, name=stored_at.key)
 
     async def release(self, key: RunKey) -> None:
-        await self._store.release(key.user_id, _name(key))
-        await self._state.publish(NEWS, user=key.user_id, name=_name(key))
+        stored_at = _stored_at(key)
+        await self._store.release(stored_at)
+        await self._state.publish(NEWS, user=key.user_id, name=stored_at.key)
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
         bell = self._bells.pop(news["name"], None) if kind == NEWS else None
@@ -81,13 +84,10 @@ async def _rings(bell: asyncio.Event, at_most_s: float) -> None:
         pass
 
 
-def _fingerprint(key: RunKey) -> str:
-    return fingerprint(key.what, key.request)
-
-
-def _name(key: RunKey) -> str:
+def _stored_at(key: RunKey) -> IdempotencyKey:
     """No `Idempotency-Key` holds such a character. The request belongs to it: ids of another run of a client may be the same."""
-    return "\0".join((key.session_id, key.command_id, _fingerprint(key)))
+    request = fingerprint(key.what, key.request)
+    return IdempotencyKey(key.user_id, f"{key.session_id}\0{key.command_id}\0{request}", request)
 
 
 def _still_runs() -> ServiceError:
@@ -99,23 +99,22 @@ def _still_runs() -> ServiceError:
 
 
 async def call_once(
-    once: TaskReceipts, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
+    once: RunOnceStore, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
 ) -> Any:
     """`run`, or what it came to when the same call came before. Raises ServiceError: that is kept as well."""
     key = RunKey(context.user_id, context.session_id, context.request_id, op, params)
-    kept = await once.claim(key)
-    if kept is not None:
-        return _again(kept)
-    answer: dict[str, Any] | None = _refusal(ServiceError("CANCELLED", "it was stopped, and may have run in part"))
-    try:
-        data = await run()
-        answer = {"data": data}
-    except ServiceError as refused:
-        answer = None if refused.nothing_ran else _refusal(refused)
-        raise
-    finally:
-        await (once.release(key) if answer is None else once.keep(key, answer))
-    return data
+
+    async def work() -> dict[str, Any]:
+        return {"data": await run()}
+
+    answer, again = await run_once(once, key, work, _answer_after)
+    return _again(answer) if again else answer["data"]
+
+
+def _answer_after(error: BaseException) -> dict[str, Any] | None:
+    if not isinstance(error, ServiceError):
+        error = ServiceError("CANCELLED", "it was stopped, and may have run in part")
+    return None if error.nothing_ran else _refusal(error)
 
 
 def _refusal(error: ServiceError) -> dict[str, Any]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.tasks import TaskRun
 from streaming.domain import TaskEnded
 from streaming.lanes.base import Lane
 from streaming.outlet import LaneError, LaneSetup
-from streaming.ports import RunKey
+from streaming.ports import RunKey, run_once
 
 if TYPE_CHECKING:
-    from streaming.ports import Action, Outcome
+    from streaming.ports import Action
 
 _CODES = {
     "denied": "SAFETY_DENIED",
@@ -37,34 +38,31 @@ class ExecuteLane(Lane):
 
     async def run(self) -> None:
         """Ends ok when the task ran, whatever came of it; raises LaneError when it did not get that far."""
-        kept = await self._once.claim(self._key) if self._once is not None else None
-        status, message = await self._work() if kept is None else self._tell_again(kept)
-        if status in _CODES:
-            raise LaneError(_CODES[status], message or status)
+        task = TaskRun(self._setup, self._outlet.tell, self._action)
+        work = partial(self._work, task)
+        if self._once is None:
+            answer = await work()
+        else:
+            answer, again = await run_once(self._once, self._key, work, partial(_answer_after, task))
+            if again:
+                self._tell_again(answer)
+        if answer["status"] in _CODES:
+            raise LaneError(_CODES[answer["status"]], answer["message"] or answer["status"])
 
-    async def _work(self) -> tuple[str, str]:
-        run = TaskRun(self._setup, self._outlet.tell, self._action)
-        answer: dict[str, Any] | None = None
-        try:
-            outcome = await self._judged(run)
-            answer = {"status": outcome.status, "result": outcome.result, "message": outcome.message}
-        except BaseException as error:
-            if run.started:  # it may have run in part: never again
-                status = "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
-                answer = {"status": status, "result": {}, "message": "it was stopped, and may have run in part"}
-            raise
-        finally:
-            if self._once is not None:
-                await (self._once.release(self._key) if answer is None else self._once.keep(self._key, answer))
-        return outcome.status, outcome.message
-
-    async def _judged(self, run: TaskRun) -> Outcome:
+    async def _work(self, task: TaskRun) -> dict[str, Any]:
         verdict = await self._services.safety.check([self._action], self._context)
-        return await run.run(verdict)
+        outcome = await task.run(verdict)
+        return {"status": outcome.status, "result": outcome.result, "message": outcome.message}
 
-    def _tell_again(self, kept: dict[str, Any]) -> tuple[str, str]:
+    def _tell_again(self, kept: dict[str, Any]) -> None:
         if "status" not in kept:
             raise LaneError("ALREADY_ANSWERED", "it ran; the result is not kept any more")
-        status, message = kept["status"], kept["message"]
-        self._outlet.tell(TaskEnded(status, kept["result"], message or None))
-        return status, message
+        self._outlet.tell(TaskEnded(kept["status"], kept["result"], kept["message"] or None))
+
+
+def _answer_after(task: TaskRun, error: BaseException) -> dict[str, Any] | None:
+    """A task that has begun may have run in part, so it must not run again."""
+    if not task.started:
+        return None
+    status = "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
+    return {"status": status, "result": {}, "message": "it was stopped, and may have run in part"}

@@ -4,7 +4,7 @@ Nothing here knows gRPC: `server/upstream` implements these protocols, and a tes
 Every call raises `ServiceError` and nothing else.
 
 call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: M7-M9 · memory: M10 · gateway: all nine together,
-confirmations, permissions, meter.
+confirmations, permissions, meter · once: a command that comes again is not run again.
 """
 
 from streaming.ports.call import GATEWAY, CallContext, ServiceError
@@ -17,8 +17,6 @@ from streaming.ports.gateway import (
     LaneServices,
     Meter,
     Permissions,
-    RunKey,
-    RunOnce,
     Services,
     Span,
     Tracer,
@@ -40,6 +38,7 @@ from streaming.ports.mind import (
     Verdict,
 )
 from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, SeenFrame, SeenMessage, Side
+from streaming.ports.once import Claims, RunKey, RunOnce, run_once
 from streaming.ports.voice import (
     EagerEnd,
     FinalTranscript,
@@ -69,6 +68,7 @@ __all__ = [
     "Action",
     "ActionInfo",
     "CallContext",
+    "Claims",
     "Confirmation",
     "Confirmations",
     "ConversationTurn",
@@ -130,4 +130,5 @@ __all__ = [
     "Verdict",
     "Voice",
     "Word",
+    "run_once",
 ]

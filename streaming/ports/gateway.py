@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from streaming.ports.memory import Memory
     from streaming.ports.mind import Action, IntentRecognizer, Planner, Safety, Verdict
     from streaming.ports.observation import Observation
+    from streaming.ports.once import RunOnce
     from streaming.ports.voice import SpeechToText, TextToSpeech
 
 
@@ -29,10 +30,6 @@ class Services:
     os: Executor
     search: Executor
     memory: Memory
-
-    def executor(self, name: str) -> Executor | None:
-        """The executor of that name, or None."""
-        return {"browser": self.browser, "os": self.os, "search": self.search}.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +57,6 @@ class Confirmations(Protocol):
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
     ) -> bool:
         """Answer; False when the user has no such open question, or may not approve it in this way."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunKey:
-    """By what a command that comes again is known: who sent it, in which session, with which id, and what it asks for."""
-
-    user_id: str
-    session_id: str
-    command_id: str
-    what: str
-    request: dict[str, Any]
-
-
-class RunOnce(Protocol):
-    """Remembers for a day what a task came to, across epochs and replicas."""
-
-    async def claim(self, key: RunKey) -> dict[str, Any] | None:
-        """None: it is the first; run, then `keep` or `release`. Else what was kept, waited for while it runs elsewhere.
-
-        A kept answer without any of its fields was too large. Raises ServiceError ABORTED when it runs for too long.
-        """
-
-    async def keep(self, key: RunKey, answer: dict[str, Any]) -> None:
-        """It came to this (as JSON)."""
-
-    async def release(self, key: RunKey) -> None:
-        """Nothing has happened: the same command may run."""
 
 
 class Permissions(Protocol):

@@ -311,6 +311,21 @@ async def test_a_client_with_a_key_may_leave_and_come_back(tmp_path: Path) -> No
         assert len(gw.script.executed) == 1
 
 
+async def test_a_task_that_was_stopped_on_its_way_is_not_run_again_for_its_key(tmp_path: Path) -> None:
+    key = {"Idempotency-Key": "k-3"}
+    async with running(tmp_path) as gw, asyncio.TaskGroup() as group:
+        gw.script.task_gate = asyncio.Event()
+        group.create_task(leave(gw, "Idempotency-Key: k-3\r\n"), name="first")
+        while not gw.script.executed:
+            await asyncio.sleep(0.001)
+        for request in tuple(gw.gateway.requests):  # as at the end of the process
+            request.cancel()
+        await idle(gw)
+        answer = await gw.fetch("POST", BROWSER, {"action": "go"}, roles=OPERATOR, headers=key)
+        assert (answer.code, document(answer)["code"]) == (499, "CANCELLED")
+        assert len(gw.script.executed) == 1
+
+
 async def test_a_failure_is_an_answer_too_unless_nothing_ran(tmp_path: Path) -> None:
     key = {"Idempotency-Key": "k-1"}
     async with running(tmp_path) as gw:

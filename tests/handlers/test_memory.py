@@ -45,6 +45,20 @@ async def test_a_key_is_made_when_none_is_given(tmp_path: Path) -> None:
         assert document(await gw.fetch("POST", STORE, {"value": 1}))["key"] == "made"
 
 
+async def test_a_value_is_stored_and_forgotten_once_for_each_idempotency_key(tmp_path: Path) -> None:
+    body, delete = {"key": "favourite colour", "value": "blue"}, ITEM.replace("retrieve", "delete")
+    async with running(tmp_path) as gw:
+        first, again = [await gw.fetch("POST", STORE, body, headers={"Idempotency-Key": "s-1"}) for _ in range(2)]
+        assert (first.code, again.code, again.body) == (201, 201, first.body)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert len(gw.script.contexts) == 1
+        other = await gw.fetch("POST", STORE, body | {"value": "red"}, headers={"Idempotency-Key": "s-1"})
+        assert problem(other) == (422, "IDEMPOTENCY_KEY_REUSED")
+        forgotten = [await gw.fetch("DELETE", delete, headers={"Idempotency-Key": "d-1"}) for _ in range(2)]
+        assert [answer.code for answer in forgotten] == [204, 204]
+        assert problem(await gw.fetch("DELETE", delete)) == (404, "NOT_FOUND")
+
+
 async def test_another_users_key_does_not_exist(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
         await gw.fetch("POST", STORE, {"key": "favourite colour", "value": "blue"})

@@ -26,7 +26,7 @@ from server.net.handshakes import HandshakeMeter
 from server.overload import Overload
 from server.shared.confirmations import ConfirmationStore
 from server.shared.idempotency import IdempotencyStore
-from server.shared.once import TaskReceipts
+from server.shared.once import RunOnceStore
 from server.shared.rate_limits import RateLimiter
 from server.shared.state import LocalState
 from server.telemetry.metrics import Metrics
@@ -440,7 +440,7 @@ async def running(tmp_path: Path, **overrides: Any) -> AsyncIterator[Rest]:
         metrics=metrics,
         confirmations=ConfirmationStore(state),
         idempotency=IdempotencyStore(state),
-        once=TaskReceipts(state, IdempotencyStore(state)),
+        once=RunOnceStore(state, IdempotencyStore(state)),
         tracer=Tracer(),
         residents=residents,
         handshakes=HandshakeMeter(settings.ws_handshakes_per_minute),

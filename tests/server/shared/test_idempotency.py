@@ -8,13 +8,14 @@ import pytest
 
 from server.errors import ApiError
 from server.shared import idempotency, store_epoch
-from server.shared.idempotency import IdempotencyStore, StoredAnswer, fingerprint
+from server.shared.idempotency import IdempotencyKey, IdempotencyStore, StoredAnswer, fingerprint
 from server.shared.state import LocalState, RedisState
 from server.shared.store_epoch import StoreEpoch
 from tests.server.redis_support import running_link
 
 ANSWER = StoredAnswer(200, "application/json", '{"a":1}')
 ASKED = fingerprint("executor.search", {"query": "tea", "max_results": 5})
+ADAS = IdempotencyKey("ada", "k", ASKED)
 
 
 def test_a_fingerprint_is_of_the_request_and_not_of_its_spelling() -> None:
@@ -25,38 +26,38 @@ def test_a_fingerprint_is_of_the_request_and_not_of_its_spelling() -> None:
 
 async def test_the_answer_is_kept_for_its_user() -> None:
     store = IdempotencyStore(LocalState())
-    assert await store.begin("ada", "k", ASKED) is None
-    await store.store("ada", "k", ASKED, ANSWER)
-    assert await store.begin("ada", "k", ASKED) == ANSWER
-    assert await store.begin("eve", "k", ASKED) is None
+    assert await store.claim(ADAS) is None
+    await store.keep(ADAS, ANSWER)
+    assert await store.claim(ADAS) == ANSWER
+    assert await store.claim(IdempotencyKey("eve", "k", ASKED)) is None
 
 
 async def test_only_one_of_many_runs() -> None:
     store = IdempotencyStore(LocalState())
-    ended = await asyncio.gather(*(store.begin("ada", "k", ASKED) for _ in range(10)), return_exceptions=True)
+    ended = await asyncio.gather(*(store.claim(ADAS) for _ in range(10)), return_exceptions=True)
     assert ended.count(None) == 1
     assert {error.code for error in ended if isinstance(error, ApiError)} == {"IDEMPOTENCY_IN_PROGRESS"}
 
 
 async def test_another_request_with_the_same_key() -> None:
     store = IdempotencyStore(LocalState())
-    await store.begin("ada", "k", ASKED)
+    await store.claim(ADAS)
     with pytest.raises(ApiError) as refused:
-        await store.begin("ada", "k", fingerprint("executor.search", {"query": "coffee"}))
+        await store.claim(IdempotencyKey("ada", "k", fingerprint("executor.search", {"query": "coffee"})))
     assert refused.value.code == "IDEMPOTENCY_KEY_REUSED"
 
 
 async def test_a_released_key_is_free() -> None:
     store = IdempotencyStore(LocalState())
-    await store.begin("ada", "k", ASKED)
-    await store.release("ada", "k")
-    assert await store.begin("ada", "k", ASKED) is None
+    await store.claim(ADAS)
+    await store.release(ADAS)
+    assert await store.claim(ADAS) is None
 
 
 async def test_users_and_keys_do_not_run_together() -> None:
     store = IdempotencyStore(LocalState())
-    assert await store.begin("ad", "ak", ASKED) is None
-    assert await store.begin("ada", "k", ASKED) is None
+    assert await store.claim(IdempotencyKey("ad", "ak", ASKED)) is None
+    assert await store.claim(ADAS) is None
 
 
 async def test_the_key_of_a_replica_that_died_is_answered_with_the_truth(
@@ -68,11 +69,11 @@ async def test_the_key_of_a_replica_that_died_is_answered_with_the_truth(
         dying, living = (StoreEpoch(link, name) for name in ("dying", "living"))
         first, second = (IdempotencyStore(RedisState(link), epoch) for epoch in (dying, living))
         await dying.beat()
-        assert await first.begin("ada", "k", ASKED) is None
+        assert await first.claim(ADAS) is None
         with pytest.raises(ApiError, match="IDEMPOTENCY_IN_PROGRESS"):
-            await second.begin("ada", "k", ASKED)
+            await second.claim(ADAS)
         await asyncio.sleep(0.2)
         with pytest.raises(ApiError, match="ABORTED"):
-            await second.begin("ada", "k", ASKED)
-        await first.store("ada", "k", ASKED, ANSWER)  # it was only slow
-        assert await second.begin("ada", "k", ASKED) == ANSWER
+            await second.claim(ADAS)
+        await first.keep(ADAS, ANSWER)  # it was only slow
+        assert await second.claim(ADAS) == ANSWER

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.shared.idempotency import IdempotencyStore
-from server.shared.once import MAX_KEPT_BYTES, NOT_KEPT, TaskReceipts, call_once
+from server.shared.once import MAX_KEPT_BYTES, NOT_KEPT, RunOnceStore, call_once
 from server.shared.redis_link import RedisLink
 from server.shared.state import LocalState, RedisState
 from streaming.domain import TaskEnded, TaskStarted
@@ -28,9 +28,9 @@ LISTING = Action("os", "ls", {"args": ["-l"]})
 ADA = CallContext("ada", ("operator",), session_id="kitchen", request_id="c1")
 
 
-def receipts(state: State | None = None, wait_s: float = 30) -> TaskReceipts:
+def receipts(state: State | None = None, wait_s: float = 30) -> RunOnceStore:
     state = state or LocalState()
-    return TaskReceipts(state, IdempotencyStore(state), wait_s)
+    return RunOnceStore(state, IdempotencyStore(state), wait_s)
 
 
 # --- the receipts ---

@@ -11,6 +11,7 @@ import pytest
 from protos import executor_pb2
 from server.upstream import BreakerPolicy, CircuitState
 from server.upstream.convert import to_struct
+from streaming.agent.actions import executor_of
 from streaming.ports import ActionInfo, ServiceError, TaskProgress, TaskResult
 from tests.server.upstream.observing import CALLER, Observed
 from tests.support.services import FakeServices, Fault
@@ -52,7 +53,7 @@ async def test_a_task_tells_how_it_goes_and_ends_in_its_result(name: str) -> Non
             executor_pb2.ExecuteEvent(),
             result(exit_code=0, ratio=0.5, names=["a", 2]),
         )
-        executor = upstream.services.executor(name)
+        executor = executor_of(upstream.services, name)
         assert executor is not None
         events = [
             event async for event in executor.execute("t-1", "do", {"url": "x", "n": 3, "deep": {"a": [1]}}, CALLER)

@@ -1,0 +1,83 @@
+"""Operations with an effect: with an `Idempotency-Key` they take it once, however often they are asked for."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
+
+from handlers.operation import OperationHandler
+from handlers.problem import as_api_error, problem_json
+from server.errors import ApiError, to_service_error
+from server.operations.validation import invalid
+from server.shared.idempotency import IdempotencyKey, StoredAnswer, fingerprint
+from streaming.ports import ServiceError, run_once
+
+if TYPE_CHECKING:
+    from server.operations import Caller, Operation
+    from server.operations.operation import RequestModel
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class EffectHandler(OperationHandler):
+    """A key's first request runs to its end, also when its client leaves; the others get what it came to."""
+
+    async def run(self, operation: Operation, caller: Caller, request: RequestModel) -> None:
+        """Whoever brings no key can't come back for the result, and cancels by leaving."""
+        key = self._idempotency_key(operation, caller, request)
+        work = partial(self._answered, operation, caller, request)
+        try:
+            if key is None:
+                self.leaving_cancels()
+                answer = await work()
+            else:
+                answer, again = await run_once(self.gateway.idempotency, key, work, self._answer_after)
+                if again:
+                    self._headers["Idempotency-Replayed"] = "true"
+        except Exception as error:
+            if not self.answer_begun:
+                raise
+            answer = self._refusal(error)
+        await self.deliver(answer)
+
+    def _idempotency_key(self, operation: Operation, caller: Caller, request: RequestModel) -> IdempotencyKey | None:
+        """None when none was sent. Raises ApiError for one that is empty or odd."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return None
+        if not _KEY.fullmatch(key):
+            raise invalid((("header", "Idempotency-Key"), "1 to 255 visible ASCII characters"))
+        return IdempotencyKey(caller.context.user_id, key, fingerprint(operation.name, request.model_dump(mode="json")))
+
+    async def _answered(self, operation: Operation, caller: Caller, request: RequestModel) -> StoredAnswer:
+        """Run the operation; its answer, whole. Raises what refuses it."""
+        answer = await self.outcome(operation, caller, request)
+        body = "" if answer is None else to_json(answer, inf_nan_mode="null").decode()
+        return StoredAnswer(operation.status, "application/json", body)
+
+    async def outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
+        """Run the operation; its response model, None where it has none."""
+        assert operation.run is not None, "an operation without `run` has a handler of its own"
+        return await operation.run(self.gateway, caller, request)
+
+    def _answer_after(self, error: BaseException) -> StoredAnswer | None:
+        """What the key's other requests are answered; None: it is certain that nothing has run."""
+        known = to_service_error(error) if isinstance(error, ApiError) else error
+        if isinstance(known, ServiceError) and known.nothing_ran:
+            return None
+        return self._refusal(error)
+
+    def _refusal(self, error: BaseException) -> StoredAnswer:
+        refusal = as_api_error(error)
+        problem = problem_json(refusal, self.request.path, self.request_id).decode()
+        return StoredAnswer(refusal.status, "application/problem+json", problem)
+
+    async def deliver(self, answer: StoredAnswer) -> None:
+        """Answer with it."""
+        if answer.body:
+            await self.reply(answer.status, answer.body.encode(), answer.content_type)
+        else:
+            self.finish_empty(answer.status)

@@ -1,0 +1,59 @@
+"""One action: whether it may be done, and doing it. For a plan's steps, `execute` channels, and the operations of executors."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from streaming.agent.remembering import MemoryExecutor
+from streaming.ports import ServiceError, TaskProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from streaming.ports import Action, CallContext, Executor, Services, TaskResult, Verdict
+
+
+def executor_of(services: Services, name: str) -> Executor | None:
+    """The executor of that name, or None."""
+    match name:
+        case "browser":
+            return services.browser
+        case "os":
+            return services.os
+        case "search":
+            return services.search
+        case "memory":
+            return MemoryExecutor(services.memory)
+    return None
+
+
+async def refusal(verdict: Verdict, approved: Callable[[], Awaitable[bool]]) -> ServiceError | None:
+    """Why the action may not be done (SAFETY_DENIED, NOT_APPROVED); None: it may.
+
+    `approved` asks the user, where safety wants that. It raises where nobody can wait for an answer.
+    """
+    if verdict.verdict == "deny":
+        return ServiceError("SAFETY_DENIED", "; ".join(verdict.reasons), details={"risk": verdict.risk})
+    if verdict.verdict != "allow" and not await approved():
+        return ServiceError("NOT_APPROVED", "it was not approved")
+    return None
+
+
+async def carry_out(
+    services: Services,
+    task_id: str,
+    action: Action,
+    context: CallContext,
+    on_progress: Callable[[TaskProgress], None],
+) -> TaskResult:
+    """Run what safety or the user has approved. Cancelling this cancels the task in the executor. Raises ServiceError."""
+    executor = executor_of(services, action.executor)
+    if executor is None:
+        raise ServiceError("NOT_FOUND", f"there is no executor {action.executor}")
+    async with aclosing(executor.execute(task_id, action.action, action.parameters, context)) as events:
+        async for event in events:
+            if not isinstance(event, TaskProgress):
+                return event
+            on_progress(event)
+    raise ServiceError("INTERNAL", "the executor ended without a result", service=action.executor)

@@ -1,0 +1,68 @@
+"""M10 as an executor: the planner's memory steps are tasks like any other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from streaming.ports import ActionInfo, ServiceError, StoreItem, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from streaming.ports import CallContext, Memory, TaskEvent
+
+SEARCH_LIMIT = 5  # as many as anybody wants to hear
+
+
+class MemoryExecutor:
+    """Implements `streaming.ports.Executor`: store, retrieve, search, delete."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def execute(
+        self,
+        task_id: str,  # noqa: ARG002 - memory knows no tasks
+        action: str,
+        parameters: dict[str, Any],
+        context: CallContext,
+    ) -> AsyncGenerator[TaskEvent, None]:
+        """Run a task; it tells nothing before its result. Raises ServiceError."""
+        yield TaskResult("ok", await self._result(action, parameters, context))
+
+    async def actions(self, context: CallContext) -> Sequence[ActionInfo]:  # noqa: ARG002 - the same for everybody
+        """What may be asked for."""
+        return _ACTIONS
+
+    async def _result(self, action: str, given: dict[str, Any], context: CallContext) -> dict[str, Any]:
+        match action:
+            case "store":
+                item = StoreItem(
+                    given.get("value"), given.get("key", ""), tuple(given.get("tags", ())), given.get("metadata", {})
+                )
+                key, created_at = await self._memory.store(item, context)
+                return {"key": key, "created_at": created_at}
+            case "retrieve":
+                return asdict(await self._memory.retrieve(given.get("key", ""), context))
+            case "search":
+                limit = int(given.get("limit", SEARCH_LIMIT))
+                hits = await self._memory.search(given.get("query", ""), limit, tuple(given.get("tags", ())), context)
+                return {"results": [{**asdict(hit.item), "score": hit.score} for hit in hits]}
+            case "delete":
+                await self._memory.delete(given.get("key", ""), context)
+                return {}
+        raise ServiceError("NOT_FOUND", f"memory has no action {action}", service="memory")
+
+
+def _action(name: str, description: str, required: tuple[str, ...], **properties: str) -> ActionInfo:
+    types = {key: {"type": kind} if kind else {} for key, kind in properties.items()}
+    return ActionInfo(name, description, {"type": "object", "properties": types, "required": list(required)})
+
+
+_ACTIONS = (
+    _action("store", "Remember a value", ("value",), value="", key="string", tags="array", metadata="object"),
+    _action("retrieve", "Recall one value", ("key",), key="string"),
+    _action("search", "Search what was remembered", ("query",), query="string", limit="integer", tags="array"),
+    _action("delete", "Forget one value", ("key",), key="string"),
+)
