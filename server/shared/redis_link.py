@@ -45,8 +45,10 @@ PROBE_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # pauses between probes; the last one repe
 PROBE_TIMEOUT_S = 1.0  # for connecting; what is then asked has to be answered within COMMAND_TIMEOUT_S
 PROBE_KEY = "jarvis:probe"
 
-# Replies that are about the server, not about the command: it cannot be worked with just now.
-_NOT_OURS = (ReadOnlyError, MasterDownError, ClusterDownError, NoPermissionError)
+# Replies that are about the server, not about the command: it cannot be worked with just now. redis-py has classes for some;
+# of the others it gives the text: too few replicas are connected, the disk is full, another client's script runs on and on.
+_OF_THE_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError, NoPermissionError)
+_CODES_OF_THE_SERVER = ("NOREPLICAS ", "MISCONF ", "BUSY ")
 
 
 class RedisDownError(Exception):
@@ -192,14 +194,14 @@ class RedisLink:
             return
         if self._given_up(batch):
             return
-        batch.settle(replies)
+        unfit = next((reply for reply in replies if _of_the_server(reply)), None)
+        batch.settle([RedisDownError() if _of_the_server(reply) else reply for reply in replies])
         self._running = None
         if self._overdue:
             self._overdue = False
             self._spawn(self._tell_back(), "redis answers again")
-        unfit = next((reply for reply in replies if isinstance(reply, _NOT_OURS)), None)
         if unfit is not None:
-            self._lose(type(unfit).__name__)
+            self._lose(str(unfit))
         self._send()
 
     # --- losing it ---
@@ -304,6 +306,13 @@ class RedisLink:
         self._lost.set()
         with contextlib.suppress(RedisError, OSError):
             await self._wire.close()
+
+
+def _of_the_server(reply: object) -> bool:
+    """Is it a refusal that any other command might have got?"""
+    if isinstance(reply, _OF_THE_SERVER):
+        return True
+    return isinstance(reply, ResponseError) and str(reply).startswith(_CODES_OF_THE_SERVER)
 
 
 async def _into(replies: list[Any], work: Coroutine[Any, Any, list[Any]]) -> None:

@@ -14,9 +14,22 @@ from tests.server.redis_support import running_link, until_up
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from server.redis_urls import Wire
     from tests.conftest import RedisServer
 
 PATIENCE_S = COMMAND_TIMEOUT_S + 0.5  # the bound, and what a busy test machine adds
+
+
+class RefusingWire:
+    """Answers every command with one refusal."""
+
+    def __init__(self, wire: Wire, text: str) -> None:
+        self.client = wire.client
+        self.drop, self.close = wire.drop, wire.close
+        self._refusal = ResponseError(text)
+
+    async def run(self, commands: Sequence[Any]) -> list[Any]:
+        return [self._refusal for _ in commands]
 
 
 class CountingWire:
@@ -149,16 +162,38 @@ async def test_a_redis_that_was_never_there_is_noticed_and_found(own_redis: Redi
         await until_up(link)
 
 
-async def test_a_master_that_became_a_replica_counts_as_lost(own_redis: RedisServer) -> None:
+UNFIT = {
+    "it became a replica": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    "too few replicas": (
+        ("CONFIG", "SET", "min-replicas-to-write", "1"),
+        ("CONFIG", "SET", "min-replicas-to-write", "0"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("breaks", "mends"), UNFIT.values(), ids=UNFIT)
+async def test_a_server_that_takes_no_writes_counts_as_lost(
+    breaks: tuple[str, ...], mends: tuple[str, ...], own_redis: RedisServer
+) -> None:
     async with running_link(own_redis.url) as link:
         await link.call("SET", "k", "v")
-        await link.call("REPLICAOF", "127.0.0.1", "1")
-        with pytest.raises(ResponseError):
+        await link.call(*breaks)
+        with pytest.raises(RedisDownError):
             await link.call("SET", "k", "w")
         assert not link.up
         async with running_link(own_redis.url) as other:
-            await other.call("REPLICAOF", "NO", "ONE")
+            await other.call(*mends)
         await until_up(link)
+
+
+@pytest.mark.parametrize(
+    "text", ["MISCONF Redis is configured to save RDB snapshots", "BUSY Redis is busy running a script."]
+)
+async def test_a_refusal_that_is_about_the_server_is_no_answer_to_a_command(text: str, redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        link._wire = RefusingWire(link._wire, text)
+        with pytest.raises(RedisDownError):
+            await link.call("PING")
 
 
 async def test_closing_fails_what_waits(own_redis: RedisServer) -> None:

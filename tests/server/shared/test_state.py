@@ -182,6 +182,14 @@ async def test_values_go_to_memory_when_redis_is_full(own_redis: RedisServer) ->
         assert link.up
 
 
+async def test_values_go_to_memory_when_redis_takes_no_writes(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link:
+        state = RedisState(link)
+        await link.call("CONFIG", "SET", "min-replicas-to-write", "1")
+        assert await state.put("k", "v", 60, only_new=True)
+        assert await state.get("k") == "v"
+
+
 async def test_many_revocations_are_loaded_in_steps(redis_url: str) -> None:
     async with running_link(redis_url) as link:
         until = time.time() + 60
