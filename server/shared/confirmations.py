@@ -64,6 +64,9 @@ class ConfirmationStore:
         self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
         self._asked_in: dict[str, tuple[str, str]] = {}  # id → user and session, of the questions that lanes wait for
         self._here: dict[str, Question] = {}  # of lanes of this process: they can be settled though the state lost them
+        self._decided_here: dict[
+            str, bool
+        ] = {}  # for lanes of this process: they hear it whatever becomes of the state
         self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
         state.subscribe(self._on_news)
 
@@ -124,6 +127,8 @@ class ConfirmationStore:
             self._waiting.pop(confirmation_id, None)
             self._here.pop(confirmation_id, None)
             self._asked_in.pop(confirmation_id, None)
+            if self._decided_here.get(confirmation_id) is False:
+                del self._decided_here[confirmation_id]  # an approval is for its approver to find, not heard
             await self._close(confirmation_id, "withdrawn")
 
     async def _close(self, confirmation_id: str, as_what: Decision) -> bool:
@@ -145,11 +150,18 @@ class ConfirmationStore:
 
     async def _heard(self, confirmation_id: str) -> bool | None:
         """Take the decision, so that whoever made it knows that it counts; None where it was withdrawn before."""
+        decided = await self._take_decision(confirmation_id)
+        if decided is not None:
+            await self._state.publish(HEARD, id=confirmation_id)
+        return decided
+
+    async def _take_decision(self, confirmation_id: str) -> bool | None:
+        """For whoever is first: the lane, or the approver that nobody heard."""
+        here = self._decided_here.pop(confirmation_id, None)
+        if here is not None:
+            return here
         recorded = await self._state.take(_decided(confirmation_id))
-        if recorded is None:
-            return None
-        await self._state.publish(HEARD, id=confirmation_id)
-        return recorded == "yes"
+        return recorded == "yes" if recorded is not None else None
 
     def _await_news(self, confirmation_id: str) -> asyncio.Future[None]:
         news = self._waiting.get(confirmation_id)
@@ -161,7 +173,7 @@ class ConfirmationStore:
 
     async def _answered(self, confirmation_id: str, news: asyncio.Future[None]) -> None:
         while not (await asyncio.wait({news}, timeout=LOOK_AGAIN_S))[0]:
-            if await self._state.get(_decided(confirmation_id)) is not None:
+            if confirmation_id in self._decided_here or await self._state.get(_decided(confirmation_id)) is not None:
                 return
 
     def _on_news(self, kind: str, news: dict[str, Any]) -> None:
@@ -212,11 +224,14 @@ class ConfirmationStore:
         """Tell the lane that asked; False: it is gone. Whoever takes the record, lane or we, decides which of both is true."""
         heard = self._approving[confirmation_id] = asyncio.get_running_loop().create_future()
         try:
-            await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
+            if confirmation_id in self._asked_in:
+                self._decided_here[confirmation_id] = approve
+            else:
+                await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
             await self._state.publish(NEWS, id=confirmation_id)
             if not approve or (await asyncio.wait({heard}, timeout=HEARD_WITHIN_S))[0]:
                 return True  # what is declined does not run, whether anybody hears of it or not
-            return await self._state.take(_decided(confirmation_id)) is None
+            return await self._take_decision(confirmation_id) is None
         finally:
             del self._approving[confirmation_id]
 

@@ -51,6 +51,39 @@ async def test_a_question_that_redis_has_lost_is_settled_where_its_lane_waits() 
     assert waiting.result() is True
 
 
+class DeafState(LocalState):
+    """Keeps a decision, and can't be reached by whoever asks for it: Redis was lost in between."""
+
+    async def take(self, key: str) -> str | None:
+        return None if key.startswith("decided:") else await super().take(key)
+
+
+async def test_a_decision_reaches_a_lane_of_this_process_though_redis_is_lost_meanwhile() -> None:
+    store = ConfirmationStore(DeafState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        assert await store.settle(asked.confirmation_id, ADA, approve=True)
+    assert waiting.result() is True
+
+
+async def test_an_approval_counts_for_nothing_when_its_lane_has_gone_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(confirmations, "HEARD_WITHIN_S", 0.01)
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        settled = group.create_task(store.settle(asked.confirmation_id, ADA, approve=True), name="approval")
+        while not store._decided_here:
+            await asyncio.sleep(0)
+        waiting.cancel()
+    assert not settled.result()
+
+
 async def test_a_decision_before_anybody_waits_is_not_lost() -> None:
     store = ConfirmationStore(LocalState())
     asked = await store.create(ACTION, VERDICT, ADA)
