@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from tests.support.replicas import VARIABLES
 
 START_S = 30.0
 USER = "monkey"
+TRACEBACK = re.compile(r'.*"exception".*|^Traceback.*(?:\n .*)*\n.*', re.MULTILINE)  # of a JSON log, of a plain one
 
 
 class RedisProcess:
@@ -146,14 +149,17 @@ class Cluster:
             self.redis = RedisProcess(directory)
             self.redis.start()
             self._stack.callback(self.redis.stop)
-            self.services = {name: self._service(name) for name in VARIABLES if name != "browser"}
+            with ThreadPoolExecutor() as together:
+                names = [name for name in VARIABLES if name != "browser"]
+                self.services = dict(zip(names, together.map(self._service, names), strict=True))
             self.ports = [free_port() for _ in range(gateways)]
             self.logs: list[Path] = []
+            self._starts = itertools.count()
             self.gateways: dict[int, GatewayProcess] = {}
             self.drains_s: list[float] = []
             self._stack.callback(self._stop_gateways)
-            for port in self.ports:
-                self.start_gateway(port)
+            with ThreadPoolExecutor() as together:
+                list(together.map(self.start_gateway, self.ports))
             self.address = self._nginx()
         except BaseException:
             self.close()
@@ -167,7 +173,7 @@ class Cluster:
     def start_gateway(self, port: int) -> None:
         """At this port; its log goes on in a file of its own."""
         addresses = {VARIABLES[name]: service.address for name, service in self.services.items()}
-        folder = self.directory / f"gateway-{port}-{len(self.logs)}"
+        folder = self.directory / f"gateway-{port}-{next(self._starts)}"
         folder.mkdir()
         gateway = GatewayProcess(
             folder,
@@ -256,10 +262,9 @@ class Cluster:
         logs = {log.parent.name: log for log in self.logs}
         logs |= {name: self.directory / f"{name}.log" for name in self.services}
         return [
-            f"{name}: {line[-400:]}"
+            f"{name}: {found[-400:]}"
             for name, log in logs.items()
-            for line in log.read_text(errors="replace").splitlines()
-            if "Traceback" in line or '"exception"' in line
+            for found in TRACEBACK.findall(log.read_text(errors="replace"))
         ]
 
     def close(self) -> None:
