@@ -19,6 +19,7 @@ from pathlib import Path
 from server.embedded.host import SERVICES, Host
 from server.embedded.service import EmbeddedConfig
 
+GRPC_SERVER = "grpc._cython.cygrpc"  # the logger of grpc.aio's servers
 FIRST_PORT = 50051  # M2; the others follow in the order of the services table
 
 
@@ -72,10 +73,17 @@ async def run(options: argparse.Namespace) -> None:
     await host.stop()
 
 
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not the traceback that grpc.aio writes when a gateway dies while a response is being sent to it."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ != "ExecuteBatchError"  # grpc keeps the class to itself
+
+
 def main() -> None:
     """Entry point."""
     options = parse(sys.argv[1:])
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), stream=sys.stderr)
+    logging.getLogger(GRPC_SERVER).addFilter(is_worth_a_line)
     # not on uvloop: it sometimes loses what a short command has printed (0.22; one `echo` in some hundred)
     asyncio.run(run(options))
 
