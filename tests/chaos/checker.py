@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from os import getloadavg
+from statistics import median
 from typing import TYPE_CHECKING
 
 from tests.chaos.monkey import LOSES_DATA
@@ -30,6 +32,7 @@ class Report:
     resume_ms: tuple[int, int, int]  # p50, p99, longest
     slow: list[str]  # the ways back that took long, step by step
     drains_s: list[float]
+    late_ms: int  # p99 of how late the monkey itself was woken
     memory_kib: list[list[int]]  # of each gateway, 0 while it is down, now and then
     wrong: list[str]
 
@@ -43,6 +46,7 @@ class Report:
             head,
             f"  done {self.done}",
             f"  told {self.told}, refused {self.refused}",
+            f"  the monkey itself was woken late by {self.late_ms} ms (p99); load average {getloadavg()[0]:.0f}",
             *([f"  drains: {', '.join(f'{seconds:.1f}' for seconds in self.drains_s)} s"] if self.drains_s else []),
             *(f"  away {line}" for line in self.slow),
             *(
@@ -60,6 +64,7 @@ def check(
     faults: tuple[str, ...],
     seed: int,
     memory_kib: list[list[int]],
+    late_s: list[float],
 ) -> Report:
     """Judge a run that is over."""
     wrong = [f"{client.session_id}: {line}" for client in clients for line in client.violations] + outcome.broken
@@ -73,7 +78,7 @@ def check(
     lost = [reason for client in clients for reason in client.lost]
     if lost and not LOSES_DATA & set(faults):
         wrong.append(f"{len(lost)} sessions were told lost ({Counter(lost)}), though Redis kept its data")
-    times = sorted(seconds for client in clients for seconds in client.resumes) or [0.0]
+    times = [seconds for client in clients for seconds in client.resumes]
     return Report(
         faults=faults,
         seed=seed,
@@ -84,12 +89,17 @@ def check(
         done=outcome.done,
         told=outcome.told,
         refused=outcome.refused,
-        resume_ms=(_ms(times[len(times) // 2]), _ms(times[int(len(times) * 0.99)]), _ms(times[-1])),
+        resume_ms=(_ms(median(times or [0.0])), _ms(_p99(times)), _ms(max(times, default=0.0))),
         slow=[way for client in clients for way in client.slow],
         drains_s=cluster.drains_s,
+        late_ms=_ms(_p99(late_s)),
         memory_kib=memory_kib,
         wrong=wrong,
     )
+
+
+def _p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99)] if times else 0.0
 
 
 def _ms(seconds: float) -> int:

@@ -238,6 +238,11 @@ class Client:
         microphone.next_number += 1
         self._send_frames(channel.number)
 
+    def frames_of(self, channel: Channel) -> str:
+        """How far its microphone is, for people."""
+        microphone = self._microphones.get(channel.number, Microphone())
+        return f"{microphone.sent_up_to} of {microphone.next_number} frames sent, {len(microphone.frames)} kept, {microphone.credit} bytes of credit"
+
     def _send_frames(self, number: int) -> None:
         microphone = self._microphones[number]
         if self._socket is None or not self._resumed:

@@ -17,6 +17,7 @@ from tests.support.gateway import AUDIO, ROOT
 
 GOODBYE_S = 5.0
 MEMORY_LOOKS = 12  # in a run
+LAG_EVERY_S = 0.05
 
 
 async def run(
@@ -51,6 +52,7 @@ async def _run(
 ) -> Report:
     token, outcome = cluster.token(), Outcome()
     memory_kib: list[list[int]] = []
+    late_s: list[float] = []
     ways = ("url", "message")
     clients = [
         Client(cluster.address, token, f"chaos-{seed}-{number}", ways[number % 2], random.Random(dice.random()))
@@ -66,17 +68,21 @@ async def _run(
             )
             for client in clients
         ]
-        watch = group.create_task(_watch_memory(cluster, memory_kib, seconds), name="memory")
+        watch = [
+            group.create_task(_watch_memory(cluster, memory_kib, seconds), name="memory"),
+            group.create_task(_watch_lag(late_s), name="lag"),
+        ]
         monkey = group.create_task(_monkey(cluster, clients, faults, dice, ends_at, every_s), name="monkey")
         await asyncio.wait([monkey])
-        watch.cancel()
+        for watching in watch:
+            watching.cancel()
         await asyncio.wait(work)
         for client in clients:
             client.stop()
         await asyncio.wait(running, timeout=GOODBYE_S)
         for task in running:
             task.cancel()
-    return check(cluster, clients, outcome, faults, seed, memory_kib)
+    return check(cluster, clients, outcome, faults, seed, memory_kib, late_s)
 
 
 async def _monkey(
@@ -99,3 +105,11 @@ async def _watch_memory(cluster: Cluster, rows: list[list[int]], seconds: float)
     while True:
         await asyncio.sleep(seconds / MEMORY_LOOKS)
         rows.append(cluster.resident_kib())
+
+
+async def _watch_lag(late_s: list[float]) -> None:
+    """How late the monkey itself is woken: a machine that is too busy for it is too busy for gateways."""
+    while True:
+        due = time.monotonic() + LAG_EVERY_S
+        await asyncio.sleep(LAG_EVERY_S)
+        late_s.append(time.monotonic() - due)

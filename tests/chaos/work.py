@@ -81,7 +81,8 @@ def _last_events(client: Client) -> str:
     channels = [channel for channel in client.channels.values() if not channel.closed.done()]
     state = f"{'connected' if client.connected else 'no socket'}, {client.unsent} commands not taken, codes {Counter(client.codes)}; "
     return state + "; ".join(
-        f"{channel.kind} {[event['type'] for event in channel.events][-4:]}" for channel in channels[-2:]
+        f"{channel.kind} {[event['type'] for event in channel.events][-4:]} {client.frames_of(channel)}"
+        for channel in channels[-2:]
     )
 
 
