@@ -64,9 +64,9 @@ async def work_on(
     ]
     while not until():
         name, piece = dice.choice(pieces)
-        await client.ready.wait()
         try:
             async with asyncio.timeout(PATIENCE_S):
+                await client.ready.wait()
                 await piece()
         except LostError:
             outcome.count(outcome.told, name)
