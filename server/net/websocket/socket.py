@@ -14,7 +14,7 @@ import asyncio
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from socket import IPPROTO_TCP, TCP_NODELAY
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
@@ -383,7 +383,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def set_nodelay(self, x: bool) -> None:
         """The loop's transports have set it already."""
         connection = self._transport.get_extra_info("socket")
-        if connection is not None and connection.family != connection.family.AF_UNIX:
+        if connection is not None and connection.family in {AF_INET, AF_INET6}:
             connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, int(x))
 
     def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - a client's

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -317,3 +319,16 @@ async def test_a_client_that_answers_pings_stays() -> None:
         while (got := await client.frame())[0] == PING:
             client.send(frame(PONG))
         assert got == (TEXT, b"a")
+
+
+@pytest.mark.parametrize(("family", "set_for"), [(socket.AF_INET, [1]), (socket.AF_INET6, [1]), (socket.AF_UNIX, [])])
+async def test_delay_is_for_tcp_alone(family: int, set_for: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11.2, which is Debian 12's, does not give one member of an enum as an attribute of another."""
+    values: list[int] = []
+    plain = SimpleNamespace(family=int(family), setsockopt=lambda _level, _name, value: values.append(value))
+    async with connected() as client:
+        frame_socket = client.handler.ws_connection
+        with monkeypatch.context() as patch:
+            patch.setattr(frame_socket, "_transport", SimpleNamespace(get_extra_info=lambda _name: plain))
+            frame_socket.set_nodelay(True)
+    assert values == set_for
