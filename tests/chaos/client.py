@@ -16,6 +16,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketError, websock
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 HEADER = struct.Struct(">BBHIII")
 OF_THE_SOCKET = {
@@ -73,9 +74,9 @@ class LostError(Exception):
 
 
 class Client:
-    """One session. `by`: how it resumes, "url" or "message"."""
+    """One session. `token` makes a fresh one, `by`: how it resumes, "url" or "message"."""
 
-    def __init__(self, url: str, token: str, session_id: str, by: str, dice: random.Random) -> None:
+    def __init__(self, url: str, token: Callable[[], str], session_id: str, by: str, dice: random.Random) -> None:
         self.url, self.session_id, self.by = url, session_id, by
         self.violations: list[str] = []
         self.resumes: list[float] = []  # seconds from the cut to `session.resumed`
@@ -131,7 +132,7 @@ class Client:
         )
         request = HTTPRequest(
             f"{self.url}/ws/{self.session_id}{query}",
-            headers={"Authorization": f"Bearer {self._token}"},
+            headers={"Authorization": f"Bearer {self._token()}"},
             connect_timeout=CONNECT_S,
             request_timeout=CONNECT_S,
         )
@@ -291,6 +292,8 @@ class Client:
         elif kind == "ack":
             while self._unacked and self._unacked[0][0] <= message["seq"]:
                 self._unacked.popleft()
+        elif kind == "auth.expiring":
+            self._write({"type": "auth", "token": self._token()})
         elif kind == "session.ready":
             if self._resume_token and self.by == "message" and "resume_error" not in message:
                 return  # the server has not read `session.resume` yet

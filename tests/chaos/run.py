@@ -50,12 +50,12 @@ async def _run(
     seconds: float,
     every_s: float,
 ) -> Report:
-    token, outcome = cluster.token(), Outcome()
+    outcome = Outcome()
     memory_kib: list[list[int]] = []
     late_s: list[float] = []
     ways = ("url", "message")
     clients = [
-        Client(cluster.address, token, f"chaos-{seed}-{number}", ways[number % 2], random.Random(dice.random()))
+        Client(cluster.address, cluster.token, f"chaos-{seed}-{number}", ways[number % 2], random.Random(dice.random()))
         for number in range(sessions)
     ]
     ends_at = time.monotonic() + seconds

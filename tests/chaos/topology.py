@@ -13,18 +13,21 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import jwt
 import redis
 
 from tests.conftest import redis_server_binary
-from tests.support.gateway import ROOT, GatewayProcess, environment, free_port
+from tests.support.gateway import ROOT, SECRET, GatewayProcess, environment, free_port
 from tests.support.replicas import VARIABLES
 
 START_S = 30.0
 USER = "monkey"
+TOKEN_S = 600
 TRACEBACK = re.compile(r'.*"exception".*|^Traceback.*(?:\n .*)*\n.*', re.MULTILINE)  # of a JSON log, of a plain one
 
 
@@ -213,8 +216,16 @@ class Cluster:
             gateway.stop(signal.SIGKILL)
 
     def token(self) -> str:
-        """Good at each gateway."""
-        return next(iter(self.gateways.values())).own_token(USER, "admin", "operator", "user")
+        """A fresh one, good at each gateway for ten minutes."""
+        now = int(time.time())
+        claims = {
+            "sub": USER,
+            "username": USER,
+            "roles": ["admin", "operator", "user"],
+            "iat": now,
+            "exp": now + TOKEN_S,
+        }
+        return jwt.encode(claims | {"jti": uuid.uuid4().hex}, SECRET, algorithm="HS256")
 
     def _nginx(self) -> str:
         text = (self._tree / "deploy" / "nginx" / "jarvis.conf").read_text()
