@@ -72,8 +72,11 @@ class HandshakeHandler(WebSocketHandler):
             self.ws_connection.stream.close()
 
     def on_connection_close(self) -> None:
-        """Called by Tornado; of a client that leaves before it has a socket nothing is to be closed."""
-        if self.ws_connection is not None:
+        """Called by Tornado; of a client that leaves before it has a socket nothing is to be closed.
+
+        A socket that we have closed ourselves is not in `ws_connection` any more, and has to be told all the same.
+        """
+        if self.ws_connection is not None or self.get_status() == SWITCHED:
             super().on_connection_close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -155,6 +155,7 @@ class RealtimeHandler(HandshakeHandler):
     def on_close(self) -> None:
         """The socket is gone."""
         self._cancel_timer()
+        self._refused = None  # its traceback leads back to us: a cycle, which only a full collection would find
         if self._line is not None:
             self._line.closed(for_good=self.close_code == CloseCode.NORMAL and self._ending is None)
         self._writer.stop()

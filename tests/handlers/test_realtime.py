@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +114,22 @@ async def test_a_development_session_needs_debug(gateway: GatewayProcess, tmp_pa
 async def test_a_bad_token_is_told_and_closed(gateway: GatewayProcess, token: str) -> None:
     socket = await opened(gateway, "/ws/door-6", {"Authorization": f"Bearer {token}"})
     assert (await farewell(socket))[1] == 4501
+
+
+def closes(gateway: GatewayProcess, code: int) -> float:
+    """How many sockets the gateway has closed with that code."""
+    command = ["curl", "-sS", f"{gateway.base}/metrics"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.search(rf'^api_gateway_ws_closes_total{{code="{code}"}} (.*)$', text, re.MULTILINE)
+    return float(found[1]) if found is not None else 0.0
+
+
+async def test_the_end_of_a_socket_that_the_gateway_closes_is_noticed(gateway: GatewayProcess) -> None:
+    before = closes(gateway, 4501)
+    await farewell(await opened(gateway, "/ws/door-6", {"Authorization": "Bearer a.b.c"}))
+    async with asyncio.timeout(10):
+        while closes(gateway, 4501) == before:
+            await asyncio.sleep(0.05)
 
 
 async def test_another_users_session_is_forbidden(gateway: GatewayProcess) -> None:
