@@ -13,11 +13,11 @@ from handlers.negotiation import accepts, prefers
 from server.errors import ApiError
 from server.identity.auth import TokenError
 from server.net.client_address import client_address
+from server.net.strict_json import loads
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
 from server.operations.quota import count, require_room
 from server.operations.validation import from_text, invalid, validated
-from server.strict_json import loads
 from server.telemetry.traceparent import trace_id
 from streaming.ports import CallContext, Identity
 

@@ -1,7 +1,8 @@
 """Everything with a lifetime: the frame of the gateway, and a room for each of its concerns.
 
 The frame: config (settings) · loop (uvloop or asyncio) · lifecycle (start to end) · composition (settings to parts) · gateway (what a request
-may need) · app, routes (HTTP) · errors (the catalogue) · drain · children (processes brought along).
+may need) · app, routes (HTTP) · errors (the catalogue) · drain · overload (what is given up first) ·
+children (processes brought along) · services (the table of the nine) · workers (threads for codecs) · version.
 
 identity (who asks) · operations (what may be asked) · sessions (live sessions) · shared (what replicas share) · upstream (gRPC clients) ·
 net (bytes of clients) · audio (files) · telemetry · documents · cli · embedded (the nine reference services).

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from server.redis_urls import RedisUrlError, check_url
 from server.services import SERVICES
+from server.shared.redis_urls import RedisUrlError, check_url
 
 # RFC 7518 section 3.2: a key of at least the hash's size
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}

@@ -33,13 +33,13 @@ from server.composition import (
     session_limits,
 )
 from server.drain import drain
-from server.fenced import FencedGroup
 from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
 from server.overload import Overload
 from server.sessions.desk import GatewayDesk
+from server.sessions.fenced import FencedGroup
 from server.sessions.news import SessionNews
 from server.sessions.stats import ResidentStats
 from server.shared.confirmations import ConfirmationStore

@@ -16,7 +16,7 @@ import structlog
 from tornado.httpclient import AsyncHTTPClient, HTTPError
 
 from server.errors import ApiError
-from server.strict_json import loads
+from server.net.strict_json import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,14 +24,14 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from server.redis_urls import open_wire
+from server.shared.redis_urls import open_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from redis.asyncio import Redis
 
-    from server.redis_urls import Command, Wire
+    from server.shared.redis_urls import Command, Wire
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.exceptions import ResponseError
 
-from server.redis_urls import ClusterWire, RedisUrlError, SingleWire, check_url, open_wire
 from server.shared.redis_link import COMMAND_TIMEOUT_S, RedisDownError, RedisLink
+from server.shared.redis_urls import ClusterWire, RedisUrlError, SingleWire, check_url, open_wire
 from tests.server.redis_support import running_link, until_up
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import warnings
 
-from server.fenced import FencedGroup
+from server.sessions.fenced import FencedGroup
 
 
 async def fail() -> None:
