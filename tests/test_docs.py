@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from server.config import Settings
 from server.embedded.__main__ import default_address
 from server.embedded.host import SERVICES
 from server.operations import OPERATIONS
-from tests.support.gateway import environment
 
 if TYPE_CHECKING:
     from tests.support.gateway import GatewayProcess
@@ -49,7 +47,7 @@ def test_paths_in_the_readme_are_operations_or_pages() -> None:
 
 
 def test_files_in_the_readme_exist() -> None:
-    for path in re.findall(r"\]\(([\w/.]+)\)|`((?:deploy|server|static|streaming|protos)/[\w/.@-]+)`", README):
+    for path in re.findall(r"\]\(([\w/.-]+)\)|`((?:deploy|server|static|streaming|protos)/[\w/.@-]+)`", README):
         assert (ROOT / (path[0] or path[1])).exists(), path
 
 
@@ -59,16 +57,14 @@ def test_the_readme_has_no_figure_without_its_command() -> None:
     assert not re.search(r"\d+ (ms|µs)", section) or "make bench" in section
 
 
-def test_the_python_example_runs(gateway: GatewayProcess, tmp_path: Path) -> None:
-    example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "GatewayClient" in code)
-    script = tmp_path / "example.py"
-    script.write_text(example.replace("ws://127.0.0.1:8000", gateway.ws), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environment(tmp_path), capture_output=True, text=True, check=True
-    )
-    intent, reply = done.stdout.splitlines()
-    assert "get_time" in intent
-    assert reply == "I will remember that your name is Ada."
+def test_the_readme_shows_the_way_in_the_order_that_people_go() -> None:
+    sections = re.findall(r"^## (.+)$", README, re.MULTILINE)
+    assert sections == [
+        "Run it", "How data flows", "Try it", "Configuration", "Services", "Tests", "Benchmarks", "Deployment", "Troubleshooting",
+    ]  # fmt: skip
+    tries = re.findall(r"^### (.+)$", README.partition("## Try it")[2].partition("\n## ")[0], re.MULTILINE)
+    clients = ["curl", "The WebSocket", "The console", "Python", "JavaScript"]
+    assert [name for name in tries if name in clients] == clients
 
 
 CURLS = [line for line in re.findall(r"^curl .*$", README, re.MULTILINE) if "auth/token" not in line]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PROJECT = "packaging/jarvis-client"
 README = (ROOT / PROJECT / "README.md").read_text(encoding="utf-8")
 FIRST, VOICE_APP, ASYNC = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+(OF_THE_GATEWAYS_README,) = re.findall(
+    r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,13 @@ def test_the_first_example_runs(environment: Environment, gateway: GatewayProces
     assert "It is" in answer, done.stderr
     assert intent == "get_time"
     assert done.stderr == ""
+
+
+def test_the_example_of_the_gateways_readme_runs(
+    environment: Environment, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    done = environment.run(_at(OF_THE_GATEWAYS_README, gateway), tmp_path)
+    assert done.stdout.splitlines() == ["get_time", "I will remember that your name is Ada."], done.stderr
 
 
 def test_the_asyncio_example_runs(environment: Environment, gateway: GatewayProcess, tmp_path: Path) -> None:
