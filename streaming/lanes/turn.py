@@ -299,8 +299,9 @@ class TurnLane(Lane):
 
     async def _apologise(self, broken: ServiceError) -> None:
         """The recogniser broke: say so in the reply's own form, then let the channel close with the error."""
-        turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
+        turn = self._turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
         await turn.apologise(broken)
+        self._turn = None
         raise broken
 
     # --- on another replica ---

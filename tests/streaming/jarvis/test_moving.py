@@ -16,7 +16,7 @@ from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams, Tur
 from tests.support import virtual_time
 from tests.support.house import FakeStore, House
 from tests.support.roamer import Roamer
-from tests.support.world import World
+from tests.support.world import World, broken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -505,5 +505,20 @@ def test_a_record_of_another_version_costs_the_session_and_nothing_else(damage: 
         assert roamer.client.epoch not in {before, None}
         roamer.open(TtsParams(text="one"))
         await roamer.until("channel.closed")
+
+    replicas(test)
+
+
+def test_an_apology_of_a_recogniser_that_failed_is_ended_where_the_session_goes() -> None:
+    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
+        await roamer.connect(first)
+        roamer.open(TurnParams())
+        await roamer.until("channel.opened")
+        world.failing["stt"] = broken("stt")
+        world.recognitions[0].push(SpeechStarted(0), broken("stt"))
+        await roamer.until("tts.started")
+        world.failing.clear()
+        await move(roamer, second)
+        assert (await roamer.until("turn.done"))["status"] == "'failed'"
 
     replicas(test)
