@@ -136,12 +136,21 @@ class Admission:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_ticket") from None
 
     def check_sockets(self, identity: Identity, session_id: str) -> None:
-        """Raises RefusedError when the user has as many sockets as allowed; one of that session is about to be replaced."""
-        open_now = sum(
-            resident.connected and resident.session_id != session_id
-            for resident in self._gateway.residents.of_user(identity.user_id)
-        )
-        if open_now >= self._settings.ws_max_sockets_per_user:
+        """Raises RefusedError when the user has as many sockets as allowed; one of that session is about to be replaced.
+
+        Sessions that wait for their client count too. The oldest of them end where there is no room: each holds memory, and
+        nobody can be asked to close what nobody is connected to.
+        """
+        residents = self._gateway.residents
+        allowed = self._settings.ws_max_sockets_per_user
+        asked_for = residents.current(session_id)
+        others = [resident for resident in residents.of_user(identity.user_id) if resident is not asked_for]
+        open_now = sum(resident.connected and resident.session_id != session_id for resident in others)
+        if open_now >= allowed:
             raise RefusedError(
                 CloseCode.TOO_MANY_SOCKETS, "this user has as many sockets as allowed", "too_many_sockets"
             )
+        waiting = [resident for resident in others if not resident.connected]
+        for resident in waiting[: max(0, open_now + len(waiting) + 1 - allowed)]:
+            self._gateway.jarvis.give_up(resident)
+            self._gateway.openai.give_up(resident)

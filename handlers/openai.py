@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,16 @@ from handlers.problem import as_api_error
 from handlers.writer import SocketWriter
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
+from server.net.websocket.frames import TOO_BIG
+from server.net.websocket.socket import INTERNAL_ERROR, REFUSED
 from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
 from server.routes import Route
 from server.telemetry.traceparent import next_traceparent
 from streaming.jarvis.entry import RefusedError
+from streaming.openai.conversation import new_id
+from streaming.openai.mistakes import MistakeError, error_event
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
@@ -32,7 +37,12 @@ log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
-MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append holds 15 MiB of audio, which is 20 MiB of base64
+MAX_MESSAGE_BYTES = 1024 * 1024  # 768 KiB of audio, 16 s of PCM: decoding more at once would delay everybody
+_LAST_WORDS = {
+    TOO_BIG: ("message_too_big", "the message is too large"),
+    INTERNAL_ERROR: ("internal_error", "something went wrong in the gateway"),
+    REFUSED: ("rate_limit_exceeded", "too many messages"),
+}
 ABNORMAL = 1006  # RFC 6455 section 7.1.5
 CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
 MAX_MODEL_CHARS = 128  # of the name that is echoed
@@ -59,7 +69,7 @@ class OpenAiSocketHandler(HandshakeHandler):
 
     @property
     def max_message_size(self) -> int:
-        """Larger than other sockets have: audio comes in long pieces too."""
+        """Larger than other sockets have: audio comes in long pieces too, and in base64."""
         return MAX_MESSAGE_BYTES
 
     # --- before the upgrade ---
@@ -191,6 +201,13 @@ class OpenAiSocketHandler(HandshakeHandler):
     def on_writable(self) -> None:
         """The client takes more again."""
         self._writer.resume()
+
+    def last_words(self, code: int, reason: str) -> str:
+        """The `error` before a close that the socket itself decides: broken frames, floods, failures of ours."""
+        kind = "server_error" if code == INTERNAL_ERROR else "invalid_request_error"
+        word, message = _LAST_WORDS.get(code, ("invalid_frame", reason))
+        mistake = MistakeError(word, reason or message, kind=kind)
+        return json.dumps({"event_id": new_id("event"), **error_event(mistake)})
 
     def end(self, code: int, farewell: str, reason: str) -> None:
         """Send what waits and the farewell, close; cut the connection when that takes too long."""

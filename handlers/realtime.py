@@ -14,7 +14,7 @@ from handlers.writer import SocketWriter
 from server.operations import Access
 from server.routes import Route
 from server.telemetry.traceparent import next_traceparent, trace_id
-from streaming.jarvis.entry import SUBPROTOCOL, CloseCode, RefusedError, enter, farewell, first_token
+from streaming.jarvis.entry import SUBPROTOCOL, CloseCode, RefusedError, enter, farewell, farewell_of, first_token
 from streaming.jarvis.registry import ForbiddenError
 
 if TYPE_CHECKING:
@@ -184,6 +184,10 @@ class RealtimeHandler(HandshakeHandler):
     def on_writable(self) -> None:
         """The client takes more again."""
         self._writer.resume()
+
+    def last_words(self, code: int, reason: str) -> str:
+        """The `error` before a close that the socket itself decides: broken frames, floods, failures of ours."""
+        return farewell_of(code, reason)
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Send what waits, say why in an `error`, close; cut the connection when that takes too long."""

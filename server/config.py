@@ -122,7 +122,9 @@ class Settings(BaseSettings):
     ws_reader: Literal["fast", "tornado"] = Field(
         "fast", description="who reads WebSocket frames: fast is ours, tornado is Tornado's own protocol"
     )
-    ws_max_sockets_per_user: int = Field(20, ge=1, description="sockets of one user in this process")
+    ws_max_sockets_per_user: int = Field(
+        20, ge=1, description="sockets and waiting sessions of one user in this process"
+    )
     ws_max_sessions: int = Field(
         20000, ge=0, description="live sessions of this process; then new sockets get 503; 0: any number"
     )

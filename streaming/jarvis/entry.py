@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from streaming.jarvis.live import LiveSession
 from streaming.jarvis.registry import Resume
 from streaming.protocol import events
-from streaming.protocol.close_codes import CloseCode
+from streaming.protocol.close_codes import CLOSE_CODES, CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import Auth, Error
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streaming.ports import Identity
     from streaming.traffic import Traffic
 
-__all__ = ["CloseCode", "Line", "RefusedError", "enter", "farewell", "first_token"]
+__all__ = ["CloseCode", "Line", "RefusedError", "enter", "farewell", "farewell_of", "first_token"]
 
 SUBPROTOCOL = "jarvis.v1"
 MAX_HELD = 16  # messages that a client may send while it waits for the answer to `session.resume`
@@ -42,6 +42,12 @@ class RefusedError(Exception):
 def farewell(code: CloseCode, message: str) -> str:
     """The `error` before a close: a browser sees little else."""
     return Error(code=code.error, message=message, retryable=code.reconnect).model_dump_json(exclude_none=True)
+
+
+def farewell_of(code: int, message: str) -> str:
+    """The same for a close code that the socket itself has chosen; `message` may be empty."""
+    known = CLOSE_CODES[code]
+    return farewell(known, message or known.meaning)
 
 
 def first_token(message: str | bytes) -> str:

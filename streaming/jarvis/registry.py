@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streaming.jarvis.live import Socket
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.limits import Limits
-    from streaming.residents import Recorder, Residents
+    from streaming.residents import Recorder, Resident, Residents
 
 log = logging.getLogger(__name__)
 
@@ -257,6 +257,11 @@ class Sessions:
                 live.journal.changed()
 
     # --- the end ---
+
+    def give_up(self, resident: Resident) -> None:
+        """End a session that waits for its client, if it is of this dialect: its user's other ones need the room."""
+        if isinstance(resident, LiveSession):
+            resident.lost = True
 
     async def sweep(self) -> None:
         """End sessions that nobody can resume any more; runs until cancelled."""

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 NORMAL = 1000  # the client has done with the session
 RESTART = 1012  # the official clients connect again on it
 POLICY = 1008  # and not on this one
+MAX_WAITING_BYTES = 4 * 1024 * 1024  # of events; lanes stop far below it, answers to a client that does not read do not
 _DEPARTURES = {
     Departure.RESTART: (RESTART, "session_restart", "the gateway restarts: connect again"),
     Departure.SIGNED_OUT: (POLICY, "token_revoked", "the token was signed out"),
@@ -206,8 +207,11 @@ class LiveSession:
         self.taps.clear()
 
     def wake(self) -> None:
-        """There may be something to send."""
-        if self.socket is not None and self.outbox.bytes:
+        """There may be something to send. A client that lets too much of it wait loses its session."""
+        if self.outbox.bytes > MAX_WAITING_BYTES:
+            self.end(POLICY, "slow_consumer", "events were not read in time")
+            self.closed()
+        elif self.socket is not None and self.outbox.bytes:
             self.socket.wake()
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - as the writer asks any source

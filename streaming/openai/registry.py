@@ -13,7 +13,7 @@ from streaming.ports import CallContext, ServiceError
 if TYPE_CHECKING:
     from streaming.openai.live import Socket
     from streaming.ports import Identity, LaneServices
-    from streaming.residents import Recorder, Residents
+    from streaming.residents import Recorder, Resident, Residents
 
 VOICES_S = 60.0  # the voices are asked for again after so long
 
@@ -100,6 +100,11 @@ class Sessions:
     def _stop_waiting(self, live: LiveSession) -> None:
         if (timer := self._waiting.pop(live.session_id, None)) is not None:
             timer.cancel()
+
+    def give_up(self, resident: Resident) -> None:
+        """End a session that waits for its client, if it is of this dialect: its user's other ones need the room."""
+        if isinstance(resident, LiveSession) and not resident.lost:
+            self._begin_end(resident)
 
     def _begin_end(self, live: LiveSession) -> None:
         self._stop_waiting(live)

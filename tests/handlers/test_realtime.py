@@ -13,6 +13,7 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from server.identity.users import add_user
+from tests.server.net.websocket.client_frames import PING, TEXT, frame
 from tests.support.gateway import running_gateway
 
 if TYPE_CHECKING:
@@ -245,6 +246,55 @@ async def test_the_socket_of_a_session_that_is_taken_over_does_not_count(tmp_pat
         back = await opened(strict, f"/ws/one?user_id=ada&resume={token}&last_seq=0")
         assert (await first(back))["type"] == "session.resumed"
         assert (await farewell(half_open))[1] == 4510
+
+
+async def test_sessions_that_wait_for_their_client_count_too(tmp_path: Path) -> None:
+    """The oldest of them gives way; those that are left, and other users' ones, can still be resumed."""
+    settings = {"WS_MAX_SOCKETS_PER_USER": "3", "EMBEDDED": "false", "REDIS_URL": ""}
+    with running_gateway(tmp_path, **settings) as strict:
+        tokens = {}
+        for user, name in [("bob", "b"), *(("ada", f"a{number}") for number in range(5))]:
+            socket = await opened(strict, f"/ws/{name}?user_id={user}")
+            tokens[name] = (await first(socket))["resume_token"]
+            assert socket.protocol is not None
+            socket.protocol._abort()  # without a close frame: as a network that is gone
+        outcomes = {}
+        for user, name in [("ada", "a0"), ("ada", "a1"), ("ada", "a4"), ("bob", "b")]:
+            socket = await opened(strict, f"/ws/{name}?user_id={user}&resume={tokens[name]}&last_seq=0")
+            outcomes[name] = (await first(socket))["type"]
+            socket.close(1000)
+    assert outcomes == {"a0": "session.ready", "a1": "session.ready", "a4": "session.resumed", "b": "session.resumed"}
+
+
+BROKEN_FRAMES = {
+    "unmasked": (frame(TEXT, b"{}", mask=None), 1002, "INVALID_FRAME"),
+    "not UTF-8": (frame(TEXT, b"\xff"), 1007, "INVALID_FRAME"),
+    "too big": (frame(TEXT, b"x" * 1_100_000), 1009, "INVALID_FRAME"),
+    "pings": (frame(PING) * 10_001, 1008, "INVALID_FRAME"),
+}
+
+
+@pytest.mark.parametrize("path", ["/ws/broken?user_id=ada", "/v1/realtime"])
+@pytest.mark.parametrize(("data", "close_code", "error"), BROKEN_FRAMES.values(), ids=BROKEN_FRAMES)
+async def test_an_error_comes_before_the_close_of_a_broken_socket(
+    gateway: GatewayProcess, path: str, data: bytes, close_code: int, error: str
+) -> None:
+    """A browser's script learns little else. Half a megabyte behind the fault does not cost the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    writer.write(
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{gateway.port}\r\nAuthorization: Bearer {gateway.own_token()}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(data + bytes(512 * 1024))
+    received = await reader.read()
+    writer.close()
+    at = received.rindex(close_code.to_bytes(2, "big"))
+    assert received[at - 2] == 0x88  # the close frame is the last one
+    assert b'"type":"error"' in received[:at].replace(b": ", b":")
+    if path.startswith("/ws"):
+        assert f'"{error}"'.encode() in received[:at]
 
 
 @pytest.mark.parametrize("last_seq", ["-1", "1e3", "9" * 40, "7"])

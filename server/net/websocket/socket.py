@@ -316,8 +316,15 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self.client_terminated = True
         if not self.server_terminated:
             self.close_code, self.close_reason = code, reason
+            self._say_last_words(code, reason)
         self.close(code, reason)
         self._tell_handler()
+
+    def _say_last_words(self, code: int, reason: str) -> None:
+        """What the handler's `last_words(code, reason)` returns, where it has that method: a message before the close frame."""
+        last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
+        if last_words is not None and not self._lost:
+            self._transport.write(frames.data_frame(last_words(code, reason)))
 
     def _failed(self) -> None:
         """The handler raised."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from streaming.openai.live import MAX_WAITING_BYTES
 from streaming.openai.outbox import KEPT_BYTES
 from streaming.openai.registry import Sessions
 from streaming.openai.settings import Voices
@@ -202,5 +203,37 @@ def test_a_user_who_signed_out_does_not_come_back() -> None:
         assert house.live is not None
         house.live.dismiss(Departure.SIGNED_OUT)
         assert house.come_back(first.events[-1]["event_id"]) is None
+
+    housed(test)
+
+
+def test_a_session_gives_way_to_its_users_next_ones() -> None:
+    async def test(house: House) -> None:
+        client = house.come()
+        await client.until("session.created")
+        last = client.events[-1]["event_id"]
+        house.cut(client)
+        assert house.live is not None
+        house.sessions.give_up(house.live)
+        await asyncio.sleep(0.1)
+        assert house.come_back(last) is None
+        assert list(house.residents) == []
+
+    housed(test)
+
+
+def test_who_does_not_read_has_no_session_for_long() -> None:
+    """Answers to nonsense wait like any event; the audio of replies is bounded by its lanes already."""
+
+    async def test(house: House) -> None:
+        client = house.come()
+        await client.until("session.created")
+        live, last = house.live, client.events[-1]["event_id"]
+        assert live is not None
+        house.cut(client)
+        for _ in range(MAX_WAITING_BYTES // 100):
+            live.receive("nonsense")
+        assert live.lost
+        assert house.come_back(last) is None
 
     housed(test)
