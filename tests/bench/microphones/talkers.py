@@ -57,7 +57,7 @@ class Talker(asyncio.Protocol):
         self._credit_bytes = 0 if self.speaks_jarvis else sys.maxsize
         self._waiting: deque[bytes] = deque()
         self._buffer = b""
-        self._upgraded = self._ended = False
+        self._upgraded = self._ended = self._said_end = False
         self._seen = self._acknowledged = 0
         self._mask = os.urandom(4)
         bearer = f"Authorization: Bearer {token}\r\nSec-WebSocket-Protocol: jarvis.v1\r\n" if token else ""
@@ -120,6 +120,8 @@ class Talker(asyncio.Protocol):
             self._credit_bytes += event["bytes"]
             while self._waiting and self._credit_bytes >= FRAME_BYTES:
                 self._send(self._waiting.popleft())
+            if self._ended and not self._said_end and not self._waiting:
+                self._say_end()
         elif kind == "ping":
             self._say({"type": "pong", "t": event["t"]})
         elif kind == "channel.closed" and self._ended:
@@ -156,7 +158,13 @@ class Talker(asyncio.Protocol):
             self._say({"type": "ack", "seq": self._seen})
 
     def end(self) -> None:
+        """No frame comes after the end: frames that wait for credit go first."""
         self._ended = True
+        if not self._waiting:
+            self._say_end()
+
+    def _say_end(self) -> None:
+        self._said_end = True
         self._say({"type": "channel.end", "channel": CHANNEL} if self.speaks_jarvis else {"type": "end"})
 
     def _say(self, message: dict[str, Any]) -> None:
