@@ -77,14 +77,28 @@ class AudioOutbox:
         """As much audio as one message may hold, or one commit."""
         if not self._queue:
             return None
-        pcm = self._queue.popleft()
+        request = stt_pb2.RecognizeRequest()
+        self.fill(request)
+        return request
+
+    @property
+    def waits(self) -> bool:
+        """Is there something to take?"""
+        return bool(self._queue)
+
+    def fill(self, request: stt_pb2.RecognizeRequest) -> int:
+        """As `take`, into an empty message; there has to be something. Returns its bytes of audio."""
+        queue = self._queue
+        pcm = queue.popleft()
         if pcm is _COMMIT:
             self._commits -= 1
-            return stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
-        if self._queue:
+            request.commit.SetInParent()
+            return 0
+        if queue:
             pcm = self._join(pcm)
+        request.audio = pcm
         self._leaving_bytes = len(pcm)
-        return stt_pb2.RecognizeRequest(audio=pcm)
+        return self._leaving_bytes
 
     def _join(self, first: bytes) -> bytes:
         queue, parts, size = self._queue, [first], len(first)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 import grpc.aio
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from protos.stt_pb2_grpc import SpeechToTextAsyncStub
     from server.upstream.background import Background
     from server.upstream.call import Attempt, ServiceLine
-    from server.upstream.stream import Outbox
     from streaming.ports import CallContext, ServiceError
 
     Call = grpc.aio.StreamStreamCall[stt_pb2.TrunkRequest, stt_pb2.TrunkResponse]
@@ -40,6 +39,20 @@ BUSY_TICK_S = 0.005
 SILENT_S = 2.0  # a stream of it hangs, and nothing came for so long on all of it
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
+
+
+class TrunkOutbox(Protocol):
+    """What waits to be sent on one stream."""
+
+    @property
+    def waits(self) -> bool:
+        """Is there something to take?"""
+
+    def fill(self, request: stt_pb2.RecognizeRequest) -> int:
+        """Put the next message into an empty one; there has to be something. Returns its bytes of audio."""
+
+    def sent(self) -> None:
+        """What `fill` gave last has left."""
 
 
 class TrunkStream:
@@ -71,7 +84,7 @@ class TrunkStream:
         trunk: _Carrier,
         number: int,
         first: stt_pb2.StreamRequest,
-        outbox: Outbox[Any],
+        outbox: TrunkOutbox,
         attempt: Attempt,
         limit_s: float,
     ) -> None:
@@ -165,19 +178,16 @@ class TrunkStream:
         if self._first is not None:
             into.items.append(self._first)
             self._first = None
-        n_bytes = 0
-        while self._untaken_bytes < WINDOW_BYTES:
-            request = self._outbox.take()
-            if request is None:
-                if self._ended and not self._end_told:
-                    self._end_told = True
-                    into.items.add(stream=self.number, end=True)
-                break
-            into.items.add(stream=self.number, request=request)
-            size = len(request.audio)
+        n_bytes, outbox = 0, self._outbox
+        while outbox.waits and self._untaken_bytes < WINDOW_BYTES:
+            item = into.items.add(stream=self.number)
+            size = outbox.fill(item.request)
             n_bytes += size
             self._untaken_bytes += size
-            self._outbox.sent()
+            outbox.sent()
+        if self._ended and not self._end_told and not outbox.waits:
+            self._end_told = True
+            into.items.add(stream=self.number, end=True)
         if n_bytes and self._untaken_bytes > REPORT_BYTES:
             self._write_guard.expect()
         return n_bytes
@@ -263,7 +273,7 @@ class Trunk:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, first: stt_pb2.RecognizeRequest, outbox: Outbox[Any], context: CallContext) -> TrunkStream:
+    def open(self, first: stt_pb2.RecognizeRequest, outbox: TrunkOutbox, context: CallContext) -> TrunkStream:
         """A stream of its own. Raises ServiceError CIRCUIT_OPEN, INVALID_ARGUMENT."""
         number = next(self._numbers)
         with asking(self._line.name):
@@ -280,8 +290,9 @@ class Trunk:
         """It has something to send."""
         if not stream.waiting:
             stream.waiting = True
+            if not self._waiting:
+                self._wake.set()
             self._waiting.append(stream)
-            self._wake.set()
         if urgent:
             self._hurry.set()
 

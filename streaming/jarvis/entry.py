@@ -113,6 +113,7 @@ class Line:
 
     def feed(self, messages: Iterable[str | bytes]) -> None:
         """Messages and frames from the client, in order. Ends the socket when one breaks the protocol."""
+        only_audio = True
         try:
             for data in messages:
                 live = self.live
@@ -120,12 +121,14 @@ class Line:
                     return  # what is said from here on is for another socket's session
                 if self._held is not None:
                     self._hold(data)
-                else:
+                elif type(data) is not bytes or self._undecided or not live.hear(data):
                     self._take(live, data)
+                    only_audio = False
         except RemoteProtocolError as broken:
             self._socket.end(broken.close_code, broken.message)
             return
-        self.live.wake()
+        if not only_audio:
+            self.live.wake()
 
     def _take(self, live: LiveSession, data: str | bytes) -> None:
         for event in live.receive(data):

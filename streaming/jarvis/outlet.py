@@ -85,8 +85,12 @@ class ChannelOutlet:
 
     def taken(self, n_bytes: int) -> None:
         """Give the microphone's credit back."""
-        self._connection.taken(self._channel, n_bytes, self._needed_frame(self._channel))
-        self._host.wake()
+        grant = self._connection.count_taken(self._channel, n_bytes)
+        if grant:
+            self._connection.give_back(self._channel, grant, self._needed_frame(self._channel))
+            self._host.wake()
+        elif not self._connection.attached:
+            self._host.wake()  # the session record has to know how far the audio went on
 
     def interrupt(self) -> None:
         """Begin a new generation: queued audio is dropped here, audio that left is stale at the client."""

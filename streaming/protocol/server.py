@@ -124,8 +124,12 @@ class ServerConnection:
         self._gate.heard_at = now
         return self._in.receive(text, now) + self.take_events()
 
+    def hear(self, data: bytes, now: float) -> events.AudioReceived | None:
+        """The frame that was expected next: the hot path. None: nothing was taken, and `receive_binary` has to look at it."""
+        return None if self._repeating else self._gate.receive(data, now)
+
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
-        """One binary message: the hot path. Raises RemoteProtocolError as above."""
+        """One binary message. Raises RemoteProtocolError as above."""
         event = self._gate.receive(data, now)
         if event is not None:
             return [event, *self._marks_behind(event.channel)] if event.channel in self._repeating else [event]
@@ -148,12 +152,20 @@ class ServerConnection:
 
         `needed_frame`: frames from it on may have to be sent again to another replica; None: what was taken is not needed.
         """
+        grant = self.count_taken(channel, n_bytes)
+        if grant:
+            self.give_back(channel, grant, needed_frame)
+
+    def count_taken(self, channel: int, n_bytes: int) -> int:
+        """The first half of `taken`, once a frame: returns the credit that `give_back` has to grant now, mostly 0."""
         state = self._channels.get(channel)
-        if state is None:
-            return  # closed meanwhile
-        needed_frame = state.next_frame if needed_frame is None else min(needed_frame, state.next_frame)
-        grant = state.receive_window.take(n_bytes)
-        if grant and state.state is ChannelState.OPEN:
+        return state.receive_window.take(n_bytes) if state is not None else 0  # None: closed meanwhile
+
+    def give_back(self, channel: int, grant: int, needed_frame: int | None) -> None:
+        """The second half of `taken`, once in many frames."""
+        state = self._channels[channel]
+        if state.state is ChannelState.OPEN:
+            needed_frame = state.next_frame if needed_frame is None else min(needed_frame, state.next_frame)
             if channel not in self._repeating:
                 state.forget_marks(needed_frame)
             self._out.put(messages.Credit(channel=channel, bytes=grant, next_frame=needed_frame), channel)

@@ -58,11 +58,13 @@ class ReceiveWindow:
 
         Raises LocalProtocolError when more is taken than arrived.
         """
-        if n_bytes > self.held_bytes:
+        if n_bytes > self.size + self.repaid_bytes - self.available - self.taken_bytes:
             raise LocalProtocolError(f"{n_bytes} bytes taken of {self.held_bytes} received")
-        repaid = min(n_bytes, self.repaid_bytes)
-        self.repaid_bytes -= repaid
-        self.taken_bytes += n_bytes - repaid
+        if self.repaid_bytes:
+            repaid = min(n_bytes, self.repaid_bytes)
+            self.repaid_bytes -= repaid
+            n_bytes -= repaid
+        self.taken_bytes += n_bytes
         if self.taken_bytes * 2 < self.size or self.taken_bytes == 0:
             return 0
         grant, self.taken_bytes = self.taken_bytes, 0
