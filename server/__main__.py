@@ -1,10 +1,11 @@
-"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay`, `doctor` help people along.
+"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay`, `bench`, `doctor` help people along.
 
 python -m server                         serve
 python -m server token --user ada        print an access token
 python -m server user add ada            add somebody who may sign in; also list, remove, roles
 python -m server talk speech.mp3         hold a spoken turn with a running gateway
 python -m server replay session.jsonl    play a recorded session to a running gateway, and compare
+python -m server bench --talkers 200     let many talkers speak to a running gateway, and measure
 python -m server doctor                  look at this machine and the settings, and say what to do
 """
 
@@ -121,6 +122,16 @@ def replay(options: argparse.Namespace) -> int:
     return run(Replay(options).run())
 
 
+def bench(options: argparse.Namespace) -> int:
+    """Many talkers at once."""
+    from server.cli.bench import Bench  # noqa: PLC0415 - as above
+
+    async def measured() -> int:
+        return await Bench(options).run()
+
+    return run(measured())
+
+
 def doctor(_options: argparse.Namespace) -> int:
     """What works here, and what does not."""
     from server.cli.doctor import doctor as look  # noqa: PLC0415 - as above
@@ -162,6 +173,7 @@ def parser() -> argparse.ArgumentParser:
     add_commands(users)
     _talk_command(commands.add_parser("talk", help="hold a spoken turn with a running gateway"))
     _replay_command(commands.add_parser("replay", help="play a recorded session to a running gateway, and compare"))
+    _bench_command(commands.add_parser("bench", help="let many talkers speak to a running gateway, and measure"))
     commands.add_parser("doctor", help="look at this machine and the settings").set_defaults(run=doctor)
     return main_parser
 
@@ -209,6 +221,18 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
         "--times", type=_at_least_one, default=1, help="so many sessions at once: load instead of facts"
     )
     command.add_argument("--timeout", type=float, default=15.0, help="seconds to wait for any one thing")
+
+
+def _bench_command(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=bench)
+    command.add_argument("url", nargs="?", type=_gateway_url, default=gateway_address(), help="default: %(default)s")
+    command.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
+    command.add_argument("--talkers", type=_at_least_one, default=20, help="microphones at once; default: %(default)s")
+    command.add_argument("--listeners", type=int, help="sessions that are spoken to; default: one for ten talkers")
+    command.add_argument("--seconds", type=float, default=30.0, help="how long they talk; default: %(default)s")
+    command.add_argument("--file", default="", help="what they say, as an audio file; default: the gateway's own voice")
+    command.add_argument("--text", default="", help="the words of it")
+    command.add_argument("--json", default="", metavar="FILE", help="write the report there as JSON, too")
 
 
 def main() -> None:

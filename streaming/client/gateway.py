@@ -145,6 +145,7 @@ class GatewayClient:
         self.connection = ClientConnection(self._clock(), id_prefix=secrets.token_hex(4))
         self._channels: dict[int, ClientChannel] = {}
         self._answers: dict[str, asyncio.Future[Any]] = {}
+        self._pongs: list[asyncio.Future[float]] = []
         self._wake = asyncio.Event()
         self._greeted = asyncio.Event()
         self._failed: GatewayError | None = None
@@ -206,6 +207,21 @@ class GatewayClient:
     async def confirm(self, confirmation_id: str, *, approve: bool) -> Any:
         """Approve or decline a risky action. Raises GatewayError."""
         return await self._answer(self.connection.confirm(confirmation_id, approve=approve))
+
+    async def ping(self) -> float:
+        """How long the gateway takes to answer now, there and back, in seconds. Raises GatewayError."""
+        if self._failed is not None:
+            raise self._failed
+        pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self.connection.ping(self._clock())
+        self.wake()
+        try:
+            return await asyncio.wait_for(pong, CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            raise GatewayError("UNAVAILABLE", "the gateway does not answer a ping") from None
+        finally:
+            self._pongs.remove(pong)
 
     async def _answer(self, command_id: str) -> Any:
         if self._failed is not None:
@@ -348,6 +364,10 @@ class GatewayClient:
                 self._channels[event.channel].deliver(event)
         elif isinstance(event, events.MessageReceived):
             self._on_message(event.message)
+        elif isinstance(event, events.PongReceived):
+            for pong in self._pongs:
+                if not pong.done():
+                    pong.set_result(event.rtt_s)
         elif isinstance(event, events.SessionStarted):
             self._on_started(event)
 
