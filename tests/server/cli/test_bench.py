@@ -34,7 +34,7 @@ def test_words_are_compared_without_case_and_punctuation() -> None:
     ("change", "clean"),
     [({}, True), ({"held": 1}, False), ({"transcripts": 2}, False), ({"speeches_heard": 0}, False)],
 )
-def test_a_run_is_clean_when_nothing_was_lost(change: dict[str, int], clean: bool) -> None:  # noqa: FBT001 - a table
+def test_a_run_is_clean_when_nothing_was_lost(change: dict[str, int], *, clean: bool) -> None:
     figures = Figures(talkers=2, listeners=1, seconds=1.0, held=2, utterances=3, transcripts=3, speeches=1)
     figures.speeches_heard = 1
     for name, value in change.items():
