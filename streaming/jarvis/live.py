@@ -202,19 +202,13 @@ class LiveSession:
     # --- in and out ---
 
     def hear(self, data: bytes) -> bool:
-        """Hand the microphone frame that was expected next to its lane: the hot path. Whatever a lane has to say wakes the writer.
-
-        False: nothing was done, and `receive` has to look at it.
-        """
-        if self.taps:
-            return False
-        event = self.connection.hear(data, self._loop.time())
+        """Hand the frame that was expected next to its lane: the hot path. False: nothing was done, `receive` has to look."""
+        event = None if self.taps else self.connection.hear(data, self._loop.time())
         if event is None:
             return False
-        traffic = self.traffic
-        traffic.bytes_received += len(data)
-        traffic.frames_received += 1
-        self.work.on_audio(event)
+        self.traffic.bytes_received += len(data)
+        self.traffic.frames_received += 1
+        self.work.on_audio(event)  # a lane that has something to say wakes the writer itself
         return True
 
     def receive(self, data: str | bytes) -> list[events.Event]:
