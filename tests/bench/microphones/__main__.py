@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,12 +23,15 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from tests.bench.machine import head, say
+from tests.bench.microphones.plot import svg
 from tests.bench.microphones.talkers import Load, as_json
 from tests.bench.rest import process, redis, until_listening
 from tests.support.gateway import free_port, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.bench.microphones.plot import Point
 
 GATEWAY = "gateway"
 TARGETS = (GATEWAY, "fastapi", "aiohttp", "tornado")
@@ -177,8 +181,10 @@ def show(name: str, talkers: int, figures: list[Figures], ours_us: float | None)
     return median["cpu_us"]
 
 
-def compare(options: argparse.Namespace, talkers: int, directory: Path, settings: dict[str, str]) -> int:
-    """Each target in turn; returns what was lost."""
+def compare(
+    options: argparse.Namespace, talkers: int, directory: Path, settings: dict[str, str], costs: dict[str, list[Point]]
+) -> int:
+    """Each target in turn; returns what was lost. `costs` gets the CPU a frame of each."""
     found: dict[str, list[Figures]] = {name: [] for name in options.targets}
     for _ in range(options.rounds):
         for name, figures in found.items():
@@ -190,6 +196,7 @@ def compare(options: argparse.Namespace, talkers: int, directory: Path, settings
     ours_us = None
     for name, figures in found.items():
         cpu_us = show(name, talkers, figures, ours_us)
+        costs.setdefault(name, []).append((talkers, cpu_us))
         ours_us = cpu_us if name == GATEWAY else ours_us
     return sum(one.lost for figures in found.values() for one in figures)
 
@@ -202,7 +209,12 @@ def main(options: argparse.Namespace) -> int:
         settings = dict(setting.split("=", 1) for setting in options.set)
         settings["REDIS_URL"] = stack.enter_context(redis(directory)) if options.redis else ""
         say(f"{'':10}talkers   {COLUMNS}")
-        return sum(compare(options, talkers, directory, settings) for talkers in options.talkers)
+        costs: dict[str, list[Point]] = {}
+        lost = sum(compare(options, talkers, directory, settings, costs) for talkers in options.talkers)
+        say(f"load average of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+        if options.plot:
+            Path(options.plot).write_text(svg("CPU of the process for each microphone frame", costs), encoding="utf-8")
+        return lost
 
 
 if __name__ == "__main__":
@@ -213,5 +225,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warm", type=float, default=2, help="seconds before what is measured")
     parser.add_argument("--redis", action="store_true", help="the gateway shares its sessions by a Redis of its own")
+    parser.add_argument("--plot", default="", metavar="FILE", help="draw CPU a frame over talkers, as SVG")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the gateway")
     sys.exit(1 if main(parser.parse_args()) else 0)
