@@ -44,6 +44,11 @@ class PlannerStub(object):
                 request_serializer=protos_dot_planner__pb2.ComposeRequest.SerializeToString,
                 response_deserializer=protos_dot_planner__pb2.ComposeResponse.FromString,
                 _registered_method=True)
+        self.Converse = channel.unary_stream(
+                '/jarvis.planner.v1.Planner/Converse',
+                request_serializer=protos_dot_planner__pb2.ConverseRequest.SerializeToString,
+                response_deserializer=protos_dot_planner__pb2.ConverseEvent.FromString,
+                _registered_method=True)
 
 
 class PlannerServicer(object):
@@ -62,6 +67,14 @@ class PlannerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Converse(self, request, context):
+        """One round with a language model, for a plan that is `open_ended`: words as they come, or steps whose outcomes the next
+        round is told. Stateless as well. What a model or its endpoint does wrong is told as `failed`: the call itself ends OK.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PlannerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +87,11 @@ def add_PlannerServicer_to_server(servicer, server):
                     servicer.Compose,
                     request_deserializer=protos_dot_planner__pb2.ComposeRequest.FromString,
                     response_serializer=protos_dot_planner__pb2.ComposeResponse.SerializeToString,
+            ),
+            'Converse': grpc.unary_stream_rpc_method_handler(
+                    servicer.Converse,
+                    request_deserializer=protos_dot_planner__pb2.ConverseRequest.FromString,
+                    response_serializer=protos_dot_planner__pb2.ConverseEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +148,33 @@ class Planner(object):
             '/jarvis.planner.v1.Planner/Compose',
             protos_dot_planner__pb2.ComposeRequest.SerializeToString,
             protos_dot_planner__pb2.ComposeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Converse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/jarvis.planner.v1.Planner/Converse',
+            protos_dot_planner__pb2.ConverseRequest.SerializeToString,
+            protos_dot_planner__pb2.ConverseEvent.FromString,
             options,
             channel_credentials,
             insecure,

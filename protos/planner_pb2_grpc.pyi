@@ -34,6 +34,10 @@ class PlannerStub:
     Plan: _grpc.UnaryUnaryMultiCallable[_planner_pb2.PlanRequest, _planner_pb2.PlanResponse]
     Compose: _grpc.UnaryUnaryMultiCallable[_planner_pb2.ComposeRequest, _planner_pb2.ComposeResponse]
     """The words to say once the steps have run (or failed, or were refused). Stateless: all it needs is in the request."""
+    Converse: _grpc.UnaryStreamMultiCallable[_planner_pb2.ConverseRequest, _planner_pb2.ConverseEvent]
+    """One round with a language model, for a plan that is `open_ended`: words as they come, or steps whose outcomes the next
+    round is told. Stateless as well. What a model or its endpoint does wrong is told as `failed`: the call itself ends OK.
+    """
 
 @_typing.type_check_only
 class PlannerAsyncStub(PlannerStub):
@@ -41,6 +45,10 @@ class PlannerAsyncStub(PlannerStub):
     Plan: _aio.UnaryUnaryMultiCallable[_planner_pb2.PlanRequest, _planner_pb2.PlanResponse]  # type: ignore[assignment]
     Compose: _aio.UnaryUnaryMultiCallable[_planner_pb2.ComposeRequest, _planner_pb2.ComposeResponse]  # type: ignore[assignment]
     """The words to say once the steps have run (or failed, or were refused). Stateless: all it needs is in the request."""
+    Converse: _aio.UnaryStreamMultiCallable[_planner_pb2.ConverseRequest, _planner_pb2.ConverseEvent]  # type: ignore[assignment]
+    """One round with a language model, for a plan that is `open_ended`: words as they come, or steps whose outcomes the next
+    round is told. Stateless as well. What a model or its endpoint does wrong is told as `failed`: the call itself ends OK.
+    """
 
 class PlannerServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -57,5 +65,15 @@ class PlannerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_planner_pb2.ComposeResponse, _abc.Awaitable[_planner_pb2.ComposeResponse]]:
         """The words to say once the steps have run (or failed, or were refused). Stateless: all it needs is in the request."""
+
+    @_abc_1.abstractmethod
+    def Converse(
+        self,
+        request: _planner_pb2.ConverseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_planner_pb2.ConverseEvent], _abc.AsyncIterator[_planner_pb2.ConverseEvent]]:
+        """One round with a language model, for a plan that is `open_ended`: words as they come, or steps whose outcomes the next
+        round is told. Stateless as well. What a model or its endpoint does wrong is told as `failed`: the call itself ends OK.
+        """
 
 def add_PlannerServicer_to_server(servicer: PlannerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,6 +33,11 @@ EMBEDDED_OPTIONS = (
     "STT_MODEL_PATH",
     "TTS_ENGINE",
     "TTS_VOICE_PATH",
+    "LLM_BASE_URL",
+    "LLM_MODEL",
+    "LLM_FIRST",
+    "LLM_STALL_SECONDS",
+    "LLM_REPLY_SECONDS",
 )
 
 
@@ -107,6 +112,7 @@ def embedded_environment(settings: Settings, environment: Mapping[str, str]) -> 
     kept = {name: value for name, value in environment.items() if not name.startswith(("JWT_", "REDIS_"))}
     closed = {"OS_CLOSED_PATHS": os.pathsep.join(map(str, private_paths(settings)))}
     options = {name: str(getattr(settings, name.lower())) for name in EMBEDDED_OPTIONS}
+    options["LLM_API_KEY"] = settings.llm_api_key.get_secret_value()
     return kept | {name: value for name, value in options.items() if value} | closed | {"PYTHONPATH": _source_root()}
 
 

@@ -19,7 +19,7 @@ from server.shared.redis_urls import RedisUrlError, check_url
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 PLACEHOLDERS = ("change", "secret", "placeholder", "example", "password", "your", "default", "insert", "replace", "jwt")
 MIN_SECRET_CHARACTERS = 10  # different ones: 32 random hex digits have fewer once in a million keys
-SECRETS = ("JWT_SECRET_KEY", "REDIS_URL")  # each may come from NAME_FILE; never echoed
+SECRETS = ("JWT_SECRET_KEY", "REDIS_URL", "LLM_API_KEY")  # each may come from NAME_FILE; never echoed
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or commas
@@ -165,6 +165,16 @@ class Settings(BaseSettings):
         "", description="hibari, espeak or piper for the embedded text-to-speech; empty: the best one installed"
     )
     tts_voice_path: str = Field("", description="Piper voice for the embedded text-to-speech")
+    llm_base_url: str = Field(
+        "",
+        description="chat endpoint in OpenAI's wire format for the embedded planner: http://localhost:11434/v1 is Ollama's",
+    )
+    llm_model: str = Field("", description="the model to ask there; required with LLM_BASE_URL")
+    llm_api_key_file: Path | None = Field(None, description="file that holds LLM_API_KEY")
+    llm_api_key: SecretStr = Field(SecretStr(""), description="its key; empty: the endpoint wants none")
+    llm_first: bool = Field(False, description="ask it before the templates; false: only what they do not understand")
+    llm_stall_seconds: float = Field(10, gt=0, le=25, description="its longest silence; then an apology is said")
+    llm_reply_seconds: float = Field(60, gt=0, le=600, description="its longest single answer")
 
     # --- how values are read ---
 
@@ -198,7 +208,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("jwt_secret_key", "redis_url", mode="before")
+    @field_validator("jwt_secret_key", "redis_url", "llm_api_key", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
         path = info.data.get(f"{info.field_name}_file")
@@ -238,6 +248,20 @@ class Settings(BaseSettings):
                 check_url(value)
             except RedisUrlError as wrong:
                 raise ValueError(str(wrong)) from None
+        return value
+
+    @field_validator("llm_base_url")
+    @classmethod
+    def _llm_address(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/]+\S*", value):
+            raise ValueError(f"{value!r} is no http address")
+        return value
+
+    @field_validator("llm_model")
+    @classmethod
+    def _llm_named(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("llm_base_url") and not value:
+            raise ValueError("missing: LLM_BASE_URL is set")
         return value
 
     @field_validator("jwt_secret_key")

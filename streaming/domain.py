@@ -114,10 +114,11 @@ class TurnChecked:
 
 @dataclass(frozen=True, slots=True)
 class TurnReply:
-    """The reply as text. Speech follows when the client asked for audio."""
+    """The reply as text, or its next part: `more` comes. Speech follows when the client asked for audio."""
 
     turn_id: str
     text: str
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from protos import planner_pb2
 from server.upstream.convert import asking, from_struct, reading, to_struct
-from streaming.ports import Plan, Step
+from server.upstream.metadata import call_metadata
+from server.upstream.status import cancelled_from_outside, clean_text, failure
+from streaming.ports import Plan, ReplyWords, ServiceError, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
+
+    import grpc.aio
 
     from protos.planner_pb2_grpc import PlannerAsyncStub
     from server.upstream.call import ServiceLine
-    from streaming.ports import CallContext, ConversationTurn, IntentGuess, Outcome
+    from streaming.ports import CallContext, Conversation, ConversationTurn, IntentGuess, Outcome
+
+MIND = "mind"  # the service that errors of the language model name: the planner itself does its part
+CONVERSE_SILENCE_S = 30.0  # LLM_STALL_SECONDS is less: the planner is expected to tell of a model that stalls
+CONVERSE_LIMIT_S = 2_000.0  # three answers of LLM_REPLY_SECONDS at most
 
 
 class PlannerClient:
@@ -47,20 +56,94 @@ class PlannerClient:
         answer = await self._line.unary("Compose", lambda stub: stub.Compose, request, context, idempotent=True)
         return answer.text
 
+    async def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
+        """One round with the language model. Raises ServiceError."""
+        with asking("planner"):
+            request = _conversation_message(so_far)
+        attempt = self._line.begin("Converse")
+        call: grpc.aio.UnaryStreamCall[planner_pb2.ConverseRequest, planner_pb2.ConverseEvent] | None = None
+        try:
+            call = self._line.pool.pick().Converse(request, timeout=CONVERSE_LIMIT_S, metadata=call_metadata(context))
+            attempt.call = call
+            events = aiter(call)
+            while True:
+                async with asyncio.timeout(CONVERSE_SILENCE_S):
+                    event = await anext(events, None)
+                if event is None:
+                    break
+                attempt.answered()
+                if event.WhichOneof("event") == "failed":
+                    attempt.succeeded()
+                    raise _mind_failure(event.failed)  # noqa: TRY301 - the call itself went well
+                told = _told(event)
+                if told is not None:
+                    yield told
+            attempt.succeeded()
+        except asyncio.CancelledError as cancelled:
+            if cancelled_from_outside():
+                raise
+            raise attempt.failed(cancelled) from None
+        except ServiceError:
+            raise
+        except TimeoutError:
+            raise attempt.failed(failure("planner", "DEADLINE_EXCEEDED")) from None
+        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+            raise attempt.failed(error) from None
+        finally:
+            if call is not None:
+                call.cancel()
+            attempt.abandoned()
+
+
+def _told(event: planner_pb2.ConverseEvent) -> ReplyWords | Step | None:
+    """None for an event of a newer service that we do not know."""
+    match event.WhichOneof("event"):
+        case "words":
+            return ReplyWords(event.words.text, event.words.last)
+        case "step":
+            return _step(event.step)
+    return None
+
+
+def _mind_failure(failed: planner_pb2.Failure) -> ServiceError:
+    return failure(MIND, failed.code, clean_text(failed.message), failed.retry_after_ms or None)
+
+
+def _conversation_message(so_far: Conversation) -> planner_pb2.ConverseRequest:
+    return planner_pb2.ConverseRequest(
+        text=so_far.text,
+        context=[planner_pb2.Turn(role=turn.role, text=turn.text) for turn in so_far.turns],
+        language=so_far.language,
+        time_zone=so_far.time_zone,
+        tools=[
+            planner_pb2.Tool(
+                executor=tool.executor,
+                action=tool.action,
+                description=tool.description,
+                parameters=to_struct(tool.parameters),
+            )
+            for tool in so_far.tools
+        ],
+        rounds=[
+            planner_pb2.Round(
+                words=done.words,
+                steps=[_step_message(step) for step in done.steps],
+                outcomes=[_outcome_message(outcome) for outcome in done.outcomes],
+            )
+            for done in so_far.rounds
+        ],
+    )
+
+
+def _step(step: planner_pb2.Step) -> Step:
+    parameters = from_struct(step.parameters)
+    return Step(step.id, step.executor, step.action, parameters, tuple(step.depends_on), step.description)
+
 
 def _plan(answer: planner_pb2.PlanResponse) -> Plan:
-    steps = tuple(
-        Step(
-            step.id,
-            step.executor,
-            step.action,
-            from_struct(step.parameters),
-            tuple(step.depends_on),
-            step.description,
-        )
-        for step in answer.steps
-    )
-    return Plan(answer.plan_id, answer.goal, steps, answer.intent, from_struct(answer.entities))
+    steps = tuple(_step(step) for step in answer.steps)
+    entities = from_struct(answer.entities)
+    return Plan(answer.plan_id, answer.goal, steps, answer.intent, entities, answer.open_ended)
 
 
 def _plan_message(plan: Plan) -> planner_pb2.PlanResponse:

@@ -359,7 +359,9 @@ export class TurnLog {
   // --- answering ---
 
   'on turn.reply'(line, message, at) {
-    this.#turn(line, message).reply = message.text;
+    const turn = this.#turn(line, message);
+    turn.reply = turn.replyGoesOn ? turn.reply + message.text : message.text;
+    turn.replyGoesOn = message.more === true; // a language model sends it in parts
     this.#markOf(line, message, 'reply', at);
   }
 

@@ -728,8 +728,10 @@ export interface TurnReply {
   channel: number;
   /** The turn it belongs to, where there is one. */
   turn_id?: string;
-  /** All of it. */
+  /** All of it, or its next part. */
   text: string;
+  /** A language model is still making the reply: further parts follow, unless it is interrupted. Joined, they are the reply. */
+  more?: boolean;
 }
 
 /** The speaker went on after all: what was begun is withdrawn. */

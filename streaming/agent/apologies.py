@@ -12,6 +12,7 @@ _PARTS = {
     "tts": "I can't speak right now.",
     "intent": "I can't make out what you mean right now: intent recognition is not working.",
     "planner": "I can't work out what to do right now: the planner is not working.",
+    "mind": "I can't think right now: my language model is not working.",
     "safety": "I won't do that now, because I can't check whether it is safe.",
     "gateway": "I lost track of what I was doing.",
     "memory": "I can't reach my memory right now.",

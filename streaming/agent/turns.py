@@ -3,69 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.apologies import apology
 from streaming.agent.asking import Asker
+from streaming.agent.company import keep_company
+from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
 from streaming.agent.ledger import TurnLedger
 from streaming.agent.questions import still_working
 from streaming.agent.steps import StepRun, as_actions
+from streaming.agent.thinking import Thinking
+from streaming.agent.toolbox import toolbox
 from streaming.domain import (
     TaskEnded,
     TaskProgressed,
     Trouble,
     TurnChecked,
-    TurnContinued,
     TurnDone,
     TurnIntent,
-    TurnInterrupted,
     TurnLatency,
-    TurnPaused,
     TurnPlanned,
     TurnReply,
 )
-from streaming.ports import SafetyReport, ServiceError, SynthesisConfig
-from streaming.sound.utterance import Utterance
+from streaming.ports import Conversation, SafetyReport, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streaming.agent.eager import Guess
+    from streaming.agent.format import ReplyFormat
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import ConversationTurn, Intent, Outcome, Plan
+    from streaming.ports import ConversationTurn, Intent, Outcome, Plan, Step
     from streaming.sound.echo import FarEnd
 
 
-FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; with the words, never 8 s
-LOOK_AGAIN_S = 1.0  # while it is not the moment to say something
-STARTED_WORDS = 2  # behind the last one heard to its middle: begun, or sent and played while the news came
 LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyFormat:
-    """How the answer comes back. `sample_rate_hz` None: the voice's own."""
-
-    audio: bool = True
-    language: str = "en-US"
-    voice: str = ""
-    speed: float = 1.0
-    encoding: str = "pcm_s16le"
-    sample_rate_hz: int | None = None
-    time_zone: str = ""
-
-
-@dataclass(slots=True)
-class Pause:
-    """A reply that a sound silenced. `words_followed` is set as soon as that is known."""
-
-    heard_ms: int
-    heard_text: str
-    words_followed: asyncio.Future[bool]
 
 
 class Turn:
@@ -91,20 +67,25 @@ class Turn:
         self._text = text
         self._format = reply
         self._stopwatch = stopwatch
-        self._asker = Asker(self._say_aside, self._hush, on_question)
+        self._delivery = Delivery(
+            setup,
+            self._context,
+            turn_id,
+            reply,
+            far_end,
+            self._tell,
+            self.trouble,
+            lambda: stopwatch.mark("first_audio"),
+            self._interrupted,
+        )
+        self._asker = Asker(self._delivery.say_aside, self._delivery.hush, on_question)
         self._somebody_speaks = somebody_speaks
-        self._far_end = far_end
         self._progress = ""  # the newest news of the steps, in an executor's words
         self._steps_running = False
-        self._aside = ""  # what is being said beside the reply: a question
         self._status = "ok"
-        self._utterance: Utterance | None = None
-        self._reply = ""
-        self._said = ""  # of the reply, up to where the current utterance begins
-        self._spoken = False  # to the end, or to where words interrupted it
-        self._pause: Pause | None = None
-        self._paused_ms: int | None = None  # elsewhere, by a sound that is heard again here
-        self._begun_elsewhere: tuple[dict[str, Any], int] | None = None  # the utterance, and how much of it was sent
+        self._open_plan: Plan | None = None  # a language model says and does what is wanted
+        self._thinking: Thinking | None = None
+        self._cut_off = False  # a language model was making the reply on another replica
 
     # --- on another replica ---
 
@@ -112,29 +93,21 @@ class Turn:
         """What another replica needs to go on with it, as JSON; None when it is over."""
         if self._ledger.over:
             return None
-        # a question is asked anew elsewhere
-        speaking, pause = (None, None) if self._aside else (self._utterance if self.speaking else None, self._pause)
         return {
             "turn_id": self.turn_id,
             "text": self._text,
             "stopwatch": self._stopwatch.save(),
             "status": self._status,
             "told": self._ledger.save(),
-            "reply": self._reply,
-            "said": pause.heard_text if pause else self._said,
-            "spoken": self._spoken,
-            "paused_ms": pause.heard_ms if pause else None,
-            "utterance": speaking.save() if speaking else None,
+            "thinking": self._thinking is not None,
+            **self._delivery.save(),
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
         """Before `run`: another replica had got so far."""
         self._ledger.restore(saved["told"])
-        self._status, self._reply, self._said = saved["status"], saved["reply"], saved["said"]
-        self._spoken = saved["spoken"]
-        self._paused_ms = saved["paused_ms"]
-        if saved["utterance"] is not None:
-            self._begun_elsewhere = saved["utterance"], sent_pts_ms
+        self._status, self._cut_off = saved["status"], saved["thinking"]
+        self._delivery.restore(saved, sent_pts_ms)
 
     def _tell(self, event: LaneEvent) -> None:
         """Tell the client, unless another replica did so before the turn moved here."""
@@ -150,13 +123,12 @@ class Turn:
         """
         try:
             await self._remember("user", self._text)
-            if self._ledger.has_told(TurnReply):
-                reply = self._reply
-            elif self._ledger.acted:
-                reply = self._give_up()
+            if self._cut_off or (self._ledger.acted and not self._ledger.has_told(TurnReply)):
+                heard = await self._deliver(self._delivery.reply + self._give_up())
+            elif self._ledger.has_told(TurnReply):
+                heard = await self._deliver(self._delivery.reply)
             else:
-                reply = await self._answer(intent, guess)
-            heard = await self._deliver(reply)
+                heard = await self._answer(intent, guess)
             await self._remember("assistant", heard)
         except asyncio.CancelledError:
             self._status = "cancelled"
@@ -166,7 +138,7 @@ class Turn:
 
     async def apologise(self, broken: ServiceError) -> None:
         """Instead of `run`: a turn that could not even be heard."""
-        self._trouble(broken)
+        self.trouble(broken)
         try:
             await self._deliver(apology(broken))
         finally:
@@ -180,22 +152,64 @@ class Turn:
         self._span.end()
 
     def _give_up(self) -> str:
-        """Another replica was acting when it went: whether its steps took effect nobody knows, so they are not run again."""
+        """Another replica was acting when it went: whether its steps took effect nobody knows, so they are not run again.
+
+        Nor is a language model asked again in the middle of its reply: it would say something else.
+        """
         for step_id in tuple(self._ledger.running):
             self._tell(TaskEnded("failed", {}, LOST_STEP, step_id, self.turn_id))
         lost = ServiceError("ABORTED", LOST_STEP)
-        self._trouble(lost)
+        self.trouble(lost)
         return apology(lost)
 
     async def _answer(self, intent: Intent | None, guess: Guess | None) -> str:
+        """Do what is wanted and say what came of it; returns what was heard."""
         try:
             plan = await self._plan(intent or await self._understand(), guess)
-            return await self._carry_out(plan)
+            if plan.open_ended:
+                return await self._think(plan)
+            outcomes = await self._carry_out(plan)
+            reply = await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
         except ServiceError as broken:
-            self._trouble(broken)
-            return apology(broken)
+            self.trouble(broken)
+            reply = apology(broken)
+        return await self._deliver(reply)
 
-    def _trouble(self, broken: ServiceError) -> None:
+    # --- with a language model ---
+
+    async def _think(self, plan: Plan) -> str:
+        """Let it speak and act; returns what was heard."""
+        self._open_plan = plan
+        self._thinking = Thinking(self._services.planner, self._context, self)
+        tools, turns = await toolbox(self._setup, self._context), await self._history()
+        so_far = Conversation(self._text, tuple(turns), self._format.language, self._format.time_zone, tools)
+        await self._thinking.run(so_far)
+        self._thinking = None
+        return self._delivery.heard
+
+    def add_words(self, words: str, *, last: bool) -> None:
+        """Further words of the reply."""
+        self._stopwatch.mark("reply")
+        self._delivery.add_words(words, last=last)
+
+    def no_more_words(self) -> None:
+        """The round has said what it says."""
+        self._delivery.no_more_words()
+
+    async def say_words(self) -> bool:
+        """Speak what comes until there is no more; False when the user interrupted it."""
+        await self._delivery.speak()
+        return self._status != "interrupted"
+
+    async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
+        """Do what the language model wants done. Raises ServiceError."""
+        assert self._open_plan is not None, "it began with one"
+        plan = replace(self._open_plan, steps=tuple(steps))
+        self._tell(TurnPlanned(self.turn_id, plan))
+        return await self._carry_out(plan)
+
+    def trouble(self, broken: ServiceError) -> None:
+        """Tell the client what failed."""
         self._status = "failed"
         words = f"{broken.service}: {broken.message}"
         self._tell(Trouble(broken.code, words, broken.retryable, broken.retry_after_ms, self.turn_id))
@@ -220,7 +234,7 @@ class Turn:
             return ()  # told already, when the user's words could not be stored
         return turns
 
-    async def _carry_out(self, plan: Plan) -> str:
+    async def _carry_out(self, plan: Plan) -> Sequence[Outcome]:
         report = SafetyReport("allow", "low", ())
         if plan.steps:
             report = await self._services.safety.check(as_actions(plan.steps), self._context)
@@ -232,7 +246,7 @@ class Turn:
         broken: ServiceError | None = None
         async with asyncio.TaskGroup() as group:
             done = asyncio.Event()
-            group.create_task(self._keep_company(done), name="say that it takes long")
+            group.create_task(self.keep_company(done), name="say that it takes long")
             self._steps_running = bool(plan.steps)
             try:
                 outcomes = await steps.run(plan.steps)
@@ -244,23 +258,16 @@ class Turn:
         if broken is not None:
             raise broken
         self._stopwatch.mark("steps")
-        return await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
+        return outcomes
 
-    async def _keep_company(self, done: asyncio.Event) -> None:
+    async def keep_company(self, done: asyncio.Event) -> None:
         """Say in pauses that work which takes long goes on; not into a question, nor while somebody speaks."""
-        wait_s = FIRST_PROGRESS_S
-        while self._format.audio:
-            try:
-                async with asyncio.timeout(wait_s):
-                    await done.wait()
-            except TimeoutError:
-                pass
-            if done.is_set():
-                return
-            wait_s = LOOK_AGAIN_S
-            if not (self._asker.open or self._somebody_speaks()):
-                await self._say_aside(still_working(self._progress))
-                wait_s = NEXT_PROGRESS_S
+        if self._format.audio:
+            await keep_company(
+                done,
+                lambda: not (self._asker.open or self._somebody_speaks()),
+                lambda: self._delivery.say_aside(still_working(self._progress)),
+            )
 
     async def _remember(self, role: str, text: str) -> None:
         """Put one side's words into the conversation; a memory that is down costs the memory, not the turn."""
@@ -269,95 +276,12 @@ class Turn:
         try:
             await self._services.memory.put_turn(f"{self.turn_id}-{role}", role, text, self._context)
         except ServiceError as broken:
-            self._trouble(broken)
+            self.trouble(broken)
 
     async def _deliver(self, reply: str) -> str:
         """Give the answer; returns as much of it as was heard."""
         self._stopwatch.mark("reply")
-        self._reply = reply
-        self._tell(TurnReply(self.turn_id, reply))
-        if not reply or not self._format.audio:
-            return reply
-        try:
-            return await self._speak()
-        except ServiceError as broken:
-            self._trouble(broken)  # the words went out as text
-            return reply
-
-    async def _speak(self) -> str:
-        """Say the reply, and after a sound without words the rest of it; returns what was heard."""
-        if self._paused_ms is not None and not self._spoken:
-            self._tell(TurnContinued(self.turn_id, self._paused_ms))
-        while not self._spoken:
-            rest = self._reply[len(self._said) :]
-            utterance = await self._play(rest)
-            if not utterance.stopped:
-                self._said, self._spoken = self._reply, True
-                break
-            self._said += utterance.heard(rest)
-            if await self._words_follow():
-                break
-            self._tell(TurnContinued(self.turn_id, utterance.played_ms))
-        return self._said
-
-    async def _words_follow(self) -> bool:
-        """Wait until the sounds since the utterance was stopped have turned out to be words, or not."""
-        while True:
-            pause = self._pause
-            assert pause is not None, "pause() makes it before it stops the utterance"
-            if await pause.words_followed:
-                return True
-            if pause is self._pause:  # no other sound came meanwhile
-                self._pause = None
-                return False
-
-    async def _say_aside(self, words: str) -> None:
-        """Say something that is not the reply; after a sound without words, say it again from its beginning."""
-        if not self._format.audio:
-            return
-        self._aside = words
-        try:
-            while (utterance := await self._play(words)).stopped and not await self._words_follow():
-                self._tell(TurnContinued(self.turn_id, utterance.played_ms))
-        except ServiceError as broken:
-            self._trouble(broken)  # the client has the sentence as text
-        finally:
-            self._aside, self._pause = "", None
-
-    def _hush(self) -> None:
-        """The question was answered while it was being said."""
-        if self._aside:
-            self.pause()
-            self.settle_pause(words_followed=True)
-
-    async def _play(self, text: str) -> Utterance:
-        config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
-        stream = self._services.tts.synthesize(config, self._context)
-        stream.send_text(text)
-        stream.end()
-        utterance = self._utterance = Utterance(
-            stream,
-            self._setup.outlet,
-            encoding=self._format.encoding,
-            sample_rate_hz=self._format.sample_rate_hz,
-            clock=self._setup.listening_clock,
-            turn_id=self.turn_id,
-            on_first_audio=self._mark_first_audio,
-            far_end=self._far_end,
-        )
-        if self._begun_elsewhere is not None:
-            utterance.restore(*self._begun_elsewhere)
-            self._begun_elsewhere = None
-        try:
-            await utterance.play()
-            await utterance.played_out()
-        finally:
-            self._utterance = None
-        return utterance
-
-    def _mark_first_audio(self) -> None:
-        if not self._aside:  # the stage is the reply's
-            self._stopwatch.mark("first_audio")
+        return await self._delivery.give(reply)
 
     def acknowledge(self, intent: Intent) -> None:
         """Instead of `run`: the words answered a question that waits elsewhere, where the reply is given."""
@@ -368,11 +292,6 @@ class Turn:
     # --- what the lane calls ---
 
     @property
-    def _saying(self) -> str:
-        """The text of the current utterance."""
-        return self._aside or self._reply[len(self._said) :]
-
-    @property
     def acting(self) -> bool:
         """Are its steps running? A turn that waits for an answer can ask again elsewhere."""
         return self._steps_running and not self._asker.open
@@ -380,7 +299,7 @@ class Turn:
     @property
     def asking(self) -> bool:
         """Is a question being said, or waiting for what a sound into it turns out to be?"""
-        return bool(self._aside)
+        return bool(self._delivery.aside)
 
     def ask_again(self) -> None:
         """Put the open question once more."""
@@ -389,58 +308,36 @@ class Turn:
     @property
     def paused(self) -> bool:
         """Does the reply wait whether words follow a sound?"""
-        return self._pause is not None and not self._pause.words_followed.done()
+        return self._delivery.paused
 
     @property
     def our_words(self) -> str:
         """What of the reply was played by now, and the word that sounded last."""
-        heard = "" if self._aside else self._said
-        if self._pause is not None:
-            heard = self._pause.heard_text
-        elif self._utterance is not None:
-            heard += self._utterance.heard(self._saying)
-        sounding = (self._aside or self._reply)[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]
-        return " ".join([heard, *sounding])
+        return self._delivery.our_words
 
     @property
     def speaking(self) -> bool:
         """Is the reply playing?"""
-        return self._utterance is not None and not self._utterance.stopped
+        return self._delivery.speaking
 
     @property
     def answered(self) -> bool:
         """Was its reply given, to the end or to where words interrupted it?"""
-        return self._spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
+        return self._delivery.spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
 
     def report_playback(self, played_ms: int) -> None:
         """The client's `playback`."""
-        if self._utterance is not None:
-            self._utterance.report(played_ms)
+        self._delivery.report_playback(played_ms)
 
     def pause(self) -> None:
         """A sound during the reply: silence at once, everything sent and not yet played is stale."""
-        loop = asyncio.get_running_loop()
-        if self._pause is not None:
-            settled = self._pause.words_followed
-            if settled.done() and not settled.result():  # another one, before the reply could go on
-                self._pause = replace(self._pause, words_followed=loop.create_future())
-            return
-        utterance = self._utterance
-        if utterance is None:
-            return
-        utterance.stop()
-        heard = ("" if self._aside else self._said) + utterance.heard(self._saying)
-        self._setup.outlet.interrupt()
-        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
-        self._tell(TurnPaused(self.turn_id, utterance.played_ms))
+        self._delivery.pause()
 
     def settle_pause(self, *, words_followed: bool) -> None:
         """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
-        pause = self._pause
-        if pause is None or pause.words_followed.done():
-            return
-        pause.words_followed.set_result(words_followed)
-        if words_followed:
-            if not self._aside:  # else the reply is still to come
-                self._status, self._spoken = "interrupted", True
-            self._tell(TurnInterrupted(self.turn_id, pause.heard_ms, pause.heard_text))
+        self._delivery.settle_pause(words_followed=words_followed)
+
+    def _interrupted(self) -> None:
+        self._status = "interrupted"
+        if self._thinking is not None:
+            self._thinking.interrupt()

@@ -39,6 +39,7 @@ class Reply:
     """The reply spoken: 16-bit mono PCM; empty when none was asked for."""
     sample_rate: int = 0
     """Of `audio`, in Hz."""
+    _goes_on: bool = field(default=False, repr=False)  # a language model sends its reply in parts
 
     def __str__(self) -> str:
         return self.text
@@ -58,7 +59,8 @@ class Reply:
         elif isinstance(event, messages.TtsStarted):
             self.sample_rate = event.sample_rate
         elif isinstance(event, messages.TurnReply):
-            self.text = f"{self.text}\n{event.text}".strip()
+            self.text += event.text if self._goes_on or not self.text else f"\n{event.text}"
+            self._goes_on = bool(event.more)
         elif isinstance(event, messages.SttFinal):
             self.heard = f"{self.heard} {event.text}".strip()
 

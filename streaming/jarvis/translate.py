@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from streaming import domain, ports
-from streaming.agent.turns import ReplyFormat
+from streaming.agent.format import ReplyFormat
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.observe import ObserveLane
 from streaming.lanes.stt import SttLane
@@ -159,7 +159,7 @@ def _turn_message(event: TurnStage, channel: int) -> wire.Event:
         case domain.TurnChecked():
             return _checked(event, channel)
         case domain.TurnReply():
-            return _same(wire.TurnReply, event, channel)
+            return wire.TurnReply(channel=channel, turn_id=event.turn_id, text=event.text, more=event.more or None)
         case domain.TurnEnd():
             return _same(wire.TurnEnd, event, channel)
         case domain.TurnLatency():

@@ -10,7 +10,7 @@ from streaming.ports import SynthesisConfig
 from streaming.sound.utterance import Utterance
 
 if TYPE_CHECKING:
-    from streaming.agent.turns import ReplyFormat
+    from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
 
 MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent as several utterances

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from streaming.agent.eager import Guess
 from streaming.agent.overheard import Overheard, overheard
 from streaming.agent.stopwatch import Stopwatch
-from streaming.agent.turns import ReplyFormat, Turn
+from streaming.agent.turns import Turn
 from streaming.domain import Trouble, TurnEnd
 from streaming.lanes.base import Lane
 from streaming.outlet import LaneSetup, WrongInputError
@@ -31,6 +31,7 @@ from streaming.sound.echo import FarEnd
 from streaming.sound.microphone import Microphone, MicrophoneFormat
 
 if TYPE_CHECKING:
+    from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
     from streaming.ports import Intent, RecognitionEvent
     from streaming.sound.trail import Position

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.agent.turns import ReplyFormat
+from streaming.agent.format import ReplyFormat
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.sound.microphone import MicrophoneFormat
 

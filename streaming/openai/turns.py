@@ -53,6 +53,7 @@ class Speaking:
         self.lane: TurnLane | None = None
         self._turn_id = ""
         self._reply: str | None = None
+        self._more = False  # the reply is still being made
         self._told_chars = 0  # of the reply
         self._waiting_words = ""  # told before the first audio
         self._early_words: list[Word] = []  # the same, with their times
@@ -100,18 +101,23 @@ class Speaking:
         self._floor.wake()
 
     def _on_reply(self, event: domain.TurnReply) -> None:
-        self._reply, self._turn_id = event.text, event.turn_id
+        self._reply, self._turn_id = (self._reply or "") + event.text, event.turn_id
+        self._more = event.more
         self._question = ""
         for entry in self._asked:
             entry.memory_id = entry.memory_id or f"{event.turn_id}-user"
         if self._audio:
+            if self._entry is not None and self._entry.spoken:
+                self._entry.spoken += event.text
             return
         if self.response is None:
             self.response = self._floor.own_response(self)
-        entry = self.response.open_item()
-        entry.memory_id = f"{event.turn_id}-assistant"
+        if self._entry is None:
+            self._entry = self.response.open_item()
+            self._entry.memory_id = f"{event.turn_id}-assistant"
         self.response.words(event.text)
-        self._finish()
+        if not event.more:
+            self._finish()
 
     def _on_begins(self, event: domain.SpeechBegins) -> None:
         self._rate_hz = event.sample_rate_hz
@@ -153,7 +159,7 @@ class Speaking:
             self._told_chars = len(self._reply)
         self._flush_words()
         self.response.close_item()
-        if self._reply is not None or self._question:
+        if (self._reply is not None and not self._more) or self._question:
             self._finish()
 
     def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:

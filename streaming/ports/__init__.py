@@ -24,6 +24,7 @@ from streaming.ports.gateway import (
 from streaming.ports.memory import Memory, MemoryHit, MemoryItem, StoreItem
 from streaming.ports.mind import (
     Action,
+    Conversation,
     ConversationTurn,
     Intent,
     IntentGuess,
@@ -32,9 +33,12 @@ from streaming.ports.mind import (
     Outcome,
     Plan,
     Planner,
+    ReplyWords,
+    Round,
     Safety,
     SafetyReport,
     Step,
+    Tool,
     Verdict,
 )
 from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, SeenFrame, SeenMessage, Side
@@ -71,6 +75,7 @@ __all__ = [
     "Claims",
     "Confirmation",
     "Confirmations",
+    "Conversation",
     "ConversationTurn",
     "Desk",
     "EagerEnd",
@@ -97,6 +102,8 @@ __all__ = [
     "RecognitionEvent",
     "RecognitionProgress",
     "RecognitionStream",
+    "ReplyWords",
+    "Round",
     "RunKey",
     "RunOnce",
     "Safety",
@@ -126,6 +133,7 @@ __all__ = [
     "TaskProgress",
     "TaskResult",
     "TextToSpeech",
+    "Tool",
     "Tracer",
     "Verdict",
     "Voice",

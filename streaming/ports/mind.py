@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from streaming.ports.call import CallContext
 
@@ -70,13 +70,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps towards a goal."""
+    """Steps towards a goal. `open_ended`: none yet, and no words either; a language model says both, by `converse`."""
 
     plan_id: str
     goal: str
     steps: tuple[Step, ...]
     intent: str
     entities: dict[str, Any] = field(default_factory=dict)
+    open_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,45 @@ class Outcome:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An action that a language model may ask for; `parameters` is a JSON Schema."""
+
+    executor: str
+    action: str
+    description: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a language model said and wanted done, and what came of it."""
+
+    words: str
+    steps: tuple[Step, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a language model is told in one round. `turns` may end with `text`; `rounds` are those of this turn."""
+
+    text: str
+    turns: tuple[ConversationTurn, ...]
+    language: str
+    time_zone: str
+    tools: tuple[Tool, ...]
+    rounds: tuple[Round, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyWords:
+    """Whole sentences, with the white space between them. `last`: the reply is complete."""
+
+    text: str
+    last: bool = False
+
+
 class Planner(Protocol):
     """M5."""
 
@@ -99,6 +139,12 @@ class Planner(Protocol):
 
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
         """The words to say at the end."""
+
+    def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
+        """One round: words as they are made, then the steps wanted. Ends after the last word or step; closing it cancels.
+
+        Raises ServiceError; one of the service `mind` is the language model's.
+        """
 
 
 @dataclass(frozen=True, slots=True)

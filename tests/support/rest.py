@@ -229,6 +229,9 @@ class _Planner:
         )
         return Plan("p1", text, (step,), intent.intent if intent else "web_search", intent.entities if intent else {})
 
+    def converse(self, so_far: Any, context: CallContext) -> Any:
+        raise NotImplementedError
+
     async def compose(self, plan: Plan, outcomes: Sequence[Any], time_zone: str, context: CallContext) -> str:
         return plan.goal
 

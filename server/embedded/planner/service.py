@@ -1,9 +1,14 @@
-"""M5, planner: an intent becomes steps, and what became of the steps becomes words. It keeps nothing between calls."""
+"""M5, planner: an intent becomes steps, and what became of the steps becomes words. It keeps nothing between calls.
+
+With a language model (LLM_BASE_URL) what the templates do not understand is left to it: the plan is open-ended, and Converse goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
+from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,19 +19,28 @@ from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
 from server.embedded.intent.recognition import UNKNOWN, recognise
+from server.embedded.mind.chat import Chat
+from server.embedded.mind.config import MindConfig, mind_config
+from server.embedded.mind.errors import MindError
+from server.embedded.mind.rounds import converse
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import Outcome, reply
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
     from google.protobuf.struct_pb2 import Struct
+
+log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
 MAX_INTENT_CHARS = 128
 MAX_HEARD_CHARS = 100  # said back to the user
 NOT_UNDERSTOOD = "I did not understand"  # in the replies to what was not
+ALWAYS_TEMPLATES = frozenset(
+    {"yes", "no", "stop", "repeat"}
+)  # with LLM_FIRST as well: they are about the conversation itself
 CONTEXT_TURNS = 20  # looked back at, the newest: "open the first one" is about what was just said
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -142,9 +156,22 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     name: ClassVar[str] = "planner"
     full_name: ClassVar[str] = "jarvis.planner.v1.Planner"
 
+    _mind: MindConfig | None = None
+    _chat: Chat | None = None
+
     async def start(self) -> None:
         """Compile the templates: text alone may be planned as well."""
+        self._mind = mind_config(self.config)
+        if self._mind is not None:
+            self._chat = Chat(self._mind)
+            await self._chat.start()
+            self.engine = f"templates, {self._mind.model}"
         await asyncio.to_thread(recognise, "what time it is")
+
+    async def stop(self) -> None:
+        """Hang up at the language model."""
+        if self._chat is not None:
+            await self._chat.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register."""
@@ -155,10 +182,17 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     ) -> planner_pb2.PlanResponse:
         """Steps for what is wanted."""
         try:
-            return await asyncio.to_thread(plan, request) if request.context else plan(request)
+            made = await asyncio.to_thread(plan, request) if request.context else plan(request)
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
-        raise AssertionError("abort raises")
+        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent):
+            made.open_ended = True
+            del made.steps[:]
+        return made
+
+    def _is_for_the_mind(self, intent: str) -> bool:
+        assert self._mind is not None, "the caller looked"
+        return intent == UNKNOWN or (self._mind.first and intent not in ALWAYS_TEMPLATES)
 
     async def Compose(  # noqa: N802 - gRPC's name
         self, request: planner_pb2.ComposeRequest, context: Context
@@ -169,3 +203,29 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
         raise AssertionError("abort raises")
+
+    async def Converse(  # noqa: N802 - gRPC's name
+        self, request: planner_pb2.ConverseRequest, context: Context
+    ) -> AsyncGenerator[planner_pb2.ConverseEvent, None]:
+        """One round with the language model."""
+        if self._chat is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "there is no language model: LLM_BASE_URL is not set")
+            raise AssertionError("abort raises")
+        if not request.text.strip() or len(request.text) > MAX_TEXT_CHARS:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"text has 1 to {MAX_TEXT_CHARS} characters")
+        try:
+            now = moment(request.time_zone)
+        except WrongEntityError as wrong:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
+        try:
+            async with aclosing(converse(self._chat, request, now)) as events:
+                async for event in events:
+                    yield event
+        except MindError as failed:
+            log.warning("the language model failed: %s: %s", failed.code, failed)
+            yield _failure(failed)
+
+
+def _failure(failed: MindError) -> planner_pb2.ConverseEvent:
+    told = planner_pb2.Failure(code=failed.code, message=str(failed), retry_after_ms=failed.retry_after_ms)
+    return planner_pb2.ConverseEvent(failed=told)

@@ -295,7 +295,9 @@ class TurnReply(TurnEvent):
 
     type: Literal["turn.reply"] = "turn.reply"
     text: str
-    """All of it."""
+    """All of it, or its next part."""
+    more: bool | None = None
+    """A language model is still making the reply: further parts follow, unless it is interrupted. Joined, they are the reply."""
 
 
 class TurnInterrupted(TurnEvent):

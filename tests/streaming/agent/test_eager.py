@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.agent.eager import spoken
-from streaming.agent.turns import ReplyFormat
+from streaming.agent.format import ReplyFormat
 from streaming.domain import TurnDone, TurnEnd, TurnIntent, TurnLatency, TurnPlanned, TurnReply
 from streaming.lanes.turn import TurnLane
 from streaming.ports import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.agent.turns import ReplyFormat
+from streaming.agent.format import ReplyFormat
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords, TaskEnded, TaskProgressed, TaskStarted
 from streaming.lanes.base import Lane
 from streaming.lanes.execute import ExecuteLane

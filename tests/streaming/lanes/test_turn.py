@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.agent.turns import ReplyFormat
+from streaming.agent.format import ReplyFormat
 from streaming.domain import (
     SpeechEnds,
     TaskEnded,

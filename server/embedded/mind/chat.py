@@ -1,0 +1,159 @@
+"""One answer of a chat endpoint, streamed, by OpenAI's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from server.embedded.mind.errors import MindError
+from server.embedded.mind.messages import ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.chat import ChatCompletionChunk
+    from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
+
+    from server.embedded.mind.config import MindConfig
+    from server.embedded.mind.messages import Message
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 3.0
+MAX_RETRY_AFTER_S = 3_600.0
+MAX_ANSWER_CHARS = 100_000  # words and arguments of one answer; an endpoint that sends more has gone astray
+_REFUSALS = {
+    400: ("FAILED_PRECONDITION", "does not take the request"),
+    401: ("UNAUTHENTICATED", "refuses the API key"),
+    403: ("PERMISSION_DENIED", "refuses the API key"),
+    404: ("NOT_FOUND", "does not know the model, or the address is wrong"),
+    429: ("RESOURCE_EXHAUSTED", "has too much to do"),
+}
+
+
+@dataclass(slots=True)
+class Answer:
+    """What has come besides words: the calls, in order."""
+
+    calls: list[ToolCall] = field(default_factory=list)
+    _by_index: dict[int, int] = field(default_factory=dict)  # where in `calls` the deltas of an index go
+
+    def add(self, delta: ChoiceDeltaToolCall) -> int:
+        """One piece of a call; returns its length. Some endpoints give all their calls the index 0: a new id is a new call."""
+        name = (delta.function.name if delta.function else None) or ""
+        arguments = (delta.function.arguments if delta.function else None) or ""
+        at = self._by_index.get(delta.index)
+        if at is None or (delta.id and delta.id != self.calls[at].id):
+            self._by_index[delta.index] = len(self.calls)
+            self.calls.append(ToolCall(delta.id or f"call_{len(self.calls)}", name, arguments))
+        else:
+            so_far = self.calls[at]
+            self.calls[at] = ToolCall(so_far.id, so_far.name + name, so_far.arguments + arguments)
+        return len(name) + len(arguments)
+
+
+class Chat:
+    """The endpoint. Make it on the event loop; `close` it there."""
+
+    def __init__(self, config: MindConfig) -> None:
+        self._config = config
+        self._client: AsyncOpenAI | None = None
+
+    async def start(self) -> None:
+        """Load the client: the first who asks shall not wait a second for it."""
+        try:
+            await asyncio.to_thread(self._connection)
+        except MindError as missing:
+            log.warning("no language model: %s", missing)
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _connection(self) -> AsyncOpenAI:
+        """Raises MindError when the client is not installed."""
+        if self._client is None:
+            try:
+                import openai  # noqa: PLC0415 - an extra, and half a second
+            except ImportError:
+                raise MindError(
+                    "FAILED_PRECONDITION", "the Python package openai is missing: pip install 'jarvis-gateway[llm]'"
+                ) from None
+            timeout = openai.Timeout(self._config.reply_s, connect=min(CONNECT_S, self._config.stall_s))
+            # no retries: whoever waits is told, and may ask again
+            self._client = openai.AsyncOpenAI(
+                base_url=self._config.base_url, api_key=self._config.api_key, timeout=timeout, max_retries=0
+            )
+        return self._client
+
+    async def stream(
+        self, messages: list[Message], functions: list[Message], answer: Answer, *, tools: bool
+    ) -> AsyncGenerator[str, None]:
+        """Its words, piece by piece; its calls are in `answer` afterwards. Closing it hangs up. Raises MindError.
+
+        `tools` False: the functions are there to be understood, and none may be called.
+        """
+        client = self._connection()
+        import openai  # noqa: PLC0415 - it is there
+
+        asked: dict[str, Any] = {"model": self._config.model, "messages": messages, "stream": True}
+        if functions:
+            asked |= {"tools": functions, "tool_choice": "auto" if tools else "none"}
+        try:
+            async with asyncio.timeout(self._config.stall_s):
+                opened = await client.chat.completions.create(**asked)
+            chunks = cast("AsyncStream[ChatCompletionChunk]", opened)
+            async with chunks, aclosing(self._pieces(chunks, answer)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (TimeoutError, openai.APITimeoutError):
+            raise MindError("DEADLINE_EXCEEDED", "the language model does not answer in time") from None
+        except openai.APIStatusError as refused:
+            raise _refusal(refused) from None
+        except openai.APIConnectionError:
+            raise MindError("UNAVAILABLE", "the language model cannot be reached") from None
+        except (openai.APIError, ValueError, LookupError, AttributeError, TypeError):
+            raise MindError("INTERNAL", "the language model sent an answer that cannot be read") from None
+        except MindError:
+            raise
+        except Exception:  # noqa: BLE001 - its HTTP client has errors of its own for a connection that breaks in between
+            log.warning("the language model's answer broke off", exc_info=True)
+            raise MindError("UNAVAILABLE", "the language model broke off") from None
+
+    async def _pieces(self, chunks: AsyncStream[ChatCompletionChunk], answer: Answer) -> AsyncGenerator[str, None]:
+        """Raises TimeoutError after a silence, or when the whole takes too long."""
+        loop = asyncio.get_running_loop()
+        over_at, chars = loop.time() + self._config.reply_s, 0
+        arriving = aiter(chunks)
+        while True:
+            try:
+                async with asyncio.timeout_at(min(loop.time() + self._config.stall_s, over_at)):
+                    chunk = await anext(arriving)
+            except StopAsyncIteration:
+                return
+            if not chunk.choices:  # the last may hold the usage only
+                continue
+            delta = chunk.choices[0].delta
+            words = delta.content or ""
+            chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())
+            if chars > MAX_ANSWER_CHARS:
+                raise MindError("INTERNAL", "the language model's answer does not end")
+            if words:
+                yield words
+
+
+def _refusal(refused: Any) -> MindError:
+    code, words = _REFUSALS.get(refused.status_code, ("UNAVAILABLE", "fails"))
+    return MindError(code, f"the language model's endpoint {words}", _retry_after_ms(refused.response.headers))
+
+
+def _retry_after_ms(headers: Any) -> int:
+    try:
+        return round(min(max(0.0, float(headers.get("retry-after", 0))), MAX_RETRY_AFTER_S) * 1000)
+    except ValueError:  # a date
+        return 0

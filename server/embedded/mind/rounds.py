@@ -1,0 +1,132 @@
+"""One round of a turn: the model's words sentence by sentence, and then the steps that it wants done."""
+
+from __future__ import annotations
+
+import json
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.struct_pb2 import Struct
+
+from protos import planner_pb2
+from server.embedded.mind.chat import Answer
+from server.embedded.mind.errors import MindError
+from server.embedded.mind.messages import Toolbox, ToolCall, answered, asked, conversation
+from server.embedded.mind.sentences import SentenceCutter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from datetime import datetime
+
+    from server.embedded.mind.chat import Chat
+
+MAX_ROUNDS = 6  # with tools in one turn; then it has to answer with what it has
+MAX_WRONG_ANSWERS = 2  # in one round: calls that can't be made, sent back to it
+MAX_CALLS = 8  # in one round
+
+
+class WrongCallError(Exception):
+    """A call that can't become a step; the text is told to the model."""
+
+
+async def converse(
+    chat: Chat, request: planner_pb2.ConverseRequest, now: datetime
+) -> AsyncGenerator[planner_pb2.ConverseEvent, None]:
+    """The events of one round. Raises MindError."""
+    box = Toolbox(request.tools)
+    messages = conversation(request, now)
+    may_call = len(request.rounds) < MAX_ROUNDS
+    for _ in range(MAX_WRONG_ANSWERS + 1):
+        answer, cutter, said = Answer(), SentenceCutter(), ""
+        async with aclosing(chat.stream(messages, box.functions(), answer, tools=may_call)) as pieces:
+            async for piece in pieces:
+                if whole := cutter.feed(piece):
+                    said += whole
+                    yield _words(whole)
+        rest = cutter.rest()
+        if not answer.calls:
+            if not (said + rest).strip():
+                raise MindError("INTERNAL", "the language model said nothing")
+            yield _words(rest, last=True)
+            return
+        if not may_call:
+            raise MindError("ABORTED", "the language model went in circles")
+        if rest:
+            said += rest + " "
+            yield _words(rest + " ")
+        steps, wrong = _steps(answer.calls, box, len(request.rounds) + 1)
+        if not wrong:
+            for step in steps:
+                yield planner_pb2.ConverseEvent(step=step)
+            return
+        messages = [*messages, asked(said, _echoed(answer.calls)), *_told_wrong(answer.calls, wrong)]
+    raise MindError("INTERNAL", "the language model asked for what can't be done")
+
+
+def _words(text: str, *, last: bool = False) -> planner_pb2.ConverseEvent:
+    return planner_pb2.ConverseEvent(words=planner_pb2.Words(text=text, last=last))
+
+
+def _steps(calls: list[ToolCall], box: Toolbox, number: int) -> tuple[list[planner_pb2.Step], dict[int, str]]:
+    """Steps, or what is wrong with which call. Ids are unique in the turn."""
+    steps: list[planner_pb2.Step] = []
+    wrong: dict[int, str] = {}
+    for at, call in enumerate(calls):
+        if at >= MAX_CALLS:
+            wrong[at] = f"at most {MAX_CALLS} calls at once"
+            continue
+        try:
+            steps.append(_step(call, box, f"r{number}s{at + 1}"))
+        except WrongCallError as why:
+            wrong[at] = str(why)
+    return steps, wrong
+
+
+def _step(call: ToolCall, box: Toolbox, step_id: str) -> planner_pb2.Step:
+    """Raises WrongCallError."""
+    tool = box.find(call.name)
+    if tool is None:
+        raise WrongCallError("there is no such tool")
+    return planner_pb2.Step(id=step_id, executor=tool.executor, action=tool.action, parameters=_arguments(call))
+
+
+def _arguments(call: ToolCall) -> Struct:
+    """Raises WrongCallError for what is no JSON object."""
+    try:
+        values: Any = json.loads(call.arguments or "{}", parse_constant=_refused)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise WrongCallError("the arguments are no JSON object")
+    struct = Struct()
+    try:
+        struct.update(values)
+        struct.SerializeToString()
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise WrongCallError("the arguments hold something that can't be sent on") from None
+    return struct
+
+
+def _refused(constant: str) -> None:
+    """NaN and infinity are no JSON. Raises ValueError."""
+    raise ValueError(constant)
+
+
+def _echoed(calls: list[ToolCall]) -> list[ToolCall]:
+    """As they go back to the endpoint: some parse the arguments and refuse what is no JSON."""
+    return [ToolCall(call.id, call.name, call.arguments if _is_object(call.arguments) else "{}") for call in calls]
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _told_wrong(calls: list[ToolCall], wrong: dict[int, str]) -> list[dict[str, Any]]:
+    told = [f"not run: {wrong[at]}" if at in wrong else "not run: another call was wrong" for at in range(len(calls))]
+    return [
+        answered(call.id, json.dumps({"status": "failed", "message": why}))
+        for call, why in zip(calls, told, strict=True)
+    ]

@@ -1,0 +1,31 @@
+"""Saying in pauses that work which takes long goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; with the words, never 8 s
+LOOK_AGAIN_S = 1.0  # while it is not the moment to say something
+
+
+async def keep_company(
+    done: asyncio.Event, may_speak: Callable[[], bool], say: Callable[[], Coroutine[None, None, None]]
+) -> None:
+    """Until `done`: `say` something whenever it has been quiet for long, and `may_speak`."""
+    wait_s = FIRST_PROGRESS_S
+    while True:
+        try:
+            async with asyncio.timeout(wait_s):
+                await done.wait()
+        except TimeoutError:
+            pass
+        if done.is_set():
+            return
+        wait_s = LOOK_AGAIN_S
+        if may_speak():
+            await say()
+            wait_s = NEXT_PROGRESS_S

@@ -1,0 +1,268 @@
+"""The words of one turn on their way to the user: spoken, silenced by sounds, cut by words, carried on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from streaming.domain import TurnContinued, TurnInterrupted, TurnPaused, TurnReply
+from streaming.ports import ServiceError, SynthesisConfig
+from streaming.sound.utterance import Utterance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.agent.format import ReplyFormat
+    from streaming.domain import LaneEvent
+    from streaming.outlet import LaneSetup
+    from streaming.ports import CallContext, SynthesisStream
+    from streaming.sound.echo import FarEnd
+
+STARTED_WORDS = 2  # behind the last one heard to its middle: begun, or sent and played while the news came
+
+
+@dataclass(slots=True)
+class Pause:
+    """A reply that a sound silenced. `words_followed` is set as soon as that is known."""
+
+    heard_ms: int
+    heard_text: str
+    words_followed: asyncio.Future[bool]
+
+
+class Delivery:
+    """The reply, which may still be growing, and what is said beside it: questions, and that work takes long.
+
+    `tell` takes events, `trouble` what failed; `on_first_audio` is called when the reply begins to sound, `on_interrupted` when words
+    have ended it.
+    """
+
+    def __init__(
+        self,
+        setup: LaneSetup,
+        context: CallContext,
+        turn_id: str,
+        reply: ReplyFormat,
+        far_end: FarEnd | None,
+        tell: Callable[[LaneEvent], None],
+        trouble: Callable[[ServiceError], None],
+        on_first_audio: Callable[[], None],
+        on_interrupted: Callable[[], None],
+    ) -> None:
+        self._setup = setup
+        self._context = context
+        self._turn_id = turn_id
+        self._format = reply
+        self._far_end = far_end
+        self._tell = tell
+        self._trouble = trouble
+        self._on_first_audio = on_first_audio
+        self._on_interrupted = on_interrupted
+        self.reply = ""
+        self.said = ""  # of the reply, up to where the current utterance begins
+        self.spoken = False  # to the end, or to where words interrupted it
+        self.aside = ""  # what is being said beside the reply
+        self._one_at_a_time = asyncio.Lock()
+        self._growing = False  # more words of the reply are being made
+        self._takes_words: SynthesisStream | None = None  # says the words of a growing reply as they come
+        self._utterance: Utterance | None = None
+        self._pause: Pause | None = None
+        self._paused_ms: int | None = None  # elsewhere, by a sound that is heard again here
+        self._begun_elsewhere: tuple[dict[str, Any], int] | None = None  # the utterance, and how much of it was sent
+
+    # --- on another replica ---
+
+    def save(self) -> dict[str, Any]:
+        """What another replica needs to go on with it, as JSON."""
+        # what is said aside is said anew elsewhere
+        speaking, pause = (None, None) if self.aside else (self._utterance if self.speaking else None, self._pause)
+        return {
+            "reply": self.reply,
+            "said": pause.heard_text if pause else self.said,
+            "spoken": self.spoken,
+            "paused_ms": pause.heard_ms if pause else None,
+            "utterance": speaking.save() if speaking else None,
+        }
+
+    def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
+        """Another replica had got so far."""
+        self.reply, self.said, self.spoken = saved["reply"], saved["said"], saved["spoken"]
+        self._paused_ms = saved["paused_ms"]
+        if saved["utterance"] is not None:
+            self._begun_elsewhere = saved["utterance"], sent_pts_ms
+
+    # --- what the turn calls ---
+
+    async def give(self, reply: str) -> str:
+        """Give the whole answer; returns as much of it as was heard."""
+        self.reply = reply
+        self._tell(TurnReply(self._turn_id, reply))
+        if not reply:
+            return reply
+        await self.speak()
+        return self.heard
+
+    @property
+    def heard(self) -> str:
+        """Of the reply, once it is over."""
+        return self.said if self._format.audio else self.reply
+
+    def add_words(self, words: str, *, last: bool) -> None:
+        """Further words of a reply that grows; `speak` may be saying its beginning."""
+        self._growing, self.spoken = not last, False
+        self.reply += words
+        self._tell(TurnReply(self._turn_id, words, more=not last))
+        if self._takes_words is not None:
+            self._takes_words.send_text(words)
+
+    def no_more_words(self) -> None:
+        """For now: `speak` comes to its end."""
+        self._growing = False
+        if self._takes_words is not None:
+            self._takes_words.end()
+
+    async def speak(self) -> None:
+        """Say the reply, and after a sound without words the rest of it."""
+        if not self._format.audio:
+            return
+        if self._paused_ms is not None and not self.spoken:
+            self._tell(TurnContinued(self._turn_id, self._paused_ms))
+        try:
+            async with self._one_at_a_time:
+                await self._speak()
+        except ServiceError as broken:
+            self._trouble(broken)  # the words went out as text
+            self.said, self.spoken = self.reply, True
+
+    async def _speak(self) -> None:
+        while not self.spoken:
+            utterance = await self._play(self.reply[len(self.said) :], growing=self._growing)
+            if not utterance.stopped:
+                self.said, self.spoken = self.reply, True
+                break
+            self.said += utterance.heard(self.reply[len(self.said) :])
+            if await self._words_follow():
+                break
+            self._tell(TurnContinued(self._turn_id, utterance.played_ms))
+
+    async def _words_follow(self) -> bool:
+        """Wait until the sounds since the utterance was stopped have turned out to be words, or not."""
+        while True:
+            pause = self._pause
+            assert pause is not None, "pause() makes it before it stops the utterance"
+            if await pause.words_followed:
+                return True
+            if pause is self._pause:  # no other sound came meanwhile
+                self._pause = None
+                return False
+
+    async def say_aside(self, words: str) -> None:
+        """Say something that is not the reply; after a sound without words, say it again from its beginning."""
+        if not self._format.audio:
+            return
+        async with self._one_at_a_time:
+            self.aside = words
+            try:
+                while (utterance := await self._play(words)).stopped and not await self._words_follow():
+                    self._tell(TurnContinued(self._turn_id, utterance.played_ms))
+            except ServiceError as broken:
+                self._trouble(broken)  # the client has the sentence as text
+            finally:
+                self.aside, self._pause = "", None
+
+    def hush(self) -> None:
+        """The question was answered while it was being said."""
+        if self.aside:
+            self.pause()
+            self.settle_pause(words_followed=True)
+
+    async def _play(self, text: str, *, growing: bool = False) -> Utterance:
+        config = SynthesisConfig(self._format.voice, self._format.speed, self._format.language)
+        stream = self._setup.provided.services.tts.synthesize(config, self._context)
+        stream.send_text(text)
+        if growing:
+            self._takes_words = stream
+        else:
+            stream.end()
+        utterance = self._utterance = Utterance(
+            stream,
+            self._setup.outlet,
+            encoding=self._format.encoding,
+            sample_rate_hz=self._format.sample_rate_hz,
+            clock=self._setup.listening_clock,
+            turn_id=self._turn_id,
+            on_first_audio=lambda: None if self.aside else self._on_first_audio(),
+            far_end=self._far_end,
+        )
+        if self._begun_elsewhere is not None:
+            utterance.restore(*self._begun_elsewhere)
+            self._begun_elsewhere = None
+        try:
+            await utterance.play()
+            await utterance.played_out()
+        finally:
+            self._utterance = self._takes_words = None
+        return utterance
+
+    # --- what the lane calls, by way of the turn ---
+
+    @property
+    def _saying(self) -> str:
+        """The text of the current utterance."""
+        return self.aside or self.reply[len(self.said) :]
+
+    @property
+    def paused(self) -> bool:
+        """Does it wait whether words follow a sound?"""
+        return self._pause is not None and not self._pause.words_followed.done()
+
+    @property
+    def our_words(self) -> str:
+        """What of the reply was played by now, and the word that sounded last."""
+        heard = "" if self.aside else self.said
+        if self._pause is not None:
+            heard = self._pause.heard_text
+        elif self._utterance is not None:
+            heard += self._utterance.heard(self._saying)
+        sounding = (self.aside or self.reply)[len(heard) :].split(maxsplit=STARTED_WORDS)[:STARTED_WORDS]
+        return " ".join([heard, *sounding])
+
+    @property
+    def speaking(self) -> bool:
+        """Is something playing?"""
+        return self._utterance is not None and not self._utterance.stopped
+
+    def report_playback(self, played_ms: int) -> None:
+        """The client's `playback`."""
+        if self._utterance is not None:
+            self._utterance.report(played_ms)
+
+    def pause(self) -> None:
+        """A sound during the reply: silence at once, everything sent and not yet played is stale."""
+        loop = asyncio.get_running_loop()
+        if self._pause is not None:
+            settled = self._pause.words_followed
+            if settled.done() and not settled.result():  # another one, before the reply could go on
+                self._pause = replace(self._pause, words_followed=loop.create_future())
+            return
+        utterance = self._utterance
+        if utterance is None:
+            return
+        utterance.stop()
+        heard = ("" if self.aside else self.said) + utterance.heard(self._saying)
+        self._setup.outlet.interrupt()
+        self._pause = Pause(utterance.played_ms, heard, loop.create_future())
+        self._tell(TurnPaused(self._turn_id, utterance.played_ms))
+
+    def settle_pause(self, *, words_followed: bool) -> None:
+        """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
+        pause = self._pause
+        if pause is None or pause.words_followed.done():
+            return
+        pause.words_followed.set_result(words_followed)
+        if words_followed:
+            if not self.aside:  # else the reply is still to come
+                self.spoken = True
+                self._on_interrupted()
+            self._tell(TurnInterrupted(self._turn_id, pause.heard_ms, pause.heard_text))

@@ -1,0 +1,18 @@
+"""How a turn's answer comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFormat:
+    """How the answer comes back. `sample_rate_hz` None: the voice's own."""
+
+    audio: bool = True
+    language: str = "en-US"
+    voice: str = ""
+    speed: float = 1.0
+    encoding: str = "pcm_s16le"
+    sample_rate_hz: int | None = None
+    time_zone: str = ""

@@ -1,0 +1,117 @@
+"""A turn with a language model: round by round, what it says is spoken while it comes, then what it wants done is done."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from streaming.agent.apologies import apology
+from streaming.ports import Conversation, ReplyWords, Round, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming.ports import CallContext, Outcome, Planner, Step
+
+MAX_ROUNDS = 10  # the planner ends it sooner; one that does not is stopped here
+
+
+class Speaker(Protocol):
+    """The turn around it."""
+
+    def add_words(self, words: str, *, last: bool) -> None:
+        """Further words of the reply."""
+
+    def no_more_words(self) -> None:
+        """The round has said what it says."""
+
+    async def say_words(self) -> bool:
+        """Speak what comes until there is no more; False when the user interrupted it."""
+
+    async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
+        """Do it, as far as safety and the user allow. Raises ServiceError."""
+
+    def trouble(self, broken: ServiceError) -> None:
+        """Tell the client what failed."""
+
+    async def keep_company(self, done: asyncio.Event) -> None:
+        """Say now and then that it takes long, until `done`."""
+
+
+class Thinking:
+    """Runs once; `interrupt` hangs up at once, from anywhere."""
+
+    def __init__(self, planner: Planner, context: CallContext, speaker: Speaker) -> None:
+        self._planner = planner
+        self._context = context
+        self._speaker = speaker
+        self._reading: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()  # the round has words, or has ended
+        self._words = ""  # of the round
+        self._steps: list[Step] = []
+        self._complete = False  # the reply
+
+    def interrupt(self) -> None:
+        """The user speaks into it: nothing more is wanted."""
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def run(self, so_far: Conversation) -> None:
+        """Until the reply is complete or interrupted; what fails ends it with an apology."""
+        for _ in range(MAX_ROUNDS):
+            if not await self._round(so_far) or self._complete:
+                return
+            try:
+                outcomes = await self._speaker.act(self._steps)
+            except ServiceError as broken:
+                await self._give_up(broken)
+                return
+            so_far = replace(so_far, rounds=(*so_far.rounds, Round(self._words, tuple(self._steps), tuple(outcomes))))
+        await self._give_up(ServiceError("ABORTED", "the language model went in circles", service="mind"))
+
+    async def _round(self, so_far: Conversation) -> bool:
+        """Read and speak; False when it was interrupted."""
+        self._words, self._steps = "", []
+        self._begun.clear()
+        async with asyncio.TaskGroup() as group:
+            self._reading = group.create_task(self._read(so_far), name="turn: read the language model")
+            group.create_task(self._speaker.keep_company(self._begun), name="turn: say that it takes long")
+            await self._begun.wait()
+            to_its_end = await self._speaker.say_words() if self._words else True
+        return to_its_end and not self._reading.cancelled()
+
+    async def _read(self, so_far: Conversation) -> None:
+        try:
+            async with aclosing(self._planner.converse(so_far, self._context)) as events:
+                async for event in events:
+                    if isinstance(event, ReplyWords):
+                        self._complete = event.last
+                        self._add(event.text, last=event.last)
+                    else:
+                        self._steps.append(event)
+            if not (self._complete or self._steps):
+                raise ServiceError("INTERNAL", "the language model broke off", service="mind", retryable=True)  # noqa: TRY301 - told below, as all that fails
+        except ServiceError as broken:
+            self._fail(broken)
+        finally:
+            self._speaker.no_more_words()
+            self._begun.set()
+
+    def _add(self, words: str, *, last: bool) -> None:
+        self._words += words
+        self._speaker.add_words(words, last=last)
+        if self._words:
+            self._begun.set()
+
+    def _fail(self, broken: ServiceError) -> None:
+        self._speaker.trouble(broken)
+        self._complete, self._steps = True, []
+        self._add(apology(broken), last=True)
+
+    async def _give_up(self, broken: ServiceError) -> None:
+        self._words = ""
+        self._fail(broken)
+        self._speaker.no_more_words()
+        await self._speaker.say_words()

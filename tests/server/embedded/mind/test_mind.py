@@ -1,0 +1,218 @@
+"""The planner with a scripted chat endpoint, over gRPC and HTTP, by OpenAI's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from protos import planner_pb2, planner_pb2_grpc
+from server.embedded.host import Host
+from server.embedded.mind.rounds import MAX_ROUNDS, MAX_WRONG_ANSWERS
+from server.embedded.service import EmbeddedConfig
+from tests.support.chat_endpoint import ChatEndpoint, Scene, call, chat_endpoint, words
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from protos.planner_pb2_grpc import PlannerAsyncStub
+
+
+@asynccontextmanager
+async def planner(directory: Path, url: str, **options: str) -> AsyncIterator[PlannerAsyncStub]:
+    named = {"LLM_BASE_URL": url, "LLM_MODEL": "m1", "LLM_API_KEY": "sk-test", **options}
+    host = Host({"planner": "127.0.0.1:0"}, EmbeddedConfig(directory, tuple(named.items())))
+    addresses = await host.bind()
+    assert await host.start() == {}
+    async with grpc.aio.insecure_channel(addresses["planner"]) as channel:
+        yield planner_pb2_grpc.PlannerStub(channel)
+    await host.stop()
+
+
+def tool(executor: str = "os", action: str = "mkdir") -> planner_pb2.Tool:
+    made = planner_pb2.Tool(executor=executor, action=action, description="Make a folder")
+    made.parameters.update({"type": "object", "properties": {"args": {"type": "array"}}})
+    return made
+
+
+def asking(text: str = "tell me a joke about cats", rounds: int = 0) -> planner_pb2.ConverseRequest:
+    request = planner_pb2.ConverseRequest(text=text, tools=[tool()])
+    for number in range(1, rounds + 1):
+        done = request.rounds.add(words=f"Round {number}. ")
+        step = done.steps.add(id=f"r{number}s1", executor="os", action="mkdir")
+        step.parameters.update({"args": ["demo"]})
+        outcome = done.outcomes.add(step_id=step.id, status="ok")
+        outcome.result.update({"stdout": "x" * 10_000})
+    return request
+
+
+async def events(
+    stub: PlannerAsyncStub, request: planner_pb2.ConverseRequest | None = None
+) -> list[planner_pb2.ConverseEvent]:
+    return [event async for event in stub.Converse(request or asking())]
+
+
+async def failure_of(directory: Path, endpoint: ChatEndpoint | str, **options: str) -> planner_pb2.Failure:
+    url = endpoint if isinstance(endpoint, str) else endpoint.url
+    async with planner(directory, url, **options) as stub:
+        *_, last = await events(stub)
+        assert last.WhichOneof("event") == "failed"
+        return last.failed
+
+
+async def test_what_templates_do_not_understand_is_open_ended(tmp_path: Path) -> None:
+    async with planner(tmp_path, "http://127.0.0.1:9/v1") as stub:
+        unknown = await stub.Plan(planner_pb2.PlanRequest(text="tell me a joke about cats"))
+        known = await stub.Plan(planner_pb2.PlanRequest(text="what time is it"))
+        assert (unknown.open_ended, known.open_ended) == (True, False)
+    async with planner(tmp_path, "http://127.0.0.1:9/v1", LLM_FIRST="True") as stub:
+        first = await stub.Plan(planner_pb2.PlanRequest(text="search for cats"))
+        stop = await stub.Plan(planner_pb2.PlanRequest(text="stop"))
+        assert (first.open_ended, list(first.steps), stop.open_ended) == (True, [], False)
+
+
+async def test_words_come_sentence_by_sentence_while_they_are_made(tmp_path: Path) -> None:
+    more = asyncio.Event()
+    scene = Scene([{"content": "It scat"}, {"content": "ters. And"}, more, {"content": " so on."}])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        heard = aiter(stub.Converse(asking()))
+        first = await anext(heard)
+        assert (first.words.text, first.words.last) == ("It scatters. ", False)
+        more.set()
+        last = await anext(heard)
+        assert (last.words.text, last.words.last) == ("And so on.", True)
+        assert endpoint.keys == ["bearer sk-test"]
+        assert endpoint.asked[0]["model"] == "m1"
+        assert endpoint.asked[0]["tools"][0]["function"]["name"] == "os__mkdir"
+
+
+async def test_the_model_is_told_the_conversation_and_what_became_of_its_tools(tmp_path: Path) -> None:
+    request = asking("and blue?", rounds=1)
+    for role, text in (("user", "hello"), ("assistant", "Hi. What I said unt"), ("user", "and blue?")):
+        request.context.add(role=role, text=text)
+    async with chat_endpoint(lambda _n: words("Done.")) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        await events(stub, request)
+        system, *told = endpoint.asked[0]["messages"]
+        assert system["role"] == "system"
+        assert [one["role"] for one in told] == ["user", "assistant", "user", "assistant", "tool"]
+        assert told[1]["content"] == "Hi. What I said unt"
+        assert json.loads(told[3]["tool_calls"][0]["function"]["arguments"]) == {"args": ["demo"]}
+        assert told[4]["tool_call_id"] == told[3]["tool_calls"][0]["id"]
+        assert json.loads(told[4]["content"])["status"] == "ok"
+        assert len(told[4]["content"]) < 3_000
+
+
+async def test_two_calls_in_deltas_become_two_steps(tmp_path: Path) -> None:
+    one = call("os__mkdir", '{"args":', ' ["a"]}', index=0, call_id="c1")
+    two = call("os__mkdir", '{"args": ["b"]}', index=1, call_id="c2")
+    scene = Scene([{"content": "Let me see."}, *one, *two])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        said, first, second = await events(stub)
+        assert (said.words.text, said.words.last) == ("Let me see. ", False)
+        assert [(s.step.id, s.step.executor, s.step.action) for s in (first, second)] == [
+            ("r1s1", "os", "mkdir"),
+            ("r1s2", "os", "mkdir"),
+        ]
+        assert MessageToDict(second.step.parameters) == {"args": ["b"]}
+
+
+async def test_calls_that_all_have_the_index_0_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    scene = Scene([*call("os__mkdir", '{"args": ["a"]}', call_id="c1"), *call("os__mkdir", "{}", call_id="c2")])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        assert len(await events(stub)) == 2
+
+
+@pytest.mark.parametrize("arguments", ['{"args": [', "[1]", '{"a": NaN}', '"x"', "{" * 5_000])
+async def test_malformed_arguments_are_sent_back_to_the_model(tmp_path: Path, arguments: str) -> None:
+    scenes = [Scene(call("os__mkdir", arguments)), words("I could not.")]
+    async with chat_endpoint(lambda n: scenes[n]) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        (told,) = await events(stub)
+        assert told.words.last
+        *_, asked, answer = endpoint.asked[1]["messages"]
+        assert isinstance(json.loads(asked["tool_calls"][0]["function"]["arguments"]), dict)
+        assert "no JSON object" in answer["content"]
+
+
+async def test_a_model_that_only_asks_for_what_there_is_not_is_given_up(tmp_path: Path) -> None:
+    async with chat_endpoint(lambda _n: Scene(call("os__format_c", "{}"))) as endpoint:
+        failed = await failure_of(tmp_path, endpoint)
+        assert failed.code == "INTERNAL"
+        assert len(endpoint.asked) == MAX_WRONG_ANSWERS + 1
+
+
+async def test_an_endless_loop_of_tools_ends(tmp_path: Path) -> None:
+    async with (
+        chat_endpoint(lambda _n: Scene(call("os__mkdir", "{}"))) as endpoint,
+        planner(tmp_path, endpoint.url) as stub,
+    ):
+        for rounds in range(MAX_ROUNDS):
+            assert (await events(stub, asking(rounds=rounds)))[0].WhichOneof("event") == "step"
+        (last,) = await events(stub, asking(rounds=MAX_ROUNDS))
+        assert last.failed.code == "ABORTED"
+        assert endpoint.asked[-1]["tool_choice"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(401, "UNAUTHENTICATED"), (404, "NOT_FOUND"), (429, "RESOURCE_EXHAUSTED"), (500, "UNAVAILABLE")],
+)
+async def test_a_refusal_has_its_code_and_never_the_endpoints_words(tmp_path: Path, status: int, code: str) -> None:
+    body = json.dumps({"error": {"message": "key sk-test of org-7 is over quota"}}).encode()
+    scene = Scene(status=status, body=body, headers={"content-type": "application/json", "retry-after": "7"})
+    async with chat_endpoint(lambda _n: scene) as endpoint:
+        failed = await failure_of(tmp_path, endpoint)
+        assert (failed.code, failed.retry_after_ms) == (code, 7_000)
+        assert "sk-test" not in failed.message
+        assert len(endpoint.asked) == 1
+
+
+async def test_a_dead_port_is_told_at_once(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        failed = await failure_of(tmp_path, f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+    assert failed.code == "UNAVAILABLE"
+
+
+@pytest.mark.parametrize("first", [[], [{"content": "Well. "}]])
+async def test_a_model_that_stalls_is_given_up(tmp_path: Path, first: list[dict[str, str]]) -> None:
+    async with chat_endpoint(lambda _n: Scene([*first, asyncio.Event()])) as endpoint:
+        failed = await failure_of(tmp_path, endpoint, LLM_STALL_SECONDS="1")
+        assert failed.code == "DEADLINE_EXCEEDED"
+        await endpoint.hung_up.wait()
+
+
+@pytest.mark.parametrize(
+    "scene",
+    [
+        Scene(body=b"<html>hello</html>", headers={"content-type": "text/html"}),
+        Scene(body=b"data: {not json\n\n"),
+        Scene(body=b'data: {"choices": [{"delta": null}]}\n\n'),
+        words(),
+        words("<think>and nothing more"),
+    ],
+)
+async def test_what_is_no_answer_is_a_failure(tmp_path: Path, scene: Scene) -> None:
+    async with chat_endpoint(lambda _n: scene) as endpoint:
+        assert (await failure_of(tmp_path, endpoint)).code == "INTERNAL"
+
+
+async def test_an_answer_that_breaks_off_is_a_failure(tmp_path: Path) -> None:
+    async with chat_endpoint(lambda _n: Scene([{"content": "Well. "}], breaks_off=True)) as endpoint:
+        assert (await failure_of(tmp_path, endpoint)).code in {"UNAVAILABLE", "INTERNAL"}
+
+
+async def test_a_cancelled_call_hangs_up_at_the_endpoint(tmp_path: Path) -> None:
+    scene = Scene([{"content": "Well. "}, asyncio.Event()])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        running = stub.Converse(asking())
+        await anext(aiter(running))
+        running.cancel()
+        async with asyncio.timeout(5):
+            await endpoint.hung_up.wait()

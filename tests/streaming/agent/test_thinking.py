@@ -1,0 +1,305 @@
+"""A turn with a language model behind the planner."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.agent.format import ReplyFormat
+from streaming.domain import (
+    SpeechEnds,
+    TaskEnded,
+    TaskNeedsConfirmation,
+    Trouble,
+    TurnDone,
+    TurnInterrupted,
+    TurnPlanned,
+    TurnReply,
+)
+from streaming.lanes.turn import TurnLane
+from streaming.ports import (
+    ActionInfo,
+    Conversation,
+    Intent,
+    InterimTranscript,
+    Plan,
+    ReplyWords,
+    ServiceError,
+    SpeechStarted,
+    Step,
+    SynthesisAudio,
+    SynthesisDone,
+    SynthesisStarted,
+    SynthesisWords,
+    Verdict,
+    Word,
+)
+from streaming.sound.microphone import MicrophoneFormat
+from tests.support import virtual_time
+from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.world import RATE_HZ, WORD_MS, World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from streaming.ports import CallContext, SynthesisConfig
+
+Said = ReplyWords | Step | asyncio.Event | ServiceError
+
+
+class StreamingSynthesis:
+    """Speaks words as they come."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def send_text(self, text: str) -> None:
+        self.texts.append(text)
+        self._pieces.put_nowait(text)
+
+    def end(self) -> None:
+        self._pieces.put_nowait(None)
+
+    def cancel(self) -> None:
+        self._pieces.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        yield SynthesisStarted(RATE_HZ, "test")
+        at_ms = 0
+        while (piece := await self._pieces.get()) is not None:
+            for word in piece.split():
+                yield SynthesisWords((Word(word, at_ms, at_ms + WORD_MS),))
+                yield SynthesisAudio(b"\1\0" * (RATE_HZ * WORD_MS // 1000))
+                at_ms += WORD_MS
+        yield SynthesisDone(at_ms)
+
+
+@dataclass
+class Mind(World):
+    rounds: list[list[Said]] = field(default_factory=list)
+    told: list[Conversation] = field(default_factory=list)
+    spoken: list[StreamingSynthesis] = field(default_factory=list)
+    hung_up: int = 0
+
+    async def plan(self, text: str, intent: Any, conversation: Sequence[Any], context: CallContext) -> Plan:
+        return Plan("p", "Answer", (), "unknown", open_ended=True)
+
+    def synthesize(self, config: SynthesisConfig, context: CallContext) -> Any:
+        self.spoken.append(StreamingSynthesis())
+        return self.spoken[-1]
+
+    async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
+        return [ActionInfo("mkdir", "Make a folder", {"type": "object"})]
+
+    async def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
+        self.told.append(so_far)
+        try:
+            for said in self.rounds[min(len(self.told), len(self.rounds)) - 1]:
+                if isinstance(said, asyncio.Event):
+                    await said.wait()
+                elif isinstance(said, ServiceError):
+                    raise said
+                else:
+                    yield said
+        except (asyncio.CancelledError, GeneratorExit):
+            self.hung_up += 1
+            raise
+
+
+def mkdir(step_id: str) -> Step:
+    return Step(step_id, "os", "mkdir", {"args": [step_id]}, (), "")
+
+
+@dataclass
+class Turn:
+    world: Mind
+    outlet: RecordingOutlet = field(default_factory=RecordingOutlet)
+
+    async def type(self, text: str = "do it", *, audio: bool = True) -> None:
+        await TurnLane(frame_for(self.world, self.outlet), None, ReplyFormat(audio=audio), text).run()
+
+    @property
+    def reply(self) -> str:
+        return "".join(event.text for event in self.outlet.of(TurnReply))
+
+    @property
+    def status(self) -> str:
+        return self.outlet.of(TurnDone)[0].status
+
+
+def test_words_are_spoken_while_the_rest_is_still_being_made() -> None:
+    async def body() -> None:
+        more = asyncio.Event()
+        world = Mind(rounds=[[ReplyWords("One two. "), more, ReplyWords("Three.", last=True)]])
+        turn = Turn(world)
+        running = asyncio.get_running_loop().create_task(turn.type(), name="turn")
+        await asyncio.sleep(2)
+        assert turn.outlet.frames  # it sounds, and the model has not finished
+        assert [event.more for event in turn.outlet.of(TurnReply)] == [True]
+        more.set()
+        await running
+        assert turn.reply == "One two. Three."
+        assert [event.more for event in turn.outlet.of(TurnReply)] == [True, False]
+        assert len(turn.outlet.of(SpeechEnds)) == 1  # one utterance
+        assert sorted(world.turns.values()) == [("assistant", "One two. Three."), ("user", "do it")]
+
+    virtual_time.run(body())
+
+
+def test_tools_are_steps_that_pass_safety_and_confirmation_and_their_outcomes_go_back() -> None:
+    async def body() -> None:
+        world = Mind(
+            rounds=[
+                [ReplyWords("Let me see. "), mkdir("r1s1"), mkdir("r1s2")],
+                [ReplyWords("Done.", last=True)],
+            ],
+            verdicts={"mkdir": Verdict("confirm", "medium", ("it changes files",))},
+        )
+        turn = Turn(world)
+        running = asyncio.get_running_loop().create_task(turn.type(), name="turn")
+        while len(turn.outlet.of(TaskNeedsConfirmation)) < 2:
+            await asyncio.sleep(0.1)
+        assert world.executed == []
+        await world.settle("q1", frame_for(world, turn.outlet).context, approve=True)
+        await world.settle("q2", frame_for(world, turn.outlet).context, approve=False)
+        await running
+        assert {event.step_id: event.status for event in turn.outlet.of(TaskEnded)} == {
+            "r1s1": "ok",
+            "r1s2": "declined",
+        }
+        assert len(world.executed) == 1
+        (done,) = world.told[1].rounds
+        assert [outcome.status for outcome in done.outcomes] == ["ok", "declined"]
+        assert done.words == "Let me see. "
+        assert [len(event.plan.steps) for event in turn.outlet.of(TurnPlanned)] == [0, 2]
+        assert turn.reply == "Let me see. Done."
+        tools = {f"{tool.executor}.{tool.action}" for tool in world.told[0].tools}
+        assert {"os.mkdir", "memory.store", "memory.search"} <= tools
+
+    virtual_time.run(body())
+
+
+def test_a_user_is_offered_what_the_role_allows() -> None:
+    async def body() -> None:
+        world = Mind(rounds=[[ReplyWords("Hi.", last=True)]], may={"memory", "search"})
+        await Turn(world).type(audio=False)
+        assert {tool.executor for tool in world.told[0].tools} == {"memory", "search"}
+
+    virtual_time.run(body())
+
+
+def test_words_into_it_hang_up_and_only_what_was_heard_is_remembered() -> None:
+    async def body() -> None:
+        world = Mind(
+            intents={"hello": Intent("unknown", 0.0)},
+            rounds=[[ReplyWords("One two three four five six. "), asyncio.Event(), mkdir("r1s1")]],
+        )
+        outlet = RecordingOutlet()
+        lane = TurnLane(frame_for(world, outlet), MicrophoneFormat(), ReplyFormat())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(lane.run())
+            await asyncio.sleep(0.1)
+            microphone = world.recognitions[0]
+            microphone.say("hello")
+            while not outlet.frames:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)
+            lane.playback(500)
+            microphone.push(SpeechStarted(2_000), InterimTranscript("what about dogs", 0))
+            while not outlet.of(TurnDone):
+                await asyncio.sleep(0.01)
+            assert world.hung_up == 1
+            assert outlet.of(TurnInterrupted)[0].heard_text.startswith("One two")
+            assert outlet.of(TurnDone)[0].status == "interrupted"
+            assert world.executed == []
+            heard = dict(world.turns.values())["assistant"]
+            assert heard.startswith("One two")
+            assert "six" not in heard
+            lane.end()
+            microphone.end()
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("begun", [(), (ReplyWords("Well. "),)])
+@pytest.mark.parametrize("audio", [True, False])
+def test_a_model_that_fails_ends_in_an_apology(begun: tuple[ReplyWords, ...], *, audio: bool) -> None:
+    async def body() -> None:
+        broken = ServiceError("DEADLINE_EXCEEDED", "it does not answer", service="mind", retryable=True)
+        turn = Turn(Mind(rounds=[[*begun, broken]]))
+        await turn.type(audio=audio)
+        assert turn.reply.endswith("Please try again in a moment.")
+        assert "language model" in turn.reply
+        assert turn.status == "failed"
+        assert turn.outlet.of(Trouble)[0].code == "DEADLINE_EXCEEDED"
+        if audio:
+            assert "Sorry" in "".join(text for one in turn.world.spoken for text in one.texts)
+
+    virtual_time.run(body())
+
+
+def test_a_safety_check_that_is_down_ends_in_its_own_apology() -> None:
+    async def body() -> None:
+        down = ServiceError("UNAVAILABLE", "down", service="safety", retryable=True)
+        turn = Turn(Mind(rounds=[[ReplyWords("Well. "), mkdir("r1s1")]], failing={"safety": down}))
+        await turn.type()
+        assert "can't check whether it is safe" in turn.reply
+        assert turn.world.executed == []
+
+    virtual_time.run(body())
+
+
+def test_a_planner_that_never_ends_is_ended() -> None:
+    async def body() -> None:
+        turn = Turn(Mind(rounds=[[mkdir("s1")]]))
+        await turn.type(audio=False)
+        assert turn.status == "failed"
+        assert len(turn.world.told) == 10
+
+    virtual_time.run(body())
+
+
+def test_somebody_who_waits_for_a_slow_model_hears_that_it_goes_on() -> None:
+    async def body() -> None:
+        more = asyncio.Event()
+        turn = Turn(Mind(rounds=[[more, ReplyWords("Here it is.", last=True)]]))
+        running = asyncio.get_running_loop().create_task(turn.type(), name="turn")
+        await asyncio.sleep(6)
+        assert ["I am still working on it."] in [one.texts for one in turn.world.spoken]
+        more.set()
+        await running
+        assert turn.world.spoken[-1].texts == ["Here it is."]
+        assert turn.status == "ok"
+
+    virtual_time.run(body())
+
+
+def test_a_reply_that_moves_to_another_replica_in_the_middle_is_not_made_anew() -> None:
+    async def body() -> None:
+        world = Mind(rounds=[[ReplyWords("One two. "), asyncio.Event()]])
+        outlet = RecordingOutlet()
+        lane = TurnLane(frame_for(world, outlet), None, ReplyFormat(), "do it")
+        running = asyncio.get_running_loop().create_task(lane.run(), name="turn")
+        await asyncio.sleep(1)
+        saved = lane.save()
+        running.cancel()
+        await asyncio.wait([running])
+        outlet = RecordingOutlet()
+        elsewhere = TurnLane(frame_for(world, outlet), None, ReplyFormat(), "do it")
+
+        class Position:
+            sent_pts_ms = 200
+            generation = 0
+
+        position: Any = Position()
+        elsewhere.restore(saved, position)
+        await elsewhere.run()
+        assert len(world.told) == 1
+        assert outlet.of(TurnDone)[0].status == "failed"
+        assert "lost track" in dict(world.turns.values())["assistant"]
+
+    virtual_time.run(body())
