@@ -92,7 +92,7 @@ class Thinking:
                     else:
                         self._steps.append(event)
             if not (self._complete or self._steps):
-                raise ServiceError("INTERNAL", "the language model broke off", service="mind", retryable=True)  # noqa: TRY301 - told below, as all that fails
+                raise ServiceError("UNAVAILABLE", "the language model broke off", service="mind")  # noqa: TRY301 - told below, as all that fails
         except ServiceError as broken:
             self._fail(broken)
         finally:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.actions import executor_of
 from streaming.ports import ServiceError, Tool
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def toolbox(setup: LaneSetup, context: CallContext) -> tuple[Tool, ...]:
 
 
 async def _actions(setup: LaneSetup, name: str, context: CallContext) -> list[Tool]:
-    executor = setup.provided.services.executor(name)
+    executor = executor_of(setup.provided.services, name)
     if executor is None:
         return []
     try:

@@ -14,7 +14,7 @@ from tests.server.redis_support import running_link, until_up
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.redis_urls import Wire
+    from server.shared.redis_urls import Wire
     from tests.conftest import RedisServer
 
 PATIENCE_S = COMMAND_TIMEOUT_S + 0.5  # the bound, and what a busy test machine adds

@@ -229,7 +229,7 @@ def test_words_into_it_hang_up_and_only_what_was_heard_is_remembered() -> None:
 @pytest.mark.parametrize("audio", [True, False])
 def test_a_model_that_fails_ends_in_an_apology(begun: tuple[ReplyWords, ...], *, audio: bool) -> None:
     async def body() -> None:
-        broken = ServiceError("DEADLINE_EXCEEDED", "it does not answer", service="mind", retryable=True)
+        broken = ServiceError("DEADLINE_EXCEEDED", "it does not answer", service="mind")
         turn = Turn(Mind(rounds=[[*begun, broken]]))
         await turn.type(audio=audio)
         assert turn.reply.endswith("Please try again in a moment.")
@@ -244,7 +244,7 @@ def test_a_model_that_fails_ends_in_an_apology(begun: tuple[ReplyWords, ...], *,
 
 def test_a_safety_check_that_is_down_ends_in_its_own_apology() -> None:
     async def body() -> None:
-        down = ServiceError("UNAVAILABLE", "down", service="safety", retryable=True)
+        down = ServiceError("UNAVAILABLE", "down", service="safety")
         turn = Turn(Mind(rounds=[[ReplyWords("Well. "), mkdir("r1s1")]], failing={"safety": down}))
         await turn.type()
         assert "can't check whether it is safe" in turn.reply
