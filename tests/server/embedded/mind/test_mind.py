@@ -215,4 +215,4 @@ async def test_a_cancelled_call_hangs_up_at_the_endpoint(tmp_path: Path) -> None
         await anext(aiter(running))
         running.cancel()
         async with asyncio.timeout(5):
-            await endpoint.hung_up.wait()
+            assert await endpoint.hung_up.wait()
