@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
@@ -60,19 +63,27 @@ def _key(model: type[Message], direction: str) -> str:
     return f"{direction}.{model.__name__}"
 
 
-def _message(model: type[Message]) -> Json:
+@cache
+def examples() -> dict[str, Json]:
+    """One of each message, by its name in the document: those that the codecs are tested with."""
+    found: dict[str, Json] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _message(model: type[Message], direction: str) -> Json:
     return {
         "name": _wire_type(model),
         "title": model.__name__,
         "summary": (model.__doc__ or "").strip(),
         "contentType": "application/json",
         "payload": {"$ref": f"#/components/schemas/{model.__name__}"},
+        "examples": [{"payload": examples()[_key(model, direction)]}],
     }
 
 
 def _messages() -> Json:
-    messages = {_key(model, "client"): _message(model) for model in CLIENT_MODELS}
-    messages |= {_key(model, "server"): _message(model) for model in SERVER_MODELS}
+    messages = {_key(model, "client"): _message(model, "client") for model in CLIENT_MODELS}
+    messages |= {_key(model, "server"): _message(model, "server") for model in SERVER_MODELS}
     messages["audio"] = {
         "name": "audio frame",
         "title": "Audio frame",
@@ -230,9 +241,10 @@ def _article(model: type[Message], direction: str, schemas: Json) -> str:
         if name != "type"
     )
     table = f"<table><thead><tr><th>Field</th><th>Type</th><th></th><th>Meaning</th></tr></thead>{rows}</table>"
+    example = json.dumps(examples()[_key(model, direction)], ensure_ascii=False)
     return (
         f'<article id="{_key(model, direction)}"><h3>{escape(_heading(model))}</h3>'
-        f"<p>{_prose(model.__doc__ or '')}</p>{table if rows else ''}</article>"
+        f"<p>{_prose(model.__doc__ or '')}</p>{table if rows else ''}<pre>{escape(example)}</pre></article>"
     )
 
 

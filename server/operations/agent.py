@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from pydantic.config import JsonDict
+
     from server.gateway import Gateway
     from server.operations.operation import Caller
     from streaming.ports import Intent, Plan, SafetyReport
@@ -107,14 +109,19 @@ async def list_intents(gateway: Gateway, caller: Caller, request: IntentsRequest
 # --- plan ----------------------------------------------------------------------------------------------------------
 
 
+# of fields that may be null: without a `type`, which readers of the document would take for a contradiction
+GIVEN: JsonDict = {"not": {"const": None}}
+NOT_GIVEN: JsonDict = {"const": None}
+
+
 class PlanRequest(RequestModel):
     """What is wanted: in words, or as an intent that is already understood."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
-                {"required": ["text"], "properties": {"text": {"type": "string"}, "entities": {"type": "null"}}},
-                {"required": ["intent"], "properties": {"intent": {"type": "string"}}},
+                {"required": ["text"], "properties": {"text": GIVEN, "entities": NOT_GIVEN}},
+                {"required": ["intent"], "properties": {"intent": GIVEN}},
             ],
             "examples": [{"text": "search for python tutorials"}],
         }
@@ -220,18 +227,18 @@ class SafetyRequest(RequestModel):
                 {
                     "required": ["executor", "action"],
                     "properties": {
-                        "executor": {"type": "string"},
-                        "action": {"type": "string"},
-                        "plan": {"type": "null"},
+                        "executor": GIVEN,
+                        "action": GIVEN,
+                        "plan": NOT_GIVEN,
                     },
                 },
                 {
                     "required": ["plan"],
                     "properties": {
-                        "plan": {"type": "object"},
-                        "executor": {"type": "null"},
-                        "action": {"type": "null"},
-                        "parameters": {"type": "null"},
+                        "plan": GIVEN,
+                        "executor": NOT_GIVEN,
+                        "action": NOT_GIVEN,
+                        "parameters": NOT_GIVEN,
                     },
                 },
             ],

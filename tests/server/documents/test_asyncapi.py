@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from html import escape
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from server.documents.asyncapi import CLIENT_MODELS, SERVER_MODELS, asyncapi_document, asyncapi_page, type_in_words
 from streaming.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES
@@ -68,3 +72,17 @@ def test_types_in_words() -> None:
     assert type_in_words({"anyOf": [{"type": "string"}, {"type": "null"}]}) == "string"
     assert type_in_words({"type": "array", "items": {"type": "integer"}}) == "list of integer"
     assert type_in_words({}) == "any"
+
+
+@pytest.mark.parametrize(("direction", "adapter"), [("client", CLIENT_MESSAGES), ("server", SERVER_MESSAGES)])
+def test_every_message_has_an_example_that_is_true(direction: str, adapter: Any) -> None:
+    vectors = json.loads((Path(__file__).parents[2] / "golden/messages.json").read_text(encoding="utf-8"))[direction]
+    golden = [json.loads(text) for text in vectors]
+    page = asyncapi_page()
+    for name, message in asyncapi_document()["components"]["messages"].items():
+        if not name.startswith(f"{direction}."):
+            continue
+        (example,) = message["examples"]
+        assert example["payload"] in golden, name
+        assert type(adapter.validate_json(json.dumps(example["payload"]))).__name__ == message["title"]
+        assert escape(json.dumps(example["payload"], ensure_ascii=False)) in page
