@@ -27,8 +27,21 @@
  * @property {() => Promise<string>} [getTicket] asked before every connection, for a ticket is good once. A JarvisError that it
  *   throws is final; any other error counts as a network that will come back
  * @property {string} [userId] instead of a token, with a gateway in DEBUG
+ * @property {Parked} [resume] what `park()` gave before the page was left: the session goes on, with its open channels
  * @property {boolean} [record] consent to a recording, where the gateway makes them: `ready.recording` tells
  * @property {any} [webSocket] another implementation: `ws` for a Node without one (before 22), or for tests
+ */
+/**
+ * A session to go on with in another page: JSON, and secret, as it holds the resume token. Good as long as the gateway waits (`ready.resume_window_ms`).
+ * @typedef {object} Parked
+ * @property {string} sessionId
+ * @property {any} ready
+ * @property {string} resumeToken
+ * @property {number} lastSeq
+ * @property {number} nextCommand
+ * @property {number} nextChannel
+ * @property {{command: any, after?: number}[]} commands
+ * @property {{number: number, kind: ChannelKind, generation: number, owed: number}[]} channels
  */
 /** The gateway refused a command, or the connection for good. */
 export class JarvisError extends Error {
@@ -79,6 +92,15 @@ export class JarvisChannel extends JarvisChannel_base {
      * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
      */
     played(bytes: number, playedMs?: number, generation?: number): void;
+    /** @internal @param {number} bytes of audio came */
+    came(bytes: number): void;
+    /** @internal */
+    park(): {
+        number: number;
+        kind: ChannelKind;
+        generation: number;
+        owed: number;
+    };
     /** @internal Send what credit covers. @param {number} [before] only frames below this number */
     flush(before?: number): void;
     /** @internal @param {number} bytes @param {number} [nextFrame] frames before this number need not be kept */
@@ -113,6 +135,8 @@ export class JarvisClient extends JarvisClient_base {
     /** @type {any} the last session.ready */ ready: any;
     /** @type {ClientState} */ state: ClientState;
     /** @type {number | null} round trip of the last ping, in milliseconds */ rttMs: number | null;
+    /** What another page (the same one, after a reload) goes on with; null before there is a session, and after its end. @returns {Parked | null} */
+    park(): Parked | null;
     get connected(): boolean;
     /** The number of the newest message received. */
     get lastSeq(): number;
@@ -291,6 +315,10 @@ export type ClientOptions = {
      */
     userId?: string | undefined;
     /**
+     * what `park()` gave before the page was left: the session goes on, with its open channels
+     */
+    resume?: Parked | undefined;
+    /**
      * consent to a recording, where the gateway makes them: `ready.recording` tells
      */
     record?: boolean | undefined;
@@ -298,6 +326,27 @@ export type ClientOptions = {
      * another implementation: `ws` for a Node without one (before 22), or for tests
      */
     webSocket?: any;
+};
+/**
+ * A session to go on with in another page: JSON, and secret, as it holds the resume token. Good as long as the gateway waits (`ready.resume_window_ms`).
+ */
+export type Parked = {
+    sessionId: string;
+    ready: any;
+    resumeToken: string;
+    lastSeq: number;
+    nextCommand: number;
+    nextChannel: number;
+    commands: {
+        command: any;
+        after?: number;
+    }[];
+    channels: {
+        number: number;
+        kind: ChannelKind;
+        generation: number;
+        owed: number;
+    }[];
 };
 /**
  * An EventTarget whose events carry a `detail`; `Events` says which event has which.

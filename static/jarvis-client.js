@@ -66,8 +66,22 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
  * @property {() => Promise<string>} [getTicket] asked before every connection, for a ticket is good once. A JarvisError that it
  *   throws is final; any other error counts as a network that will come back
  * @property {string} [userId] instead of a token, with a gateway in DEBUG
+ * @property {Parked} [resume] what `park()` gave before the page was left: the session goes on, with its open channels
  * @property {boolean} [record] consent to a recording, where the gateway makes them: `ready.recording` tells
  * @property {any} [webSocket] another implementation: `ws` for a Node without one (before 22), or for tests
+ */
+
+/**
+ * A session to go on with in another page: JSON, and secret, as it holds the resume token. Good as long as the gateway waits (`ready.resume_window_ms`).
+ * @typedef {object} Parked
+ * @property {string} sessionId
+ * @property {any} ready
+ * @property {string} resumeToken
+ * @property {number} lastSeq
+ * @property {number} nextCommand
+ * @property {number} nextChannel
+ * @property {{command: any, after?: number}[]} commands
+ * @property {{number: number, kind: ChannelKind, generation: number, owed: number}[]} channels
  */
 
 /** The gateway refused a command, or the connection for good. */
@@ -116,6 +130,7 @@ export class JarvisChannel extends TellingChannel {
   #keptBytes = 0;
   #unsent = 0;
   #heardBytes = 0;
+  /** Bytes of audio that came and whose credit has not gone back. */ #owed = 0;
   #lost = false;
   /** Of the newest frame that came. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
   /** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
@@ -201,10 +216,21 @@ export class JarvisChannel extends TellingChannel {
     this.#heardBytes += bytes;
     if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
       this.#client.send({ type: 'credit', channel: this.number, bytes: this.#heardBytes });
+      this.#owed -= this.#heardBytes;
       this.#heardBytes = 0;
     }
     if (playedMs === undefined) return;
     this.#client.send({ type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation });
+  }
+
+  /** @internal @param {number} bytes of audio came */
+  came(bytes) {
+    this.#owed += bytes;
+  }
+
+  /** @internal */
+  park() {
+    return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed };
   }
 
   /** @internal Send what credit covers. @param {number} [before] only frames below this number */
@@ -256,6 +282,7 @@ export class JarvisChannel extends TellingChannel {
   /** @internal After a resume the server expects this frame next; credit spent on lost frames comes back. @param {number} nextFrame */
   resumed(nextFrame) {
     this.#forget(nextFrame);
+    if (nextFrame !== Infinity) this.#nextFrame = Math.max(this.#nextFrame, nextFrame);
     for (let index = 0; index < this.#unsent; index += 1) this.#credit += this.#kept[index].size;
     this.#unsent = 0;
   }
@@ -336,10 +363,36 @@ export class JarvisClient extends TellingClient {
     super();
     this.#url = url.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
     this.#options = options;
-    /** @readonly */ this.sessionId = options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
+    /** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
     /** @type {any} the last session.ready */ this.ready = null;
     /** @type {ClientState} */ this.state = 'idle';
     /** @type {number | null} round trip of the last ping, in milliseconds */ this.rttMs = null;
+    if (options.resume) this.#unpark(options.resume);
+  }
+
+  /** What another page (the same one, after a reload) goes on with; null before there is a session, and after its end. @returns {Parked | null} */
+  park() {
+    if (!this.#resumeToken || this.state === 'failed' || this.state === 'closed') return null;
+    return {
+      sessionId: this.sessionId, ready: this.ready, resumeToken: this.#resumeToken, lastSeq: this.#lastSeq, nextCommand: this.#nextCommand, nextChannel: this.#nextChannel,
+      commands: this.#commands, channels: this.channels.map((channel) => channel.park()),
+    };
+  }
+
+  /** @param {Parked} parked */
+  #unpark({ ready, resumeToken, lastSeq, nextCommand, nextChannel, commands, channels }) {
+    this.ready = ready;
+    this.#resumeToken = resumeToken;
+    this.#lastSeq = this.#acknowledged = lastSeq;
+    this.#nextCommand = nextCommand;
+    this.#nextChannel = nextChannel;
+    this.#commands = commands.map(({ command }) => ({ command })); // the frames that some stood behind are gone
+    for (const { number, kind, generation, owed } of channels) {
+      const channel = new JarvisChannel(this, number, kind);
+      channel.generation = generation;
+      this.#channels.set(number, channel);
+      if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // what the page before had not played is never played
+    }
   }
 
   get connected() {
@@ -375,6 +428,7 @@ export class JarvisClient extends TellingClient {
       /** @param {(detail: any) => void} settle @returns {(event: any) => void} */
       const once = (settle) => (event) => { off.abort(); settle(event.detail); };
       this.addEventListener('ready', once(resolve), { signal: off.signal });
+      this.addEventListener('resumed', once(() => resolve(this.ready)), { signal: off.signal });
       this.addEventListener('failed', once(reject), { signal: off.signal });
       globalThis.addEventListener?.('online', this.#onOnline);
       this.#open();
@@ -628,6 +682,7 @@ export class JarvisClient extends TellingClient {
     if (!this.#take(frame.seq, size)) return;
     const channel = this.#channels.get(frame.channel);
     if (!channel) return;
+    channel.came(frame.payload.byteLength);
     if (frame.generation < channel.generation) {
       channel.played(frame.payload.byteLength);
       return;

@@ -4,8 +4,10 @@ import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
 import { button, fill, h, icon, pictureButton, text, toast } from './dom.js';
 import { counted, ms, sentence } from './format.js';
+import { Health } from './health.js';
 import { RecordingsView } from './recordings.js';
 import { RestView } from './rest.js';
+import { Keeper, park, restored, unpark } from './store.js';
 import { applyTheme, choose, settings } from './settings.js';
 import { openShortcuts, shortcuts } from './shortcuts.js';
 import { signIn } from './signin.js';
@@ -28,17 +30,22 @@ const $ = (id) => document.getElementById(id);
 
 /** One conversation with the gateway, and the views on it. Events: `source` (another trace is looked at). */
 export class Session extends EventTarget {
-  /** @param {Account} account */
-  constructor(account) {
+  /** @param {Account} account @param {any} [parked] of before a reload @param {Trace} [trace] likewise */
+  constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
     super();
     this.account = account;
     const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => account.ticket() };
-    this.client = new JarvisClient(location.origin.replace(/^http/, 'ws'), options);
-    this.trace = new Trace('This session', 'live');
+    this.client = new JarvisClient(location.origin.replace(/^http/, 'ws'), { ...options, ...(parked && { resume: parked.client }) });
+    this.trace = trace;
+    this.keeper = new Keeper(trace, this.client.sessionId, () => this.client.ready?.user.user_id ?? '');
+    this.health = new Health();
+    this.keeper.alsoKeep(parked?.tail ?? []);
+    this.keeper.addEventListener('fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
     /** @type {Trace[]} what Turns and Wire can look at */ this.traces = [this.trace];
     /** @type {Trace} */ this.source = this.trace;
     this.voice = new Voice(this.client, this.trace);
     this.voice.addEventListener('fault', (event) => this.fault(/** @type {any} */ (event).detail));
+    if (parked) this.voice.goOn(parked.client.commands);
     this.client.addEventListener('wire', (event) => this.trace.add(/** @type {any} */ (event).detail));
     this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this)];
   }
@@ -93,7 +100,8 @@ class Shell {
     window.addEventListener('hashchange', () => this.#route());
     shortcuts(this);
     const fault = await this.account.readAddress();
-    if (this.account.isKnown) this.#connect();
+    window.addEventListener('pagehide', () => this.#park());
+    if (this.account.isKnown) await this.#goOn();
     else this.#askWho(fault);
   }
 
@@ -113,6 +121,9 @@ class Shell {
   /** @param {string} [why] */
   #askWho(why = '') {
     this.shown?.hide();
+    this.session?.keeper.leave();
+    this.session?.health.stop();
+    $('services').hidden = true;
     this.shown = this.session = null;
     this.leave.hidden = true;
     $('nav').hidden = true;
@@ -122,19 +133,33 @@ class Shell {
     document.querySelector('input')?.focus();
   }
 
+  /** A reload comes back to the session as it was. */
+  #park() {
+    const parked = this.session?.client.park();
+    if (parked) park(parked, this.session.keeper);
+    this.session?.keeper.flush();
+  }
+
+  async #goOn() {
+    const parked = unpark();
+    this.#connect(parked ? new Session(this.account, parked, await restored(parked.client.sessionId, parked.startedAt, parked.tail)) : undefined);
+  }
+
   async #signOut() {
+    await this.session?.keeper.flush();
     this.session?.client.close();
     await this.session?.voice.stop();
     await this.account.signOut();
     this.#askWho();
   }
 
-  #connect() {
-    const session = new Session(this.account);
+  #connect(session = new Session(this.account)) {
     this.session = session;
     this.leave.hidden = false;
     $('nav').hidden = false;
     this.#listen(session);
+    session.health.addEventListener('news', () => this.#showTroubled(session.health.troubled));
+    session.health.start();
     this.#route();
     session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
     this.pulse ??= setInterval(() => { if (document.visibilityState === 'visible') this.session?.client.ping(); }, PING_EVERY_MS);
@@ -146,7 +171,7 @@ class Shell {
     const on = (type, act) => client.addEventListener(type, (event) => act(/** @type {any} */ (event).detail));
     on('state', (state) => this.#onState(state));
     on('ready', (ready) => this.#onReady(ready));
-    on('resumed', ({ took_ms: took, replayed }) => toast(`Back after ${ms(took)}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
+    on('resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
     on('disconnected', (detail) => this.#onDisconnected(detail));
     on('pong', () => this.#about());
     on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
@@ -168,6 +193,13 @@ class Shell {
     if (down.length > 0) toast(`Down: ${down.join(', ')}. The rest works; System says why.`, 'bad');
     if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad');
     this.#about();
+  }
+
+  /** Services that are down: at once, on every view. @param {{name: string, why: string}[]} troubled */
+  #showTroubled(troubled) {
+    $('services').hidden = troubled.length === 0;
+    text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
+    $('services').title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');
   }
 
   #about() {

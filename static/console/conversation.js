@@ -88,6 +88,7 @@ class TurnCard {
     const coughs = pauses.filter(({ to, words }) => to !== null && !words).length;
     const total = waited(this.turn);
     const parts = [];
+    if (this.turn.waits) parts.push('waits for the connection');
     if (total !== null) parts.push(ms(total));
     if (isPaused) parts.push('paused: a sound, listening whether words follow');
     else if (coughs > 0) parts.push(`went on after ${coughs === 1 ? 'a pause' : `${coughs} pauses`}`);
@@ -110,6 +111,7 @@ export class Conversation {
     this.onDecision = onDecision;
     this.list = h('ol.turns', { 'aria-live': 'polite', 'aria-label': 'Conversation' });
     this.draw = onceAFrame(() => this.#draw());
+    this.list.addEventListener('load', () => { if (this.follows) this.toEnd(); }, true); // a picture is taller than the room kept for it
     this.listener = (turn) => { this.changed.add(turn); this.draw(); };
     log.listeners.add(this.listener);
     for (const turn of log.list) this.listener(turn);
@@ -127,7 +129,7 @@ export class Conversation {
 
   #draw() {
     const box = this.list.parentElement;
-    const follow = box ? box.scrollHeight - box.scrollTop - box.clientHeight < 60 : false;
+    const follow = this.follows = box ? box.scrollHeight - box.scrollTop - box.clientHeight < 60 : false;
     for (const turn of this.changed) this.#show(turn);
     this.changed.clear();
     this.#trim();

@@ -23,7 +23,7 @@ export function save(trace, about) {
 }
 
 /** A recording is passed around: it must not let anybody in. */
-function withoutSecrets(message) {
+export function withoutSecrets(message) {
   const { token, resume_token, ...rest } = message;
   return rest;
 }

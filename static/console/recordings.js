@@ -4,6 +4,7 @@ import { Conversation } from './conversation.js';
 import { button, empty, fill, h, icon, onceAFrame, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
 import { MIX_HZ, load, mix, save, snapshot, toWav } from './recording.js';
+import { PastSessions } from './past.js';
 import { sourcePicker } from './sources.js';
 import { TurnLog } from './turnlog.js';
 
@@ -23,11 +24,21 @@ export class RecordingsView {
     this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
     session.addEventListener('source', () => this.#name());
     this.player = h('div.stack.grow');
-    this.element = h('section.view.recordings', { 'aria-label': 'Recordings' }, h('div.bar-top', {}, sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, this.file, this.about), this.player);
+    this.past = new PastSessions(session, (trace) => this.#open(trace));
+    const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
+    this.element = h('section.view.recordings', { 'aria-label': 'Recordings' }, h('div.bar-top', {}, sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
     this.element.addEventListener('dragover', (event) => event.preventDefault());
     this.element.addEventListener('drop', (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); });
     this.#parts();
-    fill(this.player, empty('recordings', 'No recording is open', 'Save this session as a file: its messages and its sound, without tokens. It is the form for a bug report. Open one here, or drop it on this page, to hear it and scrub through it.'));
+    this.#showPast();
+  }
+
+  #showPast() {
+    this.audio.pause();
+    this.trace = null;
+    text(this.about, '');
+    fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file: its messages and its sound, without tokens. It is the form for a bug report. Open one here, or drop it on this page, to hear it and scrub through it.'));
+    this.past.load();
   }
 
   #parts() {
@@ -179,7 +190,8 @@ export class RecordingsView {
   }
 
   show() {
-    this.draw();
+    if (this.trace) this.draw();
+    else this.past.load();
   }
 
   hide() {

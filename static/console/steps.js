@@ -7,6 +7,7 @@ const STATES = {
   waiting: ['waits', ''], running: ['runs', 'busy'], asking: ['asks', 'warn'], ok: ['done', 'good'], failed: ['failed', 'bad'],
   denied: ['denied', 'bad'], declined: ['declined', 'warn'], cancelled: ['cancelled', 'warn'], timeout: ['too slow', 'bad'], skipped: ['skipped', ''],
 };
+const RISKS = { low: 'good', medium: 'warn', high: 'bad' };
 const IMAGE_TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
@@ -31,9 +32,9 @@ function results(list) {
 }
 
 function picture(result) {
-  const { image_base64: data, media_type: type = 'image/png' } = result;
+  const { image_base64: data, media_type: type = 'image/png', width, height } = result;
   if (!IMAGE_TYPES.has(type) || !BASE64.test(data)) return null;
-  return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', loading: 'lazy' });
+  return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // its place is kept while it is decoded: what stands below does not jump
 }
 
 /** What came of it, in the form that suits. @param {any} result @param {string} output already shown as it streamed */
@@ -113,8 +114,11 @@ export class StepCard {
       this.onDecision(asked.id, approve);
     };
     const until = new Date(asked.expiresAt).toLocaleTimeString();
+    const what = Object.entries(asked.parameters).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd.mono', {}, typeof value === 'string' ? value : pretty(value))));
     const box = h('div.ask', { role: 'group', 'aria-label': 'Confirmation' },
-      h('p', {}, icon('warn'), h('strong', {}, 'May it? '), asked.reason, h('span.soft', {}, ` Risk ${asked.risk}; asked until ${until}. You may also say yes or no.`)),
+      h('p', {}, icon('warn'), h('strong', {}, 'May it? '), asked.reason),
+      h('div.line', {}, h('strong.mono', {}, asked.action || 'task'), h('span.badge', { 'data-tone': RISKS[asked.risk] ?? 'warn' }, `risk ${asked.risk}`), h('span.soft', {}, `Asked until ${until}. You may also say yes or no.`)),
+      h('dl.asked', {}, what),
       h('div.line', {}, button('Approve', () => decide(true), { selector: 'button.primary' }, 'check'), button('Deny', () => decide(false), {}, 'cross')));
     return box;
   }

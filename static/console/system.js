@@ -2,13 +2,13 @@
 
 import { button, empty, fill, h, svg, toast } from './dom.js';
 import { bytes, count, counted, ms } from './format.js';
+import { KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
-import { histograms, parse, sum } from './prometheus.js';
+import { histograms, sum } from './prometheus.js';
 
-const EVERY_MS = 2_000;
+const EVERY_MS = 2_000; // while it is looked at
+const SHORTEST_MS = 60_000; // of a line: a few seconds tell nothing
 const STATS_EVERY = 3; // polls: that one costs of the rate limit
-const HISTORY = 60;
-const SHORTEST_LINE = 12; // polls
 const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
 
 const seconds = (value) => ms(value === null ? null : value * 1000);
@@ -18,11 +18,13 @@ export class SystemView {
   title = 'System';
   polls = 0;
   /** @type {Map<string, import('./trace.js').Trace>} by session */ observed = new Map();
-  /** @type {{lag: number[], requests: number[], cpu: number[]}} */ history = { lag: [], requests: [], cpu: [] };
 
   /** @param {import('./app.js').Session} session */
   constructor(session) {
     this.session = session;
+    this.watch = session.health;
+    this.watch.addEventListener('news', () => this.#onNews());
+    this.watch.addEventListener('silent', (event) => this.#onSilence(/** @type {any} */ (event).detail));
     this.tiles = h('div.tiles');
     const table = (label) => h('table', { 'aria-label': label });
     this.services = table('Services');
@@ -39,8 +41,8 @@ export class SystemView {
   }
 
   show() {
-    this.#poll();
-    this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.#poll(); }, EVERY_MS);
+    this.watch.poll();
+    this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.watch.poll(); }, EVERY_MS);
   }
 
   hide() {
@@ -48,16 +50,21 @@ export class SystemView {
     this.polls = 0;
   }
 
-  async #poll() {
+  async #onNews() {
+    if (!this.element.isConnected) return;
+    this.fault.hidden = true;
     try {
-      const [health, metrics] = await Promise.all([get('/health').then((answer) => answer.json()), get('/metrics').then((answer) => answer.text())]);
-      this.fault.hidden = true;
       if (this.polls++ % STATS_EVERY === 0) this.stats = await this.#askStats();
-      this.#draw(health, parse(metrics));
+      this.#draw(this.watch.health, this.watch.metrics);
     } catch (error) {
-      fill(this.fault, `The gateway does not answer (${/** @type {Error} */ (error).message}). Asking again every ${EVERY_MS / 1000} s; what is below is what it said last.`);
-      this.fault.hidden = false;
+      this.#onSilence(error);
     }
+  }
+
+  /** @param {any} error */
+  #onSilence(error) {
+    fill(this.fault, `The gateway does not answer (${error.message}). Asking again every ${EVERY_MS / 1000} s; what is below is what it said last.`);
+    this.fault.hidden = false;
   }
 
   async #askStats() {
@@ -68,7 +75,6 @@ export class SystemView {
   }
 
   #draw(health, metrics) {
-    this.#remember(health, metrics);
     this.#drawTiles(health, metrics);
     this.#drawServices(health);
     this.#drawLive();
@@ -80,36 +86,26 @@ export class SystemView {
     this.#drawLimits(metrics);
   }
 
-  #remember(health, metrics) {
-    const now = performance.now();
-    const requests = sum(metrics, 'api_gateway_requests_total');
-    const cpu = sum(metrics, 'process_cpu_seconds_total');
-    const before = this.before;
-    this.before = { now, requests, cpu };
-    const passed = before ? (now - before.now) / 1000 : 0;
-    keep(this.history.lag, health.event_loop_lag_ms ?? 0);
-    if (passed > 0) keep(this.history.requests, Math.max(0, requests - before.requests) / passed);
-    if (passed > 0) keep(this.history.cpu, (Math.max(0, cpu - before.cpu) / passed) * 100);
-  }
-
   #drawTiles(health, metrics) {
     const tile = (name, value, more = '', history = null) => h('div.tile', {}, h('span.soft', {}, name), h('strong', {}, value), h('span.soft.small', {}, more), history && spark(history, name));
-    const { lag, requests, cpu } = this.history;
+    const { lag, requests, cpu, queue } = this.watch.history;
+    const last = (series) => series.at(-1)?.value;
     const redis = health.redis ?? {};
     fill(this.tiles,
       tile('Gateway', health.status, `${health.version}, up ${ms((health.uptime_seconds ?? 0) * 1000)}`),
       tile('Sockets', count(health.sockets ?? 0), counted(health.sessions ?? 0, 'session')),
-      tile('Requests', `${(requests.at(-1) ?? 0).toFixed(1)}/s`, `${count(health.requests_running ?? 0)} running`, requests),
-      tile('Event-loop lag', ms(lag.at(-1)), 'now', lag),
-      tile('CPU', `${Math.round(cpu.at(-1) ?? 0)} %`, 'of one core', cpu),
-      tile('Memory', bytes(sum(metrics, 'process_resident_memory_bytes')), `${bytes(sum(metrics, 'api_gateway_ws_send_queue_bytes'))} waiting to be sent`),
+      tile('Requests', `${(last(requests) ?? 0).toFixed(1)}/s`, `${count(health.requests_running ?? 0)} running`, requests),
+      tile('Event-loop lag', ms(last(lag)), 'now', lag),
+      tile('CPU', `${Math.round(last(cpu) ?? 0)} %`, 'of one core', cpu),
+      tile('Memory', bytes(sum(metrics, 'process_resident_memory_bytes')), 'resident'),
+      tile('Send queues', bytes(last(queue) ?? 0), 'waiting to be sent', queue),
       tile('Redis', redis.status ?? 'none', redis.latency_ms ? ms(redis.latency_ms) : redis.reason ?? ''));
   }
 
   #drawServices(health) {
     const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
-      ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
-    rows(this.services, ['Service', 'Health', 'Breaker', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
+      strip(this.watch.circuits.get(name) ?? [], name), ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
+    rows(this.services, ['Service', 'Health', 'Breaker', 'Ten minutes', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
   }
 
   #drawLive() {
@@ -149,32 +145,37 @@ export class SystemView {
   }
 }
 
-async function get(path, headers = {}) {
-  const answer = await fetch(path, { headers });
-  if (!answer.ok && path !== '/health') throw new Error(`${path} answers ${answer.status}`);
-  return answer;
-}
-
-function keep(list, value) {
-  list.push(value);
-  if (list.length > HISTORY) list.shift();
-}
-
 const badge = (words, tone) => h('span.badge', { 'data-tone': tone }, words);
 
 /** The same rows are not drawn again: a selection or a focused button stays. */
 function rows(table, head, list, none) {
-  const key = JSON.stringify(list.map((row) => row.map((cell) => (cell instanceof Node ? cell.textContent : cell))));
+  const key = JSON.stringify(list.map((row) => row.map((cell) => (cell instanceof SVGElement ? cell.outerHTML : cell instanceof Node ? cell.textContent : cell))));
   if (table.dataset.key === key) return;
   table.dataset.key = key;
   if (list.length === 0) fill(table, h('caption', {}, none));
   else fill(table, h('thead', {}, h('tr', {}, head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, list.map((row) => h('tr', {}, row.map((cell) => h('td', {}, cell))))));
 }
 
-/** The last two minutes as a line, or less of them. @param {number[]} values @param {string} label */
-function spark(values, label) {
-  const most = Math.max(...values, 1e-9);
-  const length = Math.max(SHORTEST_LINE, values.length);
-  const points = values.map((value, index) => `${(((index + length - values.length) / (length - 1)) * 100).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
-  return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last two minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
+/** Where moments of a list lie, 0 to 100: in the last ten minutes, or less while there is less. @param {{at: number}[]} list @returns {(at: number) => number} */
+function places(list) {
+  const now = list.at(-1)?.at ?? 0;
+  const span = Math.min(KEPT_MS, Math.max(SHORTEST_MS, now - (list[0]?.at ?? now)));
+  return (at) => 100 - ((now - at) / span) * 100;
+}
+
+/** The last ten minutes as a line. @param {import('./health.js').Series} series @param {string} label */
+function spark(series, label) {
+  const place = places(series);
+  const most = Math.max(...series.map(({ value }) => value), 1e-9);
+  const points = series.map(({ at, value }) => `${place(at).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
+  return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last ten minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
+}
+
+/** The last ten minutes of a service as a strip: each stretch in the colour of its state. @param {{at: number, state: string}[]} list @param {string} name */
+function strip(list, name) {
+  const place = places(list);
+  const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);
+  const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list[list.length - 1].at) - place(at)), class: `state-${state}` }));
+  const words = parts.map(({ state }) => state.replace('_', ' ')).join(', then ');
+  return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'strip', role: 'img', 'aria-label': `${name}, the last ten minutes: ${words}` }, ...bars);
 }

@@ -37,6 +37,7 @@ export class TalkView {
     this.element = h('section.view.talk', { 'aria-label': 'Talk' }, h('div.stage', {}, this.#history(), this.#dock()), this.panel);
     this.scope = new Scope(this.canvas, this.voice);
     this.voice.addEventListener('change', () => this.#showVoice());
+    this.welcome.hidden = session.trace.turns.list.length > 0;
     session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
     this.drawPanel = onceAFrame(() => this.#drawPanel());
     this.#showVoice();

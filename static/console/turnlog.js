@@ -6,6 +6,7 @@ const MOST_OUTPUT_CHARS = 200_000;
 /**
  * @typedef {object} Question
  * @property {string} id @property {string} reason @property {string} risk @property {string} expiresAt @property {boolean} open
+ * @property {string} action executor and action @property {Record<string, any>} parameters with what
  */
 /**
  * @typedef {object} Step
@@ -36,6 +37,7 @@ export class Turn {
   /** @type {{from: number, to: number | null, words: boolean}[]} sounds during the reply; `words`: it was speech */ pauses = [];
   /** @type {Record<string, number> | null} the server's own measure */ latency = null;
   status = '';
+  /** Typed without a socket, and not sent yet. */ waits = false;
   /** @type {{code: string, message: string, hint: string}[]} */ errors = [];
   version = 0;
 
@@ -114,12 +116,12 @@ export class TurnLog {
   /** @type {Set<(turn: Turn) => void>} */ listeners = new Set();
   #nextKey = 1;
   /** @type {Map<string, Turn>} */ #byId = new Map();
-  /** @type {Map<number, {kind: string, micStart: number | null, hearing: Turn | null, waiting: Turn[], speaking: Turn | null, last: Turn | null}>} */ #channels = new Map();
+  /** @type {Map<number, {kind: string, micStart: number | null, hearing: Turn | null, waiting: Turn[], speaking: Turn | null, last: Turn | null, typed: Turn | null, openedBy: number | null}>} */ #channels = new Map();
 
   /** @param {import('./trace.js').WireRecord} record */
   take(record) {
     const { channel, message, frame } = record;
-    if (message?.type === 'session.ready') this.#channels.clear();
+    if (message?.type === 'session.ready') this.#onSession();
     if (channel === undefined) return;
     const line = this.#line(channel);
     if (frame) this.#onFrame(line, record);
@@ -127,12 +129,27 @@ export class TurnLog {
     else this[`on ${message.type}`]?.(line, message, record.at);
   }
 
+  /** Another session: what was under way in the one before has ended; what was not sent yet is sent in this one. */
+  #onSession() {
+    this.#channels.clear();
+    for (const turn of this.list.filter((each) => !each.isOver)) {
+      if (turn.waits) this.#drop(turn);
+      else turn.status = 'lost';
+      this.#changed(turn);
+    }
+  }
+
   #line(channel) {
     const known = this.#channels.get(channel);
     if (known) return known;
-    const made = { channel, kind: 'turn', micStart: null, hearing: null, waiting: [], speaking: null, last: null };
+    const made = { channel, kind: 'turn', micStart: null, hearing: null, waiting: [], speaking: null, last: null, typed: null, openedBy: null };
     this.#channels.set(channel, made);
     return made;
+  }
+
+  /** Was that channel opened with words, and has no microphone? @param {number} channel */
+  isTyped(channel) {
+    return this.list.some((turn) => turn.channel === channel && !turn.isOver && turn.source === 'text');
   }
 
   #begin(line, source) {
@@ -169,7 +186,9 @@ export class TurnLog {
     else if (message.type === 'playback') this.#onPlayback(line, message);
   }
 
-  #onOpen(line, { kind, params = /** @type {any} */ ({}) }, at) {
+  #onOpen(line, { kind, seq, params = /** @type {any} */ ({}) }, at) {
+    if (seq !== undefined && line.openedBy === seq) return; // sent again after a resume
+    line.openedBy = seq ?? null;
     line.kind = kind;
     if (kind === 'execute') this.#onExecute(line, params, at);
     else if (typeof params.text === 'string') this.#onText(line, kind, params.text, at);
@@ -184,11 +203,19 @@ export class TurnLog {
   }
 
   #onText(line, kind, text, at) {
-    const turn = this.#begin(line, kind === 'tts' ? 'voice' : 'text');
-    Object.assign(turn, { text, isFinal: true, reply: kind === 'tts' ? text : '' });
+    const turn = line.typed ?? this.#begin(line, kind === 'tts' ? 'voice' : 'text');
+    line.typed = null;
+    Object.assign(turn, { text, isFinal: true, waits: false, reply: kind === 'tts' ? text : '' });
     turn.mark('sent', at);
     if (kind === 'turn') line.waiting.push(turn);
     this.#changed(turn);
+  }
+
+  /** Typed without a socket: it is sent when there is one. */
+  'on typed.waiting'(line, message) {
+    line.typed = this.#begin(line, 'text');
+    Object.assign(line.typed, { text: message.text, isFinal: true, waits: true });
+    this.#changed(line.typed);
   }
 
   #onPlayback(line, { played_ms: playedMs }) {
@@ -329,7 +356,8 @@ export class TurnLog {
     const { turn, step } = this.#step(line, message);
     step.status = 'asking';
     step.askedAt = at;
-    step.question = { id: message.confirmation_id, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, open: true };
+    const action = message.action ? `${message.executor}.${message.action}` : step.name;
+    step.question = { id: message.confirmation_id, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
     this.#changed(turn);
   }
 

@@ -56,11 +56,35 @@ export class Voice extends EventTarget {
   /** @param {string} text */
   async say(text) {
     await this.loud();
+    const waits = this.client.state !== 'online';
     const channel = this.client.open('turn', { ...this.#params(), text });
-    this.#texts.add(channel);
-    channel.addEventListener('closed', () => { this.#texts.delete(channel); this.dispatchEvent(new Event('change')); });
+    if (waits) this.trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: channel.number, text } });
+    this.#follow(channel, waits ? text : '');
     this.hear(channel);
+  }
+
+  /** @param {import('../jarvis-client.js').JarvisChannel} channel @param {string} unsent what was typed, and has not left yet */
+  #follow(channel, unsent = '') {
+    let words = unsent;
+    this.#texts.add(channel);
+    channel.addEventListener('channel.opened', () => { words = ''; });
+    channel.addEventListener('closed', ({ detail }) => {
+      this.#texts.delete(channel);
+      if (words && detail.code === 'SESSION_LOST') this.say(words); // in the session that begins now
+      this.dispatchEvent(new Event('change'));
+    });
     this.dispatchEvent(new Event('change'));
+  }
+
+  /** After a reload: turns go on, in writing, since a page has no sound before a click; a microphone that is gone has ended. @param {any[]} commands that are not sent yet */
+  goOn(commands) {
+    for (const channel of this.client.channels) {
+      const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
+      if (channel.kind === 'turn' || channel.kind === 'tts') this.#follow(channel, unsent);
+      channel.addEventListener('audio', ({ detail }) => channel.played(detail.payload.byteLength));
+      if (channel.kind === 'turn' && !this.trace.turns.isTyped(channel.number)) channel.end();
+      if (channel.kind === 'observe') channel.cancel();
+    }
   }
 
   /** Play what that channel says, and note when it really sounds. @param {import('../jarvis-client.js').JarvisChannel} channel */

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import uuid
 import wave
 from array import array
 from pathlib import Path
@@ -155,6 +156,8 @@ async def test_a_file_is_a_microphone_too(gateway: GatewayProcess) -> None:
 async def test_a_risky_command_is_asked_about(gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         await say(page, "forget my name")
+        for what in ("memory.delete", "risk medium", "user.name"):  # what an approval is for
+            await see(page, f".ask >> text={what}")
         await page.click("text=Deny", timeout=WAIT_MS)
         await see(page, ".badge >> text=declined")
         await see(page, ".agent >> text=I will not do it")
@@ -191,6 +194,46 @@ async def test_a_cut_socket_comes_back_and_nothing_is_lost(gateway: GatewayProce
         assert await page.inner_text(".agent .spoken") == await page.inner_text(".agent")
         (stretch,) = await sounds(page)
         assert stretch[1] - stretch[0] > 2_500, "all of the answer was heard, without a hole"
+
+
+async def test_a_reload_goes_on_and_what_was_said_is_found_again(gateway: GatewayProcess) -> None:
+    words = f"remember that my lucky number is {uuid.uuid4().int % 1000}"
+    async with console(gateway, token=gateway.own_token()) as page:  # it is signed out
+        await in_writing(page)
+        await say(page, words)
+        await turns_are_over(page, 1)
+        about = (await page.inner_text("#about")).rpartition(" · ")[0]
+        await say(page, "what can you do")
+        await page.reload()
+        await see(page, "#status[data-state=online]")
+        assert (await page.inner_text("#about")).startswith(about), "the session is another one"
+        await see(page, f".turn .you >> text={words}")
+        await turns_are_over(page, 2)
+        await page.click("#nav [data-view=wire]")
+        await see(page, ".vrow .type >> text=session.resumed")
+        await go(page, "talk")
+        await go(page, "wire")
+        await page.click("text=Cut for 5 s")
+        await go(page, "talk")
+        await say(page, "what time is it")
+        await see(page, ".turn .foot >> text=waits for the connection")
+        await page.click("text=Try now")
+        await turns_are_over(page, 3)
+        assert await page.locator(".talk .turn").count() == 3
+        # another session of the same person finds it
+        await page.evaluate("sessionStorage.removeItem('jarvis.parked')")
+        await page.click("[aria-label='Sign out']")
+        await page.goto(f"{gateway.base}/console#token={gateway.own_token()}")
+        await page.reload()
+        await see(page, "#status[data-state=online]")
+        await go(page, "recordings")
+        await page.fill("#past-words", words.rpartition(" ")[2] + " lucky")
+        await page.click(f".past-open:has-text('{words}')")
+        await page.press("canvas.track", "End")
+        await see(page, ".recordings .turn .you >> text=what time is it")
+        await page.click("#past")
+        await page.click(f".past li:has-text('{words}') >> text=/^Forget$/")
+        await see(page, "text=None has these words")
 
 
 async def test_being_offline_is_told_and_can_be_ended(gateway: GatewayProcess) -> None:

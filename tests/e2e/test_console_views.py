@@ -74,6 +74,13 @@ async def test_what_the_browser_service_sees_is_shown(gateway: GatewayProcess) -
         await until(page, "document.querySelector('.one-turn img.screenshot')?.naturalWidth > 300")
         await see(page, ".waterfall.wide .name >> text=browser.screenshot")
         assert await page.locator(".turn-row").count() == 2
+        await go(page, "talk")
+        at_end = "(box => box.scrollHeight - box.scrollTop - box.clientHeight < 2)(document.querySelector('.history'))"
+        await until(page, "document.querySelector('.talk img.screenshot')?.complete")
+        assert await page.evaluate(at_end), "the picture has scrolled the newest words out of sight"
+        box = await page.locator(".talk img.screenshot").bounding_box()
+        assert box is not None
+        assert abs(box["width"] / box["height"] - 1.6) < 0.05
 
 
 async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: GatewayProcess) -> None:
@@ -190,6 +197,15 @@ async def test_the_system_is_shown_as_it_is(gateway: GatewayProcess) -> None:
         await see(page, "table[aria-label=Calls] >> text=Recognize")
         await see(page, "table[aria-label='Turn stages'] >> text=first_audio")
         assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
+        await see(page, "[aria-label=Services] tr:has-text('stt') [aria-label='stt, the last ten minutes: closed']")
+        assert not await page.is_visible("#services")
+        await go(page, "talk")
+        down = {"status": "down", "circuit": "open", "reason": "it left"}
+        health = json.dumps({"status": "ready", "version": "1", "services": {"tts": down}})
+        await page.route("**/health", lambda route: route.fulfill(body=health))
+        await page.click("#services >> text=tts down")
+        await see(page, "[aria-label=Services] >> text=it left")
+        await see(page, "[aria-label='tts, the last ten minutes: closed, then down']")
 
 
 async def test_another_session_is_observed(gateway: GatewayProcess) -> None:
@@ -363,6 +379,16 @@ def test_no_markup_is_made_of_text() -> None:
     banned = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function")
     found = [f"{file.name}: {word}" for file in scripts for word in banned if word in file.read_text()]
     assert found == []
+
+
+async def test_the_reference_complains_of_nothing(gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        await page.goto(f"{gateway.base}/redoc")
+        await see(page, "#redoc h1")
+        await see(page, "#redoc h2 >> text=Plan the steps")
+        assert told == []
 
 
 async def test_the_type_of_a_problem_leads_to_what_it_means(gateway: GatewayProcess) -> None:

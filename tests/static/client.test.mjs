@@ -152,6 +152,34 @@ test('after a cut, what was not taken is sent again in its first order', async (
   assert.equal(turn.credit, 1000 - 30);
 });
 
+test('another page goes on with the session, its numbers and its channels', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', { text: 'a' });
+  network.last.say({ type: 'channel.opened', channel: 1, kind: 'turn', credit: 0, seq: 1 });
+  network.last.play({ channel: 1, seq: 2, payload: new Uint8Array(40) }); // nobody has played it
+  network.last.drop();
+  client.open('turn', { text: 'typed while offline' });
+  const parked = JSON.parse(JSON.stringify(client.park()));
+  client.close();
+  assert.equal(client.park(), null, 'a session that was ended is not gone on with');
+
+  const again = fakeNetwork();
+  const page = new JarvisClient('ws://gateway/', { token: 't', webSocket: again.FakeSocket, resume: parked });
+  const [went] = page.channels;
+  const replies = heard(went, 'turn.reply');
+  const connected = page.connect();
+  await TICK();
+  assert.equal(again.last.address.pathname, '/ws/kitchen');
+  assert.deepEqual([again.last.address.searchParams.get('resume'), again.last.address.searchParams.get('last_seq')], ['rt1', '2']);
+  again.last.say(resumed(1));
+  await connected;
+  again.last.say({ type: 'turn.reply', channel: turn.number, text: 'b', seq: 3 });
+  assert.deepEqual(replies.map(({ text }) => text), ['b']);
+  assert.deepEqual(again.last.sent.filter((each) => each.type === 'channel.open').map(({ channel, seq, params }) => [channel, seq, params.text]), [[3, 2, 'typed while offline']]);
+  assert.deepEqual(again.last.sent.filter((each) => each.type === 'credit').map(({ channel, bytes }) => [channel, bytes]), [[1, 40]]);
+  assert.equal(page.open('turn', { text: 'c' }).number, 5);
+});
+
 test('while it is away, sound and commands wait; nothing leaves before the server has said how the session goes on', async () => {
   const { client, network } = await online();
   const turn = client.open('turn', {});

@@ -44,6 +44,26 @@ const SPOKEN = [
   [2550, 'out', on('playback', { played_ms: 150, generation: 0 })],
 ];
 
+test('what is typed offline waits, visibly, and is one turn when it is sent, and when it is sent again', () => {
+  const open = (seq) => ['out', on('channel.open', { kind: 'turn', seq, params: { text: 'what time is it' } })];
+  const trace = traceOf([10, 'local', on('typed.waiting', { text: 'what time is it' })]);
+  const [waiting] = trace.turns.list;
+  assert.deepEqual([waiting.text, waiting.waits, waiting.isOver], ['what time is it', true, false]);
+  for (const at of [500, 900]) trace.add({ direction: open(4)[0], message: open(4)[1] }, at);
+  assert.deepEqual(trace.turns.list, [waiting]);
+  assert.deepEqual([waiting.waits, waiting.askedAt], [false, 500]);
+  trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: 3, text: 'another' } }, 950);
+  trace.add({ direction: 'in', message: { type: 'session.ready' } }, 1000);
+  assert.deepEqual(trace.turns.list.map(({ text, status }) => [text, status]), [['what time is it', 'lost']], 'the other is said again in the new session');
+});
+
+test('a question names what is approved', () => {
+  const asked = on('task.confirmation_required', { turn_id: 'a', confirmation_id: 'c', reason: 'r', sentence: 'Shall I?', risk: 'high', executor: 'os', action: 'rm', parameters: { path: 'x' }, expires_at: '2030-01-01T00:00:00Z' });
+  const [turn] = traceOf([0, 'in', asked]).turns.list;
+  const { question } = turn.step('');
+  assert.deepEqual([question.reason, question.action, question.parameters, question.risk], ['Shall I?', 'os.rm', { path: 'x' }, 'high']);
+});
+
 test('a spoken turn is put together from its messages', () => {
   const [turn, ...others] = traceOf(...SPOKEN).turns.list;
   assert.deepEqual(others, []);
