@@ -46,8 +46,19 @@ export class Session extends EventTarget {
     this.voice = new Voice(this.client, this.trace);
     this.voice.addEventListener('fault', (event) => this.fault(/** @type {any} */ (event).detail));
     if (parked) this.voice.goOn(parked.client.commands);
+    this.#noteSocket();
     this.client.addEventListener('wire', (event) => this.trace.add(/** @type {any} */ (event).detail));
     this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this)];
+  }
+
+  /** What becomes of the socket, as rows of the Wire: a browser shows no handshake. */
+  #noteSocket() {
+    const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
+    const { client } = this;
+    client.addEventListener('state', ({ detail: state }) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
+    client.addEventListener('disconnected', ({ detail }) => note('socket.closed', detail));
+    client.addEventListener('resumed', ({ detail: { took_ms: took, replayed, taken_seq: taken } }) => note('socket.resumed', { took_ms: took, messages_replayed: replayed, commands_taken: taken }));
+    client.addEventListener('failed', ({ detail: { code, message } }) => note('socket.refused', { code, message }));
   }
 
   /** @param {Trace} trace */
@@ -66,8 +77,7 @@ export class Session extends EventTarget {
 
   /** @param {import('./turnlog.js').Turn} turn */
   showTurn(turn) {
-    /** @type {any} */ (this.views[1]).pick(turn);
-    location.hash = '#turns';
+    location.hash = `#turns/${turn.key}`;
   }
 
   /** @param {string} id @param {boolean} approve */
@@ -233,9 +243,9 @@ class Shell {
 
   #route() {
     if (!this.session) return;
-    const id = location.hash.slice(1);
+    const [id, link] = location.hash.slice(1).split('/');
     const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
-    if (view === this.shown) return;
+    if (view === this.shown) { if (link) view.openLink?.(link); return; }
     this.shown?.hide();
     if (this.shown) this.places.set(this.shown, places(this.shown.element));
     this.shown = view;
@@ -244,6 +254,7 @@ class Shell {
     this.#show(view.element);
     view.show();
     for (const [part, top] of this.places.get(view) ?? []) part.scrollTop = top;
+    if (link) view.openLink?.(link);
   }
 
   #show(element) {

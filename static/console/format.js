@@ -26,6 +26,12 @@ export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1
 /** `1 session`, `2 sessions`. @param {number} value @param {string} noun */
 export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 
+/** Minutes, seconds and milliseconds. @param {number} value milliseconds */
+export function clockMs(value) {
+  const whole = Math.max(0, Math.floor(value));
+  return `${Math.floor(whole / 60_000)}:${String(Math.floor(whole / 1000) % 60).padStart(2, '0')}.${String(whole % 1000).padStart(3, '0')}`;
+}
+
 /** Minutes, seconds and tenths. @param {number} value milliseconds */
 export function clock(value) {
   const seconds = Math.max(0, value) / 1000;

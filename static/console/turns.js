@@ -1,7 +1,7 @@
 // Turns: each of the last fifty as bars on one axis of time, what was done in it, and how long such turns take.
 
 import { Conversation } from './conversation.js';
-import { empty, fill, h, onceAFrame, text } from './dom.js';
+import { button, empty, fill, h, onceAFrame, text } from './dom.js';
 import { ms, percentile, pretty } from './format.js';
 import { sourcePicker } from './sources.js';
 import { durations, label, spans, waited } from './stages.js';
@@ -39,7 +39,8 @@ export class TurnsView {
     this.server = h('dl.chips');
     this.facts = h('div.facts');
     this.none = empty('turns', 'No turns yet', 'Speak or type in Talk: each turn appears here with the time of each of its stages.');
-    this.one = h('div.stack', {}, h('section.card', {}, this.heading, this.bars, this.server), this.holder, this.facts);
+    const wire = button('On the wire', () => this.#toWire(), { title: 'Its first message' }, 'wire');
+    this.one = h('div.stack', {}, h('section.card', {}, h('div.line', {}, this.heading, h('span.end'), wire), this.bars, this.server), this.holder, this.facts);
   }
 
   #attach() {
@@ -54,11 +55,26 @@ export class TurnsView {
   /** @param {import('./turnlog.js').Turn} turn */
   pick(turn) {
     this.picked = turn;
+    history.replaceState(null, '', `#turns/${turn.key}`);
+    this.draw();
+  }
+
+  /** A link to one turn: `#turns/3`. @param {string} key */
+  openLink(key) {
+    const turn = this.log?.list.find((each) => each.key === Number(key));
+    if (turn) this.picked = turn;
     this.draw();
   }
 
   get turns() {
     return (this.log?.list ?? []).slice(-MOST_TURNS).reverse();
+  }
+
+  #toWire() {
+    const turn = this.picked ?? this.turns[0];
+    const { records } = this.session.source;
+    const found = records.find(({ message }) => message && turn.id && message.turn_id === turn.id) ?? records.find(({ at, channel }) => channel === turn.channel && at >= turn.askedAt);
+    if (found) location.hash = `#wire/${found.n}`;
   }
 
   #onKey(event) {

@@ -1,7 +1,9 @@
 // Wire: every message and frame in both directions; the channels at a glance; send by hand; cut the socket.
 
 import { button, empty, fill, h, onceAFrame, pictureButton, select, text, toast } from './dom.js';
-import { bytes, clock, count, counted, hexdump, pretty } from './format.js';
+import { compiled, names } from './filter.js';
+import { bytes, clockMs, count, counted, hexdump, ms, pretty } from './format.js';
+import { asJavaScript, asPython } from './snippets.js';
 import { sourcePicker } from './sources.js';
 import { TEMPLATES } from './templates.js';
 import { Trace } from './trace.js';
@@ -11,6 +13,8 @@ const ROW_HEIGHT = 24;
 const ARROWS = { in: '↓', out: '↑', local: '·' };
 const HOUSEKEEPING = new Set(['ack', 'credit', 'playback', 'ping', 'pong']);
 const AWAY_MS = 5_000;
+const TAKE_MS = 8; // of a frame: 50,000 records are filtered in several, and the page stays at hand
+const LOOK_EVERY = 256; // records between looks at the clock
 
 export class WireView {
   id = 'wire';
@@ -18,6 +22,9 @@ export class WireView {
   filter = { words: '', channel: '', type: '', direction: '', audio: false, housekeeping: false };
   /** @type {number[]} indexes of records that pass the filter */ passing = [];
   seen = 0;
+  /** Records before it were cleared away, as their numbers count. */ cleared = 0;
+  paused = false;
+  /** @type {(record: import('./trace.js').WireRecord) => boolean} */ test = () => true;
   types = new Set();
   channels = new Set();
   /** @type {any[]} */ boxes = [];
@@ -47,7 +54,7 @@ export class WireView {
 
   #tools() {
     const change = (name) => (value) => { this.filter[name] = value; this.#restart(); };
-    const words = h('input', { type: 'search', placeholder: 'Filter by text', 'aria-label': 'Filter by text', oninput: () => change('words')(words.value.toLowerCase()) });
+    const words = h('input', { type: 'search', placeholder: 'Filter: words, type:turn, channel:3, -not, /regex/', 'aria-label': 'Filter by text', title: 'All have to hold. type:turn: types that begin so; channel:3; -word: not that; /got? it/: a regular expression', oninput: () => change('words')(words.value) });
     this.typeChoice = select([['', 'all types']], '', change('type'), { 'aria-label': 'Type' });
     this.channelChoice = select([['', 'all channels']], '', change('channel'), { 'aria-label': 'Channel' });
     this.directionChoice = select([['', 'both ways'], ['in', '↓ received'], ['out', '↑ sent'], ['local', '· this page']], '', change('direction'), { 'aria-label': 'Direction' });
@@ -59,11 +66,21 @@ export class WireView {
     const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
     const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
     this.ofSocket = [cut, away];
+    const clear = button('Clear', () => { this.cleared = this.trace ? this.trace.forgotten + this.trace.records.length : 0; this.#restart(); }, { id: 'clear', title: 'Hide what came so far; it stays in the session and in its recording' });
+    this.pause = button('Pause', () => this.#pause(), { id: 'pause', 'aria-pressed': 'false', title: 'Stand still; what comes meanwhile is not lost' });
     this.search = words;
-    return h('div.bar-top', {}, sourcePicker(this.session), words, this.directionChoice, this.channelChoice, this.typeChoice, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, cut, away);
+    return h('div.bar-top', {}, sourcePicker(this.session), words, this.directionChoice, this.channelChoice, this.typeChoice, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, clear, this.pause, cut, away);
+  }
+
+  #pause() {
+    this.paused = !this.paused;
+    this.pause.setAttribute('aria-pressed', String(this.paused));
+    text(this.pause, this.paused ? 'Go on' : 'Pause');
+    this.draw();
   }
 
   #showAll() {
+    this.cleared = 0;
     this.filter = { words: '', channel: '', type: '', direction: '', audio: true, housekeeping: true };
     this.search.value = this.typeChoice.value = this.channelChoice.value = this.directionChoice.value = '';
     for (const box of this.boxes) box.checked = true;
@@ -77,6 +94,7 @@ export class WireView {
     this.trace = this.session.source;
     this.trace.addEventListener('record', this.listener);
     this.trace.addEventListener('forgotten', this.again);
+    this.cleared = 0;
     this.types.clear();
     this.channels.clear();
     const elsewhere = this.trace !== this.session.trace; // somebody else's socket, or none: nothing to cut, nowhere to send
@@ -85,6 +103,15 @@ export class WireView {
   }
 
   #restart() {
+    try {
+      this.test = compiled(this.filter.words);
+      this.namedTypes = new Map();
+      this.search?.setCustomValidity('');
+    } catch (error) { // a regular expression that is not finished yet: what is shown stays
+      this.search.setCustomValidity(/** @type {Error} */ (error).message);
+      this.search.reportValidity();
+      return;
+    }
     this.passing = [];
     this.seen = 0;
     this.list.picked = -1;
@@ -93,22 +120,31 @@ export class WireView {
     this.draw();
   }
 
+  /** Is that type asked for in the filter? @param {string} type */
+  #named(type) {
+    if (!this.namedTypes.has(type)) this.namedTypes.set(type, names(this.filter.words, type));
+    return this.namedTypes.get(type);
+  }
+
   /** @param {import('./trace.js').WireRecord} record */
   #passes(record) {
-    const { words, channel, type, direction, audio, housekeeping } = this.filter;
-    if (record.frame && !audio && type !== 'audio') return false;
-    if (!housekeeping && !type && HOUSEKEEPING.has(record.type)) return false;
+    const { channel, type, direction, audio, housekeeping } = this.filter;
+    if (record.n < this.cleared) return false;
+    if (record.frame && !audio && type !== 'audio' && !this.#named('audio')) return false;
+    if (!housekeeping && !type && HOUSEKEEPING.has(record.type) && !this.#named(record.type)) return false;
     if (direction && record.direction !== direction) return false;
     if (type && record.type !== type) return false;
     if (channel && String(record.channel ?? '') !== channel) return false;
-    return !words || `${record.type} ${record.message ? JSON.stringify(record.message) : ''}`.toLowerCase().includes(words);
+    return this.test(record);
   }
 
   #take() {
-    if (!this.element.isConnected || !this.trace) return;
+    if (!this.element.isConnected || !this.trace || this.paused) return;
     const { records } = this.trace;
+    const until = performance.now() + TAKE_MS;
     let fresh = false;
     for (; this.seen < records.length; this.seen += 1) {
+      if (this.seen % LOOK_EVERY === 0 && performance.now() > until) { this.draw(); break; }
       const record = records[this.seen];
       fresh = this.#offer(record) || fresh;
       if (this.#passes(record)) this.passing.push(this.seen);
@@ -119,6 +155,7 @@ export class WireView {
     this.list.element.hidden = this.passing.length === 0;
     text(this.total, `${count(this.passing.length)} of ${count(this.trace.forgotten + records.length)}`);
     this.list.update(this.passing.length);
+    this.#pickLinked();
     this.#channelTable();
   }
 
@@ -150,7 +187,8 @@ export class WireView {
     if (!record) return;
     row.dataset.direction = record.direction;
     row.dataset.bad = String(record.type === 'error' || record.message?.status === 'error' || record.message?.status === 'failed');
-    fill(row, h('span.time', {}, clock(record.at)), h('span.arrow', {}, ARROWS[record.direction]), h('span.chan', {}, record.channel ?? ''),
+    const before = this.#record(index - 1);
+    fill(row, h('span.time', {}, clockMs(record.at)), h('span.delta', { title: 'since the row above' }, before ? `+${ms(record.at - before.at)}` : ''), h('span.arrow', {}, ARROWS[record.direction]), h('span.chan', {}, record.channel ?? ''),
       h('span.type', {}, record.type), h('span.sum', {}, Trace.summary(record)), h('span.size', {}, record.size ? bytes(record.size) : ''));
   }
 
@@ -159,12 +197,15 @@ export class WireView {
     this.detail.hidden = !record;
     if (!record) return;
     const shown = record.message ?? { ...record.frame, channel: record.channel };
-    const copy = async () => {
-      await navigator.clipboard.writeText(pretty(shown));
-      toast('Copied as JSON.', 'good');
+    const copy = (form, words) => async () => {
+      await navigator.clipboard.writeText(words(shown));
+      toast(`Copied as ${form}.`, 'good');
     };
-    fill(this.detail, h('div.line', {}, h('h2.mono', {}, record.type), h('span.end'), button('Copy', copy, {}, 'copy'), pictureButton('cross', 'Close', () => this.#close())),
-      h('p.soft.num', {}, `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clock(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
+    const code = record.direction === 'out' && record.message ? [button('Python', copy('Python', asPython), { title: 'Copy as Python' }), button('JavaScript', copy('JavaScript', asJavaScript), { title: 'Copy as JavaScript' })] : [];
+    const turn = this.trace?.turns.list.find((each) => each.id && each.id === shown.turn_id);
+    history.replaceState(null, '', `#wire/${record.n}`);
+    fill(this.detail, h('div.line', {}, h('h2.mono', {}, record.type), h('span.end'), button('Copy', copy('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
+      h('p.soft.num', {}, `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
       h('pre.output.tall', { tabIndex: 0, 'aria-label': 'The message' }, pretty(shown)),
       record.bytes ? h('pre.output', { tabIndex: 0, 'aria-label': 'Its bytes' }, hexdump(record.bytes)) : null);
   }
@@ -172,6 +213,26 @@ export class WireView {
   #close() {
     this.detail.hidden = true;
     this.list.element.focus();
+  }
+
+  /** A link to one message: `#wire/123`. @param {string} number */
+  openLink(number) {
+    const at = (this.trace?.records ?? []).findIndex(({ n }) => n === Number(number));
+    if (at < 0) {
+      toast('That message is not here any more.', 'bad');
+      return;
+    }
+    if (!this.#passes(/** @type {any} */ (this.trace).records[at])) this.#showAll();
+    this.linked = at;
+    this.draw();
+  }
+
+  #pickLinked() {
+    const row = this.linked === undefined ? -1 : this.passing.indexOf(this.linked);
+    if (row < 0) return;
+    this.linked = undefined;
+    this.list.follow = false;
+    this.list.pick(row);
   }
 
   // --- channels ---
@@ -228,7 +289,7 @@ export class WireView {
 
   show() {
     this.#restart();
-    this.list.follow = true;
+    this.list.follow = this.linked === undefined;
     this.timer = setInterval(() => this.#channelTable(), 500);
   }
 

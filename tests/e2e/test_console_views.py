@@ -96,16 +96,23 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: Gateway
         await page.fill(".composer textarea", "{")
         await page.press(".composer textarea", "Control+Enter")
         await see(page, ".composer >> text=This is no JSON")
-        await page.fill("input[type=search]", "UNKNOWN_TYPE")
+        await page.fill("input[type=search]", "type:err UNKNOWN -nothing /_TYP./")
         await until(page, "document.querySelectorAll('.vrow').length === 1")
         await page.click(".vrow")
         await page.click("text=Copy")
         await see(page, ".toast >> text=Copied")
         copied = json.loads(await page.evaluate("navigator.clipboard.readText()"))
         assert copied["code"] == "UNKNOWN_TYPE"
+        assert await page.evaluate("location.hash.startsWith('#wire/')")
+        await page.fill("input[type=search]", "type:call")
+        await page.click(".vrow >> text=agent.intent")
+        await page.click("text=Python")
+        python = 'answer = await gateway.call("agent.intent", '
+        assert (await page.evaluate("navigator.clipboard.readText()")).startswith(python)
         await page.fill("input[type=search]", "nothing has these words")
         await page.click("text=Show everything")
         await see(page, ".vrow .type >> text=session.ready")
+        await see(page, ".vrow .type >> text=socket.handshake")
         assert await page.input_value("input[type=search]") == ""
         await page.uncheck("label:has-text('housekeeping') input")
         await page.select_option("[aria-label=Type]", "ack")  # asked for by name, it is shown

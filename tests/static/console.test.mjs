@@ -4,10 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { encodeFrame } from '../../static/jarvis/codec.js';
-import { fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
+import { compiled } from '../../static/console/filter.js';
+import { clockMs, fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
 import { histograms, parse, sum } from '../../static/console/prometheus.js';
 import { observe } from '../../static/console/observe.js';
 import { load, mix, save, toWav } from '../../static/console/recording.js';
+import { asJavaScript, asPython } from '../../static/console/snippets.js';
 import { example, resolve } from '../../static/console/schema.js';
 import { durations, spans, waited } from '../../static/console/stages.js';
 import { Trace } from '../../static/console/trace.js';
@@ -55,6 +57,24 @@ test('what is typed offline waits, visibly, and is one turn when it is sent, and
   trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: 3, text: 'another' } }, 950);
   trace.add({ direction: 'in', message: { type: 'session.ready' } }, 1000);
   assert.deepEqual(trace.turns.list.map(({ text, status }) => [text, status]), [['what time is it', 'lost']], 'the other is said again in the new session');
+});
+
+test('the filter has words, keys, regular expressions, and not', () => {
+  const record = (type, channel, message = {}) => ({ type, channel, message: { type, channel, ...message }, frame: null });
+  const turn = record('turn.reply', 3, { text: 'It is noon' });
+  for (const words of ['', 'NOON', 'type:turn', 'type:turn.reply channel:3', '/is n../', '-type:tts -midnight', 'is noon -/noon it/']) assert.equal(compiled(words)(turn), true, words);
+  for (const words of ['midnight', 'type:tts', 'channel:1', '-noon', '-type:turn', '/^noon/', 'noon -channel:3']) assert.equal(compiled(words)(turn), false, words);
+  assert.equal(compiled('type:audio channel:1')({ type: 'audio', channel: 1, message: null, frame: {} }), true);
+  assert.throws(() => compiled('/(/'), SyntaxError);
+});
+
+test('a message is copied as code that does the same', () => {
+  const call = { type: 'call', id: 'c', op: 'memory.store', params: { key: 'a', value: { b: [true, null] } }, seq: 4 };
+  assert.equal(asPython(call), 'answer = await gateway.call("memory.store", key="a", value={"b": [True, None]})');
+  assert.equal(asPython({ type: 'channel.open', channel: 1, kind: 'turn', params: { text: 'hi' } }).split('\n')[0], 'channel = gateway.open(TurnParams(text="hi"))');
+  assert.match(asJavaScript(call), /^const answer = await client.call\("memory.store", \{/);
+  assert.equal(asJavaScript({ type: 'commit', channel: 1, seq: 9 }), 'client.send({\n  "type": "commit",\n  "channel": 1\n});');
+  assert.equal(clockMs(61_234.9), '1:01.234');
 });
 
 test('a question names what is approved', () => {
