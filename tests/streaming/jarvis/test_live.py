@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,19 @@ import pytest
 
 from streaming.jarvis.registry import ForbiddenError, Resume
 from streaming.ports import Identity, Plan, Step, Verdict
+from streaming.protocol import frame
 from streaming.protocol.limits import Limits
 from tests.support.house import USER, FakeSocket, House, housed
 from tests.support.world import TRACEPARENT, ScriptedSynthesis
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from streaming.ports import CallContext, SynthesisConfig
     from tests.support.world import World
+
+
+WALK_CALLS = 21  # 20 today; 39 when each frame looked for something to write, and for credit to give back
 
 
 def test_a_socket_is_greeted_and_may_call() -> None:
@@ -68,6 +75,33 @@ def test_microphone_frames_do_not_wake_the_writer() -> None:
             socket.sound(1, number, b"\0" * 640)
         await asyncio.sleep(0.1)
         assert wakes == []  # nothing is due: credit is given back in portions
+
+    housed(test)
+
+
+def test_the_walk_of_a_microphone_frame_is_short() -> None:
+    """Python calls within `streaming/` for each frame, from the socket to the recogniser and its credit back."""
+
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        socket.say(type="channel.open", channel=1, kind="stt", params={})
+        await socket.until("channel.opened", channel=1)
+        await asyncio.sleep(0.1)
+        calls: list[str] = []
+
+        def on_call(caller: FrameType, event: str, _argument: object) -> None:
+            if event == "call" and "/streaming/" in caller.f_code.co_filename:
+                calls.append(caller.f_code.co_qualname)
+
+        assert socket.line is not None
+        frames = [frame.encode(1, b"\0" * 640, seq=number) for number in range(20)]
+        sys.setprofile(on_call)
+        try:
+            for each in frames:
+                socket.line.feed([each])
+        finally:
+            sys.setprofile(None)
+        assert len(calls) / len(frames) <= WALK_CALLS, calls[: WALK_CALLS + 10]
 
     housed(test)
 
