@@ -127,6 +127,10 @@ class Journaled(Protocol):
     def head(self) -> Head:
         """Whose it is."""
 
+    @property
+    def connected(self) -> bool:
+        """Has it a socket?"""
+
     def save(self, commands_version: int) -> Snapshot:
         """Its numbers and messages now; its commands only when they are not of that version any more."""
 
@@ -291,7 +295,9 @@ class Journal:
         self._version += 1
         head, whole, anew = session.head, self._whole, self._anew
         former = self._kept_as if self._kept_as != head.resume_token else ""
-        change = Change(changed, gone, whole, self._version, self._kept_version, self._order, former)
+        # Two epochs may have begun while the store was away. The one that the client left must not end the one that it uses.
+        order = 0 if self._order == DECIDE and not session.connected else self._order
+        change = Change(changed, gone, whole, self._version, self._kept_version, order, former)
         receipt = await self._store.write(session.session_id, self.writer, head, change)
         written = receipt.written
         if written == "kept" and anew != self._anew:

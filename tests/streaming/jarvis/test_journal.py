@@ -44,6 +44,7 @@ class Notes:
 class Live:
     session_id = "s"
     head = Head("ada", "token", 0.0, "e1")
+    connected = True
     refused: list[str]
 
     def __init__(self) -> None:

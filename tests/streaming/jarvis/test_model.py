@@ -1,0 +1,201 @@
+"""One client, two replicas and a store that may be away or lose its data, in any order of events: no promise is broken.
+
+On virtual time, without a process. The client is a real protocol core: it raises on a gap, a double and a wrong order. Effects
+are counted by what the calls did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from streaming.protocol import events, messages
+from streaming.protocol.limits import Limits
+from tests.support import house as houses
+from tests.support import virtual_time
+from tests.support.house import FakeDesk, FakeStore, House
+from tests.support.roamer import Roamer
+from tests.support.world import World
+
+if TYPE_CHECKING:
+    import pytest
+
+    from streaming.ports import CallContext, Identity
+    from streaming.protocol.events import Event
+
+How = Literal["url", "message"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """`what` happens, then `wait_ms` pass. `to`: a replica."""
+
+    what: Literal["call", "cut", "kill", "move", "store away", "store back", "store slow", "store emptied", "wait"]
+    wait_ms: int
+    to: int = 0
+    how: How = "url"
+
+
+STEPS = st.builds(
+    Step,
+    st.sampled_from(
+        [
+            "call",
+            "call",
+            "call",
+            "cut",
+            "kill",
+            "move",
+            "store away",
+            "store back",
+            "store slow",
+            "store emptied",
+            "wait",
+        ]
+    ),
+    st.sampled_from([0, 1, 3, 10, 300, 1_000, 3_000]),
+    st.integers(0, 1),
+    st.sampled_from(["url", "message"]),
+)
+
+
+class Client(Roamer):
+    """Counts what it was answered, by the number of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, int] = {}
+        self.answers: Counter[int] = Counter()
+        self.lost: set[int] = set()  # asked in an epoch that could not be resumed
+        self.errors: list[BaseException] = []
+
+    def ask(self, number: int) -> None:
+        self.asked[self.client.call("echo", {"n": number, "wait_s": 0.02 * (number % 2)})] = number
+        self.flush()
+
+    def deliver(self, item: str | bytes) -> None:
+        try:
+            super().deliver(item)
+        except Exception as error:
+            self.errors.append(error)
+            raise
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        if isinstance(event, events.SessionStarted):
+            self.lost |= {number for number in self.asked.values() if not self.answers[number]}
+            self.asked.clear()
+        elif isinstance(event, events.MessageReceived) and isinstance(event.message, messages.Result | messages.Error):
+            number = self.asked.get(event.message.id or "")
+            assert number is not None, "an answer to nothing that was asked"
+            self.answers[number] += 1
+
+
+class Model:
+    """The world of one run."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self.store = FakeStore()
+        self.replicas = [House(World(), group, Limits(), self.store) for _ in range(2)]
+        self.client = Client()
+        self.calls = 0
+
+    async def do(self, step: Step) -> None:
+        match step.what:
+            case "call":
+                self.calls += 1
+                self.client.ask(self.calls)
+            case "cut":
+                self.client.cut()
+                await self.connect(step)
+            case "kill":
+                await self.client.crash()
+                await self.connect(step)
+            case "move":
+                self.client.cut()
+                await asyncio.sleep(step.wait_ms / 1000)
+                await self.connect(step)
+            case "store away":
+                self.store.away = True
+            case "store back":
+                self.store.away = False
+            case "store slow":
+                self.store.slow_s = min(step.wait_ms, 300) / 1000  # the link to the real one waits a second at most
+            case "store emptied":
+                self.store.records.clear()
+                self.store.begin_epoch()
+        await asyncio.sleep(step.wait_ms / 1000)
+        await self.stay_connected(step)
+
+    async def connect(self, step: Step) -> None:
+        await self.client.connect(self.replicas[step.to], how=step.how)
+
+    async def stay_connected(self, step: Step) -> None:
+        """A client whose socket was closed comes back."""
+        for _ in range(5):
+            socket = self.client.socket
+            if socket is None or socket.open:
+                return
+            assert socket.ended is not None
+            assert socket.ended[0] not in {1002, 4510}, f"the client is told not to come back: {socket.ended}"
+            assert socket.line is not None
+            socket.line.closed(for_good=False)
+            await self.connect(step)
+            await asyncio.sleep(0.5)
+
+    async def settle(self) -> None:
+        self.store.away, self.store.slow_s = False, 0.001
+        for _ in range(12):
+            await asyncio.sleep(0.5)
+            await self.stay_connected(Step("wait", 0))
+
+
+def keeps_its_promises(steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    effects: Counter[int] = Counter()
+
+    class Desk(FakeDesk):
+        async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
+            effects[params["n"]] += 1
+            return await super().call(op, params, identity, context)
+
+    async def body() -> None:
+        async with asyncio.TaskGroup() as group:
+            model = Model(group)
+            await model.client.connect(model.replicas[0])
+            await asyncio.sleep(0.1)
+            for step in steps:
+                await model.do(step)
+            await model.settle()
+            assert model.client.errors == []
+            assert max(effects.values(), default=0) <= 1, effects
+            assert max(model.client.answers.values(), default=0) <= 1, model.client.answers
+            unanswered = set(range(1, model.calls + 1)) - set(model.client.answers) - model.client.lost
+            assert not unanswered
+            for replica in model.replicas:
+                await replica.sessions.close()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(houses, "FakeDesk", Desk)
+        virtual_time.run(body())
+
+
+# What it found first: of two epochs that began while the store was away, the one that the client had left ended the other.
+LEFT_EPOCH = [
+    Step("store away", 1),
+    Step("kill", 1_000),
+    Step("call", 10),
+    Step("cut", 1_000, 1, "message"),
+    Step("store emptied", 10),
+]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(steps=LEFT_EPOCH)
+@given(steps=st.lists(STEPS, max_size=14))
+def test_no_promise_is_broken_whatever_happens(steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
+    keeps_its_promises(steps, monkeypatch)
