@@ -217,7 +217,11 @@ def _methods() -> dict[str, dict[str, Callable[[bytes], Any]]]:
             "Recognize": intent_pb2.RecognizeRequest.FromString,
             "ListIntents": intent_pb2.ListIntentsRequest.FromString,
         },
-        "planner": {"Plan": planner_pb2.PlanRequest.FromString, "Compose": planner_pb2.ComposeRequest.FromString},
+        "planner": {
+            "Plan": planner_pb2.PlanRequest.FromString,
+            "Compose": planner_pb2.ComposeRequest.FromString,
+            "Converse": planner_pb2.ConverseRequest.FromString,
+        },
         "safety": {"Check": safety_pb2.CheckRequest.FromString},
         "browser": executor,
         "os": executor,

@@ -1,8 +1,22 @@
 from __future__ import annotations
 
+import pytest
+
 from protos import planner_pb2
+from server.upstream import BreakerPolicy, CircuitState
 from server.upstream.convert import from_struct, to_struct
-from streaming.ports import ConversationTurn, IntentGuess, Outcome, Plan, Step
+from streaming.ports import (
+    Conversation,
+    ConversationTurn,
+    IntentGuess,
+    Outcome,
+    Plan,
+    ReplyWords,
+    Round,
+    ServiceError,
+    Step,
+    Tool,
+)
 from tests.server.upstream.observing import CALLER
 from tests.support.services import FakeServices
 
@@ -66,3 +80,39 @@ async def test_the_planner_gets_its_own_plan_back_with_the_outcomes() -> None:
     ]
     assert from_struct(request.outcomes[0].result) == {"out": "05:00", "exit_code": 0}
     assert request.time_zone == "Europe/Berlin"
+
+
+def event(**fields: object) -> planner_pb2.ConverseEvent:
+    return planner_pb2.ConverseEvent(**fields)  # type: ignore[arg-type]
+
+
+async def test_a_round_with_the_language_model() -> None:
+    step = Step("r2s1", "os", "ls", {"args": ["a"]}, (), "")
+    done = Round("Well. ", PLAN.steps[:1], (Outcome("s1", "ok", {"stdout": "x"}),))
+    turns = (ConversationTurn("user", "hi"),)
+    so_far = Conversation("hi", turns, "en-GB", "Europe/Vienna", (Tool("os", "ls", "List", {"a": 1}),), (done,))
+    async with FakeServices("planner") as fakes, fakes.upstream() as upstream:
+        made = planner_pb2.Step(id="r2s1", executor="os", action="ls", parameters=to_struct({"args": ["a"]}))
+        fakes.planner.answer(
+            "Converse", event(words=planner_pb2.Words(text="One. ")), planner_pb2.ConverseEvent(), event(step=made)
+        )
+        told = [one async for one in upstream.services.planner.converse(so_far, CALLER)]
+        request = fakes.planner.calls[0].requests[0]
+    assert told == [ReplyWords("One. "), step]
+    assert (request.text, request.language, request.time_zone) == ("hi", "en-GB", "Europe/Vienna")
+    assert (request.context[0].text, request.tools[0].action, request.rounds[0].words) == ("hi", "ls", "Well. ")
+    assert from_struct(request.rounds[0].outcomes[0].result) == {"stdout": "x"}
+
+
+async def test_a_language_model_that_fails_does_not_speak_against_the_planner() -> None:
+    so_far = Conversation("hi", (), "en", "", ())
+    once = BreakerPolicy(min_faults=1)
+    async with FakeServices("planner") as fakes, fakes.upstream(policy=once) as upstream:
+        failed = planner_pb2.Failure(code="UNAVAILABLE", message="it cannot\nbe reached", retry_after_ms=7)
+        fakes.planner.answer("Converse", event(failed=failed))
+        for _ in range(3):
+            with pytest.raises(ServiceError) as told:
+                assert [one async for one in upstream.services.planner.converse(so_far, CALLER)] == []
+            assert (told.value.service, told.value.code, told.value.retry_after_ms) == ("mind", "UNAVAILABLE", 7)
+            assert told.value.message == "it cannot be reached"
+        assert upstream.circuits()["planner"] is CircuitState.CLOSED
