@@ -1,0 +1,157 @@
+"""M10 memory over real gRPC: what a search finds, however it is spelt, in whatever script."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+import pytest
+
+from protos import memory_pb2 as pb
+from server.embedded.spelling import folded
+from tests.server.embedded.serving import code_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+from tests.server.embedded.memory.remembering import found, item, memory
+
+
+@pytest.mark.parametrize("query", ["favorite colors", "FAVOURITE COLOUR", 'colour" OR (', "colour*", "neighbor colour"])
+async def test_search_folds_spelling_and_takes_words_as_words(tmp_path: Path, query: str) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"my favourite colour is blue"', key="k1"))
+        await stub.Store(item('"something else"', key="k2"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query=query))).results
+    assert [hit.item.key for hit in results] == ["k1"]
+    assert 0 < results[0].score <= 1
+
+
+async def test_the_best_match_comes_first_and_a_whole_one_has_score_one(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"green tea from japan"', key="tea"))
+        await stub.Store(item('"green paint"', key="paint"))
+        await stub.Store(item('"a green door"', key="door"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query="my green tea"))).results
+        assert await found(stub, "green", limit=2) == ["door", "paint"]  # alike: the newest first
+    assert [hit.item.key for hit in results] == ["tea", "door", "paint"]
+    assert results[0].score == 1
+    assert 0 < results[1].score == results[2].score < 0.5  # green is in all, tea in one: tea weighs more
+
+
+SEARCHED: list[tuple[str, list[str]]] = [
+    ("größe", ["unicode"]),
+    ("CAFE", ["unicode"]),  # é is an e with a mark
+    ("walking", ["object"]),
+    ("hobby", ["object"]),
+    ("tag one", ["tagged"]),
+    ("home address", ["home.address"]),
+    ("3.14159", ["number"]),
+    ("hidden", []),
+    ("!!! *", []),
+    ('"', []),
+    ("NEAR(blue red)", []),
+    ("text : blue", []),
+    ("of the", []),
+    (" ".join(f"w{number}" for number in range(200)), []),
+]
+
+
+async def test_values_keys_and_tags_are_searched_and_nothing_else(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(json.dumps("café größe 日本"), key="unicode", metadata_json='{"hidden": "hidden"}'))
+        await stub.Store(item('{"hobby": ["walks", {"deep": "sea"}]}', key="object"))
+        await stub.Store(item("3.14159", key="number"))
+        await stub.Store(item("true", key="tagged", tags=["tag one"]))
+        await stub.Store(item("null", key="home.address"))
+        await stub.Store(item('"half a pair \\ud800 and a zero \\u0000 byte"', key="odd"))
+        for query, keys in SEARCHED:
+            assert (query[:20], await found(stub, query)) == (query[:20], keys)
+        assert await found(stub, "byte") == ["odd"]
+
+
+async def test_all_tags_have_to_be_there(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(key="one", tags=["a"]))
+        await stub.Store(item(key="two", tags=["a", "b"]))
+        found = (await stub.Search(pb.SearchRequest(user_id="ada", query="blue", tags=["a", "b"]))).results
+        newest = (await stub.Search(pb.SearchRequest(user_id="ada", tags=["a"]))).results
+    assert [hit.item.key for hit in found] == ["two"]
+    assert [hit.item.key for hit in newest] == ["two", "one"]
+
+
+@pytest.mark.parametrize(
+    ("british", "american"),
+    [
+        ("colour", "color"),
+        ("favourites", "favorites"),
+        ("theatre", "theater"),
+        ("organise", "organize"),
+        ("grey", "gray"),
+        ("travelling", "traveling"),
+        ("neighbourhood", "neighborhood"),
+        ("colourful", "colorful"),
+        ("kilometres", "kilometers"),
+        ("dialogue", "dialog"),
+        ("pyjamas", "pajamas"),
+        ("licence", "license"),
+        ("analysed", "analyzed"),
+        ("four hours of your tour", "four hours of your tour"),
+        ("there, where, here", "there, where, here"),
+    ],
+)
+def test_spellings_are_folded(british: str, american: str) -> None:
+    assert folded(british) == folded(american) == american
+
+
+async def test_a_key_is_the_same_however_its_accents_are_typed(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    async with memory(tmp_path) as stub:
+        assert (await stub.Store(item(key=decomposed))).key == composed
+        for key in (composed, decomposed):
+            assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=key))).key == composed
+        await stub.Delete(pb.DeleteRequest(user_id="ada", key=decomposed))
+        assert (
+            await code_of(stub.Retrieve(pb.RetrieveRequest(user_id="ada", key=composed))) is grpc.StatusCode.NOT_FOUND
+        )
+
+
+@pytest.mark.parametrize(
+    ("kept", "query"),
+    [
+        ("明日の会議は三時です", "会議"),
+        ("東京都に住んでいます", "東京"),
+        ("東京都に住んでいます", "京都"),
+        ("车停在三号楼前面", "停在"),
+        ("车停在三号楼前面", "车"),
+        ("车停在三号楼前面", "面"),
+        ("월요일에 회의가 있어요", "월요일"),
+        ("ประชุมวันจันทร์", "วันจันทร์"),
+        ("ﾄｳｷｮｳ タワー", "トウキョウ"),
+        ("meeting 会議室A at 3", "会議室"),
+        ("कल बैठक है", "बैठक"),
+        ("Cafe\u0301 de Flore", "café"),
+        ("Café de Flore", "cafe"),
+    ],
+)
+async def test_words_are_found_in_every_script(tmp_path: Path, kept: str, query: str) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item(json.dumps(kept, ensure_ascii=False), key="wanted"))
+        await stub.Store(item('"昨天的天气很好 어제 เมื่อวาน कब"', key="other"))
+        results = (await stub.Search(pb.SearchRequest(user_id="ada", query=query))).results
+    assert [(hit.item.key, hit.score) for hit in results] == [("wanted", 1.0)]
+
+
+async def test_keys_and_words_of_an_older_database_are_made_anew(tmp_path: Path) -> None:
+    async with memory(tmp_path) as stub:
+        await stub.Store(item('"明日の会議"'))
+    with sqlite3.connect(tmp_path / "memory.sqlite3") as old:
+        old.execute("UPDATE items SET key = 'cafe\u0301'")
+        old.execute("DELETE FROM words")
+        old.execute("PRAGMA user_version = 2")
+    old.close()
+    async with memory(tmp_path) as stub:
+        assert await found(stub, "会議") == ["caf\u00e9"]
