@@ -13,6 +13,7 @@ from tornado.websocket import WebSocketHandler
 from handlers.answer import account, answer_headers, name_from
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
+from server.net.websocket.fall_back import checked
 from server.net.websocket.socket import FrameSocket, SocketLimits, TransportConnection
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class HandshakeHandler(WebSocketHandler):
                 self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
             )
             return FrameSocket(self, limits)
-        return super().get_websocket_protocol()
+        return checked(self, super().get_websocket_protocol())
 
     def cut(self) -> None:
         """End the connection now, whatever is still to be sent."""

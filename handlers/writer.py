@@ -64,9 +64,10 @@ class SocketWriter:
         self.wake()
 
     def stop(self) -> None:
-        """The socket is gone."""
+        """The socket is gone. The handler holds the writer, so the writer lets go of it."""
         self._over = True
         self._source = None
+        self.__dict__.pop("_handler", None)
 
     def resume(self) -> None:
         """The client takes more again."""
@@ -75,6 +76,8 @@ class SocketWriter:
 
     def _write(self) -> None:
         self._scheduled = False
+        if self._over:
+            return
         try:
             while not self._waits and self._source is not None and (batch := self._source.data_to_send()):
                 if self._source.must_be_saved(batch):

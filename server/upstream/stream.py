@@ -48,6 +48,10 @@ class Outbox(Protocol[RequestT_co]):
         """How long to let more gather before each `take`."""
 
 
+def _nothing() -> None:
+    """What a closed guard calls."""
+
+
 class InactivityGuard:
     """Expires when `limit_s` pass after `expect` without `relax`. Costs no timer per event: one is moved along lazily."""
 
@@ -80,8 +84,9 @@ class InactivityGuard:
             self._on_expired()
 
     def close(self) -> None:
-        """Never expire."""
+        """Never expire. What is called then holds this guard: let go of it, else both wait for the collector."""
         self._due = None
+        self._on_expired = _nothing
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

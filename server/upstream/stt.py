@@ -114,6 +114,14 @@ class AudioOutbox:
             self.queued_bytes -= n_bytes
             self._on_taken(n_bytes)
 
+    def forget_listener(self) -> None:
+        """The stream is over. Who listens holds the stream: nothing of them may wait for the collector."""
+        self._on_taken = _nobody
+
+
+def _nobody(_n_bytes: int) -> None:
+    """Is told how much was taken of a stream that is over."""
+
 
 class SttStream:
     """Implements `streaming.ports.RecognitionStream`."""
@@ -158,6 +166,7 @@ class SttStream:
     def cancel(self) -> None:
         """Stop now; the iterator ends without an error."""
         self._stream.cancel()
+        self._outbox.forget_listener()
 
     async def __aiter__(self) -> AsyncGenerator[RecognitionEvent | RecognitionProgress, None]:
         """Events in order. Raises ServiceError."""
@@ -170,7 +179,7 @@ class SttStream:
                     yield event
         finally:
             self._watch.discard(self)
-            self._stream.cancel()
+            self.cancel()
 
     async def _read(self) -> stt_pb2.RecognizeResponse | None:
         self._reading = True

@@ -80,6 +80,7 @@ class LiveSession:
         self.resume_tokens = [secrets.token_urlsafe(24)]  # the newest last; the session knows all of them here
         self.opened_at = time.time()
         self.lost = False  # can't be resumed any more
+        self._closed = False  # and nothing of it runs any more
         self.leaving = False  # another replica will continue it: nothing is taken from the client any more
         self.traffic = Traffic()
         self.taps: list[Tap] = []
@@ -109,12 +110,12 @@ class LiveSession:
     @property
     def busy(self) -> bool:
         """Is a lane or a command at work?"""
-        return self.lanes.busy or self.commands.busy
+        return self.lanes.busy or (not self._closed and self.commands.busy)
 
     @property
     def must_finish(self) -> bool:
         """Is a command being answered, or does a lane do what can't be continued elsewhere?"""
-        if self.movable:
+        if self.movable and not self._closed:
             return self.commands.busy or self.lanes.must_finish
         return self.busy
 
@@ -183,6 +184,8 @@ class LiveSession:
         """The socket is gone. No effect when another one has replaced it."""
         if self.socket is socket:
             self.socket = None
+            if self._closed:
+                return
             self._listening.leave()
             self._expiry.stop()
             self.connection.detach(self._loop.time())
@@ -238,6 +241,8 @@ class LiveSession:
 
     def wake(self) -> None:
         """Something may have to be sent, or a deadline has moved."""
+        if self._closed:
+            return
         for event in self.connection.take_events():
             self.handle(event)
         if self.socket is not None:
@@ -297,7 +302,7 @@ class LiveSession:
         """Take a new token of the same user: its roles count from the next command on."""
         self.identity = identity
         self.lanes.identity = identity
-        if self.socket is not None:
+        if self.socket is not None and not self._closed:
             self._expiry.start(identity.expires_at)
 
     def _on_expiring(self) -> None:
@@ -397,10 +402,10 @@ class LiveSession:
     async def recorded(self) -> bool:
         """Wait until an effect may begin: the record says what led to it, or the client knows that there is none.
 
-        False: the session is another replica's.
+        False: the session is another replica's, or it is over.
         """
-        if self.journal is None:
-            return True
+        if self._closed or self.journal is None:
+            return not self._closed
         kept = await self.journal.written()
         while kept and self._unrecorded and not self._told_where.is_set():
             self.wake()
@@ -417,16 +422,22 @@ class LiveSession:
 
     async def close(self) -> None:
         """Stop every lane, forget the record, end the taps."""
+        if self._closed:
+            return
         self.lost = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
         await self.lanes.close()
         if self.journal is not None and not self.journal.stopped:
             await self.journal.forget()
         for tap in self.taps:
             tap.ended()
         self.taps.clear()
+        self._closed = self.leaving = True  # and no cycles are left: the collector hardly ever runs
+        self._expiry.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.journal = None
+        del self.commands, self.work, self._expiry
 
 
 _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {

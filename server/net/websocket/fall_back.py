@@ -1,0 +1,91 @@
+"""Tornado's own WebSocket protocol with RFC 6455's checks: the fall-back `WS_READER=tornado`.
+
+Tornado 6.6.1 executes unmasked frames, echoes close codes that must not be sent, and drops the connection without a code for
+everything else. So the bytes go through our FrameReader here too. Stream, writing and pings stay Tornado's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketProtocol13
+
+from server.net.websocket import frames
+from server.net.websocket.frames import Closed, FrameReader, Ping, Pong, Violated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tornado.websocket import WebSocketHandler, WebSocketProtocol
+
+    from server.net.websocket.frames import Event
+
+READ_BYTES = 64 * 1024
+
+
+def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None) -> WebSocketProtocol | None:
+    """The protocol that Tornado would take, with the checks."""
+    return CheckedProtocol(handler, False, tornados.params) if isinstance(tornados, WebSocketProtocol13) else tornados
+
+
+class CheckedProtocol(WebSocketProtocol13):
+    """See the module; made by `checked`."""
+
+    async def _receive_frame_loop(self) -> None:
+        """Read until either side ends the connection."""
+        reader = FrameReader(self.params.max_message_size)
+        try:
+            while not self.client_terminated:
+                data = await self._read()
+                for event in reader.feed(data):
+                    await self._take(event)
+                await asyncio.sleep(0)  # what has come already is read without waiting: others get their turn
+        except StreamClosedError:
+            self._abort()
+        finally:
+            self.handler.on_ws_connection_close(self.close_code, self.close_reason)
+
+    async def _read(self) -> bytes:
+        data = await self.stream.read_bytes(READ_BYTES, partial=True)
+        self._wire_bytes_in += len(data)
+        return data
+
+    async def _take(self, event: Event) -> None:
+        if self.client_terminated:
+            return
+        if isinstance(event, bytes | str):
+            handled = self._run_callback(self.handler.on_message, event)
+            if handled is not None:
+                await handled
+        elif isinstance(event, Ping):
+            self._handle_message(frames.PING, event.payload)
+        elif isinstance(event, Pong):
+            self._handle_message(frames.PONG, event.payload)
+        elif isinstance(event, Closed):
+            if closed_with := event.code if event.code != frames.NO_CODE else None:
+                self.close_code, self.close_reason = event.code, event.reason
+            await self._end(closed_with, "")
+        else:
+            await self._refuse(event)
+
+    async def _refuse(self, violated: Violated) -> None:
+        """Say why, and close."""
+        if not self.server_terminated:
+            self.close_code, self.close_reason = violated.code, violated.reason
+            last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
+            if last_words is not None:
+                await self.write_message(last_words(violated.code, violated.reason))
+        await self._end(violated.code, violated.reason)
+
+    async def _end(self, code: int | None, reason: str) -> None:
+        """Close, then read what still comes: ending the connection at once could lose the close frame in a reset."""
+        self.close(code, reason or None)  # Tornado ends the connection some seconds later, whatever comes
+        await self.stream.write(b"")  # done when all before it is
+        with suppress(OSError):
+            self.stream.socket.shutdown(socket.SHUT_WR)
+        while True:
+            await self._read()

@@ -1,0 +1,156 @@
+"""Does anything stay behind? Sessions opened and torn, and requests, at a gateway whose cyclic collector is off.
+
+    python -m tests.bench.leaks                # 5,000 sessions and 10,000 requests, in ten steps each
+    python -m tests.bench.leaks --sessions 500 --requests 1000
+
+Each step prints resident memory, descriptors, tasks and Python objects of the gateway's process. A session is authenticated,
+answered, given two commands and a microphone channel; every other one is torn without a close frame and waits to be resumed
+in vain. Every fourth request is refused, and every fourth leaves before its answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.server.net.websocket.client_frames import TEXT, close, frame
+from tests.support.gateway import GatewayProcess, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+STEPS = 10
+AT_ONCE = 20  # clients at the same time
+SETTLE_S = 4.0  # the resume window below, and the sweep behind it
+SETTINGS = {
+    "EMBEDDED": "false",
+    "REDIS_URL": "",
+    "WS_RESUME_SECONDS": "1",
+    "WS_HANDSHAKES_PER_MINUTE": "10000000",
+    "WS_MAX_SOCKETS_PER_USER": "100000",
+    "RATE_LIMIT_REQUESTS": "10000000",
+    "LOG_LEVEL": "ERROR",
+}
+COMMANDS = (
+    {"type": "channel.open", "channel": 1, "kind": "stt", "seq": 1},
+    {"type": "call", "id": "a", "op": "agent.intents", "params": {}, "seq": 2},
+    {"type": "no.such.command", "seq": 3},
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a process holds."""
+
+    rss_kib: int
+    descriptors: int
+    tasks: int
+    objects: int
+
+
+class Uncollected:
+    """A gateway of `tests.bench.uncollected`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._told = directory / "held.json"
+        base = environment(directory, **SETTINGS, UNCOLLECTED_FILE=str(self._told))
+        self.gateway = GatewayProcess(directory, [sys.executable, "-m", "tests.bench.uncollected"], base)
+
+    async def held(self) -> Held:
+        """Now."""
+        self._told.unlink(missing_ok=True)
+        self.gateway.process.send_signal(signal.SIGUSR2)
+        while not self._told.exists():
+            await asyncio.sleep(0.01)
+        told = json.loads(self._told.read_text())
+        process = Path("/proc") / str(self.gateway.process.pid)
+        rss_pages = int((process / "statm").read_text().split()[1])
+        rss_kib = rss_pages * os.sysconf("SC_PAGE_SIZE") // 1024
+        return Held(rss_kib, len(list((process / "fd").iterdir())), told["tasks"], told["objects"])
+
+    async def settled(self) -> Held:
+        """Once nobody can resume any more."""
+        await asyncio.sleep(SETTLE_S)
+        return await self.held()
+
+    async def session(self, number: int) -> None:
+        """Opened, used, torn."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
+        writer.write(
+            f"GET /ws/leak-{number}?user_id=user{number} HTTP/1.1\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        await reader.readuntil(b"session.ready")
+        writer.write(b"".join(frame(TEXT, json.dumps(command).encode()) for command in COMMANDS))
+        await reader.readuntil(b'"error"')
+        if number % 2:
+            writer.write(close(1000))
+            await reader.read()
+            writer.close()
+        else:
+            writer.transport.abort()
+
+    async def request(self, number: int) -> None:
+        """One that is answered, refused, or left."""
+        path = ("/live", "/health", "/api/v1/agent/intents", "/openapi.json")[number % 4]
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
+        host = f"Host: 127.0.0.1:{self.gateway.port}"
+        writer.write(f"GET {path} HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n".encode())
+        if number % 4 == 3:
+            await reader.read(1)
+            writer.transport.abort()
+        else:
+            await reader.read()
+            writer.close()
+
+
+async def several(one: Callable[[int], Coroutine[None, None, None]], first: int, count: int) -> None:
+    """That many of them, some at a time."""
+    numbers = iter(range(first, first + count))
+
+    async def work() -> None:
+        for number in numbers:
+            await one(number)
+
+    async with asyncio.TaskGroup() as workers:
+        for worker in range(min(AT_ONCE, count)):
+            workers.create_task(work(), name=f"client {worker}")
+
+
+async def curve(sessions: int, requests: int) -> None:
+    """Print it."""
+    with tempfile.TemporaryDirectory() as name:
+        it = Uncollected(Path(name))
+        began = time.monotonic()
+        print(f"{'':24}{'RSS KiB':>10}{'descriptors':>13}{'tasks':>7}{'objects':>9}{'seconds':>9}")
+
+        def tell(label: str, held: Held) -> None:
+            row = f"{held.rss_kib:>10,}{held.descriptors:>13}{held.tasks:>7}{held.objects:>9,}"
+            print(f"{label:24}{row}{time.monotonic() - began:>9.0f}", flush=True)
+
+        try:
+            tell("start", await it.settled())
+            for kind, one, total in (("sessions", it.session, sessions), ("requests", it.request, requests)):
+                for step in range(STEPS):
+                    await several(one, step * total // STEPS, total // STEPS)
+                    tell(f"{(step + 1) * total // STEPS:,} {kind}", await it.settled())
+        finally:
+            it.gateway.stop()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sessions", type=int, default=5_000)
+    parser.add_argument("--requests", type=int, default=10_000)
+    options = parser.parse_args()
+    asyncio.run(curve(options.sessions, options.requests))

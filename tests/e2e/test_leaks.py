@@ -1,0 +1,46 @@
+"""Nothing stays behind of sessions and requests, though nobody collects cycles. `tests.bench.leaks` does it at length."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from tests.bench.leaks import Uncollected, several
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.bench.leaks import Held
+
+WARM_UP, MANY = 20, 80
+OBJECTS_EACH = 20  # a rate limiter's window for each user, and a call that failed; a session with cycles left 112
+PATIENCE_S = 20.0  # for a machine that is busy
+
+
+async def test_sessions_and_requests_leave_nothing(tmp_path: Path) -> None:
+    it = Uncollected(tmp_path)
+    try:
+        for one in (it.session, it.request):
+            await several(one, 0, WARM_UP)
+            before = await it.settled()
+            await several(one, WARM_UP, MANY)
+            after = await back_to(it, before)
+            assert after.tasks <= before.tasks
+            assert after.descriptors <= before.descriptors
+            assert after.objects - before.objects < OBJECTS_EACH * MANY
+    finally:
+        it.gateway.stop()
+
+
+async def back_to(it: Uncollected, before: Held) -> Held:
+    """What is held once no more than before is, or patience has ended."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        held = await it.held()
+        few = held.objects - before.objects < OBJECTS_EACH * MANY
+        if (
+            few and held.tasks <= before.tasks and held.descriptors <= before.descriptors
+        ) or time.monotonic() > deadline:
+            return held
+        await asyncio.sleep(0.2)

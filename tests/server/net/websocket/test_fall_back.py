@@ -1,0 +1,58 @@
+"""RFC 6455 on the fall-back WS_READER=tornado: the same cases as on our own protocol class."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application
+
+from tests.server.net.websocket.client_frames import TEXT, frame
+from tests.server.net.websocket.echo import LARGE, Echo
+from tests.server.net.websocket.test_conformance import RUN, answers, send
+from tests.server.net.websocket.test_socket import HANDSHAKE, Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.server.net.websocket.cases import Case
+
+
+@asynccontextmanager
+async def connected(handler: type[Echo] = Echo) -> AsyncIterator[Client]:
+    app = Application([("/.*", handler, {"reader": "tornado"})], websocket_max_message_size=LARGE)
+    server = HTTPServer(app)
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
+    try:
+        writer.write(HANDSHAKE)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        yield Client(reader, writer, None)
+    finally:
+        writer.close()
+        server.stop()
+
+
+@pytest.mark.parametrize("case", RUN.values(), ids=RUN)
+async def test_case(case: Case) -> None:
+    async with connected() as client, asyncio.TaskGroup() as tasks:
+        tasks.create_task(send(client, case.pieces), name="client")
+        found, code = await answers(client)
+        assert tuple(found) == case.answers
+        assert code in case.codes
+
+
+async def test_an_error_comes_before_the_close() -> None:
+    class Speaking(Echo):
+        def last_words(self, code: int, _reason: str) -> str:
+            return f"because of {code}"
+
+    async with connected(Speaking) as client:
+        client.send(frame(TEXT, b"executed?", mask=None))
+        assert await client.frame() == (TEXT, b"because of 1002")
+        assert await client.close_code() == 1002
