@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streaming.jarvis.journal import SavedSession
-    from streaming.jarvis.live import Socket
     from streaming.jarvis.registry import Sessions
+    from streaming.jarvis.socket import Socket
     from streaming.ports import Identity
     from streaming.traffic import Traffic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from streaming.jarvis.journal import Journal, Written
+    from streaming.jarvis.socket import Socket
     from streaming.ports import Desk, Identity, LaneServices, Seen
     from streaming.protocol.server import ServerConnection
     from streaming.protocol.snapshot import Snapshot
@@ -44,18 +45,6 @@ _DEPARTURES = {
     Departure.RESTART: (CloseCode.SERVICE_RESTART, "the gateway restarts: resume elsewhere"),
     Departure.SIGNED_OUT: (CloseCode.BAD_TOKEN, "the token was signed out"),
 }
-
-
-class Socket(Protocol):
-    """The narrow way to a WebSocket."""
-
-    traceparent: str  # that the client came with; empty: none
-
-    def wake(self) -> None:
-        """There may be something to send."""
-
-    def end(self, code: CloseCode, reason: str) -> None:
-        """Say why in an `error`, then close."""
 
 
 class LiveSession:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streaming.jarvis.journal import SavedSession, SessionStore
-    from streaming.jarvis.live import Socket
+    from streaming.jarvis.socket import Socket
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.limits import Limits
     from streaming.residents import Recorder, Resident, Residents
