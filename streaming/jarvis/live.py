@@ -403,6 +403,8 @@ class LiveSession:
 
     def let_go(self) -> None:
         """Another replica continues: nothing is sent or written here any more."""
+        if self._closed:
+            return
         if self.journal is not None:
             self.journal.stop()
         self._told_where.set()
