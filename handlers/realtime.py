@@ -19,7 +19,7 @@ from streaming.jarvis.registry import ForbiddenError
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.jarvis.entry import Line
+    from streaming.jarvis.entry import Attachment
     from streaming.jarvis.journal import SavedSession
     from streaming.ports import Identity
 
@@ -43,7 +43,7 @@ class RealtimeHandler(HandshakeHandler):
         self._identity: Identity | None = None
         self._refused: RefusedError | None = None
         self._saved: SavedSession | None = None  # claimed from another replica, to be continued
-        self._line: Line | None = None
+        self._attachment: Attachment | None = None
         self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
         self._opened_at = 0.0  # the loop's time
         self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
@@ -94,10 +94,10 @@ class RealtimeHandler(HandshakeHandler):
         try:
             self._admission.check_sockets(identity, self.path_args[0])
             asked, recording = requested_resume(self.request), requested_recording(self.request)
-            self._line = enter(
+            self._attachment = enter(
                 self.gateway.jarvis, self.path_args[0], identity, self, asked, self._saved, recording=recording
             )
-            self._writer.begin(self._line)
+            self._writer.begin(self._attachment)
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:
@@ -112,9 +112,9 @@ class RealtimeHandler(HandshakeHandler):
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """All of one read: the session takes them, then is woken once."""
-        line = self._line
-        if line is not None:
-            line.feed(messages)
+        attachment = self._attachment
+        if attachment is not None:
+            attachment.feed(messages)
             return
         try:
             for message in messages:
@@ -156,8 +156,8 @@ class RealtimeHandler(HandshakeHandler):
         """The socket is gone."""
         self._cancel_timer()
         self._refused = None  # its traceback leads back to us: a cycle, which only a full collection would find
-        if self._line is not None:
-            self._line.closed(for_good=self.close_code == CloseCode.NORMAL and self._ending is None)
+        if self._attachment is not None:
+            self._attachment.closed(for_good=self.close_code == CloseCode.NORMAL and self._ending is None)
         self._writer.stop()
         code = self._ending[0].value if self._ending else self.close_code or ABNORMAL
         self.gateway.metrics.socket_closed(code)
@@ -174,7 +174,7 @@ class RealtimeHandler(HandshakeHandler):
         }
         if self.traceparent:
             fields["trace_id"] = trace_id(self.traceparent)
-        return fields | asdict(self._line.traffic) if self._line is not None else fields
+        return fields | asdict(self._attachment.traffic) if self._attachment is not None else fields
 
     # --- out ---
 

@@ -20,7 +20,7 @@ GONE = (WebSocketClosedError, StreamClosedError)  # the handler's on_close says 
 
 
 class Source(Protocol):
-    """Where batches come from: a `streaming.jarvis.entry.Line`, or a session of another dialect."""
+    """Where batches come from: a `streaming.jarvis.entry.Attachment`, or a session of another dialect."""
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now; empty when there is nothing."""

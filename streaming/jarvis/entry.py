@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streaming.ports import Identity
     from streaming.traffic import Traffic
 
-__all__ = ["CloseCode", "Line", "RefusedError", "enter", "farewell", "farewell_of", "first_token"]
+__all__ = ["Attachment", "CloseCode", "RefusedError", "enter", "farewell", "farewell_of", "first_token"]
 
 SUBPROTOCOL = "jarvis.v1"
 MAX_HELD = 16  # messages that a client may send while it waits for the answer to `session.resume`
@@ -67,7 +67,7 @@ def enter(
     saved: SavedSession | None = None,
     *,
     recording: bool = False,
-) -> Line:
+) -> Attachment:
     """A socket comes in and replaces the session's other one. Raises ForbiddenError when the session is another user's.
 
     `asked`, `saved`: a resume request of the handshake, and what `Sessions.claim` found for it. Without one, the first
@@ -79,17 +79,17 @@ def enter(
     if asked is None:
         live = sessions.begin(session_id, identity, socket, recording=recording)
         sessions.greet(live, None)
-        return Line(sessions, socket, live, here, undecided=True)
+        return Attachment(sessions, socket, live, here, undecided=True)
     outcome = sessions.resume(session_id, identity, asked, socket, here, saved, recording=recording)
     if isinstance(outcome, LiveSession):
-        return Line(sessions, socket, outcome)
+        return Attachment(sessions, socket, outcome)
     live = sessions.begin(session_id, identity, socket, recording=recording)
     sessions.decide(live)
     sessions.greet(live, outcome)
-    return Line(sessions, socket, live)
+    return Attachment(sessions, socket, live)
 
 
-class Line:
+class Attachment:
     """One socket and the session that it speaks for."""
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
 from server.shared.store_epoch import GAP_S
-from streaming.jarvis.entry import Line, enter
+from streaming.jarvis.entry import Attachment, enter
 from streaming.jarvis.journal import Receipt
 from streaming.jarvis.registry import Resume, Sessions
 from streaming.ports import Identity, LaneServices, ServiceError
@@ -66,7 +66,7 @@ class FakeSocket:
         self.frames: list[frame.Frame] = []
         self.order: list[int] = []  # sequence numbers as they came
         self.ended: tuple[int, str] | None = None
-        self.line: Line | None = None
+        self.line: Attachment | None = None
         self.reading = True
 
     def wake(self) -> None:

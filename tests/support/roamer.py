@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.jarvis.entry import Line, enter
+from streaming.jarvis.entry import Attachment, enter
 from streaming.jarvis.registry import Resume
 from streaming.protocol import events
 from streaming.protocol.client import ClientConnection
@@ -28,7 +28,7 @@ class _Socket:
     def __init__(self, roamer: Roamer, house: House) -> None:
         self.roamer = roamer
         self.house = house
-        self.line: Line | None = None
+        self.line: Attachment | None = None
         self.open = True
         self.ended: tuple[int, str] | None = None
         self._writing = False
