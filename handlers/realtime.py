@@ -162,7 +162,7 @@ class RealtimeHandler(HandshakeHandler):
         code = self._ending[0].value if self._ending else self.close_code or ABNORMAL
         self.gateway.metrics.socket_closed(code)
         log.info("socket closed", code=code, **self._log_fields())
-        self._line = None  # it holds the session and this handler
+        self._attachment = None  # it holds the session and this handler
 
     def _log_fields(self) -> dict[str, str | float]:
         """Whose socket it was, and what crossed it."""
