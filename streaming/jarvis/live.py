@@ -149,17 +149,17 @@ class LiveSession:
 
     def attach(self, socket: Socket) -> None:
         """Speak through this socket from now on."""
-        self.socket = socket
-        self._listening.come()
-        self._entered_at = self._loop.time()
         self.connection.attach(self._loop.time())
-        self._expiry.start(self.identity.expires_at)
-        self.wake()
+        self._speak_through(socket)
 
     def resume(self, socket: Socket, last_seq: int) -> bool:
         """Continue through this socket, after message `last_seq`. False: something that came after it is gone."""
         if not self.connection.resume(last_seq, self._loop.time(), self.work.needed_frames()):
             return False
+        self._speak_through(socket)
+        return True
+
+    def _speak_through(self, socket: Socket) -> None:
         self.socket = socket
         self._listening.come()
         self._entered_at = self._loop.time()
@@ -167,7 +167,6 @@ class LiveSession:
             self._tell_where()
         self._expiry.start(self.identity.expires_at)
         self.wake()
-        return True
 
     def detach(self, socket: Socket) -> None:
         """The socket is gone. No effect when another one has replaced it."""
@@ -272,14 +271,6 @@ class LiveSession:
             self.handle(event)
         self.wake()
         self._arm()
-
-    def on_slow(self, _event: events.SlowConsumer) -> None:
-        """Close the socket; the session waits to be resumed."""
-        self.end_socket(CloseCode.SLOW_CONSUMER, "the client reads too slowly")
-
-    def on_silent(self, _event: events.PeerSilent) -> None:
-        """Close the socket; the session waits to be resumed."""
-        self.end_socket(CloseCode.GOING_AWAY, "nothing was heard from the client")
 
     def on_lost(self, _event: events.ResumeLost) -> None:
         """Nobody can resume any more: the registry ends the session."""
@@ -443,7 +434,8 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
     events.CallReceived: lambda live, event: live.commands.on_call(event),
     events.ConfirmationReceived: lambda live, event: live.commands.on_confirmation(event),
     events.AuthRefreshReceived: lambda live, event: live.commands.on_auth_refresh(event),
-    events.SlowConsumer: LiveSession.on_slow,
-    events.PeerSilent: LiveSession.on_silent,
+    # the session waits to be resumed
+    events.SlowConsumer: lambda live, _: live.end_socket(CloseCode.SLOW_CONSUMER, "the client reads too slowly"),
+    events.PeerSilent: lambda live, _: live.end_socket(CloseCode.GOING_AWAY, "nothing was heard from the client"),
     events.ResumeLost: LiveSession.on_lost,
 }
