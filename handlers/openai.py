@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
-MAX_MESSAGE_BYTES = 1024 * 1024  # 768 KiB of audio, 16 s of PCM: decoding more at once would delay everybody
+MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append holds 15 MiB of audio, which is 20 MiB of base64
 _LAST_WORDS = {
     TOO_BIG: ("message_too_big", "the message is too large"),
     INTERNAL_ERROR: ("internal_error", "something went wrong in the gateway"),

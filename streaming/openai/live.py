@@ -9,6 +9,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.listening import ListeningClock
@@ -16,6 +18,7 @@ from streaming.openai import settings as config
 from streaming.openai.commands import Command, UnreadableError, read
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.idle import IdleWatch
+from streaming.openai.inbox import Inbox
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event
 from streaming.openai.outbox import Outbox
@@ -26,7 +29,7 @@ from streaming.session import Session
 from streaming.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from streaming.ports import Identity, LaneServices, Seen
     from streaming.residents import Tap
@@ -53,6 +56,13 @@ class Socket(Protocol):
 
     def end(self, code: int, farewell: str, reason: str) -> None:
         """Send what waits, then this event, then close."""
+
+
+@dataclass(slots=True)
+class Mistaken:
+    """Which event of the client's an `error` is about."""
+
+    event_id: str = ""
 
 
 class LiveSession:
@@ -89,6 +99,7 @@ class LiveSession:
         self.microphones = Microphones(self)
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
+        self._inbox = Inbox(self._receive_long, self.receive_now, group)
         self._expiry: asyncio.TimerHandle | None = None
 
     # --- as the gateway sees it: see Resident ---
@@ -201,6 +212,7 @@ class LiveSession:
     async def close(self) -> None:
         """Stop every lane, end the taps."""
         self.closed()
+        self._inbox.close()
         await self.lanes.close()
         for tap in self.taps:
             tap.ended()
@@ -241,20 +253,48 @@ class LiveSession:
             now = self._loop.time()
             for tap in self.taps:
                 tap.received(data, now)
-        event_id = ""
         try:
+            if not self._inbox.takes(data):
+                self.receive_now(data)
+        except MistakeError as mistake:
+            self.outbox.say(error_event(mistake))
+            self.wake()
+
+    def receive_now(self, data: str | bytes) -> None:
+        """Read it and act on it."""
+        with self._telling_mistakes() as mistaken:
             command = read(data)
-            event_id = command.event_id
+            mistaken.event_id = command.event_id
             _ACTIONS[command.kind](self, command)
+        self.wake()
+
+    async def _receive_long(self, data: str | bytes) -> None:
+        """As `receive`, of a message whose reading would hold up everybody: in a thread, and its audio in pieces."""
+        with self._telling_mistakes() as mistaken:
+            command = await asyncio.to_thread(read, data)
+            mistaken.event_id = command.event_id
+            if command.kind == "input_audio_buffer.append":
+                audio = await asyncio.to_thread(command.audio)
+                for _ in self.microphones.appending(audio):
+                    await asyncio.sleep(0)
+            else:
+                _ACTIONS[command.kind](self, command)
+        self.wake()
+
+    @contextmanager
+    def _telling_mistakes(self) -> Iterator[Mistaken]:
+        """Whatever goes wrong inside is answered with an `error`."""
+        mistaken = Mistaken()
+        try:
+            yield mistaken
         except UnreadableError as mistake:
             self.outbox.say(error_event(mistake, mistake.event_id))
         except MistakeError as mistake:
-            self.outbox.say(error_event(mistake, event_id))
+            self.outbox.say(error_event(mistake, mistaken.event_id))
         except Exception:
             log.exception("an event could not be handled")  # without the event: it holds what was said
             unforeseen = MistakeError("internal_error", "something went wrong in the gateway", kind="server_error")
-            self.outbox.say(error_event(unforeseen, event_id))
-        self.wake()
+            self.outbox.say(error_event(unforeseen, mistaken.event_id))
 
     def on_update(self, command: Command) -> None:
         """`session.update`."""

@@ -11,6 +11,8 @@ from streaming.openai.mistakes import MistakeError, wrong
 from streaming.sound.codecs import BYTES_PER_SAMPLE, AudioFormatError, pcm_duration_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streaming.lanes.base import Lane
     from streaming.session import ChannelEnd, Session
 
@@ -42,16 +44,22 @@ class Microphones:
 
     def append(self, audio: bytes) -> None:
         """Audio in the session's input format. Raises MistakeError."""
+        for _ in self.appending(audio):
+            pass
+
+    def appending(self, audio: bytes) -> Iterator[None]:
+        """The same, piece by piece: a long append need not be fed at once. Raises MistakeError."""
         encoding, rate_hz = config.FORMATS[self._host.settings["audio"]["input"]["format"]["type"]]
         per_sample = BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1
         if len(audio) % per_sample:
             raise wrong("audio", "Invalid 'audio': pcm16 has whole samples of two bytes.")
-        hearing, lane = self._listening()
         piece_bytes = rate_hz * PIECE_MS // 1000 * per_sample
         for start in range(0, len(audio), piece_bytes):
+            hearing, lane = self._listening()
             piece = audio[start : start + piece_bytes]
             hearing.fed(len(piece), pcm_duration_ms(len(piece) * BYTES_PER_SAMPLE // per_sample, rate_hz))
             lane.audio(piece)
+            yield
 
     def _listening(self) -> tuple[Hearing, Lane]:
         """The open microphone; a new one if there is none."""

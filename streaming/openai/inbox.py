@@ -1,0 +1,65 @@
+"""Client events in their order. A long one is read beside the loop; what comes behind it waits for it."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from streaming.openai.mistakes import MistakeError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable
+
+LONG_CHARS = 128 * 1024  # two seconds of PCM in base64; reading so much takes about a millisecond
+MAX_WAITING_CHARS = 64 * 1024 * 1024  # behind a long event
+
+
+class Inbox:
+    """`read_long` reads one that is long, `read_now` any other one. The task lives in `group`."""
+
+    def __init__(
+        self,
+        read_long: Callable[[str | bytes], Awaitable[None]],
+        read_now: Callable[[str | bytes], None],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._read_long = read_long
+        self._read_now = read_now
+        self._group = group
+        self._waiting: deque[str | bytes] = deque()
+        self._waiting_chars = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def takes(self, data: str | bytes) -> bool:
+        """Is it long, or does it come behind one that is? Then it is read in its turn. Raises MistakeError: too much waits."""
+        if self._task is None and len(data) <= LONG_CHARS:
+            return False
+        if self._waiting_chars + len(data) > MAX_WAITING_CHARS:
+            raise MistakeError(
+                "input_audio_buffer_full", "events come faster than they are read", kind="rate_limit_error"
+            )
+        self._waiting.append(data)
+        self._waiting_chars += len(data)
+        if self._task is None:
+            self._task = self._group.create_task(self._run(), name="read long events")
+        return True
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                data = self._waiting.popleft()
+                self._waiting_chars -= len(data)
+                if len(data) > LONG_CHARS:
+                    await self._read_long(data)
+                else:
+                    self._read_now(data)
+        finally:
+            self._task = None
+
+    def close(self) -> None:
+        """What waits is for nobody."""
+        self._waiting.clear()
+        self._waiting_chars = 0
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,79 @@
+"""A long append is read beside the loop, in its turn, and all of it."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+
+from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_CHARS
+from streaming.openai.microphones import PIECE_MS
+from tests.streaming.openai.test_live import FRAME, Client, session
+from tests.support.world import World
+
+LONG = b64encode(bytes(2 * 1024 * 1024)).decode()
+LONG_MS = 2 * 1024 * 1024 / 48
+
+
+async def fed(client: Client) -> None:
+    """Until the session has read what it was sent."""
+    client.update(instructions="read")
+    await client.until("session.updated")
+
+
+def test_what_comes_behind_a_long_event_waits_for_it() -> None:
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            assert client.live is not None
+            client.send("input_audio_buffer.append", audio=LONG)
+            client.send("input_audio_buffer.append", audio=FRAME)
+            await fed(client)
+            assert abs(client.live.microphones.fed_ms - LONG_MS - 100) < 1
+            client.send("input_audio_buffer.append", audio=FRAME)
+            assert abs(client.live.microphones.fed_ms - LONG_MS - 200) < 1
+            await client.live.close()
+
+    asyncio.run(run())
+
+
+def test_others_have_their_turns_while_it_is_read() -> None:
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client, asyncio.TaskGroup() as group:
+            client.send("input_audio_buffer.append", audio=b64encode(bytes(15 * 1024 * 1024)).decode())
+            reading = group.create_task(fed(client), name="read")
+            turns = 0
+            while not reading.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert client.live is not None
+            assert client.live.microphones.fed_ms > 300_000
+            assert turns > client.live.microphones.fed_ms / PIECE_MS
+            await client.live.close()
+
+    asyncio.run(run())
+
+
+def test_mistakes_in_long_events_are_told_with_their_event_id() -> None:
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            assert client.live is not None
+            client.send("input_audio_buffer.append", event_id="odd", audio=b64encode(bytes(LONG_CHARS + 1)).decode())
+            client.send("input_audio_buffer.append", event_id="rot", audio="!" * LONG_CHARS)
+            client.live.receive("x" * (LONG_CHARS + 1))
+            found = [await client.error() for _ in range(3)]
+            assert [error.get("event_id") for error in found] == ["odd", "rot", None]
+            assert [error["code"] for error in found] == ["invalid_value", "invalid_value", "invalid_json"]
+            await client.live.close()
+
+    asyncio.run(run())
+
+
+def test_too_much_behind_a_long_event_is_refused() -> None:
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            assert client.live is not None
+            for _ in range(4):
+                client.live.receive("x" * (MAX_WAITING_CHARS // 3))
+            assert (await client.error())["code"] == "input_audio_buffer_full"
+            await client.live.close()
+
+    asyncio.run(run())
