@@ -135,7 +135,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
                 request = first()
             self._attempt = line.begin(method.name)
         except ServiceError as refused:
-            self._broken = refused
+            self._broken = refused.with_traceback(None)  # its frames hold this stream and everyone who called
             return
         call = method.pick(line.pool.pick())(metadata=call_metadata(context))
         call.add_done_callback(self._over)
@@ -252,16 +252,23 @@ class BidiStream(Generic[RequestT, ResponseT]):
                 raise
             if self._cancelled:
                 return None
-            raise self._attempt.failed(self._broken or cancelled) from None
+            raise self._attempt.failed(self._told() or cancelled) from None
         except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
-            raise self._attempt.failed(self._broken or error) from None
+            raise self._attempt.failed(self._told() or error) from None
         self._attempt.answered()
         return None if self._cancelled else response  # one may have been on its way when it was cancelled
 
     def _raise_refusal(self) -> None:
-        assert self._broken is not None, "a call that was not opened was refused"
-        if not self._cancelled:
-            raise self._broken
+        if not self._cancelled and (broken := self._told()) is not None:
+            try:
+                raise broken
+            finally:
+                del broken  # this frame is in its traceback
+
+    def _told(self) -> ServiceError | None:
+        """What the reader gets, once: it holds this stream by its frames, so the stream must not hold it."""
+        broken, self._broken = self._broken, None
+        return broken
 
     async def _next(self, events: AsyncIterator[ResponseT]) -> ResponseT:
         """Watch the wait for an event, but not what the reader does with it."""

@@ -141,6 +141,12 @@ class TrunkStream:
         self._hang_up(None)
         self._attempt.abandoned()
 
+    def _told(self) -> BaseException:
+        """What the reader gets, once: it holds this stream by its frames, so the stream must not hold it."""
+        broken, self._broken = self._broken, None
+        assert broken is not None, "the reader has looked"
+        return broken
+
     async def read(self) -> stt_pb2.RecognizeResponse | None:
         """The next answer; None at the end and after `cancel`. Raises ServiceError."""
         if not self._events and not self._over:
@@ -152,9 +158,9 @@ class TrunkStream:
             return self._events.popleft()
         if self._broken is not None and self._blameless:
             self._attempt.abandoned()
-            raise service_error("stt", self._broken) from None
+            raise service_error("stt", self._told()) from None
         if self._broken is not None:
-            raise self._attempt.failed(self._broken) from None
+            raise self._attempt.failed(self._told()) from None
         self._attempt.succeeded()
         return None
 

@@ -54,6 +54,10 @@ class OpenStream(Protocol):
         """Open it at once."""
 
 
+def _nobody(_told: object) -> None:
+    """Whom a microphone that is over tells."""
+
+
 class Listening:
     """The face of a `RecognitionStream`, behind which streams may follow each other. All positions are bytes of PCM.
 
@@ -107,6 +111,11 @@ class Listening:
         self._cancelled = True
         self._stream.cancel()
 
+    def let_go(self) -> None:
+        """It is over. Whoever was told holds this object, which must not hold them: cycles wait for the collector."""
+        self._on_taken = self._on_lost = _nobody
+        self._needed_ms = float
+
     # --- what comes out ---
 
     async def events(self) -> AsyncIterator[Heard]:
@@ -128,9 +137,12 @@ class Listening:
                             self._answered()
                     self._trim()
             except ServiceError as broken:
-                first = first or broken
+                first = first or broken.with_traceback(None)
                 if not self._may_try_again(broken, failures):
-                    raise first from None
+                    try:
+                        raise first from None
+                    finally:
+                        first = None  # its traceback holds this frame
                 if not failures:
                     self._on_lost(broken)
             else:

@@ -92,16 +92,19 @@ class Microphone:
 
     async def events(self) -> AsyncIterator[RecognitionEvent]:
         """What is heard; times since the microphone was opened, wherever that was. Raises ServiceError."""
-        async for event in self._listening.events():
-            if isinstance(event, RecognitionProgress):
-                self._trail.listened(event.at_ms + self._trail.base_ms)
-                continue
-            moved = moved_by(event, round(self._trail.base_ms))
-            if isinstance(moved, SpeechStarted):
-                self._trail.speech_started(moved.at_ms)
-            elif isinstance(moved, FinalTranscript):
-                self._trail.utterance_ended(moved.end_ms)
-            yield moved
+        try:
+            async for event in self._listening.events():
+                if isinstance(event, RecognitionProgress):
+                    self._trail.listened(event.at_ms + self._trail.base_ms)
+                    continue
+                moved = moved_by(event, round(self._trail.base_ms))
+                if isinstance(moved, SpeechStarted):
+                    self._trail.speech_started(moved.at_ms)
+                elif isinstance(moved, FinalTranscript):
+                    self._trail.utterance_ended(moved.end_ms)
+                yield moved
+        finally:
+            self._listening.let_go()
 
     def feed(self, payload: bytes, number: int = 0) -> None:
         """One frame from the client, and its number."""
