@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients lint unit core parts whole conformance chaos bench clean protos help
+.PHONY: run dev speech test test-clients lint unit core rest conformance chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -19,9 +19,9 @@ dev: $(VENV)/.run $(VENV)/.speech ## the same with DEBUG, restarted when a sourc
 speech: $(VENV)/.run ## try again to install the natural speech engines
 	@sh deploy/engines/install.sh $(PY) --strict
 
-# Side by side, each one's output whole. lint and the core's tests take what the others leave: those measure time.
-test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest; it takes minutes, and tells by parts
-	@$(MAKE) --no-print-directory -j4 --output-sync=target BESIDE="nice -n 19" lint core parts whole
+# lint and the core's tests take what the others leave: those measure time
+test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
+	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint core rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -29,18 +29,13 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 	$(BESIDE) $(VENV)/bin/mypy server handlers streaming protos tests
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 
-unit: core parts whole ## pytest, all of it
+unit: core rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core by its own tests, which have to cover it whole
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-WHOLE := tests/chaos tests/clients tests/deploy tests/e2e tests/packaging tests/static
-
-parts: $(VENV)/.test # everything else of the project, part by part
-	$(PY) -m pytest -q --ignore=tests/streaming/protocol $(WHOLE:%=--ignore=%)
-
-whole: $(VENV)/.test # gateways as processes of their own: browsers, replicas, proxies, packages, other people's clients
-	$(PY) -m pytest -q $(WHOLE)
+rest: $(VENV)/.test # every other test, one after the other: many start processes and measure time
+	$(PY) -m pytest -q --ignore=tests/streaming/protocol
 
 test-clients: $(VENV)/.test ## OpenAI's other clients (openai-agents, npm openai) against a running gateway
 	$(PIP) install -e '.[agents]'
