@@ -116,3 +116,14 @@ def test_stray_frames_are_a_flood_too() -> None:
     assert [error["code"] for error in sent(server)] == ["UNKNOWN_CHANNEL"] * 2
     with pytest.raises(RemoteProtocolError):
         server.receive_binary(stray, NOW)
+
+
+def test_the_fast_way_takes_the_expected_frame_and_no_other() -> None:
+    server = attached(None, "stt")
+    assert server.hear(frame.encode(1, b"b", seq=1), NOW) is None
+    assert server.hear(frame.encode(1, b"a", seq=0, pts_ms=5), NOW) == events.AudioReceived(
+        1, b"a", 5, last=False, lost=False, generation=0, seq=0
+    )
+    assert server.hear(frame.encode(1, b"a", seq=0), NOW) is None
+    (taken,) = server.receive_binary(frame.encode(1, b"b", seq=1), NOW)
+    assert taken == events.AudioReceived(1, b"b", 0, last=False, lost=False, generation=0, seq=1)

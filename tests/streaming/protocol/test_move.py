@@ -54,6 +54,7 @@ def test_what_was_said_behind_frames_is_said_again_behind_them(command: str, eve
     server.receive_text(json.dumps({"type": command, "channel": 1}), NOW)  # twice says no more
     other = moved(server, 0, Rewind(0, 8))
     assert leave(other)[0]["channels"] == {"1": 0}
+    assert other.hear(frame.encode(1, b"mic.", seq=0), NOW) is None  # there is more to look at than the frame
     assert [type(told) for told in hear(other, 0)] == [events.AudioReceived]
     assert [type(told) for told in hear(other, 1)] == [events.AudioReceived, event]
     if command == "commit":
