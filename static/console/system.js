@@ -149,7 +149,7 @@ const badge = (words, tone) => h('span.badge', { 'data-tone': tone }, words);
 
 /** The same rows are not drawn again: a selection or a focused button stays. */
 function rows(table, head, list, none) {
-  const key = JSON.stringify(list.map((row) => row.map((cell) => (cell instanceof SVGElement ? cell.outerHTML : cell instanceof Node ? cell.textContent : cell))));
+  const key = JSON.stringify(list.map((row) => row.map((cell) => (cell instanceof SVGElement ? new XMLSerializer().serializeToString(cell) : cell instanceof Node ? cell.textContent : cell))));
   if (table.dataset.key === key) return;
   table.dataset.key = key;
   if (list.length === 0) fill(table, h('caption', {}, none));
