@@ -269,7 +269,7 @@ async def test_sessions_that_wait_for_their_client_count_too(tmp_path: Path) -> 
 BROKEN_FRAMES = {
     "unmasked": (frame(TEXT, b"{}", mask=None), 1002, "INVALID_FRAME"),
     "not UTF-8": (frame(TEXT, b"\xff"), 1007, "INVALID_FRAME"),
-    "too big": (frame(TEXT, b"x" * 1_100_000), 1009, "INVALID_FRAME"),
+    "too big": (b"\x81\xff" + (22 * 2**20).to_bytes(8, "big") + bytes(4), 1009, "INVALID_FRAME"),  # by its head
     "pings": (frame(PING) * 10_001, 1008, "INVALID_FRAME"),
 }
 
