@@ -55,14 +55,32 @@ class MemoryExecutor:
         raise ServiceError("NOT_FOUND", f"memory has no action {action}", service="memory")
 
 
-def _action(name: str, description: str, required: tuple[str, ...], **properties: str) -> ActionInfo:
-    types = {key: {"type": kind} if kind else {} for key, kind in properties.items()}
-    return ActionInfo(name, description, {"type": "object", "properties": types, "required": list(required)})
+def _action(name: str, description: str, required: list[str], **properties: Any) -> ActionInfo:
+    return ActionInfo(
+        name,
+        description,
+        {"type": "object", "properties": properties, "required": required, "additionalProperties": False},
+    )
 
 
+_KEY = {"type": "string", "minLength": 1, "maxLength": 128}
+_TAGS = {"type": "array", "items": {"type": "string"}}
 _ACTIONS = (
-    _action("store", "Remember a value", ("value",), value="", key="string", tags="array", metadata="object"),
-    _action("retrieve", "Recall one value", ("key",), key="string"),
-    _action("search", "Search what was remembered", ("query",), query="string", limit="integer", tags="array"),
-    _action("delete", "Forget one value", ("key",), key="string"),
+    _action(
+        "store",
+        "Remember something about the user, beyond this conversation",
+        ["value"],
+        value={"type": "string"},
+        key=_KEY,
+        tags=_TAGS,
+    ),
+    _action(
+        "search",
+        "Look for something that the user asked to remember",
+        ["query"],
+        query={"type": "string"},
+        tags=_TAGS,
+    ),
+    _action("retrieve", "What is remembered under a key", ["key"], key=_KEY),
+    _action("delete", "Forget what is remembered under a key", ["key"], key=_KEY),
 )

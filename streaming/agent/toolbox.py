@@ -1,10 +1,10 @@
-"""What a language model may ask for: the actions of the executors that the user may use, and memory's."""
+"""What a language model may ask for: the actions of the executors that the user may use, memory among them."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.agent.actions import executor_of
 from streaming.ports import ServiceError, Tool
@@ -13,33 +13,8 @@ if TYPE_CHECKING:
     from streaming.outlet import LaneSetup
     from streaming.ports import CallContext
 
-EXECUTORS = ("browser", "os", "search")
+EXECUTORS = ("browser", "os", "search", "memory")
 LIST_WITHIN_MS = 1_000  # an executor that is down costs its tools, not the turn
-
-
-def _object(required: list[str], **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-_KEY = {"type": "string", "minLength": 1, "maxLength": 128}
-_TAGS = {"type": "array", "items": {"type": "string"}}
-
-MEMORY = (
-    Tool(
-        "memory",
-        "store",
-        "Remember something about the user, beyond this conversation",
-        _object(["value"], value={"type": "string"}, key=_KEY, tags=_TAGS),
-    ),
-    Tool(
-        "memory",
-        "search",
-        "Look for something that the user asked to remember",
-        _object(["query"], query={"type": "string"}, tags=_TAGS),
-    ),
-    Tool("memory", "retrieve", "What is remembered under a key", _object(["key"], key=_KEY)),
-    Tool("memory", "delete", "Forget what is remembered under a key", _object(["key"], key=_KEY)),
-)
 
 
 async def toolbox(setup: LaneSetup, context: CallContext) -> tuple[Tool, ...]:
@@ -48,8 +23,7 @@ async def toolbox(setup: LaneSetup, context: CallContext) -> tuple[Tool, ...]:
     names = [name for name in EXECUTORS if may(name, context.roles)]
     hurried = replace(context, timeout_ms=LIST_WITHIN_MS)
     listed = await asyncio.gather(*(_actions(setup, name, hurried) for name in names))
-    own = MEMORY if may("memory", context.roles) else ()
-    return (*(tool for tools in listed for tool in tools), *own)
+    return tuple(tool for tools in listed for tool in tools)
 
 
 async def _actions(setup: LaneSetup, name: str, context: CallContext) -> list[Tool]:
