@@ -75,3 +75,18 @@ def test_a_sender_never_stalls_on_frames_up_to_half_the_window(size: int, data: 
         sender.consume(n_bytes)
         assert receiver.receive(n_bytes)
         sender.grant(receiver.take(n_bytes))
+
+
+def test_what_comes_once_more_was_given_back_already() -> None:
+    receiver = ReceiveWindow(100)
+    assert receiver.receive(60)
+    assert receiver.take(60) == 60
+    receiver.rewind(60)
+    assert (receiver.available, receiver.repaid_bytes) == (160, 60)
+    assert receiver.receive(60)
+    assert receiver.take(40) == 0
+    assert receiver.repaid_bytes == 20
+    assert receiver.take(20) == 0
+    assert (receiver.available, receiver.held_bytes, receiver.repaid_bytes) == (100, 0, 0)
+    assert receiver.receive(50)
+    assert receiver.take(50) == 50
