@@ -17,13 +17,16 @@ export class PastSessions {
     this.all = button('Forget all', () => this.#forget(this.found.map((each) => each.id)), {}, 'cross');
     this.element = h('section.card.stack', { 'aria-label': 'Past sessions' }, h('div.line', {}, h('h2', {}, 'Past sessions'), this.words, h('span.end'), this.all), this.list, this.note);
     /** @type {import('./store.js').Past[]} */ this.found = [];
+    this.asked = 0;
   }
 
   async load() {
     const { client, keeper } = this.session;
+    const asked = ++this.asked;
     try {
       await keeper.flush();
       const found = await past(client.ready?.user.user_id ?? '', this.words.value);
+      if (asked !== this.asked) return; // another word was typed meanwhile
       this.found = found.filter((each) => each.id !== keeper.id);
       this.#draw();
     } catch (error) {

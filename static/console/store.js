@@ -84,6 +84,7 @@ export class Keeper extends EventTarget {
   /** @type {Line[]} */ #waiting = [];
   /** @type {Line[]} on their way into the database */ #leaving = [];
   #timer = /** @type {any} */ (0);
+  #writing = Promise.resolve();
   #off = false;
 
   /** @param {Trace} trace @param {string} sessionId @param {() => string} userId */
@@ -117,9 +118,15 @@ export class Keeper extends EventTarget {
     this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
-  async flush() {
+  /** Resolves when all that was told until now is in the database, what was on its way included. @returns {Promise<void>} */
+  flush() {
+    this.#writing = this.#writing.then(() => this.#write());
+    return this.#writing;
+  }
+
+  async #write() {
     this.#timer = 0;
-    if (this.#leaving.length > 0 || this.#waiting.length === 0 || !this.userId()) { // before session.ready nobody knows whose it is
+    if (this.#waiting.length === 0 || !this.userId()) { // before session.ready nobody knows whose it is
       if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.flush(), FLUSH_MS);
       return;
     }

@@ -223,6 +223,7 @@ async def test_a_reload_goes_on_and_what_was_said_is_found_again(gateway: Gatewa
         # another session of the same person finds it
         await page.evaluate("sessionStorage.removeItem('jarvis.parked')")
         await page.click("[aria-label='Sign out']")
+        await see(page, "#sign-in")
         await page.goto(f"{gateway.base}/console#token={gateway.own_token()}")
         await page.reload()
         await see(page, "#status[data-state=online]")
