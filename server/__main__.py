@@ -117,9 +117,9 @@ def talk(options: argparse.Namespace) -> int:
 
 def replay(options: argparse.Namespace) -> int:
     """A recorded session, played again."""
-    from server.cli.replay import Replay  # noqa: PLC0415 - as above
+    from server.cli.replay import ReplayCommand  # noqa: PLC0415 - as above
 
-    return run(Replay(options).run())
+    return run(ReplayCommand(options).run())
 
 
 def bench(options: argparse.Namespace) -> int:

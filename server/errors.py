@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streaming.errors import CATALOGUE
-from streaming.ports import GATEWAY, ServiceError
+from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from streaming.errors import ErrorKind
@@ -78,9 +78,8 @@ def from_service(error: ServiceError) -> ApiError:
     headers = {}
     if error.retry_after_ms is not None or ERRORS[code].status == 503:
         headers["Retry-After"] = retry_after((error.retry_after_ms or 0) / 1000 or DEFAULT_RETRY_S)
-    detail = error.message if error.service == GATEWAY else f"{error.service}: {error.message}"
     extra = dict(error.details)
-    return ApiError(code, detail, headers=headers, errors=extra.pop("errors", None), extra=extra)
+    return ApiError(code, error.said, headers=headers, errors=extra.pop("errors", None), extra=extra)
 
 
 def to_service_error(error: ApiError) -> ServiceError:

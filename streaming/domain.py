@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from streaming.ports import Missed, RecognitionEvent, SeenAudio, SeenMessage
 
 if TYPE_CHECKING:
-    from streaming.ports import Intent, Plan, SafetyReport, Word
+    from streaming.ports import Intent, Plan, SafetyReport, ServiceError, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +171,18 @@ class TurnDone:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something failed and the lane goes on."""
+    """Something failed and the lane goes on. `retryable`: the same request may succeed when it is sent again later."""
 
     code: str
     message: str
-    retryable: bool = False
+    retryable: bool
     retry_after_ms: int | None = None
     turn_id: str | None = None
+
+    @classmethod
+    def of(cls, broken: ServiceError, turn_id: str | None = None, *, then: str = "") -> Trouble:
+        """What the client is told of it; `then`: what happens next."""
+        return cls(broken.code, broken.said + then, broken.retryable, broken.retry_after_ms, turn_id)
 
 
 DomainEvent = (

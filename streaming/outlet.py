@@ -1,4 +1,4 @@
-"""What a lane is built from: its outlet to the client, its services, and the errors that end it."""
+"""What a lane is built from: its outlet to the client, its services, and the error for input it does not take."""
 
 from __future__ import annotations
 
@@ -10,15 +10,6 @@ if TYPE_CHECKING:
 
     from streaming.domain import LaneEvent
     from streaming.ports import CallContext, LaneServices
-
-
-class LaneError(Exception):
-    """Ends a lane. Its channel closes with this code (UPPER_SNAKE) and message."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
 
 
 class WrongInputError(Exception):

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.outlet import LaneError, LaneSetup, Outlet
+from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
 from streaming.sound.codecs import AudioFormatError
 
@@ -74,7 +74,7 @@ class Session:
         on_end: Callable[[ChannelEnd], None],
         traceparent: str = "",
     ) -> None:
-        """Build the lane and let it run, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
+        """Build the lane and let it run, as one span; `on_end` is called once. Raises AudioFormatError, ServiceError, WrongInputError."""
         span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
             user_id=self.identity.user_id,
@@ -138,10 +138,8 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _ended_by(error: BaseException, lane: Lane) -> ChannelEnd:
-    if isinstance(error, LaneError):
-        return ChannelEnd("error", error.code, error.message)
     if isinstance(error, ServiceError):
-        return ChannelEnd("error", error.code, f"{error.service}: {error.message}")
+        return ChannelEnd("error", error.code, error.said)
     if isinstance(error, AudioFormatError):
         return ChannelEnd("error", "INVALID_AUDIO", str(error))
     log.error("lane failed: %s", type(lane).__name__, exc_info=error)

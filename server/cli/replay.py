@@ -35,7 +35,7 @@ def read_script(path: str) -> Script:
     return script
 
 
-class Replay:
+class ReplayCommand:
     """As the command line asks for it."""
 
     def __init__(self, options: argparse.Namespace) -> None:

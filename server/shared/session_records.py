@@ -16,7 +16,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from server.shared.redis_link import RedisDownError
 from server.shared.state import PREFIX
-from streaming.jarvis.journal import Receipt, Unclaimed, Written
+from streaming.jarvis.journal import Unclaimed, WriteOutcome, Written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ PATIENCE_S = 3.0
 REWRITTEN_WITHIN_S = 2.0  # in a new epoch of the store, a living replica writes its records anew within a beat
 LOOK_AGAIN_S = 0.1
 STALE = [b"stale"]
-LOST = Receipt("lost")
+LOST = WriteOutcome("lost")
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ class SessionRecords:
         self._state = state
         self._life_ms = round(life_s * 1000)
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
         fields = [part for item in change.fields.items() for part in item]
         if change.whole:
             fields += ["opened_at", str(head.opened_at)]
@@ -136,7 +136,7 @@ class SessionRecords:
         written = str(answer, "ascii")
         if written == "anew":
             await self._state.publish(BEGUN_ANEW, session_id=session_id)
-        return Receipt(_WRITTEN[written], int(order))
+        return WriteOutcome(_WRITTEN[written], int(order))
 
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str

@@ -1,4 +1,4 @@
-"""A bidirectional call: one writer task that takes what an outbox has ready, and one reader that pulls, never ahead.
+"""A bidirectional call: one writer task that takes what a source has ready, and one reader that pulls, never ahead.
 
 The reader alone tells how the call ended; a write that fails just stops the writer.
 """
@@ -35,7 +35,7 @@ STATUS_LOOKS, STATUS_LOOK_S = (
 )  # a tenth of a second: the status follows the broken write within the same batch
 
 
-class Outbox(Protocol[RequestT_co]):
+class MessageSource(Protocol[RequestT_co]):
     """What waits to be sent."""
 
     def take(self) -> RequestT_co | None:
@@ -112,14 +112,14 @@ class BidiStream(Generic[RequestT, ResponseT]):
         line: ServiceLine[StubT],
         method: BidiMethod[StubT, RequestT, ResponseT],
         first: Callable[[], RequestT],
-        outbox: Outbox[RequestT],
+        source: MessageSource[RequestT],
         context: CallContext,
         background: Background,
     ) -> None:
         """`first` makes the first message: what it cannot carry is the caller's mistake."""
         limit_s = line.deadline_s(context)
         self._service = line.name
-        self._outbox = outbox
+        self._source = source
         self._write_guard = InactivityGuard(limit_s, self._expire) if method.guard_writes else None
         self._read_guard = InactivityGuard(limit_s, self._expire)
         self._wake = asyncio.Event()
@@ -148,16 +148,16 @@ class BidiStream(Generic[RequestT, ResponseT]):
         return self._call is not None and not self._ended and not self._call.done()
 
     def wake(self) -> None:
-        """The outbox has something."""
+        """The source has something."""
         self._wake.set()
 
     def wake_now(self) -> None:
-        """The outbox has something that must not linger."""
+        """The source has something that must not linger."""
         self._wake.set()
         self._hurry.set()
 
     def end(self) -> None:
-        """Half-close, once the outbox is empty. From now on a waiting reader is not kept waiting for ever."""
+        """Half-close, once the source is empty. From now on a waiting reader is not kept waiting for ever."""
         self._ended = True
         self.wake_now()
         if self._reading:
@@ -207,10 +207,10 @@ class BidiStream(Generic[RequestT, ResponseT]):
 
     async def _write_all(self, call: grpc.aio.StreamStreamCall[RequestT, ResponseT]) -> None:
         while not call.done():
-            linger_s = self._outbox.linger_s()
+            linger_s = self._source.linger_s()
             if linger_s > 0 and not self._ended:
                 await self._linger(linger_s)
-            request = self._outbox.take()
+            request = self._source.take()
             if request is not None:
                 await self._send(call, request)
             elif self._ended:
@@ -235,7 +235,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         await write_message(call, request)
         if self._write_guard is not None:
             self._write_guard.relax()
-        self._outbox.sent()
+        self._source.sent()
 
     async def read(self) -> ResponseT | None:
         """The next answer, fetched now; None at the end and after `cancel`. Raises ServiceError."""

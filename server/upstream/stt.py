@@ -48,7 +48,7 @@ _RECOGNIZE: BidiMethod[SpeechToTextAsyncStub, stt_pb2.RecognizeRequest, stt_pb2.
 _COMMIT = b""  # its place in the queue; empty frames are never queued
 
 
-class AudioOutbox:
+class AudioSource:
     """Frames and commits in order. Frames that wait together leave together. `busy_s`: how long frames should gather now."""
 
     def __init__(self, on_taken: Callable[[int], None], busy_s: Callable[[], float]) -> None:
@@ -129,11 +129,11 @@ class SttStream:
     def __init__(
         self,
         stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | TrunkStream,
-        outbox: AudioOutbox,
+        source: AudioSource,
         watch: HangWatch,
     ) -> None:
         self._stream = stream
-        self._outbox = outbox
+        self._source = source
         self._watch = watch
         self._unanswered_bytes = self._commits = 0
         self._in_speech = self._ended = self._reading = False
@@ -143,10 +143,10 @@ class SttStream:
         """Queue whole samples; ignored once the stream is over."""
         if not pcm or not self._stream.live:
             return
-        self._outbox.audio(pcm)
+        self._source.audio(pcm)
         self._unanswered_bytes += len(pcm)
         self._stream.wake()
-        if self._outbox.queued_bytes > MAX_QUEUED_BYTES:
+        if self._source.queued_bytes > MAX_QUEUED_BYTES:
             self._stream.fail(
                 failure("stt", "RESOURCE_EXHAUSTED", "speech recognition does not keep up with the audio")
             )
@@ -155,7 +155,7 @@ class SttStream:
         """End the utterance here."""
         if self._stream.live:
             self._commits += 1
-            self._outbox.commit()
+            self._source.commit()
             self._stream.wake_now()
 
     def end(self) -> None:
@@ -166,7 +166,7 @@ class SttStream:
     def cancel(self) -> None:
         """Stop now; the iterator ends without an error."""
         self._stream.cancel()
-        self._outbox.forget_listener()
+        self._source.forget_listener()
 
     async def __aiter__(self) -> AsyncGenerator[RecognitionEvent | RecognitionProgress, None]:
         """Events in order. Raises ServiceError."""
@@ -232,13 +232,13 @@ class SttClient:
 
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
         """Open a stream at once."""
-        outbox = AudioOutbox(on_taken, self._busy_s)
+        source = AudioSource(on_taken, self._busy_s)
         trunk = self._trunks.pick()
         if trunk is not None:
             with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
-                return SttStream(trunk.open(_config_message(config), outbox, context), outbox, self._watch)
-        stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), outbox, context, self._background)
-        return SttStream(stream, outbox, self._watch)
+                return SttStream(trunk.open(_config_message(config), source, context), source, self._watch)
+        stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), source, context, self._background)
+        return SttStream(stream, source, self._watch)
 
     def _busy_s(self) -> float:
         busy = len(self._line.running) - FREE_STREAMS

@@ -41,7 +41,7 @@ TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 
 
-class TrunkOutbox(Protocol):
+class TrunkSource(Protocol):
     """What waits to be sent on one stream."""
 
     @property
@@ -68,10 +68,10 @@ class TrunkStream:
         "_ended",
         "_events",
         "_first",
-        "_outbox",
         "_over",
         "_read_guard",
         "_reading",
+        "_source",
         "_trunk",
         "_untaken_bytes",
         "_write_guard",
@@ -84,14 +84,14 @@ class TrunkStream:
         trunk: _Carrier,
         number: int,
         first: stt_pb2.StreamRequest,
-        outbox: TrunkOutbox,
+        source: TrunkSource,
         attempt: Attempt,
         limit_s: float,
     ) -> None:
         self._trunk = trunk
         self.number = number
         self._first: stt_pb2.StreamRequest | None = first
-        self._outbox = outbox
+        self._source = source
         self._attempt = attempt
         self._events: deque[stt_pb2.RecognizeResponse] = deque()
         self._arrived = asyncio.Event()
@@ -111,16 +111,16 @@ class TrunkStream:
         return not (self._ended or self._over)
 
     def wake(self) -> None:
-        """The outbox has something."""
+        """The source has something."""
         if not self.waiting:
             self._trunk.wants(self, urgent=False)
 
     def wake_now(self) -> None:
-        """The outbox has something that must not wait for the tick."""
+        """The source has something that must not wait for the tick."""
         self._trunk.wants(self, urgent=True)
 
     def end(self) -> None:
-        """Half-close, once the outbox is empty. From now on a waiting reader is not kept waiting for ever."""
+        """Half-close, once the source is empty. From now on a waiting reader is not kept waiting for ever."""
         self._ended = True
         self.wake_now()
         if self._reading:
@@ -184,14 +184,14 @@ class TrunkStream:
         if self._first is not None:
             into.items.append(self._first)
             self._first = None
-        n_bytes, outbox = 0, self._outbox
-        while outbox.waits and self._untaken_bytes < WINDOW_BYTES:
+        n_bytes, source = 0, self._source
+        while source.waits and self._untaken_bytes < WINDOW_BYTES:
             item = into.items.add(stream=self.number)
-            size = outbox.fill(item.request)
+            size = source.fill(item.request)
             n_bytes += size
             self._untaken_bytes += size
-            outbox.sent()
-        if self._ended and not self._end_told and not outbox.waits:
+            source.sent()
+        if self._ended and not self._end_told and not source.waits:
             self._end_told = True
             into.items.add(stream=self.number, end=True)
         if n_bytes and self._untaken_bytes > REPORT_BYTES:
@@ -279,13 +279,13 @@ class Trunk:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, first: stt_pb2.RecognizeRequest, outbox: TrunkOutbox, context: CallContext) -> TrunkStream:
+    def open(self, first: stt_pb2.RecognizeRequest, source: TrunkSource, context: CallContext) -> TrunkStream:
         """A stream of its own. Raises ServiceError CIRCUIT_OPEN, INVALID_ARGUMENT."""
         number = next(self._numbers)
         with asking(self._line.name):
             item = stt_pb2.StreamRequest(stream=number, request=first, metadata=dict(call_metadata(context)))
         attempt = self._line.begin("Recognize")
-        stream = TrunkStream(self, number, item, outbox, attempt, self._line.deadline_s(context))
+        stream = TrunkStream(self, number, item, source, attempt, self._line.deadline_s(context))
         attempt.call = stream
         self._streams[number] = stream
         return stream

@@ -32,7 +32,7 @@ _SYNTHESIZE: BidiMethod[TextToSpeechAsyncStub, tts_pb2.SynthesizeRequest, tts_pb
 )
 
 
-class TextOutbox:
+class TextSource:
     """Pieces of text in order; those that wait together leave together."""
 
     def __init__(self) -> None:
@@ -62,10 +62,10 @@ class TtsStream:
     """Implements `streaming.ports.SynthesisStream`."""
 
     def __init__(
-        self, stream: BidiStream[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse], outbox: TextOutbox
+        self, stream: BidiStream[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse], source: TextSource
     ) -> None:
         self._stream = stream
-        self._outbox = outbox
+        self._source = source
 
     def send_text(self, text: str) -> None:
         """Queue a piece; ignored once the stream is over. Text that is not valid Unicode ends it with INVALID_ARGUMENT."""
@@ -76,7 +76,7 @@ class TtsStream:
         except UnicodeEncodeError:
             self._stream.fail(failure("tts", "INVALID_ARGUMENT", "text must be valid Unicode"))
             return
-        self._outbox.text(text)
+        self._source.text(text)
         self._stream.wake()
 
     def end(self) -> None:
@@ -107,9 +107,9 @@ class TtsClient:
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> TtsStream:
         """Open an utterance at once."""
-        outbox = TextOutbox()
-        stream = BidiStream(self._line, _SYNTHESIZE, lambda: _config_message(config), outbox, context, self._background)
-        return TtsStream(stream, outbox)
+        source = TextSource()
+        stream = BidiStream(self._line, _SYNTHESIZE, lambda: _config_message(config), source, context, self._background)
+        return TtsStream(stream, source)
 
     async def voices(self, language: str, context: CallContext) -> Sequence[Voice]:
         """Voices of a language, or all."""

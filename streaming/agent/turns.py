@@ -211,8 +211,7 @@ class Turn:
     def trouble(self, broken: ServiceError) -> None:
         """Tell the client what failed."""
         self._status = "failed"
-        words = f"{broken.service}: {broken.message}"
-        self._tell(Trouble(broken.code, words, broken.retryable, broken.retry_after_ms, self.turn_id))
+        self._tell(Trouble.of(broken, self.turn_id))
 
     async def _understand(self) -> Intent:
         return await self._services.intent.recognize(self._text, self._format.language, self._context)

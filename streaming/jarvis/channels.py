@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.jarvis.outlet import ChannelOutlet, OutletHost
 from streaming.jarvis.translate import lane_of
-from streaming.outlet import LaneError, SpeechPosition, WrongInputError
+from streaming.outlet import SpeechPosition, WrongInputError
+from streaming.ports import ServiceError
 from streaming.protocol import messages as wire
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.snapshot import Rewind
@@ -110,7 +111,7 @@ class Channels:
             use(lane)
         except WrongInputError as wrong:
             self._connection.send_message(wire.Error(channel=channel, code="WRONG_STATE", message=str(wrong)))
-        except LaneError as wrong:
+        except ServiceError as wrong:
             self._fail(channel, wrong.code, wrong.message)
 
     # --- beginning and end ---
@@ -122,7 +123,7 @@ class Channels:
             )
         except AudioFormatError as wrong:
             self._close(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
-        except LaneError as wrong:
+        except ServiceError as wrong:
             self._close(channel, ChannelEnd("error", wrong.code, wrong.message))
 
     def _fail(self, channel: int, code: str, message: str) -> None:
@@ -183,7 +184,7 @@ class Channels:
     def _restore_lane(self, channel: ServerChannel, saved: dict[str, Any] | None) -> None:
         def build(setup: LaneSetup) -> Lane:
             if saved is None:
-                raise LaneError("ABORTED", LOST_WORK)
+                raise ServiceError("ABORTED", LOST_WORK)
             lane = lane_of(channel.params, setup)
             lane.restore(saved, SpeechPosition(channel.sent_pts_ms))
             if channel.hears and channel.state is ChannelState.INPUT_ENDED:

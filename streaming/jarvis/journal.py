@@ -69,7 +69,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class WriteOutcome:
     """How a write ended; `order` of the epoch, as the store has it."""
 
     written: Written
@@ -96,7 +96,7 @@ class SessionStore(Protocol):
     def silent_s(self) -> float:
         """How long ago the newest write that the store confirmed was sent, in seconds."""
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
         """Set the changed fields, delete those that are gone.
 
         "taken" when another replica has claimed the record, "superseded" when the client has begun another epoch, "foreign"

@@ -11,7 +11,7 @@ from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
 from streaming.jarvis.expiry import TokenTimer
 from streaming.jarvis.journal import Head
-from streaming.jarvis.observing import Watch
+from streaming.jarvis.observing import ChannelWatch
 from streaming.listening import ListeningClock
 from streaming.protocol import events
 from streaming.protocol import messages as wire
@@ -138,7 +138,7 @@ class LiveSession:
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
         """What it sees and says from now on."""
-        return Watch(self, audio=audio).seen()
+        return ChannelWatch(self, audio=audio).seen()
 
     # --- sockets ---
 

@@ -1,120 +1,52 @@
-"""A look over a session's shoulder: everything on its wire, as far as the one who looks can keep up.
-
-The session never waits: what it says is put into a bounded queue, by reference. What does not fit is counted, and said.
-"""
+"""How an observer reads a session of this dialect: messages without secrets, audio with its format."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from streaming import watch
 from streaming.jarvis.redaction import redacted
-from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
+from streaming.ports import SeenAudio, SeenFrame, SeenMessage
 from streaming.protocol import frame as wire_frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
-
     from streaming.jarvis.channels import Channels
     from streaming.ports import Seen, Side
     from streaming.protocol.server import ServerConnection
-    from streaming.residents import Tap
 
-MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 OBSERVE = (
     '{"type":"observe.'  # what an observing channel is told is not told on: two who watch each other would never end
 )
 
 
-class Watched(Protocol):
+class Watched(watch.Watched, Protocol):
     """The live session, as far as observers look at it."""
 
     connection: ServerConnection
     work: Channels
-    taps: list[Tap]
 
 
-class Watch:
-    """A tap on one session, and what it saw (`seen`), until the session ends or moves to another replica."""
+class ChannelWatch(watch.Watch):
+    """Shows every message, and every frame of audio if `audio`."""
 
     def __init__(self, live: Watched, *, audio: bool) -> None:
+        super().__init__(live)
         self._live = live
         self._audio = audio
-        self._waiting: deque[tuple[Side, str | bytes]] = deque()
-        self._bytes = 0
-        self._missed_messages = self._missed_bytes = 0
-        self._wake = asyncio.Event()
-        self._over = False
         self._sounds = live.work.sounds()
         self._told: SeenAudio | None = None
-        live.taps.append(self)
 
-    # --- the session's side: see tap.Tap ---
+    def wants(self, data: str | bytes) -> bool:
+        return self._audio or isinstance(data, str)
 
-    def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - a live copy needs no times
-        self._put("client", data)
-
-    def sent(self, batch: list[str | bytes], at_s: float) -> None:  # noqa: ARG002 - as above
-        for data in batch:
-            self._put("server", data)
-
-    def ended(self) -> None:
-        self._over = True
-        self._wake.set()
-
-    def _put(self, direction: Side, data: str | bytes) -> None:
-        is_text = isinstance(data, str)
-        if not is_text and not self._audio:
-            return
-        if self._bytes + len(data) > MAX_WAITING_BYTES:
-            self._missed_messages += is_text
-            self._missed_bytes += 0 if is_text else len(data)
-            return
-        self._waiting.append((direction, data))
-        self._bytes += len(data)
-        self._wake.set()
-
-    # --- the observer's side ---
-
-    async def seen(self) -> AsyncGenerator[Seen]:
-        """In order; `Missed` stands where something is missing. Closing it ends the look."""
-        try:
-            async for seen in self._all():
-                yield seen
-        finally:
-            if self in self._live.taps:
-                self._live.taps.remove(self)
-
-    async def _all(self) -> AsyncIterator[Seen]:
-        while self._waiting or not self._over:
-            self._wake.clear()
-            if not self._waiting:
-                await self._wake.wait()
-                continue
-            direction, data = self._waiting.popleft()
-            self._bytes -= len(data)
-            for seen in self._seen(direction, data):
-                yield seen
-            if not self._waiting and (self._missed_messages or self._missed_bytes):
-                missed = Missed(self._missed_messages, self._missed_bytes)
-                self._missed_messages = self._missed_bytes = 0
-                yield missed
-
-    def _seen(self, direction: Side, data: str | bytes) -> list[Seen]:
+    def read(self, side: Side, data: str | bytes) -> list[Seen]:
         if isinstance(data, bytes):
-            return self._seen_frame(direction, data)
-        if data.startswith(OBSERVE):
+            return self._seen_frame(side, data)
+        message = None if data.startswith(OBSERVE) else watch.json_object(data)
+        if message is None:
             return []
-        try:
-            message = json.loads(data)
-        except (ValueError, RecursionError):
-            return []  # its sender is told that it is no JSON, or too deep
-        if not isinstance(message, dict):
-            return []
-        self._learn(direction, message)
-        return [SeenMessage(direction, redacted(message))]
+        self._learn(side, message)
+        return [SeenMessage(side, redacted(message))]
 
     def _learn(self, direction: Side, message: dict[str, Any]) -> None:
         """What the audio behind this message will be; the client's word may be wrong, or the gateway's in its mouth."""

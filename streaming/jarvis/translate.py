@@ -170,7 +170,7 @@ def _turn_message(event: TurnStage, channel: int) -> wire.Event:
             assert_never(event)
 
 
-def _microphone(params: given.Microphone) -> MicrophoneFormat:
+def _microphone(params: given.MicrophoneParams) -> MicrophoneFormat:
     return MicrophoneFormat(
         language=params.language,
         encoding=params.encoding,
@@ -212,7 +212,7 @@ def _execute(params: given.ExecuteParams, setup: LaneSetup, command_id: str) -> 
 
 
 def lane_of(params: given.ChannelParams, setup: LaneSetup, command_id: str = "") -> Lane:
-    """The lane that a channel was opened for, by the command of that id. Raises LaneError, AudioFormatError, WrongInputError."""
+    """The lane that a channel was opened for, by the command of that id. Raises ServiceError, AudioFormatError, WrongInputError."""
     build: dict[str, Callable[[Any, LaneSetup], Lane]] = {
         "stt": lambda params, setup: SttLane(setup, _microphone(params)),
         "tts": _tts,

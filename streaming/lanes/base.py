@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from streaming.outlet import LaneError, WrongInputError
+from streaming.outlet import WrongInputError
+from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from streaming.outlet import LaneSetup, SpeechPosition
@@ -25,7 +26,7 @@ class Lane(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Do the work. Returning closes the channel ok. Raises LaneError, ServiceError."""
+        """Do the work. Returning closes the channel ok. Raises ServiceError."""
 
     # --- on another replica ---
 
@@ -48,8 +49,8 @@ class Lane(ABC):
         return None
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:  # noqa: ARG002 - kinds that carry override
-        """Go on where another replica stood, before `run`. Raises LaneError."""
-        raise LaneError("ABORTED", "this kind of work can't be saved to another replica")
+        """Go on where another replica stood, before `run`. Raises ServiceError."""
+        raise ServiceError("ABORTED", "this kind of work can't be saved to another replica")
 
     # --- what the client sends ---
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from streaming.agent.tasks import TaskRun
 from streaming.domain import TaskEnded
 from streaming.lanes.base import Lane
-from streaming.outlet import LaneError, LaneSetup
-from streaming.ports import RunKey, run_once
+from streaming.ports import RunKey, ServiceError, run_once
 
 if TYPE_CHECKING:
+    from streaming.outlet import LaneSetup
     from streaming.ports import Action
 
 _CODES = {
@@ -37,7 +37,7 @@ class ExecuteLane(Lane):
         self._key = RunKey(who.user_id, who.session_id, command_id, "execute", request | {"timeout_ms": timeout_ms})
 
     async def run(self) -> None:
-        """Ends ok when the task ran, whatever came of it; raises LaneError when it did not get that far."""
+        """Ends ok when the task ran, whatever came of it; raises ServiceError when it did not get that far."""
         task = TaskRun(self._setup, self._outlet.tell, self._action)
         work = partial(self._work, task)
         if self._once is None:
@@ -47,7 +47,7 @@ class ExecuteLane(Lane):
             if again:
                 self._tell_again(answer)
         if answer["status"] in _CODES:
-            raise LaneError(_CODES[answer["status"]], answer["message"] or answer["status"])
+            raise ServiceError(_CODES[answer["status"]], answer["message"] or answer["status"])
 
     async def _work(self, task: TaskRun) -> dict[str, Any]:
         verdict = await self._services.safety.check([self._action], self._context)
@@ -56,7 +56,7 @@ class ExecuteLane(Lane):
 
     def _tell_again(self, kept: dict[str, Any]) -> None:
         if "status" not in kept:
-            raise LaneError("ALREADY_ANSWERED", "it ran; the result is not kept any more")
+            raise ServiceError("ALREADY_ANSWERED", "it ran; the result is not kept any more")
         self._outlet.tell(TaskEnded(kept["status"], kept["result"], kept["message"] or None))
 
 

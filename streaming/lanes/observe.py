@@ -7,11 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from streaming.lanes.base import Lane
-from streaming.outlet import LaneError, LaneSetup
-from streaming.ports import SeenFrame
+from streaming.ports import SeenFrame, ServiceError
 
 if TYPE_CHECKING:
-    from streaming.outlet import SpeechPosition
+    from streaming.outlet import LaneSetup, SpeechPosition
     from streaming.ports import Seen
 
 GONE_S = 2.0  # a session that moves to another replica is there again by then
@@ -24,14 +23,14 @@ class ObserveLane(Lane):
     def __init__(self, setup: LaneSetup, session_id: str, *, audio: bool) -> None:
         super().__init__(setup)
         if session_id == self._context.session_id:
-            raise LaneError("INVALID_ARGUMENT", "a session can't observe itself")
+            raise ServiceError("INVALID_ARGUMENT", "a session can't observe itself")
         self._session_id = session_id
         self._audio = audio
 
     async def run(self) -> None:
-        """Until the session ends; one that moves to another replica is followed there. Raises LaneError NOT_FOUND."""
+        """Until the session ends; one that moves to another replica is followed there. Raises ServiceError NOT_FOUND."""
         if not await self._watch():
-            raise LaneError("NOT_FOUND", "there is no live session of that name")
+            raise ServiceError("NOT_FOUND", "there is no live session of that name")
         while await self._watch_again():
             pass
 

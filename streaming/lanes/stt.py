@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming.lanes.base import Lane
-from streaming.sound.microphone import Microphone, MicrophoneFormat
+from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
 
 if TYPE_CHECKING:
     from streaming.outlet import LaneSetup, SpeechPosition
@@ -17,7 +17,7 @@ class SttLane(Lane):
 
     def __init__(self, setup: LaneSetup, source: MicrophoneFormat) -> None:
         super().__init__(setup)
-        self._microphone = Microphone(self._services.stt, source, self._context, self._outlet)
+        self._microphone = MicrophoneInput(self._services.stt, source, self._context, self._outlet)
 
     async def run(self) -> None:
         """Pass every event on."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from streaming.lanes.base import Lane
-from streaming.outlet import LaneError, LaneSetup
-from streaming.ports import SynthesisConfig
+from streaming.ports import ServiceError, SynthesisConfig
 from streaming.sound.utterance import Utterance
 
 if TYPE_CHECKING:
     from streaming.agent.format import ReplyFormat
-    from streaming.outlet import SpeechPosition
+    from streaming.outlet import LaneSetup, SpeechPosition
 
 MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent as several utterances
 
@@ -55,7 +54,7 @@ class TtsLane(Lane):
         """The next piece of text."""
         if len(self._text) + len(piece) > MAX_TEXT_CHARS:
             msg = f"an utterance may have {MAX_TEXT_CHARS} characters"
-            raise LaneError("TEXT_TOO_LONG", msg)
+            raise ServiceError("TEXT_TOO_LONG", msg)
         self._text += piece
         self._stream.send_text(piece)
 

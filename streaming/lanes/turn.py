@@ -28,7 +28,7 @@ from streaming.ports import (
     SpeechStopped,
 )
 from streaming.sound.echo import FarEnd
-from streaming.sound.microphone import Microphone, MicrophoneFormat
+from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
 
 if TYPE_CHECKING:
     from streaming.agent.format import ReplyFormat
@@ -67,7 +67,7 @@ class TurnLane(Lane):
         self._language = source.language if source else reply.language
         self._far_end = FarEnd() if source is not None and source.echo_cancellation else None
         self._microphone = (
-            Microphone(self._services.stt, source, self._context, self._outlet, self._far_end) if source else None
+            MicrophoneInput(self._services.stt, source, self._context, self._outlet, self._far_end) if source else None
         )
         self._text = text
         self._turn: Turn | None = None
@@ -213,9 +213,8 @@ class TurnLane(Lane):
             self._waiting.append(heard)
         except asyncio.QueueFull:
             heard.drop_guess()
-            self._outlet.tell(
-                Trouble("TOO_MANY_TURNS", f"{MAX_WAITING} utterances are waiting already: this one is lost")
-            )
+            words = f"{MAX_WAITING} utterances are waiting already: this one is lost"
+            self._outlet.tell(Trouble.of(ServiceError("TOO_MANY_TURNS", words)))
 
     # --- understanding: a short answer to a question, or "stop", must not wait for the turn it is about ---
 

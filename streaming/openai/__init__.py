@@ -2,6 +2,6 @@
 
 mistakes: what a client did wrong · settings: a session's configuration, merged and checked · inbox: client events in their order ·
 commands: the same, checked · conversation: items in their order · response: one reply as server events in their order · hearing: what is recognised, as items and
-events · outbox: what waits to be sent · turns: a turn lane's way into a response · idle: the reply to silence · watching: observers ·
+events · event_queue: what waits to be sent · turns: a turn lane's way into a response · idle: the reply to silence · watching: observers ·
 live: one session, a Resident · registry: all of them.
 """

@@ -11,7 +11,7 @@ from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 
 if TYPE_CHECKING:
     from streaming.domain import LaneEvent
-    from streaming.openai.outbox import Outbox
+    from streaming.openai.event_queue import EventQueue
 
 MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio that the recogniser has not taken: more than ten minutes of 24 kHz PCM
 MIN_COMMIT_MS = 100  # as the API has it
@@ -21,7 +21,7 @@ class Listener(Protocol):
     """The session, as far as hearing tells it."""
 
     conversation: Conversation
-    outbox: Outbox
+    event_queue: EventQueue
 
     def on_speech(self) -> None:
         """Somebody began to speak."""
@@ -45,9 +45,9 @@ def commit_item(host: Listener, item_id: str) -> Entry:
     }
     entry = Entry(item, awaited=True)
     previous = host.conversation.add(entry)
-    host.outbox.say({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
-    host.outbox.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
-    host.outbox.say({"type": "conversation.item.done", "previous_item_id": previous, "item": item})
+    host.event_queue.say({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
+    host.event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+    host.event_queue.say({"type": "conversation.item.done", "previous_item_id": previous, "item": item})
     return entry
 
 
@@ -113,7 +113,7 @@ class Hearing:
             self._on_started(round(self._base_ms + event.at_ms))
         elif isinstance(event, SpeechStopped) and self._current is not None:
             at_ms = round(self._base_ms + event.at_ms)
-            self._host.outbox.say(
+            self._host.event_queue.say(
                 {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": self._current}
             )
             self._commit(self._current, automatic=True)
@@ -121,7 +121,7 @@ class Hearing:
 
     def _on_started(self, at_ms: int) -> None:
         self._current = new_id("item")
-        self._host.outbox.say(
+        self._host.event_queue.say(
             {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": self._current}
         )
         self._host.on_speech()
@@ -144,16 +144,16 @@ class Hearing:
         kind = "conversation.item.input_audio_transcription"
         where = {"item_id": entry.item["id"], "content_index": 0}
         if event.text:
-            self._host.outbox.say({"type": f"{kind}.delta", **where, "delta": event.text})
+            self._host.event_queue.say({"type": f"{kind}.delta", **where, "delta": event.text})
         usage = {"type": "duration", "seconds": max(0, event.end_ms - event.start_ms) / 1000}
-        self._host.outbox.say({"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage})
+        self._host.event_queue.say({"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage})
 
     def broke(self, code: str, message: str) -> None:
         """The recogniser failed: no transcript comes any more."""
         self.closed = True
         for entry, automatic in self._awaiting:
             entry.awaited, entry.answered = False, True
-            self._host.outbox.say(
+            self._host.event_queue.say(
                 {
                     "type": "conversation.item.input_audio_transcription.failed",
                     "item_id": entry.item["id"],

@@ -56,7 +56,7 @@ class IdleWatch:
         if not host.connected or host.replies.busy:
             return
         item_id = new_id("item")
-        host.outbox.say(
+        host.event_queue.say(
             {
                 "type": "input_audio_buffer.timeout_triggered",
                 "audio_start_ms": round(self._from_ms),

@@ -17,13 +17,13 @@ from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, UnreadableError, read
 from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
 from streaming.openai.inbox import Inbox
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event
-from streaming.openai.outbox import Outbox
 from streaming.openai.replies import Replies
-from streaming.openai.watching import Watch
+from streaming.openai.watching import EventWatch
 from streaming.residents import Departure
 from streaming.session import Session
 from streaming.traffic import Traffic
@@ -92,7 +92,7 @@ class LiveSession:
         self.provided = provided
         self.group = group
         self.conversation = Conversation()
-        self.outbox = Outbox(f"{self.session_id[5:13]}_")
+        self.event_queue = EventQueue(f"{self.session_id[5:13]}_")
         self._listening = ListeningClock(self._loop.time, present=True)
         self.lanes = Session(self.session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
@@ -127,12 +127,12 @@ class LiveSession:
     @property
     def queued_bytes(self) -> int:
         """Waiting to be sent."""
-        return self.outbox.bytes
+        return self.event_queue.bytes
 
     @property
     def audio_bytes_dropped(self) -> int:
         """Audio, in base64, that became stale before it was sent."""
-        return self.outbox.audio_bytes_dropped
+        return self.event_queue.audio_bytes_dropped
 
     def announce_drain(self, reconnect_after_ms: int) -> None:
         """The protocol has no such event: clients learn it from the close code."""
@@ -151,21 +151,21 @@ class LiveSession:
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
         """What it sees and says from now on."""
-        return Watch(self, audio=audio).seen()
+        return EventWatch(self, audio=audio).seen()
 
     # --- socket ---
 
     def begin(self) -> None:
         """The socket is open: greet."""
         self._start_expiry()
-        self.outbox.say({"type": "session.created", "session": self.settings})
+        self.event_queue.say({"type": "session.created", "session": self.settings})
         self.wake()
 
     def end(self, code: int, word: str, message: str) -> None:
         """Say why in an `error`, and close."""
         socket = self.socket
         if socket is not None:
-            self.outbox.say(error_event(MistakeError(word, message, kind="server_error")))
+            self.event_queue.say(error_event(MistakeError(word, message, kind="server_error")))
             socket.end(code, "", message)
             self.closed()
 
@@ -177,7 +177,7 @@ class LiveSession:
 
     def can_go_on(self, last_event_id: str) -> bool:
         """Is all that came behind this event still there?"""
-        return not self.lost and self.outbox.can_go_on(last_event_id)
+        return not self.lost and self.event_queue.can_go_on(last_event_id)
 
     def attach(self, socket: Socket, identity: Identity, last_event_id: str) -> None:
         """Go on through this socket, behind the last event that the client received. See `can_go_on`."""
@@ -189,7 +189,7 @@ class LiveSession:
         self.identity = self.lanes.identity = identity
         self._stop_expiry()
         self._start_expiry()
-        self.outbox.go_on(last_event_id)
+        self.event_queue.go_on(last_event_id)
         self.wake()
 
     def closed(self) -> None:
@@ -220,10 +220,10 @@ class LiveSession:
 
     def wake(self) -> None:
         """There may be something to send. A client that lets too much of it wait loses its session."""
-        if self.outbox.bytes > MAX_WAITING_BYTES:
+        if self.event_queue.bytes > MAX_WAITING_BYTES:
             self.end(POLICY, "slow_consumer", "events were not read in time")
             self.closed()
-        elif self.socket is not None and self.outbox.bytes:
+        elif self.socket is not None and self.event_queue.bytes:
             self.socket.wake()
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - as the writer asks any source
@@ -236,7 +236,7 @@ class LiveSession:
 
     def data_to_send(self) -> list[str | bytes]:
         """What leaves now, in order."""
-        batch = self.outbox.take()
+        batch = self.event_queue.take()
         self.traffic.sent(batch)
         if self.taps and batch:
             now = self._loop.time()
@@ -257,7 +257,7 @@ class LiveSession:
             if not self._inbox.takes(data):
                 self.receive_now(data)
         except MistakeError as mistake:
-            self.outbox.say(error_event(mistake))
+            self.event_queue.say(error_event(mistake))
             self.wake()
 
     def receive_now(self, data: str | bytes) -> None:
@@ -288,13 +288,13 @@ class LiveSession:
         try:
             yield mistaken
         except UnreadableError as mistake:
-            self.outbox.say(error_event(mistake, mistake.event_id))
+            self.event_queue.say(error_event(mistake, mistake.event_id))
         except MistakeError as mistake:
-            self.outbox.say(error_event(mistake, mistaken.event_id))
+            self.event_queue.say(error_event(mistake, mistaken.event_id))
         except Exception:
             log.exception("an event could not be handled")  # without the event: it holds what was said
             unforeseen = MistakeError("internal_error", "something went wrong in the gateway", kind="server_error")
-            self.outbox.say(error_event(unforeseen, mistaken.event_id))
+            self.event_queue.say(error_event(unforeseen, mistaken.event_id))
 
     def on_update(self, command: Command) -> None:
         """`session.update`."""
@@ -304,31 +304,33 @@ class LiveSession:
         self._idle.stop()
         if config.microphone_of(fresh) != heard_so:
             self.microphones.retire()
-        self.outbox.say({"type": "session.updated", "session": fresh})
+        self.event_queue.say({"type": "session.updated", "session": fresh})
 
     def on_create(self, command: Command) -> None:
         """`conversation.item.create`."""
         entry = self.replies.new_entry(command.fields.get("item"), "item")
         previous = self.conversation.add(entry, command.optional_text("previous_item_id"))
         for kind in ("added", "done"):
-            self.outbox.say({"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": entry.item})
+            self.event_queue.say(
+                {"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": entry.item}
+            )
 
     def on_retrieve(self, command: Command) -> None:
         """`conversation.item.retrieve`."""
         entry = self.conversation.find(command.text("item_id"), "item_retrieve_invalid_item_id")
-        self.outbox.say({"type": "conversation.item.retrieved", "item": entry.item})
+        self.event_queue.say({"type": "conversation.item.retrieved", "item": entry.item})
 
     def on_delete(self, command: Command) -> None:
         """`conversation.item.delete`."""
         entry = self.conversation.remove(command.text("item_id"))
-        self.outbox.say({"type": "conversation.item.deleted", "item_id": entry.item["id"]})
+        self.event_queue.say({"type": "conversation.item.deleted", "item_id": entry.item["id"]})
         self.replies.correct(entry, "")
 
     def on_truncate(self, command: Command) -> None:
         """`conversation.item.truncate`."""
         item_id, index, at_ms = command.text("item_id"), command.whole("content_index"), command.whole("audio_end_ms")
         entry, end_ms = self.conversation.truncate(item_id, index, at_ms)
-        self.outbox.say(
+        self.event_queue.say(
             {
                 "type": "conversation.item.truncated",
                 "item_id": item_id,

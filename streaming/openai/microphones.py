@@ -108,7 +108,7 @@ class Microphones:
     def clear(self) -> None:
         """Forget what was not committed."""
         self.retire()
-        self._host.outbox.say({"type": "input_audio_buffer.cleared"})
+        self._host.event_queue.say({"type": "input_audio_buffer.cleared"})
 
     def retire(self) -> None:
         """The next audio goes to a new microphone; this one finishes what was committed, and hears nothing else."""

@@ -18,7 +18,7 @@ from streaming.openai.turns import AGENT, Speaking
 from streaming.ports import CallContext, ServiceError
 
 if TYPE_CHECKING:
-    from streaming.openai.outbox import Outbox
+    from streaming.openai.event_queue import EventQueue
     from streaming.outlet import LaneSetup
     from streaming.ports import Identity, LaneServices
     from streaming.session import ChannelEnd, Session
@@ -34,7 +34,7 @@ class Host(Protocol):
     session_id: str
     identity: Identity
     conversation: Conversation
-    outbox: Outbox
+    event_queue: EventQueue
     lanes: Session
     settings: dict[str, Any]
     voices: config.Voices
@@ -54,7 +54,7 @@ class Replies:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.conversation, self.outbox = host.conversation, host.outbox
+        self.conversation, self.event_queue = host.conversation, host.event_queue
         self._conversation_id = new_id("conv")
         self.active: Response | None = None
         self.floor = asyncio.Event()
@@ -87,7 +87,7 @@ class Replies:
         confirmations = self._host.provided.confirmations
         asked = item["approval_request_id"]
         if not await confirmations.settle(asked, self._context(self._host.session_id), approve=item["approve"]):
-            self.outbox.say(
+            self.event_queue.say(
                 {
                     "type": "error",
                     "error": {
@@ -173,7 +173,7 @@ class Replies:
         instructions: str = "",
         given: list[Entry] | None = None,
     ) -> None:
-        response = Response(self.outbox, self.conversation, self._conversation_id, settings, metadata)
+        response = Response(self.event_queue, self.conversation, self._conversation_id, settings, metadata)
         self.active = response
         response.begin()
         self._given = given
@@ -279,7 +279,7 @@ class Replies:
     def ask_whether_there(self) -> None:
         """A reply to silence: nobody asked for it, no turn is behind it, and the agent does not remember it."""
         response = Response(
-            self.outbox,
+            self.event_queue,
             self.conversation,
             self._conversation_id,
             config.response_settings(self._host.settings, {}, self._host.voices),
@@ -314,7 +314,7 @@ class Replies:
             raise MistakeError(
                 "too_many_responses", f"at most {MAX_RESPONSES} responses at once", kind="rate_limit_error"
             )
-        response = Response(self.outbox, None, "", settings, metadata)
+        response = Response(self.event_queue, None, "", settings, metadata)
         self._beside[response.id] = response
         response.begin()
         copies = [Entry(entry.item) for entry in given]
@@ -324,7 +324,7 @@ class Replies:
 
     def own_response(self, speaking: Speaking) -> Response:
         """The agent speaks on its own: an action has ended that went on behind a question."""
-        response = Response(self.outbox, self.conversation, self._conversation_id, speaking.settings)
+        response = Response(self.event_queue, self.conversation, self._conversation_id, speaking.settings)
         self.active = response
         response.begin()
         return response

@@ -1,4 +1,4 @@
-"""One response as the server events that it consists of, in the API's order. Pure: events go to an Outbox.
+"""One response as the server events that it consists of, in the API's order. Pure: events go to an EventQueue.
 
 created → (output_item.added → conversation.item.added → content_part.added → deltas → …done → content_part.done →
 output_item.done → conversation.item.done)* → response.done, exactly once.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from streaming.openai.conversation import Conversation, Entry, new_id
 
 if TYPE_CHECKING:
-    from streaming.openai.outbox import Outbox
+    from streaming.openai.event_queue import EventQueue
 
 Status = Literal["completed", "cancelled", "failed", "incomplete"]
 
@@ -21,7 +21,7 @@ class Response:
 
     def __init__(
         self,
-        outbox: Outbox,
+        event_queue: EventQueue,
         conversation: Conversation | None,
         conversation_id: str,
         settings: dict[str, Any],
@@ -31,7 +31,7 @@ class Response:
         self.settings = settings
         self.done = False
         self.heard_words = 0  # of the user, for `usage`
-        self._outbox = outbox
+        self._event_queue = event_queue
         self._conversation = conversation
         self._conversation_id = conversation_id
         self._metadata = metadata
@@ -89,7 +89,7 @@ class Response:
 
     def begin(self) -> None:
         """`response.created`."""
-        self._outbox.say({"type": "response.created", "response": self._body("in_progress")})
+        self._event_queue.say({"type": "response.created", "response": self._body("in_progress")})
 
     # --- a message ---
 
@@ -98,7 +98,7 @@ class Response:
         return {"response_id": self.id, "item_id": self._entry.item["id"], "output_index": len(self._output)}
 
     def _tell(self, kind: str, **fields: Any) -> None:
-        self._outbox.say({"type": f"response.{kind}", **self._where(), "content_index": 0, **fields})
+        self._event_queue.say({"type": f"response.{kind}", **self._where(), "content_index": 0, **fields})
 
     def _part(self, text: str) -> dict[str, str]:
         return {"type": "audio", "transcript": text} if self.audio else {"type": "text", "text": text}
@@ -117,7 +117,7 @@ class Response:
         }
         entry = self._entry = Entry(item)
         self._text, self._has_audio = "", False
-        self._outbox.say(
+        self._event_queue.say(
             {
                 "type": "response.output_item.added",
                 "response_id": self.id,
@@ -127,7 +127,7 @@ class Response:
         )
         if self._conversation is not None:
             previous = self._conversation.add(entry)
-            self._outbox.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
         self._tell("content_part.added", part=self._part(""))
         item["content"] = [
             {"type": "output_audio", "transcript": ""} if self.audio else {"type": "output_text", "text": ""}
@@ -146,7 +146,7 @@ class Response:
         """The next piece of its audio, encoded."""
         entry = self.open_item()
         entry.sent_ms += duration_ms
-        self._outbox.audio(frame, self.id, entry.item["id"], len(self._output))
+        self._event_queue.audio(frame, self.id, entry.item["id"], len(self._output))
 
     def close_item(self, *, complete: bool = True, heard: str | None = None) -> None:
         """End the message, if one is open. `heard`: what the user heard of one that was cut."""
@@ -162,7 +162,7 @@ class Response:
         name = "transcript" if self.audio else "text"
         entry.item["content"][0][name] = self._text
         entry.item["status"] = "completed" if complete else "incomplete"
-        self._outbox.say(
+        self._event_queue.say(
             {
                 "type": "response.output_item.done",
                 "response_id": self.id,
@@ -171,7 +171,7 @@ class Response:
             }
         )
         if self._conversation is not None:
-            self._outbox.say({"type": "conversation.item.done", "item": entry.item})
+            self._event_queue.say({"type": "conversation.item.done", "item": entry.item})
         self._output.append({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
         if heard is not None:
             entry.item["content"][0][name] = heard
@@ -182,13 +182,13 @@ class Response:
     def whole_item(self, item: dict[str, Any]) -> None:
         """An item that is there at once: a request for approval."""
         where = {"response_id": self.id, "output_index": len(self._output), "item": item}
-        self._outbox.say({"type": "response.output_item.added", **where})
+        self._event_queue.say({"type": "response.output_item.added", **where})
         if self._conversation is not None:
             previous = self._conversation.add(Entry(item))
-            self._outbox.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
-        self._outbox.say({"type": "response.output_item.done", **where})
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+        self._event_queue.say({"type": "response.output_item.done", **where})
         if self._conversation is not None:
-            self._outbox.say({"type": "conversation.item.done", "item": item})
+            self._event_queue.say({"type": "conversation.item.done", "item": item})
         self._output.append(item)
 
     # --- the end ---
@@ -204,4 +204,4 @@ class Response:
             details["reason"] = reason
         if error is not None:
             details["error"] = error
-        self._outbox.say({"type": "response.done", "response": self._body(status, details)})
+        self._event_queue.say({"type": "response.done", "response": self._body(status, details)})

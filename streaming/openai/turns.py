@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from streaming.domain import LaneEvent
     from streaming.lanes.turn import TurnLane
-    from streaming.openai.outbox import Outbox
+    from streaming.openai.event_queue import EventQueue
     from streaming.openai.response import Response, Status
     from streaming.ports import Word
 
@@ -25,7 +25,7 @@ class Floor(Protocol):
     """The session, as far as its turns need it."""
 
     conversation: Conversation
-    outbox: Outbox
+    event_queue: EventQueue
     active: Response | None
     floor: asyncio.Event  # set when a response ends
 
@@ -213,7 +213,7 @@ class Speaking:
         response = self.response
         if response is None:
             return
-        self._floor.outbox.drop_audio(response.id)
+        self._floor.event_queue.drop_audio(response.id)
         self._end("cancelled", reason)
 
     def lane_ended(self, code: str, message: str) -> None:
@@ -246,7 +246,7 @@ class Speaking:
             return
         if self.response is None:
             self.response = self._floor.own_response(self)
-        await self._floor.outbox.room()
+        await self._floor.event_queue.room()
 
     async def recorded(self) -> bool:
         """These sessions have no record: they end with their socket."""
@@ -254,7 +254,7 @@ class Speaking:
 
     async def caught_up(self) -> None:
         """As `room`."""
-        await self._floor.outbox.room()
+        await self._floor.event_queue.room()
 
     def taken(self, n_bytes: int) -> None:
         """A turn in words takes no audio."""
@@ -264,4 +264,4 @@ class Speaking:
         self._stale = True
         self._floor.floor.set()
         if self.response is not None:
-            self._floor.outbox.drop_audio(self.response.id)
+            self._floor.event_queue.drop_audio(self.response.id)

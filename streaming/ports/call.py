@@ -37,6 +37,11 @@ class ServiceError(Exception):
         self.details = details or {}
 
     @property
+    def said(self) -> str:
+        """The message, after the name of the service that said it."""
+        return self.message if self.service == GATEWAY else f"{self.service}: {self.message}"
+
+    @property
     def nothing_ran(self) -> bool:
         """Is it certain that no task ran, so that the same request may run one?
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ValidationError
 
 from streaming.protocol import events, frame, messages
+from streaming.protocol.acknowledger import Acknowledger
 from streaming.protocol.channel import NOTHING_HEARD, ChannelInput, ChannelState, ClientChannel
-from streaming.protocol.clientbox import ClientOutbox
+from streaming.protocol.client_outbox import ClientOutbox
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 from streaming.protocol.limits import ClientLimits
-from streaming.protocol.receipts import Receipts
 from streaming.protocol.sendqueue import QueuedAudio
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
@@ -38,6 +38,7 @@ class ClientConnection:
     """See the module. Command ids are `id_prefix` and a number: make the prefix unique, so that no other run has the same."""
 
     __slots__ = (
+        "_acknowledger",
         "_awaiting",
         "_channels",
         "_heard_at",
@@ -48,7 +49,6 @@ class ClientConnection:
         "_next_channel",
         "_out",
         "_pinged_for",
-        "_receipts",
         "_resume",
         "_silent_for",
         "_unanswered",
@@ -61,7 +61,7 @@ class ClientConnection:
         self._limits = limits
         self._channels: dict[int, ClientChannel] = {}
         self._out = ClientOutbox(limits, self._channels)
-        self._receipts = Receipts(limits)
+        self._acknowledger = Acknowledger(limits)
         self._id_prefix = id_prefix
         self._last_id = 0
         self._next_channel = 1
@@ -85,7 +85,7 @@ class ClientConnection:
     @property
     def last_seq(self) -> int:
         """The highest number received without a gap: for the URL, beside `resume_token`."""
-        return self._receipts.last_seq
+        return self._acknowledger.last_seq
 
     def attach(self, now: float, resume: Resume | None = None) -> None:
         """A new socket. `resume`: "url" when its address had `?resume=&last_seq=`, "message" to ask by the first message.
@@ -106,7 +106,7 @@ class ClientConnection:
     def detach(self) -> None:
         """The socket is gone. No effect when there is none."""
         self._out.detach()
-        self._receipts.settle()
+        self._acknowledger.settle()
 
     def authenticate(self, token: str) -> None:
         """A socket opened without a token: its very first message."""
@@ -240,7 +240,7 @@ class ClientConnection:
         kind, seq = fields.get("type"), fields.get("seq")
         if type(seq) is not int or kind == "ack" or self._awaiting:
             seq = None  # of the socket
-        elif not self._receipts.received(seq, len(text), now, self._out):
+        elif not self._acknowledger.received(seq, len(text), now, self._out):
             return []
         try:
             message = messages.SERVER_MESSAGES.validate_json(text, extra="ignore")
@@ -266,7 +266,7 @@ class ClientConnection:
         """One frame; stale and repeated ones are swallowed. Raises RemoteProtocolError."""
         self._heard_at = now
         received = frame.decode(data)
-        if not self._receipts.received(received.seq, len(data), now, self._out):
+        if not self._acknowledger.received(received.seq, len(data), now, self._out):
             return []
         channel = self._channels.get(received.channel)
         if channel is None or self._came_before(channel, received):
@@ -313,7 +313,7 @@ class ClientConnection:
             self._unanswered.clear()
             self._next_channel = 1
             self._out.clear()
-        self._receipts.start()
+        self._acknowledger.start()
         self.epoch, self.resume_token = message.epoch, message.resume_token
         self._heartbeat_s = message.heartbeat_ms / 1000
         self._awaiting = False
@@ -409,7 +409,7 @@ class ClientConnection:
         """When `handle_timeout` is due, monotonic seconds; None: never."""
         if not self.attached:
             return None
-        deadlines = (self._receipts.due_at, self._silence_deadline())
+        deadlines = (self._acknowledger.due_at, self._silence_deadline())
         return min((at for at in deadlines if at is not None), default=None)
 
     def _silence_deadline(self) -> float | None:
@@ -422,7 +422,7 @@ class ClientConnection:
         """Acknowledge what came, ask a silent server."""
         if not self.attached:
             return []
-        self._receipts.handle_timeout(now, self._out)
+        self._acknowledger.handle_timeout(now, self._out)
         deadline = self._silence_deadline()
         if deadline is None or now < deadline:
             return []

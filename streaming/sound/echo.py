@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from streaming.outlet import LaneError
+from streaming.ports import ServiceError
 from streaming.sound.codecs import SERVICE_RATE_HZ
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class FarEnd:
 
 
 class EchoFilter:
-    """Microphone audio in, the same without the far end out, in order, by `run`. Raises LaneError when AEC3 is not installed."""
+    """Microphone audio in, the same without the far end out, in order, by `run`. Raises ServiceError when AEC3 is not installed."""
 
     def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
         try:
@@ -76,7 +76,7 @@ class EchoFilter:
             self._canceller: Any = importlib.import_module("pywebrtc_audio").EchoCanceller(SERVICE_RATE_HZ, 1, 0)
         except ImportError:
             words = "echo cancellation is not installed here: the extra `echo` brings it"
-            raise LaneError("UNIMPLEMENTED", words) from None
+            raise ServiceError("UNIMPLEMENTED", words) from None
         self._far_end = far_end
         self._send = send
         self._near, self._far = bytearray(), bytearray()

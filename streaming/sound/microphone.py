@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from streaming.domain import Trouble
@@ -34,7 +34,7 @@ class MicrophoneFormat:
     echo_cancellation: bool = False
 
 
-class Microphone:
+class MicrophoneInput:
     """Sound in, recognition events out. Raises AudioFormatError for a format or frame that is not what it says."""
 
     def __init__(
@@ -136,8 +136,8 @@ class Microphone:
 
     def _on_lost(self, broken: ServiceError) -> None:
         """The recogniser is asked anew; meanwhile the client knows why it hears nothing."""
-        words = f"{broken.service}: {broken.message}; what was not recognised yet is sent again"
-        self._outlet.tell(Trouble(broken.code, words, retryable=True))
+        trouble = Trouble.of(broken, then="; what was not recognised yet is sent again")
+        self._outlet.tell(replace(trouble, retryable=True))
 
     def _behind_audio(self, act: Callable[[], None]) -> None:
         if self.echo is not None:

@@ -11,7 +11,7 @@ from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
 from server.shared.store_epoch import GAP_S
 from streaming.jarvis.entry import Attachment, enter
-from streaming.jarvis.journal import Receipt
+from streaming.jarvis.journal import WriteOutcome
 from streaming.jarvis.registry import Resume, Sessions
 from streaming.ports import Identity, LaneServices, ServiceError
 from streaming.protocol import frame
@@ -153,26 +153,26 @@ class FakeStore:
     def silent_s(self) -> float:
         return asyncio.get_running_loop().time() - self._away_since if self._away_since is not None else 0.0
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
         await asyncio.sleep(self.slow_s)
         self.writes += 1
         if self.away:
-            return Receipt("lost")
+            return WriteOutcome("lost")
         if self.users.get(session_id, head.user_id) != head.user_id:
-            return Receipt("foreign")
+            return WriteOutcome("foreign")
         key = (session_id, head.resume_token)
         before = self.records.get(key, {})
         owner = before.get("owner")
         if owner not in {None, writer.name} and int(before["claims"]) >= writer.term:
-            return Receipt("taken")
+            return WriteOutcome("taken")
         if not change.whole and (owner != writer.name or before["version"] != str(change.builds_on)):
-            return Receipt("lost")
+            return WriteOutcome("lost")
         former = self.records.get((session_id, change.former), {})
         if former and former["owner"] != writer.name and int(former["claims"]) >= writer.term:
-            return Receipt("taken")
+            return WriteOutcome("taken")
         order = self._decide(session_id, head.epoch, change.order)
         if order is None:
-            return Receipt("superseded")
+            return WriteOutcome("superseded")
         self.users[session_id] = head.user_id
         kept = {} if change.whole else {name: text for name, text in before.items() if name not in change.gone}
         about = {"owner": writer.name, "claims": str(writer.term), "version": str(change.version), "order": str(order)}
@@ -180,7 +180,7 @@ class FakeStore:
         self.records.pop((session_id, change.former), None)
         self.stamps[key] = self.epoch
         self.records[key] = kept | about | {"opened_at": str(head.opened_at), **change.fields}
-        return Receipt("kept", order)
+        return WriteOutcome("kept", order)
 
     def _decide(self, session_id: str, epoch: str, order: int) -> int | None:
         if order == 0:

@@ -27,7 +27,7 @@ FRAMING_BYTES = 32 * 1024
 _INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
 
 
-class Owner(Protocol):
+class RequestSink(Protocol):
     """Is told what was read, during `feed`."""
 
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
@@ -43,7 +43,7 @@ class Owner(Protocol):
 class RequestParser:
     """Parses the requests of one connection. Feed it no more once it has raised."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: RequestSink) -> None:
         self._owner = owner
         self._parser = HttpRequestParser(self)
         self._url = b""

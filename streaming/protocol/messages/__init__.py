@@ -37,7 +37,7 @@ from streaming.protocol.messages.client import (
 from streaming.protocol.messages.params import (
     ChannelParams,
     ExecuteParams,
-    Microphone,
+    MicrophoneParams,
     ObserveParams,
     SttParams,
     TtsParams,
@@ -179,7 +179,7 @@ __all__ = [
     "ExecuteParams",
     "IntentGuess",
     "Message",
-    "Microphone",
+    "MicrophoneParams",
     "NumberedCommand",
     "ObserveAudio",
     "ObserveDropped",

@@ -27,7 +27,7 @@ def _check_opus(encoding: str, sample_rate: int | None) -> None:
         raise ValueError(f"opus has no rate of {sample_rate} Hz, but {', '.join(map(str, OPUS_RATES_HZ))}")
 
 
-class Microphone(Part):
+class MicrophoneParams(Part):
     """How the client's audio is encoded and to be understood."""
 
     language: Language = "en-US"
@@ -49,7 +49,7 @@ class Microphone(Part):
         return self
 
 
-class SttParams(Microphone):
+class SttParams(MicrophoneParams):
     """A microphone, transcribed."""
 
     kind: ClassVar[ChannelKind] = "stt"
@@ -94,7 +94,7 @@ class ExecuteParams(Part):
     """Stop it after so long; left out: the executor's own limit."""
 
 
-class TurnParams(Microphone):
+class TurnParams(MicrophoneParams):
     """The whole agent: speech (or one text) in, speech or text out."""
 
     kind: ClassVar[ChannelKind] = "turn"

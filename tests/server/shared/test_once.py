@@ -14,7 +14,7 @@ from server.shared.redis_link import RedisLink
 from server.shared.state import LocalState, RedisState
 from streaming.domain import TaskEnded, TaskStarted
 from streaming.lanes.execute import ExecuteLane
-from streaming.outlet import LaneError, LaneSetup
+from streaming.outlet import LaneSetup
 from streaming.ports import Action, CallContext, RunKey, ServiceError, TaskResult, Verdict
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import World, broken
@@ -28,16 +28,16 @@ LISTING = Action("os", "ls", {"args": ["-l"]})
 ADA = CallContext("ada", ("operator",), session_id="kitchen", request_id="c1")
 
 
-def receipts(state: State | None = None, wait_s: float = 30) -> RunOnceStore:
+def run_once_store(state: State | None = None, wait_s: float = 30) -> RunOnceStore:
     state = state or LocalState()
     return RunOnceStore(state, IdempotencyStore(state), wait_s)
 
 
-# --- the receipts ---
+# --- what ran once ---
 
 
 async def test_the_second_gets_what_the_first_came_to() -> None:
-    once = receipts()
+    once = run_once_store()
     assert await once.claim(KEY) is None
     await once.keep(KEY, ANSWER)
     assert await once.claim(KEY) == ANSWER
@@ -49,20 +49,20 @@ async def test_the_second_gets_what_the_first_came_to() -> None:
     ids=lambda other: next(iter(other)),
 )
 async def test_nobody_elses_command_is_the_same(other: dict[str, Any]) -> None:
-    once = receipts()
+    once = run_once_store()
     assert await once.claim(KEY) is None
     assert await once.claim(replace(KEY, **other)) is None
 
 
 async def test_what_has_not_happened_may_run() -> None:
-    once = receipts()
+    once = run_once_store()
     assert await once.claim(KEY) is None
     await once.release(KEY)
     assert await once.claim(KEY) is None
 
 
 async def test_one_that_runs_is_waited_for() -> None:
-    once = receipts()
+    once = run_once_store()
     assert await once.claim(KEY) is None
     async with asyncio.TaskGroup() as group:
         others = [group.create_task(once.claim(KEY), name="again") for _ in range(3)]
@@ -73,7 +73,7 @@ async def test_one_that_runs_is_waited_for() -> None:
 
 
 async def test_of_many_that_wait_for_one_that_did_not_happen_one_runs() -> None:
-    once = receipts()
+    once = run_once_store()
     assert await once.claim(KEY) is None
     async with asyncio.TaskGroup() as group:
         others = [group.create_task(once.claim(KEY), name="again") for _ in range(3)]
@@ -87,7 +87,7 @@ async def test_of_many_that_wait_for_one_that_did_not_happen_one_runs() -> None:
 
 
 async def test_a_wait_has_an_end() -> None:
-    once = receipts(wait_s=0)
+    once = run_once_store(wait_s=0)
     assert await once.claim(KEY) is None
     with pytest.raises(ServiceError) as refused:
         await once.claim(KEY)
@@ -95,7 +95,7 @@ async def test_a_wait_has_an_end() -> None:
 
 
 async def test_a_large_answer_is_not_kept_but_that_there_was_one() -> None:
-    once = receipts()
+    once = run_once_store()
     assert await once.claim(KEY) is None
     await once.keep(KEY, {"status": "ok", "result": {"png": "x" * MAX_KEPT_BYTES}})
     assert await once.claim(KEY) == NOT_KEPT
@@ -106,7 +106,7 @@ async def test_another_replica_waits_for_it_and_gets_it(redis_url: str) -> None:
         links = [RedisLink(redis_url, group, lambda: None) for _ in range(2)]
         states = [RedisState(link) for link in links]
         news = [group.create_task(state.listen(), name="news") for state in states]
-        here, there = (receipts(state) for state in states)
+        here, there = (run_once_store(state) for state in states)
         assert await here.claim(KEY) is None
         waiting = group.create_task(there.claim(KEY), name="elsewhere")
         await asyncio.sleep(0.05)
@@ -127,7 +127,7 @@ class Client:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.once = receipts()
+        self.once = run_once_store()
         self.outlets: list[RecordingOutlet] = []
 
     def lane(self, command_id: str = "c1", action: Action = LISTING) -> ExecuteLane:
@@ -179,7 +179,7 @@ async def test_a_failure_is_what_it_came_to() -> None:
 async def test_a_refusal_ends_both_channels_alike() -> None:
     client = Client(World(verdicts={"ls": Verdict("deny", "high", ("never",))}))
     for _ in range(2):
-        with pytest.raises(LaneError) as refused:
+        with pytest.raises(ServiceError) as refused:
             await client.lane().run()
         assert (refused.value.code, refused.value.message) == ("SAFETY_DENIED", "never")
 
@@ -191,7 +191,7 @@ async def test_a_task_that_was_stopped_is_not_run_again() -> None:
         while not client.world.executed:
             await asyncio.sleep(0)
         channel.cancel()
-    with pytest.raises(LaneError) as refused:
+    with pytest.raises(ServiceError) as refused:
         await client.lane().run()
     assert refused.value.code == "CANCELLED"
     assert len(client.world.executed) == 1
@@ -209,7 +209,7 @@ async def test_a_command_that_got_nowhere_may_come_again() -> None:
 async def test_a_large_result_is_told_once() -> None:
     client = Client(World(results={"ls": TaskResult("ok", {"stdout": "x" * MAX_KEPT_BYTES})}))
     await client.lane().run()
-    with pytest.raises(LaneError) as refused:
+    with pytest.raises(ServiceError) as refused:
         await client.lane().run()
     assert refused.value.code == "ALREADY_ANSWERED"
 
@@ -234,7 +234,7 @@ class Operation:
 
 async def twice(operation: Operation) -> list[Any]:
     """What a call came to, and the same call again."""
-    once, ends = receipts(), []
+    once, ends = run_once_store(), []
     for _ in range(2):
         try:
             ends.append(await call_once(once, ADA, "executor.os.command", {"command": "ls"}, operation))
@@ -280,7 +280,7 @@ async def test_a_call_that_certainly_did_nothing_may_come_again(error: ServiceEr
 
 
 async def test_a_call_that_was_stopped_is_not_run_again() -> None:
-    once, operation = receipts(), Operation(asyncio.CancelledError(), "done")
+    once, operation = run_once_store(), Operation(asyncio.CancelledError(), "done")
     with pytest.raises(asyncio.CancelledError):
         await call_once(once, ADA, "executor.search", {}, operation)
     with pytest.raises(ServiceError, match="CANCELLED"):

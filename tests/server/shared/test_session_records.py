@@ -11,7 +11,7 @@ from server.shared.redis_link import RedisLink
 from server.shared.session_records import BEGUN_ANEW, CLAIMED, SessionRecords
 from server.shared.state import RedisState
 from server.shared.store_epoch import GAP_S, StoreEpoch
-from streaming.jarvis.journal import DECIDE, Change, Head, Receipt, Writer
+from streaming.jarvis.journal import DECIDE, Change, Head, WriteOutcome, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -45,7 +45,7 @@ async def whole(
     version: int = 1,
     order: int = 0,
     **fields: str,
-) -> Receipt:
+) -> WriteOutcome:
     change = Change({"core": "{}", "t1": "one", "t2": "two"}, [], whole=True, version=version, builds_on=0, order=order)
     return await store.write("kitchen", Writer(owner, term), head, change)
 

@@ -14,7 +14,7 @@ from server.upstream.stt import (
     LINGER_PER_STREAM_S,
     MAX_AUDIO_BYTES,
     MAX_QUEUED_BYTES,
-    AudioOutbox,
+    AudioSource,
     SttClient,
 )
 from streaming.ports import (
@@ -419,7 +419,7 @@ async def test_bytes_that_are_no_event_are_an_internal_error() -> None:
 
 def test_one_message_has_a_bound_and_nothing_is_lost() -> None:
     taken = Taken()
-    outbox = AudioOutbox(taken, lambda: 0.0)
+    outbox = AudioSource(taken, lambda: 0.0)
     frame = b"\0" * 1000
     for _ in range(200):
         outbox.audio(frame)
@@ -434,7 +434,7 @@ def test_one_message_has_a_bound_and_nothing_is_lost() -> None:
 
 
 def test_a_single_frame_over_the_bound_still_leaves() -> None:
-    outbox = AudioOutbox(Taken(), lambda: 0.0)
+    outbox = AudioSource(Taken(), lambda: 0.0)
     outbox.audio(b"\0" * (MAX_AUDIO_BYTES + 2))
     request = outbox.take()
     assert request is not None

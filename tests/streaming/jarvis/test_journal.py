@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.jarvis.journal import DECIDE, GO_AHEAD_S, REFRESH_S, Head, Journal, Receipt
+from streaming.jarvis.journal import DECIDE, GO_AHEAD_S, REFRESH_S, Head, Journal, WriteOutcome
 from streaming.protocol.snapshot import Snapshot
 from tests.support import virtual_time
 
@@ -27,12 +27,12 @@ class Notes:
         self.slow_s = 1.0
         self.silent_s = 0.0
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> Receipt:
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
         await asyncio.sleep(self.slow_s)
         self.writes.append(("whole" if change.whole else "update", set(change.fields), sorted(change.gone)))
         self.orders.append(change.order)
         self.former.append(change.former)
-        return Receipt(self.answers.pop(0) if self.answers else "kept", 7)
+        return WriteOutcome(self.answers.pop(0) if self.answers else "kept", 7)
 
     async def claim(self, session_id: str, name: str, user_id: str, resume_token: str, mine: str) -> Literal["unknown"]:
         return "unknown"

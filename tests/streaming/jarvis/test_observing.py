@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.jarvis.observing import MAX_WAITING_BYTES, Watch
+from streaming.jarvis.observing import ChannelWatch
 from streaming.ports import CallContext, Missed, Seen, SeenAudio, SeenFrame, SeenMessage
+from streaming.watch import MAX_WAITING_BYTES
 from tests.support.house import USER, FakeSocket, House, housed
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
 
-async def taken(watch: Watch, count: int) -> list[Seen]:
+async def taken(watch: ChannelWatch, count: int) -> list[Seen]:
     found: list[Seen] = []
     async with aclosing(watch.seen()) as seen, asyncio.timeout(10):
         async for each in seen:
@@ -37,7 +38,7 @@ def live(socket: FakeSocket) -> LiveSession:
 def test_both_sides_are_seen_and_secrets_are_not() -> None:
     async def test(house: House, _world: World) -> None:
         socket = await house.enter()
-        watch = Watch(live(socket), audio=False)
+        watch = ChannelWatch(live(socket), audio=False)
         socket.say(type="auth.refresh", token="s3cret", id="a")
         socket.say(type="ping", t=1)
         seen = await taken(watch, 4)
@@ -55,7 +56,7 @@ def test_sound_is_announced_before_its_frames() -> None:
         socket.say(type="channel.open", channel=1, kind="stt", params={"encoding": "mulaw", "sample_rate": 8000})
         socket.say(type="channel.open", channel=3, kind="tts", params={"text": "one"})
         await socket.until("channel.closed", channel=3)
-        watch = Watch(live(socket), audio=True)
+        watch = ChannelWatch(live(socket), audio=True)
         for number in range(2):
             socket.sound(1, number, b"\xff" * 160)
         socket.say(type="channel.open", channel=5, kind="tts", params={"text": "two"})
@@ -91,7 +92,7 @@ def test_an_observing_channel_tells_and_plays_what_is_seen() -> None:
 
 def test_a_slow_observer_misses_and_the_session_waits_for_nothing() -> None:
     async def test(house: House, _world: World) -> None:
-        watch = Watch(live(await house.enter()), audio=True)
+        watch = ChannelWatch(live(await house.enter()), audio=True)
         text = json.dumps({"type": "tts.text", "channel": 1, "text": "x" * 65_536})
         fitted = MAX_WAITING_BYTES // len(text)
         for _ in range(fitted + 3):
@@ -123,7 +124,7 @@ def test_a_channel_that_nobody_reads_is_told_what_it_missed_and_its_session_live
 
 def test_those_who_watch_each_other_see_no_end_of_mirrors() -> None:
     async def test(house: House, _world: World) -> None:
-        watch = Watch(live(await house.enter()), audio=True)
+        watch = ChannelWatch(live(await house.enter()), audio=True)
         watch.sent(['{"type":"observe.event","channel":1}', '{"type":"pong","t":1}', b"short"], 0.0)
         watch.received("[1]", 0.0)
         watch.received("no JSON", 0.0)
@@ -161,7 +162,7 @@ POISON = (
 @pytest.mark.parametrize("text", POISON, ids=["server's event", "no channel", "deep", "deep with a token"])
 def test_nothing_that_a_client_says_ends_the_look(text: str) -> None:
     async def test(house: House, _world: World) -> None:
-        watch = Watch(live(await house.enter()), audio=True)
+        watch = ChannelWatch(live(await house.enter()), audio=True)
         watch.received(text, 0.0)
         watch.received('{"type":"ping","t":1}', 0.0)
         messages = []

@@ -13,7 +13,7 @@ from streaming.lanes.base import Lane
 from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.stt import SttLane
 from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
-from streaming.outlet import LaneError, WrongInputError
+from streaming.outlet import WrongInputError
 from streaming.ports import Action, FinalTranscript, Identity, ServiceError, SpeechStarted, TaskResult, Verdict
 from streaming.session import ChannelEnd, Session
 from streaming.sound.codecs import AudioFormatError
@@ -76,7 +76,7 @@ def test_text_in_pieces_is_one_utterance() -> None:
 def test_a_text_without_end_is_refused() -> None:
     async def body() -> None:
         lane = TtsLane(frame_for(World(), RecordingOutlet()), ReplyFormat(), None)
-        with pytest.raises(LaneError, match="TEXT_TOO_LONG"):
+        with pytest.raises(ServiceError, match="TEXT_TOO_LONG"):
             lane.text("x" * (MAX_TEXT_CHARS + 1))
 
     virtual_time.run(body())
@@ -104,7 +104,7 @@ def test_a_task_tells_how_it_goes_and_ends() -> None:
 def test_a_task_that_may_not_or_cannot_run_is_an_error(world: World, code: str) -> None:
     async def body() -> None:
         outlet = RecordingOutlet()
-        with pytest.raises(LaneError, match=code):
+        with pytest.raises(ServiceError, match=code):
             await ExecuteLane(frame_for(world, outlet), Action("os", "ls", {}), None).run()
         assert not outlet.of(TaskProgressed)
 
@@ -141,7 +141,7 @@ async def ends_of(lane: Lane, *, cancel: bool = False) -> list[ChannelEnd]:
 @pytest.mark.parametrize(
     ("error", "end"),
     [
-        (LaneError("X", "y"), ChannelEnd("error", "X", "y")),
+        (ServiceError("X", "y"), ChannelEnd("error", "X", "y")),
         (broken("stt"), ChannelEnd("error", "UNAVAILABLE", "stt: connection refused")),
         (AudioFormatError("odd"), ChannelEnd("error", "INVALID_AUDIO", "odd")),
         (ExceptionGroup("g", [broken("tts")]), ChannelEnd("error", "UNAVAILABLE", "tts: connection refused")),

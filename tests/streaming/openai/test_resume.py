@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from streaming.openai.event_queue import KEPT_BYTES
 from streaming.openai.live import MAX_WAITING_BYTES
-from streaming.openai.outbox import KEPT_BYTES
 from streaming.openai.registry import Sessions
 from streaming.openai.settings import Voices
 from streaming.ports import Identity, LaneServices

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from server.embedded.tts.hibari import Hibari
-from streaming.outlet import LaneError
+from streaming.ports import ServiceError
 from streaming.sound.echo import BYTES_PER_MS, EchoFilter, FarEnd
 from tests.server.embedded.speech import recording
 
@@ -81,7 +81,7 @@ async def test_the_reply_goes_and_the_user_stays(reply_pcm: bytes, delay_ms: int
 
 async def test_without_the_package_the_channel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pywebrtc_audio", None)
-    with pytest.raises(LaneError, match="echo cancellation is not installed"):
+    with pytest.raises(ServiceError, match="echo cancellation is not installed"):
         EchoFilter(FarEnd(), lambda _pcm: None)
 
 

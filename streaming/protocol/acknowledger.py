@@ -9,11 +9,11 @@ from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import Ack
 
 if TYPE_CHECKING:
-    from streaming.protocol.clientbox import ClientOutbox
+    from streaming.protocol.client_outbox import ClientOutbox
     from streaming.protocol.limits import ClientLimits
 
 
-class Receipts:
+class Acknowledger:
     """`due_at`: when the next `ack` has to leave at the latest, monotonic seconds."""
 
     __slots__ = ("_bytes", "_count", "_limits", "due_at", "last_seq")

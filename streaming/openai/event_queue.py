@@ -13,7 +13,7 @@ MAX_DIGITS = 15  # of an event's number that a client names
 KEPT_BYTES = 2 * 1024 * 1024  # of what was sent, for a client that comes back: more than kernel and socket hold
 
 
-class Outbox:
+class EventQueue:
     """Numbers events and keeps their order. `sent` is set with every batch that leaves."""
 
     def __init__(self, name: str) -> None:

@@ -1,0 +1,111 @@
+"""An observer's look at a live session: everything on its wire, as far as the observer keeps up. Dialects say how it reads.
+
+The session never waits: what crosses its wire is put into a bounded queue, by reference. What does not fit is counted and
+reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.ports import Missed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from streaming.ports import Seen, Side
+    from streaming.residents import Tap
+
+MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
+
+
+class Watched(Protocol):
+    """The live session, as far as observers look at it."""
+
+    taps: list[Tap]
+
+
+class Watch(ABC):
+    """A tap on one session and what it saw (`seen`), until the session ends or moves to another replica."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._waiting: deque[tuple[Side, str | bytes]] = deque()
+        self._bytes = 0
+        self._missed_messages = self._missed_bytes = 0
+        self._wake = asyncio.Event()
+        self._over = False
+        watched.taps.append(self)
+
+    @abstractmethod
+    def wants(self, data: str | bytes) -> bool:
+        """Whether the observer asked for this kind of data."""
+
+    @abstractmethod
+    def read(self, side: Side, data: str | bytes) -> Sequence[Seen]:
+        """What the observer is shown of it, secrets hidden; empty for what it must not see or can't read."""
+
+    # --- the session's side: see residents.Tap ---
+
+    def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - a live copy needs no times
+        self._put("client", data)
+
+    def sent(self, batch: list[str | bytes], at_s: float) -> None:  # noqa: ARG002 - as above
+        for data in batch:
+            self._put("server", data)
+
+    def ended(self) -> None:
+        self._over = True
+        self._wake.set()
+
+    def _put(self, side: Side, data: str | bytes) -> None:
+        if not self.wants(data):
+            return
+        if self._bytes + len(data) > MAX_WAITING_BYTES:
+            if isinstance(data, str):
+                self._missed_messages += 1
+            else:
+                self._missed_bytes += len(data)
+            return
+        self._waiting.append((side, data))
+        self._bytes += len(data)
+        self._wake.set()
+
+    # --- the observer's side ---
+
+    async def seen(self) -> AsyncGenerator[Seen]:
+        """In order; `Missed` stands where something is missing. Closing the generator ends the look."""
+        try:
+            async for seen in self._all():
+                yield seen
+        finally:
+            if self in self._watched.taps:
+                self._watched.taps.remove(self)
+
+    async def _all(self) -> AsyncIterator[Seen]:
+        while self._waiting or not self._over:
+            self._wake.clear()
+            if not self._waiting:
+                await self._wake.wait()
+                continue
+            side, data = self._waiting.popleft()
+            self._bytes -= len(data)
+            for seen in self.read(side, data):
+                yield seen
+            if not self._waiting and (self._missed_messages or self._missed_bytes):
+                missed = Missed(self._missed_messages, self._missed_bytes)
+                self._missed_messages = self._missed_bytes = 0
+                yield missed
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`; None when it holds none: its sender is told that."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
