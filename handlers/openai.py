@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from tornado.web import HTTPError
 
-from handlers.admission import Admission, requested_recording
-from handlers.handshake import HandshakeHandler
+from handlers.admission import requested_recording
 from handlers.problem import as_api_error
-from handlers.writer import SocketWriter
+from handlers.socket import ABNORMAL, SocketHandler
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
 from server.net.websocket.frames import TOO_BIG
@@ -22,7 +18,6 @@ from server.operations import Access
 from server.operations.openai_errors import error_json, status_of
 from server.operations.roles import allows
 from server.routes import Route
-from server.telemetry.traceparent import next_traceparent
 from streaming.jarvis.entry import RefusedError
 from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError, error_event
@@ -33,8 +28,6 @@ if TYPE_CHECKING:
     from streaming.openai.settings import Voices
     from streaming.ports import Identity
 
-log = structlog.get_logger(__name__)
-
 SUBPROTOCOL = "realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
 MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append holds 15 MiB of audio, which is 20 MiB of base64
@@ -43,29 +36,21 @@ _LAST_WORDS = {
     INTERNAL_ERROR: ("internal_error", "something went wrong in the gateway"),
     REFUSED: ("rate_limit_exceeded", "too many messages"),
 }
-ABNORMAL = 1006  # RFC 6455 section 7.1.5
-CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
 MAX_MODEL_CHARS = 128  # of the name that is echoed
 
 
-class OpenAiSocketHandler(HandshakeHandler):
-    """One WebSocket. What comes is acted on at once; a SocketWriter writes what the session says."""
+class OpenAiSocketHandler(SocketHandler):
+    """One socket of OpenAI Realtime."""
 
     endpoint = "/v1/realtime"
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
         super().initialize(gateway)
-        self._admission = Admission(gateway, self.request)
-        self._identity: Identity | None = None
         self._voices: Voices | None = None
         self._settings: dict[str, Any] | None = None  # that a client secret brings
         self._live: LiveSession | None = None
-        self._opened_at = 0.0  # the loop's time
         self._ending: int | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._writer = SocketWriter(self, gateway.session_tasks)
-        self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
 
     @property
     def max_message_size(self) -> int:
@@ -141,23 +126,14 @@ class OpenAiSocketHandler(HandshakeHandler):
             self.set_header(name, value)
         self.finish(error_json(refusal))
 
-    def check_origin(self, origin: str) -> bool:
-        """Only pages of our own host, or of the origins configured."""
-        return self._admission.origin_allowed(origin)
-
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         """`realtime` when offered; the key beside it is never echoed."""
         return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
 
     # --- the socket ---
 
-    def open(self, *_args: str, **_kwargs: str) -> None:
-        """The handshake is done."""
-        self._opened_at = asyncio.get_running_loop().time()
-        self.set_nodelay(True)
-        stream = self.ws_connection.stream if self.ws_connection is not None else None
-        if stream is not None:  # Tornado's protocol: the fuse that ours has in its limits
-            stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
+    def opened(self) -> None:
+        """Begin a session, or go on with the one that the client comes back to."""
         assert self._identity is not None, "prepare() has let it in"
         assert self._voices is not None, "likewise"
         self._live = self._session(self._identity, self._voices)
@@ -169,38 +145,16 @@ class OpenAiSocketHandler(HandshakeHandler):
             for message in messages:
                 self._live.receive(message)
 
-    def on_message(self, message: str | bytes) -> None:
-        """One at a time, as Tornado's protocol brings them."""
-        self.on_messages([message])
-
     def on_close(self) -> None:
         """The socket is gone. Its session waits for the client, unless that said goodbye."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._cancel_timer()
         self._writer.stop()
         live, self._live = self._live, None
         if live is None:
             return
         code = self._ending or self.close_code or ABNORMAL
         self.gateway.openai.left(live, self, code)
-        self.gateway.metrics.socket_closed(code)
-        log.info(
-            "socket closed",
-            code=code,
-            request_id=self.request_id,
-            user=live.identity.user_id,
-            session=live.session_id,
-            seconds=round(asyncio.get_running_loop().time() - self._opened_at, 3),
-            **asdict(live.traffic),
-        )
-
-    def wake(self) -> None:
-        """There is something to send."""
-        self._writer.wake()
-
-    def on_writable(self) -> None:
-        """The client takes more again."""
-        self._writer.resume()
+        self._account(code, live.session_id, live.traffic)
 
     def last_words(self, code: int, reason: str) -> str:
         """The `error` before a close that the socket itself decides: broken frames, floods, failures of ours."""
@@ -213,8 +167,7 @@ class OpenAiSocketHandler(HandshakeHandler):
         """Send what waits and the farewell, close; cut the connection when that takes too long."""
         if self._ending is None:
             self._ending = code
-            self._writer.finish(farewell, code, reason)
-            self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.cut)
+            self.finish_within(farewell, code, reason)
 
 
 routes = (

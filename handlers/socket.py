@@ -1,0 +1,101 @@
+"""A WebSocket of either dialect: whose it is, what both do alike when it opens, reads, writes and ends."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import structlog
+
+from handlers.admission import Admission
+from handlers.handshake import HandshakeHandler
+from handlers.writer import SocketWriter
+from server.telemetry.traceparent import next_traceparent, trace_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.gateway import Gateway
+    from streaming.ports import Identity
+    from streaming.traffic import Traffic
+
+log = structlog.get_logger(__name__)
+
+ABNORMAL = 1006  # RFC 6455 section 7.1.5: the connection ended without a close frame
+CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
+
+
+class SocketHandler(HandshakeHandler):
+    """One WebSocket. Messages are fed to the session at once, never awaited; a SocketWriter writes what it says."""
+
+    def initialize(self, gateway: Gateway) -> None:
+        """Called by Tornado for every request."""
+        super().initialize(gateway)
+        self._admission = Admission(gateway, self.request)
+        self._identity: Identity | None = None
+        self._opened_at = 0.0  # the loop's time
+        self._timer: asyncio.TimerHandle | None = None  # one at a time: for the first message, then for the close
+        self._writer = SocketWriter(self, gateway.session_tasks)
+        self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
+
+    def check_origin(self, origin: str) -> bool:
+        """Allow pages of our own host and of the configured origins."""
+        return self._admission.origin_allowed(origin)
+
+    def open(self, *_args: str, **_kwargs: str) -> None:
+        """The handshake is done."""
+        self._opened_at = asyncio.get_running_loop().time()
+        self.set_nodelay(True)
+        stream = self.ws_connection.stream if self.ws_connection is not None else None
+        if stream is not None:  # Tornado's protocol has no bound of its own on what waits to be written; ours has
+            stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
+        self.opened()
+
+    @abstractmethod
+    def opened(self) -> None:
+        """Let the client in."""
+
+    @abstractmethod
+    def on_messages(self, messages: list[str | bytes]) -> None:
+        """Feed all messages of one read, then wake the session once."""
+
+    def on_message(self, message: str | bytes) -> None:
+        """Tornado's protocol brings messages one at a time."""
+        self.on_messages([message])
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._writer.wake()
+
+    def on_writable(self) -> None:
+        """The client takes more again."""
+        self._writer.resume()
+
+    def finish_within(self, farewell: str, code: int, reason: str) -> None:
+        """Send what waits and the farewell, then close. Cut the connection if that takes longer than CLOSE_TIMEOUT_S."""
+        self._writer.finish(farewell, code, reason)
+        self._start_timer(CLOSE_TIMEOUT_S, self.cut)
+
+    def _start_timer(self, delay_s: float, act: Callable[..., object], *args: object) -> None:
+        self._cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(delay_s, act, *args)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _account(self, code: int, session_id: str, traffic: Traffic | None) -> None:
+        """Count the closed socket and log one line of it."""
+        self.gateway.metrics.socket_closed(code)
+        fields: dict[str, str | float] = {
+            "request_id": self.request_id,
+            "user": self._identity.user_id if self._identity is not None else "",
+            "session": session_id,
+            "seconds": round(asyncio.get_running_loop().time() - self._opened_at, 3),
+        }
+        if self.traceparent:
+            fields["trace_id"] = trace_id(self.traceparent)
+        log.info("socket closed", code=code, **fields, **(asdict(traffic) if traffic is not None else {}))
