@@ -92,6 +92,7 @@ class Attempt:
     def _end(self, status: str) -> bool:
         if self not in self._line.running:
             return False
+        self.call = None  # a stream's call holds its attempt: the cycle would wait for the collector
         self._line.ended(self)
         self._line.observer.observe(self._line.name, self._method, status, self._line.now() - self._started)
         return True

@@ -340,9 +340,9 @@ class Trunk:
                 self._writer.cancel()
             broken = self._hung or broken or failure(self._line.name, "UNAVAILABLE")
             for number, stream in enumerate(list(self._streams.values())):
-                stream.over(
-                    broken, blameless=number > 0
-                )  # one trunk broke: that is one fault, not as many as it had streams
+                # one trunk broke: that is one fault, not as many as it had streams
+                stream.over(broken, blameless=number > 0)
+            del broken  # its traceback holds this frame, and with it the trunk
 
     async def _talk(self) -> None:
         call = self._call = self._line.pool.pick().RecognizeMany()
@@ -356,6 +356,7 @@ class Trunk:
                     stream = self._streams.get(item.stream)
                     if stream is not None:
                         stream.take(item)
+                stream = None  # it may be over: this coroutine would hold it until the next answer
         finally:
             call.cancel()
 

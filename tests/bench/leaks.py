@@ -2,6 +2,7 @@
 
     python -m tests.bench.leaks                # 5,000 sessions and 10,000 requests, in ten steps each
     python -m tests.bench.leaks --sessions 500 --requests 1000
+    python -m tests.bench.leaks --services     # the microphones are heard: streams of a trunk are opened and torn too
 
 Each step prints resident memory, descriptors, tasks and Python objects of the gateway's process. A session is authenticated,
 answered, given two commands and a microphone channel; every other one is torn without a close frame and waits to be resumed
@@ -18,17 +19,22 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.server.net.websocket.client_frames import TEXT, close, frame
-from tests.support.gateway import GatewayProcess, environment
+from tests.support.gateway import GatewayProcess, environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 STEPS = 10
+RETRY_S = 1.0
+CLIENT_S = 60.0  # one that takes longer stalls, and ends the run
+CLOSED = f"127.0.0.1:{free_port()}"  # not the default ports, where another gateway's services may listen
+TYPES_TOLD = 20
 AT_ONCE = 20  # clients at the same time
 SETTLE_S = 4.0  # the resume window below, and the sweep behind it
 SETTINGS = {
@@ -40,6 +46,7 @@ SETTINGS = {
     "RATE_LIMIT_REQUESTS": "10000000",
     "LOG_LEVEL": "ERROR",
 }
+SERVICES = ("VOICE_STT", "VOICE_TTS", "INTENT", "PLANNER", "SAFETY", "BROWSER", "OS", "SEARCH", "MEMORY")
 COMMANDS = (
     {"type": "channel.open", "channel": 1, "kind": "stt", "seq": 1},
     {"type": "call", "id": "a", "op": "agent.intents", "params": {}, "seq": 2},
@@ -55,14 +62,22 @@ class Held:
     descriptors: int
     tasks: int
     objects: int
+    types: Counter[str]  # of the objects that the collector knows, by their type
+
+    def more_than(self, before: Held) -> str:
+        """The types of which there are more now, the most first."""
+        grown = (self.types - before.types).most_common(TYPES_TOLD)
+        return ", ".join(f"{name} +{count:,}" for name, count in grown)
 
 
 class Uncollected:
     """A gateway of `tests.bench.uncollected`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, services: bool = False) -> None:
         self._told = directory / "held.json"
-        base = environment(directory, **SETTINGS, UNCOLLECTED_FILE=str(self._told))
+        self.turned_away = 0  # handshakes that were refused for overload, and tried again
+        chosen = {"EMBEDDED": "true"} if services else {f"{name}_GRPC_URL": CLOSED for name in SERVICES}
+        base = environment(directory, **(SETTINGS | chosen), UNCOLLECTED_FILE=str(self._told))
         self.gateway = GatewayProcess(directory, [sys.executable, "-m", "tests.bench.uncollected"], base)
 
     async def held(self) -> Held:
@@ -75,7 +90,9 @@ class Uncollected:
         process = Path("/proc") / str(self.gateway.process.pid)
         rss_pages = int((process / "statm").read_text().split()[1])
         rss_kib = rss_pages * os.sysconf("SC_PAGE_SIZE") // 1024
-        return Held(rss_kib, len(list((process / "fd").iterdir())), told["tasks"], told["objects"])
+        return Held(
+            rss_kib, len(list((process / "fd").iterdir())), told["tasks"], told["objects"], Counter(told["types"])
+        )
 
     async def settled(self) -> Held:
         """Once nobody can resume any more."""
@@ -84,12 +101,7 @@ class Uncollected:
 
     async def session(self, number: int) -> None:
         """Opened, used, torn."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
-        writer.write(
-            f"GET /ws/leak-{number}?user_id=user{number} HTTP/1.1\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-        )
+        reader, writer = await self._handshake(number)
         await reader.readuntil(b"session.ready")
         writer.write(b"".join(frame(TEXT, json.dumps(command).encode()) for command in COMMANDS))
         await reader.readuntil(b'"error"')
@@ -99,6 +111,25 @@ class Uncollected:
             writer.close()
         else:
             writer.transport.abort()
+
+    async def _handshake(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A busy machine may make the gateway refuse it with 503 for a moment: then once more."""
+        while True:
+            reader, writer = await self._asked(number)
+            if b" 101 " in await reader.readline():
+                return reader, writer
+            self.turned_away += 1
+            writer.transport.abort()
+            await asyncio.sleep(RETRY_S)
+
+    async def _asked(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
+        writer.write(
+            f"GET /ws/leak-{number}?user_id=user{number} HTTP/1.1\r\nHost: 127.0.0.1:{self.gateway.port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        return reader, writer
 
     async def request(self, number: int) -> None:
         """One that is answered, refused, or left."""
@@ -120,17 +151,18 @@ async def several(one: Callable[[int], Coroutine[None, None, None]], first: int,
 
     async def work() -> None:
         for number in numbers:
-            await one(number)
+            async with asyncio.timeout(CLIENT_S):
+                await one(number)
 
     async with asyncio.TaskGroup() as workers:
         for worker in range(min(AT_ONCE, count)):
             workers.create_task(work(), name=f"client {worker}")
 
 
-async def curve(sessions: int, requests: int) -> None:
+async def curve(sessions: int, requests: int, *, services: bool) -> None:
     """Print it."""
     with tempfile.TemporaryDirectory() as name:
-        it = Uncollected(Path(name))
+        it = Uncollected(Path(name), services=services)
         began = time.monotonic()
         print(f"{'':24}{'RSS KiB':>10}{'descriptors':>13}{'tasks':>7}{'objects':>9}{'seconds':>9}")
 
@@ -139,11 +171,15 @@ async def curve(sessions: int, requests: int) -> None:
             print(f"{label:24}{row}{time.monotonic() - began:>9.0f}", flush=True)
 
         try:
-            tell("start", await it.settled())
+            held = await it.settled()
+            tell("start", held)
             for kind, one, total in (("sessions", it.session, sessions), ("requests", it.request, requests)):
                 for step in range(STEPS):
                     await several(one, step * total // STEPS, total // STEPS)
-                    tell(f"{(step + 1) * total // STEPS:,} {kind}", await it.settled())
+                    before, held = held, await it.settled()
+                    tell(f"{(step + 1) * total // STEPS:,} {kind}", held)
+                print(f"the last step left behind: {held.more_than(before) or 'nothing'}", flush=True)
+            print(f"handshakes refused for overload, and tried again: {it.turned_away}")
         finally:
             it.gateway.stop()
 
@@ -152,5 +188,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--sessions", type=int, default=5_000)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--services", action="store_true", help="with the embedded services; else none answers")
     options = parser.parse_args()
-    asyncio.run(curve(options.sessions, options.requests))
+    asyncio.run(curve(options.sessions, options.requests, services=options.services))

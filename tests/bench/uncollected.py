@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 from server.__main__ import main
@@ -18,7 +19,9 @@ from server.__main__ import main
 def tell(*_signal: object) -> None:
     """Written whole or not at all: the reader waits for the file."""
     told = Path(os.environ["UNCOLLECTED_FILE"])
-    held = {"tasks": len(asyncio.all_tasks()), "objects": len(gc.get_objects())}
+    objects = gc.get_objects()
+    types = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in objects)
+    held = {"tasks": len(asyncio.all_tasks()), "objects": len(objects), "types": types}
     half = told.with_suffix(".half")
     half.write_text(json.dumps(held))
     half.rename(told)

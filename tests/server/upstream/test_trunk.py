@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,7 @@ import grpc
 import pytest
 
 from server.embedded.stt.trunk import TrunkCall
-from server.upstream.trunk import WINDOW_BYTES, Trunk, tick
+from server.upstream.trunk import WINDOW_BYTES, Trunk, TrunkStream, tick
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import CONFIG, FRAME, Taken, count_audio, final, read_all, texts
@@ -231,3 +234,47 @@ async def test_a_service_without_trunks_is_asked_once() -> None:
             stream.end()
             assert texts(await read_all(stream)) == ["640"]
         assert asked == 1
+
+
+@pytest.mark.parametrize("way", ["cancelled", "ended", "broken"])
+async def test_a_stream_that_is_over_waits_for_no_collector(way: str) -> None:
+    async with asyncio.timeout(10), trunked() as (fakes, upstream, _):
+        gc.collect()
+        gc.disable()
+        try:
+            before = set(map(id, streams_alive()))
+            stream = open_stream(upstream)
+            stream.send_audio(FRAME)
+            if way == "cancelled":
+                stream.cancel()
+            elif way == "ended":
+                stream.end()
+            else:
+                await fakes.stt.stop()
+            with contextlib.suppress(ServiceError):
+                await read_all(stream)
+            del stream
+            while any(id(stream) not in before for stream in streams_alive()):
+                await asyncio.sleep(0.001)
+        finally:
+            gc.enable()
+
+
+def streams_alive() -> list[TrunkStream]:
+    return [thing for thing in gc.get_objects() if type(thing) is TrunkStream]
+
+
+async def test_a_trunk_that_finds_no_service_waits_for_no_collector() -> None:
+    async with asyncio.timeout(10), fakes_with_trunks() as fakes, fakes.upstream() as upstream:
+        await fakes.stt.stop()
+        client: Any = upstream.services.stt
+        gc.collect()
+        gc.disable()
+        try:
+            client._trunks.pick()
+            gone = weakref.ref(client._trunks._trunks[-1])
+            while gone() is not None:
+                await asyncio.sleep(0.005)
+                client._trunks.open()
+        finally:
+            gc.enable()
