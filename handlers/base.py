@@ -145,8 +145,10 @@ class BaseHandler(HTTPMessageDelegate):
         await self.serve(*(_decoded(name) for name in self._path))
 
     def leaving_cancels(self) -> None:
-        """From here on, a client that leaves cancels this request."""
+        """From here on, a client that leaves cancels this request. One that has left already does so now."""
         self._running = asyncio.current_task()
+        if self.client_left:
+            raise asyncio.CancelledError
 
     def _abandon(self) -> None:
         """Raises CancelledError again unless the client's leaving was the reason."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
+from handlers.voice import SpeakHandler
 from server.audio.decode import UploadDecoder
 from server.audio.encode import audio_encoder
 from streaming.ports import FinalTranscript, ServiceError, Word
@@ -333,6 +334,35 @@ async def test_a_listener_who_leaves_stops_the_voice(tmp_path: Path) -> None:
         while gw.gateway.requests_running:
             await asyncio.sleep(0.001)
         assert gw.script.speech_cancelled.is_set()
+
+
+async def test_a_client_that_left_before_the_work_began_is_not_worked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'{"text": "hello"}'
+    async with running(tmp_path) as gw:
+        admitting, gone = asyncio.Event(), asyncio.Event()
+        verify = gw.gateway.authenticator.verify
+
+        async def slowly(token: str) -> Any:
+            admitting.set()
+            await gone.wait()
+            return await verify(token)
+
+        def leave(handler: SpeakHandler) -> None:
+            super(SpeakHandler, handler).on_connection_close()
+            gone.set()
+
+        monkeypatch.setattr(SpeakHandler, "on_connection_close", leave)
+        monkeypatch.setattr(gw.gateway.authenticator, "verify", slowly)
+        _reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        head = f"POST {TTS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gw.token()}\r\nContent-Type: application/json\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await admitting.wait()
+        writer.transport.abort()
+        while gw.gateway.requests_running:
+            await asyncio.sleep(0.001)
+        assert gw.script.contexts == []
 
 
 async def test_speech_is_not_for_those_who_read_json(tmp_path: Path) -> None:
