@@ -6,7 +6,9 @@ PyJWT refuses attacks on the algorithm and the header. It accepts missing claims
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -29,6 +31,7 @@ MAX_ROLE_CHARS = 64
 LEEWAY_S = 5  # clocks of two machines
 MAX_NUMERIC_DATE = 253_402_300_799  # the last second of the year 9999: no date library goes further
 TOKEN_HEADER_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})  # RFC 8725 section 3.11
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")  # RFC 7515 sections 2 and 3.1
 _OPTIONS: Options = {
     "require": ["exp", "sub"],
     "verify_exp": False,
@@ -71,6 +74,8 @@ class TokenCodec:
         """Whose token of that type is it? Raises TokenError."""
         if len(token) > MAX_TOKEN_CHARS:
             raise TokenError("malformed", "the token is too long")
+        if not _COMPACT.fullmatch(token):
+            raise TokenError("malformed", "a token is three parts in base64url without padding")
         claims = self._decoded(token, self._secret if self._keys is None else await self._public_key(self._keys, token))
         self._check_times(claims)
         self._check_party(claims)
@@ -91,6 +96,7 @@ class TokenCodec:
         kind = decoded["header"].get("typ", "JWT")
         if not isinstance(kind, str) or kind.lower() not in TOKEN_HEADER_TYPES:
             raise TokenError("wrong_type", "the token was made for another purpose")  # a logout token, for example
+        _check_encoding(token)
         claims: dict[str, Any] = decoded["payload"]
         return claims
 
@@ -181,6 +187,15 @@ def _is_text(value: object, max_chars: int) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _check_encoding(token: str) -> None:
+    """Raises TokenError for JSON in UTF-16 or UTF-32, which Python reads too (RFC 8725 section 3.7)."""
+    for part in token.split(".")[:2]:
+        if b"\0" in base64.urlsafe_b64decode(
+            part + "=" * (-len(part) % 4)
+        ):  # UTF-8 JSON has none: it is written \u0000
+            raise TokenError("malformed", "the token's JSON is not UTF-8")
 
 
 def _digest(token: str) -> str:

@@ -124,6 +124,17 @@ async def test_what_is_no_token_is_refused(auth: Authenticator, token: str) -> N
     assert await reason(auth.verify(token)) == "malformed"
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-32-be"])
+async def test_json_in_another_encoding_than_utf_8_is_refused(auth: Authenticator, codec: str) -> None:
+    claims = json.dumps({"sub": "ada", "exp": START + 60}).encode(codec)
+    assert await reason(auth.verify(jwt.api_jws.encode(claims, KEY, "HS256"))) == "malformed"
+
+
+@pytest.mark.parametrize("spelling", ["{}=", "{}==", "{} ", "{}.", "{}\n", "\u3002{}"])
+async def test_a_token_is_spelt_in_one_way(auth: Authenticator, spelling: str) -> None:
+    assert await reason(auth.verify(spelling.format(signed()))) == "malformed"
+
+
 async def test_the_token_does_not_choose_the_algorithm(auth: Authenticator) -> None:
     assert await reason(auth.verify(signed(None, "none"))) == "algorithm"
     assert await reason(auth.verify(signed(KEY * 2, "HS512"))) == "algorithm"
