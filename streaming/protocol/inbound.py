@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_ID_CHARS = 64
 _UTF8_MAX = 4  # bytes of one character
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")  # a surrogate alone: there are no bytes to echo it with
 
 # Of the socket, not of the session: they carry no number of their own (the `seq` of an `ack` is another's).
 UNNUMBERED = frozenset({"session.resume", "auth", "auth.refresh", "ack", "ping", "pong"})
@@ -48,7 +50,9 @@ class Parsed:
     def id(self) -> str | None:
         """Its id, if it has one that may be echoed."""
         command_id = self.fields.get("id")
-        return command_id if isinstance(command_id, str) and 0 < len(command_id) <= MAX_ID_CHARS else None
+        if not isinstance(command_id, str) or not 0 < len(command_id) <= MAX_ID_CHARS:
+            return None
+        return None if _HALF_OF_A_PAIR.search(command_id) else command_id
 
     @property
     def channel(self) -> int | None:

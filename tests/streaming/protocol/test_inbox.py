@@ -94,7 +94,7 @@ def test_one_bad_command_is_answered_and_the_socket_stays(text: str, code: str, 
     assert tell(server, type="pong", t=1) == []
 
 
-@pytest.mark.parametrize("command_id", ["", "x" * 65, 7, None, ["i"]])
+@pytest.mark.parametrize("command_id", ["", "x" * 65, 7, None, ["i"], "\ud800", "a\udfff"])
 def test_an_id_that_is_none_is_not_echoed(command_id: object) -> None:
     assert "id" not in refused(attached(), json.dumps({"type": "fly", "id": command_id}))
 
