@@ -28,11 +28,12 @@ NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # they name a token an
 BLANK = "[redacted]"
 _LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
-# Where other people's messages quote what they were given: JWTs, credentials of a header, secrets in a URL.
+# Where other people's messages quote what they were given: JWTs, credentials of a header, secrets in a URL, pydantic's input.
 _QUOTED = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
     r"|(?P<scheme>\b(?:bearer|basic)\s+|jarvis\.bearer\.)[^\s,\"']+"
     r"|(?P<name>\b(?:token|access_token|refresh_token|ticket|resume|password|secret)=)[^&\s\"']+"
+    r"|(?P<given>\binput_value=).+(?=, input_type=)"
     r"|(?P<url>\b\w[\w+.-]*://[^\s/@:]*:)[^\s/@]+(?=@)",
     re.IGNORECASE,
 )
@@ -41,7 +42,7 @@ _HINTS = ("eyJ", "earer", "EARER", "asic", "=", "://")
 
 
 def _blank_quoted(found: re.Match[str]) -> str:
-    return f"{found['scheme'] or found['name'] or found['url'] or ''}{BLANK}"
+    return f"{found['scheme'] or found['name'] or found['given'] or found['url'] or ''}{BLANK}"
 
 
 def _clean_text(text: str) -> str:
@@ -143,9 +144,12 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = [redact, structlog.dev.ConsoleRenderer(colors=_is_terminal(stream))]
-    if not console:
-        last = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(serializer=_json)]
+    # tracebacks become text before the redaction, and have no values of local variables: those are what users say
+    plain: Processor = structlog.dev.ConsoleRenderer(
+        colors=_is_terminal(stream), exception_formatter=structlog.dev.plain_traceback
+    )
+    renderer = plain if console else structlog.processors.JSONRenderer(serializer=_json)
+    last: list[Processor] = [structlog.processors.format_exc_info, redact, renderer]
     structlog.configure(
         processors=[*first, structlog.stdlib.PositionalArgumentsFormatter(), *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),

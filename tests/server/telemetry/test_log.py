@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from pydantic import BaseModel, ValidationError
 
 from server.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SAID = "my dog is called Rex"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
 
@@ -164,3 +166,29 @@ def test_a_request_s_line_has_the_console_form_too(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().err
     assert "request" in shown
     assert not shown.startswith("{")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_traceback_tells_nothing_of_what_was_said(form: str) -> None:
+    class Heard(BaseModel):
+        words: int
+
+    def hear(said: str, token: str) -> None:
+        assert token
+        Heard.model_validate({"words": said})
+
+    root, stream = logging.getLogger(), io.StringIO()
+    before = (root.handlers[:], root.level)
+    log.configure("INFO", form, stream)
+    for logger in (structlog.get_logger("a"), logging.getLogger("b")):
+        try:
+            hear(SAID, f"Bearer {JWT}")
+        except ValidationError:
+            logger.exception("failed")
+    log._Sink.stream = log._Sink.json_from = None
+    structlog.reset_defaults()
+    root.handlers[:], root.level = before
+    written = stream.getvalue()
+    assert written.count("Input should be a valid integer") == 2
+    assert SAID not in written
+    assert JWT not in written
