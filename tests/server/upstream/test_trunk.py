@@ -254,8 +254,11 @@ async def test_a_stream_that_is_over_waits_for_no_collector(way: str) -> None:
             with contextlib.suppress(ServiceError):
                 await read_all(stream)
             del stream
-            while any(id(stream) not in before for stream in streams_alive()):
-                await asyncio.sleep(0.001)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    while any(id(stream) not in before for stream in streams_alive()):
+                        await asyncio.sleep(0.001)
+            assert [stream for stream in streams_alive() if id(stream) not in before] == []
         finally:
             gc.enable()
 
@@ -273,8 +276,11 @@ async def test_a_trunk_that_finds_no_service_waits_for_no_collector() -> None:
         try:
             client._trunks.pick()
             gone = weakref.ref(client._trunks._trunks[-1])
-            while gone() is not None:
-                await asyncio.sleep(0.005)
-                client._trunks.open()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    while gone() is not None:
+                        await asyncio.sleep(0.005)
+                        client._trunks.open()
+            assert gone() is None
         finally:
             gc.enable()
