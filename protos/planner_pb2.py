@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/planner.proto\x12\x11jarvis.planner.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x94\x01\n\x0bPlanRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06intent\x18\x02 \x01(\t\x12)\n\x08\x65ntities\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12(\n\x07\x63ontext\x18\x05 \x03(\x0b\x32\x17.jarvis.planner.v1.Turn\"\"\n\x04Turn\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xa4\x01\n\x0cPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0c\n\x04goal\x18\x02 \x01(\t\x12&\n\x05steps\x18\x03 \x03(\x0b\x32\x17.jarvis.planner.v1.Step\x12\x0e\n\x06intent\x18\x04 \x01(\t\x12)\n\x08\x65ntities\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nopen_ended\x18\x06 \x01(\x08\"\x8a\x01\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12+\n\nparameters\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ndepends_on\x18\x05 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\"\x80\x01\n\x0e\x43omposeRequest\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x1f.jarvis.planner.v1.PlanResponse\x12,\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1a.jarvis.planner.v1.Outcome\x12\x11\n\ttime_zone\x18\x03 \x01(\t\"d\n\x07Outcome\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x1f\n\x0f\x43omposeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xc0\x01\n\x0f\x43onverseRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x07\x63ontext\x18\x02 \x03(\x0b\x32\x17.jarvis.planner.v1.Turn\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12&\n\x05tools\x18\x05 \x03(\x0b\x32\x17.jarvis.planner.v1.Tool\x12(\n\x06rounds\x18\x06 \x03(\x0b\x32\x18.jarvis.planner.v1.Round\"j\n\x04Tool\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12+\n\nparameters\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"l\n\x05Round\x12\r\n\x05words\x18\x01 \x01(\t\x12&\n\x05steps\x18\x02 \x03(\x0b\x32\x17.jarvis.planner.v1.Step\x12,\n\x08outcomes\x18\x03 \x03(\x0b\x32\x1a.jarvis.planner.v1.Outcome\"\x9a\x01\n\rConverseEvent\x12)\n\x05words\x18\x01 \x01(\x0b\x32\x18.jarvis.planner.v1.WordsH\x00\x12\'\n\x04step\x18\x02 \x01(\x0b\x32\x17.jarvis.planner.v1.StepH\x00\x12,\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\x1a.jarvis.planner.v1.FailureH\x00\x42\x07\n\x05\x65vent\"#\n\x05Words\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04last\x18\x02 \x01(\x08\"@\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\r2\xf8\x01\n\x07Planner\x12G\n\x04Plan\x12\x1e.jarvis.planner.v1.PlanRequest\x1a\x1f.jarvis.planner.v1.PlanResponse\x12P\n\x07\x43ompose\x12!.jarvis.planner.v1.ComposeRequest\x1a\".jarvis.planner.v1.ComposeResponse\x12R\n\x08\x43onverse\x12\".jarvis.planner.v1.ConverseRequest\x1a .jarvis.planner.v1.ConverseEvent0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/planner.proto\x12\x11jarvis.planner.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xaa\x01\n\x0bPlanRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06intent\x18\x02 \x01(\t\x12)\n\x08\x65ntities\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12(\n\x07\x63ontext\x18\x05 \x03(\x0b\x32\x17.jarvis.planner.v1.Turn\x12\x14\n\x0cprefer_model\x18\x06 \x01(\x08\"\"\n\x04Turn\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xa4\x01\n\x0cPlanResponse\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0c\n\x04goal\x18\x02 \x01(\t\x12&\n\x05steps\x18\x03 \x03(\x0b\x32\x17.jarvis.planner.v1.Step\x12\x0e\n\x06intent\x18\x04 \x01(\t\x12)\n\x08\x65ntities\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nopen_ended\x18\x06 \x01(\x08\"\x8a\x01\n\x04Step\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12+\n\nparameters\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ndepends_on\x18\x05 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\"\x80\x01\n\x0e\x43omposeRequest\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x1f.jarvis.planner.v1.PlanResponse\x12,\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1a.jarvis.planner.v1.Outcome\x12\x11\n\ttime_zone\x18\x03 \x01(\t\"d\n\x07Outcome\x12\x0f\n\x07step_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\'\n\x06result\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x1f\n\x0f\x43omposeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xff\x01\n\x0f\x43onverseRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x07\x63ontext\x18\x02 \x03(\x0b\x32\x17.jarvis.planner.v1.Turn\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12&\n\x05tools\x18\x05 \x03(\x0b\x32\x17.jarvis.planner.v1.Tool\x12(\n\x06rounds\x18\x06 \x03(\x0b\x32\x18.jarvis.planner.v1.Round\x12\x14\n\x0cinstructions\x18\x07 \x01(\t\x12\x13\n\x0btool_choice\x18\x08 \x01(\t\x12\x12\n\nmax_tokens\x18\t \x01(\r\"j\n\x04Tool\x12\x10\n\x08\x65xecutor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12+\n\nparameters\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\"l\n\x05Round\x12\r\n\x05words\x18\x01 \x01(\t\x12&\n\x05steps\x18\x02 \x03(\x0b\x32\x17.jarvis.planner.v1.Step\x12,\n\x08outcomes\x18\x03 \x03(\x0b\x32\x1a.jarvis.planner.v1.Outcome\"\x9a\x01\n\rConverseEvent\x12)\n\x05words\x18\x01 \x01(\x0b\x32\x18.jarvis.planner.v1.WordsH\x00\x12\'\n\x04step\x18\x02 \x01(\x0b\x32\x17.jarvis.planner.v1.StepH\x00\x12,\n\x06\x66\x61iled\x18\x03 \x01(\x0b\x32\x1a.jarvis.planner.v1.FailureH\x00\x42\x07\n\x05\x65vent\"0\n\x05Words\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04last\x18\x02 \x01(\x08\x12\x0b\n\x03\x63ut\x18\x03 \x01(\x08\"@\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\r2\xf8\x01\n\x07Planner\x12G\n\x04Plan\x12\x1e.jarvis.planner.v1.PlanRequest\x1a\x1f.jarvis.planner.v1.PlanResponse\x12P\n\x07\x43ompose\x12!.jarvis.planner.v1.ComposeRequest\x1a\".jarvis.planner.v1.ComposeResponse\x12R\n\x08\x43onverse\x12\".jarvis.planner.v1.ConverseRequest\x1a .jarvis.planner.v1.ConverseEvent0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,31 +33,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.planner_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PLANREQUEST']._serialized_start=74
-  _globals['_PLANREQUEST']._serialized_end=222
-  _globals['_TURN']._serialized_start=224
-  _globals['_TURN']._serialized_end=258
-  _globals['_PLANRESPONSE']._serialized_start=261
-  _globals['_PLANRESPONSE']._serialized_end=425
-  _globals['_STEP']._serialized_start=428
-  _globals['_STEP']._serialized_end=566
-  _globals['_COMPOSEREQUEST']._serialized_start=569
-  _globals['_COMPOSEREQUEST']._serialized_end=697
-  _globals['_OUTCOME']._serialized_start=699
-  _globals['_OUTCOME']._serialized_end=799
-  _globals['_COMPOSERESPONSE']._serialized_start=801
-  _globals['_COMPOSERESPONSE']._serialized_end=832
-  _globals['_CONVERSEREQUEST']._serialized_start=835
-  _globals['_CONVERSEREQUEST']._serialized_end=1027
-  _globals['_TOOL']._serialized_start=1029
-  _globals['_TOOL']._serialized_end=1135
-  _globals['_ROUND']._serialized_start=1137
-  _globals['_ROUND']._serialized_end=1245
-  _globals['_CONVERSEEVENT']._serialized_start=1248
-  _globals['_CONVERSEEVENT']._serialized_end=1402
-  _globals['_WORDS']._serialized_start=1404
-  _globals['_WORDS']._serialized_end=1439
-  _globals['_FAILURE']._serialized_start=1441
-  _globals['_FAILURE']._serialized_end=1505
-  _globals['_PLANNER']._serialized_start=1508
-  _globals['_PLANNER']._serialized_end=1756
+  _globals['_PLANREQUEST']._serialized_end=244
+  _globals['_TURN']._serialized_start=246
+  _globals['_TURN']._serialized_end=280
+  _globals['_PLANRESPONSE']._serialized_start=283
+  _globals['_PLANRESPONSE']._serialized_end=447
+  _globals['_STEP']._serialized_start=450
+  _globals['_STEP']._serialized_end=588
+  _globals['_COMPOSEREQUEST']._serialized_start=591
+  _globals['_COMPOSEREQUEST']._serialized_end=719
+  _globals['_OUTCOME']._serialized_start=721
+  _globals['_OUTCOME']._serialized_end=821
+  _globals['_COMPOSERESPONSE']._serialized_start=823
+  _globals['_COMPOSERESPONSE']._serialized_end=854
+  _globals['_CONVERSEREQUEST']._serialized_start=857
+  _globals['_CONVERSEREQUEST']._serialized_end=1112
+  _globals['_TOOL']._serialized_start=1114
+  _globals['_TOOL']._serialized_end=1220
+  _globals['_ROUND']._serialized_start=1222
+  _globals['_ROUND']._serialized_end=1330
+  _globals['_CONVERSEEVENT']._serialized_start=1333
+  _globals['_CONVERSEEVENT']._serialized_end=1487
+  _globals['_WORDS']._serialized_start=1489
+  _globals['_WORDS']._serialized_end=1537
+  _globals['_FAILURE']._serialized_start=1539
+  _globals['_FAILURE']._serialized_end=1603
+  _globals['_PLANNER']._serialized_start=1606
+  _globals['_PLANNER']._serialized_end=1854
 # @@protoc_insertion_point(module_scope)

@@ -28,11 +28,14 @@ class PlanRequest(_message.Message):
     ENTITIES_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    PREFER_MODEL_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """what was said; may stand alone"""
     intent: _builtins.str
     """with entities: what M4 made of it; empty: the planner asks its own recogniser"""
     session_id: _builtins.str
+    prefer_model: _builtins.bool
+    """leave it to the language model where there is one: the client brings instructions or functions for it"""
     @_builtins.property
     def entities(self) -> _struct_pb2.Struct: ...
     @_builtins.property
@@ -47,10 +50,11 @@ class PlanRequest(_message.Message):
         entities: _struct_pb2.Struct | None = ...,
         session_id: _builtins.str = ...,
         context: _abc.Iterable[Global___Turn] | None = ...,
+        prefer_model: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entities", b"entities"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "entities", b"entities", "intent", b"intent", "session_id", b"session_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "entities", b"entities", "intent", b"intent", "prefer_model", b"prefer_model", "session_id", b"session_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,12 +250,21 @@ class ConverseRequest(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
     ROUNDS_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    TOOL_CHOICE_FIELD_NUMBER: _builtins.int
+    MAX_TOKENS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """what was said"""
     language: _builtins.str
     """BCP 47, of the user; empty: en-US"""
     time_zone: _builtins.str
     """IANA name of the user's; empty: the planner's own"""
+    instructions: _builtins.str
+    """the client's own, beside those of the planner"""
+    tool_choice: _builtins.str
+    """auto (also when empty), none, required"""
+    max_tokens: _builtins.int
+    """of the answer; 0: as many as the model wants"""
     @_builtins.property
     def context(self) -> _containers.RepeatedCompositeFieldContainer[Global___Turn]:
         """the conversation so far, oldest first; it may end with `text`"""
@@ -273,10 +286,13 @@ class ConverseRequest(_message.Message):
         time_zone: _builtins.str = ...,
         tools: _abc.Iterable[Global___Tool] | None = ...,
         rounds: _abc.Iterable[Global___Round] | None = ...,
+        instructions: _builtins.str = ...,
+        tool_choice: _builtins.str = ...,
+        max_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "language", b"language", "rounds", b"rounds", "text", b"text", "time_zone", b"time_zone", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "instructions", b"instructions", "language", b"language", "max_tokens", b"max_tokens", "rounds", b"rounds", "text", b"text", "time_zone", b"time_zone", "tool_choice", b"tool_choice", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,6 +307,7 @@ class Tool(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     executor: _builtins.str
+    """`client`: a function of the client's own, which the client runs; the model knows it by `action`"""
     action: _builtins.str
     description: _builtins.str
     @_builtins.property
@@ -380,19 +397,23 @@ class Words(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """whole sentences, with the white space between them; joined, they are the reply"""
     last: _builtins.bool
     """the reply is complete; `text` may be empty"""
+    cut: _builtins.bool
+    """with `last`: the model had more to say, and max_tokens ended it"""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         last: _builtins.bool = ...,
+        cut: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "last", b"last", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,7 @@ import secrets
 import signal
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -37,6 +38,7 @@ from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
+from server.operations.quota import allowance
 from server.overload import Overload
 from server.sessions.desk import GatewayDesk
 from server.sessions.fenced import FencedGroup
@@ -225,7 +227,12 @@ class Lifecycle:
             epoch.on_news.append(sessions.write_anew)
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
         gateway.openai = OpenAiSessions(
-            provided, self._clients, residents, recorder, resume_s=self._settings.ws_resume_seconds
+            provided,
+            self._clients,
+            residents,
+            recorder,
+            resume_s=self._settings.ws_resume_seconds,
+            allowance=partial(allowance, gateway),
         )
         self._stack.push_async_callback(gateway.openai.close)
         gateway.sessions = stats = ResidentStats(residents, sessions.resumes)

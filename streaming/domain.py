@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from streaming.ports import Missed, RecognitionEvent, SeenAudio, SeenMessage
 
 if TYPE_CHECKING:
-    from streaming.ports import Intent, Plan, SafetyReport, ServiceError, Word
+    from streaming.ports import Intent, Plan, Round, SafetyReport, ServiceError, Step, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,19 @@ class TurnReply:
     turn_id: str
     text: str
     more: bool = False
+    cut: bool = False  # the language model had more to say than it was allowed
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCalls:
+    """The turn ends here, for functions that the client runs. `rounds` are all of the turn's; the newest holds the calls.
+
+    Only a turn whose client brought functions tells this: see agent.brief.
+    """
+
+    turn_id: str
+    calls: tuple[Step, ...]
+    rounds: tuple[Round, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +210,7 @@ DomainEvent = (
     | TurnPlanned
     | TurnChecked
     | TurnReply
+    | TurnCalls
     | TurnEnd
     | TurnPaused
     | TurnInterrupted

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.errors import ApiError, retry_after
 from server.shared.rate_limits import rate_key
+from streaming.ports import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
     from server.operations.operation import Operation
     from server.shared.rate_limits import Decision
+    from streaming.ports import Identity
 
 
 async def count(
@@ -27,10 +29,22 @@ async def count(
         return None
     settings = gateway.settings
     own_limit = settings.rate_limit_routes.get(operation.name)
-    role_limits = [settings.rate_limit_roles[role] for role in roles if role in settings.rate_limit_roles]
-    limit = own_limit or max(role_limits, default=settings.rate_limit_requests)
+    limit = own_limit or _limit_of(gateway, roles)
     key = rate_key(user_id, client_ip, operation.name if own_limit else "")
     return await gateway.limiter.check(key, limit, settings.rate_limit_window)
+
+
+def _limit_of(gateway: Gateway, roles: Collection[str]) -> int:
+    settings = gateway.settings
+    role_limits = [settings.rate_limit_roles[role] for role in roles if role in settings.rate_limit_roles]
+    return max(role_limits, default=settings.rate_limit_requests)
+
+
+def allowance(gateway: Gateway, identity: Identity) -> Allowance:
+    """What a user has left of the limit that most operations share. Nothing is counted."""
+    limit = _limit_of(gateway, identity.roles)
+    key = rate_key(identity.user_id, "")
+    return Allowance(limit, *gateway.limiter.standing(key, limit, gateway.settings.rate_limit_window))
 
 
 def require_room(decision: Decision | None) -> None:

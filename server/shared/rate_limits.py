@@ -93,6 +93,13 @@ class LocalWindow:
         """Would one more request be refused?"""
         return len(self._inside(key, window_s, now)) >= limit
 
+    def standing(self, key: str, limit: int, window_s: float, now: float) -> Decision:
+        """How it is, with nothing counted."""
+        admitted_at = self._inside(key, window_s, now)
+        room_at = admitted_at[0] + window_s if admitted_at else now
+        remaining = max(0, limit - len(admitted_at))
+        return Decision(remaining > 0, limit, remaining, room_at, 0.0 if remaining else room_at - now, "local")
+
     def note(self, key: str, window_s: float, at: float, used: int) -> None:
         """Redis counted `used` requests when it was asked at `at`: count as many here, in case Redis is lost.
 
@@ -150,6 +157,15 @@ class RateLimiter:
             decision = self._decide_here(key, limit, window_s)
         self._on_decision("allowed" if decision.allowed else "refused", decision.backend)
         return decision
+
+    def standing(self, key: str, limit: int, window_s: float) -> tuple[int, float]:
+        """How many requests are left, and in how many seconds the oldest leaves the window, as far as it is known here.
+
+        Nothing is counted, and Redis is not asked: its last answer to this caller is noted here.
+        """
+        now = self._clock()
+        here = self._local.standing(key, limit, window_s, now)
+        return here.remaining, max(0.0, here.reset_at - now)
 
     def _is_full_here(self, key: str, limit: int, window_s: float) -> bool:
         now = self._clock()

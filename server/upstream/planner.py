@@ -32,7 +32,13 @@ class PlannerClient:
         self._line = line
 
     async def plan(
-        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
+        self,
+        text: str,
+        intent: IntentGuess | None,
+        conversation: Sequence[ConversationTurn],
+        context: CallContext,
+        *,
+        prefer_model: bool = False,
     ) -> Plan:
         """Steps for what is wanted."""
         with asking("planner"):
@@ -42,6 +48,7 @@ class PlannerClient:
                 entities=to_struct(intent.entities) if intent else None,
                 session_id=context.session_id,
                 context=[planner_pb2.Turn(role=turn.role, text=turn.text) for turn in conversation],
+                prefer_model=prefer_model,
             )
         answer = await self._line.unary("Plan", lambda stub: stub.Plan, request, context, idempotent=True)
         with reading("planner"):
@@ -99,7 +106,7 @@ def _told(event: planner_pb2.ConverseEvent) -> ReplyWords | Step | None:
     """None for an event of a newer service that we do not know."""
     match event.WhichOneof("event"):
         case "words":
-            return ReplyWords(event.words.text, event.words.last)
+            return ReplyWords(event.words.text, event.words.last, event.words.cut)
         case "step":
             return _step(event.step)
     return None
@@ -132,6 +139,9 @@ def _conversation_message(so_far: Conversation) -> planner_pb2.ConverseRequest:
             )
             for done in so_far.rounds
         ],
+        instructions=so_far.instructions,
+        tool_choice=so_far.tool_choice,
+        max_tokens=so_far.max_tokens,
     )
 
 

@@ -108,11 +108,11 @@ class Delivery:
         """Of the reply, once it is over."""
         return self.said if self._format.audio else self.reply
 
-    def add_words(self, words: str, *, last: bool) -> None:
+    def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
         """Further words of a reply that grows; `speak` may be saying its beginning."""
         self._growing, self.spoken = not last, False
         self.reply += words
-        self._tell(TurnReply(self._turn_id, words, more=not last))
+        self._tell(TurnReply(self._turn_id, words, more=not last, cut=cut))
         if self._takes_words is not None:
             self._takes_words.send_text(words)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.agent.apologies import apology
-from streaming.ports import Conversation, ReplyWords, Round, ServiceError
+from streaming.ports import CLIENT, Conversation, ReplyWords, Round, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ MAX_ROUNDS = 10  # the planner ends it sooner; one that does not is stopped here
 class Speaker(Protocol):
     """The turn around it."""
 
-    def add_words(self, words: str, *, last: bool) -> None:
-        """Further words of the reply."""
+    def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
+        """Further words of the reply. `cut`: the model had more to say."""
 
     def no_more_words(self) -> None:
         """The round has said what it says."""
@@ -32,6 +32,9 @@ class Speaker(Protocol):
 
     async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """Do it, as far as safety and the user allow. Raises ServiceError."""
+
+    def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
+        """The client runs these; `rounds` end with theirs."""
 
     def trouble(self, broken: ServiceError) -> None:
         """Tell the client what failed."""
@@ -63,12 +66,20 @@ class Thinking:
         for _ in range(MAX_ROUNDS):
             if not await self._round(so_far) or self._complete:
                 return
+            calls = [step for step in self._steps if step.executor == CLIENT]
+            own = [step for step in self._steps if step.executor != CLIENT]
+            if calls and not own:
+                return  # told as soon as they were read
             try:
-                outcomes = await self._speaker.act(self._steps)
+                outcomes = await self._speaker.act(own)
             except ServiceError as broken:
                 await self._give_up(broken)
                 return
-            so_far = replace(so_far, rounds=(*so_far.rounds, Round(self._words, tuple(self._steps), tuple(outcomes))))
+            rounds = (*so_far.rounds, Round(self._words, tuple(self._steps), tuple(outcomes)))
+            if calls:
+                self._speaker.hand_over(calls, rounds)
+                return
+            so_far = replace(so_far, rounds=rounds, tool_choice="auto")  # one call was to be, and has been
         await self._give_up(ServiceError("ABORTED", "the language model went in circles", service="mind"))
 
     async def _round(self, so_far: Conversation) -> bool:
@@ -88,20 +99,23 @@ class Thinking:
                 async for event in events:
                     if isinstance(event, ReplyWords):
                         self._complete = event.last
-                        self._add(event.text, last=event.last)
+                        self._add(event.text, last=event.last, cut=event.cut)
                     else:
                         self._steps.append(event)
             if not (self._complete or self._steps):
                 raise ServiceError("UNAVAILABLE", "the language model broke off", service="mind")  # noqa: TRY301 - told below, as all that fails
+            if self._steps and all(step.executor == CLIENT for step in self._steps):
+                steps = tuple(self._steps)  # the client shall not wait until the words before them have been heard
+                self._speaker.hand_over(steps, (*so_far.rounds, Round(self._words, steps, ())))
         except ServiceError as broken:
             self._fail(broken)
         finally:
             self._speaker.no_more_words()
             self._begun.set()
 
-    def _add(self, words: str, *, last: bool) -> None:
+    def _add(self, words: str, *, last: bool, cut: bool = False) -> None:
         self._words += words
-        self._speaker.add_words(words, last=last)
+        self._speaker.add_words(words, last=last, cut=cut)
         if self._words:
             self._begun.set()
 

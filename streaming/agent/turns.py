@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.agent.apologies import apology
 from streaming.agent.asking import Asker
+from streaming.agent.brief import NO_MODEL, Brief
 from streaming.agent.company import keep_company
 from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
@@ -20,6 +21,7 @@ from streaming.domain import (
     TaskEnded,
     TaskProgressed,
     Trouble,
+    TurnCalls,
     TurnChecked,
     TurnDone,
     TurnIntent,
@@ -37,10 +39,12 @@ if TYPE_CHECKING:
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import ConversationTurn, Intent, Outcome, Plan, Step
+    from streaming.ports import ConversationTurn, Intent, Outcome, Plan, Round, Step
     from streaming.sound.echo import FarEnd
 
 
+NO_BRIEF = Brief()
+NOT_UNDERSTOOD = "unknown"  # the intent of what no template fits
 LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
 
 
@@ -57,8 +61,10 @@ class Turn:
         on_question: Callable[[str | None], None],
         somebody_speaks: Callable[[], bool] = lambda: False,
         far_end: FarEnd | None = None,
+        brief: Brief = NO_BRIEF,
     ) -> None:
         self.turn_id = turn_id
+        self._brief = brief
         self._ledger = TurnLedger()
         self._setup = setup
         self._span = setup.provided.tracer.span("turn", setup.context.traceparent)
@@ -122,7 +128,8 @@ class Turn:
         `guess` was made for the same words: its plan is used where there is one.
         """
         try:
-            await self._remember("user", self._text)
+            if not self._brief.rounds:  # else it goes on with words that are remembered
+                await self._remember("user", self._text)
             if self._cut_off or (self._ledger.acted and not self._ledger.has_told(TurnReply)):
                 heard = await self._deliver(self._delivery.reply + self._give_up())
             elif self._ledger.has_told(TurnReply):
@@ -168,6 +175,8 @@ class Turn:
             plan = await self._plan(intent or await self._understand(), guess)
             if plan.open_ended:
                 return await self._think(plan)
+            if self._brief.functions and (self._brief.must_call or plan.intent == NOT_UNDERSTOOD):
+                return await self._deliver(NO_MODEL)
             outcomes = await self._carry_out(plan)
             reply = await self._services.planner.compose(plan, outcomes, self._format.time_zone, self._context)
         except ServiceError as broken:
@@ -181,16 +190,37 @@ class Turn:
         """Let it speak and act; returns what was heard."""
         self._open_plan = plan
         self._thinking = Thinking(self._services.planner, self._context, self)
-        tools, turns = await toolbox(self._setup, self._context), await self._history()
-        so_far = Conversation(self._text, tuple(turns), self._format.language, self._format.time_zone, tools)
+        brief = self._brief
+        so_far = Conversation(
+            self._text,
+            await self._turns_before(),
+            self._format.language,
+            self._format.time_zone,
+            brief.offered(await toolbox(self._setup, self._context)),
+            brief.rounds,
+            brief.instructions,
+            brief.tool_choice,
+            brief.max_tokens,
+        )
         await self._thinking.run(so_far)
         self._thinking = None
         return self._delivery.heard
 
-    def add_words(self, words: str, *, last: bool) -> None:
-        """Further words of the reply."""
+    async def _turns_before(self) -> tuple[ConversationTurn, ...]:
+        """What was said before. Of a turn that goes on, its own words stand in its rounds."""
+        turns = list(await self._history())
+        while self._brief.rounds and turns and turns[-1].role == "assistant":
+            turns.pop()
+        return tuple(turns)
+
+    def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
+        """Further words of the reply. `cut`: the model had more to say."""
         self._stopwatch.mark("reply")
-        self._delivery.add_words(words, last=last)
+        self._delivery.add_words(words, last=last, cut=cut)
+
+    def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
+        """The client runs these; another turn goes on behind `rounds`."""
+        self._tell(TurnCalls(self.turn_id, tuple(calls), rounds))
 
     def no_more_words(self) -> None:
         """The round has said what it says."""
@@ -221,7 +251,9 @@ class Turn:
         self._tell(TurnIntent(self.turn_id, intent))
         plan = await guess.plan() if guess is not None else None
         if plan is None:
-            plan = await self._services.planner.plan(self._text, intent, await self._history(), self._context)
+            plan = await self._services.planner.plan(
+                self._text, intent, await self._history(), self._context, prefer_model=self._brief.wants_model
+            )
         self._stopwatch.mark("plan")
         self._tell(TurnPlanned(self.turn_id, plan))
         return plan

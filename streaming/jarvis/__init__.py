@@ -4,7 +4,7 @@ entry (a socket's way into its session) · registry (all sessions: begun, resume
 socket (what that needs of its WebSocket) ·
 channels (its open channels, each an outlet and a lane) · outlet, translate (lane events to messages) · commands (what is
 asked of the session itself) · journal (the session record that other replicas resume from) · observing (a live copy for an
-observer) · redaction · recording (the file format) · expiry (of tokens)
+observer) · redaction · recording (the file format)
 """
 
 from streaming.protocol.close_codes import CLOSE_CODES

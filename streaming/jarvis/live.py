@@ -7,9 +7,9 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from streaming.expiry import TokenTimer
 from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
-from streaming.jarvis.expiry import TokenTimer
 from streaming.jarvis.journal import Head
 from streaming.jarvis.observing import ChannelWatch
 from streaming.listening import ListeningClock

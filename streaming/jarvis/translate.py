@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         | domain.TurnPlanned
         | domain.TurnChecked
         | domain.TurnReply
+        | domain.TurnCalls
         | domain.TurnEnd
         | domain.TurnLatency
         | domain.TurnDone
@@ -160,6 +161,8 @@ def _turn_message(event: TurnStage, channel: int) -> wire.Event:
             return _checked(event, channel)
         case domain.TurnReply():
             return wire.TurnReply(channel=channel, turn_id=event.turn_id, text=event.text, more=event.more or None)
+        case domain.TurnCalls():
+            raise AssertionError("no client of this dialect brings functions of its own")
         case domain.TurnEnd():
             return _same(wire.TurnEnd, event, channel)
         case domain.TurnLatency():

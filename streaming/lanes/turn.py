@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from streaming.agent.eager import Guess
 from streaming.agent.overheard import Overheard, overheard
 from streaming.agent.stopwatch import Stopwatch
-from streaming.agent.turns import Turn
+from streaming.agent.turns import NO_BRIEF, Turn
 from streaming.domain import Trouble, TurnEnd
 from streaming.lanes.base import Lane
 from streaming.outlet import LaneSetup, WrongInputError
@@ -31,6 +31,7 @@ from streaming.sound.echo import FarEnd
 from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
 
 if TYPE_CHECKING:
+    from streaming.agent.brief import Brief
     from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
     from streaming.ports import Intent, RecognitionEvent
@@ -59,9 +60,15 @@ class TurnLane(Lane):
     """See the module."""
 
     def __init__(
-        self, setup: LaneSetup, source: MicrophoneFormat | None, reply: ReplyFormat, text: str | None = None
+        self,
+        setup: LaneSetup,
+        source: MicrophoneFormat | None,
+        reply: ReplyFormat,
+        text: str | None = None,
+        brief: Brief = NO_BRIEF,
     ) -> None:
         super().__init__(setup)
+        self._brief = brief
         self._setup = setup
         self._reply = reply
         self._language = source.language if source else reply.language
@@ -284,6 +291,7 @@ class TurnLane(Lane):
             on_question=self._on_question,
             somebody_speaks=lambda: self._somebody_speaks,
             far_end=self._far_end,
+            brief=self._brief,
         )
 
     async def _run(self, turn: Turn, intent: Intent | None = None, guess: Guess | None = None) -> None:

@@ -12,7 +12,6 @@ from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 
 MAX_DEPTH = 32  # JSON schemas of tools nest
 MAX_EVENT_ID_CHARS = 512
-MAX_METADATA = 16  # pairs, as the API documents them
 
 TYPES = (
     "session.update",
@@ -100,14 +99,3 @@ def read(data: str | bytes) -> Command:
 def _event_id(fields: dict[str, Any]) -> str:
     given = fields.get("event_id")
     return given if isinstance(given, str) and len(given) <= MAX_EVENT_ID_CHARS else ""
-
-
-def checked_metadata(given: Any) -> dict[str, str] | None:
-    """Up to 16 pairs of strings. Raises MistakeError."""
-    if given is None:
-        return None
-    if not isinstance(given, dict) or len(given) > MAX_METADATA:
-        raise wrong("response.metadata", f"an object of at most {MAX_METADATA} strings")
-    if not all(isinstance(value, str) for value in given.values()):
-        raise wrong("response.metadata", "values are strings")
-    return given

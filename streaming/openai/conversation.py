@@ -177,6 +177,8 @@ def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
     for index, part in enumerate(content):
         where = f"{param}.content[{index}]"
         kind = part.get("type") if isinstance(part, dict) else None
+        if role == "assistant" and kind == "input_text":  # so pipecat restores a conversation
+            kind = "output_text"
         if not one_of(kind, _PARTS[role]):
             hint = ": 'text' was the beta's name for it" if kind == "text" else ""
             raise wrong(f"{where}.type", f"Supported values are: {', '.join(_PARTS[role])}{hint}.")
@@ -186,5 +188,6 @@ def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
             raise wrong(f"{where}.type", "images are not seen here")
         if kind == "input_audio" and not isinstance(part.get("transcript"), str):
             raise wrong(f"{where}.audio", "send sound through input_audio_buffer.append")
-        parts.append({name: value for name, value in part.items() if value is not None and name != "audio"})
+        kept = {name: value for name, value in part.items() if value is not None and name != "audio"}
+        parts.append({**kept, "type": kind})
     return parts

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, UnreadableError, read
@@ -31,7 +32,7 @@ from streaming.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
-    from streaming.ports import Identity, LaneServices, Seen
+    from streaming.ports import Allowance, Identity, LaneServices, Seen
     from streaming.residents import Tap
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class LiveSession:
         self.traceparent = socket.traceparent
         self.lost = False
         self.voices = voices
+        self.allowance: Callable[[Identity], Allowance] | None = None  # what its user may still ask for
         self.provided = provided
         self.group = group
         self.conversation = Conversation()
@@ -100,7 +102,7 @@ class LiveSession:
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
         self._inbox = Inbox(self._receive_long, self.receive_now, group)
-        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry = TokenTimer(self._loop, None, self._on_expired)
 
     # --- as the gateway sees it: see Resident ---
 
@@ -157,7 +159,7 @@ class LiveSession:
 
     def begin(self) -> None:
         """The socket is open: greet."""
-        self._start_expiry()
+        self._expiry.start(self.identity.expires_at)
         self.event_queue.say({"type": "session.created", "session": self.settings})
         self.wake()
 
@@ -173,7 +175,7 @@ class LiveSession:
         """The socket is gone; the session goes on, and what it says waits."""
         self.socket = None
         self._listening.leave()
-        self._stop_expiry()
+        self._expiry.stop()
 
     def can_go_on(self, last_event_id: str) -> bool:
         """Is all that came behind this event still there?"""
@@ -187,8 +189,7 @@ class LiveSession:
         self._listening.come()
         self.socket = socket
         self.identity = self.lanes.identity = identity
-        self._stop_expiry()
-        self._start_expiry()
+        self._expiry.start(identity.expires_at)
         self.event_queue.go_on(last_event_id)
         self.wake()
 
@@ -196,18 +197,10 @@ class LiveSession:
         """The session is over, and with it its socket."""
         self.socket, self.lost = None, True
         self._idle.stop()
-        self._stop_expiry()
+        self._expiry.stop()
 
-    def _start_expiry(self) -> None:
-        if self.identity.expires_at is not None:
-            left_s = max(0.0, self.identity.expires_at - time.time())
-            farewell = (POLICY, "session_expired", "the token has expired")
-            self._expiry = self._loop.call_later(left_s, self.end, *farewell)
-
-    def _stop_expiry(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+    def _on_expired(self) -> None:
+        self.end(POLICY, "session_expired", "the token has expired")
 
     async def close(self) -> None:
         """Stop every lane, end the taps."""

@@ -11,8 +11,10 @@ from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streaming.openai.live import Socket
-    from streaming.ports import Identity, LaneServices
+    from streaming.ports import Allowance, Identity, LaneServices
     from streaming.residents import Recorder, Resident, Residents
 
 VOICES_S = 60.0  # the voices are asked for again after so long
@@ -29,12 +31,15 @@ class Sessions:
         recorder: Recorder | None = None,
         *,
         resume_s: float = 0.0,
+        allowance: Callable[[Identity], Allowance] | None = None,
     ) -> None:
+        """`allowance`: what a user may still ask for; None: clients are told nothing of limits."""
         self._provided = provided
         self._group = group
         self._residents = residents
         self._recorder = recorder
         self._resume_s = resume_s
+        self._allowance = allowance
         self._waiting: dict[str, asyncio.TimerHandle] = {}  # sessions without a socket, until they end
         self._voices = Voices()
         self._voices_at = -VOICES_S
@@ -65,6 +70,7 @@ class Sessions:
         live = LiveSession(
             identity, socket, self._provided, self._group, voices, model=model, transcription=transcription
         )
+        live.allowance = self._allowance
         if settings is not None:
             live.settings = {**settings, "id": live.session_id}
         tap = self._recorder(live) if recording and self._recorder is not None else None

@@ -7,20 +7,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
+from streaming.agent.brief import Brief
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
-from streaming.openai.commands import Command, checked_metadata
 from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
-from streaming.openai.mistakes import MistakeError, one_of, wrong
+from streaming.openai.functions import Functions, call_item, functions_of, json_object
+from streaming.openai.mistakes import MistakeError
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
 from streaming.ports import CallContext, ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.openai.commands import Command
     from streaming.openai.event_queue import EventQueue
     from streaming.outlet import LaneSetup
-    from streaming.ports import Identity, LaneServices
+    from streaming.ports import Allowance, Identity, LaneServices, Round
     from streaming.session import ChannelEnd, Session
 
 MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
@@ -38,6 +42,7 @@ class Host(Protocol):
     lanes: Session
     settings: dict[str, Any]
     voices: config.Voices
+    allowance: Callable[[Identity], Allowance] | None
     provided: LaneServices
     group: asyncio.TaskGroup
     traceparent: str
@@ -63,6 +68,7 @@ class Replies:
         self._ready: tuple[Response, str] | None = None  # begun; its turn waits for a transcript or for another turn
         self._given: list[Entry] | None = None  # the input of that response, if it brings one
         self._owed = False  # an utterance ended while another reply was given
+        self._functions = Functions()
         self._channel = 0
 
     @property
@@ -79,7 +85,11 @@ class Replies:
     def new_entry(self, given: Any, param: str) -> Entry:
         """An item of the client's. Raises MistakeError."""
         item = checked_item(given, param)
-        if item["type"] == "mcp_approval_response":
+        if item["type"] == "function_call":
+            self._functions.told(item["call_id"], item["name"], json_object(item["arguments"]))
+        elif item["type"] == "function_call_output":
+            self._functions.answer(item["call_id"], item["output"])
+        elif item["type"] == "mcp_approval_response":
             self._host.group.create_task(self._settle(item), name="approval by item")
         return Entry(item)
 
@@ -128,23 +138,17 @@ class Replies:
         asked = command.fields.get("response")
         asked = {} if asked is None else asked
         if not isinstance(asked, dict):
-            raise wrong("response", "response is an object")
+            raise MistakeError("invalid_type", "Invalid type for 'response': expected an object.", "response")
         if "modalities" in asked:
             raise MistakeError(
                 "unknown_parameter",
                 "'response.modalities' is a name of the beta protocol: it is 'response.output_modalities' now.",
                 "response.modalities",
             )
-        where = asked.get("conversation", "auto")
-        if not one_of(where, ("auto", "none")):
-            raise wrong("response.conversation", "Supported values are: auto, none.")
-        metadata = checked_metadata(asked.get("metadata"))
         settings = config.response_settings(self._host.settings, asked, self._host.voices)
         given = None if asked.get("input") is None else self._input(asked["input"])
-        instructions = asked.get("instructions") or ""
-        if not isinstance(instructions, str):
-            raise wrong("response.instructions", "instructions are a string")
-        if where == "none":
+        instructions, metadata = asked.get("instructions") or "", asked.get("metadata")
+        if asked.get("conversation") == "none":
             self._create_beside(settings, metadata, given or [], instructions)
             return
         if self.active is not None:
@@ -155,12 +159,10 @@ class Replies:
             )
         self._begin(settings, metadata, instructions, given)
 
-    def _input(self, given: Any) -> list[Entry]:
-        if not isinstance(given, list):
-            raise wrong("response.input", "input is a list of items")
+    def _input(self, given: list[dict[str, Any]]) -> list[Entry]:
         found = []
         for index, item in enumerate(given):
-            if isinstance(item, dict) and item.get("type") == "item_reference":
+            if item.get("type") == "item_reference":
                 found.append(self.conversation.find(str(item.get("id")), "item_reference_invalid_item_id"))
             else:
                 found.append(Entry(checked_item(item, f"response.input[{index}]")))
@@ -175,7 +177,7 @@ class Replies:
     ) -> None:
         response = Response(self.event_queue, self.conversation, self._conversation_id, settings, metadata)
         self.active = response
-        response.begin()
+        self._announce(response)
         self._given = given
         self._ready = (response, instructions)
         for channel, speaking in self.turns.items():
@@ -197,32 +199,57 @@ class Replies:
         (response, instructions), self._ready = self._ready, None
         self._start(response, asked, instructions)
 
-    def _start(self, response: Response, asked: list[Entry], instructions: str, session_id: str = "") -> None:
+    def _start(
+        self,
+        response: Response,
+        asked: list[Entry],
+        instructions: str,
+        session_id: str = "",
+        *,
+        instructions_first: bool = False,
+    ) -> None:
         """Give the words to a turn: the newest of the user's, else the instructions."""
-        words = [entry for entry in asked if entry.role == "user" and entry.text]
+        words = [entry for entry in asked if entry.role == "user" and entry.text and not instructions_first]
         last = words[-1] if words else None
-        text = last.text if last is not None else instructions or self._newest_words()
+        stopped = None if session_id else self._functions.take()
+        text = last.text if last is not None else stopped.text if stopped is not None else instructions
+        text = text or self._newest_words()
         for entry in asked:
             entry.answered = True
         if not text:
             self._nothing_to_answer(response)
             return
         response.heard_words = len(text.split())
-        before = [entry for entry in self._unremembered(asked) if entry is not last]
+        rounds = stopped.gone_on() if stopped is not None else ()
+        told = [last] if last is not None and not rounds else []  # that the turn itself will remember
+        before = [entry for entry in self._unremembered(asked, beside=bool(session_id)) if entry not in told]
         self._host.group.create_task(
-            self._converse(response, text, [last] if last else [], before, session_id), name="begin a turn"
+            self._converse(response, text, told, before, rounds, session_id), name="begin a turn"
         )
 
-    def _unremembered(self, asked: list[Entry]) -> list[Entry]:
+    def _unremembered(self, asked: list[Entry], *, beside: bool) -> list[Entry]:
+        """What the agent's memory does not hold yet. Of a reply beside the conversation it holds what was asked alone."""
         known = {id(entry): entry for entry in asked}
-        known |= {
-            id(entry): entry for entry in self.conversation.entries.values() if entry.answered or entry.role != "user"
-        }
+        if not beside:
+            entries = self.conversation.entries.values()
+            known |= {id(entry): entry for entry in entries if entry.answered or entry.role != "user"}
         return [
             entry
             for entry in known.values()
-            if entry.text and not entry.memory_id and entry.item["status"] == "completed"
+            if entry.text and entry.role != "system" and not entry.memory_id and entry.item["status"] == "completed"
         ]
+
+    def _brief(self, settings: dict[str, Any], rounds: tuple[Round, ...]) -> Brief:
+        """What the language model is told beside the words: instructions, the items of `system`, the client's functions."""
+        system = (entry.text for entry in self.conversation.entries.values() if entry.role == "system")
+        choice, tokens = settings["tool_choice"], settings["max_output_tokens"]
+        return Brief(
+            "\n".join(text for text in (settings["instructions"], *system) if text),
+            functions_of(settings["tools"]),
+            choice if isinstance(choice, str) else choice["name"] if choice["type"] == "function" else "auto",
+            0 if tokens == "inf" else tokens,
+            rounds,
+        )
 
     def _newest_words(self) -> str:
         """Asked to reply once more."""
@@ -239,22 +266,31 @@ class Replies:
         self.ended(response)
 
     async def _converse(
-        self, response: Response, text: str, asked: list[Entry], before: list[Entry], session_id: str
+        self,
+        response: Response,
+        text: str,
+        asked: list[Entry],
+        before: list[Entry],
+        rounds: tuple[Round, ...],
+        session_id: str,
     ) -> None:
         for entry in before:
             entry.memory_id = f"{entry.item['id']}-{entry.role}"
             await self._remember(session_id or self._host.session_id, entry, entry.text)
         if response.done:
             return  # cancelled meanwhile
-        self._open(response, text, asked, session_id)
+        self._open(response, text, asked, rounds, session_id)
         self.wake()
 
-    def _open(self, response: Response, text: str, asked: list[Entry], session_id: str) -> None:
+    def _open(
+        self, response: Response, text: str, asked: list[Entry], rounds: tuple[Round, ...], session_id: str
+    ) -> None:
         self._channel += 1
         channel = self._channel
-        tools = self._host.settings["tools"]
+        tools = response.settings["tools"]
         approvals = any(tool.get("type") == "mcp" and tool.get("server_label") == AGENT for tool in tools)
-        speaking = Speaking(self, response, asked, approvals=approvals)
+        speaking = Speaking(self, response, asked, text, approvals=approvals)
+        brief = self._brief(response.settings, rounds)
         reply = config.reply_of(response.settings, self._host.voices)
         source = config.microphone_of(self._host.settings)
         reply = replace(reply, language=source.language)
@@ -262,7 +298,7 @@ class Replies:
         def build(setup: LaneSetup) -> TurnLane:
             if session_id:
                 setup = replace(setup, context=replace(setup.context, session_id=session_id))
-            lane = speaking.lane = TurnLane(setup, None, reply, text)
+            lane = speaking.lane = TurnLane(setup, None, reply, text, brief)
             return lane
 
         self.turns[channel] = speaking
@@ -285,8 +321,8 @@ class Replies:
             config.response_settings(self._host.settings, {}, self._host.voices),
         )
         self.active = response
-        response.begin()
-        speaking = Speaking(self, response, [], approvals=False)
+        self._announce(response)
+        speaking = Speaking(self, response, [])
         speaking.tell(domain.TurnReply(new_id("turn"), STILL_THERE))
         if response.done:  # in words only
             self._host.on_quiet()
@@ -316,17 +352,39 @@ class Replies:
             )
         response = Response(self.event_queue, None, "", settings, metadata)
         self._beside[response.id] = response
+        self._announce(response)
+        context = given or [entry for entry in self.conversation.entries.values() if entry.text]
+        copies = [Entry(entry.item) for entry in context]
+        self._start(
+            response, copies, instructions, new_id("aside"), instructions_first=not given and bool(instructions)
+        )
+
+    def _announce(self, response: Response) -> None:
+        """It begins: say so, and what the user may still ask for."""
         response.begin()
-        copies = [Entry(entry.item) for entry in given]
-        self._start(response, copies, instructions, session_id=new_id("aside"))
+        if self._host.allowance is not None:
+            left = self._host.allowance(self._host.identity)
+            limit = {
+                "name": "requests",
+                "limit": left.limit,
+                "remaining": left.remaining,
+                "reset_seconds": round(left.reset_s, 3),
+            }
+            self.event_queue.say({"type": "rate_limits.updated", "rate_limits": [limit]})
 
     # --- turns.Floor ---
+
+    def stopped(self, speaking: Speaking, event: domain.TurnCalls) -> list[dict[str, Any]]:
+        """The turn waits for functions that the client runs; returns the items of the calls."""
+        if speaking.out_of_band:
+            return [call_item(new_id("call"), step) for step in event.calls]
+        return self._functions.stop(speaking.text, event.calls, event.rounds)
 
     def own_response(self, speaking: Speaking) -> Response:
         """The agent speaks on its own: an action has ended that went on behind a question."""
         response = Response(self.event_queue, self.conversation, self._conversation_id, speaking.settings)
         self.active = response
-        response.begin()
+        self._announce(response)
         return response
 
     def ended(self, response: Response) -> None:

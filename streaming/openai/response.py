@@ -191,6 +191,26 @@ class Response:
             self._event_queue.say({"type": "conversation.item.done", "item": item})
         self._output.append(item)
 
+    def function_call(self, item: dict[str, Any], arguments: str) -> None:
+        """An item that the client acts on: begun, its arguments told, done."""
+        entry = self._entry = Entry(item)
+        where = {"response_id": self.id, "output_index": len(self._output)}
+        self._event_queue.say({"type": "response.output_item.added", **where, "item": item})
+        if self._conversation is not None:
+            previous = self._conversation.add(entry)
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+        call = {**self._where(), "call_id": item["call_id"]}
+        self._event_queue.say({"type": "response.function_call_arguments.delta", **call, "delta": arguments})
+        self._event_queue.say(
+            {"type": "response.function_call_arguments.done", **call, "name": item["name"], "arguments": arguments}
+        )
+        item |= {"arguments": arguments, "status": "completed"}
+        self._event_queue.say({"type": "response.output_item.done", **where, "item": item})
+        if self._conversation is not None:
+            self._event_queue.say({"type": "conversation.item.done", "item": item})
+        self._output.append(dict(item))
+        self._entry = None
+
     # --- the end ---
 
     def finish(self, status: Status, *, reason: str = "", error: dict[str, str] | None = None) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from streaming.agent.format import ReplyFormat
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
+from streaming.openai.schema import check_detection, check_response, check_update
 from streaming.sound.microphone import MicrophoneFormat
 
 PCM_RATE_HZ = 24_000  # the only rate that the API has for PCM
 LAW_RATE_HZ = 8_000
-MIN_SPEED, MAX_SPEED = 0.25, 1.5
-MIN_IDLE_MS, MAX_IDLE_MS = 5_000, 30_000
+MAX_PROMPT_WORDS = 64  # of a transcription's prompt: words to expect
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 ALIASES = (
@@ -69,11 +69,8 @@ _BETA = {
 """Names of the beta protocol, and what they are called since."""
 
 _KEPT = ("id", "object", "expires_at")  # told by us; a client that sends them back changes nothing
-_KNOWN = {
-    *("type", "model", "output_modalities", "instructions", "audio", "include", "tools", "tool_choice", "tracing"),
-    *("max_output_tokens", "truncation", "prompt", "reasoning", "parallel_tool_calls"),
-}
-_KNOWN_OF_TRANSCRIPTION = {"type", "audio", "include"}
+_NULLABLE = {"turn_detection", "transcription", "noise_reduction", "tracing", "prompt", "include", "idle_timeout_ms"}
+"""Fields that null switches off. Null elsewhere leaves a field as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,6 @@ def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, An
         raise missing("session.type")
     if update["type"] != session["type"]:
         raise wrong("session.type", f"this session is of type {session['type']}, and stays so")
-    known = _KNOWN_OF_TRANSCRIPTION if session["type"] == "transcription" else _KNOWN
     for name in update:
         if name in _BETA:
             raise MistakeError(
@@ -150,8 +146,7 @@ def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, An
                 f"'session.{name}' is a name of the beta protocol: it is 'session.{_BETA[name]}' now.",
                 f"session.{name}",
             )
-        if name not in known and name not in _KEPT:
-            raise MistakeError("unknown_parameter", f"Unknown parameter: 'session.{name}'.", f"session.{name}")
+    check_update(update)
     change = {name: value for name, value in update.items() if name not in _KEPT and name != "model"}
     fresh = deepcopy(session)
     _merge(fresh, deepcopy(change))
@@ -163,7 +158,7 @@ def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:
     """Objects are merged to any depth; whatever else is there replaces what was."""
     for name, value in change.items():
         before = into.get(name)
-        if name in {"input", "output", "audio"} and value is None:
+        if value is None and name not in _NULLABLE:
             continue
         if name == "turn_detection" and isinstance(value, dict):
             into[name] = _detection(before, value)
@@ -182,46 +177,17 @@ def _detection(before: Any, change: dict[str, Any]) -> dict[str, Any]:
     if not one_of(kind, _DETECTION):
         raise wrong("session.audio.input.turn_detection.type", "turn detection is server_vad, semantic_vad, or null")
     base = before if isinstance(before, dict) and before["type"] == kind else deepcopy(_DETECTION[kind])
-    return {**base, **change, "type": kind}
+    kept = {name: value for name, value in change.items() if value is not None or name in _NULLABLE}
+    return {**base, **kept, "type": kind}
 
 
 def _check(session: dict[str, Any], voices: Voices) -> None:
     audio = session["audio"]
-    if not isinstance(audio, dict) or not isinstance(audio.get("input"), dict):
-        raise wrong("session.audio", "audio is an object with input and output")
     source = audio["input"]
-    source["format"] = checked_format(source.get("format"), "session.audio.input.format")
-    _check_detection(source.get("turn_detection"))
-    transcription = source.get("transcription")
-    if transcription is not None and not isinstance(transcription, dict):
-        raise wrong("session.audio.input.transcription", "transcription is an object, or null")
-    if session["type"] == "transcription":
-        return
-    check_output(audio.get("output"), voices, "session.audio.output")
-    check_modalities(session["output_modalities"], "session.output_modalities")
-    if not isinstance(session["instructions"], str):
-        raise wrong("session.instructions", "instructions are a string")
-    if not isinstance(session["tools"], list) or not all(isinstance(tool, dict) for tool in session["tools"]):
-        raise wrong("session.tools", "tools are a list of objects")
-    check_max_tokens(session["max_output_tokens"], "session.max_output_tokens")
-
-
-def _check_detection(detection: Any) -> None:
-    if detection is None:
-        return
-    where = "session.audio.input.turn_detection"
-    for name in ("create_response", "interrupt_response"):
-        if not isinstance(detection.get(name), bool):
-            raise wrong(f"{where}.{name}", "true or false")
-    for name, highest in (("prefix_padding_ms", 10_000), ("silence_duration_ms", 60_000), ("threshold", 1)):
-        value = detection.get(name, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-            raise wrong(f"{where}.{name}", f"a number from 0 to {highest}")
-    idle_ms = detection.get("idle_timeout_ms")
-    if idle_ms is not None and (type(idle_ms) is not int or not MIN_IDLE_MS <= idle_ms <= MAX_IDLE_MS):
-        raise wrong(f"{where}.idle_timeout_ms", f"a whole number from {MIN_IDLE_MS} to {MAX_IDLE_MS}, or null")
-    if not one_of(detection.get("eagerness", "auto"), ("low", "medium", "high", "auto")):
-        raise wrong(f"{where}.eagerness", "low, medium, high or auto")
+    source["format"] = checked_format(source["format"], "session.audio.input.format")
+    check_detection(source["turn_detection"], "session.audio.input.turn_detection")
+    if session["type"] == "realtime":
+        check_output(audio["output"], voices, "session.audio.output")
 
 
 def checked_format(given: Any, param: str) -> dict[str, Any]:
@@ -238,25 +204,8 @@ def checked_format(given: Any, param: str) -> dict[str, Any]:
 
 def check_output(output: Any, voices: Voices, param: str) -> None:
     """`audio.output` of a session or a response, completed in place. Raises MistakeError."""
-    if not isinstance(output, dict):
-        raise wrong(param, "output is an object")
-    output["format"] = checked_format(output.get("format"), f"{param}.format")
-    voices.ours(output.get("voice"), f"{param}.voice")
-    speed = output.get("speed", 1.0)
-    if isinstance(speed, bool) or not isinstance(speed, int | float) or not MIN_SPEED <= speed <= MAX_SPEED:
-        raise wrong(f"{param}.speed", f"a number from {MIN_SPEED} to {MAX_SPEED}")
-
-
-def check_modalities(given: Any, param: str) -> None:
-    """One of the two. Raises MistakeError."""
-    if given not in (["text"], ["audio"]):
-        raise wrong(param, 'Supported combinations are: ["text"] and ["audio"].')
-
-
-def check_max_tokens(given: Any, param: str) -> None:
-    """A whole number, or "inf". Raises MistakeError."""
-    if given != "inf" and (isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= 4096):
-        raise wrong(param, 'a whole number from 1 to 4096, or "inf"')
+    output["format"] = checked_format(output["format"], f"{param}.format")
+    voices.ours(output["voice"], f"{param}.voice")
 
 
 def detection_of(session: dict[str, Any]) -> dict[str, Any] | None:
@@ -270,8 +219,8 @@ def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
     source = session["audio"]["input"]
     encoding, rate_hz = FORMATS[source["format"]["type"]]
     transcription = source.get("transcription") or {}
-    keywords = transcription.get("keywords")
-    vocabulary = tuple(word for word in keywords if isinstance(word, str)) if isinstance(keywords, list) else ()
+    prompt = (transcription.get("prompt") or "").split()[:MAX_PROMPT_WORDS]
+    vocabulary = (*(transcription.get("keywords") or ()), *prompt)
     return MicrophoneFormat(
         language=language_of(transcription.get("language")),
         encoding=encoding,
@@ -302,20 +251,15 @@ def reply_of(asked: dict[str, Any], voices: Voices) -> ReplyFormat:
     )
 
 
+_OF_RESPONSES = ("output_modalities", "max_output_tokens", "instructions", "tools", "tool_choice")
+
+
 def response_settings(session: dict[str, Any], asked: dict[str, Any], voices: Voices) -> dict[str, Any]:
     """The session's settings with those that a `response.create` brings. Raises MistakeError."""
-    fresh = {
-        "output_modalities": asked.get("output_modalities") or session["output_modalities"],
-        "max_output_tokens": asked.get("max_output_tokens") or session["max_output_tokens"],
-        "audio": {"output": dict(session["audio"]["output"])},
-    }
-    given = asked.get("audio")
-    if given is not None:
-        output = given.get("output") if isinstance(given, dict) else None
-        if not isinstance(output, dict):
-            raise wrong("response.audio.output", "output is an object")
-        fresh["audio"]["output"] |= {name: value for name, value in output.items() if value is not None}
-    check_modalities(fresh["output_modalities"], "response.output_modalities")
-    check_max_tokens(fresh["max_output_tokens"], "response.max_output_tokens")
+    check_response(asked)
+    fresh = {name: session[name] if asked.get(name) is None else asked[name] for name in _OF_RESPONSES}
+    fresh["audio"] = {"output": dict(session["audio"]["output"])}
+    given = (asked.get("audio") or {}).get("output") or {}
+    fresh["audio"]["output"] |= {name: value for name, value in given.items() if value is not None}
     check_output(fresh["audio"]["output"], voices, "response.audio.output")
     return fresh

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
 from streaming.openai.conversation import Conversation, Entry, set_words
@@ -29,6 +29,9 @@ class Floor(Protocol):
     active: Response | None
     floor: asyncio.Event  # set when a response ends
 
+    def stopped(self, speaking: Speaking, event: domain.TurnCalls) -> list[dict[str, Any]]:
+        """The turn waits for functions that the client runs; returns the items of the calls."""
+
     def own_response(self, speaking: Speaking) -> Response:
         """A response that nobody asked for: the agent has something to say."""
 
@@ -42,8 +45,11 @@ class Floor(Protocol):
 class Speaking:
     """`response` is where it speaks now: the one it was begun for, then, after a question or an interruption, one of its own."""
 
-    def __init__(self, floor: Floor, response: Response, asked: list[Entry], *, approvals: bool) -> None:
+    def __init__(
+        self, floor: Floor, response: Response, asked: list[Entry], text: str = "", *, approvals: bool = False
+    ) -> None:
         self._floor = floor
+        self.text = text  # that it answers
         self.response: Response | None = response
         self.settings = response.settings
         self._audio = response.audio
@@ -63,6 +69,10 @@ class Speaking:
         self._stale = False  # the utterance was stopped
         self._rate_hz = 0
         self._bytes_per_sample = BYTES_PER_SAMPLE
+        self._calls: domain.TurnCalls | None = None  # told once the words before them have been sent
+        self._speaks = False  # an utterance is being sent
+        self._incomplete = False  # the language model had more to say
+        self._was_cut = False
         self.over = False
 
     @property
@@ -90,6 +100,8 @@ class Speaking:
                 self._on_spoken()
             case domain.TaskNeedsConfirmation():
                 self._on_question(event)
+            case domain.TurnCalls():
+                self._on_calls(event)
             case domain.TurnInterrupted():
                 self._on_interrupted(event)
             case domain.Trouble():
@@ -102,10 +114,9 @@ class Speaking:
 
     def _on_reply(self, event: domain.TurnReply) -> None:
         self._reply, self._turn_id = (self._reply or "") + event.text, event.turn_id
-        self._more = event.more
+        self._more, self._incomplete = event.more, event.cut
         self._question = ""
-        for entry in self._asked:
-            entry.memory_id = entry.memory_id or f"{event.turn_id}-user"
+        self._note_remembered(event.turn_id)
         if self._audio:
             if self._entry is not None and self._entry.spoken:
                 self._entry.spoken += event.text
@@ -119,10 +130,16 @@ class Speaking:
         if not event.more:
             self._finish()
 
+    def _note_remembered(self, turn_id: str) -> None:
+        """The turn has put the user's words into the agent's memory."""
+        for entry in self._asked:
+            entry.memory_id = entry.memory_id or f"{turn_id}-user"
+
     def _on_begins(self, event: domain.SpeechBegins) -> None:
         self._rate_hz = event.sample_rate_hz
         self._bytes_per_sample = BYTES_PER_SAMPLE if event.encoding == "pcm_s16le" else 1
         self._entry, self._waiting_words, self._early_words, self._stale = None, "", [], False
+        self._speaks = True
 
     def _on_words(self, event: domain.SpokenWords) -> None:
         if self._entry is not None:
@@ -152,6 +169,7 @@ class Speaking:
 
     def _on_spoken(self) -> None:
         """All of the utterance was sent."""
+        self._speaks = False
         if self.response is None:
             return
         if self._reply is not None:
@@ -159,8 +177,28 @@ class Speaking:
             self._told_chars = len(self._reply)
         self._flush_words()
         self.response.close_item()
-        if (self._reply is not None and not self._more) or self._question:
+        if self._calls is not None:
+            self._tell_calls(self._calls)
+        elif (self._reply is not None and not self._more) or self._question:
             self._finish()
+
+    def _on_calls(self, event: domain.TurnCalls) -> None:
+        if self._was_cut:
+            return
+        self._calls = event
+        self._note_remembered(event.turn_id)
+        words_to_come = self._audio and (self._speaks or (self._more and not self._told_chars))
+        if not words_to_come:
+            self._tell_calls(event)
+
+    def _tell_calls(self, event: domain.TurnCalls) -> None:
+        self._calls = None
+        response = self.response or self._floor.own_response(self)
+        self.response = response
+        response.close_item()
+        for item, step in zip(self._floor.stopped(self, event), event.calls, strict=True):
+            response.function_call(item, json.dumps(step.parameters, ensure_ascii=False))
+        self._finish()
 
     def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:
         self._question = event.sentence
@@ -186,18 +224,22 @@ class Speaking:
 
     def _on_done(self, event: domain.TurnDone) -> None:
         self.over = True
+        self._note_remembered(event.turn_id)
         if self.response is None:
             return
         if self._reply and self.response.audio and not self._told_chars:
             self.response.words(self._reply)  # it could not be spoken, or need not be
-        if event.status == "cancelled":
+        if self._calls is not None:
+            self._tell_calls(self._calls)
+        elif event.status == "cancelled":
             self._end("cancelled", "client_cancelled")
         else:
             self._finish()
 
     def _finish(self) -> None:
         if self._trouble is None:
-            self._end("completed")
+            status: Status = "incomplete" if self._incomplete else "completed"
+            self._end(status, "max_output_tokens" if self._incomplete else "")
             return
         trouble = self._trouble
         self._end("failed", error={"type": "server_error", "code": trouble.code.lower(), "message": trouble.message})
@@ -210,7 +252,7 @@ class Speaking:
 
     def cut(self, reason: str) -> None:
         """The response ends here: cancelled. The lane may still have to act; it says so in a response of its own."""
-        response = self.response
+        response, self._was_cut = self.response, True
         if response is None:
             return
         self._floor.event_queue.drop_audio(response.id)

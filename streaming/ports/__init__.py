@@ -10,6 +10,7 @@ confirmations, permissions, meter · once: a command that comes again is not run
 from streaming.ports.call import GATEWAY, CallContext, ServiceError
 from streaming.ports.executors import ActionInfo, Executor, TaskEvent, TaskProgress, TaskResult
 from streaming.ports.gateway import (
+    Allowance,
     Confirmation,
     Confirmations,
     Desk,
@@ -23,6 +24,7 @@ from streaming.ports.gateway import (
 )
 from streaming.ports.memory import Memory, MemoryHit, MemoryItem, StoreItem
 from streaming.ports.mind import (
+    CLIENT,
     Action,
     Conversation,
     ConversationTurn,
@@ -68,9 +70,11 @@ from streaming.ports.voice import (
 )
 
 __all__ = [
+    "CLIENT",
     "GATEWAY",
     "Action",
     "ActionInfo",
+    "Allowance",
     "CallContext",
     "Claims",
     "Confirmation",

@@ -119,6 +119,15 @@ class Identity:
     family: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a user has left of the limit of requests; in `reset_s` seconds the oldest one counted leaves the window."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
 class Desk(Protocol):
     """What a session asks of the gateway around it."""
 

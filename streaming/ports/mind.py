@@ -90,6 +90,10 @@ class Outcome:
     message: str = ""
 
 
+CLIENT = "client"
+"""The executor of functions that the session's own client runs: a turn stops where it needs one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """An action that a language model may ask for; `parameters` is a JSON Schema."""
@@ -111,7 +115,10 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a language model is told in one round. `turns` may end with `text`; `rounds` are those of this turn."""
+    """What a language model is told in one round. `turns` may end with `text`; `rounds` are those of this turn.
+
+    `tool_choice`: auto, none or required. `max_tokens` 0: no limit.
+    """
 
     text: str
     turns: tuple[ConversationTurn, ...]
@@ -119,23 +126,33 @@ class Conversation:
     time_zone: str
     tools: tuple[Tool, ...]
     rounds: tuple[Round, ...] = ()
+    instructions: str = ""
+    tool_choice: str = "auto"
+    max_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyWords:
-    """Whole sentences, with the white space between them. `last`: the reply is complete."""
+    """Whole sentences, with the white space between them. `last`: the reply is complete; `cut`: by `max_tokens`."""
 
     text: str
     last: bool = False
+    cut: bool = False
 
 
 class Planner(Protocol):
     """M5."""
 
     async def plan(
-        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
+        self,
+        text: str,
+        intent: IntentGuess | None,
+        conversation: Sequence[ConversationTurn],
+        context: CallContext,
+        *,
+        prefer_model: bool = False,
     ) -> Plan:
-        """Steps for what is wanted."""
+        """Steps for what is wanted. `prefer_model`: leave it to the language model where there is one."""
 
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
         """The words to say at the end."""

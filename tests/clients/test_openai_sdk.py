@@ -107,6 +107,7 @@ async def test_a_spoken_turn_in_the_order_of_the_api(gateway: GatewayProcess) ->
         "conversation.item.done",
         "conversation.item.input_audio_transcription.completed",
         "response.created",
+        "rate_limits.updated",
         "response.output_item.added",
         "conversation.item.added",
         "response.content_part.added",
@@ -118,6 +119,9 @@ async def test_a_spoken_turn_in_the_order_of_the_api(gateway: GatewayProcess) ->
         "response.done",
     ]
     assert done["response"]["status"] == "completed"
+    (limit,) = talk.of("rate_limits.updated")[0]["rate_limits"]
+    assert (limit["name"], limit["limit"]) == ("requests", 10_000)
+    assert 0 < limit["remaining"] <= limit["limit"]
     heard = talk.of("conversation.item.input_audio_transcription.completed")[0]
     assert "time" in heard["transcript"].lower()
     said = "".join(event["delta"] for event in talk.of("response.output_audio_transcript.delta"))

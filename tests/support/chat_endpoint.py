@@ -21,6 +21,7 @@ class Scene:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None  # instead of the stream
     breaks_off: bool = False
+    ends: str = "stop"  # its finish_reason
 
 
 def words(*texts: str) -> Scene:
@@ -86,7 +87,7 @@ class ChatEndpoint:
                 self.hung_up.set()
                 return
         if not scene.breaks_off:
-            ends = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+            ends = {"choices": [{"index": 0, "delta": {}, "finish_reason": scene.ends}]}
             usage = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
             writer.write(_chunk(_sse(ends)) + _chunk(_sse(usage)) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
             await writer.drain()

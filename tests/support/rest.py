@@ -221,7 +221,13 @@ class _Planner:
     script: Script
 
     async def plan(
-        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
+        self,
+        text: str,
+        intent: IntentGuess | None,
+        conversation: Sequence[ConversationTurn],
+        context: CallContext,
+        *,
+        prefer_model: bool = False,
     ) -> Plan:
         self.script.ask("planner", context)
         step = Step(

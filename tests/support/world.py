@@ -182,7 +182,13 @@ class World:
         return self.intents.get(text, Intent(text, 1.0))
 
     async def plan(
-        self, text: str, intent: IntentGuess | None, conversation: Sequence[ConversationTurn], context: CallContext
+        self,
+        text: str,
+        intent: IntentGuess | None,
+        conversation: Sequence[ConversationTurn],
+        context: CallContext,
+        *,
+        prefer_model: bool = False,
     ) -> Plan:
         self.conversations.append([turn.text for turn in conversation])
         await self._ask("planner", text)

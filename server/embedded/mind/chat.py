@@ -40,6 +40,7 @@ class Answer:
     """What has come besides words: the calls, in order."""
 
     calls: list[ToolCall] = field(default_factory=list)
+    cut: bool = False  # it had more to say than it was allowed
     _by_index: dict[int, int] = field(default_factory=dict)  # where in `calls` the deltas of an index go
 
     def add(self, delta: ChoiceDeltaToolCall) -> int:
@@ -92,18 +93,27 @@ class Chat:
         return self._client
 
     async def stream(
-        self, messages: list[Message], functions: list[Message], answer: Answer, *, tools: bool
+        self,
+        messages: list[Message],
+        functions: list[Message],
+        answer: Answer,
+        *,
+        tool_choice: str,
+        max_tokens: int = 0,
     ) -> AsyncGenerator[str, None]:
         """Its words, piece by piece; its calls are in `answer` afterwards. Closing it hangs up. Raises MindError.
 
-        `tools` False: the functions are there to be understood, and none may be called.
+        `tool_choice`: auto, required, or none: the functions are there to be understood, and none may be called.
+        `max_tokens` 0: no limit.
         """
         client = self._connection()
         import openai  # noqa: PLC0415 - it is there
 
         asked: dict[str, Any] = {"model": self._config.model, "messages": messages, "stream": True}
         if functions:
-            asked |= {"tools": functions, "tool_choice": "auto" if tools else "none"}
+            asked |= {"tools": functions, "tool_choice": tool_choice}
+        if max_tokens:
+            asked["max_tokens"] = max_tokens
         try:
             async with asyncio.timeout(self._config.stall_s):
                 opened = await client.chat.completions.create(**asked)
@@ -138,6 +148,7 @@ class Chat:
                 return
             if not chunk.choices:  # the last may hold the usage only
                 continue
+            answer.cut = answer.cut or chunk.choices[0].finish_reason == "length"
             delta = chunk.choices[0].delta
             words = delta.content or ""
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())

@@ -20,6 +20,7 @@ MAX_TURN_CHARS = 4_000  # of one turn of the conversation
 MAX_RESULT_CHARS = 6_000  # of one outcome; pages and output may be megabytes
 MAX_VALUE_CHARS = 2_000  # of one text in it: a screenshot is of no use here
 MAX_NAME_CHARS = 64  # of a function, by OpenAI's API
+CLIENT = "client"  # the executor of functions that the session's client runs: they keep their own names
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 Message = dict[str, Any]
@@ -67,12 +68,16 @@ class Toolbox:
 
 
 def _function_name(executor: str, action: str) -> str:
+    if executor == CLIENT:
+        return action
     return _NOT_IN_NAMES.sub("_", f"{executor}__{action}")[:MAX_NAME_CHARS]
 
 
 def conversation(request: planner_pb2.ConverseRequest, now: datetime) -> list[Message]:
     """Everything up to now, oldest first."""
     told = f"{_MANNER}\nIt is {now:%A, %d %B %Y, %H:%M} where the user is. Answer in {request.language or 'en-US'}."
+    if request.instructions.strip():
+        told += f"\nThe application that you speak through says:\n{request.instructions}"
     messages: list[Message] = [{"role": "system", "content": told}]
     turns = [turn for turn in request.context if turn.role in {"user", "assistant"} and turn.text.strip()]
     messages += [{"role": turn.role, "content": turn.text[:MAX_TURN_CHARS]} for turn in turns[-CONTEXT_TURNS:]]
@@ -94,7 +99,10 @@ def _round(number: int, done: planner_pb2.Round) -> list[Message]:
         for step in done.steps
     ]
     outcomes = {outcome.step_id: outcome for outcome in done.outcomes}
-    results = [(call.id, _result(outcomes.get(step.id))) for call, step in zip(calls, done.steps, strict=True)]
+    results = [
+        (call.id, _result(outcomes.get(step.id), bare=step.executor == CLIENT))
+        for call, step in zip(calls, done.steps, strict=True)
+    ]
     return [asked(done.words, calls), *(answered(call_id, result) for call_id, result in results)]
 
 
@@ -112,9 +120,12 @@ def answered(call_id: str, result: str) -> Message:
     return {"role": "tool", "tool_call_id": call_id, "content": result}
 
 
-def _result(outcome: planner_pb2.Outcome | None) -> str:
+def _result(outcome: planner_pb2.Outcome | None, *, bare: bool) -> str:
+    """`bare`: what a client's function returned stands in the message, and goes to the model as it is."""
     if outcome is None:
         return json.dumps({"status": "unknown"})
+    if bare and outcome.status == "ok":
+        return _cut(outcome.message, MAX_RESULT_CHARS)
     told: Message = {"status": outcome.status}
     if outcome.message:
         told["message"] = outcome.message

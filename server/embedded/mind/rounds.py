@@ -35,10 +35,12 @@ async def converse(
     """The events of one round. Raises MindError."""
     box = Toolbox(request.tools)
     messages = conversation(request, now)
-    may_call = len(request.rounds) < MAX_ROUNDS
+    may_call = len(request.rounds) < MAX_ROUNDS and request.tool_choice != "none"
+    choice = (request.tool_choice or "auto") if may_call else "none"
     for _ in range(MAX_WRONG_ANSWERS + 1):
         answer, cutter, said = Answer(), SentenceCutter(), ""
-        async with aclosing(chat.stream(messages, box.functions(), answer, tools=may_call)) as pieces:
+        said_by_chat = chat.stream(messages, box.functions(), answer, tool_choice=choice, max_tokens=request.max_tokens)
+        async with aclosing(said_by_chat) as pieces:
             async for piece in pieces:
                 if whole := cutter.feed(piece):
                     said += whole
@@ -47,7 +49,7 @@ async def converse(
         if not answer.calls:
             if not (said + rest).strip():
                 raise MindError("INTERNAL", "the language model said nothing")
-            yield _words(rest, last=True)
+            yield _words(rest, last=True, cut=answer.cut)
             return
         if not may_call:
             raise MindError("ABORTED", "the language model went in circles")
@@ -63,8 +65,8 @@ async def converse(
     raise MindError("INTERNAL", "the language model asked for what can't be done")
 
 
-def _words(text: str, *, last: bool = False) -> planner_pb2.ConverseEvent:
-    return planner_pb2.ConverseEvent(words=planner_pb2.Words(text=text, last=last))
+def _words(text: str, *, last: bool = False, cut: bool = False) -> planner_pb2.ConverseEvent:
+    return planner_pb2.ConverseEvent(words=planner_pb2.Words(text=text, last=last, cut=cut))
 
 
 def _steps(calls: list[ToolCall], box: Toolbox, number: int) -> tuple[list[planner_pb2.Step], dict[int, str]]:

@@ -185,14 +185,14 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             made = await asyncio.to_thread(plan, request) if request.context else plan(request)
         except WrongEntityError as wrong:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(wrong))
-        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent):
+        if self._mind is not None and request.text.strip() and self._is_for_the_mind(made.intent, request.prefer_model):
             made.open_ended = True
             del made.steps[:]
         return made
 
-    def _is_for_the_mind(self, intent: str) -> bool:
+    def _is_for_the_mind(self, intent: str, preferred: bool) -> bool:
         assert self._mind is not None, "the caller looked"
-        return intent == UNKNOWN or (self._mind.first and intent not in ALWAYS_TEMPLATES)
+        return intent == UNKNOWN or ((self._mind.first or preferred) and intent not in ALWAYS_TEMPLATES)
 
     async def Compose(  # noqa: N802 - gRPC's name
         self, request: planner_pb2.ComposeRequest, context: Context

@@ -144,6 +144,17 @@ async def test_a_frozen_redis_is_replaced_within_50_ms_and_used_again(own_redis:
         assert (await limiter.check("v", 10, WINDOW_S)).backend == "redis"
 
 
+async def test_how_it_stands_is_told_without_counting(redis_url: str) -> None:
+    async with running_link(redis_url) as link:
+        for limiter in (RateLimiter(link), RateLimiter(None)):
+            assert limiter.standing("u", 5, WINDOW_S) == (5, 0.0)
+            await limiter.check("u", 5, WINDOW_S)
+            for _ in range(2):
+                remaining, reset_s = limiter.standing("u", 5, WINDOW_S)
+                assert remaining == 4
+                assert WINDOW_S - 1 < reset_s <= WINDOW_S
+
+
 async def test_without_redis_decisions_are_local() -> None:
     now = 1000.0
     limiter = RateLimiter(None, clock=lambda: now)

@@ -85,7 +85,9 @@ class Mind(World):
     spoken: list[StreamingSynthesis] = field(default_factory=list)
     hung_up: int = 0
 
-    async def plan(self, text: str, intent: Any, conversation: Sequence[Any], context: CallContext) -> Plan:
+    async def plan(
+        self, text: str, intent: Any, conversation: Sequence[Any], context: CallContext, *, prefer_model: bool = False
+    ) -> Plan:
         return Plan("p", "Answer", (), "unknown", open_ended=True)
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> Any:

@@ -93,6 +93,26 @@ async def test_words_come_sentence_by_sentence_while_they_are_made(tmp_path: Pat
         assert endpoint.asked[0]["tools"][0]["function"]["name"] == "os__mkdir"
 
 
+async def test_a_client_brings_instructions_and_functions(tmp_path: Path) -> None:
+    request = asking("what is the weather?")
+    request.tools.append(tool("client", "weather"))
+    request.instructions, request.tool_choice, request.max_tokens = "Talk like a pirate.", "required", 50
+    done = request.rounds.add()
+    done.steps.add(id="r1s1", executor="client", action="weather")
+    done.outcomes.add(step_id="r1s1", status="ok", message="rain")
+    scene = Scene([{"content": "It rai"}], ends="length")
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        *_, last = await events(stub, request)
+        assert (last.words.last, last.words.cut) == (True, True)
+        asked = endpoint.asked[0]
+        assert asked["messages"][0]["content"].endswith("Talk like a pirate.")
+        assert [one["function"]["name"] for one in asked["tools"]] == ["os__mkdir", "weather"]
+        assert (asked["tool_choice"], asked["max_tokens"]) == ("required", 50)
+        assert asked["messages"][-1]["content"] == "rain"
+        plan = await stub.Plan(planner_pb2.PlanRequest(text="what time is it", prefer_model=True))
+        assert plan.open_ended
+
+
 async def test_the_model_is_told_the_conversation_and_what_became_of_its_tools(tmp_path: Path) -> None:
     request = asking("and blue?", rounds=1)
     for role, text in (("user", "hello"), ("assistant", "Hi. What I said unt"), ("user", "and blue?")):

@@ -1,4 +1,4 @@
-"""When a socket's token ends: warned first, then closed, unless a new token comes."""
+"""When a socket's token ends: warned first where the dialect has a word for it, then closed, unless a new token comes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ WARNING_S = 60.0  # `auth.expiring` comes so long before: time for a refresh ove
 
 
 class TokenTimer:
-    """Two timers for one token."""
+    """The timers of one token. `on_expiring` None: nobody is warned."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_expiring: Callable[[], None], on_expired: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_expiring: Callable[[], None] | None,
+        on_expired: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._on_expiring = on_expiring
@@ -29,10 +32,9 @@ class TokenTimer:
         if expires_at is None:
             return
         left_s = expires_at - time.time()
-        self._timers = [
-            self._loop.call_later(max(0.0, left_s - WARNING_S), self._on_expiring),
-            self._loop.call_later(max(0.0, left_s), self._on_expired),
-        ]
+        if self._on_expiring is not None:
+            self._timers.append(self._loop.call_later(max(0.0, left_s - WARNING_S), self._on_expiring))
+        self._timers.append(self._loop.call_later(max(0.0, left_s), self._on_expired))
 
     def stop(self) -> None:
         """Nobody is to be warned or closed any more."""

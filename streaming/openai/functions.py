@@ -1,0 +1,112 @@
+"""Functions that the session's client runs: what a turn stopped for, and what came of it. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from streaming.openai.conversation import new_id
+from streaming.openai.mistakes import MistakeError
+from streaming.ports import CLIENT, Outcome, Round, Step, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_CALLS = 256  # remembered of one session; a client that answers none of so many answers none
+NO_OUTPUT = "the application has not answered"
+
+
+@dataclass(slots=True)
+class Stopped:
+    """A turn that waits for its client's functions. `outputs` by the step's id."""
+
+    text: str
+    rounds: tuple[Round, ...]
+    outputs: dict[str, str]
+
+    def gone_on(self) -> tuple[Round, ...]:
+        """Its rounds with what came of the calls."""
+        *before, newest = self.rounds
+        known = {outcome.step_id for outcome in newest.outcomes}
+        outcomes = tuple(
+            Outcome(step.id, "ok", message=self.outputs[step.id])
+            if step.id in self.outputs
+            else Outcome(step.id, "cancelled", message=NO_OUTPUT)
+            for step in newest.steps
+            if step.id not in known
+        )
+        return (*before, replace(newest, outcomes=(*newest.outcomes, *outcomes)))
+
+
+class Functions:
+    """Calls by their ids, as long as their outputs may come."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, tuple[Stopped, str]] = {}  # with the step's id
+        self._answered: Stopped | None = None  # the newest with an output that no turn has taken
+
+    def stop(self, text: str, calls: Sequence[Step], rounds: tuple[Round, ...]) -> list[dict[str, Any]]:
+        """A turn stops here; returns the items of its calls."""
+        stopped, items = Stopped(text, rounds, {}), []
+        for step in calls:
+            call_id = new_id("call")
+            self._note(call_id, stopped, step.id)
+            items.append(call_item(call_id, step))
+        return items
+
+    def _note(self, call_id: str, stopped: Stopped, step_id: str) -> None:
+        if len(self._calls) >= MAX_CALLS:
+            del self._calls[next(iter(self._calls))]
+        self._calls[call_id] = (stopped, step_id)
+
+    def told(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
+        """The client brings a call itself: of a conversation that it had before."""
+        step = Step("told", CLIENT, name, arguments, (), "")
+        self._note(call_id, Stopped("", (Round("", (step,), ()),), {}), step.id)
+
+    def answer(self, call_id: str, output: str) -> None:
+        """`function_call_output`. Raises MistakeError."""
+        called = self._calls.pop(call_id, None)
+        if called is None:
+            raise MistakeError(
+                "invalid_tool_call_id", f"Tool call ID '{call_id[:64]}' not found in conversation.", "item.call_id"
+            )
+        self._answered, step_id = called
+        self._answered.outputs[step_id] = output
+
+    def take(self) -> Stopped | None:
+        """The turn to go on with."""
+        stopped, self._answered = self._answered, None
+        return stopped
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The arguments of a call; empty when they are no object."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def call_item(call_id: str, step: Step) -> dict[str, Any]:
+    """A `function_call` that is still being told."""
+    return {
+        "id": new_id("item"),
+        "object": "realtime.item",
+        "type": "function_call",
+        "status": "in_progress",
+        "call_id": call_id,
+        "name": step.action,
+        "arguments": "",
+    }
+
+
+def functions_of(tools: list[dict[str, Any]]) -> tuple[Tool, ...]:
+    """Those of a session's checked tools that its client runs."""
+    return tuple(
+        Tool(CLIENT, tool["name"], tool.get("description") or "", tool.get("parameters") or {})
+        for tool in tools
+        if tool["type"] == "function"
+    )

@@ -1,0 +1,275 @@
+"""The fields of a session and of a response as the API documents them.
+
+What is of another type, out of range or unknown is refused with the field's path. What goes beyond one field (voices, merging) is
+checked in `settings`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
+
+MAX_WORDS = 256  # to expect, of a transcription
+MAX_TOOLS = 128
+MAX_METADATA_CHARS = 512  # of a value
+MAX_OUTPUT_TOKENS = 4_096
+_EXPECTED = {
+    "string": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "a boolean",
+    "dict": "an object",
+    "list": "an array",
+    "model": "an object",
+    "model_attributes": "an object",
+}
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ServerVad(_Fields):
+    """`audio.input.turn_detection`, whole."""
+
+    type: Literal["server_vad"]
+    threshold: float | None = Field(None, ge=0, le=1)
+    prefix_padding_ms: int | None = Field(None, ge=0, le=10_000)
+    silence_duration_ms: int | None = Field(None, ge=0, le=60_000)
+    idle_timeout_ms: int | None = Field(None, ge=5_000, le=30_000)
+    create_response: bool
+    interrupt_response: bool
+
+
+class SemanticVad(_Fields):
+    """`audio.input.turn_detection`, whole."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool
+    interrupt_response: bool
+
+
+class _Transcription(_Fields):
+    model: str | None = Field(None, max_length=128)
+    language: str | None = Field(None, max_length=35)
+    languages: list[str] | None = Field(None, max_length=MAX_WORDS)
+    prompt: str | None = Field(None, max_length=4_096)
+    keywords: list[str] | None = Field(None, max_length=MAX_WORDS)
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class _NoiseReduction(_Fields):
+    type: Literal["near_field", "far_field"] | None = None
+    strength: float | None = None
+
+
+class _Input(_Fields):
+    format: Any = None
+    transcription: _Transcription | None = None
+    noise_reduction: _NoiseReduction | None = None
+    turn_detection: dict[str, Any] | None = None
+
+
+class _Output(_Fields):
+    format: Any = None
+    voice: Any = None
+    speed: float | None = Field(None, ge=0.25, le=1.5)
+
+
+class _Audio(_Fields):
+    input: _Input | None = None
+    output: _Output | None = None
+
+
+class _InputAlone(_Fields):
+    input: _Input | None = None
+
+
+class _OutputOfResponse(_Fields):
+    format: Any = None
+    voice: Any = None
+
+
+class _AudioOfResponse(_Fields):
+    output: _OutputOfResponse | None = None
+
+
+class _Reasoning(_Fields):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class _Tracing(_Fields):
+    workflow_name: str | None = None
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class _Prompt(_Fields):
+    id: str
+    version: str | None = None
+    variables: dict[str, Any] | None = None
+
+
+class _TokenLimits(_Fields):
+    post_instructions: int | None = Field(None, ge=0)
+
+
+class _Retention(_Fields):
+    type: Literal["retention_ratio"]
+    retention_ratio: float = Field(ge=0, le=1)
+    token_limits: _TokenLimits | None = None
+
+
+class _Function(_Fields):
+    type: Literal["function"]
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _McpServer(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    type: Literal["mcp"]
+    server_label: str = Field(min_length=1, max_length=256)
+
+
+class _FunctionChoice(_Fields):
+    type: Literal["function"]
+    name: str
+
+
+class _McpChoice(_Fields):
+    type: Literal["mcp"]
+    server_label: str
+    name: str | None = None
+
+
+class _Spoken(_Fields):
+    """What a session and a response have in common."""
+
+    instructions: str | None = None
+    output_modalities: list[Any] | None = None
+    max_output_tokens: Any = None
+    tools: list[Any] | None = Field(None, max_length=MAX_TOOLS)
+    tool_choice: Any = None
+    prompt: _Prompt | None = None
+    reasoning: _Reasoning | None = None
+    parallel_tool_calls: bool | None = None
+
+
+class _Session(_Spoken):
+    type: Literal["realtime"]
+    id: Any = None
+    object: Any = None
+    expires_at: Any = None
+    model: str | None = None
+    audio: _Audio | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    tracing: Any = None
+    truncation: Any = None
+
+
+class _TranscriptionSession(_Fields):
+    type: Literal["transcription"]
+    id: Any = None
+    object: Any = None
+    expires_at: Any = None
+    audio: _InputAlone | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+
+
+class _Response(_Spoken):
+    conversation: Literal["auto", "none"] | None = None
+    metadata: dict[str, str] | None = Field(None, max_length=16)
+    input: list[dict[str, Any]] | None = None
+    audio: _AudioOfResponse | None = None
+
+
+def check_update(update: dict[str, Any]) -> None:
+    """The fields of a `session.update`. Raises MistakeError."""
+    if update["type"] == "transcription":
+        _check(_TranscriptionSession, update, "session")
+        return
+    _check(_Session, update, "session")
+    _check_spoken(update, "session")
+    tracing, truncation = update.get("tracing"), update.get("truncation")
+    if tracing not in (None, "auto"):
+        _check(_Tracing, tracing, "session.tracing")
+    if truncation not in (None, "auto", "disabled"):
+        _check(_Retention, truncation, "session.truncation")
+
+
+def check_response(asked: dict[str, Any]) -> None:
+    """The fields of a `response.create`. Raises MistakeError."""
+    _check(_Response, asked, "response")
+    _check_spoken(asked, "response")
+    for name, value in (asked.get("metadata") or {}).items():
+        if len(value) > MAX_METADATA_CHARS:
+            raise wrong(f"response.metadata.{name}", f"a value has at most {MAX_METADATA_CHARS} characters")
+
+
+def check_detection(detection: Any, param: str) -> None:
+    """`turn_detection`, after merging. Raises MistakeError."""
+    if detection is not None:
+        _check(ServerVad if detection["type"] == "server_vad" else SemanticVad, detection, param)
+
+
+def _check_spoken(given: dict[str, Any], where: str) -> None:
+    modalities, tokens = given.get("output_modalities"), given.get("max_output_tokens")
+    if modalities is not None and modalities not in (["text"], ["audio"]):
+        raise wrong(
+            f"{where}.output_modalities", 'Invalid modalities. Supported combinations are: ["text"] and ["audio"].'
+        )
+    if tokens not in (None, "inf") and (type(tokens) is not int or not 1 <= tokens <= MAX_OUTPUT_TOKENS):
+        raise wrong(f"{where}.max_output_tokens", f'a whole number from 1 to {MAX_OUTPUT_TOKENS}, or "inf"')
+    for index, tool in enumerate(given.get("tools") or ()):
+        _check_tool(tool, f"{where}.tools[{index}]")
+    _check_choice(given.get("tool_choice"), f"{where}.tool_choice")
+
+
+def _check_tool(tool: Any, param: str) -> None:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if not one_of(kind, ("function", "mcp")):
+        raise wrong(f"{param}.type", f"Invalid value: '{str(kind)[:64]}'. Supported values are: 'function' and 'mcp'.")
+    if kind == "function" and isinstance(tool.get("function"), dict):
+        raise MistakeError("missing_required_parameter", f"'{param}.name' stands beside 'type' here.", f"{param}.name")
+    _check(_Function if kind == "function" else _McpServer, tool, param)
+
+
+def _check_choice(choice: Any, param: str) -> None:
+    if choice is None or one_of(choice, ("none", "auto", "required")):
+        return
+    kind = choice.get("type") if isinstance(choice, dict) else None
+    if not one_of(kind, ("function", "mcp")):
+        raise wrong(param, "Supported values are: 'none', 'auto', 'required', or an object that names a function.")
+    _check(_FunctionChoice if kind == "function" else _McpChoice, choice, param)
+
+
+def _check(model: type[BaseModel], given: Any, param: str) -> None:
+    try:
+        model.model_validate(given)
+    except ValidationError as flaws:
+        raise _mistake(flaws, param) from None
+
+
+def _mistake(flaws: ValidationError, param: str) -> MistakeError:
+    """The first flaw in the API's words."""
+    flaw = flaws.errors(include_url=False, include_input=False)[0]
+    for part in flaw["loc"]:
+        param += f"[{part}]" if isinstance(part, int) else f".{part}"
+    kind = flaw["type"]
+    if kind == "missing":
+        return missing(param)
+    if kind == "extra_forbidden":
+        return MistakeError("unknown_parameter", f"Unknown parameter: '{param}'.", param)
+    expected = _EXPECTED.get(kind.removesuffix("_type"))
+    if kind.endswith("_type") and expected is not None:
+        return MistakeError("invalid_type", f"Invalid type for '{param}': expected {expected}.", param)
+    if kind == "literal_error":
+        return wrong(param, f"Invalid value for '{param}'. Supported values are: {flaw['ctx']['expected']}.")
+    return wrong(param, f"Invalid value for '{param}': {flaw['msg']}.")
