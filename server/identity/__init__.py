@@ -1,8 +1,9 @@
-"""Who somebody is.
+"""Who a caller is.
 
-auth    credentials to an identity
-tokens  JSON Web Tokens
-jwks    keys of an outside identity provider
-users   the users file
-roles   what tokens and users may be
+auth             verify, issue, refresh and revoke tokens; tickets and client secrets
+tokens           read and write JSON Web Tokens
+jwks             public keys of an outside identity provider
+users            the users file
+roles            the roles that tokens and users carry
+development_key  the signing key under DEBUG
 """

@@ -1,7 +1,7 @@
-"""Who is it? Tokens verified and remembered, made, renewed, revoked and swapped for tickets.
+"""Authentication: verify and cache tokens, issue, refresh and revoke them, and exchange them for tickets.
 
-A token needs `sub`, `username`, `roles`, `exp`, `iat` at most; those made here add `jti`, `typ` and `fam`, the family that all
-refreshes of one sign-in share (RFC 9700 section 4.14.2: a refresh token that is used twice revokes its family).
+A token needs at most `sub`, `username`, `roles`, `exp` and `iat`. Tokens issued here add `jti`, `typ` and `fam`, the family shared
+by all refreshes of one sign-in (RFC 9700 section 4.14.2: reuse of a refresh token revokes its family).
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Authenticator", "TokenError", "TokenPair"]
 
-MAX_REMEMBERED = 10_000  # verified tokens, some 10 MB; the ones not seen for longest make room
-GRACE_S = 10.0  # two tabs that refresh at once get the same new pair
+MAX_REMEMBERED = 10_000  # verified tokens, some 10 MB; the least recently used are evicted
+GRACE_S = 10.0  # two tabs that refresh within this time get the same new pair
 TICKET_S = 30
 MAX_TICKET_CHARS = 128
-CLIENT_SECRET = "ek_"  # noqa: S105 - a prefix; OpenAI's clients in browsers take no other key
+CLIENT_SECRET = "ek_"  # noqa: S105 - a prefix; OpenAI's browser clients accept no other key
 DAY_S = 86_400
-SIGN_IN_CODE_BYTES = 9  # 72 bits, 12 characters: short enough for a link that is read
-SIGN_IN_CODE_S = DAY_S  # the link stays in a terminal until somebody comes to it
+SIGN_IN_CODE_BYTES = 9  # 72 bits, 12 characters: short enough for a link in a terminal
+SIGN_IN_CODE_S = DAY_S  # the link may wait in a terminal for hours before somebody opens it
 DEVELOPER = "developer"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a sign-in gives. `expires_in` seconds, of the access token."""
+    """The tokens of one sign-in. `expires_in`: life of the access token in seconds."""
 
     access_token: str
     refresh_token: str
@@ -54,7 +54,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """For whom a pair is made, and when: the pair follows from it and from the refresh token that was spent."""
+    """Whom a token pair is for, and when it was issued. The pair is derived from this and from the spent refresh token."""
 
     user_id: str
     username: str
@@ -63,7 +63,7 @@ class _Grant:
 
 
 class _Revocation:
-    """A look at Redis under way; awaiting it raises TokenError when the token was revoked."""
+    """A pending revocation check in Redis. Awaiting it raises TokenError if the token was revoked."""
 
     __slots__ = ("_lookup",)
 
@@ -80,7 +80,7 @@ def _revoked() -> TokenError:
 
 
 class Authenticator:
-    """All about tokens. `clock`: Unix seconds."""
+    """Verifies, issues, refreshes and revokes tokens. `clock`: Unix seconds."""
 
     def __init__(self, settings: Settings, state: State, users: Users, clock: Callable[[], float] = time.time) -> None:
         self._state = state
@@ -95,9 +95,10 @@ class Authenticator:
     # --- verifying ---
 
     async def verify(self, token: str) -> Identity:
-        """Whose access token is it? Raises TokenError (401). No round trip: a revocation on another replica may be on its way here.
+        """The identity of an access token. Raises TokenError (401).
 
-        Before something is done in the user's name, await its `revocation` as well.
+        Makes no round trip, so a revocation on another replica may not be known here yet. Await `revocation` as well before
+        acting in the user's name.
         """
         identity = self._verified.get(token)
         if identity is None:
@@ -121,9 +122,10 @@ class Authenticator:
             raise _revoked()
 
     def revocation(self, identity: Identity) -> Awaitable[None]:
-        """Has any replica revoked it? Begin before `RateLimiter.check` and await after it: both share one round trip.
+        """Ask whether any replica revoked the token. Awaiting the answer raises TokenError TOKEN_REVOKED.
 
-        Awaiting raises TokenError TOKEN_REVOKED. When Redis is lost, what is known here counts.
+        Call this before `RateLimiter.check` and await it afterwards: both then share one round trip. While Redis is lost, only
+        revocations known to this process count.
         """
         return _Revocation(self._state.revocation(*_ids(identity)))
 
@@ -131,7 +133,7 @@ class Authenticator:
 
     @property
     def issues(self) -> bool:
-        """Are tokens made here, or by an outside provider?"""
+        """True if this gateway issues tokens, False if an outside provider does."""
         return self._codec.issues
 
     def issue_access(
@@ -154,7 +156,7 @@ class Authenticator:
         return self._codec.sign(claims | ({"fam": family} if family else {}))
 
     def _pair(self, grant: _Grant, family: str, spent: str) -> TokenPair:
-        """The pair that follows on a refresh token: the same whoever makes it, so nothing secret has to be stored for a second tab."""
+        """Derive the pair that replaces a refresh token. It is deterministic, so no secret is stored for a second tab."""
         access, refresh = (
             self._sign(grant, typ, family, self._next_id(spent, typ), life_s)
             for typ, life_s in (("access", self._access_s), ("refresh", self._refresh_s))
@@ -166,7 +168,7 @@ class Authenticator:
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
     async def sign_in(self, username: str, password: str) -> TokenPair:
-        """A pair for a configured user. Raises ApiError BAD_CREDENTIALS, RESOURCE_EXHAUSTED."""
+        """A token pair for a configured user. Raises ApiError BAD_CREDENTIALS, RESOURCE_EXHAUSTED."""
         if not self._codec.issues:
             raise ApiError("UNIMPLEMENTED", "sign in at the identity provider")
         try:
@@ -181,7 +183,7 @@ class Authenticator:
     # --- renewing ---
 
     async def refresh(self, refresh_token: str) -> TokenPair:
-        """A new pair; a refresh token counts once. Roles are those the user has now. Raises TokenError (401)."""
+        """A new pair with the user's current roles. A refresh token can be used once. Raises TokenError (401)."""
         if not self._codec.issues:
             raise ApiError("UNIMPLEMENTED", "renew tokens at the identity provider")
         spent = await self._codec.read(refresh_token, "refresh")
@@ -194,7 +196,7 @@ class Authenticator:
         return await self._rotate(spent, _Grant(user.user_id, user.username, tuple(user.roles), self._clock()))
 
     async def _rotate(self, spent: Identity, grant: _Grant) -> TokenPair:
-        """Exactly one spends it; a close second gets the same pair; a late one revokes the family: one of both stole it."""
+        """Spend the refresh token. A second use within GRACE_S gets the same pair; a later one revokes the family as stolen."""
         key = f"refreshed:{_digest(spent.token_id)}"
         record = json.dumps([grant.user_id, grant.username, sorted(grant.roles), grant.at])
         life_s = max(1.0, (spent.expires_at or 0) - self._clock() + LEEWAY_S)
@@ -207,11 +209,11 @@ class Authenticator:
         return self._pair(grant, spent.family, spent.token_id)
 
     def issue_development(self) -> str:
-        """What the start prints under DEBUG: everything may be tried with it. Raises ApiError with an outside provider."""
+        """The token printed at start-up under DEBUG, with every role. Raises ApiError with an outside provider."""
         return self.issue_access(DEVELOPER, DEVELOPER, ROLES)
 
     async def issue_sign_in_code(self) -> str:
-        """For the link that the start prints under DEBUG: signs the developer in once."""
+        """A one-time code for the link printed at start-up under DEBUG. It signs the developer in."""
         code = secrets.token_urlsafe(SIGN_IN_CODE_BYTES)
         await self._state.put(f"sign-in:{_digest(code)}", DEVELOPER, SIGN_IN_CODE_S)
         return code
@@ -224,7 +226,7 @@ class Authenticator:
         return self.issue_development()
 
     async def sign_out(self, identity: Identity) -> None:
-        """Nothing of this sign-in counts any more, on any replica; their sockets close."""
+        """Revoke this sign-in's tokens on every replica and close its sockets."""
         now = self._clock()
         if identity.family:
             await self._state.revoke(identity.family, now + self._refresh_s)
@@ -240,14 +242,14 @@ class Authenticator:
         return ticket, TICKET_S
 
     async def redeem_ticket(self, ticket: str) -> Identity:
-        """Whose ticket was it? Raises TokenError (401)."""
+        """The identity that the ticket was issued to. Raises TokenError (401)."""
         record = await self._state.take(f"ticket:{_digest(ticket)}") if len(ticket) <= MAX_TICKET_CHARS else None
         if record is None:
             raise TokenError("ticket", "the ticket was used, has expired, or never was")
         return await self._alive(json.loads(record))
 
     async def _alive(self, fields: dict[str, Any]) -> Identity:
-        """Whose record it is, unless the token that it was made with is over. Raises TokenError."""
+        """Rebuild a recorded identity. Raises TokenError if the original token has expired or was revoked."""
         identity = Identity(**{**fields, "roles": tuple(fields["roles"])})
         self._check_alive("", identity)
         await self.revocation(identity)
@@ -256,14 +258,14 @@ class Authenticator:
     # --- client secrets ---
 
     async def issue_client_secret(self, identity: Identity, life_s: int, session: dict[str, Any]) -> str:
-        """A single-use key for a live session with these settings, for a device that must not have the token."""
+        """A single-use key for a live session with these settings, for a device that must not hold the token."""
         secret = CLIENT_SECRET + secrets.token_urlsafe(24)
         record = {"identity": _record(identity), "session": session}
         await self._state.put(f"secret:{_digest(secret)}", json.dumps(record), life_s)
         return secret
 
     async def redeem_client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
-        """Whose secret was it, and the settings of its session? Raises TokenError (401)."""
+        """The identity and session settings that the secret was issued for. Raises TokenError (401)."""
         record = await self._state.take(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
         if record is None:
             raise TokenError("ticket", "the client secret was used, has expired, or never was")
@@ -283,10 +285,10 @@ def _record(identity: Identity) -> dict[str, Any]:
 
 
 def _ids(identity: Identity) -> tuple[str, ...]:
-    """What may have been revoked: the token, or its whole family."""
+    """The ids to check for revocation: the token and, if it has one, its family."""
     return (identity.token_id, identity.family) if identity.family else (identity.token_id,)
 
 
 def _digest(text: str) -> str:
-    """Redis holds nothing that opens a door."""
+    """Hash a secret for use as a key, so that Redis holds nothing that grants access."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,6 +1,6 @@
-"""The key that signs tokens under DEBUG when none is configured: made once, kept beside what the embedded services keep.
+"""The key that signs tokens under DEBUG when none is configured. It is created once and kept in EMBEDDED_DIR.
 
-So a page that is signed in outlives a restart, and `python -m server token` makes tokens that the running gateway takes.
+A signed-in page therefore survives a restart, and `python -m server token` makes tokens that the running gateway accepts.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 NAME = "development.key"
 KEY_BYTES = 64
-MIN_CHARS = 64  # a file that is shorter was cut off, and is made anew
+MIN_CHARS = 64  # a shorter file is truncated, and is written again
 
 
 def key_file(directory: Path) -> Path:
-    """Where the key is kept; `directory` is EMBEDDED_DIR."""
+    """Path of the key file; `directory` is EMBEDDED_DIR."""
     return directory / NAME
 
 
 def kept_key(directory: Path) -> str:
-    """The key of that directory, made if there is none. Raises OSError where nothing can be kept."""
+    """The directory's key, created if missing. Raises OSError if it cannot be stored."""
     file = key_file(directory)
     with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
         key = file.read_text(encoding="ascii").strip()
@@ -39,10 +39,10 @@ def kept_key(directory: Path) -> str:
 
 
 def _made(file: Path) -> str:
-    """A new key, or that of another process which was faster."""
+    """Create a key, or return the one that another process created first."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    fresh.touch(mode=0o600)  # nobody else ever reads it
+    fresh.touch(mode=0o600)  # readable by the owner only
     try:
         fresh.write_text(secrets.token_urlsafe(KEY_BYTES) + "\n", encoding="ascii")
         with contextlib.suppress(FileExistsError):
@@ -53,13 +53,13 @@ def _made(file: Path) -> str:
 
 
 def has_own_key(settings: Settings) -> bool:
-    """Did the user configure a key, or public keys?"""
+    """True if the user configured a secret or public keys."""
     named = "jwt_secret_key" in settings.model_fields_set or settings.jwt_secret_key_file is not None
     return named or not settings.jwt_algorithm.startswith("HS")
 
 
 def with_kept_key(settings: Settings) -> Settings:
-    """The settings, under DEBUG with the kept key where none was configured. Raises OSError where nothing can be kept."""
+    """The settings, completed with the kept key under DEBUG when none is configured. Raises OSError if it cannot be stored."""
     if not settings.debug or has_own_key(settings):
         return settings
     return settings.model_copy(update={"jwt_secret_key": SecretStr(kept_key(settings.embedded_dir))})

@@ -1,7 +1,7 @@
 """The keys of an outside identity provider: a JWKS file or URL (RFC 7517).
 
-Read off the loop, remembered, and read again every hour, or when a token names a key that is not known, but not more often than
-every half minute: tokens with made-up key ids must not make us ask the provider all the time.
+The set is read off the loop, cached, and read again every hour or when a token names an unknown key. Reads for unknown keys
+are at least 30 s apart, so that tokens with made-up key ids cannot make us flood the provider.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-FLOOR_S = 30.0  # between two readings for the sake of an unknown key
-FAILURE_FLOOR_S = 2.0  # and after one that failed
-MAX_AGE_S = 3600.0  # a key the provider has withdrawn counts no longer than that
+FLOOR_S = 30.0  # minimum time between two reads caused by unknown keys
+FAILURE_FLOOR_S = 2.0  # minimum time after a failed read
+MAX_AGE_S = 3600.0  # a key that the provider has withdrawn is accepted for at most this long
 FETCH_TIMEOUT_S = 3.0
 MAX_JWKS_BYTES = 1024 * 1024
 
 
 class KeySet:
-    """Keys by `kid`. `clock`: seconds that do not go back."""
+    """The provider's keys by `kid`. `clock`: monotonic seconds."""
 
     def __init__(self, source: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
@@ -42,9 +42,9 @@ class KeySet:
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str | None) -> Any | None:
-        """The public key of that id; without an id the only key there is; else None.
+        """The public key with that id, or the only key if no id is given; None if there is none.
 
-        Never raises: when the provider is away, known keys go on.
+        Never raises: while the provider is unreachable, cached keys stay valid.
         """
         if self._wanted(key_id):
             async with self._lock:

@@ -1,4 +1,4 @@
-"""The roles that tokens carry. Each may do everything that those before it may."""
+"""The roles that tokens carry, in ascending order. Each includes the rights of those before it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Reading and writing JSON Web Tokens (RFC 7519) with the one algorithm that the configuration names.
+"""Reading and writing JSON Web Tokens (RFC 7519) with the single configured algorithm.
 
-PyJWT refuses attacks on the algorithm and the header. It accepts missing claims, `exp` as text, an empty `sub` and any type of
-`roles`, so claims are checked here, against our own clock.
+PyJWT rejects attacks on the algorithm and the header. It accepts missing claims, `exp` as text, an empty `sub` and any type of
+`roles`, so this module checks the claims, against its own clock.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from server.config import Settings
 
-MAX_TOKEN_CHARS = 8192  # what proxies let through in one header
+MAX_TOKEN_CHARS = 8192  # the usual limit of proxies for one header
 MAX_SUBJECT_CHARS = 256
 MAX_ROLES = 64
 MAX_ROLE_CHARS = 64
-LEEWAY_S = 5  # clocks of two machines
-MAX_NUMERIC_DATE = 253_402_300_799  # the last second of the year 9999: no date library goes further
+LEEWAY_S = 5  # tolerance for clocks that differ between machines
+MAX_NUMERIC_DATE = 253_402_300_799  # the last second of the year 9999, the limit of date libraries
 TOKEN_HEADER_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})  # RFC 8725 section 3.11
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")  # RFC 7515 sections 2 and 3.1
 _OPTIONS: Options = {
@@ -43,10 +43,10 @@ _OPTIONS: Options = {
 
 
 class TokenError(ApiError):
-    """A token is refused (401). `reason` is a bounded word for `auth_failures_total`."""
+    """A refused token (401). `reason`: label of `auth_failures_total`, one of a fixed set of words."""
 
     def __init__(self, reason: str, detail: str, code: str = "TOKEN_INVALID") -> None:
-        # RFC 6750 section 3; details are ours and hold no quotes
+        # RFC 6750 section 3; `detail` is always our own text and contains no quotes
         challenge = f'Bearer error="invalid_token", error_description="{detail}"'
         super().__init__(code, detail, headers={"WWW-Authenticate": challenge})
         self.reason = reason
@@ -65,13 +65,13 @@ class TokenCodec:
 
     @property
     def issues(self) -> bool:
-        """Are tokens made here, or by an outside provider?"""
+        """True if this gateway issues tokens, False if an outside provider does."""
         return self._keys is None
 
     # --- reading ---
 
     async def read(self, token: str, token_type: str) -> Identity:
-        """Whose token of that type is it? Raises TokenError."""
+        """The identity of a token of that type. Raises TokenError."""
         if len(token) > MAX_TOKEN_CHARS:
             raise TokenError("malformed", "the token is too long")
         if not _COMPACT.fullmatch(token):
@@ -112,7 +112,7 @@ class TokenCodec:
         return key
 
     def _check_times(self, claims: dict[str, Any]) -> None:
-        """RFC 7519 sections 4.1.4 to 4.1.6: a NumericDate is a number, and here one that is a date of our calendar."""
+        """Check `exp`, `nbf` and `iat` (RFC 7519 sections 4.1.4 to 4.1.6): each must be a number, and a date before the year 10000."""
         now = self._clock()
         for name in ("exp", "nbf", "iat"):
             value = claims.get(name, now)
@@ -127,7 +127,7 @@ class TokenCodec:
 
     @staticmethod
     def _check_type(claims: dict[str, Any], token_type: str) -> None:
-        """`typ` is ours: other issuers leave it out and mean an access token. Tokens made here always have it, and `iat`."""
+        """`typ` is our own claim. Other issuers omit it and mean an access token; tokens issued here always have it, and `iat`."""
         made_here = "fam" in claims
         if made_here and not {"typ", "iat"} <= claims.keys():
             raise TokenError("claims", "a token of this gateway has typ and iat")
@@ -145,7 +145,7 @@ class TokenCodec:
     # --- writing ---
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """A token with these claims. Raises ApiError when an outside provider issues them."""
+        """Sign a token with these claims. Raises ApiError if an outside provider issues tokens."""
         if self._keys is not None:
             raise ApiError("UNIMPLEMENTED", "tokens are issued by the identity provider")
         party = {"aud": self._audience, "iss": self._issuer}
@@ -179,7 +179,7 @@ def _identity(claims: dict[str, Any], token: str) -> Identity:
 
 
 def _is_text(value: object, max_chars: int) -> bool:
-    """A string that UTF-8 can carry: JSON may name lone surrogates, for which it has no bytes."""
+    """True for a string that UTF-8 can encode. JSON can contain lone surrogates, which it cannot."""
     if not isinstance(value, str) or len(value) > max_chars:
         return False
     try:
@@ -199,5 +199,5 @@ def _check_encoding(token: str) -> None:
 
 
 def _digest(token: str) -> str:
-    """Names a token without `jti` by what is signed. Its signature can be written in several ways: with `=` behind it, for one."""
+    """An id for a token without `jti`, from the signed part: the signature can be spelled in several ways (a trailing `=`)."""
     return f"sha256-{hashlib.sha256(token.rpartition('.')[0].encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The users file: who may sign in, with which roles. JSON, one entry a user, argon2id hashes (RFC 9106)."""
+"""The users file: who may sign in, and with which roles. JSON, one entry per user, argon2id hashes (RFC 9106)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 MIN_PASSWORD_CHARS = 8  # NIST SP 800-63B section 5.1.1
 MAX_PASSWORD_CHARS = 256
 
-WORKERS = 2  # hashes at once: each takes 64 MiB and a core for some 50 ms
-MAX_WAITING = 32  # sign-ins that wait for their hash: one or two seconds
+WORKERS = 2  # concurrent hashes; each takes 64 MiB and one core for some 50 ms
+MAX_WAITING = 32  # sign-ins that may wait for a hash: one or two seconds' worth
 
 _hasher = PasswordHasher()  # RFC 9106's second recommended option: argon2id, 64 MiB, 3 passes
 
 
 class UsersBusyError(Exception):
-    """Too many sign-ins wait already."""
+    """Too many sign-ins are already waiting."""
 
 
 class UsersError(Exception):
@@ -42,7 +42,7 @@ class UsersError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One who may sign in."""
+    """A user who may sign in."""
 
     user_id: str
     username: str
@@ -52,12 +52,12 @@ class User:
 
 @cache
 def _nobody() -> str:
-    """Verified when there is no such user, so that an answer's time does not tell who exists."""
+    """A hash to verify when the user does not exist, so that the response time does not reveal who exists."""
     return _hasher.hash("nobody")
 
 
 class Users:
-    """The file, read again whenever it changes; one that breaks while we run leaves the users as they were."""
+    """The users file, read again whenever it changes. If a change makes it unreadable, the users read last stay valid."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,16 +67,16 @@ class Users:
         self._hashers = ThreadPoolExecutor(WORKERS, "password")
 
     def find(self, username: str) -> User | None:
-        """One user. Raises UsersError when the file was never readable."""
+        """The user of that name. Raises UsersError if the file has never been readable."""
         self._reload()
         return self._users.get(username)
 
     async def find_async(self, username: str) -> User | None:
-        """The same off the loop: files may be slow."""
+        """`find` in a thread, because file access may block."""
         return await asyncio.to_thread(self.find, username)
 
     async def verify(self, username: str, password: str) -> User | None:
-        """The user, if the password is theirs; some 50 ms in a thread, whether there is such a user or not. Raises UsersBusyError."""
+        """The user, if the password is correct. Takes some 50 ms in a thread, for unknown users too. Raises UsersBusyError."""
         if self._waiting >= MAX_WAITING:
             raise UsersBusyError
         self._waiting += 1
@@ -104,7 +104,7 @@ class Users:
         except UsersError as broken:
             if self._stamp is None:
                 raise
-            log.error("the users file cannot be read: users stay as they were", reason=str(broken))  # noqa: TRY400 - the reason is the news
+            log.error("the users file cannot be read: users stay as they were", reason=str(broken))  # noqa: TRY400 - the reason says it all
         self._stamp = stamp
 
 
@@ -145,14 +145,14 @@ def add_user(path: Path, username: str, password: str, roles: Sequence[str]) -> 
     except UnicodeEncodeError:
         raise UsersError("the password has bytes that are not UTF-8") from None
     known = {user.username: user for user in read(path)}
-    user_id = known[username].user_id if username in known else username  # whose memories stay theirs
+    user_id = known[username].user_id if username in known else username  # a known user keeps the id
     known[username] = User(user_id, username, _known_roles(roles), password_hash)
     _save(path, known)
     return known[username]
 
 
 def set_roles(path: Path, username: str, roles: Sequence[str]) -> User:
-    """Give a user other roles; the password stays. Raises UsersError."""
+    """Replace a user's roles; the password stays. Raises UsersError."""
     known = {user.username: user for user in read(path)}
     known[username] = replace(_one_of(known, username, path), roles=_known_roles(roles))
     _save(path, known)
@@ -160,7 +160,7 @@ def set_roles(path: Path, username: str, roles: Sequence[str]) -> User:
 
 
 def remove_user(path: Path, username: str) -> None:
-    """Nobody of that name signs in any more. Raises UsersError."""
+    """Remove a user, who can then no longer sign in. Raises UsersError."""
     known = {user.username: user for user in read(path)}
     del known[_one_of(known, username, path).username]
     _save(path, known)
@@ -193,6 +193,6 @@ def _write(path: Path, users: list[User]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)  # nobody else ever sees the hashes
+    fresh.touch(mode=0o600)  # only the owner may read the hashes
     fresh.write_text(json.dumps({"users": entries}, indent=2) + "\n", encoding="utf-8")
     fresh.replace(path)  # atomic: a reader sees the old file or the new one
