@@ -1,5 +1,9 @@
-"""What replicas share through Redis, or keep in the process when there is none.
+"""What replicas share through Redis, or keep in this process when there is no Redis.
 
-state, in_process_state (keys, news) · redis_link, redis_urls (one connection with bounded waits) · rate_limits · idempotency · once (a command
-runs once) · confirmations · session_records (sessions that may be resumed at another replica) · observation (looking at a session of another replica)
+state, in_process_state  values, revocations and news      idempotency      answers kept by `Idempotency-Key`
+redis_link, redis_urls   one connection, bounded waits     once             a command runs at most once
+rate_limits              sliding windows                   confirmations    risky actions that wait for their user
+session_records          sessions that other replicas can resume
+store_epoch              whether Redis still holds what was written to it
+observation              watching a session that lives on another replica
 """

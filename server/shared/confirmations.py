@@ -1,7 +1,7 @@
-"""Risky actions waiting for their user. Kept in `State`, so that any replica's socket or REST call can settle them.
+"""Risky actions that wait for their user. Kept in `State`, so any replica can settle them from a socket or a REST call.
 
-Two kinds: a question of a live session, whose lane waits for the decision and goes on; and a deferred one, left by a REST
-call that was answered 409: whoever approves it runs it.
+There are two kinds. A live session's lane waits for the decision and then continues. A deferred question belongs to a REST
+call that was answered 409; whoever approves it runs the action.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from server.telemetry.audit import Decision, Via
     from streaming.ports import Verdict
 
-CONFIRMATION_S = 120  # as long as somebody can be expected to remember what they asked for
-TAKEN_LATE_S = 60  # a question that expired is kept for so much longer, for one replica to write down that it did
-LOOK_AGAIN_S = 2.0  # news of a decision may be lost with a connection to Redis; its record is not
-HEARD_WITHIN_S = 3.0  # whoever asked and still waits has taken the decision by then, even where the news were lost
+CONFIRMATION_S = 120  # how long a user can be expected to remember the request
+TAKEN_LATE_S = 60  # an expired question is kept this much longer, so that one replica can record the expiry
+LOOK_AGAIN_S = 2.0  # news of a decision can get lost with a Redis connection; the record cannot
+HEARD_WITHIN_S = 3.0  # a lane that still waits takes the decision within this time, even if the news was lost
 NEWS = "confirmation"
 HEARD = "confirmation.heard"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What may be done once it is approved. `deferred`: nobody waits, the approver runs it."""
+    """An action that waits for approval. `deferred`: no lane waits; the approver runs it."""
 
     user_id: str
     action: Action
@@ -44,7 +44,7 @@ class Question:
 
 
 class ConfirmationStore:
-    """Implements `streaming.ports.Confirmations`, and the deferred kind for REST. Every question's end is audited."""
+    """Implements `streaming.ports.Confirmations`, and deferred questions for REST. The end of every question is audited."""
 
     def __init__(
         self,
@@ -57,37 +57,34 @@ class ConfirmationStore:
         self._state = state
         self._destructive_by_voice = destructive_by_voice
         self._audit = audit or AuditLog()
-        self._deferred: asyncio.Queue[tuple[str, float]] = (
-            asyncio.Queue()
-        )  # ids, and when they expire on the loop's clock
+        self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
         self._life_s = life_s
-        self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
-        self._asked_in: dict[str, tuple[str, str]] = {}  # id → user and session, of the questions that lanes wait for
-        self._here: dict[str, Question] = {}  # of lanes of this process: they can be settled though the state lost them
-        self._decided_here: dict[
-            str, bool
-        ] = {}  # for lanes of this process: they hear it whatever becomes of the state
-        self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # waiting lanes, woken by news of a decision
+        self._asked_in: dict[str, tuple[str, str]] = {}  # id → user and session of the questions that lanes wait for
+        self._here: dict[str, Question] = {}  # questions asked here; they can be settled even if the state lost them
+        # Decisions for lanes of this process, which reach them whatever happens to the state.
+        self._decided_here: dict[str, bool] = {}
+        self._approving: dict[str, asyncio.Future[None]] = {}  # approvers, waiting to hear that the lane took it
         state.subscribe(self._on_news)
 
     # --- asking ---
 
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
-        """Ask for a lane that will wait for the `decision`."""
+        """Ask on behalf of a lane, which then waits for `decision`."""
         asked = await self._ask(action, verdict, context, None, deferred=False)
         self._await_news(asked.confirmation_id)
         self._asked_in[asked.confirmation_id] = context.user_id, context.session_id
         return asked
 
     def asked_in(self, context: CallContext) -> str | None:
-        """The newest question that a lane of this session still waits for."""
+        """The newest question that a lane of this session is still waiting on."""
         whose = context.user_id, context.session_id
         return next((asked for asked in reversed(self._asked_in) if self._asked_in[asked] == whose), None)
 
     async def defer(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None
     ) -> Confirmation:
-        """Ask for a caller who has gone away with the question's id."""
+        """Ask on behalf of a REST caller, who has left with the question's id."""
         asked = await self._ask(action, verdict, context, timeout_ms, deferred=True)
         self._deferred.put_nowait((asked.confirmation_id, asyncio.get_running_loop().time() + self._life_s))
         return asked
@@ -106,13 +103,13 @@ class ConfirmationStore:
         return Confirmation(confirmation_id, rfc3339(expires_at), self._by_voice(question))
 
     def _by_voice(self, question: Question) -> bool:
-        """A voice can be misheard, or another's: what destroys wants a click or a typed word."""
+        """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""
         return self._destructive_by_voice or question.risk != "high"
 
     # --- waiting ---
 
     async def decision(self, confirmation_id: str) -> bool | None:
-        """Wait for the answer; None when it expired. A wait that is given up withdraws the question."""
+        """Wait for the answer; None if it expired. Cancelling the wait withdraws the question."""
         news = self._await_news(confirmation_id)
         try:
             try:
@@ -121,18 +118,18 @@ class ConfirmationStore:
             except TimeoutError:
                 if await self._close(confirmation_id, "expired"):
                     return None
-                await asyncio.wait({news}, timeout=LOOK_AGAIN_S)  # somebody was just in time
+                await asyncio.wait({news}, timeout=LOOK_AGAIN_S)  # somebody answered just in time
             return await self._heard(confirmation_id)
         finally:
             self._waiting.pop(confirmation_id, None)
             self._here.pop(confirmation_id, None)
             self._asked_in.pop(confirmation_id, None)
             if self._decided_here.get(confirmation_id) is False:
-                del self._decided_here[confirmation_id]  # an approval is for its approver to find, not heard
+                del self._decided_here[confirmation_id]  # leave an unheard approval for its approver to find
             await self._close(confirmation_id, "withdrawn")
 
     async def _close(self, confirmation_id: str, as_what: Decision) -> bool:
-        """Nobody may answer any more; False when it was answered, or closed, before."""
+        """Close the question for answers. False if it was already answered or closed."""
         recorded = await self._state.take(_key(confirmation_id))
         if recorded is None:
             return False
@@ -141,22 +138,22 @@ class ConfirmationStore:
         return True
 
     async def expire(self) -> None:
-        """A loop: deferred questions of this process that nobody has answered in time are closed."""
+        """A loop that closes this process's deferred questions when they expire."""
         loop = asyncio.get_running_loop()
         while True:
             confirmation_id, at = await self._deferred.get()
-            await asyncio.sleep(at - loop.time())  # all live equally long: the first is the first to expire
+            await asyncio.sleep(at - loop.time())  # all live equally long: the first queued expires first
             await self._close(confirmation_id, "expired")
 
     async def _heard(self, confirmation_id: str) -> bool | None:
-        """Take the decision, so that whoever made it knows that it counts; None where it was withdrawn before."""
+        """Take the decision and tell whoever made it that it was received. None if it was withdrawn before."""
         decided = await self._take_decision(confirmation_id)
         if decided is not None:
             await self._state.publish(HEARD, id=confirmation_id)
         return decided
 
     async def _take_decision(self, confirmation_id: str) -> bool | None:
-        """For whoever is first: the lane, or the approver that nobody heard."""
+        """Take the decision. Only the first caller gets it: the lane, or an approver that the lane did not hear."""
         here = self._decided_here.pop(confirmation_id, None)
         if here is not None:
             return here
@@ -168,7 +165,7 @@ class ConfirmationStore:
         if news is None:
             loop = asyncio.get_running_loop()
             news = self._waiting[confirmation_id] = loop.create_future()
-            loop.call_later(2 * self._life_s, self._waiting.pop, confirmation_id, None)  # asked, and never waited for
+            loop.call_later(2 * self._life_s, self._waiting.pop, confirmation_id, None)  # asked, but never waited for
         return news
 
     async def _answered(self, confirmation_id: str, news: asyncio.Future[None]) -> None:
@@ -187,9 +184,9 @@ class ConfirmationStore:
     async def settle(
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
     ) -> bool:
-        """Answer a lane's question; False when the user has no such open one, or a voice may not approve it.
+        """Answer a lane's question. False if the user has no such open question, or may not approve it by voice.
 
-        Approving a deferred one is `take`'s.
+        Deferred questions can be declined here; `take` approves them.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
@@ -203,9 +200,9 @@ class ConfirmationStore:
     async def take(
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Via = ""
     ) -> Question | None:
-        """Settle once, for whoever is first; None when the user has no such open question. By REST, or a socket's `call`.
+        """Settle a question by REST or by a socket's `call`. Only the first caller gets it; None if the user has no such open question.
 
-        None too when a lane's question is approved that nobody waits for any more, as its replica is gone: nothing will run.
+        Also None if a lane's question is approved but its replica is gone: nobody is left to run the action.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None:
@@ -221,7 +218,7 @@ class ConfirmationStore:
         return None
 
     async def _tell(self, confirmation_id: str, *, approve: bool) -> bool:
-        """Tell the lane that asked; False: it is gone. Whoever takes the record, lane or we, decides which of both is true."""
+        """Tell the lane that asked; False if it is gone. If in doubt, whoever takes the decision's record first settles which."""
         heard = self._approving[confirmation_id] = asyncio.get_running_loop().create_future()
         try:
             if confirmation_id in self._asked_in:
@@ -230,18 +227,18 @@ class ConfirmationStore:
                 await self._state.put(_decided(confirmation_id), "yes" if approve else "no", self._life_s)
             await self._state.publish(NEWS, id=confirmation_id)
             if not approve or (await asyncio.wait({heard}, timeout=HEARD_WITHIN_S))[0]:
-                return True  # what is declined does not run, whether anybody hears of it or not
+                return True  # a declined action does not run, whether or not the lane hears of it
             return await self._take_decision(confirmation_id) is None
         finally:
             del self._approving[confirmation_id]
 
     async def _open(self, confirmation_id: str, user_id: str) -> Question | None:
-        """Another user's question is as if it did not exist, and stays open for its own."""
+        """The user's open question. Another user's question is treated as missing, and stays open."""
         recorded = await self._state.get(_key(confirmation_id))
         if recorded is not None:
             question = _question(recorded)
         elif confirmation_id in self._here and await self._state.get(_decided(confirmation_id)) is None:
-            question = self._here[confirmation_id]  # Redis has lost it, and the lane still waits
+            question = self._here[confirmation_id]  # Redis lost it, but the lane still waits
         else:
             return None
         return question if question.user_id == user_id and question.expires_at > time.time() else None

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the answer to a request that was sent twice is that of the first time (IETF httpapi draft)."""
+"""`Idempotency-Key`: a repeated request gets the answer to the first one (IETF httpapi draft)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from server.shared.store_epoch import StoreEpoch
 
 STORED_S = 24 * 3600
-DEAD_AFTER_S = 1.0  # looked at twice: a Redis that was just started again knows of nobody that lives
+DEAD_AFTER_S = 1.0  # look twice: a Redis that has just restarted does not know yet which replicas live
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What the first request was answered."""
+    """The answer to the first request."""
 
     status: int
     content_type: str
@@ -29,7 +29,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A user's key, and the fingerprint of the request that it came with."""
+    """A user's key and the fingerprint of the request that it came with."""
 
     user_id: str
     key: str
@@ -37,30 +37,30 @@ class IdempotencyKey:
 
     @property
     def name(self) -> str:
-        """Where its answer is in the state."""
+        """Key under which the answer is stored in the state."""
         digest = hashlib.sha256(f"{self.user_id}\0{self.key}".encode("utf-8", "surrogatepass")).hexdigest()
         return f"idempotency:{digest}"
 
 
 def fingerprint(operation: str, request: dict[str, Any]) -> str:
-    """The same for the same request, however its JSON was written."""
+    """A hash that is equal for equal requests, however their JSON was written."""
     canonical = json.dumps([operation, request], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class IdempotencyStore:
-    """Implements `streaming.ports.Claims`. Keys belong to their user. In `State`: shared by replicas as far as Redis reaches."""
+    """Implements `streaming.ports.Claims`. Keys are per user, and shared by all replicas that reach the same Redis."""
 
     def __init__(self, state: State, epoch: StoreEpoch | None = None) -> None:
-        """`epoch`: knows which replicas live. A replica that died holding a key never answers."""
+        """`epoch` knows which replicas are alive. A replica that died holding a key will never answer."""
         self._state = state
         self._epoch = epoch
 
     async def claim(self, key: IdempotencyKey) -> StoredAnswer | None:
-        """Claim the key, None: go on; else the stored answer.
+        """Claim the key. None means that the caller should go on; otherwise returns the stored answer.
 
-        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), and ABORTED (409) for a day when the
-        replica that ran it died: whether it took effect is not known.
+        Raises ApiError IDEMPOTENCY_IN_PROGRESS (409), IDEMPOTENCY_KEY_REUSED (422), and for a day ABORTED (409) if the replica
+        that ran the request died: nobody knows whether it took effect.
         """
         claim = json.dumps({"request": key.request, "replica": self._epoch.replica if self._epoch is not None else ""})
         if await self._state.put(key.name, claim, STORED_S, only_new=True):
@@ -92,5 +92,5 @@ class IdempotencyStore:
         await self._state.put(key.name, json.dumps(record), STORED_S)
 
     async def release(self, key: IdempotencyKey) -> None:
-        """Nothing has happened: the same request may be sent again."""
+        """Release the key after a request that had no effect; the same request may be sent again."""
         await self._state.take(key.name)

@@ -1,4 +1,4 @@
-"""The shared state of a gateway that is alone, and of one that has lost its Redis: this process's memory, bounded."""
+"""The shared state of a gateway without Redis, or one that has lost it: bounded memory of this process."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-MAX_ENTRIES = 100_000  # some tens of megabytes at worst; the ones that would end first make room
+MAX_ENTRIES = 100_000  # some tens of megabytes at worst; the entries that expire first are evicted
 
 
 class Expiring(Generic[T]):
-    """Values that end at a time; `now` and `ends` are seconds of one clock. Never more than `max_entries`."""
+    """Values that expire. `now` and `ends` are seconds of one clock. Holds at most `max_entries`."""
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self._values: dict[str, tuple[float, T]] = {}
-        self._ends: list[tuple[float, str]] = []  # a heap; what was replaced or taken stays until its time
+        self._ends: list[tuple[float, str]] = []  # a heap; replaced or taken values stay in it until they expire
         self._max_entries = max_entries
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: str, now: float) -> T | None:
-        """A value that has not ended."""
+        """A value that has not expired."""
         found = self._values.get(key)
         return found[1] if found is not None and found[0] > now else None
 
     def put(self, key: str, value: T, ends: float, now: float) -> None:
-        """Keep or replace a value."""
+        """Store or replace a value."""
         self._values[key] = (ends, value)
         heapq.heappush(self._ends, (ends, key))
         while self._ends and (self._ends[0][0] <= now or len(self._values) > self._max_entries):
             self._forget_first()
-        if len(self._ends) > 2 * len(self._values) + 64:  # mostly of values that were replaced
+        if len(self._ends) > 2 * len(self._values) + 64:  # most entries are of replaced values
             self._ends = [(end, name) for name, (end, _) in self._values.items()]
             heapq.heapify(self._ends)
 
@@ -54,17 +54,17 @@ class Expiring(Generic[T]):
             del self._values[key]
 
     def pop(self, key: str, now: float) -> T | None:
-        """Take a value out."""
+        """Remove and return a value."""
         found = self._values.pop(key, None)
         return found[1] if found is not None and found[0] > now else None
 
     def items(self, now: float) -> list[tuple[str, float, T]]:
-        """Key, end and value of all that have not ended."""
+        """Key, expiry and value of everything that has not expired."""
         return [(key, ends, value) for key, (ends, value) in self._values.items() if ends > now]
 
 
 class LocalState:
-    """`server.shared.state.State` in this process only. `clock`: Unix seconds."""
+    """`server.shared.state.State` for this process only. `clock`: Unix seconds."""
 
     shared = False
 
@@ -78,7 +78,6 @@ class LocalState:
     # --- values ---
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
-        """Keep a value."""
         now = self._clock()
         if only_new and self._values.get(key, now) is not None:
             return False
@@ -86,15 +85,12 @@ class LocalState:
         return True
 
     async def get(self, key: str) -> str | None:
-        """A value."""
         return self._values.get(key, self._clock())
 
     async def take(self, key: str) -> str | None:
-        """A value, once."""
         return self._values.pop(key, self._clock())
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
-        """Compare and set."""
         now = self._clock()
         if self._values.get(key, now) != old:
             return False
@@ -104,39 +100,34 @@ class LocalState:
     # --- revocations ---
 
     async def revoke(self, token_id: str, until: float) -> None:
-        """Remember, and tell."""
         self.note_revoked(token_id, until)
         await self.publish("revoked", token_id=token_id, until=until)
 
     def note_revoked(self, token_id: str, until: float) -> None:
-        """Remember without telling."""
+        """Record a revocation without announcing it."""
         self._revoked.put(token_id, None, until, self._clock())
         self._known_revoked.add(token_id)
         if len(self._known_revoked) > 2 * len(self._revoked) + 64:
             self._known_revoked = {key for key, _, _ in self._revoked.items(self._clock())}
 
     def revoked(self, *token_ids: str) -> bool:
-        """Is any of them known here to be revoked?"""
         return not self._known_revoked.isdisjoint(token_ids)
 
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
-        """Known here is all there is to know."""
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         answer.set_result(self.revoked(*token_ids))
         return answer
 
     async def forget(self, key: str) -> None:
-        """Remove a value."""
         self._values.pop(key, self._clock())
 
     # --- news ---
 
     async def publish(self, kind: str, **news: Any) -> None:
-        """Tell everybody here."""
         self.tell(kind, news)
 
     def tell(self, kind: str, news: dict[str, Any]) -> None:
-        """Call the listeners; one that fails does not keep the news from the others."""
+        """Call all listeners, even if one of them fails."""
         for listener in tuple(self._listeners):
             try:
                 listener(kind, news)
@@ -144,10 +135,8 @@ class LocalState:
                 log.exception("a listener to news of other replicas failed", kind=kind)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Be told; returns how to stop that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     async def ping(self) -> float | None:
-        """There is no Redis to answer."""
         return None

@@ -1,6 +1,6 @@
-"""Looking at live sessions at whichever replica they are: over the news where it is, over a channel of its own what is seen.
+"""Watching live sessions on whichever replica they live: found through the news, streamed over a channel of their own.
 
-The replica that has the session publishes for as long as somebody listens: Redis counts who does, with every message.
+The replica that has the session publishes as long as somebody listens; Redis returns the number of listeners for each message.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from streaming.residents import Resident, Residents
 
 ASKED = "observe.asked"
-CONNECT_S = 2.0  # to a Redis that answers at all; one that hangs is not waited for
-ANSWER_S = 0.5  # a replica that has the session answers within that
-SILENCE_S = 5.0  # without anything seen, it is asked whether anybody is there
-FRAME_HEAD = 5  # bytes before a frame's payload: 1 when it is the last, position in milliseconds
+CONNECT_S = 2.0  # for a Redis that answers; a hanging one is not waited for
+ANSWER_S = 0.5  # a replica that has the session answers within this time
+SILENCE_S = 5.0  # after this long without a message, ask whether anybody is there
+FRAME_HEAD = 5  # bytes before a frame's payload: 1 if it is the last one, then its position in milliseconds
 HELLO = b"h"
 OVER = b"o"
 
 
 class ReplicaObservation:
-    """`streaming.ports.Observation`. `link` None: this process is alone."""
+    """Implements `streaming.ports.Observation`. `link` is None if this process is alone."""
 
     def __init__(self, state: State, link: RedisLink | None, tasks: asyncio.TaskGroup, residents: Residents) -> None:
         self._state = state
         self._link = link
         self._tasks = tasks
         self._residents = residents
-        self._watched: set[tuple[str, str]] = set()  # sessions at other replicas, and on which channel each is seen
+        self._watched: set[tuple[str, str]] = set()  # sessions watched at other replicas, with their channels
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
         resident = self._here(session_id, context.user_id, admin="admin" in context.roles)
@@ -52,7 +52,7 @@ class ReplicaObservation:
         return await self._watch_elsewhere(session_id, context, audio=audio)
 
     def _here(self, session_id: str, user_id: str, *, admin: bool) -> Resident | None:
-        """The session, when it is here and theirs to observe."""
+        """The session, if it lives here and the user may observe it."""
         resident = self._residents.current(session_id)
         return resident if resident is not None and (admin or resident.identity.user_id == user_id) else None
 
@@ -88,7 +88,7 @@ class ReplicaObservation:
         return self._seen_elsewhere(subscription, (session_id, channel))
 
     async def _seen_elsewhere(self, subscription: Any, watched: tuple[str, str]) -> AsyncGenerator[Seen]:
-        """Until the session is over there or has moved, or Redis is lost."""
+        """Yield until the session ends or moves there, or Redis is lost."""
         self._watched.add(watched)
         try:
             async for each in _seen(subscription):
@@ -98,12 +98,12 @@ class ReplicaObservation:
             await self._close(subscription)
 
     async def _close(self, subscription: Any) -> None:
-        """In a task of its own, so that it is done even when the one who waits is cancelled meanwhile."""
+        """Close in a task of its own, so that it completes even if the caller is cancelled."""
         closing = self._tasks.create_task(_closed(subscription), name="close a subscription")
         await asyncio.shield(closing)
 
     def on_moved(self, session_id: str) -> None:
-        """A session is at another replica now: whoever watches it has to look there."""
+        """Tell local watchers of a session that it moved to another replica, so that they look for it there."""
         for name, channel in self._watched:
             if name == session_id and self._link is not None:
                 self._link.submit("PUBLISH", channel, OVER)
@@ -111,14 +111,14 @@ class ReplicaObservation:
     # --- a session that is here, and watched from elsewhere ---
 
     def on_asked(self, session_id: str, user_id: str, admin: bool, audio: bool, channel: str) -> None:
-        """From any replica: who has that session publishes what it sees."""
+        """Another replica wants to watch a session. If the session lives here, publish what it sees."""
         resident = self._here(session_id, user_id, admin=admin)
         if resident is not None and self._link is not None:
             watch = resident.watch(audio=audio)
             self._tasks.create_task(self._show(watch, channel), name=f"observed {session_id}")
 
     async def _show(self, watch: AsyncGenerator[Seen], channel: str) -> None:
-        """Until nobody listens, or the session is over."""
+        """Publish until nobody listens any more or the session ends."""
         assert self._link is not None, "else nobody could have asked"
         link = self._link
         try:
@@ -146,7 +146,7 @@ async def _next(subscription: Any) -> bytes | None:
 
 
 async def _seen(subscription: Any) -> AsyncGenerator[Seen]:
-    """Until it is over. A replica that dies says nothing: its silence ends it, unless another one takes the session up before."""
+    """Yield until the session ends. A replica that died says nothing, so two silent intervals in a row end it too."""
     quiet = False
     try:
         while (data := await _next(subscription)) != OVER:

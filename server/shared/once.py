@@ -1,6 +1,6 @@
-"""Tasks run once: a command of a socket that comes again, in another epoch or at another replica, gets what the first came to.
+"""Run each command at most once. A repeated command gets the first one's result, even in a new epoch or on another replica.
 
-Keys and answers are those of `Idempotency-Key`: they live as long, and reach as far as Redis does.
+Keys and answers are stored like those of `Idempotency-Key`: for the same time, and shared as far as Redis reaches.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext
 
 NEWS = "task ended"
-LOOK_AGAIN_S = 2.0  # news may be lost with a connection to Redis; the record is not
+LOOK_AGAIN_S = 2.0  # news may get lost with a Redis connection; the record does not
 WAIT_S = 300.0  # the longest task
-MAX_KEPT_BYTES = 32 * 1024  # every task is kept for a day: a screenshot is not worth that
+MAX_KEPT_BYTES = 32 * 1024  # all tasks are kept for a day, and a screenshot is not worth that
 NOT_KEPT = {"not_kept": True}
 
 
@@ -35,7 +35,7 @@ class RunOnceStore:
         self._state = state
         self._store = store
         self._wait_s = wait_s
-        self._bells: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()  # of those who wait
+        self._bells: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()  # of waiting callers
         state.subscribe(self._on_news)
 
     async def claim(self, key: RunKey) -> dict[str, Any] | None:
@@ -44,16 +44,15 @@ class RunOnceStore:
         while True:
             try:
                 kept = await self._store.claim(stored_at)
-            except ApiError as refused:  # no other request can have this name
+            except ApiError as refused:  # no other request can use this key
                 if refused.code == "ABORTED":
                     raise ServiceError("ABORTED", refused.detail, final=True) from None
                 if loop.time() >= give_up_at:
                     raise _still_runs() from None
                 if bell is not None:
                     await _rings(bell, LOOK_AGAIN_S)
-                bell = self._bells.setdefault(
-                    stored_at.key, asyncio.Event()
-                )  # at first, look again: it may have just ended
+                # Do not wait the first time: the command may have just ended.
+                bell = self._bells.setdefault(stored_at.key, asyncio.Event())
             else:
                 return None if kept is None else json.loads(kept.body)
 
@@ -85,7 +84,7 @@ async def _rings(bell: asyncio.Event, at_most_s: float) -> None:
 
 
 def _stored_at(key: RunKey) -> IdempotencyKey:
-    """No `Idempotency-Key` holds such a character. The request belongs to it: ids of another run of a client may be the same."""
+    """The storage key. Clients cannot send NUL in an `Idempotency-Key`. It includes the request, as another run may reuse ids."""
     request = fingerprint(key.what, key.request)
     return IdempotencyKey(key.user_id, f"{key.session_id}\0{key.command_id}\0{request}", request)
 
@@ -101,7 +100,7 @@ def _still_runs() -> ServiceError:
 async def call_once(
     once: RunOnceStore, context: CallContext, op: str, params: dict[str, Any], run: Callable[[], Awaitable[Any]]
 ) -> Any:
-    """`run`, or what it came to when the same call came before. Raises ServiceError: that is kept as well."""
+    """Call `run`, or return the result of the same call made before. Raises ServiceError, which is kept as a result too."""
     key = RunKey(context.user_id, context.session_id, context.request_id, op, params)
 
     async def work() -> dict[str, Any]:
@@ -126,5 +125,5 @@ def _again(kept: dict[str, Any]) -> Any:
         raise ServiceError("ALREADY_ANSWERED", "it ran; the answer is not kept any more")
     if "data" in kept:
         return kept["data"]
-    service = kept["service"] or GATEWAY  # None in what an older release kept
+    service = kept["service"] or GATEWAY  # None in records of older releases
     raise ServiceError(kept["code"], kept["message"], service=service, details=kept.get("details"))

@@ -1,4 +1,4 @@
-"""Rate limits: a sliding window per caller, exact under races, decided by Redis in one round trip per tick of the loop."""
+"""Rate limits: an exact sliding window per caller, decided by Redis in one round trip per tick of the event loop."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from server.shared.redis_link import RedisLink
 
-MAX_LOCAL_CALLERS = 20_000  # remembered in this process; the ones not seen for longest make room
+MAX_LOCAL_CALLERS = 20_000  # counted in this process; the least recently seen are evicted
 PREFIX = "jarvis:limit:"
 
-# One decision. A sorted set holds one member per admitted request, scored by Redis' own clock in microseconds; a refused
-# request leaves nothing behind. ARGV: limit, window in µs, a unique member. Returns admitted (1 or 0), how many are in the
-# window now, when that changes (for a refused request: when there is room again) and the current time, both in µs.
+# One decision. A sorted set has one member per admitted request, scored by Redis' clock in microseconds; refused requests are
+# not stored. ARGV: limit, window in µs, a unique member. Returns admitted (1 or 0), the number of requests in the window, when
+# that number next changes (for a refused request: when there is room again), and the current time, both in µs.
 SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -51,7 +51,7 @@ SCRIPT_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`reset_at`: Unix seconds when the oldest counted request leaves the window. `backend`: redis or local."""
+    """One decision. `reset_at`: Unix seconds at which the oldest counted request leaves the window. `backend`: redis or local."""
 
     allowed: bool
     limit: int
@@ -63,14 +63,14 @@ class Decision:
 
 @dataclass(slots=True)
 class _Caller:
-    """When one caller's requests were admitted, oldest first (8 bytes each), and the longest window they are counted in."""
+    """Admission times of one caller's requests, oldest first (8 bytes each), and the longest window that counts them."""
 
     admitted_at: array[float]
     window_s: float
 
 
 class LocalWindow:
-    """The same rule in this process. `now` is in seconds of one clock that does not go back."""
+    """The same rule in this process. `now`: monotonic seconds."""
 
     def __init__(self, max_callers: int = MAX_LOCAL_CALLERS) -> None:
         self._callers: OrderedDict[str, _Caller] = OrderedDict()
@@ -80,7 +80,7 @@ class LocalWindow:
         return len(self._callers)
 
     def decide(self, key: str, limit: int, window_s: float, now: float) -> Decision:
-        """Admit or refuse one request."""
+        """Count one request, or refuse it."""
         admitted_at = self._inside(key, window_s, now)
         used = len(admitted_at)
         if used < limit:
@@ -90,7 +90,7 @@ class LocalWindow:
         return Decision(False, limit, 0, room_at, room_at - now, "local")
 
     def is_full(self, key: str, limit: int, window_s: float, now: float) -> bool:
-        """Would one more request be refused?"""
+        """True if one more request would be refused."""
         return len(self._inside(key, window_s, now)) >= limit
 
     def standing(self, key: str, limit: int, window_s: float, now: float) -> Decision:
@@ -101,16 +101,16 @@ class LocalWindow:
         return Decision(remaining > 0, limit, remaining, room_at, 0.0 if remaining else room_at - now, "local")
 
     def note(self, key: str, window_s: float, at: float, used: int) -> None:
-        """Redis counted `used` requests when it was asked at `at`: count as many here, in case Redis is lost.
+        """Redis counted `used` requests when asked at `at`. Count as many here, in case Redis is lost.
 
-        Those of other replicas count from `at` on, as it is not known when they were admitted.
+        Requests of other replicas count from `at` on, because their admission times are not known.
         """
         admitted_at = self._inside(key, window_s, at)
         for _ in range(used - len(admitted_at)):
-            insort(admitted_at, at)  # answers may come in another order than questions were asked
+            insort(admitted_at, at)  # answers can arrive out of order
 
     def _inside(self, key: str, window_s: float, now: float) -> array[float]:
-        """What the window holds now, for writing."""
+        """The admission times inside the window; the caller may append to them."""
         caller = self._callers.pop(key, None) or _Caller(array("d"), window_s)
         self._callers[key] = caller
         caller.window_s = max(caller.window_s, window_s)
@@ -120,7 +120,7 @@ class LocalWindow:
         return admitted_at
 
     def _forget_old(self, now: float) -> None:
-        """Drop the caller not seen for longest if its window is empty or there are too many; never the current one."""
+        """Drop the least recently seen caller if its window is empty or there are too many callers; never the current one."""
         oldest = next(iter(self._callers.values()))
         idle = not oldest.admitted_at or oldest.admitted_at[-1] <= now - oldest.window_s
         if len(self._callers) > 1 and (idle or len(self._callers) > self._max_callers):
@@ -128,10 +128,10 @@ class LocalWindow:
 
 
 class RateLimiter:
-    """Counts requests of callers. `on_decision(result, backend)` is told allowed or refused, redis or local.
+    """Limits the requests of callers. `on_decision(result, backend)` is called with allowed or refused, and redis or local.
 
-    Every answer of Redis is noted here too, so that no caller starts with an empty window when Redis is lost. Requests admitted
-    while it was lost are not in Redis: for one more window, a window that is full here stays full.
+    Every answer of Redis is noted here too, so that windows are not empty when Redis is lost. Requests admitted while Redis was
+    lost are not in Redis; keep counting them locally for one more window, so that a full window is not refilled.
     """
 
     def __init__(
@@ -144,9 +144,9 @@ class RateLimiter:
         self._on_decision = on_decision
         self._clock = clock
         self._local = LocalWindow()
-        self._name = secrets.token_hex(6)  # members of different replicas differ
+        self._name = secrets.token_hex(6)  # makes members unique across replicas
         self._serial = count()
-        self._alone_until = float("-inf")  # until then the window here may hold requests that Redis does not know
+        self._alone_until = float("-inf")  # until then the local window may hold requests that Redis does not know
 
     async def check(self, key: str, limit: int, window_s: float) -> Decision:
         """Count one request of `key`, or refuse it. Never raises; answers within some 50 ms whatever Redis does."""
@@ -180,7 +180,8 @@ class RateLimiter:
         return Decision(here.allowed, limit, here.remaining, reset_at, here.retry_after_s, "local")
 
     async def _ask_redis(self, link: RedisLink, key: str, limit: int, window_s: float) -> Decision | None:
-        asked_at = self._clock()  # before Redis decides: what is noted here must not end later than there
+        # Taken before Redis decides, so that noted requests never expire later there than here.
+        asked_at = self._clock()
         question = (1, PREFIX + key, limit, round(window_s * 1_000_000), f"{self._name}{next(self._serial):x}")
         try:
             answer = await self._evaluate(link, question)
@@ -195,7 +196,7 @@ class RateLimiter:
         answer: Sequence[Any]
         try:
             answer = await link.call("EVALSHA", SCRIPT_SHA, *question)
-        except NoScriptError:  # a Redis that was started since
+        except NoScriptError:  # Redis has restarted
             answer = await link.call("EVAL", SCRIPT, *question)
         return answer
 
@@ -207,6 +208,6 @@ def _decision(limit: int, answer: Sequence[Any]) -> Decision:
 
 
 def rate_key(user_id: str, address: str, scope: str = "") -> str:
-    """The limiter's key: the user's when the token was valid, else the address'. `scope`: an operation with its own limit."""
+    """The limiter's key: by user for a valid token, else by address. `scope`: an operation with a limit of its own."""
     who = f"user:{user_id}" if user_id else f"ip:{address_key(address)}"
     return f"{who}:{scope}" if scope else who

@@ -1,10 +1,9 @@
-"""The way to Redis: one round trip for all that is asked in one tick of the loop, bounded in time, behind a breaker.
+"""The connection to Redis: one round trip per tick of the event loop, with bounded waits, behind a circuit breaker.
 
-A Redis that hangs is worse than one that is down. So nobody waits for it long: a decision fails after 50 ms, and until
-replies come again decisions fail at once. What is kept for others (a session's record) waits for a second. A batch later than
-that fails all its commands, and its connection is given up as a whole (a command of redis-py that is cancelled leaves its
-connection in the middle of a reply). While Redis is lost every command fails at once, and one probe at a time looks whether
-it answers again.
+A Redis that hangs is worse than one that is down, so nobody waits long for it. A decision fails after 50 ms, and further
+decisions fail at once until replies come again. Records kept for others (a session's, for example) wait up to a second. A batch
+that takes longer fails all its commands, and its connection is dropped: a cancelled redis-py command would leave it in the
+middle of a reply. While Redis is lost every command fails at once, and a probe checks whether it answers again.
 """
 
 from __future__ import annotations
@@ -35,40 +34,40 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-COMMAND_TIMEOUT_S = 0.05  # a decision may not wait longer for Redis (contract, section 5)
-PATIENT_TIMEOUT_S = 1.0  # plain CPU load delays replies by some hundred milliseconds: no reason to take Redis for lost
-# Of these 50 ms, the last ones are for our own sake: when the loop was held up, timers fire before replies that have long
+COMMAND_TIMEOUT_S = 0.05  # the longest that a decision may wait for Redis (contract, section 5)
+PATIENT_TIMEOUT_S = 1.0  # CPU load alone can delay replies by some hundred milliseconds
+# The last part of these 50 ms is for our own delay: after the loop was blocked, timers fire before replies that have already
 # arrived are read.
 GRACE_S = 0.01
 MAX_GRACES = 5
 PROBE_S = (0.05, 0.1, 0.2, 0.5, 1.0)  # pauses between probes; the last one repeats
-PROBE_TIMEOUT_S = 1.0  # for connecting; what is then asked has to be answered within COMMAND_TIMEOUT_S
+PROBE_TIMEOUT_S = 1.0  # for connecting; the probe's commands must be answered within COMMAND_TIMEOUT_S
 PROBE_KEY = "jarvis:probe"
 
-# Replies that are about the server, not about the command: it cannot be worked with just now. redis-py has classes for some;
-# of the others it gives the text: too few replicas are connected, the disk is full, another client's script runs on and on.
+# Error replies about the server rather than the command: it is unusable just now. redis-py has classes for some of them.
+# The others are recognised by their text: too few replicas, a full disk, another client's script that does not end.
 _OF_THE_SERVER = (ReadOnlyError, MasterDownError, ClusterDownError, NoPermissionError)
 _CODES_OF_THE_SERVER = ("NOREPLICAS ", "MISCONF ", "BUSY ")
 
 
 class RedisDownError(Exception):
-    """Redis does not answer in time, or not at all."""
+    """Redis does not answer, or not in time."""
 
 
 class Spawner(Protocol):
-    """Where background work lives: an asyncio.TaskGroup."""
+    """What runs background work: an asyncio.TaskGroup."""
 
     def create_task(self, coro: Coroutine[Any, Any, None], *, name: str | None = None) -> asyncio.Task[None]:
-        """Run it beside."""
+        """Run the coroutine in the background."""
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """Commands that leave together, and where their replies go."""
+    """Commands that are sent together, and the futures of their replies."""
 
     commands: list[Command] = field(default_factory=list)
     replies: list[asyncio.Future[Any]] = field(default_factory=list)
-    hasty: list[asyncio.Future[Any]] = field(default_factory=list)  # those of `replies` that wait for 50 ms only
+    hasty: list[asyncio.Future[Any]] = field(default_factory=list)  # the part of `replies` that waits for 50 ms only
     over: bool = False
 
     def settle(self, values: list[Any]) -> None:
@@ -82,7 +81,7 @@ class _Batch:
                 reply.set_result(value)
 
     def fail_hasty(self) -> None:
-        """Whoever can't wait goes on without."""
+        """Fail the replies that cannot wait any longer."""
         for reply in self.hasty:
             if not reply.done():
                 _fail(reply, RedisDownError())
@@ -90,18 +89,18 @@ class _Batch:
 
 def _fail(reply: asyncio.Future[Any], error: Exception) -> None:
     reply.set_exception(error)
-    reply.exception()  # looked at: a caller who has gone away is no news for the log
+    reply.exception()  # mark it as retrieved: a caller that has gone is not worth a log line
 
 
 class RedisLink:
-    """One process's way to Redis. `on_error` counts losses; `on_back` are called whenever Redis answers again, in time.
+    """This process's connection to Redis. `on_error` counts losses; `on_back` are called when Redis answers in time again.
 
-    Connects with its first command. `probe()` has to run in the group, `close()` ends everything.
+    Connects with its first command. `probe()` has to run in the group; `close()` ends everything.
     """
 
     def __init__(self, url: str, group: Spawner, on_error: Callable[[], None]) -> None:
         self._connected = True
-        self._overdue = False  # is a batch later than a decision can wait?
+        self._overdue = False  # True while a batch takes longer than a decision may wait
         self.on_back: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._wire: Wire = open_wire(url)
         self._group = group
@@ -109,28 +108,28 @@ class RedisLink:
         self._lost = asyncio.Event()
         self._back = asyncio.Event()
         self._back.set()
-        self._next = _Batch()  # gathers what this tick asks
+        self._next = _Batch()  # gathers the commands of this tick
         self._running: _Batch | None = None
         self._closed = False
 
     @property
     def up(self) -> bool:
-        """Does it answer in the time that a decision has?"""
+        """True if Redis answers within the time that a decision may wait."""
         return self._connected and not self._overdue
 
     @property
     def client(self) -> Redis:
-        """For subscriptions only: they have connections of their own."""
+        """The client for subscriptions only; they use connections of their own."""
         return self._wire.client
 
     # --- asking ---
 
     def submit(self, *command: str | bytes | float, patient: bool = False) -> asyncio.Future[Any]:
-        """Queue a command now; its reply as redis-py's parser gives it (bytes, int, list, None), RESP2 shapes.
+        """Queue a command; the future's result is the reply as redis-py's parser returns it (bytes, int, list, None; RESP2 shapes).
 
-        Everything submitted in one tick of the loop is one round trip. The future fails with RedisDownError within 50 ms
-        (`patient`: a second), or with redis.ResponseError when Redis refuses the command. Raises UnicodeEncodeError for text with lone surrogates:
-        in a batch it would fail everybody's commands and look like a lost connection.
+        All commands submitted in one tick of the event loop share one round trip. The future fails with RedisDownError within 50 ms
+        (`patient`: a second), or with redis.ResponseError if Redis refuses the command. Raises UnicodeEncodeError for text with lone
+        surrogates, which would fail the whole batch and look like a lost connection.
         """
         command = tuple(part.encode() if isinstance(part, str) else part for part in command)
         loop = asyncio.get_running_loop()
@@ -150,11 +149,11 @@ class RedisLink:
         return reply
 
     async def call(self, *command: str | bytes | float, patient: bool = False) -> Any:
-        """Submit, and wait. Raises RedisDownError, redis.ResponseError."""
+        """Submit a command and wait for its reply. Raises RedisDownError, redis.ResponseError."""
         return await self.submit(*command, patient=patient)
 
     async def patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]], within_s: float) -> Any:
-        """`ask` again when Redis is back, for what only Redis knows. Raises RedisDownError when it is not back in time."""
+        """Retry `ask` when Redis is back, for data that only Redis has. Raises RedisDownError if it is not back in time."""
         try:
             async with asyncio.timeout(within_s):
                 while True:
@@ -165,13 +164,13 @@ class RedisLink:
             raise RedisDownError from None
 
     def _send(self) -> None:
-        """The tick is over: its batch leaves, or waits for the one that is under way and grows meanwhile."""
+        """Called at the end of the tick. Send the batch, unless another one is under way: then this one waits and keeps growing."""
         if self._running is None and self._next.commands and not self._next.over:
             self._running, self._next = self._next, _Batch()
             self._spawn(self._run(self._running), "redis batch")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """In the group; when that has ended the process is going, and nobody needs Redis any more."""
+        """Run it in the group. If the group has ended, the process is shutting down and nobody needs Redis any more."""
         try:
             self._group.create_task(work, name=name)
         except RuntimeError:
@@ -180,7 +179,7 @@ class RedisLink:
             self._fail_waiting()
 
     def _given_up(self, batch: _Batch) -> bool:
-        """Its commands have failed meanwhile: closed, or too late."""
+        """True if the batch's commands have already failed, by timeout or close."""
         return self._running is not batch
 
     async def _run(self, batch: _Batch) -> None:
@@ -207,7 +206,7 @@ class RedisLink:
     # --- losing it ---
 
     def _late(self, batch: _Batch, due: float, graces: int = 0) -> None:
-        """It is time. What our own loop was late by is no fault of Redis: that much longer it may take."""
+        """A decision's time is up. Extend it by the time that our own loop was late, which is not the fault of Redis."""
         if batch.over:
             return
         loop = asyncio.get_running_loop()
@@ -223,7 +222,7 @@ class RedisLink:
             loop.call_later(wait_s, self._too_late, batch, loop.time() + wait_s)
 
     def _too_late(self, batch: _Batch, due: float, graces: int = 0) -> None:
-        """The same for those who are patient: then it is lost."""
+        """The same for patient commands; after that Redis counts as lost."""
         if batch.over:
             return
         loop = asyncio.get_running_loop()
@@ -234,7 +233,7 @@ class RedisLink:
             self._lose("timeout")
 
     def _lose(self, reason: str) -> None:
-        """Whoever waits goes on without Redis; the connection is given up."""
+        """Fail whatever waits, so that it goes on without Redis, and drop the connection."""
         self._on_error()
         self._overdue = False
         if self._connected:
@@ -259,7 +258,7 @@ class RedisLink:
     # --- finding it again ---
 
     async def probe(self) -> None:
-        """Looks, while Redis is lost, whether it is back; runs until cancelled or closed."""
+        """Check whether a lost Redis is back. Runs until cancelled or closed."""
         while not self._closed:
             await self._lost.wait()
             failures = 0
@@ -281,7 +280,7 @@ class RedisLink:
             await call()
 
     async def _answers(self) -> bool:
-        """Connect, then write something in the time that every command has: a replica that became read-only is not back."""
+        """Connect and write a key within a command's time limit. A replica that became read-only does not count as back."""
         try:
             await self._bounded(self._wire.run([("PING",)]), PROBE_TIMEOUT_S)
             replies = await self._bounded(self._wire.run([("SET", PROBE_KEY, "1", "PX", "1000")]), COMMAND_TIMEOUT_S)
@@ -290,7 +289,7 @@ class RedisLink:
         return not any(isinstance(reply, ResponseError) for reply in replies)
 
     async def _bounded(self, work: Coroutine[Any, Any, list[Any]], seconds: float) -> list[Any]:
-        """Its result in time; else its connection is dropped, which ends it. Never cancelled."""
+        """The work's result, if in time. Otherwise drop the connection, which ends the work; it is never cancelled."""
         replies: list[Any] = []
         task = self._group.create_task(_into(replies, work), name="redis probe")
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -300,7 +299,7 @@ class RedisLink:
         return replies
 
     async def close(self) -> None:
-        """Fail what waits, end the probe, close every connection."""
+        """Fail waiting commands, end the probe and close all connections."""
         self._closed, self._connected = True, False
         self._fail_waiting()
         self._lost.set()
@@ -309,13 +308,13 @@ class RedisLink:
 
 
 def _of_the_server(reply: object) -> bool:
-    """Is it a refusal that any other command might have got?"""
+    """True for an error reply that any other command could have got as well."""
     if isinstance(reply, _OF_THE_SERVER):
         return True
     return isinstance(reply, ResponseError) and str(reply).startswith(_CODES_OF_THE_SERVER)
 
 
 async def _into(replies: list[Any], work: Coroutine[Any, Any, list[Any]]) -> None:
-    """A task that nobody waits for any more must not end its group: a failure leaves `replies` empty."""
+    """Run the work. A failure leaves `replies` empty: it must not end the group of a task that nobody awaits."""
     with contextlib.suppress(Exception):
         replies.extend(await work)

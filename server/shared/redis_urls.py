@@ -1,7 +1,7 @@
-"""Redis addresses: one server, a server's unix socket, Sentinel or Cluster; each as a wire that takes a batch of commands.
+"""Redis addresses: a single server, a unix socket, Sentinel or Cluster. Each gives a wire that runs batches of commands.
 
 `redis://host:port/db` · `rediss://…` (TLS) · `unix:///path?db=0` · `redis+sentinel://host:port,host:port/service/db` ·
-`redis+cluster://host:port,host:port`; user and password before the host, options of redis-py behind `?`.
+`redis+cluster://host:port,host:port`; user and password before the host, redis-py's options after `?`.
 """
 
 from __future__ import annotations
@@ -30,48 +30,48 @@ DEFAULT_PORT = 6379
 
 
 class RedisUrlError(ValueError):
-    """The address cannot be used; the text says why and holds no password."""
+    """The address cannot be used. The text says why, without the password."""
 
 
 class Wire(Protocol):
-    """A way to Redis for batches."""
+    """A connection to Redis that runs batches."""
 
     client: redis.asyncio.Redis
-    """For subscriptions; a wire's own commands don't pass through it."""
+    """For subscriptions; the wire's own commands do not use it."""
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        """Send all, and read all replies; an error reply stands in its place. Raises RedisError, OSError when torn."""
+        """Send all commands and read all replies; an error reply is returned in its place. Raises RedisError, OSError on loss."""
 
     async def drop(self) -> None:
-        """Give the connection up, with everything that is under way; the next `run` opens another."""
+        """Drop the connection with everything under way; the next `run` opens another."""
 
     async def close(self) -> None:
-        """For good."""
+        """Close for good."""
 
 
 class SingleWire:
-    """One connection to one server (or to the master that Sentinel names): a batch is one write and one run of reads."""
+    """One connection to one server, or to the master that Sentinel names. A batch is one write, then one read per reply."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.client = client
-        self._connection: Any = None  # a redis.asyncio.connection.Connection: parts of it carry no types
+        self._connection: Any = None  # a redis.asyncio.connection.Connection, parts of which have no types
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
         connection = self._connection
         if connection is not None and _closed_by_peer(connection):
-            await self.drop()  # idle for too long, or Redis was started again: nothing was lost
+            await self.drop()  # idle for too long, or Redis restarted; nothing was lost
             connection = None
         if connection is None:
-            pool: Any = self.client.connection_pool  # Sentinel's pool makes connections that ask who the master is
+            pool: Any = self.client.connection_pool  # Sentinel's pool makes connections that look up the master
             connection = self._connection = pool.make_connection()
             await connection.connect()
-        # redis-py's own packer is in Python
+        # redis-py's own packer is pure Python
         packed = b"".join(hiredis.pack_command(command) for command in commands)  # type: ignore[arg-type]  # its stub knows one-tuples only
         await connection.send_packed_command(packed, check_health=False)
         return [await _reply(connection) for _ in commands]
 
     async def drop(self) -> None:
-        """As Wire. redis-py's own cancellation leaves connections in the middle of a reply: this one is not used again."""
+        """Disconnect. A cancelled redis-py command leaves its connection in the middle of a reply, so it is never reused."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
@@ -82,7 +82,7 @@ class SingleWire:
 
 
 def _closed_by_peer(connection: Any) -> bool:
-    reader = connection._reader  # noqa: SLF001 - redis-py itself notices only after a command was sent
+    reader = connection._reader  # noqa: SLF001 - redis-py itself notices only after sending a command
     return reader is None or reader.at_eof()
 
 
@@ -93,7 +93,7 @@ async def _reply(connection: Any) -> Any:
         return refused
 
 
-_ITS_OWN = ("CLUSTER", "COMMAND", "INFO", "READ")  # what redis-py asks for itself, to know the nodes
+_ITS_OWN = ("CLUSTER", "COMMAND", "INFO", "READ")  # commands that redis-py sends itself, to find the nodes
 
 
 def _text(name: Any) -> Any:
@@ -101,17 +101,17 @@ def _text(name: Any) -> Any:
 
 
 class ClusterWire:
-    """Cluster: each command finds the node of its key."""
+    """Redis Cluster: each command goes to the node of its key."""
 
     def __init__(self, cluster: RedisCluster, client: redis.asyncio.Redis) -> None:
         self.client = client
         self._cluster = cluster
         callbacks: dict[str, Any] = cluster.response_callbacks
         for name in [name for name in callbacks if not name.startswith(_ITS_OWN)]:
-            del callbacks[name]  # replies as they are, like the other wire's
+            del callbacks[name]  # return replies unparsed, like the other wire
 
     async def run(self, commands: Sequence[Command]) -> list[Any]:
-        # redis-py looks the command's name up as text
+        # redis-py looks up the command's name as text
         calls = (self._cluster.execute_command(_text(name), *rest) for name, *rest in commands)
         replies = await asyncio.gather(*calls, return_exceptions=True)
         torn = [reply for reply in replies if isinstance(reply, Exception) and not isinstance(reply, ResponseError)]
@@ -120,7 +120,7 @@ class ClusterWire:
         return list(replies)
 
     async def drop(self) -> None:
-        """As Wire: the next command asks the nodes anew."""
+        """Close; the next command asks the nodes anew."""
         try:
             await self._cluster.aclose()
         except (RedisError, OSError):
@@ -133,14 +133,14 @@ class ClusterWire:
 
 _OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": CONNECT_TIMEOUT_S,
-    "socket_timeout": None,  # RedisLink bounds every batch; a subscription waits as long as it takes
-    "protocol": 2,  # one shape of replies, whatever the server
-    "retry": Retry(NoBackoff(), 0),  # whoever retries knows why: nobody below does
+    "socket_timeout": None,  # RedisLink limits every batch; a subscription may wait for ever
+    "protocol": 2,  # the same reply shapes on all servers
+    "retry": Retry(NoBackoff(), 0),  # retries are left to the caller, who knows the reason
 }
 
 
 def check_url(url: str) -> None:
-    """Raises RedisUrlError when `open_wire` would not know what to do with it."""
+    """Raises RedisUrlError if `open_wire` cannot use the address."""
     scheme = urlsplit(url).scheme
     if scheme not in SCHEMES:
         raise RedisUrlError(f"the address has to begin with {', '.join(f'{name}://' for name in SCHEMES)}")
@@ -151,7 +151,7 @@ def check_url(url: str) -> None:
 
 
 def open_wire(url: str) -> Wire:
-    """A wire for the address; it connects with its first batch. Raises ValueError."""
+    """The wire of an address; it connects with its first batch. Raises ValueError."""
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":
         return SingleWire(_sentinel(url))
@@ -187,7 +187,7 @@ def _cluster(url: str) -> ClusterWire:
     parts = urlsplit(url)
     hosts = _hosts(parts.netloc, DEFAULT_PORT)
     login = _login(parts.netloc)
-    # cut commands would hang for ever without a timeout: RedisCluster cannot be dropped in the middle of one
+    # A RedisCluster cannot be dropped in the middle of a command, so commands on a cut connection need a timeout of their own.
     options: dict[str, Any] = {
         **login,
         "socket_timeout": CONNECT_TIMEOUT_S,

@@ -1,8 +1,8 @@
-"""Records of live sessions in Redis, for the replica that goes on when one is gone.
+"""Records of live sessions in Redis, for the replica that takes a session over when its own is gone.
 
-One hash for each epoch of a session, whose fields `streaming.jarvis.journal` describes, and one key that says whose session it is.
-Both lie in one slot of a cluster. Every write asks whether the record is still the writer's: a replica that was taken for dead
-and wakes up finds out with its next word, before that word leaves.
+Each epoch of a session is a hash, whose fields `streaming.jarvis.journal` describes; one key names the session's owner. Both
+are in one cluster slot. Every write checks that the record still belongs to its writer, so a replica that was taken for dead and
+wakes up learns it before anything else leaves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CLAIMED = "session.claimed"
 BEGUN_ANEW = "session.begun_anew"
 PATIENCE_S = 3.0
-REWRITTEN_WITHIN_S = 2.0  # in a new epoch of the store, a living replica writes its records anew within a beat
+REWRITTEN_WITHIN_S = 2.0  # after a new store epoch, living replicas rewrite their records within a beat
 LOOK_AGAIN_S = 0.1
 STALE = [b"stale"]
 LOST = WriteOutcome("lost")
@@ -38,9 +38,9 @@ log = structlog.get_logger(__name__)
 
 
 # In Redis and in the news, the writer of a record is called its owner.
-# KEYS: record, user of the session, its current epoch, the record under its former token. ARGV: owner, user, life in ms, term,
-# order, epoch, "whole" or "update", version, version built on, the store's epoch, count of fields to remove, these, fields and
-# values. Returns the outcome and the epoch's order.
+# KEYS: record, the session's user, its current epoch, the record under its former token. ARGV: owner, user, life in ms, term,
+# order, epoch, "whole" or "update", version, the version it builds on, the store's epoch, the number of fields to remove, these
+# fields, then fields and values. Returns the outcome and the epoch's order.
 WRITE = """
 local user = redis.call('GET', KEYS[2])
 if user and user ~= ARGV[2] then return {'foreign', 0} end
@@ -83,8 +83,8 @@ if KEYS[4] ~= KEYS[1] then redis.call('UNLINK', KEYS[4]) end
 return {met, order}
 """
 
-# KEYS: as above. ARGV: owner, user, life in ms, the store's epoch, the owner that asks (empty: none).
-# Returns the record as it was, with its new term.
+# KEYS: as above. ARGV: the new owner, user, life in ms, the store's epoch, the current owner if it is the caller (else empty).
+# Returns the record as it was. The term is increased.
 CLAIM = """
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'unknown'} end
 local owner, term, order, epoch, store = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'order', 'epoch', 'store'))
@@ -107,7 +107,7 @@ _SHA = {script: hashlib.sha1(script.encode()).hexdigest() for script in (WRITE, 
 
 
 class SessionRecords:
-    """`streaming.jarvis.journal.SessionStore`. `life_s`: how long a record lives that nobody writes on."""
+    """Implements `streaming.jarvis.journal.SessionStore`. `life_s`: how long a record lives after its last write."""
 
     def __init__(self, link: RedisLink, epoch: StoreEpoch, state: State, life_s: float) -> None:
         self._link = link
@@ -144,13 +144,13 @@ class SessionRecords:
         keys = _keys(session_id, resume_token)
 
         async def ask() -> list[bytes]:
-            store = await self._epoch.beat()  # first: a Redis that was away may hold what is not true any more
+            store = await self._epoch.beat()  # ask first: a Redis that was away may hold outdated records
             found: list[bytes] = await self._run(CLAIM, keys, name, user_id, self._life_ms, store, mine)
             return found
 
         give_up_at = asyncio.get_running_loop().time() + REWRITTEN_WITHIN_S
         try:
-            # a client waits with its conversation: a Redis that stumbles is asked again
+            # A client is waiting for its conversation, so ask again while Redis is unstable.
             found = await self._link.patiently(ask, PATIENCE_S)
             while found == STALE and asyncio.get_running_loop().time() < give_up_at:
                 await asyncio.sleep(LOOK_AGAIN_S)
@@ -169,19 +169,19 @@ class SessionRecords:
 
     @property
     def silent_s(self) -> float:
-        """How long ago the newest write that Redis confirmed was sent."""
+        """Seconds since the newest write that Redis confirmed was sent."""
         return self._epoch.silent_s
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         try:
             await self._run(FORGET, _keys(session_id, resume_token)[:1], writer.name)
         except (RedisDownError, ResponseError):
-            return  # it ends by itself
+            return  # the record expires by itself
 
     async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
         try:
             return await self._link.call("EVALSHA", _SHA[script], len(keys), *keys, *arguments, patient=True)
-        except NoScriptError:  # a Redis that was started since
+        except NoScriptError:  # Redis has restarted
             return await self._link.call("EVAL", script, len(keys), *keys, *arguments, patient=True)
 
 
@@ -190,7 +190,7 @@ _UNCLAIMED: dict[str, Unclaimed] = {unclaimed: unclaimed for unclaimed in get_ar
 
 
 def _keys(session_id: str, resume_token: str, former_token: str = "") -> tuple[str, ...]:
-    """Record, user, current epoch, record under the former token. The tokens are nobody's business who can read Redis' keys."""
+    """Keys of the record, user, current epoch and former record. Tokens are hashed, because others can read the key names."""
     session = f"{PREFIX}session:{{{session_id}}}"
     record, former = (f"{session}:{_digest(token)}" for token in (resume_token, former_token or resume_token))
     return record, f"{session}:user", f"{session}:current", former

@@ -1,6 +1,6 @@
-"""What replicas share: small values with a life, values taken once, revocations, and news.
+"""What replicas share: small values that expire, values taken once, revocations, and news.
 
-Redis when there is one; else, and while it is lost, this process's own memory: a gateway without Redis goes on, alone.
+The state is in Redis if there is one. Without Redis, or while it is lost, it is in this process's own memory.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ log = structlog.get_logger(__name__)
 
 PREFIX = "jarvis:"
 NEWS = f"{PREFIX}news"
-REVOKED = f"{PREFIX}revoked"  # sorted set: token or family id, scored by the Unix time until which it matters
+REVOKED = f"{PREFIX}revoked"  # sorted set: token or family id, scored by the Unix time at which it can be forgotten
 LISTEN_RETRY_S = 0.2
-PATIENCE_S = 1.0  # for a ticket, whose owner would have to begin anew
-SILENCE_S = 5.0  # without news the connection is asked whether it lives; two silences in a row end it
-SCAN_COUNT = 1000  # revocations a step when they are loaded: Redis serves others in between
+PATIENCE_S = 1.0  # for a ticket, whose owner would otherwise have to start again
+SILENCE_S = 5.0  # after this long without news, ping the connection; two silences in a row end it
+SCAN_COUNT = 1000  # revocations loaded per step, so that Redis can serve others in between
 
-AWAY = (RedisDownError, OutOfMemoryError)  # full is as good as lost
+AWAY = (RedisDownError, OutOfMemoryError)  # a full Redis is as good as lost
 
-# Compare and set. Returns 1 when the value was the old one.
+# Compare and set. Returns 1 if the value was the old one.
 REPLACE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -47,50 +47,50 @@ return 1
 
 
 class State(Protocol):
-    """Shared between replicas as far as Redis reaches. Keys are made of ids and never of a client's raw text."""
+    """State shared by all replicas that reach the same Redis. Keys consist of ids and never contain a client's raw text."""
 
     shared: bool
-    """Is there a Redis at all?"""
+    """True if a Redis is configured."""
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
-        """Keep a value; False when `only_new` and there is one already."""
+        """Store a value. False if `only_new` and the key exists."""
 
     async def get(self, key: str) -> str | None:
-        """A value, if it lives."""
+        """The value, or None if it is missing or has expired."""
 
     async def take(self, key: str) -> str | None:
-        """A value, and it is gone: whoever asks second gets None."""
+        """Remove and return a value; a second caller gets None."""
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
-        """Put `new` where `old` still is; False when it is not."""
+        """Compare and set: store `new` if the value is `old`; False if it is not."""
 
     async def revoke(self, token_id: str, until: float) -> None:
-        """Nothing of that token (or family) counts any more; `until` Unix seconds it need not be remembered longer.
+        """Revoke a token or family. `until`: Unix seconds after which it can be forgotten.
 
-        Every replica's listeners are told `revoked` with token_id and until.
+        Listeners on every replica are told `revoked` with token_id and until.
         """
 
     def revoked(self, *token_ids: str) -> bool:
-        """Is any of them known here to be revoked? Costs no round trip; another replica's news may be on their way."""
+        """True if any of them is known here to be revoked. No round trip; news from another replica may still be under way."""
 
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
-        """The same, asked of Redis: in the round trip that everything of this tick of the loop shares. Never raises."""
+        """The same, asked of Redis in the round trip that this tick of the event loop shares. Never raises."""
 
     async def forget(self, key: str) -> None:
         """Remove a value."""
 
     async def publish(self, kind: str, **news: Any) -> None:
-        """Tell all replicas, this one too."""
+        """Tell all replicas, this one included."""
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Be told what any replica publishes: `listener(kind, news)`. Returns how to stop that."""
+        """Call `listener(kind, news)` for whatever any replica publishes. Returns a function that unsubscribes."""
 
     async def ping(self) -> float | None:
-        """Round trip to Redis in ms; None when it is lost."""
+        """Round trip to Redis in ms; None if it is lost."""
 
 
 class _Revocation:
-    """An answer of Redis under way; what is known here counts when it does not come."""
+    """A pending answer of Redis. If none comes, what is known here counts."""
 
     __slots__ = ("_known", "_reply")
 
@@ -107,15 +107,15 @@ class _Revocation:
 
 
 class RedisState:
-    """In Redis; in this process's memory while Redis is lost. `listen()` has to run for news and revocations to come."""
+    """State in Redis, or in this process while Redis is lost. `listen()` must run to receive news and revocations."""
 
     shared = True
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
         self._local = LocalState()
-        self._untold: dict[str, float] = {}  # revoked while Redis was lost: told when it is back
-        self._name = secrets.token_hex(8)  # of this replica: its own news come back to it, and are known already
+        self._untold: dict[str, float] = {}  # revoked while Redis was lost; announced when it is back
+        self._name = secrets.token_hex(8)  # of this replica, to recognise its own news when they come back
         link.on_back += [self._tell_revoked, self.load_revoked]
 
     # --- values ---
@@ -128,7 +128,7 @@ class RedisState:
         return await self._local.put(key, value, ttl_s, only_new=only_new)
 
     async def get(self, key: str) -> str | None:
-        """As State. What was kept while Redis was lost is still found."""
+        """The value, from this process too: values stored while Redis was lost are only there."""
         with contextlib.suppress(*AWAY):
             found = await self._link.call("GET", PREFIX + key, patient=True)
             if found is not None:
@@ -136,7 +136,7 @@ class RedisState:
         return await self._local.get(key)
 
     async def take(self, key: str) -> str | None:
-        """As State. What was kept while Redis was lost is here; for what is in Redis, one that stumbles is waited for."""
+        """Take from this process first, which has what was stored while Redis was lost. For Redis, wait out a short outage."""
         here = await self._local.take(key)
         if here is not None:
             return here
@@ -156,7 +156,7 @@ class RedisState:
     # --- revocations ---
 
     async def revoke(self, token_id: str, until: float) -> None:
-        """As State. Nothing is forgotten when Redis is lost: the others are told when it is back."""
+        """Revoke here at once; the other replicas are told now, or when Redis is back."""
         self._local.note_revoked(token_id, until)
         self._untold[token_id] = until
         self._local.tell("revoked", {"token_id": token_id, "until": until})
@@ -173,7 +173,6 @@ class RedisState:
                 self._untold.pop(token_id, None)
 
     def revoked(self, *token_ids: str) -> bool:
-        """As State: loaded when listening began, told by the others since."""
         return self._local.revoked(*token_ids)
 
     def revocation(self, *token_ids: str) -> Awaitable[bool]:
@@ -183,7 +182,7 @@ class RedisState:
         return _Revocation(self._link.submit("ZMSCORE", REVOKED, *token_ids), known)
 
     async def load_revoked(self) -> None:
-        """What was revoked before we listened."""
+        """Load revocations made before we began to listen."""
         now, cursor = time.time(), b"0"
         with contextlib.suppress(*AWAY):
             while True:
@@ -202,7 +201,7 @@ class RedisState:
     # --- news ---
 
     async def publish(self, kind: str, **news: Any) -> None:
-        """As State: told here at once, and to the others as far as Redis reaches."""
+        """Tell this process at once, and the others if Redis is reachable."""
         self._local.tell(kind, news)
         with contextlib.suppress(*AWAY):
             await self._announce(kind, news)
@@ -216,7 +215,7 @@ class RedisState:
         return self._local.subscribe(listener)
 
     async def listen(self) -> None:
-        """Take the news; runs until cancelled, and subscribes again after every loss."""
+        """Receive news. Runs until cancelled, and subscribes again after every loss."""
         while True:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with self._link.client.pubsub() as channel:
@@ -227,7 +226,7 @@ class RedisState:
             await asyncio.sleep(LISTEN_RETRY_S)
 
     async def _take_news(self, channel: Any) -> None:
-        """Until the connection ends, or no longer answers."""
+        """Receive until the connection ends or stops answering."""
         asked = False
         while True:
             message = await channel.get_message(timeout=SILENCE_S)

@@ -1,9 +1,9 @@
-"""Is what Redis holds what was written to it? Every replica asks twice a second, and Redis itself remembers when it was asked.
+"""Whether Redis still holds what was written to it. Every replica beats twice a second, and Redis records the time of the last beat.
 
-A session's record is true only as long as its replica could write to it. So Redis carries an epoch: a new one begins when no
-replica's write came for a while (stopped, read-only, full, cut off), when it is another run of the server (started again,
-perhaps with old data), and when it is empty. Records of an older epoch can't be claimed; each living replica writes its own
-anew at once. One replica that is cut off alone makes no new epoch: its sessions get tokens that their old records don't know.
+A session's record is valid only as long as its replica could write to it, so the store has an epoch. A new epoch begins after
+a gap in the beats (Redis was stopped, read-only, full or cut off), when the server was restarted (perhaps with old data), and
+when it is empty. Records of an older epoch cannot be claimed; each living replica writes its own anew at once. A single replica
+that is cut off starts no epoch: its sessions get new tokens, which their old records do not know.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 KEY = f"{PREFIX}store"
 BEAT_S = 0.5
-# A replica goes on without Redis after streaming.jarvis.journal.GO_AHEAD_S without a confirmed write. Its last one may lie a
-# beat before what the others noticed, and a loaded machine delays beats: a gap is noticed earlier by both.
+# A replica continues without Redis after streaming.jarvis.journal.GO_AHEAD_S without a confirmed write. Its last write may be one
+# beat older than the gap that the others see, and a loaded machine delays beats. The gap is shorter than GO_AHEAD_S by both.
 GAP_S = 1.5
-LIFE_S = 5.0  # a replica that was silent for so long is taken for dead
+LIFE_S = 5.0  # a replica silent for this long is taken for dead
 
-# KEYS: the store's key. ARGV: gap in ms, name for a new epoch. Returns the epoch's name.
+# KEYS: the store's key. ARGV: gap in ms, name of a new epoch. Returns the epoch's name.
 BEAT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -47,14 +47,14 @@ _SHA = hashlib.sha1(BEAT.encode()).hexdigest()  # noqa: S324 - Redis' own name o
 
 
 class StoreEpoch:
-    """`replica`: the name by which others know whether this one lives. `keep_beating` has to run.
+    """The store's epoch. `replica`: the name under which this one beats. `keep_beating` has to run.
 
-    `on_news` are called when the epoch is another one, and when Redis can be written to again: records are to be written anew.
+    `on_news` are called when the epoch changes and when Redis can be written to again; records must then be written anew.
     """
 
     def __init__(self, link: RedisLink, replica: str) -> None:
         self.replica = replica
-        self.name = ""  # of the epoch; empty: not known yet
+        self.name = ""  # of the epoch; empty if not known yet
         self.on_news: list[Callable[[], None]] = []
         self._link = link
         self._confirmed_at = float("-inf")
@@ -62,18 +62,18 @@ class StoreEpoch:
 
     @property
     def silent_s(self) -> float:
-        """How long ago the newest write that Redis confirmed was sent."""
+        """Seconds since the newest write that Redis confirmed was sent."""
         return asyncio.get_running_loop().time() - self._confirmed_at
 
     async def keep_beating(self) -> None:
-        """A loop."""
+        """Beat until cancelled."""
         while True:
             with contextlib.suppress(RedisDownError, ResponseError):
                 await self.beat()
             await asyncio.sleep(BEAT_S)
 
     async def beat(self) -> str:
-        """Ask for the epoch, and say that this replica lives. Raises RedisDownError, redis.ResponseError."""
+        """Ask for the epoch and show that this replica is alive. Raises RedisDownError, redis.ResponseError."""
         sent_at = asyncio.get_running_loop().time()
         fresh = secrets.token_hex(8)
         gap_ms = round(GAP_S * 1000)
@@ -99,7 +99,7 @@ class StoreEpoch:
                 tell()
 
     async def lives(self, replica: str) -> bool:
-        """Does that replica still beat? When Redis can't tell: yes."""
+        """True if that replica still beats, or if Redis cannot tell."""
         try:
             return bool(await self._link.call("EXISTS", _life(replica), patient=True))
         except (RedisDownError, ResponseError):
