@@ -1,4 +1,7 @@
-"""Documents made from the code.
+"""Documents generated from the code.
 
-openapi · asyncapi · env_example (.env.example)
+openapi      /openapi.json
+asyncapi     /asyncapi.json, and its page
+env_example  .env.example
+typescript   types for the JavaScript client
 """

@@ -1,4 +1,4 @@
-"""`/asyncapi.json` (AsyncAPI 3.0), made from the models that validate the socket's messages, and a page to read it."""
+"""`/asyncapi.json` (AsyncAPI 3.0), generated from the models that validate the socket's messages, and a page to read it."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def _wire_type(model: type[Message]) -> str:
 
 
 def _key(model: type[Message], direction: str) -> str:
-    """The name in the document: both sides have a ping."""
+    """The message's name in the document. It includes the direction, because client and server both have a ping."""
     return f"{direction}.{model.__name__}"
 
 
 @cache
 def examples() -> dict[str, Json]:
-    """One of each message, by its name in the document: those that the codecs are tested with."""
+    """One example per message, by its name in the document. The codec tests use the same ones."""
     found: dict[str, Json] = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
     return found
 
@@ -115,7 +115,7 @@ def _schemas() -> Json:
 
 
 def asyncapi_document() -> Json:
-    """The whole document: make it once."""
+    """The whole document. Expensive: build it once."""
     messages = _messages()
     return {
         "asyncapi": "3.0.0",
@@ -204,7 +204,7 @@ _PAGE = """\
 
 
 def asyncapi_page() -> str:
-    """A page without scripts: every message, its fields, what they mean."""
+    """A page without scripts that lists every message, its fields and what they mean."""
     schemas = _schemas()
     return _PAGE.format(
         description=_prose(_DESCRIPTION),
@@ -221,7 +221,7 @@ def _links(models: list[type[Message]], direction: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escaped, with `names` as code."""
+    """Escape the text, and show `names` as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text.strip()))
 
 
@@ -249,7 +249,7 @@ def _article(model: type[Message], direction: str, schemas: Json) -> str:
 
 
 def type_in_words(field: Json) -> str:
-    """A JSON Schema as a reader would say it."""
+    """A JSON Schema type in words."""
     if "$ref" in field:
         return str(field["$ref"]).rpartition("/")[2]
     if "const" in field:

@@ -1,4 +1,4 @@
-"""`.env.example`, from the settings themselves: `python -m server.documents.env_example > .env.example`."""
+"""`.env.example`, generated from the settings: `python -m server.documents.env_example > .env.example`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECTIONS = {
 
 
 def _text(value: Any) -> str:
-    """A default as one writes it in the file."""
+    """A default as written in the file."""
     if isinstance(value, SecretStr) or value is None or value in ((), {}):
         return ""
     if isinstance(value, bool):

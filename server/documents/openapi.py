@@ -1,4 +1,4 @@
-"""`/openapi.json` (OpenAPI 3.1), made from the table of operations and their models. Nothing in it is written twice."""
+"""`/openapi.json` (OpenAPI 3.1), generated from the table of operations and their models."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _ref(kind: str, name: str) -> Json:
 
 
 def _schemas() -> Json:
-    """Schemas of every model in the table."""
+    """The schemas of all models in the table."""
     models: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [(Problem, "serialization")]
     for operation in OPERATIONS:
         if operation.takes_body:
@@ -126,7 +126,7 @@ def _schemas() -> Json:
 
 
 def _leave_out(schema: Json, names: Iterable[str]) -> None:
-    """What travels in the path is not in the body."""
+    """Remove path parameters from a body's schema."""
     for name in names:
         schema["properties"].pop(name, None)
         if name in schema.get("required", []):
@@ -154,7 +154,7 @@ def _parameters(operation: Operation) -> list[Json]:
 
 
 def _in_text(described: Json) -> Json:
-    """A parameter in a URL: left out rather than null."""
+    """The schema of a URL parameter, which is omitted rather than null."""
     schema = {key: value for key, value in described.items() if key not in {"description", "title"}}
     some = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
     if len(some) == 1:
@@ -274,7 +274,7 @@ def _operation(operation: Operation) -> Json:
 
 
 def openapi_document() -> Json:
-    """The whole document. It takes some tens of milliseconds: make it once."""
+    """The whole document. Building it takes some tens of milliseconds: do it once."""
     paths: Json = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -289,7 +289,7 @@ def openapi_document() -> Json:
         "servers": [{"url": "/", "description": "This gateway"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "x-errors": {code: asdict(kind) for code, kind in ERRORS.items()},  # what `/docs#CODE` shows
+        "x-errors": {code: asdict(kind) for code, kind in ERRORS.items()},  # shown at `/docs#CODE`
         "components": {
             "schemas": _schemas(),
             "headers": _HEADERS,

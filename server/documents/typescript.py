@@ -1,6 +1,6 @@
-"""Types of `jarvis.v1` for the JavaScript client, from the messages: `python -m server.documents.typescript`.
+"""TypeScript types of `jarvis.v1` for the JavaScript client, generated from the messages: `python -m server.documents.typescript`.
 
-It writes `static/jarvis/protocol.d.ts`.
+Writes `static/jarvis/protocol.d.ts`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _interface(name: str, about: dict[str, Any], *, sent: bool) -> str:
 
 
 def _may_lack(kind: dict[str, Any]) -> bool:
-    """A field without a value is left out of a message of the server's."""
+    """True if the field can be absent: the server omits fields without a value."""
     return {"type": "null"} in kind.get("anyOf", ())
 
 

@@ -1,4 +1,7 @@
-"""The gateway as live sessions see it, and live sessions as the gateway sees them.
+"""Live sessions and the gateway, as each sees the other.
 
-fenced (where the work of clients lives) · desk (operations, tokens, service states) · stats (figures of all sessions) · news (of other replicas, about sessions)
+fenced  the task group of clients' work
+desk    operations, tokens and service states, for sessions
+stats   figures of all sessions, for the gateway
+news    news of other replicas, passed to the sessions they concern
 """

@@ -1,4 +1,4 @@
-"""The gateway as a live session sees it: operations by name, tokens, and which services are up."""
+"""The gateway as a live session sees it: operations by name, tokens, and the services' states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GatewayDesk:
         self._gateway = gateway
 
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
-        """Run an operation by name; one that runs a task, once."""
+        """Run an operation by name. An operation that runs a task runs at most once per request id."""
         run = partial(self._call, op, params, identity, context)
         operation = BY_NAME.get(op)
         if operation is None or not operation.idempotency_key:
@@ -42,9 +42,9 @@ class GatewayDesk:
             raise to_service_error(error) from None
 
     def service_states(self) -> dict[str, Literal["up", "down"]]:
-        """By health check."""
+        """Service states by health check."""
         return {name: "up" if health.up else "down" for name, health in self._gateway.upstream.health.services.items()}
 
     def service_engines(self) -> dict[str, str]:
-        """What does the work of those services that tell it."""
+        """The engine of each service that reports one."""
         return {name: health.engine for name, health in self._gateway.upstream.health.services.items() if health.engine}

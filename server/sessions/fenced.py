@@ -1,7 +1,7 @@
-"""Where the work of clients lives: a task that fails is logged and ends alone.
+"""The task group of clients' work: a failing task is logged and ends alone.
 
-`asyncio.TaskGroup` takes the first failure for everybody's. That is right for the gateway's own loops, without which it could not
-go on; but whatever one client brings about must not end the work of the others.
+`asyncio.TaskGroup` ends all its tasks when one fails. That is right for the gateway's own loops, which it cannot do without, but
+the work of one client must not end that of the others.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ log = structlog.get_logger(__name__)
 class FencedGroup(asyncio.TaskGroup):
     """A task group in which a failed task counts as cancelled."""
 
-    def create_task(  # type: ignore[override]  # generators are no coroutines any more
+    def create_task(  # type: ignore[override]  # generators are no longer coroutines
         self, coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[_T]:
         task = super().create_task(_fenced(coro, name), name=name, context=context)
-        task.add_done_callback(lambda _task: coro.close())  # one cancelled before its first step has not begun it
+        task.add_done_callback(lambda _task: coro.close())  # a task cancelled before its first step never awaited it
         return task
 
 

@@ -1,4 +1,4 @@
-"""News from any replica, taken to the sessions that they concern."""
+"""Passes news from any replica to the sessions that they concern."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SessionNews:
-    """`on_news` subscribes to the state that replicas share."""
+    """`on_news` is a listener of the state that replicas share."""
 
     residents: Residents
     jarvis: Sessions
     observation: ReplicaObservation
 
     def on_news(self, kind: str, news: dict[str, Any]) -> None:
-        """A session has moved, begun or ended elsewhere, is to be observed, or its token was revoked."""
+        """A session moved, began or ended elsewhere, somebody wants to observe it, or its token was revoked."""
         if kind == CLAIMED:
             self.jarvis.on_claimed(news["session_id"], news["owner"])
             self.observation.on_moved(news["session_id"])
@@ -36,7 +36,7 @@ class SessionNews:
             self._on_revoked(news["token_id"])
 
     def _on_revoked(self, token_id: str) -> None:
-        """`token_id`: of one token, or of the family that all tokens of a sign-in share."""
+        """`token_id`: a single token, or the family shared by all tokens of a sign-in."""
         for resident in self.residents:
             if resident.connected and token_id in {resident.identity.token_id, resident.identity.family}:
                 resident.dismiss(Departure.SIGNED_OUT)

@@ -1,4 +1,4 @@
-"""What can be told of the live sessions in figures: to `/ws/stats`, and to the metrics."""
+"""Figures of the live sessions, for `/ws/stats` and the metrics."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ REPORT_S = 1.0
 
 
 class ResidentStats:
-    """`server.gateway.SessionCounts` over all residents. `resumes`: counted by result, as the dialect counts them."""
+    """Implements `server.gateway.SessionCounts` over all residents. `resumes`: resumptions by result, counted by the dialect."""
 
     def __init__(self, residents: Residents, resumes: Mapping[str, int]) -> None:
         self._residents = residents
         self._resumes = resumes
 
     def stats(self, user_id: str | None) -> SessionStats:
-        """Of one user's sessions, or of all (None)."""
+        """Figures of one user's sessions, or of all (None)."""
         found = list(self._residents) if user_id is None else self._residents.of_user(user_id)
         channels: Counter[str] = Counter()
         for resident in found:
@@ -47,11 +47,11 @@ class ResidentStats:
 
     @property
     def queued_bytes(self) -> int:
-        """Waiting in all send queues."""
+        """Bytes waiting in all send queues."""
         return sum(resident.queued_bytes for resident in self._residents)
 
     async def report(self, metrics: Metrics) -> None:
-        """Hand the counts to the metrics once a second: no label is looked up per frame. Runs until cancelled."""
+        """Update the metrics once a second, so that no label is looked up per frame. Runs until cancelled."""
         before: dict[str, int] = {}
         while True:
             await asyncio.sleep(REPORT_S)

@@ -1,8 +1,10 @@
 """What operators see.
 
-log         JSON lines
-metrics     Prometheus
-tracing     spans around calls of services; otel: where they are sent; traceparent: the header
-audit       who approved which action
-recordings  sessions in files
+log          JSON lines
+metrics      Prometheus
+tracing      spans around service calls
+otel         the exporter of the spans
+traceparent  the W3C header
+audit        who approved which action
+recordings   sessions in files
 """

@@ -1,7 +1,7 @@
-"""The audit log: every decision on a risky action, and every safety verdict that is not `allow`. Append-only JSON lines.
+"""The audit log: every decision on a risky action, and every safety verdict other than `allow`. Append-only JSON lines.
 
-Written for whoever has to find out later who let the machine do what. It holds no spoken words, no tokens, and of an
-action's parameters the names only, as a value may be a secret. Every record goes to the structured log too (logger `audit`).
+It shows afterwards who allowed which action. It contains no spoken words and no tokens. Of an action's parameters it has only
+the names, because a value may be secret. Every record also goes to the structured log (logger `audit`).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ log = structlog.get_logger("audit")
 Decision = Literal["asked", "approved", "declined", "expired", "withdrawn"]
 Via = Literal["voice", "message", "other_socket", "call", "rest", ""]
 
-MAX_WAITING = 10_000  # records for a disk that hangs; some megabytes
+MAX_WAITING = 10_000  # queued while the disk hangs; some megabytes
 MAX_NAMES = 32
 MAX_NAME_CHARS = 64
 FILE_MODE = 0o600
 
 
 class AuditLog:
-    """Never blocks and never raises. Without a path: the structured log only."""
+    """Writes audit records. Never blocks and never raises. Without a path, records go to the structured log only."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -56,7 +56,7 @@ class AuditLog:
         asked_in: str,
         via: Via = "",
     ) -> None:
-        """A confirmation was asked for or ended. `asked_in`: the session of the question; `who` decides, or asked."""
+        """Record that a confirmation was requested or ended. `asked_in`: the question's session; `who` asked or decided."""
         record = {"event": "confirmation", "decision": decision, "confirmation_id": confirmation_id}
         if via:
             record["via"] = via
@@ -65,7 +65,7 @@ class AuditLog:
         self._write(record | _about(action, who, risk))
 
     def verdict(self, verdict: str, action: Action, who: CallContext, risk: str) -> None:
-        """What safety said to an action."""
+        """Record the safety verdict on an action."""
         self._write({"event": "verdict", "verdict": verdict} | _about(action, who, risk))
 
     def close(self) -> None:
@@ -87,10 +87,10 @@ class AuditLog:
         try:
             self._writer.submit(self._append)
         except RuntimeError:
-            log.error("audit record lost", reason="the log is closed")  # noqa: TRY400 - nothing to trace
+            log.error("audit record lost", reason="the log is closed")  # noqa: TRY400 - the traceback adds nothing
 
     def _append(self) -> None:
-        """In the writer's thread. The file is opened each time: it may be moved away by a rotation, at any time."""
+        """Runs in the writer's thread. Opens the file each time, because a rotation may move it away at any moment."""
         assert self._path is not None, "there is a writer for a path only"
         lines = []
         while self._waiting:
@@ -109,7 +109,7 @@ class AuditLog:
 
 
 def _write_all(file: int, data: bytes) -> None:
-    """In one piece, so that replicas on one file keep their lines whole; the rest where a disk took a part only."""
+    """Write in one call, so that replicas sharing a file keep their lines whole; repeat if the disk took only a part."""
     while data:
         data = data[os.write(file, data) :]
 
@@ -128,7 +128,7 @@ def _about(action: Action, who: CallContext, risk: str) -> dict[str, Any]:
 
 
 class AuditedSafety:
-    """M6, with every verdict written down that is not `allow`."""
+    """M6, with every verdict other than `allow` recorded in the audit log."""
 
     def __init__(self, safety: Safety, audit: AuditLog) -> None:
         self._safety = safety
@@ -143,5 +143,5 @@ class AuditedSafety:
 
 
 def audited(services: Services, audit: AuditLog) -> Services:
-    """The same nine, with M6's verdicts written down."""
+    """The same services, with M6's verdicts recorded in the audit log."""
     return replace(services, safety=AuditedSafety(services.safety, audit))

@@ -1,7 +1,7 @@
-"""JSON logs: one line per request and per socket close, with request, trace, user and session.
+"""JSON logs: one line per request and per closed socket, with request, trace, user and session.
 
-Transcripts, audio and tokens are never in log text; what looks like one is blanked all the same. The standard library's
-loggers (tornado, grpc, asyncio) write the same lines.
+Transcripts, audio and tokens never appear in log text; values that look like one are redacted all the same. Records of the
+standard library's loggers (tornado, grpc, asyncio) become the same lines.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 SECRET_WORDS = ("token", "password", "secret", "authorization", "ticket", "cookie", "api_key", "credential")
 SPOKEN = frozenset({"text", "transcript", "utterance", "audio", "pcm"})
-NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # they name a token and open nothing
+NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # these name a token but grant nothing
 BLANK = "[redacted]"
 _LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
-# Where other people's messages quote what they were given: JWTs, credentials of a header, secrets in a URL, pydantic's input.
+# What third-party messages may quote: JWTs, credentials of a header, secrets in a URL.
 _QUOTED = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
     r"|(?P<scheme>\b(?:bearer|basic)\s+|jarvis\.bearer\.)[^\s,\"']+"
@@ -37,7 +37,7 @@ _QUOTED = re.compile(
     r"|(?P<url>\b\w[\w+.-]*://[^\s/@:]*:)[^\s/@]+(?=@)",
     re.IGNORECASE,
 )
-# Some of these letters are in everything the expression above finds: most lines are spared it.
+# Every match of the expression above contains one of these, so most lines skip the expression.
 _HINTS = ("eyJ", "earer", "EARER", "asic", "=", "://")
 
 
@@ -65,7 +65,7 @@ def _clean(value: Any) -> Any:
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blank values whose key sounds like a secret or like speech, and secrets quoted in text."""
+    """Redact values whose key suggests a secret or speech, and secrets quoted in text."""
     for key, value in event.items():
         if _is_secret(key):
             event[key] = BLANK
@@ -75,7 +75,7 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 class _Lines:
-    """A structlog logger with a name that writes a line."""
+    """A named structlog logger that writes lines to `_Sink`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -87,12 +87,12 @@ class _Lines:
 
 
 class _Sink:
-    """Where lines go: one stream for the process."""
+    """The output of all loggers: one stream per process."""
 
-    stream: TextIO | None = None  # None: standard error, whichever it is at the moment
-    json_from: int | None = None  # the lowest level that is written, as JSON; None: in another form, or not configured
+    stream: TextIO | None = None  # None: whatever standard error is at the moment
+    json_from: int | None = None  # the lowest level that is written as JSON; None: another form, or not configured
 
-    _waiting: ClassVar[deque[str]] = deque()  # lines of this tick of the loop: one system call for all of them
+    _waiting: ClassVar[deque[str]] = deque()  # lines of this tick of the event loop, written with one system call
 
     @classmethod
     def write(cls, line: str) -> None:
@@ -113,7 +113,7 @@ class _Sink:
     def flush(cls) -> None:
         lines = []
         while cls._waiting:
-            lines.append(cls._waiting.popleft())  # in this way no thread loses another's line
+            lines.append(cls._waiting.popleft())  # one by one, so that threads lose none of each other's lines
         if lines:
             stream = cls.stream or sys.stderr
             stream.write("\n".join(lines) + "\n")
@@ -121,12 +121,12 @@ class _Sink:
 
 
 class _SinkHandler(logging.Handler):
-    """The standard library's records, to the same place."""
+    """Sends the standard library's records to `_Sink`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             _Sink.write(self.format(record))
-        except Exception:  # noqa: BLE001 - logging's own rule: a record that cannot be written raises nothing
+        except Exception:  # noqa: BLE001 - as logging requires: a record that cannot be written raises nothing
             self.handleError(record)
 
 
@@ -157,7 +157,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     _route_standard_library(level, first, last)
-    atexit.register(_Sink.flush)  # a loop that ends runs nothing of its last tick
+    atexit.register(_Sink.flush)  # the last tick's callbacks do not run when the loop ends
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -176,20 +176,20 @@ def _route_standard_library(level: str, first: list[Processor], last: list[Proce
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.captureWarnings(capture=True)
-    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # handlers write their own line
-    # below: notes on single connections, whose end has a line of ours
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)  # handlers write a line of their own
+    # Lower levels are about single connections, whose end we log ourselves.
     logging.getLogger("tornado.general").setLevel(logging.WARNING)
 
 
 class _Second:
-    """The timestamp's date and time of day: made once a second."""
+    """The timestamp's date and time of day, formatted once per second."""
 
     number = 0
     text = ""
 
 
 def _timestamp() -> str:
-    """Now, as structlog writes it: ISO 8601 with microseconds, UTC."""
+    """The current time in structlog's format: ISO 8601 with microseconds, UTC."""
     second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     if second != _Second.number:
         _Second.text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -198,9 +198,10 @@ def _timestamp() -> str:
 
 
 def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
-    """The line that every request writes: the same as structlog's, without the chain of processors that makes it.
+    """Write the line that every request logs. Same output as structlog's, without its chain of processors.
 
-    Written at the end of the loop's tick, which is before it waits for anything. `fields` are names of ours with text and numbers. A line in which anything looks like a secret goes the long way.
+    The line is written at the end of the loop's tick, before the loop waits for anything. `fields`: our own names, with text and
+    numbers as values. A line that may contain a secret goes through structlog.
     """
     if _Sink.json_from is not None:
         if level < _Sink.json_from:

@@ -1,4 +1,4 @@
-"""Prometheus metrics. Names and labels are part of the outside contract, and label values are bounded.
+"""Prometheus metrics. Names and labels are part of the public contract, and label values are bounded.
 
 Gauges of live sessions are read from the sessions at each scrape. Everything else is counted as it happens.
 """
@@ -38,8 +38,8 @@ LAG_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 LAG_INTERVAL_S = 0.25
 CIRCUIT_VALUES = {"closed": 0, "half_open": 1, "open": 2}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNSENT_CODES = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: seen by this side only
-MAX_SERIES = 1_000  # per metric: a label that turns out not to be bounded must not fill the memory
+UNSENT_CODES = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: never sent, only reported locally
+MAX_SERIES = 1_000  # per metric: an unbounded label must not fill the memory
 OTHER = "other"
 
 MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
@@ -62,34 +62,34 @@ class _Series(Generic[MetricT]):
 
 
 class SessionCounts(Protocol):
-    """What is read when somebody scrapes (`server.gateway.SessionStats`)."""
+    """What a scrape reads (`server.gateway.SessionStats`)."""
 
     @property
     def sockets(self) -> int:
-        """Open now."""
+        """Sockets open now."""
 
     @property
     def sessions(self) -> int:
-        """With or without a socket."""
+        """Sessions, with or without a socket."""
 
     @property
     def channels(self) -> Mapping[str, int]:
-        """Open now, by kind."""
+        """Channels open now, by kind."""
 
 
 class _SessionGauges(Collector):
-    """Sockets, sessions, channels and queues of this moment."""
+    """Current numbers of sockets, sessions, channels and queued bytes."""
 
     def __init__(self, counts: Callable[[], SessionCounts], queued_bytes: Callable[[], int]) -> None:
         self._counts = counts
         self._queued_bytes = queued_bytes
 
     def describe(self) -> Iterable[Metric]:
-        """The names only: the sessions may not exist yet."""
+        """Names only, because the sessions may not exist yet."""
         return [GaugeMetricFamily(f"{PREFIX}_{name}", "") for name in ("ws_connections", "ws_sessions", "ws_channels")]
 
     def collect(self) -> Iterator[Metric]:
-        """Called by a scrape."""
+        """The metrics of one scrape."""
         counts = self._counts()
         yield GaugeMetricFamily(f"{PREFIX}_ws_connections", "Open WebSockets.", counts.sockets)
         yield GaugeMetricFamily(f"{PREFIX}_ws_sessions", "Live sessions, with or without a socket.", counts.sessions)
@@ -101,10 +101,10 @@ class _SessionGauges(Collector):
 
 
 class Metrics:
-    """One registry per gateway."""
+    """The metrics of one gateway, with a registry of their own."""
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` doubles the series and nobody asks for it
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # `_created` would double the number of series, and is not used
         self.registry = CollectorRegistry()
         self._requests = self._counter("requests", "REST requests.", "method", "endpoint", "status")
         self._request_seconds = self._histogram(
@@ -169,16 +169,16 @@ class Metrics:
         self._redis_errors.inc()
 
     def auth_failure(self, reason: str) -> None:
-        """Somebody was not let in."""
+        """A credential was refused."""
         self._auth_failures(reason).inc()
 
     def socket_closed(self, code: int) -> None:
-        """A WebSocket closed. Codes that nobody here sends are a client's invention."""
+        """A WebSocket closed. A code outside our table was made up by the client."""
         known = code in CLOSE_CODES or code in UNSENT_CODES
         self._closes(str(code) if known else OTHER).inc()
 
     def ws_messages(self, direction: str, kind: str, number: int = 1) -> None:
-        """Messages went `in` or `out`; `kind` is their type, or `audio`. Call it with sums, not once a frame."""
+        """Messages went `in` or `out`; `kind` is their type, or `audio`. Call it with sums, not once per frame."""
         self._messages(direction, kind).inc(number)
 
     def ws_bytes(self, direction: str, number: int) -> None:
@@ -186,25 +186,25 @@ class Metrics:
         self._bytes(direction).inc(number)
 
     def ws_dropped(self, kind: str, number: int = 1) -> None:
-        """Something was merged or given up: `progress`, `audio`, `observer`."""
+        """Something was merged or dropped: `progress`, `audio`, `observer`."""
         self._dropped(kind).inc(number)
 
     def ws_resumed(self, result: str) -> None:
-        """A client came back: `recovered`, also `elsewhere` when another replica had its session, or `lost`."""
+        """A client resumed: `recovered`; also `elsewhere` if another replica had the session, or `lost`."""
         self._resumes(result).inc()
 
     def turn_stage(self, stage: str, seconds: float) -> None:
-        """A stage of a turn was done (`streaming.ports.Meter`)."""
+        """A stage of a turn ended (`streaming.ports.Meter`)."""
         self._stage_seconds(stage).observe(seconds)
 
     # --- reading ---
 
     def watch_sessions(self, counts: Callable[[], SessionCounts], queued_bytes: Callable[[], int] = int) -> None:
-        """Read sockets, sessions, channels and bytes in send queues there whenever somebody scrapes."""
+        """Read sockets, sessions, channels and queued bytes from these functions at every scrape."""
         self.registry.register(_SessionGauges(counts, queued_bytes))
 
     def render(self, accept: str) -> tuple[str, bytes]:
-        """Content type and exposition, OpenMetrics for those who ask for it."""
+        """Content type and exposition; OpenMetrics if the client accepts it."""
         encode: Callable[[CollectorRegistry], bytes]
         encode, content_type = choose_encoder(accept)
         return content_type, encode(self.registry)

@@ -1,7 +1,7 @@
-"""Sessions whose clients asked for it, each in a file of RECORD_DIR: `streaming.jarvis.recording` is the form.
+"""Recordings of sessions whose clients asked for one, each in a file of RECORD_DIR. `streaming.jarvis.recording` has the format.
 
-The event loop only queues what crosses a wire; a thread parses, hides secrets and writes, a batch at a time. The queue is bounded:
-what a slow disk has no room for is counted, and said in the file where it is missing. A disk that fails costs its recording only.
+The event loop only queues what crosses the wire. A thread parses it, removes secrets and writes it in batches. The queue is
+bounded: what does not fit is counted, and the file says where it is missing. A failing disk ends the recording, nothing else.
 """
 
 from __future__ import annotations
@@ -35,28 +35,29 @@ BATCH_S = 0.2  # a busy session's frames are written some twenty at a time
 CLOSE_S = 5.0  # for what still waits when the gateway stops
 FILE_MODE = 0o600  # somebody's voice
 DIRECTORY_MODE = 0o700
-NO_BEGINNING = frozenset({"session.resume", "ping", "pong", "ack"})  # a session of which only this came says nothing
+# If only these arrived, there is no session to record.
+NO_BEGINNING = frozenset({"session.resume", "ping", "pong", "ack"})
 
 
 class Item(NamedTuple):
-    """Queued for the thread. `data` None: the session is over."""
+    """One entry for the thread. `data` is None at the end of the session."""
 
     file: RecordingFile
     at_ms: float
     direction: Direction
     data: str | bytes | None
-    missed: tuple[int, int]  # things and bytes that found no room before this one
+    missed: tuple[int, int]  # number and bytes of the entries dropped before this one
 
     @property
     def size(self) -> int:
-        """In bytes, about."""
+        """Approximate size in bytes."""
         return len(self.data or "")
 
 
 class RecordingFile:
-    """The thread's side of one recording. Without anything from its client there is no file.
+    """One recording, as seen by the thread. The file is created once the client has sent something.
 
-    `done`: nothing more is taken, as it is over, full or lost; the event loop looks at it too.
+    `done`: the recording is over, full or lost, and takes nothing more. The event loop reads it too.
     """
 
     def __init__(self, path: Path, head: str, max_bytes: int) -> None:
@@ -71,7 +72,7 @@ class RecordingFile:
         self._add(head)
 
     def take(self, item: Item) -> None:
-        """One more thing."""
+        """Add one entry."""
         if self.done:
             return
         if any(item.missed):
@@ -98,7 +99,7 @@ class RecordingFile:
         self._add(entry_line(Entry(min(at_ms, LONGEST_MS), "local", {"type": "recording.ended", "reason": reason})))
 
     def flush(self) -> None:
-        """Write what was taken. On a full disk what is there stays readable."""
+        """Write the entries taken so far. If the disk is full, the part already written stays readable."""
         try:
             if self._begun and self._lines:
                 self._write("".join(self._lines).encode())
@@ -131,7 +132,7 @@ class RecordingFile:
 
 
 class RecordingTap:
-    """`streaming.residents.Tap`: the event loop's side of one recording."""
+    """Implements `streaming.residents.Tap`: one recording, as seen by the event loop."""
 
     def __init__(self, recordings: Recordings, file: RecordingFile, began_s: float) -> None:
         self._recordings = recordings
@@ -162,7 +163,7 @@ class RecordingTap:
 
 
 def _is_writable(directory: Path) -> bool:
-    """Made when it is not there. Looked at before anybody is served: a disk may hang."""
+    """Create the directory if needed, and test it at start-up, because a disk may hang."""
     try:
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
@@ -185,12 +186,12 @@ class Recordings:
         self._batch: list[Item] = []
         self._timer: asyncio.TimerHandle | None = None
         self._batches: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
-        self._written = asyncio.Event()  # all of it
+        self._written = asyncio.Event()  # set when everything is written
         self._thread = threading.Thread(target=self._write, name="recordings", daemon=True)
         self._thread.start()
 
     def record(self, resident: Resident) -> RecordingTap | None:
-        """A tap for a new session; None when nothing can be written."""
+        """A tap for a new session; None if recordings cannot be written."""
         if not self._usable:
             return None
         now = time.time()
@@ -200,7 +201,7 @@ class Recordings:
         return RecordingTap(self, RecordingFile(path, head_line(now, **about), self._max_bytes), self._loop.time())
 
     def put(self, item: Item) -> bool:
-        """Queue it; False when there is no room. The end of a session always has room."""
+        """Queue an entry; False if there is no room. The end of a session always fits."""
         if item.data is not None and self._waiting_bytes + item.size > self._max_waiting_bytes:
             return False
         self._waiting_bytes += item.size
@@ -218,7 +219,7 @@ class Recordings:
         self._waiting_bytes -= n_bytes
 
     async def close(self) -> None:
-        """Wait until everything is written; a disk that hangs is not waited for."""
+        """Wait until everything is written, at most CLOSE_S."""
         if self._timer is not None:
             self._timer.cancel()
             self._hand_over()
@@ -241,5 +242,5 @@ class Recordings:
         self._tell(self._written.set)
 
     def _tell(self, what: Callable[..., None], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # the gateway did not wait for us, and its loop is closed
+        with suppress(RuntimeError):  # the gateway did not wait, and its loop is closed
             self._loop.call_soon_threadsafe(what, *arguments)

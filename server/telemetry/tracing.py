@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry, if the `otel` extra is installed and OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set.
 
-Each call of a service is a span below the span of its request, or of its channel and turn on a socket. Services continue the
-trace from the `traceparent` in their metadata. Without OpenTelemetry the ids still travel, and nothing is recorded.
+Each service call is a span below the span of its request or, on a socket, of its channel and turn. Services continue the trace
+from the `traceparent` in their metadata. Without OpenTelemetry the ids are still passed on, but nothing is recorded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SERVICE_NAME = "jarvis-gateway"
 
 
 class Span:
-    """One piece of work. `traceparent` goes to the calls below it."""
+    """One piece of work. `traceparent` is passed to the calls it makes."""
 
     def __init__(self, traceparent: str, span: Any = None, api: Any = None) -> None:
         self.traceparent = traceparent
@@ -31,7 +31,7 @@ class Span:
         self._api = api
 
     def end(self, error: BaseException | None = None) -> None:
-        """The work is done, or failed. Only the first call counts."""
+        """End the span, with an error if the work failed. Only the first call counts."""
         span, self._span = self._span, None
         if span is None:
             return
@@ -42,7 +42,7 @@ class Span:
 
 
 class Tracer:
-    """Begins spans. Their names hold no user's data."""
+    """Starts spans. Span names contain no user data."""
 
     def __init__(self, provider: Any = None) -> None:
         self._provider = provider
@@ -55,11 +55,11 @@ class Tracer:
 
     @property
     def records(self) -> bool:
-        """Are spans recorded?"""
+        """True if spans are recorded."""
         return self._tracer is not None
 
     def span(self, name: str, parent: str = "") -> Span:
-        """Begin a span below a traceparent, or a new trace."""
+        """Start a span below a traceparent, or a new trace."""
         if self._tracer is None:
             return Span(next_traceparent(parent))
         context = self._propagator.extract({"traceparent": parent} if parent else {})
@@ -69,18 +69,18 @@ class Tracer:
         return Span(carrier.get("traceparent", next_traceparent(parent)), span, self._api)
 
     def close(self) -> None:
-        """Send the spans that wait."""
+        """Send the spans still queued."""
         if self._provider is not None:
             self._provider.shutdown()
 
 
 def make_tracer() -> Tracer:
-    """A tracer configured by the standard variables."""
+    """A tracer configured by OpenTelemetry's standard variables."""
     return Tracer(make_provider(SERVICE_NAME))
 
 
 class _TracedStream:
-    """A recognition or synthesis. Its span ends when the stream has been read to its end."""
+    """A recognition or synthesis stream. The span ends when the stream has been read to its end."""
 
     def __init__(self, stream: Any, span: Span) -> None:
         self._stream = stream
@@ -110,7 +110,7 @@ def _ending(span: Span) -> Any:
 
 
 class _TracedClient:
-    """A service's client that makes a span of each call. The CallContext among the arguments has the parent."""
+    """A service client that starts a span for each call. The parent is in the CallContext among the arguments."""
 
     def __init__(self, inner: Any, name: str, tracer: Tracer) -> None:
         self._inner = inner
