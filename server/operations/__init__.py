@@ -1,15 +1,15 @@
-"""The one table of operations. REST routes, socket calls, documents, role rules and metric labels come from it.
+"""The table of operations. REST routes, socket calls, documents, role rules and metric labels are derived from it.
 
-operation    what an entry is: name, method and path, models, access, `run`
-table        all entries
-voice, agent, executor, memory, auth, realtime, openai, ops    their models, and what they do
-fields       the kinds of text in requests, with their bounds
-validation   from what a client sent to a request model, or to a 422
-roles        who may do what
-quota        how often a caller may run operations
+operation      one entry: name, method and path, models, access, `run`
+table          all entries
+voice, agent, executor, memory, auth, sessions, openai, ops    their models, and what they do
+fields         the kinds of text in requests, with their limits
+validation     client input to a request model, or to a 422
+roles          which roles an operation requires
+quota          how often a caller may run operations
 openai_errors  the error form of /v1
-refusals     every way an operation may end in an error
-invoke       calling one by name
+refusals       the errors that an operation can answer with
+invoke         calling an operation by name
 """
 
 from server.operations.invoke import caller_of, invoke, require_access

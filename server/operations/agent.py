@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from server.operations.operation import Caller
     from streaming.ports import Intent, Plan, SafetyReport
 
-CONTEXT_TURNS = 10  # of the conversation, shown to the planner: as many as a spoken turn shows
-MAX_PLAN_STEPS = 64  # far more than a plan has: a bound on what safety is asked at once
+CONTEXT_TURNS = 10  # turns of the conversation given to the planner, as in a spoken turn
+MAX_PLAN_STEPS = 64  # far more than a real plan has; limits one safety request
 PLAN_BODY_BYTES = 256 * KIB  # a plan with all its parameters
 
 Confidence = Annotated[float, Field(ge=0, le=1)]
@@ -31,7 +31,7 @@ Confidence = Annotated[float, Field(ge=0, le=1)]
 
 
 class IntentRequest(RequestModel):
-    """Words to understand."""
+    """Words to recognise an intent in."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "what time is it"}]})
 
@@ -41,7 +41,7 @@ class IntentRequest(RequestModel):
 
 
 class IntentGuessAnswer(ResponseModel):
-    """One reading of the words."""
+    """One possible intent of the words."""
 
     intent: str
     confidence: Confidence
@@ -49,7 +49,7 @@ class IntentGuessAnswer(ResponseModel):
 
 
 class IntentAnswer(IntentGuessAnswer):
-    """The most likely reading, `unknown` when none fits; the others follow, best first."""
+    """The most likely intent, or `unknown` if none fits; alternatives follow, best first."""
 
     alternatives: list[IntentGuessAnswer]
 
@@ -59,7 +59,7 @@ def _guess(guess: IntentGuess) -> IntentGuessAnswer:
 
 
 async def recognize_intent(gateway: Gateway, caller: Caller, request: IntentRequest) -> IntentAnswer:
-    """Ask M4."""
+    """Recognise the intent by M4."""
     intent: Intent = await gateway.services.intent.recognize(request.text, request.language, caller.context)
     return IntentAnswer(
         intent=intent.intent,
@@ -70,7 +70,7 @@ async def recognize_intent(gateway: Gateway, caller: Caller, request: IntentRequ
 
 
 class IntentsRequest(RequestModel):
-    """Which language's intents."""
+    """The language whose intents are listed."""
 
     language: Language = "en-US"
 
@@ -85,13 +85,13 @@ class IntentInfoAnswer(ResponseModel):
 
 
 class IntentsAnswer(ResponseModel):
-    """All of them."""
+    """All intents of the language."""
 
     intents: list[IntentInfoAnswer]
 
 
 async def list_intents(gateway: Gateway, caller: Caller, request: IntentsRequest) -> IntentsAnswer:
-    """Ask M4 what it knows."""
+    """List M4's intents."""
     known = await gateway.services.intent.intents(request.language, caller.context)
     return IntentsAnswer(
         intents=[
@@ -109,13 +109,13 @@ async def list_intents(gateway: Gateway, caller: Caller, request: IntentsRequest
 # --- plan ----------------------------------------------------------------------------------------------------------
 
 
-# of fields that may be null: without a `type`, which readers of the document would take for a contradiction
+# For fields that may be null. They have no `type`, which would contradict the field's own.
 GIVEN: JsonDict = {"not": {"const": None}}
 NOT_GIVEN: JsonDict = {"const": None}
 
 
 class PlanRequest(RequestModel):
-    """What is wanted: in words, or as an intent that is already understood."""
+    """The goal: in words, or as a recognised intent."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -153,7 +153,7 @@ class StepAnswer(ResponseModel):
 
 
 class PlanAnswer(ResponseModel):
-    """Steps towards the goal."""
+    """The steps that reach the goal."""
 
     plan_id: str
     goal: str
@@ -168,11 +168,11 @@ async def _conversation(gateway: Gateway, caller: Caller, session_id: str | None
     try:
         return await gateway.services.memory.conversation(session_id, CONTEXT_TURNS, caller.context)
     except ServiceError:
-        return ()  # a plan without the conversation is better than none, as in a spoken turn
+        return ()  # plan without the conversation rather than not at all, as in a spoken turn
 
 
 async def make_plan(gateway: Gateway, caller: Caller, request: PlanRequest) -> PlanAnswer:
-    """Ask M5, with the conversation so far."""
+    """Plan by M5, with the conversation so far."""
     guess = None if request.intent is None else IntentGuess(request.intent, 1.0, request.entities or {})
     conversation = await _conversation(gateway, caller, request.session_id)
     plan = await gateway.services.planner.plan(request.text or "", guess, conversation, caller.context)
@@ -198,7 +198,7 @@ def _plan_answer(plan: Plan) -> PlanAnswer:
 
 
 class PlannedAction(RequestModel):
-    """A step of a plan, as `agent.plan` gave it."""
+    """A step of a plan, as returned by `agent.plan`."""
 
     id: Name
     executor: Name
@@ -209,7 +209,7 @@ class PlannedAction(RequestModel):
 
 
 class PlannedActions(RequestModel):
-    """A plan, as `agent.plan` gave it."""
+    """A plan, as returned by `agent.plan`."""
 
     plan_id: str = Field(default="", max_length=128)
     goal: str = Field(default="", max_length=4_000)
@@ -263,7 +263,7 @@ class SafetyRequest(RequestModel):
         return self
 
     def actions(self) -> list[Action]:
-        """What safety is asked about."""
+        """The actions to check."""
         if self.plan is not None:
             return [Action(step.executor, step.action, step.parameters, step.id) for step in self.plan.steps]
         assert self.executor is not None
@@ -272,7 +272,7 @@ class SafetyRequest(RequestModel):
 
 
 class VerdictAnswer(ResponseModel):
-    """May it be done?"""
+    """Whether an action may run."""
 
     verdict: Literal["allow", "confirm", "deny"]
     risk: Literal["low", "medium", "high"]
@@ -280,19 +280,19 @@ class VerdictAnswer(ResponseModel):
 
 
 class ActionVerdictAnswer(VerdictAnswer):
-    """One action of several."""
+    """The verdict on one action of several."""
 
     action_id: str
 
 
 class SafetyAnswer(VerdictAnswer):
-    """The strictest verdict of all, and one per action in order."""
+    """The strictest verdict, and one per action in order."""
 
     actions: list[ActionVerdictAnswer]
 
 
 async def check_safety(gateway: Gateway, caller: Caller, request: SafetyRequest) -> SafetyAnswer:
-    """Ask M6, for this user."""
+    """Check actions by M6, for this user."""
     report: SafetyReport = await gateway.services.safety.check(request.actions(), caller.context)
     return SafetyAnswer.model_validate(report, from_attributes=True)
 

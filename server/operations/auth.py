@@ -1,4 +1,4 @@
-"""Sign-in, rotation, sign-out, tickets."""
+"""Sign-in, refresh, sign-out and tickets."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from server.operations.operation import Caller
 
 MAX_TOKEN_CHARS = 8_192
-MAX_PASSWORD_CHARS = 256  # argon2 takes any length; hashing megabytes is a way to keep it busy
+MAX_PASSWORD_CHARS = 256  # argon2 accepts any length, and hashing megabytes would keep it busy
 SMALL_BODY_BYTES = 16 * KIB
-MAX_ATTEMPTS = 10  # by one address for one name …
-ATTEMPTS_WINDOW_S = 300  # … in five minutes: a forgetful person gets in, a dictionary doesn't
+MAX_ATTEMPTS = 10  # per address and name …
+ATTEMPTS_WINDOW_S = 300  # … in five minutes: enough for a forgetful user, too few for a dictionary attack
 
 
 class SignInRequest(RequestModel):
@@ -33,13 +33,13 @@ class SignInRequest(RequestModel):
 
 
 class RefreshRequest(RequestModel):
-    """The refresh token of the last answer."""
+    """The newest refresh token."""
 
     refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TOKEN_CHARS)]
 
 
 class TokenAnswer(ResponseModel):
-    """`expires_in` seconds, of the access token (RFC 6749, section 5.1)."""
+    """A token pair. `expires_in`: life of the access token in seconds (RFC 6749, section 5.1)."""
 
     access_token: str
     refresh_token: str
@@ -48,7 +48,7 @@ class TokenAnswer(ResponseModel):
 
 
 class TicketAnswer(ResponseModel):
-    """For `?ticket=` of one WebSocket; lives `expires_in` seconds."""
+    """A ticket for one WebSocket's `?ticket=`; valid for `expires_in` seconds."""
 
     ticket: str
     expires_in: int = Field(le=30)
@@ -64,12 +64,12 @@ def _token_answer(pair: TokenPair) -> TokenAnswer:
 
 
 def _digest(name: str) -> str:
-    """Keys are never made of a client's raw text."""
+    """Hash a name for use in a key: keys never contain a client's raw text."""
     return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 async def sign_in(gateway: Gateway, caller: Caller, request: SignInRequest) -> TokenAnswer:
-    """A pair for the right password; guessing is slowed down by address and name."""
+    """A token pair for the right password. Attempts are limited per address and name."""
     attempt = await gateway.limiter.check(
         f"login:{address_key(caller.client_ip)}:{_digest(request.username)}", MAX_ATTEMPTS, ATTEMPTS_WINDOW_S
     )
@@ -83,17 +83,17 @@ async def sign_in(gateway: Gateway, caller: Caller, request: SignInRequest) -> T
 
 
 async def refresh(gateway: Gateway, _caller: Caller, request: RefreshRequest) -> TokenAnswer:
-    """A new pair for the old refresh token."""
+    """A new token pair for a refresh token."""
     return _token_answer(await gateway.authenticator.refresh(request.refresh_token))
 
 
 async def sign_out(gateway: Gateway, caller: Caller, _request: NoParameters) -> None:
-    """The token and all that came of the same sign-in."""
+    """Revoke the token and all others of the same sign-in."""
     await gateway.authenticator.sign_out(caller.identity)
 
 
 async def issue_ticket(gateway: Gateway, caller: Caller, _request: NoParameters) -> TicketAnswer:
-    """For a browser, whose WebSocket cannot send a header."""
+    """A ticket for a browser, whose WebSocket cannot send a header."""
     ticket, expires_in = await gateway.authenticator.issue_ticket(caller.identity)
     return TicketAnswer(ticket=ticket, expires_in=expires_in)
 

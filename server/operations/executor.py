@@ -1,4 +1,4 @@
-"""M7 browser, M8 OS, M9 search: permission, safety verdict, confirmation, then the task itself."""
+"""M7 browser, M8 OS, M9 search: check roles, safety and confirmation, then run the task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_ARGUMENTS = 64
 MAX_ARGUMENT_CHARS = 1_024
-COMMAND_BODY_BYTES = 512 * KIB  # all arguments at their longest, each character as it may be escaped
+COMMAND_BODY_BYTES = 512 * KIB  # all arguments at full length, with every character escaped
 MAX_RESULTS = 50
 
 Status = Literal["ok", "failed"]
@@ -35,7 +35,7 @@ Argument = Annotated[str, StringConstraints(max_length=MAX_ARGUMENT_CHARS)]
 
 
 async def perform(gateway: Gateway, caller: Caller, action: Action, timeout_ms: int | None) -> tuple[str, TaskResult]:
-    """Ask safety, then run; returns the task's id and result.
+    """Check safety and run the action; returns the task's id and result.
 
     Raises ApiError SAFETY_DENIED (403), CONFIRMATION_REQUIRED (409), and ServiceError.
     """
@@ -49,7 +49,7 @@ async def perform(gateway: Gateway, caller: Caller, action: Action, timeout_ms: 
 async def _ask_first(
     gateway: Gateway, caller: Caller, action: Action, report: SafetyReport, timeout_ms: int | None
 ) -> bool:
-    """Leave the question for whoever approves it: this request does not wait. Always raises ApiError."""
+    """Leave a question for a later approval, because this request does not wait for it. Always raises ApiError."""
     question = await gateway.confirmations.defer(action, report, caller.context, timeout_ms)
     raise ApiError(
         "CONFIRMATION_REQUIRED",
@@ -63,7 +63,7 @@ async def _ask_first(
 
 
 async def run_task(gateway: Gateway, caller: Caller, action: Action, timeout_ms: int | None) -> tuple[str, TaskResult]:
-    """Run what safety or the user has approved; returns the task's id and result. Raises ServiceError."""
+    """Run an approved action; returns the task's id and result. Raises ServiceError."""
     task_id = uuid.uuid4().hex
     context = replace(caller.context, timeout_ms=timeout_ms)
     return task_id, await carry_out(gateway.services, task_id, action, context, caller.progress)
@@ -73,7 +73,7 @@ async def run_task(gateway: Gateway, caller: Caller, action: Action, timeout_ms:
 
 
 class BrowserRequest(RequestModel):
-    """One action in the caller's own page of that session."""
+    """One action in the session's own page of the caller's browser."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"action": "navigate", "parameters": {"url": "https://example.com"}}]}
@@ -86,7 +86,7 @@ class BrowserRequest(RequestModel):
 
 
 class TaskAnswer(ResponseModel):
-    """How a task ended: `failed` when it ran and did not succeed, `message` says why."""
+    """How a task ended. `failed`: it ran without success, and `message` says why."""
 
     task_id: str
     status: Status
@@ -95,7 +95,7 @@ class TaskAnswer(ResponseModel):
 
 
 async def browse(gateway: Gateway, caller: Caller, request: BrowserRequest) -> TaskAnswer:
-    """Act in the browser."""
+    """Run a browser action."""
     action = Action("browser", request.action, request.parameters)
     task_id, done = await perform(gateway, caller, action, request.timeout_ms)
     return TaskAnswer(task_id=task_id, status=done.status, result=done.result, message=done.message or None)
@@ -105,7 +105,7 @@ async def browse(gateway: Gateway, caller: Caller, request: BrowserRequest) -> T
 
 
 class CommandRequest(RequestModel):
-    """A whitelisted command and its arguments; no shell reads them."""
+    """A whitelisted command and its arguments, run without a shell."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"command": "ls", "args": ["-l"]}]})
 
@@ -115,7 +115,7 @@ class CommandRequest(RequestModel):
 
 
 class CommandAnswer(ResponseModel):
-    """What the command did; `failed` with any exit code but 0."""
+    """The command's output; `failed` for any exit code but 0."""
 
     task_id: str
     status: Status
@@ -142,7 +142,7 @@ async def run_command(gateway: Gateway, caller: Caller, request: CommandRequest)
 
 
 def _whole(number: float | None) -> int | None:
-    """A protobuf Struct knows doubles only."""
+    """An integer from a protobuf Struct, which has doubles only."""
     return None if number is None else int(number)
 
 
@@ -150,7 +150,7 @@ def _whole(number: float | None) -> int | None:
 
 
 class SearchRequest(RequestModel):
-    """What to look for."""
+    """A web search."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "python tutorials", "max_results": 5}]})
 
@@ -159,7 +159,7 @@ class SearchRequest(RequestModel):
 
 
 class SearchResultAnswer(ResponseModel):
-    """A page that fits."""
+    """One search result."""
 
     title: str
     url: str
@@ -168,7 +168,7 @@ class SearchResultAnswer(ResponseModel):
 
 
 class SearchAnswer(ResponseModel):
-    """Best matches first."""
+    """Results, best first."""
 
     query: str
     provider: str
@@ -176,7 +176,7 @@ class SearchAnswer(ResponseModel):
 
 
 async def search(gateway: Gateway, caller: Caller, request: SearchRequest) -> SearchAnswer:
-    """Search."""
+    """Search the web."""
     action = Action("search", "search", {"query": request.query, "max_results": request.max_results})
     _task_id, done = await perform(gateway, caller, action, None)
     if done.status != "ok":
@@ -192,7 +192,7 @@ async def search(gateway: Gateway, caller: Caller, request: SearchRequest) -> Se
 
 
 class ActionInfoAnswer(ResponseModel):
-    """What may be asked for; `parameters` is a JSON Schema (2020-12)."""
+    """An action that can be run; `parameters` is a JSON Schema (2020-12)."""
 
     name: str
     description: str
@@ -200,7 +200,7 @@ class ActionInfoAnswer(ResponseModel):
 
 
 class ActionsAnswer(ResponseModel):
-    """All actions of the browser."""
+    """All browser actions."""
 
     actions: list[ActionInfoAnswer]
 
@@ -219,12 +219,12 @@ async def _listed(executor: Executor, caller: Caller) -> list[ActionInfoAnswer]:
 
 
 async def list_browser_actions(gateway: Gateway, caller: Caller, _request: NoParameters) -> ActionsAnswer:
-    """Ask M7."""
+    """List M7's actions."""
     return ActionsAnswer(actions=await _listed(gateway.services.browser, caller))
 
 
 async def list_os_commands(gateway: Gateway, caller: Caller, _request: NoParameters) -> CommandsAnswer:
-    """Ask M8."""
+    """List M8's commands."""
     return CommandsAnswer(commands=await _listed(gateway.services.os, caller))
 
 
@@ -241,10 +241,10 @@ class ConfirmRequest(RequestModel):
 
 
 class ConfirmAnswer(ResponseModel):
-    """What came of it.
+    """The outcome of a decision.
 
-    `declined`: it was refused and is gone. `ok`, `failed`: it was approved and has run, with the executor's `result`.
-    `approved`: the session that asked goes on and reports there.
+    `declined`: the action was refused and is gone. `ok`, `failed`: it was approved and has run; `result` is the executor's.
+    `approved`: the session that asked continues and reports there.
     """
 
     confirmation_id: str
@@ -256,7 +256,7 @@ class ConfirmAnswer(ResponseModel):
 
 
 async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> ConfirmAnswer:
-    """Settle a question once; somebody else's, a settled and an expired one do not exist (404)."""
+    """Settle a question once. Another user's, a settled or an expired question is not found (404)."""
     question = await gateway.confirmations.take(request.confirmation_id, caller.context, approve=request.approve)
     if question is None:
         raise ApiError("NOT_FOUND", "there is no such open confirmation")
@@ -268,7 +268,7 @@ async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> 
 
 
 async def _run_approved(gateway: Gateway, caller: Caller, confirmation_id: str, question: Question) -> ConfirmAnswer:
-    if not may_execute(question.action.executor, caller.identity.roles):  # roles may have changed since
+    if not may_execute(question.action.executor, caller.identity.roles):  # the roles may have changed in the meantime
         raise ApiError("FORBIDDEN", f"your role may not use the {question.action.executor} executor")
     caller = replace(caller, context=replace(caller.context, session_id=question.session_id))
     task_id, done = await run_task(gateway, caller, question.action, question.timeout_ms)

@@ -1,4 +1,4 @@
-"""The kinds of text that requests are made of, with their bounds."""
+"""The kinds of text in requests, with their limits."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 MAX_TEXT_CHARS = 4_000  # some five minutes of speech
-MAX_SPEECH_CHARS = 5_000  # what one utterance may be asked to say
+MAX_SPEECH_CHARS = 5_000  # the longest text of one utterance
 
 
 def _whole(number: object) -> object:
-    """JSON knows one kind of number: 31.0 is 31 (JSON Schema 2020-12, section 4.2.3)."""
+    """JSON has a single number type, so 31.0 is the integer 31 (JSON Schema 2020-12, section 4.2.3)."""
     return int(number) if type(number) is float and number.is_integer() else number
 
 
-AS_WHOLE = BeforeValidator(_whole)  # behind the bounds, which the schema would lose otherwise
+AS_WHOLE = BeforeValidator(_whole)  # after the bounds; before them, the schema would lose them
 
-# RFC 5646, the part of it that names a language, script, region and variants
+# The part of RFC 5646 that names a language, script, region and variants.
 Language = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$"),
@@ -37,7 +37,7 @@ _KEY = rf"^[^\x00-\x1f\x7f/]{{1,{MAX_KEY_CHARS}}}$"
 
 
 def _key(key: str) -> str:
-    """In its composed form (NFC). Raises ValueError."""
+    """The key in its composed form (NFC). Raises ValueError."""
     key = unicodedata.normalize("NFC", key)
     if not re.fullmatch(_KEY, key) or key.endswith("\n"):
         raise ValueError(f"a key has 1 to {MAX_KEY_CHARS} characters, no slash and no control character")

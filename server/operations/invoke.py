@@ -1,4 +1,4 @@
-"""Calling an operation by name, from a socket's `call`: the same limits, roles and models as over REST."""
+"""Calling an operation by name, from a socket's `call`, with the same limits, roles and models as over REST."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _CHANNELS = {Streaming.AUDIO_IN: "stt", Streaming.AUDIO_OUT: "tts"}
 
 
 def require_access(operation: Operation, identity: Identity) -> None:
-    """Raises ApiError FORBIDDEN when the roles do not reach."""
+    """Raises ApiError FORBIDDEN if the roles are not enough."""
     if not allows(operation.access, identity.roles):
         raise ApiError("FORBIDDEN", f"{operation.name} needs the role {operation.access.role}")
 
 
 def caller_of(identity: Identity, context: CallContext, request: Any, client_ip: str = "") -> Caller:
-    """The caller, in the conversation that the request names, if it names one."""
+    """The caller, in the conversation named by the request, if any."""
     session_id = getattr(request, "session_id", None)
     return Caller(identity, replace(context, session_id=session_id) if session_id else context, client_ip=client_ip)
 
 
 async def invoke(gateway: Gateway, identity: Identity, context: CallContext, name: str, params: dict[str, Any]) -> Any:
-    """Run an operation; its answer as JSON (None when it has none). Raises ApiError and ServiceError."""
+    """Run an operation; returns its answer as JSON, or None if it has no body. Raises ApiError and ServiceError."""
     operation = BY_NAME.get(name)
     if operation is None:
         raise ApiError("UNKNOWN_OPERATION")

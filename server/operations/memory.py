@@ -1,4 +1,4 @@
-"""M10 memory: what a user asked to be remembered, and each conversation's turns."""
+"""M10 memory: what users asked to remember, and the turns of each conversation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 MAX_TTL_SECONDS = 10 * 365 * 24 * 3600
 MAX_RESULTS = 100
-STORE_BODY_BYTES = 256 * KIB  # a long note with its metadata; larger things are files
+STORE_BODY_BYTES = 256 * KIB  # a long note with its metadata; anything larger belongs in a file
 
 _UNKNOWN_KEY = "NOT_FOUND"
 
 
 class StoreRequest(RequestModel):
-    """Something to remember; a key that exists is replaced."""
+    """Something to remember; an existing key is replaced."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"key": "favourite-colour", "value": "blue", "tags": ["preference"]}]}
@@ -40,14 +40,14 @@ class StoreRequest(RequestModel):
 
 
 class StoreAnswer(ResponseModel):
-    """Under which key it can be found."""
+    """The key under which it was stored."""
 
     key: str
     created_at: str = Field(description="RFC 3339")
 
 
 async def store(gateway: Gateway, caller: Caller, request: StoreRequest) -> StoreAnswer:
-    """Remember."""
+    """Store an item."""
     item = StoreItem(request.value, request.key or "", tuple(request.tags), request.metadata, request.ttl_seconds or 0)
     key, created_at = await gateway.services.memory.store(item, caller.context)
     return StoreAnswer(key=key, created_at=created_at)
@@ -90,17 +90,17 @@ def _fields(item: MemoryItem) -> dict[str, Any]:
 
 
 async def retrieve(gateway: Gateway, caller: Caller, request: KeyRequest) -> MemoryAnswer:
-    """One item."""
+    """Retrieve one item."""
     return MemoryAnswer(**_fields(await gateway.services.memory.retrieve(request.key, caller.context)))
 
 
 async def delete(gateway: Gateway, caller: Caller, request: KeyRequest) -> None:
-    """Forget one item."""
+    """Delete one item."""
     await gateway.services.memory.delete(request.key, caller.context)
 
 
 class MemorySearchRequest(RequestModel):
-    """Words to look for in what was remembered."""
+    """Words to search for in the caller's memory."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "colour", "limit": 5}]})
 
@@ -110,7 +110,7 @@ class MemorySearchRequest(RequestModel):
 
 
 class MemorySearchAnswer(ResponseModel):
-    """Best matches first."""
+    """Results, best first."""
 
     results: list[MemoryHitAnswer]
 
@@ -122,14 +122,14 @@ async def search(gateway: Gateway, caller: Caller, request: MemorySearchRequest)
 
 
 class ContextRequest(RequestModel):
-    """A conversation, and how much of it."""
+    """A conversation, and how many of its turns to return."""
 
     session_id: SessionId
     limit: Annotated[int, Field(ge=1, le=MAX_RESULTS, description="The newest so many turns"), AS_WHOLE] = 20
 
 
 class TurnAnswer(ResponseModel):
-    """One side's words."""
+    """The words of one speaker."""
 
     role: str
     text: str
@@ -137,14 +137,14 @@ class TurnAnswer(ResponseModel):
 
 
 class ContextAnswer(ResponseModel):
-    """The newest turns, oldest first; empty for a conversation that has none."""
+    """The newest turns, oldest first; empty for an unknown conversation."""
 
     session_id: str
     turns: list[TurnAnswer]
 
 
 async def conversation(gateway: Gateway, caller: Caller, request: ContextRequest) -> ContextAnswer:
-    """The conversation so far."""
+    """The newest turns of a conversation."""
     turns = await gateway.services.memory.conversation(request.session_id, request.limit, caller.context)
     return ContextAnswer(
         session_id=request.session_id,

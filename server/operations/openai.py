@@ -1,4 +1,4 @@
-"""OpenAI's audio endpoints, models and client secrets: the same work as `voice`, asked for and answered in OpenAI's words."""
+"""OpenAI's audio endpoints, models and client secrets: the operations of `voice` in the form of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
     from server.operations.operation import Caller
 
-UPLOAD_BYTES = 25 * 1024 * KIB  # as the API has it
-SPEECH_RATE_HZ = 24_000  # of `pcm` and `wav`, as the API has it
+UPLOAD_BYTES = 25 * 1024 * KIB  # OpenAI's limit
+SPEECH_RATE_HZ = 24_000  # of `pcm` and `wav`, as in OpenAI's API
 MODELS = {
     "jarvis": "the whole agent",
     "gpt-realtime": "the whole agent",
@@ -38,16 +38,16 @@ MODELS = {
     "tts-1-hd": "text to speech",
     "gpt-4o-mini-tts": "text to speech",
 }
-"""Names that are listed, and what answers to them. Any other name is taken too: there is one of each kind here."""
+"""Model names that are listed, and what serves them. Other names are accepted too: there is only one model of each kind."""
 
-MIN_SECRET_S, MAX_SECRET_S = 10, 7_200  # as the API has them
-MAX_BIAS_WORDS = 64  # of a prompt
+MIN_SECRET_S, MAX_SECRET_S = 10, 7_200  # OpenAI's limits
+MAX_BIAS_WORDS = 64  # words taken from a prompt
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class OpenAiTranscriptionRequest(RequestModel):
-    """The form's fields beside `file`. `prompt` and `keywords` are words to expect; `temperature` changes nothing here."""
+    """The form fields beside `file`. `prompt` and `keywords` are words to expect; `temperature` is ignored."""
 
     model: ModelName
     language: str | None = Field(default=None, max_length=35)
@@ -62,7 +62,7 @@ class OpenAiTranscriptionRequest(RequestModel):
 
 
 class OpenAiTranscription(ResponseModel):
-    """`json`; `verbose_json` has language, duration, segments and words too."""
+    """`json`; `verbose_json` adds language, duration, segments and words."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -72,13 +72,13 @@ class OpenAiTranscription(ResponseModel):
 async def transcribed(
     gateway: Gateway, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]
 ) -> Transcript:
-    """All utterances of the file. Raises ApiError (413, 422) and ServiceError."""
+    """Transcribe the whole file. Raises ApiError (413, 422) and ServiceError."""
     bias = tuple((request.prompt or "").split()[:MAX_BIAS_WORDS]) + tuple(request.keywords)
     return await listen_to(gateway, caller, realtime.language_of(request.language), file, bias)
 
 
 def transcript_body(heard: Transcript, request: OpenAiTranscriptionRequest) -> str | dict[str, Any]:
-    """The answer in the format that is asked for: text as it is, or an object."""
+    """The answer in the requested format: plain text, or an object."""
     usage = {"type": "duration", "seconds": heard.duration_ms / 1000}
     match request.response_format:
         case "text":
@@ -147,7 +147,7 @@ class OpenAiVoiceId(RequestModel):
 
 
 class OpenAiSpeechRequest(RequestModel):
-    """Words to say. `instructions` change nothing here."""
+    """Text to speak. `instructions` is ignored."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"model": "tts-1", "voice": "alloy", "input": "Good morning."}]}
@@ -163,7 +163,7 @@ class OpenAiSpeechRequest(RequestModel):
 
 
 async def spoken(gateway: Gateway, caller: Caller, request: OpenAiSpeechRequest) -> AsyncGenerator[bytes, None]:
-    """The file's pieces as they are made. Raises ApiError (400, 422) and ServiceError."""
+    """The file in pieces, as they are made. Raises ApiError (400, 422) and ServiceError."""
     voices = realtime.Voices(tuple(voice.id for voice in await gateway.services.tts.voices("", caller.context)))
     name = request.voice if isinstance(request.voice, str) else request.voice.id
     try:
@@ -184,7 +184,7 @@ async def spoken(gateway: Gateway, caller: Caller, request: OpenAiSpeechRequest)
 
 
 def speech_type(request: OpenAiSpeechRequest) -> str:
-    """The answer's content type."""
+    """Content type of the answer."""
     return "audio/pcm" if request.response_format == "pcm" else AUDIO_FORMATS[request.response_format].content_type
 
 
@@ -205,7 +205,7 @@ class OpenAiModels(ResponseModel):
 
 
 class OpenAiModelRequest(RequestModel):
-    """Which model."""
+    """A model by its name."""
 
     model: ModelName
 
@@ -215,12 +215,12 @@ def _model(gateway: Gateway, name: str) -> OpenAiModel:
 
 
 async def list_models(gateway: Gateway, _caller: Caller, _request: NoParameters) -> OpenAiModels:
-    """The names that are listed."""
+    """List the models."""
     return OpenAiModels(data=[_model(gateway, name) for name in MODELS])
 
 
 async def get_model(gateway: Gateway, _caller: Caller, request: OpenAiModelRequest) -> OpenAiModel:
-    """One of them."""
+    """One of the listed models. Raises ApiError (404)."""
     if request.model not in MODELS:
         raise ApiError("NOT_FOUND", f"The model '{request.model}' does not exist")
     return _model(gateway, request.model)
@@ -243,7 +243,7 @@ class OpenAiVoices(ResponseModel):
 
 
 async def list_voices(gateway: Gateway, caller: Caller, _request: NoParameters) -> OpenAiVoices:
-    """The service's own, and OpenAI's names, which the default voice answers to."""
+    """The service's own voices, and OpenAI's names, for which the default voice speaks."""
     found = await gateway.services.tts.voices("", caller.context)
     own = [OpenAiVoice(id=voice.id, name=voice.name, language=voice.language) for voice in found]
     known = {voice.id for voice in found}
@@ -252,21 +252,21 @@ async def list_voices(gateway: Gateway, caller: Caller, _request: NoParameters) 
 
 
 class OpenAiSecretExpiry(RequestModel):
-    """From when, and for how many seconds, a secret opens a session."""
+    """How long a secret can open a session: seconds from its creation."""
 
     anchor: Literal["created_at"] = "created_at"
     seconds: int = Field(default=600, ge=MIN_SECRET_S, le=MAX_SECRET_S)
 
 
 class OpenAiSecretRequest(RequestModel):
-    """`session` as in `session.update`."""
+    """The session's settings, as in `session.update`."""
 
     expires_after: OpenAiSecretExpiry = OpenAiSecretExpiry()
     session: dict[str, Any] = Field(default={"type": "realtime"})
 
 
 class OpenAiSecretAnswer(ResponseModel):
-    """`expires_at` in Unix seconds."""
+    """A client secret. `expires_at`: Unix seconds."""
 
     value: str
     expires_at: int

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients read them: the status decides the exception's class, `code` what a program does."""
+"""Errors in the form that OpenAI's clients expect: the status selects the exception's class, `code` is for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CODES = {
 
 
 def status_of(error: ApiError) -> int:
-    """The status over there: what a value is wrong with is 400, not 422."""
+    """The HTTP status: invalid values are 400 in that API, not 422."""
     return 400 if error.status == 422 else error.status
 
 
@@ -46,5 +46,5 @@ def _param(pointer: str) -> str | None:
 
 
 def error_json(error: ApiError) -> bytes:
-    """The same as JSON."""
+    """`error_of` as JSON."""
     return to_json(error_of(error))

@@ -1,6 +1,6 @@
 """What an operation is: one thing a client may ask for, described once.
 
-REST routes, the socket's `call`, the OpenAPI document, role rules and metric labels are all read off the table of these.
+REST routes, the socket's `call`, the OpenAPI document, role rules and metric labels are derived from the table of operations.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ if TYPE_CHECKING:
     Run = Callable[[Gateway, "Caller", Any], Awaitable[BaseModel | None]]
 
 KIB = 1024
-JSON_BODY_BYTES = 64 * KIB  # sixteen times the longest text that is taken
+JSON_BODY_BYTES = 64 * KIB  # sixteen times the longest text
 
 
 class RequestModel(BaseModel):
-    """What a client sends. A field that is not named here is refused, and a string is not a number."""
+    """A client's parameters. Unknown fields are refused, and strings are not converted to numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class ResponseModel(BaseModel):
-    """What it gets."""
+    """The answer to a client."""
 
-    model_config = ConfigDict(
-        hide_input_in_errors=True
-    )  # an error's text may reach a log: not with what was said in it
+    # An error's text may reach a log, so it must not quote the input.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
 class NoParameters(RequestModel):
-    """For operations that take none."""
+    """The request of operations without parameters."""
 
 
 class Access(StrEnum):
-    """Who may use an operation: everybody, anybody with a valid token, or the holders of a role (or a stronger one)."""
+    """Who may use an operation: everybody, anybody with a valid token, or holders of a role or a higher one."""
 
     PUBLIC = "public"
     SIGNED_IN = "signed in"
@@ -53,21 +52,21 @@ class Access(StrEnum):
 
     @property
     def role(self) -> str | None:
-        """The role that is needed, if one is."""
+        """The required role, if any."""
         return None if self in {Access.PUBLIC, Access.SIGNED_IN} else self.value
 
 
 class Streaming(StrEnum):
-    """How an operation is more than JSON in, JSON out."""
+    """How an operation differs from JSON in, JSON out."""
 
     NONE = "none"
-    PROGRESS = "progress"  # Server-Sent Events for those who accept them
+    PROGRESS = "progress"  # Server-Sent Events for clients that accept them
     AUDIO_IN = "audio in"  # a multipart upload
-    AUDIO_OUT = "audio out"  # bytes as they are made
+    AUDIO_OUT = "audio out"  # bytes, sent as they are made
 
 
 def ignore_progress(_event: TaskProgress) -> None:
-    """For callers who wait for the result only."""
+    """For callers who only wait for the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One entry of the table. `path` holds `{name}` for each field of `request` that travels in the path."""
+    """One entry of the table. `path` has a `{name}` for each field of `request` that is a path parameter."""
 
     name: str
     method: str
@@ -91,37 +90,37 @@ class Operation:
     access: Access
     request: type[RequestModel] = NoParameters
     response: type[BaseModel] | None = None  # None: no body, or not JSON
-    run: Run | None = None  # None: cannot be a socket's `call`; a handler of its own serves it
+    run: Run | None = None  # None: not available to a socket's `call`; a handler of its own serves it
     status: int = 200
     description: str = ""
-    service: str = ""  # the downstream service, whose failures are among the errors
-    refusals: tuple[str, ...] = ()  # codes of `server.errors` that only this operation answers with
+    service: str = ""  # the downstream service whose errors it can answer with
+    refusals: tuple[str, ...] = ()  # further codes of `server.errors` that this operation answers with
     streaming: Streaming = Streaming.NONE
     idempotency_key: bool = False
     body_limit_bytes: int = JSON_BODY_BYTES
-    cost: int = 1  # of the caller's rate limit; 0: not limited
+    cost: int = 1  # deducted from the caller's rate limit; 0: not limited
     content_type: str = "application/json"
-    callable: bool = True  # by a socket's `call`; only with `run`
-    also: tuple[tuple[int, str], ...] = ()  # other statuses that come with the response model, and when
-    path_parameters: tuple[str, ...] = field(init=False)  # in the path's order
+    callable: bool = True  # by a socket's `call`; needs `run`
+    also: tuple[tuple[int, str], ...] = ()  # other statuses with the response model, and when they are sent
+    path_parameters: tuple[str, ...] = field(init=False)  # in the order of the path
 
     def __post_init__(self) -> None:
-        """Read the path."""
+        """Take the path parameters from the path."""
         object.__setattr__(self, "path_parameters", tuple(re.findall(r"\{(\w+)\}", self.path)))
 
     @property
     def group(self) -> str:
-        """The first word of the name: the documents' sections."""
+        """The first word of the name: the section in the documents."""
         return self.name.partition(".")[0]
 
     @property
     def of_openai(self) -> bool:
-        """Is it one of OpenAI's API, with that API's error form?"""
+        """True for operations of OpenAI's API, which has an error form of its own."""
         return self.path.startswith("/v1/")
 
     @property
     def takes_body(self) -> bool:
-        """Do parameters travel in the body (else in the query)?"""
+        """True if the parameters are in the body, else they are in the query."""
         return self.method in {"POST", "PUT", "PATCH"} and not (
             self.request.model_fields.keys() <= set(self.path_parameters)
         )

@@ -1,4 +1,4 @@
-"""Health, metrics and documents: what operators and monitoring look at. All of it is public and unlimited."""
+"""Health, metrics and documents, for operators and monitoring. All of it is public and not rate-limited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CheckStatus = Literal["up", "down", "degraded"]
 
 
 class RootAnswer(ResponseModel):
-    """Where everything is."""
+    """Links to everything the gateway serves."""
 
     name: str
     version: str
@@ -28,7 +28,7 @@ class RootAnswer(ResponseModel):
 
 
 async def root(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> RootAnswer:
-    """Name, version, links."""
+    """The gateway's name, version and links."""
     links = {
         "console": "/console/",
         "docs": "/docs",
@@ -43,13 +43,13 @@ async def root(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> Ro
 
 
 class LiveAnswer(ResponseModel):
-    """The event loop turns."""
+    """The event loop runs."""
 
     status: Literal["ok"]
 
 
 async def live(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> LiveAnswer:
-    """Looks at nothing."""
+    """Answer without checking anything."""
     return LiveAnswer(status="ok")
 
 
@@ -57,7 +57,7 @@ async def live(_gateway: Gateway, _caller: Caller, _request: NoParameters) -> Li
 
 
 class CheckAnswer(ResponseModel):
-    """One thing looked at. `required`: without it the gateway is not ready. `engine`: what does a service's work, if it tells."""
+    """One check. `required`: the gateway is not ready without it. `engine`: a service's engine, if reported."""
 
     status: CheckStatus
     required: bool
@@ -67,7 +67,7 @@ class CheckAnswer(ResponseModel):
 
 
 class ReadyAnswer(ResponseModel):
-    """May traffic come? `degraded`: yes, with something missing."""
+    """Whether traffic may come. `degraded`: yes, but something is missing."""
 
     status: Literal["ready", "degraded", "draining", "unavailable"]
     checks: dict[str, CheckAnswer]
@@ -84,7 +84,7 @@ def _service_check(health: ServiceHealth, required: bool) -> CheckAnswer:
 
 
 async def _state_check(gateway: Gateway) -> CheckAnswer:
-    """Redis: without it limits and sessions are this process's own, which is worse and not nothing."""
+    """Redis. Without it, limits and sessions are this process's own, so the gateway is only degraded."""
     if not gateway.state.shared:
         return CheckAnswer(status="up", required=False, reason="not configured: in-process state, one replica only")
     latency_ms = await gateway.state.ping()
@@ -94,7 +94,7 @@ async def _state_check(gateway: Gateway) -> CheckAnswer:
 
 
 async def readiness(gateway: Gateway) -> ReadyAnswer:
-    """All checks, and what they come to."""
+    """All checks and the overall status."""
     required = gateway.settings.required_services
     checks = {
         name: _service_check(health, name in required) for name, health in gateway.upstream.health.services.items()
@@ -112,7 +112,7 @@ def _verdict(draining: bool, checks: dict[str, CheckAnswer]) -> Literal["ready",
 
 
 async def ready(gateway: Gateway, _caller: Caller, _request: NoParameters) -> ReadyAnswer:
-    """May traffic come?"""
+    """Whether traffic may come."""
     return await readiness(gateway)
 
 
@@ -120,7 +120,7 @@ async def ready(gateway: Gateway, _caller: Caller, _request: NoParameters) -> Re
 
 
 class ServiceAnswer(ResponseModel):
-    """A downstream service as the gateway sees it; `changed_at` is RFC 3339."""
+    """A downstream service as the gateway sees it. `changed_at`: RFC 3339."""
 
     status: Literal["up", "down"]
     required: bool
@@ -133,7 +133,7 @@ class ServiceAnswer(ResponseModel):
 
 
 class HealthAnswer(ResponseModel):
-    """Everything, for people."""
+    """The gateway's full state, for people."""
 
     status: Literal["ready", "degraded", "draining", "unavailable"]
     version: str
@@ -166,7 +166,7 @@ def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
 
 
 async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> HealthAnswer:
-    """Everything known."""
+    """The gateway's full state."""
     summary = await readiness(gateway)
     sessions = gateway.sessions.stats(None)
     return HealthAnswer(

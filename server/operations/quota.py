@@ -1,4 +1,4 @@
-"""How often a caller may run operations: one count for REST and the socket's `call`."""
+"""How often a caller may run operations, counted together for REST and the socket's `call`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 async def count(
     gateway: Gateway, operation: Operation, user_id: str, roles: Collection[str], client_ip: str
 ) -> Decision | None:
-    """Count one run of an operation, or refuse it; None when the operation is not limited.
+    """Count one run of an operation, or refuse it; None if the operation is not limited.
 
-    An operation of RATE_LIMIT_ROUTES has a count of its own. All others share the limit of the caller's best role. Without a
-    user id the address is counted.
+    An operation of RATE_LIMIT_ROUTES has a limit of its own. All others share the highest limit of the caller's roles. Without a
+    user id, the address is counted.
     """
     if not operation.cost:
         return None
@@ -48,7 +48,7 @@ def allowance(gateway: Gateway, identity: Identity) -> Allowance:
 
 
 def require_room(decision: Decision | None) -> None:
-    """Raises ApiError RATE_LIMITED, with the seconds to wait, when the caller was refused."""
+    """Raises ApiError RATE_LIMITED, with the seconds to wait, if the decision is a refusal."""
     if decision is not None and not decision.allowed:
         wait_s = retry_after(decision.retry_after_s)
         raise ApiError("RATE_LIMITED", f"come back in {wait_s} s", headers={"Retry-After": wait_s})

@@ -1,4 +1,4 @@
-"""Every way in which an operation may end in an error: what follows from its shape, and what it adds itself."""
+"""The errors that an operation can answer with: those that follow from its shape, and those it adds itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _IDEMPOTENT = ("IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_KEY_REUSED", "ABORTED")
 
 
 def refusals_of(operation: Operation) -> dict[int, list[str]]:
-    """Their codes, by HTTP status."""
+    """The error codes, by HTTP status."""
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(_codes(operation)):
         by_status.setdefault(ERRORS[code].status, []).append(code)

@@ -1,4 +1,4 @@
-"""Which roles an operation asks for, and who holds them: admin can what operator can, operator what user can."""
+"""Which roles an operation requires. Admins may do all that operators may, and operators all that users may."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _ENOUGH = {access: frozenset(ROLES[ROLES.index(access.value) :]) for access in Access if access.role}
 
-# The role that each executor's POST operation asks for; plan steps and socket channels are held to the same.
+# The role that each executor requires, in its POST operation as in plan steps and socket channels.
 EXECUTOR_ACCESS = {
     "browser": Access.OPERATOR,
     "os": Access.OPERATOR,
@@ -22,20 +22,19 @@ EXECUTOR_ACCESS = {
 
 
 def allows(access: Access, roles: Collection[str]) -> bool:
-    """May somebody who is signed in with these roles come in?"""
+    """True if a signed-in caller with these roles has access."""
     enough = _ENOUGH.get(access)
     return enough is None or not enough.isdisjoint(roles)
 
 
 def may_execute(executor: str, roles: Collection[str]) -> bool:
-    """May somebody with these roles use that executor? An executor nobody knows: no."""
+    """True if these roles may use that executor; False for an unknown executor."""
     access = EXECUTOR_ACCESS.get(executor)
     return access is not None and allows(access, roles)
 
 
 class RolePermissions:
-    """`streaming.ports.Permissions` by the rules above."""
+    """Implements `streaming.ports.Permissions` by the rules above."""
 
     def may_execute(self, executor: str, roles: Collection[str]) -> bool:
-        """May somebody with these roles use that executor?"""
         return may_execute(executor, roles)

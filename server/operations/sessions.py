@@ -1,4 +1,4 @@
-"""What can be seen of the live sessions from outside: the socket itself is `handlers.realtime`."""
+"""Statistics of the live sessions; the socket itself is in `handlers.realtime`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SessionAnswer(ResponseModel):
-    """One live session. Bytes and messages are counted since it began; `channels` are the kinds now open."""
+    """One live session. Bytes and messages are counted from its start; `channels` are the kinds now open."""
 
     session_id: str
     user_id: str
@@ -25,7 +25,7 @@ class SessionAnswer(ResponseModel):
 
 
 class StatsAnswer(ResponseModel):
-    """Counts of this gateway process: everything for an admin (`scope` all), else of the caller's own sessions."""
+    """Counts of this gateway process: of all sessions for an admin (`scope` all), else of the caller's own."""
 
     scope: Literal["all", "own"]
     sockets: int

@@ -1,4 +1,4 @@
-"""The one table of operations, and how one is called by name."""
+"""The table of all operations, and look-up by name."""
 
 from __future__ import annotations
 

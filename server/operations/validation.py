@@ -1,4 +1,4 @@
-"""From what a client sent to a request model, or to a 422 that says of each field what is wrong."""
+"""Client input to a request model, or to a 422 that names each invalid field."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from server.operations.operation import Operation, RequestModel
 
-MAX_ERRORS = 20  # a body of ten thousand wrong fields is told about twenty
+MAX_ERRORS = 20  # errors listed for one body
 MAX_NAME_CHARS = 64  # of an unknown field, echoed
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 def pointer(path: Sequence[object]) -> str:
-    """An RFC 6901 pointer as a URI fragment, as RFC 9457's own example has it."""
+    """An RFC 6901 pointer as a URI fragment, as in RFC 9457's own example."""
     return "#" + "".join(
         "/" + str(part)[:MAX_NAME_CHARS].replace("~", "~0").replace("/", "~1").encode("utf-8", "replace").decode()
         for part in path
@@ -30,13 +30,13 @@ def pointer(path: Sequence[object]) -> str:
 
 
 def invalid(*wrong: tuple[Sequence[object], str]) -> ApiError:
-    """422: which field (its path), and what is wrong with it."""
+    """The error for invalid fields (422): the path of each, and what is wrong with it."""
     errors = [{"pointer": pointer(path), "detail": detail} for path, detail in wrong]
     return ApiError("VALIDATION_ERROR", errors[0]["detail"] if len(errors) == 1 else "", errors=errors)
 
 
 def validated(operation: Operation, values: Any) -> RequestModel:
-    """The request, from a JSON value. Raises ApiError (422)."""
+    """The request model of a JSON value. Raises ApiError (422)."""
     try:
         return operation.request.model_validate(values)
     except ValidationError as wrong:
@@ -48,13 +48,13 @@ def validated(operation: Operation, values: Any) -> RequestModel:
 
 @cache
 def _whole_numbers(model: type[RequestModel]) -> frozenset[str]:
-    """Fields that are integers: in a URL everything is text."""
+    """Names of the integer fields. In a URL everything is text."""
     properties = model.model_json_schema().get("properties", {})
     return frozenset(name for name, schema in properties.items() if schema.get("type") == "integer")
 
 
 def from_text(operation: Operation, values: Mapping[str, str]) -> dict[str, Any]:
-    """Path and query parameters, with numbers as numbers."""
+    """Path and query parameters, with integers converted."""
     numbers = _whole_numbers(operation.request)
     return {
         name: int(text) if name in numbers and _WHOLE_NUMBER.fullmatch(text) else text for name, text in values.items()

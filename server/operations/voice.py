@@ -1,4 +1,4 @@
-"""M2 speech-to-text and M3 text-to-speech, file by file; live audio has the socket's channels."""
+"""M2 speech-to-text and M3 text-to-speech for whole files; live audio uses the socket's channels."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ UPLOAD_BYTES = 32 * 1024 * KIB  # ten minutes of 16-bit mono at 24 kHz, hours of
 
 
 class TranscribeRequest(RequestModel):
-    """The form's fields beside the file `audio`."""
+    """The form fields beside the file `audio`."""
 
     language: Language = "en-US"
 
 
 class WordAnswer(ResponseModel):
-    """A word and where it lies in the file."""
+    """A word and its position in the file."""
 
     text: str
     start_ms: int
@@ -52,7 +52,7 @@ class WordAnswer(ResponseModel):
 
 
 class TranscriptAnswer(ResponseModel):
-    """All utterances of the file. `confidence` weighs each by its words; 0 when nothing was said."""
+    """All utterances of the file. `confidence`: mean weighted by words; 0 if nothing was said."""
 
     text: str
     language: str
@@ -62,7 +62,6 @@ class TranscriptAnswer(ResponseModel):
 
 
 def _transcript_answer(transcript: Transcript, language: str) -> TranscriptAnswer:
-    """As it goes out."""
     words = [
         WordAnswer(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
         for word in transcript.words
@@ -77,7 +76,7 @@ def _transcript_answer(transcript: Transcript, language: str) -> TranscriptAnswe
 
 
 class SpeakRequest(RequestModel):
-    """Words to say."""
+    """Text to speak."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Good morning.", "format": "mp3"}]})
 
@@ -92,9 +91,9 @@ class SpeakRequest(RequestModel):
 
 
 async def speak(gateway: Gateway, caller: Caller, request: SpeakRequest) -> AsyncGenerator[tuple[int, bytes], None]:
-    """The file's pieces as they are made, each with the sample rate; one at least.
+    """The file in pieces as they are made, each with the sample rate; at least one.
 
-    Raises ApiError (422), also for a text that holds nothing to say, and ServiceError.
+    Raises ApiError (422), also for text without anything to say, and ServiceError.
     """
     nothing = invalid((("text",), "there is nothing in it to say"))
     if not sayable(request.text):
@@ -112,24 +111,24 @@ async def speak(gateway: Gateway, caller: Caller, request: SpeakRequest) -> Asyn
             if piece:
                 said = True
                 yield rate_hz, piece
-    if not said:  # a service that calls silence a success
+    if not said:  # the service succeeded without any sound
         raise nothing
 
 
 def sayable(text: str) -> bool:
-    """Is there a letter, a digit or a symbol in it? Punctuation and white space alone have no sound."""
+    """True if the text has a letter, a digit or a symbol. Punctuation and white space alone have no sound."""
     return any(char.isalnum() or unicodedata.category(char).startswith("S") for char in text)
 
 
 async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> TranscriptAnswer:
-    """All that is said in the file. Raises ApiError (413, 422) and ServiceError."""
+    """Transcribe the whole file. Raises ApiError (413, 422) and ServiceError."""
     return _transcript_answer(await listen_to(gateway, caller, request.language, file), request.language)
 
 
 async def listen_to(
     gateway: Gateway, caller: Caller, language: str, file: IO[bytes], vocabulary: tuple[str, ...] = ()
 ) -> Transcript:
-    """All utterances of the file; `vocabulary` is what to expect. Raises ApiError (413, 422) and ServiceError."""
+    """All utterances of the file; `vocabulary`: words to expect. Raises ApiError (413, 422) and ServiceError."""
     decoder = UploadDecoder(file)
     try:
         return await transcribe_upload(
@@ -144,13 +143,13 @@ async def listen_to(
 
 
 class VoicesRequest(RequestModel):
-    """Which language's voices; all when left out."""
+    """The language whose voices are listed; all if omitted."""
 
     language: Language | None = None
 
 
 class VoiceAnswer(ResponseModel):
-    """A voice; `sample_rate` in Hz. `engine` is what speaks: hibari, espeak, piper; null where the service does not tell."""
+    """A voice. `sample_rate` in Hz. `engine`: hibari, espeak or piper; null if the service does not report it."""
 
     id: str
     name: str
@@ -161,13 +160,13 @@ class VoiceAnswer(ResponseModel):
 
 
 class VoicesAnswer(ResponseModel):
-    """The voices there are."""
+    """The available voices."""
 
     voices: list[VoiceAnswer]
 
 
 async def list_voices(gateway: Gateway, caller: Caller, request: VoicesRequest) -> VoicesAnswer:
-    """Ask M3."""
+    """List M3's voices."""
     voices = await gateway.services.tts.voices(request.language or "", caller.context)
     return VoicesAnswer(
         voices=[
