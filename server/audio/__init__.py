@@ -1,8 +1,9 @@
-"""Audio files in, audio files out; live channels have their own codecs in `streaming.sound.codecs`.
+"""Audio files in and out; live channels have their own codecs in `streaming.sound.codecs`.
 
-decode          an uploaded file → PCM at the recogniser's rate, piece by piece, in a thread
-transcription   those pieces → speech-to-text, never more ahead than it can take → one transcript
-encode          a voice's PCM → wav, mp3, ogg/opus, flac or bare PCM, as it is made
-speech          synthesis → file, piece by piece
-threads         where the codecs run, so that the event loop does not
+decode          an uploaded file to PCM at the recogniser's rate, in pieces, in a thread
+sections, mp3   joined files; damaged MP3 files
+mono            any number of channels to one
+transcription   decoded pieces to one transcript, no faster than the recogniser takes them
+encode          a voice's PCM to wav, mp3, ogg/opus, aac, flac or bare PCM, as it is made
+speech          synthesis to a file, in pieces
 """

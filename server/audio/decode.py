@@ -1,7 +1,7 @@
-"""An uploaded audio file to the PCM that speech-to-text wants: 16-bit little-endian mono at 16 kHz.
+"""Decodes an uploaded audio file to the PCM of speech-to-text: 16-bit little-endian mono at 16 kHz.
 
-The file is hostile until FFmpeg has read it: only the demuxers and decoders named here may look at it (a playlist or a
-concat script opens other files), and a small file that unpacks to hours of silence is cut off.
+The file is untrusted. Only the demuxers and decoders listed here may read it, because a playlist or a concat script could open
+other files. A small file that unpacks to hours of silence is cut off.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from server.audio.sections import Section
 
-PCM_RATE_HZ = 16_000  # what recognisers are trained on
-PIECE_BYTES = PCM_RATE_HZ * BYTES_PER_SAMPLE // 2  # half a second: few thread changes, little in flight
-WAV_HEAD_BYTES = 4096  # the data chunk of a wav begins within, whatever metadata stands before it
-MAX_DAMAGED_IN_A_ROW = 500  # packets, some 10 s: what stays unreadable for so long is no audio
-MAX_AUDIO_S = 600  # ten minutes; what is longer belongs on a socket's stt channel
+PCM_RATE_HZ = 16_000  # the rate that recognisers are trained on
+PIECE_BYTES = PCM_RATE_HZ * BYTES_PER_SAMPLE // 2  # half a second: few thread switches, little in flight
+WAV_HEAD_BYTES = 4096  # the data chunk of a wav file begins within these bytes, after any metadata
+MAX_DAMAGED_IN_A_ROW = 500  # packets, some 10 s; a file unreadable for this long is not audio
+MAX_AUDIO_S = 600  # ten minutes; longer recordings belong on a socket's stt channel
 
 # FFmpeg's own names; `mov` is what Safari's MediaRecorder writes.
 _DEMUXERS = "wav,mp3,ogg,matroska,webm,flac,mov,aac"
@@ -39,13 +39,13 @@ _DECODERS = frozenset(
 _OPTIONS = {
     "format_whitelist": _DEMUXERS,
     "codec_whitelist": ",".join(sorted(_DECODERS)),
-    "probesize": "1000000",  # bytes looked at to guess the format: FFmpeg's default of 5 MB is for video
-    "analyzeduration": "2000000",  # µs of audio looked at
+    "probesize": "1000000",  # bytes read to guess the format; FFmpeg's default of 5 MB is for video
+    "analyzeduration": "2000000",  # µs of audio analysed
 }
 
 
 class UnreadableAudioError(ValueError):
-    """Not an audio file we read; the text says what was expected."""
+    """Not an audio file that we can read; the text says what was expected."""
 
 
 class AudioTooLongError(ValueError):
@@ -54,7 +54,7 @@ class AudioTooLongError(ValueError):
 
 @dataclass(slots=True)
 class UploadDecoder:
-    """One file, read once. Every method blocks: call it in a codec thread."""
+    """Decodes one file, once. Every method blocks: call it in a codec thread."""
 
     file: IO[bytes]
     max_audio_s: float = MAX_AUDIO_S
@@ -79,7 +79,7 @@ class UploadDecoder:
         return piece
 
     def close(self) -> None:
-        """Let go of the demuxer; the file stays its owner's."""
+        """Close the demuxer. The file itself belongs to the caller."""
         self._pieces = None
         if self._container is not None:
             self._container.close()
@@ -109,7 +109,7 @@ class UploadDecoder:
             yield bytes(waiting)
 
     def _pcm(self, part: Section) -> Iterator[bytes]:
-        """Of one section; its format may change on the way. Raises UnreadableAudioError."""
+        """The PCM of one section, whose format may change midway. Raises UnreadableAudioError."""
         container = self._container = _opened(part)
         mono: Mono | None = None
         form: tuple[object, ...] = ()
@@ -139,7 +139,7 @@ def _opened(part: Section) -> InputContainer:
         container.close()
         raise UnreadableAudioError("the file holds no audio")
     codec = container.streams.audio[0].codec_context.name
-    if codec not in _DECODERS:  # FFmpeg's codec_whitelist holds for probing alone
+    if codec not in _DECODERS:  # FFmpeg applies codec_whitelist to probing only
         container.close()
         raise UnreadableAudioError(f"the file's audio is in {codec}, which is not read")
     return container
@@ -154,7 +154,7 @@ def _why_unreadable(part: Section) -> str:
 
 
 def _mp3_frames(part: Section, container: InputContainer) -> Iterator[AudioFrame]:
-    """Decoded frames, those behind damage too: FFmpeg's own reader would lose them."""
+    """Decoded frames, including those after damage, which FFmpeg's own reader would lose."""
     decoder = av.CodecContext.create(container.streams.audio[0].codec_context.name, "r")
     assert isinstance(decoder, AudioCodecContext), "_opened has looked"
     damaged = 0
@@ -174,7 +174,7 @@ def _mp3_frames(part: Section, container: InputContainer) -> Iterator[AudioFrame
 
 
 def _frames(container: InputContainer) -> Iterator[AudioFrame]:
-    """Decoded frames. Packets that are damaged are left out; a file cut short gives what it holds."""
+    """Decoded frames. Damaged packets are skipped; a truncated file yields what it has."""
     stream = container.streams.audio[0]
     packets = container.demux(stream)
     damaged = 0
@@ -185,13 +185,13 @@ def _frames(container: InputContainer) -> Iterator[AudioFrame]:
             if packet is None:
                 break
             for frame in stream.decode(packet):
-                frame.pts = None  # gaps and jumps in a file's time line would make the resampler invent silence
+                frame.pts = None  # the resampler would turn gaps and jumps in the timestamps into silence
                 damaged, decoded = 0, True
                 yield frame
         except av.EOFError:
             break
         except av.FFmpegError:
             damaged += 1
-            packets = container.demux(stream)  # an error ended the iterator, but not the file
+            packets = container.demux(stream)  # an error ends the iterator, but not the file
     if damaged and not decoded:
         raise UnreadableAudioError("the file's audio cannot be decoded")

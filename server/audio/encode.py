@@ -1,7 +1,7 @@
-"""A voice's PCM to the bytes of an audio file, given out as they are made.
+"""Encodes a voice's PCM to an audio file, sent while it is made.
 
-Nothing is known of the length when the first byte leaves: a WAV header says "unknown" (0xFFFFFFFF, as every streaming
-server does), FLAC's leaves its total open, MP3 goes without the Xing frame that would need rewriting.
+The length is unknown when the first byte is sent. The WAV header says so (0xFFFFFFFF, as all streaming servers do), the FLAC
+header leaves the total open, and MP3 is written without the Xing frame, which would have to be rewritten.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ _UNKNOWN_LENGTH = 0xFFFFFFFF
 
 
 class AudioEncoder(Protocol):
-    """PCM (16-bit little-endian mono) in, a file's bytes out. Blocking: long pieces belong in a codec thread."""
+    """PCM (16-bit little-endian mono) in, a file's bytes out. Blocks: encode long pieces in a codec thread."""
 
     def encode(self, pcm: bytes) -> bytes:
-        """The bytes that are ready with this piece, perhaps none."""
+        """The bytes that this piece completes, perhaps none."""
 
     def finish(self) -> bytes:
-        """The rest."""
+        """The remaining bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """A container and codec, and how FFmpeg writes it while it streams."""
+    """A container and codec, and FFmpeg's options to stream them."""
 
     content_type: str
-    also_called: tuple[str, ...] = ()  # content types that clients ask for it by
-    muxer: str = ""  # empty: nothing for FFmpeg to do
+    also_called: tuple[str, ...] = ()  # other content types that clients may ask for
+    muxer: str = ""  # empty: FFmpeg is not needed
     codec: str = ""
     rates_hz: tuple[int, ...] = ()  # empty: any within MIN_RATE_HZ and MAX_RATE_HZ
     bit_rate: int | None = None
@@ -50,11 +50,11 @@ class AudioFormat:
     codec_options: tuple[tuple[str, str], ...] = ()
 
     def takes(self, rate_hz: int) -> bool:
-        """Can it be written at this rate?"""
+        """True if it can be written at this rate."""
         return rate_hz in self.rates_hz if self.rates_hz else MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ
 
     def rate_hz(self, asked_hz: int | None, voice_hz: int) -> int:
-        """The rate to write: what was asked for, else the voice's own, else the next one up that fits."""
+        """The rate to write: the requested one, else the voice's own, else the next higher one that is supported."""
         wanted = asked_hz or voice_hz
         if self.takes(wanted):
             return wanted
@@ -70,7 +70,7 @@ AUDIO_FORMATS = {
         "mp3",
         "libmp3lame",
         MP3_RATES_HZ,
-        64_000,  # mono speech: transparent, and LAME's own preset for voice lies below it
+        64_000,  # transparent for mono speech; LAME's own preset for voice is lower
         (("write_xing", "0"), ("id3v2_version", "0"), ("flush_packets", "1")),
     ),
     "opus": AudioFormat(
@@ -98,7 +98,7 @@ AUDIO_FORMATS = {
         "flac",
         "flac",
         muxer_options=(("flush_packets", "1"),),
-        codec_options=(("compression_level", "2"),),  # blocks of 27 ms; above level 2 they are 105
+        codec_options=(("compression_level", "2"),),  # blocks of 27 ms; levels above 2 use 105 ms
     ),
 }
 
@@ -132,7 +132,7 @@ def _audio_frame(pcm: bytes, rate_hz: int) -> AudioFrame:
 
 
 class PcmEncoder:
-    """Bare PCM or WAV: at the voice's own rate the samples pass through untouched."""
+    """Bare PCM or WAV. At the voice's own rate the samples pass through unchanged."""
 
     def __init__(self, voice_hz: int, rate_hz: int, header: bytes = b"") -> None:
         self._header = header
@@ -141,14 +141,14 @@ class PcmEncoder:
         self._resampler = None if same else AudioResampler(format="s16", layout="mono", rate=rate_hz)
 
     def encode(self, pcm: bytes) -> bytes:
-        """The header with the first piece, then samples."""
+        """The samples; the first piece begins with the header."""
         header, self._header = self._header, b""
         if self._resampler is None or not pcm:
             return header + pcm
         return header + self._resampled(_audio_frame(pcm, self._voice_hz))
 
     def finish(self) -> bytes:
-        """What the resampler's filter still holds."""
+        """The samples still in the resampler's filter."""
         header, self._header = self._header, b""
         return header + (self._resampled(None) if self._resampler else b"")
 
@@ -160,7 +160,7 @@ class PcmEncoder:
 
 
 class _Sink:
-    """Where the muxer writes: it cannot seek, so FFmpeg writes as for a pipe."""
+    """The muxer's output. It cannot seek, so FFmpeg writes as to a pipe."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -176,7 +176,7 @@ class _Sink:
 
 
 class MuxedEncoder:
-    """MP3, Ogg/Opus and FLAC by FFmpeg's encoders and muxers."""
+    """MP3, Ogg/Opus, AAC and FLAC, by FFmpeg's encoders and muxers."""
 
     def __init__(self, audio_format: AudioFormat, voice_hz: int, rate_hz: int) -> None:
         self._voice_hz = voice_hz
@@ -192,13 +192,13 @@ class MuxedEncoder:
         self._resampler = AudioResampler(format=stream.format, layout="mono", rate=rate_hz)
 
     def encode(self, pcm: bytes) -> bytes:
-        """Whole packets; the encoder keeps what does not fill one."""
+        """Complete packets; the encoder keeps the rest."""
         if pcm:
             self._write(_audio_frame(pcm, self._voice_hz))
         return self._sink.take()
 
     def finish(self) -> bytes:
-        """Drain the encoder and end the file."""
+        """Drain the encoder and finish the file."""
         self._write(None)
         self._container.mux(self._stream.encode(None))
         self._container.close()
@@ -211,7 +211,7 @@ class MuxedEncoder:
 
 
 def audio_encoder(name: str, voice_hz: int, rate_hz: int) -> AudioEncoder:
-    """An encoder for one utterance in the format of that name (a key of AUDIO_FORMATS)."""
+    """An encoder for one utterance, in a format of AUDIO_FORMATS."""
     if name == "wav":
         return PcmEncoder(voice_hz, rate_hz, wav_header(rate_hz))
     if name == "pcm":

@@ -1,4 +1,4 @@
-"""Frames of any format and number of channels to the one channel that speech-to-text wants."""
+"""Converts frames of any format and channel count to the single channel of speech-to-text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
 BYTES_PER_SAMPLE = 2
-MAX_CHANNELS = 64  # what FFmpeg's resampler takes
-MAX_MIXED_CHANNELS = 8  # of more FFmpeg knows no arrangement, and so no mix: the loudest is taken
-WINDOW_S = 0.25  # of sound, after which it is decided anew what is heard
-CANCELLED = 0.1  # of the loudest channel's power: a mix below has lost it
-CLEARLY_LOUDER = 4.0  # times the power of the channel that is heard, before another is
-_STRIDE = 7  # of the samples, one is looked at: power needs no more
+MAX_CHANNELS = 64  # the limit of FFmpeg's resampler
+MAX_MIXED_CHANNELS = 8  # FFmpeg cannot mix more; the loudest channel is used instead
+WINDOW_S = 0.25  # of sound, after which the channel is chosen anew
+CANCELLED = 0.1  # share of the loudest channel's power; a mix below it has cancelled itself out
+CLEARLY_LOUDER = 4.0  # power ratio at which another channel replaces the chosen one
+_STRIDE = 7  # every seventh sample is enough to measure power
 
 
 class TooManyChannelsError(ValueError):
@@ -25,7 +25,7 @@ class TooManyChannelsError(ValueError):
 
 
 class Mono:
-    """Converts frames of one format. The mix of channels in opposite phase is silence: then one channel is heard."""
+    """Converts frames of one format. If channels of opposite phase cancel each other out in the mix, uses a single channel."""
 
     def __init__(self, channels: int, rate_hz: int) -> None:
         if channels > MAX_CHANNELS:
@@ -38,10 +38,10 @@ class Mono:
         self._window_bytes = int(rate_hz * WINDOW_S) * BYTES_PER_SAMPLE
         self._mixed = bytearray()
         self._all = bytearray()
-        self._heard: int | None = None  # the channel; None: the mix
+        self._heard: int | None = None  # the chosen channel; None: the mix
 
     def convert(self, frame: AudioFrame | None) -> bytes:
-        """16-bit little-endian PCM, as far as it is ready; None ends it."""
+        """The 16-bit little-endian PCM that is ready; None flushes the rest."""
         if self._mixing is not None:
             self._mixed += _resampled(self._mixing, frame)
         if self._keeping is None:
@@ -75,7 +75,7 @@ def _resampled(resampler: AudioResampler, frame: AudioFrame | None) -> bytes:
 
 
 def _power(samples: array.array[int]) -> int:
-    """Not the mean: only what is equally long is compared."""
+    """The sum, not the mean: only pieces of equal length are compared."""
     return sum(sample * sample for sample in samples[::_STRIDE])
 
 

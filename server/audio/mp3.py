@@ -1,7 +1,7 @@
-"""MP3 frames by their headers (ISO/IEC 11172-3, section 2.4.1.3; 13818-3 for half the rate, MPEG 2.5 for a quarter).
+"""Finds MP3 frames by their headers (ISO/IEC 11172-3, section 2.4.1.3; 13818-3 for half the rate, MPEG 2.5 for a quarter).
 
-FFmpeg's reader gives up its place in a damaged file and loses what follows, so the frames are found here: a header counts
-when another one stands where its frame ends, or when it continues a row of frames.
+In a damaged file, FFmpeg's reader loses its place and all that follows, so frames are located here. A header is accepted if
+another one follows where its frame ends, or if it continues a run of frames.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from server.audio.sections import Section
 
 READ_BYTES = 256 * 1024
-MAX_LOST_BYTES = 1024 * 1024  # of a file that are no frames: bounds the search, which costs some µs a candidate
+MAX_LOST_BYTES = 1024 * 1024  # bytes outside frames; limits the search, which costs some µs per candidate
 HEADER_BYTES, ID3_BYTES, TAG_BYTES = 4, 10, 128
 
 _HEADER = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef].", re.DOTALL)  # layer III, no free format
 _INFO = re.compile(rb"Xing|Info|VBRI")
-_INFO_WITHIN_BYTES = 64  # of a frame's beginning: it is told about the file there, and holds no sound
+_INFO_WITHIN_BYTES = 64  # of a frame's beginning: such a frame describes the file and contains no sound
 _RATES_HZ = {0b11: (44_100, 48_000, 32_000), 0b10: (22_050, 24_000, 16_000), 0b00: (11_025, 12_000, 8_000)}
 _KBIT_FULL = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # MPEG 1
 _KBIT_LOWER = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # MPEG 2 and 2.5
@@ -35,7 +35,7 @@ class _Header:
 
 
 def frames(file: Section) -> Iterator[bytes]:
-    """Whole frames, in order, from the file's beginning. Never raises for what is in the file."""
+    """Complete frames in order. Never raises because of the file's contents."""
     file.seek(0)
     scan = _Scan(file)
     first = True
@@ -51,7 +51,7 @@ class _Scan:
         self._data = b""
         self._at = 0
         self._lost_bytes = 0
-        self._before: _Header | None = None  # of the frame that ends where we are
+        self._before: _Header | None = None  # of the frame that ends at the current position
 
     def next(self) -> bytes | None:
         while self._has(HEADER_BYTES) and self._lost_bytes <= MAX_LOST_BYTES:
@@ -66,11 +66,11 @@ class _Scan:
         return None
 
     def _counts(self, header: _Header) -> bool:
-        """Is it a frame's header, and no bytes that look like one?"""
+        """True if it is a frame's header, rather than bytes that look like one."""
         end = header.n_bytes
         continues = self._before is not None and _alike(self._before, header)
         if not self._has(end + HEADER_BYTES):
-            return continues or self._has(end)  # the last frame; cut short, if it goes on from others
+            return continues or self._has(end)  # the last frame; it may be truncated if it continues a run
         following = self._header(self._at + end)
         return continues or following is not None or self._is_tag(self._at + end)
 
@@ -78,7 +78,7 @@ class _Scan:
         return self._data.startswith((b"ID3", b"TAG", b"APETAGEX"), at)
 
     def _skip_tag(self) -> bool:
-        """ID3v2 says how long it is, and may hold pictures, in which anything can be found."""
+        """Skip a tag. ID3v2 states its length, and may contain pictures, whose bytes can look like anything."""
         if self._data.startswith(b"TAG", self._at):
             self._forward(TAG_BYTES)
             return True
@@ -86,20 +86,20 @@ class _Scan:
             return False
         head = self._data[self._at : self._at + ID3_BYTES]
         size = head[6:]
-        if head[3] not in {2, 3, 4} or max(size) > 0x7F:  # no version there is, or a size that is not synchsafe
+        if head[3] not in {2, 3, 4} or max(size) > 0x7F:  # an unknown version, or a size that is not synchsafe
             return False
         self._forward(ID3_BYTES + _synchsafe(size))
         return True
 
     def _forward(self, n_bytes: int) -> None:
-        """The next frame follows a tag as it would follow a frame."""
+        """Advance without resetting the run: a frame may follow a tag as it follows a frame."""
         while n_bytes and self._has(1):
             step = min(n_bytes, len(self._data) - self._at)
             self._at += step
             n_bytes -= step
 
     def _seek_header(self) -> None:
-        """To the next bytes that look like one, or like a tag."""
+        """Advance to the next bytes that look like a header or a tag."""
         self._before = None
         self._has(READ_BYTES)
         start = self._at
@@ -111,7 +111,7 @@ class _Scan:
         return _read_header(self._data[at : at + HEADER_BYTES])
 
     def _has(self, n_bytes: int) -> bool:
-        """Are so many bytes left? Reads on as needed."""
+        """True if that many bytes are left. Reads more of the file if needed."""
         while len(self._data) - self._at < n_bytes:
             more = self._file.read(READ_BYTES)
             if not more:
@@ -141,5 +141,5 @@ def _alike(one: _Header, other: _Header) -> bool:
 
 
 def _synchsafe(size: bytes) -> int:
-    """Seven bits of each byte."""
+    """An integer with seven bits per byte."""
     return size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3]

@@ -1,4 +1,4 @@
-"""Text to the bytes of an audio file, given out while the voice still speaks."""
+"""Synthesises text to an audio file, sent while the voice still speaks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     from server.audio.encode import AudioEncoder
     from streaming.ports import SynthesisStream
 
-BATCH_MS = 200  # of PCM encoded at once after the first piece: a thread's visit costs more than a short frame
+BATCH_MS = 200  # of PCM, encoded together after the first piece: a thread switch costs more than a short frame
 
 
 async def speech_file(
     stream: SynthesisStream, name: str, sample_rate_hz: int | None
 ) -> AsyncGenerator[tuple[int, bytes], None]:
-    """The file's pieces, each with the sample rate of all; none when no sound comes. Raises ServiceError.
+    """The file in pieces, each with the file's sample rate; none if there is no sound. Raises ServiceError.
 
-    `name` is a key of AUDIO_FORMATS.
-    Ending this early cancels the synthesis.
+    `name` is a key of AUDIO_FORMATS. Closing the generator early cancels the synthesis.
     """
     encoder: AudioEncoder | None = None
     rate_hz, batch_bytes, waiting, heard = 0, 0, bytearray(), False
@@ -45,7 +44,7 @@ async def speech_file(
 
 
 async def _encoded(encoder: AudioEncoder, waiting: bytearray) -> bytes:
-    """All that waits. Samples that only pass through, or are resampled, need no thread: some 10 µs."""
+    """Encode all that waits. Passing through or resampling takes some 10 µs and needs no thread."""
     pcm = bytes(waiting)
     waiting.clear()
     if isinstance(encoder, PcmEncoder):

@@ -1,4 +1,4 @@
-"""A whole file to one transcript, through the same streaming recogniser that live microphones use."""
+"""Transcribes a whole file with the streaming recogniser that live microphones use."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ if TYPE_CHECKING:
     from server.audio.decode import UploadDecoder
     from streaming.ports import CallContext, RecognitionStream, SpeechToText, Word
 
-WINDOW_BYTES = (
-    2 * PCM_RATE_HZ * BYTES_PER_SAMPLE
-)  # two seconds handed over and not yet taken: the service sets the pace
+# Two seconds sent ahead of the service, which sets the pace.
+WINDOW_BYTES = 2 * PCM_RATE_HZ * BYTES_PER_SAMPLE
 
 PROGRESS_STEP_PERCENT = 5
 
 
 @dataclass(slots=True)
 class Transcript:
-    """Utterances joined. `confidence` is their mean, each weighing as many words as it has."""
+    """All utterances. `confidence` is their mean, weighted by their number of words."""
 
     utterances: list[FinalTranscript] = field(default_factory=list)
     duration_ms: int = 0
 
     @property
     def text(self) -> str:
-        """Everything said."""
+        """The whole text."""
         return " ".join(spoken.text for spoken in self.utterances if spoken.text)
 
     @property
     def confidence(self) -> float:
-        """0 to 1; 0 when nothing was said."""
+        """0 to 1; 0 if nothing was said."""
         weights = [len(spoken.text.split()) for spoken in self.utterances]
         total = sum(weights)
         if not total:
@@ -47,12 +46,12 @@ class Transcript:
 
     @property
     def words(self) -> list[Word]:
-        """With times in the file."""
+        """All words, with their times in the file."""
         return [word for spoken in self.utterances for word in spoken.words]
 
 
 class _Feed:
-    """Hands PCM to the recogniser, at most WINDOW_BYTES ahead of what has left for the service."""
+    """Sends PCM to the recogniser, at most WINDOW_BYTES ahead of what the service has taken."""
 
     def __init__(self, decoder: UploadDecoder, progress: Callable[[TaskProgress], None]) -> None:
         self._decoder = decoder
@@ -62,12 +61,12 @@ class _Feed:
         self._taken = asyncio.Event()
 
     def taken(self, n_bytes: int) -> None:
-        """So much has left for the service."""
+        """The service has taken that many bytes."""
         self._ahead_bytes -= n_bytes
         self._taken.set()
 
     async def run(self, first: bytes, stream: RecognitionStream) -> None:
-        """All pieces, then the end."""
+        """Send all pieces, then the end."""
         piece: bytes | None = first
         while piece is not None:
             await self._room()
@@ -101,7 +100,7 @@ async def transcribe(
 
     `progress` is told each utterance as it is heard, and how much of the file has been read.
     """
-    first = await in_codec_thread(decoder.next_piece)  # an unreadable file never opens a stream
+    first = await in_codec_thread(decoder.next_piece)  # decode before opening a stream: the file may be unreadable
     if first is None:
         return Transcript()
     feed = _Feed(decoder, progress)
@@ -110,7 +109,7 @@ async def transcribe(
     try:
         utterances = await _recognized(feed, first, stream, progress)
     except ExceptionGroup as group:
-        raise group.exceptions[0] from None  # reading and hearing fail one at a time: whichever was first
+        raise group.exceptions[0] from None  # reading and recognising do not fail together; report the first failure
     finally:
         stream.cancel()
     return Transcript(utterances, decoder.duration_ms)
@@ -126,5 +125,5 @@ async def _recognized(
             if isinstance(event, FinalTranscript):
                 utterances.append(event)
                 progress(TaskProgress(f"heard until {event.end_ms} ms", data=event.text))
-        feeding.cancel()  # a service that ended early leaves nobody to feed
+        feeding.cancel()  # the service ended early
     return utterances
