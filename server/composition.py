@@ -1,4 +1,4 @@
-"""From settings to the parts of a gateway: addresses, limits, lent services. Nothing here starts anything."""
+"""Derives the parts of a gateway from the settings: addresses, limits, services for lanes. Starts nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EMBEDDED_OPTIONS = (
 
 
 def endpoints(settings: Settings, embedded: Mapping[str, str]) -> list[ServiceEndpoint]:
-    """Where each service is: embedded ones where they really listen, without TLS."""
+    """The address of each service. Embedded services are used where they actually listen, without TLS."""
     ca, certificate, key = settings.grpc_tls_ca_file, settings.grpc_tls_cert_file, settings.grpc_tls_key_file
     tls = TlsFiles(ca, certificate, key) if ca or certificate else None
     return [
@@ -63,7 +63,7 @@ def breaker_policy(settings: Settings) -> BreakerPolicy:
 
 
 def session_limits(settings: Settings) -> Limits:
-    """Bounds of one session."""
+    """The limits of one session."""
     return Limits(
         channels=settings.ws_max_channels,
         commands_per_s=settings.ws_commands_per_second,
@@ -77,7 +77,7 @@ def session_limits(settings: Settings) -> Limits:
 
 
 def overload_limits(settings: Settings) -> OverloadLimits:
-    """From where on the gateway gives something up."""
+    """The limits at which the gateway sheds load."""
     return OverloadLimits(
         lag_s=settings.overload_lag_ms / 1000,
         memory_bytes=settings.overload_memory_mb * 1024 * 1024,
@@ -86,7 +86,7 @@ def overload_limits(settings: Settings) -> OverloadLimits:
 
 
 def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
-    """What lanes work with."""
+    """The services that lanes use."""
     return LaneServices(
         gateway.services,
         gateway.confirmations,
@@ -100,7 +100,7 @@ def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
 
 
 def embedded_addresses(settings: Settings) -> dict[str, str]:
-    """The services to start here, and where: those whose address nobody gave."""
+    """The services to start here, with their addresses: those whose address is not configured."""
     if not settings.embedded:
         return {}
     missing = [name for name in SERVICES if name not in settings.explicit_grpc_urls]
@@ -108,7 +108,7 @@ def embedded_addresses(settings: Settings) -> dict[str, str]:
 
 
 def embedded_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """For the embedded process: ours, without secrets, and the options that may come from `.env`."""
+    """The environment of the embedded process: ours without secrets, plus the options that may come from `.env`."""
     kept = {name: value for name, value in environment.items() if not name.startswith(("JWT_", "REDIS_"))}
     closed = {"OS_CLOSED_PATHS": os.pathsep.join(map(str, private_paths(settings)))}
     options = {name: str(getattr(settings, name.lower())) for name in EMBEDDED_OPTIONS}
@@ -117,7 +117,7 @@ def embedded_environment(settings: Settings, environment: Mapping[str, str]) -> 
 
 
 def private_paths(settings: Settings) -> list[Path]:
-    """Every file and folder that a setting names, and `.env`: no command reads, changes or moves them."""
+    """Every file and folder that a setting names, and `.env`. No command may read, change or move them."""
     named = [value for _, value in settings if isinstance(value, Path)]
     return [path.absolute() for path in (Path(".env"), *named)]
 

@@ -1,4 +1,4 @@
-"""Settings: environment variables or `.env`. Wrong values stop the start, with one line per mistake."""
+"""Settings: environment variables or `.env`. Invalid values stop the start, with one line per mistake."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from server.services import SERVICES
 from server.shared.redis_urls import RedisUrlError, check_url
 
-# RFC 7518 section 3.2: a key of at least the hash's size
+# RFC 7518 section 3.2: a key must be at least as long as the hash.
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 PLACEHOLDERS = ("change", "secret", "placeholder", "example", "password", "your", "default", "insert", "replace", "jwt")
-MIN_SECRET_CHARACTERS = 10  # different ones: 32 random hex digits have fewer once in a million keys
+MIN_SECRET_CHARACTERS = 10  # distinct ones; one in a million keys of 32 random hex digits has fewer
 SECRETS = ("JWT_SECRET_KEY", "REDIS_URL", "LLM_API_KEY")  # each may come from NAME_FILE; never echoed
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
-Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or commas
+Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or separated by commas
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
-Numbers = Annotated[dict[str, PositiveInt], NoDecode]  # a JSON object, or name=number with commas
+Numbers = Annotated[dict[str, PositiveInt], NoDecode]  # a JSON object, or name=number separated by commas
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 
 
 class ConfigError(Exception):
-    """The settings are wrong; `lines` says what, one line per mistake."""
+    """The settings are invalid; `lines` has one line per mistake."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -38,7 +38,7 @@ class ConfigError(Exception):
 
 
 class Settings(BaseSettings):
-    """Every variable; the field's name in capitals is the variable's. Descriptions are those of `.env.example`."""
+    """All settings. A field's name in capitals is its variable; descriptions appear in `.env.example`."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, validate_default=True
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     redis_url_file: Path | None = Field(None, description="file that holds REDIS_URL")
     redis_url: str = Field(
         "redis://localhost:6379/0",
-        repr=False,  # it may hold a password
+        repr=False,  # may contain a password
         description="redis, rediss, unix, redis+sentinel, redis+cluster; set but empty: in-process state, one replica only",
     )
     rate_limit_requests: int = Field(100, ge=1, description="operations a window and caller, by REST and by `call`")
@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """`NAME=` in a compose file means the default; an empty REDIS_URL means something of its own."""
+        """`NAME=` in a compose file means the default, except for REDIS_URL, where empty means no Redis."""
         return {name: value for name, value in values.items() if value != "" or name == "redis_url"}
 
     @field_validator("cors_origins", "allowed_hosts", "required_services", "trusted_proxies", mode="before")
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
     def _good_secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         algorithm = info.data.get("jwt_algorithm")
         if algorithm not in MIN_SECRET_BYTES:
-            return value  # an outside provider's keys, or wrong itself
+            return value  # keys of an outside provider, or an invalid algorithm
         key = value.get_secret_value()
         if info.data.get("debug"):
             return value if key else SecretStr(secrets.token_urlsafe(64))
@@ -299,25 +299,25 @@ class Settings(BaseSettings):
 
     @property
     def explicit_grpc_urls(self) -> frozenset[str]:
-        """Services whose address the user gave."""
+        """Services whose address is configured."""
         return frozenset(name for name in SERVICES if grpc_field(name) in self.model_fields_set)
 
     @property
     def explicit_redis(self) -> bool:
-        """Did the user name a Redis (or none)?"""
+        """True if a Redis, or none, is configured."""
         return "redis_url" in self.model_fields_set or self.redis_url_file is not None
 
     def grpc_url(self, service: str) -> str:
-        """Where a service is."""
+        """The address of a service."""
         return str(getattr(self, grpc_field(service)))
 
     def deadline_ms(self, service: str) -> int | None:
-        """The longest call to a service that was configured; None: the service's own default."""
+        """The configured deadline of calls to a service; None: the service's own default."""
         return self.grpc_deadlines_ms.get(service, self.grpc_deadline_ms)
 
 
 def grpc_field(service: str) -> str:
-    """The setting that holds a service's address."""
+    """The name of the setting with a service's address."""
     return f"voice_{service}_grpc_url" if service in {"stt", "tts"} else f"{service}_grpc_url"
 
 
@@ -346,7 +346,7 @@ def _check_secret(key: str, min_bytes: int) -> None:
 
 
 def _line(error: Any) -> str:
-    """One mistake: the variable, its value where that is no secret, and what it should be."""
+    """One mistake: the variable, its value unless secret, and what it should be."""
     name = str(error["loc"][0]).upper() if error["loc"] else "settings"
     words = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if "_network" in error["type"]:
@@ -358,11 +358,11 @@ def _line(error: Any) -> str:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read environment and `.env`; `overrides` go first (`_env_file=None`: no `.env`). Raises ConfigError."""
+    """Read the environment and `.env`; `overrides` take precedence (`_env_file=None`: no `.env`). Raises ConfigError."""
     try:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [_line(item) for item in error.errors(include_url=False)]
-        raise ConfigError(list(dict.fromkeys(lines))) from None  # IPv4 and IPv6 both complain of one network
+        raise ConfigError(list(dict.fromkeys(lines))) from None  # one invalid network fails as IPv4 and as IPv6
     except UnicodeDecodeError:
         raise ConfigError([".env: it is not UTF-8"]) from None

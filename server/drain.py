@@ -1,4 +1,4 @@
-"""Take a gateway down without losing a word: clients are told, each session leaves as soon as it may, and the rest gets time."""
+"""Graceful shutdown: clients are told, each session leaves as soon as it can, and the others get time to finish."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-BATCH = 50  # sockets closed at once: their reconnects reach the other replicas in waves
-LOOK_S = 0.1  # between two waves
-PAUSE_S = 2.0  # a session that speaks or listens gets so long to come to a pause, or its client to move by itself
-CLOSE_SHARE = 0.1  # of the time, kept for closing whatever is still at work
-RECONNECT_SPREAD_MS = 250  # the waves spread the load; nobody should be without a socket for long
+BATCH = 50  # sockets closed at once, so that clients reach other replicas in waves
+LOOK_S = 0.1  # pause between two waves
+PAUSE_S = 2.0  # a session that is speaking or listening has this long to pause, or its client to reconnect
+CLOSE_SHARE = 0.1  # share of the time reserved for closing sessions still at work
+RECONNECT_SPREAD_MS = 250  # the waves already spread the load; nobody should be without a socket for long
 
 
 async def drain(gateway: Gateway, within_s: float) -> None:
-    """Return when every session has left and every request is answered, at the latest after `within_s`.
+    """Return when every session has left and every request is answered, at most `within_s` later.
 
-    An idle session leaves at once, one that speaks or listens after `PAUSE_S` at the latest: another replica continues it.
-    A session leaves later only while it does what no other replica could continue (see `Resident.must_finish`).
+    An idle session leaves at once, a speaking or listening one after `PAUSE_S` at the latest; another replica continues it.
+    A session stays longer only while it does something that no other replica could continue (see `Resident.must_finish`).
     """
     gateway.draining = True
     clock = asyncio.get_running_loop().time
@@ -39,7 +39,7 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     log.info("draining", sockets=sum(resident.connected for resident in staying))
     for resident in staying:
         if resident.connected:
-            resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load, guards nothing
+            resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load
     while (staying or gateway.requests_running) and clock() < deadline:
         leaving = _may_leave(staying, paused_enough=clock() >= began + PAUSE_S)
         await _leave(leaving)
@@ -47,11 +47,11 @@ async def drain(gateway: Gateway, within_s: float) -> None:
         staying = [resident for resident in staying if resident not in gone]
         await asyncio.sleep(LOOK_S)
     await _leave(staying)
-    await asyncio.sleep(0)  # the writers send what waits before they close
+    await asyncio.sleep(0)  # let the writers send what waits before they close
 
 
 def _may_leave(staying: list[Resident], *, paused_enough: bool) -> list[Resident]:
-    """The next wave."""
+    """The next wave of sessions."""
     ready: Callable[[Resident], bool] = (
         (lambda resident: not resident.must_finish) if paused_enough else (lambda resident: not resident.busy)
     )
@@ -59,7 +59,7 @@ def _may_leave(staying: list[Resident], *, paused_enough: bool) -> list[Resident
 
 
 async def _leave(leaving: list[Resident]) -> None:
-    """Each leaves as soon as its own record is saved: its client is not heard any more from then on."""
+    """Each session leaves as soon as its own record is saved; after that, its client is not heard any more."""
     await asyncio.gather(*(_hand_over(resident) for resident in leaving))
 
 

@@ -1,4 +1,4 @@
-"""Errors of HTTP: the exception that ends a request, and its problem document (RFC 9457)."""
+"""HTTP errors: the exception that ends a request, and its problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from streaming.errors import ErrorKind
 
 TYPE_BASE = "/docs#"  # problem types are addresses of the documentation
-DEFAULT_RETRY_S = 1.0  # when a service is away and did not say for how long
+DEFAULT_RETRY_S = 1.0  # for a service that did not say when to retry
 
 
 ERRORS: dict[str, ErrorKind] = {code: kind for code, kind in CATALOGUE.items() if kind.status}
-"""The codes that HTTP answers with."""
+"""The codes used in HTTP answers."""
 
 ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 def without_frames(error: ErrorT) -> ErrorT:
-    """The error without the frames it came through. A frame that holds the error it raised is a cycle, hence a leak."""
+    """The error without its traceback. A frame that holds the error it raised is a reference cycle, and so a leak."""
     seen: BaseException | None = error
     while seen is not None:
         seen.__traceback__ = None
@@ -53,7 +53,7 @@ class ApiError(Exception):
 
 
 def problem(error: ApiError, instance: str, request_id: str) -> dict[str, Any]:
-    """The document: type, title, status, detail, instance, code, request_id, and errors[] where fields were wrong."""
+    """The document: type, title, status, detail, instance, code, request_id, and errors[] for invalid fields."""
     document: dict[str, Any] = {
         "type": f"{TYPE_BASE}{error.code}",
         "title": ERRORS[error.code].title,
@@ -70,9 +70,9 @@ def problem(error: ApiError, instance: str, request_id: str) -> dict[str, Any]:
 
 
 def from_service(error: ServiceError) -> ApiError:
-    """A service's error, with the HTTP status that grpc-gateway gives its code, and the service's own words.
+    """A service's error as an HTTP error, with grpc-gateway's status for its code, and the service's own message.
 
-    503 always says when to come back (RFC 9110 section 15.6.4); 429 only if the service told.
+    503 always has a Retry-After (RFC 9110 section 15.6.4), 429 only if the service gave one.
     """
     code = error.code if error.code in ERRORS else "INTERNAL"
     headers = {}
@@ -83,7 +83,7 @@ def from_service(error: ServiceError) -> ApiError:
 
 
 def to_service_error(error: ApiError) -> ServiceError:
-    """The same refusal for a socket: code and words, and as details what the problem document has beside them."""
+    """The same refusal for a socket: code, message, and the problem document's other members as details."""
     wait_s = error.headers.get("Retry-After")
     details = error.extra if error.errors is None else {**error.extra, "errors": error.errors}
     return ServiceError(
@@ -92,5 +92,5 @@ def to_service_error(error: ApiError) -> ServiceError:
 
 
 def retry_after(seconds: float) -> str:
-    """The header's value: whole seconds, never too early, at least one."""
+    """The header's value: whole seconds, rounded up, at least one."""
     return str(max(1, math.ceil(seconds)))

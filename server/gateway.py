@@ -1,4 +1,4 @@
-"""The gateway: the typed set of collaborators that every handler gets. `server.lifecycle` builds it."""
+"""The gateway: the typed set of parts that every handler gets. `server.lifecycle` builds it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One session as `/ws/stats` shows it; `opened_at` is RFC 3339."""
+    """One session in `/ws/stats`; `opened_at` is RFC 3339."""
 
     session_id: str
     user_id: str
@@ -56,23 +56,22 @@ class SessionStats:
 
 
 class SessionCounts(Protocol):
-    """The live sessions, as REST and metrics count them."""
+    """The live sessions as counted by REST and metrics."""
 
     def stats(self, user_id: str | None) -> SessionStats:
-        """Of one user's sessions, or of all (None)."""
+        """Counts of one user's sessions, or of all (None)."""
 
 
 class NoSessions:
     """`SessionCounts` of a gateway without sessions."""
 
     def stats(self, user_id: str | None) -> SessionStats:  # noqa: ARG002 - nobody has any
-        """All zero."""
         return SessionStats()
 
 
 @dataclass(slots=True)
 class Gateway:
-    """Everything a request may need. `loop_lag_s` is measured by the lifecycle, `draining` set by it."""
+    """Everything that handlers may need. The lifecycle measures `loop_lag_s` and sets `draining`."""
 
     settings: Settings
     services: Services
@@ -89,17 +88,15 @@ class Gateway:
     handshakes: HandshakeMeter
     overload: Overload
     sessions: SessionCounts = field(default_factory=NoSessions)
-    jarvis: Sessions = field(
-        init=False
-    )  # the sessions of that dialect; set by the lifecycle, which builds them around the gateway
-    openai: OpenAiSessions = field(init=False)  # those of OpenAI's dialect; likewise
-    session_tasks: asyncio.TaskGroup = field(init=False)  # where the tasks of sockets and sessions live
+    jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
+    openai: OpenAiSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
+    session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     draining: bool = False
     loop_lag_s: float = 0.0
-    requests: set[asyncio.Task[None]] = field(default_factory=set)  # being served; the drain waits until there are none
+    requests: set[asyncio.Task[None]] = field(default_factory=set)  # requests being served; the drain waits for them
     started_at: float = field(default_factory=time.time)  # Unix time
 
     @property
     def requests_running(self) -> int:
-        """How many are being served."""
+        """Number of requests being served."""
         return len(self.requests)

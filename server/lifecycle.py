@@ -1,7 +1,7 @@
-"""The composition root: builds the gateway in order, listens, and takes it down in the opposite order.
+"""The composition root: builds the gateway in order, listens, and takes it down in reverse order.
 
-Redis, embedded services, upstream clients, state, sessions, HTTP: each is entered into one AsyncExitStack, so that whatever
-was started is stopped, however far the start came.
+Redis, embedded services, upstream clients, state, sessions and HTTP are each entered into one AsyncExitStack. Whatever was
+started is therefore stopped, however far the start came.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-GC_THRESHOLDS = (10_000, 20, 20)  # a request makes some hundred objects that end with it: hardly any for the collector
+GC_THRESHOLDS = (10_000, 20, 20)  # a request's hundreds of objects die with it and leave little to the collector
 LOOK_FOR_REDIS_S = 0.3  # at the default address, on the same machine
-FIRST_HEALTH_S = 2.0  # the start waits so long for the services' first answers, to say how they are
+FIRST_HEALTH_S = 2.0  # the start waits this long for the services' first health checks, to report them
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a person wants to know once the gateway listens. `redis` in words; `down` service → reason."""
+    """What to report once the gateway listens. `redis` is a description; `down`: service → reason."""
 
     gateway: Gateway
     port: int
@@ -90,16 +90,16 @@ class Started:
 
 
 class Lifecycle:
-    """One gateway from start to end."""
+    """One gateway from start to stop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
-        self._clients = FencedGroup()  # what they bring about lives there
+        self._clients = FencedGroup()  # the group of clients' work
         self._loops: list[asyncio.Task[None]] = []
 
     async def run(self, on_started: Callable[[Started], Awaitable[None]]) -> None:
-        """Serve until SIGTERM or Ctrl-C, then drain. Raises ChildError, EndpointError, OSError when it can't start."""
+        """Serve until SIGTERM or Ctrl-C, then drain. Raises ChildError, EndpointError, OSError if it cannot start."""
         async with self._stack:
             tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
             await self._stack.enter_async_context(self._clients)
@@ -111,7 +111,7 @@ class Lifecycle:
             await drain(started.gateway, self._settings.drain_seconds)
 
     def _loop(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None], name: str) -> None:
-        """A loop that runs as long as the gateway."""
+        """Run a loop for the life of the gateway."""
         self._loops.append(tasks.create_task(work, name=name))
 
     def _cancel_loops(self) -> None:
@@ -164,7 +164,7 @@ class Lifecycle:
     # --- Redis ---
 
     async def _find_redis(self) -> tuple[str, str]:
-        """The Redis named, else one that answers at the default address, else our own, else none."""
+        """The configured Redis, else one at the default address, else our own, else none."""
         url = self._settings.redis_url
         if self._settings.explicit_redis:
             return (url, "as configured") if url else ("", "none: in-process state, one replica only")
@@ -268,14 +268,14 @@ class Lifecycle:
 
 
 def _spare_the_collector() -> None:
-    """What the start has made lives as long as the process: full collections need not look at it, nor come every moment."""
+    """Exempt the objects made at start-up, which live as long as the process, from collection, and collect less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _answers(url: str) -> bool:
-    """Is there a Redis? Asked before there is a link, which would log its loss."""
+    """True if a Redis answers. Asked without a RedisLink, which would log a loss."""
     client = Redis.from_url(url, socket_connect_timeout=LOOK_FOR_REDIS_S, socket_timeout=LOOK_FOR_REDIS_S)
     try:
         return bool(await client.ping())
@@ -294,7 +294,7 @@ async def _first_health(upstream: Upstream) -> None:
 
 
 async def _asked_to_stop() -> None:
-    """SIGTERM or SIGINT; a second one ends the process at once."""
+    """Wait for SIGTERM or SIGINT; a second one ends the process at once."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -1,7 +1,7 @@
-"""When the gateway has more to do than it can: what it gives up first, so that live audio is the last to suffer.
+"""Load shedding: what the gateway gives up first when overloaded, so that live audio suffers last.
 
-Two steps. *Busy*: no new sockets (503 with Retry-After), except those that resume a session that lives here. *Very busy*: progress
-events without output are left out too. Each step ends by itself.
+There are two steps. *Busy*: new sockets are refused (503 with Retry-After), except those that resume a session of this process.
+*Very busy*: progress events without output are dropped too. Each step ends by itself.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-SMOOTHING = 0.3  # weight of the newest measurement of the loop's lag: one slow moment is no overload
-LAG_OVER = 0.5  # busy ends below this share of the limit of lag, so that it does not flicker
-MEMORY_OVER = 0.95  # likewise; memory is given back slowly
-VERY = 2.0  # so many times the limit of lag is the second step
+SMOOTHING = 0.3  # weight of the newest lag measurement: one slow moment is no overload
+LAG_OVER = 0.5  # busy ends below this share of the lag limit, to avoid flapping
+MEMORY_OVER = 0.95  # likewise; memory is released slowly
+VERY = 2.0  # the second step begins at this multiple of the lag limit
 RETRY_AFTER_S = 2
 
 
 class Load(IntEnum):
-    """How much there is to do."""
+    """How loaded the gateway is."""
 
     NORMAL = 0
     BUSY = 1
@@ -35,7 +35,7 @@ class Load(IntEnum):
 
     @property
     def word(self) -> Literal["normal", "busy", "very_busy"]:
-        """For documents and logs."""
+        """The level's name in documents and logs."""
         return _WORDS[self]
 
 
@@ -48,7 +48,7 @@ _WORDS: dict[Load, Literal["normal", "busy", "very_busy"]] = {
 
 @dataclass(frozen=True, slots=True)
 class OverloadLimits:
-    """`lag_s`: of the event loop, smoothed. `memory_bytes`: resident. `sessions`: live, with or without a socket. 0: no limit."""
+    """`lag_s`: smoothed lag of the event loop. `memory_bytes`: resident. `sessions`: live, with or without a socket. 0: no limit."""
 
     lag_s: float
     memory_bytes: int
@@ -56,7 +56,7 @@ class OverloadLimits:
 
 
 class Overload:
-    """Fed with each measurement of the loop's lag; asked wherever something can be given up."""
+    """Takes every measurement of the loop's lag, and says what to shed."""
 
     def __init__(
         self, limits: OverloadLimits, sessions: Callable[[], int], memory_bytes: Callable[[], int] | None = None
@@ -68,7 +68,7 @@ class Overload:
         self.load = Load.NORMAL
 
     def measured(self, lag_s: float) -> None:
-        """The loop was so late just now."""
+        """Add a measurement of the loop's lag."""
         self._lag_s += SMOOTHING * (lag_s - self._lag_s)
         load = self._judged()
         if load != self.load:
@@ -87,17 +87,17 @@ class Overload:
 
     @property
     def full(self) -> bool:
-        """Is no new socket let in?"""
+        """True if new sockets are refused."""
         return self.load is not Load.NORMAL or 0 < self._limits.sessions <= self._sessions()
 
     @property
     def sheds_progress(self) -> bool:
-        """Is progress without output left out?"""
+        """True if progress without output is dropped."""
         return self.load is Load.VERY_BUSY
 
 
 def resident_bytes() -> int:
-    """Memory of this process (Linux: /proc/self/statm; elsewhere the most it ever had)."""
+    """Resident memory of this process (Linux: /proc/self/statm; elsewhere its peak)."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
     except (OSError, ValueError, IndexError):

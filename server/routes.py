@@ -1,4 +1,4 @@
-"""Routes: a path, its handler, and who may use it. A route without that rule stops the start."""
+"""Routes: a path, its handler, and who may use it. A route without an access rule stops the start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Route:
     methods: tuple[str, ...] = ("GET",)
     operations: Mapping[str, Operation] = field(default_factory=dict)  # by method
     body_limit_bytes: int = JSON_BODY_BYTES
-    pattern: str = ""  # a regular expression, where the template's `[^/]+` is too wide
+    pattern: str = ""  # a regular expression, if the template's `[^/]+` is too wide
 
     @property
     def allow(self) -> str:
@@ -41,7 +41,7 @@ class Route:
 
 
 def operation_routes(operations: Iterable[Operation], handler: type[HTTPMessageDelegate]) -> list[Route]:
-    """Routes of operations that one handler class serves: one route for each path, with all its methods."""
+    """Routes of operations served by one handler class: one route per path, with all its methods."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation

@@ -1,4 +1,4 @@
-"""The nine services that the gateway fronts: names, gRPC names, titles, deadlines. The one table of them."""
+"""The table of the nine services behind the gateway: names, gRPC names, titles, deadlines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One of the nine.
+    """One of the nine services.
 
-    `full_name`: the gRPC service, which grpc.health.v1 is asked for. `title`: what messages to people call it. `deadline_ms`:
-    a call's longest duration unless configured; for STT and TTS streams, how long a reader waits without an event.
+    `full_name`: the gRPC service, as used for grpc.health.v1. `title`: the name in messages to people. `deadline_ms`: default
+    deadline of a call; for STT and TTS streams, the longest wait for the next event.
     """
 
     full_name: str
@@ -19,7 +19,7 @@ class Service:
 
 
 SERVICES: dict[str, Service] = {
-    # a long push-to-talk is decoded once more after its end
+    # a long push-to-talk recording is decoded once more after its end
     "stt": Service("jarvis.stt.v1.SpeechToText", "speech recognition", 20_000),
     "tts": Service("jarvis.tts.v1.TextToSpeech", "speech synthesis", 10_000),
     "intent": Service("jarvis.intent.v1.IntentRecognizer", "intent recognition", 2_000),
@@ -33,6 +33,6 @@ SERVICES: dict[str, Service] = {
 
 
 def title(name: str) -> str:
-    """What messages to people call a service; its own name when it is none of the nine."""
+    """The service's name in messages to people; unknown names are returned unchanged."""
     service = SERVICES.get(name)
     return service.title if service is not None else name

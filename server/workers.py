@@ -1,4 +1,4 @@
-"""Codecs run here (and what else takes milliseconds): FFmpeg's C code lets go of the GIL, and a second of audio costs some milliseconds."""
+"""Worker threads for codecs and other work of milliseconds. FFmpeg's C code releases the GIL."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CODEC_THREADS = 4  # more uploads than that at once wait for a piece of a second, not for each other's whole file
+CODEC_THREADS = 4  # further uploads wait for one piece of another, not for its whole file
 
 _pool = ThreadPoolExecutor(CODEC_THREADS, thread_name_prefix="codec")
 
 
 async def in_codec_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The call's result, made off the event loop. A cancelled wait leaves the call to end by itself."""
+    """The call's result, computed off the event loop. Cancelling the wait does not stop the call."""
     return await asyncio.get_running_loop().run_in_executor(_pool, partial(call, *args, **kwargs))

@@ -65,7 +65,7 @@ class UploadDecoder:
 
     @property
     def duration_ms(self) -> int:
-        """Of what has been decoded so far."""
+        """Duration decoded so far."""
         return self.decoded_bytes * 1000 // (PCM_RATE_HZ * BYTES_PER_SAMPLE)
 
     def next_piece(self) -> bytes | None:
