@@ -1,11 +1,12 @@
-"""The shell: parse, authorise, delegate. Each module ends with its `routes`; `server.app` is the only importer.
+"""The HTTP and WebSocket shell: parse, authorise, delegate. Each module ends with its `routes`; only `server.app` imports them.
 
-base         what every answer has: a tornado.httputil.HTTPMessageDelegate
-operation    operations over HTTP
-voice, agent, executor, memory, auth, ops, console   routes by group
+base         what all HTTP handlers share, on tornado.httputil.HTTPMessageDelegate
+operation    operations over HTTP; effects: those with an Idempotency-Key
+voice, agent, executor, memory, auth, ops, console, openai_audio   routes by group
 unserved     requests that no handler serves
-problem      the one error form
+problem      the error form
 answer       headers, metric and log line of an answer
-realtime, handshake, admission   the WebSocket, its handshake, and who may open it
+realtime, openai, handshake, admission   WebSockets, their handshake, and who may open one
+writer       the task-free writer of a socket
 uploads, events, negotiation, assets   multipart forms, Server-Sent Events, Accept, files
 """

@@ -1,4 +1,4 @@
-"""Who may open a socket: Host and Origin, the token in its four places, limits per address and user."""
+"""Who may open a socket: checks Host and Origin, the token in its four places, and limits per address and user."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
 
 BEARER_PROTOCOL = "jarvis.bearer."
-MAX_SEQ_DIGITS = 16  # numbers beyond 2^53 - 1 are none of ours
+MAX_SEQ_DIGITS = 16  # sequence numbers end at 2^53 - 1
 NEVER_SENT = -1
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 def requested_resume(request: HTTPServerRequest) -> Resume | None:
-    """`?resume=…&last_seq=…`; what is no number of a message was received by nobody, and can't be gone on from."""
+    """`?resume=…&last_seq=…`. A `last_seq` that is not a valid sequence number becomes NEVER_SENT, which cannot be resumed."""
     token = request.query_arguments.get("resume", [b""])[-1].decode("utf-8", "replace")
     seq = request.query_arguments.get("last_seq", [b"0"])[-1]
     return Resume(token, int(seq) if seq.isdigit() and len(seq) < MAX_SEQ_DIGITS else NEVER_SENT) if token else None
 
 
 def requested_recording(request: HTTPServerRequest) -> bool:
-    """`?record=true`: the client's consent to being recorded."""
+    """True for `?record=true`, the client's consent to be recorded."""
     return request.query_arguments.get("record", [b""])[-1].lower() == b"true"
 
 
 def _split(address: str) -> SplitResult:
-    """The parts of an address; none, where it is no address at all."""
+    """The address's parts; all empty if it is not a valid URL."""
     try:
         return urlsplit(address)
     except ValueError:
@@ -46,7 +46,7 @@ def _split(address: str) -> SplitResult:
 
 
 class Admission:
-    """One request's way in."""
+    """Admission of one handshake."""
 
     def __init__(self, gateway: Gateway, request: HTTPServerRequest) -> None:
         self._gateway = gateway
@@ -54,10 +54,10 @@ class Admission:
         self._request = request
 
     def check_handshake(self, session_id: str) -> None:
-        """Refuse what may not become a socket.
+        """Check whether the request may become a socket.
 
-        Raises ApiError: 400, 405, 426 for what is no handshake, 400, 403 for what is not meant for us, 429 for too many, 503 while
-        draining or overloaded. A client that comes back to a session that lives here is let in under load.
+        Raises ApiError: 400, 405, 426 for an invalid handshake; 400, 403 for a wrong host or origin; 429 for too many; 503 while
+        draining or overloaded. Under load, a client may still return to a session of this process.
         """
         self._check_form()
         self._check_place()
@@ -74,7 +74,7 @@ class Admission:
             raise ApiError("RATE_LIMITED", "too many handshakes from this address", headers={"Retry-After": "60"})
 
     def _check_form(self) -> None:
-        """RFC 6455 section 4.2.1. Tornado would refuse most of it too, in a form of its own."""
+        """RFC 6455 section 4.2.1. Tornado would refuse most of it too, but with an error form of its own."""
         request, headers = self._request, self._request.headers
         if request.method != "GET":
             raise ApiError("METHOD_NOT_ALLOWED", headers={"Allow": "GET"})
@@ -88,17 +88,17 @@ class Admission:
             raise ApiError("BAD_REQUEST", "Sec-WebSocket-Key has to be 16 bytes in base64")
 
     def _check_place(self) -> None:
-        """Is it called by a page that may? By which name it is called was asked before (server.net.served_names)."""
+        """Check the Origin. The Host was checked before (server.net.served_names)."""
         origin = self._request.headers.get("Origin")
         if origin is not None and not self.origin_allowed(origin):
             raise ApiError("FORBIDDEN", "pages of this origin may not open sockets here")
 
     def origin_allowed(self, origin: str) -> bool:
-        """Pages of our own host, or of the origins configured; only browsers send an Origin."""
+        """True for pages of our own host or a configured origin; only browsers send an Origin."""
         return origin in self._settings.cors_origins or _split(origin).netloc.lower() == self._request.host.lower()
 
     async def identify(self) -> Identity | None:
-        """From header, subprotocol, ticket or, in development, the address; None: the first message has to say."""
+        """The identity by header, subprotocol, ticket or, in development, `user_id`; None if the first message has to bring it."""
         token = self._bearer()
         if token:
             return await self.identify_token(token)
@@ -123,7 +123,7 @@ class Admission:
         return self._request.query_arguments.get(name, [b""])[-1].decode("utf-8", "replace")
 
     async def identify_token(self, token: str) -> Identity:
-        """Raises RefusedError."""
+        """The token's identity. Raises RefusedError."""
         try:
             return await self._gateway.authenticator.verify(token)
         except ApiError as refused:
@@ -136,10 +136,9 @@ class Admission:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_ticket") from None
 
     def check_sockets(self, identity: Identity, session_id: str) -> None:
-        """Raises RefusedError when the user has as many sockets as allowed; one of that session is about to be replaced.
+        """Raises RefusedError if the user has too many sockets. A socket of `session_id` does not count, as it is about to be replaced.
 
-        Sessions that wait for their client count too. The oldest of them end where there is no room: each holds memory, and
-        nobody can be asked to close what nobody is connected to.
+        Disconnected sessions count too, because each holds memory. The oldest of them are ended to make room.
         """
         residents = self._gateway.residents
         allowed = self._settings.ws_max_sockets_per_user

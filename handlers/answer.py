@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from server.telemetry.metrics import Metrics
 
-MAX_METHOD_CHARS = 16  # of an invented method, in the log
+MAX_METHOD_CHARS = 16  # of an unknown method, in the log
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _DEFAULT_HEADERS = {
@@ -35,7 +35,7 @@ _DEFAULT_HEADERS = {
 
 
 class _Date:
-    """The Date header, formatted once a second."""
+    """The Date header, formatted once per second."""
 
     second = 0
     text = ""

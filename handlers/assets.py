@@ -1,4 +1,4 @@
-"""Answers that are the same for everybody: documents, pages, files. Compressed once, with ETag and 304."""
+"""Answers that are the same for everybody: documents, pages, files. Compressed once, served with ETag and 304."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.workers import in_codec_thread
 if TYPE_CHECKING:
     from typing import Self
 
-GZIP_LEVEL = 9  # made once
+GZIP_LEVEL = 9  # compressed only once
 _COMPRESSIBLE = re.compile(r"text/|application/(json|javascript|manifest\+json)|image/svg\+xml")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 
@@ -31,7 +31,7 @@ class Asset:
 
     @classmethod
     def of(cls, body: bytes, content_type: str) -> Self:
-        """Takes some milliseconds for a megabyte: call it in a thread."""
+        """Make an asset. Takes some milliseconds per megabyte: call it in a thread."""
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         worth_it = len(body) >= GZIP_FROM_BYTES and _COMPRESSIBLE.match(content_type)
         return cls(body, content_type, etag, gzip.compress(body, GZIP_LEVEL, mtime=0) if worth_it else None)
@@ -46,7 +46,7 @@ class AssetHandler(BaseHandler):
     """Answers with an asset."""
 
     logged = False
-    cache_control = "no-cache"  # clients keep it and ask each time whether it changed: a 304 costs little
+    cache_control = "no-cache"  # clients cache it and revalidate each time; a 304 is cheap
 
     def send_asset(self, asset: Asset) -> None:
         """Send the asset, or 304 if the client has it."""
@@ -68,7 +68,7 @@ class AssetHandler(BaseHandler):
     def allow_page(self, *, inline_styles: bool = False) -> None:
         """Set the Content-Security-Policy of our pages: nothing from other origins, no inline code."""
         host = self.request.host if _HOST.fullmatch(self.request.host) else ""
-        sockets = f" ws://{host} wss://{host}" if host else ""  # not every browser takes 'self' for WebSockets
+        sockets = f" ws://{host} wss://{host}" if host else ""  # some browsers do not apply 'self' to WebSockets
         styles = " 'unsafe-inline'" if inline_styles else ""
         self._headers.update(
             {

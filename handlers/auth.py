@@ -1,4 +1,4 @@
-"""Sign-in, rotation, sign-out, tickets: JSON in, JSON out."""
+"""Sign-in, refresh, sign-out and tickets: JSON in, JSON out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shell of every HTTP handler: ids, headers, CORS, the one error form, one log line, one metric."""
+"""The base of all HTTP handlers: ids, headers, CORS, the error form, one log line and one metric."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ log = structlog.get_logger("http")
 GZIP_FROM_BYTES = 1024
 GZIP_THREAD_FROM_BYTES = 32 * 1024  # half a millisecond of deflate; longer bodies are compressed in a thread
 GZIP_LEVEL = 5
-CORS_MAX_AGE_S = 7200  # as long as Chromium remembers a preflight
-CLIENT_LEFT = 499  # nginx's status for a client that did not wait; it is logged, never sent
+CORS_MAX_AGE_S = 7200  # the longest that Chromium caches a preflight
+CLIENT_LEFT = 499  # nginx's status for a client that did not wait; logged, never sent
 BODILESS = frozenset({204, 304})
 
 _ALLOWED_HEADERS = "Accept, Authorization, Content-Type, Idempotency-Key, X-Request-ID, traceparent, tracestate"
@@ -46,17 +46,17 @@ _EXPOSED_HEADERS = (
 
 
 class BaseHandler(HTTPMessageDelegate):
-    """Takes one request in and answers it. A subclass defines `serve`; this class guards, answers, counts and logs.
+    """Handles one request. A subclass defines `serve`; this class checks, answers, counts and logs.
 
-    A message delegate of Tornado's, without RequestHandler: forms, cookies, templates and ETags, which nothing here
-    uses, would cost 40 µs a request.
+    It is a Tornado message delegate rather than a RequestHandler, whose forms, cookies, templates and ETags, unused here, would
+    cost 40 µs per request.
     """
 
-    logged = True  # False: probes, documents and files, which come by the hundred and tell nothing
-    error_code = ""  # of the problem that was answered
+    logged = True  # False for probes, documents and files, which are too frequent to log
+    error_code = ""  # of the problem document that was sent
     client_left = False
     status = 200
-    answer_begun = False  # the status is on its way
+    answer_begun = False  # the status line has been sent
     _running: asyncio.Task[Any] | None = None  # cancelled when the client leaves
     _begun = _ended = _counted = _refused_elsewhere = False
 
@@ -82,7 +82,7 @@ class BaseHandler(HTTPMessageDelegate):
         start_line: RequestStartLine | ResponseStartLine,  # noqa: ARG002 - the request has them
         headers: HTTPHeaders,  # noqa: ARG002
     ) -> Awaitable[None] | None:
-        """The body may come at once."""
+        """Let the body come."""
         return None
 
     def data_received(self, chunk: bytes) -> None:
@@ -96,7 +96,7 @@ class BaseHandler(HTTPMessageDelegate):
         self.start()
 
     def on_connection_close(self) -> None:
-        """The client left, in the middle of its body or while we were at work."""
+        """The client left, while sending its body or waiting for the answer."""
         self.client_left = True
         if self._running is not None:
             self._running.cancel()
@@ -106,14 +106,14 @@ class BaseHandler(HTTPMessageDelegate):
             self.on_finish()
 
     def on_request_refused(self) -> None:
-        """The rest of the body is refused and the answer given elsewhere: this handler answers and counts nothing."""
+        """The body is refused and answered by somebody else; this handler neither answers nor counts."""
         self._refused_elsewhere = True
         self.on_connection_close()
 
     # --- serving ---
 
     def start(self) -> None:
-        """Serve in a task of its own."""
+        """Serve the request in a task of its own."""
         self._begun = True
         self._connection.set_close_callback(self.on_connection_close)
         task = asyncio.get_running_loop().create_task(self._guarded(), name=self.route.path)
@@ -121,7 +121,7 @@ class BaseHandler(HTTPMessageDelegate):
         task.add_done_callback(self.gateway.requests.discard)
 
     async def _guarded(self) -> None:
-        """Respond. Whatever is raised becomes a problem document, or the end of an answer that has begun."""
+        """Respond. An exception becomes a problem document, or cuts an answer that has begun."""
         try:
             await self.respond()
         except StreamClosedError:
@@ -137,7 +137,7 @@ class BaseHandler(HTTPMessageDelegate):
             self.on_finish()
 
     async def respond(self) -> None:
-        """Answer OPTIONS here, every other method by `serve`."""
+        """Answer OPTIONS here and all other methods by `serve`."""
         if self.request.method == "OPTIONS":
             self._tell_options()
             return
@@ -145,13 +145,13 @@ class BaseHandler(HTTPMessageDelegate):
         await self.serve(*(_decoded(name) for name in self._path))
 
     def leaving_cancels(self) -> None:
-        """From here on, a client that leaves cancels this request. One that has left already does so now."""
+        """From now on, the request is cancelled if the client leaves."""
         self._running = asyncio.current_task()
         if self.client_left:
             raise asyncio.CancelledError
 
     def _abandon(self) -> None:
-        """Raises CancelledError again unless the client's leaving was the reason."""
+        """Handle cancellation. Raises CancelledError again unless the client left."""
         if self._running is None or not self.client_left:
             raise asyncio.CancelledError
         self._running.uncancel()
@@ -167,7 +167,7 @@ class BaseHandler(HTTPMessageDelegate):
             raise ApiError("METHOD_NOT_ALLOWED", headers={"Allow": self.route.allow})
 
     def _tell_options(self) -> None:
-        """A browser's preflight, or a client that asks for the methods."""
+        """Answer a preflight, or a client asking for the methods."""
         self._headers["Allow"] = self.route.allow
         if "Access-Control-Allow-Origin" in self._headers:
             self._headers["Access-Control-Allow-Methods"] = self.route.allow
@@ -187,7 +187,7 @@ class BaseHandler(HTTPMessageDelegate):
     # --- answering ---
 
     async def reply(self, status: int, body: bytes, content_type: str = "application/json") -> None:
-        """Answer with the whole body, compressed when that pays."""
+        """Answer with the whole body, compressed if that pays."""
         self.status = status
         self._headers["Content-Type"] = content_type
         if len(body) >= GZIP_FROM_BYTES:
@@ -204,17 +204,17 @@ class BaseHandler(HTTPMessageDelegate):
         return await in_codec_thread(gzip.compress, body, GZIP_LEVEL, mtime=0)
 
     def vary(self, name: str) -> None:
-        """Say that the answer depends on this header of the request."""
+        """Declare that the answer depends on this request header."""
         others = self._headers.get("Vary")
         self._headers["Vary"] = f"{others}, {name}" if others else name
 
     def finish_whole(self, body: bytes) -> None:
-        """Write the whole answer. Raises ValueError for a header with a line end in it."""
+        """Write the whole answer. Raises ValueError for a header with a line break."""
         if self._refused_elsewhere:
             return
         headers, head_only = self._headers, self.request.method == "HEAD"
         if self.gateway.draining:
-            headers["Connection"] = "close"  # a kept connection would send its next request into the end of the process
+            headers["Connection"] = "close"  # the next request on a kept connection would meet the end of the process
         if self.status not in BODILESS:
             headers["Content-Length"] = str(len(body))
         self._connection.write_headers(start_line(self.status), headers, None if head_only else body)
@@ -222,18 +222,18 @@ class BaseHandler(HTTPMessageDelegate):
         self.end()
 
     def finish_empty(self, status: int) -> None:
-        """Answer with headers alone."""
+        """Answer with headers only."""
         self.status = status
         self._headers.pop("Content-Type", None)
         self.finish_whole(b"")
 
     def redirect(self, to: str, status: int) -> None:
-        """Send the client elsewhere."""
+        """Redirect the client."""
         self._headers["Location"] = to
         self.finish_empty(status)
 
     async def send(self, chunk: bytes) -> None:
-        """Write the next piece of a long answer, once the client has taken those before. Does nothing if it has left."""
+        """Write the next piece of a long answer once the client has taken the previous ones. Does nothing if it has left."""
         if self.client_left:
             return
         try:
@@ -249,13 +249,13 @@ class BaseHandler(HTTPMessageDelegate):
             self.client_left = True
 
     def end(self) -> None:
-        """The answer is complete."""
+        """Finish the answer."""
         self._ended = True
         self._connection.finish()
         self.on_finish()
 
     def fail(self, error: BaseException) -> None:
-        """Answer with a problem document. If an answer has begun, cut it, so that nobody takes it for complete."""
+        """Answer with a problem document. If an answer has begun, cut it off, so that it is not taken for complete."""
         refusal = as_api_error(error)
         if refusal.status == 500:
             log.error("request failed", request_id=self.request_id, endpoint=self.route.path, exc_info=error)
@@ -264,11 +264,11 @@ class BaseHandler(HTTPMessageDelegate):
             self.cut()
             return
         if refusal.status == 500:
-            self._set_default_headers()  # one of the others may be the cause
+            self._set_default_headers()  # one of the headers may be the cause
         self.refuse(refusal)
 
     def refuse(self, refusal: ApiError) -> None:
-        """Answer with this problem, in OpenAI's form where its API is spoken."""
+        """Answer with this error; in OpenAI's form for its API."""
         self.error_code, self.status = refusal.code, refusal.status
         self._headers.update(refusal.headers)
         if self.request.path.startswith("/v1/"):
@@ -280,7 +280,7 @@ class BaseHandler(HTTPMessageDelegate):
         self.finish_whole(problem_json(refusal, self.request.path, self.request_id))
 
     def cut(self) -> None:
-        """End the connection in the middle of the answer, unless the answer is given elsewhere."""
+        """Close the connection in the middle of the answer, unless somebody else answers."""
         self.client_left = self._ended = True
         if not self._refused_elsewhere:
             self._connection.close()
@@ -288,7 +288,7 @@ class BaseHandler(HTTPMessageDelegate):
     # --- counting ---
 
     def on_finish(self) -> None:
-        """Count and log, once. Called at the end of the answer, and at the end of the task, which may have answered nothing."""
+        """Count and log once. Called after the answer, and after the task, which may not have answered."""
         if self._counted or not self._begun:
             return
         self._counted = True
@@ -308,7 +308,7 @@ class BaseHandler(HTTPMessageDelegate):
         )
 
     def log_fields(self) -> dict[str, str]:
-        """More fields of the log line; no secrets, nothing a user said."""
+        """Further fields of the log line; no secrets, no user's words."""
         return {"code": self.error_code} if self.error_code else {}
 
 

@@ -1,4 +1,4 @@
-"""The console and the pages of the documents: files of `static/`, and nothing outside it."""
+"""The console and the documents' pages: files of `static/`, and nothing outside it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 STATIC = (Path(__file__).resolve().parent.parent / "static").resolve()
 
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")  # of each folder and file: no dot in front, nothing encoded
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")  # of folders and files: no leading dot, nothing encoded
 _TYPES = {".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
 _MAX_PATH_CHARS = 200
 _PORT = re.compile(r":[0-9]+$")
 _OUR_NAMES = {"127.0.0.1", "localhost", "[::1]"}
 
-_files: dict[Path, tuple[tuple[int, int], Asset]] = {}  # with the time and size they were read at
+_files: dict[Path, tuple[tuple[int, int], Asset]] = {}  # with the modification time and size at which they were read
 
 
 def static_file(path: str) -> Path:
-    """The file of a URL path. Raises ApiError NOT_FOUND for everything that is none of ours."""
+    """The file of a URL path. Raises ApiError NOT_FOUND if it is not in `static/`."""
     names = (path or "index.html").split("/")
     if names[-1] == "":
         names[-1] = "index.html"
@@ -44,7 +44,7 @@ def static_file(path: str) -> Path:
 
 
 async def file_asset(file: Path) -> Asset:
-    """The file, read again when it has changed."""
+    """The file's asset, read again if the file has changed."""
     status: stat_result = await in_codec_thread(file.stat)
     stamp = (status.st_mtime_ns, status.st_size)
     known = _files.get(file)
@@ -57,47 +57,45 @@ async def file_asset(file: Path) -> Asset:
 
 
 class ConsoleHandler(AssetHandler):
-    """`/console/…`."""
+    """`/console/…`: files of `static/`."""
 
     async def serve(self, *path: str) -> None:
-        """A file of `static/`."""
         file = static_file(path[0])
         self.allow_page()
         self.send_asset(await file_asset(file))
 
 
 class ToConsoleHandler(AssetHandler):
-    """`/console`: relative addresses in the page need the slash."""
+    """`/console`: redirects, because relative addresses in the page need the slash."""
 
     async def serve(self, *_path: str) -> None:
-        """There."""
         self.redirect("/console/", status=308)
 
 
 class SwaggerHandler(AssetHandler):
-    """`/docs`: try the REST API."""
+    """`/docs`: Swagger UI for the REST API."""
 
     page = "docs/swagger.html"
 
     async def serve(self, *_path: str) -> None:
-        """The page; its library sets styles of its own."""
+        """Serve the page; the library sets inline styles."""
         self.allow_page(inline_styles=True)
         self.send_asset(await file_asset(static_file(self.page)))
 
 
 class RedocHandler(SwaggerHandler):
-    """`/redoc`: read about the REST API."""
+    """`/redoc`: reference of the REST API."""
 
     page = "docs/redoc.html"
 
 
 class AsyncApiPageHandler(AssetHandler):
-    """`/asyncapi`: read about the WebSocket."""
+    """`/asyncapi`: reference of the WebSocket."""
 
     _asset: Asset | None = None
 
     async def serve(self, *_path: str) -> None:
-        """Made by whoever asks first."""
+        """Serve the page, built at the first request."""
         cls = type(self)
         if cls._asset is None:
             page = await in_codec_thread(asyncapi_page)
@@ -107,13 +105,13 @@ class AsyncApiPageHandler(AssetHandler):
 
 
 class DevelopmentTokenHandler(BaseHandler):
-    """`/console/development-token`: under DEBUG a token for the developer.
+    """`/console/development-token`: a developer's token under DEBUG.
 
-    With `?code=`, that of the link which the start prints, for whoever has the link; without, for who sits at this machine.
+    `?code=` takes the one-time code of the link printed at start-up. Without a code, only this machine gets a token.
     """
 
     async def serve(self, *_path: str) -> None:
-        """A new one."""
+        """Answer with a new token."""
         if not self.gateway.settings.debug:
             raise ApiError("NOT_FOUND")
         code = self.request.query_arguments.get("code")
@@ -128,7 +126,7 @@ class DevelopmentTokenHandler(BaseHandler):
         await self.reply(200, to_json({"access_token": token}))
 
     def _is_local(self) -> bool:
-        """No proxy passed it on, and no page of another name, however that resolves."""
+        """True for a direct request from this machine under its own name: not through a proxy, nor from a page of another host."""
         peer = ip_address((self.request.remote_ip or "").partition("%")[0])
         name = self.request.host.rpartition(":")[0] if _PORT.search(self.request.host) else self.request.host
         return peer.is_loopback and name in _OUR_NAMES and "X-Forwarded-For" not in self.request.headers

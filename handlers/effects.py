@@ -1,4 +1,4 @@
-"""Operations with an effect: with an `Idempotency-Key` they take it once, however often they are asked for."""
+"""Operations with an effect. With an `Idempotency-Key` they run at most once, however often they are requested."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class EffectHandler(OperationHandler):
-    """A key's first request runs to its end, also when its client leaves; the others get what it came to."""
+    """The first request of a key runs to its end, even if its client leaves; repeated requests get its result."""
 
     async def run(self, operation: Operation, caller: Caller, request: RequestModel) -> None:
-        """Whoever brings no key can't come back for the result, and cancels by leaving."""
+        """Run the operation. Without a key, the client cannot fetch the result later, so its leaving cancels the run."""
         key = self._idempotency_key(operation, caller, request)
         work = partial(self._answered, operation, caller, request)
         try:
@@ -44,7 +44,7 @@ class EffectHandler(OperationHandler):
         await self.deliver(answer)
 
     def _idempotency_key(self, operation: Operation, caller: Caller, request: RequestModel) -> IdempotencyKey | None:
-        """None when none was sent. Raises ApiError for one that is empty or odd."""
+        """The key, or None if none was sent. Raises ApiError for an invalid one."""
         key = self.request.headers.get("Idempotency-Key")
         if key is None:
             return None
@@ -53,18 +53,18 @@ class EffectHandler(OperationHandler):
         return IdempotencyKey(caller.context.user_id, key, fingerprint(operation.name, request.model_dump(mode="json")))
 
     async def _answered(self, operation: Operation, caller: Caller, request: RequestModel) -> StoredAnswer:
-        """Run the operation; its answer, whole. Raises what refuses it."""
+        """Run the operation and return the complete answer. Raises the operation's errors."""
         answer = await self.outcome(operation, caller, request)
         body = "" if answer is None else to_json(answer, inf_nan_mode="null").decode()
         return StoredAnswer(operation.status, "application/json", body)
 
     async def outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
-        """Run the operation; its response model, None where it has none."""
+        """Run the operation and return its response model; None if it has none."""
         assert operation.run is not None, "an operation without `run` has a handler of its own"
         return await operation.run(self.gateway, caller, request)
 
     def _answer_after(self, error: BaseException) -> StoredAnswer | None:
-        """What the key's other requests are answered; None: it is certain that nothing has run."""
+        """The answer to keep for repeated requests; None if it is certain that nothing has run."""
         known = to_service_error(error) if isinstance(error, ApiError) else error
         if isinstance(known, ServiceError) and known.nothing_ran:
             return None
@@ -76,7 +76,7 @@ class EffectHandler(OperationHandler):
         return StoredAnswer(refusal.status, "application/problem+json", problem)
 
     async def deliver(self, answer: StoredAnswer) -> None:
-        """Answer with it."""
+        """Send a stored answer."""
         if answer.body:
             await self.reply(answer.status, answer.body.encode(), answer.content_type)
         else:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-KEEPALIVE = b":\n\n"  # a comment: proxies see traffic, clients ignore it
-KEEPALIVE_S = 15.0  # proxies close a connection that is silent for 30 to 60 seconds
-MAX_WAITING = 1000  # a client slower than its task loses the oldest progress events, never the result
+KEEPALIVE = b":\n\n"  # an SSE comment: proxies see traffic, clients ignore it
+KEEPALIVE_S = 15.0  # proxies close connections that are silent for 30 to 60 seconds
+MAX_WAITING = 1000  # a client slower than its task loses the oldest progress events, but never the result
 
 
 def server_sent_event(name: str, json_data: bytes) -> bytes:
@@ -26,7 +26,7 @@ def server_sent_event(name: str, json_data: bytes) -> bytes:
 
 
 def progress_event(progress: TaskProgress) -> bytes:
-    """A progress event, without the fields that are not known."""
+    """A progress event, without unknown fields."""
     fields = {
         "message": progress.message,
         "percent": progress.percent,
@@ -38,7 +38,7 @@ def progress_event(progress: TaskProgress) -> bytes:
 
 
 class WaitingEvents:
-    """A queue of progress events, from a task to a client that may be slower."""
+    """Queue of progress events between a task and a client that may be slower."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
@@ -49,7 +49,7 @@ class WaitingEvents:
         self.put_event(progress_event(progress))
 
     def put_event(self, event: bytes) -> None:
-        """The same of an event that is made already."""
+        """Queue an encoded event; never waits."""
         self._waiting.append(event)
         self._wake.set()
 
@@ -58,7 +58,7 @@ class WaitingEvents:
         self._wake.set()
 
     async def take(self) -> bytes:
-        """Wait for events and return all of them: empty after `wake`, a comment when none came for `KEEPALIVE_S`."""
+        """Wait and return all queued events: empty after `wake`, a comment if none came for `KEEPALIVE_S`."""
         try:
             async with asyncio.timeout(KEEPALIVE_S):
                 await self._wake.wait()
@@ -73,7 +73,7 @@ class WaitingEvents:
 async def relayed(
     work: Coroutine[Any, Any, ResultT], name: str, waiting: WaitingEvents, send: Callable[[bytes], Awaitable[None]]
 ) -> ResultT:
-    """What the work comes to. What it tells meanwhile is sent as it comes; it must not raise."""
+    """Run the work and return its result; its events are sent as they come. The work must not raise."""
     async with asyncio.TaskGroup() as group:
         running = group.create_task(work, name=name)
         running.add_done_callback(lambda _task: waiting.wake())

@@ -1,4 +1,4 @@
-"""Executors: one JSON answer, or progress as Server-Sent Events; a client that leaves cancels its task."""
+"""Executors: one JSON answer, or progress as Server-Sent Events. A client that leaves cancels its task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TaskHandler(EffectHandler):
     """An operation that runs a task."""
 
     async def outcome(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
-        """The same, telling progress meanwhile. Nothing is sent before there is any: a refusal keeps its status."""
+        """Run the task and send its progress. Nothing is sent before the first event, so a refusal keeps its status."""
         if not self.wants_events():
             return await super().outcome(operation, caller, request)
         waiting = WaitingEvents()
@@ -33,14 +33,14 @@ class TaskHandler(EffectHandler):
         return ended
 
     async def _outcome_or_error(self, operation: Operation, caller: Caller, request: RequestModel) -> Any:
-        """The answer, or the exception instead of it: a task group would wrap what is raised."""
+        """The answer, or the exception as a value, because a task group would wrap a raised one."""
         try:
             return await super().outcome(operation, caller, request)
-        except Exception as error:  # noqa: BLE001 - raised again outside of the group
+        except Exception as error:  # noqa: BLE001 - raised again outside the group
             return error
 
     async def deliver(self, answer: StoredAnswer) -> None:
-        """As the last event, or as the whole answer."""
+        """Send the answer as the last event, or as the whole body."""
         succeeded = answer.status < 400
         if self.answer_begun or (succeeded and self.wants_events()):
             await self.send_events(server_sent_event("result" if succeeded else "error", answer.body.encode()))

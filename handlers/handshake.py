@@ -1,4 +1,4 @@
-"""A WebSocket before it is one: an HTTP request that is named, refused in the one error form, counted and logged."""
+"""A WebSocket's handshake, which is an HTTP request: it gets an id, and a refusal is answered in the error form and logged."""
 
 from __future__ import annotations
 
@@ -21,44 +21,43 @@ if TYPE_CHECKING:
 
     from server.gateway import Gateway
 
-SWITCHED = 101  # then it is no request any more: `socket closed` is its line
+SWITCHED = 101  # after the switch, `socket closed` is the log line
 CLIENT_LEFT = 499
 
 
 class HandshakeHandler(WebSocketHandler):
-    """What every handshake has."""
+    """What all WebSocket handlers share."""
 
     gateway: Gateway
     endpoint: str  # the route's template
     request_id: str
-    _error_code = ""  # of the problem that was answered
+    _error_code = ""  # of the problem document that was sent
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
         self.gateway = gateway
 
     def clear(self) -> None:
-        """Headers of every answer. Tornado calls this before `initialize`, and again for its own errors."""
+        """Set the headers of every answer. Tornado calls this before `initialize`, and again for its own errors."""
         super().clear()
         self.request_id = self.__dict__.get("request_id") or name_from(self.request.headers)
         self._headers = HTTPHeaders(answer_headers(self.request_id))
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        """As Tornado's, which does not expect that the client leaves before it has a socket."""
+        """Like Tornado's, but the client may leave before the socket is open."""
         try:
             await super().get(*args, **kwargs)
         except StreamClosedError:
             self.ws_connection = None
-            WebSocketHandler.set_status(
-                self, CLIENT_LEFT, "Client Left"
-            )  # Tornado may have disabled the instance's own
+            # Through the class, because Tornado may have disabled the instance's own.
+            WebSocketHandler.set_status(self, CLIENT_LEFT, "Client Left")
 
     def get_websocket_protocol(self) -> WebSocketProtocol | None:
-        """Ours where it is configured and the HTTP reader gives its transport away, else Tornado's."""
+        """Our protocol if it is configured and the HTTP reader can hand over its transport, else Tornado's."""
         settings = self.gateway.settings
         connection: object = self.request.connection
         if settings.ws_reader == "fast" and isinstance(connection, TransportConnection):
-            # one batch is under way at most, and none is far larger than the queue may be
+            # At most one batch is in flight, and none is much larger than the queue.
             limits = SocketLimits(
                 self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
             )
@@ -66,22 +65,22 @@ class HandshakeHandler(WebSocketHandler):
         return checked(self, super().get_websocket_protocol())
 
     def cut(self) -> None:
-        """End the connection now, whatever is still to be sent."""
+        """Close the connection now; unsent data is lost."""
         if isinstance(self.ws_connection, FrameSocket):
             self.ws_connection.abort()
         elif self.ws_connection is not None and self.ws_connection.stream is not None:
             self.ws_connection.stream.close()
 
     def on_connection_close(self) -> None:
-        """Called by Tornado; of a client that leaves before it has a socket nothing is to be closed.
+        """Called by Tornado. A client that left before its socket was open has nothing to close.
 
-        A socket that we have closed ourselves is not in `ws_connection` any more, and has to be told all the same.
+        A socket closed by us is no longer in `ws_connection`, but must be told all the same.
         """
         if self.ws_connection is not None or self.get_status() == SWITCHED:
             super().on_connection_close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A refused handshake gets the one error form."""
+        """Answer a refused handshake in the error form."""
         raised = kwargs.get("exc_info")
         refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
         self._error_code = refusal.code
@@ -93,12 +92,12 @@ class HandshakeHandler(WebSocketHandler):
         self.finish(problem_json(refusal, self.request.path, self.request_id))
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """A refusal is no failure of ours: metrics and the client know of it."""
+        """Do not log refusals as errors; metrics and the client know of them."""
         if not isinstance(value, ApiError):
             super().log_exception(typ, value, tb)
 
     def on_finish(self) -> None:
-        """One metric and one line of a handshake that was refused."""
+        """Count and log a refused handshake."""
         status = self.get_status()
         if status != SWITCHED:
             fields = {"request_id": self.request_id, "code": self._error_code}

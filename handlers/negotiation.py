@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-MAX_REMEMBERED = 512  # distinct headers; clients send few, and an attacker's many only evict each other
+MAX_REMEMBERED = 512  # distinct headers; clients send few of them, and an attacker's only evict each other
 
 
 def _weights(header: str) -> dict[str, float]:
-    """The choices of a header with their weights; 0 for a weight that is no number."""
+    """The header's choices with their weights; an invalid weight counts as 0."""
     weights = {}
     for choice in header.split(","):
         name, *parameters = (part.strip().lower() for part in choice.split(";"))
@@ -26,7 +26,7 @@ def _weights(header: str) -> dict[str, float]:
 
 @lru_cache(MAX_REMEMBERED)
 def accepts(header: str | None, content_type: str) -> bool:
-    """Does this Accept allow the content type? A missing header allows everything; the most specific choice decides."""
+    """True if Accept allows the content type. A missing header allows all; the most specific choice decides."""
     if not header or not header.strip():
         return True
     weights = _weights(header)
@@ -39,14 +39,14 @@ def accepts(header: str | None, content_type: str) -> bool:
 
 @lru_cache(MAX_REMEMBERED)
 def prefers(header: str | None, content_type: str, other: str) -> bool:
-    """Does Accept name the content type, with at least the weight of the other?"""
+    """True if Accept names the content type, with at least the weight of the other."""
     weights = _weights(header or "")
     return weights.get(content_type, 0) > 0 and weights[content_type] >= weights.get(other, 0)
 
 
 @lru_cache(MAX_REMEMBERED)
 def preferred(header: str | None, types: tuple[tuple[str, tuple[str, ...]], ...]) -> str | None:
-    """The name whose content types are wanted most, of (name, types); the first of equals. None: the header admits none."""
+    """The name whose content types have the most weight, of (name, types); the first of equals. None if none is accepted."""
     if not header or not header.strip():
         return types[0][0]
     weights = _weights(header)
@@ -61,6 +61,6 @@ def preferred(header: str | None, types: tuple[tuple[str, tuple[str, ...]], ...]
 
 @lru_cache(MAX_REMEMBERED)
 def accepts_gzip(header: str | None) -> bool:
-    """May the answer be compressed?"""
+    """True if the answer may be compressed with gzip."""
     weights = _weights(header or "")
     return weights.get("gzip", weights.get("*", 0)) > 0

@@ -1,4 +1,4 @@
-"""`/v1/realtime`: a WebSocket of OpenAI's dialect. Who may not come in is refused before the upgrade, in OpenAI's error form."""
+"""`/v1/realtime`: a WebSocket of OpenAI's dialect. Clients are refused before the upgrade, in OpenAI's error form."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SUBPROTOCOL = "realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
-MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append holds 15 MiB of audio, which is 20 MiB of base64
+MAX_MESSAGE_BYTES = 21 * 1024 * 1024  # an append has up to 15 MiB of audio, which is 20 MiB of base64
 _LAST_WORDS = {
     TOO_BIG: ("message_too_big", "the message is too large"),
     INTERNAL_ERROR: ("internal_error", "something went wrong in the gateway"),
@@ -48,19 +48,19 @@ class OpenAiSocketHandler(SocketHandler):
         """Called by Tornado for every request."""
         super().initialize(gateway)
         self._voices: Voices | None = None
-        self._settings: dict[str, Any] | None = None  # that a client secret brings
+        self._settings: dict[str, Any] | None = None  # settings of a client secret
         self._live: LiveSession | None = None
         self._ending: int | None = None
 
     @property
     def max_message_size(self) -> int:
-        """Larger than other sockets have: audio comes in long pieces too, and in base64."""
+        """Larger than for other sockets, because audio comes in long base64 pieces."""
         return MAX_MESSAGE_BYTES
 
     # --- before the upgrade ---
 
     async def prepare(self) -> None:
-        """Raises ApiError: the handshake is refused with its status."""
+        """Admit the client before the upgrade. Raises ApiError, whose status refuses the handshake."""
         self._admission.check_handshake("")
         identity = await self._identify()
         if not allows(Access.USER, identity.roles):
@@ -73,7 +73,7 @@ class OpenAiSocketHandler(SocketHandler):
         self._identity = identity
 
     def _session(self, identity: Identity, voices: Voices) -> LiveSession:
-        """The one that the client comes back to, where it can still go on; else a fresh one."""
+        """The session that the client resumes, if possible, else a new one."""
         sessions = self.gateway.openai
         last_event_id = self.get_query_argument("last_event_id", "")
         live = sessions.waiting(self.get_query_argument("resume", ""), last_event_id, identity)
@@ -108,7 +108,7 @@ class OpenAiSocketHandler(SocketHandler):
         return identity
 
     def _key(self) -> str:
-        """From the header, or from a browser's subprotocol."""
+        """The key, from the header or from a browser's subprotocol."""
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()
@@ -116,7 +116,7 @@ class OpenAiSocketHandler(SocketHandler):
         return next((item.removeprefix(KEY_PROTOCOL) for item in offered if item.startswith(KEY_PROTOCOL)), "")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A refused handshake gets OpenAI's error form."""
+        """Answer a refused handshake in OpenAI's error form."""
         raised = kwargs.get("exc_info")
         refusal = as_api_error(raised[1] if raised else HTTPError(status_code))
         self._error_code = refusal.code
@@ -127,7 +127,7 @@ class OpenAiSocketHandler(SocketHandler):
         self.finish(error_json(refusal))
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        """`realtime` when offered; the key beside it is never echoed."""
+        """`realtime` if offered; the key offered beside it is never echoed."""
         return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
 
     # --- the socket ---
@@ -140,7 +140,7 @@ class OpenAiSocketHandler(SocketHandler):
         self._writer.begin(self._live)
 
     def on_messages(self, messages: list[str | bytes]) -> None:
-        """All of one read."""
+        """Handle all messages of one read."""
         if self._live is not None and self._ending is None:
             for message in messages:
                 self._live.receive(message)
@@ -157,20 +157,20 @@ class OpenAiSocketHandler(SocketHandler):
         self._account(code, live.session_id, live.traffic)
 
     def last_words(self, code: int, reason: str) -> str:
-        """The `error` before a close that the socket itself decides: broken frames, floods, failures of ours."""
+        """The `error` before a close by the socket itself: invalid frames, too many messages, our own failures."""
         kind = "server_error" if code == INTERNAL_ERROR else "invalid_request_error"
         word, message = _LAST_WORDS.get(code, ("invalid_frame", reason))
         mistake = MistakeError(word, reason or message, kind=kind)
         return json.dumps({"event_id": new_id("event"), **error_event(mistake)})
 
     def end(self, code: int, farewell: str, reason: str) -> None:
-        """Send what waits and the farewell, close; cut the connection when that takes too long."""
+        """Send what waits and the farewell, then close. Cut the connection if that takes too long."""
         if self._ending is None:
             self._ending = code
             self.finish_within(farewell, code, reason)
 
 
 routes = (
-    # the handshake itself is authorised: see prepare()
+    # prepare() authorises the handshake itself
     Route(OpenAiSocketHandler.endpoint, OpenAiSocketHandler, Access.PUBLIC),
 )

@@ -1,4 +1,4 @@
-"""OpenAI's audio endpoints over HTTP, and the rest of its API that is served here."""
+"""OpenAI's audio endpoints over HTTP, and the other parts of its API that we serve."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ _TEXT_TYPES = {
 
 
 def data_event(fields: dict[str, Any]) -> bytes:
-    """One Server-Sent Event as this API has them: data alone."""
+    """A Server-Sent Event as in OpenAI's API: data only."""
     return b"data: " + to_json(fields, inf_nan_mode="null") + b"\n\n"
 
 
 class OpenAiHandler(OperationHandler):
-    """JSON in, JSON out. Clients send `Accept` without meaning it."""
+    """JSON in, JSON out. OpenAI's clients send an `Accept` that they do not mean."""
 
     def check_acceptable(self, _operation: Operation) -> None:
-        """Whatever is accepted, there is one form of the answer."""
+        """Accept anything: there is only one form of the answer."""
 
     def _tell_limit(self, decision: Decision, window_s: int) -> None:
-        """The limit by OpenAI's names too."""
+        """Set the limit's headers under OpenAI's names too."""
         super()._tell_limit(decision, window_s)
         left_s = max(0, math.ceil(decision.reset_at - time.time()))
         self._headers["X-RateLimit-Limit-Requests"] = str(decision.limit)
@@ -64,7 +64,7 @@ class OpenAiSpeechHandler(OpenAiHandler):
     """`POST /v1/audio/speech`. A client that leaves cancels the synthesis."""
 
     async def run(self, _operation: Operation, caller: Caller, request: RequestModel) -> None:
-        """Audio as it is made, bare or as events."""
+        """Send audio as it is made, bare or as events."""
         assert isinstance(request, OpenAiSpeechRequest), "the operation's model"
         self.leaving_cancels()
         as_events = request.stream_format == "sse"
@@ -85,14 +85,14 @@ class OpenAiSpeechHandler(OpenAiHandler):
 
 
 class _Deltas(WaitingEvents):
-    """Utterances as `transcript.text.delta`."""
+    """Recognised utterances as `transcript.text.delta` events."""
 
     def __init__(self) -> None:
         super().__init__()
         self._begun = False
 
     def put(self, progress: TaskProgress) -> None:
-        """Queue what was heard."""
+        """Queue an utterance."""
         if progress.data:
             delta = f" {progress.data}" if self._begun else progress.data
             self._begun = True
@@ -103,7 +103,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     """`POST /v1/audio/transcriptions`."""
 
     async def serve(self, *_path: str) -> None:
-        """Admit, take the upload, transcribe."""
+        """Admit the client, take the upload and transcribe it."""
         identity = await self.admit(self.operation)
         self._upload = Upload(self.request.headers.get("Content-Type", ""), "file", _SINGLE, _LISTS)
         self._let_come()
@@ -125,7 +125,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
             await self.reply(200, to_json(body))
 
     async def _stream(self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]) -> None:
-        """What is heard as it is, then all of it. A refusal before the first event keeps its status."""
+        """Send utterances as they are heard, then the whole text. A refusal before the first event keeps its status."""
         waiting = _Deltas()
         work = self._heard(replace(caller, progress=waiting.put), request, file)
         ended = await relayed(work, "transcription", waiting, self.send_events)
@@ -142,19 +142,19 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     ) -> Transcript | Exception:
         try:
             return await openai.transcribed(self.gateway, caller, request, file)
-        except Exception as error:  # noqa: BLE001 - every end is an answer
+        except Exception as error:  # noqa: BLE001 - the caller answers it
             return error
 
 
 def _values(upload: Upload) -> dict[str, Any]:
-    """The form's fields with the types of the model: in a form everything is text."""
+    """The form's fields with the model's types. In a form, everything is text."""
     values: dict[str, Any] = dict(upload.fields)
     for name, given in upload.lists.items():
         values.setdefault(name.removesuffix("[]"), []).extend(given)
     if "stream" in values:
         values["stream"] = {"true": True, "false": False}.get(values["stream"].lower(), values["stream"])
     if "temperature" in values:
-        with contextlib.suppress(ValueError):  # the model says what is wrong with it
+        with contextlib.suppress(ValueError):  # the model reports the mistake
             values["temperature"] = float(values["temperature"])
     return values
 

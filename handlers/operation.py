@@ -35,7 +35,7 @@ JSON_TYPES = ("application/json", "application/json; charset=utf-8", "applicatio
 
 
 class OperationHandler(BaseHandler):
-    """JSON in, JSON out, which is all that most operations need."""
+    """JSON in, JSON out, as most operations need."""
 
     client_ip = ""
     user_id = ""
@@ -65,9 +65,9 @@ class OperationHandler(BaseHandler):
     # --- who, and how often ---
 
     async def admit(self, operation: Operation) -> Identity:
-        """Token, rate limit, role, in this order: guessing tokens costs the guesser's own address. Raises ApiError.
+        """Check token, rate limit and role, in this order, so that guessing tokens uses up the guesser's own limit. Raises ApiError.
 
-        Whether the token was signed out at another replica is asked in the same round trip as the limit.
+        A revocation at another replica is checked in the same round trip as the limit.
         """
         self.client_ip = self._address()
         identity, refused = await self._identify(operation)
@@ -116,7 +116,7 @@ class OperationHandler(BaseHandler):
         return identity, None
 
     def _tell_limit(self, decision: Decision, window_s: int) -> None:
-        """Set the `X-RateLimit-*` headers, and those of draft-ietf-httpapi-ratelimit-headers."""
+        """Set the `X-RateLimit-*` headers and those of draft-ietf-httpapi-ratelimit-headers."""
         headers = self._headers
         headers["X-RateLimit-Limit"] = str(decision.limit)
         headers["X-RateLimit-Remaining"] = str(decision.remaining)
@@ -128,7 +128,7 @@ class OperationHandler(BaseHandler):
     # --- what ---
 
     def check_acceptable(self, operation: Operation) -> None:
-        """Raises ApiError NOT_ACCEPTABLE when Accept allows no form of the answer."""
+        """Raises ApiError NOT_ACCEPTABLE if Accept allows no form of the answer."""
         accept = self.request.headers.get("Accept")
         if accept is None or accept == "*/*" or accepts(accept, operation.content_type):
             return
@@ -147,7 +147,7 @@ class OperationHandler(BaseHandler):
         return self.caller(identity, request), request
 
     def caller(self, identity: Identity, request: RequestModel) -> Caller:
-        """The caller, with the ids that are passed on to the services."""
+        """The caller, with the ids passed on to the services."""
         self._span = self.gateway.tracer.span(self.operation.name, self.request.headers.get("traceparent", ""))
         self.traceparent = self._span.traceparent
         context = CallContext(
@@ -159,7 +159,7 @@ class OperationHandler(BaseHandler):
         return caller_of(identity, context, request, self.client_ip)
 
     def _parameters(self, operation: Operation, path: tuple[str, ...]) -> dict[str, str]:
-        """The values of path and query. A query beside a body is refused."""
+        """Path and query parameters. A query beside a body is refused."""
         values = dict(zip(operation.path_parameters, path, strict=True))
         for name, given in self.request.query_arguments.items():
             if name in values or len(given) > 1:
@@ -170,7 +170,7 @@ class OperationHandler(BaseHandler):
         return values
 
     def body(self, taken: dict[str, Any]) -> dict[str, Any]:
-        """The JSON object of the body. Raises ApiError, also for a field that is in the path already."""
+        """The body's JSON object. Raises ApiError, also for a field that is already in the path."""
         content_type = self.request.headers.get("Content-Type", "")
         if content_type not in JSON_TYPES and content_type.partition(";")[0].strip().lower() != "application/json":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send application/json")
@@ -185,7 +185,7 @@ class OperationHandler(BaseHandler):
         return values
 
     def on_finish(self) -> None:
-        """Count and log, and end the request's span."""
+        """Count and log, then end the request's span."""
         super().on_finish()
         if self._span is not None:
             self._span.end()
@@ -202,18 +202,18 @@ class OperationHandler(BaseHandler):
     # --- answering ---
 
     def wants_events(self) -> bool:
-        """Is progress asked for, as Server-Sent Events?"""
+        """True if the client asks for progress as Server-Sent Events."""
         return prefers(self.request.headers.get("Accept"), "text/event-stream", "application/json")
 
     async def send_events(self, chunk: bytes) -> None:
-        """Some events, the head before the first."""
+        """Send events; the first call sends the headers."""
         if not self.answer_begun:
             self._headers["Content-Type"] = "text/event-stream"
-            self._headers["X-Accel-Buffering"] = "no"  # nginx would collect events
+            self._headers["X-Accel-Buffering"] = "no"  # or nginx would buffer events
         await self.send(chunk)
 
     async def answer(self, status: int, answer: Any) -> None:
-        """Answer with a response model as JSON; None: 204 without a body."""
+        """Answer with a response model as JSON; None: 204 without body."""
         if answer is None:
             self.finish_empty(204)
             return

@@ -28,10 +28,10 @@ _ALIVE = to_json(LiveAnswer(status="ok"))
 
 
 class RootHandler(OperationHandler):
-    """`GET /`: where everything is; a browser goes to the console."""
+    """`GET /`: links to everything; a browser is sent to the console."""
 
     async def serve(self, *path: str) -> None:
-        """JSON, or the way to the console."""
+        """JSON, or a redirect to the console."""
         self.vary("Accept")
         if prefers(self.request.headers.get("Accept"), "text/html", "application/json"):
             self.redirect("/console/", status=302)
@@ -40,12 +40,12 @@ class RootHandler(OperationHandler):
 
 
 class LiveHandler(BaseHandler):
-    """`GET /live`: looks at nothing, asks nobody."""
+    """`GET /live`: checks nothing."""
 
     logged = False
 
     def finish(self) -> None:
-        """As probes ask it, answered at once: a task would be half of the work."""
+        """Answer a GET at once: a task would double the cost of a probe."""
         if self.request.method == "GET":
             self._begun = True
             self.finish_whole(_ALIVE)
@@ -53,7 +53,6 @@ class LiveHandler(BaseHandler):
             super().finish()
 
     async def serve(self, *_path: str) -> None:
-        """The event loop turns."""
         await self.reply(200, _ALIVE)
 
 
@@ -63,7 +62,7 @@ class ReadyHandler(OperationHandler):
     logged = False
 
     async def answer(self, status: int, answer: Any) -> None:
-        """200 for ready and degraded."""
+        """200 if ready or degraded, else 503."""
         assert isinstance(answer, ReadyAnswer)
         away = answer.status in {"draining", "unavailable"}
         if away:
@@ -72,25 +71,24 @@ class ReadyHandler(OperationHandler):
 
 
 class MetricsHandler(OperationHandler):
-    """`GET /metrics`: for Prometheus, in the format it asks for."""
+    """`GET /metrics`: for Prometheus, in the requested format."""
 
     logged = False
 
     def check_acceptable(self, operation: Operation) -> None:
-        """Prometheus gets what it can read, whatever it says it accepts."""
+        """Accept anything: the exposition format is chosen later."""
 
     async def run(self, _operation: Operation, _caller: Caller, _request: RequestModel) -> None:
-        """Every sample."""
+        """Send all samples."""
         accept = self.request.headers.get("Accept", "")
-        content_type, body = await in_codec_thread(self.gateway.metrics.render, accept)  # tens of ms when it is long
+        content_type, body = await in_codec_thread(self.gateway.metrics.render, accept)  # tens of ms if there are many
         await self.reply(200, body, content_type)
 
 
 class DocumentHandler(AssetHandler):
-    """`/openapi.json` and `/asyncapi.json`: made by whoever asks first."""
+    """`/openapi.json` and `/asyncapi.json`, built at the first request."""
 
     async def serve(self, *_path: str) -> None:
-        """The document."""
         self.send_asset(await _document(self.route.path))
 
 

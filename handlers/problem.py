@@ -1,4 +1,4 @@
-"""Problem documents: from whatever was raised to the one error form (RFC 9457)."""
+"""Problem documents: turns any exception into the error form (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_STATUS = {
 
 
 def as_api_error(error: BaseException) -> ApiError:
-    """The error that a client is told. An unforeseen one is INTERNAL, without details."""
+    """The error to send to the client. An unexpected one becomes INTERNAL, without details."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ServiceError):

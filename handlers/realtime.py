@@ -1,4 +1,4 @@
-"""`/ws/{session_id}`: the socket itself. It lets in, feeds and writes; everything else is the session's."""
+"""`/ws/{session_id}`: the native dialect's socket. It admits, feeds and writes; everything else belongs to the session."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class RealtimeHandler(SocketHandler):
         """Called by Tornado for every request."""
         super().initialize(gateway)
         self._refused: RefusedError | None = None
-        self._saved: SavedSession | None = None  # claimed from another replica, to be continued
+        self._saved: SavedSession | None = None  # claimed from another replica, to be resumed
         self._attachment: Attachment | None = None
         self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
         self._ending: CloseCode | None = None
 
     async def prepare(self) -> None:
-        """Before the upgrade: who is it? A refusal is told after it, since a browser sees no status of a handshake."""
+        """Identify the client before the upgrade. A refusal follows after it, because browsers do not see a handshake's status."""
         self._admission.check_handshake(self.path_args[0])
         try:
             self._identity = await self._admission.identify()
@@ -46,13 +46,13 @@ class RealtimeHandler(SocketHandler):
             await self._claim()
 
     async def _claim(self) -> None:
-        """Another replica may have saved the session that the client wants to resume."""
+        """Claim the session to resume, if another replica saved it."""
         if self._identity is not None:
             resume = requested_resume(self.request)
             self._saved = await self.gateway.jarvis.claim(self.path_args[0], self._identity, resume)
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        """`jarvis.v1` when offered; the token beside it is never echoed."""
+        """`jarvis.v1` if offered; the token offered beside it is never echoed."""
         return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
 
     def opened(self) -> None:
@@ -79,14 +79,14 @@ class RealtimeHandler(SocketHandler):
             self.refuse(RefusedError(CloseCode.FORBIDDEN, "the session belongs to another user", "forbidden"))
 
     def refuse(self, refused: RefusedError) -> None:
-        """Not let in."""
+        """Close the socket of a client that is not admitted."""
         self.gateway.metrics.auth_failure(refused.reason)
         self.end(refused.close_code, refused.message)
 
     # --- in ---
 
     def on_messages(self, messages: list[str | bytes]) -> None:
-        """All of one read: the session takes them, then is woken once."""
+        """Feed all messages of one read; the session is woken once."""
         attachment = self._attachment
         if attachment is not None:
             attachment.feed(messages)
@@ -98,7 +98,7 @@ class RealtimeHandler(SocketHandler):
             self.refuse(refused)
 
     def _before_entry(self, message: str | bytes) -> None:
-        """The first message has to be `auth`; what comes right behind it waits."""
+        """The first message must be `auth`; messages directly after it wait."""
         if self._ending is not None:
             return
         if self._early is None:
@@ -124,9 +124,9 @@ class RealtimeHandler(SocketHandler):
         self.on_messages(early)
 
     def on_close(self) -> None:
-        """The socket is gone."""
+        """Detach the session, count and log."""
         self._cancel_timer()
-        self._refused = None  # its traceback leads back to us: a cycle, which only a full collection would find
+        self._refused = None  # its traceback refers to us: a cycle that only a full collection finds
         if self._attachment is not None:
             self._attachment.closed(for_good=self.close_code == CloseCode.NORMAL and self._ending is None)
         self._writer.stop()
@@ -137,17 +137,17 @@ class RealtimeHandler(SocketHandler):
     # --- out ---
 
     def last_words(self, code: int, reason: str) -> str:
-        """The `error` before a close that the socket itself decides: broken frames, floods, failures of ours."""
+        """The `error` before a close by the socket itself: invalid frames, too many messages, our own failures."""
         return farewell_of(code, reason)
 
     def end(self, code: CloseCode, reason: str) -> None:
-        """Send what waits, say why in an `error`, close; cut the connection when that takes too long."""
+        """Send what waits and an `error` with the reason, then close. Cut the connection if that takes too long."""
         if self._ending is None:
             self._ending = code
             self.finish_within(farewell(code, reason), code.value, reason)
 
 
 routes = (
-    # whoever comes proves who they are on the socket itself: a browser can't send a header with the handshake
+    # Clients authenticate on the socket itself, because browsers cannot send a header with the handshake.
     Route(RealtimeHandler.endpoint, RealtimeHandler, Access.PUBLIC, pattern=r"/ws/([A-Za-z0-9_.:-]{1,128})"),
 )

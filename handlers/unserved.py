@@ -1,4 +1,4 @@
-"""Requests that no handler serves: there is no such path, the headers are refused, or it could not be read at all."""
+"""Requests that no handler serves: unknown paths, refused headers, and bytes that are not a readable request."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 class UnservedHandler(BaseHandler):
-    """Answers with one problem document, whatever the method."""
+    """Answers any method with one problem document."""
 
     def __init__(self, gateway: Gateway, route: Route, request: HTTPServerRequest, refusal: ApiError) -> None:
         super().__init__(gateway, route, request, ())
         self._refusal = refusal
 
     def data_received(self, chunk: bytes) -> None:
-        """The body is dropped."""
+        """Drop the body."""
 
     def finish(self) -> None:
         """The request is complete."""
         self.answer(last=False)
 
     def answer(self, *, last: bool) -> None:
-        """Answer now; `last`: the connection ends with it, since the rest of the request is not read."""
+        """Answer now. `last`: close the connection afterwards, because the rest of the request is not read."""
         self._begun = True
         if last:
             self._headers["Connection"] = "close"
@@ -43,7 +43,7 @@ class UnservedHandler(BaseHandler):
 def refuse_unreadable(
     gateway: Gateway, endpoint: str, request_conn: HTTPConnection, refusal: ApiError, head: Head
 ) -> None:
-    """Answer what never became a request, count it and log it. The connection ends with the answer."""
+    """Answer, count and log bytes that are not a readable request. The connection closes after the answer."""
     request_id = name_from(head.headers)
     headers = answer_headers(request_id)
     headers["Content-Type"] = "application/problem+json"
@@ -52,5 +52,5 @@ def refuse_unreadable(
     headers["Content-Length"] = str(len(body))
     request_conn.write_headers(start_line(refusal.status), headers, None if head.method == "HEAD" else body)
     request_conn.finish()
-    fields = {"request_id": request_id, "code": refusal.code}  # not the detail: it may quote a token
+    fields = {"request_id": request_id, "code": refusal.code}  # not the detail, which may quote a token
     account(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)

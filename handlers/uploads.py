@@ -1,4 +1,4 @@
-"""A multipart/form-data upload, parsed as it arrives: one file, spooled to disk when it is large, and short fields."""
+"""A multipart/form-data upload, parsed as it arrives: short fields, and one file, spooled to disk if large."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from server.operations.validation import invalid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SPOOL_BYTES = 1024 * 1024  # half a minute of PCM: most voice commands never touch the disk
+SPOOL_BYTES = 1024 * 1024  # half a minute of PCM; most voice commands never touch the disk
 MAX_PARTS = 16
-MAX_FIELD_BYTES = 1_024  # the form's fields are a language tag and the like
+MAX_FIELD_BYTES = 1_024  # enough for a language tag and the like
 
 
 class Upload:
@@ -30,7 +30,7 @@ class Upload:
         self._parser = PushMultipartParser(options["boundary"], max_segment_count=MAX_PARTS, strict=True)
         self._file_field = file_field
         self._field_names = field_names
-        self._list_names = list_names  # fields that may come more than once
+        self._list_names = list_names  # fields that may be repeated
         self.lists: dict[str, list[str]] = {}
         self._part: MultipartSegment | None = None
         self.file: IO[bytes] | None = None
@@ -51,7 +51,7 @@ class Upload:
             raise ApiError("BAD_REQUEST", f"the form cannot be read: {broken}") from None
 
     def complete(self) -> IO[bytes]:
-        """Call at the end of the body. Returns the file, rewound. Raises ApiError if it is missing or the form is cut short."""
+        """The file, rewound. Call at the end of the body. Raises ApiError if it is missing or the form is incomplete."""
         try:
             self._parser.close()
         except MultipartError as broken:
@@ -76,7 +76,7 @@ class Upload:
         self._part = part
         self._field.clear()
         if part.name == self._file_field:
-            self.file = SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - close() closes it
+            self.file = SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - closed by close()
 
     def _take(self, data: bytes) -> None:
         assert self._part is not None

@@ -1,4 +1,4 @@
-"""Audio files: an upload streamed to the recogniser, speech streamed out while it is made."""
+"""Audio files: uploads streamed to the recogniser, and speech sent while it is made."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class TranscribeHandler(OperationHandler):
-    """`POST /api/v1/voice/stt`. Who may not come in is refused before the upload is read."""
+    """`POST /api/v1/voice/stt`. Clients are refused before the upload is read."""
 
     _upload: Upload | None = None
     _broken: ApiError | None = None
@@ -44,7 +44,7 @@ class TranscribeHandler(OperationHandler):
         start_line: RequestStartLine | ResponseStartLine,  # noqa: ARG002 - the request has them
         headers: HTTPHeaders,  # noqa: ARG002
     ) -> asyncio.Future[None]:
-        """Begin to serve. The upload may come once the client is admitted."""
+        """Begin to serve; the upload comes once the client is admitted."""
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._complete: asyncio.Future[None] = loop.create_future()
@@ -52,7 +52,7 @@ class TranscribeHandler(OperationHandler):
         return self._ready
 
     def data_received(self, chunk: bytes) -> None:
-        """A piece of the upload; a form that is broken is read to its end and then refused."""
+        """Take a piece of the upload. A broken form is read to its end, then refused."""
         if self._upload is None or self._broken is not None:
             return
         try:
@@ -66,17 +66,17 @@ class TranscribeHandler(OperationHandler):
             self._complete.set_result(None)
 
     def on_connection_close(self) -> None:
-        """In the middle of the upload nobody waits for it any more; what is too large or broken is answered elsewhere."""
+        """The client left. If the upload was incomplete, or refused and answered elsewhere, stop waiting for it."""
         super().on_connection_close()
         if not self._complete.done():
             self.status = 499
             self._complete.set_exception(StreamClosedError())
-            self._complete.exception()  # looked at: it may be that nobody waits for it
+            self._complete.exception()  # mark it as retrieved: perhaps nobody awaits it
 
     # --- serving ---
 
     async def respond(self) -> None:
-        """Whatever comes of it, the rest of the upload is not waited for."""
+        """Respond, then let the reader continue with the upload, whatever the outcome."""
         try:
             await super().respond()
         finally:
@@ -87,7 +87,7 @@ class TranscribeHandler(OperationHandler):
             self._ready.set_result(None)
 
     async def serve(self, *_path: str) -> None:
-        """Admit, take the upload, transcribe."""
+        """Admit the client, take the upload and transcribe it."""
         self.check_acceptable(self.operation)
         identity = await self.admit(self.operation)
         content_type = self.request.headers.get("Content-Type", "")
@@ -107,7 +107,7 @@ class TranscribeHandler(OperationHandler):
         await self.answer(self.operation.status, await voice.transcribe(self.gateway, caller, request, file))
 
     async def _transcribe_with_events(self, caller: Caller, request: TranscribeRequest, file: IO[bytes]) -> None:
-        """Utterances as they are heard, then the transcript. A refusal before the first event keeps its status."""
+        """Send utterances as they are heard, then the transcript. A refusal before the first event keeps its status."""
         waiting = WaitingEvents()
         work = self._transcribed(replace(caller, progress=waiting.put), request, file)
         ended = await relayed(work, "transcription", waiting, self.send_events)
@@ -126,17 +126,17 @@ class TranscribeHandler(OperationHandler):
     ) -> TranscriptAnswer | Exception:
         try:
             return await voice.transcribe(self.gateway, caller, request, file)
-        except Exception as error:  # noqa: BLE001 - every end is an answer
+        except Exception as error:  # noqa: BLE001 - the caller answers it
             return error
 
     def finish_whole(self, body: bytes) -> None:
-        """Write the whole answer. If it comes before the upload has ended, the rest is not read."""
+        """Write the whole answer. If the upload has not ended, its rest is not read."""
         if not self._complete.done():
             self._headers["Connection"] = "close"
         super().finish_whole(body)
 
     def on_finish(self) -> None:
-        """The file goes with the request."""
+        """Delete the upload's file at the end of the request."""
         super().on_finish()
         if self._upload is not None:
             self._upload.close()
@@ -146,18 +146,18 @@ class SpeakHandler(OperationHandler):
     """`POST /api/v1/voice/tts`. A client that leaves cancels the synthesis."""
 
     def check_acceptable(self, _operation: Operation) -> None:
-        """Which format it will be stands in the body: any audio will do here."""
+        """Any audio type will do: the body may name the format."""
         if preferred(self.request.headers.get("Accept"), _AUDIO_TYPES) is None:
             raise ApiError("NOT_ACCEPTABLE", "the answer is audio")
 
     def body(self, taken: dict[str, Any]) -> dict[str, Any]:
-        """The request; without a format, the one that `Accept` wants most."""
+        """The request; without a format, the one that `Accept` prefers."""
         values = super().body(taken)
         wanted = preferred(self.request.headers.get("Accept"), _AUDIO_TYPES)
         return values if "format" in values or wanted is None else values | {"format": wanted}
 
     async def run(self, _operation: Operation, caller: Caller, request: RequestModel) -> None:
-        """Audio, as it is made."""
+        """Send audio as it is made."""
         assert isinstance(request, SpeakRequest)
         self.leaving_cancels()
         async with aclosing(voice.speak(self.gateway, caller, request)) as pieces:

@@ -1,4 +1,4 @@
-"""A socket's one writer: what the session has to say leaves in batches, once a tick, without a task that waits for it."""
+"""The only writer of a socket. It sends what the session has queued in one batch per tick, without a task that waits."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-GONE = (WebSocketClosedError, StreamClosedError)  # the handler's on_close says so too
+GONE = (WebSocketClosedError, StreamClosedError)  # on_close of the handler reports it too
 
 
 class Source(Protocol):
-    """Where batches come from: a `streaming.jarvis.entry.Attachment`, or a session of another dialect."""
+    """The source of batches: a `streaming.jarvis.entry.Attachment`, or a session of another dialect."""
 
     def data_to_send(self) -> list[str | bytes]:
-        """What leaves now; empty when there is nothing."""
+        """The batch to send now; empty if there is none."""
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
-        """Has the batch to be in the session record before it leaves?"""
+        """True if the batch must be in the session record before it is sent."""
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """Save it; returns what may leave then."""
+        """Save the batch; returns what may then be sent."""
 
 
 class SocketWriter:
-    """Writes to the handler's socket while the client takes it.
+    """Writes to the handler's socket as fast as the client reads.
 
-    With a FrameSocket, `resume` has to be called when it is writable again. With Tornado's protocol a batch is awaited.
+    With a FrameSocket, `resume` must be called when it is writable again. With Tornado's protocol each batch is awaited.
     """
 
     def __init__(self, handler: HandshakeHandler, tasks: asyncio.TaskGroup) -> None:
@@ -43,34 +43,34 @@ class SocketWriter:
         self._tasks = tasks
         self._source: Source | None = None
         self._scheduled = False
-        self._busy = False  # a batch waits for the session record, or Tornado's stream for the client
+        self._busy = False  # a batch waits for the session record, or for the client to read
         self._last: tuple[str, int, str] | None = None  # a message, then the close
         self._over = False
 
     def begin(self, source: Source) -> None:
-        """There is a session behind the socket."""
+        """Start writing what this session sends."""
         self._source = source
         self.wake()
 
     def wake(self) -> None:
-        """There is something to write."""
+        """Write at the end of this tick."""
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write)
 
     def finish(self, message: str, code: int, reason: str) -> None:
-        """Write what waits, then this message (empty: none), then close."""
+        """Write what waits, then this message if not empty, then close."""
         self._last = (message, code, reason)
         self.wake()
 
     def stop(self) -> None:
-        """The socket is gone. The handler holds the writer, so the writer lets go of it."""
+        """The socket is gone. Drop the handler, which refers to the writer, to break the cycle."""
         self._over = True
         self._source = None
         self.__dict__.pop("_handler", None)
 
     def resume(self) -> None:
-        """The client takes more again."""
+        """The client reads again."""
         self._busy = False
         self._write()
 
@@ -133,6 +133,6 @@ class SocketWriter:
 
 
 def _looked_at(written: asyncio.Future[None]) -> None:
-    """A client that is gone is no error to be told of."""
+    """Mark the result as retrieved: a client that left is not an error."""
     if not written.cancelled():
         written.exception()
