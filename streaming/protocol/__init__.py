@@ -1,4 +1,4 @@
-"""`jarvis.v1` without I/O: text, frames and `now` in, events and messages out. PROTOCOL.md beside this has the wire.
+"""`jarvis.v1` without I/O: text, frames and `now` in, events and messages out. The wire format is in PROTOCOL.md.
 
 server: ServerConnection, a session's side that outlives its sockets · client: ClientConnection, the other side.
 messages: the text messages · frame: the binary header · events: what the owner is told · errors: mistakes, error and close

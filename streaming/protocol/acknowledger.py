@@ -1,4 +1,4 @@
-"""The client's account of what arrived: numbers without gaps, and when to acknowledge them."""
+"""The client's record of received messages: sequence numbers without gaps, and when to acknowledge them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Acknowledger:
-    """`due_at`: when the next `ack` has to leave at the latest, monotonic seconds."""
+    """Received messages. `due_at`: latest time of the next `ack`, in monotonic seconds."""
 
     __slots__ = ("_bytes", "_count", "_limits", "due_at", "last_seq")
 
@@ -23,17 +23,17 @@ class Acknowledger:
         self.start()
 
     def start(self) -> None:
-        """A new epoch begins."""
+        """Start a new epoch."""
         self.last_seq = 0
         self.settle()
 
     def settle(self) -> None:
-        """A resume acknowledges by itself."""
+        """Forget pending acknowledgements: a resume acknowledges by itself."""
         self._count = self._bytes = 0
         self.due_at: float | None = None
 
     def received(self, seq: int, size: int, now: float, out: ClientOutbox) -> bool:
-        """A numbered message came; False when it is a repetition. Raises RemoteProtocolError at a gap."""
+        """Count a numbered message. False if it is a repetition. Raises RemoteProtocolError for a gap."""
         if seq <= self.last_seq:
             return False
         if seq != self.last_seq + 1:
@@ -48,7 +48,7 @@ class Acknowledger:
         return True
 
     def handle_timeout(self, now: float, out: ClientOutbox) -> None:
-        """Acknowledge what waited long enough."""
+        """Acknowledge if it is due."""
         if self.due_at is not None and now >= self.due_at:
             self._acknowledge(out)
 

@@ -1,4 +1,4 @@
-"""A channel's life, as one table, and its two halves: what the client sends in, what the server sends out."""
+"""A channel's states as one table, and its two sides: what the client sends in, and what the server sends out."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ Mark = Literal["commit", "end"]
 
 
 class ChannelState(StrEnum):
-    """Where a channel stands. Both roles go through the same states."""
+    """The state of a channel; the same for server and client."""
 
     OPEN = "open"  # the client may send input
-    INPUT_ENDED = "input_ended"  # the client has sent all; results still come
-    CANCELLED = "cancelled"  # the client wants no more; the lane is being stopped
-    CLOSING = "closing"  # everything was said; `channel.closed` waits behind audio that waits for credit
+    INPUT_ENDED = "input_ended"  # the client has sent everything; results still follow
+    CANCELLED = "cancelled"  # the client wants nothing more; the lane is being stopped
+    CLOSING = "closing"  # the lane has ended; `channel.closed` waits behind audio that waits for credit
     CLOSED = "closed"
 
 
 class ChannelInput(StrEnum):
-    """What may happen to it."""
+    """What can happen to a channel."""
 
     CLIENT_DATA = "client_data"  # a frame, `tts.text`, `commit`
     CLIENT_END = "client_end"
     CLIENT_CANCEL = "client_cancel"
     SERVER_DATA = "server_data"  # an event, audio, `credit`
-    SERVER_CLOSE = "server_close"  # decided
-    SERVER_CLOSED = "server_closed"  # `channel.closed` left
+    SERVER_CLOSE = "server_close"  # `channel.closed` was decided on
+    SERVER_CLOSED = "server_closed"  # `channel.closed` was sent
 
 
 _OPEN, _ENDED, _CANCELLED, _CLOSING, _CLOSED = ChannelState
 _DATA, _END, _CANCEL, _SERVER_DATA, _CLOSE, _LEFT = ChannelInput
 
-# What is not here is a mistake: of the client, answered by an error; of this side, a LocalProtocolError.
-# What the client says in CANCELLED, CLOSING and CLOSED crossed with something on the wire: it is ignored.
+# Anything missing here is a mistake: of the client, answered by an error, or of this side, a LocalProtocolError.
+# Client input in CANCELLED, CLOSING and CLOSED crossed with a message on the wire, and is ignored.
 TRANSITIONS: dict[tuple[ChannelState, ChannelInput], ChannelState] = {
     (_OPEN, _DATA): _OPEN,
     (_OPEN, _END): _ENDED,
     (_OPEN, _CANCEL): _CANCELLED,
     (_OPEN, _SERVER_DATA): _OPEN,
     (_OPEN, _CLOSE): _CLOSING,
-    (_ENDED, _END): _ENDED,  # a frame marked LAST, and `channel.end` to be sure
+    (_ENDED, _END): _ENDED,  # a frame marked LAST, followed by `channel.end`
     (_ENDED, _CANCEL): _CANCELLED,
     (_ENDED, _SERVER_DATA): _ENDED,
     (_ENDED, _CLOSE): _CLOSING,
@@ -72,7 +72,7 @@ NOTHING_HEARD = (-1, -1, 0)
 
 
 class Channel:
-    """What both roles keep. `generation` is that of the newest audio from the server; older audio is stale."""
+    """What both sides keep. `generation`: that of the server's newest audio; older audio is stale."""
 
     __slots__ = ("generation", "id", "params", "receive_window", "send_window", "state")
 
@@ -86,20 +86,20 @@ class Channel:
 
     @property
     def hears(self) -> bool:
-        """Does the client send audio on it? A turn given as text has no microphone."""
+        """True if the client sends audio on it. A turn given as text has no microphone."""
         return self.params.kind in {"stt", "turn"} and getattr(self.params, "text", None) is None
 
     @property
     def reads(self) -> bool:
-        """Does the client send `tts.text` on it? An utterance given whole takes no more."""
+        """True if the client sends `tts.text` on it. An utterance given whole takes no more."""
         return self.params.kind == "tts" and getattr(self.params, "text", None) is None
 
     def allows(self, happening: ChannelInput) -> bool:
-        """Is it in the table?"""
+        """True if the table has this transition."""
         return (self.state, happening) in TRANSITIONS
 
     def move(self, happening: ChannelInput) -> None:
-        """Take the transition. Raises LocalProtocolError when there is none."""
+        """Make the transition. Raises LocalProtocolError if the table has none."""
         state = TRANSITIONS.get((self.state, happening))
         if state is None:
             raise LocalProtocolError(f"channel {self.id}: no {happening} in state {self.state}")
@@ -107,11 +107,11 @@ class Channel:
 
 
 class ServerChannel(Channel):
-    """The server's view. `next_frame`: number of the client's frame expected next.
+    """The server's side. `next_frame`: the number expected of the client's next frame.
 
-    `marks`: what the client said behind frames that it may have to send again, each with the number of the frame it came before.
-    `sent_pts_ms`: of the utterance's newest frame that left; -1 when none has. `paid_pts_ms`: frames up to it left at another
-    replica before: they leave again without credit.
+    `marks`: commits and ends that followed frames which the client may have to send again, each with the number of the frame after it.
+    `sent_pts_ms`: position of the utterance's newest frame sent; -1 if none. `paid_pts_ms`: frames up to this position were already
+    sent by another replica; sending them again costs no credit.
     """
 
     __slots__ = ("marks", "next_frame", "open_id", "paid_pts_ms", "sent_pts_ms")
@@ -126,20 +126,20 @@ class ServerChannel(Channel):
         self.sent_pts_ms = self.paid_pts_ms = -1
 
     def mark(self, what: Mark) -> None:
-        """The client said so here."""
-        if (self.next_frame, what) not in self.marks[-1:]:  # said twice at one place, it says no more
+        """Record a commit or end at the current frame."""
+        if (self.next_frame, what) not in self.marks[-1:]:  # repeated at the same place, it means nothing more
             self.marks.append((self.next_frame, what))
 
     def forget_marks(self, before_frame: int) -> None:
-        """Frames before it are never sent again."""
+        """Forget marks before that frame, which will not be sent again."""
         if self.marks and self.marks[0][0] <= before_frame:
             self.marks = [mark for mark in self.marks if mark[0] > before_frame]
 
 
 class ClientChannel(Channel):
-    """The client's view. `next_frame`: number that the next frame gets as it leaves.
+    """The client's side. `next_frame`: the number of the next frame to be sent.
 
-    `heard`: generation, `pts_ms` and flag LAST of the utterance's newest frame that came.
+    `heard`: generation, `pts_ms` and LAST flag of the utterance's newest frame received.
     """
 
     __slots__ = ("heard", "lost", "next_frame", "opened")
@@ -147,6 +147,6 @@ class ClientChannel(Channel):
     def __init__(self, channel_id: int, params: ChannelParams, receive_bytes: int) -> None:
         super().__init__(channel_id, params, 0, receive_bytes)
         self.next_frame = 0
-        self.lost = False  # was audio dropped since the last frame left?
-        self.opened = False  # did the server say so?
+        self.lost = False  # True if audio was dropped since the last frame was sent
+        self.opened = False  # True if the server confirmed the channel
         self.heard = NOTHING_HEARD

@@ -1,8 +1,8 @@
-"""The client's side of a session, in the manner of the server's: no I/O, no clock, no chance.
+"""The client's side of a session. Like the server's, it has no I/O, no clock and no randomness.
 
 Commands that the server has not acknowledged, and microphone frames that it has not taken, are kept and sent again after a
-resume. What can't leave yet (no socket, no credit) waits; of microphone audio only the newest part. Mistakes of the caller raise
-LocalProtocolError, a server that breaks the protocol RemoteProtocolError.
+resume. What cannot be sent yet (no socket, no credit) waits; of microphone audio, only the newest part is kept. Mistakes of the
+caller raise LocalProtocolError; a server that breaks the protocol raises RemoteProtocolError.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams, Message
 
 DEFAULT_LIMITS = ClientLimits()
-HEARTBEAT_S = 20.0  # until the server says otherwise
+HEARTBEAT_S = 20.0  # until the server states its own
 LAST_CHANNEL = 65_535
-SPEAKS = frozenset({"tts", "turn"})  # kinds on which utterances come, their frames in order
+SPEAKS = frozenset({"tts", "turn"})  # kinds whose audio consists of utterances, with frames in order
 Resume = Literal["message", "url"]
 
 
 class ClientConnection:
-    """See the module. Command ids are `id_prefix` and a number: make the prefix unique, so that no other run has the same."""
+    """A client's connection. Command ids are `id_prefix` and a number: the prefix must be unique among all runs."""
 
     __slots__ = (
         "_acknowledger",
@@ -66,31 +66,31 @@ class ClientConnection:
         self._last_id = 0
         self._next_channel = 1
         self._unanswered: dict[str, None] = {}
-        self._awaiting = True  # the server has not said yet which session this socket has
+        self._awaiting = True  # the server has not yet said which session this socket has
         self._resume: Resume | None = None
         self._heard_at = now
         self._heartbeat_s = HEARTBEAT_S
-        self._pinged_for = self._silent_for = -1.0  # the `_heard_at` that a ping, or the news of silence, was about
+        self._pinged_for = self._silent_for = -1.0  # the `_heard_at` that the last ping or PeerSilent was about
         self.epoch: str | None = None
         self.resume_token: str | None = None
-        self.stale_bytes = 0  # audio that came too late to be played
+        self.stale_bytes = 0  # audio that arrived too late to be played
 
     # --- a socket comes and goes ---
 
     @property
     def attached(self) -> bool:
-        """Is there a socket?"""
+        """True if there is a socket."""
         return self._out.attached
 
     @property
     def last_seq(self) -> int:
-        """The highest number received without a gap: for the URL, beside `resume_token`."""
+        """The highest sequence number received without a gap; for the URL, with `resume_token`."""
         return self._acknowledger.last_seq
 
     def attach(self, now: float, resume: Resume | None = None) -> None:
-        """A new socket. `resume`: "url" when its address had `?resume=&last_seq=`, "message" to ask by the first message.
+        """Attach a new socket. `resume`: "url" if its address had `?resume=&last_seq=`, "message" to resume by the first message.
 
-        Nothing but `authenticate` leaves until the server has said which session it is. Raises LocalProtocolError.
+        Only `authenticate` is sent before the server has said which session it is. Raises LocalProtocolError.
         """
         if self.attached:
             raise LocalProtocolError("detach the old socket first")
@@ -104,12 +104,12 @@ class ClientConnection:
             self._out.put_for_socket(messages.SessionResume(resume_token=self.resume_token, last_seq=self.last_seq))
 
     def detach(self) -> None:
-        """The socket is gone. No effect when there is none."""
+        """The socket is gone. Does nothing if there is none."""
         self._out.detach()
         self._acknowledger.settle()
 
     def authenticate(self, token: str) -> None:
-        """A socket opened without a token: its very first message."""
+        """Send a token as the first message of a socket opened without one."""
         self._out.put_first(messages.Auth(token=token))
 
     # --- commands ---
@@ -121,13 +121,13 @@ class ClientConnection:
         return command_id
 
     def call(self, op: str, params: dict[str, Any] | None = None) -> str:
-        """One operation; returns the id that its `Result` or `Error` will have."""
+        """Call an operation; returns the id of its `Result` or `Error`."""
         command_id = self._new_id()
         self._out.put(messages.Call(id=command_id, op=op, params=params or {}))
         return command_id
 
     def open_channel(self, params: ChannelParams) -> int:
-        """Open a channel of the kind that `params` is for; returns its number. Raises LocalProtocolError when none is left."""
+        """Open a channel of the parameters' kind; returns its number. Raises LocalProtocolError if no number is left."""
         number = self._next_channel
         if number > LAST_CHANNEL:
             raise LocalProtocolError("this epoch has no channel numbers left: start a new session")
@@ -146,7 +146,7 @@ class ClientConnection:
         return number
 
     def send_audio(self, channel: int, payload: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """Queue a microphone frame; `last` ends the input. On a channel that the server closed it goes nowhere."""
+        """Queue a microphone frame; `last` ends the input. Ignored if the server has closed the channel."""
         state = self._input(channel, ChannelInput.CLIENT_DATA)
         if state is None:
             return
@@ -155,28 +155,28 @@ class ClientConnection:
         self._out.put_audio(state, QueuedAudio(channel, payload, 0, pts_ms, frame.LAST if last else 0))
 
     def send_text(self, channel: int, text: str) -> None:
-        """The next piece to speak."""
+        """Send the next piece of text to speak."""
         if self._input(channel, ChannelInput.CLIENT_DATA):
             self._out.put(messages.TtsText(channel=channel, text=text))
 
     def commit(self, channel: int) -> None:
-        """The utterance ends behind the audio queued so far."""
+        """End the utterance after the audio queued so far."""
         if self._input(channel, ChannelInput.CLIENT_DATA):
             self._out.put(messages.Commit(channel=channel), behind=channel)
 
     def end_channel(self, channel: int) -> None:
-        """No more input behind what is queued so far."""
+        """End the input after what is queued so far."""
         if self._input(channel, ChannelInput.CLIENT_END):
             self._out.put(messages.ChannelEnd(channel=channel), behind=channel)
 
     def cancel_channel(self, channel: int) -> None:
-        """Stop now: queued audio is dropped, and so is what still comes."""
+        """Stop the channel now. Queued audio is dropped, and further audio is ignored."""
         if self._input(channel, ChannelInput.CLIENT_CANCEL):
             self._out.drop_audio(channel)
             self._out.put(messages.ChannelCancel(channel=channel))
 
     def _input(self, channel: int, happening: ChannelInput) -> ClientChannel | None:
-        """The channel, moved; None when the server closed it, as it may at any time."""
+        """Make the transition and return the channel; None if the server closed it, which it may do at any time."""
         state = self._channels.get(channel)
         if state is not None:
             state.move(happening)
@@ -185,20 +185,20 @@ class ClientConnection:
         return state
 
     def report_playback(self, channel: int, played_ms: int) -> None:
-        """So much of the current utterance was heard."""
+        """Report how much of the current utterance was heard."""
         state = self._channels.get(channel)
         if state is not None:
             self._out.put(messages.Playback(channel=channel, played_ms=played_ms, generation=state.generation))
 
     def played(self, channel: int, n_bytes: int) -> None:
-        """So much audio was played or thrown away: the server gets the credit back, in portions."""
+        """Report audio played or discarded. The credit goes back to the server in portions."""
         state = self._channels.get(channel)
         grant = state.receive_window.take(n_bytes) if state else 0
         if grant:
             self._out.put(messages.CreditGrant(channel=channel, bytes=grant))
 
     def confirm(self, confirmation_id: str, *, approve: bool, channel: int | None = None) -> str:
-        """Answer a question; returns the command's id."""
+        """Answer a confirmation request; returns the command's id."""
         command_id = self._new_id()
         self._out.put(
             messages.TaskConfirm(id=command_id, confirmation_id=confirmation_id, approve=approve, channel=channel)
@@ -206,15 +206,15 @@ class ClientConnection:
         return command_id
 
     def refresh_auth(self, token: str) -> None:
-        """A new token for this socket."""
+        """Send a new token for this socket."""
         self._out.put_for_socket(messages.AuthRefresh(token=token))
 
     def ping(self, now: float) -> None:
-        """Ask for a `PongReceived`."""
+        """Ping the server; a `PongReceived` follows."""
         self._out.put_for_socket(messages.Ping(t=now))
 
     def sendable_bytes(self, channel: int) -> int:
-        """How much more audio the server's credit covers."""
+        """Payload bytes that the server's credit still allows."""
         state = self._channels.get(channel)
         if state is None:
             return 0
@@ -224,22 +224,22 @@ class ClientConnection:
 
     @property
     def has_data(self) -> bool:
-        """Is there something to write?"""
+        """True if there is something to send."""
         return self._out.has_data(awaiting=self._awaiting)
 
     def data_to_send(self, max_bytes: int = 65_536) -> list[str | bytes]:
-        """What to write next, text and binary messages in order."""
+        """The next messages to send, text and binary in order."""
         return self._out.data_to_send(max_bytes, awaiting=self._awaiting)
 
     # --- receiving ---
 
     def receive_text(self, text: str, now: float) -> list[Event]:
-        """One text message. Raises RemoteProtocolError."""
+        """Handle a text message. Raises RemoteProtocolError."""
         self._heard_at = now
         fields = self._parse(text)
         kind, seq = fields.get("type"), fields.get("seq")
         if type(seq) is not int or kind == "ack" or self._awaiting:
-            seq = None  # of the socket
+            seq = None  # a message of the socket
         elif not self._acknowledger.received(seq, len(text), now, self._out):
             return []
         try:
@@ -263,7 +263,7 @@ class ClientConnection:
             raise RemoteProtocolError(CloseCode.INVALID_PAYLOAD, str(error)) from error
 
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
-        """One frame; stale and repeated ones are swallowed. Raises RemoteProtocolError."""
+        """Handle a frame; stale and repeated frames yield nothing. Raises RemoteProtocolError."""
         self._heard_at = now
         received = frame.decode(data)
         if not self._acknowledger.received(received.seq, len(data), now, self._out):
@@ -291,7 +291,7 @@ class ClientConnection:
         ]
 
     def _came_before(self, channel: ClientChannel, received: frame.Frame) -> bool:
-        """After a move to another replica speech may begin a little before where it was: that part was counted already."""
+        """True for a repeated frame. After a move to another replica, speech may begin a little earlier, with audio already counted."""
         if channel.params.kind not in SPEAKS or received.generation < channel.generation:
             return False
         place = (received.generation, received.pts_ms, received.flags & frame.LAST)
@@ -300,14 +300,14 @@ class ClientConnection:
         channel.heard = place
         return False
 
-    # Each returns the events that follow MessageReceived, or None when the message is not told at all.
+    # Each returns the events that follow MessageReceived, or None to suppress MessageReceived too.
 
     def _on_ready(self, message: messages.SessionReady, _now: float) -> list[Event] | None:
         if not self._awaiting or (self._resume == "message" and message.resume_error is None):
-            return None  # the answer to `session.resume` comes behind it
+            return None  # the answer to `session.resume` follows
         lost_channels, lost_commands = tuple(self._channels), tuple(self._unanswered)
         if self.epoch is None:
-            lost_channels = lost_commands = ()  # what was asked for before the first session was ready goes out now
+            lost_channels = lost_commands = ()  # commands made before the first session was ready are sent now
         else:
             self._channels.clear()
             self._unanswered.clear()
@@ -327,7 +327,7 @@ class ClientConnection:
         return [events.SessionRecovered(message)]
 
     def _on_resumable(self, message: messages.SessionResumable, _now: float) -> None:
-        if not self._awaiting:  # else it is about the epoch that stands in for ours
+        if not self._awaiting:  # otherwise it is about an epoch that stands in for ours
             self.resume_token = message.resume_token
 
     def _on_ack(self, message: messages.ServerAck, _now: float) -> None:
@@ -406,7 +406,7 @@ class ClientConnection:
     # --- time ---
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is due, monotonic seconds; None: never."""
+        """When `handle_timeout` is due, in monotonic seconds; None if never."""
         if not self.attached:
             return None
         deadlines = (self._acknowledger.due_at, self._silence_deadline())
@@ -419,7 +419,7 @@ class ClientConnection:
         return self._heard_at + beats * self._heartbeat_s
 
     def handle_timeout(self, now: float) -> list[Event]:
-        """Acknowledge what came, ask a silent server."""
+        """Acknowledge what was received, and ping a silent server."""
         if not self.attached:
             return []
         self._acknowledger.handle_timeout(now, self._out)

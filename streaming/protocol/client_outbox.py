@@ -1,4 +1,4 @@
-"""The client's sending half: what waits, and what was sent but may have to be sent again."""
+"""The client's sending half: what waits to be sent, and what may have to be sent again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Kept(NamedTuple):
-    """A message as it went out. `channel` None: a command of number `number`, else the channel's frame of that number."""
+    """A sent message. `number`: of a command if `channel` is None, else of the channel's frame."""
 
     channel: int | None
     number: int
@@ -24,7 +24,7 @@ class Kept(NamedTuple):
 
 
 class ClientOutbox:
-    """Commands and frames are numbered as they leave, and kept, in one order, until the server has taken them."""
+    """Commands and frames get their numbers when they are sent, and are kept in order until the server has taken them."""
 
     __slots__ = ("_channels", "_kept", "_last_number", "_limits", "_resending", "_socket", "attached", "queue")
 
@@ -39,28 +39,28 @@ class ClientOutbox:
         self._resending: deque[Kept] = deque()
 
     def attach(self) -> None:
-        """A socket may be written to."""
+        """A socket is ready for writing."""
         self.attached = True
 
     def detach(self) -> None:
-        """It is gone."""
+        """The socket is gone."""
         self.attached = False
         self._socket.clear()
         self._resending.clear()
 
     def resume(self, taken_seq: int, next_frames: dict[int, int]) -> None:
-        """Send again what the server has not taken: commands after `taken_seq`, frames from each channel's next one."""
+        """Send again what the server has not taken: commands after `taken_seq`, frames from each channel's expected one on."""
         self.commands_taken(taken_seq)
         for channel in {kept.channel for kept in self._kept} - {None}:
             assert channel is not None
             if channel in next_frames:
                 self.frames_taken(channel, next_frames[channel])
             else:
-                self.forget_channel(channel)  # it is closed over there
+                self.forget_channel(channel)  # the server has closed it
         self._resending.extend(self._kept)
 
     def clear(self) -> None:
-        """Another epoch: nothing of this one is wanted."""
+        """Drop everything: a new epoch began."""
         self.queue.clear()
         self._kept.clear()
         self._last_number = 0
@@ -68,31 +68,31 @@ class ClientOutbox:
     # --- in ---
 
     def put_for_socket(self, message: Message) -> None:
-        """A message of the socket: dropped when there is none."""
+        """Queue a message of the socket; dropped if there is no socket."""
         if self.attached:
             self._socket.append(serialise(message))
 
     def put_first(self, message: Message) -> None:
-        """A message of the socket, before all others."""
+        """Queue a message of the socket before all others."""
         self._socket.appendleft(serialise(message))
 
     def put(self, message: Message, behind: int | None = None) -> None:
-        """A command; `behind`: it keeps its place behind the audio of that channel."""
+        """Queue a command; `behind`: after the queued audio of that channel."""
         self.queue.put_text(QueuedText(serialise(message)), behind)
 
     def put_audio(self, channel: ClientChannel, item: QueuedAudio) -> None:
-        """A frame. When more waits than is kept, the oldest is lost, and the next says so."""
+        """Queue a frame. If too much waits, the oldest frame is dropped, and the next one is marked."""
         self.queue.put_audio(item)
         while self.queue.audio_bytes(channel.id) > self._limits.pending_audio_bytes:
             self.queue.drop_oldest_frame(channel.id)
             channel.lost = True
 
     def drop_audio(self, channel: int) -> None:
-        """Drop what waits of a channel's audio."""
+        """Drop a channel's queued audio."""
         self.queue.drop_audio(channel)
 
     def forget_channel(self, channel: int) -> None:
-        """It is closed: drop its audio, waiting and kept."""
+        """Drop the queued and kept audio of a closed channel."""
         self.queue.drop_audio(channel)
         self._kept = deque(kept for kept in self._kept if kept.channel != channel)
 
@@ -107,13 +107,13 @@ class ClientOutbox:
     # --- out ---
 
     def has_data(self, *, awaiting: bool) -> bool:
-        """Would `data_to_send` return something?"""
+        """True if `data_to_send` would return something."""
         if not self.attached:
             return False
         return bool(self._socket) or (not awaiting and bool(self._resending or self.queue.sendable(self._channels)))
 
     def data_to_send(self, max_bytes: int, *, awaiting: bool) -> list[str | bytes]:
-        """What to write next; `awaiting` the session, only messages of the socket."""
+        """The next messages to send; while `awaiting` the session, only those of the socket."""
         if not self.attached:
             return []
         data: list[str | bytes] = list(self._socket)

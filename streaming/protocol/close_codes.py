@@ -1,7 +1,7 @@
-"""The catalogue of WebSocket close codes of jarvis.v1: name, meaning, and whether a client should come back.
+"""The catalogue of WebSocket close codes of jarvis.v1: name, meaning, and whether a client should reconnect.
 
-1000 to 1015 are RFC 6455's (section 7.4.1). Of our own, 4000 to 4499 allow to reconnect and 4500 to 4999 do not, so a client
-may decide by the range when it meets a code that it does not know.
+1000 to 1015 are RFC 6455's (section 7.4.1). Of our own codes, 4000 to 4499 allow a reconnect and 4500 to 4999 do not, so that
+clients can decide by the range for codes they do not know.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Self
 
 
 class CloseCode(IntEnum):
-    """`error`: the code of the `error` message that is sent before the close."""
+    """A close code. `error`: the code of the `error` message sent before the close."""
 
     meaning: str
     reconnect: bool
     error: str
 
     def __new__(cls, code: int, meaning: str, reconnect: bool, error: str = "INVALID_FRAME") -> Self:
-        """A member. It equals its number."""
+        """Make a member, which equals its number."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning

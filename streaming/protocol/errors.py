@@ -1,4 +1,4 @@
-"""Mistakes of this side, mistakes of the other side, and the socket's error codes. Close codes: `close_codes`."""
+"""Errors of this side, errors of the other side, and the error codes of the socket. Close codes are in `close_codes`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class LocalProtocolError(Exception):
-    """This side's own mistake: it asked the core for something the protocol forbids. A bug in the caller."""
+    """The caller asked the core for something that the protocol forbids. A bug in the caller."""
 
 
 class RemoteProtocolError(Exception):
-    """The other side broke the framing: the socket has to close with `close_code`; `message` may be shown to it."""
+    """The other side broke the framing. The socket must be closed with `close_code`; `message` may be sent along."""
 
     def __init__(self, close_code: CloseCode, message: str) -> None:
         super().__init__(message)

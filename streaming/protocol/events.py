@@ -1,6 +1,6 @@
-"""What the core tells its owner: past tense, slotted. Match on the class.
+"""The events by which the core tells its owner what happened. Match on the class.
 
-Frozen, but for `AudioReceived`: it is made for every frame of every microphone, and freezing would triple its cost.
+All are frozen but `AudioReceived`, which is made for every microphone frame: freezing it would triple its cost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, repr=False)
 class AudioReceived:
-    """A frame. `lost`: audio is missing before it. `seq` is its number in the channel (server) or the session (client)."""
+    """A frame. `lost`: audio is missing before it. `seq`: number in the channel (server) or in the session (client)."""
 
     channel: int
     payload: bytes
@@ -25,14 +25,14 @@ class AudioReceived:
     seq: int
 
     def __repr__(self) -> str:
-        """One line, without the audio itself."""
+        """One line, without the audio."""
         size, at = len(self.payload), self.pts_ms
         return f"AudioReceived(channel={self.channel}, {size} bytes at {at} ms, generation={self.generation}, seq={self.seq})"
 
 
 @dataclass(frozen=True, slots=True)
 class CreditGranted:
-    """The other side takes so many more bytes of audio."""
+    """The other side allows more audio bytes."""
 
     channel: int
     bytes: int
@@ -40,7 +40,7 @@ class CreditGranted:
 
 @dataclass(frozen=True, slots=True)
 class PeerSilent:
-    """Nothing was heard for so long, not even an answer to a ping. Told once in a silence."""
+    """The other side has sent nothing, not even a pong. Reported once per silence."""
 
     silent_s: float
 
@@ -50,7 +50,7 @@ class PeerSilent:
 
 @dataclass(frozen=True, slots=True)
 class ChannelOpened:
-    """The client opened a channel (it has been told so): start its lane, or close the channel with an error."""
+    """The client opened a channel, and has been told: start its lane, or close it with an error."""
 
     channel: int
     params: ChannelParams
@@ -71,14 +71,14 @@ class InputEnded:
 
 @dataclass(frozen=True, slots=True)
 class ChannelCancelled:
-    """`channel.cancel`: stop the lane, then close the channel. Its queued audio is gone already."""
+    """`channel.cancel`: stop the lane, then close the channel. Its queued audio has already been dropped."""
 
     channel: int
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelFailed:
-    """The core closed a channel because of the client's mistake (it has been told so): stop the lane."""
+    """The core closed a channel because of the client's mistake, and has told the client: stop the lane."""
 
     channel: int
     code: str
@@ -102,7 +102,7 @@ class TextReceived:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackReported:
-    """`playback`: so much of the current utterance was heard. Reports of stale generations are not told."""
+    """`playback`: how much of the current utterance was heard. Reports on stale generations are suppressed."""
 
     channel: int
     played_ms: int
@@ -110,7 +110,7 @@ class PlaybackReported:
 
 @dataclass(frozen=True, slots=True)
 class CallReceived:
-    """`call`: run it, answer with `Result` or `Error` of that id."""
+    """`call`: run the operation and answer with `Result` or `Error` of that id."""
 
     id: str
     op: str
@@ -129,7 +129,7 @@ class ConfirmationReceived:
 
 @dataclass(frozen=True, slots=True)
 class AuthRefreshReceived:
-    """`auth.refresh`: check the token, answer with `AuthOk` or `Error`."""
+    """`auth.refresh`: verify the token and answer with `AuthOk` or `Error`."""
 
     token: str
     id: str | None
@@ -137,7 +137,7 @@ class AuthRefreshReceived:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequested:
-    """`session.resume` as the first message: find the session, `resume` its connection, or answer `SessionReady`."""
+    """`session.resume` as first message: find the session and `resume` its connection, or answer with `SessionReady`."""
 
     resume_token: str
     last_seq: int
@@ -145,28 +145,28 @@ class ResumeRequested:
 
 @dataclass(frozen=True, slots=True)
 class CommandRepeated:
-    """A command came again; it was answered from memory, or its answer is on the way. Nothing to do."""
+    """A command was repeated. It was answered from memory or its answer is under way; nothing is to be done."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRefused:
-    """A message was answered with an error: for metrics."""
+    """A message was answered with an error. For metrics."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
 class SlowConsumer:
-    """The send queue is over its limit: close 4002 and detach; the session can be resumed. Told once per socket."""
+    """The send queue exceeds its limit: close with 4002 and detach; the session can be resumed. Reported once per socket."""
 
     queue_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeLost:
-    """The session can't be resumed any more: its queue overflowed, or its window passed. Let go of it."""
+    """The session can no longer be resumed, because its queue overflowed or the resume window ended: drop it."""
 
     reason: str
 
@@ -176,7 +176,7 @@ class ResumeLost:
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """A new epoch. Everything of the one before is gone: the channels and unanswered command ids listed here."""
+    """A new epoch. Channels and unanswered commands of the previous one are lost, as listed."""
 
     ready: SessionReady
     lost_channels: tuple[int, ...] = ()
@@ -185,14 +185,14 @@ class SessionStarted:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecovered:
-    """The session goes on; what was missed follows."""
+    """The session was resumed; the missed messages follow."""
 
     resumed: SessionResumed
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message of the server. `seq` None: of the socket, not of the session."""
+    """A message from the server. `seq` is None for a message of the socket."""
 
     message: Message
     seq: int | None
@@ -200,7 +200,7 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class UnknownMessageReceived:
-    """A message of a type that this client does not know: a newer server's. Harmless."""
+    """A message of a type unknown to this client, from a newer server. Harmless."""
 
     type: str
     data: dict[str, Any]

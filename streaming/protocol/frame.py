@@ -1,4 +1,4 @@
-"""The binary frame: 16 bytes of header, big-endian, then audio. Nothing here allocates more than the result."""
+"""The binary frame: a 16-byte header, big-endian, then audio. Allocates nothing but the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADER_BYTES = HEADER.size
 
 
 class Frame(NamedTuple):
-    """A decoded frame. `seq`: the channel's frame number from a client, the session's sequence number from a server."""
+    """A decoded frame. `seq`: number in the channel if from a client, in the session if from a server."""
 
     flags: int
     channel: int
@@ -29,7 +29,7 @@ class Frame(NamedTuple):
 def encode(
     channel: int, payload: bytes, *, generation: int = 0, seq: int = 0, pts_ms: int = 0, flags: int = 0
 ) -> bytes:
-    """One binary message. Raises LocalProtocolError when a number does not fit its field."""
+    """Encode a binary message. Raises LocalProtocolError if a number does not fit its field."""
     try:
         return HEADER.pack(VERSION, flags, channel, generation, seq, pts_ms) + payload
     except struct.error as error:
@@ -37,7 +37,7 @@ def encode(
 
 
 def decode(data: bytes) -> Frame:
-    """The frame of one binary message; unknown flags are kept. Raises RemoteProtocolError (1002)."""
+    """Decode a binary message; unknown flags are kept. Raises RemoteProtocolError (1002)."""
     if len(data) < HEADER_BYTES:
         raise RemoteProtocolError(CloseCode.PROTOCOL_ERROR, f"a frame has {HEADER_BYTES} bytes of header")
     version, flags, channel, generation, seq, pts_ms = HEADER.unpack_from(data)

@@ -1,4 +1,4 @@
-"""From the text of a message to a validated command, or to the error that answers it."""
+"""Turns a message's text into a validated command, or into the error that answers it."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ MAX_ID_CHARS = 64
 _UTF8_MAX = 4  # bytes of one character
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")  # a surrogate alone: there are no bytes to echo it with
 
-# Of the socket, not of the session: they carry no number of their own (the `seq` of an `ack` is another's).
+# Messages of the socket, which have no sequence number of their own (the `seq` of an `ack` is that of another message).
 UNNUMBERED = frozenset({"session.resume", "auth", "auth.refresh", "ack", "ping", "pong"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A text message as an object. `flaw` says what is wrong with its JSON, if anything."""
+    """A parsed text message. `flaw`: what is wrong with its JSON, if anything."""
 
     fields: dict[str, Any]
     flaw: str | None = None
 
     @property
     def type(self) -> str:
-        """Its type, empty when it has none."""
+        """The message's type; empty if it has none."""
         kind = self.fields.get("type")
         return kind if isinstance(kind, str) else ""
 
     @property
     def number(self) -> int | None:
-        """Its number among the session's commands, if it has one."""
+        """The message's number among the session's commands, if it has one."""
         seq = self.fields.get("seq")
         return seq if type(seq) is int and seq > 0 and self.type not in UNNUMBERED else None
 
     @property
     def id(self) -> str | None:
-        """Its id, if it has one that may be echoed."""
+        """The message's id, if it has one that may be echoed."""
         command_id = self.fields.get("id")
         if not isinstance(command_id, str) or not 0 < len(command_id) <= MAX_ID_CHARS:
             return None
@@ -56,22 +56,22 @@ class Parsed:
 
     @property
     def channel(self) -> int | None:
-        """Its channel, if it has one."""
+        """The message's channel, if it has one."""
         channel = self.fields.get("channel")
         return channel if type(channel) is int else None
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a message is answered with an error."""
+    """Why a message is refused with an error."""
 
     code: str
     message: str
 
 
 def parse(text: str, limits: Limits) -> Parsed:
-    """Raises RemoteProtocolError: 1009 too big, 1007 no JSON object."""
-    # encoding it only to count is for the few that may be too big
+    """Parse a text message. Raises RemoteProtocolError: 1009 if too big, 1007 if not a JSON object."""
+    # Only text that may be too big is encoded to count its bytes.
     size = len(text)
     if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
         raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
@@ -84,7 +84,7 @@ def parse(text: str, limits: Limits) -> Parsed:
 
 
 def validate(text: str, parsed: Parsed) -> ClientMessage | Refusal:
-    """The command, or why it is none."""
+    """The command, or why it is refused."""
     if parsed.flaw is not None:
         return Refusal("INVALID_JSON", parsed.flaw)
     try:
@@ -94,10 +94,10 @@ def validate(text: str, parsed: Parsed) -> ClientMessage | Refusal:
 
 
 def _explain(details: ErrorDetails, parsed: Parsed) -> Refusal:
-    """Words that name the field."""
+    """A refusal that names the field."""
     if details["type"].startswith("union_tag") and not details["loc"]:
         return Refusal("UNKNOWN_TYPE", f"no command of type {parsed.type!r}" if parsed.type else "`type` is missing")
-    # the first part names the member of the union; for `channel.open`, the second does
+    # The first part of `loc` is the union's member; for `channel.open`, so is the second.
     tags = 2 if parsed.type == "channel.open" else 1
     field = ".".join(str(part) for part in details["loc"][tags:])
     return Refusal("INVALID_FIELD", f"{field}: {details['msg']}" if field else details["msg"])

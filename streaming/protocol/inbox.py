@@ -1,4 +1,4 @@
-"""The server's receiving half: each text message becomes events, or an error to its sender; frames that are not quite in order too."""
+"""The server's receiving half: turns text messages, and frames that the hot path refused, into events or error answers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from streaming.protocol.microphone import MicrophoneGate
     from streaming.protocol.outbox import Outbox
 
-MAX_ERROR_CHARS = 300  # field names in it are the client's own, and may be long
-# Messages that start no work, and without which a session would stall or not stop: taken over the rate too, yet counted.
+MAX_ERROR_CHARS = 300  # field names in it come from the client, and may be long
+# These start no work, and without them a session could stall or not stop. They count towards the rate but are never refused.
 NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
 
 
 class _Sent(Protocol):
-    """What an error answers: a command, or as much of one as could be read."""
+    """What an error answers: a command, or what could be read of one."""
 
     @property
     def id(self) -> str | None: ...
 
 
 class _NoCommand:
-    """What a frame has of a command."""
+    """Stands in for the command when an error answers a frame."""
 
     id = None
 
@@ -45,7 +45,7 @@ _NO_COMMAND = _NoCommand()
 
 
 class Inbox:
-    """`taken_seq`: the highest number of the client's commands that was taken, whatever came of it."""
+    """The receiving half. `taken_seq`: the highest command number taken, whatever the result."""
 
     __slots__ = (
         "_acknowledged_seq",
@@ -69,20 +69,20 @@ class Inbox:
         self._rate = TokenBucket(limits.commands_per_s, limits.command_burst, now)
         self._patience = TokenBucket(1.0, limits.refusals, now)
         self._memory = CommandMemory(limits.remembered_commands, limits.remembered_answer_bytes)
-        self._first = True  # is the next message the first one of a fresh connection?
-        self._used = 0  # channel numbers of this epoch, one bit each: 8 KiB at the very most
+        self._first = True  # True until the first message of a fresh connection
+        self._used = 0  # channel numbers used in this epoch, one bit each: at most 8 KiB
         self.taken_seq = 0
         self._acknowledged_seq = 0
 
     def begin_resumed_socket(self) -> None:
-        """`session.resumed` tells the client what was taken."""
+        """A socket was resumed; `session.resumed` tells the client what was taken."""
         self._first = False
         self._acknowledged_seq = self.taken_seq
 
     # --- text ---
 
     def receive(self, text: str, now: float) -> list[Event]:
-        """One text message. Raises RemoteProtocolError."""
+        """Handle a text message. Raises RemoteProtocolError."""
         parsed = parse(text, self._limits)
         if self._came_before(parsed):
             return []
@@ -99,7 +99,7 @@ class Inbox:
         return self._HANDLERS[type(message)](self, message, now)
 
     def _came_before(self, parsed: Parsed) -> bool:
-        """Count a numbered command; True when it was taken already, over an earlier socket."""
+        """Count a numbered command. True if it was already taken, over an earlier socket."""
         number = parsed.number
         if number is None:
             return False
@@ -118,7 +118,7 @@ class Inbox:
             raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "too many messages, in spite of being told")
 
     def _refuse(self, sent: _Sent, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
-        """Answer with an error. It names the channel only while that is open: `channel.closed` stays the last word."""
+        """Answer with an error. It names only an open channel, because `channel.closed` is a channel's last message."""
         channel = getattr(sent, "channel", None)
         error = messages.Error(
             id=sent.id,
@@ -159,7 +159,7 @@ class Inbox:
     # --- commands of the session ---
 
     def answered(self, command_id: str, text: str) -> None:
-        """The owner answered a command."""
+        """Remember the owner's answer to a command."""
         self._memory.answer(command_id, text)
 
     def _on_call(self, message: messages.Call, _now: float) -> list[Event]:
@@ -284,10 +284,10 @@ class Inbox:
             return []
         return [events.PlaybackReported(channel.id, message.played_ms)]
 
-    # --- frames that the gate did not let pass ---
+    # --- frames that the microphone gate refused ---
 
     def receive_odd_frame(self, data: bytes, now: float) -> list[Event]:
-        """A frame that is the last, repeated, late or wrong. Raises RemoteProtocolError."""
+        """Handle a frame that is the last, repeated, late or invalid. Raises RemoteProtocolError."""
         self._first = False
         odd = frame.decode(data)
         if len(odd.payload) > self._limits.frame_bytes:
@@ -299,7 +299,7 @@ class Inbox:
                 return []  # it crossed with `channel.closed`
             return self._refuse_frame(f"channel {odd.channel} was never opened", "UNKNOWN_CHANNEL", now)
         if odd.seq < channel.next_frame:
-            return []  # taken already, over an earlier socket
+            return []  # already taken, over an earlier socket
         if not channel.allows(ChannelInput.CLIENT_DATA):
             return self._refuse_frame(f"the input of channel {odd.channel} has ended", "WRONG_STATE", now)
         if channel.state is not ChannelState.OPEN:
@@ -310,7 +310,7 @@ class Inbox:
     def _refuse_frame(self, message: str, code: str, now: float) -> list[Event]:
         if not self._rate.take(1.0, now):
             self._lose_patience(now)
-            return []  # one error for each frame of a flood would be a flood too
+            return []  # answering every frame of a flood would be a flood too
         return self._refuse(_NO_COMMAND, code, message)
 
     def _fail(self, channel: ServerChannel, flaw: Refusal) -> list[Event]:
@@ -330,20 +330,20 @@ class Inbox:
 
     @property
     def memory(self) -> CommandMemory:
-        """Commands seen."""
+        """The commands seen."""
         return self._memory
 
     def save(self) -> dict[str, Any]:
-        """Which commands were taken."""
+        """State of the commands taken."""
         return {"taken_seq": self.taken_seq, "used": hex(self._used)}
 
     def restore(self, saved: dict[str, Any], commands: list[list[Any]]) -> None:
-        """Continue from what `save` gave."""
+        """Restore what `save` returned."""
         self.taken_seq = saved["taken_seq"]
         self._used = int(saved["used"], 16)
         self._memory.restore(commands)
 
-    # --- which method takes what ---
+    # --- dispatch ---
 
     _CHANNEL_HANDLERS: ClassVar[dict[type, Callable[[Inbox, ServerChannel, Any], list[Event]]]] = {
         messages.CreditGrant: _on_credit,

@@ -1,4 +1,4 @@
-"""The way of a microphone frame into the core: the hot path, and nothing else. No JSON, no model, one copy of the payload."""
+"""The hot path of a microphone frame into the core. No JSON, no model, one copy of the payload."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _unpack = HEADER.unpack_from
 
 
 class MicrophoneGate:
-    """Lets good frames pass. `heard_at`: when anything came from the client, monotonic seconds."""
+    """Accepts valid frames. `heard_at`: when anything last came from the client, in monotonic seconds."""
 
     __slots__ = ("_bucket", "_channels", "_max_bytes", "heard_at")
 
@@ -31,7 +31,7 @@ class MicrophoneGate:
         self.heard_at = now
 
     def receive(self, data: bytes, now: float) -> AudioReceived | None:
-        """The frame that was expected next, on an open channel, within all bounds; None for anything else, and nothing counted."""
+        """The next expected frame of an open channel, within all limits. None for anything else, which is not counted."""
         n_bytes = len(data) - HEADER_BYTES
         if n_bytes < 0:
             return None
@@ -55,7 +55,7 @@ class MicrophoneGate:
         return AudioReceived(channel_id, data[HEADER_BYTES:], pts_ms, False, flags & LOST != 0, 0, seq)
 
     def flaw(self, channel: ServerChannel, frame: Frame, now: float) -> Refusal | None:
-        """Why a new frame on an open channel can't be taken; it ends the channel. None: it is counted, and good."""
+        """Why a new frame on an open channel cannot be accepted, which closes the channel. None: it is valid, and was counted."""
         if frame.generation:
             return Refusal("INVALID_FRAME", "a client's frames have generation 0")
         if frame.seq != channel.next_frame and not frame.flags & LOST:

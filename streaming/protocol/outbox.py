@@ -1,4 +1,4 @@
-"""The server's sending half: queue, numbers, replay. A message gets its number as it leaves, and is kept until acknowledged."""
+"""The server's sending half: queue, numbers, replay. A message gets its number when it is sent, and is kept until acknowledged."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from streaming.protocol.limits import Limits
     from streaming.protocol.messages import Message
 
-# Messages that may have left after the newest save. They are audio frames, since a save precedes each text: many minutes of them.
+# Messages that may have been sent since the last save. Texts are saved before they are sent, so these are audio: many minutes.
 MAX_UNSAVED = 65_536
-HOLD_S = 10.0  # what is full is held back for so long: a client that reads acknowledges every second
+HOLD_S = 10.0  # the longest hold: a client that reads acknowledges every second
 
 
 def numbered(text: str, seq: int) -> str:
@@ -33,7 +33,7 @@ def _unnumbered(text: str) -> str:
 
 
 class Outbox:
-    """`lost`: nothing can be resumed any more; whatever is put in goes nowhere. `events` is the owner's to empty."""
+    """The sending half. `lost`: resuming is no longer possible, and all input is dropped. The owner empties `events`."""
 
     __slots__ = (
         "_acknowledges",
@@ -62,21 +62,21 @@ class Outbox:
         self.lost = False
         self.audio_bytes_dropped = 0
         self._slow_told = False
-        self._acknowledges = False  # does this client? One that does not is not held back: it never resumes either
+        self._acknowledges = False  # a client that never acknowledges is not held back: it never resumes either
         self._held_since: float | None = None
-        self._moved = 0  # left at another replica, and did not arrive
-        self._socket: deque[str] = deque()  # of the socket: leaves first, carries no number
+        self._moved = 0  # sent by another replica, but not received
+        self._socket: deque[str] = deque()  # messages of the socket, sent first and without number
         self._resending: deque[str | bytes] = deque()
 
     # --- a socket comes and goes ---
 
     def attach(self) -> None:
-        """A socket may be written to."""
+        """A socket is ready for writing."""
         self.attached = True
         self._slow_told = False
 
     def detach(self) -> None:
-        """It is gone, and what was meant for it alone too."""
+        """The socket is gone, and with it the messages of the socket."""
         self.attached = False
         self._held_since = None
         self._socket.clear()
@@ -84,7 +84,7 @@ class Outbox:
         self._check_size()
 
     def resume(self, last_seq: int, epoch: str, taken_seq: int, next_frames: dict[int, int]) -> bool:
-        """Queue everything after `last_seq` again, behind `session.resumed`. False: a part is missing."""
+        """Queue everything after `last_seq` again, behind `session.resumed`. False if a part is missing."""
         missed = None if self.lost else self.replay.since(last_seq)
         if missed is None:
             return False
@@ -100,28 +100,28 @@ class Outbox:
     # --- in ---
 
     def put_for_socket(self, message: Message) -> None:
-        """A message of the socket: dropped when there is none."""
+        """Queue a message of the socket; dropped if there is no socket."""
         if self.attached:
             self._socket.append(serialise(message))
 
     def put(self, message: Message, channel: int | None = None, closes: int | None = None) -> str:
-        """A message of the session; returns its text."""
+        """Queue a message of the session; returns its text."""
         text = self.queue.put(message, channel, closes)
         self._check_size()
         return text
 
     def put_again(self, text: str) -> None:
-        """An answer given before."""
+        """Queue an earlier answer again."""
         self.queue.put_text(QueuedText(text))
         self._check_size()
 
     def put_audio(self, item: QueuedAudio) -> None:
-        """A frame."""
+        """Queue a frame."""
         self.queue.put_audio(item)
         self._check_size()
 
     def drop_audio(self, channel: int) -> None:
-        """Drop a channel's waiting audio."""
+        """Drop a channel's queued audio."""
         self.audio_bytes_dropped += self.queue.drop_audio(channel)
 
     def _check_size(self) -> None:
@@ -134,7 +134,7 @@ class Outbox:
             self.lose("more had to wait for the client than is kept")
 
     def lose(self, reason: str) -> None:
-        """Give up what is kept: a client that comes back starts anew."""
+        """Drop everything kept; a client that reconnects starts anew."""
         self.lost = True
         self.queue.clear()
         self.replay.clear()
@@ -149,28 +149,28 @@ class Outbox:
 
     @property
     def _full(self) -> bool:
-        """Half of what can be kept for replay is on its way: more might push out what the client has not got."""
+        """True if half of the replay buffer is unacknowledged: more could evict what the client has not received."""
         return self._acknowledges and self.replay.bytes * 2 >= self._limits.replay_bytes
 
     @property
     def hold_ends_at(self) -> float | None:
-        """When sending goes on without an acknowledgement."""
+        """When sending continues without an acknowledgement."""
         return None if self._held_since is None else self._held_since + HOLD_S
 
     def end_hold(self, now: float) -> None:
-        """A client that has stopped acknowledging is served as one that never did."""
+        """Treat a client that stopped acknowledging like one that never did."""
         if self.hold_ends_at is not None and now >= self.hold_ends_at:
             self._acknowledges, self._held_since = False, None
 
     @property
     def has_data(self) -> bool:
-        """Would `data_to_send` return something?"""
+        """True if `data_to_send` would return something."""
         if not self.attached:
             return False
         return bool(self._socket or self._resending or (not self._full and self.queue.sendable(self.channels)))
 
     def data_to_send(self, now: float, max_bytes: int) -> list[str | bytes]:
-        """What to write next, until it exceeds `max_bytes`: little at a time, so that control can overtake media."""
+        """The next messages to send, until they exceed `max_bytes`. Little at a time, so that control can overtake media."""
         if not self.attached:
             return []
         data: list[str | bytes] = list(self._socket)
@@ -211,12 +211,12 @@ class Outbox:
     # --- moving to another replica ---
 
     def texts(self) -> dict[int, str]:
-        """Every message of the session that did not leave, or is not acknowledged: by serial number, without its own."""
+        """Every message of the session not sent or not acknowledged, unnumbered, by serial number."""
         kept = {sent.serial: _unnumbered(sent.data) for sent in self.replay if isinstance(sent.data, str)}
         return kept | {item.serial: item.text for item in self.queue.texts()}
 
     def save(self) -> dict[str, Any]:
-        """What became of each of `texts`."""
+        """The state of each of `texts`."""
         return {
             "floor": self.replay.floor,
             "last_seq": self.replay.last_seq,
@@ -225,9 +225,9 @@ class Outbox:
         }
 
     def restore(self, saved: dict[str, Any], texts: dict[int, str], last_seq: int) -> bool:
-        """Queue what a client that received everything up to `last_seq` has not got; False when a part of it is gone.
+        """Queue what the client, having received everything up to `last_seq`, has not got. False if a part of it is missing.
 
-        What had left gets a new number when it leaves again: the frames between were audio, which is made again.
+        Messages sent before get new numbers, because the frames between them were audio, which is synthesised again.
         """
         missed = [(serial, None, None) for serial, seq in saved["sent"] if seq > last_seq]
         items = [*missed, *map(tuple, saved["queued"])]
@@ -243,7 +243,7 @@ class Outbox:
         self._moved = len(missed)
         if missed or last_seq < saved["last_seq"]:
             for channel in self.channels.values():
-                channel.sent_pts_ms = -1  # of the frames that left, some did not arrive
+                channel.sent_pts_ms = -1  # some of the sent frames did not arrive
         return True
 
     def _begin_utterance(self, channel: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """`burst` at once, `rate` per second in the long run. Times are monotonic seconds."""
+    """Allows a burst of `burst` and a sustained `rate` per second. Times are monotonic seconds."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
@@ -15,7 +15,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, amount: float, now: float) -> bool:
-        """Spend `amount`; False, and nothing spent, when there is too little."""
+        """Spend `amount`. If there is too little, spend nothing and return False."""
         tokens = self._tokens + (now - self._at) * self._rate
         self._at = now
         tokens = min(tokens, self._burst)
@@ -26,5 +26,5 @@ class TokenBucket:
         return True
 
     def wait_s(self, amount: float) -> float:
-        """How long after the last `take` there will be `amount`."""
+        """Seconds from the last `take` until `amount` is available."""
         return max(0.0, (amount - self._tokens) / self._rate)

@@ -1,4 +1,4 @@
-"""Commands seen, by id, and what they were answered: a command that comes again is not run again."""
+"""Commands seen, by id, with their answers: a repeated command is not run again."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class SeenCommand:
-    """`what` distinguishes commands of one id: its type, and a channel's number and kind."""
+    """A command. `what` distinguishes commands with the same id: its type, and a channel's number and kind."""
 
     what: str
     channel: int | None = None
     answered: bool = False
-    answer: str | None = None  # the message's text, without its number; None when it was forgotten
+    answer: str | None = None  # the answer's text without number; None if it was forgotten
 
 
 class CommandMemory:
-    """The newest commands and, within a bound of bytes, their newest answers."""
+    """The newest commands and, up to a limit in bytes, their newest answers."""
 
     __slots__ = ("_answer_bytes", "_max_answer_bytes", "_max_commands", "_seen", "version")
 
@@ -26,14 +26,14 @@ class CommandMemory:
         self._max_answer_bytes = max_answer_bytes
         self._seen: OrderedDict[str, SeenCommand] = OrderedDict()
         self._answer_bytes = 0
-        self.version = 0  # rises with every change
+        self.version = 0  # incremented with every change
 
     def get(self, command_id: str) -> SeenCommand | None:
-        """The command of that id, if it came before."""
+        """The command of that id, if seen before."""
         return self._seen.get(command_id)
 
     def remember(self, command_id: str, command: SeenCommand) -> None:
-        """It came for the first time."""
+        """Remember a new command."""
         self._seen[command_id] = command
         self.version += 1
         if len(self._seen) > self._max_commands:
@@ -41,7 +41,7 @@ class CommandMemory:
             self._forget_answer(forgotten)
 
     def answer(self, command_id: str, text: str) -> None:
-        """It was answered, once and for all."""
+        """Remember a command's answer; only the first one counts."""
         command = self._seen.get(command_id)
         if command is None or command.answered:
             return
@@ -60,14 +60,14 @@ class CommandMemory:
             command.answer = None
 
     def unanswered(self) -> list[str]:
-        """Ids of those that were not, but of channels: they answer for themselves."""
+        """Ids of unanswered commands. Channel commands are excluded, because channels report for themselves."""
         return [key for key, seen in self._seen.items() if not seen.answered and seen.channel is None]
 
     def save(self) -> list[list[object]]:
         return [[key, seen.what, seen.channel, seen.answered, seen.answer] for key, seen in self._seen.items()]
 
     def restore(self, entries: list[list[object]]) -> None:
-        """From `snapshot`."""
+        """Restore what `save` returned."""
         for key, *fields in entries:
-            self._seen[str(key)] = SeenCommand(*fields)  # type: ignore[arg-type]  # what snapshot wrote
+            self._seen[str(key)] = SeenCommand(*fields)  # type: ignore[arg-type]  # as written by save
         self._answer_bytes = sum(len(seen.answer or "") for seen in self._seen.values())

@@ -1,4 +1,4 @@
-"""What was sent and not acknowledged: kept for a client that comes back, bounded in bytes and age."""
+"""Messages sent but not acknowledged: kept for a client that resumes, limited in bytes and age."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Sent(NamedTuple):
-    """A message as it went out. `at` is monotonic seconds, `size` its bytes on the wire, `serial` of a text: see the queue."""
+    """A sent message. `at`: monotonic seconds; `size`: bytes on the wire; `serial`: a text's serial number (see SendQueue)."""
 
     seq: int
     data: str | bytes
@@ -22,7 +22,7 @@ class Sent(NamedTuple):
 
 
 class ReplayBuffer:
-    """Consecutive sequence numbers: the newest ones that are not acknowledged, as far as the bounds allow."""
+    """The newest unacknowledged messages, with consecutive sequence numbers."""
 
     __slots__ = ("_max_age_s", "_max_bytes", "_sent", "bytes", "floor", "last_seq")
 
@@ -32,7 +32,7 @@ class ReplayBuffer:
         self._sent: deque[Sent] = deque()
         self.bytes = 0
         self.last_seq = last_seq
-        self.floor = last_seq  # the highest number that is not kept any more
+        self.floor = last_seq  # the highest number that is no longer kept
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -41,7 +41,7 @@ class ReplayBuffer:
         return iter(self._sent)
 
     def push(self, data: str | bytes, size: int, now: float, serial: int = 0) -> None:
-        """The message of number `last_seq + 1` goes out."""
+        """Add the message with number `last_seq + 1`."""
         self.last_seq += 1
         self._sent.append(Sent(self.last_seq, data, size, now, serial))
         self.bytes += size
@@ -49,30 +49,30 @@ class ReplayBuffer:
             self._forget()
 
     def acknowledge(self, seq: int) -> None:
-        """Everything up to `seq` arrived. Raises LocalProtocolError for what was never sent: check the remote's word first."""
+        """Everything up to `seq` arrived. Raises LocalProtocolError if it was never sent: check the peer's value first."""
         if seq > self.last_seq:
             raise LocalProtocolError(f"{seq} was never sent")
         while self._sent and self._sent[0].seq <= seq:
             self._forget()
 
     def expire(self, now: float) -> None:
-        """Forget what is older than the bound."""
+        """Drop messages that are too old."""
         while self._sent and self._sent[0].at + self._max_age_s <= now:
             self._forget()
 
     def since(self, last_seq: int) -> list[Sent] | None:
-        """Everything sent after `last_seq`, in order; None when a part is gone, or the number was never sent."""
+        """Everything sent after `last_seq`, in order; None if a part is gone or the number was never sent."""
         if not self.floor <= last_seq <= self.last_seq:
             return None
         return [sent for sent in self._sent if sent.seq > last_seq]
 
     @property
     def next_expiry(self) -> float | None:
-        """When the oldest message is to be forgotten."""
+        """When the oldest message expires."""
         return self._sent[0].at + self._max_age_s if self._sent else None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         while self._sent:
             self._forget()
 

@@ -1,7 +1,7 @@
-"""What waits to be sent: control first, then audio as credit allows, channel after channel in turn.
+"""Messages waiting to be sent: control first, then audio as credit allows, round robin over the channels.
 
-Events are never dropped. Progress of one task is merged while it waits, its output joined. Messages that speak of a
-channel's audio (`follows_audio`) keep their place behind it.
+Events are never dropped. Waiting progress of one task is merged, its output joined. Messages about a channel's audio
+(`follows_audio`) keep their place behind it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Step = tuple[int, str | None]  # channel and step of a task
 
 
 class QueuedText:
-    """A message, serialised, without its number. `serial`, given by the queue, names it among all of the session.
+    """A serialised message without sequence number. `serial`: assigned by the queue, unique in the session.
 
-    `closes`: the channel whose last message it is; `begins`: the channel on which an utterance begins behind it.
+    `closes`: the channel whose last message it is. `begins`: the channel on which an utterance begins after it.
     """
 
     __slots__ = ("begins", "closes", "progress", "serial", "size", "text")
@@ -36,11 +36,11 @@ class QueuedText:
         self.closes = closes
         self.begins = begins
         self.serial = 0
-        self.progress: TaskProgress | None = None  # while it may still be merged into
+        self.progress: TaskProgress | None = None  # set while it may be merged
 
 
 class QueuedAudio(NamedTuple):
-    """A frame without its number."""
+    """A frame without sequence number."""
 
     channel: int
     payload: bytes
@@ -55,7 +55,7 @@ class QueuedAudio(NamedTuple):
 
 
 class _Media:
-    """A channel's frames, and the messages among them."""
+    """A channel's queued frames, with the messages between them."""
 
     __slots__ = ("audio_bytes", "items")
 
@@ -65,12 +65,12 @@ class _Media:
 
 
 def serialise(message: Message) -> str:
-    """The message as JSON, without fields that have no value."""
+    """The message as JSON, without empty fields."""
     return message.model_dump_json(exclude_none=True)
 
 
 def merged(earlier: TaskProgress, later: TaskProgress, max_bytes: int) -> TaskProgress | None:
-    """One progress that says both, or None when output would get lost, out of order or too long."""
+    """One progress message for both; None if output would be lost, reordered or too long."""
     data = (earlier.data or "") + (later.data or "") or None
     if earlier.data and later.data and (earlier.stream != later.stream or len(data or "") > max_bytes):
         return None
@@ -82,13 +82,13 @@ def merged(earlier: TaskProgress, later: TaskProgress, max_bytes: int) -> TaskPr
 
 
 def _price(item: QueuedAudio, channel: Channel) -> int:
-    """Credit that a frame costs, in bytes: nothing where it was paid for at another replica."""
+    """The frame's cost in credit bytes: 0 if another replica has already paid for it."""
     paid = isinstance(channel, ServerChannel) and item.pts_ms <= channel.paid_pts_ms
     return 0 if paid else len(item.payload)
 
 
 class SendQueue:
-    """`bytes`: what waits, as it would be on the wire."""
+    """The send queue. `bytes`: queued bytes as on the wire."""
 
     __slots__ = (
         "_control",
@@ -105,7 +105,7 @@ class SendQueue:
         self._max_merged_bytes = max_merged_bytes
         self._control: deque[QueuedText] = deque()
         self._media: dict[int, _Media] = {}
-        self._turns: deque[int] = deque()  # channels with media, in the order in which they may send
+        self._turns: deque[int] = deque()  # channels with media, in round-robin order
         self._progress: dict[Step, QueuedText] = {}
         self.bytes = 0
         self.merged_messages = 0
@@ -125,7 +125,7 @@ class SendQueue:
         return item.text
 
     def put_text(self, item: QueuedText, behind: int | None = None) -> None:
-        """Queue a serialised message, behind the audio of channel `behind` if there is any."""
+        """Queue a serialised message, behind the audio of channel `behind` if it has any."""
         self._number(item)
         self.bytes += item.size
         media = self._media.get(behind) if behind is not None else None
@@ -139,7 +139,7 @@ class SendQueue:
         item.serial = self._last_serial
 
     def number_from(self, serial: int) -> None:
-        """Serial numbers up to this one were given to texts of this session elsewhere."""
+        """Continue after this serial number, the last one given elsewhere."""
         self._last_serial = serial
 
     def _put_progress(self, message: TaskProgress) -> str:
@@ -178,7 +178,7 @@ class SendQueue:
     # --- out ---
 
     def pop(self, channels: Mapping[int, Channel]) -> QueuedText | QueuedAudio | None:
-        """What leaves next; audio spends its channel's credit. None when all that is left waits for credit."""
+        """The next item to send; audio spends its channel's credit. None if everything left waits for credit."""
         item = self._pop_control() if self._control else self._pop_media(channels)
         if item is not None:
             self.bytes -= item.size
@@ -214,10 +214,10 @@ class SendQueue:
         del self._media[channel]
         self._turns.remove(channel)
 
-    # --- about ---
+    # --- state ---
 
     def sendable(self, channels: Mapping[int, Channel]) -> bool:
-        """Would `pop` return something?"""
+        """True if `pop` would return something."""
         return bool(self._control) or any(
             isinstance(head := media.items[0], QueuedText)
             or _price(head, channels[channel]) <= channels[channel].send_window.available
@@ -225,12 +225,12 @@ class SendQueue:
         )
 
     def audio_bytes(self, channel: int) -> int:
-        """Payload waiting on a channel."""
+        """Payload bytes queued on a channel."""
         media = self._media.get(channel)
         return media.audio_bytes if media else 0
 
     def drop_audio(self, channel: int) -> int:
-        """Drop a channel's waiting audio; returns its payload bytes. Messages behind it stay, and wait no longer."""
+        """Drop a channel's queued audio; returns its payload bytes. Messages behind it stay, and no longer wait."""
         media = self._media.get(channel)
         if media is None:
             return 0
@@ -242,7 +242,7 @@ class SendQueue:
         return media.audio_bytes
 
     def drop_oldest_frame(self, channel: int) -> None:
-        """Drop the frame of a channel that has waited longest; there has to be one."""
+        """Drop a channel's oldest queued frame, which must exist."""
         media = self._media[channel]
         oldest = next(item for item in media.items if isinstance(item, QueuedAudio))
         media.items.remove(oldest)
@@ -260,7 +260,7 @@ class SendQueue:
         self.bytes = 0
 
     def texts(self) -> Iterator[QueuedText]:
-        """Every message that waits: control, then those among audio, channel by channel."""
+        """All queued messages: control first, then those between audio, channel by channel."""
         yield from self._control
         for media in self._media.values():
             yield from (item for item in media.items if isinstance(item, QueuedText))

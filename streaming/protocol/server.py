@@ -1,9 +1,9 @@
-"""The server's side of a session: what lives on when its socket does not.
+"""The server's side of a session, which outlives its sockets.
 
-A socket is attached and detached, as a path is to a QUIC connection; sequence numbers, send queue, replay buffer, channels and
-the ids of commands stay. Everything is synchronous: text and frames go in with `now` (monotonic seconds), events come out, and
-`data_to_send` says what to write. Errors of the caller raise LocalProtocolError, broken framing raises RemoteProtocolError
-(close the socket with its code), everything else that a client does wrong is answered to it.
+Sockets are attached and detached like paths of a QUIC connection. Sequence numbers, send queue, replay buffer, channels and
+command ids stay. Everything is synchronous: text and frames go in with `now` (monotonic seconds), events come out, and
+`data_to_send` returns what to write. Errors of the caller raise LocalProtocolError. Broken framing raises RemoteProtocolError:
+close the socket with its code. All other mistakes of the client are answered by an error message.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from streaming.protocol.snapshot import Rewind
 
 DEFAULT_LIMITS = Limits()
-CORE_MESSAGES = (messages.ChannelOpened, messages.ChannelClosed, messages.Credit)  # of the core alone
+CORE_MESSAGES = (messages.ChannelOpened, messages.ChannelClosed, messages.Credit)  # sent by the core only
 Status = Literal["ok", "cancelled", "error"]
 _MARKED: dict[Mark, Callable[[int], Event]] = {"commit": events.UtteranceCommitted, "end": events.InputEnded}
 
 
 class ServerConnection:
-    """See the module. `epoch` names this run of sequence numbers; a connection begins detached.
+    """A session. `epoch` names this run of sequence numbers. A connection starts detached.
 
-    Sends return nothing; what they bring about (SlowConsumer, ResumeLost) waits in `take_events`, and comes with the events of
+    Sends return nothing. The events they cause (SlowConsumer, ResumeLost) wait in `take_events`, and are returned with those of
     the next `receive_*` or `handle_timeout`.
     """
 
@@ -57,7 +57,7 @@ class ServerConnection:
     )
 
     def __init__(self, epoch: str, now: float, limits: Limits = DEFAULT_LIMITS, *, unix_offset_s: float = 0.0) -> None:
-        """`unix_offset_s`: seconds since 1970 minus `now`, for `pong.server_time`."""
+        """`unix_offset_s`: Unix time minus `now`, in seconds, for `pong.server_time`."""
         self.epoch = epoch
         self._limits = limits
         self._channels: dict[int, ServerChannel] = {}
@@ -65,19 +65,19 @@ class ServerConnection:
         self._gate = MicrophoneGate(limits, self._channels, now)
         self._in = Inbox(limits, self._out, self._gate, now, unix_offset_s)
         self._detached_at = now
-        self._pinged_for = self._silent_for = -1.0  # the `heard_at` that a ping, or the news of silence, was about
+        self._pinged_for = self._silent_for = -1.0  # the `heard_at` that the last ping or PeerSilent was about
         self._was_attached = False
-        self._repeating: set[int] = set()  # channels with marks behind frames that are sent again, after a move
+        self._repeating: set[int] = set()  # channels with marks after frames that are being sent again after a move
 
     # --- a socket comes and goes ---
 
     @property
     def attached(self) -> bool:
-        """Is there a socket?"""
+        """True if there is a socket."""
         return self._out.attached
 
     def attach(self, now: float) -> None:
-        """A fresh connection's first socket. One that was used before is taken up again by `resume`."""
+        """Attach the first socket of a fresh connection; for a used one, call `resume`."""
         if self._was_attached:
             raise LocalProtocolError("this connection was attached before")
         self._was_attached = True
@@ -85,17 +85,17 @@ class ServerConnection:
         self._gate.heard_at = now
 
     def detach(self, now: float) -> None:
-        """The socket is gone; work goes on, and what it has to say waits. No effect when there is none."""
+        """The socket is gone. Work continues, and its messages wait. Does nothing if there is no socket."""
         if self.attached:
             self._out.detach()
             self._detached_at = now
 
     def resume(self, last_seq: int, now: float, needed_frames: Mapping[int, int] | None = None) -> bool:
-        """Attach a new socket to a client that received everything up to `last_seq`.
+        """Attach a new socket for a client that received everything up to `last_seq`. Detach the old socket first.
 
-        `needed_frames`: by channel, as `needed_frame` of `taken`; the client goes on keeping them.
-        True: `session.resumed` and everything missed are queued. False: a part is missing, or was never sent; nothing changed,
-        and the client starts anew on a fresh connection. Detach the old socket first.
+        `needed_frames`: by channel, as `needed_frame` of `taken`; the client continues to keep them.
+        True: `session.resumed` and everything missed are queued. False: a part is missing or was never sent. Nothing has changed then,
+        and the client starts anew on a fresh connection.
         """
         if self.attached:
             raise LocalProtocolError("detach the old socket first")
@@ -113,23 +113,23 @@ class ServerConnection:
 
     @property
     def resumable(self) -> bool:
-        """May a client still come back?"""
+        """True if a client can still resume."""
         return not self._out.lost
 
     # --- receiving ---
 
     def receive_text(self, text: str, now: float) -> list[Event]:
-        """One text message. Raises RemoteProtocolError: close the socket with its code."""
+        """Handle a text message. Raises RemoteProtocolError: close the socket with its code."""
         self._require_socket()
         self._gate.heard_at = now
         return self._in.receive(text, now) + self.take_events()
 
     def hear(self, data: bytes, now: float) -> events.AudioReceived | None:
-        """The frame that was expected next: the hot path. None: nothing was taken, and `receive_binary` has to look at it."""
+        """The next expected frame: the hot path. None: nothing was taken, so call `receive_binary`."""
         return None if self._repeating else self._gate.receive(data, now)
 
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
-        """One binary message. Raises RemoteProtocolError as above."""
+        """Handle a binary message. Raises RemoteProtocolError like `receive_text`."""
         event = self._gate.receive(data, now)
         if event is not None:
             return [event, *self._marks_behind(event.channel)] if event.channel in self._repeating else [event]
@@ -137,7 +137,7 @@ class ServerConnection:
         return self._in.receive_odd_frame(data, now) + self.take_events()
 
     def _marks_behind(self, channel: int) -> list[Event]:
-        """What the client had said behind the frames that it has sent again by now."""
+        """The marks that the client had set after the frames it has sent again by now."""
         state = self._channels[channel]
         due = [what for frame_number, what in state.marks if frame_number <= state.next_frame]
         state.forget_marks(state.next_frame)
@@ -148,21 +148,21 @@ class ServerConnection:
         return [_MARKED[what](channel) for what in due]
 
     def taken(self, channel: int, n_bytes: int, needed_frame: int | None = None) -> None:
-        """So much of a channel's audio went on to its service: the client gets the credit back, in portions.
+        """Audio of a channel was passed to its service; the credit goes back to the client in portions.
 
-        `needed_frame`: frames from it on may have to be sent again to another replica; None: what was taken is not needed.
+        `needed_frame`: frames from here on may have to be sent again to another replica; None: what was taken is not needed.
         """
         grant = self.count_taken(channel, n_bytes)
         if grant:
             self.give_back(channel, grant, needed_frame)
 
     def count_taken(self, channel: int, n_bytes: int) -> int:
-        """The first half of `taken`, once a frame: returns the credit that `give_back` has to grant now, mostly 0."""
+        """The first half of `taken`, per frame. Returns the credit to pass to `give_back`, mostly 0."""
         state = self._channels.get(channel)
-        return state.receive_window.take(n_bytes) if state is not None else 0  # None: closed meanwhile
+        return state.receive_window.take(n_bytes) if state is not None else 0  # None: the channel was closed meanwhile
 
     def give_back(self, channel: int, grant: int, needed_frame: int | None) -> None:
-        """The second half of `taken`, once in many frames."""
+        """The second half of `taken`, once per many frames."""
         state = self._channels[channel]
         if state.state is ChannelState.OPEN:
             needed_frame = state.next_frame if needed_frame is None else min(needed_frame, state.next_frame)
@@ -173,10 +173,10 @@ class ServerConnection:
     # --- sending ---
 
     def send_message(self, message: Message) -> None:
-        """Queue an event of the session, or a message of the socket (dropped when none is attached).
+        """Queue an event of the session, or a message of the socket, which is dropped if none is attached.
 
-        A `Result`, or an `Error` with an `id`, is kept as the answer to that command. An `Error` names its channel only while
-        that is open; anything else on a closed channel raises LocalProtocolError, and so do messages that only the core sends.
+        A `Result`, or an `Error` with an `id`, is kept as the answer to that command. An `Error` names its channel only while it is
+        open. Anything else on a closed channel raises LocalProtocolError, as do messages that only the core sends.
         """
         if isinstance(message, CORE_MESSAGES):
             raise LocalProtocolError(f"{message.type} is sent by the core")
@@ -202,7 +202,7 @@ class ServerConnection:
         last: bool = False,
         lost: bool = False,
     ) -> None:
-        """Queue a frame. Audio of a stale generation is dropped. Raises LocalProtocolError as above."""
+        """Queue a frame. Audio of a stale generation is dropped. Raises LocalProtocolError like `send_message`."""
         state = self._live(channel)
         state.move(ChannelInput.SERVER_DATA)
         if state.params.kind not in PLAYS_AUDIO or generation > state.generation:
@@ -214,7 +214,7 @@ class ServerConnection:
         self._out.put_audio(QueuedAudio(channel, payload, generation, pts_ms, flags))
 
     def interrupt(self, channel: int) -> int:
-        """Make all audio so far stale, drop what is queued of it, return the new generation."""
+        """Make all previous audio stale, drop what is queued of it, and return the new generation."""
         state = self._live(channel)
         state.move(ChannelInput.SERVER_DATA)
         state.generation += 1
@@ -224,7 +224,7 @@ class ServerConnection:
     def close_channel(
         self, channel: int, status: Status = "ok", code: str | None = None, message: str | None = None
     ) -> None:
-        """Queue `channel.closed`, the channel's last message: behind its audio when all is well, else at once."""
+        """Queue `channel.closed`, the channel's last message: after its audio if the status is ok, else at once."""
         state = self._live(channel)
         cancelled = state.state is ChannelState.CANCELLED
         state.move(ChannelInput.SERVER_CLOSE)
@@ -234,28 +234,28 @@ class ServerConnection:
         self._out.put(closed, channel, closes=channel)
 
     def is_open(self, channel: int) -> bool:
-        """May something still be sent on it?"""
+        """True if something may still be sent on the channel."""
         state = self._channels.get(channel)
         return state is not None and state.state is not ChannelState.CLOSING
 
     def generation(self, channel: int) -> int:
-        """Of the audio to be sent now. Raises LocalProtocolError when the channel is closed."""
+        """The generation of audio sent now. Raises LocalProtocolError if the channel is closed."""
         return self._live(channel).generation
 
     def sendable_bytes(self, channel: int) -> int:
-        """How much more audio the client's credit covers; 0 when it has to wait, or the channel is closed."""
+        """Payload bytes that the client's credit still allows; 0 if it must wait or the channel is closed."""
         state = self._channels.get(channel)
         if state is None:
             return 0
         return max(0, state.send_window.available - self._out.queue.audio_bytes(channel))
 
     def is_paid(self, channel: int, pts_ms: int) -> bool:
-        """Did a frame at this position leave at another replica already? It costs no credit then."""
+        """True if another replica already sent a frame at this position. It then costs no credit."""
         state = self._channels.get(channel)
         return state is not None and pts_ms <= state.paid_pts_ms
 
     def microphone_format(self, channel: int) -> tuple[str, int] | None:
-        """Encoding and rate in Hz of what the client sends; None when it sends no audio there."""
+        """Encoding and rate in Hz of the client's audio; None if it sends none on this channel."""
         state = self._channels.get(channel)
         if state is None or not isinstance(state.params, messages.SttParams | messages.TurnParams):
             return None
@@ -263,15 +263,15 @@ class ServerConnection:
 
     @property
     def has_data(self) -> bool:
-        """Is there something to write?"""
+        """True if there is something to send."""
         return self._out.has_data
 
     def data_to_send(self, now: float, max_bytes: int = 65_536) -> list[str | bytes]:
-        """What to write next, text and binary messages in order; a little over `max_bytes` at most. Empty when detached."""
+        """The next messages to send, text and binary in order; slightly more than `max_bytes` at most. Empty while detached."""
         return self._out.data_to_send(now, max_bytes)
 
     def take_events(self) -> list[Event]:
-        """What sends have brought about since the last look."""
+        """Take the events that sends have caused since the last call."""
         if not self._out.events:
             return []
         taken = self._out.events[:]
@@ -281,7 +281,7 @@ class ServerConnection:
     # --- time ---
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is due, monotonic seconds; None: never."""
+        """When `handle_timeout` is due, in monotonic seconds; None if never."""
         deadlines = [self._out.replay.next_expiry]
         if self.attached:
             deadlines += [self._silence_deadline(), self._out.hold_ends_at]
@@ -297,7 +297,7 @@ class ServerConnection:
         return heard_at + beats * self._limits.heartbeat_s
 
     def handle_timeout(self, now: float) -> list[Event]:
-        """Forget what is too old, ask a silent client, give up a lost one."""
+        """Drop what is too old, ping a silent client, and give up a lost one."""
         self._out.replay.expire(now)
         self._out.end_hold(now)
         if self.attached:
@@ -322,39 +322,39 @@ class ServerConnection:
 
     @property
     def last_seq(self) -> int:
-        """The number of the newest message that left."""
+        """The number of the newest message sent."""
         return self._out.replay.last_seq
 
     @property
     def queue_bytes(self) -> int:
-        """Waiting to be sent."""
+        """Bytes waiting to be sent."""
         return self._out.queue.bytes
 
     @property
     def replay_bytes(self) -> int:
-        """Sent and not acknowledged."""
+        """Bytes sent but not acknowledged."""
         return self._out.replay.bytes
 
     @property
     def merged_messages(self) -> int:
-        """Progress messages merged into others."""
+        """Number of progress messages merged into others."""
         return self._out.queue.merged_messages
 
     @property
     def audio_bytes_dropped(self) -> int:
-        """Payload that was queued and never left, because it became stale."""
+        """Payload bytes that were queued but became stale before they were sent."""
         return self._out.audio_bytes_dropped
 
     def channels_by_kind(self) -> Counter[str]:
-        """Open channels."""
+        """Number of open channels by kind."""
         return Counter(channel.params.kind for channel in self._channels.values())
 
     # --- moving to another replica ---
 
     def save(self, rewinds: Mapping[int, Rewind], commands_version: int = -1) -> Snapshot:
-        """Everything that another replica needs; `rewinds` of the channels whose microphone would have to be sent again.
+        """Everything that another replica needs. `rewinds`: channels whose microphone would have to be sent again.
 
-        Without `commands` when they are of that version still.
+        `commands` is left out if its version is still `commands_version`.
         """
         core = {
             "epoch": self.epoch,
@@ -376,7 +376,7 @@ class ServerConnection:
         *,
         unix_offset_s: float = 0.0,
     ) -> ServerConnection | None:
-        """A detached connection that goes on behind `last_seq`; None when a part of what the client missed is gone."""
+        """A detached connection that continues after `last_seq`; None if a part of what the client missed is gone."""
         core = snapshot.core
         connection = cls(core["epoch"], now, limits, unix_offset_s=unix_offset_s)
         for entry in core["channels"]:
@@ -395,11 +395,11 @@ class ServerConnection:
             self.taken(channel.id, 0, channel.next_frame)
 
     def open_channels(self) -> list[ServerChannel]:
-        """Those on which something may still be sent."""
+        """Channels on which something may still be sent."""
         return [channel for channel in self._channels.values() if channel.state is not ChannelState.CLOSING]
 
     def unanswered(self) -> list[str]:
-        """Ids of `call` and `task.confirm` that were taken and not answered."""
+        """Ids of `call` and `task.confirm` commands not yet answered."""
         return self._in.memory.unanswered()
 
     # --- checks ---

@@ -1,7 +1,7 @@
-"""What a session leaves for another replica to go on with: text and numbers, as plain JSON; no audio.
+"""What another replica needs to continue a session: text and numbers, as plain JSON, without audio.
 
-Audio is not saved: a microphone's frames are the client's to send again, speech is made again from its text. Whatever else
-a client may have seen is written down before it leaves (see `Snapshot`), so that a replica that dies takes nothing along.
+The client sends microphone frames again, and speech is synthesised again from its text. Everything else that a client may have
+seen is saved before it is sent (see `Snapshot`), so that a replica that dies takes nothing with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PARAMS: dict[str, type[ChannelParams]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """From where a channel's microphone is to be sent again: the frame, and the payload bytes received since."""
+    """Where a channel's microphone is to be sent again from: the frame, and the payload bytes received since."""
 
     frame: int
     n_bytes: int
@@ -32,7 +32,7 @@ class Rewind:
 class Snapshot:
     """A session at one moment. `core` changes with everything, `commands` with each command that has an id.
 
-    `texts`: messages that wait, or left and are not acknowledged, by serial number; each stays as it is.
+    `texts`: messages not sent or not acknowledged, by serial number; they never change.
     """
 
     core: dict[str, Any]
@@ -42,7 +42,7 @@ class Snapshot:
 
 
 def dump_channel(channel: ServerChannel, rewind: Rewind | None) -> dict[str, Any]:
-    """One channel."""
+    """A channel as JSON."""
     window = channel.receive_window
     return {
         "id": channel.id,
@@ -62,7 +62,7 @@ def dump_channel(channel: ServerChannel, rewind: Rewind | None) -> dict[str, Any
 
 
 def load_channel(data: dict[str, Any]) -> ServerChannel:
-    """One channel, its microphone wound back to where the client sends it again from."""
+    """A channel from JSON, its microphone rewound to where the client sends it again from."""
     params = PARAMS[data["kind"]].model_validate(data["params"], strict=False)
     size, available, taken_bytes, repaid_bytes = data["receive_window"]
     channel = ServerChannel(data["id"], params, data["send_credit"], size, data["open_id"])
@@ -84,4 +84,4 @@ def _wind_back(channel: ServerChannel, rewind: Rewind) -> None:
     channel.next_frame = rewind.frame
     channel.forget_marks(rewind.frame)
     if again and channel.state is ChannelState.INPUT_ENDED:
-        channel.state = ChannelState.OPEN  # its end comes again, as a frame or as a mark
+        channel.state = ChannelState.OPEN  # its end comes again, as a frame or a mark
