@@ -2,791 +2,791 @@
 
 /** One task of an executor. */
 export interface ExecuteParams {
-  /** Who does it. */
+  /** The executor that runs it. */
   executor: "browser" | "os" | "search";
-  /** What, by the executor's own name for it. */
+  /** The executor's name of the action. */
   action: string;
-  /** With what, as the executor's schema of the action says. */
+  /** The action's parameters, by the executor's schema. */
   parameters?: Record<string, any>;
-  /** Stop it after so long; left out: the executor's own limit. */
+  /** Stop the task after this time; omitted: the executor's own limit. */
   timeout_ms?: number;
 }
 
 /** A read-only copy of another session. */
 export interface ObserveParams {
-  /** Whose. */
+  /** The session to observe. */
   session_id: string;
-  /** Its audio too, both directions. */
+  /** Copy its audio too, in both directions. */
   audio?: boolean;
 }
 
-/** A microphone, transcribed. */
+/** A microphone to transcribe. */
 export interface SttParams {
-  /** BCP 47 tag of the language spoken. */
+  /** BCP 47 tag of the spoken language. */
   language?: string;
-  /** Of the client's frames: 16-bit little-endian PCM, G.711 µ-law or A-law, or Opus with one packet a frame. Mono. */
+  /** Encoding of the client's frames: 16-bit little-endian PCM, G.711 µ-law or A-law, or Opus with one packet per frame. Mono. */
   encoding?: "pcm_s16le" | "mulaw" | "alaw" | "opus";
-  /** Of the client's frames, in Hz. */
+  /** Sample rate of the client's frames, in Hz. */
   sample_rate?: number;
-  /** Send `stt.partial` while an utterance is spoken. */
+  /** Send `stt.partial` while an utterance is being spoken. */
   interim?: boolean;
-  /** Find the end of an utterance by its pauses; false: push-to-talk, ended by `commit` or `channel.end`. */
+  /** End utterances at pauses. False: push-to-talk, ended by `commit` or `channel.end`. */
   endpointing?: boolean;
-  /** Words and phrases that are likely. */
+  /** Words and phrases that are likely to occur. */
   vocabulary?: (string)[];
 }
 
-/** Text, spoken. */
+/** Text to speak. */
 export interface TtsParams {
-  /** All that is to be said; left out when it comes in pieces by `tts.text`, ended by `channel.end`. */
+  /** The whole text; omitted if it comes in pieces by `tts.text`, ended by `channel.end`. */
   text?: string;
-  /** BCP 47 tag; empty: that of the voice. */
+  /** BCP 47 tag; empty: the voice's language. */
   language?: string;
-  /** A voice's id; empty: the service's own choice. */
+  /** Id of a voice; empty: the service's default. */
   voice?: string;
-  /** 1 is the voice's own speed. */
+  /** 1 is the voice's natural speed. */
   speed?: number;
-  /** Of the frames to the client. */
+  /** Encoding of the frames to the client. */
   encoding?: "pcm_s16le" | "mulaw" | "alaw" | "opus";
-  /** Of the frames to the client, in Hz; left out: the voice's own. */
+  /** Sample rate of the frames to the client, in Hz; omitted: the voice's own. */
   sample_rate?: number;
 }
 
 /** The whole agent: speech (or one text) in, speech or text out. */
 export interface TurnParams {
-  /** BCP 47 tag of the language spoken. */
+  /** BCP 47 tag of the spoken language. */
   language?: string;
-  /** Of the client's frames: 16-bit little-endian PCM, G.711 µ-law or A-law, or Opus with one packet a frame. Mono. */
+  /** Encoding of the client's frames: 16-bit little-endian PCM, G.711 µ-law or A-law, or Opus with one packet per frame. Mono. */
   encoding?: "pcm_s16le" | "mulaw" | "alaw" | "opus";
-  /** Of the client's frames, in Hz. */
+  /** Sample rate of the client's frames, in Hz. */
   sample_rate?: number;
-  /** Send `stt.partial` while an utterance is spoken. */
+  /** Send `stt.partial` while an utterance is being spoken. */
   interim?: boolean;
-  /** Find the end of an utterance by its pauses; false: push-to-talk, ended by `commit` or `channel.end`. */
+  /** End utterances at pauses. False: push-to-talk, ended by `commit` or `channel.end`. */
   endpointing?: boolean;
-  /** Words and phrases that are likely. */
+  /** Words and phrases that are likely to occur. */
   vocabulary?: (string)[];
-  /** Instead of a microphone: one turn about this text, then the channel closes. */
+  /** Instead of a microphone: one turn with this text, after which the channel closes. */
   text?: string;
-  /** Spoken answers, or only written ones. */
+  /** Spoken or only written answers. */
   reply?: "audio" | "text";
-  /** The voice of the answers; empty: the service's own choice. */
+  /** Voice of the answers; empty: the service's default. */
   voice?: string;
-  /** Of the answers; 1 is the voice's own. */
+  /** Speed of the answers; 1 is the voice's natural speed. */
   speed?: number;
-  /** Of the frames to the client. */
+  /** Encoding of the frames to the client. */
   reply_encoding?: "pcm_s16le" | "mulaw" | "alaw" | "opus";
-  /** Of the frames to the client, in Hz; left out: the voice's own. */
+  /** Sample rate of the frames to the client, in Hz; omitted: the voice's own. */
   reply_sample_rate?: number;
-  /** IANA name of where the user is, for answers about time; empty: the gateway's own. */
+  /** IANA name of the user's time zone, for answers about time; empty: the gateway's own. */
   time_zone?: string;
-  /** Take the reply's own sound out of the microphone: for clients that cannot, and report `playback`. */
+  /** Remove the reply's own sound from the microphone. For clients that cannot do it themselves and report `playback`. */
   echo_cancellation?: boolean;
 }
 
-/** What safety says to one action. */
+/** The safety verdict on one action. */
 export interface ActionVerdict {
-  /** The step. */
+  /** Id of the step. */
   action_id: string;
-  /** May it be done? */
+  /** Whether it may run. */
   verdict: "allow" | "confirm" | "deny";
   /** low, medium or high. */
   risk: string;
-  /** For people. */
+  /** Text for people. */
   reasons: (string)[];
 }
 
-/** What the gateway takes and makes. */
+/** Audio formats that the gateway accepts and produces. */
 export interface AudioFormats {
-  /** Names for `encoding`. */
+  /** Values for `encoding`. */
   encodings: ("pcm_s16le" | "mulaw" | "alaw" | "opus")[];
-  /** Usual values for `sample_rate` in Hz; any from the lowest to the highest is taken. */
+  /** Usual values for `sample_rate` in Hz; any rate between the lowest and the highest is accepted. */
   sample_rates: (number)[];
 }
 
 /** The token expires soon: send `auth.refresh`. */
 export interface AuthExpiring {
-  /** What it is. */
+  /** The type of the message. */
   type: "auth.expiring";
-  /** When, RFC 3339. */
+  /** When it expires, RFC 3339. */
   expires_at: string;
 }
 
-/** The token was taken. */
+/** The new token was accepted. */
 export interface AuthOk {
-  /** What it is. */
+  /** The type of the message. */
   type: "auth.ok";
-  /** Of the command. */
+  /** Id of the command. */
   id?: string;
-  /** When it expires, RFC 3339. */
+  /** When the token expires, RFC 3339. */
   expires_at?: string;
 }
 
-/** The channel's last message. */
+/** The last message of a channel. */
 export interface ChannelClosed {
-  /** What it is. */
+  /** The type of the message. */
   type: "channel.closed";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** How it ended. */
+  /** How the channel ended. */
   status: "ok" | "cancelled" | "error";
-  /** From the catalogue, when it ended with an error. */
+  /** Code from the catalogue, if it ended with an error. */
   code?: string;
-  /** For people. */
+  /** Text for people. */
   message?: string;
 }
 
 /** The channel is open. */
 export interface ChannelOpened {
-  /** What it is. */
+  /** The type of the message. */
   type: "channel.opened";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** Of the `channel.open`. */
+  /** Id of the `channel.open`. */
   id?: string;
-  /** As asked for. */
+  /** The requested kind. */
   kind: string;
-  /** Bytes of audio the client may send before it must wait; 0 where the channel takes none. */
+  /** Bytes of audio that the client may send before it must wait; 0 if the channel takes none. */
   credit: number;
 }
 
 /** The client may send more audio. */
 export interface Credit {
-  /** What it is. */
+  /** The type of the message. */
   type: "credit";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** So many more payload bytes. */
+  /** Additional payload bytes. */
   bytes: number;
   /** Frames before this number were taken and need not be kept. */
   next_frame: number;
 }
 
-/** A command was refused, or something failed; the socket stays. */
+/** A command was refused, or something failed. The socket stays open. */
 export interface Error {
-  /** What it is. */
+  /** The type of the message. */
   type: "error";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about, if any. */
   channel?: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of the command that caused it, where it could be read. */
+  /** Id of the command that caused it, if it could be read. */
   id?: string;
-  /** From the catalogue, UPPER_SNAKE. */
+  /** Code from the catalogue, in UPPER_SNAKE. */
   code: string;
-  /** For people. */
+  /** Text for people. */
   message: string;
   /** The same command may succeed later. */
   retryable: boolean;
-  /** How much later, where that is known. */
+  /** When to retry, if known. */
   retry_after_ms?: number;
-  /** What REST's problem document has beside these, for an `error` that answers a `call`. */
+  /** The other members of REST's problem document, in an `error` that answers a `call`. */
   details?: Record<string, any>;
 }
 
-/** Another way to understand it. */
+/** An alternative intent. */
 export interface IntentGuess {
   /** Name of the intent. */
   intent: string;
   /** 0 to 1. */
   confidence: number;
-  /** What was named. */
+  /** Entities named in the text. */
   entities: Record<string, any>;
 }
 
-/** The audio frames that follow come from another channel of the observed session, or are encoded otherwise. */
+/** The next audio frames come from another channel of the observed session, or have another encoding. */
 export interface ObserveAudio {
-  /** What it is. */
+  /** The type of the message. */
   type: "observe.audio";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** Who speaks. */
+  /** Which side sent the audio. */
   direction: "client" | "server";
-  /** The channel over there. */
+  /** The channel in the observed session. */
   source_channel: number;
-  /** Of the frames. */
+  /** Encoding of the frames. */
   encoding: "pcm_s16le" | "mulaw" | "alaw" | "opus";
-  /** Of the frames, in Hz. */
+  /** Sample rate of the frames, in Hz. */
   sample_rate: number;
 }
 
-/** The observer was too slow, and this much is missing. */
+/** The observer was too slow; some events or audio are missing. */
 export interface ObserveDropped {
-  /** What it is. */
+  /** The type of the message. */
   type: "observe.dropped";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** Events left out. */
+  /** Number of missing events. */
   messages: number;
-  /** Audio left out. */
+  /** Bytes of missing audio. */
   audio_bytes: number;
 }
 
 /** A message of the observed session. */
 export interface ObserveEvent {
-  /** What it is. */
+  /** The type of the message. */
   type: "observe.event";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** Who sent it. */
+  /** Which side sent it. */
   direction: "client" | "server";
-  /** As it was. */
+  /** The original message. */
   message: Record<string, any>;
 }
 
 /** One action of the plan. */
 export interface PlanStep {
-  /** `step_id` of its task events. */
+  /** The `step_id` of its task events. */
   id: string;
-  /** Who does it. */
+  /** The executor that runs it. */
   executor: string;
-  /** What. */
+  /** The executor's name of the action. */
   action: string;
-  /** With what; `${step.path}` refers to results of earlier steps. */
+  /** The action's parameters; `${step.path}` refers to results of earlier steps. */
   parameters: Record<string, any>;
-  /** Steps that come first. */
+  /** Ids of steps that must finish first. */
   depends_on: (string)[];
-  /** For people. */
+  /** Text for people. */
   description: string;
 }
 
-/** Answer to a `call`. */
+/** Answers a `call`. */
 export interface Result {
-  /** What it is. */
+  /** The type of the message. */
   type: "result";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
-  /** Of the `call`. */
+  /** Id of the `call`. */
   id: string;
-  /** What the operation answers over REST. */
+  /** The operation's answer, as over REST. */
   data: any;
 }
 
 /** The client's commands up to `seq` were taken and need not be kept. */
 export interface ServerAck {
-  /** What it is. */
+  /** The type of the message. */
   type: "ack";
   /** The highest number taken. */
   seq: number;
 }
 
-/** Are you there? */
+/** Asks the client for a `pong`. */
 export interface ServerPing {
-  /** What it is. */
+  /** The type of the message. */
   type: "ping";
-  /** Any number, to be echoed. */
+  /** Any number, echoed. */
   t: number;
 }
 
-/** Answer to the client's `ping`. */
+/** Answers the client's `ping`. */
 export interface ServerPong {
-  /** What it is. */
+  /** The type of the message. */
   type: "pong";
   /** The number from the `ping`. */
   t: number;
-  /** The gateway's clock: milliseconds since 1970. */
+  /** The gateway's clock, in milliseconds since 1970. */
   server_time: number;
 }
 
-/** This gateway is being stopped: come back and resume. */
+/** This gateway is shutting down: reconnect and resume. */
 export interface SessionDraining {
-  /** What it is. */
+  /** The type of the message. */
   type: "session.draining";
-  /** Wait so long, so that not everybody comes at once. */
+  /** Time to wait before, so that not all clients reconnect at once. */
   reconnect_after_ms: number;
 }
 
-/** A session begins, with nothing from before. */
+/** A new session begins; nothing of an earlier one is kept. */
 export interface SessionReady {
-  /** What it is. */
+  /** The type of the message. */
   type: "session.ready";
   /** From the address of the socket. */
   session_id: string;
-  /** Names this run of numbers; another epoch shares nothing with it. */
+  /** Name of this sequence of numbers; nothing is shared with another epoch. */
   epoch: string;
-  /** Proves the right to take this session up again. */
+  /** Token that allows this session to be resumed. */
   resume_token: string;
-  /** Nothing was carried over (`session.resumed` says true). */
+  /** False: nothing was recovered (`session.resumed` has true). */
   recovered: false;
-  /** Why the resume that the client asked for failed; absent when it asked for none. */
+  /** Why the requested resume failed; absent if none was requested. */
   resume_error?: "NOT_FOUND" | "EXPIRED" | "INCOMPLETE";
-  /** The session is written to a file, as the client asked by `?record=true`; absent when it is not. */
+  /** The session is being recorded to a file, as requested by `?record=true`; absent if not. */
   recording?: true;
   /** Name and version of the protocol. */
   protocol: "jarvis.v1";
-  /** Its user, as the token says. */
+  /** The session's user, from the token. */
   user: User;
   /** When the token expires, RFC 3339. */
   expires_at?: string;
-  /** Silence after which the other side may be asked for a `pong`. */
+  /** Silence after which either side may ask the other for a `pong`. */
   heartbeat_ms: number;
-  /** How long the session waits for its client to come back. */
+  /** How long the session waits for its client to reconnect. */
   resume_window_ms: number;
-  /** Bounds that the client should keep to, by name. */
+  /** Limits that the client should respect, by name. */
   limits: Record<string, number>;
-  /** Which services answer. */
+  /** State of each service. */
   services: Record<string, "up" | "down">;
-  /** What does the work, by service, where a service tells it: `{"tts": "hibari (heart)"}`. */
+  /** What does the work, by service, if the service reports it: `{"tts": "hibari (heart)"}`. */
   engines?: Record<string, string>;
-  /** Encodings and rates. */
+  /** Supported encodings and rates. */
   audio: AudioFormats;
 }
 
-/** Where the session can be resumed from now on, and with which token. */
+/** Where the session can be resumed from now on, and by which token. */
 export interface SessionResumable {
-  /** What it is. */
+  /** The type of the message. */
   type: "session.resumable";
-  /** here: at this replica only, as what replicas share is out of reach. */
+  /** here: on this replica only, because the store shared by replicas is out of reach. */
   where: "here" | "anywhere";
-  /** In place of the one before. */
+  /** Replaces the previous token. */
   resume_token: string;
 }
 
-/** The session goes on: the missed messages follow, then what is new. */
+/** The session was resumed: the missed messages follow, then new ones. */
 export interface SessionResumed {
-  /** What it is. */
+  /** The type of the message. */
   type: "session.resumed";
-  /** As before. */
+  /** The epoch, unchanged. */
   epoch: string;
-  /** Nothing is missing. */
+  /** True: nothing is missing. */
   recovered: true;
   /** How many messages and frames are sent again. */
   replayed: number;
-  /** The highest number of the client's commands that was taken; the client sends what is behind it. */
+  /** The highest number of the client's commands that was taken. The client sends those after it again. */
   taken_seq: number;
-  /** Every open channel that takes audio: the number of the frame expected next. The client sends from there. */
+  /** By open channel that takes audio: the number of the next expected frame. The client sends again from there. */
   channels: Record<string, number>;
 }
 
-/** A final transcript: one utterance. Empty when it held no words. */
+/** A final transcript of one utterance. Empty if it had no words. */
 export interface SttFinal {
-  /** What it is. */
+  /** The type of the message. */
   type: "stt.final";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** The whole of it. */
+  /** The whole utterance. */
   text: string;
-  /** Of the recogniser, 0 to 1. */
+  /** The recogniser's confidence, 0 to 1. */
   confidence: number;
-  /** Since the microphone was opened. */
+  /** Start, since the microphone was opened. */
   start_ms: number;
-  /** Likewise. */
+  /** End, likewise. */
   end_ms: number;
-  /** Each of it. */
+  /** The utterance's words. */
   words: (Word)[];
 }
 
-/** An interim transcript: what has been understood so far. */
+/** An interim transcript: what was recognised so far. */
 export interface SttPartial {
-  /** What it is. */
+  /** The type of the message. */
   type: "stt.partial";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of the utterance under way. */
+  /** Transcript of the current utterance. */
   text: string;
-  /** So many characters at its beginning never change again. */
+  /** The number of characters at its beginning that will not change again. */
   stable_chars: number;
 }
 
-/** Somebody began to speak. */
+/** Speech has begun. */
 export interface SttSpeechStarted {
-  /** What it is. */
+  /** The type of the message. */
   type: "stt.speech_started";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Since the microphone was opened. */
+  /** Time since the microphone was opened. */
   at_ms: number;
 }
 
 /** The utterance ended; its `stt.final` follows. */
 export interface SttSpeechStopped {
-  /** What it is. */
+  /** The type of the message. */
   type: "stt.speech_stopped";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Since the microphone was opened. */
+  /** Time since the microphone was opened. */
   at_ms: number;
 }
 
 /** A risky action waits for `task.confirm`. */
 export interface TaskConfirmationRequired {
-  /** What it is. */
+  /** The type of the message. */
   type: "task.confirmation_required";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
   /** The step of the turn's plan. */
   step_id?: string;
-  /** To be answered with. */
+  /** The id to answer with. */
   confirmation_id: string;
-  /** Why it asks, for people. */
+  /** Why approval is needed, for people. */
   reason: string;
   /** low, medium or high. */
   risk: string;
   /** When it counts as declined, RFC 3339. */
   expires_at: string;
-  /** Who would do it. */
+  /** The executor that would run the action. */
   executor?: string;
-  /** What would be done. */
+  /** The action. */
   action?: string;
-  /** With what. An approval is for exactly this. */
+  /** The action's parameters. An approval covers exactly these. */
   parameters?: Record<string, any>;
-  /** The question in words, as it is said aloud where the reply is audio. */
+  /** The question as a sentence; it is spoken if the reply is audio. */
   sentence?: string;
 }
 
-/** How far it is. Merged to the latest when the client is slow; output is joined, never lost. */
+/** Progress of a task. For a slow client, only the latest is sent; output is joined, never lost. */
 export interface TaskProgress {
-  /** What it is. */
+  /** The type of the message. */
   type: "task.progress";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
   /** The step of the turn's plan. */
   step_id?: string;
-  /** Where the executor knows. */
+  /** Share done, if the executor knows it. */
   percent?: number;
-  /** For people. */
+  /** Text for people. */
   message: string;
-  /** Where `data` comes from. */
+  /** The stream that `data` comes from. */
   stream?: "stdout" | "stderr";
   /** Output of the task. */
   data?: string;
 }
 
-/** The task's last event. */
+/** The last event of a task. */
 export interface TaskResult {
-  /** What it is. */
+  /** The type of the message. */
   type: "task.result";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
   /** The step of the turn's plan. */
   step_id?: string;
-  /** How it ended. */
+  /** How the task ended. */
   status: "ok" | "failed" | "denied" | "declined" | "cancelled" | "timeout" | "skipped";
-  /** As the executor gave it. */
+  /** The executor's result. */
   result: Record<string, any>;
-  /** Why it did not succeed, for people. */
+  /** Why the task did not succeed, for people. */
   message?: string;
 }
 
-/** An executor begins. */
+/** An executor starts a task. */
 export interface TaskStarted {
-  /** What it is. */
+  /** The type of the message. */
   type: "task.started";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
   /** The step of the turn's plan. */
   step_id?: string;
-  /** Its name in audit log and traces. */
+  /** The task's id, as in audit log and traces. */
   task_id: string;
 }
 
-/** All of the utterance was sent. */
+/** The whole utterance was sent. */
 export interface TtsDone {
-  /** What it is. */
+  /** The type of the message. */
   type: "tts.done";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of its audio. */
+  /** Duration of its audio. */
   duration_ms: number;
 }
 
 /** An utterance begins. */
 export interface TtsStarted {
-  /** What it is. */
+  /** The type of the message. */
   type: "tts.started";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of its frames. */
+  /** Encoding of its frames. */
   encoding: "pcm_s16le" | "mulaw" | "alaw" | "opus";
-  /** Of its frames, in Hz. */
+  /** Sample rate of its frames, in Hz. */
   sample_rate: number;
-  /** Of its frames. */
+  /** Generation of its frames. */
   generation: number;
 }
 
-/** Where words lie in the utterance. */
+/** The positions of words in the utterance. */
 export interface TtsWords {
-  /** What it is. */
+  /** The type of the message. */
   type: "tts.words";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** As written, in order. */
+  /** The words as written, in order. */
   words: (Word)[];
 }
 
-/** It was a cough: the reply goes on. */
+/** The sound was no speech: the reply continues. */
 export interface TurnContinued {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.continued";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of the audio that follows. */
+  /** Generation of the audio that follows. */
   generation: number;
-  /** Behind so much of what was heard. */
+  /** Position at which the reply continues. */
   from_ms: number;
 }
 
-/** Last event of a turn. */
+/** The last event of a turn. */
 export interface TurnDone {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.done";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** How it ended. */
+  /** How the turn ended. */
   status: "ok" | "interrupted" | "cancelled" | "failed";
 }
 
-/** The speaker has probably finished: work begins that has no effects yet. */
+/** The speaker has probably finished. Work without effects begins. */
 export interface TurnEagerEnd {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.eager_end";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Since the microphone was opened. */
+  /** Time since the microphone was opened. */
   at_ms: number;
-  /** What is acted on provisionally. */
+  /** The text that is acted on provisionally. */
   text: string;
 }
 
-/** The speaker has finished, for certain. */
+/** The speaker has definitely finished. */
 export interface TurnEnd {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.end";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Since the microphone was opened. */
+  /** Time since the microphone was opened. */
   at_ms: number;
 }
 
-/** What was understood. */
+/** The recognised intent. */
 export interface TurnIntent {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.intent";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Name of the intent; `unknown` when nothing fits. */
+  /** Name of the intent; `unknown` if none fits. */
   intent: string;
   /** 0 to 1. */
   confidence: number;
-  /** What was named. */
+  /** Entities named in the text. */
   entities: Record<string, any>;
-  /** Other ways to understand it. */
+  /** Other possible intents. */
   alternatives: (IntentGuess)[];
 }
 
-/** The user spoke into the reply: audio of generations before `generation` is stale and not to be played. */
+/** The user interrupted the reply. Audio of generations before `generation` is stale and must not be played. */
 export interface TurnInterrupted {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.interrupted";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of the next audio. */
+  /** Generation of the next audio. */
   generation: number;
   /** How much of the utterance was played. */
   heard_ms: number;
-  /** The words heard: what is remembered. */
+  /** The words that were heard, which is what is remembered. */
   heard_text: string;
 }
 
-/** When each stage was done. */
+/** When each stage of the turn was done. */
 export interface TurnLatency {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.latency";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
   /** Milliseconds since the end of speech, by stage. */
   stages: Record<string, number>;
 }
 
-/** A sound during the reply: it pauses until it is clear whether words follow. Audio before `generation` is stale. */
+/** There was a sound during the reply, which pauses until it is clear whether words follow. Audio before `generation` is stale. */
 export interface TurnPaused {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.paused";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Of the next audio. */
+  /** Generation of the next audio. */
   generation: number;
   /** How much of the utterance was played. */
   heard_ms: number;
 }
 
-/** What will be done. */
+/** The plan of what will be done. */
 export interface TurnPlan {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.plan";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Its name. */
+  /** The plan's id. */
   plan_id: string;
-  /** For people. */
+  /** Text for people. */
   goal: string;
-  /** In no order but that of `depends_on`. */
+  /** The steps, ordered only by `depends_on`. */
   steps: (PlanStep)[];
 }
 
-/** The words of the answer; spoken next when audio was asked for. */
+/** Text of the answer. It is then spoken if audio was requested. */
 export interface TurnReply {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.reply";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** All of it, or its next part. */
+  /** The whole answer, or its next part. */
   text: string;
-  /** A language model is still making the reply: further parts follow, unless it is interrupted. Joined, they are the reply. */
+  /** True while a language model is still writing: further parts follow, unless interrupted. Joined, the parts are the reply. */
   more?: boolean;
 }
 
-/** The speaker went on after all: what was begun is withdrawn. */
+/** The speaker continued after all. The provisional work is discarded. */
 export interface TurnResumed {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.resumed";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** Since the microphone was opened. */
+  /** Time since the microphone was opened. */
   at_ms: number;
 }
 
-/** Whether it may be done. */
+/** The safety verdict on the plan. */
 export interface TurnSafety {
-  /** What it is. */
+  /** The type of the message. */
   type: "turn.safety";
-  /** Number in the session's sequence, shared with the audio frames. Given when the message leaves. */
+  /** Number in the session's sequence, shared with the audio frames. Assigned when the message is sent. */
   seq?: number;
   /** The channel it is about. */
   channel: number;
-  /** The turn it belongs to, where there is one. */
+  /** The turn it belongs to, if any. */
   turn_id?: string;
-  /** The strictest of all. */
+  /** The strictest verdict of all steps. */
   verdict: "allow" | "confirm" | "deny";
   /** low, medium or high. */
   risk: string;
-  /** For people. */
+  /** Text for people. */
   reasons: (string)[];
-  /** Each step's. */
+  /** The verdict on each step. */
   actions: (ActionVerdict)[];
 }
 
-/** Whose session it is. */
+/** The session's user. */
 export interface User {
   /** The token's subject. */
   user_id: string;
-  /** Its name, where the token has one. */
+  /** The user's name, if the token has one. */
   username?: string;
-  /** What the user may do. */
+  /** The user's roles. */
   roles: (string)[];
 }
 
-/** A word and where it lies. */
+/** A word and its position in time. */
 export interface Word {
-  /** As written. */
+  /** The word as written. */
   text: string;
-  /** Since the microphone was opened, or the utterance began. */
+  /** Start, since the microphone was opened or the utterance began. */
   start_ms: number;
-  /** Likewise. */
+  /** End, likewise. */
   end_ms: number;
-  /** Of the recogniser, 0 to 1. */
+  /** The recogniser's confidence, 0 to 1. */
   confidence?: number;
 }
 

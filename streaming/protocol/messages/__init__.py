@@ -1,6 +1,6 @@
-"""Every text message of `jarvis.v1`, as the models that validate it; AsyncAPI is made from them.
+"""Every text message of `jarvis.v1`, as the models that validate it. AsyncAPI is generated from them.
 
-base: strictness and field types · params: of each kind of channel · client: commands · server: the session itself ·
+base: strictness and field types · params: of each kind of channel · client: commands · server: about the session itself ·
 work: recognition, speech, tasks, turns. `ClientMessage` and `ServerMessage` are the unions, discriminated by `type`.
 """
 

@@ -1,11 +1,11 @@
-"""What all messages share: strictness, and the field types with their bounds."""
+"""What all messages share: strictness, and the field types with their limits."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: beyond it JavaScript and others lose digits
+MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers lose digits in JavaScript and elsewhere
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -26,7 +26,7 @@ MAX_SHOWN = 200  # characters of a field in `repr`
 
 
 def _clamped(share: object, most: float) -> object:
-    """Services round, and some miscount: a share a little out of range is not worth an utterance."""
+    """Clamp a share that a service rounded or miscounted: an utterance must not fail for it."""
     return min(max(share, 0.0), most) if isinstance(share, float) else share
 
 
@@ -42,8 +42,8 @@ class Part(BaseModel):
 
 
 def _describe_type(schema: JsonObject) -> None:
-    """Each message narrows `type` to its own, and would leave its description behind."""
-    schema["properties"]["type"]["description"] = "What it is."
+    """Restore the description of `type`, which a message loses by narrowing the field."""
+    schema["properties"]["type"]["description"] = "The type of the message."
 
 
 class Message(Part):
@@ -51,13 +51,13 @@ class Message(Part):
 
     model_config = ConfigDict(json_schema_extra=_describe_type)
 
-    follows_audio: ClassVar[bool] = False  # does it keep its place behind the channel's queued audio?
+    follows_audio: ClassVar[bool] = False  # True: the message keeps its place behind the channel's queued audio
 
     type: str
-    """What it is."""
+    """The type of the message."""
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """What the message says: without `type`, which the class name tells, and without fields that were left out."""
+        """The fields to show: without `type`, which the class name tells, and without empty fields."""
         said = ((name, value) for name, value in super().__repr_args__() if name != "type" and value is not None)
         return ((name, _shortened(value)) for name, value in said)
 
@@ -66,13 +66,13 @@ class Message(Part):
 
 
 def _shortened(value: object) -> object:
-    """A screenshot in a result would fill the terminal. One line, whatever it is."""
+    """Shorten long values, such as a screenshot in a result, to keep the repr on one line."""
     text = repr(value)
     return _Plain(f"{text[:MAX_SHOWN]}…") if len(text) > MAX_SHOWN else value
 
 
 class _Plain(str):
-    """Text that `repr` leaves as it is."""
+    """Text whose repr is the text itself."""
 
     __slots__ = ()
 
@@ -81,17 +81,17 @@ class _Plain(str):
 
 
 class Command(Message):
-    """From the client."""
+    """A message from the client."""
 
     id: Id | None = None
-    """Echoed in the answer or error; the key by which a repeated command is recognised."""
+    """Echoed in the answer or error. A repeated command is recognised by it."""
 
 
 class NumberedCommand(Command):
-    """A command of the session: taken once, whichever sockets it crosses."""
+    """A command of the session: taken once, over whichever sockets it is sent."""
 
     seq: Count | None = None
-    """Number of this command in the epoch, from 1, without gaps. Left out by clients that never send anything twice."""
+    """Number of this command in the epoch, from 1, without gaps. Omitted by clients that never send anything twice."""
 
 
 class ChannelCommand(NumberedCommand):
@@ -102,21 +102,21 @@ class ChannelCommand(NumberedCommand):
 
 
 class Event(Message):
-    """From the server, part of the session: numbered as it leaves, replayed after a resume."""
+    """A message from the server that is part of the session: numbered when it is sent, replayed after a resume."""
 
     seq: Count | None = None
-    """Number in the session's sequence, shared with the audio frames. Given when the message leaves."""
+    """Number in the session's sequence, shared with the audio frames. Assigned when the message is sent."""
 
 
 class ChannelEvent(Event):
-    """Something about one channel."""
+    """An event about one channel."""
 
     channel: Channel
     """The channel it is about."""
 
 
 class TurnEvent(ChannelEvent):
-    """Something that may belong to one turn of a `turn` channel."""
+    """An event that may belong to one turn of a `turn` channel."""
 
     turn_id: Id | None = None
-    """The turn it belongs to, where there is one."""
+    """The turn it belongs to, if any."""

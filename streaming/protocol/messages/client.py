@@ -21,17 +21,17 @@ from streaming.protocol.messages.params import ExecuteParams, ObserveParams, Stt
 
 DEFAULT_CREDIT_BYTES = 262_144  # five seconds of 24 kHz PCM
 
-# --- of the socket: never numbered, never sent again ---
+# --- of the socket: neither numbered nor sent again ---
 
 
 class SessionResume(Command):
-    """First message of a socket that takes a session up again."""
+    """First message of a socket that resumes a session."""
 
     type: Literal["session.resume"] = "session.resume"
     resume_token: Token
-    """From the last `session.ready`."""
+    """The newest token, from `session.ready` or `session.resumable`."""
     last_seq: Count
-    """The highest number received without a gap; 0: none."""
+    """The highest number received without a gap; 0 if none."""
 
 
 class Auth(Command):
@@ -51,7 +51,7 @@ class AuthRefresh(Command):
 
 
 class Ack(Command):
-    """Everything up to `seq` arrived and need not be kept."""
+    """Everything up to `seq` was received and need not be kept."""
 
     type: Literal["ack"] = "ack"
     seq: Count
@@ -59,7 +59,7 @@ class Ack(Command):
 
 
 class Ping(Command):
-    """Are you there?"""
+    """Asks the server for a `pong`."""
 
     type: Literal["ping"] = "ping"
     t: int | float
@@ -67,7 +67,7 @@ class Ping(Command):
 
 
 class Pong(Command):
-    """Answer to the server's `ping`."""
+    """Answers the server's `ping`."""
 
     type: Literal["pong"] = "pong"
     t: int | float
@@ -78,41 +78,41 @@ class Pong(Command):
 
 
 class Call(NumberedCommand):
-    """One operation of the REST interface, by name."""
+    """Run one operation of the REST interface."""
 
     type: Literal["call"] = "call"
     id: Id
-    """Answered by the `result` or `error` with this id; repeated, it is not run again."""
+    """Answered by the `result` or `error` with this id. A repeated call is not run again."""
     op: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     """Name of the operation, such as `agent.intent`."""
     params: JsonObject = Field(default_factory=dict)
-    """The fields of its request: body, path and query alike."""
+    """The fields of the operation's request: body, path and query together."""
 
 
 class _ChannelOpen(NumberedCommand):
     type: Literal["channel.open"] = "channel.open"
     channel: Channel
-    """Odd, and unused before in this epoch."""
+    """An odd number not yet used in this epoch."""
     credit: Annotated[int, Field(ge=0, le=2**31 - 1)] = DEFAULT_CREDIT_BYTES
-    """Bytes of audio the server may send before it must wait for `credit`."""
+    """Bytes of audio that the server may send before it must wait for `credit`."""
 
 
 class OpenStt(_ChannelOpen):
     """Open a channel for transcription."""
 
     kind: Literal["stt"] = "stt"
-    """A microphone, transcribed."""
+    """A microphone to transcribe."""
     params: SttParams = SttParams()
-    """How."""
+    """How to transcribe."""
 
 
 class OpenTts(_ChannelOpen):
     """Open a channel for speech."""
 
     kind: Literal["tts"] = "tts"
-    """Text, spoken."""
+    """Text to speak."""
     params: TtsParams = TtsParams()
-    """How."""
+    """How to speak."""
 
 
 class OpenExecute(_ChannelOpen):
@@ -121,16 +121,16 @@ class OpenExecute(_ChannelOpen):
     kind: Literal["execute"] = "execute"
     """One task of an executor."""
     params: ExecuteParams
-    """What to do."""
+    """The task."""
 
 
 class OpenTurn(_ChannelOpen):
     """Open a channel for spoken turns."""
 
     kind: Literal["turn"] = "turn"
-    """The whole agent."""
+    """Turns with the whole agent."""
     params: TurnParams = TurnParams()
-    """How."""
+    """How to listen and answer."""
 
 
 class OpenObserve(_ChannelOpen):
@@ -139,31 +139,31 @@ class OpenObserve(_ChannelOpen):
     kind: Literal["observe"] = "observe"
     """A read-only copy of another session."""
     params: ObserveParams
-    """Whose."""
+    """The session to observe."""
 
 
 class CreditGrant(ChannelCommand):
-    """The server may send more audio: played, or dropped as stale."""
+    """The server may send more audio, because some was played or dropped as stale."""
 
     type: Literal["credit"] = "credit"
     bytes: Bytes
-    """So many more payload bytes."""
+    """Additional payload bytes."""
 
 
 class ChannelEnd(ChannelCommand):
-    """No more input; results still come."""
+    """No more input follows; results still come."""
 
     type: Literal["channel.end"] = "channel.end"
 
 
 class ChannelCancel(ChannelCommand):
-    """Stop now."""
+    """Stop the channel now."""
 
     type: Literal["channel.cancel"] = "channel.cancel"
 
 
 class Commit(ChannelCommand):
-    """The utterance ends here (push-to-talk); the channel stays open."""
+    """End the utterance here (push-to-talk); the channel stays open."""
 
     type: Literal["commit"] = "commit"
 
@@ -173,17 +173,17 @@ class TtsText(ChannelCommand):
 
     type: Literal["tts.text"] = "tts.text"
     text: Text
-    """Joined to the piece before as it is: spaces count."""
+    """Appended to the previous piece unchanged: spaces count."""
 
 
 class Playback(ChannelCommand):
-    """How much of the current utterance was played: what the user has heard."""
+    """How much of the current utterance was played, that is, heard by the user."""
 
     type: Literal["playback"] = "playback"
     played_ms: Count
     """Position in the utterance, in milliseconds."""
     generation: Generation | None = None
-    """Of the audio played; a report about a stale generation is of no use any more."""
+    """Generation of the audio played. A report on a stale generation is ignored."""
 
 
 class TaskConfirm(NumberedCommand):
@@ -193,9 +193,9 @@ class TaskConfirm(NumberedCommand):
     confirmation_id: Id
     """From the question."""
     approve: bool
-    """Do it, or don't."""
+    """True to run the action, false to decline it."""
     channel: Channel | None = None
-    """The channel that asked, where this session has it."""
+    """The channel that asked, if it is in this session."""
 
 
 OpenCommand = OpenStt | OpenTts | OpenExecute | OpenTurn | OpenObserve

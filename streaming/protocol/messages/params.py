@@ -28,20 +28,20 @@ def _check_opus(encoding: str, sample_rate: int | None) -> None:
 
 
 class MicrophoneParams(Part):
-    """How the client's audio is encoded and to be understood."""
+    """How the client's audio is encoded and recognised."""
 
     language: Language = "en-US"
-    """BCP 47 tag of the language spoken."""
+    """BCP 47 tag of the spoken language."""
     encoding: Encoding = "pcm_s16le"
-    """Of the client's frames: 16-bit little-endian PCM, G.711 µ-law or A-law, or Opus with one packet a frame. Mono."""
+    """Encoding of the client's frames: 16-bit little-endian PCM, G.711 µ-law or A-law, or Opus with one packet per frame. Mono."""
     sample_rate: SampleRate = 16_000
-    """Of the client's frames, in Hz."""
+    """Sample rate of the client's frames, in Hz."""
     interim: bool = True
-    """Send `stt.partial` while an utterance is spoken."""
+    """Send `stt.partial` while an utterance is being spoken."""
     endpointing: bool = True
-    """Find the end of an utterance by its pauses; false: push-to-talk, ended by `commit` or `channel.end`."""
+    """End utterances at pauses. False: push-to-talk, ended by `commit` or `channel.end`."""
     vocabulary: Vocabulary = ()
-    """Words and phrases that are likely."""
+    """Words and phrases that are likely to occur."""
 
     @model_validator(mode="after")
     def _rate_fits(self) -> Self:
@@ -50,28 +50,28 @@ class MicrophoneParams(Part):
 
 
 class SttParams(MicrophoneParams):
-    """A microphone, transcribed."""
+    """A microphone to transcribe."""
 
     kind: ClassVar[ChannelKind] = "stt"
 
 
 class TtsParams(Part):
-    """Text, spoken."""
+    """Text to speak."""
 
     kind: ClassVar[ChannelKind] = "tts"
 
     text: Text | None = None
-    """All that is to be said; left out when it comes in pieces by `tts.text`, ended by `channel.end`."""
+    """The whole text; omitted if it comes in pieces by `tts.text`, ended by `channel.end`."""
     language: Language = ""
-    """BCP 47 tag; empty: that of the voice."""
+    """BCP 47 tag; empty: the voice's language."""
     voice: Annotated[str, StringConstraints(max_length=64)] = ""
-    """A voice's id; empty: the service's own choice."""
+    """Id of a voice; empty: the service's default."""
     speed: Speed = 1.0
-    """1 is the voice's own speed."""
+    """1 is the voice's natural speed."""
     encoding: Encoding = "pcm_s16le"
-    """Of the frames to the client."""
+    """Encoding of the frames to the client."""
     sample_rate: SampleRate | None = None
-    """Of the frames to the client, in Hz; left out: the voice's own."""
+    """Sample rate of the frames to the client, in Hz; omitted: the voice's own."""
 
     @model_validator(mode="after")
     def _rate_fits(self) -> Self:
@@ -85,13 +85,13 @@ class ExecuteParams(Part):
     kind: ClassVar[ChannelKind] = "execute"
 
     executor: Literal["browser", "os", "search"]
-    """Who does it."""
+    """The executor that runs it."""
     action: Name
-    """What, by the executor's own name for it."""
+    """The executor's name of the action."""
     parameters: JsonObject = Field(default_factory=dict)
-    """With what, as the executor's schema of the action says."""
+    """The action's parameters, by the executor's schema."""
     timeout_ms: Annotated[int, Field(ge=1, le=600_000)] | None = None
-    """Stop it after so long; left out: the executor's own limit."""
+    """Stop the task after this time; omitted: the executor's own limit."""
 
 
 class TurnParams(MicrophoneParams):
@@ -100,21 +100,21 @@ class TurnParams(MicrophoneParams):
     kind: ClassVar[ChannelKind] = "turn"
 
     text: Text | None = None
-    """Instead of a microphone: one turn about this text, then the channel closes."""
+    """Instead of a microphone: one turn with this text, after which the channel closes."""
     reply: Literal["audio", "text"] = "audio"
-    """Spoken answers, or only written ones."""
+    """Spoken or only written answers."""
     voice: Annotated[str, StringConstraints(max_length=64)] = ""
-    """The voice of the answers; empty: the service's own choice."""
+    """Voice of the answers; empty: the service's default."""
     speed: Speed = 1.0
-    """Of the answers; 1 is the voice's own."""
+    """Speed of the answers; 1 is the voice's natural speed."""
     reply_encoding: Encoding = "pcm_s16le"
-    """Of the frames to the client."""
+    """Encoding of the frames to the client."""
     reply_sample_rate: SampleRate | None = None
-    """Of the frames to the client, in Hz; left out: the voice's own."""
+    """Sample rate of the frames to the client, in Hz; omitted: the voice's own."""
     time_zone: Annotated[str, StringConstraints(max_length=64)] = ""
-    """IANA name of where the user is, for answers about time; empty: the gateway's own."""
+    """IANA name of the user's time zone, for answers about time; empty: the gateway's own."""
     echo_cancellation: bool = False
-    """Take the reply's own sound out of the microphone: for clients that cannot, and report `playback`."""
+    """Remove the reply's own sound from the microphone. For clients that cannot do it themselves and report `playback`."""
 
     @model_validator(mode="after")
     def _reply_rate_fits(self) -> Self:
@@ -128,9 +128,9 @@ class ObserveParams(Part):
     kind: ClassVar[ChannelKind] = "observe"
 
     session_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    """Whose."""
+    """The session to observe."""
     audio: bool = False
-    """Its audio too, both directions."""
+    """Copy its audio too, in both directions."""
 
 
 ChannelParams = SttParams | TtsParams | ExecuteParams | TurnParams | ObserveParams

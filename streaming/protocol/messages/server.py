@@ -1,4 +1,4 @@
-"""What a server sends about the session itself: its life, calls, channels and credit."""
+"""What a server sends about the session itself: start and resume, calls, channels and credit."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,79 +17,79 @@ from streaming.protocol.messages.base import (
     TurnEvent,
 )
 
-# --- of the socket: no number, never replayed ---
+# --- of the socket: neither numbered nor replayed ---
 
 
 class User(Part):
-    """Whose session it is."""
+    """The session's user."""
 
     user_id: str
     """The token's subject."""
     username: str | None = None
-    """Its name, where the token has one."""
+    """The user's name, if the token has one."""
     roles: tuple[str, ...] = ()
-    """What the user may do."""
+    """The user's roles."""
 
 
 class AudioFormats(Part):
-    """What the gateway takes and makes."""
+    """Audio formats that the gateway accepts and produces."""
 
     encodings: tuple[Encoding, ...] = ("pcm_s16le", "mulaw", "alaw", "opus")
-    """Names for `encoding`."""
+    """Values for `encoding`."""
     sample_rates: tuple[int, ...] = (8_000, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-    """Usual values for `sample_rate` in Hz; any from the lowest to the highest is taken."""
+    """Usual values for `sample_rate` in Hz; any rate between the lowest and the highest is accepted."""
 
 
 class SessionReady(Message):
-    """A session begins, with nothing from before."""
+    """A new session begins; nothing of an earlier one is kept."""
 
     type: Literal["session.ready"] = "session.ready"
     session_id: str
     """From the address of the socket."""
     epoch: str
-    """Names this run of numbers; another epoch shares nothing with it."""
+    """Name of this sequence of numbers; nothing is shared with another epoch."""
     resume_token: str
-    """Proves the right to take this session up again."""
+    """Token that allows this session to be resumed."""
     recovered: Literal[False] = False
-    """Nothing was carried over (`session.resumed` says true)."""
+    """False: nothing was recovered (`session.resumed` has true)."""
     resume_error: Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"] | None = None
-    """Why the resume that the client asked for failed; absent when it asked for none."""
+    """Why the requested resume failed; absent if none was requested."""
     recording: Literal[True] | None = None
-    """The session is written to a file, as the client asked by `?record=true`; absent when it is not."""
+    """The session is being recorded to a file, as requested by `?record=true`; absent if not."""
     protocol: Literal["jarvis.v1"] = "jarvis.v1"
     """Name and version of the protocol."""
     user: User
-    """Its user, as the token says."""
+    """The session's user, from the token."""
     expires_at: str | None = None
     """When the token expires, RFC 3339."""
     heartbeat_ms: Count
-    """Silence after which the other side may be asked for a `pong`."""
+    """Silence after which either side may ask the other for a `pong`."""
     resume_window_ms: Count
-    """How long the session waits for its client to come back."""
+    """How long the session waits for its client to reconnect."""
     limits: dict[str, int | float]
-    """Bounds that the client should keep to, by name."""
+    """Limits that the client should respect, by name."""
     services: dict[str, Literal["up", "down"]]
-    """Which services answer."""
+    """State of each service."""
     engines: dict[str, str] | None = None
-    """What does the work, by service, where a service tells it: `{"tts": "hibari (heart)"}`."""
+    """What does the work, by service, if the service reports it: `{"tts": "hibari (heart)"}`."""
     audio: AudioFormats = AudioFormats()
-    """Encodings and rates."""
+    """Supported encodings and rates."""
 
 
 class SessionResumed(Message):
-    """The session goes on: the missed messages follow, then what is new."""
+    """The session was resumed: the missed messages follow, then new ones."""
 
     type: Literal["session.resumed"] = "session.resumed"
     epoch: str
-    """As before."""
+    """The epoch, unchanged."""
     recovered: Literal[True] = True
-    """Nothing is missing."""
+    """True: nothing is missing."""
     replayed: Count
     """How many messages and frames are sent again."""
     taken_seq: Count
-    """The highest number of the client's commands that was taken; the client sends what is behind it."""
+    """The highest number of the client's commands that was taken. The client sends those after it again."""
     channels: dict[int, Count]
-    """Every open channel that takes audio: the number of the frame expected next. The client sends from there."""
+    """By open channel that takes audio: the number of the next expected frame. The client sends again from there."""
 
 
 class ServerAck(Message):
@@ -101,31 +101,31 @@ class ServerAck(Message):
 
 
 class ServerPing(Message):
-    """Are you there?"""
+    """Asks the client for a `pong`."""
 
     type: Literal["ping"] = "ping"
     t: int | float
-    """Any number, to be echoed."""
+    """Any number, echoed."""
 
 
 class ServerPong(Message):
-    """Answer to the client's `ping`."""
+    """Answers the client's `ping`."""
 
     type: Literal["pong"] = "pong"
     t: int | float
     """The number from the `ping`."""
     server_time: Count
-    """The gateway's clock: milliseconds since 1970."""
+    """The gateway's clock, in milliseconds since 1970."""
 
 
 class AuthOk(Message):
-    """The token was taken."""
+    """The new token was accepted."""
 
     type: Literal["auth.ok"] = "auth.ok"
     id: Id | None = None
-    """Of the command."""
+    """Id of the command."""
     expires_at: str | None = None
-    """When it expires, RFC 3339."""
+    """When the token expires, RFC 3339."""
 
 
 class AuthExpiring(Message):
@@ -133,58 +133,58 @@ class AuthExpiring(Message):
 
     type: Literal["auth.expiring"] = "auth.expiring"
     expires_at: str
-    """When, RFC 3339."""
+    """When it expires, RFC 3339."""
 
 
 class SessionResumable(Message):
-    """Where the session can be resumed from now on, and with which token."""
+    """Where the session can be resumed from now on, and by which token."""
 
     type: Literal["session.resumable"] = "session.resumable"
     where: Literal["here", "anywhere"]
-    """here: at this replica only, as what replicas share is out of reach."""
+    """here: on this replica only, because the store shared by replicas is out of reach."""
     resume_token: str
-    """In place of the one before."""
+    """Replaces the previous token."""
 
 
 class SessionDraining(Message):
-    """This gateway is being stopped: come back and resume."""
+    """This gateway is shutting down: reconnect and resume."""
 
     type: Literal["session.draining"] = "session.draining"
     reconnect_after_ms: Count
-    """Wait so long, so that not everybody comes at once."""
+    """Time to wait before, so that not all clients reconnect at once."""
 
 
 # --- of the session: numbered, replayed ---
 
 
 class Error(TurnEvent):
-    """A command was refused, or something failed; the socket stays."""
+    """A command was refused, or something failed. The socket stays open."""
 
     type: Literal["error"] = "error"
     channel: Channel | None = None  # type: ignore[assignment]  # the one event of a channel that may have none
     """The channel it is about, if any."""
     id: Id | None = None
-    """Of the command that caused it, where it could be read."""
+    """Id of the command that caused it, if it could be read."""
     code: str
-    """From the catalogue, UPPER_SNAKE."""
+    """Code from the catalogue, in UPPER_SNAKE."""
     message: str
-    """For people."""
+    """Text for people."""
     retryable: bool = False
     """The same command may succeed later."""
     retry_after_ms: Count | None = None
-    """How much later, where that is known."""
+    """When to retry, if known."""
     details: dict[str, Any] | None = None
-    """What REST's problem document has beside these, for an `error` that answers a `call`."""
+    """The other members of REST's problem document, in an `error` that answers a `call`."""
 
 
 class Result(Event):
-    """Answer to a `call`."""
+    """Answers a `call`."""
 
     type: Literal["result"] = "result"
     id: Id
-    """Of the `call`."""
+    """Id of the `call`."""
     data: Any = None
-    """What the operation answers over REST."""
+    """The operation's answer, as over REST."""
 
 
 class ChannelOpened(ChannelEvent):
@@ -192,11 +192,11 @@ class ChannelOpened(ChannelEvent):
 
     type: Literal["channel.opened"] = "channel.opened"
     id: Id | None = None
-    """Of the `channel.open`."""
+    """Id of the `channel.open`."""
     kind: str
-    """As asked for."""
+    """The requested kind."""
     credit: Count
-    """Bytes of audio the client may send before it must wait; 0 where the channel takes none."""
+    """Bytes of audio that the client may send before it must wait; 0 if the channel takes none."""
 
 
 class Credit(ChannelEvent):
@@ -204,23 +204,23 @@ class Credit(ChannelEvent):
 
     type: Literal["credit"] = "credit"
     bytes: Bytes
-    """So many more payload bytes."""
+    """Additional payload bytes."""
     next_frame: Count
     """Frames before this number were taken and need not be kept."""
 
 
 class ChannelClosed(ChannelEvent):
-    """The channel's last message."""
+    """The last message of a channel."""
 
     follows_audio: ClassVar[bool] = True
 
     type: Literal["channel.closed"] = "channel.closed"
     status: Literal["ok", "cancelled", "error"]
-    """How it ended."""
+    """How the channel ended."""
     code: str | None = None
-    """From the catalogue, when it ended with an error."""
+    """Code from the catalogue, if it ended with an error."""
     message: str | None = None
-    """For people."""
+    """Text for people."""
 
 
 # --- observers ---
@@ -231,32 +231,32 @@ class ObserveEvent(ChannelEvent):
 
     type: Literal["observe.event"] = "observe.event"
     direction: Literal["client", "server"]
-    """Who sent it."""
+    """Which side sent it."""
     message: Annotated[dict[str, Any], Field()]
-    """As it was."""
+    """The original message."""
 
 
 class ObserveAudio(ChannelEvent):
-    """The audio frames that follow come from another channel of the observed session, or are encoded otherwise."""
+    """The next audio frames come from another channel of the observed session, or have another encoding."""
 
     follows_audio: ClassVar[bool] = True
 
     type: Literal["observe.audio"] = "observe.audio"
     direction: Literal["client", "server"]
-    """Who speaks."""
+    """Which side sent the audio."""
     source_channel: Channel
-    """The channel over there."""
+    """The channel in the observed session."""
     encoding: Encoding
-    """Of the frames."""
+    """Encoding of the frames."""
     sample_rate: int
-    """Of the frames, in Hz."""
+    """Sample rate of the frames, in Hz."""
 
 
 class ObserveDropped(ChannelEvent):
-    """The observer was too slow, and this much is missing."""
+    """The observer was too slow; some events or audio are missing."""
 
     type: Literal["observe.dropped"] = "observe.dropped"
     messages: Count
-    """Events left out."""
+    """Number of missing events."""
     audio_bytes: Count
-    """Audio left out."""
+    """Bytes of missing audio."""

@@ -1,4 +1,4 @@
-"""What a server sends about the work in a channel: recognition, speech, tasks, turns. Times are milliseconds."""
+"""What a server sends about the work in a channel: recognition, speech, tasks, turns. Times are in milliseconds."""
 
 from typing import ClassVar, Literal
 
@@ -20,53 +20,53 @@ TaskStatus = Literal["ok", "failed", "denied", "declined", "cancelled", "timeout
 
 
 class Word(Part):
-    """A word and where it lies."""
+    """A word and its position in time."""
 
     text: str
-    """As written."""
+    """The word as written."""
     start_ms: Count
-    """Since the microphone was opened, or the utterance began."""
+    """Start, since the microphone was opened or the utterance began."""
     end_ms: Count
-    """Likewise."""
+    """End, likewise."""
     confidence: Confidence | None = None
-    """Of the recogniser, 0 to 1."""
+    """The recogniser's confidence, 0 to 1."""
 
 
 # --- recognition ---
 
 
 class SttSpeechStarted(TurnEvent):
-    """Somebody began to speak."""
+    """Speech has begun."""
 
     type: Literal["stt.speech_started"] = "stt.speech_started"
     at_ms: Count
-    """Since the microphone was opened."""
+    """Time since the microphone was opened."""
 
 
 class SttPartial(TurnEvent):
-    """An interim transcript: what has been understood so far."""
+    """An interim transcript: what was recognised so far."""
 
     type: Literal["stt.partial"] = "stt.partial"
     text: str
-    """Of the utterance under way."""
+    """Transcript of the current utterance."""
     stable_chars: Count
-    """So many characters at its beginning never change again."""
+    """The number of characters at its beginning that will not change again."""
 
 
 class SttFinal(TurnEvent):
-    """A final transcript: one utterance. Empty when it held no words."""
+    """A final transcript of one utterance. Empty if it had no words."""
 
     type: Literal["stt.final"] = "stt.final"
     text: str
-    """The whole of it."""
+    """The whole utterance."""
     confidence: Confidence
-    """Of the recogniser, 0 to 1."""
+    """The recogniser's confidence, 0 to 1."""
     start_ms: Count
-    """Since the microphone was opened."""
+    """Start, since the microphone was opened."""
     end_ms: Count
-    """Likewise."""
+    """End, likewise."""
     words: tuple[Word, ...] = ()
-    """Each of it."""
+    """The utterance's words."""
 
 
 class SttSpeechStopped(TurnEvent):
@@ -74,36 +74,36 @@ class SttSpeechStopped(TurnEvent):
 
     type: Literal["stt.speech_stopped"] = "stt.speech_stopped"
     at_ms: Count
-    """Since the microphone was opened."""
+    """Time since the microphone was opened."""
 
 
 class TurnEagerEnd(TurnEvent):
-    """The speaker has probably finished: work begins that has no effects yet."""
+    """The speaker has probably finished. Work without effects begins."""
 
     type: Literal["turn.eager_end"] = "turn.eager_end"
     at_ms: Count
-    """Since the microphone was opened."""
+    """Time since the microphone was opened."""
     text: str
-    """What is acted on provisionally."""
+    """The text that is acted on provisionally."""
 
 
 class TurnResumed(TurnEvent):
-    """The speaker went on after all: what was begun is withdrawn."""
+    """The speaker continued after all. The provisional work is discarded."""
 
     type: Literal["turn.resumed"] = "turn.resumed"
     at_ms: Count
-    """Since the microphone was opened."""
+    """Time since the microphone was opened."""
 
 
 class TurnEnd(TurnEvent):
-    """The speaker has finished, for certain."""
+    """The speaker has definitely finished."""
 
     type: Literal["turn.end"] = "turn.end"
     at_ms: Count
-    """Since the microphone was opened."""
+    """Time since the microphone was opened."""
 
 
-# --- speech: in order with the audio that it is about ---
+# --- speech: in order with the audio it is about ---
 
 
 class TtsStarted(TurnEvent):
@@ -113,61 +113,61 @@ class TtsStarted(TurnEvent):
 
     type: Literal["tts.started"] = "tts.started"
     encoding: Encoding
-    """Of its frames."""
+    """Encoding of its frames."""
     sample_rate: int
-    """Of its frames, in Hz."""
+    """Sample rate of its frames, in Hz."""
     generation: Generation = 0
-    """Of its frames."""
+    """Generation of its frames."""
 
 
 class TtsWords(TurnEvent):
-    """Where words lie in the utterance."""
+    """The positions of words in the utterance."""
 
     follows_audio: ClassVar[bool] = True
 
     type: Literal["tts.words"] = "tts.words"
     words: tuple[Word, ...]
-    """As written, in order."""
+    """The words as written, in order."""
 
 
 class TtsDone(TurnEvent):
-    """All of the utterance was sent."""
+    """The whole utterance was sent."""
 
     follows_audio: ClassVar[bool] = True
 
     type: Literal["tts.done"] = "tts.done"
     duration_ms: Count
-    """Of its audio."""
+    """Duration of its audio."""
 
 
 # --- tasks ---
 
 
 class TaskEvent(TurnEvent):
-    """Something about one task."""
+    """An event about one task."""
 
     step_id: str | None = None
     """The step of the turn's plan."""
 
 
 class TaskStarted(TaskEvent):
-    """An executor begins."""
+    """An executor starts a task."""
 
     type: Literal["task.started"] = "task.started"
     task_id: str
-    """Its name in audit log and traces."""
+    """The task's id, as in audit log and traces."""
 
 
 class TaskProgress(TaskEvent):
-    """How far it is. Merged to the latest when the client is slow; output is joined, never lost."""
+    """Progress of a task. For a slow client, only the latest is sent; output is joined, never lost."""
 
     type: Literal["task.progress"] = "task.progress"
     percent: Percent | None = None
-    """Where the executor knows."""
+    """Share done, if the executor knows it."""
     message: str = ""
-    """For people."""
+    """Text for people."""
     stream: Literal["stdout", "stderr"] | None = None
-    """Where `data` comes from."""
+    """The stream that `data` comes from."""
     data: str | None = None
     """Output of the task."""
 
@@ -177,163 +177,163 @@ class TaskConfirmationRequired(TaskEvent):
 
     type: Literal["task.confirmation_required"] = "task.confirmation_required"
     confirmation_id: Id
-    """To be answered with."""
+    """The id to answer with."""
     reason: str
-    """Why it asks, for people."""
+    """Why approval is needed, for people."""
     risk: str
     """low, medium or high."""
     expires_at: str
     """When it counts as declined, RFC 3339."""
     executor: str | None = None
-    """Who would do it."""
+    """The executor that would run the action."""
     action: str | None = None
-    """What would be done."""
+    """The action."""
     parameters: JsonObject | None = None
-    """With what. An approval is for exactly this."""
+    """The action's parameters. An approval covers exactly these."""
     sentence: str | None = None
-    """The question in words, as it is said aloud where the reply is audio."""
+    """The question as a sentence; it is spoken if the reply is audio."""
 
 
 class TaskResult(TaskEvent):
-    """The task's last event."""
+    """The last event of a task."""
 
     type: Literal["task.result"] = "task.result"
     status: TaskStatus = "ok"
-    """How it ended."""
+    """How the task ended."""
     result: JsonObject = Field(default_factory=dict)
-    """As the executor gave it."""
+    """The executor's result."""
     message: str | None = None
-    """Why it did not succeed, for people."""
+    """Why the task did not succeed, for people."""
 
 
 # --- turns ---
 
 
 class IntentGuess(Part):
-    """Another way to understand it."""
+    """An alternative intent."""
 
     intent: str
     """Name of the intent."""
     confidence: Confidence
     """0 to 1."""
     entities: JsonObject = Field(default_factory=dict)
-    """What was named."""
+    """Entities named in the text."""
 
 
 class PlanStep(Part):
     """One action of the plan."""
 
     id: str
-    """`step_id` of its task events."""
+    """The `step_id` of its task events."""
     executor: str
-    """Who does it."""
+    """The executor that runs it."""
     action: str
-    """What."""
+    """The executor's name of the action."""
     parameters: JsonObject = Field(default_factory=dict)
-    """With what; `${step.path}` refers to results of earlier steps."""
+    """The action's parameters; `${step.path}` refers to results of earlier steps."""
     depends_on: tuple[str, ...] = ()
-    """Steps that come first."""
+    """Ids of steps that must finish first."""
     description: str = ""
-    """For people."""
+    """Text for people."""
 
 
 class ActionVerdict(Part):
-    """What safety says to one action."""
+    """The safety verdict on one action."""
 
     action_id: str
-    """The step."""
+    """Id of the step."""
     verdict: Literal["allow", "confirm", "deny"]
-    """May it be done?"""
+    """Whether it may run."""
     risk: str
     """low, medium or high."""
     reasons: tuple[str, ...] = ()
-    """For people."""
+    """Text for people."""
 
 
 class TurnIntent(TurnEvent):
-    """What was understood."""
+    """The recognised intent."""
 
     type: Literal["turn.intent"] = "turn.intent"
     intent: str
-    """Name of the intent; `unknown` when nothing fits."""
+    """Name of the intent; `unknown` if none fits."""
     confidence: Confidence
     """0 to 1."""
     entities: JsonObject = Field(default_factory=dict)
-    """What was named."""
+    """Entities named in the text."""
     alternatives: tuple[IntentGuess, ...] = ()
-    """Other ways to understand it."""
+    """Other possible intents."""
 
 
 class TurnPlan(TurnEvent):
-    """What will be done."""
+    """The plan of what will be done."""
 
     type: Literal["turn.plan"] = "turn.plan"
     plan_id: str
-    """Its name."""
+    """The plan's id."""
     goal: str
-    """For people."""
+    """Text for people."""
     steps: tuple[PlanStep, ...] = ()
-    """In no order but that of `depends_on`."""
+    """The steps, ordered only by `depends_on`."""
 
 
 class TurnSafety(TurnEvent):
-    """Whether it may be done."""
+    """The safety verdict on the plan."""
 
     type: Literal["turn.safety"] = "turn.safety"
     verdict: Literal["allow", "confirm", "deny"]
-    """The strictest of all."""
+    """The strictest verdict of all steps."""
     risk: str
     """low, medium or high."""
     reasons: tuple[str, ...] = ()
-    """For people."""
+    """Text for people."""
     actions: tuple[ActionVerdict, ...] = ()
-    """Each step's."""
+    """The verdict on each step."""
 
 
 class TurnReply(TurnEvent):
-    """The words of the answer; spoken next when audio was asked for."""
+    """Text of the answer. It is then spoken if audio was requested."""
 
     type: Literal["turn.reply"] = "turn.reply"
     text: str
-    """All of it, or its next part."""
+    """The whole answer, or its next part."""
     more: bool | None = None
-    """A language model is still making the reply: further parts follow, unless it is interrupted. Joined, they are the reply."""
+    """True while a language model is still writing: further parts follow, unless interrupted. Joined, the parts are the reply."""
 
 
 class TurnInterrupted(TurnEvent):
-    """The user spoke into the reply: audio of generations before `generation` is stale and not to be played."""
+    """The user interrupted the reply. Audio of generations before `generation` is stale and must not be played."""
 
     type: Literal["turn.interrupted"] = "turn.interrupted"
     generation: Generation
-    """Of the next audio."""
+    """Generation of the next audio."""
     heard_ms: Count
     """How much of the utterance was played."""
     heard_text: str
-    """The words heard: what is remembered."""
+    """The words that were heard, which is what is remembered."""
 
 
 class TurnPaused(TurnEvent):
-    """A sound during the reply: it pauses until it is clear whether words follow. Audio before `generation` is stale."""
+    """There was a sound during the reply, which pauses until it is clear whether words follow. Audio before `generation` is stale."""
 
     type: Literal["turn.paused"] = "turn.paused"
     generation: Generation
-    """Of the next audio."""
+    """Generation of the next audio."""
     heard_ms: Count
     """How much of the utterance was played."""
 
 
 class TurnContinued(TurnEvent):
-    """It was a cough: the reply goes on."""
+    """The sound was no speech: the reply continues."""
 
     type: Literal["turn.continued"] = "turn.continued"
     generation: Generation
-    """Of the audio that follows."""
+    """Generation of the audio that follows."""
     from_ms: Count
-    """Behind so much of what was heard."""
+    """Position at which the reply continues."""
 
 
 class TurnLatency(TurnEvent):
-    """When each stage was done."""
+    """When each stage of the turn was done."""
 
     type: Literal["turn.latency"] = "turn.latency"
     stages: dict[str, int | float]
@@ -341,10 +341,10 @@ class TurnLatency(TurnEvent):
 
 
 class TurnDone(TurnEvent):
-    """Last event of a turn."""
+    """The last event of a turn."""
 
     follows_audio: ClassVar[bool] = True
 
     type: Literal["turn.done"] = "turn.done"
     status: Literal["ok", "interrupted", "cancelled", "failed"]
-    """How it ended."""
+    """How the turn ended."""
