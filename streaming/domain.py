@@ -1,7 +1,7 @@
-"""What lanes tell a client, in no wire format. `LaneEvent` is the whole of it: a dialect turns each into its own messages.
+"""What lanes tell a client, independent of the wire format. A dialect turns each `LaneEvent` into messages of its own.
 
-Recognition events and what an observer sees come from the ports and are passed on unchanged; the rest is defined here.
-Times are milliseconds.
+Recognition events and what an observer sees come from the ports and are passed on unchanged; the others are defined here.
+Times are in milliseconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegins:
-    """An utterance starts: the encoding and rate of its frames."""
+    """An utterance starts, with the encoding and rate of its frames."""
 
     encoding: str
     sample_rate_hz: int
@@ -26,7 +26,7 @@ class SpeechBegins:
 
 @dataclass(frozen=True, slots=True)
 class SpokenWords:
-    """Where words lie in the utterance's audio."""
+    """Positions of words in the utterance's audio."""
 
     words: tuple[Word, ...]
     turn_id: str | None = None
@@ -42,7 +42,7 @@ class SpeechEnds:
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """An executor begins a task."""
+    """An executor starts a task."""
 
     task_id: str
     step_id: str | None = None
@@ -63,7 +63,7 @@ class TaskProgressed:
 
 @dataclass(frozen=True, slots=True)
 class TaskNeedsConfirmation:
-    """A risky action waits for the user's approval: what would be done, and the sentence that asks. `expires_at`: RFC 3339."""
+    """A risky action waits for approval: the action, and the question as a sentence. `expires_at`: RFC 3339."""
 
     confirmation_id: str
     reason: str
@@ -79,7 +79,7 @@ class TaskNeedsConfirmation:
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """How a task ended: ok, failed, denied, declined, cancelled, timeout or skipped; `result` as the executor gave it."""
+    """A task ended: ok, failed, denied, declined, cancelled, timeout or skipped; `result` is the executor's."""
 
     status: str
     result: dict[str, object] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class TurnChecked:
 
 @dataclass(frozen=True, slots=True)
 class TurnReply:
-    """The reply as text, or its next part: `more` comes. Speech follows when the client asked for audio."""
+    """The reply as text, or its next part if `more` follows. Speech follows if the client asked for audio."""
 
     turn_id: str
     text: str
@@ -143,7 +143,7 @@ class TurnEnd:
 
 @dataclass(frozen=True, slots=True)
 class TurnPaused:
-    """A sound interrupted the reply: all audio sent so far is stale. Whether words follow is not known yet."""
+    """A sound interrupted the reply, so all audio sent so far is stale. It is not yet known whether words follow."""
 
     turn_id: str
     heard_ms: int
@@ -151,7 +151,7 @@ class TurnPaused:
 
 @dataclass(frozen=True, slots=True)
 class TurnInterrupted:
-    """Words followed the sound: the reply ends here. `heard_*`: how much of it the user had heard."""
+    """Words followed the sound, so the reply ends here. `heard_*`: how much of it the user heard."""
 
     turn_id: str
     heard_ms: int
@@ -160,7 +160,7 @@ class TurnInterrupted:
 
 @dataclass(frozen=True, slots=True)
 class TurnContinued:
-    """No words followed the sound: the reply goes on at `from_ms` of the interrupted utterance."""
+    """No words followed the sound, so the reply continues at `from_ms` of the interrupted utterance."""
 
     turn_id: str
     from_ms: int
@@ -168,7 +168,7 @@ class TurnContinued:
 
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
-    """When each stage was done, in milliseconds since the end of speech, or since the text arrived."""
+    """When each stage was done, in milliseconds since the end of speech or since the text arrived."""
 
     turn_id: str
     stages: dict[str, int]
@@ -184,7 +184,7 @@ class TurnDone:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something failed and the lane goes on. `retryable`: the same request may succeed when it is sent again later."""
+    """Something failed, but the lane continues."""
 
     code: str
     message: str

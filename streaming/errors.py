@@ -1,6 +1,6 @@
-"""Every error code that a client may meet, over HTTP and on the socket: one catalogue for both.
+"""The catalogue of all error codes that a client may get, over HTTP and on the socket.
 
-`server.errors` reads the codes with an HTTP status, `streaming.protocol.errors` those of the socket's `error` event.
+`server.errors` selects the codes with an HTTP status, `streaming.protocol.errors` those of the socket's `error` event.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ class ErrorKind:
     status: int
     title: str
     meaning: str
-    retryable: bool = False  # may the same request succeed when it is sent again later?
-    on_socket: bool = True  # may an `error` event carry it?
+    retryable: bool = False  # True: the same request may succeed later
+    on_socket: bool = True  # True: an `error` event may carry it
 
 
 def _http(status: int, title: str, meaning: str, *, retryable: bool = False) -> ErrorKind:
-    """A code of HTTP alone."""
+    """A code used over HTTP only."""
     return ErrorKind(status, title, meaning, retryable, on_socket=False)
 
 
 def _socket(meaning: str, *, retryable: bool = False) -> ErrorKind:
-    """A code of the socket alone."""
+    """A code used on the socket only."""
     return ErrorKind(0, "", meaning, retryable)
 
 
@@ -159,6 +159,6 @@ CATALOGUE: dict[str, ErrorKind] = {
 
 
 def is_retryable(code: str) -> bool:
-    """May the same request succeed when it is sent again later? An unknown code: no."""
+    """True if the same request may succeed later; False for an unknown code."""
     kind = CATALOGUE.get(code)
     return kind is not None and kind.retryable

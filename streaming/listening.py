@@ -1,4 +1,4 @@
-"""The time during which a client listens: speech counts as played by this clock only."""
+"""A clock that runs only while the client listens. Speech counts as played by it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
 
 
 class ListeningClock:
-    """Seconds by `clock` that stand still while the client is away. It begins absent unless `present`."""
+    """Seconds of `clock`, without those while the client is away. The client starts absent unless `present`."""
 
     def __init__(self, clock: Callable[[], float], *, present: bool = False) -> None:
         self._clock = clock
-        self._away_s = 0.0  # in all, before now
+        self._away_s = 0.0  # total before now
         self._away_since: float | None = None if present else clock()
 
     def now(self) -> float:
-        """In seconds; monotonic."""
+        """Monotonic seconds."""
         now = self._clock()
         return now - self._away_s - (now - self._away_since if self._away_since is not None else 0.0)
 
     def leave(self) -> None:
-        """The client has no socket from now on."""
+        """The client has lost its socket."""
         if self._away_since is None:
             self._away_since = self._clock()
 
     def come(self) -> None:
-        """The client listens from now on."""
+        """The client listens again."""
         if self._away_since is not None:
             self._away_s += self._clock() - self._away_since
             self._away_since = None

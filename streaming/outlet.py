@@ -1,4 +1,4 @@
-"""What a lane is built from: its outlet to the client, its services, and the error for input it does not take."""
+"""What lanes are given: the outlet to the client, the services, and the errors that end a lane."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
 
 
 class WrongInputError(Exception):
-    """The client sent input that this kind of lane does not take. The lane goes on."""
+    """The client sent input that this kind of lane does not take. The lane continues."""
 
 
 class Outlet(Protocol):
-    """A lane's way to its client, in no wire format."""
+    """A lane's output to its client, independent of the wire format."""
 
     def tell(self, event: LaneEvent) -> None:
         """Queue an event. Events are never dropped."""
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """Queue one frame of audio at `pts_ms` of the utterance. Wait for `room` first."""
+        """Queue one audio frame at `pts_ms` of the utterance. Wait for `room` first."""
 
     async def room(self, n_bytes: int) -> None:
-        """Wait until the client's credit covers `n_bytes` more, or until the audio is interrupted."""
+        """Wait until the client's credit allows `n_bytes` more, or the audio is interrupted."""
 
     async def recorded(self) -> bool:
-        """Wait until the session's record holds what was told: an effect may begin then. False: it is another replica's session."""
+        """Wait until the session's record has everything told so far, so that effects may begin. False: another replica has the session."""
 
     async def caught_up(self) -> None:
-        """Wait until the client's send queue is short. For lanes that would rather skip than queue."""
+        """Wait until the client's send queue is short. For lanes that prefer skipping to queueing."""
 
     def taken(self, n_bytes: int) -> None:
-        """`n_bytes` of the client's audio went to the service: give the client that credit back."""
+        """`n_bytes` of the client's audio went to the service: return their credit to the client."""
 
     def interrupt(self) -> None:
-        """Make all audio queued so far stale: what has not left is dropped, the client drops the rest."""
+        """Make all audio queued so far stale. Audio not yet sent is dropped here, the rest by the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneSetup:
-    """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stands still while the client is away: nothing is played then."""
+    """A lane's constructor arguments. `clock`: monotonic seconds; `listening_clock` stops while the client is away and nothing plays."""
 
     outlet: Outlet
     provided: LaneServices
@@ -54,6 +54,6 @@ class LaneSetup:
 
 @dataclass(frozen=True, slots=True)
 class SpeechPosition:
-    """How much of an utterance reached the client: frames up to `sent_pts_ms`, -1 when that is not known."""
+    """How much of an utterance was sent to the client: frames up to `sent_pts_ms`, -1 if unknown."""
 
     sent_pts_ms: int = -1

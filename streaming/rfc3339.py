@@ -1,4 +1,4 @@
-"""Points in time as text (RFC 3339, UTC), for the wire, files and logs."""
+"""Timestamps as text (RFC 3339, UTC), for the wire, files and logs."""
 
 from __future__ import annotations
 

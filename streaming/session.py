@@ -1,4 +1,4 @@
-"""A live session: its lanes, each a task with a name. It outlives its sockets and knows no wire format."""
+"""A live session: its lanes, each a named task. It outlives its sockets and is independent of the wire format."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Running:
 
 
 class Session:
-    """`group` is where the lanes' tasks live; a lane that fails never takes the group, or another lane, with it."""
+    """The lanes of one session. Their tasks are in `group`; a failing lane ends neither the group nor another lane."""
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class Session:
         clock: Callable[[], float],
         listening_clock: Callable[[], float] | None = None,
     ) -> None:
-        """`listening_clock`: as in LaneSetup; None: the client is there as long as the session."""
+        """`listening_clock`: as in LaneSetup; None: the client is present throughout."""
         self.session_id = session_id
-        self.identity = identity  # whoever the next lane works for
+        self.identity = identity  # the user of the next lane
         self._provided = provided
         self._group = group
         self._clock = clock
@@ -58,12 +58,12 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Is any lane at work?"""
+        """True while a lane is running."""
         return bool(self._running)
 
     @property
     def must_finish(self) -> bool:
-        """Would a move to another replica now lose what a lane is doing?"""
+        """True if moving to another replica now would lose a lane's work."""
         return any(running.lane.must_finish for running in self._running.values())
 
     def open(
@@ -74,7 +74,7 @@ class Session:
         on_end: Callable[[ChannelEnd], None],
         traceparent: str = "",
     ) -> None:
-        """Build the lane and let it run, as one span; `on_end` is called once. Raises AudioFormatError, ServiceError, WrongInputError."""
+        """Build and run a lane, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
         span = self._provided.tracer.span("channel", traceparent)
         context = CallContext(
             user_id=self.identity.user_id,
@@ -99,22 +99,22 @@ class Session:
         task.add_done_callback(finished)
 
     def lane(self, channel: int) -> Lane | None:
-        """The lane at work there."""
+        """The channel's running lane."""
         running = self._running.get(channel)
         return running.lane if running else None
 
     def lanes(self) -> list[tuple[int, Lane]]:
-        """All at work."""
+        """All running lanes."""
         return [(channel, running.lane) for channel, running in self._running.items()]
 
     def cancel(self, channel: int) -> None:
-        """Stop one lane; its `on_end` says cancelled."""
+        """Stop one lane; its `on_end` reports cancelled."""
         running = self._running.get(channel)
         if running is not None:
             running.task.cancel()
 
     async def close(self) -> None:
-        """Stop all lanes and wait until they have let go of their services."""
+        """Stop all lanes and wait until they have released their services."""
         tasks = [running.task for running in self._running.values()]
         for task in tasks:
             task.cancel()
@@ -125,13 +125,13 @@ class Session:
 async def _run(lane: Lane) -> ChannelEnd:
     try:
         await lane.run()
-    except Exception as error:  # noqa: BLE001 - whatever a lane dies of, it dies alone
+    except Exception as error:  # noqa: BLE001 - whatever a lane fails with, it ends alone
         return _ended_by(_first(error), lane)
     return ChannelEnd("ok")
 
 
 def _first(error: BaseException) -> BaseException:
-    """The first failure inside nested groups: the one that brought the others about."""
+    """The first failure inside nested groups, which caused the others."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

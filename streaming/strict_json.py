@@ -1,7 +1,7 @@
-"""JSON as RFC 7493 (I-JSON) wants it: what every language reads alike, and nothing that breaks one later.
+"""JSON as restricted by RFC 7493 (I-JSON): only what every language reads alike, and nothing that breaks one later.
 
-Python's own parser takes NaN and 1e400 (and sends them back as invalid JSON), keeps the last of two equal names, lets half a
-surrogate pair through, and ends with RecursionError on deep nesting.
+Python's own parser accepts NaN and 1e400 (and writes them back as invalid JSON), keeps the last of two equal names, accepts
+lone surrogates, and raises RecursionError on deep nesting.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _MAX_INTEGER_DIGITS = len(str(MAX_SAFE_INTEGER))
 
 
 class NotJsonError(ValueError):
-    """The text is no JSON object at all."""
+    """The text is not a JSON object."""
 
 
 class UnsafeJsonError(ValueError):
-    """JSON, but with something in it that others read differently, or can't. `fields` is what could be read of its top level."""
+    """JSON with something that other parsers read differently or not at all. `fields`: what could be read of its top level."""
 
     def __init__(self, message: str, fields: dict[str, Any]) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class UnsafeJsonError(ValueError):
 
 
 class FlawError(Exception):
-    """JSON that is refused; the text says why."""
+    """Refused JSON; the text says why."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ _STRICT = json.JSONDecoder(
 
 
 def _depth(value: object) -> int:
-    """Levels of arrays and objects, without recursion."""
+    """Levels of nested arrays and objects, computed without recursion."""
     level, depth = [value], 0
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
@@ -70,12 +70,12 @@ def _depth(value: object) -> int:
 
 
 def strict_value(text: str, max_depth: int) -> Any:
-    """The one value of a JSON text. Raises FlawError, json.JSONDecodeError."""
+    """The value of a JSON text. Raises FlawError, json.JSONDecodeError."""
     try:
         value = _STRICT.decode(text)
     except RecursionError as error:
         raise FlawError(f"the nesting is deeper than {max_depth} levels") from error
-    # most texts have fewer brackets than levels allowed: no need to look
+    # Most texts have fewer brackets than allowed levels and need no closer look.
     if text.count("{") + text.count("[") > max_depth and _depth(value) > max_depth:
         raise FlawError(f"the nesting is deeper than {max_depth} levels")
     if "\\u" in text or not text.isascii():
@@ -87,7 +87,7 @@ def strict_value(text: str, max_depth: int) -> Any:
 
 
 def _readable_fields(text: str) -> dict[str, Any]:
-    """The top level of JSON with a flaw, for the sake of its `id`."""
+    """The top level of flawed JSON, to find its `id`."""
     try:
         value = json.loads(text, parse_int=lambda digits: int(digits[: _MAX_INTEGER_DIGITS + 1]))
     except RecursionError:
@@ -96,7 +96,7 @@ def _readable_fields(text: str) -> dict[str, Any]:
 
 
 def parse_object(text: str, max_depth: int) -> dict[str, Any]:
-    """One JSON object. Raises NotJsonError, UnsafeJsonError."""
+    """A JSON object. Raises NotJsonError, UnsafeJsonError."""
     try:
         value = strict_value(text, max_depth)
     except FlawError as flaw:

@@ -1,4 +1,4 @@
-"""What crossed a wire, counted."""
+"""Counts the data on a session's wire."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from operator import sub
 
 @dataclass(slots=True)
 class Traffic:
-    """Of one session. `texts` are control messages, `frames` are audio."""
+    """Traffic of one session. `texts` are control messages, `frames` are audio."""
 
     bytes_received: int = 0
     bytes_sent: int = 0
@@ -18,7 +18,7 @@ class Traffic:
     frames_sent: int = 0
 
     def received(self, data: str | bytes) -> None:
-        """One message came in."""
+        """Count a received message."""
         self.bytes_received += len(data)
         if type(data) is bytes:
             self.frames_received += 1
@@ -26,14 +26,14 @@ class Traffic:
             self.texts_received += 1
 
     def sent(self, batch: list[str | bytes]) -> None:
-        """A batch went out."""
+        """Count a sent batch."""
         frames = sum(type(item) is bytes for item in batch)
         self.frames_sent += frames
         self.texts_sent += len(batch) - frames
         self.bytes_sent += sum(map(len, batch))
 
     def add(self, other: Traffic) -> None:
-        """Add another session's counts, for a total."""
+        """Add another session's counts."""
         self.bytes_received += other.bytes_received
         self.bytes_sent += other.bytes_sent
         self.texts_received += other.texts_received
@@ -42,5 +42,5 @@ class Traffic:
         self.frames_sent += other.frames_sent
 
     def since(self, before: Traffic) -> Traffic:
-        """What was counted after `before`, an earlier copy."""
+        """The traffic after `before`, an earlier copy."""
         return Traffic(*map(sub, astuple(self), astuple(before)))

@@ -1,10 +1,9 @@
-"""What the lanes need from the services, in the lanes' own words.
+"""What lanes need from the services, independent of gRPC.
 
-Nothing here knows gRPC: `server/upstream` implements these protocols, and a test may hand a lane anything that does.
-Every call raises `ServiceError` and nothing else.
+`server/upstream` implements these protocols; a test may pass anything else that does. Calls raise `ServiceError` and nothing else.
 
-call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: M7-M9 · memory: M10 · gateway: all nine together,
-confirmations, permissions, meter · once: a command that comes again is not run again.
+call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: M7-M9 · memory: M10 · gateway: all nine services,
+confirmations, permissions, meter · once: at most one run per command · observation: watching sessions.
 """
 
 from streaming.ports.call import GATEWAY, CallContext, ServiceError

@@ -1,4 +1,4 @@
-"""Who calls, and how a call fails."""
+"""The caller, and how a call fails."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from streaming.errors import is_retryable
 
-GATEWAY = "gateway"  # the `service` of what the gateway itself refuses
+GATEWAY = "gateway"  # the `service` of errors by the gateway itself
 
 
 class ServiceError(Exception):
-    """A service, or the gateway itself, refused a call, failed or could not be reached.
+    """A service, or the gateway itself, refused a call, failed or was unreachable.
 
-    `code` is from the catalogue, `streaming.errors`; `message` is for people. `details` is JSON for the client's program:
+    `code` is from the catalogue in `streaming.errors`; `message` is for people. `details` is JSON for programs:
     CONFIRMATION_REQUIRED has `confirmation_id`, `expires_at` and `risk`, SAFETY_DENIED `risk`, VALIDATION_ERROR `errors`.
     """
 
@@ -27,7 +27,7 @@ class ServiceError(Exception):
         details: dict[str, Any] | None = None,
         final: bool = False,
     ) -> None:
-        """`final`: the same request will fail again, though the code alone does not say so."""
+        """`final`: the same request will fail again, although the code suggests otherwise."""
         super().__init__(f"{service}: {code}: {message}")
         self.code = code
         self.message = message
@@ -43,10 +43,10 @@ class ServiceError(Exception):
 
     @property
     def nothing_ran(self) -> bool:
-        """Is it certain that no task ran, so that the same request may run one?
+        """True if no task can have run, so that the same request may run one.
 
-        The gateway refuses before a task begins. But a question that was asked must not be asked again, and a task that
-        was stopped may have run in part; so may one whose executor broke, unless the call was not made.
+        The gateway refuses before a task starts. But a question must not be asked twice, and a task that was stopped may have run
+        in part. So may one whose executor failed, unless the call was never made.
         """
         if self.service == GATEWAY:
             return self.code not in _RAN_OR_ASKED
@@ -58,7 +58,7 @@ _RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED"})
 
 @dataclass(frozen=True, slots=True)
 class CallContext:
-    """Who asks, and under which trace: travels as gRPC metadata. `timeout_ms` shortens the service's own deadline."""
+    """The caller, session and trace, sent as gRPC metadata. `timeout_ms` shortens the service's own deadline."""
 
     user_id: str
     roles: tuple[str, ...] = ()

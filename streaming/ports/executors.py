@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """How far a task is. `stream` is stdout or stderr when `data` is output, else empty."""
+    """Progress of a task. If `data` is output, `stream` is stdout or stderr, else empty."""
 
     message: str = ""
     percent: float | None = None
@@ -23,7 +23,7 @@ class TaskProgress:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Last event. `status` is ok, or failed: it ran and did not succeed, `message` says why."""
+    """The last event of a task. `status`: ok, or failed if it ran without success; `message` says why."""
 
     status: str
     result: dict[str, Any]
@@ -35,7 +35,7 @@ TaskEvent = TaskProgress | TaskResult
 
 @dataclass(frozen=True, slots=True)
 class ActionInfo:
-    """An action that may be asked for; `parameters` is a JSON Schema."""
+    """An action that can be run; `parameters` is a JSON Schema."""
 
     name: str
     description: str
@@ -51,4 +51,4 @@ class Executor(Protocol):
         """Run a task; ends after its TaskResult. Closing the generator cancels the task in the executor."""
 
     async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
-        """What may be asked for."""
+        """The executor's actions."""

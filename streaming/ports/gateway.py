@@ -1,4 +1,4 @@
-"""What a lane is provided with: the nine services, and what the gateway itself lends."""
+"""What lanes are given: the nine services, and the parts of the gateway that they use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The nine, as every lane gets them."""
+    """The nine services."""
 
     stt: SpeechToText
     tts: TextToSpeech
@@ -34,64 +34,64 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A risky action waiting for its user; `expires_at` is RFC 3339."""
+    """A risky action that waits for its user; `expires_at` is RFC 3339."""
 
     confirmation_id: str
     expires_at: str
-    by_voice: bool = True  # False: a spoken yes does not count
+    by_voice: bool = True  # False: a spoken yes is not enough
 
 
 class Confirmations(Protocol):
-    """Questions that any socket of the user, on any replica, or a REST call may settle."""
+    """Questions to the user. Any of the user's sockets, on any replica, or a REST call may settle them."""
 
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
-        """Ask."""
+        """Ask for approval."""
 
     def asked_in(self, context: CallContext) -> str | None:
-        """The newest question that a lane of this session still waits for."""
+        """The newest question that a lane of this session is still waiting on."""
 
     async def decision(self, confirmation_id: str) -> bool | None:
-        """Wait for the answer; None when it expired."""
+        """Wait for the answer; None if it expired."""
 
     async def settle(
         self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
     ) -> bool:
-        """Answer; False when the user has no such open question, or may not approve it in this way."""
+        """Answer a question. False if the user has no such open question, or may not approve it in this way."""
 
 
 class Permissions(Protocol):
-    """Role rules, as the operations declare them."""
+    """Which roles may use which executor."""
 
     def may_execute(self, executor: str, roles: Sequence[str]) -> bool:
-        """May somebody with these roles use that executor?"""
+        """True if these roles may use that executor."""
 
 
 class Meter(Protocol):
-    """Where lanes leave their measurements."""
+    """Takes the lanes' measurements."""
 
     def turn_stage(self, stage: str, seconds: float) -> None:
-        """A stage of a turn was done so long after the end of speech."""
+        """A stage of a turn ended this long after the end of speech."""
 
 
 class Span(Protocol):
-    """One piece of work in a trace; `traceparent` (W3C Trace Context) goes to whoever works below it."""
+    """One piece of work in a trace. `traceparent` (W3C Trace Context) is passed to the work below it."""
 
     traceparent: str
 
     def end(self, error: BaseException | None = None) -> None:
-        """It is done, or failed."""
+        """End the span, with an error if the work failed."""
 
 
 class Tracer(Protocol):
-    """Where spans come from."""
+    """Starts spans."""
 
     def span(self, name: str, parent: str = "") -> Span:
-        """Begin one below a traceparent, or a new trace."""
+        """Start a span below a traceparent, or a new trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneServices:
-    """Everything a lane works with."""
+    """Everything that lanes use."""
 
     services: Services
     confirmations: Confirmations
@@ -99,16 +99,16 @@ class LaneServices:
     meter: Meter
     tracer: Tracer
     observation: Observation
-    once: RunOnce | None = None  # None: every command is taken for the first
-    sheds_progress: Callable[[], bool] = lambda: False  # is there too much to do to tell how far a task is?
+    once: RunOnce | None = None  # None: repeated commands are not recognised
+    sheds_progress: Callable[[], bool] = lambda: False  # True if the load is too high to report progress
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The user whom a token speaks for.
+    """A token's user.
 
-    A token's `roles` are sorted. `expires_at` is in Unix seconds; None for a development session without a token. `token_id` is what
-    a sign-out revokes: the token's `jti`, else a digest of its header and claims. All tokens of one sign-in share `family`.
+    `roles` are sorted. `expires_at`: Unix seconds; None for a development session without a token. `token_id` is what a sign-out
+    revokes: the token's `jti`, else a digest of its header and claims. All tokens of one sign-in share `family`.
     """
 
     user_id: str
@@ -129,16 +129,16 @@ class Allowance:
 
 
 class Desk(Protocol):
-    """What a session asks of the gateway around it."""
+    """The gateway, as seen by a session."""
 
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
-        """Run an operation by name; its answer as JSON. Raises ServiceError."""
+        """Run an operation by name; returns its answer as JSON. Raises ServiceError."""
 
     async def identify(self, token: str) -> Identity:
-        """Whose token is it? Raises ServiceError."""
+        """The token's identity. Raises ServiceError."""
 
     def service_states(self) -> dict[str, Literal["up", "down"]]:
-        """Up or down, by service."""
+        """The state of each service."""
 
     def service_engines(self) -> dict[str, str]:
-        """What does the work, by service, of those that tell it: {"tts": "hibari (heart)"}."""
+        """The engine of each service that reports one: {"tts": "hibari (heart)"}."""

@@ -1,4 +1,4 @@
-"""M10: what a user asked to be remembered, and conversations."""
+"""M10: what users asked to remember, and conversations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MemoryHit:
 
 @dataclass(frozen=True, slots=True)
 class StoreItem:
-    """What to remember; an empty key lets the service make one, `ttl_seconds` 0 keeps it for good."""
+    """Something to remember. Empty `key`: the service makes one. `ttl_seconds` 0: kept for ever."""
 
     value: Any
     key: str = ""
@@ -45,22 +45,22 @@ class StoreItem:
 
 
 class Memory(Protocol):
-    """M10. Everything belongs to the context's user."""
+    """M10. All data belongs to the context's user."""
 
     async def store(self, item: StoreItem, context: CallContext) -> tuple[str, str]:
-        """Remember; returns the key and RFC 3339 creation time."""
+        """Store an item; returns its key and RFC 3339 creation time."""
 
     async def retrieve(self, key: str, context: CallContext) -> MemoryItem:
-        """One item; NOT_FOUND also when it is another user's."""
+        """One item; NOT_FOUND also if it is another user's."""
 
     async def delete(self, key: str, context: CallContext) -> None:
-        """Forget one item; NOT_FOUND as above."""
+        """Delete one item; NOT_FOUND likewise."""
 
     async def search(self, query: str, limit: int, tags: Sequence[str], context: CallContext) -> Sequence[MemoryHit]:
-        """Best matches first."""
+        """Search the items; best matches first."""
 
     async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
-        """Add a turn to the context's session, or replace the one of that id."""
+        """Add a turn to the context's session, or replace the one with that id."""
 
     async def conversation(self, session_id: str, limit: int, context: CallContext) -> Sequence[ConversationTurn]:
         """The newest turns, oldest first."""

@@ -22,7 +22,7 @@ class IntentGuess:
 
 @dataclass(frozen=True, slots=True)
 class Intent(IntentGuess):
-    """What M4 made of an utterance; `unknown` when nothing fits."""
+    """M4's result for an utterance; `unknown` if no intent fits."""
 
     alternatives: tuple[IntentGuess, ...] = ()
 
@@ -44,12 +44,12 @@ class IntentRecognizer(Protocol):
         """The most likely intent of `text`."""
 
     async def intents(self, language: str, context: CallContext) -> Sequence[IntentInfo]:
-        """All that can be recognised."""
+        """All intents of the language."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationTurn:
-    """One side's words in a conversation. `at` is RFC 3339, empty when not known."""
+    """The words of one speaker in a conversation. `at`: RFC 3339, empty if unknown."""
 
     role: str
     text: str
@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps towards a goal. `open_ended`: none yet, and no words either; a language model says both, by `converse`."""
+    """Steps towards a goal. `open_ended`: no steps or words yet; a language model supplies both, by `converse`."""
 
     plan_id: str
     goal: str
@@ -96,7 +96,7 @@ CLIENT = "client"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """An action that a language model may ask for; `parameters` is a JSON Schema."""
+    """An action that a language model may request; `parameters` is a JSON Schema."""
 
     executor: str
     action: str
@@ -106,7 +106,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a language model said and wanted done, and what came of it."""
+    """A language model's words and requested steps in one round, with the steps' outcomes."""
 
     words: str
     steps: tuple[Step, ...]
@@ -155,18 +155,18 @@ class Planner(Protocol):
         """Steps for what is wanted. `prefer_model`: leave it to the language model where there is one."""
 
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
-        """The words to say at the end."""
+        """The text of the reply, from the steps' outcomes."""
 
     def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
-        """One round: words as they are made, then the steps wanted. Ends after the last word or step; closing it cancels.
+        """Run one round: yields words as they are made, then the requested steps. Closing the generator cancels the round.
 
-        Raises ServiceError; one of the service `mind` is the language model's.
+        Raises ServiceError; with the service `mind` if the language model failed.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something an executor could do."""
+    """An action of an executor."""
 
     executor: str
     action: str
@@ -176,7 +176,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`verdict` is allow, confirm or deny; `risk` low, medium or high; reasons are in words."""
+    """`verdict`: allow, confirm or deny; `risk`: low, medium or high; reasons are text for people."""
 
     verdict: str
     risk: str
@@ -186,7 +186,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class SafetyReport(Verdict):
-    """The strictest verdict of all, and one per action in order."""
+    """The strictest verdict, and one per action in order."""
 
     actions: tuple[Verdict, ...] = ()
 
@@ -195,4 +195,4 @@ class Safety(Protocol):
     """M6."""
 
     async def check(self, actions: Sequence[Action], context: CallContext) -> SafetyReport:
-        """May these be done by the context's user?"""
+        """Check whether the context's user may run these actions."""

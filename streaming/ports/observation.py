@@ -1,4 +1,4 @@
-"""Looking at live sessions: what is seen."""
+"""Watching live sessions, and what an observer sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SeenMessage:
 
 @dataclass(frozen=True, slots=True)
 class SeenAudio:
-    """The frames that follow are from another channel, or encoded otherwise."""
+    """The frames that follow come from another channel, or have another encoding."""
 
     direction: Side
     channel: int
@@ -42,7 +42,7 @@ class SeenFrame:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """The observer was too slow for so much."""
+    """What the observer was too slow for."""
 
     messages: int
     audio_bytes: int
@@ -52,7 +52,7 @@ Seen = SeenMessage | SeenAudio | SeenFrame | Missed
 
 
 class Observation(Protocol):
-    """Live sessions, wherever they are."""
+    """Live sessions on all replicas."""
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
-        """What that session sees and says from now on; None when the caller has no such session (an admin: when nobody has)."""
+        """What the session receives and sends from now on; None if the caller (or, for an admin, anybody) has no such session."""

@@ -1,4 +1,4 @@
-"""Running a thing once, however often it is asked for: claim it, run it, keep what it came to."""
+"""Running something at most once per key: claim the key, run, keep the result."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Claims(Protocol[KeyT_contra, AnswerT]):
-    """Remembers for a day what each key's first request came to, as far as replicas share a store."""
+    """Keeps the result of each key's first request for a day, shared by the replicas that share a store."""
 
     async def claim(self, key: KeyT_contra) -> AnswerT | None:
-        """None: it is the first; run, then `keep` or `release`. Else what was kept."""
+        """None for the first request: run it, then `keep` or `release`. Otherwise the kept result."""
 
     async def keep(self, key: KeyT_contra, answer: AnswerT) -> None:
-        """It came to this."""
+        """Keep the result."""
 
     async def release(self, key: KeyT_contra) -> None:
-        """Nothing has happened: the same request may run."""
+        """Release the key, because nothing ran: the same request may run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """By what a command that comes again is known: who sent it, in which session, with which id, and what it asks for."""
+    """Identifies a repeated command: user, session, command id, and what it requests."""
 
     user_id: str
     session_id: str
@@ -38,9 +38,9 @@ class RunKey:
 
 
 RunOnce = Claims[RunKey, dict[str, Any]]
-"""Of a socket's commands; answers are JSON. `claim` waits while the first still runs, wherever that is.
+"""Claims of a socket's commands; results are JSON. `claim` waits while the first run is still under way, on any replica.
 
-A kept answer without any of its fields was too large. `claim` raises ServiceError ABORTED when the first runs for too long.
+A result that was too large is kept without its fields. `claim` raises ServiceError ABORTED if the first run takes too long.
 """
 
 
@@ -50,9 +50,9 @@ async def run_once(
     work: Callable[[], Awaitable[AnswerT]],
     answer_after: Callable[[BaseException], AnswerT | None],
 ) -> tuple[AnswerT, bool]:
-    """What `work` comes to, or came to when the same key came before; and whether it came before.
+    """The result of `work`, or the kept result of the same key; and whether it was kept.
 
-    When `work` raises, `answer_after` says what is kept; None: it is certain that nothing ran, so the key is free again.
+    If `work` raises, `answer_after` returns what to keep; None if nothing can have run, which releases the key.
     """
     kept = await claims.claim(key)
     if kept is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word and where it lies, in milliseconds since the stream (STT) or the utterance (TTS) began."""
+    """A word and its position, in milliseconds since the stream (STT) or the utterance (TTS) began."""
 
     text: str
     start_ms: int
@@ -23,7 +23,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class RecognitionConfig:
-    """How to listen. `sample_rate_hz` is that of the PCM handed to `send_audio`."""
+    """How to recognise. `sample_rate_hz` is the rate of the PCM passed to `send_audio`."""
 
     language: str = "en-US"
     sample_rate_hz: int = 16_000
@@ -35,7 +35,7 @@ class RecognitionConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """Somebody began to speak `at_ms` of audio after the stream's beginning."""
+    """Speech began after `at_ms` of audio."""
 
     at_ms: int
 
@@ -49,7 +49,7 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class InterimTranscript:
-    """What has been understood so far; the first `stable_chars` characters will not change again."""
+    """What was recognised so far; the first `stable_chars` characters will not change again."""
 
     text: str
     stable_chars: int
@@ -57,7 +57,7 @@ class InterimTranscript:
 
 @dataclass(frozen=True, slots=True)
 class FinalTranscript:
-    """One utterance as text; empty when it held no words."""
+    """One utterance as text; empty if it had no words."""
 
     text: str
     confidence: float
@@ -76,14 +76,14 @@ class EagerEnd:
 
 @dataclass(frozen=True, slots=True)
 class SpeechResumed:
-    """The speaker went on after an `EagerEnd`."""
+    """The speaker continued after an `EagerEnd`."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class RecognitionProgress:
-    """The audio up to `at_ms` was listened to, and holds no speech that is still to be told. Not every service says so."""
+    """The audio up to `at_ms` was processed, and has no speech still to be reported. Not every service sends this."""
 
     at_ms: int
 
@@ -92,22 +92,22 @@ RecognitionEvent = SpeechStarted | SpeechStopped | InterimTranscript | FinalTran
 
 
 class RecognitionStream(Protocol):
-    """One open microphone. Audio goes in without waiting; what has not left yet is counted by `on_taken`."""
+    """One open microphone. Sending audio does not wait; `on_taken` counts what has left for the service."""
 
     def send_audio(self, pcm: bytes) -> None:
-        """Queue whole samples. Frames that arrive while a write is under way leave together in the next message."""
+        """Queue whole samples. Frames that arrive during a write leave together in the next message."""
 
     def commit(self) -> None:
         """End the utterance here (push-to-talk)."""
 
     def end(self) -> None:
-        """No more audio; what is left is still recognised."""
+        """End the input; what was sent is still recognised."""
 
     def cancel(self) -> None:
-        """Stop now; the iterator ends without an error."""
+        """Stop now; the iterator ends without error."""
 
     def __aiter__(self) -> AsyncIterator[RecognitionEvent | RecognitionProgress]:
-        """Events in order, progress if the configuration wants it, until the service has answered all audio; raises ServiceError when it breaks."""
+        """Events in order, with progress if configured, until all audio is answered. Raises ServiceError if the service fails."""
 
 
 class SpeechToText(Protocol):
@@ -116,7 +116,7 @@ class SpeechToText(Protocol):
     def recognize(
         self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]
     ) -> RecognitionStream:
-        """Open a stream. `on_taken(bytes)` is called as audio leaves for the service: the microphone's credit."""
+        """Open a stream. `on_taken(bytes)` is called when audio leaves for the service; it becomes the microphone's credit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +145,14 @@ class SynthesisAudio:
 
 @dataclass(frozen=True, slots=True)
 class SynthesisWords:
-    """Where words lie in the utterance's audio."""
+    """Positions of words in the utterance's audio."""
 
     words: tuple[Word, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesisDone:
-    """Last event."""
+    """The last event."""
 
     duration_ms: int
 
@@ -161,38 +161,38 @@ SynthesisEvent = SynthesisStarted | SynthesisAudio | SynthesisWords | SynthesisD
 
 
 class SynthesisStream(Protocol):
-    """One utterance being spoken. Not reading it holds the service back (HTTP/2 flow control)."""
+    """One utterance being spoken. If it is not read, HTTP/2 flow control holds the service back."""
 
     def send_text(self, text: str) -> None:
         """Queue a piece of text."""
 
     def end(self) -> None:
-        """No more text."""
+        """End the text."""
 
     def cancel(self) -> None:
-        """Stop the synthesis now; the iterator ends without an error."""
+        """Stop now; the iterator ends without error."""
 
     def __aiter__(self) -> AsyncIterator[SynthesisEvent]:
-        """Events in order; raises ServiceError when the service breaks."""
+        """Events in order; raises ServiceError if the service fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A voice that can be asked for by `id`."""
+    """A voice, selected by `id`."""
 
     id: str
     name: str
     language: str
     gender: str
     sample_rate_hz: int
-    engine: str = ""  # what speaks: hibari, espeak, piper; empty: the service does not tell
+    engine: str = ""  # hibari, espeak or piper; empty if the service does not report it
 
 
 class TextToSpeech(Protocol):
     """M3."""
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> SynthesisStream:
-        """Open an utterance."""
+        """Start an utterance."""
 
     async def voices(self, language: str, context: CallContext) -> Sequence[Voice]:
-        """Voices of a language, or all."""
+        """The voices of a language; all if it is empty."""
