@@ -15,7 +15,7 @@ Side = Literal["client", "server"]
 
 @dataclass(frozen=True, slots=True)
 class SeenMessage:
-    """A text message, without its secrets."""
+    """A text message, with secrets removed."""
 
     direction: Side
     message: dict[str, Any]
