@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-WARNING_S = 60.0  # `auth.expiring` comes so long before: time for a refresh over a bad network
+WARNING_S = 60.0  # time between `auth.expiring` and the expiry, enough to refresh over a bad network
 
 
 class TokenTimer:
@@ -27,7 +27,7 @@ class TokenTimer:
         self._timers: list[asyncio.TimerHandle] = []
 
     def start(self, expires_at: float | None) -> None:
-        """For a token that ends then (unix seconds; None: never). Replaces the one before."""
+        """Start the timers for a token that expires at this time (Unix seconds; None: never). Replaces those of an earlier token."""
         self.stop()
         if expires_at is None:
             return
@@ -37,7 +37,7 @@ class TokenTimer:
         self._timers.append(self._loop.call_later(max(0.0, left_s), self._on_expired))
 
     def stop(self) -> None:
-        """Nobody is to be warned or closed any more."""
+        """Stop the timers."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

@@ -1,7 +1,6 @@
-"""An observer's look at a live session: everything on its wire, as far as the observer keeps up. Dialects say how it reads.
+"""An observer's view of a live session: everything on its wire, as far as the observer keeps up. Dialects interpret it.
 
-The session never waits: what crosses its wire is put into a bounded queue, by reference. What does not fit is counted and
-reported.
+The session never waits: the data is put into a bounded queue, by reference. What does not fit is counted and reported.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Watch(ABC):
     def read(self, side: Side, data: str | bytes) -> Sequence[Seen]:
         """What the observer is shown of it, secrets hidden; empty for what it must not see or can't read."""
 
-    # --- the session's side: see residents.Tap ---
+    """What the observer is shown of the data, without secrets; empty if it must not see it or it cannot be read."""
 
     def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - a live copy needs no times
         self._put("client", data)
@@ -103,7 +102,7 @@ class Watch(ABC):
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object in `text`; None when it holds none: its sender is told that."""
+    """The JSON object in `text`; None if it is none, in which case the sender is told."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):

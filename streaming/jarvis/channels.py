@@ -1,4 +1,4 @@
-"""The open channels of a session: for each an outlet on the wire, and a lane that does the work."""
+"""A session's open channels, each with an outlet to the wire and a lane that does the work."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ LOST_WORK = "the replica that did this is gone, and with it the work"
 
 
 class ChannelHost(OutletHost, Protocol):
-    """The live session, as far as its channels work with it."""
+    """What channels use of their live session."""
 
     @property
     def traceparent(self) -> str:
-        """The trace that the client wants its work to be part of; may be empty."""
+        """The client's trace, to which the work belongs; may be empty."""
 
     @property
     def movable(self) -> bool:
-        """Can another replica continue the session?"""
+        """True if another replica can continue the session."""
 
 
 class Channels:
-    """Acts on the connection's events that belong to a channel."""
+    """Handles the connection's channel events."""
 
     def __init__(self, host: ChannelHost, session: Session) -> None:
         self._host = host
@@ -54,7 +54,7 @@ class Channels:
     # --- what the client says ---
 
     def on_audio(self, event: events.AudioReceived) -> None:
-        """Hand a microphone frame to the lane."""
+        """Pass a microphone frame to the lane."""
         lane = self._session.lane(event.channel)
         if lane is None:
             return
@@ -69,35 +69,35 @@ class Channels:
         self._start(event.channel, lambda setup: lane_of(event.params, setup, event.id or ""))
 
     def on_ended(self, event: events.InputEnded) -> None:
-        """No more input."""
+        """End the lane's input."""
         self._with_lane(event.channel, lambda lane: lane.end())
 
     def on_committed(self, event: events.UtteranceCommitted) -> None:
-        """The utterance ends here."""
+        """End the utterance."""
         self._with_lane(event.channel, lambda lane: lane.commit())
 
     def on_text(self, event: events.TextReceived) -> None:
-        """The next piece to speak."""
+        """Pass on the next piece to speak."""
         self._with_lane(event.channel, lambda lane: lane.text(event.text))
 
     def on_playback(self, event: events.PlaybackReported) -> None:
-        """How much the client has played."""
+        """Pass on how much the client has played."""
         self._with_lane(event.channel, lambda lane: lane.playback(event.played_ms))
 
     def on_credit(self, event: events.CreditGranted) -> None:
-        """Let a lane that waits for credit look again."""
+        """Wake a lane that waits for credit."""
         outlet = self._outlets.get(event.channel)
         if outlet is not None:
             outlet.credit.set()
 
     def on_cancelled(self, event: events.ChannelCancelled) -> None:
-        """Stop the lane; its end closes the channel."""
+        """Stop the lane, whose end closes the channel."""
         if self._session.lane(event.channel) is None:
             self._close(event.channel, ChannelEnd("cancelled"))
         self._session.cancel(event.channel)
 
     def on_failed(self, event: events.ChannelFailed) -> None:
-        """The connection has closed the channel itself."""
+        """The connection itself closed the channel: stop the lane."""
         outlet = self._outlets.pop(event.channel, None)
         if outlet is not None:
             outlet.closed = True
@@ -106,7 +106,7 @@ class Channels:
     def _with_lane(self, channel: int, use: Callable[[Lane], None]) -> None:
         lane = self._session.lane(channel)
         if lane is None:
-            return  # it has just ended, and the client will learn so
+            return  # the lane has just ended, and the client will be told
         try:
             use(lane)
         except WrongInputError as wrong:
@@ -127,12 +127,12 @@ class Channels:
             self._close(channel, ChannelEnd("error", wrong.code, wrong.message))
 
     def _fail(self, channel: int, code: str, message: str) -> None:
-        """Close the channel with the reason, then stop its lane."""
+        """Close the channel with the error, then stop its lane."""
         self._close(channel, ChannelEnd("error", code, message))
         self._session.cancel(channel)
 
     def _close(self, channel: int, end: ChannelEnd) -> None:
-        """Close it once: whoever comes second finds no outlet."""
+        """Close the channel once; a second call finds no outlet."""
         outlet = self._outlets.pop(channel, None)
         if outlet is None:
             return
@@ -141,7 +141,7 @@ class Channels:
         self._host.wake()
 
     def silence(self) -> None:
-        """Nothing that lanes still say is heard: another replica continues the session."""
+        """Drop all further output of the lanes: another replica continues the session."""
         for outlet in self._outlets.values():
             outlet.closed = True
         self._outlets.clear()
@@ -149,7 +149,7 @@ class Channels:
     # --- moving to another replica ---
 
     def rewinds(self) -> dict[int, Rewind]:
-        """From where each microphone would have to be sent again."""
+        """From where each microphone would have to be sent again, by channel."""
         found = {}
         for channel, lane in self._session.lanes():
             needed = lane.rewind()
@@ -158,22 +158,22 @@ class Channels:
         return found
 
     def needed_frame(self, channel: int) -> int | None:
-        """The first microphone frame that the client has to keep; None: it may forget all that was taken."""
+        """The first microphone frame that the client must keep; None if it may forget all that was taken."""
         lane = self._session.lane(channel) if self._host.movable else None
         needed = lane.rewind() if lane is not None else None
         return needed.frame if needed is not None else None
 
     def needed_frames(self) -> dict[int, int]:
-        """The same of every channel that has such a frame."""
+        """The needed frame of every channel that has one."""
         needed = {channel: self.needed_frame(channel) for channel, _ in self._session.lanes()}
         return {channel: number for channel, number in needed.items() if number is not None}
 
     def save(self) -> dict[int, dict[str, Any] | None]:
-        """What the lanes need to continue elsewhere, by channel."""
+        """What lanes need to continue elsewhere, by channel."""
         return {channel: lane.save() for channel, lane in self._session.lanes()}
 
     def restore(self, lanes: dict[int, dict[str, Any] | None]) -> None:
-        """Continue the lanes that another replica saved. A channel whose lane can't be continued closes with ABORTED."""
+        """Continue the lanes saved by another replica. A channel whose lane cannot continue is closed with ABORTED."""
         for channel in self._connection.open_channels():
             self._outlet(channel.id, channel.generation)
             if channel.state is ChannelState.CANCELLED:

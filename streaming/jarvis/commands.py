@@ -1,4 +1,4 @@
-"""What a client asks of the session itself: a call, an answer to a question, a new token."""
+"""Commands to the session itself: calls, confirmations and new tokens."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ log = logging.getLogger(__name__)
 
 
 class CommandHost(Protocol):
-    """The live session, as far as its commands work with it."""
+    """What commands use of their live session."""
 
     session_id: str
     identity: Identity
 
     @property
     def traceparent(self) -> str:
-        """The trace that the client wants its work to be part of; may be empty."""
+        """The client's trace, to which the work belongs; may be empty."""
 
     def send(self, message: wire.Message) -> None:
         """Queue a message and wake the writer."""
 
     async def recorded(self) -> bool:
-        """Wait until an effect may begin. False: the session is another replica's."""
+        """Wait until effects may begin. False: another replica has the session."""
 
     def become(self, identity: Identity) -> None:
         """Take a new token of the same user."""
 
 
 class Commands:
-    """Each runs as a task of its own and is answered once."""
+    """Runs each command as a task of its own and answers it once."""
 
     def __init__(self, host: CommandHost, desk: Desk, provided: LaneServices, group: asyncio.TaskGroup) -> None:
         self._host = host
@@ -56,11 +56,11 @@ class Commands:
 
     @property
     def busy(self) -> bool:
-        """Is something being answered?"""
+        """True while a command is being answered."""
         return bool(self._running)
 
     async def finished(self, within_s: float) -> None:
-        """Wait until everything asked so far is answered, but no longer."""
+        """Wait until all commands so far are answered, at most for this time."""
         if self._running:
             await asyncio.wait(self._running, timeout=within_s)
 
@@ -82,7 +82,7 @@ class Commands:
         span.end()
 
     async def _reply(self, command_id: str | None, work: Callable[[], Any]) -> None:
-        """Answer a command with what `work` gives, or with its error."""
+        """Answer a command with the result of `work`, or its error."""
         answer: wire.Message
         try:
             data = await work()

@@ -1,4 +1,4 @@
-"""A socket's way into its session, and what is said on a socket that has none yet."""
+"""A socket's way to its session, and the messages of a socket without one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["Attachment", "CloseCode", "RefusedError", "enter", "farewell", "farewell_of", "first_token"]
 
 SUBPROTOCOL = "jarvis.v1"
-MAX_HELD = 16  # messages that a client may send while it waits for the answer to `session.resume`
+MAX_HELD = 16  # messages a client may send while it waits for the answer to `session.resume`
 
 
 class RefusedError(Exception):
-    """The socket is not let in: close it with this code. `reason`: one word for the metric."""
+    """The socket is refused: close it with this code. `reason`: label of the metric."""
 
     def __init__(self, close_code: CloseCode, message: str, reason: str) -> None:
         super().__init__(message)
@@ -40,18 +40,18 @@ class RefusedError(Exception):
 
 
 def farewell(code: CloseCode, message: str) -> str:
-    """The `error` before a close: a browser sees little else."""
+    """The `error` message before a close. Browsers see little else of the reason."""
     return Error(code=code.error, message=message, retryable=code.reconnect).model_dump_json(exclude_none=True)
 
 
 def farewell_of(code: int, message: str) -> str:
-    """The same for a close code that the socket itself has chosen; `message` may be empty."""
+    """The same for a close code chosen by the socket itself; `message` may be empty."""
     known = CLOSE_CODES[code]
     return farewell(known, message or known.meaning)
 
 
 def first_token(message: str | bytes) -> str:
-    """The token of a first `auth` message. Raises RefusedError."""
+    """The token in a first `auth` message. Raises RefusedError."""
     try:
         return Auth.model_validate_json(message).token
     except ValidationError:
@@ -68,10 +68,10 @@ def enter(
     *,
     recording: bool = False,
 ) -> Attachment:
-    """A socket comes in and replaces the session's other one. Raises ForbiddenError when the session is another user's.
+    """Connect a socket to its session, replacing its previous socket. Raises ForbiddenError for another user's session.
 
-    `asked`, `saved`: a resume request of the handshake, and what `Sessions.claim` found for it. Without one, the first
-    message may still be `session.resume`. `recording`: the client consents to a recording.
+    `asked`: a resume request in the handshake, and `saved` what `Sessions.claim` found for it. Otherwise, the first message may
+    still be `session.resume`. `recording`: the client consents to a recording.
     """
     here = sessions.present(session_id, identity)
     if here is not None:
@@ -90,7 +90,7 @@ def enter(
 
 
 class Attachment:
-    """One socket and the session that it speaks for."""
+    """One socket and its session."""
 
     def __init__(
         self,
@@ -103,22 +103,22 @@ class Attachment:
     ) -> None:
         self._sessions = sessions
         self._socket = socket
-        self._before = before  # an earlier epoch that a first `session.resume` may still continue
-        self._undecided = undecided  # has the first message yet to come?
-        self._held: list[str | bytes] | None = None  # a list while the store is asked for the session
+        self._before = before  # an earlier epoch, which a first `session.resume` may still continue
+        self._undecided = undecided  # True until the first message
+        self._held: list[str | bytes] | None = None  # a list while the store looks up the session
         self.live = live
         self._traffic_before = copy(live.traffic)
 
     # --- in ---
 
     def feed(self, messages: Iterable[str | bytes]) -> None:
-        """Messages and frames from the client, in order. Ends the socket when one breaks the protocol."""
+        """Handle messages and frames of the client in order. Ends the socket if one breaks the protocol."""
         only_audio = True
         try:
             for data in messages:
                 live = self.live
                 if live.leaving or live.socket is not self._socket:
-                    return  # what is said from here on is for another socket's session
+                    return  # from here on, the data is for another socket's session
                 if self._held is not None:
                     self._hold(data)
                 elif type(data) is not bytes or self._undecided or not live.hear(data):
@@ -140,7 +140,7 @@ class Attachment:
             self._begin_anew()
 
     def _hold(self, data: str | bytes) -> None:
-        """The store is being asked. A client should be silent meanwhile (PROTOCOL.md, section 2)."""
+        """Keep data while the store looks up the session. Clients should send nothing then (PROTOCOL.md, section 2)."""
         assert self._held is not None, "the caller has looked"
         if len(self._held) >= MAX_HELD:
             raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "wait for the answer to `session.resume`")
@@ -160,12 +160,12 @@ class Attachment:
         saved = await self._sessions.claim(self.live.session_id, self.live.identity, asked)
         held, self._held = self._held or [], None
         if self.live.socket is not self._socket:
-            return  # it has gone meanwhile
+            return  # the socket has closed in the meantime
         self._resume(asked, saved)
         self.feed(held)
 
     def _resume(self, asked: Resume, saved: SavedSession | None) -> None:
-        """Continue the earlier epoch in place of the fresh one, or tell why not."""
+        """Continue the earlier epoch in place of the fresh one, or tell the client why not."""
         fresh, here = self.live, self._before
         self._before = None
         outcome = self._sessions.resume(
@@ -180,9 +180,9 @@ class Attachment:
             self._sessions.greet(fresh, outcome)
 
     def _begin_anew(self) -> None:
-        """The first message was another one: what the client left behind ends, here and at other replicas."""
+        """The first message was not a resume: end the client's earlier epoch, here and at other replicas."""
         self._undecided = False
-        if self.live.socket is self._socket:  # else another socket speaks for the session, and decides
+        if self.live.socket is self._socket:  # otherwise another socket has the session, and decides
             self._sessions.decide(self.live)
         if self._before is not None:
             self._before.lost = True
@@ -191,15 +191,15 @@ class Attachment:
     # --- out ---
 
     def data_to_send(self) -> list[str | bytes]:
-        """What leaves now. Nothing, once another socket speaks for the session."""
+        """The data to send now; none if another socket has the session."""
         return self.live.data_to_send() if self.live.socket is self._socket else []
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
-        """Before a batch leaves, all of it but audio has to be in the session record."""
+        """True if the session record must hold the batch before it is sent, that is, unless it is only audio."""
         return self.live.journal is not None and not all(type(item) is bytes for item in batch)
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """Wait until the record holds the batch; what leaves then: nothing when the session is another replica's."""
+        """Wait until the record holds the batch; returns what to send: nothing if another replica has the session."""
         live = self.live
         if live.journal is None or await live.journal.written():
             return live.with_notices(batch)
@@ -207,11 +207,11 @@ class Attachment:
 
     @property
     def traffic(self) -> Traffic:
-        """What crossed the wire since this socket speaks for the session."""
+        """Traffic since this socket took the session."""
         return self.live.traffic.since(self._traffic_before)
 
     def closed(self, *, for_good: bool) -> None:
-        """The socket is gone. `for_good`: the client said that it is done, nobody will come back."""
+        """The socket is gone. `for_good`: the client closed normally and will not return."""
         self.live.detach(self._socket)
         if for_good and self.live.socket is None:
             self.live.lost = True

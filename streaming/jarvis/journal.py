@@ -1,8 +1,8 @@
-"""Keeps a session's record in the store that replicas share up to date: whatever a client may see is in it before it leaves.
+"""Keeps a session's record in the replicas' shared store up to date: whatever a client may see is in it before it is sent.
 
-A session record has these fields: `head` (whose it is), `core` (numbers, channels), `commands`, `lanes` (what each lane needs
-to continue), and one field for each message that the client has not acknowledged. Only what changed is written. Changes made
-during a write go with the next one, so a busy session costs one round trip at a time.
+A session record has these fields: `head` (the owner), `core` (numbers, channels), `commands`, `lanes` (what each lane needs
+to continue), and one field per message that the client has not acknowledged. Only changes are written. Changes made during
+a write go with the next one, so a busy session costs one round trip at a time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 Written = Literal["kept", "lost", "taken", "superseded", "foreign"]
 Unclaimed = Literal["ours", "unknown", "superseded"]
 DECIDE = -1
-TEXT = "t"  # of the fields that hold a message: followed by its serial number
-# So long the store has to be out of reach before a session goes on without its record. The replicas notice such a gap, and
-# make old records unusable, after server.shared.store_epoch.GAP_S: earlier, by a beat and what load adds.
+TEXT = "t"  # prefix of a message's field, followed by its serial number
+# The store must be unreachable for this long before a session continues without its record. After such a gap, replicas make old
+# records unusable: after server.shared.store_epoch.GAP_S, which is shorter by one beat and some delay under load.
 GO_AHEAD_S = 2.5
 WRITE_AGAIN_S = 0.05
-REFRESH_S = 20.0  # a record that is not written again ends; that of a silent session is renewed so often
+REFRESH_S = 20.0  # how often the record of a silent session is renewed, as records expire
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Whose session it is. `opened_at`: Unix seconds."""
+    """The session's owner and current token. `opened_at`: Unix seconds."""
 
     user_id: str
     resume_token: str
@@ -44,7 +44,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who may write a record: a claim makes a new one, of the next `term`. In a store that lost the claim the higher term wins."""
+    """The writer of a record. Each claim makes a new one with the next `term`. If a store lost the claim, the higher term wins."""
 
     name: str
     term: int = 0
@@ -52,11 +52,11 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one write makes of a record.
+    """What one write changes in a record.
 
-    `whole`: `fields` are all of the record; else the store has the rest, of version `builds_on`. `order`: the higher one of a
-    session's epochs is the one that its client uses; 0: the client has not decided, DECIDE: it has just decided.
-    `former`: the resume token under which the record was kept until now, if that was another one.
+    `whole`: `fields` are the complete record; otherwise the store has the rest, of version `builds_on`. `order`: the client uses the
+    epoch with the highest order; 0: the client has not decided yet, DECIDE: it has just decided. `former`: the resume token
+    under which the record was stored until now, if it changed.
     """
 
     fields: Mapping[str, str]
@@ -70,7 +70,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """How a write ended; `order` of the epoch, as the store has it."""
+    """The result of a write; `order`: the epoch's, as the store has it."""
 
     written: Written
     order: int = 0
@@ -78,7 +78,7 @@ class WriteOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A session as another replica left it. `lanes`: what each channel's lane saved, None where it can't be continued."""
+    """A session as another replica left it. `lanes`: state of each channel's lane, None if it cannot continue."""
 
     head: Head
     snapshot: Snapshot
@@ -94,64 +94,64 @@ class SessionStore(Protocol):
 
     @property
     def silent_s(self) -> float:
-        """How long ago the newest write that the store confirmed was sent, in seconds."""
+        """Seconds since the newest write that the store confirmed was sent."""
 
     async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
-        """Set the changed fields, delete those that are gone.
+        """Set the changed fields and delete those that are gone.
 
-        "taken" when another replica has claimed the record, "superseded" when the client has begun another epoch, "foreign"
-        when it is another user's, "lost" when the store does not have the rest, or could not be reached.
+        "taken": another replica has claimed the record. "superseded": the client has begun another epoch. "foreign": the session
+        is another user's. "lost": the store lacks the rest of the record, or is unreachable.
         """
 
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> Mapping[str, str] | Unclaimed:
-        """The record's fields; from now on the writer of that name writes it, and the replica that did lets go.
+        """Claim a record for the writer `name` and return its fields; the replica that wrote it so far lets go.
 
-        Else nothing changes: "ours" when the writer named `mine` still has it (empty: there is none), "superseded" when the
-        client has begun another epoch since, "unknown" when that user and token have no record, or none can be reached.
+        Otherwise nothing changes. "ours": the writer `mine` still has it (empty: there is none). "superseded": the client has begun
+        another epoch since. "unknown": there is no record for this user and token, or it is unreachable.
         """
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
-        """Delete the record, if it is still the writer's."""
+        """Delete the record if it still belongs to the writer."""
 
 
 class Journaled(Protocol):
-    """A live session, as its journal sees it."""
+    """A live session as seen by its journal."""
 
     @property
     def session_id(self) -> str:
-        """Its name."""
+        """The session's id."""
 
     @property
     def head(self) -> Head:
-        """Whose it is."""
+        """The session's owner and token."""
 
     @property
     def connected(self) -> bool:
-        """Has it a socket?"""
+        """True if it has a socket."""
 
     def save(self, commands_version: int) -> Snapshot:
-        """Its numbers and messages now; its commands only when they are not of that version any more."""
+        """Its current numbers and messages; its commands only if their version is no longer `commands_version`."""
 
     def save_lanes(self) -> dict[int, dict[str, Any] | None]:
-        """What its lanes need to continue elsewhere, by channel."""
+        """What lanes need to continue elsewhere, by channel."""
 
     def on_refused(self, written: Written) -> None:
-        """The record has become another writer's: called once."""
+        """The record belongs to another writer now. Called once."""
 
     def on_unrecorded(self) -> None:
-        """The store is out of reach: from now on the session can be resumed here only, and with a fresh token."""
+        """The store is unreachable: from now on the session can be resumed here only, and with a new token."""
 
     def on_recorded(self) -> None:
-        """The record is whole again."""
+        """The record is complete again."""
 
 
 class Journal:
     """Writes one session's record.
 
-    Whoever waits for a write goes on without one only when the store was out of reach for GO_AHEAD_S, `recorded` is false
-    then, and the session has been told.
+    Waiting for a write ends without one only after the store was unreachable for GO_AHEAD_S. Then `recorded` is False, and the
+    session has been told.
     """
 
     def __init__(
@@ -166,20 +166,21 @@ class Journal:
         self._group = group
         self.writer = saved.writer if saved else Writer(new_writer())
         self._whole = saved is None
-        self._anew = 0  # counts the times that the store had to be told everything
+        self._anew = 0  # how often the whole record had to be written again
         self._version = self._kept_version = saved.version if saved else 0
         self._order = saved.order if saved else 0
-        self._kept_as = saved.head.resume_token if saved else ""  # the token under which the store has the record
+        self._kept_as = saved.head.resume_token if saved else ""  # the token under which the record is stored
         self._failing_since: float | None = None
         self.recorded = True
-        self._fields: frozenset[str] = saved.fields if saved else frozenset()  # of messages, as the store has them
+        # Names of the message fields in the store.
+        self._fields: frozenset[str] = saved.fields if saved else frozenset()
         self._commands_version = -1
         self._wanted = self._done = 0
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
         self._clock = asyncio.get_running_loop().time
         self._written_at = 0.0
         self._running = False
-        self._kept = False  # did the store keep the newest write?
+        self._kept = False  # True if the newest write was stored
         self.stopped = False
 
     def changed(self) -> None:
@@ -192,12 +193,12 @@ class Journal:
             self._group.create_task(self._write_all(), name=f"record of {self._session.session_id}")
 
     def decide(self) -> None:
-        """The client uses this epoch: the next write makes the session's other ones unusable."""
+        """The client uses this epoch: the next write makes the session's other epochs unusable."""
         if self._order == 0:
             self._order = DECIDE
 
     async def written(self) -> bool:
-        """Wait until everything up to now is kept, or can't be. False: the record is another writer's."""
+        """Wait until everything so far is stored, or cannot be. False: the record belongs to another writer."""
         if self.stopped:
             return False
         self.changed()
@@ -206,7 +207,7 @@ class Journal:
         return await future
 
     def write_anew(self) -> None:
-        """What the store has is not known, or does not count: it gets everything."""
+        """Write the whole record, because what the store has is unknown or no longer valid."""
         self._anew += 1
         self._forget_what_is_kept()
         self.changed()
@@ -215,9 +216,9 @@ class Journal:
         self._fields, self._commands_version, self._whole = frozenset(), -1, True
 
     async def settled(self, within_s: float) -> None:
-        """Write until it is kept, or the record is another writer's, or the time is up."""
+        """Write until the record is stored, belongs to another writer, or the time is up."""
         give_up_at = self._clock() + within_s
-        while await self.written() and not self._kept and self._clock() < give_up_at:  # noqa: ASYNC110 - only asking tells whether Redis is back
+        while await self.written() and not self._kept and self._clock() < give_up_at:  # noqa: ASYNC110 - only asking shows whether Redis is back
             await asyncio.sleep(WRITE_AGAIN_S)
 
     def refresh(self) -> None:
@@ -226,12 +227,12 @@ class Journal:
             self.changed()
 
     def stop(self) -> None:
-        """Write nothing any more."""
+        """Stop writing."""
         self.stopped = True
         self._wake(ours=False)
 
     async def forget(self) -> None:
-        """The session is over: delete its record."""
+        """The session has ended: delete its record."""
         self.stop()
         await self._store.forget(self._session.session_id, self.writer, self._session.head.resume_token)
 
@@ -258,7 +259,7 @@ class Journal:
         self._running = False
 
     def _may_go_ahead(self) -> bool:
-        """Has the store been out of reach for long enough, or refused this record for as long?"""
+        """True if the store was unreachable, or refused this record, for GO_AHEAD_S."""
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = now
@@ -295,13 +296,13 @@ class Journal:
         self._version += 1
         head, whole, anew = session.head, self._whole, self._anew
         former = self._kept_as if self._kept_as != head.resume_token else ""
-        # Two epochs may have begun while the store was away. The one that the client left must not end the one that it uses.
+        # Two epochs may have begun while the store was away. The abandoned one must not end the one that the client uses.
         order = 0 if self._order == DECIDE and not session.connected else self._order
         change = Change(changed, gone, whole, self._version, self._kept_version, order, former)
         receipt = await self._store.write(session.session_id, self.writer, head, change)
         written = receipt.written
         if written == "kept" and anew != self._anew:
-            self._kept_as, self._kept_version = head.resume_token, change.version  # and then everything again
+            self._kept_as, self._kept_version = head.resume_token, change.version  # then write everything again
         elif written == "kept":
             self._kept_as = head.resume_token
             self._fields, self._commands_version, self._whole = frozenset(texts), saved.commands_version, False
@@ -318,12 +319,12 @@ def _json(value: object) -> str:
 
 
 def new_writer() -> str:
-    """A name for a claim."""
+    """A random name for a writer."""
     return secrets.token_hex(8)
 
 
 def saved_session(name: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> SavedSession:
-    """A session from its record's fields. Raises KeyError, ValueError for what another version wrote."""
+    """Rebuild a session from its record's fields. Raises KeyError, ValueError for a record of another version."""
     head = Head(user_id, resume_token, float(fields["opened_at"]), fields["epoch"])
     texts = {name: text for name, text in fields.items() if name.startswith(TEXT)}
     snapshot = Snapshot(

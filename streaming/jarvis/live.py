@@ -1,4 +1,4 @@
-"""A session on the wire: `jarvis.v1` (a sans-I/O connection) on one side, lanes on the other. It survives its sockets."""
+"""A session on the wire: `jarvis.v1` (a sans-I/O connection) on one side, lanes on the other. It outlives its sockets."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from streaming.residents import Tap
 
 
-# A claim may be that of a socket which its client has given up for this one: a handshake waits for so long on its way. So a
-# young socket whose session is claimed is asked to come again, where an older one is told that another has taken its place.
+# A claim may come from an older socket, which the client has given up for this one but whose handshake was delayed by up to this
+# long. A young socket whose session is claimed is therefore told to retry; an older one is told that another has taken its place.
 RIVAL_S = 5.0
-KNOWN_TOKENS = 8  # resume tokens of one session: a client that ignores new ones still has the first for some outages
-GREETING = '{"type":"session.re'  # session.ready or session.resumed: they come first
-HAND_OVER_S = 1.0  # for answers that are under way when a session moves
+# Resume tokens kept per session: a client that ignores new ones can still use its first after some outages.
+KNOWN_TOKENS = 8
+GREETING = '{"type":"session.re'  # prefix of session.ready and session.resumed, which come first
+HAND_OVER_S = 1.0  # for commands being answered while a session moves
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 _DEPARTURES = {
     Departure.RESTART: (CloseCode.SERVICE_RESTART, "the gateway restarts: resume elsewhere"),
@@ -48,9 +49,9 @@ _DEPARTURES = {
 
 
 class LiveSession:
-    """One epoch of a session; a `streaming.residents.Resident`.
+    """One epoch of a session. Implements `streaming.residents.Resident`.
 
-    `connection` keeps numbers and what is not acknowledged, `lanes` run, `work` joins the two.
+    `connection` has the numbers and unacknowledged messages, `lanes` run, and `work` connects the two.
     """
 
     def __init__(
@@ -66,15 +67,15 @@ class LiveSession:
         self.session_id = session_id
         self.identity = identity
         self.connection = connection
-        self.resume_tokens = [secrets.token_urlsafe(24)]  # the newest last; the session knows all of them here
+        self.resume_tokens = [secrets.token_urlsafe(24)]  # the newest last; all of them are valid here
         self.opened_at = time.time()
-        self.lost = False  # can't be resumed any more
-        self._closed = False  # and nothing of it runs any more
-        self.leaving = False  # another replica will continue it: nothing is taken from the client any more
+        self.lost = False  # it can no longer be resumed
+        self._closed = False  # it has ended, and nothing of it runs any more
+        self.leaving = False  # another replica will continue it: nothing more is taken from the client
         self.traffic = Traffic()
         self.taps: list[Tap] = []
-        self.recording = False  # is one of the taps a recording?
-        self.sent = asyncio.Event()  # set with every batch that leaves
+        self.recording = False  # True if one of the taps is a recording
+        self.sent = asyncio.Event()  # set with every batch sent
         self.journal: Journal | None = None
         self.socket: Socket | None = None
         self.commands = Commands(self, desk, provided, group)
@@ -82,45 +83,40 @@ class LiveSession:
         self.lanes = Session(session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.work = Channels(self, self.lanes)
         self._timer: asyncio.TimerHandle | None = None
-        self._entered_at = 0.0  # the socket
-        self._unrecorded = False  # can it be resumed here only?
-        self._told_where = asyncio.Event()  # does the client know that?
-        self.notices: list[str] = []  # messages of the socket that leave before the next batch
-        self._timer_at = 0.0  # uvloop's handle of a time that is due already can't tell
+        self._entered_at = 0.0  # of the socket, on the loop's clock
+        self._unrecorded = False  # it can be resumed here only
+        self._told_where = asyncio.Event()  # set when the client knows where it can resume
+        self.notices: list[str] = []  # messages of the socket that are sent before the next batch
+        self._timer_at = 0.0  # uvloop's handle for a time already due does not have it
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
-    # --- as the gateway sees it: see Resident ---
+    # --- for the gateway: see Resident ---
 
     @property
     def connected(self) -> bool:
-        """Has it a socket?"""
         return self.socket is not None
 
     @property
     def busy(self) -> bool:
-        """Is a lane or a command at work?"""
         return self.lanes.busy or (not self._closed and self.commands.busy)
 
     @property
     def must_finish(self) -> bool:
-        """Is a command being answered, or does a lane do what can't be continued elsewhere?"""
+        """True while a command is being answered, or a lane does what cannot be continued elsewhere."""
         if self.movable and not self._closed:
             return self.commands.busy or self.lanes.must_finish
         return self.busy
 
     @property
     def channels(self) -> Counter[str]:
-        """Open channels, by kind."""
         return self.connection.channels_by_kind()
 
     @property
     def queued_bytes(self) -> int:
-        """Waiting to be sent."""
         return self.connection.queue_bytes
 
     @property
     def audio_bytes_dropped(self) -> int:
-        """Audio that became stale before it was sent."""
         return self.connection.audio_bytes_dropped
 
     def announce_drain(self, reconnect_after_ms: int) -> None:
@@ -132,28 +128,27 @@ class LiveSession:
         self.end_socket(*_DEPARTURES[reason])
 
     def dismiss(self, reason: Departure) -> None:
-        """Close the socket; nobody may resume."""
+        """Close the socket; the session cannot be resumed."""
         self.leave(reason)
         self.lost = True
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
-        """What it sees and says from now on."""
         return ChannelWatch(self, audio=audio).seen()
 
     # --- sockets ---
 
     @property
     def traceparent(self) -> str:
-        """The trace that the client wants its work to be part of; empty: each channel and command begins its own."""
+        """The client's trace, to which its work belongs; empty: each channel and command starts its own."""
         return self.socket.traceparent if self.socket is not None else ""
 
     def attach(self, socket: Socket) -> None:
-        """Speak through this socket from now on."""
+        """Use this socket from now on."""
         self.connection.attach(self._loop.time())
         self._speak_through(socket)
 
     def resume(self, socket: Socket, last_seq: int) -> bool:
-        """Continue through this socket, after message `last_seq`. False: something that came after it is gone."""
+        """Continue on this socket after message `last_seq`. False if a later message is gone."""
         if not self.connection.resume(last_seq, self._loop.time(), self.work.needed_frames()):
             return False
         self._speak_through(socket)
@@ -169,7 +164,7 @@ class LiveSession:
         self.wake()
 
     def detach(self, socket: Socket) -> None:
-        """The socket is gone. No effect when another one has replaced it."""
+        """The socket is gone. Does nothing if another one has replaced it."""
         if self.socket is socket:
             self.socket = None
             if self._closed:
@@ -180,30 +175,30 @@ class LiveSession:
             self.wake()
 
     def end_socket(self, code: CloseCode, reason: str) -> None:
-        """Close the socket. The session waits to be resumed."""
+        """Close the socket; the session waits to be resumed."""
         socket = self.socket
         if socket is not None:
             self.detach(socket)
             socket.end(code, reason)
 
     def give_way(self) -> None:
-        """Another socket of the same user has taken the session."""
+        """Another socket of the same user took the session."""
         self.end_socket(CloseCode.SESSION_TAKEN_OVER, "another socket took the session")
 
     # --- in and out ---
 
     def hear(self, data: bytes) -> bool:
-        """Hand the frame that was expected next to its lane: the hot path. False: nothing was done, `receive` has to look."""
+        """Pass the next expected frame to its lane: the hot path. False: nothing was done; call `receive`."""
         event = None if self.taps else self.connection.hear(data, self._loop.time())
         if event is None:
             return False
         self.traffic.bytes_received += len(data)
         self.traffic.frames_received += 1
-        self.work.on_audio(event)  # a lane that has something to say wakes the writer itself
+        self.work.on_audio(event)  # a lane with output wakes the writer itself
         return True
 
     def receive(self, data: str | bytes) -> list[events.Event]:
-        """Feed the connection; returns what the client wants. Raises RemoteProtocolError: close with its code."""
+        """Feed the connection; returns its events. Raises RemoteProtocolError: close with its code."""
         now = self._loop.time()
         self.traffic.received(data)
         if self.taps:
@@ -214,7 +209,7 @@ class LiveSession:
         return self.connection.receive_text(str(data), now)
 
     def handle(self, event: events.Event) -> None:
-        """Act on one event of the connection."""
+        """Handle one event of the connection."""
         if type(event) is events.AudioReceived:
             self.work.on_audio(event)
         else:
@@ -228,7 +223,7 @@ class LiveSession:
         self.wake()
 
     def wake(self) -> None:
-        """Something may have to be sent, or a deadline has moved."""
+        """There may be something to send, or a new deadline."""
         if self._closed:
             return
         for event in self.connection.take_events():
@@ -242,7 +237,7 @@ class LiveSession:
                 self.journal.changed()
 
     def data_to_send(self) -> list[str | bytes]:
-        """What leaves now, in order."""
+        """The data to send now, in order."""
         now = self._loop.time()
         data = self.connection.data_to_send(now)
         self.traffic.sent(data)
@@ -254,11 +249,11 @@ class LiveSession:
         return data
 
     def _arm(self) -> None:
-        """One timer for everything that the connection waits for."""
+        """Set the one timer for all of the connection's deadlines."""
         deadline = self.connection.next_deadline()
         if self._timer is not None:
             if deadline is not None and self._timer_at <= deadline:
-                return  # it fires early and looks again: cheaper than a new timer for each message
+                return  # it fires early and checks again, which is cheaper than a new timer per message
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
@@ -273,13 +268,13 @@ class LiveSession:
         self._arm()
 
     def on_lost(self, _event: events.ResumeLost) -> None:
-        """Nobody can resume any more: the registry ends the session."""
+        """The session can no longer be resumed; the registry will end it."""
         self.lost = True
 
     # --- its user ---
 
     def become(self, identity: Identity) -> None:
-        """Take a new token of the same user: its roles count from the next command on."""
+        """Use a new token of the same user; its roles apply from the next command on."""
         self.identity = identity
         self.lanes.identity = identity
         if self.socket is not None and not self._closed:
@@ -295,37 +290,37 @@ class LiveSession:
 
     @property
     def movable(self) -> bool:
-        """Can another replica continue it?"""
+        """True if another replica can continue it."""
         return self.journal is not None
 
     @property
     def head(self) -> Head:
-        """Whose session it is."""
+        """The session's owner and token."""
         return Head(self.identity.user_id, self.resume_token, self.opened_at, self.connection.epoch)
 
     @property
     def resume_token(self) -> str:
-        """The newest: the one that the record is kept under."""
+        """The newest token, under which the record is stored."""
         return self.resume_tokens[-1]
 
     def save(self, commands_version: int) -> Snapshot:
-        """Numbers and messages; commands only when they are not of that version any more."""
+        """Numbers and messages; commands only if their version is no longer `commands_version`."""
         return self.connection.save(self.work.rewinds(), commands_version)
 
     def save_lanes(self) -> dict[int, dict[str, Any] | None]:
-        """What the lanes need to continue elsewhere, by channel."""
+        """What lanes need to continue elsewhere, by channel."""
         return self.work.save()
 
     def restore(self, lanes: dict[int, dict[str, Any] | None]) -> None:
-        """Continue another replica's work as far as possible. Commands that it had not answered are answered ABORTED."""
+        """Continue another replica's work as far as possible. Commands it had not answered are answered with ABORTED."""
         self.work.restore(lanes)
         for command_id in self.connection.unanswered():
             self.connection.send_message(wire.Error(id=command_id, code="ABORTED", message=LOST_CALL, retryable=True))
 
     async def hand_over(self) -> None:
-        """Bring the session record up to date, then stop without a word: another replica will continue.
+        """Bring the session record up to date, then stop without telling the client: another replica will continue.
 
-        What the client sends from now on is not taken; it sends it again over there.
+        What the client sends from now on is not taken; it will send it again to the other replica.
         """
         if self.journal is not None:
             self.leaving = True
@@ -334,7 +329,7 @@ class LiveSession:
             self.let_go()
 
     def on_refused(self, written: Written) -> None:
-        """The session record is somebody else's."""
+        """The session record belongs to another writer."""
         self.let_go()
         if written == "foreign":
             self.end_socket(CloseCode.FORBIDDEN, "the session belongs to another user")
@@ -346,7 +341,7 @@ class LiveSession:
             self.give_way()
 
     def on_unrecorded(self) -> None:
-        """The store is out of reach. The record that it may still have must not be resumed: it does not know the fresh token."""
+        """The store is unreachable. A record it may still have must not be resumed, so it does not get the new token."""
         self.resume_tokens = [*self.resume_tokens[-KNOWN_TOKENS + 1 :], secrets.token_urlsafe(24)]
         self._unrecorded = True
         self._told_where.clear()
@@ -354,7 +349,7 @@ class LiveSession:
             self.notices.append(serialise(self._where()))
 
     def on_recorded(self) -> None:
-        """The record is whole again: the session can be resumed anywhere."""
+        """The record is complete again: the session can be resumed anywhere."""
         self._unrecorded = False
         self.notices.clear()
         self._told_where.set()
@@ -370,7 +365,7 @@ class LiveSession:
         self._told_where.set()
 
     def with_notices(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """The batch that leaves now, behind what the client has to know before it."""
+        """The batch to send, preceded by notices that the client must see first."""
         if not self.notices:
             return batch
         greeting = 1 if isinstance(batch[0], str) and batch[0].startswith(GREETING) else 0
@@ -380,9 +375,9 @@ class LiveSession:
         return told
 
     async def recorded(self) -> bool:
-        """Wait until an effect may begin: the record says what led to it, or the client knows that there is none.
+        """Wait until an effect may begin: the record shows its cause, or the client knows that there is no record.
 
-        False: the session is another replica's, or it is over.
+        False: another replica has the session, or it has ended.
         """
         if self._closed or self.journal is None:
             return not self._closed
@@ -393,7 +388,7 @@ class LiveSession:
         return kept and not self.journal.stopped
 
     def let_go(self) -> None:
-        """Another replica continues: nothing is sent or written here any more."""
+        """Another replica continues: send and write nothing more here."""
         if self._closed:
             return
         if self.journal is not None:
@@ -403,7 +398,7 @@ class LiveSession:
         self.lost = True
 
     async def close(self) -> None:
-        """Stop every lane, forget the record, end the taps."""
+        """Stop all lanes, delete the record and end the taps."""
         if self._closed:
             return
         self.lost = True
@@ -413,7 +408,7 @@ class LiveSession:
         for tap in self.taps:
             tap.ended()
         self.taps.clear()
-        self._closed = self.leaving = True  # and no cycles are left: the collector hardly ever runs
+        self._closed = self.leaving = True  # leave no reference cycles: the collector hardly ever runs
         self._expiry.stop()
         if self._timer is not None:
             self._timer.cancel()

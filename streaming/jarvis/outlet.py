@@ -1,4 +1,4 @@
-"""A lane's way to its client: events become messages, frames of audio get the channel's generation."""
+"""A lane's output to its client: events become messages, audio frames get the channel's generation."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from streaming.domain import LaneEvent
     from streaming.protocol.server import ServerConnection
 
-MAX_AHEAD_BYTES = 65_536  # in the send queue, before a lane that may skip waits for the client
+MAX_AHEAD_BYTES = 65_536  # bytes in the send queue above which a lane that can skip waits for the client
 
 
 class OutletHost(Protocol):
-    """The live session, as far as an outlet works with it."""
+    """What outlets use of their live session."""
 
     connection: ServerConnection
-    sent: asyncio.Event  # set with every batch that leaves
+    sent: asyncio.Event  # set with every batch sent
 
     def wake(self) -> None:
         """There may be something to send."""
 
     async def recorded(self) -> bool:
-        """Wait until an effect may begin. False: the session is another replica's."""
+        """Wait until effects may begin. False: another replica has the session."""
 
 
 class ChannelOutlet:
-    """`streaming.outlet.Outlet` for one channel.
+    """Implements `streaming.outlet.Outlet` for one channel.
 
-    `needed_frame`: the first microphone frame that the client must keep, as `ServerConnection.taken` wants it.
+    `needed_frame`: the first microphone frame that the client must keep, as for `ServerConnection.taken`.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class ChannelOutlet:
         self._connection = host.connection
         self._channel = channel
         self._needed_frame = needed_frame
-        self.generation = generation  # of audio: jarvis.v1 counts interruptions by it
-        self.closed = False  # a lane that is still being stopped must not be heard any more
+        self.generation = generation  # of audio: incremented by each interruption
+        self.closed = False  # True: drop the output of a lane that is still being stopped
         self.sound: tuple[str, int] | None = None  # encoding and rate of the newest utterance
-        self._pts_ms = -1  # of the newest frame queued
-        self.credit = asyncio.Event()  # set when the client grants more, and when audio is interrupted
+        self._pts_ms = -1  # of the newest queued frame
+        self.credit = asyncio.Event()  # set when the client grants more credit and when audio is interrupted
 
     def tell(self, event: LaneEvent) -> None:
-        """Queue the message that says it."""
+        """Queue the event's message."""
         if type(event) is SpeechBegins:
             self.sound = (event.encoding, event.sample_rate_hz)
         if not self.closed:
@@ -65,9 +65,9 @@ class ChannelOutlet:
             self._host.wake()
 
     async def room(self, n_bytes: int) -> None:
-        """Wait for credit, or for an interruption."""
+        """Wait for credit or an interruption."""
         if self._connection.is_paid(self._channel, self._pts_ms + 1):
-            return  # it left at another replica and did not arrive: the credit was spent there
+            return  # another replica sent it and spent the credit, but it did not arrive
         generation = self.generation
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()
@@ -84,16 +84,16 @@ class ChannelOutlet:
             await self._host.sent.wait()
 
     def taken(self, n_bytes: int) -> None:
-        """Give the microphone's credit back."""
+        """Return the microphone's credit."""
         grant = self._connection.count_taken(self._channel, n_bytes)
         if grant:
             self._connection.give_back(self._channel, grant, self._needed_frame(self._channel))
             self._host.wake()
         elif not self._connection.attached:
-            self._host.wake()  # the session record has to know how far the audio went on
+            self._host.wake()  # the session record must show how far the audio went
 
     def interrupt(self) -> None:
-        """Begin a new generation: queued audio is dropped here, audio that left is stale at the client."""
+        """Begin a new generation. Queued audio is dropped here; audio already sent is stale for the client."""
         if not self.closed:
             self.generation = self._connection.interrupt(self._channel)
         self.credit.set()

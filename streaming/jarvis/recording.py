@@ -1,14 +1,14 @@
-"""A session in a file: for bug reports, regression tests and the load generator. The console writes and opens the same form.
+"""The file format of recorded sessions, for bug reports, regression tests and the load generator. The console uses it too.
 
-JSON lines (UTF-8). The first is the head, `{"type":"jarvis.recording","version":1,"protocol":"jarvis.v1","started_at":…}`, started_at
-in RFC 3339, and whatever else its writer adds. Every other line is one thing that crossed the wire, in order:
+JSON lines (UTF-8). The first is the head, `{"type":"jarvis.recording","version":1,"protocol":"jarvis.v1","started_at":…}`, with
+started_at in RFC 3339 and any further fields of the writer. Every other line is one item that crossed the wire, in order:
 
     {"at_ms":12.3,"direction":"out","message":{…}}     a text message; out: from the client, in: from the gateway
     {"at_ms":20.1,"direction":"in","frame":"AQAAAQ…"}  a frame, header and audio, in base64 (RFC 4648 section 4)
-    {"at_ms":31.0,"direction":"local","message":{…}}   said by who recorded: `recording.dropped`, `recording.ended`, a page's own events
+    {"at_ms":31.0,"direction":"local","message":{…}}   added by the recorder: `recording.dropped`, `recording.ended`, events of a page
 
-Audio stays in the line: one file to pass around that anything opens which reads lines. It costs a third more than the frames.
-Tokens and passwords are hidden, and what an observing channel was told of another session is left out: nobody there was asked.
+Audio is in the lines, so that a recording is a single file that any line reader opens. This takes a third more than the frames.
+Tokens and passwords are removed. So is what an observing channel was told, because nobody in the other session consented.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 FORM = "jarvis.recording"
 VERSION = 1
 LONGEST_MS = 3_600_000  # the console opens nothing longer
-MAX_DEPTH = 64  # of a message: as deep as a client takes it
-UNREADABLE = "(unreadable)"  # the type that stands for what is no message, or no frame
+MAX_DEPTH = 64  # nesting of a message, as deep as clients accept
+UNREADABLE = "(unreadable)"  # type of an entry that is not a valid message or frame
 SECRETS = frozenset({"token", "resume_token", "access_token", "refresh_token", "ticket", "password"})
 
 Direction = Literal["out", "in", "local"]
 
 
 class RecordingError(Exception):
-    """The file is no recording, or damaged: one line that says where."""
+    """The file is not a recording, or is damaged; one line that says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: a message, or else a frame as it was on the wire. `at_ms`: since the recording began."""
+    """One line: a message, or a frame as on the wire. `at_ms`: since the recording began."""
 
     at_ms: float
     direction: Direction
@@ -54,13 +54,13 @@ class Entry:
 
     @property
     def type(self) -> str:
-        """The message's; `audio` for a frame."""
+        """The message's type; `audio` for a frame."""
         return "audio" if self.message is None else str(self.message["type"])
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A file that was read."""
+    """A recording that was read."""
 
     name: str
     head: dict[str, Any]
@@ -77,7 +77,7 @@ def head_line(started_at: float, **about: Any) -> str:
 
 
 def entry_line(entry: Entry) -> str:
-    """Any other line."""
+    """Any line but the first."""
     head = {"at_ms": round(entry.at_ms, 1), "direction": entry.direction}
     if entry.frame is not None:
         return _line(head | {"frame": b64encode(entry.frame).decode("ascii")})
@@ -89,20 +89,20 @@ def _line(fields: dict[str, Any]) -> str:
 
 
 def hidden(value: Any) -> Any:
-    """A JSON value with its secrets hidden, however deep they lie."""
+    """A JSON value with its secrets removed, at any depth."""
     if isinstance(value, dict):
         return {name: HIDDEN if name in SECRETS and item else hidden(item) for name, item in value.items()}
     return [hidden(item) for item in value] if isinstance(value, list) else value
 
 
 class Scribe:
-    """What of one session's wire is kept."""
+    """Selects what to keep of one session's wire."""
 
     def __init__(self) -> None:
-        self._observing: set[int] = set()  # channels that show another session
+        self._observing: set[int] = set()  # channels that observe another session
 
     def entry(self, at_ms: float, direction: Direction, data: str | bytes) -> Entry | None:
-        """One thing that crossed the wire; None: it is left out."""
+        """The entry of one item from the wire; None to leave it out."""
         return self._frame(at_ms, direction, data) if isinstance(data, bytes) else self._text(at_ms, direction, data)
 
     def _frame(self, at_ms: float, direction: Direction, data: bytes) -> Entry | None:
@@ -129,7 +129,7 @@ class Scribe:
 
 
 def read(lines: Iterable[str], name: str) -> Recording:
-    """A recording from its lines. Raises RecordingError."""
+    """Read a recording from its lines. Raises RecordingError."""
     numbered = enumerate(lines, 1)
     _, first = next(numbered, (1, ""))
     head = _head(first, name)

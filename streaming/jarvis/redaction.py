@@ -1,4 +1,4 @@
-"""Hides tokens in a message before an observer sees it."""
+"""Removes tokens from a message before an observer sees it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ _SECRETS = ("token", "resume_token")
 
 
 def redacted(message: dict[str, Any]) -> dict[str, Any]:
-    """The message with its tokens hidden. jarvis.v1 has them in fields of the message itself, never deeper."""
+    """The message without its tokens. In jarvis.v1 they are top-level fields, never nested."""
     hidden = {name: HIDDEN for name in _SECRETS if name in message}
     return message | hidden if hidden else message

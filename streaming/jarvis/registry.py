@@ -1,4 +1,4 @@
-"""All jarvis.v1 sessions of this process: begun, resumed here or from what another replica saved, swept away in the end."""
+"""All jarvis.v1 sessions of this process: started, resumed here or from another replica's record, and finally swept away."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
 
-SWEEP_S = 1.0  # how often sessions that can't be resumed any more are ended
+SWEEP_S = 1.0  # how often sessions that can no longer be resumed are ended
 
 
 class ForbiddenError(Exception):
@@ -38,14 +38,14 @@ class ForbiddenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """What a returning client shows: its resume token, and the number of the last message that it received."""
+    """A returning client's resume token, and the number of the last message it received."""
 
     token: str
     last_seq: int
 
 
 class Sessions:
-    """Sessions live in `residents`, their tasks in `group`. Without a `store` they can't move between replicas."""
+    """The sessions, kept in `residents`; their tasks run in `group`. Without a `store` they cannot move between replicas."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Sessions:
         self.resumes: dict[str, int] = {"recovered": 0, "elsewhere": 0, "lost": 0}
 
     def __iter__(self) -> Iterator[LiveSession]:
-        """All of this dialect."""
+        """All sessions of this dialect."""
         return (resident for resident in self.residents if isinstance(resident, LiveSession))
 
     def _of(self, session_id: str) -> list[LiveSession]:
@@ -80,7 +80,7 @@ class Sessions:
     # --- beginning ---
 
     def present(self, session_id: str, identity: Identity) -> LiveSession | None:
-        """The session of that id, unless it is lost. Raises ForbiddenError when it is another user's."""
+        """The session of that id, unless it is lost. Raises ForbiddenError if it is another user's."""
         live = self._current(session_id)
         if live is None or live.lost:
             return None
@@ -89,7 +89,7 @@ class Sessions:
         return live
 
     def begin(self, session_id: str, identity: Identity, socket: Socket, *, recording: bool) -> LiveSession:
-        """A new epoch: from now on it speaks for its id, through the socket. `recording`: the client consents to one."""
+        """Start a new epoch, which becomes current for its id and uses this socket. `recording`: the client consents to one."""
         now = asyncio.get_running_loop().time()
         connection = ServerConnection(secrets.token_hex(8), now, self._limits, unix_offset_s=time.time() - now)
         live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
@@ -121,7 +121,7 @@ class Sessions:
         )
 
     def _start_recording(self, live: LiveSession) -> None:
-        """From here on, where recordings are configured."""
+        """Record from here on, if recordings are configured."""
         tap = self._recorder(live) if self._recorder is not None else None
         if tap is not None:
             live.taps.append(tap)
@@ -135,13 +135,13 @@ class Sessions:
 
     @property
     def shared(self) -> bool:
-        """May another replica have a session that is asked for?"""
+        """True if another replica may have a requested session."""
         return self._store is not None
 
     async def claim(self, session_id: str, identity: Identity, asked: Resume | None) -> SavedSession | None:
-        """What another replica saved of the session that is asked for. It is this replica's from then on.
+        """Claim what another replica saved of the requested session, which then belongs to this replica.
 
-        The store is asked even when the session is here: it may have moved, and the news of that be on their way.
+        The store is asked even if the session is here: it may have moved, with the news of that still under way.
         """
         if self._store is None or asked is None:
             return None
@@ -163,7 +163,7 @@ class Sessions:
             return None
 
     def _journaled(self, session_id: str, asked: Resume) -> Journal | None:
-        """Of the session that is asked for, as far as this replica knows the one that writes its record."""
+        """The journal of the requested session, if this replica has the one that writes its record."""
         found = (live.journal for live in self._of(session_id) if _same(live, asked) and not live.lost)
         return next((journal for journal in found if journal is not None and not journal.stopped), None)
 
@@ -178,9 +178,9 @@ class Sessions:
         *,
         recording: bool,
     ) -> LiveSession | ResumeError:
-        """Decide what becomes of a resume request: the session that continues, or why none does.
+        """Handle a resume request; returns the session that continues, or why none does.
 
-        `here`: the session that this replica has under that id; `saved`: what was claimed from another one, and wins.
+        `here`: this replica's session of that id. `saved`: what was claimed from another replica, which takes precedence.
         """
         candidate = here if saved is None else self._restored(session_id, identity, saved, asked, recording=recording)
         if candidate is None or not _same(candidate, asked):
@@ -204,7 +204,7 @@ class Sessions:
     def _restored(
         self, session_id: str, identity: Identity, saved: SavedSession, asked: Resume, *, recording: bool
     ) -> LiveSession | None:
-        """The session as another replica left it, without a socket yet. None when part of what its client missed is gone."""
+        """The session as another replica left it, without a socket. None if part of what its client missed is gone."""
         try:
             live = self._restore(session_id, identity, saved, asked)
         except Exception:
@@ -224,7 +224,7 @@ class Sessions:
         live = LiveSession(session_id, identity, connection, self._provided, self._desk, self.group)
         live.resume_tokens, live.opened_at = [saved.head.resume_token], saved.head.opened_at
         self._keep_journal(live, saved)
-        live.lost = True  # until it is whole: if this fails half-way, the sweep ends it
+        live.lost = True  # until it is complete: if this fails half-way, the sweep ends it
         self.residents.add(live)
         live.restore(saved.lanes)
         live.lost = False
@@ -234,24 +234,24 @@ class Sessions:
     # --- news from the store and other replicas ---
 
     def write_anew(self) -> None:
-        """What the store has of the sessions may be old or gone."""
+        """Write all sessions again: the store's records may be old or gone."""
         for live in self:
             if live.journal is not None:
                 live.journal.write_anew()
 
     def on_claimed(self, session_id: str, writer: str) -> None:
-        """Another replica continues what that writer had of the session."""
+        """Another replica continues the session from that writer's record."""
         for live in self._of(session_id):
             if live.journal is not None and live.journal.writer.name == writer:
                 live.on_refused("taken")
 
     def decide(self, live: LiveSession) -> None:
-        """The client uses this epoch: from its next write on, nobody resumes another one, here or elsewhere."""
+        """The client uses this epoch. After its next write, other epochs cannot be resumed, here or elsewhere."""
         if live.journal is not None:
             live.journal.decide()
 
     def on_begun_anew(self, session_id: str) -> None:
-        """The client uses another epoch than before: which one only the store can tell, as news may come late."""
+        """The client uses another epoch than before. Only the store knows which, because news may arrive late."""
         for live in self._of(session_id):
             if live.journal is not None:
                 live.journal.changed()
@@ -259,12 +259,12 @@ class Sessions:
     # --- the end ---
 
     def give_up(self, resident: Resident) -> None:
-        """End a session that waits for its client, if it is of this dialect: its user's other ones need the room."""
+        """End a session of this dialect that waits for its client, because the user's other sessions need the room."""
         if isinstance(resident, LiveSession):
             resident.lost = True
 
     async def sweep(self) -> None:
-        """End sessions that nobody can resume any more; runs until cancelled."""
+        """End sessions that can no longer be resumed. Runs until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             for live in self:
@@ -278,13 +278,13 @@ class Sessions:
         await live.close()
 
     async def close(self) -> None:
-        """End all of them."""
+        """End all sessions."""
         for live in list(self):
             await self._end(live)
 
 
 def _same(live: LiveSession | None, asked: Resume) -> bool:
-    """Is it the session that the token was given for?"""
+    """True if the token was issued for this session."""
     return live is not None and any(
         hmac.compare_digest(token.encode(), asked.token.encode()) for token in live.resume_tokens
     )

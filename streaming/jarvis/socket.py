@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 class Socket(Protocol):
-    """The narrow way to a WebSocket."""
+    """A session's interface to its WebSocket."""
 
-    traceparent: str  # that the client came with; empty: none
+    traceparent: str  # the client's trace; may be empty
 
     def wake(self) -> None:
         """There may be something to send."""
 
     def end(self, code: CloseCode, reason: str) -> None:
-        """Say why in an `error`, then close."""
+        """Send the reason as an `error`, then close."""

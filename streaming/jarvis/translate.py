@@ -1,4 +1,4 @@
-"""Domain events to `jarvis.v1` messages, and channel parameters to lanes: the only place that knows both vocabularies."""
+"""Translates domain events to `jarvis.v1` messages, and channel parameters to lanes. Only this module knows both vocabularies."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ def _seen_audio(event: ports.SeenAudio, channel: int) -> wire.ObserveAudio:
 
 
 def _same(message: Callable[..., wire.Event], event: DataclassInstance, channel: int) -> wire.Event:
-    """The message of an event that has the same fields."""
+    """The message of an event with the same fields."""
     return message(channel=channel, **asdict(event))
 
 
 def as_message(event: LaneEvent, channel: int, generation: int) -> wire.Event:
-    """The message that says `event`. `generation`: of the channel's audio now."""
+    """The message of an event. `generation`: the current one of the channel's audio."""
     match event:
         case ports.SpeechStarted():
             return _same(wire.SttSpeechStarted, event, channel)
@@ -215,7 +215,7 @@ def _execute(params: given.ExecuteParams, setup: LaneSetup, command_id: str) -> 
 
 
 def lane_of(params: given.ChannelParams, setup: LaneSetup, command_id: str = "") -> Lane:
-    """The lane that a channel was opened for, by the command of that id. Raises ServiceError, AudioFormatError, WrongInputError."""
+    """The lane for a channel; `command_id`: the command that opened it. Raises ServiceError, AudioFormatError, WrongInputError."""
     build: dict[str, Callable[[Any, LaneSetup], Lane]] = {
         "stt": lambda params, setup: SttLane(setup, _microphone(params)),
         "tts": _tts,

@@ -1,4 +1,4 @@
-"""What every lane is to its session."""
+"""The interface of a lane."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Lane(ABC):
-    """One stream of work. Inputs are synchronous and never wait; `run` does the work until it returns, raises or is cancelled."""
+    """One stream of work. Inputs are synchronous and never wait; `run` works until it returns, raises or is cancelled."""
 
     def __init__(self, setup: LaneSetup) -> None:
         self._outlet = setup.outlet
@@ -26,12 +26,12 @@ class Lane(ABC):
 
     @abstractmethod
     async def run(self) -> None:
-        """Do the work. Returning closes the channel ok. Raises ServiceError."""
+        """Do the work. Returning closes the channel with ok. Raises ServiceError."""
 
     # --- on another replica ---
 
     def rewind(self) -> Position | None:
-        """From where on another replica would need the microphone's audio; None: there is none."""
+        """The position from which another replica would need the microphone's audio; None if it needs none."""
         return None
 
     @property
@@ -41,34 +41,34 @@ class Lane(ABC):
 
     @property
     def must_finish(self) -> bool:
-        """Would a move to another replica lose work that is being done now?"""
+        """True if moving to another replica now would lose work."""
         return self.save() is None
 
     def save(self) -> dict[str, Any] | None:
-        """What another replica needs to go on, as JSON; None: this work can't be saved."""
+        """What another replica needs to continue, as JSON; None if this work cannot be saved."""
         return None
 
-    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:  # noqa: ARG002 - kinds that carry override
-        """Go on where another replica stood, before `run`. Raises ServiceError."""
+    def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:  # noqa: ARG002 - overridden by kinds that can be saved
+        """Continue where another replica stood; called before `run`. Raises ServiceError."""
         raise ServiceError("ABORTED", "this kind of work can't be saved to another replica")
 
     # --- what the client sends ---
 
-    def audio(self, payload: bytes, number: int = 0) -> None:  # noqa: ARG002 - kinds that take it override
-        """A microphone frame, and its number. Raises WrongInputError, AudioFormatError."""
+    def audio(self, payload: bytes, number: int = 0) -> None:  # noqa: ARG002 - overridden by kinds that take audio
+        """Take a microphone frame with its number. Raises WrongInputError, AudioFormatError."""
         raise WrongInputError("this channel takes no audio")
 
     def text(self, piece: str) -> None:  # noqa: ARG002 - as above
-        """A piece of text to speak."""
+        """Take a piece of text to speak."""
         raise WrongInputError("this channel takes no text")
 
     def commit(self) -> None:
-        """The utterance ends here."""
+        """End the utterance."""
         raise WrongInputError("this channel has no utterance to end")
 
     def playback(self, played_ms: int) -> None:  # noqa: ARG002 - as above
-        """The client has played so much of the current utterance."""
+        """The client has played this much of the current utterance."""
         raise WrongInputError("this channel plays nothing")
 
     def end(self) -> None:  # noqa: B027 - lanes without input have nothing to end
-        """No more input."""
+        """End the input."""

@@ -1,4 +1,4 @@
-"""`execute`: one task of an executor, with live progress. A command that came before is answered with what it came to."""
+"""`execute`: one task of an executor, with live progress. A repeated command is answered with the first one's result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CODES = {
 
 
 class ExecuteLane(Lane):
-    """Asks safety, then the user where safety says so, then the executor. `command_id` empty: it can't come again."""
+    """Checks safety, asks the user if required, and runs the task. Empty `command_id`: the command cannot be repeated."""
 
     def __init__(self, setup: LaneSetup, action: Action, timeout_ms: int | None, command_id: str = "") -> None:
         super().__init__(setup)
@@ -37,7 +37,7 @@ class ExecuteLane(Lane):
         self._key = RunKey(who.user_id, who.session_id, command_id, "execute", request | {"timeout_ms": timeout_ms})
 
     async def run(self) -> None:
-        """Ends ok when the task ran, whatever came of it; raises ServiceError when it did not get that far."""
+        """Ends ok if the task ran, whatever its result. Raises ServiceError if it never started."""
         task = TaskRun(self._setup, self._outlet.tell, self._action)
         work = partial(self._work, task)
         if self._once is None:
@@ -61,7 +61,7 @@ class ExecuteLane(Lane):
 
 
 def _answer_after(task: TaskRun, error: BaseException) -> dict[str, Any] | None:
-    """A task that has begun may have run in part, so it must not run again."""
+    """The result to keep. A task that has started may have run in part, so it must not run again."""
     if not task.started:
         return None
     status = "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"

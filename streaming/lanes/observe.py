@@ -1,4 +1,4 @@
-"""`observe`: a live copy of another session, wherever it is."""
+"""`observe`: a live copy of another session, on whichever replica it is."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from streaming.outlet import LaneSetup, SpeechPosition
     from streaming.ports import Seen
 
-GONE_S = 2.0  # a session that moves to another replica is there again by then
+GONE_S = 2.0  # a session that moves to another replica is back within this time
 LOOK_AGAIN_S = 0.05
 
 
 class ObserveLane(Lane):
-    """Read-only: of the user's own sessions, or of anybody's for an admin."""
+    """Watches one of the user's own sessions; for an admin, anybody's. Read-only."""
 
     def __init__(self, setup: LaneSetup, session_id: str, *, audio: bool) -> None:
         super().__init__(setup)
@@ -28,7 +28,7 @@ class ObserveLane(Lane):
         self._audio = audio
 
     async def run(self) -> None:
-        """Until the session ends; one that moves to another replica is followed there. Raises ServiceError NOT_FOUND."""
+        """Run until the session ends; follow it when it moves to another replica. Raises ServiceError NOT_FOUND."""
         if not await self._watch():
             raise ServiceError("NOT_FOUND", "there is no live session of that name")
         while await self._watch_again():
@@ -43,7 +43,7 @@ class ObserveLane(Lane):
         return False
 
     async def _watch(self) -> bool:
-        """Pass on what is seen; False when the session is not there."""
+        """Pass on what the session sees. False if the session is not found."""
         watch = await self._provided.observation.watch(self._session_id, self._context, audio=self._audio)
         if watch is None:
             return False
@@ -61,7 +61,7 @@ class ObserveLane(Lane):
             self._outlet.tell(seen)
 
     def save(self) -> dict[str, Any]:
-        """As Lane: who looks on needs nothing but to look again."""
+        """An observer has no state: it only needs to watch again."""
         return {}
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None: ...

@@ -1,4 +1,4 @@
-"""`stt`: a microphone, transcribed."""
+"""`stt`: a microphone to transcribe."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class SttLane(Lane):
-    """Frames in, recognition events out, until the client ends the input and everything is answered."""
+    """Frames in, recognition events out, until the client ends the input and all of it is answered."""
 
     def __init__(self, setup: LaneSetup, source: MicrophoneFormat) -> None:
         super().__init__(setup)
         self._microphone = MicrophoneInput(self._services.stt, source, self._context, self._outlet)
 
     async def run(self) -> None:
-        """Pass every event on."""
+        """Pass on all events."""
         try:
             async for event in self._microphone.events():
                 self._outlet.tell(event)
@@ -28,7 +28,7 @@ class SttLane(Lane):
             self._microphone.cancel()
 
     def audio(self, payload: bytes, number: int = 0) -> None:
-        """A microphone frame."""
+        """Feed a microphone frame."""
         self._microphone.feed(payload, number)
 
     def rewind(self) -> Position | None:
@@ -45,9 +45,9 @@ class SttLane(Lane):
         self._microphone.begin_at(saved["at_ms"])
 
     def commit(self) -> None:
-        """Push-to-talk: the utterance ends here."""
+        """End the utterance (push-to-talk)."""
         self._microphone.commit()
 
     def end(self) -> None:
-        """No more audio."""
+        """End the audio."""
         self._microphone.end()

@@ -1,4 +1,4 @@
-"""`tts`: text, spoken."""
+"""`tts`: text to speak."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from streaming.agent.format import ReplyFormat
     from streaming.outlet import LaneSetup, SpeechPosition
 
-MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; longer texts are sent as several utterances
+MAX_TEXT_CHARS = 20_000  # a quarter of an hour of speech; send longer texts as several utterances
 
 
 class TtsLane(Lane):
-    """Text at once or in pieces; audio as it is made, paced by what the client has played."""
+    """Text in, whole or in pieces; audio out as it is made, paced by what the client has played."""
 
     def __init__(self, setup: LaneSetup, speech: ReplyFormat, text: str | None) -> None:
         super().__init__(setup)
@@ -46,12 +46,12 @@ class TtsLane(Lane):
             self.end()
 
     async def run(self) -> None:
-        """Speak until the text is at its end, and until it was heard: another replica could not say what was on its way."""
+        """Speak the whole text and wait until it was heard: after a move, another replica could not repeat what is in flight."""
         await self._utterance.play()
         await self._utterance.played_out()
 
     def text(self, piece: str) -> None:
-        """The next piece of text."""
+        """Take the next piece of text."""
         if len(self._text) + len(piece) > MAX_TEXT_CHARS:
             msg = f"an utterance may have {MAX_TEXT_CHARS} characters"
             raise ServiceError("TEXT_TOO_LONG", msg)
@@ -59,10 +59,10 @@ class TtsLane(Lane):
         self._stream.send_text(piece)
 
     def playback(self, played_ms: int) -> None:
-        """The client has played so much."""
+        """Report how much the client has played."""
         self._utterance.report(played_ms)
 
     def end(self) -> None:
-        """No more text."""
+        """End the text."""
         self._ended = True
         self._stream.end()

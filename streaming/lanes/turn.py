@@ -1,7 +1,7 @@
 """`turn`: the whole agent. Speech (or one text) in, speech or text out, turn after turn on an open microphone.
 
-Three loops: one listens and never waits for anything but the recogniser, so that speech stops a reply at once; one
-understands what was heard; the last runs it, one turn at a time.
+Three loops: one listens and waits for nothing but the recogniser, so that speech stops a reply at once. One recognises the
+intent. One runs the turns, one at a time.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ if TYPE_CHECKING:
     from streaming.ports import Intent, RecognitionEvent
     from streaming.sound.trail import Position
 
-MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
+MAX_WAITING = 8  # utterances queued during a turn; a user who says more is not waiting for answers
 _APPROVALS = {"yes": True, "no": False, "stop": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Words to act on, and since when they wait."""
+    """An utterance to act on, and the time it has waited."""
 
     text: str
     stopwatch: Stopwatch
     guess: Guess | None = None
-    into_question: bool = False  # it was begun while the gateway itself spoke: no approval
+    into_question: bool = False  # it began while the gateway itself was speaking: no approval
 
     def drop_guess(self) -> None:
-        """It is not needed, or not any more."""
+        """Withdraw the guess, which is not needed any more."""
         if self.guess is not None:
             self.guess.withdraw()
 
 
 class TurnLane(Lane):
-    """See the module."""
+    """Turns with the whole agent; see the module."""
 
     def __init__(
         self,
@@ -82,20 +82,20 @@ class TurnLane(Lane):
         self._question: str | None = None  # the confirmation that a spoken yes or no would settle
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
-        self._guess: Guess | None = None  # of the utterance being said
-        self._over: Turn | None = None  # the turn into whose reply the utterance being said began
+        self._guess: Guess | None = None  # on the current utterance
+        self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
         self._somebody_speaks = False
-        self._into_question = False  # was it a question?
-        self._hears_itself = False  # the reply has come back into this microphone: from then on only words silence it
-        self._under_way = 0  # utterances heard, and not yet answered
-        self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
-        self._turn_begun = False  # here or elsewhere: a turn given as text is taken once
-        self._saved: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
+        self._into_question = False  # True if that reply was a question
+        self._hears_itself = False  # the microphone has picked up the reply: from now on only words interrupt it
+        self._under_way = 0  # utterances heard but not yet answered
+        self._waiting: list[Heard] = []  # those whose turn has not begun
+        self._turn_begun = False  # here or elsewhere: a turn given as text runs once
+        self._saved: tuple[dict[str, Any], int] | None = None  # the turn begun by another replica
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None] | None] = asyncio.Queue(MAX_WAITING)
 
     async def run(self) -> None:
-        """Until the input has ended and every turn is done. Raises ServiceError when the recogniser breaks."""
+        """Run until the input has ended and every turn is done. Raises ServiceError if the recogniser fails."""
         if self._text is not None:
             await self._take_text_turn(self._text)
             return
@@ -142,10 +142,10 @@ class TurnLane(Lane):
         finally:
             self._microphone.cancel()
             self._withdraw()
-            self._settle_pause(words_followed=False)  # none will come any more
+            self._settle_pause(words_followed=False)  # no more words will come
 
     def _on_heard(self, event: RecognitionEvent, group: asyncio.TaskGroup) -> None:
-        assert self._microphone is not None, "it is what was heard through"
+        assert self._microphone is not None, "it is what was heard through"  # it produced the event
         match event:
             case SpeechStarted():
                 self._somebody_speaks = True
@@ -170,9 +170,9 @@ class TurnLane(Lane):
                 self._on_final(event)
 
     def _is_the_users(self, text: str) -> bool:
-        """Whether words mean the agent: not "mm-hm" into its reply, and not the reply itself come back.
+        """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
 
-        When it is certain the reply is silenced, if a sound has not done that already.
+        Once that is certain, the reply is interrupted, unless a sound has already done so.
         """
         turn = self._over
         if turn is None or turn is not self._turn or not (turn.paused or turn.speaking):
@@ -223,7 +223,7 @@ class TurnLane(Lane):
             words = f"{MAX_WAITING} utterances are waiting already: this one is lost"
             self._outlet.tell(Trouble.of(ServiceError("TOO_MANY_TURNS", words)))
 
-    # --- understanding: a short answer to a question, or "stop", must not wait for the turn it is about ---
+    # --- intents: a short answer to a question, or "stop", must not wait for the turn it is about ---
 
     async def _understand(self) -> None:
         while (heard := await self._heard.get()) is not None:
@@ -237,7 +237,7 @@ class TurnLane(Lane):
         await self._next.put(None)
 
     async def _recognised(self, heard: Heard) -> Intent | None:
-        """None when M4 is down: the turn itself asks again, and apologises."""
+        """None if M4 is down: the turn itself asks again, and apologises."""
         early = await heard.guess.intent() if heard.guess is not None else None
         if early is not None:
             return early
@@ -298,7 +298,7 @@ class TurnLane(Lane):
         self._turn, self._turn_begun = turn, True
         async with asyncio.TaskGroup() as group:
             task = self._turn_task = group.create_task(turn.run(intent, guess), name=f"turn {turn.turn_id}")
-            # a turn cancelled by "stop" ends alone; the group would take its cancellation for its own
+            # A turn cancelled by "stop" ends alone; awaiting it would cancel the group too.
             await asyncio.wait([task])
         self._turn = self._turn_task = None
 
@@ -306,7 +306,7 @@ class TurnLane(Lane):
         self._question = confirmation_id
 
     async def _apologise(self, broken: ServiceError) -> None:
-        """The recogniser broke: say so in the reply's own form, then let the channel close with the error."""
+        """The recogniser failed: apologise in the reply's form, then let the channel close with the error."""
         turn = self._turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
         await turn.apologise(broken)
         self._turn = None
@@ -323,7 +323,7 @@ class TurnLane(Lane):
 
     @property
     def must_finish(self) -> bool:
-        """Steps that have begun can't be continued elsewhere: nobody would know whether they took effect."""
+        """True while steps are running. Another replica could not continue them, as it would not know whether they took effect."""
         return self._turn is not None and self._turn.acting
 
     def save(self) -> dict[str, Any]:
@@ -335,7 +335,7 @@ class TurnLane(Lane):
         }
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
-        """As Lane: the turn that was under way goes on, then those that waited for it."""
+        """Continue the turn that was under way, then those that waited for it."""
         if self._microphone is not None:
             self._microphone.begin_at(saved["at_ms"])
         if saved["turn"] is not None:
@@ -356,31 +356,31 @@ class TurnLane(Lane):
     # --- what the client sends ---
 
     def audio(self, payload: bytes, number: int = 0) -> None:
-        """A microphone frame."""
+        """Feed a microphone frame."""
         if self._microphone is None:
             raise WrongInputError("this turn was given as text")
         self._microphone.feed(payload, number)
 
     def commit(self) -> None:
-        """Push-to-talk: the utterance ends here."""
+        """End the utterance (push-to-talk)."""
         if self._microphone is None:
             raise WrongInputError("this turn was given as text")
         self._microphone.commit()
 
     def playback(self, played_ms: int) -> None:
-        """The client has played so much of the reply."""
+        """Report how much of the reply the client has played."""
         if self._turn is not None:
             self._turn.report_playback(played_ms)
 
     @property
     def asking(self) -> bool:
-        """Does the turn wait for the user's yes or no?"""
+        """True while the turn waits for the user's yes or no."""
         return self._question is not None
 
     def interrupt(self) -> None:
-        """Silence the reply for good, as words into it would: only what was heard of it is remembered.
+        """Silence the reply for good, as spoken words would: only the part that was heard is remembered.
 
-        A turn that has not spoken yet is cancelled, unless it acts or waits for an answer: then it goes on, silently.
+        A turn that has not spoken yet is cancelled, unless it is acting or waiting for an answer: then it continues silently.
         """
         turn, task = self._turn, self._turn_task
         if turn is None or task is None:
@@ -393,6 +393,6 @@ class TurnLane(Lane):
             task.cancel()
 
     def end(self) -> None:
-        """The microphone is closed; turns under way are finished."""
+        """Close the microphone; turns under way are finished."""
         if self._microphone is not None:
             self._microphone.end()
