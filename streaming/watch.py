@@ -23,7 +23,7 @@ MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy ses
 
 
 class Watched(Protocol):
-    """The live session, as far as observers look at it."""
+    """The live session, as seen by observers."""
 
     taps: list[Tap]
 
@@ -42,7 +42,7 @@ class Watch(ABC):
 
     @abstractmethod
     def wants(self, data: str | bytes) -> bool:
-        """Whether the observer asked for this kind of data."""
+        """True if the observer asked for this kind of data."""
 
     @abstractmethod
     def read(self, side: Side, data: str | bytes) -> Sequence[Seen]:
@@ -77,7 +77,7 @@ class Watch(ABC):
     # --- the observer's side ---
 
     async def seen(self) -> AsyncGenerator[Seen]:
-        """In order; `Missed` stands where something is missing. Closing the generator ends the look."""
+        """The items in order; `Missed` marks a gap. Closing the generator ends the watch."""
         try:
             async for seen in self._all():
                 yield seen

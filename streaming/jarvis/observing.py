@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from streaming.protocol.server import ServerConnection
 
 OBSERVE = (
-    '{"type":"observe.'  # what an observing channel is told is not told on: two who watch each other would never end
+    '{"type":"observe.'  # not shown to further observers: two that watch each other would never end
 )
 
 
 class Watched(watch.Watched, Protocol):
-    """The live session, as far as observers look at it."""
+    """The live session, as seen by observers."""
 
     connection: ServerConnection
     work: Channels
@@ -49,7 +49,7 @@ class ChannelWatch(watch.Watch):
         return [SeenMessage(side, redacted(message))]
 
     def _learn(self, direction: Side, message: dict[str, Any]) -> None:
-        """What the audio behind this message will be; the client's word may be wrong, or the gateway's in its mouth."""
+        """Learn the format of the audio after this message. What the client claims may be wrong, so the connection is asked."""
         kind, channel = message.get("type"), message.get("channel")
         if not isinstance(channel, int):
             return
