@@ -1,4 +1,4 @@
-"""One action: whether it may be done, and doing it. For a plan's steps, `execute` channels, and the operations of executors."""
+"""One action: whether it may run, and running it. For a plan's steps, `execute` channels and the executors' operations."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def executor_of(services: Services, name: str) -> Executor | None:
 
 
 async def refusal(verdict: Verdict, approved: Callable[[], Awaitable[bool]]) -> ServiceError | None:
-    """Why the action may not be done (SAFETY_DENIED, NOT_APPROVED); None: it may.
+    """Why the action may not run (SAFETY_DENIED, NOT_APPROVED), or None if it may.
 
-    `approved` asks the user, where safety wants that. It raises where nobody can wait for an answer.
+    `approved` asks the user if the verdict requires it. It raises if nobody can wait for the answer.
     """
     if verdict.verdict == "deny":
         return ServiceError("SAFETY_DENIED", "; ".join(verdict.reasons), details={"risk": verdict.risk})
@@ -47,7 +47,7 @@ async def carry_out(
     context: CallContext,
     on_progress: Callable[[TaskProgress], None],
 ) -> TaskResult:
-    """Run what safety or the user has approved. Cancelling this cancels the task in the executor. Raises ServiceError."""
+    """Run an approved action. Cancelling this cancels the task in the executor. Raises ServiceError."""
     executor = executor_of(services, action.executor)
     if executor is None:
         raise ServiceError("NOT_FOUND", f"there is no executor {action.executor}")

@@ -1,4 +1,4 @@
-"""What to say when a service can't do its part: the only words the gateway ever puts into the agent's mouth."""
+"""What to say when a service fails. These are the only words that the gateway itself makes the agent say."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PARTS = {
     "gateway": "I lost track of what I was doing.",
     "memory": "I can't reach my memory right now.",
 }
-_READERS = frozenset({"intent", "planner"})  # what they refuse is the text itself; their message says why
+_READERS = frozenset({"intent", "planner"})  # if these refuse, it is because of the text; their message says why
 
 
 def apology(trouble: ServiceError) -> str:
-    """One or two sentences, fit to be spoken."""
+    """One or two sentences that can be spoken."""
     if trouble.code == "INVALID_ARGUMENT" and trouble.service in _READERS:
         return f"Sorry, I can't take that: {trouble.message}."
     part = _PARTS.get(trouble.service, "something I need is not working.")

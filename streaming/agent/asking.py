@@ -1,4 +1,4 @@
-"""Questions of one turn, put aloud one after the other until they are answered."""
+"""Asks the questions of one turn aloud, one after the other, until they are answered."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Asker:
-    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` is told the open question's id.
+    """`say` speaks a sentence to its end or until interrupted; `hush` silences it; `on_open` is told the open question's id.
 
-    An answer may come by any way while the question is still being said: then it is silenced at once.
+    An answer may come by another way while the question is still being spoken, which is then silenced at once.
     """
 
     def __init__(
@@ -28,16 +28,16 @@ class Asker:
         self._on_open = on_open
         self._one_at_a_time = asyncio.Lock()
         self._again = asyncio.Event()
-        self.open = False  # a question waits for its answer
+        self.open = False  # True while a question waits for its answer
 
     def again(self) -> None:
-        """Put the open question once more: what was said into it cannot count as its answer."""
+        """Repeat the open question: words spoken during it cannot count as its answer."""
         self._again.set()
 
     async def ask(
         self, confirmation_id: str, sentence: str, decision: Coroutine[None, None, bool | None]
     ) -> bool | None:
-        """What was decided; None when nobody answered in time."""
+        """The decision; None if nobody answered in time."""
         async with asyncio.TaskGroup() as group:
             deciding = group.create_task(decision, name="wait for an answer")
             async with self._one_at_a_time:
@@ -59,7 +59,7 @@ class Asker:
             await asyncio.wait([saying, deciding], return_when=asyncio.FIRST_COMPLETED)
             if deciding.done():
                 self._hush()
-                saying.cancel()  # it may not have begun to sound
+                saying.cancel()  # it may not have started to play
             await asyncio.wait([saying])
             asked_again = group.create_task(self._again.wait(), name="asked again")
             await asyncio.wait(

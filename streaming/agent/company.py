@@ -1,4 +1,4 @@
-"""Saying in pauses that work which takes long goes on."""
+"""Says now and then, in silence, that long work is still going on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; with the words, never 8 s
-LOOK_AGAIN_S = 1.0  # while it is not the moment to say something
+FIRST_PROGRESS_S, NEXT_PROGRESS_S = 4.0, 6.0  # of silence while steps run; including the words, never 8 s
+LOOK_AGAIN_S = 1.0  # while it must not speak
 
 
 async def keep_company(
     done: asyncio.Event, may_speak: Callable[[], bool], say: Callable[[], Coroutine[None, None, None]]
 ) -> None:
-    """Until `done`: `say` something whenever it has been quiet for long, and `may_speak`."""
+    """Call `say` after long silence while `may_speak`, until `done`."""
     wait_s = FIRST_PROGRESS_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The words of one turn on their way to the user: spoken, silenced by sounds, cut by words, carried on."""
+"""Delivers one turn's words to the user: spoken, paused by sounds, ended by words, or resumed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, SynthesisStream
     from streaming.sound.echo import FarEnd
 
-STARTED_WORDS = 2  # behind the last one heard to its middle: begun, or sent and played while the news came
+# After the last word heard to its middle: a word just begun, and one sent and played while the report was under way.
+STARTED_WORDS = 2
 
 
 @dataclass(slots=True)
 class Pause:
-    """A reply that a sound silenced. `words_followed` is set as soon as that is known."""
+    """A reply paused by a sound. `words_followed` is set once that is known."""
 
     heard_ms: int
     heard_text: str
@@ -32,9 +33,9 @@ class Pause:
 
 
 class Delivery:
-    """The reply, which may still be growing, and what is said beside it: questions, and that work takes long.
+    """The reply, which may still be growing, and words aside: questions, and that work takes long.
 
-    `tell` takes events, `trouble` what failed; `on_first_audio` is called when the reply begins to sound, `on_interrupted` when words
+    `tell` takes events, `trouble` failures. `on_first_audio` is called when the reply starts to play, `on_interrupted` when words
     have ended it.
     """
 
@@ -60,22 +61,23 @@ class Delivery:
         self._on_first_audio = on_first_audio
         self._on_interrupted = on_interrupted
         self.reply = ""
-        self.said = ""  # of the reply, up to where the current utterance begins
-        self.spoken = False  # to the end, or to where words interrupted it
-        self.aside = ""  # what is being said beside the reply
+        self.said = ""  # the part of the reply before the current utterance
+        self.spoken = False  # to its end, or until words interrupted it
+        self.aside = ""  # what is being spoken besides the reply
         self._one_at_a_time = asyncio.Lock()
-        self._growing = False  # more words of the reply are being made
-        self._takes_words: SynthesisStream | None = None  # says the words of a growing reply as they come
+        self._growing = False  # True while more words of the reply are being made
+        self._takes_words: SynthesisStream | None = None  # speaks the words of a growing reply as they come
         self._utterance: Utterance | None = None
         self._pause: Pause | None = None
-        self._paused_ms: int | None = None  # elsewhere, by a sound that is heard again here
-        self._begun_elsewhere: tuple[dict[str, Any], int] | None = None  # the utterance, and how much of it was sent
+        self._paused_ms: int | None = None  # on another replica, by a sound that is heard again here
+        # An utterance begun on another replica, and how much of it was sent.
+        self._begun_elsewhere: tuple[dict[str, Any], int] | None = None
 
     # --- on another replica ---
 
     def save(self) -> dict[str, Any]:
-        """What another replica needs to go on with it, as JSON."""
-        # what is said aside is said anew elsewhere
+        """What another replica needs to continue, as JSON."""
+        # Words aside are spoken anew by the other replica.
         speaking, pause = (None, None) if self.aside else (self._utterance if self.speaking else None, self._pause)
         return {
             "reply": self.reply,
@@ -86,7 +88,7 @@ class Delivery:
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
-        """Another replica had got so far."""
+        """Continue where another replica stood."""
         self.reply, self.said, self.spoken = saved["reply"], saved["said"], saved["spoken"]
         self._paused_ms = saved["paused_ms"]
         if saved["utterance"] is not None:
@@ -95,7 +97,7 @@ class Delivery:
     # --- what the turn calls ---
 
     async def give(self, reply: str) -> str:
-        """Give the whole answer; returns as much of it as was heard."""
+        """Give the whole answer; returns the part of it that was heard."""
         self.reply = reply
         self._tell(TurnReply(self._turn_id, reply))
         if not reply:
@@ -105,7 +107,7 @@ class Delivery:
 
     @property
     def heard(self) -> str:
-        """Of the reply, once it is over."""
+        """The part of the reply that was heard, once it is over."""
         return self.said if self._format.audio else self.reply
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
@@ -117,13 +119,13 @@ class Delivery:
             self._takes_words.send_text(words)
 
     def no_more_words(self) -> None:
-        """For now: `speak` comes to its end."""
+        """No more words come for now, so `speak` will return."""
         self._growing = False
         if self._takes_words is not None:
             self._takes_words.end()
 
     async def speak(self) -> None:
-        """Say the reply, and after a sound without words the rest of it."""
+        """Speak the reply; after a sound without words, continue with the rest of it."""
         if not self._format.audio:
             return
         if self._paused_ms is not None and not self.spoken:
@@ -132,7 +134,7 @@ class Delivery:
             async with self._one_at_a_time:
                 await self._speak()
         except ServiceError as broken:
-            self._trouble(broken)  # the words went out as text
+            self._trouble(broken)  # the client has the words as text
             self.said, self.spoken = self.reply, True
 
     async def _speak(self) -> None:
@@ -147,18 +149,19 @@ class Delivery:
             self._tell(TurnContinued(self._turn_id, utterance.played_ms))
 
     async def _words_follow(self) -> bool:
-        """Wait until the sounds since the utterance was stopped have turned out to be words, or not."""
+        """Wait until it is known whether the sounds since the utterance was stopped were words."""
         while True:
             pause = self._pause
+            # Pause() sets it before it stops the utterance.
             assert pause is not None, "pause() makes it before it stops the utterance"
             if await pause.words_followed:
                 return True
-            if pause is self._pause:  # no other sound came meanwhile
+            if pause is self._pause:  # there was no other sound since
                 self._pause = None
                 return False
 
     async def say_aside(self, words: str) -> None:
-        """Say something that is not the reply; after a sound without words, say it again from its beginning."""
+        """Speak something besides the reply. After a sound without words, repeat it from its beginning."""
         if not self._format.audio:
             return
         async with self._one_at_a_time:
@@ -172,7 +175,7 @@ class Delivery:
                 self.aside, self._pause = "", None
 
     def hush(self) -> None:
-        """The question was answered while it was being said."""
+        """Stop the question that is being spoken, because it was answered."""
         if self.aside:
             self.pause()
             self.settle_pause(words_followed=True)
@@ -214,12 +217,12 @@ class Delivery:
 
     @property
     def paused(self) -> bool:
-        """Does it wait whether words follow a sound?"""
+        """True while it waits to learn whether words follow a sound."""
         return self._pause is not None and not self._pause.words_followed.done()
 
     @property
     def our_words(self) -> str:
-        """What of the reply was played by now, and the word that sounded last."""
+        """The part of the reply played so far, including the word played last."""
         heard = "" if self.aside else self.said
         if self._pause is not None:
             heard = self._pause.heard_text
@@ -230,20 +233,20 @@ class Delivery:
 
     @property
     def speaking(self) -> bool:
-        """Is something playing?"""
+        """True while something is playing."""
         return self._utterance is not None and not self._utterance.stopped
 
     def report_playback(self, played_ms: int) -> None:
-        """The client's `playback`."""
+        """Take the client's `playback` report."""
         if self._utterance is not None:
             self._utterance.report(played_ms)
 
     def pause(self) -> None:
-        """A sound during the reply: silence at once, everything sent and not yet played is stale."""
+        """A sound during the reply: stop at once; everything sent but not yet played is stale."""
         loop = asyncio.get_running_loop()
         if self._pause is not None:
             settled = self._pause.words_followed
-            if settled.done() and not settled.result():  # another one, before the reply could go on
+            if settled.done() and not settled.result():  # another sound, before the reply could continue
                 self._pause = replace(self._pause, words_followed=loop.create_future())
             return
         utterance = self._utterance
@@ -256,13 +259,13 @@ class Delivery:
         self._tell(TurnPaused(self._turn_id, utterance.played_ms))
 
     def settle_pause(self, *, words_followed: bool) -> None:
-        """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
+        """Tell whether words followed the sound. The first call counts; does nothing if the reply is not paused."""
         pause = self._pause
         if pause is None or pause.words_followed.done():
             return
         pause.words_followed.set_result(words_followed)
         if words_followed:
-            if not self.aside:  # else the reply is still to come
+            if not self.aside:  # otherwise the reply is still to come
                 self.spoken = True
                 self._on_interrupted()
             self._tell(TurnInterrupted(self._turn_id, pause.heard_ms, pause.heard_text))

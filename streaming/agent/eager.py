@@ -1,6 +1,6 @@
-"""What is understood before the user has certainly finished: intent and plan, asked for early, without any effect.
+"""Intent and plan requested early, before the user has certainly finished, without any effect.
 
-Nobody but the lane knows of it: a guess that was wrong is withdrawn, one that failed is forgotten, and the turn asks itself.
+Only the lane knows of a guess. A wrong one is withdrawn and a failed one is dropped; the turn then asks for itself.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from streaming.outlet import LaneSetup
     from streaming.ports import Intent, Plan
 
-CONTEXT_TURNS = 10  # of the conversation, shown to the planner: enough for "open the first one"
+CONTEXT_TURNS = 10  # turns of the conversation shown to the planner: enough for "open the first one"
 _PUNCTUATION = ".,;:!?…\"'“”‘’()¿¡"
 
 
 def spoken(text: str) -> tuple[str, ...]:
-    """The words that were said: recognisers add capitals and punctuation when they are sure."""
+    """The spoken words only: recognisers add capitals and punctuation later."""
     words = (word.strip(_PUNCTUATION).casefold() for word in text.split())
     return tuple(word for word in words if word)
 
 
 class Guess:
-    """Intent, and plan where it is wanted, of words that are probably all. Begins at once, in tasks of `group`.
+    """Intent, and if wanted the plan, of words that are probably complete. Starts at once, in tasks of `group`.
 
-    `with_plan` False: an earlier turn is still under way, and the plan has to know how it ended.
+    `with_plan` is False while an earlier turn is under way, because the plan must know how it ended.
     """
 
     def __init__(
@@ -47,19 +47,19 @@ class Guess:
         (self._plan or self._intent).add_done_callback(lambda _task: span.end())
 
     def fits(self, text: str) -> bool:
-        """Was it made for what was said in the end?"""
+        """True if it was made for the words finally spoken."""
         return spoken(text) == spoken(self._text)
 
     async def intent(self) -> Intent | None:
-        """None when it failed."""
+        """The intent; None if it failed."""
         return await self._intent
 
     async def plan(self) -> Plan | None:
-        """None when it failed, or was not asked for."""
+        """The plan; None if it failed or was not requested."""
         return await self._plan if self._plan is not None else None
 
     def withdraw(self) -> None:
-        """Stop whatever still goes on; nothing happens when all is done."""
+        """Stop what is still under way; does nothing if all is done."""
         self._intent.cancel()
         if self._plan is not None:
             self._plan.cancel()

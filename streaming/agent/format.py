@@ -1,4 +1,4 @@
-"""How a turn's answer comes back."""
+"""The format of a turn's reply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ReplyFormat:
-    """How the answer comes back. `sample_rate_hz` None: the voice's own."""
+    """The format of a reply. `sample_rate_hz` None: the voice's own."""
 
     audio: bool = True
     language: str = "en-US"

@@ -1,4 +1,4 @@
-"""What a turn has told its client, so that a replica that continues it says nothing twice and leaves nothing open."""
+"""Records what a turn has told its client, so that a replica that continues it repeats nothing and leaves nothing open."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ONCE = (TurnIntent, TurnPlanned, TurnChecked, TurnReply)  # told at most once i
 
 
 class TurnLedger:
-    """Every event of the turn and its steps passes `admit` before it is told.
+    """`admit` sees every event of the turn and its steps before it is told.
 
-    `acted`: a step has begun, so its effects are unknown if the turn is interrupted here. `running`: ids of steps that
-    began and have not ended. `over`: the turn is done.
+    `acted`: a step has started, so its effects are unknown if the turn is cut off here. `running`: ids of steps that have started
+    but not ended. `over`: the turn is done.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class TurnLedger:
         self.over = False
 
     def admit(self, event: LaneEvent) -> bool:
-        """Note the event. False: another replica has told it already, so it must not be told again."""
+        """Record the event. False: another replica has already told it, so it must not be repeated."""
         name = type(event).__name__
         if name in self._told_elsewhere:
             self._told_elsewhere.discard(name)
@@ -45,7 +45,7 @@ class TurnLedger:
         return True
 
     def has_told(self, kind: type[LaneEvent]) -> bool:
-        """Was an event of this kind told, here or at another replica?"""
+        """True if an event of this kind was told, here or by another replica."""
         return kind.__name__ in self._told | self._told_elsewhere
 
     # --- moving to another replica ---
@@ -56,7 +56,7 @@ class TurnLedger:
         return {"told": told, "running": self.running, "acted": self.acted}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Continue a ledger that another replica saved."""
+        """Restore a ledger saved by another replica."""
         self._told_elsewhere = set(saved["told"])
         self.running = saved["running"]
         self.acted = saved["acted"]

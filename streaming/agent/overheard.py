@@ -1,4 +1,4 @@
-"""What words during the agent's own speech are: the user's, a listener's "mm-hm", or the agent's own sound come back. Pure."""
+"""Classifies words heard while the agent speaks: the user's, a listener's "mm-hm", or an echo of the agent's own. Pure."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ BACKCHANNELS = frozenset(
         "fine",
     ]
 )
-"""Said alone while somebody else speaks they mean "go on", a "yes" too: whoever approves says it when the question is over."""
+"""Said alone while somebody else speaks, they mean "go on", even a "yes": an approval comes after the question."""
 
 COMMANDS = frozenset(["stop", "wait", "no", "cancel", "quiet", "enough"])
-MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more is a sentence
-MISHEARD_SHARE = 0.34  # of what comes back, which a recogniser hears wrong
-RECENT_WORDS = 40  # of ours that may still be on their way through a room: a quarter of a minute
+MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
+MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
+RECENT_WORDS = 40  # the agent's newest words, which may still be in the air: a quarter of a minute
 
 
 class Overheard(Enum):
-    """Whose words they are."""
+    """Whose words were heard."""
 
     WORDS = "words"
     BACKCHANNEL = "backchannel"
@@ -54,7 +54,7 @@ class Overheard(Enum):
 
 
 def overheard(text: str, ours: str) -> Overheard:
-    """Judge `text`, heard while the agent spoke; `ours` is what it had said by then, the newest words last."""
+    """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last."""
     heard, said = spoken(text), spoken(ours)[-RECENT_WORDS:]
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}

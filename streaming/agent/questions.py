@@ -1,4 +1,4 @@
-"""What is said while steps run: the question before a risky one, and that long ones go on. Pure."""
+"""What is said while steps run: questions about risky steps, and that long ones are still running. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
     from streaming.ports import Action
 
-MAX_VALUE_CHARS = 80  # of one parameter, said aloud; the client has them whole
-REMIND_AFTER_S = 20.0  # of silence, the question is said once more
+MAX_VALUE_CHARS = 80  # of one parameter that is spoken; the client has it in full
+REMIND_AFTER_S = 20.0  # after this much silence, the question is repeated once
 
 
 def question_about(action: Action, description: str = "") -> str:
-    """One sentence: "Shall I create the folder demo?". `description` is the plan's, "Create the folder demo"."""
+    """A question such as "Shall I create the folder demo?". `description` is the plan's, for example "Create the folder demo"."""
     does = description.strip().rstrip(".") or f"run {action.action}"
     told = does.casefold()
     missing = [value for value in _values(action.parameters) if value.casefold() not in told]
@@ -23,17 +23,17 @@ def question_about(action: Action, description: str = "") -> str:
 
 
 def with_other_ways(question: str) -> str:
-    """For what a voice may not approve."""
+    """The question for an action that may not be approved by voice."""
     return f"{question} Please click, or type yes."
 
 
 def reminder_of(question: str) -> str:
-    """For somebody who has said nothing for a while."""
+    """The reminder after a long silence."""
     return f"I am still waiting for your answer. {question}"
 
 
 def still_working(progress: str) -> str:
-    """For somebody who waits; `progress` is the newest news, where it is short enough to be said."""
+    """What to say during long work; `progress`: the newest progress message, used if it is short enough."""
     news = progress.strip().rstrip(".")
     if not news or len(news) > MAX_VALUE_CHARS:
         return "I am still working on it."
@@ -41,7 +41,7 @@ def still_working(progress: str) -> str:
 
 
 def _values(given: Any) -> Iterator[str]:
-    """Texts and numbers in it, in order; flags such as -p are no words."""
+    """The texts and numbers of a value, in order; without flags such as -p."""
     if isinstance(given, dict):
         for value in given.values():
             yield from _values(value)

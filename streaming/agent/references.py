@@ -1,4 +1,4 @@
-"""Filling `${step_id.path.to.field}` in a step's parameters from the results of earlier steps."""
+"""Replaces `${step_id.path.to.field}` in a step's parameters by results of earlier steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _INSIDE = re.compile(r"\$\{([\w-]+(?:\.[\w-]+)*)\}")
 
 
 class MissingResultError(Exception):
-    """An earlier step's result does not hold what a later step refers to."""
+    """The result of an earlier step lacks what a later step refers to."""
 
 
 def _look_up(path: str, results: dict[str, dict[str, Any]]) -> Any:
@@ -25,7 +25,7 @@ def _look_up(path: str, results: dict[str, dict[str, Any]]) -> Any:
 
 
 def fill(template: Any, results: dict[str, dict[str, Any]]) -> Any:
-    """A copy of `template` with every reference replaced; a string that is one reference takes the value's own type.
+    """A copy of `template` with all references replaced. A string that is a single reference takes the value's own type.
 
     `results` maps step ids to their results. Raises MissingResultError.
     """

@@ -1,4 +1,4 @@
-"""M10 as an executor: the planner's memory steps are tasks like any other."""
+"""M10 as an executor: the planner's memory steps are tasks like any others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from streaming.ports import CallContext, Memory, TaskEvent
 
-SEARCH_LIMIT = 5  # as many as anybody wants to hear
+SEARCH_LIMIT = 5  # as many as a user wants to hear
 
 
 class MemoryExecutor:
@@ -23,16 +23,16 @@ class MemoryExecutor:
 
     async def execute(
         self,
-        task_id: str,  # noqa: ARG002 - memory knows no tasks
+        task_id: str,  # noqa: ARG002 - memory has no task ids
         action: str,
         parameters: dict[str, Any],
         context: CallContext,
     ) -> AsyncGenerator[TaskEvent, None]:
-        """Run a task; it tells nothing before its result. Raises ServiceError."""
+        """Run a task, without progress. Raises ServiceError."""
         yield TaskResult("ok", await self._result(action, parameters, context))
 
     async def actions(self, context: CallContext) -> Sequence[ActionInfo]:  # noqa: ARG002 - the same for everybody
-        """What may be asked for."""
+        """The actions of memory."""
         return _ACTIONS
 
     async def _result(self, action: str, given: dict[str, Any], context: CallContext) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The steps of a plan, each run as soon as what it depends on is done; independent ones at the same time."""
+"""The steps of a plan. Each runs as soon as those it depends on are done; independent ones run concurrently."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def as_actions(steps: Sequence[Step]) -> list[Action]:
-    """What safety is asked about."""
+    """The steps as actions for the safety check."""
     return [Action(step.executor, step.action, step.parameters, step.id) for step in steps]
 
 
 class StepRun:
-    """All steps of one plan."""
+    """Runs all steps of one plan."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class StepRun:
         self._done: dict[str, asyncio.Future[Outcome]] = {}
 
     async def run(self, steps: Sequence[Step]) -> list[Outcome]:
-        """Outcomes in the plan's order."""
+        """Run the steps; returns their outcomes in the plan's order."""
         loop = asyncio.get_running_loop()
         self._done = {step.id: loop.create_future() for step in steps}
         async with asyncio.TaskGroup() as group:
@@ -60,7 +60,7 @@ class StepRun:
         self._done[step.id].set_result(outcome)
 
     async def _outcome(self, step: Step) -> Outcome:
-        # a plan's steps come in an order that respects their dependencies: anything else could wait for itself
+        # Steps come in an order that respects their dependencies; otherwise a step could wait for itself.
         earlier = list(self._done)[: list(self._done).index(step.id)]
         for needed in step.depends_on:
             if needed not in earlier:
@@ -74,7 +74,7 @@ class StepRun:
         return await self._checked(action, step)
 
     async def _checked(self, action: Action, step: Step) -> Outcome:
-        """Run it; parameters that a result has filled in are judged again, as they were not known before."""
+        """Run a step. Parameters filled in from results were not known before, so they are checked again."""
         verdict = self._verdicts.get(step.id, self._whole)
         if action.parameters != step.parameters:
             verdict = await self._setup.provided.services.safety.check([action], self._setup.context)

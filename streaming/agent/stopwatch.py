@@ -1,4 +1,4 @@
-"""How long the stages of a turn took."""
+"""Measures how long the stages of a turn take."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """When each stage was done, in milliseconds since the user had finished."""
+    """When each stage was done, in milliseconds since the user finished."""
 
     clock: Callable[[], float]
     began_at: float
     stages: dict[str, int] = field(default_factory=dict)
 
     def mark(self, stage: str) -> None:
-        """The stage is done now; the first mark of a stage counts."""
+        """Mark the stage as done now; only its first mark counts."""
         self.stages.setdefault(stage, self._ms(self.clock()))
 
     def began_early(self, stage: str, at: float) -> None:
-        """The stage was done at that time already: it comes first."""
+        """Mark the stage as done at an earlier time; it comes first."""
         self.stages = {stage: max(0, self._ms(at)), **self.stages}
 
     def save(self) -> dict[str, Any]:
-        """As JSON: clocks differ between machines."""
+        """The stopwatch as JSON, with durations only, because clocks differ between machines."""
         return {"elapsed_ms": self._ms(self.clock()), "stages": self.stages}
 
     @classmethod
     def restore(cls, saved: dict[str, Any], clock: Callable[[], float]) -> Stopwatch:
-        """Another replica's."""
+        """A stopwatch saved by another replica."""
         return cls(clock, clock() - saved["elapsed_ms"] / 1000, saved["stages"])
 
     def _ms(self, at: float) -> int:

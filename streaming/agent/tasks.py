@@ -1,4 +1,4 @@
-"""Running one action with an executor: permission, safety verdict, confirmation, progress, outcome."""
+"""Runs one action by its executor: permission, safety verdict, confirmation, progress, outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAILED_STATUS = {
 
 
 class TaskRun:
-    """One action's way to its outcome, told to the client step by step."""
+    """Runs one action and tells the client about each stage."""
 
     def __init__(
         self,
@@ -47,17 +47,17 @@ class TaskRun:
         self._action = action
         self._step_id = step_id
         self._turn_id = turn_id
-        self._description = description  # the plan's words for it
-        self._asker = asker  # None: the client alone puts the question
+        self._description = description  # the plan's description
+        self._asker = asker  # None: only the client asks the question
         self.task_id = uuid.uuid4().hex
-        self.started = False  # something may have happened
+        self.started = False  # True: the task may have had effects
 
     @property
     def _context(self) -> CallContext:
         return self._setup.context
 
     async def run(self, verdict: Verdict) -> Outcome:
-        """Go as far as permission, verdict and user allow. Raises ServiceError only when confirming breaks."""
+        """Run the action if permission, verdict and user allow it. Raises ServiceError only if confirming fails."""
         outcome = await self._judged(verdict)
         message = outcome.message or None
         self._tell(TaskEnded(outcome.status, dict(outcome.result), message, self._step_id, self._turn_id))

@@ -1,4 +1,4 @@
-"""A turn with a language model: round by round, what it says is spoken while it comes, then what it wants done is done."""
+"""A turn with a language model, in rounds: its words are spoken as they come, then the steps it requests are run."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
     from streaming.ports import CallContext, Outcome, Planner, Step
 
-MAX_ROUNDS = 10  # the planner ends it sooner; one that does not is stopped here
+MAX_ROUNDS = 10  # the planner ends earlier; this stops one that does not
 
 
 class Speaker(Protocol):
-    """The turn around it."""
+    """The turn, as seen by Thinking."""
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
         """Further words of the reply. `cut`: the model had more to say."""
 
     def no_more_words(self) -> None:
-        """The round has said what it says."""
+        """The round has no more words."""
 
     async def say_words(self) -> bool:
-        """Speak what comes until there is no more; False when the user interrupted it."""
+        """Speak until there are no more words. False if the user interrupted."""
 
     async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
-        """Do it, as far as safety and the user allow. Raises ServiceError."""
+        """Run the steps that safety and the user allow. Raises ServiceError."""
 
     def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
         """The client runs these; `rounds` end with theirs."""
@@ -44,25 +44,25 @@ class Speaker(Protocol):
 
 
 class Thinking:
-    """Runs once; `interrupt` hangs up at once, from anywhere."""
+    """Runs once. `interrupt` ends the call to the language model at any time."""
 
     def __init__(self, planner: Planner, context: CallContext, speaker: Speaker) -> None:
         self._planner = planner
         self._context = context
         self._speaker = speaker
         self._reading: asyncio.Task[None] | None = None
-        self._begun = asyncio.Event()  # the round has words, or has ended
-        self._words = ""  # of the round
+        self._begun = asyncio.Event()  # set when the round has words, or has ended
+        self._words = ""  # of the current round
         self._steps: list[Step] = []
-        self._complete = False  # the reply
+        self._complete = False  # True if the reply is complete
 
     def interrupt(self) -> None:
-        """The user speaks into it: nothing more is wanted."""
+        """The user interrupted: stop reading."""
         if self._reading is not None:
             self._reading.cancel()
 
     async def run(self, so_far: Conversation) -> None:
-        """Until the reply is complete or interrupted; what fails ends it with an apology."""
+        """Run until the reply is complete or interrupted. A failure ends it with an apology."""
         for _ in range(MAX_ROUNDS):
             if not await self._round(so_far) or self._complete:
                 return
@@ -83,7 +83,7 @@ class Thinking:
         await self._give_up(ServiceError("ABORTED", "the language model went in circles", service="mind"))
 
     async def _round(self, so_far: Conversation) -> bool:
-        """Read and speak; False when it was interrupted."""
+        """Read and speak one round. False if it was interrupted."""
         self._words, self._steps = "", []
         self._begun.clear()
         async with asyncio.TaskGroup() as group:

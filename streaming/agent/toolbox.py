@@ -1,4 +1,4 @@
-"""What a language model may ask for: the actions of the executors that the user may use, memory among them."""
+"""The actions that a language model may request: those of the executors, including memory, that the user may use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext
 
 EXECUTORS = ("browser", "os", "search", "memory")
-LIST_WITHIN_MS = 1_000  # an executor that is down costs its tools, not the turn
+LIST_WITHIN_MS = 1_000  # if an executor is down, its tools are missing and the turn goes on
 
 
 async def toolbox(setup: LaneSetup, context: CallContext) -> tuple[Tool, ...]:
-    """Everything that the user's role allows and that answers now."""
+    """All actions that the user's roles allow and whose executor answers."""
     may = setup.provided.permissions.may_execute
     names = [name for name in EXECUTORS if may(name, context.roles)]
     hurried = replace(context, timeout_ms=LIST_WITHIN_MS)

@@ -1,4 +1,4 @@
-"""One turn of a conversation: from the words heard to the words said, with everything that happens in between."""
+"""One turn of a conversation: from the words heard to the words said, with everything in between."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LOST_STEP = "the replica that ran it is gone: whether it took effect is not know
 
 
 class Turn:
-    """Runs once. `pause` and `settle_pause` come from the lane that hears the user make a sound during the reply."""
+    """Runs once. The lane calls `pause` and `settle_pause` when the user makes a sound during the reply."""
 
     def __init__(
         self,
@@ -86,17 +86,17 @@ class Turn:
         )
         self._asker = Asker(self._delivery.say_aside, self._delivery.hush, on_question)
         self._somebody_speaks = somebody_speaks
-        self._progress = ""  # the newest news of the steps, in an executor's words
+        self._progress = ""  # the steps' newest progress message
         self._steps_running = False
         self._status = "ok"
-        self._open_plan: Plan | None = None  # a language model says and does what is wanted
+        self._open_plan: Plan | None = None  # set if a language model speaks and acts
         self._thinking: Thinking | None = None
-        self._cut_off = False  # a language model was making the reply on another replica
+        self._cut_off = False  # True if another replica was in the middle of a language model's reply
 
     # --- on another replica ---
 
     def save(self) -> dict[str, Any] | None:
-        """What another replica needs to go on with it, as JSON; None when it is over."""
+        """What another replica needs to continue, as JSON; None if the turn is over."""
         if self._ledger.over:
             return None
         return {
@@ -110,22 +110,22 @@ class Turn:
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
-        """Before `run`: another replica had got so far."""
+        """Continue where another replica stood; called before `run`."""
         self._ledger.restore(saved["told"])
         self._status, self._cut_off = saved["status"], saved["thinking"]
         self._delivery.restore(saved, sent_pts_ms)
 
     def _tell(self, event: LaneEvent) -> None:
-        """Tell the client, unless another replica did so before the turn moved here."""
+        """Tell the client, unless another replica already did."""
         if isinstance(event, TaskProgressed) and event.message:
             self._progress = event.message
         if self._ledger.admit(event):
             self._setup.outlet.tell(event)
 
     async def run(self, intent: Intent | None = None, guess: Guess | None = None) -> None:
-        """From text to the end of the reply; a service that fails ends the turn with words of apology.
+        """From the text to the end of the reply. A failing service ends the turn with an apology.
 
-        `guess` was made for the same words: its plan is used where there is one.
+        `guess` was made for the same words; its plan is used if it has one.
         """
         try:
             if not self._brief.rounds:  # else it goes on with words that are remembered
@@ -144,7 +144,7 @@ class Turn:
             self._finish()
 
     async def apologise(self, broken: ServiceError) -> None:
-        """Instead of `run`: a turn that could not even be heard."""
+        """Called instead of `run`, for a turn that could not be heard."""
         self.trouble(broken)
         try:
             await self._deliver(apology(broken))
@@ -159,9 +159,9 @@ class Turn:
         self._span.end()
 
     def _give_up(self) -> str:
-        """Another replica was acting when it went: whether its steps took effect nobody knows, so they are not run again.
+        """Another replica was acting when it went away. Nobody knows whether its steps took effect, so they are not run again.
 
-        Nor is a language model asked again in the middle of its reply: it would say something else.
+        Nor is a language model asked again in the middle of its reply, because it would say something else.
         """
         for step_id in tuple(self._ledger.running):
             self._tell(TaskEnded("failed", {}, LOST_STEP, step_id, self.turn_id))
@@ -170,7 +170,7 @@ class Turn:
         return apology(lost)
 
     async def _answer(self, intent: Intent | None, guess: Guess | None) -> str:
-        """Do what is wanted and say what came of it; returns what was heard."""
+        """Do what is asked and say the result; returns what was heard."""
         try:
             plan = await self._plan(intent or await self._understand(), guess)
             if plan.open_ended:
@@ -187,7 +187,7 @@ class Turn:
     # --- with a language model ---
 
     async def _think(self, plan: Plan) -> str:
-        """Let it speak and act; returns what was heard."""
+        """Let the language model speak and act; returns what was heard."""
         self._open_plan = plan
         self._thinking = Thinking(self._services.planner, self._context, self)
         brief = self._brief
@@ -223,17 +223,17 @@ class Turn:
         self._tell(TurnCalls(self.turn_id, tuple(calls), rounds))
 
     def no_more_words(self) -> None:
-        """The round has said what it says."""
+        """The round has no more words."""
         self._delivery.no_more_words()
 
     async def say_words(self) -> bool:
-        """Speak what comes until there is no more; False when the user interrupted it."""
+        """Speak until there are no more words. False if the user interrupted."""
         await self._delivery.speak()
         return self._status != "interrupted"
 
     async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
-        """Do what the language model wants done. Raises ServiceError."""
-        assert self._open_plan is not None, "it began with one"
+        """Run the steps requested by the language model. Raises ServiceError."""
+        assert self._open_plan is not None, "it began with one"  # set by _think
         plan = replace(self._open_plan, steps=tuple(steps))
         self._tell(TurnPlanned(self.turn_id, plan))
         return await self._carry_out(plan)
@@ -262,7 +262,7 @@ class Turn:
         try:
             turns = await self._services.memory.conversation(self._context.session_id, CONTEXT_TURNS, self._context)
         except ServiceError:
-            return ()  # told already, when the user's words could not be stored
+            return ()  # already reported when the user's words could not be stored
         return turns
 
     async def _carry_out(self, plan: Plan) -> Sequence[Outcome]:
@@ -281,7 +281,7 @@ class Turn:
             self._steps_running = bool(plan.steps)
             try:
                 outcomes = await steps.run(plan.steps)
-            except ServiceError as error:  # told from here: the group would wrap it
+            except ServiceError as error:  # told below, because the group would wrap it
                 broken = error
             finally:
                 self._steps_running = False
@@ -292,7 +292,7 @@ class Turn:
         return outcomes
 
     async def keep_company(self, done: asyncio.Event) -> None:
-        """Say in pauses that work which takes long goes on; not into a question, nor while somebody speaks."""
+        """Say in silence that long work goes on, but not during a question or while somebody speaks."""
         if self._format.audio:
             await keep_company(
                 done,
@@ -301,7 +301,7 @@ class Turn:
             )
 
     async def _remember(self, role: str, text: str) -> None:
-        """Put one side's words into the conversation; a memory that is down costs the memory, not the turn."""
+        """Add one speaker's words to the conversation. If memory is down, the turn goes on without."""
         if not text:
             return
         try:
@@ -310,12 +310,12 @@ class Turn:
             self.trouble(broken)
 
     async def _deliver(self, reply: str) -> str:
-        """Give the answer; returns as much of it as was heard."""
+        """Give the answer; returns the part of it that was heard."""
         self._stopwatch.mark("reply")
         return await self._delivery.give(reply)
 
     def acknowledge(self, intent: Intent) -> None:
-        """Instead of `run`: the words answered a question that waits elsewhere, where the reply is given."""
+        """Called instead of `run`: the words answered a question of another session, where the reply is given."""
         self._tell(TurnIntent(self.turn_id, intent))
         self._tell(TurnReply(self.turn_id, "All right."))
         self._finish()
@@ -324,48 +324,48 @@ class Turn:
 
     @property
     def acting(self) -> bool:
-        """Are its steps running? A turn that waits for an answer can ask again elsewhere."""
+        """True while steps are running. A turn that waits for an answer does not count: it can ask again elsewhere."""
         return self._steps_running and not self._asker.open
 
     @property
     def asking(self) -> bool:
-        """Is a question being said, or waiting for what a sound into it turns out to be?"""
+        """True while a question is being spoken, or a sound during it is being judged."""
         return bool(self._delivery.aside)
 
     def ask_again(self) -> None:
-        """Put the open question once more."""
+        """Repeat the open question."""
         self._asker.again()
 
     @property
     def paused(self) -> bool:
-        """Does the reply wait whether words follow a sound?"""
+        """True while the reply waits to learn whether words follow a sound."""
         return self._delivery.paused
 
     @property
     def our_words(self) -> str:
-        """What of the reply was played by now, and the word that sounded last."""
+        """The part of the reply played so far, including the word played last."""
         return self._delivery.our_words
 
     @property
     def speaking(self) -> bool:
-        """Is the reply playing?"""
+        """True while the reply is playing."""
         return self._delivery.speaking
 
     @property
     def answered(self) -> bool:
-        """Was its reply given, to the end or to where words interrupted it?"""
+        """True if the reply was given, to its end or until words interrupted it."""
         return self._delivery.spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
 
     def report_playback(self, played_ms: int) -> None:
-        """The client's `playback`."""
+        """Take the client's `playback` report."""
         self._delivery.report_playback(played_ms)
 
     def pause(self) -> None:
-        """A sound during the reply: silence at once, everything sent and not yet played is stale."""
+        """A sound during the reply: stop at once; everything sent but not yet played is stale."""
         self._delivery.pause()
 
     def settle_pause(self, *, words_followed: bool) -> None:
-        """Was it speech, or a cough? The first to say so counts; nothing happens when the reply is not paused."""
+        """Tell whether words followed the sound. The first call counts; does nothing if the reply is not paused."""
         self._delivery.settle_pause(words_followed=words_followed)
 
     def _interrupted(self) -> None:

@@ -1,8 +1,8 @@
 """The Python client: what `jarvis_client` offers.
 
 JarvisClient (blocking) and AsyncJarvisClient: say, say_audio, call, turn · Turn: a conversation · Reply: its answer ·
-Microphone, Loudspeaker, WavFile: sound · GatewayError: every failure · GatewayClient, ClientChannel: a session with all
-kinds of channels · messages, AudioReceived: what comes of them.
+Microphone, Loudspeaker, WavFile: sound · GatewayError: any failure · GatewayClient, ClientChannel: a session with all
+kinds of channels · messages, AudioReceived: what channels yield.
 """
 
 from streaming.client.blocking import BlockingTurn, JarvisClient

@@ -1,4 +1,4 @@
-"""From the address that a person gives to the one that a WebSocket needs."""
+"""Turns the address given by a user into that of the WebSocket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def socket_url(url: str) -> str:
         parts = urlsplit(given if "://" in given else f"http://{given}")
         scheme, host, port = _SCHEMES.get(parts.scheme.lower()), parts.hostname, parts.port
         host = host.encode("idna").decode() if host and not host.isascii() else host
-    except ValueError as wrong:  # a port that is none, brackets left open, a host that DNS can't hold
+    except ValueError as wrong:  # an invalid port, unbalanced brackets, a host that DNS cannot represent
         raise GatewayError("INVALID_URL", f"{given!r} is no URL ({wrong})") from None
     if scheme is None:
         raise GatewayError("INVALID_URL", f"{given!r} begins with {parts.scheme}://, not with http, https, ws or wss")
@@ -34,5 +34,5 @@ def socket_url(url: str) -> str:
 
 
 def http_url(url: str) -> str:
-    """The same for a request: what `socket_url` gave, as http or https."""
+    """The http or https form of what `socket_url` returned."""
     return "http" + url.removeprefix("ws")

@@ -1,4 +1,4 @@
-"""JarvisClient: the same without async. The session lives in a thread of its own; calls wait for it."""
+"""JarvisClient: the client without async. The session runs in a thread of its own, and calls wait for it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class JarvisClient:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Connect. Raises GatewayError when that fails."""
+        """Connect. Raises GatewayError on failure."""
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(opened,), name="jarvis client", daemon=True)
         self._thread.start()
@@ -61,7 +61,7 @@ class JarvisClient:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Say goodbye: the session ends."""
+        """Close the session."""
         if self._loop is not None and self._thread is not None and self._ended is not None:
             self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
@@ -70,7 +70,7 @@ class JarvisClient:
     def _live(self, opened: Future[None]) -> None:
         try:
             asyncio.run(self._hold(opened))
-        except BaseException as error:  # noqa: BLE001 - the thread ends with it, and whoever waits has to know
+        except BaseException as error:  # noqa: BLE001 - the thread ends with it, and whoever waits must be told
             if not opened.done():
                 opened.set_exception(error)
 
@@ -87,31 +87,31 @@ class JarvisClient:
         return self._client
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the session's thread; its result. Raises what it raises."""
+        """Run a coroutine in the session's thread and return its result. Raises what it raises."""
         if self._loop is None:
             work.close()
             raise GatewayError("CLOSED", "the client is not connected")
         running = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return running.result()
-        except BaseException:  # Ctrl-C while waiting, too
+        except BaseException:  # including Ctrl-C while waiting
             running.cancel()
             raise
 
-    # --- what one can do ---
+    # --- operations ---
 
     @property
     def session_id(self) -> str:
-        """Of the conversation: give it again to go on with it."""
+        """Id of the conversation; pass it again to continue the conversation."""
         return self._connected().session_id
 
     @property
     def server_version(self) -> str | None:
-        """Of the gateway, as soon as it has told."""
+        """The gateway's version, once it is known."""
         return self._connected().server_version
 
     def call(self, op: str, **params: Any) -> Any:
-        """One operation by name (`agent.intent`, `memory.store` …); its result. Raises GatewayError."""
+        """Call an operation (`agent.intent`, `memory.store` …) and return its result. Raises GatewayError."""
         return self.wait_for(self._connected().call(op, **params))
 
     def say(
@@ -122,7 +122,7 @@ class JarvisClient:
         approve: Ask | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
-        """Ask in writing; the answer. Raises GatewayError."""
+        """Send text and return the answer. Raises GatewayError."""
         client = self._connected()
         return self.wait_for(client.say(text, reply=reply, approve=_in_a_thread(approve), timeout_s=timeout_s))
 
@@ -135,19 +135,19 @@ class JarvisClient:
         approve: Ask | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
-        """Ask aloud, with 16-bit mono PCM; the answer. Raises GatewayError."""
+        """Send speech as 16-bit mono PCM and return the answer. Raises GatewayError."""
         client, ask = self._connected(), _in_a_thread(approve)
         return self.wait_for(client.say_audio(pcm, sample_rate, reply=reply, approve=ask, timeout_s=timeout_s))
 
     def turn(
         self, source: Source | None = None, sink: Sink | None = None, *, approve: Ask | None = None, **params: Any
     ) -> BlockingTurn:
-        """A conversation, to be used in `with` and iterated. `params` are those of TurnParams. Raises GatewayError."""
+        """A conversation, for `with` and `for`. `params` are those of TurnParams. Raises GatewayError."""
         return BlockingTurn(self, self._connected().turn(source, sink, approve=_in_a_thread(approve), **params))
 
 
 class BlockingTurn:
-    """A Turn for `with` and `for`."""
+    """A `Turn` for `with` and `for`."""
 
     def __init__(self, client: JarvisClient, turn: Turn) -> None:
         self._client = client
@@ -161,7 +161,7 @@ class BlockingTurn:
         self._client.wait_for(self._turn.close())
 
     def __iter__(self) -> Iterator[Message | AudioReceived]:
-        """Every message of the conversation, until it is over. Raises GatewayError."""
+        """Every message of the conversation until it ends. Raises GatewayError."""
         events = aiter(self._turn)
 
         async def next_event() -> Message | AudioReceived | None:
@@ -172,7 +172,7 @@ class BlockingTurn:
 
 
 def _in_a_thread(ask: Ask | None) -> Approve | None:
-    """A question to the user must not stop the session's thread."""
+    """Run a question to the user in a thread, so that it does not block the session's."""
     if ask is None:
         return None
 

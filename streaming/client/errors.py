@@ -1,4 +1,4 @@
-"""The one exception of the client, with what to do about it."""
+"""The client's only exception, with advice."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ ADVICE = {
 
 
 class GatewayError(Exception):
-    """Whatever goes wrong. `code` is the wire's UPPER_SNAKE or one of ADVICE, `message` says what, `advice` what to do.
+    """Any failure. `code`: the wire's UPPER_SNAKE or one of ADVICE; `message`: what failed; `advice`: what to do.
 
-    `details`, of a refused `call`: `confirmation_id`, `errors` and the like.
+    `details` of a refused `call`: `confirmation_id`, `errors` and the like.
     """
 
     def __init__(self, code: str, message: str, advice: str = "", details: dict[str, Any] | None = None) -> None:

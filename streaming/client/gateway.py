@@ -1,4 +1,4 @@
-"""A client of the gateway: `jarvis.v1` over one WebSocket, with reconnection and resume. Small, for people to build on.
+"""A gateway client: `jarvis.v1` over one WebSocket, with reconnection and resume. Small, as a base for other clients.
 
 async with GatewayClient("http://127.0.0.1:8000", token=token) as gateway:
     turn = gateway.open(TurnParams())
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 16 * MIB  # a full-page screenshot in one result
 FIRST_DELAY_S = 0.1
-LONGEST_DELAY_S = 10.0  # full jitter below that (AWS Architecture Blog, "Exponential backoff and jitter")
+LONGEST_DELAY_S = 10.0  # with full jitter (AWS Architecture Blog, "Exponential backoff and jitter")
 CONNECT_TIMEOUT_S = 10.0
-REFUSALS = {  # status of a handshake that failed → code
+REFUSALS = {  # status of a failed handshake → code
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_A_GATEWAY",
@@ -51,7 +51,7 @@ REFUSALS = {  # status of a handshake that failed → code
 
 
 class ClientChannel:
-    """One stream of work. Iterate it for its messages and frames; it ends behind `channel.closed`, kept in `closed`."""
+    """One channel. Iterate it for its messages and frames; it ends after `channel.closed`, which is kept in `closed`."""
 
     def __init__(self, client: GatewayClient, number: int) -> None:
         self.number = number
@@ -70,33 +70,33 @@ class ClientChannel:
         self._client.wake()
 
     def commit(self) -> None:
-        """The utterance ends here (push-to-talk)."""
+        """End the utterance here (push-to-talk)."""
         self._client.connection.commit(self.number)
         self._client.wake()
 
     def end(self) -> None:
-        """No more input."""
+        """End the input."""
         self._client.connection.end_channel(self.number)
         self._client.wake()
 
     def cancel(self) -> None:
-        """Stop now."""
+        """Stop the channel now."""
         self._client.connection.cancel_channel(self.number)
         self._client.wake()
 
     def credit(self, frame: bytes) -> None:
-        """A frame went on to a loudspeaker that can't say how far it is."""
+        """Return a frame's credit when it was passed to a loudspeaker that cannot report its position."""
         self._client.connection.played(self.number, len(frame))
         self._client.wake()
 
     def played(self, frame: bytes, played_ms: int) -> None:
-        """A frame was played, or thrown away: gives its credit back and tells how far the utterance is."""
+        """Return the credit of a frame that was played or discarded, and report the position in the utterance."""
         self._client.connection.played(self.number, len(frame))
         self._client.connection.report_playback(self.number, played_ms)
         self._client.wake()
 
     def deliver(self, event: Message | events.AudioReceived) -> None:
-        """From the client's reader."""
+        """Queue an event; called by the client's reader."""
         if isinstance(event, messages.TurnPaused | messages.TurnInterrupted):
             self._drop_stale(event.generation)
         self._events.put_nowait(event)
@@ -105,7 +105,7 @@ class ClientChannel:
             self._events.put_nowait(None)
 
     def _drop_stale(self, generation: int) -> None:
-        """Audio that waits here behind a slow loudspeaker is not to be heard any more."""
+        """Drop stale audio that waits here behind a slow loudspeaker."""
         for _ in range(self._events.qsize()):
             event = self._events.get_nowait()
             if isinstance(event, events.AudioReceived) and event.generation < generation:
@@ -114,11 +114,11 @@ class ClientChannel:
                 self._events.put_nowait(event)
 
     def lose(self) -> None:
-        """The session is gone, and the channel with it."""
+        """The session is lost, and the channel with it."""
         self._events.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[Message | events.AudioReceived]:
-        """Until the channel is closed, or lost with its session."""
+        """Messages and frames until the channel is closed, or lost with its session."""
         while (event := await self._events.get()) is not None:
             yield event
 
@@ -126,8 +126,8 @@ class ClientChannel:
 class GatewayClient:
     """A session with a gateway at an http:// or ws:// URL. Every failure is a GatewayError.
 
-    `token` is a string, or a function (async or not) that is asked for a fresh one before each connection and before
-    the old one expires. `user_id` stands for it with a gateway in DEBUG. `record`: consent to being recorded there.
+    `token` is a string, or a function (async or not) that returns a fresh one. It is called before each connection and before the
+    old token expires. `user_id` replaces the token if the gateway runs under DEBUG. `record`: consent to being recorded.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class GatewayClient:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        """Connect; returns when the session is ready. Raises GatewayError when the gateway refuses."""
+        """Connect and wait until the session is ready. Raises GatewayError if the gateway refuses."""
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
         self.start(self._stay_connected, name="gateway connection")
         self.start(self._write, name="gateway writer")
@@ -166,7 +166,7 @@ class GatewayClient:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        """Say goodbye: the session ends."""
+        """Close the session."""
         for task in self._tasks:
             task.cancel()
         if self._socket is not None:
@@ -175,11 +175,11 @@ class GatewayClient:
 
     @property
     def failed(self) -> GatewayError | None:
-        """Why the session is over; None while it lives."""
+        """Why the session ended; None while it lives."""
         return self._failed
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
-        """Run `work()` beside the session until it ends. What it raises ends the session with a GatewayError."""
+        """Run `work()` in the background. An exception ends the session with a GatewayError."""
         if self._group is None:
             raise GatewayError("CLOSED", "the client is not connected")
         task = self._group.create_task(self._guarded(work), name=name)
@@ -188,20 +188,20 @@ class GatewayClient:
         return task
 
     async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """An error in a task group would cancel whoever uses the client, and not say why."""
+        """Turn exceptions into a failed session. In a task group they would cancel the client's user without a reason."""
         try:
             await work()
         except GatewayError as failed:
             self._fail(failed)
-        except Exception as broken:  # noqa: BLE001 - a mistake of the client's or of its user's callbacks
+        except Exception as broken:  # noqa: BLE001 - a bug of the client or of its user's callbacks
             ours = GatewayError("INTERNAL", f"the client failed: {type(broken).__name__}: {broken}")
             ours.__cause__ = broken
             self._fail(ours)
 
-    # --- what one can do ---
+    # --- operations ---
 
     async def call(self, op: str, **params: Any) -> Any:
-        """One operation by name. Raises GatewayError."""
+        """Call an operation and return its result. Raises GatewayError."""
         return await self._answer(self.connection.call(op, params))
 
     async def confirm(self, confirmation_id: str, *, approve: bool) -> Any:
@@ -209,7 +209,7 @@ class GatewayClient:
         return await self._answer(self.connection.confirm(confirmation_id, approve=approve))
 
     async def ping(self) -> float:
-        """How long the gateway takes to answer now, there and back, in seconds. Raises GatewayError."""
+        """Round-trip time to the gateway in seconds. Raises GatewayError."""
         if self._failed is not None:
             raise self._failed
         pong: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -234,7 +234,7 @@ class GatewayClient:
             del self._answers[command_id]
 
     def open(self, params: ChannelParams) -> ClientChannel:
-        """Open a channel of the kind that `params` is for: SttParams, TtsParams, ExecuteParams, TurnParams.
+        """Open a channel of the parameters' kind: SttParams, TtsParams, ExecuteParams, TurnParams.
 
         Raises GatewayError.
         """
@@ -249,7 +249,7 @@ class GatewayClient:
         return channel
 
     def cut(self) -> None:
-        """Drop the socket as a bad network would; the client comes back and resumes."""
+        """Drop the socket like a bad network would; the client reconnects and resumes."""
         if self._socket is not None and self._socket.stream is not None:
             self._socket.stream.close()
 
@@ -270,11 +270,11 @@ class GatewayClient:
             else:
                 delay_s = FIRST_DELAY_S
                 await self._read(socket)
-            await asyncio.sleep(random.uniform(0, delay_s))  # noqa: S311 - spreads load, guards nothing
+            await asyncio.sleep(random.uniform(0, delay_s))  # noqa: S311 - spreads load
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
 
     def _refusal(self, error: Exception) -> GatewayError:
-        """What the failure of the first connection means."""
+        """The GatewayError for a failed first connection."""
         if isinstance(error, HTTPClientError) and error.code in REFUSALS:
             return GatewayError(REFUSALS[error.code], f"{self.address} refuses the connection ({error})")
         if isinstance(error, WebSocketError):
@@ -282,7 +282,7 @@ class GatewayClient:
         return GatewayError("UNAVAILABLE", f"no gateway at {self.address}: {error}")
 
     async def _fresh_token(self) -> str:
-        """The token to connect with. Raises GatewayError for good, ConnectionError when there is none for now."""
+        """The token to connect with. Raises GatewayError if it is unusable, ConnectionError if there is none at the moment."""
         token = self._token
         if not isinstance(token, str):
             try:
@@ -290,15 +290,16 @@ class GatewayClient:
                 token = await given if inspect.isawaitable(given) else given
             except GatewayError:
                 raise
-            except Exception as error:  # the user's own function, which may ask a network
+            except Exception as error:  # the user's function, which may use a network
                 raise ConnectionError(f"no token: {error}") from error
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise GatewayError("UNAUTHENTICATED", "the token has characters that no token has")
         return token
 
     async def _renew(self) -> None:
-        """The token expires soon: send a fresh one."""
-        with contextlib.suppress(ConnectionError):  # the gateway closes then, and we ask again before we come back
+        """The token expires soon: send a new one."""
+        # The gateway will close the socket, and the next connection asks again.
+        with contextlib.suppress(ConnectionError):
             self.connection.refresh_auth(await self._fresh_token())
             self.wake()
 
@@ -316,14 +317,15 @@ class GatewayClient:
             request, max_message_size=MAX_MESSAGE_BYTES, subprotocols=["jarvis.v1"], ping_interval=None
         )
         assert socket.protocol is not None, "the handshake has just been done"
-        socket.protocol.set_nodelay(True)  # else a frame waits up to 40 ms for the acknowledgement of the one before
+        # Without it, a frame waits up to 40 ms for the acknowledgement of the previous one.
+        socket.protocol.set_nodelay(True)
         self.connection.attach(self._clock(), "url" if resume else None)
         self._socket = socket
         self.wake()
         return socket
 
     async def _read(self, socket: WebSocketClientConnection) -> None:
-        """Until the socket closes."""
+        """Read until the socket closes."""
         try:
             while (data := await socket.read_message()) is not None:
                 self._receive(data)
@@ -338,7 +340,7 @@ class GatewayClient:
             self._fail(GatewayError(known.name if known else str(code), reason))
 
     def _fail(self, error: GatewayError) -> None:
-        """The gateway will not have us back."""
+        """End the session for good."""
         self._failed = self._failed or error
         for future in self._answers.values():
             if not future.done():
@@ -406,7 +408,7 @@ class GatewayClient:
                 del self._channels[message.channel]
 
     async def _write(self) -> None:
-        """The one writer, and the connection's timer."""
+        """The only writer; it also runs the connection's timer."""
         while True:
             deadline = self.connection.next_deadline()
             try:

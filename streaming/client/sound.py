@@ -1,6 +1,6 @@
-"""Microphone, loudspeaker and WAV file for the client. The first two need the `sound` extra (sounddevice, PortAudio).
+"""Microphone, loudspeaker and WAV files for the client. The first two need the `sound` extra (sounddevice, PortAudio).
 
-A source has `sample_rate` and `frames()`; a sink takes what is spoken. Write your own for other devices.
+A source has `sample_rate` and `frames()`; a sink takes speech. Write your own for other devices.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FRAME_MS = 20
-TRAILING_SILENCE_MS = 1_000  # a file often ends with its last word: the end of speech has to be heard
+TRAILING_SILENCE_MS = 1_000  # files often end with the last word, but the recogniser needs to hear the end of speech
 MICROPHONE_RATE_HZ = 16_000
 SAMPLE_BYTES = 2
 
 
 class Source(Protocol):
-    """Where speech comes from: 16-bit mono PCM."""
+    """A source of speech: 16-bit mono PCM."""
 
     @property
     def sample_rate(self) -> int:
@@ -31,32 +31,32 @@ class Source(Protocol):
         ...
 
     def frames(self) -> AsyncIterator[bytes]:
-        """As it is spoken, some 20 ms at a time; ends when there is no more. Raises GatewayError."""
+        """Frames of some 20 ms at the pace of speech, until it ends. Raises GatewayError."""
         ...
 
 
 class Sink(Protocol):
-    """Where answers go: 16-bit mono PCM."""
+    """A sink of speech: 16-bit mono PCM."""
 
     def begin(self, sample_rate: int) -> None:
-        """An utterance begins, at that rate in Hz. Raises GatewayError."""
+        """Start an utterance at this rate in Hz. Raises GatewayError."""
         ...
 
     async def play(self, pcm: bytes) -> None:
-        """Play it; returns when the device has taken it."""
+        """Play PCM; returns when the device has taken it."""
         ...
 
     def stop(self) -> None:
-        """Silence at once: somebody spoke into it."""
+        """Silence the device at once: the user has interrupted."""
         ...
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
         ...
 
 
 class WavFile:
-    """A file of 16-bit mono PCM, in real time, with a second of silence behind it. Raises GatewayError."""
+    """A WAV file of 16-bit mono PCM, played in real time and followed by a second of silence. Raises GatewayError."""
 
     def __init__(self, path: str | Path) -> None:
         try:
@@ -71,12 +71,12 @@ class WavFile:
             raise GatewayError("NO_SOUND", f"{path}: {error}", "Name a WAV file of 16-bit mono PCM.") from None
 
     def frames(self) -> AsyncIterator[bytes]:
-        """At the pace at which they were spoken."""
+        """The frames in real time."""
         return paced(self.pcm, self.sample_rate)
 
 
 async def paced(pcm: bytes, sample_rate: int) -> AsyncIterator[bytes]:
-    """16-bit PCM in frames of 20 ms, in real time, and a second of silence behind it."""
+    """16-bit PCM in 20 ms frames in real time, followed by a second of silence."""
     size = sample_rate * FRAME_MS // 1000 * SAMPLE_BYTES
     pcm += bytes(sample_rate * TRAILING_SILENCE_MS // 1000 * SAMPLE_BYTES)
     now = asyncio.get_running_loop().time
@@ -87,14 +87,14 @@ async def paced(pcm: bytes, sample_rate: int) -> AsyncIterator[bytes]:
 
 
 class Microphone:
-    """The machine's microphone. `device` as sounddevice names it; None: the default one."""
+    """The machine's microphone. `device`: as in sounddevice; None: the default."""
 
     def __init__(self, sample_rate: int = MICROPHONE_RATE_HZ, device: int | str | None = None) -> None:
         self.sample_rate = sample_rate
         self._device = device
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Until nobody iterates any more. Raises GatewayError when there is no microphone."""
+        """Frames until the iteration ends. Raises GatewayError if there is no microphone."""
         frames: asyncio.Queue[bytes] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
@@ -107,7 +107,7 @@ class Microphone:
             stream = sounddevice.RawInputStream(
                 self.sample_rate, block, self._device, channels=1, dtype="int16", callback=take
             )
-        except Exception as error:  # PortAudioError; no device is a ValueError
+        except Exception as error:  # PortAudioError; ValueError if there is no device
             raise GatewayError("NO_SOUND", f"the microphone does not open: {error}", "Plug one in.") from error
         with stream:
             while True:
@@ -115,7 +115,7 @@ class Microphone:
 
 
 class Loudspeaker:
-    """The machine's loudspeaker. `device` as sounddevice names it; None: the default one."""
+    """The machine's loudspeaker. `device`: as in sounddevice; None: the default."""
 
     def __init__(self, device: int | str | None = None) -> None:
         self._device = device
@@ -123,7 +123,7 @@ class Loudspeaker:
         self._sample_rate = 0
 
     def begin(self, sample_rate: int) -> None:
-        """Open it at that rate, where it is not open already. Raises GatewayError."""
+        """Open the device at this rate, if it is not open. Raises GatewayError."""
         if self._stream is not None and sample_rate == self._sample_rate:
             return
         self.close()
@@ -132,23 +132,23 @@ class Loudspeaker:
             self._stream.start()
         except GatewayError:
             raise
-        except Exception as error:  # PortAudioError; no device is a ValueError
+        except Exception as error:  # PortAudioError; ValueError if there is no device
             raise GatewayError("NO_SOUND", f"the loudspeaker does not open: {error}", "Plug one in.") from error
         self._sample_rate = sample_rate
 
     async def play(self, pcm: bytes) -> None:
-        """Returns when the device has taken it."""
+        """Play PCM; returns when the device has taken it."""
         if self._stream is not None:
             await asyncio.to_thread(self._stream.write, pcm)
 
     def stop(self) -> None:
-        """Throw away what the device has not played."""
+        """Discard what the device has not played."""
         if self._stream is not None:
             self._stream.abort()
             self._stream.start()
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

@@ -1,4 +1,4 @@
-"""AsyncJarvisClient: a session with a few words for what most programs want."""
+"""AsyncJarvisClient: a session with shortcuts for what most programs need."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class AsyncJarvisClient(GatewayClient):
     """async with AsyncJarvisClient("http://127.0.0.1:8000", token=token) as client: print(await client.say("hello"))."""
 
     server_version: str | None = None
-    """Of the gateway, as soon as it has told; None until then, or when it does not."""
+    """The gateway's version once it is known, else None."""
 
     async def __aenter__(self) -> Self:
-        """Connect. Raises GatewayError when that fails."""
+        """Connect. Raises GatewayError on failure."""
         await super().__aenter__()
         self.start(self._compare_versions, name="gateway version")
         return self
 
     async def _compare_versions(self) -> None:
-        """One line in the log when client and gateway may not understand each other."""
+        """Log a warning if the versions of client and gateway are incompatible."""
         try:
             answer = await AsyncHTTPClient().fetch(
                 f"{http_url(self.address)}/", headers={"Accept": "application/json"}, request_timeout=VERSION_TIMEOUT_S
             )
             self.server_version = str(json.loads(answer.body)["version"])
         except (OSError, HTTPClientError, ValueError, KeyError, TypeError):
-            return  # a proxy that passes on WebSockets alone
+            return  # a proxy that passes WebSockets only
         told = disagreement(__version__, self.server_version)
         if told:
             log.warning("%s", told)
@@ -58,7 +58,7 @@ class AsyncJarvisClient(GatewayClient):
     def turn(
         self, source: Source | None = None, sink: Sink | None = None, *, approve: Approve | None = None, **params: Any
     ) -> Turn:
-        """A conversation, to be used in `async with` and iterated. `params` are those of TurnParams. Raises GatewayError."""
+        """A conversation, for `async with` and `async for`. `params` are those of TurnParams. Raises GatewayError."""
         if source is not None:
             params.setdefault("sample_rate", source.sample_rate)
         try:
@@ -77,7 +77,7 @@ class AsyncJarvisClient(GatewayClient):
         approve: Approve | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
-        """Ask in writing; the answer. Raises GatewayError."""
+        """Send text and return the answer. Raises GatewayError."""
         return await self._answer_to(self.turn(text=text, reply=reply, approve=approve), timeout_s)
 
     async def say_audio(
@@ -89,7 +89,7 @@ class AsyncJarvisClient(GatewayClient):
         approve: Approve | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
-        """Ask aloud, with 16-bit mono PCM; the answer. Raises GatewayError."""
+        """Send speech as 16-bit mono PCM and return the answer. Raises GatewayError."""
         source = _Recording(pcm, sample_rate)
         return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
 
@@ -105,7 +105,7 @@ class AsyncJarvisClient(GatewayClient):
 
 
 class _Recording:
-    """Speech that is there already: sent as fast as the gateway takes it."""
+    """Recorded speech, sent as fast as the gateway takes it."""
 
     def __init__(self, pcm: bytes, sample_rate: int) -> None:
         self.sample_rate = sample_rate

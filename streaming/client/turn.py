@@ -1,4 +1,4 @@
-"""A conversation over one `turn` channel, and the answer to one question."""
+"""A conversation on one `turn` channel, and the answer to one question."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Reply:
-    """What came of a turn. `str(reply)` is its text."""
+    """The result of a turn. `str(reply)` is its text."""
 
     text: str = ""
-    """What the agent says."""
+    """The agent's reply."""
     heard: str = ""
     """What the agent understood of the speech."""
     audio: bytes = field(default=b"", repr=False)
-    """The reply spoken: 16-bit mono PCM; empty when none was asked for."""
+    """The spoken reply as 16-bit mono PCM; empty if none was requested."""
     sample_rate: int = 0
-    """Of `audio`, in Hz."""
-    _goes_on: bool = field(default=False, repr=False)  # a language model sends its reply in parts
+    """Sample rate of `audio` in Hz."""
+    _goes_on: bool = field(default=False, repr=False)  # True while a language model sends further parts
 
     def __str__(self) -> str:
         return self.text
@@ -53,7 +53,7 @@ class Reply:
             file.writeframes(self.audio)
 
     def add(self, event: Message | AudioReceived) -> None:
-        """One more event of the turn."""
+        """Add an event of the turn."""
         if isinstance(event, AudioReceived):
             self.audio += event.payload
         elif isinstance(event, messages.TtsStarted):
@@ -66,10 +66,10 @@ class Reply:
 
 
 class Turn:
-    """Iterate it for what happens, until it is over. Speech comes from `source`, answers go to `sink`.
+    """A conversation. Iterate it for its events until it ends. Speech comes from `source`, answers go to `sink`.
 
-    Without a sink, audio is among the events (AudioReceived) and counts as played. Risky actions are asked of `approve`;
-    without it they are declined. Raises GatewayError when the conversation fails.
+    Without a sink, audio is among the events (AudioReceived) and counts as played. `approve` decides on risky actions; without it
+    they are declined. Raises GatewayError if the conversation fails.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Turn:
         await self.close()
 
     async def close(self) -> None:
-        """Leave the conversation, wherever it is."""
+        """End the conversation at any point."""
         if self._speaking is not None:
             self._speaking.cancel()
         if self.channel.closed is None and self._client.failed is None:
@@ -115,7 +115,7 @@ class Turn:
         self.channel.end()
 
     async def __aiter__(self) -> AsyncIterator[Message | AudioReceived]:
-        """Every message of the conversation, until it is over."""
+        """Every message of the conversation until it ends."""
         async for event in self.channel:
             if isinstance(event, AudioReceived):
                 await self._play(event)
@@ -143,11 +143,11 @@ class Turn:
         if self._approve is not None:
             said = self._approve(question)
             approved = await said if inspect.isawaitable(said) else said
-        with contextlib.suppress(GatewayError):  # it expired, or somebody else answered: the turn tells what came of it
+        with contextlib.suppress(GatewayError):  # it expired or was answered elsewhere; the turn reports the outcome
             await self._client.confirm(question.confirmation_id, approve=approved)
 
     def _check(self) -> None:
-        """Raises GatewayError when the channel did not end well."""
+        """Raises GatewayError if the channel ended with an error."""
         closed = self.channel.closed
         if closed is None:
             raise self._client.failed or GatewayError("SESSION_LOST", "the session could not be resumed")

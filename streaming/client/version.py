@@ -1,4 +1,4 @@
-"""The client's version, and whether a gateway's goes with it."""
+"""The client's version, and whether it is compatible with the gateway's."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ __version__ = "0.1.0"
 
 
 def disagreement(client: str, server: str) -> str:
-    """What to tell the user; empty when both go together.
+    """The warning for the user; empty if the versions are compatible.
 
-    Semantic versioning: the first number that is not 0 has to be the same (0.1 and 0.2 differ, 1.1 and 1.2 do not).
+    By semantic versioning, the first number other than 0 must be equal (0.1 and 0.2 differ, 1.1 and 1.2 do not).
     """
     ours, theirs = _line(client), _line(server)
     if ours is None or theirs is None or ours == theirs:
@@ -19,7 +19,7 @@ def disagreement(client: str, server: str) -> str:
 
 
 def _line(version: str) -> tuple[int, ...] | None:
-    """The numbers that have to be equal; None for something that is no version."""
+    """The numbers that must be equal; None if this is not a version."""
     try:
         major, minor = (int(number) for number in version.split(".")[:2])
     except ValueError:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from streaming.ports import Seen, Side
     from streaming.protocol.server import ServerConnection
 
-OBSERVE = (
-    '{"type":"observe.'  # not shown to further observers: two that watch each other would never end
-)
+OBSERVE = '{"type":"observe.'  # not shown to further observers: two that watch each other would never end
 
 
 class Watched(watch.Watched, Protocol):

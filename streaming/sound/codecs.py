@@ -1,7 +1,7 @@
-"""The encodings a channel may carry, to and from the PCM that services speak.
+"""The encodings of channels, to and from the PCM of the services.
 
-FFmpeg's libraries (PyAV) do the work in C. A frame of 20 ms costs 2 to 10 µs to decode or resample, 0.17 ms to encode as
-Opus: short enough for the event loop. PCM at the service's own rate is passed through untouched.
+FFmpeg's libraries (PyAV) do the work in C. Decoding or resampling a 20 ms frame takes 2 to 10 µs, encoding it as Opus 0.17 ms,
+which is short enough for the event loop. PCM at the service's own rate passes through untouched.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from av.audio.resampler import AudioResampler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SERVICE_RATE_HZ = 16_000  # what speech recognisers are trained on; everything is resampled to it once
-OPUS_RATE_HZ = 48_000  # RFC 6716: the codec's own clock, whatever was fed in
+SERVICE_RATE_HZ = 16_000  # the rate of speech recognisers; all audio is resampled to it once
+OPUS_RATE_HZ = 48_000  # RFC 6716: the codec's internal rate, whatever the input
 TELEPHONE_RATE_HZ = 8_000  # RFC 3551: PCMU and PCMA
-FRAME_MS = 40  # of PCM sent to a client: half the messages of 20 ms, and an interruption is still prompt
-OPUS_FRAME_MS = 20  # one packet a frame, the interval every WebRTC stack uses
+FRAME_MS = 40  # of PCM sent to a client: half as many messages as with 20 ms, and interruptions are still prompt
+OPUS_FRAME_MS = 20  # one packet per frame, the interval of all WebRTC stacks
 OPUS_BIT_RATE = 32_000  # transparent for wide-band speech (RFC 7587, section 3.1.1 recommends 28-40 kbit/s)
 BYTES_PER_SAMPLE = 2
 
@@ -34,18 +34,18 @@ _LAWS = {"mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}
 
 
 class AudioFormatError(ValueError):
-    """The client's audio is not what it announced; the text says how."""
+    """The client's audio is not in the announced format; the text says how."""
 
 
 class Decoder(Protocol):
-    """A microphone's frames to PCM at SERVICE_RATE_HZ."""
+    """Decodes a microphone's frames to PCM at SERVICE_RATE_HZ."""
 
     def decode(self, payload: bytes) -> bytes:
-        """PCM of one frame, which may be empty while a filter fills. Raises AudioFormatError."""
+        """The PCM of one frame, empty while a filter fills. Raises AudioFormatError."""
 
 
 def pcm_duration_ms(n_bytes: int, rate_hz: int) -> float:
-    """How long 16-bit mono PCM lasts."""
+    """Duration of 16-bit mono PCM."""
     return n_bytes * 1000 / (BYTES_PER_SAMPLE * rate_hz)
 
 
@@ -57,25 +57,25 @@ def _frame(pcm: bytes, rate_hz: int) -> AudioFrame:
 
 
 def _pcm(frame: AudioFrame) -> bytes:
-    # a plane is padded for alignment: only the samples count
+    # Planes are padded for alignment; only the samples count.
     return bytes(frame.planes[0])[: frame.samples * BYTES_PER_SAMPLE]
 
 
 class _Resampler:
-    """To 16-bit mono at `rate_hz`, keeping the filter's state from frame to frame."""
+    """Resamples to 16-bit mono at `rate_hz`, keeping the filter's state between frames."""
 
     def __init__(self, rate_hz: int) -> None:
         self._resampler = AudioResampler(format="s16", layout="mono", rate=rate_hz)
 
     def feed(self, frame: AudioFrame | None) -> bytes:
-        """The samples that are ready; None drains the filter."""
+        """The samples that are ready; None flushes the filter."""
         if frame is not None:
             frame.pts = None
         return b"".join(_pcm(out) for out in self._resampler.resample(frame))
 
 
 class PassThrough:
-    """PCM at the service's own rate: checked, not touched."""
+    """PCM at the service's own rate: checked, but not changed."""
 
     def decode(self, payload: bytes) -> bytes:
         """The frame itself."""
@@ -118,7 +118,7 @@ class _CodecDecoder:
 
 
 def microphone_decoder(encoding: str, rate_hz: int) -> Decoder:
-    """The decoder for what a client announced at `channel.open`. Raises AudioFormatError."""
+    """The decoder for the format announced in `channel.open`. Raises AudioFormatError."""
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         msg = f"sample_rate must lie between {MIN_RATE_HZ} and {MAX_RATE_HZ}"
         raise AudioFormatError(msg)
@@ -133,7 +133,7 @@ def microphone_decoder(encoding: str, rate_hz: int) -> Decoder:
 
 
 class SpeechEncoder:
-    """A service's PCM to frames of the encoding and rate a client asked for.
+    """Encodes a service's PCM to frames of the client's encoding and rate.
 
     `encode` takes PCM of any length and yields whole frames; `flush` yields the rest. Opus is always at 48 kHz.
     """
@@ -166,7 +166,7 @@ class SpeechEncoder:
         return context
 
     def encode(self, pcm: bytes) -> Iterator[bytes]:
-        """Frames that are complete with this piece."""
+        """The frames that this piece completes."""
         resampled = self._resampler.feed(_frame(pcm, self._service_rate_hz)) if self._resampler and pcm else pcm
         self._rest += resampled
         while len(self._rest) >= self._frame_bytes:
@@ -175,7 +175,7 @@ class SpeechEncoder:
             yield from self._packets(piece)
 
     def flush(self) -> Iterator[bytes]:
-        """What is left at the end of an utterance; Opus' last packet is filled up with silence."""
+        """The rest at the end of an utterance. The last Opus packet is padded with silence."""
         if self._resampler:
             self._rest += self._resampler.feed(None)
         piece = bytes(self._rest)
@@ -197,7 +197,7 @@ class SpeechEncoder:
             yield bytes(packet)
 
     def duration_ms(self, frame: bytes) -> float:
-        """How long one frame of this encoding plays."""
+        """Duration of one encoded frame."""
         if self.encoding == "opus":
             return self.frame_ms
         return pcm_duration_ms(len(frame), self.rate_hz) * (1 if self.encoding == "pcm_s16le" else BYTES_PER_SAMPLE)

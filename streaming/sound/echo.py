@@ -1,6 +1,6 @@
-"""The reply's own sound taken out of the microphone, for clients without echo cancellation: WebRTC's AEC3, off the event loop.
+"""Removes the reply's own sound from the microphone, for clients without echo cancellation. WebRTC's AEC3, off the event loop.
 
-The far end is what the client played, by the playout cursor; AEC3 finds the delay through the room itself, as long as it is steady.
+The far end is what the client played, by the playout cursor. AEC3 itself finds the delay through the room, if it is steady.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BYTES_PER_SAMPLE = 2
-BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on 10 ms
-MAX_DRIFT_MS = 120  # between what was read and what the client plays: less is jitter of its reports, and a jump costs AEC3 a second
+BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks of 10 ms
+# Between what was read and what the client plays; less is jitter of its reports, and a jump costs AEC3 a second.
+MAX_DRIFT_MS = 120
 BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
 
 
@@ -35,13 +36,13 @@ class FarEnd:
         self._rate_hz = 0
 
     def begin(self, rate_hz: int, played_ms: Callable[[], float]) -> None:
-        """An utterance starts; `played_ms` tells how much of it the client has played."""
+        """Start an utterance; `played_ms` returns how much of it the client has played."""
         self._pcm.clear()
         self._read, self._rate_hz, self._played_ms = 0, rate_hz, played_ms
         self._resampler = AudioResampler(format="s16", layout="mono", rate=SERVICE_RATE_HZ)
 
     def add(self, pcm: bytes) -> None:
-        """More of it, before it is sent."""
+        """Add audio before it is sent."""
         if self._resampler is None or not pcm:
             return
         frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
@@ -51,12 +52,12 @@ class FarEnd:
             self._pcm += bytes(out.planes[0])[: out.samples * BYTES_PER_SAMPLE]
 
     def end(self) -> None:
-        """It is over, or was cut."""
+        """The utterance ended or was stopped."""
         self._pcm.clear()
         self._played_ms = self._resampler = None
 
     def take(self, n_bytes: int) -> bytes:
-        """What was played while so much was recorded; silence while nothing is."""
+        """What was played while `n_bytes` were recorded; silence if nothing was."""
         if self._played_ms is None:
             return bytes(n_bytes)
         end = round(self._played_ms()) * BYTES_PER_MS
@@ -68,7 +69,7 @@ class FarEnd:
 
 
 class EchoFilter:
-    """Microphone audio in, the same without the far end out, in order, by `run`. Raises ServiceError when AEC3 is not installed."""
+    """Removes the far end from microphone audio, in order, in `run`. Raises ServiceError if AEC3 is not installed."""
 
     def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
         try:
@@ -80,22 +81,22 @@ class EchoFilter:
         self._far_end = far_end
         self._send = send
         self._near, self._far = bytearray(), bytearray()
-        self._after: list[Callable[[], None]] = []  # commit, end: when what came before them was sent
+        self._after: list[Callable[[], None]] = []  # commit and end, called once the audio before them was sent
         self._news = asyncio.Event()
 
     def feed(self, pcm: bytes) -> None:
-        """A frame, recorded just now."""
+        """Add a frame that was just recorded."""
         self._near += pcm
         self._far += self._far_end.take(len(pcm))
         self._news.set()
 
     def then(self, act: Callable[[], None]) -> None:
-        """Do that when all audio up to here was sent."""
+        """Call `act` when all audio up to here was sent."""
         self._after.append(act)
         self._news.set()
 
     async def run(self) -> None:
-        """Filter until cancelled, in a thread: some 15 ms a second of audio."""
+        """Filter in a thread until cancelled; some 15 ms per second of audio."""
         while True:
             await self._news.wait()
             self._news.clear()
@@ -104,7 +105,7 @@ class EchoFilter:
             near, far = bytes(self._near[:whole]), bytes(self._far[:whole])
             del self._near[:whole], self._far[:whole]
             rest = b""
-            if acts:  # less than a block is left: it goes as it is
+            if acts:  # the rest is less than a block, and is sent unfiltered
                 rest = bytes(self._near)
                 self._near.clear()
                 self._far.clear()

@@ -1,7 +1,7 @@
-"""A microphone's recognition, over as many streams as it takes.
+"""Recognises a microphone over as many streams as it takes.
 
-Audio that is not recognised yet is kept. When a stream breaks or hangs, a fresh one gets that audio again, so that a word
-is neither lost nor told twice. What the client was told of the utterance under way is not told again.
+Audio that is not recognised yet is kept. When a stream fails or hangs, a new one gets that audio again, so that no word is lost
+or told twice. What the client was told of the current utterance is not repeated.
 """
 
 from __future__ import annotations
@@ -34,35 +34,33 @@ if TYPE_CHECKING:
 EventT = TypeVar("EventT", bound="RecognitionEvent | RecognitionProgress")
 
 BYTES_PER_MS = SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000
-TRIM_BYTES = (
-    1000 * BYTES_PER_MS
-)  # a second: how much comes before a recogniser's silence is a reason to look what is needed
-MAX_KEPT_BYTES = 3 * 1024 * 1024  # 98 s, three times the longest utterance; a stream may have 4 MiB waiting
+# A second of audio received between two checks of what is still needed.
+TRIM_BYTES = 1000 * BYTES_PER_MS
+MAX_KEPT_BYTES = 3 * 1024 * 1024  # 98 s, three times the longest utterance; a stream may have 4 MiB queued
 
-# What may be the stream's or the service's fault: another stream may do better. Not so for a refusal of what was asked.
+# Possibly the fault of the stream or service, so that another stream may do better. Refusals of the request are not.
 BROKEN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "INTERNAL", "UNKNOWN"})
-PAUSES_S = (0.0, 0.5, 1.5, 2.5)  # before each attempt: a recogniser that is started anew is back within these
-NEVER_HEARD_ATTEMPTS = (
-    2  # of a recogniser that never answered this microphone: it is down, and the client should know soon
-)
+PAUSES_S = (0.0, 0.5, 1.5, 2.5)  # before each attempt: a restarted recogniser is back within these
+# For a recogniser that never answered this microphone: it is down, and the client should know soon.
+NEVER_HEARD_ATTEMPTS = 2
 
 
 class OpenStream(Protocol):
-    """Opens a stream; `on_taken(bytes)` is told as audio leaves for the recogniser."""
+    """Opens a stream; `on_taken(bytes)` is called when audio leaves for the recogniser."""
 
     def __call__(self, on_taken: Callable[[int], None]) -> RecognitionStream:
-        """Open it at once."""
+        """Open a stream at once."""
 
 
 def _nobody(_told: object) -> None:
-    """Whom a microphone that is over tells."""
+    """Replaces the callbacks of a microphone that has ended."""
 
 
 class Listening:
-    """The face of a `RecognitionStream`, behind which streams may follow each other. All positions are bytes of PCM.
+    """Looks like one `RecognitionStream`, but may use several in turn. All positions are bytes of PCM.
 
-    `needed_ms` says from when on the audio may be needed again. `on_lost` is told once for each outage.
-    `commits_only`: utterances end at a commit and nowhere else, so each final answers one.
+    `needed_ms` returns the time from which the audio may be needed again. `on_lost` is called once per outage.
+    `commits_only`: utterances end only at commits, so each final answers one commit.
     """
 
     def __init__(
@@ -89,7 +87,7 @@ class Listening:
     # --- what goes in ---
 
     def send_audio(self, pcm: bytes) -> None:
-        """Whole samples."""
+        """Queue whole samples."""
         self._kept.append(pcm)
         self._received += len(pcm)
         if self._received >= self._look_at:
@@ -97,12 +95,12 @@ class Listening:
         self._stream.send_audio(pcm)
 
     def commit(self) -> None:
-        """The utterance ends here."""
+        """End the utterance."""
         self._kept.append(None)
         self._stream.commit()
 
     def end(self) -> None:
-        """No more audio."""
+        """End the audio."""
         self._ended = True
         self._stream.end()
 
@@ -112,14 +110,14 @@ class Listening:
         self._stream.cancel()
 
     def let_go(self) -> None:
-        """It is over. Whoever was told holds this object, which must not hold them: cycles wait for the collector."""
+        """Drop the callbacks, whose owners refer to this object: cycles would wait for the collector."""
         self._on_taken = self._on_lost = _nobody
         self._needed_ms = float
 
     # --- what comes out ---
 
     async def events(self) -> AsyncIterator[Heard]:
-        """What is heard; times count from the first audio. Raises ServiceError when no stream could be had."""
+        """Events, with times since the first audio. Raises ServiceError if no stream could be opened."""
         failures, first, enough_at_ms = 0, None, 0.0
         while True:
             try:
@@ -142,7 +140,7 @@ class Listening:
                     try:
                         raise first from None
                     finally:
-                        first = None  # its traceback holds this frame
+                        first = None  # its traceback refers to this frame
                 if not failures:
                     self._on_lost(broken)
             else:
@@ -159,7 +157,7 @@ class Listening:
 
     def _may_try_again(self, broken: ServiceError, failures: int) -> bool:
         most = len(PAUSES_S) if self._heard else NEVER_HEARD_ATTEMPTS
-        circuit_opened = bool(failures) and broken.code == "CIRCUIT_OPEN"  # by those who lost their streams with ours
+        circuit_opened = bool(failures) and broken.code == "CIRCUIT_OPEN"  # opened by others who lost their streams too
         return not self._cancelled and failures < most and (broken.code in BROKEN or circuit_opened)
 
     # --- streams ---
@@ -176,7 +174,7 @@ class Listening:
         return stream
 
     def _left(self, n_bytes: int) -> None:
-        """Audio left for the recogniser; what leaves for the second time was counted the first time."""
+        """Audio left for the recogniser. Audio that leaves for the second time has already been counted."""
         self._leaving += n_bytes
         if self._leaving > self._taken:
             more, self._taken = self._leaving - self._taken, self._leaving
@@ -194,7 +192,7 @@ class Listening:
     # --- what is kept ---
 
     def _answered(self) -> None:
-        """A final was told: with `commits_only` it answers the first commit."""
+        """A final was told. With `commits_only` it answers the first commit."""
         if not self._commits_only or None not in self._kept:
             return
         while (item := self._kept.popleft()) is not None:
@@ -213,25 +211,25 @@ class Listening:
 
 
 class ToldUtterance:
-    """What was told of the utterance under way, so that a stream that hears it again tells only what is new."""
+    """What was told of the current utterance, so that a new stream that hears it again adds only what is new."""
 
     def __init__(self) -> None:
         self._over()
-        self._heard_again_ms: float | None = None  # when a fresh stream has come so far, it has heard all again
+        self._heard_again_ms: float | None = None  # when a new stream has come this far, it has heard everything again
 
     def _over(self) -> None:
         self._started_ms: int | None = None
         self._eager = self._stopped = False
 
     def begin_again(self, received_ms: int) -> Iterator[Heard]:
-        """Another stream follows; yields what takes back that which it may see otherwise."""
+        """A new stream follows. Yields events that retract what it may hear differently."""
         self._heard_again_ms = received_ms
         if self._eager and not self._stopped:
             yield SpeechResumed(received_ms)
         self._eager = False
 
     def admit(self, event: Heard) -> Iterator[Heard]:
-        """What is to be told of an event."""
+        """What to tell of an event."""
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._heard_again_ms = None
@@ -253,7 +251,7 @@ class ToldUtterance:
         yield event
 
     def _ended_wordless(self, at_ms: int) -> Iterator[Heard]:
-        """The fresh stream listened to all of it and heard no speech: what was begun has to end."""
+        """The new stream heard no speech in all of the audio, so an utterance that was started has to end."""
         if self._heard_again_ms is None or at_ms < self._heard_again_ms:
             return
         self._heard_again_ms = None
@@ -266,7 +264,7 @@ class ToldUtterance:
 
 
 def moved_by(event: EventT, ms: int) -> EventT:
-    """The same event, so much later."""
+    """The same event, later by `ms`."""
     if not ms or isinstance(event, InterimTranscript):
         return event
     if isinstance(event, FinalTranscript):

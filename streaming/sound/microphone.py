@@ -1,4 +1,4 @@
-"""A microphone: a client's frames decoded, handed to the recogniser, and their credit given back as they leave."""
+"""A microphone: decodes a client's frames, passes them to the recogniser, and returns their credit when they have left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MicrophoneFormat:
-    """What the client announced."""
+    """The format and options announced by the client."""
 
     language: str = "en-US"
     encoding: str = "pcm_s16le"
@@ -35,7 +35,7 @@ class MicrophoneFormat:
 
 
 class MicrophoneInput:
-    """Sound in, recognition events out. Raises AudioFormatError for a format or frame that is not what it says."""
+    """Audio in, recognition events out. Raises AudioFormatError for a format that is not supported or not as announced."""
 
     def __init__(
         self,
@@ -68,16 +68,16 @@ class MicrophoneInput:
 
     @property
     def received_ms(self) -> float:
-        """Audio received so far."""
+        """Duration of the audio received so far."""
         return self._trail.base_ms + pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ)
 
     def begin_at(self, at_ms: float) -> None:
-        """So much audio went by elsewhere before the first frame that comes here."""
+        """This much audio was received by another replica before the first frame here."""
         self._trail = Trail(at_ms)
 
     @property
     def needed(self) -> Position | None:
-        """From where on another replica would need the audio."""
+        """The position from which another replica would need the audio."""
         return self._trail.needed
 
     @property
@@ -87,11 +87,11 @@ class MicrophoneInput:
 
     @property
     def received_bytes(self) -> int:
-        """Payload received here so far."""
+        """Payload bytes received here so far."""
         return self._payload_in
 
     async def events(self) -> AsyncIterator[RecognitionEvent]:
-        """What is heard; times since the microphone was opened, wherever that was. Raises ServiceError."""
+        """Recognition events, with times since the microphone was opened, wherever that was. Raises ServiceError."""
         try:
             async for event in self._listening.events():
                 if isinstance(event, RecognitionProgress):
@@ -107,7 +107,7 @@ class MicrophoneInput:
             self._listening.let_go()
 
     def feed(self, payload: bytes, number: int = 0) -> None:
-        """One frame from the client, and its number."""
+        """Take a frame from the client, with its number."""
         self._trail.add(number, pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ), self._payload_in)
         pcm = self._decoder.decode(payload)
         self._payload_in += len(payload)
@@ -120,22 +120,22 @@ class MicrophoneInput:
             self._listening.send_audio(pcm)
 
     def commit(self) -> None:
-        """The utterance ends behind what was fed."""
+        """End the utterance after the audio fed so far."""
         self._behind_audio(self._listening.commit)
 
     def end(self) -> None:
-        """No more audio."""
+        """End the audio."""
         self._behind_audio(self._listening.end)
 
     def cancel(self) -> None:
-        """Stop listening now."""
+        """Stop listening."""
         self._listening.cancel()
 
     def _needed_ms(self) -> float:
         return self._trail.from_ms - self._trail.base_ms
 
     def _on_lost(self, broken: ServiceError) -> None:
-        """The recogniser is asked anew; meanwhile the client knows why it hears nothing."""
+        """The recogniser is asked again; meanwhile, tell the client why nothing is recognised."""
         trouble = Trouble.of(broken, then="; what was not recognised yet is sent again")
         self._outlet.tell(replace(trouble, retryable=True))
 
@@ -146,7 +146,7 @@ class MicrophoneInput:
             act()
 
     def _on_taken(self, n_bytes: int) -> None:
-        """PCM left: give back the same share of the payload, which may be of another rate or compressed; all, when all left."""
+        """PCM has left: return the same share of the payload, which may have another rate or be compressed."""
         self._pcm_out += n_bytes
         due = self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
         if due > 0:
@@ -154,5 +154,5 @@ class MicrophoneInput:
             self._outlet.taken(due)
 
     def ended_s_ago(self, at_ms: int) -> float:
-        """How long ago the audio at `at_ms` came in, for a client that sends in real time; seconds."""
+        """Seconds since the audio at `at_ms` was received, for a client that sends in real time."""
         return max(0.0, (self.received_ms - at_ms) / 1000)

@@ -1,6 +1,6 @@
-"""How far a client has played an utterance: what pacing and barge-in go by. Pure: time is an argument, in seconds.
+"""How far a client has played an utterance, for pacing and barge-in. Pure: time is an argument, in seconds.
 
-A client that reports (`playback{played_ms}`) is believed. One that never does is taken to play in real time from the
+A client's reports (`playback{played_ms}`) are trusted. A client that never reports is assumed to play in real time from the
 first frame on, so that a ten-line client is paced too.
 """
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streaming.ports import Word
 
-LEAD_MS = 3_000  # sent ahead of what was played: rides out a bad second of Wi-Fi, and little is thrown away on barge-in
-REPORT_TRUST_MS = 500  # playout is taken to go on for so long behind a report; then it may well have stalled
+LEAD_MS = 3_000  # sent ahead of playout: enough for a bad second of Wi-Fi, and little is wasted on barge-in
+REPORT_TRUST_MS = 500  # how long playout is assumed to continue after a report; then it may have stalled
 
 
 class PlayoutCursor:
-    """One utterance's way through the client's loudspeaker."""
+    """Position of the client's loudspeaker in one utterance."""
 
     def __init__(self, lead_ms: int = LEAD_MS) -> None:
         self.sent_ms = 0.0
@@ -26,29 +26,29 @@ class PlayoutCursor:
         self._reported_at = 0.0
 
     def sent(self, duration_ms: float, now: float) -> None:
-        """A frame left for the client."""
+        """A frame was sent to the client."""
         if self._started_at is None:
             self._started_at = now
         self.sent_ms += duration_ms
 
     @property
     def reported(self) -> bool:
-        """Does the client report?"""
+        """True if the client reports playback."""
         return self._reported_ms is not None
 
     def went_on(self, played_ms: float, now: float, *, reported: bool) -> None:
-        """The utterance was begun elsewhere, and had been played so far."""
+        """The utterance was begun on another replica and played this far."""
         self._started_at = now - played_ms / 1000
         if reported:
             self._reported_ms, self._reported_at = played_ms, now
 
     def report(self, played_ms: float, now: float) -> None:
-        """The client says how much it has played; it can't have played what was not sent, nor unplay anything."""
+        """The client reports how much it has played, limited to what was sent and never less than before."""
         self._reported_ms = max(self._reported_ms or 0.0, min(played_ms, self.sent_ms))
         self._reported_at = now
 
     def played_ms(self, now: float) -> float:
-        """The best knowledge of what was heard so far."""
+        """The best estimate of what was heard so far."""
         if self._started_at is None:
             return 0.0
         if self._reported_ms is None:
@@ -57,19 +57,19 @@ class PlayoutCursor:
         return min(self.sent_ms, self._reported_ms + since_report_ms)
 
     def wait_s(self, now: float) -> float:
-        """How long to hold the next frame back so as not to run ahead more than the lead; 0: send it."""
+        """How long to hold back the next frame to stay within the lead; 0: send it now."""
         ahead_ms = self.sent_ms - self.played_ms(now) - self._lead_ms
         return max(0.0, ahead_ms / 1000)
 
     def remaining_s(self, now: float) -> float:
-        """How long until everything sent has been played."""
+        """Time until everything sent has been played."""
         return (self.sent_ms - self.played_ms(now)) / 1000
 
 
 def heard_text(text: str, words: list[Word], played_ms: float) -> str:
-    """The part of a reply that was heard: up to the end of the last word whose middle was played.
+    """The part of a reply that was heard, up to the last word whose middle was played.
 
-    Words carry the text as written, in order; without word times the share of the text is not guessed: nothing counts.
+    Words have the text as written, in order. Without word times, nothing counts as heard: the share is not guessed.
     """
     position = 0
     for word in words:

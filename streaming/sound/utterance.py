@@ -1,4 +1,4 @@
-"""An utterance on its way to the client: synthesised, encoded, paced by what the client has played, and cut when interrupted."""
+"""An utterance to the client: synthesised, encoded, paced by what the client has played, and cut off when interrupted."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from streaming.ports import SynthesisStream
     from streaming.sound.echo import FarEnd
 
-CERTAINLY_HAD_MS = 500  # what lies so far before the place where a client played has reached it
-LOOK_AGAIN_S = 0.01  # at least: the clock may stand still, and what is left to wait for may be next to nothing
-STALLED_PLAYOUT_S = 5.0  # a client that stopped reporting is waited for so much longer than the audio lasts
+CERTAINLY_HAD_MS = 500  # frames this long before the client's playback position have certainly reached it
+LOOK_AGAIN_S = 0.01  # minimum wait: the clock may stand still, and the remaining time may be next to nothing
+STALLED_PLAYOUT_S = 5.0  # how much longer than the audio to wait for a client that stopped reporting
 
 
 class Utterance:
-    """One text being spoken. `play` returns when everything has been sent; `stop` cuts it at once, from anywhere."""
+    """One text being spoken. `play` returns when everything was sent; `stop` cuts it off at any time."""
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class Utterance:
         self._pts_ms = 0.0
         self._words: list[Word] = []
         self._cursor = PlayoutCursor()
-        self._nudge = asyncio.Event()  # set when the client's report may let the next frame go
+        self._nudge = asyncio.Event()  # set when a report may release the next frame
         self._on_first_audio = on_first_audio
         self._far_end = far_end
         self._stopped_at: float | None = None
-        self._begun = self._ended = False  # does the client know?
+        self._begun = self._ended = False  # whether the client was told
         self._words_told = 0
-        self._had_pts_ms = -1  # frames up to it reached the client from another replica
+        self._had_pts_ms = -1  # frames up to this position reached the client from another replica
 
     # --- on another replica ---
 
     def save(self) -> dict[str, Any]:
-        """How far it is, as JSON."""
+        """Its progress as JSON."""
         return {
             "begun": self._begun,
             "ended": self._ended,
@@ -68,9 +68,9 @@ class Utterance:
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
-        """Before `play`: it was begun at another replica, which had sent frames up to `sent_pts_ms` (-1: nobody knows).
+        """Continue an utterance begun on another replica, which had sent frames up to `sent_pts_ms` (-1: unknown). Call before `play`.
 
-        It is made again from its beginning, as the same text in the same voice sounds the same; what the client has is left out.
+        It is synthesised again from its beginning, because the same text in the same voice sounds the same. What the client has is skipped.
         """
         self._begun, self._ended, self._words_told = saved["begun"], saved["ended"], saved["words"]
         if self._begun:
@@ -79,12 +79,12 @@ class Utterance:
 
     @property
     def stopped(self) -> bool:
-        """Was it cut?"""
+        """True if it was cut off."""
         return self._stopped_at is not None
 
     @property
     def played_ms(self) -> int:
-        """How much the client has played; of a stopped one, how much it had then."""
+        """How much the client has played; for a stopped utterance, how much it had played then."""
         return round(self._cursor.played_ms(self._clock() if self._stopped_at is None else self._stopped_at))
 
     def heard(self, text: str) -> str:
@@ -92,19 +92,19 @@ class Utterance:
         return heard_text(text, self._words, self.played_ms)
 
     def report(self, played_ms: int) -> None:
-        """The client's `playback`."""
+        """Take the client's `playback` report."""
         self._cursor.report(played_ms, self._clock())
         self._nudge.set()
 
     def stop(self) -> None:
-        """Cut it here: nothing more is sent, the service stops."""
+        """Cut it off: nothing more is sent, and the service stops."""
         self._stopped_at = self._clock()
         self._forget_far_end()
         self._stream.cancel()
         self._nudge.set()
 
     async def play(self) -> None:
-        """Send it all, as it is made, no further ahead than the playout lead. Raises ServiceError."""
+        """Send the audio as it is made, no further ahead than the playout lead. Raises ServiceError."""
         try:
             async for event in self._stream:
                 if self.stopped:
@@ -145,7 +145,7 @@ class Utterance:
             await self._send(frame)
 
     async def _finish(self) -> None:
-        """The rest, and an empty frame that says it was the last: the newest never waits to learn whether it is."""
+        """Send the rest, then an empty frame marked as the last, so that no frame has to wait to learn whether it is the last."""
         assert self._encoder is not None, "a service sends Started first"
         for frame in self._encoder.flush():
             await self._send(frame)
@@ -189,7 +189,7 @@ class Utterance:
             pass
 
     async def played_out(self) -> None:
-        """Wait until the client has played what was sent, or was stopped, or has plainly stopped reporting."""
+        """Wait until the client has played what was sent, was stopped, or has clearly stopped reporting."""
         give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_S
         while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
             if self._clock() >= give_up_at:
