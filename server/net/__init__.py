@@ -1,9 +1,9 @@
-"""Bytes of clients, and who they are on the network.
+"""Clients on the network: the bytes of HTTP and WebSocket, and client addresses.
 
 http            HTTP/1.1: llhttp on the loop's own transport
 websocket       RFC 6455: frames without I/O
 client_address  the client's address behind proxies
-served_names    which Host names are answered to
-strict_json     bodies, read strictly
-handshakes      how many WebSocket handshakes an address may make
+served_names    the Host names that the gateway answers to
+strict_json     strict parsing of bodies
+handshakes      the limit of WebSocket handshakes per address
 """

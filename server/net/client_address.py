@@ -1,4 +1,4 @@
-"""Whose request it is: the client's address behind trusted proxies, and the network that limits count it under."""
+"""The client's address behind trusted proxies, and the network that limits count it under."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from ipaddress import IPv4Network, IPv6Network
 
-MAX_FORWARDED_HOPS = 16  # of X-Forwarded-For that are looked at: nobody has more proxies in a row
-IPV6_PREFIX_BITS = 64  # one customer's network (RFC 6177): limits on single addresses of it would limit nobody
+MAX_FORWARDED_HOPS = 16  # hops of X-Forwarded-For that are read: nobody has more proxies in a row
+IPV6_PREFIX_BITS = 64  # one customer's network (RFC 6177): a limit per address of it would limit nobody
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """The client's address: the right-most hop of `X-Forwarded-For` that is no trusted proxy.
+    """The client's address: the right-most hop of `X-Forwarded-For` that is not a trusted proxy.
 
-    Each hop is believed only if the proxy that wrote it is trusted. The client may have written anything further left.
+    A hop is believed only if the proxy that wrote it is trusted; the client may have written everything to its left.
     """
     address = _parsed(peer)
     if address is None or not _is_trusted(address, trusted):
@@ -32,7 +32,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network 
 
 
 def address_key(address: str) -> str:
-    """What limits count an address under: the address itself, or the /64 network of an IPv6 address."""
+    """The key that limits count an address under: the address itself, or the /64 network of an IPv6 address."""
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         host_bits = 128 - IPV6_PREFIX_BITS
@@ -41,7 +41,7 @@ def address_key(address: str) -> str:
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies write it: bare, `a.b.c.d:port`, `[v6]:port`. IPv4 mapped into IPv6 counts as IPv4."""
+    """An address as written by proxies: bare, `a.b.c.d:port` or `[v6]:port`. IPv4 mapped into IPv6 counts as IPv4."""
     bare = text.strip().strip('"')
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]

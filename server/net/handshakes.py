@@ -1,4 +1,4 @@
-"""How many WebSocket handshakes one address may make in a minute. Counted in this process only."""
+"""Limits WebSocket handshakes per address and minute. Counted in this process only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from server.net.client_address import address_key
 
-MAX_ADDRESSES = 10_000  # remembered at once; the ones not seen for longest are forgotten
+MAX_ADDRESSES = 10_000  # the least recently seen are forgotten
 MINUTE_S = 60.0
 
 
@@ -18,7 +18,7 @@ class HandshakeMeter:
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def admit(self, address: str, now: float) -> bool:
-        """Count one handshake; False when there were too many. `now`: seconds of a clock that does not go back."""
+        """Count one handshake; False if there were too many. `now`: monotonic seconds."""
         key = address_key(address)
         began, count = self._seen.pop(key, (now, 0))
         if now - began >= MINUTE_S:

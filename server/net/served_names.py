@@ -1,7 +1,7 @@
-"""Which names the gateway answers to: the Host header of a request.
+"""The Host names that the gateway answers to.
 
-Under DEBUG an anonymous page may do much, so a page of the internet whose name comes to resolve to this machine (DNS
-rebinding) must not be taken for one of ours. An address cannot be rebound: addresses of this machine stay allowed.
+Under DEBUG an anonymous page may do much. So a page of the internet whose name is made to resolve to this machine (DNS
+rebinding) must not be taken for one of ours. An address cannot be rebound, so this machine's addresses stay allowed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROBED = frozenset({"/live", "/ready", "/health", "/metrics"})  # health checks 
 
 
 class ServedNames:
-    """ALLOWED_HOSTS, and under DEBUG the names of this machine. Neither: any name."""
+    """ALLOWED_HOSTS, and under DEBUG this machine's names. Without either, any name is served."""
 
     def __init__(self, allowed: Iterable[str], *, debug: bool, host: str) -> None:
         self._debug = debug
@@ -28,7 +28,7 @@ class ServedNames:
             self._names |= machine_names() | {_plain(host)}
 
     def serves(self, host: str, path: str) -> bool:
-        """`host` as in the Host header, perhaps with a port."""
+        """True if the gateway answers to `host`, as in the Host header, with or without a port."""
         if self._any:
             return True
         name = host_name(host)
@@ -38,14 +38,14 @@ class ServedNames:
 
 
 def machine_names() -> frozenset[str]:
-    """What this machine calls itself, without asking a name server."""
+    """This machine's own names, without asking a name server."""
     own = _plain(socket.gethostname())
     short = own.partition(".")[0]
     return frozenset({"localhost", own, short, f"{short}.local"}) - {"", ".local"}
 
 
 def host_name(host: str) -> str:
-    """Without port, brackets and the trailing dot; empty for what is no host."""
+    """The host without port, brackets and trailing dot; empty if it is invalid."""
     try:
         return _plain(urlsplit(f"//{host}").hostname or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""JSON bodies read as strictly as the socket's messages, with what is wrong told as a problem."""
+"""Parses JSON bodies as strictly as the socket's messages; mistakes become problem documents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from server.errors import ApiError
 from streaming.strict_json import FlawError, strict_value
 
-BYTE_ORDER_MARK = "\ufeff"  # RFC 8259, section 8.1: a reader may ignore one
+BYTE_ORDER_MARK = "\ufeff"  # RFC 8259, section 8.1: a parser may ignore it
 MAX_DEPTH = 32  # parameters of real operations have five levels
 
 
 def loads(body: bytes | str, max_depth: int = MAX_DEPTH) -> Any:
-    """The one JSON value of a body. Raises ApiError MALFORMED_JSON with what is wrong, and where a parser can say it."""
+    """The JSON value of a body. Raises ApiError MALFORMED_JSON, which says what is wrong and, if known, where."""
     if isinstance(body, bytes) and body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ApiError("MALFORMED_JSON", "the body is UTF-16: send UTF-8")
     try:

@@ -1,6 +1,6 @@
-"""One client's connection: bytes in, answers out in the order of the requests, and its end.
+"""One client's connection: bytes in, answers out in the order of the requests, and its closing.
 
-While a request is served nothing behind it is parsed, except what came in the same slice.
+While a request is being served, nothing behind it is parsed, except the rest of the same slice.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from server.net.http.connections import Connections
 
-# Parsed in one go: requests behind the first one in a slice wait as objects, everything later waits as bytes.
+# Bytes parsed in one go. Requests behind the first one in a slice wait as objects; everything later waits as bytes.
 SLICE_BYTES = 4 * 1024
-READ_AHEAD_BYTES = 64 * 1024  # of requests behind the one being served; then we stop reading
-WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for so long is not reading
-# If we closed while a client still sends, its kernel would drop our answer. So we read on for a while, and drop what
-# comes (RFC 9112, section 9.6).
+READ_AHEAD_BYTES = 64 * 1024  # unparsed bytes behind the request being served; above this we stop reading
+WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for this long is not reading
+# If we closed while a client is still sending, its kernel would discard our answer. So we read on for a while, and drop the
+# data (RFC 9112, section 9.6).
 LINGER_S = 1.0
-# A refused upload: a proxy that cannot send all of it answers 502 in place of our refusal.
+# For a refused upload: a proxy that cannot send all of it would answer 502 instead of our refusal.
 LINGER_BYTES = 32 * 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """The loop's protocol, the parser's owner and the exchanges' link."""
+    """The protocol of the loop's transport, owner of the parser, and link of the exchanges."""
 
     remote_ip = ""
     lost = False
@@ -50,24 +50,24 @@ class Connection(asyncio.Protocol):
         self._for_body = connections.for_body
         self._transport: asyncio.Transport
         self._parser = RequestParser(self)
-        self._reading: Exchange | None = None  # its headers are complete, its body is not
+        self._reading: Exchange | None = None  # its head is complete, its body is not
         self._waiting: deque[Exchange] = deque()
         self._serving: Exchange | None = None
         self._unparsed = b""
         self._parsing = self._advancing = self._read_paused = False
-        self._half_closed = False  # the client sends no more
+        self._half_closed = False  # the client has closed its sending side
         self._ending = self._broken = False
         self._lingered_bytes = 0
-        self._taking: asyncio.Future[None]  # done: what `drained` returns while the client takes what we write
-        self._blocked = False  # the client takes less than we write
+        self._taking: asyncio.Future[None]  # already done; `drained` returns it while the client keeps up
+        self._blocked = False  # the client reads more slowly than we write
         self._waiting_writers: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        """A client connected."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
         peer = transport.get_extra_info("peername")
         self.remote_ip = str(peer[0]) if isinstance(peer, tuple) else "0.0.0.0"  # noqa: S104 - a Unix socket has none
         self._taking = asyncio.get_running_loop().create_future()
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._for_headers.begin(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests."""
+        """Take bytes of requests."""
         if self._ending:
             self._linger(len(data))
         elif self._unparsed or not self._may_parse:
@@ -88,34 +88,34 @@ class Connection(asyncio.Protocol):
             self._feed(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more. It gets the answers to its complete requests: it may have closed only its sending side.
+        """The client closed its sending side. It still gets the answers to its complete requests, as it may still be reading.
 
-        Most clients that end their side have left, though. A handler that asked for it is told so, as in Go's net/http.
+        Most such clients have left, though. A handler that set a close callback is told, as in Go's net/http.
         """
         if self._ending or self._reading or not (self._serving or self._waiting or self._unparsed):
-            return False  # no complete request waits for its answer: the transport closes
+            return False  # no complete request waits for an answer: the transport closes
         self._half_closed = True
         if self._serving is not None:
             self._serving.client_left()
         return True
 
     def pause_writing(self) -> None:
-        """The client takes less than we write."""
+        """The client reads more slowly than we write."""
         self._blocked = True
         self._set_timer(WRITE_TIMEOUT_S, self.abort)
 
     def resume_writing(self) -> None:
-        """The client has taken what there was."""
+        """The client has caught up."""
         self._blocked = False
         self._release_writers()
-        if not self._ending:  # else the timer is that of the end
+        if not self._ending:  # otherwise the timer is that of the closing
             self._cancel_timer()
             self._go_on()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """The client is gone, or we are."""
+        """The connection is closed, by the client or by us."""
         if self not in self._connections.open:
-            return  # it has become a WebSocket, and was forgotten then
+            return  # it became a WebSocket, and was forgotten then
         self.lost = True
         self._forget()
         self._release_writers()
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
             serving.lost()
 
     def _forget(self) -> None:
-        """Let go of everything: a cycle left here would keep the request's head in memory until a full collection."""
+        """Drop all references: a cycle left here would keep the request's head in memory until a full collection."""
         self._cancel_timer()
         self._connections.leave(self)
         self._wait_for_nothing()
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _may_parse(self) -> bool:
-        """Nothing behind a request being served or an answer not taken; of a body, what its delegate is ready for."""
+        """False behind a request being served or an unsent answer. For a body, True if its delegate is ready for more."""
         if self._ending or self._broken or self.lost:
             return False
         if self._reading is not None:
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         return self._serving is None and not self._blocked and not self._waiting
 
     def pump(self) -> None:
-        """Parse what has been waiting."""
+        """Parse what is waiting."""
         if self._parsing:
             return
         if self._unparsed and self._may_parse:
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _feed(self, data: bytes) -> None:
-        """Parse while it is allowed; in slices, so that a thousand tiny requests do not all become objects."""
+        """Parse while allowed, in slices, so that a thousand tiny requests do not all become objects."""
         at, size = 0, len(data)
         while at < size and self._may_parse:
             begin, at = at, min(size, at + SLICE_BYTES)
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
             self._unparsed = data[at:] + self._unparsed
 
     def _parse(self, piece: bytes) -> bytes:
-        """Parse one slice; returns what of it has to be parsed again."""
+        """Parse one slice; returns the part of it that must be parsed again."""
         self._parsing = True
         try:
             return self._parser.feed(piece)
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
             self._parsing = False
 
     def _break(self, refusal: ApiError) -> None:
-        """Nothing from here on can be read."""
+        """Nothing after this point can be parsed."""
         if self._broken or self._ending or self.lost:
             return
         self._broken = True
@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
-        """A head is complete. Called by the parser, as the next two."""
+        """A head is complete. The parser calls this and the next two."""
         self._for_headers.end(self)
         self._reading = exchange = Exchange(self, start_line, headers, keeps_alive=keeps_alive)
         self._waiting.append(exchange)
@@ -214,13 +214,13 @@ class Connection(asyncio.Protocol):
     # --- serving, in order ---
 
     def is_at(self, exchange: Exchange) -> bool:
-        """Is this the exchange being served?"""
+        """True if this exchange is being served."""
         return self._serving is exchange
 
     def _advance(self) -> None:
-        """Begin the next exchange when none is being served. If it is answered at once, begin another.
+        """Begin the next exchange if none is being served; if it is answered at once, begin another.
 
-        Not while the client takes less than we write: the answers would pile up in our memory.
+        Not while the client reads too slowly: answers would pile up in memory.
         """
         if self._advancing:
             return
@@ -234,11 +234,11 @@ class Connection(asyncio.Protocol):
     def _begin(self, first: Exchange) -> None:
         self._serving = first
         if first is self._reading and first.has_body:
-            self._for_body.begin(self)  # not earlier: until its turn we have not read on
+            self._for_body.begin(self)  # not earlier: until its turn, nothing more was read
         first.begin()
 
     def answered(self, exchange: Exchange) -> None:
-        """The answer is written."""
+        """An answer was written."""
         if self._serving is exchange:
             self._serving = None
         if not exchange.keeps_alive:
@@ -247,7 +247,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Serve what waits; else it is the client's turn."""
+        """Serve what waits, or wait for the client."""
         self._advance()
         self.pump()
         if self._serving or self._waiting or self._reading or self._ending:
@@ -258,17 +258,17 @@ class Connection(asyncio.Protocol):
             self._for_headers.begin(self)
 
     def check_upgrade(self) -> None:
-        """Refuse the upgrade if earlier answers are still unsent, or a request follows.
+        """Refuse the upgrade if earlier answers are still unsent, or if another request follows.
 
-        Bytes after a handshake belong to the WebSocket; they are parsed as a request only behind a handshake with a body,
-        which no client sends.
+        Bytes after a handshake belong to the WebSocket. They are parsed as a request only after a handshake with a body, which no
+        client sends.
         """
         if self.lost or self._ending or self._waiting or self._transport.get_write_buffer_size():
             self.abort()
             raise StreamClosedError
 
     def upgrade(self) -> Upgraded:
-        """The connection speaks HTTP no more. Raises StreamClosedError when it is gone."""
+        """Stop speaking HTTP and give the transport away. Raises StreamClosedError if the connection is gone."""
         self.check_upgrade()
         early = self._unparsed
         self._serving, self._ending = None, True
@@ -280,12 +280,12 @@ class Connection(asyncio.Protocol):
     # --- writing ---
 
     def write(self, data: bytes) -> None:
-        """Send it, unless the connection ends."""
+        """Send data, unless the connection is closing."""
         if not (self.lost or self._ending):
             self._transport.write(data)
 
     def drained(self) -> asyncio.Future[None]:
-        """Done when there is room for more; StreamClosedError when the client has gone."""
+        """A future that is done when there is room for more, or fails with StreamClosedError if the client has gone."""
         if not (self._blocked or self.lost):
             return self._taking
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -301,14 +301,14 @@ class Connection(asyncio.Protocol):
                 continue
             if self.lost:
                 writer.set_exception(StreamClosedError())
-                writer.exception()  # looked at: a writer that does not wait for it needs no traceback
+                writer.exception()  # mark it as retrieved: perhaps nobody awaits it
             else:
                 writer.set_result(None)
 
-    # --- the end ---
+    # --- closing ---
 
     def end(self, *, lingers: bool) -> None:
-        """End when all is written. `lingers`: the client may still be sending, though it must not."""
+        """Close when everything is written. `lingers`: the client may still be sending, although it should not."""
         if self._ending or self.lost:
             return
         self._ending = True
@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
         if self._read_paused:
             self._transport.resume_reading()
         if lingers and not self._half_closed and self._transport.can_write_eof():
-            with suppress(OSError):  # the client has gone, and nobody has told us yet
+            with suppress(OSError):  # the client has gone, but the loop has not told us yet
                 self._transport.write_eof()
             self._set_timer(LINGER_S, self._lingered)
         else:
@@ -330,19 +330,19 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _lingered(self) -> None:
-        """The client had its time, unless it is still slow to take the answer."""
+        """The linger time is over. Give a client that is slow to read the answer more time."""
         if self._transport.get_write_buffer_size():
             self._set_timer(WRITE_TIMEOUT_S, self.abort)
         else:
             self.abort()
 
     def abort(self) -> None:
-        """End now, whatever is unsent."""
+        """Close now; unsent data is lost."""
         self._ending = True
         self._transport.abort()
 
     def overdue(self) -> None:
-        """It took too long. A client that has begun a request is told so."""
+        """A time limit has passed. A client that has begun a request is answered."""
         if self._reading is not None or self._parser.in_head:
             self._break(ApiError("REQUEST_TIMEOUT"))
         else:

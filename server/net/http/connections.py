@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from server.net.http.interfaces import Refuse
 
-IDLE_S = 75.0  # between requests and while headers come; longer than the 60 s that load balancers keep a connection
+IDLE_S = 75.0  # between requests and for heads; longer than the 60 s for which load balancers keep connections
 BODY_S = 60.0  # for a whole body: 32 MiB at 4 Mbit/s
 
 
@@ -20,11 +20,11 @@ class Open(Protocol):
     """An open connection."""
 
     def abort(self) -> None:
-        """End it now."""
+        """Close it now."""
 
 
 class Connections:
-    """The open connections that speak HTTP. One that became a WebSocket has left."""
+    """The open HTTP connections; those that became a WebSocket are not among them."""
 
     def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse) -> None:
         self.delegate = delegate
@@ -35,13 +35,13 @@ class Connections:
         self._all_left = asyncio.Event()
 
     def leave(self, connection: Open) -> None:
-        """It is closed, or a WebSocket."""
+        """The connection was closed, or became a WebSocket."""
         self.open.discard(connection)
         if not self.open:
             self._all_left.set()
 
     async def abort(self) -> None:
-        """End all of them, whatever they are doing."""
+        """Close all of them, whatever they are doing."""
         self._all_left.clear()
         for connection in tuple(self.open):
             connection.abort()

@@ -29,7 +29,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Link(Protocol):
-    """The connection, as its exchanges see it."""
+    """The connection, as seen by its exchanges."""
 
     remote_ip: str
     lost: bool
@@ -37,38 +37,38 @@ class Link(Protocol):
     refuse: Refuse
 
     def is_at(self, exchange: Exchange) -> bool:
-        """Is this the exchange being served?"""
+        """True if this exchange is being served."""
 
     def answered(self, exchange: Exchange) -> None:
-        """Its answer is complete."""
+        """The exchange's answer is complete."""
 
     def pump(self) -> None:
-        """Parse what has been waiting."""
+        """Parse what is waiting."""
 
     def write(self, data: bytes) -> None:
-        """Send it."""
+        """Send data."""
 
     def drained(self) -> asyncio.Future[None]:
-        """Done when there is room for more; fails with StreamClosedError when the client has gone."""
+        """A future that is done when there is room for more, or fails with StreamClosedError if the client has gone."""
 
     def check_upgrade(self) -> None:
-        """Raises StreamClosedError, and ends the connection, when it can't become a WebSocket."""
+        """Raises StreamClosedError, and closes the connection, if it cannot become a WebSocket."""
 
     def upgrade(self) -> Upgraded:
-        """The connection speaks HTTP no more."""
+        """Stop speaking HTTP and give the transport away."""
 
     def abort(self) -> None:
-        """End the connection now."""
+        """Close the connection now."""
 
 
 class Exchange(HTTPConnection):
-    """A request on its way to its delegate, and what the delegate's side writes.
+    """A request for its delegate, and the answer that the delegate's side writes.
 
-    It begins when those before it on the connection are answered; body that came earlier waits. `start_line` is None
-    for input that never became a request.
+    It begins when earlier requests of the connection are answered; body that arrives before waits. `start_line` is None for input
+    that is not a readable request.
     """
 
-    protocol = "http"  # TLS ends before us
+    protocol = "http"  # TLS ends in front of us
 
     def __init__(
         self, link: Link, start_line: RequestStartLine | None, headers: HTTPHeaders, *, keeps_alive: bool
@@ -76,37 +76,37 @@ class Exchange(HTTPConnection):
         self.whole = False  # the request is complete
         self.finished = False  # the answer is complete
         self.keeps_alive = keeps_alive
-        self.has_body = "Content-Length" in headers or "Transfer-Encoding" in headers  # if only an empty one
+        self.has_body = "Content-Length" in headers or "Transfer-Encoding" in headers  # even if it is empty
         self._link = link
         self._start_line = start_line
         self._headers = headers
         self._delegate: HTTPMessageDelegate | None = None  # from begin() until the answer or the connection ends
         self._waiting_body: deque[bytes] = deque()
-        self._held: asyncio.Future[None] | None = None  # the delegate takes nothing more until it is done
-        # HTTP/1.0 knows no answer before the answer (RFC 9110, section 10.1.1)
+        self._held: asyncio.Future[None] | None = None  # the delegate accepts more when this is done
+        # HTTP/1.0 has no interim answers (RFC 9110, section 10.1.1).
         self._expects_continue = (
             "Expect" in headers
             and headers["Expect"].lower() == "100-continue"
             and start_line is not None
             and start_line.version == "HTTP/1.1"
         )
-        self._began = 0.0  # the loop's time
-        self._refusal: ApiError | None = None  # it broke before its turn
+        self._began = 0.0  # on the loop's clock
+        self._refusal: ApiError | None = None  # for a request that failed before its turn
         self._close_callback: Callable[[], None] | None = None
         self._head_written = False
-        self._left_bytes: int | None = None  # of the answer's Content-Length
+        self._left_bytes: int | None = None  # left of the answer's Content-Length
         self._chunks_out = False
-        self._switch = b""  # the head of a 101, sent by whoever takes the connection
+        self._switch = b""  # the head of a 101, to be sent by whoever takes the connection
 
     # --- the request ---
 
     @property
     def takes_body(self) -> bool:
-        """May the next piece of the body come?"""
+        """True if the next piece of the body may come."""
         return self._delegate is not None and self._held is None
 
     def begin(self) -> None:
-        """Its turn has come: hand it to the delegate, with what has come of its body."""
+        """Its turn has come: pass it to the delegate, with the body received so far."""
         start_line = self._start_line
         if self._refusal is not None or start_line is None:
             self.break_off(self._refusal or ApiError("BAD_REQUEST"))
@@ -120,7 +120,7 @@ class Exchange(HTTPConnection):
         self._go_on()
 
     def body(self, chunk: bytes) -> None:
-        """A piece of the body came."""
+        """A piece of the body arrived."""
         self._waiting_body.append(chunk)
         self._pass_on()
 
@@ -130,7 +130,7 @@ class Exchange(HTTPConnection):
         self._go_on()
 
     def _hold(self, awaitable: Awaitable[None] | None) -> None:
-        """A delegate may return an awaitable: until it is done nothing more is passed on."""
+        """If the delegate returned an awaitable, pass on nothing more until it is done."""
         if awaitable is not None and self._delegate is not None:
             self._held = convert_yielded(awaitable)
             self._held.add_done_callback(self._released)
@@ -148,7 +148,7 @@ class Exchange(HTTPConnection):
         self._link.pump()
 
     def _go_on(self) -> None:
-        """Pass on what has come, if the delegate is ready for it."""
+        """Pass on what has arrived, if the delegate is ready."""
         if self._expects_continue and not self.whole and not self._head_written and self.takes_body:
             self._link.write(_CONTINUE)
             self._expects_continue = False
@@ -161,9 +161,9 @@ class Exchange(HTTPConnection):
             self._hold(self._delegate.data_received(self._waiting_body.popleft()))
 
     def break_off(self, refusal: ApiError) -> None:
-        """The request can't be read to its end. Its refusal is the last answer of the connection."""
+        """The request cannot be read to its end. Its refusal is the connection's last answer."""
         if not self._link.is_at(self):
-            self._refusal = without_frames(refusal)  # others are answered first
+            self._refusal = without_frames(refusal)  # earlier requests are answered first
             return
         if self._head_written:
             self._link.abort()
@@ -182,13 +182,13 @@ class Exchange(HTTPConnection):
         return Head(start_line.method, start_line.path, self._headers, seconds)
 
     def client_left(self) -> None:
-        """The client has closed its side. It may still read, so that the answer may still be written."""
+        """The client closed its sending side. It may still be reading, so the answer can still be written."""
         callback, self._close_callback = self._close_callback, None
         if callback is not None:
             callback()
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
         delegate, self._delegate = self._delegate, None
         self._waiting_body.clear()
         if delegate is not None and not self.whole:
@@ -201,16 +201,16 @@ class Exchange(HTTPConnection):
 
     @property
     def context(self) -> Exchange:
-        """Knows `remote_ip` and `protocol`, as Tornado's requests ask for them."""
+        """Itself: it has `remote_ip` and `protocol`, which Tornado's requests read from the context."""
         return self
 
     @property
     def remote_ip(self) -> str:
-        """The peer's address; 0.0.0.0 for a Unix socket, which has none."""
+        """The peer's address; 0.0.0.0 for a Unix socket."""
         return self._link.remote_ip
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Call this when the client leaves after its request and before the end of the answer."""
+        """Set a function to call if the client leaves after its request and before the end of the answer."""
         self._close_callback = callback
 
     def write_headers(
@@ -219,7 +219,7 @@ class Exchange(HTTPConnection):
         headers: HTTPHeaders,
         chunk: bytes | None = None,
     ) -> asyncio.Future[None]:
-        """Begin the answer. Raises ValueError for a header with a line end in it, StreamClosedError for a 101 too late."""
+        """Begin the answer. Raises ValueError for a header with a line break, StreamClosedError for a 101 that comes too late."""
         assert isinstance(start_line, ResponseStartLine)
         if self.finished or self._link.lost:
             return self._link.drained()
@@ -236,7 +236,7 @@ class Exchange(HTTPConnection):
         return self._link.drained()
 
     def _frame(self, status: int, headers: HTTPHeaders) -> None:
-        """Decide how the client will know the end of the answer (RFC 9112, section 6.3)."""
+        """Choose how the client recognises the end of the answer (RFC 9112, section 6.3)."""
         version, method = (
             ("HTTP/1.1", "") if self._start_line is None else (self._start_line.version, self._start_line.method)
         )
@@ -250,7 +250,7 @@ class Exchange(HTTPConnection):
             headers["Transfer-Encoding"] = "chunked"
             self._chunks_out = True
         else:
-            self.keeps_alive = False  # the end of the connection is the end of the answer
+            self.keeps_alive = False  # the answer ends with the connection
         if not self.whole or headers.get("Connection", "").lower() == "close":
             self.keeps_alive = False  # the rest of the request is not read
         if not self.keeps_alive:
@@ -259,13 +259,13 @@ class Exchange(HTTPConnection):
             headers["Connection"] = "keep-alive"
 
     def write(self, chunk: bytes) -> asyncio.Future[None]:
-        """The next piece of the answer. Raises HTTPOutputError beyond the Content-Length."""
+        """Write the next piece of the answer. Raises HTTPOutputError beyond the Content-Length."""
         if not self.finished:
             self._link.write(self._framed(chunk))
         return self._link.drained()
 
     def _framed(self, chunk: bytes) -> bytes:
-        """RFC 9112, section 7.1; an empty chunk would end the answer."""
+        """Apply chunked encoding (RFC 9112, section 7.1). An empty chunk would end the answer."""
         if self._chunks_out:
             return b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunk else b""
         if self._left_bytes is not None:
@@ -276,7 +276,7 @@ class Exchange(HTTPConnection):
         return chunk
 
     def finish(self) -> None:
-        """The answer is complete. Raises HTTPOutputError when it is shorter than its Content-Length."""
+        """End the answer. Raises HTTPOutputError if it is shorter than its Content-Length."""
         if self._switch or self.finished:
             return
         if self._left_bytes and not self._link.lost:
@@ -285,17 +285,17 @@ class Exchange(HTTPConnection):
         if self._chunks_out:
             self._link.write(b"0\r\n\r\n")
         self.finished = True
-        self._delegate = self._close_callback = None  # they hold us
+        self._delegate = self._close_callback = None  # they refer to us
         self._link.answered(self)
 
     def close(self) -> None:
-        """End the connection in the middle of the answer: nobody shall take it for complete."""
+        """Close the connection in the middle of the answer, so that it is not taken for complete."""
         self._link.abort()
 
-    # --- the answer was 101: the connection is given away ---
+    # --- after 101: the connection is given away ---
 
     def detach(self) -> IOStream:
-        """The connection as a stream, as Tornado's WebSocket wants it. Raises StreamClosedError when it is lost."""
+        """The connection as a stream, for Tornado's WebSocket. Raises StreamClosedError if it is lost."""
         head, upgraded = self._give_away()
         try:
             stream = stream_of(upgraded)
@@ -306,13 +306,13 @@ class Exchange(HTTPConnection):
         return stream
 
     def detach_transport(self) -> Upgraded:
-        """The connection as the loop's transport, the 101 written. Raises StreamClosedError when it is lost."""
+        """The connection as the loop's transport, with the 101 written. Raises StreamClosedError if it is lost."""
         head, upgraded = self._give_away()
         upgraded.transport.write(head)
         return upgraded
 
     def _give_away(self) -> tuple[bytes, Upgraded]:
-        """A WebSocket lives for hours, and needs nothing of what brought its request here."""
+        """Give the connection away and drop all references: a WebSocket lives for hours and needs none of this."""
         assert self._switch, "no protocol was switched to"
         head, upgraded = self._switch, self._link.upgrade()
         self._delegate = self._close_callback = None
@@ -322,7 +322,7 @@ class Exchange(HTTPConnection):
 
 
 def head_bytes(start_line: ResponseStartLine, headers: HTTPHeaders) -> bytes:
-    """Up to the empty line. Raises ValueError for a header with a line end in it."""
+    """The head up to the empty line. Raises ValueError for a header with a line break."""
     lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
     lines += [f"{name}: {value}" for name, value in headers.get_all()]
     head = "\r\n".join(lines)

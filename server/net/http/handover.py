@@ -1,4 +1,4 @@
-"""A connection that becomes a WebSocket: its transport as it is, or as the IOStream that Tornado's WebSocket reads."""
+"""A connection that becomes a WebSocket: as its transport, or as the IOStream that Tornado's WebSocket reads."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ if TYPE_CHECKING:
     import asyncio
 
 READ_CHUNK_BYTES = 64 * 1024
-READ_BUFFER_BYTES = 1024 * 1024  # above the largest WebSocket message
+READ_BUFFER_BYTES = 1024 * 1024  # larger than the largest WebSocket message
 
 
 class Upgraded(NamedTuple):
     """A connection after `101 Switching Protocols`.
 
-    Call `transport.set_protocol()` before the loop turns, and give the new protocol `early` before anything else.
+    Call `transport.set_protocol()` before returning to the loop, and give `early` to the new protocol before anything else.
     """
 
     transport: asyncio.Transport
-    early: bytes  # sent by the client right behind its handshake
+    early: bytes  # sent by the client right after its handshake
 
 
 class SocketStream(IOStream):
-    """An IOStream that begins with bytes read before it was made."""
+    """An IOStream that starts with bytes read earlier."""
 
     def begin_with(self, early: bytes) -> None:
-        """Put `early` in front of what the socket brings."""
+        """Put `early` before the bytes from the socket."""
         self._read_buffer += early
         self._read_buffer_size += len(early)
 
 
 def stream_of(upgraded: Upgraded) -> SocketStream:
-    """The connection as a stream; its transport is closed. Raises OSError when it is gone or no descriptor is left.
+    """The connection as a stream; its transport is closed. Raises OSError if it is gone or there is no descriptor left.
 
-    The stream gets a duplicate of the descriptor, since the loop does not give the transport's own back until the
-    transport is gone, which closes it.
+    The stream gets a duplicate of the descriptor, because the loop keeps the transport's own until the transport is gone, which
+    closes it.
     """
     try:
         descriptor = os.dup(upgraded.transport.get_extra_info("socket").fileno())

@@ -1,4 +1,4 @@
-"""HTTP headers, at a tenth of the cost of Tornado's own class, which it can stand in for."""
+"""HTTP headers at a tenth of the cost of Tornado's own class, which this one can replace."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 DefaultT = TypeVar("DefaultT")
 
-# Names keep the spelling that people know: X-Request-ID, not X-Request-Id.
+# Names keep the usual spelling: X-Request-ID, not X-Request-Id.
 _WORDS = {"id": "ID", "www": "WWW", "ratelimit": "RateLimit", "websocket": "WebSocket"}
 
 
-@lru_cache(1024)  # distinct spellings: clients have few, an attacker's many push each other out
+@lru_cache(1024)  # distinct spellings; clients have few of them, and an attacker's only evict each other
 def _spelled(name: str) -> str:
     return "-".join(_WORDS.get(word, word.capitalize()) for word in name.lower().split("-"))
 
@@ -29,16 +29,16 @@ def _spelled_bytes(name: bytes) -> str:
 class Headers(HTTPHeaders):
     """Tornado's HTTPHeaders on one flat dict.
 
-    It checks no characters: llhttp has checked a request's headers, `write_headers` checks an answer's.
+    It does not check characters: llhttp has checked a request's headers, and `write_headers` checks an answer's.
     """
 
     def __init__(self, values: dict[str, str] | None = None) -> None:
-        # `values` is kept, not copied; its names are spelled as `_spelled` does it
+        # `values` is kept, not copied; its names must be spelled as by `_spelled`.
         self._values: dict[str, str] = {} if values is None else values
-        self._repeated: dict[str, list[str]] = {}  # only names that came more than once
+        self._repeated: dict[str, list[str]] = {}  # only for repeated names
 
     def add_bytes(self, name: bytes, value: bytes) -> None:
-        """Add one header as it came over the wire."""
+        """Add one header as received."""
         key, text = _spelled_bytes(name), value.decode("latin-1").strip(" \t")
         if key in self._values:
             self._repeat(key, text)
@@ -54,7 +54,7 @@ class Headers(HTTPHeaders):
             self._values[key] = value
 
     def _repeat(self, key: str, value: str) -> None:
-        """Values of one name are one list (RFC 9110, section 5.3)."""
+        """Join values of the same name into one list (RFC 9110, section 5.3)."""
         self._repeated.setdefault(key, [self._values[key]]).append(value)
         self._values[key] = ", ".join(self._repeated[key])
 
@@ -66,7 +66,7 @@ class Headers(HTTPHeaders):
         return [self._values[key]] if key in self._values else []
 
     def get_all(self) -> Iterable[tuple[str, str]]:
-        """All headers; a name that came twice comes twice."""
+        """All headers; a repeated name appears repeatedly."""
         if not self._repeated:
             return self._values.items()
         return [(name, value) for name in self._values for value in self.get_list(name)]

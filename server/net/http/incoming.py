@@ -1,6 +1,6 @@
-"""A request on its way from a reader to its handler: framing that could smuggle is refused, the body is bounded.
+"""Stands between a reader and a handler: refuses framing that allows request smuggling, and limits the body.
 
-It talks to both sides by Tornado's interfaces, so it guards requests that Tornado's own HTTPServer reads as well.
+It uses Tornado's interfaces on both sides, so it also guards requests read by Tornado's own HTTPServer.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from server.net.http.interfaces import Routes
 
-# A body this much over its limit is read to its end and dropped: if we closed while the client still sends, its kernel
-# would drop our answer (RFC 9112, section 9.6). Beyond that we answer at once, for clients that read while they send.
+# A body that exceeds its limit by up to this much is read to its end and dropped: if we closed while the client is still sending,
+# its kernel would discard our answer (RFC 9112, section 9.6). Beyond it we answer at once, for clients that read while sending.
 SPILL_BYTES = 1024 * 1024
-MAX_LENGTH_DIGITS = 18  # what a signed 64-bit number has, and Python reads at once
+MAX_LENGTH_DIGITS = 18  # the digits of a signed 64-bit number, which Python parses quickly
 
 
 class IncomingRequest(HTTPMessageDelegate):
-    """What `start_request` returns. Refusals are answered before the body: before 100 Continue, before a handler begins."""
+    """Returned by `start_request`. Refusals are sent before the body: before 100 Continue, and before a handler begins."""
 
     def __init__(self, routes: Routes, server_conn: object, request_conn: HTTPConnection) -> None:
         self._routes = routes
@@ -37,7 +37,7 @@ class IncomingRequest(HTTPMessageDelegate):
         self._delegate: HTTPMessageDelegate | None = None  # None once the request is refused
         self._limit_bytes = 0
         self._received_bytes = 0
-        self._spilling = False  # the body is too large; its rest is read and dropped
+        self._spilling = False  # the body is too large, and its rest is dropped
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -62,7 +62,7 @@ class IncomingRequest(HTTPMessageDelegate):
     def _check_body(
         self, start_line: RequestStartLine, headers: HTTPHeaders, delegate: HTTPMessageDelegate
     ) -> ApiError | None:
-        """Refuse a body by what the headers say of it."""
+        """Refuse a body because of its headers."""
         self._limit_bytes = self._routes.body_limit_bytes(delegate)
         length = headers.get("Content-Length", "0")
         if "Transfer-Encoding" in headers:
@@ -81,7 +81,7 @@ class IncomingRequest(HTTPMessageDelegate):
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """Count, and pass on what is within the limit."""
+        """Count the body, and pass on what is within the limit."""
         if self._delegate is None:
             return None
         self._received_bytes += len(chunk)
@@ -105,12 +105,12 @@ class IncomingRequest(HTTPMessageDelegate):
             self._delegate.finish()
 
     def on_connection_close(self) -> None:
-        """The client left in the middle of its body."""
+        """The client left while sending its body."""
         if self._delegate is not None and not self._spilling:
             self._delegate.on_connection_close()
 
     def on_request_refused(self) -> None:
-        """The reader could not read on, and answers itself."""
+        """The reader cannot continue, and answers the request itself."""
         delegate, self._delegate = self._delegate, None
         if delegate is not None and not self._spilling:
             tell_refused(delegate)

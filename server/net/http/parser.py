@@ -1,4 +1,4 @@
-"""Bytes to heads and bodies by llhttp (RFC 9112), with bounds that it lacks and without switching protocols. No I/O."""
+"""Parses bytes into heads and bodies by llhttp (RFC 9112), with limits that it lacks and without switching protocols. No I/O."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tornado.httputil import RequestStartLine
 from server.errors import ApiError
 from server.net.http.headers import Headers
 
-MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, other sites' cookies, and room
-MAX_HEADER_LINES = 100  # as Apache: browsers behind three proxies send 40; each line costs us more than its bytes
-MAX_REASON_CHARS = 200  # quoted of a request that can't be read
-# Chunk sizes, extensions and trailers may take this much beside the body: one-byte chunks pass, endless trailers do not.
+MAX_HEAD_BYTES = 32 * 1024  # a token of 8 KiB, other sites' cookies, and a reserve
+MAX_HEADER_LINES = 100  # as in Apache; browsers behind three proxies send 40, and each line costs more than its bytes
+MAX_REASON_CHARS = 200  # of the parser's reason, quoted in the refusal
+# Chunk sizes, extensions and trailers may take this much besides the body: one-byte chunks pass, endless trailers do not.
 FRAMING_PER_BYTE = 8
 FRAMING_BYTES = 32 * 1024
 
@@ -28,20 +28,20 @@ _INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
 
 
 class RequestSink(Protocol):
-    """Is told what was read, during `feed`."""
+    """Told of what was parsed, during `feed`."""
 
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
-        """The headers are complete. `keeps_alive`: another request may follow (RFC 9112, section 9.3)."""
+        """A head is complete. `keeps_alive`: another request may follow (RFC 9112, section 9.3)."""
 
     def body_received(self, chunk: bytes) -> None:
         """A piece of the body."""
 
     def request_complete(self) -> None:
-        """The body has ended, or there is none."""
+        """The body has ended, or the request has none."""
 
 
 class RequestParser:
-    """Parses the requests of one connection. Feed it no more once it has raised."""
+    """Parses the requests of one connection. Do not feed it again after it has raised."""
 
     def __init__(self, owner: RequestSink) -> None:
         self._owner = owner
@@ -49,14 +49,14 @@ class RequestParser:
         self._url = b""
         self._headers = Headers()
         self._header_lines = 0
-        self._head_bytes = 0  # fed since the last request's end, until the next one's headers are complete
-        self._in_body = False  # from the end of a request's head to the end of its body
+        self._head_bytes = 0  # fed since the end of the last request, until the next head is complete
+        self._in_body = False  # between the end of a head and the end of its body
         self._chunked = False
-        self._fed_bytes = self._body_bytes = 0  # of a chunked body: with framing, and without
+        self._fed_bytes = self._body_bytes = 0  # of a chunked body, with and without framing
 
     @property
     def in_head(self) -> bool:
-        """True when part of a head has come, but not all of it."""
+        """True while a head is incomplete."""
         return not self._in_body and self._head_bytes > 0
 
     def feed(self, piece: bytes) -> bytes:
@@ -84,7 +84,7 @@ class RequestParser:
         return rest
 
     def close(self) -> None:
-        """Cut the cycles: llhttp's wrapper and we hold each other, and so do our owner and we. Call it once, outside `feed`."""
+        """Break the reference cycles with llhttp's wrapper and with the owner. Call it once, outside `feed`."""
         del self._parser, self._owner
 
     def _unknown_method(self, piece: bytes, reason: str) -> ApiError:
@@ -100,10 +100,10 @@ class RequestParser:
             raise ApiError("BAD_REQUEST", "the chunks have next to nothing in them")
 
     def _read_on_without_upgrade(self) -> None:
-        """Go on where llhttp stops: after the headers of an upgrade request.
+        """Continue after the headers of an upgrade request, where llhttp stops.
 
-        To read the body anyway, feed a second parser a synthetic request line with the same framing headers. Whether
-        the upgrade is granted is the handler's business; ignoring it is allowed (RFC 9110, section 7.8).
+        To read the body anyway, feed a second parser a synthetic request line with the same framing headers. The handler decides
+        whether to grant the upgrade; it may be ignored (RFC 9110, section 7.8).
         """
         self._parser = HttpRequestParser(self)
         framing = self._framing()
@@ -113,7 +113,7 @@ class RequestParser:
             self._end()
 
     def _framing(self) -> bytes:
-        """The header that tells where the body ends; empty when there is no body."""
+        """The header that determines the end of the body; empty if there is no body."""
         if self._chunked:
             return b"Transfer-Encoding: chunked"
         announced_bytes = int(self._headers.get("Content-Length", "0"))
@@ -123,7 +123,7 @@ class RequestParser:
         self._in_body = self._chunked = False
         self._owner.request_complete()
 
-    # --- what llhttp calls ---
+    # --- called by llhttp ---
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -137,7 +137,7 @@ class RequestParser:
         self._url += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header. Trailers are dropped: nothing here uses them (RFC 9110, section 6.5.1)."""
+        """One header. Trailers are dropped, because nothing here uses them (RFC 9110, section 6.5.1)."""
         if self._in_body:
             return
         self._header_lines += 1
@@ -164,6 +164,6 @@ class RequestParser:
         self._owner.body_received(chunk)
 
     def on_message_complete(self) -> None:
-        """The body is complete. llhttp also says so right after the headers of an upgrade request."""
+        """The body is complete. llhttp also calls this right after the headers of an upgrade request."""
         if not self._parser.should_upgrade():
             self._end()

@@ -1,4 +1,4 @@
-"""Time limits of connections: one timer for all that wait for the same thing.
+"""Time limits of connections: one timer per limit.
 
 All timeouts in a group are equal, so insertion order is expiry order: one timer, set for the first entry, serves them all.
 """
@@ -10,32 +10,32 @@ from typing import Protocol
 
 
 class Waiting(Protocol):
-    """Something that can take too long."""
+    """Something with a time limit."""
 
     def overdue(self) -> None:
-        """Its time is up."""
+        """The time limit has passed."""
 
 
 class Patience:
-    """Calls `overdue` of whatever has waited for `limit_s` seconds."""
+    """Calls `overdue` on whatever has waited for `limit_s` seconds."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
-        self._since: dict[Waiting, float] = {}  # the loop's time
+        self._since: dict[Waiting, float] = {}  # on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._since)
 
     def begin(self, waiting: Waiting) -> None:
-        """Start its time, unless it runs already."""
+        """Start the time limit, unless it is running."""
         loop = asyncio.get_running_loop()
         self._since.setdefault(waiting, loop.time())
         if self._timer is None:
             self._timer = loop.call_later(self.limit_s, self._look)
 
     def end(self, waiting: Waiting) -> None:
-        """Stop its time, if it runs."""
+        """Stop the time limit, if it is running."""
         self._since.pop(waiting, None)
 
     def _look(self) -> None:

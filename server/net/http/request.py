@@ -1,4 +1,4 @@
-"""Tornado's HTTPServerRequest, made at a fifth of its cost: what a handler may never ask for is parsed when it asks."""
+"""Tornado's HTTPServerRequest at a fifth of its cost: what a handler may never use is parsed on demand."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 MAX_QUERY_PARAMETERS = 1000
 _ABSOLUTE = re.compile(r"https?://([^/?]*)([^?]*)(.*)", re.IGNORECASE)
-# RFC 3986, section 3.2.2, without the comma: a comma means that there were several headers, maybe joined by a proxy.
+# RFC 3986, section 3.2.2, without the comma: a comma means several headers, perhaps joined by a proxy.
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
 
 
 class Request(HTTPServerRequest):
-    """A request whose headers have come. Raises ApiError BAD_REQUEST for one that does not name exactly one host."""
+    """A request whose head is complete. Raises ApiError BAD_REQUEST unless it names exactly one host."""
 
     uri: str
     method: str
@@ -38,7 +38,7 @@ class Request(HTTPServerRequest):
         self.body = b""
         self.connection = connection
         self.server_connection = server_connection
-        context = getattr(connection, "context")  # noqa: B009 - not in HTTPConnection's interface, yet Tornado asks for it
+        context = getattr(connection, "context")  # noqa: B009 - not in HTTPConnection's interface, although Tornado uses it
         self.remote_ip, self.protocol = context.remote_ip, context.protocol
         self.host = _host(headers, self.version)
         if not self.uri.startswith("/"):
@@ -47,7 +47,7 @@ class Request(HTTPServerRequest):
         self._began = time.monotonic()
 
     def _take_absolute(self) -> None:
-        """Accept a whole address; its host counts, not the header's (RFC 9112, section 3.2.2)."""
+        """Accept an absolute URI, whose host takes precedence over the header's (RFC 9112, section 3.2.2)."""
         found = _ABSOLUTE.fullmatch(self.uri)
         if found:
             authority, path, query = found.groups()
@@ -58,11 +58,11 @@ class Request(HTTPServerRequest):
             self.uri = f"{path or '/'}{query}"
 
     def request_time(self) -> float:
-        """Seconds since the headers came."""
+        """Seconds since the head was complete."""
         return time.monotonic() - self._began
 
     def __getattr__(self, name: str) -> Any:
-        """Called for what is not there yet. Raises ApiError BAD_REQUEST for a query with too many parameters."""
+        """Parse an attribute on first use. Raises ApiError BAD_REQUEST for a query with too many parameters."""
         make = _ON_DEMAND.get(name)
         if make is None:
             raise AttributeError(name)
@@ -77,7 +77,7 @@ def _query_arguments(request: Request) -> dict[str, list[bytes]]:
         raise ApiError("BAD_REQUEST", "the query has too many parameters") from None
 
 
-# What HTTPServerRequest makes of every request. Tornado adds the fields of a form to the last three.
+# HTTPServerRequest parses these for every request. Tornado adds a form's fields to the last three.
 _ON_DEMAND: dict[str, Callable[[Request], Any]] = {
     "query_arguments": _query_arguments,
     "host_name": lambda request: split_host_and_port(request.host.lower())[0],

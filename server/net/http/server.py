@@ -1,4 +1,4 @@
-"""The listening sockets: our reader, or Tornado's own HTTPServer with the same bounds."""
+"""The listening sockets: our reader, or Tornado's own HTTPServer with the same limits."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
     from server.net.http.interfaces import Refuse
 
-BACKLOG = 1024  # connections that the kernel has accepted and we have not: a thousand clients may come back at once
-TORNADO_BUFFER_BYTES = 1024 * 1024  # read ahead for one connection; above the largest WebSocket message
+BACKLOG = 1024  # connections accepted by the kernel but not yet by us: a thousand clients may reconnect at once
+TORNADO_BUFFER_BYTES = 1024 * 1024  # read-ahead per connection; larger than the largest WebSocket message
 
 
 class Server(Protocol):
-    """What both readers can do."""
+    """The interface of both readers."""
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
 
     async def close_all_connections(self) -> None:
-        """End those that speak HTTP, whatever they are doing."""
+        """Close all HTTP connections, whatever they are doing."""
 
 
 class FastServer:
-    """llhttp on the event loop's transports. `delegate` gets the requests, `refuse` answers what can't be read."""
+    """llhttp on the event loop's transports. `delegate` gets the requests; `refuse` answers unreadable input."""
 
     def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse) -> None:
         self.connections = Connections(delegate, refuse)
         self._listening: list[asyncio.Server] = []
 
     async def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Take connections from bound sockets, which belong to the server from now on."""
+        """Accept connections on bound sockets, which belong to the server from now on."""
         loop = asyncio.get_running_loop()
         for bound in sockets:
             self._listening.append(await loop.create_server(self._connection, sock=bound, backlog=BACKLOG))
@@ -51,21 +51,21 @@ class FastServer:
         return Connection(self.connections)
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         for listening in self._listening:
             listening.close()
 
     async def close_all_connections(self) -> None:
-        """End them, whatever they are doing."""
+        """Close all HTTP connections, whatever they are doing."""
         await self.connections.abort()
 
 
 def tornado_server(delegate: HTTPServerConnectionDelegate, sockets: list[socket.socket], body_bytes: int) -> Server:
-    """Tornado's HTTPServer, listening. `body_bytes`: the largest body of any route."""
+    """A listening Tornado HTTPServer. `body_bytes`: the largest body of any route."""
     server = HTTPServer(
         delegate,
         max_header_size=MAX_HEAD_BYTES,
-        max_body_size=body_bytes + 2 * SPILL_BYTES,  # the delegate refuses what is too large, in the one error form
+        max_body_size=body_bytes + 2 * SPILL_BYTES,  # the delegate refuses larger ones, in our error form
         max_buffer_size=TORNADO_BUFFER_BYTES,
         idle_connection_timeout=IDLE_S,
         body_timeout=BODY_S,

@@ -1,6 +1,7 @@
 """RFC 6455 on the loop's own transport, behind Tornado's `WebSocketProtocol`.
 
-frames   a client's bytes to messages, and frames to send: no I/O, no clock
-mask     the XOR of a client's payload
-socket   one WebSocket: messages to its handler, batches out, pings, floods, the end
+frames     a client's bytes to messages, and frames to send: no I/O, no clock
+mask       the XOR of a client's payload
+socket     one WebSocket: messages to its handler, batches out, pings, rate limits, closing
+fall_back  Tornado's own protocol, with our checks
 """

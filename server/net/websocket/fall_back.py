@@ -1,7 +1,7 @@
 """Tornado's own WebSocket protocol with RFC 6455's checks: the fall-back `WS_READER=tornado`.
 
-Tornado 6.6.1 executes unmasked frames, echoes close codes that must not be sent, and drops the connection without a code for
-everything else. So the bytes go through our FrameReader here too. Stream, writing and pings stay Tornado's.
+Tornado 6.6.1 accepts unmasked frames, echoes close codes that must not be sent, and drops the connection without a code for
+all other violations. So the bytes go through our FrameReader here too. Stream, writing and pings remain Tornado's.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ READ_BYTES = 64 * 1024
 
 
 def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None) -> WebSocketProtocol | None:
-    """The protocol that Tornado would take, with the checks."""
+    """Tornado's protocol with our checks."""
     return CheckedProtocol(handler, False, tornados.params) if isinstance(tornados, WebSocketProtocol13) else tornados
 
 
 class CheckedProtocol(WebSocketProtocol13):
-    """See the module; made by `checked`."""
+    """Tornado's protocol with our checks; see the module. Made by `checked`."""
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
@@ -43,7 +43,7 @@ class CheckedProtocol(WebSocketProtocol13):
                 data = await self._read()
                 for event in reader.feed(data):
                     await self._take(event)
-                await asyncio.sleep(0)  # what has come already is read without waiting: others get their turn
+                await asyncio.sleep(0)  # buffered data is read without waiting, so let others run
         except StreamClosedError:
             self._abort()
         finally:
@@ -73,7 +73,7 @@ class CheckedProtocol(WebSocketProtocol13):
             await self._refuse(event)
 
     async def _refuse(self, violated: Violated) -> None:
-        """Say why, and close."""
+        """Send the reason, and close."""
         if not self.server_terminated:
             self.close_code, self.close_reason = violated.code, violated.reason
             last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
@@ -82,9 +82,9 @@ class CheckedProtocol(WebSocketProtocol13):
         await self._end(violated.code, violated.reason)
 
     async def _end(self, code: int | None, reason: str) -> None:
-        """Close, then read what still comes: ending the connection at once could lose the close frame in a reset."""
-        self.close(code, reason or None)  # Tornado ends the connection some seconds later, whatever comes
-        await self.stream.write(b"")  # done when all before it is
+        """Close, then read what still comes: dropping the connection at once could lose the close frame in a reset."""
+        self.close(code, reason or None)  # Tornado drops the connection some seconds later in any case
+        await self.stream.write(b"")  # done when everything before it is written
         with suppress(OSError):
             self.stream.socket.shutdown(socket.SHUT_WR)
         while True:

@@ -1,7 +1,7 @@
-"""RFC 6455 without I/O and clock: a client's bytes to messages, and the frames that a server sends.
+"""RFC 6455 without I/O and clock: parses a client's bytes into messages, and makes the frames that a server sends.
 
-Any cut of the same bytes gives the same events. A message is `bytes` (binary) or `str` (text) itself, so that a frame
-of audio costs one object. `python -m tests.bench.frames` measures it.
+The events do not depend on how the bytes are split. A message is plain `bytes` (binary) or `str` (text), so that an audio frame
+costs one object. `python -m tests.bench.frames` measures it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FIN, RESERVED, OPCODE, CONTROL = 0x80, 0x70, 0x0F, 0x08  # bits of a frame's first byte
 MASKED, LENGTH = 0x80, 0x7F  # bits of its second byte
 MAX_CONTROL_BYTES = 125  # section 5.5
-MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload, less its code
-NO_CODE = 1005  # stands for a close frame without a code, and is never sent
+MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload without its code
+NO_CODE = 1005  # means a close frame without code; never sent
 _16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
 _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
-# Registered codes that an endpoint may send (section 7.4.1 and IANA's registry); 3000 to 4999 are for everybody else.
+# Registered codes that an endpoint may send (section 7.4.1 and IANA's registry); 3000 to 4999 are free for applications.
 _REGISTERED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 _utf8_decoder = getincrementaldecoder("utf-8")
@@ -46,14 +46,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to a ping of ours, or a sign of life."""
+    """The answer to a ping of ours, or an unsolicited pong."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The client closes: the last event. `code` is 1005 when it gave none."""
+    """The client closes. The last event; `code` is 1005 if it gave none."""
 
     code: int
     reason: str
@@ -61,7 +61,7 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Violated:
-    """The client broke the protocol: the last event. `code` is what the connection has to be closed with."""
+    """The client broke the protocol. The last event; `code` is the close code to send."""
 
     code: int
     reason: str
@@ -71,7 +71,7 @@ Event = bytes | str | Ping | Pong | Closed | Violated
 
 
 class ViolationError(Exception):
-    """What is wrong with a frame."""
+    """A frame violates the protocol."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
@@ -80,7 +80,7 @@ class ViolationError(Exception):
 
 
 class FrameReader:
-    """One client's frames. `max_message_bytes` bounds a message, and with it what is kept of an unfinished one."""
+    """Parses one client's frames. `max_message_bytes` limits a message, and so what is buffered of an unfinished one."""
 
     __slots__ = (
         "_decoder",
@@ -98,24 +98,24 @@ class FrameReader:
 
     def __init__(self, max_message_bytes: int) -> None:
         self.begun = 0  # messages that did not come in one piece
-        self.pieces = 0  # that those came in, complete or not; whoever bounds them may reset it
-        self.ended = False  # closed or violated: whatever follows is ignored
+        self.pieces = 0  # the pieces of such messages so far; whoever limits them may reset it
+        self.ended = False  # closed or violated: further data is ignored
         self._max_bytes = max_message_bytes
-        self._head = b""  # an incomplete header, or an incomplete control frame
+        self._head = b""  # an incomplete header or control frame
         self._opcode = CONTINUATION  # of the unfinished message; CONTINUATION: there is none
-        self._message: bytearray | None = None  # what has come of it
-        self._decoder: IncrementalDecoder | None = None  # judges unfinished text as it arrives
-        self._left_bytes = 0  # of a data frame that has partly come
-        self._mask = b""  # of that frame, turned to its next byte
-        self._final = False  # is that frame the last of its message?
+        self._message: bytearray | None = None  # the part of it that has arrived
+        self._decoder: IncrementalDecoder | None = None  # checks unfinished text as it arrives
+        self._left_bytes = 0  # missing from a data frame that has partly arrived
+        self._mask = b""  # that frame's mask, rotated to its next byte
+        self._final = False  # True if that frame is the last of its message
 
     @property
     def unfinished(self) -> bool:
-        """Has a message begun that is not complete?"""
+        """True while a message is incomplete."""
         return self._opcode != CONTINUATION
 
     def feed(self, data: bytes) -> list[Event]:
-        """What these bytes complete, in order."""
+        """The events that these bytes complete, in order."""
         events: list[Event] = []
         if self.ended:
             return events
@@ -129,7 +129,7 @@ class FrameReader:
         return events
 
     def _read(self, data: bytes, events: list[Event]) -> None:
-        """The hot path is written out: a final binary frame that came whole, with a length of one or two bytes."""
+        """Parse. The hot path is inlined: a complete final binary frame with a length of one or two bytes."""
         at, size = 0, len(data)
         if self._left_bytes:
             at = self._read_payload(data, 0, events)
@@ -149,7 +149,7 @@ class FrameReader:
             self._head = data[at:]
 
     def _read_frame(self, data: bytes, at: int, events: list[Event]) -> int:
-        """Any frame, or as much as there is of it; returns where the next one begins."""
+        """Parse any frame, or the part of it that is there; returns where the next one begins."""
         first, second = data[at], data[at + 1]
         self._check_start(first, second)
         length, start = _length(data, at)
@@ -169,7 +169,7 @@ class FrameReader:
         return self._read_payload(data, start, events)
 
     def _check_start(self, first: int, second: int) -> None:
-        """What the first two bytes tell (section 5.2)."""
+        """Check a frame's first two bytes (section 5.2)."""
         opcode = first & OPCODE
         if first & RESERVED:
             raise ViolationError(PROTOCOL_ERROR, "no extension was agreed upon: reserved bits have to be 0")
@@ -185,7 +185,7 @@ class FrameReader:
             raise ViolationError(PROTOCOL_ERROR, wrong)
 
     def _read_payload(self, data: bytes, at: int, events: list[Event]) -> int:
-        """What there is of a data frame's payload; returns where it ends."""
+        """Parse the available part of a data frame's payload; returns where it ends."""
         piece = unmask(self._mask, data[at : at + self._left_bytes])
         turn = len(piece) % 4
         self._mask = self._mask[turn:] + self._mask[:turn]
@@ -204,7 +204,7 @@ class FrameReader:
         return at + len(piece)
 
     def _keep(self, piece: bytes, *, complete: bool) -> None:
-        """A part of a message. Text that is wrong already never gets better: it is refused at once."""
+        """Add a part of a message. Invalid text is refused at once, because it can never become valid."""
         if self._message is None:
             self._message = bytearray()
             self.begun += 1
@@ -232,7 +232,7 @@ class FrameReader:
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:
-    """A frame's length, and where its payload begins: behind `data` while the header is incomplete."""
+    """A frame's length, and where its payload begins; that is after `data` while the header is incomplete."""
     length = data[at + 1] & LENGTH
     if length <= MAX_CONTROL_BYTES:
         return length, at + 6
@@ -253,7 +253,7 @@ def _decoded(payload: bytes | bytearray) -> str:
 
 
 def _closed(payload: bytes) -> Closed:
-    """Section 5.5.1."""
+    """Parse a close frame's payload (section 5.5.1)."""
     if not payload:
         return Closed(NO_CODE, "")
     if len(payload) == 1:
@@ -265,15 +265,15 @@ def _closed(payload: bytes) -> Closed:
 
 
 def may_be_sent(code: int) -> bool:
-    """May an endpoint send this close code?"""
+    """True if an endpoint may send this close code."""
     return code in _REGISTERED_CODES or 3000 <= code < 5000
 
 
-# --- what a server sends: never masked, never in fragments ---
+# --- frames of a server: never masked or fragmented ---
 
 
 def data_frame(message: bytes | str) -> bytes:
-    """A whole message."""
+    """The frame of a whole message."""
     if type(message) is str:
         opcode, payload = TEXT, message.encode()
     else:
@@ -288,17 +288,17 @@ def data_frame(message: bytes | str) -> bytes:
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
-    """At most 125 bytes."""
+    """A ping frame; the payload has at most 125 bytes."""
     return _control_frame(PING, payload)
 
 
 def pong_frame(payload: bytes) -> bytes:
-    """The answer to a ping with that payload."""
+    """The pong frame that answers a ping with that payload."""
     return _control_frame(PONG, payload)
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
-    """`reason` is cut to what fits. Raises ValueError for a code that must not be sent."""
+    """A close frame; `reason` is cut to fit. Raises ValueError for a code that must not be sent."""
     if code is None:
         return _control_frame(CLOSE, b"")
     if not may_be_sent(code):

@@ -1,11 +1,11 @@
 """A WebSocket on the loop's own transport, behind Tornado's `WebSocketProtocol`: no stream object, no coroutine per frame.
 
-`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. All messages of one read reach the handler in one call:
-`on_messages(list)` where it has that method, else `on_message` for each, which must not be a coroutine. A handler that writes
-much calls `send` with whole batches, stops while `paused`, and goes on when its `on_writable()` is called.
+`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. All messages of one read are passed to the handler in one call:
+to `on_messages(list)` if it has that method, else to `on_message` one by one, which must not be a coroutine. A handler that
+writes a lot calls `send` with whole batches, stops while `paused`, and continues when its `on_writable()` is called.
 
-The end of a connection, whoever begins it: our close frame, our half of the TCP connection, then what still comes is read and
-thrown away for a moment. Closing at once would make the kernel answer it with a reset, which can overtake the close frame.
+Whoever starts the closing, we send our close frame, shut down our half of the TCP connection, and then read and drop what
+still comes for a moment. If we closed at once, the kernel would answer it with a reset, which can overtake the close frame.
 """
 
 from __future__ import annotations
@@ -31,29 +31,30 @@ if TYPE_CHECKING:
     from server.net.websocket.frames import Event
 
 INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
-LINGER_S = 2.0  # for the client to read our close frame and end its half
-LINGER_BYTES = 32 * 1024 * 1024  # of what it still sends meanwhile
+LINGER_S = 2.0  # for the client to read our close frame and close its half
+LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime
 
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
-    """Bounds of one socket."""
+    """Limits of one socket."""
 
-    message_bytes: int  # of one message, in whatever number of fragments
-    write_buffer_bytes: int  # of what the client does not take; beyond it the connection is cut
-    frames_per_s: int = 5_000  # sustained, of any kind; 50 a second are a microphone
-    frames_burst: int = 10_000  # a client that comes back may have minutes of small frames to send
-    ping_interval_s: float = 20.0  # of silence, then a ping; as long again without an answer, then the end
-    write_timeout_s: float = 30.0  # a client that takes nothing for so long is not reading
+    message_bytes: int  # of one message, in any number of fragments
+    write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
+    frames_per_s: int = 5_000  # sustained, of any kind; a microphone sends 50 a second
+    frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
+    # Of silence before a ping; after as long again without an answer, the socket is closed.
+    ping_interval_s: float = 20.0
+    write_timeout_s: float = 30.0  # a client that takes nothing for this long is not reading
     close_timeout_s: float = 5.0  # for the client's close frame
 
 
 @runtime_checkable
 class TransportConnection(Protocol):
-    """An `httputil.HTTPConnection` that gives its transport away once 101 was written."""
+    """An `httputil.HTTPConnection` that gives its transport away after writing the 101."""
 
     def detach_transport(self) -> tuple[asyncio.Transport, bytes]:
-        """The transport, and what the client sent behind its handshake. Raises StreamClosedError when it is lost."""
+        """The transport, and what the client sent after its handshake. Raises StreamClosedError if it is lost."""
 
 
 class FrameSocket(WebSocketProtocol, asyncio.Protocol):
@@ -63,7 +64,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def __init__(self, handler: WebSocketHandler, limits: SocketLimits) -> None:
         super().__init__(handler)
-        self.paused = False  # the client takes less than we write
+        self.paused = False  # the client reads more slowly than we write
         self.close_code: int | None = None
         self.close_reason: str | None = None
         self._limits = limits
@@ -72,20 +73,20 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._reader = FrameReader(limits.message_bytes)
         self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
         self._subprotocol: str | None = None
-        self._told = self._lost = False  # the handler knows of the end; the transport is gone
+        self._told = self._lost = False  # the handler was told of the end; the transport is gone
         self._frames, self._counted_since = 0, self._loop.time()
         self._heard = self._pinged = False
-        self._unfinished = 0  # number of the message that was unfinished when we last looked; 0: none was
+        self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
-        self._drained: asyncio.Future[None] | None = None  # of those who wait for room
+        self._drained: asyncio.Future[None] | None = None  # for writers that wait for room
         self._discarded_bytes = 0
         self._beat: asyncio.TimerHandle | None = None
-        self._deadline: asyncio.TimerHandle | None = None  # for the client to read, to close, to be gone
+        self._deadline: asyncio.TimerHandle | None = None  # for the client to read, to close, or to be gone
 
     # --- the handshake ---
 
     async def accept_connection(self, handler: WebSocketHandler) -> None:
-        """Answer 101, take the connection's transport, and call the handler's `open`."""
+        """Answer 101, take over the connection's transport, and call the handler's `open`."""
         headers = handler.request.headers
         key = headers.get("Sec-WebSocket-Key")
         if not key or not headers.get("Host"):
@@ -112,7 +113,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             self.data_received(early)
 
     async def _open(self) -> None:
-        """No message comes before the handler is ready for it."""
+        """Call the handler's `open`. No message is delivered before it is done."""
         handler = self.handler
         try:
             opening = handler.open(*handler.open_args, **handler.open_kwargs)
@@ -126,13 +127,13 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     @property
     def selected_subprotocol(self) -> str | None:
-        """What the handler chose."""
+        """The subprotocol chosen by the handler."""
         return self._subprotocol
 
     # --- in ---
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of frames."""
+        """Take bytes of frames."""
         if self.client_terminated:
             self._discard(len(data))
             return
@@ -162,7 +163,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             self.handler.on_message(message)
 
     def _take_singly(self, events: list[Event]) -> None:
-        """Control frames are among them: in order."""
+        """Handle events in order: control frames are among them."""
         for event in events:
             if isinstance(event, bytes | str):
                 self._take_messages([event])
@@ -176,7 +177,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
                 self._run_callback(self.handler.on_pong, event.payload)
 
     def _answer(self, ping: Ping) -> None:
-        """While the client does not read, only its last ping is remembered (RFC 6455, section 5.5.3)."""
+        """Answer a ping. While the client does not read, only its last ping is remembered (RFC 6455, section 5.5.3)."""
         if self.paused:
             self._pong = ping.payload
         elif not self.server_terminated:
@@ -187,14 +188,14 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self.client_terminated = True
         if closed.code != frames.NO_CODE:
             self.close_code, self.close_reason = closed.code, closed.reason
-        self.close(self.close_code)  # echoed (section 5.5.1), unless we were first
+        self.close(self.close_code)  # echo the code (section 5.5.1), unless we closed first
         self._tell_handler()
 
     def eof_received(self) -> None:
-        """The client ends its half: the transport closes, once what we wrote is sent."""
+        """The client closed its half: the transport closes once everything is sent."""
         self.client_terminated = True
 
-    # --- floods and silence ---
+    # --- rate limits and silence ---
 
     def _check_pace(self) -> None:
         now = self._loop.time()
@@ -204,11 +205,11 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._counted_since = now
 
     def start_pinging(self) -> None:
-        """From now on."""
+        """Ping a silent client from now on."""
         self._beat = self._loop.call_later(self._limits.ping_interval_s, self._look)
 
     def _look(self) -> None:
-        """Once in a ping interval: is the client there, and does it finish what it begins?"""
+        """Once per ping interval, check that the client is there and completes its messages."""
         heard, self._heard = self._heard, False
         before, self._unfinished = self._unfinished, self._reader.begun if self._reader.unfinished else 0
         self._frames = self._reader.pieces = 0
@@ -229,14 +230,15 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     # --- out ---
 
     def send(self, messages: list[bytes | str]) -> None:
-        """Write them in one go. Raises WebSocketClosedError."""
+        """Write the messages in one call. Raises WebSocketClosedError."""
         if self.is_closing():
             raise WebSocketClosedError
         self._transport.writelines([frames.data_frame(message) for message in messages])
         self._check_buffer()
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:
-        """As Tornado's, for one `bytes` or `str`. The future is done when there is room for more."""
+        """Write one `bytes` or `str`, like Tornado's. The future is done when there is room for more."""
+        # The handler's write_message has turned dicts into JSON.
         assert isinstance(message, bytes | str), "the handler's write_message has made JSON of it"
         if self.is_closing():
             raise WebSocketClosedError
@@ -249,11 +251,11 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         return self.drained()
 
     def write_ping(self, data: bytes) -> None:
-        """At most 125 bytes."""
+        """Send a ping; the payload has at most 125 bytes."""
         self._transport.write(frames.ping_frame(data))
 
     def drained(self) -> asyncio.Future[None]:
-        """Done when there is room for more; fails with WebSocketClosedError when the client is gone."""
+        """A future that is done when there is room for more, or fails with WebSocketClosedError if the client is gone."""
         if self.paused and self._drained is not None:
             return self._drained
         drained = self._loop.create_future()
@@ -264,18 +266,18 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         return drained
 
     def _check_buffer(self) -> None:
-        """The fuse: writers stop while `paused`, so that it is never reached by those who do."""
+        """The last resort against a full buffer. Writers that stop while `paused` never reach it."""
         if self._transport.get_write_buffer_size() > self._limits.write_buffer_bytes:
             self.abort()
 
     def pause_writing(self) -> None:
-        """The client takes less than we write."""
+        """The client reads more slowly than we write."""
         self.paused = True
         if not self.is_closing():
             self._set_deadline(self._limits.write_timeout_s)
 
     def resume_writing(self) -> None:
-        """It has taken what there was."""
+        """The client has caught up."""
         self.paused = False
         if self.is_closing():
             return
@@ -290,14 +292,14 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         if on_writable is not None:
             self._run_callback(on_writable)
 
-    # --- the end ---
+    # --- closing ---
 
     def is_closing(self) -> bool:
-        """Has either side begun to close?"""
+        """True if either side has started to close."""
         return self._lost or self.client_terminated or self.server_terminated
 
     def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Begin, or answer, the closing handshake."""
+        """Start or answer the closing handshake."""
         if self._lost:
             return
         if not self.server_terminated:
@@ -310,7 +312,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             self._linger()
 
     def fail(self, code: int, reason: str) -> None:
-        """The client broke the rules: nothing of it is read any more (section 7.1.7)."""
+        """The client broke the rules: read nothing more from it (section 7.1.7)."""
         if self.client_terminated:
             return
         self.client_terminated = True
@@ -321,7 +323,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._tell_handler()
 
     def _say_last_words(self, code: int, reason: str) -> None:
-        """What the handler's `last_words(code, reason)` returns, where it has that method: a message before the close frame."""
+        """Send the result of the handler's `last_words(code, reason)`, if it has that method, before the close frame."""
         last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
         if last_words is not None and not self._lost:
             self._transport.write(frames.data_frame(last_words(code, reason)))
@@ -332,8 +334,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self.fail(INTERNAL_ERROR, "")
 
     def _linger(self) -> None:
-        """All is said."""
-        with suppress(OSError, RuntimeError):  # it has gone, and nobody has told us yet
+        """Everything is sent: close our half, and wait for the client."""
+        with suppress(OSError, RuntimeError):  # it has gone, but the loop has not told us yet
             self._transport.write_eof()
         self._set_deadline(LINGER_S)
 
@@ -343,16 +345,16 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
-        """Cut the connection, whatever is still to be sent."""
+        """Cut the connection; unsent data is lost."""
         self.client_terminated = self.server_terminated = True
         self._transport.abort()
 
     def _abort(self) -> None:
-        """Tornado's name for it."""
+        """`abort` under Tornado's name."""
         self.abort()
 
     def on_connection_close(self) -> None:
-        """Called by the handler, when the client leaves in its handshake or when it was told of the end."""
+        """Called by the handler, when the client leaves during its handshake or after the handler was told of the end."""
         if not self._told:
             self._told = True
             if hasattr(self, "_transport"):
@@ -368,7 +370,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_exception(WebSocketClosedError())
-            drained.exception()  # looked at: nobody may be waiting
+            drained.exception()  # mark it as retrieved: perhaps nobody awaits it
         self._tell_handler()
 
     def _tell_handler(self) -> None:
@@ -385,16 +387,16 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    # --- what else Tornado's base class asks for ---
+    # --- further methods of Tornado's base class ---
 
     def set_nodelay(self, x: bool) -> None:
-        """The loop's transports have set it already."""
+        """Set TCP_NODELAY, although the loop's transports have already done so."""
         connection = self._transport.get_extra_info("socket")
         if connection is not None and connection.family in {AF_INET, AF_INET6}:
             connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, int(x))
 
-    def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - a client's
+    def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - for clients only
         raise AssertionError("a server's socket has no server")
 
     async def _receive_frame_loop(self) -> None:
-        """Frames come by `data_received`."""
+        """Not used: frames come by `data_received`."""
