@@ -1,10 +1,11 @@
-"""The gateway's side of the nine services. gRPC and protobuf stay inside this package.
+"""The gateway's clients of the nine services. gRPC and protobuf stay inside this package.
 
-- `Upstream` (upstream.py): all of it, started and closed as one: the clients as `streaming.ports.Services`, health, circuits.
-- `ServiceEndpoint`, `TlsFiles`, `CallObserver` (endpoint.py): where a service is, and who is told how its calls go.
-- `stt tts intent planner safety executors memory`: one typed client per service, each a protocol of `streaming.ports`.
-- `ServiceLine` (call.py): what all calls have in common: deadline, metadata, breaker, retry, measurement.
-- `BidiStream` (stream.py): what the two speech streams have in common: a writer task, a pulling reader, an inactivity guard.
+- `Upstream` (upstream.py): all nine, started and closed together: clients as `streaming.ports.Services`, health, circuits.
+- `ServiceEndpoint`, `TlsFiles`, `CallObserver` (endpoint.py): a service's address, and who measures its calls.
+- `stt tts intent planner safety executors memory`: one typed client per service, each implementing a protocol of `streaming.ports`.
+- `ServiceLine` (call.py): what all calls share: deadline, metadata, breaker, retry, measurement.
+- `BidiStream` (stream.py): what the speech streams share: a writer task, a pulling reader, an inactivity guard.
+- `Trunk` (trunk.py): one call for many microphones. `HangWatch` (hangs.py): notices a recogniser that hangs.
 - `ChannelPool` (pool.py): shared HTTP/2 connections and their options. `HealthWatch` (health.py): grpc.health.v1, polled.
 - `Breaker` (breaker.py), `RetryBudget` (retry.py): pure; time is an argument.
 - `metadata`, `status`, `convert`: to and from gRPC's metadata, statuses and Struct. `Background`: tasks with an owner.

@@ -1,7 +1,7 @@
-"""Tasks that outlive the call that began them: named, held, logged when they fail, cancelled when their owner closes.
+"""Tasks that outlive the call that started them: named, referenced, logged on failure, cancelled when their owner closes.
 
-`asyncio.TaskGroup` needs a block that stays open, and its first failure ends all; a stream's writer ends with its stream
-alone. So the owner (one per `Upstream`) keeps this group instead, and nothing else in the package creates tasks.
+`asyncio.TaskGroup` needs a block that stays open, and one failure ends all its tasks, whereas a stream's writer must end with its
+stream only. So the owner (one per `Upstream`) has this group, and nothing else in the package creates tasks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Background:
         return len(self._tasks)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run it beside; it is held until it ends."""
+        """Run a coroutine in the background; its task is referenced until it ends."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -38,7 +38,7 @@ class Background:
             log.error("background task failed: %s", task.get_name(), exc_info=broken)
 
     async def close(self) -> None:
-        """Cancel all, and wait until they have ended."""
+        """Cancel all tasks and wait until they have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,7 +1,7 @@
-"""A circuit breaker as a pure class: time is an argument (seconds, any monotonic clock), nothing waits, nothing is logged.
+"""A circuit breaker as a pure class: time is an argument (monotonic seconds), nothing waits, nothing is logged.
 
-Closed: calls pass, their outcomes are counted over a rolling window. Too many faults open it. Open: nothing passes for a
-while, longer each time it opens again. Half-open: a fixed few calls pass as probes; all of them well closes it, one fault opens it.
+Closed: calls pass, and their outcomes are counted over a rolling window; too many faults open the breaker. Open: no call passes
+for a while, which grows each time. Half-open: a fixed few calls pass as probes; if all succeed it closes, one fault opens it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FAULTS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
-"""Statuses that speak against the service; all others are the caller's mistakes, plain answers, or load it knows about."""
+"""Statuses that are the service's fault. All others are mistakes of the caller, plain answers, or load that it reports."""
 
 _BUCKETS = 10  # the window moves in tenths
 
 
 class CircuitState(StrEnum):
-    """As in metrics and health."""
+    """The state, as in metrics and health."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -30,7 +30,7 @@ class CircuitState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """Five faults in half a minute, and at least half of the calls: a service with one caller opens as well as a busy one."""
+    """Opens after five faults in half a minute that are at least half of the calls, which works with one caller as with many."""
 
     window_s: float = 30.0
     min_faults: int = 5
@@ -38,11 +38,11 @@ class BreakerPolicy:
     open_s: float = 2.0
     max_open_s: float = 30.0
     probes: int = 2
-    probe_lease_s: float = 10.0  # a probe that tells nothing for so long (a silent stream) gives its slot back
+    probe_lease_s: float = 10.0  # a probe without an outcome for this long (a silent stream) frees its slot
 
 
 class Permit:
-    """Leave for one call. Outcomes of calls from before the last change of state are not counted."""
+    """Permission for one call. Outcomes of calls permitted before the last change of state are not counted."""
 
     __slots__ = ("epoch", "lease_until")
 
@@ -52,7 +52,7 @@ class Permit:
 
 
 class _Window:
-    """Outcomes of the last `span_s` seconds in tenths: (tenth, calls, faults)."""
+    """Outcomes of the last `span_s` seconds in ten buckets: (tenth, calls, faults)."""
 
     def __init__(self, span_s: float) -> None:
         self._tenth_s = span_s / _BUCKETS
@@ -77,7 +77,7 @@ class _Window:
 
 
 class Breaker:
-    """One service's. `on_change` is told each new state."""
+    """The breaker of one service. `on_change` is called with each new state."""
 
     def __init__(
         self, policy: BreakerPolicy | None = None, on_change: Callable[[CircuitState], None] = lambda _state: None
@@ -90,20 +90,20 @@ class Breaker:
         self._open_s = self._policy.open_s
         self._probes: set[Permit] = set()
         self._probes_ok = 0
-        self._everyday = Permit(0)  # shared by all calls of a closed epoch: no object per call
+        self._everyday = Permit(0)  # shared by all calls while closed: no object per call
 
     def state(self, now: float) -> CircuitState:
-        """The state; an open one whose time is up is half-open."""
+        """The state; an open breaker whose time is up is half-open."""
         if self._state is CircuitState.OPEN and now >= self._open_until:
             self._enter(CircuitState.HALF_OPEN)
         return self._state
 
     def retry_after_s(self, now: float) -> float:
-        """How long until a call may pass; 0 when it may now."""
+        """Seconds until a call may pass; 0 if it may now."""
         return max(0.0, self._open_until - now) if self._state is CircuitState.OPEN else 0.0
 
     def admit(self, now: float) -> Permit | None:
-        """Leave for a call, to be settled by `succeeded`, `failed` or `released`; None: refused."""
+        """Permission for a call, to be settled by `succeeded`, `failed` or `released`; None if refused."""
         match self.state(now):
             case CircuitState.CLOSED:
                 return self._everyday
@@ -121,7 +121,7 @@ class Breaker:
         return permit
 
     def succeeded(self, permit: Permit, now: float) -> None:
-        """The service answered, be it with a refusal."""
+        """The service answered, even if it refused."""
         if permit.epoch != self._everyday.epoch:
             return
         if self._state is CircuitState.CLOSED:
@@ -147,11 +147,11 @@ class Breaker:
             self._open(now)
 
     def released(self, permit: Permit) -> None:
-        """The call told nothing about the service (cancelled, the caller's own short deadline): its slot is free."""
+        """The call revealed nothing about the service (cancelled, or the caller's own short deadline): free its slot."""
         self._probes.discard(permit)
 
     def found_up(self, now: float) -> None:
-        """Somebody else (the health watch) has seen the service come back: probe at once."""
+        """The health watch has seen the service come back: probe at once."""
         if self.state(now) is CircuitState.OPEN:
             self._enter(CircuitState.HALF_OPEN)
 

@@ -1,4 +1,4 @@
-"""What every call to a service has in common: deadline, metadata, breaker, retry, measurement, one kind of error."""
+"""What all calls to services share: deadline, metadata, breaker, retry, measurement, one kind of error."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ StubT = TypeVar("StubT")
 
 
 class Cancellable(Protocol):
-    """What a call on the wire can do here."""
+    """A call on the wire that can be cancelled."""
 
     def cancel(self) -> object:
-        """Stop it."""
+        """Cancel the call."""
 
 
 class Attempt:
-    """One call on the wire, from the breaker's leave to its measured end. Only the first end counts."""
+    """One call on the wire, from the breaker's permission to its measured end. Only the first end counts."""
 
     __slots__ = ("_answered", "_line", "_method", "_patience_s", "_permit", "_started", "call")
 
@@ -56,23 +56,23 @@ class Attempt:
         line.running.add(self)
 
     def answered(self) -> None:
-        """The service is there: it has begun to answer. Told once to the breaker, however often it is called."""
+        """The service has begun to answer. The breaker is told once, however often this is called."""
         if not self._answered:
             self._answered = True
             self._line.breaker.succeeded(self._permit, self._line.now())
 
     def succeeded(self) -> None:
-        """It ended well."""
+        """The call succeeded."""
         if self._end("OK"):
             self.answered()
 
     def abandoned(self) -> None:
-        """We no longer want its answer."""
+        """The answer is no longer wanted."""
         if self._end("CANCELLED"):
             self._line.breaker.released(self._permit)
 
     def failed(self, error: BaseException) -> ServiceError:
-        """It ended badly; returns what to tell the caller."""
+        """The call failed; returns the error for the caller."""
         told = service_error(self._line.name, error)
         seconds = self._line.now() - self._started
         if self._end(told.code):
@@ -99,7 +99,7 @@ class Attempt:
 
 
 class ServiceLine(Generic[StubT]):
-    """The way to one service, shared by all its callers."""
+    """Calls to one service, shared by all its callers."""
 
     def __init__(
         self,
@@ -119,11 +119,11 @@ class ServiceLine(Generic[StubT]):
         self._budget = RetryBudget()
         self._last_fault = ""
         self._closing = False
-        self._drained: asyncio.Event | None = None  # made by `close`
+        self._drained: asyncio.Event | None = None  # created by `close`
 
     @property
     def circuit(self) -> CircuitState:
-        """The breaker's state now."""
+        """The breaker's current state."""
         return self.breaker.state(self.now())
 
     def _circuit_changed(self, state: CircuitState) -> None:
@@ -131,14 +131,14 @@ class ServiceLine(Generic[StubT]):
         self.observer.circuit(self.name, state.value)
 
     def deadline_s(self, context: CallContext) -> float:
-        """Seconds a call of this context may take: the service's own limit, or the caller's shorter one."""
+        """Seconds that a call may take: the service's own limit, or the caller's shorter one."""
         asked_ms = self.endpoint.deadline_ms if context.timeout_ms is None else context.timeout_ms
         return max(0, min(asked_ms, self.endpoint.deadline_ms)) / 1000
 
     def begin(self, method: str, patience_s: float = 0.0) -> Attempt:
-        """Leave for a call on the wire. Raises ServiceError CIRCUIT_OPEN, or UNAVAILABLE once the gateway is closing.
+        """Start a call on the wire. Raises ServiceError CIRCUIT_OPEN, or UNAVAILABLE once the gateway is closing.
 
-        A DEADLINE_EXCEEDED sooner than `patience_s` is not held against the service.
+        DEADLINE_EXCEEDED in less than `patience_s` is not counted as the service's fault.
         """
         if self._closing:
             raise failure(self.name, "UNAVAILABLE", "the gateway is shutting down")
@@ -151,11 +151,11 @@ class ServiceLine(Generic[StubT]):
         return Attempt(self, method, permit, patience_s)
 
     def note(self, broken: ServiceError) -> None:
-        """Remember why, for those the breaker will turn away."""
+        """Remember the fault, for callers that the breaker will refuse."""
         self._last_fault = broken.message
 
     def ended(self, attempt: Attempt) -> None:
-        """It is off the wire."""
+        """An attempt has left the wire."""
         self.running.discard(attempt)
         if self._drained is not None and not self.running:
             self._drained.set()
@@ -169,7 +169,7 @@ class ServiceLine(Generic[StubT]):
         *,
         idempotent: bool,
     ) -> ResponseT:
-        """One request, one answer; sent again on UNAVAILABLE when that cannot do harm. Raises ServiceError."""
+        """One request, one answer; retried on UNAVAILABLE if that can do no harm. Raises ServiceError."""
         deadline = self.now() + self.deadline_s(context)
         self._budget.earn()
         for attempt in range(1, MAX_ATTEMPTS):
@@ -196,33 +196,32 @@ class ServiceLine(Generic[StubT]):
         deadline: float,
     ) -> ResponseT:
         hurried = context.timeout_ms is not None and context.timeout_ms < self.endpoint.deadline_ms
-        attempt = self.begin(
-            method, math.inf if hurried else 0.0
-        )  # a caller's short patience says nothing of the service
+        # A deadline shorter than the service's own says nothing about the service.
+        attempt = self.begin(method, math.inf if hurried else 0.0)
         try:
             call = pick(self.pool.pick())(
                 request, timeout=max(0.0, deadline - self.now()), metadata=call_metadata(context)
             )
             attempt.call = call
             response = await call
-            if response is None:  # how grpc.aio hands over what protobuf could not parse
-                raise ValueError("unreadable response")  # noqa: TRY301 - it becomes INTERNAL below, like every broken answer
+            if response is None:  # grpc.aio returns None for what protobuf cannot parse
+                raise ValueError("unreadable response")  # noqa: TRY301 - becomes INTERNAL below, like any broken answer
         except asyncio.CancelledError as cancelled:
             if cancelled_from_outside():
                 attempt.abandoned()
                 raise
             raise attempt.failed(cancelled) from None
-        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+        except Exception as error:  # noqa: BLE001 - as the port promises: ServiceError and nothing else
             raise attempt.failed(error) from None
         attempt.succeeded()
         return response
 
     def refuse_new(self) -> None:
-        """Take no new calls from now on."""
+        """Refuse new calls from now on."""
         self._closing = True
 
     async def close(self, grace_s: float) -> None:
-        """Let running calls finish for `grace_s`, cancel the rest, and hang up."""
+        """Let running calls finish for `grace_s`, cancel the rest, and close the connections."""
         self.refuse_new()
         if self.running:
             self._drained = asyncio.Event()

@@ -1,4 +1,4 @@
-"""JSON objects to and from `google.protobuf.Struct`, and the guards around building requests and reading answers."""
+"""JSON objects to and from `google.protobuf.Struct`, and guards for building requests and reading answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from server.upstream.status import clean_text, failure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_DEPTH = 30  # protobuf refuses messages nested deeper than 100, and every JSON level is three
-MAX_EXACT_INT = 2**53  # Struct numbers are doubles: larger integers would arrive as others
+MAX_DEPTH = 30  # protobuf refuses nesting beyond 100, and each JSON level takes three
+MAX_EXACT_INT = 2**53  # Struct numbers are doubles: larger integers would be changed
 
 
 def to_struct(given: Mapping[str, Any]) -> struct_pb2.Struct:
-    """A JSON object as Struct. Raises ValueError for what a Struct cannot carry unchanged."""
+    """A JSON object as Struct. Raises ValueError for anything that a Struct would change."""
     struct = struct_pb2.Struct()
     _fill_struct(struct, given, 1)
     return struct
@@ -54,7 +54,7 @@ def _fill_nested(target: struct_pb2.Value, value: Any, depth: int) -> None:
         for item in value:
             _fill_value(target.list_value.values.add(), item, depth)
     else:
-        raise ValueError(f"{type(value).__name__} is not a JSON type")  # noqa: TRY004 - callers catch one type: bad input
+        raise ValueError(f"{type(value).__name__} is not a JSON type")  # noqa: TRY004 - callers catch one type for bad input
 
 
 def _number(value: float) -> float:
@@ -66,9 +66,9 @@ def _number(value: float) -> float:
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """A Struct as JSON object: whole numbers come back as int, and what JSON has no number for (NaN, infinity) as None.
+    """A Struct as JSON object. Whole numbers become int; what JSON cannot express (NaN, infinity) becomes None.
 
-    Keys come sorted: a Struct keeps no order, and protobuf's own changes from process to process.
+    Keys are sorted, because a Struct has no order, and protobuf's own differs between processes.
     """
     fields = struct.fields
     return {key: _from_value(fields[key]) for key in sorted(fields)}
@@ -96,7 +96,7 @@ def _from_number(number: float) -> float | None:
 
 
 class _Asking:
-    """See `asking`. A class of its own: a generator would cost each call of a service more than its request does."""
+    """See `asking`. A class, because a generator would cost more per call than the request itself."""
 
     __slots__ = ("_service",)
 
@@ -126,11 +126,11 @@ class _Reading(_Asking):
 
 @cache
 def asking(service: str) -> _Asking:
-    """Around building a request: what protobuf cannot carry is the caller's mistake, INVALID_ARGUMENT."""
+    """Guards building a request: what protobuf cannot carry is the caller's mistake, INVALID_ARGUMENT."""
     return _Asking(service)
 
 
 @cache
 def reading(service: str) -> _Reading:
-    """Around reading an answer: what does not hold what the contract says is the service's fault, INTERNAL."""
+    """Guards reading an answer: what breaks the contract is the service's fault, INTERNAL."""
     return _Reading(service)

@@ -1,4 +1,4 @@
-"""Where a service is, how it is reached, and who is told how its calls go."""
+"""A service's address, how to connect to it, and who measures its calls."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ MAX_PORT = 65_535
 
 _PLAIN_SCHEMES = ("grpc://", "http://")
 _TLS_SCHEMES = ("grpcs://", "https://")
-_RESOLVERS = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):")  # gRPC naming document: passed on as they are
+_RESOLVERS = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|vsock|xds):")  # gRPC's name syntax; passed on unchanged
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})/?\Z")
 
 
 class EndpointError(ValueError):
-    """An address or certificate file in the configuration that cannot be used; the text says which and why."""
+    """A configured address or certificate file cannot be used; the text says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files. No `ca`: the system's roots. `certificate` and `key` together make it mutual TLS."""
+    """PEM files. No `ca`: the system's roots. `certificate` and `key` together: mutual TLS."""
 
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
-    server_name: str = ""  # the name in the server's certificate, where it is not the address' host
+    server_name: str = ""  # the name in the server's certificate, if it differs from the address' host
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address as gRPC takes it. `tls`: its scheme asks for TLS (grpcs, https)."""
+    """One address for gRPC. `tls`: its scheme requires TLS (grpcs, https)."""
 
     name: str
     tls: bool = False
@@ -55,7 +55,7 @@ def parse_address(text: str) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class ServiceEndpoint:
-    """One of the nine. `address` may hold several, separated by commas; `pool_size` is connections per address."""
+    """One of the nine services. `address` may be several, separated by commas; `pool_size`: connections per address."""
 
     name: str
     address: str
@@ -72,13 +72,13 @@ class ServiceEndpoint:
 
 
 class CallObserver(Protocol):
-    """Where calls leave their measurements. Called on the event loop; must not block."""
+    """Takes measurements of calls. Called on the event loop; must not block."""
 
     def observe(self, service: str, method: str, status: str, seconds: float) -> None:
-        """A call on the wire ended: gRPC's status name, or CIRCUIT_OPEN for one that was not let through."""
+        """A call on the wire ended. `status`: gRPC's name, or CIRCUIT_OPEN for a call that the breaker refused."""
 
     def circuit(self, service: str, state: str) -> None:
-        """A breaker is now closed, open or half_open."""
+        """A breaker became closed, open or half_open."""
 
 
 class NoObserver(CallObserver):

@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from server.upstream.call import Attempt, ServiceLine
     from streaming.ports import CallContext, TaskEvent
 
-DEADLINE_GRACE_S = (
-    0.5  # a task over its time is told so by the executor, in its own words; the call ends a little later
-)
-TRAILER_WAIT_S = 0.25  # for the end of the call after its result: else the executor would see a cancelled task
+# The executor ends an overdue task in its own words; the call's deadline is a little later.
+DEADLINE_GRACE_S = 0.5
+TRAILER_WAIT_S = 0.25  # for the end of the call after its result; without it, the executor would see a cancelled task
 
 
 class ExecutorStub(Protocol):
-    """What the stubs of the three services have in common."""
+    """What the stubs of the three services share."""
 
     @property
     def Execute(self) -> grpc.aio.UnaryStreamMultiCallable[executor_pb2.ExecuteRequest, executor_pb2.ExecuteEvent]:  # noqa: N802 - the .proto's name
@@ -37,7 +36,7 @@ class ExecutorStub(Protocol):
     def ListActions(  # noqa: N802 - the .proto's name
         self,
     ) -> grpc.aio.UnaryUnaryMultiCallable[executor_pb2.ListActionsRequest, executor_pb2.ListActionsResponse]:
-        """What may be asked for."""
+        """List the actions."""
 
 
 class ExecutorClient:
@@ -66,7 +65,7 @@ class ExecutorClient:
             if cancelled_from_outside():
                 raise
             raise attempt.failed(cancelled) from None
-        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+        except Exception as error:  # noqa: BLE001 - as the port promises: ServiceError and nothing else
             raise attempt.failed(error) from None
         finally:
             if call is not None:
@@ -92,7 +91,7 @@ class ExecutorClient:
         attempt: Attempt,
     ) -> AsyncGenerator[TaskEvent, None]:
         async for message in call:
-            if message is None:  # how grpc.aio hands over what protobuf could not parse
+            if message is None:  # grpc.aio returns None for what protobuf cannot parse
                 raise ValueError("unreadable event")
             attempt.answered()
             match message.WhichOneof("event"):
@@ -106,14 +105,14 @@ class ExecutorClient:
         raise failure(self._line.name, "INTERNAL", "the task ended without a result")
 
     async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
-        """What may be asked for."""
+        """The executor's actions."""
         request = executor_pb2.ListActionsRequest()
         answer = await self._line.unary("ListActions", lambda stub: stub.ListActions, request, context, idempotent=True)
         return [ActionInfo(info.name, info.description, from_struct(info.parameters)) for info in answer.actions]
 
 
 async def _trailers(call: grpc.aio.UnaryStreamCall[Any, Any]) -> None:
-    """The result is there: whatever the rest of the call says, or that it says nothing, changes it no more."""
+    """Wait for the end of the call. The result is final, whatever the rest of the call says."""
     with suppress(grpc.aio.AioRpcError, TimeoutError):
         async with asyncio.timeout(TRAILER_WAIT_S):
             await call.code()

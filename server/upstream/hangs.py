@@ -1,10 +1,10 @@
 """Notices a recogniser that hangs on an open microphone, within three seconds.
 
-A service that tells its progress has promised (protos/stt.proto) to show a sign of life every half second while it owes an
-answer. So silence of such a service means that it hangs. Silence of any other service may mean that nobody speaks.
+A service that reports progress promises (protos/stt.proto) a sign of life every half second while it owes an answer, so its
+silence means that it hangs. The silence of any other service may mean that nobody speaks.
 
-Looks are counted, not seconds: when this process itself stood still, its first look afterwards is one look, and what the
-service had sent meanwhile is read before the next.
+Checks are counted rather than seconds. If this process itself stood still, that is one check, and what the service sent in the
+meantime is read before the next one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 from typing import Protocol
 
 LOOK_S = 0.5
-LOOKS = 5  # without a sign of life: 2.5 to 3 seconds, five times what was promised
+LOOKS = 5  # checks without a sign of life: 2.5 to 3 seconds, five times what was promised
 
 
 class Watched(Protocol):
@@ -21,31 +21,31 @@ class Watched(Protocol):
 
     @property
     def signs(self) -> int:
-        """How many answers came so far."""
+        """The number of answers so far."""
 
     @property
     def owed(self) -> bool:
-        """Does the service owe an answer?"""
+        """True if the service owes an answer."""
 
     def hung(self) -> None:
-        """It hangs: end it."""
+        """The stream hangs: end it."""
 
 
 class HangWatch:
-    """Looks at all streams of one service, with one timer for all of them."""
+    """Checks all streams of one service with a single timer."""
 
     def __init__(self) -> None:
-        self.promised = False  # has this service shown that it tells its progress?
-        self._watched: dict[Watched, tuple[int, int]] = {}  # signs at the last look, looks since they changed
+        self.promised = False  # True if this service has reported progress
+        self._watched: dict[Watched, tuple[int, int]] = {}  # signs at the last check, and checks since they changed
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, stream: Watched) -> None:
-        """Watch it from now on."""
+        """Watch a stream from now on."""
         self._watched[stream] = (stream.signs, 0)
         self._set_timer()
 
     def discard(self, stream: Watched) -> None:
-        """It is over."""
+        """The stream has ended."""
         self._watched.pop(stream, None)
         if not self._watched and self._timer is not None:
             self._timer.cancel()

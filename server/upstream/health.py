@@ -1,4 +1,4 @@
-"""Which services are up: grpc.health.v1 asked of each every two seconds, more often while it is down."""
+"""Which services are up: asks each by grpc.health.v1 every two seconds, more often while it is down."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REASON_KEY = "x-health-reason"  # trailing metadata: why a service says it is not serving
-ENGINE_KEY = "x-health-engine"  # trailing metadata: what does the work, where a service has a choice
+REASON_KEY = "x-health-reason"  # trailing metadata: why a service is not serving
+ENGINE_KEY = "x-health-engine"  # trailing metadata: the service's engine, if it has a choice
 UP_INTERVAL_S = 2.0
-DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one goes on: a service that just starts is seen at once
+DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one repeats; a service that is just starting is noticed at once
 CHECK_TIMEOUT_S = 2.0
-SLOW_CHECKS = 2  # so many checks in a row must go unanswered: a service that is merely busy does not flap
-JITTER = 0.2  # of an interval: replicas do not ask in step
+SLOW_CHECKS = 2  # consecutive checks that must time out, so that a busy service does not flap
+JITTER = 0.2  # share of the interval, so that replicas do not ask in step
 
 _WORDS = {
     health_pb2.HealthCheckResponse.NOT_SERVING: "it says it is not serving",
@@ -40,7 +40,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceHealth:
-    """What the watch knows. `latency_ms` is that of the last check that was answered, `changed_at` unix seconds."""
+    """A service's health. `latency_ms`: of the last check that was answered; `changed_at`: Unix seconds."""
 
     name: str
     state: Literal["up", "down"] = "down"
@@ -48,17 +48,17 @@ class ServiceHealth:
     latency_ms: float | None = None
     changed_at: float = 0.0
     checked: bool = False
-    engine: str = ""  # what does the work, in the service's words: "hibari (heart)"; empty: it does not tell
+    engine: str = ""  # in the service's words, for example "hibari (heart)"; empty if it does not report it
 
     @property
     def up(self) -> bool:
-        """Does it serve?"""
+        """True if the service is serving."""
         return self.state == "up"
 
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """One answer: an empty reason means up; `slow`: there was none in time."""
+    """The result of one check. Empty `reason`: up; `slow`: it timed out."""
 
     reason: str = ""
     latency_ms: float | None = None
@@ -67,7 +67,7 @@ class _Check:
 
 
 class ServiceWatch:
-    """One service's loop."""
+    """Checks one service in a loop."""
 
     def __init__(
         self, name: str, channels: Callable[[], Iterable[grpc.aio.Channel]], on_change: Callable[[ServiceHealth], None]
@@ -80,7 +80,7 @@ class ServiceWatch:
         self._slow = 0
 
     async def run(self) -> None:
-        """Check for ever."""
+        """Check until cancelled."""
         while True:
             self._learn(await self._check())
             await self._pause()
@@ -93,7 +93,7 @@ class ServiceWatch:
         await asyncio.sleep(interval_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not for secrets
 
     async def _check(self) -> _Check:
-        """One round over the service's channels in turn."""
+        """Check once, on the service's channels in turn."""
         channels = list(self._channels())
         self._turn += 1
         stub = health_pb2_grpc.HealthStub(channels[self._turn % len(channels)])
@@ -142,11 +142,10 @@ async def _judge_error(
     reason = _words(error.trailing_metadata() or (), REASON_KEY)
     match error.code():
         case grpc.StatusCode.UNIMPLEMENTED:
-            return (
-                _Check()
-            )  # no health service: it answers, and that is all we can know (as gRPC's own health checking has it)
+            # Without a health service, its answer is all we can know, as in gRPC's own health checking.
+            return _Check()
         case grpc.StatusCode.NOT_FOUND if full_name and not reason:
-            return await _ask(stub, "", name)  # it does not keep a state by service name: ask for the server's
+            return await _ask(stub, "", name)  # it has no state by service name: ask for the server's
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return _Check(own_words(name, "DEADLINE_EXCEEDED"), slow=True)
     return _Check(reason or from_rpc_error(name, error).message)
@@ -157,7 +156,7 @@ def _words(metadata: Iterable[tuple[str, str | bytes]], wanted: str) -> str:
 
 
 class HealthWatch:
-    """All services' health. Read `services`, or `subscribe` to be told of changes."""
+    """The health of all services. Read `services`, or `subscribe` to changes."""
 
     def __init__(self, channels: dict[str, Callable[[], Iterable[grpc.aio.Channel]]]) -> None:
         self._subscribers: list[Callable[[ServiceHealth], None]] = []
@@ -166,11 +165,11 @@ class HealthWatch:
 
     @property
     def services(self) -> dict[str, ServiceHealth]:
-        """By short name."""
+        """Health by short name."""
         return {name: watch.health for name, watch in self._watches.items()}
 
     def subscribe(self, on_change: Callable[[ServiceHealth], None]) -> Callable[[], None]:
-        """Be told, on the event loop, whenever a service's state or reason changes. Returns how to stop that."""
+        """Call `on_change`, on the event loop, when a service's state or reason changes. Returns a function that unsubscribes."""
         self._subscribers.append(on_change)
         return lambda: self._subscribers.remove(on_change)
 
@@ -182,10 +181,10 @@ class HealthWatch:
             on_change(health)
 
     async def first_round(self) -> None:
-        """Wait until every service has been asked once; a service that is down or hangs counts as asked."""
+        """Wait until every service was checked once, even if it is down or hangs."""
         await self._first_round.wait()
 
     def start(self, background: Background) -> None:
-        """Begin to watch."""
+        """Start watching."""
         for name, watch in self._watches.items():
             background.spawn(watch.run(), f"{name} health")

@@ -35,7 +35,7 @@ class IntentClient:
             return Intent(answer.intent, answer.confidence, from_struct(answer.entities), others)
 
     async def intents(self, language: str, context: CallContext) -> Sequence[IntentInfo]:
-        """All that can be recognised."""
+        """All intents of the language."""
         with asking("intent"):
             request = intent_pb2.ListIntentsRequest(language=language)
         answer = await self._line.unary("ListIntents", lambda stub: stub.ListIntents, request, context, idempotent=True)

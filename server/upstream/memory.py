@@ -1,4 +1,4 @@
-"""M10, memory. Values and metadata travel as JSON text, so that what comes back is what was given, to the last digit."""
+"""M10, memory. Values and metadata are sent as JSON text, so that they come back unchanged to the last digit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MemoryClient:
         self._line = line
 
     async def store(self, item: StoreItem, context: CallContext) -> tuple[str, str]:
-        """Remember; returns the key and RFC 3339 creation time."""
+        """Store an item; returns its key and RFC 3339 creation time."""
         with asking("memory"):
             request = memory_pb2.StoreRequest(
                 user_id=context.user_id,
@@ -35,12 +35,12 @@ class MemoryClient:
                 metadata_json=_json(item.metadata) if item.metadata else "",
                 ttl_seconds=item.ttl_seconds,
             )
-        # Without a key each Store makes a new item: only one that replaces may be sent twice.
+        # Without a key each Store creates a new item, so only one with a key may be retried.
         answer = await self._line.unary("Store", lambda stub: stub.Store, request, context, idempotent=bool(item.key))
         return answer.key, answer.created_at
 
     async def retrieve(self, key: str, context: CallContext) -> MemoryItem:
-        """One item; NOT_FOUND also when it is another user's."""
+        """One item; NOT_FOUND also if it is another user's."""
         with asking("memory"):
             request = memory_pb2.RetrieveRequest(user_id=context.user_id, key=key)
         answer = await self._line.unary("Retrieve", lambda stub: stub.Retrieve, request, context, idempotent=True)
@@ -48,13 +48,13 @@ class MemoryClient:
             return _item(answer)
 
     async def delete(self, key: str, context: CallContext) -> None:
-        """Forget one item. Never sent twice: the second would be NOT_FOUND because the first had worked."""
+        """Delete one item. Never retried: a second attempt would be NOT_FOUND because the first succeeded."""
         with asking("memory"):
             request = memory_pb2.DeleteRequest(user_id=context.user_id, key=key)
         await self._line.unary("Delete", lambda stub: stub.Delete, request, context, idempotent=False)
 
     async def search(self, query: str, limit: int, tags: Sequence[str], context: CallContext) -> Sequence[MemoryHit]:
-        """Best matches first."""
+        """Search the items; best matches first."""
         with asking("memory"):
             request = memory_pb2.SearchRequest(user_id=context.user_id, query=query, limit=limit, tags=tags)
         answer = await self._line.unary("Search", lambda stub: stub.Search, request, context, idempotent=True)
@@ -62,7 +62,7 @@ class MemoryClient:
             return [MemoryHit(_item(hit.item), hit.score) for hit in answer.results]
 
     async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:
-        """Add a turn to the context's session, or replace the one of that id."""
+        """Add a turn to the context's session, or replace the one with that id."""
         with asking("memory"):
             request = memory_pb2.PutTurnRequest(
                 user_id=context.user_id, session_id=context.session_id, turn_id=turn_id, role=role, text=text

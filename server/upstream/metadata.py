@@ -1,4 +1,4 @@
-"""Who asks, and under which trace, as gRPC metadata (CONTRACT 1)."""
+"""The caller and trace as gRPC metadata (CONTRACT 1)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from streaming.ports import CallContext
 
-# gRPC over HTTP/2, "Custom-Metadata": ASCII values are 0x20-0x7E. Space, comma and percent are escaped too, so that nothing
-# is trimmed on the way, a list stays a list, and two different names never look the same.
+# gRPC over HTTP/2, "Custom-Metadata": ASCII values are 0x20-0x7E. Space, comma and percent are escaped too, so that nothing is
+# trimmed, lists remain lists, and different names never look the same.
 _PLAIN = re.compile(r"[!-$&-+\--~]*\Z")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 
 
 def metadata_value(text: str) -> str:
-    """`text` percent-encoded (UTF-8) where gRPC metadata could not carry it."""
+    """`text`, percent-encoded (UTF-8) if gRPC metadata cannot carry it."""
     if not _PLAIN.match(text):
         return quote(text, safe=_SAFE, errors="replace")
     return text
 
 
 def call_metadata(context: CallContext) -> tuple[tuple[str, str], ...]:
-    """The context as metadata; what is empty is left out."""
+    """The context as metadata, without empty values."""
     pairs = [
         ("x-request-id", context.request_id),
         ("traceparent", context.traceparent),

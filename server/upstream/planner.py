@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from server.upstream.call import ServiceLine
     from streaming.ports import CallContext, Conversation, ConversationTurn, IntentGuess, Outcome
 
-MIND = "mind"  # the service that errors of the language model name: the planner itself does its part
-CONVERSE_SILENCE_S = 30.0  # LLM_STALL_SECONDS is less: the planner is expected to tell of a model that stalls
+MIND = "mind"  # the service named in errors of the language model, which are not the planner's
+CONVERSE_SILENCE_S = 30.0  # longer than LLM_STALL_SECONDS: the planner itself should report a model that stalls
 CONVERSE_LIMIT_S = 2_000.0  # three answers of LLM_REPLY_SECONDS at most
 
 
@@ -40,7 +40,7 @@ class PlannerClient:
         *,
         prefer_model: bool = False,
     ) -> Plan:
-        """Steps for what is wanted."""
+        """The steps that reach the goal."""
         with asking("planner"):
             request = planner_pb2.PlanRequest(
                 text=text,
@@ -55,7 +55,7 @@ class PlannerClient:
             return _plan(answer)
 
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
-        """The words to say at the end."""
+        """The text of the reply, from the steps' outcomes."""
         with asking("planner"):
             request = planner_pb2.ComposeRequest(
                 plan=_plan_message(plan), outcomes=[_outcome_message(one) for one in outcomes], time_zone=time_zone
@@ -81,7 +81,7 @@ class PlannerClient:
                 attempt.answered()
                 if event.WhichOneof("event") == "failed":
                     attempt.succeeded()
-                    raise _mind_failure(event.failed)  # noqa: TRY301 - the call itself went well
+                    raise _mind_failure(event.failed)  # noqa: TRY301 - the call itself succeeded
                 told = _told(event)
                 if told is not None:
                     yield told
@@ -94,7 +94,7 @@ class PlannerClient:
             raise
         except TimeoutError:
             raise attempt.failed(failure("planner", "DEADLINE_EXCEEDED")) from None
-        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+        except Exception as error:  # noqa: BLE001 - as the port promises: ServiceError and nothing else
             raise attempt.failed(error) from None
         finally:
             if call is not None:
@@ -103,7 +103,7 @@ class PlannerClient:
 
 
 def _told(event: planner_pb2.ConverseEvent) -> ReplyWords | Step | None:
-    """None for an event of a newer service that we do not know."""
+    """The event in our types; None for an unknown event of a newer service."""
     match event.WhichOneof("event"):
         case "words":
             return ReplyWords(event.words.text, event.words.last, event.words.cut)

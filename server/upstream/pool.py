@@ -1,7 +1,7 @@
-"""Shared channels to one service: one HTTP/2 connection per address, or a few where one is the limit.
+"""Shared channels to one service: one HTTP/2 connection per address, or a few if one is the bottleneck.
 
-A name with several addresses behind it is balanced by gRPC itself (`round_robin`); several configured addresses are balanced
-here, skipping those that are known to be down. Channels are made in `open`, once the event loop runs, and never before a fork.
+gRPC itself balances a name with several addresses (`round_robin`). Several configured addresses are balanced here, skipping those
+known to be down. Channels are created in `open`, once the event loop runs, and never before a fork.
 """
 
 from __future__ import annotations
@@ -25,40 +25,41 @@ if TYPE_CHECKING:
 
 StubT = TypeVar("StubT")
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes; the embedded services use the same
-STREAM_WINDOW_BYTES = 64 * 1024  # HTTP/2's own default: one and a half seconds of 22 kHz speech ahead of its reader
+# A full-page screenshot is some megabytes; the embedded services have the same limit.
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+STREAM_WINDOW_BYTES = 64 * 1024  # HTTP/2's own default: a second and a half of 22 kHz speech
 
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", _SERVICE_CONFIG),
-    ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups beside each address look-up
-    ("grpc.use_local_subchannel_pool", 1),  # else equal channels share one connection behind our back
-    ("grpc.enable_http_proxy", 0),  # services are inside: a proxy of the environment is not for them
+    ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups besides the address look-ups
+    ("grpc.use_local_subchannel_pool", 1),  # otherwise equal channels would share one connection
+    ("grpc.enable_http_proxy", 0),  # services are internal: ignore proxies in the environment
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # Pings notice a peer that vanished. Servers forbid frequent ones on idle connections, but count again from zero whenever
-    # they send data, and the health watch makes them do that every two seconds.
+    # Pings notice a peer that has vanished. Servers forbid frequent pings on idle connections, but reset their count whenever they
+    # send data, which the health watch makes them do every two seconds.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    # A service that restarts is found again within a second or two, not after the default's two minutes.
+    # Reconnect to a restarted service within a second or two, instead of the default's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_500),
-    ("grpc.min_reconnect_backoff_ms", 3_000),  # in fact gRPC's time limit for one attempt to connect
+    ("grpc.min_reconnect_backoff_ms", 3_000),  # actually gRPC's time limit for one connection attempt
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     ("grpc.primary_user_agent", f"jarvis-gateway/{__version__}"),
 )
 
 SPEECH_OPTIONS: tuple[tuple[str, Any], ...] = (
-    # A reader that stops must hold the service back: the window stays as it is and does not grow with the bandwidth.
+    # A reader that stops must hold the service back, so the window must not grow with the bandwidth.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
 )
 
 IDEMPOTENT_OPTIONS: tuple[tuple[str, Any], ...] = (
-    # Services of which every call may be sent again: we do that (retry.py), and gRPC need not keep each call for it as well.
+    # For services whose calls may all be retried. We do that (retry.py), so gRPC need not keep each call for it.
     ("grpc.enable_retries", 0),
 )
 
@@ -81,7 +82,7 @@ def _credentials(service: str, tls: TlsFiles) -> grpc.ChannelCredentials:
 
 
 class ChannelPool(Generic[StubT]):
-    """The channels of one service, each with its stub. `create_stub` is the generated stub's class."""
+    """The channels of one service, each with a stub. `create_stub`: class of the generated stub."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class ChannelPool(Generic[StubT]):
         self._stubs: list[StubT] = []
 
     async def open(self) -> None:
-        """Make the channels and begin to connect. Raises EndpointError for certificate files that cannot be used."""
+        """Create the channels and start connecting. Raises EndpointError for unusable certificate files."""
         targets = chain.from_iterable(repeat(self._targets, max(1, self._endpoint.pool_size)))
         for target in targets:
             channel = await self._channel(target)
@@ -115,14 +116,14 @@ class ChannelPool(Generic[StubT]):
         return grpc.aio.secure_channel(target.name, credentials, self._options + name)
 
     def pick(self) -> StubT:
-        """The stub of the channel whose turn it is."""
+        """The stub of the next channel in turn."""
         if len(self._stubs) == 1:
             return self._stubs[0]
         assert self._stubs, "the pool is not open"
         return self._stubs[self._next()]
 
     def _next(self) -> int:
-        """Round robin over what is connected; failing that, over what may yet connect; failing that, over all."""
+        """Round robin over connected channels; if there are none, over those that may connect; else over all."""
         self._turn += 1
         order = [(self._turn + step) % len(self.channels) for step in range(len(self.channels))]
         states = [self.channels[at].get_state(try_to_connect=True) for at in order]
@@ -133,7 +134,7 @@ class ChannelPool(Generic[StubT]):
         return order[0]
 
     async def close(self) -> None:
-        """Close the connections; calls still running on them are cancelled."""
+        """Close the connections; running calls are cancelled."""
         channels, self.channels = self.channels, []
         await asyncio.gather(*(channel.close() for channel in channels))
 

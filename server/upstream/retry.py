@@ -1,4 +1,4 @@
-"""When a failed call may be sent again: rarely, soon, and never so often that a service in trouble gets more of it."""
+"""When a failed call may be retried: rarely, soon, and never so often that it adds to a service's troubles."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAX_BACKOFF_S = 0.5
 
 
 class RetryBudget:
-    """A token bucket (gRFC A6): each call earns a tenth of a retry, and a burst of ten is allowed.
+    """A token bucket (gRFC A6): each call earns a tenth of a retry, with a burst of ten.
 
-    So retries add at most 10 % to the load of a service that refuses everything.
+    Retries therefore add at most 10 % to the load of a service that refuses everything.
     """
 
     def __init__(self, capacity: float = 10.0, per_call: float = 0.1) -> None:
@@ -29,7 +29,7 @@ class RetryBudget:
         self.tokens = min(self._capacity, self.tokens + self._per_call)
 
     def spend(self) -> bool:
-        """Take one retry; False when there is none."""
+        """Take one retry; False if none is left."""
         if self.tokens < 1.0:
             return False
         self.tokens -= 1.0
@@ -37,5 +37,5 @@ class RetryBudget:
 
 
 def backoff_s(attempt: int, chance: Callable[[], float] = random.random) -> float:
-    """How long to wait after the `attempt`-th try (from 1) failed: full jitter, so that callers do not return in step."""
+    """Seconds to wait after attempt number `attempt` (from 1) failed: full jitter, so that callers do not return in step."""
     return min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** (attempt - 1)) * chance()

@@ -26,7 +26,7 @@ class SafetyClient:
         self._line = line
 
     async def check(self, actions: Sequence[Action], context: CallContext) -> SafetyReport:
-        """May these be done by the context's user? An answer that does not judge every action is an error, never leave."""
+        """Check actions of the context's user. An answer that does not judge every action is an error, never a permission."""
         with asking("safety"):
             request = safety_pb2.CheckRequest(
                 actions=[_action_message(action) for action in actions],

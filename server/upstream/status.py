@@ -1,4 +1,4 @@
-"""From what gRPC raises to `ServiceError`: a stable code, words fit for people, and whether to try again."""
+"""Turns what gRPC raises into `ServiceError`: a stable code, a message for people, and whether to retry."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_MESSAGE_CHARS = 300
-PUSHBACK_KEY = "grpc-retry-pushback-ms"  # gRFC A6: how long the server wants to be left alone
-RETRY_AFTER_KEY = "retry-after"  # seconds, as proxies in front of a service send it
+PUSHBACK_KEY = "grpc-retry-pushback-ms"  # gRFC A6: how long the server wants no retries
+RETRY_AFTER_KEY = "retry-after"  # seconds, as sent by proxies in front of a service
 MAX_RETRY_AFTER_MS = 3_600_000
 
-# gRPC's own runtimes put an exception's text into the status of a handler that crashed: not for people, and it may hold their words.
+# gRPC's runtimes put the exception of a crashed handler into the status. It is not for people, and may contain users' words.
 _CRASH = re.compile(r"Traceback|<class |Exception|Error:|\bat [\w.$]+\(|File \"|panic")
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-# What gRPC's core itself says, with addresses and errno texts: true, but not for people. A service's words are left alone.
+# Messages of gRPC's core, with addresses and errno texts: true, but not for people. A service's own message is kept.
 _CORE = re.compile(
     r"failed to connect|connections to all|no connection established|connection (refused|reset|aborted)|broken pipe|"
     r"socket closed|stream removed|goaway|rst_stream|http2|endpoint (closing|closed)|transport closed|cancelling all calls|"
@@ -43,18 +43,18 @@ _OWN_WORDS = {
 
 
 def clean_text(text: str) -> str:
-    """One bounded line without control characters."""
+    """The text as one line of limited length, without control characters."""
     line = _UNPRINTABLE.sub(" ", text).strip()
     return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
 
 
 def own_words(service: str, code: str) -> str:
-    """What to say when the service said nothing fit to be shown."""
+    """A message for when the service sent none that can be shown."""
     return f"{title(service)} {_OWN_WORDS.get(code, 'failed')}"
 
 
 def failure(service: str, code: str, message: str = "", retry_after_ms: int | None = None) -> ServiceError:
-    """A ServiceError in our own or the given words."""
+    """A ServiceError with the given message, or our own."""
     return ServiceError(code, message or own_words(service, code), service=service, retry_after_ms=retry_after_ms)
 
 
@@ -74,14 +74,14 @@ def _words(service: str, code: str, error: grpc.aio.AioRpcError) -> str:
 
 
 def from_rpc_error(service: str, error: grpc.aio.AioRpcError) -> ServiceError:
-    """A gRPC status, with the service's words where it sent any that may be shown."""
+    """The error of a gRPC status, with the service's message if it can be shown."""
     code = error.code().name
     retry_after_ms = _milliseconds(error.trailing_metadata() or ())
     return failure(service, code, _words(service, code, error), retry_after_ms)
 
 
 def service_error(service: str, error: BaseException) -> ServiceError:
-    """Whatever a call raised, as ServiceError. Must not be given the cancellation of the caller's own task."""
+    """Whatever a call raised, as ServiceError. Must not be given a cancellation of the caller's own task."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, grpc.aio.AioRpcError):
@@ -92,6 +92,6 @@ def service_error(service: str, error: BaseException) -> ServiceError:
 
 
 def cancelled_from_outside() -> bool:
-    """Is it the running task that is being cancelled, and not just the gRPC call it waits for?"""
+    """True if the running task is being cancelled, rather than only the gRPC call it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

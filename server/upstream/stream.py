@@ -1,6 +1,6 @@
-"""A bidirectional call: one writer task that takes what a source has ready, and one reader that pulls, never ahead.
+"""A bidirectional call: one writer task that sends what a source has ready, and one reader that pulls, never ahead.
 
-The reader alone tells how the call ended; a write that fails just stops the writer.
+Only the reader reports how the call ended; a failed write just stops the writer.
 """
 
 from __future__ import annotations
@@ -29,31 +29,29 @@ ResponseT = TypeVar("ResponseT")
 StubT = TypeVar("StubT")
 
 
-STATUS_LOOKS, STATUS_LOOK_S = (
-    50,
-    0.002,
-)  # a tenth of a second: the status follows the broken write within the same batch
+# A tenth of a second: the status follows the failed write within the same batch.
+STATUS_LOOKS, STATUS_LOOK_S = 50, 0.002
 
 
 class MessageSource(Protocol[RequestT_co]):
-    """What waits to be sent."""
+    """Messages waiting to be sent."""
 
     def take(self) -> RequestT_co | None:
-        """The next message, or None when nothing is ready."""
+        """The next message, or None if nothing is ready."""
 
     def sent(self) -> None:
-        """What `take` gave last has left."""
+        """The message that `take` last returned was sent."""
 
     def linger_s(self) -> float:
-        """How long to let more gather before each `take`."""
+        """How long to let more accumulate before each `take`."""
 
 
 def _nothing() -> None:
-    """What a closed guard calls."""
+    """The callback of a closed guard."""
 
 
 class InactivityGuard:
-    """Expires when `limit_s` pass after `expect` without `relax`. Costs no timer per event: one is moved along lazily."""
+    """Expires `limit_s` after `expect` unless `relax` was called. Needs no timer per event: one is moved lazily."""
 
     __slots__ = ("_due", "_limit_s", "_loop", "_on_expired", "_timer")
 
@@ -65,13 +63,13 @@ class InactivityGuard:
         self._timer: asyncio.TimerHandle | None = None
 
     def expect(self) -> None:
-        """Something must come within the limit from now."""
+        """Something must arrive within the limit from now."""
         self._due = self._loop.time() + self._limit_s
         if self._timer is None:
             self._timer = self._loop.call_at(self._due, self._look)
 
     def relax(self) -> None:
-        """It came, or nothing is expected."""
+        """It arrived, or nothing is expected."""
         self._due = None
 
     def _look(self) -> None:
@@ -84,7 +82,7 @@ class InactivityGuard:
             self._on_expired()
 
     def close(self) -> None:
-        """Never expire. What is called then holds this guard: let go of it, else both wait for the collector."""
+        """Never expire. The callback's owner refers to this guard, so drop it: a cycle would wait for the collector."""
         self._due = None
         self._on_expired = _nothing
         if self._timer is not None:
@@ -94,9 +92,9 @@ class InactivityGuard:
 
 @dataclass(frozen=True, slots=True)
 class BidiMethod(Generic[StubT, RequestT, ResponseT]):
-    """One of a service's bidirectional methods. `guard_writes`: it must keep taking what is sent, else it has hung.
+    """One of a service's bidirectional methods. `guard_writes`: the service hangs if it stops taking what is sent.
 
-    Not so for one that its reader may hold back: then it may rightly hold back its intake.
+    Not for a method whose reader may hold it back, as it may then rightly stop taking input.
     """
 
     name: str
@@ -105,7 +103,7 @@ class BidiMethod(Generic[StubT, RequestT, ResponseT]):
 
 
 class BidiStream(Generic[RequestT, ResponseT]):
-    """One call. Make it on the event loop; it opens at once. A call that may not be made fails when it is read."""
+    """One call. Create it on the event loop; it opens at once. A call that was refused fails when it is read."""
 
     def __init__(
         self,
@@ -116,7 +114,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         context: CallContext,
         background: Background,
     ) -> None:
-        """`first` makes the first message: what it cannot carry is the caller's mistake."""
+        """`first` makes the first message; what it cannot carry is the caller's mistake."""
         limit_s = line.deadline_s(context)
         self._service = line.name
         self._source = source
@@ -135,7 +133,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
                 request = first()
             self._attempt = line.begin(method.name)
         except ServiceError as refused:
-            self._broken = refused.with_traceback(None)  # its frames hold this stream and everyone who called
+            self._broken = refused.with_traceback(None)  # its frames refer to this stream and all its callers
             return
         call = method.pick(line.pool.pick())(metadata=call_metadata(context))
         call.add_done_callback(self._over)
@@ -144,27 +142,27 @@ class BidiStream(Generic[RequestT, ResponseT]):
 
     @property
     def live(self) -> bool:
-        """May more be sent?"""
+        """True if more may be sent."""
         return self._call is not None and not self._ended and not self._call.done()
 
     def wake(self) -> None:
-        """The source has something."""
+        """The source has something to send."""
         self._wake.set()
 
     def wake_now(self) -> None:
-        """The source has something that must not linger."""
+        """The source has something to send that must not linger."""
         self._wake.set()
         self._hurry.set()
 
     def end(self) -> None:
-        """Half-close, once the source is empty. From now on a waiting reader is not kept waiting for ever."""
+        """Half-close once the source is empty. From now on, a waiting reader does not wait for ever."""
         self._ended = True
         self.wake_now()
         if self._reading:
             self._read_guard.expect()
 
     def fail(self, broken: ServiceError) -> None:
-        """End the call from our side with an error, which the reader gets."""
+        """End the call with an error, which the reader gets."""
         self._broken = self._broken or broken
         self._hang_up()
 
@@ -173,7 +171,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self.fail(broken)
 
     def cancel(self) -> None:
-        """Stop now; the reader ends without an error."""
+        """Stop now; the reader ends without error."""
         self._cancelled = True
         self._hang_up()
         if self._attempt is not None:
@@ -200,7 +198,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
             await write_message(call, first)
             await self._write_all(call)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
-            return  # the call is over: its reader learns why
+            return  # the call has ended: its reader learns why
         except Exception as error:
             self.fail(service_error(self._service, error))
             raise
@@ -221,7 +219,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
                 await self._wake.wait()
 
     async def _linger(self, linger_s: float) -> None:
-        """Wait, or until something is urgent."""
+        """Wait, but not when something is urgent."""
         self._hurry.clear()
         timer = asyncio.get_running_loop().call_later(linger_s, self._hurry.set)
         try:
@@ -238,7 +236,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self._source.sent()
 
     async def read(self) -> ResponseT | None:
-        """The next answer, fetched now; None at the end and after `cancel`. Raises ServiceError."""
+        """The next answer; None at the end and after `cancel`. Raises ServiceError."""
         if self._events is None or self._attempt is None:
             self._raise_refusal()
             return None
@@ -253,25 +251,25 @@ class BidiStream(Generic[RequestT, ResponseT]):
             if self._cancelled:
                 return None
             raise self._attempt.failed(self._told() or cancelled) from None
-        except Exception as error:  # noqa: BLE001 - the port's promise: ServiceError and nothing else
+        except Exception as error:  # noqa: BLE001 - as the port promises: ServiceError and nothing else
             raise self._attempt.failed(self._told() or error) from None
         self._attempt.answered()
-        return None if self._cancelled else response  # one may have been on its way when it was cancelled
+        return None if self._cancelled else response  # it may have been under way when the stream was cancelled
 
     def _raise_refusal(self) -> None:
         if not self._cancelled and (broken := self._told()) is not None:
             try:
                 raise broken
             finally:
-                del broken  # this frame is in its traceback
+                del broken  # its traceback refers to this frame
 
     def _told(self) -> ServiceError | None:
-        """What the reader gets, once: it holds this stream by its frames, so the stream must not hold it."""
+        """The reader's error, once: its frames refer to this stream, so the stream must not refer to it."""
         broken, self._broken = self._broken, None
         return broken
 
     async def _next(self, events: AsyncIterator[ResponseT]) -> ResponseT:
-        """Watch the wait for an event, but not what the reader does with it."""
+        """Guard the wait for an event, but not what the reader does with it."""
         self._reading = True
         if self._ended:
             self._read_guard.expect()
@@ -280,15 +278,15 @@ class BidiStream(Generic[RequestT, ResponseT]):
         finally:
             self._reading = False
             self._read_guard.relax()
-        if response is None:  # how grpc.aio hands over what protobuf could not parse
+        if response is None:  # grpc.aio returns None for what protobuf cannot parse
             raise ValueError("unreadable response")
         return response
 
 
 async def write_message(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], request: RequestT) -> None:
-    """As `call.write`, but raising InternalError when the call is over.
+    """Like `call.write`, but raises InternalError if the call has ended.
 
-    grpc.aio's own `write` then sets the status of the whole call to INTERNAL, and what the service said is lost to the reader.
+    grpc.aio's own `write` would then set the status of the whole call to INTERNAL, and the reader would lose the service's.
     """
     message: bytes = request.SerializeToString()  # type: ignore[attr-defined] # all requests are protobuf messages
     await call._cython_call.send_serialized_message(message)  # type: ignore[attr-defined] # noqa: SLF001 - see above

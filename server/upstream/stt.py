@@ -1,4 +1,4 @@
-"""M2, speech-to-text: one stream per microphone. The hot path: per frame an append and a wake, nothing else."""
+"""M2, speech-to-text: one stream per microphone. Hot path: per frame one append and one wake, nothing else."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from server.upstream.trunk import TrunkStream
     from streaming.ports import CallContext, RecognitionConfig, RecognitionEvent
 
-MAX_AUDIO_BYTES = 64 * 1024  # one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in the core
-OWED_BYTES = 19_200  # 600 ms at 16 kHz: of so much without an answer, a service that tells its progress would have told
-MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes: whoever sends so much without looking at `on_taken` is cut off
+# Of one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in gRPC's core.
+MAX_AUDIO_BYTES = 64 * 1024
+OWED_BYTES = 19_200  # 600 ms at 16 kHz; a service that reports progress would have done so for this much audio
+MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes; a caller that sends this much regardless of `on_taken` is cut off
 
-# A message costs grpc.aio some 40 to 80 µs however short it is. A few microphones never wait; from there on frames gather for
-# 0.2 ms per open microphone, so that messages per second, and with them the CPU they take, stop growing.
+# A message costs grpc.aio some 40 to 80 µs however short it is. With a few microphones, frames never wait. With more, they
+# accumulate for 0.2 ms per open microphone, so that messages per second, and the CPU they take, stop growing.
 FREE_STREAMS = 32
 LINGER_PER_STREAM_S = 0.000_2
 MAX_LINGER_S = 0.1  # five frames of 20 ms
@@ -45,11 +46,11 @@ MAX_LINGER_S = 0.1  # five frames of 20 ms
 _RECOGNIZE: BidiMethod[SpeechToTextAsyncStub, stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] = BidiMethod(
     "Recognize", lambda stub: stub.Recognize, guard_writes=True
 )
-_COMMIT = b""  # its place in the queue; empty frames are never queued
+_COMMIT = b""  # marks a commit in the queue; empty frames are never queued
 
 
 class AudioSource:
-    """Frames and commits in order. Frames that wait together leave together. `busy_s`: how long frames should gather now."""
+    """Frames and commits in order. Waiting frames are sent together. `busy_s`: how long frames should accumulate now."""
 
     def __init__(self, on_taken: Callable[[int], None], busy_s: Callable[[], float]) -> None:
         self._busy_s = busy_s
@@ -70,11 +71,11 @@ class AudioSource:
         self._queue.append(_COMMIT)
 
     def linger_s(self) -> float:
-        """Frames may gather, but nothing waits while a commit does."""
+        """Frames may accumulate, but not while a commit waits."""
         return 0.0 if self._commits else self._busy_s()
 
     def take(self) -> stt_pb2.RecognizeRequest | None:
-        """As much audio as one message may hold, or one commit."""
+        """As much audio as fits into one message, or one commit."""
         if not self._queue:
             return None
         request = stt_pb2.RecognizeRequest()
@@ -83,11 +84,11 @@ class AudioSource:
 
     @property
     def waits(self) -> bool:
-        """Is there something to take?"""
+        """True if there is something to take."""
         return bool(self._queue)
 
     def fill(self, request: stt_pb2.RecognizeRequest) -> int:
-        """As `take`, into an empty message; there has to be something. Returns its bytes of audio."""
+        """Like `take`, but fills an empty message; there must be something. Returns its bytes of audio."""
         queue = self._queue
         pcm = queue.popleft()
         if pcm is _COMMIT:
@@ -108,19 +109,19 @@ class AudioSource:
         return b"".join(parts)
 
     def sent(self) -> None:
-        """Give the credit of what has left back."""
+        """Return the credit of what was sent."""
         n_bytes, self._leaving_bytes = self._leaving_bytes, 0
         if n_bytes:
             self.queued_bytes -= n_bytes
             self._on_taken(n_bytes)
 
     def forget_listener(self) -> None:
-        """The stream is over. Who listens holds the stream: nothing of them may wait for the collector."""
+        """The stream has ended. Drop the callback, whose owner refers to the stream: a cycle would wait for the collector."""
         self._on_taken = _nobody
 
 
 def _nobody(_n_bytes: int) -> None:
-    """Is told how much was taken of a stream that is over."""
+    """The callback of a stream that has ended."""
 
 
 class SttStream:
@@ -140,7 +141,7 @@ class SttStream:
         self.signs = 0
 
     def send_audio(self, pcm: bytes) -> None:
-        """Queue whole samples; ignored once the stream is over."""
+        """Queue whole samples; ignored once the stream has ended."""
         if not pcm or not self._stream.live:
             return
         self._source.audio(pcm)
@@ -159,12 +160,12 @@ class SttStream:
             self._stream.wake_now()
 
     def end(self) -> None:
-        """No more audio."""
+        """End the audio."""
         self._ended = True
         self._stream.end()
 
     def cancel(self) -> None:
-        """Stop now; the iterator ends without an error."""
+        """Stop now; the iterator ends without error."""
         self._stream.cancel()
         self._source.forget_listener()
 
@@ -203,12 +204,12 @@ class SttStream:
 
     @property
     def owed(self) -> bool:
-        """Does the service owe an answer, and is somebody waiting for it?"""
+        """True if the service owes an answer and somebody is waiting for it."""
         owed = self._in_speech or self._commits or self._ended or self._unanswered_bytes > OWED_BYTES
         return self._reading and bool(owed)
 
     def hung(self) -> None:
-        """The service shows no sign of life."""
+        """The service shows no sign of life: end the stream."""
         self._stream.hung(failure("stt", "DEADLINE_EXCEEDED", "speech recognition has stopped answering"))
 
 
@@ -222,12 +223,12 @@ class SttClient:
         self._watch = HangWatch()
 
     def open_trunks(self) -> None:
-        """The service is up: be ready before the first microphone opens."""
+        """The service is up: open trunks before the first microphone."""
         if self._trunks.enabled:
             self._trunks.open()
 
     def without_trunks(self) -> None:
-        """Give each microphone a call of its own: only those are part of their caller's trace at the service."""
+        """Give each microphone a call of its own, because only then it belongs to its caller's trace at the service."""
         self._trunks.enabled = False
 
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
@@ -235,7 +236,7 @@ class SttClient:
         source = AudioSource(on_taken, self._busy_s)
         trunk = self._trunks.pick()
         if trunk is not None:
-            with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
+            with suppress(ServiceError):  # if refused, a stream of its own reports the reason when it is read
                 return SttStream(trunk.open(_config_message(config), source, context), source, self._watch)
         stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), source, context, self._background)
         return SttStream(stream, source, self._watch)
@@ -258,7 +259,7 @@ def _config_message(config: RecognitionConfig) -> stt_pb2.RecognizeRequest:
 
 
 def _event(response: stt_pb2.RecognizeResponse) -> RecognitionEvent | RecognitionProgress | None:
-    """The event in our words; None for one of a newer service that we do not know."""
+    """The event in our types; None for an unknown event of a newer service."""
     match response.WhichOneof("event"):
         case "partial":
             return InterimTranscript(response.partial.text, response.partial.stable_chars)

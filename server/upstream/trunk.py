@@ -1,8 +1,8 @@
 """A trunk: one gRPC call that carries the streams of many microphones.
 
-A gRPC message costs some 60 to 80 µs each side however short it is; a frame in a trunk's message costs a few. What all
-streams have to send within a tick leaves in one message. Each stream has credit of its own, so that a slow one does not hold
-up the others, and looks to its owner like a `BidiStream`.
+A gRPC message costs some 60 to 80 µs on each side however short it is; a frame in a trunk's message costs a few. Everything that the
+streams send within a tick leaves in one message. Each stream has credit of its own, so that a slow one does not hold up the
+others, and has the interface of a `BidiStream`.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ if TYPE_CHECKING:
 
     Call = grpc.aio.StreamStreamCall[stt_pb2.TrunkRequest, stt_pb2.TrunkResponse]
 
-WINDOW_BYTES = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
-REPORT_BYTES = 16 * 1024  # a service tells what it took every so many bytes: only more than that can be overdue
-MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
-TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to so many streams, frames gather for so long
+WINDOW_BYTES = 128 * 1024  # of one stream's audio not yet taken by the service: four seconds at 16 kHz
+REPORT_BYTES = 16 * 1024  # a service reports every this many bytes taken, so only more than that can be overdue
+MESSAGE_BYTES = 1024 * 1024  # a quarter of gRPC's limit; further streams go into the next message
+TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames accumulate for this long
 BUSY_TICK_S = 0.005
-SILENT_S = 2.0  # a stream of it hangs, and nothing came for so long on all of it
-TRY_AGAIN_S = 1.0  # after a trunk broke
-NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
+SILENT_S = 2.0  # a trunk hangs if one stream hangs and nothing came on any for this long
+TRY_AGAIN_S = 1.0  # after a trunk failed
+NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one with trunks
 
 
 class TrunkSource(Protocol):
-    """What waits to be sent on one stream."""
+    """Messages of one stream waiting to be sent."""
 
     @property
     def waits(self) -> bool:
-        """Is there something to take?"""
+        """True if there is something to take."""
 
     def fill(self, request: stt_pb2.RecognizeRequest) -> int:
-        """Put the next message into an empty one; there has to be something. Returns its bytes of audio."""
+        """Put the next message into an empty one; there must be something. Returns its bytes of audio."""
 
     def sent(self) -> None:
-        """What `fill` gave last has left."""
+        """The message that `fill` last made was sent."""
 
 
 class TrunkStream:
-    """One microphone's stream in a trunk. The same face as `BidiStream`."""
+    """One microphone's stream in a trunk, with the interface of `BidiStream`."""
 
     __slots__ = (
         "_arrived",
@@ -100,49 +100,49 @@ class TrunkStream:
         self._untaken_bytes = 0
         self._write_guard = InactivityGuard(limit_s, self._expire)
         self._read_guard = InactivityGuard(limit_s, self._expire)
-        self.waiting = False  # is it in the trunk's list of those that have something to send?
+        self.waiting = False  # True while the trunk's list of streams to send has it
         trunk.wants(self, urgent=True)
 
     # --- what its owner calls ---
 
     @property
     def live(self) -> bool:
-        """May more be sent?"""
+        """True if more may be sent."""
         return not (self._ended or self._over)
 
     def wake(self) -> None:
-        """The source has something."""
+        """The source has something to send."""
         if not self.waiting:
             self._trunk.wants(self, urgent=False)
 
     def wake_now(self) -> None:
-        """The source has something that must not wait for the tick."""
+        """The source has something to send that must not wait for the tick."""
         self._trunk.wants(self, urgent=True)
 
     def end(self) -> None:
-        """Half-close, once the source is empty. From now on a waiting reader is not kept waiting for ever."""
+        """Half-close once the source is empty. From now on, a waiting reader does not wait for ever."""
         self._ended = True
         self.wake_now()
         if self._reading:
             self._read_guard.expect()
 
     def fail(self, broken: ServiceError) -> None:
-        """End the stream from our side with an error, which the reader gets."""
+        """End the stream with an error, which the reader gets."""
         self._hang_up(broken)
 
     def hung(self, broken: ServiceError) -> None:
-        """The service shows no sign of life here. A trunk on which nothing came either ends with all its streams."""
+        """The service shows no sign of life on this stream. If it shows none on the trunk, that ends with all its streams."""
         if not self._trunk.suspect(broken):
             self._hang_up(broken)
 
     def cancel(self) -> None:
-        """Stop now; the reader ends without an error."""
+        """Stop now; the reader ends without error."""
         self._cancelled = True
         self._hang_up(None)
         self._attempt.abandoned()
 
     def _told(self) -> BaseException:
-        """What the reader gets, once: it holds this stream by its frames, so the stream must not hold it."""
+        """The reader's error, once: its frames refer to this stream, so the stream must not refer to it."""
         broken, self._broken = self._broken, None
         assert broken is not None, "the reader has looked"
         return broken
@@ -175,10 +175,10 @@ class TrunkStream:
             self._reading = False
             self._read_guard.relax()
 
-    # --- what the trunk calls ---
+    # --- called by the trunk ---
 
     def gather(self, into: stt_pb2.TrunkRequest) -> int:
-        """Put what may leave now into a message; returns its bytes of audio."""
+        """Put what may be sent now into a message; returns its bytes of audio."""
         if self._over:
             return 0
         if self._first is not None:
@@ -199,7 +199,7 @@ class TrunkStream:
         return n_bytes
 
     def take(self, item: stt_pb2.StreamResponse) -> None:
-        """Something came for it."""
+        """Take an item for this stream."""
         what = item.WhichOneof("what")
         if what == "response":
             self._events.append(item.response)
@@ -221,7 +221,7 @@ class TrunkStream:
             self.wake()
 
     def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
-        """It has ended, at the other side or with the trunk. `blameless`: the breaker counts this fault elsewhere."""
+        """The stream ended, at the other side or with the trunk. `blameless`: the breaker counts this fault elsewhere."""
         if not self._over:
             self._over = True
             self._blameless = blameless
@@ -241,23 +241,23 @@ class TrunkStream:
 
 
 class _Carrier(Protocol):
-    """What a stream asks of its trunk."""
+    """The trunk, as seen by its streams."""
 
     def wants(self, stream: TrunkStream, *, urgent: bool) -> None:
-        """It has something to send."""
+        """The stream has something to send."""
 
     def forget(self, stream: TrunkStream) -> None:
-        """It is over."""
+        """The stream has ended."""
 
     def cancel(self, stream: TrunkStream) -> None:
-        """Tell the service that nobody reads it any more."""
+        """Tell the service that nobody reads the stream any more."""
 
     def suspect(self, broken: ServiceError) -> bool:
-        """One of its streams hangs. True: the trunk does, and ends with all of them."""
+        """One of the streams hangs. True: so does the trunk, which ends with all of them."""
 
 
 class Trunk:
-    """One RecognizeMany call. `ready` once the service has greeted; `over` when the call has ended."""
+    """One RecognizeMany call. `ready`: the service has greeted; `over`: the call has ended."""
 
     def __init__(self, line: ServiceLine[SpeechToTextAsyncStub], background: Background) -> None:
         self._line = line
@@ -280,7 +280,7 @@ class Trunk:
         return len(self._streams)
 
     def open(self, first: stt_pb2.RecognizeRequest, source: TrunkSource, context: CallContext) -> TrunkStream:
-        """A stream of its own. Raises ServiceError CIRCUIT_OPEN, INVALID_ARGUMENT."""
+        """Open a stream. Raises ServiceError CIRCUIT_OPEN, INVALID_ARGUMENT."""
         number = next(self._numbers)
         with asking(self._line.name):
             item = stt_pb2.StreamRequest(stream=number, request=first, metadata=dict(call_metadata(context)))
@@ -290,10 +290,10 @@ class Trunk:
         self._streams[number] = stream
         return stream
 
-    # --- what streams call ---
+    # --- called by streams ---
 
     def wants(self, stream: TrunkStream, *, urgent: bool) -> None:
-        """It has something to send."""
+        """The stream has something to send."""
         if not stream.waiting:
             stream.waiting = True
             if not self._waiting:
@@ -303,17 +303,17 @@ class Trunk:
             self._hurry.set()
 
     def forget(self, stream: TrunkStream) -> None:
-        """It is over."""
+        """The stream has ended."""
         self._streams.pop(stream.number, None)
 
     def cancel(self, stream: TrunkStream) -> None:
-        """Tell the service that nobody reads it any more."""
+        """Tell the service that nobody reads the stream any more."""
         if not self.over:
             self._cancelled.append(stream.number)
             self._wake.set()
 
     def suspect(self, broken: ServiceError) -> bool:
-        """One of its streams hangs. When nothing came for any other either, all of them go on elsewhere."""
+        """One of the streams hangs. If nothing came for any other either, end the trunk, so that all continue elsewhere."""
         silent_s = asyncio.get_running_loop().time() - self._heard_at
         if self._hung is None and self._call is not None and silent_s >= SILENT_S:
             self._hung = broken
@@ -368,10 +368,10 @@ class Trunk:
                 for request in self._requests():
                     await write_message(call, request)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
-            return  # the call is over: `_talk` learns why
+            return  # the call has ended: `_talk` learns why
 
     async def _gather(self) -> None:
-        """Wait for the tick, or until something is urgent."""
+        """Wait for the tick, but not when something is urgent."""
         tick_s = tick(len(self._streams))
         if tick_s and not self._hurry.is_set():
             timer = asyncio.get_running_loop().call_later(tick_s, self._hurry.set)
@@ -383,7 +383,7 @@ class Trunk:
         self._wake.clear()
 
     def _requests(self) -> list[stt_pb2.TrunkRequest]:
-        """All that waits, in messages of bounded size."""
+        """Everything that waits, in messages of limited size."""
         waiting, self._waiting = self._waiting, []
         cancelled, self._cancelled = self._cancelled, []
         requests, request, size = [], stt_pb2.TrunkRequest(), 0
@@ -401,7 +401,7 @@ class Trunk:
 
 
 def tick(streams: int) -> float:
-    """How long frames gather, in seconds: a few microphones never wait."""
+    """How long frames accumulate, in seconds: with a few microphones, not at all."""
     return next((tick_s for most, tick_s in TICKS_S if streams <= most), BUSY_TICK_S)
 
 
@@ -410,7 +410,7 @@ def _code_name(number: int) -> str:
 
 
 class Trunks:
-    """The trunks of one service, one for each of its connections. Streams use calls of their own until a trunk is ready."""
+    """The trunks of one service, one per connection. Streams use calls of their own until a trunk is ready."""
 
     def __init__(
         self, line: ServiceLine[SpeechToTextAsyncStub], background: Background, clock: Callable[[], float] | None = None
@@ -423,7 +423,7 @@ class Trunks:
         self.enabled = True
 
     def pick(self) -> Trunk | None:
-        """The one with the fewest streams; None: use a call of one's own."""
+        """The trunk with the fewest streams; None: use a call of your own."""
         if not self.enabled:
             return None
         if self._clock() >= self._try_at:
@@ -431,7 +431,7 @@ class Trunks:
         return min((trunk for trunk in self._trunks if trunk.ready and not trunk.over), key=len, default=None)
 
     def open(self) -> None:
-        """Open those that are missing."""
+        """Open trunks that are missing."""
         ended = [trunk for trunk in self._trunks if trunk.over]
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]
         if ended:

@@ -1,4 +1,4 @@
-"""M3, text-to-speech: text in pieces up, audio down as it is asked for."""
+"""M3, text-to-speech: text in pieces up, audio down on demand."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SYNTHESIZE: BidiMethod[TextToSpeechAsyncStub, tts_pb2.SynthesizeRequest, tts_pb
 
 
 class TextSource:
-    """Pieces of text in order; those that wait together leave together."""
+    """Pieces of text in order. Waiting pieces are sent together."""
 
     def __init__(self) -> None:
         self._pieces: deque[str] = deque()
@@ -43,7 +43,7 @@ class TextSource:
         self._pieces.append(piece)
 
     def take(self) -> tts_pb2.SynthesizeRequest | None:
-        """All text there is."""
+        """All waiting text."""
         if not self._pieces:
             return None
         text = "".join(self._pieces)
@@ -51,10 +51,10 @@ class TextSource:
         return tts_pb2.SynthesizeRequest(text=text)
 
     def sent(self) -> None:
-        """Nobody counts text."""
+        """Nothing to do: text has no credit."""
 
     def linger_s(self) -> float:
-        """Text leaves at once."""
+        """Text is sent at once."""
         return 0.0
 
 
@@ -68,7 +68,7 @@ class TtsStream:
         self._source = source
 
     def send_text(self, text: str) -> None:
-        """Queue a piece; ignored once the stream is over. Text that is not valid Unicode ends it with INVALID_ARGUMENT."""
+        """Queue text; ignored once the stream has ended. Text that is not valid Unicode ends the stream with INVALID_ARGUMENT."""
         if not text or not self._stream.live:
             return
         try:
@@ -80,15 +80,15 @@ class TtsStream:
         self._stream.wake()
 
     def end(self) -> None:
-        """No more text."""
+        """End the text."""
         self._stream.end()
 
     def cancel(self) -> None:
-        """Stop now; the iterator ends without an error."""
+        """Stop now; the iterator ends without error."""
         self._stream.cancel()
 
     async def __aiter__(self) -> AsyncGenerator[SynthesisEvent, None]:
-        """Events in order, none fetched before it is asked for. Raises ServiceError."""
+        """Events in order, fetched only on demand. Raises ServiceError."""
         try:
             while (response := await self._stream.read()) is not None:
                 event = _event(response)
@@ -106,13 +106,13 @@ class TtsClient:
         self._background = background
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> TtsStream:
-        """Open an utterance at once."""
+        """Start an utterance at once."""
         source = TextSource()
         stream = BidiStream(self._line, _SYNTHESIZE, lambda: _config_message(config), source, context, self._background)
         return TtsStream(stream, source)
 
     async def voices(self, language: str, context: CallContext) -> Sequence[Voice]:
-        """Voices of a language, or all."""
+        """The voices of a language; all if it is empty."""
         with asking("tts"):
             request = tts_pb2.ListVoicesRequest(language=language)
         answer = await self._line.unary("ListVoices", lambda stub: stub.ListVoices, request, context, idempotent=True)
@@ -128,7 +128,7 @@ def _config_message(config: SynthesisConfig) -> tts_pb2.SynthesizeRequest:
 
 
 def _event(response: tts_pb2.SynthesizeResponse) -> SynthesisEvent | None:
-    """The event in our words; None for one of a newer service that we do not know."""
+    """The event in our types; None for an unknown event of a newer service."""
     match response.WhichOneof("event"):
         case "audio":
             return SynthesisAudio(response.audio)

@@ -1,4 +1,4 @@
-"""All nine services, opened, watched and closed as one."""
+"""All nine services, opened, watched and closed together."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ CLOSE_GRACE_S = 5.0
 
 
 class Upstream:
-    """The gateway's nine services. Make it anywhere, `start` it on the event loop, `close` it there.
+    """The gateway's nine services. Create it anywhere; `start` and `close` it on the event loop.
 
-    `services` are the clients; `health` and `circuits` tell how the services are. Raises EndpointError for addresses that cannot
-    be used and services that are missing.
+    `services` are the clients; `health` and `circuits` are the services' states. Raises EndpointError for unusable addresses and
+    missing services.
     """
 
     def __init__(
@@ -106,19 +106,19 @@ class Upstream:
                 self._stt.open_trunks()
 
     def without_trunks(self) -> None:
-        """Traces are recorded: each microphone has a call of its own, which the service's spans belong to."""
+        """Give each microphone a call of its own, so that the service's spans belong to its trace."""
         self._stt.without_trunks()
 
     def circuits(self) -> dict[str, CircuitState]:
-        """Each breaker's state, by service."""
+        """The state of each service's breaker."""
         return {name: line.circuit for name, line in self._lines.items()}
 
     def running_calls(self) -> dict[str, int]:
-        """Calls on the wire, by service."""
+        """The number of calls on the wire, by service."""
         return {name: len(line.running) for name, line in self._lines.items()}
 
     async def start(self) -> None:
-        """Begin to connect, and to watch; does not wait for any service. Raises EndpointError for unusable TLS files."""
+        """Start connecting and watching; does not wait for the services. Raises EndpointError for unusable TLS files."""
         try:
             for name, line in self._lines.items():
                 await line.pool.open()
@@ -129,7 +129,7 @@ class Upstream:
         self.health.start(self._watching)
 
     async def close(self, grace_s: float = CLOSE_GRACE_S) -> None:
-        """Take no new calls, let running ones finish for `grace_s`, cancel the rest, hang up."""
+        """Refuse new calls, let running ones finish for `grace_s`, cancel the rest, and close the connections."""
         for line in self._lines.values():
             line.refuse_new()
         await self._watching.close()
