@@ -1,8 +1,8 @@
 """Run embedded services: `python -m server.embedded stt=127.0.0.1:50051 memory=127.0.0.1:0 …` (none named: all nine).
 
-Writes JSON lines to standard output: `{"bound": {name: address}}` when the ports are open, `{"ready": true, "down":
-{name: reason}}` when each service has started or said why not. Ends on SIGTERM, on Ctrl-C when started by hand, and
-with `--with-parent` as soon as standard input closes: a gateway that dies, however it dies, leaves nothing behind.
+Writes JSON lines to standard output: `{"bound": {name: address}}` when the ports are open, and `{"ready": true, "down":
+{name: reason}}` when each service has started or failed. Ends on SIGTERM and Ctrl-C, and with `--with-parent` as soon as
+standard input closes, so that nothing is left behind however the gateway dies.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from server.embedded.host import SERVICES, Host
 from server.embedded.service import EmbeddedConfig
 
 GRPC_SERVER = "grpc._cython.cygrpc"  # the logger of grpc.aio's servers
-FIRST_PORT = 50051  # M2; the others follow in the order of the services table
+FIRST_PORT = 50051  # M2's; the others follow in the order of the services table
 
 
 def default_address(name: str) -> str:
-    """Where the service is expected when nobody says otherwise."""
+    """The address of a service by default."""
     return f"127.0.0.1:{FIRST_PORT + list(SERVICES).index(name)}"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The command line; ends the process with a message when it is wrong."""
+    """Parse the command line; exits with a message if it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m server.embedded", description=__doc__.splitlines()[0])
     parser.add_argument("services", nargs="*", metavar="NAME[=HOST:PORT]")
     parser.add_argument("--directory", type=Path, default=Path(".jarvis"), help="what survives a restart")
@@ -42,7 +42,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def addresses(services: list[str]) -> dict[str, str]:
-    """Name → address to bind, for what the command line names."""
+    """Name → address to bind, for the services on the command line."""
     pairs = [item.partition("=") for item in services or list(SERVICES)]
     return {name: address or default_address(name) for name, _, address in pairs}
 
@@ -53,7 +53,7 @@ async def _until_asked_to_stop(*, with_parent: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if with_parent:
-        loop.add_reader(sys.stdin.fileno(), stop.set)  # nobody writes to it: readable means closed
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing is written to it, so readable means closed
     await stop.wait()
 
 
@@ -74,9 +74,9 @@ async def run(options: argparse.Namespace) -> None:
 
 
 def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Not the traceback that grpc.aio writes when a gateway dies while a response is being sent to it."""
+    """Filter out the traceback that grpc.aio logs when a gateway dies while a response is sent to it."""
     kind = record.exc_info[0] if record.exc_info else None
-    return kind is None or kind.__name__ != "ExecuteBatchError"  # grpc keeps the class to itself
+    return kind is None or kind.__name__ != "ExecuteBatchError"  # the class is private to grpc
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def main() -> None:
     options = parse(sys.argv[1:])
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), stream=sys.stderr)
     logging.getLogger(GRPC_SERVER).addFilter(is_worth_a_line)
-    # not on uvloop: it sometimes loses what a short command has printed (0.22; one `echo` in some hundred)
+    # not on uvloop: it sometimes loses the output of a short command (0.22; one `echo` in some hundred)
     asyncio.run(run(options))
 
 

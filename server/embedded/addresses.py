@@ -1,7 +1,7 @@
-"""Where an address of the web leads to: the internet, this machine, its network, or what nobody should reach.
+"""What a web address reaches: the internet, this machine, its network, or what must never be reached.
 
-URLs are read as browsers read them (WHATWG URL Standard): backslashes are slashes, 127.1 and 0x7f000001 are addresses,
-names are mapped by UTS 46, which drops invisible characters and refuses others.
+URLs are parsed like in browsers (WHATWG URL Standard): backslashes are slashes, 127.1 and 0x7f000001 are addresses, and names
+are mapped by UTS 46, which drops invisible characters and refuses others.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _AUTHORITY = re.compile(r"[/\\]*([^/\\?#]*)")
 _IGNORED = re.compile(r"[\t\r\n]")  # anywhere in a URL
 _EDGES = "".join(map(chr, range(0x21)))
 _FORBIDDEN = re.compile(r"[\x00-\x20#%/:<>?@\[\\\]^|\x7f]")  # in a domain, by the WHATWG URL Standard
-_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|\d+)\Z", re.DOTALL)  # then it is an IPv4 address, or none
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|\d+)\Z", re.DOTALL)  # then it must be an IPv4 address
 _JOINERS = re.compile("[\u200c\u200d]")
 _LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\Z")
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-_METADATA_ADDRESSES = frozenset(  # of clouds, outside of the link-local range
+_METADATA_ADDRESSES = frozenset(  # of cloud providers, outside the link-local range
     {ip_address("fd00:ec2::254"), ip_address("100.100.100.200"), ip_address("168.63.129.16")}
 )
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
@@ -45,18 +45,18 @@ _PRIVATE_SUFFIXES = (".local", ".internal", ".intranet", ".lan", ".home", ".corp
 
 
 class Reach(StrEnum):
-    """From the widest to what is always closed."""
+    """From the most open to what is always closed."""
 
     PUBLIC = "public"
     LOOPBACK = "loopback"
     PRIVATE = "private"
-    METADATA = "metadata"  # link-local, where clouds answer with credentials; multicast and reserved ranges too
-    UNKNOWN = "unknown"  # a reference that is filled in later, or no host at all
+    METADATA = "metadata"  # link-local, where clouds serve credentials; also multicast and reserved ranges
+    UNKNOWN = "unknown"  # a reference filled in later, or no host at all
 
 
 @dataclass(frozen=True, slots=True)
 class WebAddress:
-    """What a URL says: scheme and host in lower case, empty where there is none."""
+    """Scheme and host of a URL in lower case; empty if it has none."""
 
     scheme: str
     host: str
@@ -64,13 +64,13 @@ class WebAddress:
 
 
 def complete_url(url: str) -> str:
-    """As typed into an address bar: https where no scheme is given, without what browsers ignore."""
+    """Complete a URL like an address bar: add https if it has no scheme, and drop what browsers ignore."""
     clean = _IGNORED.sub("", url.strip(_EDGES))
     return f"https://{clean}" if _BARE_HOST.match(clean) else clean
 
 
 def read_url(url: str) -> WebAddress:
-    """Never raises: what is no URL has neither scheme nor host."""
+    """Parse a URL. Never raises: an invalid one has neither scheme nor host."""
     clean = complete_url(url)
     found = _SCHEME.match(clean)
     if found is None:
@@ -84,12 +84,12 @@ def read_url(url: str) -> WebAddress:
 
 
 def _host(authority: str) -> str:
-    """Without user and port, in ASCII as browsers resolve it; empty when they refuse it."""
+    """The host without user and port, in ASCII as browsers resolve it; empty if they refuse it."""
     named = authority.rpartition("@")[2]
     if named.startswith("["):
         return named[1:].partition("]")[0].lower()
     name, _, port = named.partition(":")
-    if "${" in name:  # filled in from an earlier step; judged again then
+    if "${" in name:  # filled in from an earlier step, and checked again then
         return name.lower()
     if port and "${" not in port and not (port.isascii() and port.isdigit()):
         return ""
@@ -100,7 +100,7 @@ def _host(authority: str) -> str:
 
 
 def _domain(name: str) -> str:
-    """The ASCII form by UTS 46, non-transitional, without a trailing dot. Raises IDNAError, UnicodeError."""
+    """The name's ASCII form by UTS 46, non-transitional, without a trailing dot. Raises IDNAError, UnicodeError."""
     mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
     domain = ".".join(map(_ascii_label, mapped.split("."))).removesuffix(".")
     if _FORBIDDEN.search(domain) or (_ENDS_IN_NUMBER.match(domain) and literal(domain) is None):
@@ -109,7 +109,7 @@ def _domain(name: str) -> str:
 
 
 def _ascii_label(label: str) -> str:
-    """Unlike IDNA 2008, browsers take symbols: hence not idna.encode. Raises IDNAError, UnicodeError."""
+    """A label in ASCII. Unlike IDNA 2008, browsers allow symbols, so this is not idna.encode. Raises IDNAError, UnicodeError."""
     for joiner in _JOINERS.finditer(label):
         if not idna.valid_contextj(label, joiner.start()):
             raise idna.IDNAError("a joiner stands where no script has one")
@@ -121,7 +121,7 @@ def _ascii_label(label: str) -> str:
 
 
 def host_reach(host: str) -> Reach:
-    """By the name alone; where a public name leads to is known once it is resolved."""
+    """Classify a host by its name only. What a public name reaches is known once it is resolved."""
     if not host or "${" in host:
         return Reach.UNKNOWN
     address = literal(host)
@@ -137,7 +137,7 @@ def host_reach(host: str) -> Reach:
 
 
 def literal(host: str) -> Address | None:
-    """The address that a host spells out, in any way that browsers take."""
+    """The address that a host spells out, in any form that browsers accept; None for a name."""
     try:
         return ip_address(host.partition("%")[0])
     except ValueError:
@@ -151,12 +151,12 @@ def literal(host: str) -> Address | None:
 
 
 def address_reach(address: Address) -> Reach:
-    """By IANA's registries."""
+    """Classify an address by IANA's registries."""
     if isinstance(address, IPv6Address):
         inner = _embedded_ipv4(address)
         if inner is not None:
             return address_reach(inner)
-        if address.is_site_local:  # fec0::/10, deprecated (RFC 3879), and global to Python
+        if address.is_site_local:  # fec0::/10 is deprecated (RFC 3879), and Python considers it global
             return Reach.PRIVATE
     if address in _METADATA_ADDRESSES or address.is_link_local or address.is_multicast:
         return Reach.METADATA
@@ -176,7 +176,7 @@ def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
 
 
 def private_network_open(config: EmbeddedConfig) -> bool:
-    """BROWSER_PRIVATE_NETWORK: may pages of this machine and its network be opened? Raises MissingPartError."""
+    """BROWSER_PRIVATE_NETWORK: True if pages of this machine and its network may be opened. Raises MissingPartError."""
     option = config.option("BROWSER_PRIVATE_NETWORK").strip().lower()
     if option not in {"", "allow", "deny"}:
         raise MissingPartError(f"BROWSER_PRIVATE_NETWORK is allow or deny, not {option}")

@@ -1,6 +1,6 @@
-"""What browser, OS and search executor have in common: parameters by pydantic models, errors by gRPC status, time limits.
+"""What the browser, OS and search executors share: parameters as pydantic models, errors as gRPC statuses, time limits.
 
-A task is one coroutine: it tells its progress and returns its outcome. A cancelled call, or one over its time, cancels it.
+A task is one coroutine that reports progress and returns its outcome. Cancelling the call, or its time limit, cancels the task.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ log = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_MS = 30_000
 MAX_TIMEOUT_MS = 600_000
-MAX_NAMED_ERRORS = 3  # of wrong parameters: enough to go on with
-MAX_ECHOED_CHARS = 64  # of a name that somebody sent
+MAX_NAMED_ERRORS = 3  # wrong parameters listed in one message
+MAX_ECHOED_CHARS = 64  # of a client's name in a message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Parameters(BaseModel):
-    """Of an action: unknown ones are refused."""
+    """An action's parameters; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One entry of ListActions. `timeout_ms`: how long it may take when the caller names no time."""
+    """One entry of ListActions. `timeout_ms`: time limit if the caller names none."""
 
     description: str
     parameters: type[Parameters]
@@ -50,7 +50,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ended; `message` is why it failed, in words."""
+    """How a task ended; `message`: why it failed."""
 
     values: dict[str, Any] = field(default_factory=dict)
     ok: bool = True
@@ -58,7 +58,7 @@ class Outcome:
 
 
 class TaskError(Exception):
-    """The call ends with this status and these words."""
+    """Ends the call with this status and message."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
 
@@ -76,34 +76,34 @@ class WrongParametersError(TaskError):
 
 
 class UnavailableError(TaskError):
-    """Something outside can't be reached; the text says what."""
+    """Something outside is unreachable; the text says what."""
 
     code = grpc.StatusCode.UNAVAILABLE
 
 
 class OverTimeError(TaskError):
-    """Not done in time."""
+    """The task exceeded its time limit."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 class Task:
-    """What a task knows of its call, and where it tells how it goes."""
+    """A running task: its call's data, and where to report progress."""
 
     def __init__(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
         self.user_id = request.user_id
         self.session_id = request.session_id
         self._context = context
-        self._writing = asyncio.Lock()  # gRPC takes one message at a time; a command has two streams
+        self._writing = asyncio.Lock()  # gRPC takes one message at a time, but a command has two output streams
 
     async def tell(self, message: str = "", *, percent: float | None = None, stream: str = "", data: str = "") -> None:
-        """One step on the way. Waits while the caller does not read: so output is paused at its source."""
+        """Report progress. Waits while the caller does not read, which pauses output at its source."""
         told = executor_pb2.Progress(message=message, percent=percent, stream=stream, data=data)
         async with self._writing:
             await self._context.write(executor_pb2.ExecuteEvent(progress=told))
 
     async def end(self, outcome: Outcome) -> None:
-        """The last event."""
+        """Send the last event."""
         status = "ok" if outcome.ok else "failed"
         ended = executor_pb2.Result(status=status, result=struct(outcome.values), message=outcome.message)
         async with self._writing:
@@ -118,23 +118,23 @@ def struct(values: Mapping[str, Any]) -> Struct:
 
 
 def echoed(name: str) -> str:
-    """A name that somebody sent, fit for a message."""
+    """A client's name, shortened and without unprintable characters, for a message."""
     return "".join(char for char in name[:MAX_ECHOED_CHARS] if char.isprintable())
 
 
 class ExecutorService(EmbeddedService):
-    """Serves Execute and ListActions; subclasses say what can be done, and do it."""
+    """Serves Execute and ListActions; subclasses define the actions and run them."""
 
     @abstractmethod
     def actions(self) -> Mapping[str, Action]:
-        """By name."""
+        """The actions by name."""
 
     @abstractmethod
     async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
-        """Do it; `parameters` is of the action's own model. Raises TaskError."""
+        """Run an action; `parameters` is of the action's own model. Raises TaskError."""
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register: the three services differ in nothing but their name."""
+        """Register the servicer. The three services differ only in name."""
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Execute": grpc.unary_stream_rpc_method_handler(
                 self._execute, executor_pb2.ExecuteRequest.FromString, executor_pb2.ExecuteEvent.SerializeToString
@@ -148,7 +148,7 @@ class ExecutorService(EmbeddedService):
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self.full_name, methods),))
 
     async def _execute(self, request: executor_pb2.ExecuteRequest, context: Context) -> None:
-        """Run a task. Events are written, not yielded: so a cancelled call ends the task here and now."""
+        """Run a task. Events are written rather than yielded, so that cancelling the call ends the task at once."""
         try:
             await self._run(request, context)
         except TaskError as error:
@@ -201,7 +201,7 @@ def validated(model: type[Parameters], given: Struct) -> Parameters:
         errors = wrong.errors(include_url=False, include_input=False)
         words = [f"{_field(error['loc'])}: {_reason(error['msg'])}" for error in errors[:MAX_NAMED_ERRORS]]
         raise WrongParametersError("; ".join(words)) from None
-    except ValueError:  # NaN and infinity, which JSON has no word for
+    except ValueError:  # NaN and infinity, which JSON does not have
         raise WrongParametersError("parameters: numbers have to be finite") from None
 
 
@@ -210,6 +210,6 @@ def _field(location: tuple[int | str, ...]) -> str:
 
 
 def _reason(message: str) -> str:
-    """Pydantic's words begin with a capital, and tell of a ValueError."""
+    """A pydantic message in lower case, without its prefix for ValueError."""
     words = message.removeprefix("Value error, ")
     return words[:1].lower() + words[1:]

@@ -1,7 +1,7 @@
-"""The process that runs the embedded services: one gRPC server and port for each, all on one loop.
+"""The process of the embedded services: one gRPC server and port each, all on one event loop.
 
-A service that cannot start is served all the same: its health says NOT_SERVING with the reason in the trailing metadata
-`x-health-reason`, and every call of it ends UNAVAILABLE with that reason. The others are not touched by it.
+A service that cannot start still has its port: its health is NOT_SERVING, with the reason in the trailing metadata
+`x-health-reason`, and all its calls end with UNAVAILABLE and that reason. The other services are unaffected.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ SERVICES = {
     "search": ("server.embedded.search.service", "SearchService"),
     "memory": ("server.embedded.memory.service", "MemoryService"),
 }
-"""Imported only when asked for: a wheel that is missing costs its own service."""
+"""Imported on demand only: a missing package affects only its own service."""
 
-STOP_GRACE_S = 1.0  # running calls may finish for so long; the gateway has drained before it stops its services
+STOP_GRACE_S = 1.0  # for running calls; the gateway has drained before it stops its services
 REASON_KEY, ENGINE_KEY = "x-health-reason", "x-health-engine"
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # a full-page screenshot is some megabytes
 
 
 class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_health carries no types
-    """grpc.health.v1, and why a service is down, or what does its work."""
+    """grpc.health.v1, with the reason why a service is down, or its engine."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
     async def Check(  # noqa: N802 - gRPC's name
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> health_pb2.HealthCheckResponse:
-        """The standard answer, with the reason beside it while there is one, else the engine."""
+        """The standard answer, with the reason as metadata if there is one, else the engine."""
         key, words = (REASON_KEY, self.reason) if self.reason else (ENGINE_KEY, self.engine)
         if words:
             context.set_trailing_metadata(((key, words.encode("ascii", "replace").decode("ascii")),))
@@ -62,7 +62,7 @@ class ReasonedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_he
 
 
 def _refusal(handler: grpc.RpcMethodHandler[Any, Any], reason: str) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler of the same shape that ends every call UNAVAILABLE."""
+    """A handler of the same kind that ends every call with UNAVAILABLE."""
 
     async def unary(_request: object, context: grpc.aio.ServicerContext[Any, Any]) -> object:
         await context.abort(grpc.StatusCode.UNAVAILABLE, reason)
@@ -81,7 +81,7 @@ def _refusal(handler: grpc.RpcMethodHandler[Any, Any], reason: str) -> grpc.RpcM
 
 
 class RefuseWhileDown(grpc.aio.ServerInterceptor):
-    """Answers for a service that has not started."""
+    """Answers calls of a service that has not started."""
 
     def __init__(self, checks: ReasonedHealth) -> None:
         self._checks = checks
@@ -100,12 +100,12 @@ class RefuseWhileDown(grpc.aio.ServerInterceptor):
 
 
 def is_taken(address: str) -> bool:
-    """Whether another process listens there. Asked before gRPC is: it writes each failed bind to standard error."""
+    """True if another process listens there. Checked first, because gRPC writes each failed bind to standard error."""
     host, _, port = address.rpartition(":")
     try:
         family, kind, _, _, where = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does: what lingers is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does: lingering sockets do not count
             probe.bind(where)
     except OSError as error:
         return error.errno == errno.EADDRINUSE
@@ -113,7 +113,7 @@ def is_taken(address: str) -> bool:
 
 
 class HostedService:
-    """One service on its own port."""
+    """One service on a port of its own."""
 
     def __init__(self, name: str, config: EmbeddedConfig) -> None:
         self.name = name
@@ -125,19 +125,17 @@ class HostedService:
 
     @property
     def reason(self) -> str:
-        """Why it is down; empty while it serves."""
+        """Why it is down; empty while it is serving."""
         return str(self._checks.reason)
 
     async def bind(self, address: str) -> None:
-        """Answer on `address`; on a free port of the same host when that one is taken."""
+        """Listen on `address`, or on a free port of the same host if it is taken."""
         options = [
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.keepalive_permit_without_calls", 1),
-            (
-                "grpc.http2.bdp_probe",
-                0,
-            ),  # a fixed window of 64 KiB: a service that hangs holds seconds of audio, not minutes
+            # a fixed window of 64 KiB: a service that hangs holds seconds of audio, not minutes
+            ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
         interceptors = [*tracing(self.name), RefuseWhileDown(self._checks)]
@@ -147,13 +145,13 @@ class HostedService:
         host = address.rpartition(":")[0]
         try:
             port = self._server.add_insecure_port(f"{host}:0" if is_taken(address) else address)
-        except RuntimeError:  # taken since
+        except RuntimeError:  # taken in the meantime
             port = self._server.add_insecure_port(f"{host}:0")
         self.address = f"{host}:{port}"
         await self._server.start()
 
     def _create(self) -> None:
-        """Import the service and register it; a missing package is a reason, not a crash."""
+        """Import and register the service; a missing package makes it down, without a crash."""
         module, class_name = SERVICES[self.name]
         try:
             service: EmbeddedService = getattr(importlib.import_module(module), class_name)(self._config)
@@ -167,7 +165,7 @@ class HostedService:
         self._service = service
 
     async def start(self) -> None:
-        """Start the service behind the open port, and say so in its health."""
+        """Start the service and set its health."""
         status = health_pb2.HealthCheckResponse.NOT_SERVING
         if self._service is not None:
             try:
@@ -184,7 +182,7 @@ class HostedService:
         await self._checks.set("", status)
 
     async def stop(self) -> None:
-        """Refuse new calls, let running ones finish for a moment, release everything."""
+        """Refuse new calls, give running ones a moment, and release everything."""
         if self._server is not None:
             await self._server.stop(STOP_GRACE_S)
         if self._service is not None:
@@ -192,22 +190,22 @@ class HostedService:
 
 
 class Host:
-    """All services asked for."""
+    """All requested services."""
 
     def __init__(self, addresses: dict[str, str], config: EmbeddedConfig) -> None:
         self._addresses = addresses
         self.services = [HostedService(name, config) for name in addresses]
 
     async def bind(self) -> dict[str, str]:
-        """Open every port; returns where each service really is."""
+        """Open all ports; returns the actual address of each service."""
         await asyncio.gather(*(service.bind(self._addresses[service.name]) for service in self.services))
         return {service.name: service.address for service in self.services}
 
     async def start(self) -> dict[str, str]:
-        """Start all at once; returns the reason of each that is down."""
+        """Start all services concurrently; returns the reason of each that is down."""
         await asyncio.gather(*(service.start() for service in self.services))
         return {service.name: service.reason for service in self.services if service.reason}
 
     async def stop(self) -> None:
-        """Stop all at once."""
+        """Stop all services concurrently."""
         await asyncio.gather(*(service.stop() for service in self.services))

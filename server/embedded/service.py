@@ -1,4 +1,4 @@
-"""What every embedded service is to its host: it starts, joins a gRPC server, and stops."""
+"""The interface between an embedded service and its host: start, join a gRPC server, stop."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ if TYPE_CHECKING:
 
 
 class MissingPartError(Exception):
-    """A system part the service cannot work without is not there; the text says which, and how to get it."""
+    """A part that the service needs is missing; the text says which one, and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedConfig:
-    """What the services are told at start. `directory` holds what survives a restart (memory, search index)."""
+    """The services' configuration. `directory` holds what survives a restart (memory, search index)."""
 
     directory: Path = Path(".jarvis")
     options: tuple[tuple[str, str], ...] = ()  # NAME=value settings of single services, from the environment
 
     def option(self, name: str, default: str = "") -> str:
-        """One setting by name, as text."""
+        """A setting by name, as text."""
         return dict(self.options).get(name, default)
 
 
 class EmbeddedService(ABC):
-    """One of M2-M10. The host reports it down, with the reason, when `start` raises MissingPartError."""
+    """One of M2-M10. If `start` raises MissingPartError, the host reports the service as down, with the reason."""
 
     name: ClassVar[str]  # stt, tts, intent, planner, safety, browser, os, search, memory
-    full_name: ClassVar[str]  # the gRPC service, jarvis.stt.v1.SpeechToText: its name in grpc.health.v1
-    engine: str = (
-        ""  # what does the work, where there is a choice: "hibari (heart)"; set by `start`, told with its health
-    )
+    full_name: ClassVar[str]  # the gRPC service, for example jarvis.stt.v1.SpeechToText; its name in grpc.health.v1
+    # The engine, if there is a choice, for example "hibari (heart)". Set by `start`, reported with the health.
+    engine: str = ""
 
     def __init__(self, config: EmbeddedConfig) -> None:
         self.config = config
 
     async def start(self) -> None:  # noqa: B027 - most have nothing to acquire
-        """Acquire models, files, processes. Raises MissingPartError."""
+        """Load models, open files, start processes. Raises MissingPartError."""
 
     @abstractmethod
     def add_to(self, server: grpc.aio.Server) -> None:

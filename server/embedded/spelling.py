@@ -1,6 +1,6 @@
-"""British and American spelling folded into one, so that what was said one way is found the other way.
+"""Folds British and American spelling into one, so that either spelling is found by the other.
 
-Speech recognition writes American, people write either. Folding need not give good English, only the same for both:
+Speech recognition writes American English, people write both. The folded form need not be correct English, only the same for both:
 "raised" may become "raized" as long as it always does.
 """
 
@@ -33,7 +33,7 @@ _WORD = re.compile(r"[\w']+")
 
 
 def folded(text: str) -> str:
-    """Lower case, one spelling."""
+    """The text in lower case with folded spelling."""
     text = _WORD.sub(lambda found: _WORDS.get(found[0], found[0]), text.lower())
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

@@ -1,4 +1,4 @@
-"""A service's part in its callers' traces, by OpenTelemetry's own interceptor."""
+"""A service's spans in its callers' traces, by OpenTelemetry's own interceptor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOTHING: tuple[Any, ...] = ()
 
 
 def tracing(name: str) -> list[grpc.aio.ServerInterceptor]:
-    """OpenTelemetry's own interceptor, where traces are wanted: each call continues its caller's trace."""
+    """The interceptors for traces, if these are configured: each call continues its caller's trace."""
     provider = make_provider(f"jarvis-{name}")
     if provider is None:
         return []
@@ -33,12 +33,12 @@ def tracing(name: str) -> list[grpc.aio.ServerInterceptor]:
 
 
 class GeneratorsOnly(grpc.aio.ServerInterceptor):
-    """Makes generators of methods that write their answers: OpenTelemetry's interceptor knows no others."""
+    """Turns methods that write their answers into generators, the only kind that OpenTelemetry's interceptor supports."""
 
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]], handler_call_details: Any
     ) -> Any:
-        """See the class."""
+        """Wrap the handler if it writes its answers."""
         handler = await continuation(handler_call_details)
         behavior = handler and (handler.stream_stream or handler.unary_stream)
         if not behavior or inspect.isasyncgenfunction(behavior):

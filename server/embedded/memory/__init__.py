@@ -1,4 +1,4 @@
-"""M10, memory: what a user stores, and conversations, in SQLite.
+"""M10, memory: items that users store, and conversations, in SQLite.
 
-service (gRPC) · store (the tables) · words (what a search finds a text by)
+service (gRPC) · store (the tables) · words (splitting texts for the search)
 """

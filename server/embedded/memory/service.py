@@ -1,4 +1,4 @@
-"""M10, memory: SQLite with full-text search. Everything belongs to one user; another user's key is as if it did not exist."""
+"""M10, memory: SQLite with full-text search. All data belongs to one user; another user's key is treated as missing."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_VALUE_BYTES = 64 * 1024
-MAX_DEPTH = 64  # of nested arrays and objects: deeper ones break whoever reads them later
+MAX_DEPTH = 64  # nested arrays and objects; deeper ones break readers
 MAX_KEY_CHARS = 256
 MAX_ID_CHARS = 256  # of users, sessions and turns
 MAX_TAGS, MAX_TAG_CHARS = 32, 64
 MAX_TURN_CHARS = 20_000
 MAX_QUERY_CHARS = 1_000
-MAX_TTL_S = 100 * 365 * 86_400  # a hundred years: then it is for good
+MAX_TTL_S = 100 * 365 * 86_400  # a hundred years; longer means for ever
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 ROLES = ("user", "assistant")
 DISK_FULL = "the disk is full, so nothing new can be remembered"
-PRIMARY_CODE = 0xFF  # of an SQLite error; the rest says more of its kind
-NO_SUCH_KEY = "no such key"  # another user's key is answered alike
+PRIMARY_CODE = 0xFF  # of an SQLite error; the other bits are details
+NO_SUCH_KEY = "no such key"  # also the answer for another user's key
 
 _KEY = re.compile(rf"[^\x00-\x1f\x7f/]{{1,{MAX_KEY_CHARS}}}")
 _TOO_DEEP = f"{{}} may be nested {MAX_DEPTH} deep"
-_YEAR_9999_S = 253_370_764_800.0  # the last that RFC 3339 can write
+_YEAR_9999_S = 253_370_764_800.0  # the last year that RFC 3339 can express
 Context = grpc.aio.ServicerContext[Any, Any]
 T = TypeVar("T")
 
 
 class WrongRequestError(Exception):
-    """INVALID_ARGUMENT, with these words."""
+    """The request is refused as INVALID_ARGUMENT with this message."""
 
 
 def _no_number(word: str) -> NoReturn:
@@ -53,7 +53,7 @@ def _no_number(word: str) -> NoReturn:
 
 
 def _depth(value: Any) -> int:
-    """Levels of arrays and objects, without recursion."""
+    """Levels of nested arrays and objects, computed without recursion."""
     level, depth = [value], 0
     while level := [one for one in level if isinstance(one, dict | list)]:
         depth += 1
@@ -62,7 +62,7 @@ def _depth(value: Any) -> int:
 
 
 def _json(text: str, name: str) -> Any:
-    """Read to be checked only (what is kept is the text), so numbers may have any number of digits."""
+    """Parse a value to check it. The text is what is stored, so numbers may have any number of digits."""
     if len(text.encode()) > MAX_VALUE_BYTES:
         raise WrongRequestError(f"{name} may have {MAX_VALUE_BYTES} bytes")
     try:
@@ -114,13 +114,13 @@ def _check_query(request: memory_pb2.SearchRequest) -> None:
 
 
 def rfc3339(unix_s: float) -> str:
-    """UTC, to the millisecond."""
+    """The time as RFC 3339 in UTC, to the millisecond."""
     moment = datetime.fromtimestamp(min(unix_s, _YEAR_9999_S), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def item_of(row: sqlite3.Row) -> memory_pb2.Item:
-    """A row as the proto has it."""
+    """A row as protobuf item."""
     return memory_pb2.Item(
         key=row["key"],
         value_json=row["value"],
@@ -133,7 +133,7 @@ def item_of(row: sqlite3.Row) -> memory_pb2.Item:
 
 
 class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
-    """SQLite is spoken to from one thread."""
+    """The memory service. SQLite is used from a single thread."""
 
     name: ClassVar[str] = "memory"
     full_name: ClassVar[str] = "jarvis.memory.v1.Memory"
@@ -145,7 +145,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         self._store: MemoryStore | None = None
 
     async def start(self) -> None:
-        """Open the database. Raises MissingPartError when the file cannot be used: nothing in it is touched then."""
+        """Open the database. Raises MissingPartError if the file cannot be used; it is left unchanged then."""
         path = self.config.directory / "memory.sqlite3"
         try:
             self._store = await self._in_thread(lambda: MemoryStore(path, self._clock))
@@ -155,7 +155,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
             ) from None
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
+        """Register the servicer."""
         memory_pb2_grpc.add_MemoryServicer_to_server(self, server)
 
     async def stop(self) -> None:
@@ -169,7 +169,7 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
-        """Run it in the thread. A full disk is no fault of the service: what it keeps can still be read."""
+        """Run it in the thread. A full disk is not the service's fault: stored data can still be read."""
         store = self._store
         assert store is not None, "calls are refused until start() is done"
         try:
@@ -181,14 +181,14 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         raise AssertionError("abort raises")
 
     async def Store(self, request: memory_pb2.StoreRequest, context: Context) -> memory_pb2.StoreResponse:  # noqa: N802 - gRPC's name
-        """Remember."""
+        """Store an item."""
         await _refuse_wrong(context, lambda: _check_item(request))
         key = key_form(request.key) or secrets.token_urlsafe(12)
         created_at = await self._ask(context, lambda store: store.put(request, key))
         return memory_pb2.StoreResponse(key=key, created_at=rfc3339(created_at))
 
     async def Retrieve(self, request: memory_pb2.RetrieveRequest, context: Context) -> memory_pb2.Item:  # noqa: N802 - gRPC's name
-        """One item."""
+        """Retrieve one item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
         row = await self._ask(context, lambda store: store.get(request.user_id, key_form(request.key)))
         if row is None:
@@ -197,14 +197,14 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         return item_of(row)
 
     async def Delete(self, request: memory_pb2.DeleteRequest, context: Context) -> memory_pb2.DeleteResponse:  # noqa: N802 - gRPC's name
-        """Forget one item."""
+        """Delete one item."""
         await _refuse_wrong(context, lambda: _need(user_id=request.user_id))
         if not await self._ask(context, lambda store: store.delete(request.user_id, key_form(request.key))):
             await context.abort(grpc.StatusCode.NOT_FOUND, NO_SUCH_KEY)
         return memory_pb2.DeleteResponse()
 
     async def Search(self, request: memory_pb2.SearchRequest, context: Context) -> memory_pb2.SearchResponse:  # noqa: N802 - gRPC's name
-        """Best matches first."""
+        """Search the items; best matches first."""
         await _refuse_wrong(context, lambda: _check_query(request))
         tags = list(dict.fromkeys(request.tags))
         hits = await self._ask(
@@ -238,7 +238,7 @@ def _limit(wanted: int) -> int:
 
 
 async def _refuse_wrong(context: Context, check: Callable[[], None]) -> None:
-    """INVALID_ARGUMENT in words, where the check finds something."""
+    """Abort with INVALID_ARGUMENT if the check fails."""
     try:
         check()
     except WrongRequestError as wrong:

@@ -1,4 +1,4 @@
-"""The memory's tables. Synchronous; one thread at a time."""
+"""The memory's tables. Synchronous; use from one thread at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from protos import memory_pb2
 
-SCHEMA_VERSION = 3  # of the words table, which is made anew from the items when it is older; since 3 keys are NFC
+SCHEMA_VERSION = 3  # of the words table, which is rebuilt from the items if older; since version 3, keys are NFC
 TABLES = """
 CREATE TABLE IF NOT EXISTS items (
   id INTEGER PRIMARY KEY, user_id TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, session_id TEXT NOT NULL,
@@ -29,18 +29,18 @@ CREATE TABLE IF NOT EXISTS turns (
   text TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (user_id, session_id, turn_id));
 CREATE INDEX IF NOT EXISTS turns_order ON turns (user_id, session_id, number);
 """
-WORDS = (  # marks are parts of words: the vowels of Hindi and Thai are marks
+WORDS = (  # marks are parts of words: in Hindi and Thai, vowels are marks
     "CREATE VIRTUAL TABLE words USING fts5 "
     """(owner, text, tokenize = "porter unicode61 remove_diacritics 2 categories 'L* N* M* Co'")"""
 )
-PURGE_S = 60.0  # expired items are invisible at once, and swept out so often
+PURGE_S = 60.0  # expired items are invisible at once, and deleted this often
 
 _LIVE = "items.user_id = ? AND (items.expires_at IS NULL OR items.expires_at > ?)"
 _TAGGED = " AND EXISTS (SELECT 1 FROM json_each(items.tags) WHERE value = ?)"
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Every text and number of a JSON value, names of members as well; without recursion, for it may be deep."""
+    """All texts, numbers and member names of a JSON value, without recursion, as it may be deep."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -54,31 +54,31 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def searchable(key: str, value_json: str, tags: list[str]) -> str:
-    """What an item is found by. Numbers stay as they are written."""
+    """The text by which an item is found. Numbers stay as written."""
     value = json.loads(value_json, parse_int=str, parse_float=str)
     return indexed(" ".join([key, *texts_in(value), *tags]))
 
 
 def _owner(user_id: str) -> str:
-    """One token for the index, so that a search walks through one user's words only."""
+    """A token for the index, so that a search only reads one user's words."""
     return "u" + hashlib.sha256(user_id.encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A search result; `score` 0 to 1: how much of the query is in the item, rare words counting more."""
+    """A search result. `score`: 0 to 1, the share of the query in the item, with rare words counting more."""
 
     row: sqlite3.Row
     score: float
 
 
 class MemoryStore:
-    """`clock` gives unix seconds. Raises sqlite3.Error when the file cannot be used; it is left as it is then."""
+    """The database. `clock`: Unix seconds. Raises sqlite3.Error if the file cannot be used; it is left unchanged then."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._purged_at = 0.0
-        path.touch(mode=0o600)  # other people's memory; the journals beside it get the same mode
+        path.touch(mode=0o600)  # private data; SQLite gives its journal files the same mode
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._db.row_factory = sqlite3.Row
@@ -89,7 +89,7 @@ class MemoryStore:
             raise
 
     def _make_words(self) -> None:
-        """The index, from the items, where it is missing or of an older make."""
+        """Build the index from the items if it is missing or outdated."""
         if self._db.execute("PRAGMA user_version").fetchone()[0] >= SCHEMA_VERSION:
             return
         with self._db:
@@ -103,13 +103,13 @@ class MemoryStore:
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
-        """Everything answered is on disk already."""
+        """Close the database. Everything that was answered is on disk."""
         self._db.close()
 
     # --- items ---
 
     def put(self, request: memory_pb2.StoreRequest, key: str) -> float:
-        """Remember, in place of what the key had; returns when. On disk when it returns."""
+        """Store or replace an item; returns when. The item is on disk when this returns."""
         now = self._clock()
         tags = list(dict.fromkeys(request.tags))
         row = {
@@ -151,7 +151,7 @@ class MemoryStore:
         return True
 
     def get(self, user_id: str, key: str) -> sqlite3.Row | None:
-        """One item, unless it has expired."""
+        """The item, unless it has expired."""
         row: sqlite3.Row | None = self._db.execute(
             f"SELECT * FROM items WHERE key = ? AND {_LIVE}",  # noqa: S608 - a constant
             (key, user_id, self._clock()),
@@ -159,29 +159,29 @@ class MemoryStore:
         return row
 
     def delete(self, user_id: str, key: str) -> bool:
-        """Forget; False when there was nothing."""
+        """Delete an item; False if there was none."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             was_there = self.get(user_id, key) is not None
             return self._remove(user_id, key) and was_there
 
     def count(self) -> int:
-        """Items kept, expired ones too until they are swept out."""
+        """The number of items, including expired ones not yet deleted."""
         return int(self._db.execute("SELECT count(*) FROM items").fetchone()[0])
 
     # --- search ---
 
     def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[Found]:
-        """Best first; of equal ones the newest. An empty query finds the newest with those tags.
+        """Best matches first; of equal ones, the newest. An empty query finds the newest items with those tags.
 
-        The score is made of the user's own items alone. FTS5's bm25 counts words over everybody's: it would tell one user
-        how often others use a word, and has no scale.
+        The score is computed from the user's own items only. FTS5's bm25 counts words over all users, which would reveal how often others
+        use a word, and has no fixed scale.
         """
         if not query.strip():
             return [Found(row, 1.0) for row in self._newest(user_id, tags, limit)]
         matches = {word: self._having(word, user_id, tags) for word in query_words(query)}
         whole = self._live_count(user_id)
-        # inverse document frequency, as in BM25 but never negative; a word that nothing has weighs most
+        # inverse document frequency, as in BM25 but never negative; a word without any match has the highest weight
         weights = {word: math.log(1 + (whole + 1) / (len(ids) + 0.5)) for word, ids in matches.items()}
         scores: dict[int, float] = {}
         for word, ids in matches.items():
@@ -196,7 +196,7 @@ class MemoryStore:
         return self._db.execute(sql, (user_id, self._clock(), *tags, limit)).fetchall()
 
     def _having(self, word: str, user_id: str, tags: list[str]) -> list[int]:
-        """Quoted, as raw text would be read as FTS5's query language."""
+        """Ids of items with the word. It is quoted, because FTS5 would parse raw text as its query language."""
         beginning = "*" if len(word) == 1 and is_dense(word) else ""
         wanted = f'owner : "{_owner(user_id)}" AND text : "{word}"{beginning}'
         sql = (
@@ -217,7 +217,7 @@ class MemoryStore:
     # --- conversations ---
 
     def put_turn(self, request: memory_pb2.PutTurnRequest) -> float:
-        """Add a turn to the end, or replace its words in place; returns when it was first put."""
+        """Append a turn, or replace its text; returns when it was first stored."""
         conversation = (request.user_id, request.session_id)
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -234,7 +234,7 @@ class MemoryStore:
         return float(row["at"])
 
     def turns(self, user_id: str, session_id: str, limit: int) -> list[sqlite3.Row]:
-        """The newest, oldest first."""
+        """The newest turns, oldest first."""
         rows = self._db.execute(
             "SELECT * FROM turns WHERE user_id = ? AND session_id = ? ORDER BY number DESC LIMIT ?",
             (user_id, session_id, limit),

@@ -1,7 +1,7 @@
-"""Texts cut into what the index holds: words, and where a script puts no spaces between them pairs of characters.
+"""Splits texts into the units of the index: words, or pairs of characters in scripts without spaces.
 
-Both sides of a search are cut here, so that FTS5 never has to find a word's edges: 東京都 is kept as 東京 京都 都, and 京都 is
-found in it. Korean has spaces, but hangs endings on its words: it is cut the same way.
+Both sides of a search are split here, so that FTS5 never has to find word boundaries. 東京都 is indexed as 東京 京都 都, and 京都 is
+found in it. Korean has spaces but attaches endings to its words, so it is split in the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DENSE = (
 )
 _RUNS = re.compile(f"[{_DENSE}]+|[^{_DENSE}]+")
 _DENSE_RUN = re.compile(f"[{_DENSE}]+")
-# Not looked for while there are others: they are in everything, and say nothing.
+# Ignored if a query has other words: they occur everywhere.
 _STOP_WORDS = frozenset(
     "a about an and are at be did do does for from i in is it me my of on or s that the this to was were what when "  # noqa: SIM905
     "where which who with you your".split()
@@ -29,34 +29,34 @@ _STOP_WORDS = frozenset(
 
 
 def key_form(key: str) -> str:
-    """One spelling of a key: accents composed (NFC), so that é is é however it was typed."""
+    """The normalised key: accents composed (NFC), so that é equals é however it was typed."""
     return unicodedata.normalize("NFC", key)
 
 
 def indexed(text: str) -> str:
-    """The index's words of a text, with spaces between."""
+    """The units of a text, separated by spaces, for the index."""
     return " ".join(piece for run in _runs(text) for piece in (_pairs(run, last=True) if is_dense(run) else [run]))
 
 
 def query_words(text: str) -> list[str]:
-    """What a query asks for, each word once. A lone character of a dense script is the beginning of a pair."""
+    """The distinct units of a query. A single character of a dense script matches the beginning of pairs."""
     words = list(dict.fromkeys(piece for run in _runs(text) for piece in (_pairs(run) if is_dense(run) else [run])))
     return ([word for word in words if word not in _STOP_WORDS] or words)[:MAX_QUERY_WORDS]
 
 
 def is_dense(word: str) -> bool:
-    """Is it of a script without spaces?"""
+    """True for a word in a script without spaces."""
     return _DENSE_RUN.fullmatch(word) is not None
 
 
 def _runs(text: str) -> list[str]:
-    """Words, and runs of dense scripts: letters, digits and the marks that belong to them."""
+    """Words, and runs of dense scripts: letters, digits and their marks."""
     spelled = folded(unicodedata.normalize("NFKC", text))
     spaced = "".join(sign if unicodedata.category(sign)[0] in "LNM" else " " for sign in spelled)
     return [run for word in spaced.split() for run in _RUNS.findall(word)]
 
 
 def _pairs(run: str, *, last: bool = False) -> list[str]:
-    """Each character with the next one; the last one alone too, in the index."""
+    """Each character with the next one; for the index, also the last one alone."""
     pairs = [run[at : at + 2] for at in range(len(run) - 1)]
     return [*pairs, run[-1]] if last or not pairs else pairs

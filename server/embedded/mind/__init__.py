@@ -1,5 +1,5 @@
-"""A language model behind M5: any chat endpoint that speaks OpenAI's wire format (LLM_BASE_URL).
+"""A language model behind M5: any chat endpoint with OpenAI's wire format (LLM_BASE_URL).
 
-config (which, and how long it is waited for) · messages (what it is told) · sentences (its words, cut as they come) · chat (one answer,
-streamed) · rounds (one round of a turn) · errors (what it can do wrong)
+config (endpoint, model, time limits) · messages (the model's input) · sentences (splitting its output) · chat (one streamed answer) ·
+rounds (one round of a turn) · errors (its failures)
 """

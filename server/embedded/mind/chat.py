@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_S = 3.0
 MAX_RETRY_AFTER_S = 3_600.0
-MAX_ANSWER_CHARS = 100_000  # words and arguments of one answer; an endpoint that sends more has gone astray
+MAX_ANSWER_CHARS = 100_000  # words and arguments of one answer; an endpoint that sends more is faulty
 _REFUSALS = {
     400: ("FAILED_PRECONDITION", "does not take the request"),
     401: ("UNAUTHENTICATED", "refuses the API key"),
@@ -37,14 +37,14 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class Answer:
-    """What has come besides words: the calls, in order."""
+    """The tool calls of an answer, in order."""
 
     calls: list[ToolCall] = field(default_factory=list)
     cut: bool = False  # it had more to say than it was allowed
     _by_index: dict[int, int] = field(default_factory=dict)  # where in `calls` the deltas of an index go
 
     def add(self, delta: ChoiceDeltaToolCall) -> int:
-        """One piece of a call; returns its length. Some endpoints give all their calls the index 0: a new id is a new call."""
+        """Add a piece of a call; returns its length. Some endpoints use index 0 for all calls, so a new id starts a new call."""
         name = (delta.function.name if delta.function else None) or ""
         arguments = (delta.function.arguments if delta.function else None) or ""
         at = self._by_index.get(delta.index)
@@ -58,35 +58,35 @@ class Answer:
 
 
 class Chat:
-    """The endpoint. Make it on the event loop; `close` it there."""
+    """The endpoint. Create it on the event loop, and `close` it there."""
 
     def __init__(self, config: MindConfig) -> None:
         self._config = config
         self._client: AsyncOpenAI | None = None
 
     async def start(self) -> None:
-        """Load the client: the first who asks shall not wait a second for it."""
+        """Load the client, so that the first user does not wait a second for it."""
         try:
             await asyncio.to_thread(self._connection)
         except MindError as missing:
             log.warning("no language model: %s", missing)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         if self._client is not None:
             await self._client.close()
 
     def _connection(self) -> AsyncOpenAI:
-        """Raises MindError when the client is not installed."""
+        """The client. Raises MindError if it is not installed."""
         if self._client is None:
             try:
-                import openai  # noqa: PLC0415 - an extra, and half a second
+                import openai  # noqa: PLC0415 - optional, and takes half a second
             except ImportError:
                 raise MindError(
                     "FAILED_PRECONDITION", "the Python package openai is missing: pip install 'jarvis-gateway[llm]'"
                 ) from None
             timeout = openai.Timeout(self._config.reply_s, connect=min(CONNECT_S, self._config.stall_s))
-            # no retries: whoever waits is told, and may ask again
+            # No retries: the caller is told, and may ask again.
             self._client = openai.AsyncOpenAI(
                 base_url=self._config.base_url, api_key=self._config.api_key, timeout=timeout, max_retries=0
             )
@@ -101,13 +101,13 @@ class Chat:
         tool_choice: str,
         max_tokens: int = 0,
     ) -> AsyncGenerator[str, None]:
-        """Its words, piece by piece; its calls are in `answer` afterwards. Closing it hangs up. Raises MindError.
+        """The answer's words, piece by piece; its calls are in `answer` afterwards. Closing the generator hangs up. Raises MindError.
 
         `tool_choice`: auto, required, or none: the functions are there to be understood, and none may be called.
         `max_tokens` 0: no limit.
         """
         client = self._connection()
-        import openai  # noqa: PLC0415 - it is there
+        import openai  # noqa: PLC0415 - already loaded
 
         asked: dict[str, Any] = {"model": self._config.model, "messages": messages, "stream": True}
         if functions:
@@ -131,12 +131,12 @@ class Chat:
             raise MindError("INTERNAL", "the language model sent an answer that cannot be read") from None
         except MindError:
             raise
-        except Exception:  # noqa: BLE001 - its HTTP client has errors of its own for a connection that breaks in between
+        except Exception:  # noqa: BLE001 - the HTTP client has errors of its own for a connection lost midway
             log.warning("the language model's answer broke off", exc_info=True)
             raise MindError("UNAVAILABLE", "the language model broke off") from None
 
     async def _pieces(self, chunks: AsyncStream[ChatCompletionChunk], answer: Answer) -> AsyncGenerator[str, None]:
-        """Raises TimeoutError after a silence, or when the whole takes too long."""
+        """The answer's words. Raises TimeoutError after a silence, or if the whole answer takes too long."""
         loop = asyncio.get_running_loop()
         over_at, chars = loop.time() + self._config.reply_s, 0
         arriving = aiter(chunks)
@@ -146,7 +146,7 @@ class Chat:
                     chunk = await anext(arriving)
             except StopAsyncIteration:
                 return
-            if not chunk.choices:  # the last may hold the usage only
+            if not chunk.choices:  # the last chunk may have the usage only
                 continue
             answer.cut = answer.cut or chunk.choices[0].finish_reason == "length"
             delta = chunk.choices[0].delta

@@ -1,4 +1,4 @@
-"""Which endpoint and model, and how long they are waited for."""
+"""The endpoint and model, and their time limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from server.embedded.service import EmbeddedConfig
 
 DEFAULT_STALL_S, DEFAULT_REPLY_S = 10.0, 60.0
-NO_KEY = "none"  # the client wants one; an endpoint of one's own does not look at it
+NO_KEY = "none"  # the client requires one, although a local endpoint ignores it
 
 
 @dataclass(frozen=True, slots=True)
 class MindConfig:
-    """`first`: it is asked before the templates. `stall_s`: its longest silence. `reply_s`: its longest answer."""
+    """`first`: ask the model before the templates. `stall_s`: its longest silence. `reply_s`: its longest answer."""
 
     base_url: str
     model: str
@@ -27,7 +27,7 @@ class MindConfig:
 
 
 def mind_config(config: EmbeddedConfig) -> MindConfig | None:
-    """What LLM_* say; None without LLM_BASE_URL. Raises MissingPartError for values that can't be used."""
+    """The LLM_* settings; None without LLM_BASE_URL. Raises MissingPartError for invalid values."""
     base_url, model = config.option("LLM_BASE_URL").strip(), config.option("LLM_MODEL").strip()
     if not base_url:
         return None

@@ -1,4 +1,4 @@
-"""What a language model is told: who it is, the conversation, its tools, and what became of them. Pure."""
+"""The language model's input: its instructions, the conversation, its tools, and their results. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ When you are interrupted, your last message ends where the user stopped listenin
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a model wants done. `arguments` is JSON text as it sent it."""
+    """A tool call by the model. `arguments`: JSON text as received."""
 
     id: str
     name: str
@@ -43,17 +43,17 @@ class ToolCall:
 
 
 class Toolbox:
-    """Functions by the names that the API allows."""
+    """The tools, by function names that the API allows."""
 
     def __init__(self, tools: Iterable[planner_pb2.Tool]) -> None:
         self._tools = {_function_name(tool.executor, tool.action): tool for tool in tools}
 
     def find(self, name: str) -> planner_pb2.Tool | None:
-        """The tool of that function name."""
+        """The tool of a function name."""
         return self._tools.get(name)
 
     def functions(self) -> list[Message]:
-        """For the request."""
+        """The functions, for the request."""
         return [
             {
                 "type": "function",
@@ -74,7 +74,7 @@ def _function_name(executor: str, action: str) -> str:
 
 
 def conversation(request: planner_pb2.ConverseRequest, now: datetime) -> list[Message]:
-    """Everything up to now, oldest first."""
+    """All messages so far, oldest first."""
     told = f"{_MANNER}\nIt is {now:%A, %d %B %Y, %H:%M} where the user is. Answer in {request.language or 'en-US'}."
     if request.instructions.strip():
         told += f"\nThe application that you speak through says:\n{request.instructions}"
@@ -89,7 +89,7 @@ def conversation(request: planner_pb2.ConverseRequest, now: datetime) -> list[Me
 
 
 def _round(number: int, done: planner_pb2.Round) -> list[Message]:
-    """What the model said and asked for, and what came of each."""
+    """The model's words and calls in one round, and the results."""
     calls = [
         ToolCall(
             f"call_{number}_{step.id}",
@@ -107,7 +107,7 @@ def _round(number: int, done: planner_pb2.Round) -> list[Message]:
 
 
 def asked(words: str, calls: list[ToolCall]) -> Message:
-    """The model's own message, as the API wants it back."""
+    """The model's own message, as the API expects it back."""
     functions = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in calls
@@ -116,7 +116,7 @@ def asked(words: str, calls: list[ToolCall]) -> Message:
 
 
 def answered(call_id: str, result: str) -> Message:
-    """What came of a call."""
+    """The result of a call."""
     return {"role": "tool", "tool_call_id": call_id, "content": result}
 
 
@@ -131,7 +131,7 @@ def _result(outcome: planner_pb2.Outcome | None, *, bare: bool) -> str:
         told["message"] = outcome.message
     try:
         result = MessageToDict(outcome.result)
-    except ValueError:  # NaN, infinity
+    except ValueError:  # NaN or infinity
         result = {}
     if result:
         told["result"] = _shortened(result)

@@ -1,4 +1,4 @@
-"""One round of a turn: the model's words sentence by sentence, and then the steps that it wants done."""
+"""One round of a turn: the model's words sentence by sentence, then the steps that it requests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from server.embedded.mind.chat import Chat
 
-MAX_ROUNDS = 6  # with tools in one turn; then it has to answer with what it has
-MAX_WRONG_ANSWERS = 2  # in one round: calls that can't be made, sent back to it
-MAX_CALLS = 8  # in one round
+MAX_ROUNDS = 6  # rounds with tools in one turn; after that it must answer
+MAX_WRONG_ANSWERS = 2  # invalid calls per round that are returned to the model
+MAX_CALLS = 8  # per round
 
 
 class WrongCallError(Exception):
-    """A call that can't become a step; the text is told to the model."""
+    """A call that cannot become a step; the model is told the text."""
 
 
 async def converse(
@@ -70,7 +70,7 @@ def _words(text: str, *, last: bool = False, cut: bool = False) -> planner_pb2.C
 
 
 def _steps(calls: list[ToolCall], box: Toolbox, number: int) -> tuple[list[planner_pb2.Step], dict[int, str]]:
-    """Steps, or what is wrong with which call. Ids are unique in the turn."""
+    """The steps, or the mistake of each wrong call. Ids are unique in the turn."""
     steps: list[planner_pb2.Step] = []
     wrong: dict[int, str] = {}
     for at, call in enumerate(calls):
@@ -85,7 +85,7 @@ def _steps(calls: list[ToolCall], box: Toolbox, number: int) -> tuple[list[plann
 
 
 def _step(call: ToolCall, box: Toolbox, step_id: str) -> planner_pb2.Step:
-    """Raises WrongCallError."""
+    """The step of a call. Raises WrongCallError."""
     tool = box.find(call.name)
     if tool is None:
         raise WrongCallError("there is no such tool")
@@ -93,7 +93,7 @@ def _step(call: ToolCall, box: Toolbox, step_id: str) -> planner_pb2.Step:
 
 
 def _arguments(call: ToolCall) -> Struct:
-    """Raises WrongCallError for what is no JSON object."""
+    """The call's arguments. Raises WrongCallError if they are not a JSON object."""
     try:
         values: Any = json.loads(call.arguments or "{}", parse_constant=_refused)
     except (ValueError, RecursionError):
@@ -110,12 +110,12 @@ def _arguments(call: ToolCall) -> Struct:
 
 
 def _refused(constant: str) -> None:
-    """NaN and infinity are no JSON. Raises ValueError."""
+    """Refuse NaN and infinity, which are not JSON. Raises ValueError."""
     raise ValueError(constant)
 
 
 def _echoed(calls: list[ToolCall]) -> list[ToolCall]:
-    """As they go back to the endpoint: some parse the arguments and refuse what is no JSON."""
+    """The calls to send back. Some endpoints parse the arguments and refuse invalid JSON."""
     return [ToolCall(call.id, call.name, call.arguments if _is_object(call.arguments) else "{}") for call in calls]
 
 

@@ -1,25 +1,24 @@
-"""Words that come in pieces, cut into sentences as soon as they are whole."""
+"""Splits a stream of text into sentences as soon as they are complete."""
 
 from __future__ import annotations
 
 import re
 
 _END = re.compile(r"""[.!?…]+["'”’)\]]*\s+|[。！？]+["'”’」』）]*|\n+""")
-_SHORT = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|approx|No)|^\s*\d{1,3}|\b[A-Z])\.\s+$"
-)  # a full stop that ends nothing
+# a full stop that does not end a sentence
+_SHORT = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|e\.g|i\.e|approx|No)|^\s*\d{1,3}|\b[A-Z])\.\s+$")
 _THINKS, _THOUGHT = "<think>", "</think>"
 
 
 class SentenceCutter:
-    """Feed text as it comes; joined, the sentences are the text, without what a model thinks aloud at its beginning."""
+    """Splits text as it arrives. Joined, the sentences are the text, without the reasoning that some models put before it."""
 
     def __init__(self) -> None:
         self._open = ""
         self._thinking: bool | None = None  # None: not known yet
 
     def feed(self, text: str) -> str:
-        """The sentences that are complete now, white space and all; empty when there is none."""
+        """The sentences completed by this text, with white space; empty if there are none."""
         self._open += text
         if self._thinking is not False and not self._past_thoughts():
             return ""
@@ -31,12 +30,12 @@ class SentenceCutter:
         return whole
 
     def rest(self) -> str:
-        """What stands open when the text has ended."""
+        """The incomplete sentence at the end of the text."""
         rest, self._open = "" if self._thinking else self._open, ""
         return rest
 
     def _past_thoughts(self) -> bool:
-        """Is the answer itself reached? Some models send their reasoning before it, in a tag."""
+        """True once the answer itself has begun. Some models send their reasoning first, inside a tag."""
         begun = self._open.lstrip()
         if self._thinking is None:
             if len(begun) < len(_THINKS) and _THINKS.startswith(begun):

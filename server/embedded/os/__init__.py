@@ -1,4 +1,4 @@
 """M8, the OS executor: whitelisted commands below one folder.
 
-service (gRPC) · commands (the whitelist and its rules) · closed (paths that no command may touch) · process (run one, bounded)
+service (gRPC) · commands (the whitelist and its rules) · closed (paths that no command may touch) · process (running a command)
 """

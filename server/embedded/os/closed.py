@@ -1,7 +1,7 @@
-"""Paths that commands may not touch: what the services keep, recordings, the audit log, files of secrets.
+"""Paths that commands may not touch: the services' data, recordings, the audit log, files with secrets.
 
-A path is known by device and inode as well as by name: so it stays closed under another name, by a symbolic link, or by a
-hard link.
+A path is recognised by device and inode as well as by name, so it stays closed after renaming and through symbolic and hard
+links.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 Identity = tuple[int, int]  # device and inode
 
-MAX_WALKED = 100_000  # files looked through for the other name of a hard link; with more, every hard link is refused
+MAX_WALKED = 100_000  # files searched for the other name of a hard link; beyond it, every hard link is refused
 
 
 class ClosedPaths:
-    """Files and folders that are closed with all that is in them.
+    """Closed files and folders, including everything in them.
 
-    A closed folder may hold the root itself (the default root does): then its other parts are out of reach anyway, and
-    what is below the root is open.
+    A closed folder may contain the root itself (as the default root does). Only what is below the root is open then; the rest of the
+    folder is out of reach anyway.
     """
 
     def __init__(self, paths: Iterable[Path], root: Path) -> None:
         self._root = root
         self._paths = tuple(paths)
-        self._known: set[Identity] = set()  # kept: a folder that somebody has moved is still the same one
+        self._known: set[Identity] = set()  # kept, because a moved folder is still the same one
         self._look()
 
     def holds(self, resolved: Path) -> bool:
-        """Is it closed, or inside of what is? Some paths are not there yet: those are known by name."""
+        """True if the path is closed or inside a closed folder. Paths that do not exist yet are compared by name."""
         places = self._look()
         if any(resolved.is_relative_to(place) for place in places):
             return True
@@ -41,17 +41,17 @@ class ClosedPaths:
         return any(_identity(place) in self._known for place in inside) or self._linked(resolved)
 
     def is_below(self, resolved: Path) -> bool:
-        """Would something closed be moved with this folder?"""
+        """True if moving this folder would move something closed."""
         return any(place.is_relative_to(resolved) for place in self._look())
 
     def _look(self) -> list[Path]:
-        """Where the paths are now, links followed. Remembers what is there."""
+        """The current paths with links resolved; remembers the identity of those that exist."""
         places = [path.resolve() for path in self._paths]
         self._known |= {identity for place in places if (identity := _identity(place)) is not None}
         return [place for place in places if place == self._root or not self._root.is_relative_to(place)]
 
     def _linked(self, resolved: Path) -> bool:
-        """Is it a second name of a file inside a closed folder?"""
+        """True for a hard link to a file inside a closed folder."""
         try:
             found = resolved.stat()
         except OSError:
@@ -73,7 +73,7 @@ def _identity(path: Path) -> Identity | None:
 
 
 def _files(folders: Iterable[Path], root: Path) -> Iterator[Identity]:
-    """Every file in there but those below the root."""
+    """Identities of all files in the folders, except those below the root."""
     for folder in folders:
         for where, inner, files in os.walk(folder):
             here = Path(where)

@@ -1,4 +1,4 @@
-"""The whitelist of OS commands: harmless flags, how many arguments, and which of them name files below the root."""
+"""The whitelist of OS commands: harmless flags, the number of arguments, and which of them are files below the root."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MAX_ARGUMENT_CHARS = 1_024
 
 NEVER = r"(?!)"
 COUNT = r"\d{1,6}"
-# Names of files that hold secrets: not read, whatever a symbolic link to them is called. Safety's policies say the same
-# of what is asked; this is for what it leads to.
+# Names of files with secrets, which are not read even through a symbolic link with another name. Safety's policies apply the
+# same rule to the requested name; this one applies to the file it leads to.
 _SECRET_NAME = re.compile(
     r"\.env(\..*)?|\.(ssh|gnupg|aws|azure|kube|docker|netrc|pgpass|npmrc|pypirc|git|git-credentials|htpasswd)"
     r"|id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key|p12|pfx|kdbx)|g?shadow-?|sudoers|users\.json|credentials(\..*)?"
@@ -27,20 +27,20 @@ _SECRET_NAME = re.compile(
 )
 
 
-_KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # processes' environments, other paths to files, raw disks
+_KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # environments of processes, other paths to files, raw disks
 
 
 class RefusedArgumentError(ValueError):
-    """An argument that the whitelist does not admit; the text names it."""
+    """An argument that the whitelist does not allow; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command.
 
-    `kind` is what it does to the machine. `flags` is a pattern for whole flags; `valued` maps flags to the pattern of the
-    argument that follows. Of the other arguments there are `least` to `most`; the first `words` of them fit the pattern
-    `word`, the rest are paths below the root.
+    `kind`: its effect on the machine. `flags`: pattern of whole flags; `valued`: flags, with the pattern of the argument that follows.
+    There are `least` to `most` other arguments. The first `words` of them match the pattern `word`; the rest are paths below the
+    root.
     """
 
     description: str
@@ -51,8 +51,8 @@ class Command:
     most: int = 0
     words: int = 0
     word: str = r"(?s:.*)"
-    opens: bool = False  # reads what is in the files, not their names alone
-    moves: bool = False  # gives the first path another name, with all that is below it
+    opens: bool = False  # True: reads the contents of files, not only their names
+    moves: bool = False  # True: renames the first path, with everything below it
 
 
 _LINES = {"-n": COUNT, "-c": COUNT, "--lines": COUNT, "--bytes": COUNT}
@@ -119,7 +119,7 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def check_arguments(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> None:
-    """Would this be run? Raises RefusedArgumentError."""
+    """Check a command's arguments. Raises RefusedArgumentError."""
     command = COMMANDS[name]
     operands = list(_operands(name, command, arguments))
     if not command.least <= len(operands) <= command.most:
@@ -136,7 +136,7 @@ def check_arguments(name: str, arguments: list[str], root: Path, closed: ClosedP
 
 
 def _operands(name: str, command: Command, arguments: list[str]) -> Iterator[str]:
-    """The arguments that are no flags, nor values of flags."""
+    """The arguments that are neither flags nor their values."""
     rest = iter(arguments)
     for argument in rest:
         _check_text(argument)
@@ -163,10 +163,10 @@ def _number(command: Command) -> str:
 
 
 def _resolved(operand: str, root: Path) -> Path:
-    """The path with symbolic links followed. Raises RefusedArgumentError when it is not below the root."""
+    """The path with symbolic links resolved. Raises RefusedArgumentError if it is not below the root."""
     try:
         resolved = (root / operand).resolve()
-    except (OSError, RuntimeError):  # RuntimeError: links that lead to each other
+    except (OSError, RuntimeError):  # RuntimeError: links that form a loop
         raise RefusedArgumentError(f"args: {operand[:80]} leads nowhere") from None
     if operand == "" or not resolved.is_relative_to(root):
         raise RefusedArgumentError(f"args: {operand[:80]} lies outside of the folder that may be seen")
@@ -174,7 +174,7 @@ def _resolved(operand: str, root: Path) -> Path:
 
 
 def _holds_secrets(path: Path, command: Command, root: Path, closed: ClosedPaths) -> bool:
-    """Closed paths are closed to every command; files that are secrets by their name may be listed, not opened or changed."""
+    """Closed paths are closed to all commands. Files that are secret by their name may be listed, but not read or changed."""
     if closed.holds(path):
         return True
     if not command.opens and command.kind == "read":
@@ -184,7 +184,7 @@ def _holds_secrets(path: Path, command: Command, root: Path, closed: ClosedPaths
 
 
 def synopsis(name: str) -> str:
-    """How it is called, for people and language models."""
+    """How the command is called, for people and language models."""
     command = COMMANDS[name]
     parts = [] if command.flags == NEVER else [f"flags fitting {command.flags}"]
     parts += [f"{flag} with a value fitting {pattern}" for flag, pattern in command.valued.items()]

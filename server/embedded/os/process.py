@@ -1,4 +1,4 @@
-"""One command as a process of its own group: output as it comes, and nothing of it left behind."""
+"""Runs one command in a process group of its own: output is streamed, and no process is left behind."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; what comes after is read and dropped
+MAX_OUTPUT_BYTES = 256 * 1024  # of both streams together; further output is read and dropped
 READ_BYTES = 16 * 1024
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin"
 END_GRACE_S = 0.5  # between SIGTERM and SIGKILL
 
 
 class Listener(Protocol):
-    """Who hears the output as it comes."""
+    """Receives the output as it comes."""
 
     async def __call__(self, *, stream: str, data: str) -> None:
-        """Of stdout or stderr."""
+        """Take output of stdout or stderr."""
 
 
 @dataclass(slots=True)
 class Ended:
-    """What a command did. `exit_code` is negative when a signal ended it (its number)."""
+    """The result of a command. `exit_code` is negative if a signal ended it (the signal's number)."""
 
     exit_code: int
     stdout: str
@@ -42,14 +42,14 @@ class Ended:
 
 @dataclass(slots=True)
 class _Kept:
-    """Both streams up to the limit, as text: bytes that are no UTF-8 become U+FFFD."""
+    """Both streams' text up to the limit; bytes that are not UTF-8 become U+FFFD."""
 
     texts: dict[str, list[str]] = field(default_factory=lambda: {"stdout": [], "stderr": []})
     room_bytes: int = MAX_OUTPUT_BYTES
     truncated: bool = False
 
     def take(self, data: bytes) -> bytes:
-        """As much of it as there is room for."""
+        """The part of the data that there is room for."""
         taken = data[: self.room_bytes]
         self.room_bytes -= len(taken)
         self.truncated |= len(taken) < len(data)
@@ -60,7 +60,7 @@ class _Kept:
 
 
 async def run(executable: str, name: str, arguments: Sequence[str], root: Path, listener: Listener) -> Ended:
-    """Run it to its end; cancelled, end the whole group. Raises OSError when it cannot start."""
+    """Run a command to its end; on cancellation, end its whole group. Raises OSError if it cannot start."""
     began = time.monotonic()
     process = await _start(executable, name, arguments, root)
     kept = _Kept()
@@ -76,7 +76,7 @@ async def run(executable: str, name: str, arguments: Sequence[str], root: Path, 
 
 
 async def _start(executable: str, name: str, arguments: Sequence[str], root: Path) -> Process:
-    """No shell, no input, a bare environment, a group of its own."""
+    """Start it without shell or input, in a minimal environment and a group of its own."""
     return await asyncio.create_subprocess_exec(
         name,
         *arguments,
@@ -91,7 +91,7 @@ async def _start(executable: str, name: str, arguments: Sequence[str], root: Pat
 
 
 async def _read(stream: str, source: asyncio.StreamReader | None, kept: _Kept, listener: Listener) -> None:
-    """One stream to its end. While the listener waits nothing is read, and the command waits too."""
+    """Read one stream to its end. While the listener waits nothing is read, so the command waits too."""
     assert source is not None, "both streams are pipes"
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while data := await source.read(READ_BYTES):
@@ -106,7 +106,7 @@ async def _hand_on(stream: str, text: str, kept: _Kept, listener: Listener) -> N
 
 
 async def _end_group(process: Process) -> None:
-    """Nothing of the command goes on, grandchildren included."""
+    """End all processes of the command, grandchildren included."""
     try:
         if _signal(process, signal.SIGTERM):
             await _gone(process)
@@ -116,7 +116,7 @@ async def _end_group(process: Process) -> None:
 
 
 async def _gone(process: Process) -> None:
-    """Wait for a moment. The pipes are read to their end: asyncio sees no exit while one of them is paused."""
+    """Wait a moment for the end. Reads the pipes to their end, because asyncio sees no exit while one of them is paused."""
     assert process.stdout is not None
     assert process.stderr is not None
     with suppress(TimeoutError):
@@ -128,9 +128,9 @@ async def _gone(process: Process) -> None:
 
 
 def _signal(process: Process, number: int) -> bool:
-    """To the group; was there anybody?"""
+    """Signal the group; False if it is gone."""
     try:
         os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+    except (ProcessLookupError, PermissionError):  # macOS reports EPERM for a group of zombies
         return False
     return True

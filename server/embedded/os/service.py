@@ -1,4 +1,4 @@
-"""M8, OS executor: whitelisted commands, no shell, output streamed, the whole process group stopped on cancel."""
+"""M8, OS executor: whitelisted commands without a shell, streamed output; cancelling stops the whole process group."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgument
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 DEFAULT_ROOT = "files"
-CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway that starts the embedded services
-MAX_MESSAGE_CHARS = 300  # of a command's last line of stderr, when it failed
+CLOSED_OPTION = "OS_CLOSED_PATHS"  # set by the gateway when it starts the embedded services
+MAX_MESSAGE_CHARS = 300  # of a failed command's last line of stderr
 
 
 class CommandParameters(Parameters):
-    """Of every command."""
+    """The parameters of every command."""
 
     args: list[str] = Field(default_factory=list, max_length=MAX_ARGUMENTS)
 
 
 def root_folder(config: EmbeddedConfig) -> Path:
-    """What commands see: OS_ROOT, else a folder of its own beside what the services keep. Raises MissingPartError."""
+    """The folder that commands see: OS_ROOT, else a folder beside the services' data. Raises MissingPartError."""
     configured = config.option("OS_ROOT")
     root = Path(configured or config.directory / DEFAULT_ROOT).resolve()
     try:
@@ -51,19 +51,19 @@ def root_folder(config: EmbeddedConfig) -> Path:
 
 
 def closed_paths(config: EmbeddedConfig, root: Path) -> ClosedPaths:
-    """What the services keep, `.env`, and the files and folders of the gateway's settings (OS_CLOSED_PATHS)."""
+    """The services' data, `.env`, and the files and folders in the gateway's settings (OS_CLOSED_PATHS)."""
     named = filter(None, config.option(CLOSED_OPTION).split(os.pathsep))
     return ClosedPaths(chain([config.directory, Path(".env")], map(Path, named)), root)
 
 
 def described(name: str) -> type[CommandParameters]:
-    """The same for one command, saying what it takes."""
+    """CommandParameters for one command, with a description of its arguments."""
     args: Any = Field(default_factory=list, max_length=MAX_ARGUMENTS, description=synopsis(name))
     return create_model(f"{name}_parameters", __base__=CommandParameters, args=(list[str], args))
 
 
 class OsService(ExecutorService):
-    """See the module."""
+    """The OS executor; see the module."""
 
     name: ClassVar[str] = "os"
     full_name: ClassVar[str] = "jarvis.os.v1.OsExecutor"
@@ -76,7 +76,7 @@ class OsService(ExecutorService):
         self._actions: dict[str, Action] = {}
 
     async def start(self) -> None:
-        """See which commands this machine has. Raises MissingPartError."""
+        """Find the commands that this machine has. Raises MissingPartError."""
         self._root = root_folder(self.config)
         self._closed = closed_paths(self.config, self._root)
         for name, command in COMMANDS.items():
@@ -88,11 +88,11 @@ class OsService(ExecutorService):
             raise MissingPartError(f"none of the commands is in {os_process.SAFE_PATH}")
 
     def actions(self) -> dict[str, Action]:
-        """The whitelist, as far as this machine has it."""
+        """The whitelisted commands that this machine has."""
         return self._actions
 
     async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
-        """Run one."""
+        """Run a command."""
         assert isinstance(parameters, CommandParameters)
         try:
             check_arguments(name, parameters.args, self._root, self._closed)
@@ -107,7 +107,7 @@ class OsService(ExecutorService):
 
 
 def why(name: str, ended: os_process.Ended) -> str:
-    """In words, why it did not succeed; empty when it did."""
+    """Why the command failed; empty if it succeeded."""
     if ended.exit_code == 0:
         return ""
     if ended.exit_code < 0:

@@ -1,6 +1,6 @@
-"""What policies are told of an action: facts that Cedar cannot work out from the parameters itself.
+"""Facts about an action for the policies, which Cedar cannot derive from the parameters itself.
 
-Every fact is always there, empty where it does not apply: so a policy that asks for one never fails.
+Every fact is always present, and empty if it does not apply, so that a policy that uses it never fails.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from server.embedded.os.commands import COMMANDS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-MAX_TEXT_CHARS = (
-    128 * 1024
-)  # of all parameters together: more than the largest memory; longer ones are not judged, but denied
+# Of all parameters together: more than the largest memory. Longer ones are denied without a check.
+MAX_TEXT_CHARS = 128 * 1024
 
 _LATER = re.compile(r"\s*\$\{[\w-]+(?:\.[\w-]+)*\}")  # a reference to an earlier step's result
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -25,7 +24,7 @@ _SEPARATORS = re.compile(r"[/\\=\s]+")
 
 
 class TooLongError(ValueError):
-    """The parameters are longer than what can be judged."""
+    """The parameters are too long to be checked."""
 
 
 def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_allowed: bool) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every text in there, keys of objects as well."""
+    """All texts of a value, including keys of objects."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield str(key)
@@ -63,7 +62,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _target(action: str, parameters: Mapping[str, Any]) -> str:
-    """The element, in the words of its selector; of a click also by the text on it."""
+    """The words of the element's selector; for a click, also the text on the element."""
     named = [parameters.get("selector"), parameters.get("text") if action == "click" else None]
     return " ".join(text for text in named if isinstance(text, str))
 

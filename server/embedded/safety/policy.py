@@ -1,8 +1,8 @@
-"""Cedar policies in files, and the one question asked of them.
+"""Cedar policies in files, and their evaluation.
 
-Annotations say what Cedar has no words for: @verdict("confirm") on a permit asks the user first, @risk is low, medium or
-high, @reason is told to people. Of the policies that fit, the strictest wins: forbid, then permit with confirm, then permit.
-What no policy permits is denied.
+Annotations add what Cedar lacks: @verdict("confirm") on a permit asks the user first, @risk is low, medium or high, @reason is
+shown to people. Of the policies that apply, the strictest wins: forbid, then permit with confirm, then permit. What no policy
+permits is denied.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 VERDICTS = ("allow", "confirm", "deny")  # from the most lenient to the strictest
 RISKS = ("low", "medium", "high")
-ROLES = ("user", "operator", "admin")  # each can what those before it can
+ROLES = ("user", "operator", "admin")  # each includes the rights of those before it
 
 _ROLE_ENTITIES = [
     {
@@ -38,7 +38,7 @@ _ROLE_ENTITIES = [
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What may be done with one action, or with all."""
+    """The judgement on one action, or on all."""
 
     verdict: str
     risk: str
@@ -47,7 +47,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a policy's annotations say."""
+    """The annotations of a policy."""
 
     verdict: str
     risk: str
@@ -58,7 +58,7 @@ class PolicyBook:
     """All policies of a folder."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises MissingPartError with file and message."""
+        """Read the policies. Raises MissingPartError with file and message."""
         files = sorted(directory.glob("*.cedar"))
         if not files:
             raise MissingPartError(f"SAFETY_POLICY_DIR: there is no .cedar file in {directory}")
@@ -67,7 +67,7 @@ class PolicyBook:
         self._policies = _policies(text)
 
     def judge(self, user_id: str, roles: Sequence[str], executor: str, action: str, facts: dict[str, Any]) -> Judgement:
-        """One action of one user."""
+        """Judge one action of one user."""
         principal = {"type": "User", "id": user_id}
         parents = [{"type": "Role", "id": role} for role in roles]
         request = {
@@ -79,13 +79,13 @@ class PolicyBook:
         entities = [*_ROLE_ENTITIES, {"uid": principal, "attrs": {}, "parents": parents}]
         answer = cedarpy.is_authorized(request, self._set, entities)
         errors = answer.diagnostics.errors
-        if errors:  # Cedar leaves out a policy that fails: a forbid that does not count would open the door
+        if errors:  # Cedar skips a policy that fails, and skipping a forbid would allow the action
             log.error("policy failed: %s", errors[0])
             return Judgement("deny", "high", ("a safety policy could not be applied",))
         return self._of(answer.diagnostics.reasons)
 
     def _of(self, names: Iterable[str]) -> Judgement:
-        """By the strictest of the policies that decided."""
+        """The judgement by the strictest of the deciding policies."""
         fitting = [self._policies[name] for name in sorted(names, key=_number)]
         if not fitting:
             return Judgement("deny", "high", ())
@@ -96,12 +96,12 @@ class PolicyBook:
 
 
 def _number(name: str) -> int:
-    """Cedar calls the policies policy0, policy1 … in the order of the text."""
+    """A policy's position. Cedar names them policy0, policy1 … in the order of the text."""
     return int(name.removeprefix("policy"))
 
 
 def _checked(path: Path) -> str:
-    """The file's text. Raises MissingPartError."""
+    """The text of a valid policy file. Raises MissingPartError."""
     try:
         text = path.read_text(encoding="utf-8")
         _policies(text)
@@ -111,7 +111,7 @@ def _checked(path: Path) -> str:
 
 
 def _policies(text: str) -> dict[str, Policy]:
-    """Each policy by Cedar's name for it. Raises ValueError."""
+    """The policies by Cedar's names. Raises ValueError."""
     parsed = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
     return {name: _policy(entry["effect"], entry.get("annotations", {})) for name, entry in parsed.items()}
 

@@ -1,4 +1,4 @@
-"""M6, safety: Cedar policies in files decide allow, confirm or deny, with risk and reasons in words."""
+"""M6, safety: Cedar policies in files decide allow, confirm or deny, with risk and reasons."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
-    """See the module."""
+    """The safety service; see the module."""
 
     name: ClassVar[str] = "safety"
     full_name: ClassVar[str] = "jarvis.safety.v1.Safety"
@@ -37,18 +37,18 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
         self._private_allowed = False
 
     async def start(self) -> None:
-        """Read the policies: those of SAFETY_POLICY_DIR, instead of the ones here. Raises MissingPartError."""
+        """Read the policies of SAFETY_POLICY_DIR, or the ones here. Raises MissingPartError."""
         self._private_allowed = private_network_open(self.config)
         self._book = PolicyBook(Path(self.config.option("SAFETY_POLICY_DIR") or POLICIES))
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
+        """Register the servicer."""
         safety_pb2_grpc.add_SafetyServicer_to_server(self, server)
 
     async def Check(  # noqa: N802 - gRPC's name
         self, request: safety_pb2.CheckRequest, context: Context
     ) -> safety_pb2.CheckResponse:
-        """May these be done?"""
+        """Judge the actions."""
         if not 0 < len(request.actions) <= MAX_ACTIONS:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"1 to {MAX_ACTIONS} actions can be judged at once")
         judgements = [self._judge(action, request.user_id, request.roles) for action in request.actions]
@@ -60,14 +60,14 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
         )
 
     def _judge(self, action: safety_pb2.Action, user_id: str, roles: Sequence[str]) -> Judgement:
-        """One action; what cannot be judged is denied."""
+        """Judge one action. Whatever cannot be judged is denied."""
         assert self._book is not None, "calls are refused until start() is done"
         try:
             parameters = MessageToDict(action.parameters)
             known = facts(action.executor, action.action, parameters, private_allowed=self._private_allowed)
         except TooLongError as long:
             return Judgement("deny", "high", (str(long),))
-        except ValueError:  # NaN and infinity, which JSON has no word for
+        except ValueError:  # NaN and infinity, which JSON does not have
             return Judgement("deny", "high", ("the parameters hold a number that is not finite",))
         judgement = self._book.judge(user_id, roles, action.executor, action.action, known)
         if judgement.verdict == "deny" and not judgement.reasons:
@@ -76,7 +76,7 @@ class SafetyService(EmbeddedService, safety_pb2_grpc.SafetyServicer):
 
 
 def strictest(judgements: Sequence[Judgement], ids: Sequence[str]) -> tuple[Judgement, str]:
-    """A plan's judgement, and the id of the first action that decides it. The risk is the highest of all."""
+    """The judgement on a plan, and the id of the first action that decides it. The risk is the highest of all."""
     verdict = max((judgement.verdict for judgement in judgements), key=VERDICTS.index)
     risk = max((judgement.risk for judgement in judgements), key=RISKS.index)
     deciding = [number for number, judgement in enumerate(judgements) if judgement.verdict == verdict]
@@ -91,6 +91,6 @@ def _message(judgement: Judgement, action_id: str) -> safety_pb2.Verdict:
 
 
 def _named(action: safety_pb2.Action) -> str:
-    """As people would say it, and no longer than a line."""
+    """The action and executor in words, shortened to one line."""
     words = f"{action.action[:MAX_ECHOED_CHARS]} by the executor {action.executor[:MAX_ECHOED_CHARS]}"
     return "".join(char for char in words if char.isprintable())
