@@ -1,4 +1,4 @@
 """M7, the browser executor: Chromium driven by Playwright.
 
-service (gRPC) · actions (what may be asked) · pages, tabs (who has which page) · gate (the proxy that keeps pages off private networks)
+service (gRPC) · actions (what a page can do) · pages, tabs (contexts and their pages) · gate (the proxy that blocks private networks)
 """

@@ -1,4 +1,4 @@
-"""What a page can be asked for: parameters, and how it is done."""
+"""The actions on a page: their parameters, and how they are done."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ MAX_TYPED_CHARS = 10_000
 MAX_URL_CHARS = 4_096
 MAX_TEXT_CHARS = 50_000
 MAX_LINKS = 100
-MAX_PNG_BYTES = 2 * 1024 * 1024  # a larger picture is sent as JPEG: it travels as base64 in one message
+MAX_PNG_BYTES = 2 * 1024 * 1024  # larger images are sent as JPEG, because they travel as base64 in one message
 JPEG_QUALITY = 70
-ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear: then it is not there
-ACT_TIMEOUT_MS = 1_500  # for one that has appeared to become clickable, or writable
+ELEMENT_TIMEOUT_MS = 5_000  # for an element to appear; after that it counts as missing
+ACT_TIMEOUT_MS = 1_500  # for an element that has appeared to become clickable or writable
 MAX_WAIT_MS = 60_000
-WINDOW_S = 3.0  # for the window to open that a link names
+WINDOW_S = 3.0  # for a window named by a link to open
 SCRIPT_WINDOW_S = 0.1  # … and for one that a script may open
 SCROLL_PX = VIEWPORT_HEIGHT * 3 // 4
 ERROR_PAGE = "chrome-error:"
-ERROR_PAGE_S = 1.0  # for it to come
+ERROR_PAGE_S = 1.0  # for it to appear
 
 
 _NAMES_A_WINDOW = "e => !!e.closest('a[target]:not([target=_self]), form[target]:not([target=_self])')"
 
 
 class NavigateParameters(Parameters):
-    """A page of the web."""
+    """A web page to open."""
 
     url: str = Field(
         min_length=1, max_length=MAX_URL_CHARS, description="http or https; https where no scheme is given"
@@ -78,14 +78,14 @@ class ElementParameters(Parameters):
 
 
 class TypeParameters(Parameters):
-    """Text for a field; what was in it is replaced."""
+    """Text for a field; replaces the old text."""
 
     selector: str = Field(min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector")
     text: str = Field(max_length=MAX_TYPED_CHARS)
 
 
 class TextParameters(Parameters):
-    """Of the page, or of one element."""
+    """The page, or one element of it."""
 
     selector: str | None = Field(
         default=None, min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector"
@@ -93,7 +93,7 @@ class TextParameters(Parameters):
 
 
 class WaitParameters(Parameters):
-    """For an element to be seen, or so many milliseconds."""
+    """An element to wait for, or a number of milliseconds."""
 
     selector: str | None = Field(
         default=None, min_length=1, max_length=MAX_SELECTOR_CHARS, description="a CSS selector"
@@ -108,7 +108,7 @@ class WaitParameters(Parameters):
 
 
 class PressParameters(Parameters):
-    """A key."""
+    """A key to press."""
 
     key: str = Field(
         min_length=1, max_length=40, pattern=r"^[A-Za-z0-9]+(\+[A-Za-z0-9]+)*$", description="Enter, Tab, Control+A …"
@@ -116,22 +116,22 @@ class PressParameters(Parameters):
 
 
 class ScrollParameters(Parameters):
-    """Most of a screen up or down, or to an end."""
+    """Scroll up or down by most of a screen, or to an end."""
 
     to: Literal["up", "down", "top", "bottom"] = "down"
 
 
 class NoParameters(Parameters):
-    """None."""
+    """No parameters."""
 
 
 class FailedError(Exception):
-    """It ran, and did not succeed; the text says why."""
+    """The action ran without success; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One action on one page."""
+    """The page and task of one action."""
 
     tabs: Tabs
     page: Page
@@ -139,12 +139,12 @@ class Work:
 
 
 async def where(page: Page) -> dict[str, Any]:
-    """Where the page is now."""
+    """The page's current address and title."""
     return {"url": page.url, "title": await page.title()}
 
 
 async def _opened(page: Page, url: str) -> Response | None:
-    """The server's answer. Chromium's page about a failure comes after it, and would break off the next navigation: it is waited for."""
+    """The server's answer. Also waits for Chromium's error page, which comes later and would interrupt the next navigation."""
     failure_shown = asyncio.Event()
 
     def look(frame: Frame) -> None:
@@ -173,7 +173,7 @@ async def _navigate(work: Work, given: NavigateParameters) -> dict[str, Any]:
 
 
 async def _appeared(locator: Locator) -> Locator:
-    """Wait for it here, not in the click: so a cancelled task never clicks later. Raises Playwright's TimeoutError."""
+    """Wait for the element here rather than in the click, so that a cancelled task never clicks. Raises Playwright's TimeoutError."""
     await locator.wait_for(state="visible", timeout=ELEMENT_TIMEOUT_MS)
     return locator
 
@@ -195,7 +195,7 @@ async def _click(work: Work, given: ElementParameters) -> dict[str, Any]:
 
 
 async def _settled(work: Work, window_s: float) -> dict[str, Any]:
-    """After something that may have led to another page (Playwright has waited for that), or opened one."""
+    """The page after an action that may have opened another one; Playwright has waited for navigation."""
     with suppress(TimeoutError):
         async with asyncio.timeout(window_s):
             await work.tabs.opened.wait()
@@ -298,7 +298,7 @@ STEPS: dict[str, Callable[[Work, Any], Awaitable[dict[str, Any]]]] = {
     "wait": _wait,
 }
 
-# Chromium's own words (net/base/net_error_list.h) for what the gate does not know.
+# Our words for Chromium's errors (net/base/net_error_list.h) that the gate does not know of.
 _NET_ERRORS = {
     "ERR_ABORTED": "the address is a download, or the page did not want to be opened",
     "ERR_CERT": "the certificate of the page is not valid",
@@ -313,7 +313,7 @@ _NET_ERRORS = {
 
 
 def net_error_words(message: str) -> str:
-    """For a message of Playwright that carries one of Chromium's network errors; else empty."""
+    """A message for Chromium's network error inside a Playwright message; empty if it has none."""
     if "Download is starting" in message:
         return "the address is a download, which is not taken"
     return next((words for name, words in _NET_ERRORS.items() if f"net::{name}" in message), "")

@@ -1,8 +1,8 @@
-"""The browser's only way out: a SOCKS5 proxy (RFC 1928) of this process that looks at every address before it connects.
+"""The browser's only way out: a SOCKS5 proxy (RFC 1928) in this process that checks every address before it connects.
 
-Chromium resolves no name itself, so what was checked is what is connected to: a page, a redirect or a script that points
-into a closed network gets no connection, whatever its name resolves to at the second look. So does any request of a page:
-redirects, frames, scripts, WebSockets, workers.
+Chromium resolves no names itself, so the address that was checked is the one connected to. A page, redirect or script that points
+into a closed network gets no connection, whatever its name resolves to on another look-up. The same holds for all requests of a
+page: redirects, frames, scripts, WebSockets, workers.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ OK, NOT_ALLOWED, HOST_UNREACHABLE, REFUSED, NO_COMMAND = 0, 2, 4, 5, 7
 
 CONNECT_TIMEOUT_S = 10.0
 PIECE_BYTES = 64 * 1024
-MAX_REASONS = 256  # remembered, for the words of a failed page
-_NOWHERE = struct.pack("!BIH", IPV4, 0, 0)  # the bound address, which no browser asks for
+MAX_REASONS = 256  # kept for the messages of failed pages
+_NOWHERE = struct.pack("!BIH", IPV4, 0, 0)  # the bound address, which browsers ignore
 
 
 class NoWayError(Exception):
-    """There is no connection; `reply` is SOCKS's word for it, the text ours."""
+    """No connection. `reply`: SOCKS's reply code; the text is ours."""
 
     def __init__(self, reply: int, words: str) -> None:
         super().__init__(words)
@@ -40,7 +40,7 @@ class NoWayError(Exception):
 
 
 class BrowserGate:
-    """Listens on 127.0.0.1. What clouds keep for themselves is always closed, private networks by `private_open`."""
+    """Listens on 127.0.0.1. Cloud metadata is always closed; private networks are open if `private_open`."""
 
     def __init__(self, *, private_open: bool) -> None:
         self._closed = {Reach.METADATA} if private_open else {Reach.METADATA, Reach.PRIVATE, Reach.LOOPBACK}
@@ -49,12 +49,12 @@ class BrowserGate:
         self._reasons: OrderedDict[str, str] = OrderedDict()
 
     async def start(self) -> str:
-        """Returns its address, for --proxy-server."""
+        """Start; returns the address for --proxy-server."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         return f"socks5://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        """Cut every connection."""
+        """Cut all connections."""
         if self._server is not None:
             self._server.close()
             for writer in list(self._writers):
@@ -62,17 +62,17 @@ class BrowserGate:
             await self._server.wait_closed()
 
     def reason(self, host: str) -> str:
-        """Why the last connection to a host came to nothing; empty when it did not."""
+        """Why the last connection to a host failed; empty if it did not."""
         spelled = literal(host)
         return self._reasons.get(str(spelled) if spelled else host.lower(), "")
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        """One connection of the browser."""
+        """Serve one connection of the browser."""
         self._writers.add(writer)
         try:
             await self._relay(reader, writer)
         except (OSError, EOFError, BaseExceptionGroup):
-            pass  # one of both sides went away: that is how connections end
+            pass  # one side has closed, which is how connections end
         finally:
             self._writers.discard(writer)
             writer.close()
@@ -103,7 +103,7 @@ class BrowserGate:
             self._reasons.popitem(last=False)
 
     async def _connect(self, host: str, port: int) -> tuple[StreamReader, StreamWriter]:
-        """To the first address that answers. Raises NoWayError."""
+        """Connect to the first address that answers. Raises NoWayError."""
         if host_reach(host) in self._closed:
             raise NoWayError(NOT_ALLOWED, f"{host} is in a network that is closed to the browser")
         addresses = await _resolve(host)
@@ -118,7 +118,7 @@ class BrowserGate:
 
 
 async def _request(reader: StreamReader, writer: StreamWriter) -> tuple[str, int]:
-    """Greeting and request (RFC 1928 sections 3 and 4). Raises EOFError for what is no SOCKS5."""
+    """Read greeting and request (RFC 1928 sections 3 and 4). Raises EOFError if it is not SOCKS5."""
     version, methods = await reader.readexactly(2)
     if version != VERSION or NO_AUTHENTICATION not in await reader.readexactly(methods):
         raise EOFError
@@ -144,7 +144,7 @@ async def _host(reader: StreamReader, kind: int) -> str:
 
 
 async def _resolve(host: str) -> list[Address]:
-    """Every address of a host. Raises NoWayError."""
+    """All addresses of a host. Raises NoWayError."""
     spelled = literal(host)
     if spelled is not None:
         return [spelled]
@@ -158,7 +158,7 @@ async def _resolve(host: str) -> list[Address]:
 
 
 async def _pump(source: StreamReader, sink: StreamWriter) -> None:
-    """One direction to its end, and that end handed on."""
+    """Copy one direction to its end, and pass the end on."""
     while data := await source.read(PIECE_BYTES):
         sink.write(data)
         await sink.drain()

@@ -1,4 +1,4 @@
-"""The running Chromium: found, started, watched, ended; in it one isolated context for each user and session."""
+"""The running Chromium: finds, starts, watches and ends it. Each user and session has an isolated context."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ INSTALL = {
     "win32": "winget install Google.Chrome",
 }.get(sys.platform, "apt-get install chromium")
 
-# It talks to nobody but the pages it is sent to, and to those through the gate alone.
+# The browser connects only to the pages it is sent to, and only through the gate.
 FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -51,7 +51,7 @@ FLAGS = (
     "--disable-quic",
     "--disable-sync",
     "--dns-prefetch-disable",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # the gate resolves; nothing leaks past it
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",  # names are resolved by the gate; nothing bypasses it
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--metrics-recording-only",
@@ -60,16 +60,16 @@ FLAGS = (
 )
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "USERPROFILE", "SYSTEMROOT", "LOCALAPPDATA")
 
-MAX_CONTEXTS = 8  # each is a renderer or more, some 60 MB; the one not used for longest goes first
-IDLE_S = 900.0  # without a task: then the context goes, and the browser with the last one
+MAX_CONTEXTS = 8  # each has a renderer or more, some 60 MB; the least recently used is closed first
+IDLE_S = 900.0  # without a task; then the context is closed, and with the last one the browser
 REAP_S = 30.0
-CLOSE_S = 5.0  # for what is closed to say so
-PULSE_S = 2.0  # a browser that does not say its version in that time is taken for dead
+CLOSE_S = 5.0  # for closing to complete
+PULSE_S = 2.0  # a browser that does not report its version within this time counts as dead
 LAUNCH_S = 30.0
 
 
 def find_chromium(configured: str) -> str:
-    """The one named, else one on PATH or at a usual place. Raises MissingPartError."""
+    """The configured Chromium, else one on PATH or in a usual place. Raises MissingPartError."""
     if configured:
         found = shutil.which(configured)
         if found is None:
@@ -83,7 +83,7 @@ def find_chromium(configured: str) -> str:
 
 
 class Chromium:
-    """The browser: started when needed, again after a crash, ended when nobody has used it for long."""
+    """The browser: started on demand, restarted after a crash, ended when unused for long."""
 
     def __init__(self, executable: str, *, private_open: bool, sandbox: bool) -> None:
         self.gate = BrowserGate(private_open=private_open)
@@ -98,7 +98,7 @@ class Chromium:
         self._changing = asyncio.Lock()
 
     async def start(self) -> None:
-        """Open the gate and see that the browser starts. Raises MissingPartError."""
+        """Start the gate, and check that the browser starts. Raises MissingPartError."""
         self._proxy = await self.gate.start()
         try:
             async with self._changing:
@@ -107,7 +107,7 @@ class Chromium:
             raise MissingPartError(f"Chromium does not start: {first_line(error)}") from None
 
     async def stop(self) -> None:
-        """End everything; what has died already is no trouble (of a dead driver Playwright raises bare Exception)."""
+        """End everything, including what has already died (for a dead driver, Playwright raises bare Exception)."""
         async with self._changing:
             await self._end_browser()
             if self._playwright is not None:
@@ -118,7 +118,7 @@ class Chromium:
 
     @asynccontextmanager
     async def tabs(self, user_id: str, session_id: str) -> AsyncIterator[Tabs]:
-        """That conversation's own context: no cookie is shared with another. Raises UnavailableError."""
+        """The conversation's own context, which shares no cookies with others. Raises UnavailableError."""
         while True:
             async with self._changing:
                 tabs = await self._of((user_id, session_id))
@@ -139,7 +139,7 @@ class Chromium:
                 context = await browser.new_context(
                     viewport={"width": VIEWPORT_WIDTH, "height": VIEWPORT_HEIGHT}, accept_downloads=False
                 )
-                context.set_default_timeout(0)  # the task has a time limit of its own
+                context.set_default_timeout(0)  # the task has its own time limit
                 self._tabs[key] = Tabs(context)
         except PlaywrightError as error:
             raise UnavailableError(f"Chromium does not start: {first_line(error)}") from None
@@ -147,7 +147,7 @@ class Chromium:
         return self._tabs[key]
 
     async def _make_room(self) -> None:
-        """Close the context that nobody has used for longest. Raises UnavailableError when all are at work."""
+        """Close the least recently used context. Raises UnavailableError if all are in use."""
         if len(self._tabs) < MAX_CONTEXTS:
             return
         idle = next((key for key, tabs in self._tabs.items() if not tabs.using.locked()), None)
@@ -156,14 +156,14 @@ class Chromium:
         await self._tabs.pop(idle).close()
 
     async def reap(self) -> None:
-        """Close what has been idle for long; runs until cancelled."""
+        """Close what has been idle for long. Runs until cancelled."""
         while True:
             await asyncio.sleep(REAP_S)
             async with self._changing:
                 await self.reap_now()
 
     async def reap_now(self) -> None:
-        """Once."""
+        """Close idle contexts once."""
         limit = time.monotonic() - IDLE_S
         for key, tabs in list(self._tabs.items()):
             if tabs.used_at < limit and not tabs.using.locked():
@@ -183,22 +183,22 @@ class Chromium:
         except PlaywrightError:
             if self._playwright is None or self._browser is None:
                 raise
-            self._playwright = None  # its driver has died with the browser, or before it
+            self._playwright = None  # its driver died with the browser or before it
             self._browser = await self._launch()
         return self._browser
 
     async def _alive(self) -> bool:
-        """It, and Playwright's driver: of a dead driver the browser's own state says nothing."""
+        """True if browser and driver respond. The browser's own state does not show that the driver is dead."""
         assert self._pulse is not None
         try:
             async with asyncio.timeout(PULSE_S):
                 await self._pulse.send("Browser.getVersion")
-        except Exception:  # noqa: BLE001 - of a dead driver Playwright raises bare Exception
+        except Exception:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
             return False
         return True
 
     async def _launch(self) -> Browser:
-        """Raises PlaywrightError."""
+        """Start the browser. Raises PlaywrightError."""
         try:
             async with asyncio.timeout(LAUNCH_S):
                 if self._playwright is None:
@@ -208,7 +208,7 @@ class Chromium:
                     headless=True,
                     chromium_sandbox=self._sandbox,
                     args=list(FLAGS),
-                    env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # secrets stay here
+                    env={name: os.environ[name] for name in PASSED_ON if name in os.environ},  # no secrets
                     proxy={"server": self._proxy, "bypass": "<-loopback>"},
                 )
                 self._pulse = await browser.new_browser_cdp_session()
@@ -216,7 +216,7 @@ class Chromium:
             raise
         except TimeoutError:
             raise PlaywrightError(f"it was not there after {LAUNCH_S:.0f} s") from None
-        except Exception as error:  # noqa: BLE001 - of a dead driver Playwright raises bare Exception
+        except Exception as error:  # noqa: BLE001 - for a dead driver, Playwright raises bare Exception
             raise PlaywrightError(str(error)) from None
         return browser
 
@@ -230,7 +230,7 @@ class Chromium:
 
 
 def first_line(error: Exception) -> str:
-    """Playwright's messages go on with a call log, and begin with the name of a method."""
+    """The first line of a Playwright message, without the method's name; a call log follows it."""
     line = (str(error).strip().splitlines() or ["it said nothing"])[0]
     head, separator, rest = line.partition(": ")
     return (rest if separator and "." in head and " " not in head else line)[:300]

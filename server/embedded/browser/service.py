@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from server.embedded.browser.tabs import Tabs
     from server.embedded.service import EmbeddedConfig
 
-WITHOUT_PAGE = frozenset({"navigate", "back"})  # the others want one that is open
+WITHOUT_PAGE = frozenset({"navigate", "back"})  # the others need an open page
 NO = frozenset({"0", "false", "no", "off"})
 WHERE_TIMEOUT_S = 1.0  # for the title of a page that has just failed
 
 
 class BrowserService(ExecutorService):
-    """See the module."""
+    """The browser executor; see the module."""
 
     name: ClassVar[str] = "browser"
     full_name: ClassVar[str] = "jarvis.browser.v1.BrowserExecutor"
@@ -45,7 +45,7 @@ class BrowserService(ExecutorService):
         self._reaper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Find Chromium and see that it starts. Raises MissingPartError."""
+        """Find Chromium and check that it starts. Raises MissingPartError."""
         executable = find_chromium(self.config.option("CHROMIUM_PATH"))
         chromium = Chromium(
             executable, private_open=private_network_open(self.config), sandbox=wants_sandbox(self.config)
@@ -66,11 +66,11 @@ class BrowserService(ExecutorService):
             await self._chromium.stop()
 
     def actions(self) -> Mapping[str, Action]:
-        """What a page can be asked for."""
+        """The actions on a page."""
         return ACTIONS
 
     async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
-        """One action on the conversation's page."""
+        """Run an action on the conversation's page."""
         assert self._chromium is not None, "calls are refused until start() is done"
         await task.tell(begin_words(name, parameters), percent=0)
         async with self._chromium.tabs(task.user_id, task.session_id) as tabs:
@@ -87,7 +87,7 @@ class BrowserService(ExecutorService):
         try:
             page = await tabs.page()
             if name not in WITHOUT_PAGE and (page.url.startswith(ERROR_PAGE) or await tabs.is_blank(page)):
-                raise FailedError("no page is open")  # noqa: TRY301 - it fails like the steps
+                raise FailedError("no page is open")  # noqa: TRY301 - handled like failures of the steps
             await task.tell("the page is there", percent=20)
             values = await STEPS[name](Work(tabs, page, task), parameters)
         except FailedError as failed:
@@ -99,7 +99,7 @@ class BrowserService(ExecutorService):
         return Outcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
 
     def _words(self, error: PlaywrightError, parameters: Parameters) -> str:
-        """Why it failed, by who knows best: the gate, Chromium's error, Playwright's."""
+        """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""
         assert self._chromium is not None
         if "has been closed" in str(error) or "crashed" in str(error):
             return "the browser or its page ended while it worked; the next task starts it again"
@@ -110,27 +110,27 @@ class BrowserService(ExecutorService):
 
 
 def wants_sandbox(config: EmbeddedConfig) -> bool:
-    """Chromium's own sandbox: refused to root, and not to be had in some containers (CHROMIUM_SANDBOX=false)."""
+    """Whether to use Chromium's sandbox. It refuses root, and some containers lack it (CHROMIUM_SANDBOX=false)."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return False
     return config.option("CHROMIUM_SANDBOX", "true").strip().lower() not in NO
 
 
 def begin_words(name: str, parameters: Parameters) -> str:
-    """What is about to be done; nothing of what is typed."""
+    """What is about to be done, without any typed text."""
     if isinstance(parameters, NavigateParameters):
         return f"opening {read_url(parameters.url).host or parameters.url}"
     return ACTIONS[name].description.lower()
 
 
 def missing_words(parameters: Parameters) -> str:
-    """For an element that did not appear, or could not be acted on."""
+    """The message for an element that did not appear or could not be used."""
     named = getattr(parameters, "selector", None) or getattr(parameters, "text", None) or "the element"
     return f"{str(named)[:80]} is not there, or something covers it"
 
 
 async def _where(tabs: Tabs) -> dict[str, Any]:
-    """As far as it can be told after a failure."""
+    """The page's address and title after a failure, if available."""
     try:
         async with asyncio.timeout(WHERE_TIMEOUT_S):
             page = await tabs.page()

@@ -1,4 +1,4 @@
-"""One isolated browser context: its pages, what they say in dialogs, and how a task under way is stopped."""
+"""One isolated browser context: its pages, their dialogs, and stopping a running task."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from playwright.async_api import Error as PlaywrightError
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Dialog, Page
 
-MAX_TABS = 4  # of one context: pages open others
+MAX_TABS = 4  # per context; pages open further ones
 STOP_LOADING_S = 1.0
-CLOSE_S = 5.0  # for what is closed to say so
+CLOSE_S = 5.0  # for closing to complete
 MAX_DIALOG_CHARS = 300
 VIEWPORT_WIDTH, VIEWPORT_HEIGHT = 1280, 800
 BLANK = "about:blank"
 
 
 class Tabs:
-    """One context: its pages, the newest of which is acted on."""
+    """One context with its pages; actions use the newest one."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
-        self.using = asyncio.Lock()  # one task at a time
+        self.using = asyncio.Lock()  # held by the running task
         self.used_at = time.monotonic()
-        self.dialogs: list[str] = []  # what pages said in alerts, since the last task
-        self.opened = asyncio.Event()  # since it was last cleared, a page was
+        self.dialogs: list[str] = []  # texts of alerts since the last task
+        self.opened = asyncio.Event()  # a page was opened since this was last cleared
         self._pages: list[Page] = []
         context.on("page", self._opened)
         context.on("dialog", self._answer)
@@ -44,7 +44,7 @@ class Tabs:
             self._pages.remove(page)
 
     async def _answer(self, dialog: Dialog) -> None:
-        """Nobody is there to answer, but the page waits for it: yes to leaving the page, no to all else."""
+        """Answer a dialog, for which the page waits: yes to leaving the page, no to anything else."""
         with suppress(PlaywrightError):
             if dialog.type == "beforeunload":
                 await dialog.accept()
@@ -53,17 +53,17 @@ class Tabs:
             await dialog.dismiss()
 
     async def page(self) -> Page:
-        """The newest that is open, else a new one."""
+        """The newest open page, or a new one."""
         while len(self._pages) > MAX_TABS:
             await self._pages[0].close()
         return self._pages[-1] if self._pages else await self.context.new_page()
 
     async def is_blank(self, page: Page) -> bool:
-        """Is nothing open? A window that a script has opened and filled has the blank address too."""
+        """True if no page is open. A window opened and filled by a script also has the blank address."""
         return page.url == BLANK and not await page.evaluate("document.body?.hasChildNodes()")
 
     async def has_history(self, page: Page) -> bool:
-        """Is there a page to go back to? The blank one that every context begins with is none."""
+        """True if there is a page to go back to. The blank page that every context starts with does not count."""
         session = await self.context.new_cdp_session(page)
         history = await session.send("Page.getNavigationHistory")
         await session.detach()
@@ -71,14 +71,14 @@ class Tabs:
         return at > 1 or (at == 1 and history["entries"][0]["url"] != BLANK)
 
     async def previous(self) -> Page | None:
-        """Close the newest page, when another one had opened it; that one is back then."""
+        """Close the newest page if another one had opened it, and return to that one."""
         if len(self._pages) < 2:
             return None
         await self._pages[-1].close()
         return await self.page()
 
     async def stop_loading(self) -> None:
-        """A cancelled task leaves nothing going on: a page that does not stop is closed."""
+        """Stop all activity of a cancelled task; a page that does not stop is closed."""
         for page in list(self._pages):
             try:
                 async with asyncio.timeout(STOP_LOADING_S):
@@ -92,7 +92,7 @@ class Tabs:
                         await page.close()
 
     async def close(self) -> None:
-        """With all pages; a browser that is gone has closed them already."""
+        """Close the context with all pages; if the browser is gone, they are closed already."""
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_S):
                 await self.context.close()

@@ -1,4 +1,4 @@
-"""M4, intent recognition: hassil templates, near misses by likeness.
+"""M4, intent recognition: hassil templates, and similarity for near misses.
 
-service (gRPC) · templates (en.yaml) · recognition · entities · likeness
+service (gRPC) · templates (en.yaml) · recognition · entities · likeness · normalise, words (the forms of a sentence) · sums
 """

@@ -1,4 +1,4 @@
-"""Entities made clean: addresses, paths and arguments as they are spoken become what executors take."""
+"""Cleans entities: turns spoken addresses, paths and arguments into the form that executors take."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from server.embedded.intent.words import without_final_period
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_NAME_WORDS = 3  # of a site that is called by name: "new york times"
+MAX_NAME_WORDS = 3  # in a site called by its name: "new york times"
 
-_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # marks may be part of these: passwords, names, what is echoed
+_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # signs may be part of these: passwords, names, what is echoed
 _SET_OFF_BY_QUOTES = frozenset({"label", "url", "path", "new_folder", "attribute", "place"})
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
@@ -43,15 +43,15 @@ _NO_FIRST_NAME = re.compile(r"(?:a|an|the|at|away|back|in|on|if|when|later|again
 _FIGURE = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
 
 Cleaned = tuple[dict[str, Any], bool]
-"""Entities, and whether they had to be guessed."""
+"""The entities, and whether they are a guess."""
 
 
 class NoEntityError(Exception):
-    """The words are none of what the slot is for: the template does not fit after all."""
+    """The words do not suit the slot, so the template does not fit."""
 
 
 def domain_words(text: str) -> str:
-    """`python dot org` → python.org, where an address is meant: not in "the dot com bubble"."""
+    """`python dot org` → python.org, if an address is meant; not in "the dot com bubble"."""
     return _DOMAIN_SAID.sub(r"\1.\2", text)
 
 
@@ -61,7 +61,7 @@ def _written(words: str) -> str:
 
 
 def url_of(words: str) -> tuple[str, bool]:
-    """An address as it is spoken or typed, and whether it is a guess from a bare name. Raises NoEntityError."""
+    """A spoken or typed address, and whether it was guessed from a bare name. Raises NoEntityError."""
     given = words.strip().strip("\"'").removesuffix(")") if "(" not in words else words.strip()
     if _SCHEME.match(given):
         return given, False
@@ -85,7 +85,7 @@ def _dot_com(name: str) -> str:
 
 
 def _scheme(host: str) -> str:
-    """Plain for what has no certificate: this machine, and bare numbers."""
+    """`http` for hosts without a certificate: this machine, and numeric addresses."""
     try:
         ip_address(host)
     except ValueError:
@@ -94,11 +94,11 @@ def _scheme(host: str) -> str:
 
 
 def arguments_of(words: str) -> list[str]:
-    """As a shell would split them; `minus l a` is the flag -l and an `a`."""
+    """Split the words like a shell; `minus l a` is the flag -l and an `a`."""
     text = _FLAG.sub(" -", words.strip()).strip()
     try:
         return shlex.split(text)
-    except ValueError:  # a quotation mark that is not closed: "don't"; or one that the command before it opened
+    except ValueError:  # an unclosed quotation mark ("don't"), or one opened by the command before it
         return text.removesuffix('"').split()
 
 
@@ -121,7 +121,7 @@ def _arguments(entities: dict[str, Any]) -> bool:
 
 
 def _program(entities: dict[str, Any]) -> bool:
-    """A command that the language file does not know: whether it may run is for safety to say."""
+    """A command that is not in the language file. Safety decides whether it may run."""
     command, *args = arguments_of(entities.pop("program")) or [""]
     if not re.fullmatch(r"[a-z][\w-]{0,30}", command) or _NO_NAME.match(command):
         raise NoEntityError
@@ -130,7 +130,7 @@ def _program(entities: dict[str, Any]) -> bool:
 
 
 def _new_folder(entities: dict[str, Any]) -> bool:
-    """One name, however many words it has."""
+    """A single name, however many words it has."""
     entities["args"] = [_written(entities.pop("new_folder"))]
     return False
 
@@ -141,7 +141,7 @@ def _query(entities: dict[str, Any]) -> bool:
 
 
 def _attribute(entities: dict[str, Any]) -> bool:
-    """`my X` has lost a word when nothing is left of it."""
+    """Refuse `my X` if nothing is left of the X."""
     if entities["attribute"].lower() in {"is", "are", "that", "what"}:
         raise NoEntityError
     return False
@@ -159,7 +159,7 @@ def _number(name: str) -> Callable[[dict[str, Any]], bool]:
 
 
 def _value(entities: dict[str, Any]) -> bool:
-    """`call me later`, `call me a taxi` give nobody a name."""
+    """Refuse `call me later` and `call me a taxi`, which name nobody."""
     if entities.get("attribute") == "name" and _NO_FIRST_NAME.match(str(entities["value"])):
         raise NoEntityError
     return False
@@ -182,7 +182,7 @@ _OPEN = ("query", "fact", "topic", "label")
 
 
 def _as_meant(name: str, value: str) -> str:
-    """What was said for a slot, without the sentence's own final mark, and without quotes that only set off a label."""
+    """A slot's value without the sentence's final mark, and without quotes that only set off a label."""
     if name in _KEPT_WHOLE:
         return without_final_period(value)
     if name not in _SET_OFF_BY_QUOTES:
@@ -202,7 +202,7 @@ def _without_marks(text: str, marks: str) -> str:
 
 
 def clean(entities: dict[str, Any], *, guess: bool) -> Cleaned:
-    """Every entity in its final form. `guess`: the template fits almost anything. Raises NoEntityError."""
+    """All entities in their final form. `guess`: the template fits almost anything. Raises NoEntityError."""
     cleaned = {
         name: _as_meant(name, value.strip()) if isinstance(value, str) else value for name, value in entities.items()
     }

@@ -1,7 +1,7 @@
-"""Near misses: the way of saying something that a sentence is closest to, slots taking in whatever words they meet.
+"""Near misses: finds the known sentence that is closest to what was said. Slots take whatever words they meet.
 
-The words are aligned as in an edit distance. Words that carry the meaning weigh more than small ones, a misheard word costs
-as much as its letters differ, two swapped neighbours cost little ("what time it is").
+Words are aligned by edit distance. Words that carry meaning weigh more than small ones, a misheard word costs as much as its
+letters differ, and two swapped neighbours cost little ("what time it is").
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from server.embedded.intent.templates import SLOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LIKE = 0.72  # of a way to say something: one meaning word in four misheard, or one or two small ones missing
-SHARED = 0.4  # of its weight has to be there letter by letter, before anything is aligned
-MAX_WORDS = 25  # nobody misses a template by one word in a sentence longer than that
-MAX_LENGTH_GAP = 2  # words missing, or too many
+LIKE = 0.72  # of a sentence's weight: one in four meaningful words misheard, or one or two small ones missing
+SHARED = 0.4  # of its weight must match letter by letter before anything is aligned
+MAX_WORDS = 25  # in a longer sentence, a template is never missed by a single word
+MAX_LENGTH_GAP = 2  # missing or superfluous words
 SWAPPED = 0.15  # of the two words' weight
-ALIKE = 0.55  # of the letters: below, two words are different words
-NEVER = frozenset({"yes", "forget"})  # what is approved or forgotten may not be undone: neither is guessed
-MIN_SLOT_WEIGHT = 1.5  # of the fixed words around a slot: "search for" alone would make a search of anything
+ALIKE = 0.55  # share of equal letters, below which two words are different
+NEVER = frozenset({"yes", "forget"})  # never guessed, because approving and forgetting cannot be undone
+MIN_SLOT_WEIGHT = 1.5  # of the fixed words around a slot: "search for" alone would turn anything into a search
 
 _SMALL = frozenset(
     {"a", "an", "and", "are", "at", "be", "do", "does", "for", "i", "in", "is", "it", "me", "of", "on", "please", "so"}
     | {"that", "the", "this", "to", "what's", "with", "you"}
 )
 _SMALL_WEIGHT = 0.4
-_EXTRA = 0.7  # of the weight of a word too many
+_EXTRA = 0.7  # of the weight of a superfluous word
 
 Alignment = tuple[float, tuple[str, ...]]
-"""Cost so far, and the sentence as it should have been."""
+"""The cost so far, and the repaired sentence."""
 
 
 def weight(word: str) -> float:
-    """Of a word in a sentence."""
+    """The weight of a word."""
     return _SMALL_WEIGHT if word in _SMALL else 1.0
 
 
 @lru_cache(maxsize=4096)
 def _difference(said: str, meant: str) -> float:
-    """0 for the same word, 1 and more for different ones, in weights of the word meant."""
+    """0 for the same word, 1 and more for different ones, relative to the weight of the known word."""
     if said == meant:
         return 0.0
     ratio = difflib.SequenceMatcher(None, said, meant, autojunk=False).ratio()
@@ -51,7 +51,7 @@ def _difference(said: str, meant: str) -> float:
 
 
 def align(said: Sequence[str], meant: Sequence[str]) -> Alignment:
-    """The cheapest way from what was said to what may have been meant."""
+    """The cheapest alignment of what was said with a known sentence."""
     rows: list[list[Alignment]] = []
     for index in range(len(said) + 1):
         row: list[Alignment] = []
@@ -64,19 +64,19 @@ def align(said: Sequence[str], meant: Sequence[str]) -> Alignment:
 def _ways(
     said: Sequence[str], meant: Sequence[str], index: int, column: int, rows: list[list[Alignment]]
 ) -> list[Alignment]:
-    """Every last move that leads to the first `index` words said for the first `column` meant."""
+    """All last moves that align the first `index` words said with the first `column` words known."""
     if index == column == 0:
         return [(0.0, ())]
     ways: list[Alignment] = []
     heard = said[index - 1] if index else ""
     word = meant[column - 1] if column else ""
-    if column and word != SLOT:  # a word is missing
+    if column and word != SLOT:  # a missing word
         cost, words = rows[index][column - 1]
         ways.append((cost + weight(word), (*words, word)))
-    if index:  # a word too many, or one more in a slot
+    if index:  # a superfluous word, or another word of a slot
         cost, words = rows[index - 1][column]
         ways.append((cost, (*words, heard)) if word == SLOT else (cost + _EXTRA * weight(heard), words))
-    if index and column:  # the same word, or a misheard one
+    if index and column:  # the same or a misheard word
         cost, words = rows[index - 1][column - 1]
         same = word == SLOT
         ways.append(
@@ -90,7 +90,7 @@ def _ways(
 
 @cache
 def _known() -> tuple[tuple[str, tuple[str, ...], frozenset[str], float], ...]:
-    """(intent, words, fixed words, their weight)."""
+    """(intent, words, fixed words, weight of the fixed words)."""
     return tuple(
         (intent, words, frozenset(words) - {SLOT}, sum(weight(word) for word in words if word != SLOT))
         for intent, words in templates.skeletons()
@@ -114,7 +114,7 @@ def _worth_aligning(said: Sequence[str]) -> list[tuple[str, tuple[str, ...], flo
 
 
 def nearest(text: str) -> list[tuple[float, str, str]]:
-    """(likeness 0 to 1, intent, the sentence as it should have been), best first, one for each intent."""
+    """(likeness 0 to 1, intent, repaired sentence), best first, one per intent."""
     said = templates.spoken(text).split()
     if not 0 < len(said) <= MAX_WORDS:
         return []

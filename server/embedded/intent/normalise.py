@@ -1,4 +1,4 @@
-"""The ways to read a sentence, likeliest first: spoken and written forms, courtesy, hesitations and repetitions."""
+"""The ways to read a sentence, likeliest first: without hesitations, repetitions and courtesy, with contractions expanded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _without_start(words: Sequence[Word], pattern: re.Pattern[str]) -> list[Word
 
 
 def without_courtesy(words: Sequence[Word]) -> list[Word]:
-    """`Hey Jarvis, could you … please` says … alone: open slots would take the rest in."""
+    """`Hey Jarvis, could you … please` without the courtesy, which open slots would swallow."""
     left = list(words)
     while (found := _POLITE_END.search(keys_of(left))) and len(found[0].split()) < len(left):
         left = left[: -len(found[0].split())]
@@ -46,7 +46,7 @@ def without_courtesy(words: Sequence[Word]) -> list[Word]:
 
 
 def readings(words: Sequence[Word]) -> list[list[Word]]:
-    """Each once. Later ones change more of what was said, and are asked only where earlier ones mean nothing."""
+    """Distinct readings. Later ones change more of what was said, and are only used if earlier ones match nothing."""
     fluent = with_statement_whole(without_hesitations(words))
     bare = without_courtesy(without_repetition(without_courtesy(without_decoration(fluent))))
     whole = with_contractions_whole(bare)

@@ -1,6 +1,6 @@
-"""From a text to intents, best first: by template where one fits, by likeness where one nearly does.
+"""From a text to intents, best first: by template, or by similarity if a template nearly fits.
 
-A template is compared with the words' keys; what fills its slots is taken from what was said, signs included.
+Templates are compared with the words' keys; slots are filled with what was said, including its signs.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from hassil.recognize import RecognizeResult
 
 UNKNOWN = "unknown"
-SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: every word named by the template; with open slots; an open question
-NEARLY = 0.8  # of the likeness, where no template fits
-CLOSER = 0.85  # a likeness that says more than a guess does
+SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
+NEARLY = 0.8  # factor for the likeness if no template fits
+CLOSER = 0.85  # likeness above which a near miss beats a guess
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """An intent with its entities; confidence 0 to 1."""
+    """An intent with its entities and confidence, 0 to 1."""
 
     intent: str
     confidence: float
@@ -43,14 +43,14 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """One way in which a template fits; ways are compared by `rank`, the larger the better."""
+    """One way in which a template fits; the one with the larger `rank` is better."""
 
     guess: Guess
     rank: tuple[float, int, int]
 
 
 def _value(entity: MatchEntity, words: Sequence[Word], ends: Sequence[int]) -> Any:
-    """Of an open slot the words as they were said. `ends[n]` is where the n-th word ends among the keys."""
+    """A slot's value; for an open slot, the words as said. `ends[n]`: where the n-th word ends among the keys."""
     if not entity.is_wildcard or entity.text_span is None:
         return entity.value
     start, end = entity.text_span
@@ -66,14 +66,14 @@ def _fit(result: RecognizeResult, words: Sequence[Word], ends: Sequence[int]) ->
         return None
     wild = [len(str(entity.text)) for entity in result.entities_list if entity.is_wildcard]
     confidence = GUESSED if guess or guessed else OPEN if wild else SURE
-    # the more of the text the template itself names, the better; of two ways to divide the rest, the one with a short
-    # first slot: "my favourite saying | is | life is short"
+    # The more of the text the template itself names, the better. Of two ways to divide the rest, take the one with a shorter
+    # first slot: "my favourite saying | is | life is short".
     rank = (confidence, result.text_chunks_matched or 0, -(wild[0] if wild else 0))
     return _Fit(Guess(result.intent.name, confidence, entities), rank)
 
 
 def by_template(words: Sequence[Word]) -> list[Guess]:
-    """Everything that fits, best first, each intent once."""
+    """All intents that fit, best first, each once."""
     ends = list(accumulate((len(word.key) + 1 for word in words), initial=-1))[1:]
     best: dict[str, _Fit] = {}
     for result in recognize_all(keys_of(words), templates.intents(), language="en"):
@@ -84,7 +84,7 @@ def by_template(words: Sequence[Word]) -> list[Guess]:
 
 
 def by_likeness(words: Sequence[Word]) -> list[Guess]:
-    """Intents of sentences that are nearly this one, with the entities of what should have been said."""
+    """Intents of sentences similar to this one, with the entities of the repaired sentence."""
     return [
         Guess(intent, round(likeness * NEARLY, 2), guess.entities)
         for likeness, intent, repaired in nearest(keys_of(words))
@@ -94,7 +94,7 @@ def by_likeness(words: Sequence[Word]) -> list[Guess]:
 
 
 def _as_said(repaired: Sequence[str], words: Sequence[Word]) -> list[Word]:
-    """The mended sentence, with the speaker's own form of every word that was kept."""
+    """The repaired sentence, with the speaker's own form of all words that were kept."""
     kept: list[Word] = []
     at = 0
     for key in repaired:
@@ -112,7 +112,7 @@ def _judged(text: str) -> list[Guess]:
         if fitting and fitting[0].confidence > GUESSED:
             return fitting
         guesses = guesses or fitting
-    # mending a sentence keeps letters alone: where it would lose digits or signs it was typed, and nothing is misheard
+    # Repairing keeps only letters. A sentence with digits or signs was typed, and nothing in it is misheard.
     mendable = [way for way in ways if all(word.plain and _spelt(word) for word in way)]
     likely = by_likeness(mendable[-1]) if mendable else []
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
@@ -124,13 +124,13 @@ def _spelt(word: Word) -> bool:
 
 
 def _each_once(guesses: list[Guess]) -> list[Guess]:
-    """By intent, the first one, which is the best."""
+    """The first guess of each intent, which is its best."""
     return list({guess.intent: guess for guess in reversed(guesses)}.values())[::-1]
 
 
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[Guess, ...]:
-    """Best first; `unknown` alone when nothing fits. The entities are not to be changed."""
+    """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
     found = sum_of(text)
     if found is not None:
         return (Guess("calculate", OPEN if found.whole else GUESSED, found.entities),)

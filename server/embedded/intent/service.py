@@ -1,4 +1,4 @@
-"""M4, intent recognition: hassil's templates first, and for near misses the closest of the sentences they stand for."""
+"""M4, intent recognition: hassil's templates first; for near misses, the most similar sentence that they describe."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 2_000
 MAX_ALTERNATIVES = 3
-SHORT_CHARS = 160  # read on the loop, in a few milliseconds at most
+SHORT_CHARS = 160  # processed on the event loop, in a few milliseconds at most
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def understood(language: str) -> bool:
-    """BCP 47: is it some English? Empty means en-US."""
+    """True for a BCP 47 tag of English; empty means en-US."""
     return not language or language.replace("_", "-").split("-")[0].lower() == "en"
 
 
@@ -42,7 +42,7 @@ def _answer(best: Guess, others: tuple[Guess, ...]) -> intent_pb2.RecognizeRespo
         entities=_struct(best.entities),
         alternatives=[
             intent_pb2.Alternative(
-                # what lost against the best is less likely by as much as the best is certain
+                # the more certain the best guess is, the less likely are the others
                 intent=other.intent,
                 confidence=round(min(other.confidence, best.confidence) * (1.5 - best.confidence), 2),
                 entities=_struct(other.entities),
@@ -53,17 +53,17 @@ def _answer(best: Guess, others: tuple[Guess, ...]) -> intent_pb2.RecognizeRespo
 
 
 class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
-    """See the module."""
+    """The intent service; see the module."""
 
     name: ClassVar[str] = "intent"
     full_name: ClassVar[str] = "jarvis.intent.v1.IntentRecognizer"
 
     async def start(self) -> None:
-        """Compile the templates, and what near misses are compared with."""
+        """Compile the templates, and the sentences for near misses."""
         await asyncio.to_thread(recognise, "what time it is")
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
+        """Register the servicer."""
         intent_pb2_grpc.add_IntentRecognizerServicer_to_server(self, server)
 
     async def Recognize(  # noqa: N802 - gRPC's name
@@ -86,7 +86,7 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
     async def ListIntents(  # noqa: N802 - gRPC's name
         self, request: intent_pb2.ListIntentsRequest, context: Context
     ) -> intent_pb2.ListIntentsResponse:
-        """What the language file holds."""
+        """The intents of the language file."""
         await _check_language(request.language, context)
         return intent_pb2.ListIntentsResponse(
             intents=[

@@ -1,4 +1,4 @@
-"""Sums as they are spoken or written: `five plus three`, `5+3`, `10 ÷ 2`, `15% of 80`. One pass, whatever the length."""
+"""Spoken or written sums: `five plus three`, `5+3`, `10 ÷ 2`, `15% of 80`. One pass, whatever the length."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_TOKENS = 60  # of a sum that anybody says; a longer text is none
-MAX_DIGITS = 15  # of a number: what a double, and so JSON, holds exactly
+MAX_TOKENS = 60  # nobody says a longer sum
+MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
 MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
 
 _LEAD = re.compile(r"(?P<lead>(?:what is|what's|what’s|whats|how much is|calculate|compute|work out|tell me)\b)? ?")
@@ -18,7 +18,7 @@ _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
 _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
-_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # written like sums
+_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # look like sums
 
 _UNITS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
@@ -34,14 +34,14 @@ _OPERATORS = {
     "over": "divided by",
 }  # fmt: skip
 _NEGATIVE = frozenset({"-", "−", "–", "minus", "negative"})
-_BEYOND = frozenset(  # asks for more than the four operations
+_BEYOND = frozenset(  # beyond the four operations
     {"squared", "cubed", "root", "power", "factorial", "mod", "modulo", "percent", "^", "√", "!", "(", "%"}
 )
 _OTHER = frozenset(
     {"and", "a", "half", "third", "quarter", "square", "cube", "to", "the", "of", "by", "from", "point", "divided"}
     | {"multiplied", "hundred", "difference", "sum", "product", "between", "with", "per", "cent"}
 )
-_IMPERATIVES = {  # (operator, the word between, are the numbers the other way round?)
+_IMPERATIVES = {  # (operator, the word between, whether the numbers are in reverse order)
     "add": ("plus", ("and", "to"), False),
     "subtract": ("minus", ("from",), True),
     "multiply": ("times", ("by", "and", "with"), False),
@@ -54,7 +54,7 @@ Number = int | float
 
 @dataclass(slots=True)
 class Sum:
-    """`entities` are those of `calculate`; without `whole` it is more than two numbers, or another operation."""
+    """`entities` are those of `calculate`. `whole` is False for more than two numbers, or another operation."""
 
     entities: dict[str, Any] = field(default_factory=dict)
     whole: bool = True
@@ -70,7 +70,7 @@ class _Reader:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
 
     def take(self, *words: str) -> bool:
-        """All of these, one after the other?"""
+        """Take these words if they follow; False if not."""
         there = tuple(self.tokens[self.at : self.at + len(words)]) == words
         self.at += len(words) if there else 0
         return there
@@ -104,7 +104,7 @@ class _Reader:
             word = self.next
             if word in _SMALL:
                 if part % 10 or (part and part % _HUNDRED and _SMALL[word] > 9):
-                    return None  # "five five" is a code, no number
+                    return None  # "five five" is a code rather than a number
                 part += _SMALL[word]
             elif word == "hundred" and part:
                 part *= _HUNDRED
@@ -123,7 +123,7 @@ class _Reader:
         return self.at + 1 < len(self.tokens) and self.tokens[self.at + 1] in _SMALL
 
     def _decimals(self, whole: int) -> Number:
-        """`three point one four`."""
+        """The decimals of `three point one four`."""
         if self.next != "point":
             return whole
         digits = ""
@@ -149,7 +149,7 @@ class _Reader:
 
 
 def sum_of(text: str) -> Sum | None:
-    """None where the text is no sum."""
+    """The sum in a text; None if it is none."""
     spaced = " ".join(text.split()).lower()
     found = _LEAD.match(spaced)
     lead = bool(found and found["lead"])
@@ -161,7 +161,7 @@ def sum_of(text: str) -> Sum | None:
 
 
 def _without_end(body: str) -> str:
-    """`5 + 3 equals?` is `5 + 3`."""
+    """`5 + 3 equals?` as `5 + 3`."""
     left = body.rstrip(_END_MARKS)
     for word in _END_WORDS:
         left = left.removesuffix(f" {word}").rstrip(_END_MARKS)
@@ -174,7 +174,7 @@ def _may_stand_alone(body: str) -> bool:
 
 
 def _tokens(body: str) -> list[str]:
-    """Empty where there is anything that no sum holds."""
+    """The tokens; empty if something does not belong in a sum."""
     text = _HYPHEN.sub(" ", body)
     tokens: list[str] = []
     at = 0
@@ -219,7 +219,7 @@ def _imperative(tokens: list[str]) -> Sum | None:
 
 
 def _is_arithmetic(tokens: list[str]) -> bool:
-    """A number, and something to do with it that is not among the four: `2 squared`, `the square root of 16`."""
+    """True for a number with an operation beyond the four: `2 squared`, `the square root of 16`."""
     numbers = [token for token in tokens if token in _SMALL or token[0].isdigit()]
     acts = [token for token in tokens if token in _BEYOND or token in _OPERATORS]
     return bool(numbers and acts) and tokens[-1] not in {"percent", "%"}

@@ -1,4 +1,4 @@
-"""The language file: hassil's intents for recognition, sample sentences, and skeletons for what nearly fits."""
+"""The language file: hassil's intents for recognition, sample sentences, and skeletons for near misses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hassil import Intents
 from hassil.sample import sample_intents
 
 LANGUAGE_FILE = Path(__file__).with_name("en.yaml")
-MAX_PER_INTENT = 2_000  # sentences: every slot value in every frame
+MAX_PER_INTENT = 2_000  # sentences, from all combinations of templates and slot values
 GUESS = "guess"  # in hassil's metadata: the template is one of `guesses`
-SLOT = "<slot>"  # in a skeleton: one word or more of the speaker's own
+SLOT = "<slot>"  # in a skeleton: one or more words of the speaker
 
 _SPACES = re.compile(r"\s+")
 _NOT_WORDS = re.compile(r"[^a-z' ]+")
@@ -24,12 +24,12 @@ _BECOME = {
     "arguments": ("args",),
     "program": ("command", "args"),
     "new_folder": ("args",),
-}  # slots that are taken apart: see intent_entities
+}  # slots that are split into others: see intent_entities
 
 
 @cache
 def document() -> dict[str, Any]:
-    """The file as it is."""
+    """The parsed file."""
     loaded: dict[str, Any] = yaml.safe_load(LANGUAGE_FILE.read_text(encoding="utf-8"))
     return loaded
 
@@ -58,13 +58,13 @@ def _for_hassil(lists: dict[str, Any], *, everything: bool) -> Intents:
 
 @cache
 def intents() -> Intents:
-    """For recognition."""
+    """The templates, for recognition."""
     return _for_hassil({}, everything=True)
 
 
 @cache
 def sentences(intent: str) -> tuple[str, ...]:
-    """What can be said for an intent, slots filled from `samples`: lower-case words as they are spoken."""
+    """Sentences of an intent, with slots filled from `samples`: lower-case words as they are spoken."""
     lists = {name: {"values": values} for name, values in document()["samples"].items()}
     sampled = sample_intents(_for_hassil(lists, everything=False), intent_names={intent})
     return tuple(dict.fromkeys(spoken(sentence) for _, sentence in islice(sampled, MAX_PER_INTENT)))
@@ -72,7 +72,7 @@ def sentences(intent: str) -> tuple[str, ...]:
 
 @cache
 def skeletons() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """(intent, words) of every way to say something, each slot as SLOT."""
+    """(intent, words) of every sentence, with each slot as SLOT."""
     lists = {name: {"values": ["slot"]} for name in document()["lists"]}
     found: dict[tuple[str, tuple[str, ...]], None] = {}
     for intent, sentence in sample_intents(_for_hassil(lists, everything=False)):
@@ -82,13 +82,13 @@ def skeletons() -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def spoken(text: str) -> str:
-    """Lower case, letters and apostrophes only."""
+    """The text in lower case, with only letters and apostrophes."""
     return _SPACES.sub(" ", _NOT_WORDS.sub(" ", text.lower())).strip()
 
 
 @cache
 def entity_names(intent: str) -> tuple[str, ...]:
-    """What an intent may carry."""
+    """Names of the entities that an intent may have."""
     entry = document()["intents"][intent]
     data = _data(entry, everything=True)
     named = [_SLOT_NAMES.findall(sentence) for part in data for sentence in part["sentences"]]
@@ -99,7 +99,7 @@ def entity_names(intent: str) -> tuple[str, ...]:
 
 @cache
 def examples(intent: str, most: int = 3) -> tuple[str, ...]:
-    """Some sentences, spread over what can be said."""
+    """Some sentences of an intent, spread evenly over all of them."""
     found = sentences(intent)
     step = max(1, len(found) // most)
     return found[::step][:most]

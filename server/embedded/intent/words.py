@@ -1,4 +1,4 @@
-"""A sentence as words: what templates compare, and beside it what was said, so that values keep their signs."""
+"""A sentence as words, each with the form that templates compare, and as it was said, so that values keep their signs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_WORDS = 40  # compared with templates; the rest of a longer sentence counts as one word of an open slot
+MAX_WORDS = 40  # compared with templates; the rest of a longer sentence is one word of an open slot
 MAX_KEY_CHARS = 40  # longer than any word that a template names
-OPAQUE = "zzopaque"  # stands for what no template names: signs alone, addresses, file names
+OPAQUE = "zzopaque"  # stands for what no template names: mere signs, addresses, file names
 _MAX_REPEATED = MAX_WORDS // 2
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
@@ -19,7 +19,7 @@ _EDGES = re.compile(r"\A[\W_]+|[\W_]+\Z")
 _PLAIN = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _HESITATION = re.compile(r"(?:u+h+m*|u+m+|e+rm+|er|h+m+)", re.IGNORECASE)
 _FINAL_MARKS = ".!?,;:…"
-# A period after one of these belongs to it. Words that also end sentences ("no.", "sun.") are not listed.
+# A period after one of these belongs to the word. Words that also end sentences ("no.", "sun.") are not listed.
 _ABBREVIATIONS = frozenset(
     {"mr", "mrs", "ms", "dr", "prof", "st", "rd", "ave", "blvd", "hwy", "apt", "mt", "jr", "sr", "inc", "ltd", "corp"}
     | {"co", "etc", "vs", "dept", "approx", "jan", "feb", "apr", "aug", "sept", "oct", "nov", "dec"}
@@ -27,20 +27,20 @@ _ABBREVIATIONS = frozenset(
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]\.\Z")  # "p.m.", "U.S."
 _CONTRACTED = {"'s": "is", "'re": "are", "'m": "am"}
 _WITHOUT_APOSTROPHE = {"whats": "what's", "wheres": "where's", "whos": "who's", "hows": "how's", "thats": "that's"}
-_SPOKEN = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}  # as templates name them
+_SPOKEN = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}  # as in the templates
 _IS = frozenset({"is", "are"})
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """`said` has its signs; `key` is what templates are compared with."""
+    """A word. `said` has its signs; `key` is compared with templates."""
 
     said: str
     key: str
 
     @property
     def plain(self) -> bool:
-        """Is it letters and digits alone, but for marks at its end?"""
+        """True if it consists of letters and digits, apart from marks at its end."""
         return self.said.rstrip(_FINAL_MARKS).lower() == self.key.lower()
 
 
@@ -54,7 +54,7 @@ def _key(said: str) -> str:
 
 
 def words_of(text: str) -> list[Word]:
-    """At most MAX_WORDS and one for what follows them."""
+    """At most MAX_WORDS words, plus one for the rest of the text."""
     said = text.translate(_QUOTES).split()
     words = [Word(one, _key(one)) for one in said[:MAX_WORDS]]
     rest = " ".join(said[MAX_WORDS:])
@@ -62,12 +62,12 @@ def words_of(text: str) -> list[Word]:
 
 
 def keys_of(words: Sequence[Word]) -> str:
-    """The sentence that templates see."""
+    """The sentence as templates see it."""
     return " ".join(word.key for word in words)
 
 
 def said_by(words: Sequence[Word]) -> str:
-    """In the speaker's own signs."""
+    """The words as they were said."""
     return " ".join(word.said for word in words)
 
 
@@ -79,7 +79,7 @@ def without_final_period(text: str) -> str:
     return text if last[:-1].lower() in _ABBREVIATIONS else text[:-1]
 
 
-# --- what people do not mean to say ---
+# --- what is not part of the meaning ---
 
 
 def without_hesitations(words: Sequence[Word]) -> list[Word]:
@@ -94,7 +94,7 @@ def without_hesitations(words: Sequence[Word]) -> list[Word]:
 
 
 def without_decoration(words: Sequence[Word]) -> list[Word]:
-    """Drop words that are signs alone: emoji, dashes."""
+    """Drop words without letters and digits: emoji, dashes."""
     return [word for word in words if any(char.isalnum() for char in word.said)]
 
 
@@ -114,7 +114,7 @@ def without_repetition(words: Sequence[Word]) -> list[Word]:
 
 
 def with_statement_whole(words: Sequence[Word]) -> list[Word]:
-    """`my name's Ada` is `my name is Ada`, where no verb follows: in `my dog's name is Rex` the 's is an owner's."""
+    """`my name's Ada` is `my name is Ada`, if no verb follows: in `my dog's name is Rex`, the 's is possessive."""
     keys = [word.key.lower() for word in words]
     if "my" not in keys[:-2] or _IS & set(keys):
         return list(words)

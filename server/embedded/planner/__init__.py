@@ -1,5 +1,5 @@
-"""M5, the planner: an intent becomes steps, and outcomes become the words of the reply.
+"""M5, the planner: turns an intent into steps, and the steps' outcomes into a reply.
 
-service (gRPC) · recipes (intent to steps) · replies (outcomes to words, by replies.yaml) · results (what an executor said, in words) ·
-spoken_values (times, sizes and names as one says them) · sums (arithmetic)
+service (gRPC) · recipes (intent to steps) · replies (outcomes to text, by replies.yaml) · results (an executor's result in words) ·
+spoken_values (times, sizes and names as spoken) · sums (arithmetic)
 """

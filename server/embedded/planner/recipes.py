@@ -1,4 +1,4 @@
-"""How each intent is carried out: which entities it takes, and which steps they become."""
+"""The recipe of each intent: the entities it takes, and the steps they become."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SEARCH_RESULTS = 5
-NOTES = 5  # of what was remembered about something: nobody listens to more
+NOTES = 5  # remembered items about something; nobody listens to more
 MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
@@ -23,9 +23,9 @@ NOTE = "note"
 
 Entities = dict[str, Any]
 
-# Without arguments these print what only eyes can read.
+# Without arguments, the output of these is only readable on a screen.
 _SPEAKABLE_ARGUMENTS = {"df": ["-h", "."], "du": ["-s", "-h"], "free": ["-h"], "uptime": ["-p"], "uname": ["-sr"]}
-# What a command that changes something does, for the question whether it may; what it is done to follows.
+# What a command with effects does, for the question whether it may run; the object is appended.
 _IN_WORDS = {
     "mkdir": "Create the folder",
     "rmdir": "Remove the folder",
@@ -38,7 +38,7 @@ _ABOUT_SELF = frozenset({"me", "myself", "us"})
 
 
 class WrongEntityError(ValueError):
-    """INVALID_ARGUMENT, with these words."""
+    """The request is refused as INVALID_ARGUMENT with this message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Step:
 
 
 def _no_steps(_entities: Entities) -> list[Step]:
-    """Words are enough."""
+    """No steps: the reply is enough."""
     return []
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an intent is for, how it is done, and without which entities it cannot be."""
+    """An intent's goal, its steps, and the entities that it requires."""
 
     goal: str
     steps: Callable[[Entities], list[Step]] = _no_steps
@@ -67,7 +67,7 @@ class Recipe:
 
     @property
     def takes_steps(self) -> bool:
-        """Or are words enough?"""
+        """False if the reply is enough."""
         return self.steps is not _no_steps
 
 
@@ -83,7 +83,7 @@ def _text(value: Any) -> str:
 
 
 def _index(value: Any) -> int:
-    """Of a result; -1 is the last one."""
+    """The index of a result; -1 is the last one."""
     if _number(value) != int(value) or not -1 <= value < MAX_ARGUMENTS:
         raise WrongEntityError(f"has to be a whole number from 0 to {MAX_ARGUMENTS - 1}, or -1 for the last")
     return int(value)
@@ -114,12 +114,12 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "first": _number,
     "second": _number,
     "args": _words,
-    "value": _any,  # any JSON: it is kept as it is
+    "value": _any,  # any JSON, stored unchanged
 }
 
 
 def read_entities(given: Mapping[str, Any]) -> Entities:
-    """Those that recipes know, checked; others as they are. Raises WrongEntityError."""
+    """The entities, checked if recipes use them. Raises WrongEntityError."""
     entities: Entities = {}
     for name, value in given.items():
         try:
@@ -130,13 +130,13 @@ def read_entities(given: Mapping[str, Any]) -> Entities:
 
 
 def missing(intent: str, entities: Entities) -> str:
-    """The first entity that the intent cannot do without and that is not there; empty when all are."""
+    """The first required entity that is missing; empty if there is none."""
     recipe = RECIPES.get(intent)
     return next((name for name in recipe.needs if entities.get(name) in ("", None)), "") if recipe else ""
 
 
 def key_of(attribute: str) -> str:
-    """`favourite colour` → user.favorite-color: the same however it is spelt."""
+    """`favourite colour` → user.favorite-color: the same key for either spelling."""
     spelled = unicodedata.normalize("NFC", folded(attribute))
     parts = "".join(sign if unicodedata.category(sign)[0] in "LNM" or sign == "_" else " " for sign in spelled)
     name = "-".join(parts.split()).strip("-_")
@@ -169,7 +169,7 @@ def _recall(entities: Entities) -> list[Step]:
 
 
 def _recall_notes(entities: Entities) -> list[Step]:
-    """About a topic; about the user or nothing in particular, the newest."""
+    """Look up notes about a topic; without one, or about the user, the newest ones."""
     topic = entities.get("topic", "")
     if topic.lower() in _ABOUT_SELF:
         return [Step("memory", "search", {"query": "", "limit": NOTES, "tags": [ABOUT_USER]}, "Look up what I know")]
@@ -177,7 +177,7 @@ def _recall_notes(entities: Entities) -> list[Step]:
 
 
 def _forget(entities: Entities) -> list[Step]:
-    """An attribute has a key; a note is looked for first. Nothing, when nobody knows what is meant."""
+    """Forget an attribute by its key, or a note by searching for it. No steps if it is unclear what is meant."""
     attribute, topic = entities.get("attribute"), entities.get("topic")
     if attribute:
         return [Step("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
@@ -197,7 +197,7 @@ def _search(entities: Entities) -> list[Step]:
 
 
 def _open_result(entities: Entities) -> list[Step]:
-    """The query was said, or comes from the conversation; without it there is nothing to open."""
+    """Search and open a result. The query was spoken or is from the conversation; without one, there is nothing to open."""
     if not entities.get("query"):
         return []
     url = f"${{s1.results.{entities.get('ordinal', 0)}.url}}"

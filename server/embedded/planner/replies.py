@@ -1,4 +1,4 @@
-"""From an intent and the outcomes of its steps to the words to say, by server/embedded/planner/replies.yaml."""
+"""From an intent and its steps' outcomes to the text of the reply, by server/embedded/planner/replies.yaml."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 REPLIES_FILE = Path(__file__).with_name("replies.yaml")
 MAX_REASON_CHARS = 160
-MAX_ENTITY_CHARS = 160  # said back to the user
+MAX_ENTITY_CHARS = 160  # repeated to the user
 MAX_REPEATED_CHARS = 2_000
 
-# The outcome has no code, only words: this is how services say that a key does not exist.
+# An outcome has only text, no code. These are the ways in which services say that a key does not exist.
 _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
-_UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}  # nothing in the conversation says what
+# When nothing in the conversation says what is meant.
+_UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}
 _DAYS = {"tomorrow": 1, "yesterday": -1}
 _AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
@@ -42,7 +43,7 @@ class Outcome:
 
 
 class _Blank(dict[str, Any]):
-    """A fact that is not there leaves no trace of its name."""
+    """Facts for a template; "that" stands for a missing one."""
 
     def __missing__(self, _key: str) -> str:
         return "that"
@@ -70,7 +71,7 @@ def _date(now: datetime) -> str:
 
 
 def _other_date(facts: Facts, now: datetime) -> str:
-    """The template for the day next to today, or for a part of the date; empty for today."""
+    """The template for a day next to today, or for a part of the date; empty for today."""
     asked = facts.get("day") or facts.get("part") or ""
     if asked in _DAYS:
         facts["date"] = _date(now + timedelta(days=_DAYS[asked]))
@@ -94,7 +95,7 @@ def _reason(outcome: Outcome) -> str:
 
 
 def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
-    """The template for the first step that did not end well; empty when all did."""
+    """The template for the first step that failed; empty if none did."""
     bad = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
     if bad is None:
         return ""
@@ -111,7 +112,7 @@ def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
 
 
 def _result_not_opened(bad: Outcome, searched: dict[str, Any], facts: Facts) -> str:
-    """The search went well, what it found was not opened."""
+    """The search succeeded, but opening a result failed."""
     results = entries(searched, "results")
     if not results:
         return found(facts, searched)
@@ -126,7 +127,7 @@ def _result_not_opened(bad: Outcome, searched: dict[str, Any], facts: Facts) -> 
 
 
 def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: datetime) -> str:
-    """The template for what needs nothing but words, or what can't be planned as something is missing."""
+    """The template of an intent without steps, or of one that lacks an entity."""
     lacking = missing(intent, entities)
     if lacking:
         return f"ask_{lacking}"
@@ -148,7 +149,7 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
 
 
 def reply(intent: str, entities: dict[str, Any], outcomes: list[Outcome], now: datetime) -> str:
-    """What to say. `outcomes` in the plan's order, one for each step."""
+    """The text of the reply. `outcomes`: one per step, in the plan's order."""
     facts = _facts(entities, now)
     if not outcomes:
         name = _without_steps(intent, entities, facts, now)

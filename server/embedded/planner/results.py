@@ -1,6 +1,6 @@
-"""What a step's result holds for the ears: facts for the reply's template, and which variant of it fits.
+"""The parts of a step's result that are worth saying: facts for the reply's template, and the variant that fits.
 
-Results come from whatever service is configured: nothing about their shape is taken for granted.
+Results come from whatever service is configured, so nothing is assumed about their structure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_TITLE_CHARS = 80
 MAX_NOTE_CHARS = 120
-LONG_LINES = 3  # of output: more are not read aloud
+LONG_LINES = 3  # more lines of output are not read aloud
 HTTP_ERROR = 400
 
 Facts = dict[str, Any]
@@ -35,18 +35,18 @@ def _text_of(result: Result, name: str) -> str:
 
 
 def entries(result: Result, name: str) -> list[dict[str, Any]]:
-    """The objects in a list; nothing else."""
+    """The objects in a list; anything else is skipped."""
     value = result.get(name)
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def title_of(result: Result) -> str:
-    """In words: the title, else the site."""
+    """A page's title, else its site."""
     return speakable(_text_of(result, "title"), MAX_TITLE_CHARS) or spoken_url(_text_of(result, "url"))
 
 
 def found(facts: Facts, result: Result) -> str:
-    """Of a search."""
+    """Facts of a search."""
     results = entries(result, "results")
     title = speakable(_text_of(results[0], "title"), MAX_TITLE_CHARS) if results else ""
     facts |= {"count": counted(len(results), "result"), "title": title.rstrip(".")}
@@ -118,14 +118,14 @@ def _notes(facts: Facts, result: Result) -> str:
 
 
 def forgotten_note(facts: Facts, searched: Result) -> str:
-    """The note that was looked up, and then forgotten."""
+    """The note that was found and then forgotten."""
     notes = entries(searched, "results")
     facts["note"] = speakable(spoken_value(notes[0].get("value")), MAX_NOTE_CHARS).rstrip(".") if notes else "it"
     return "forget_note"
 
 
 def are_of(attribute: str) -> str:
-    """`glasses are`, `address is`: by the last word's ending."""
+    """`glasses are`, `address is`: by the ending of the last word."""
     last = attribute.lower().split()[-1:] or [""]
     plural = last[0].endswith("s") and not last[0].endswith(("ss", "us", "is", "'s"))
     return "are" if plural and last[0] not in {"news", "boss", "always"} else "is"
@@ -135,7 +135,7 @@ def are_of(attribute: str) -> str:
 
 
 def _disk(facts: Facts, lines: list[str]) -> str:
-    """Of df -h: the second line's size and what is available."""
+    """Facts of df -h: size and free space, from the second line."""
     row = lines[1].split() if len(lines) == 2 else []
     if len(row) < 6:
         return ""
@@ -144,7 +144,7 @@ def _disk(facts: Facts, lines: list[str]) -> str:
 
 
 def _memory(facts: Facts, lines: list[str]) -> str:
-    """Of free -h: total and available."""
+    """Facts of free -h: total and available memory."""
     row = next((line.split() for line in lines if line.startswith("Mem:")), [])
     if len(row) < 7:
         return ""
@@ -161,7 +161,7 @@ def _one_line(template: str) -> Callable[[Facts, list[str]], str]:
 
 
 def _uptime(facts: Facts, lines: list[str]) -> str:
-    """Of uptime -p: `up 3 hours, 25 minutes`."""
+    """Facts of uptime -p: `up 3 hours, 25 minutes`."""
     return _one_line("run_uptime")(facts, lines) if lines[0].startswith("up ") else ""
 
 
@@ -212,4 +212,4 @@ READERS: dict[str, Callable[[Facts, Result], str]] = {
     "recall": _recall,
     "recall_notes": _notes,
 }
-"""What each intent makes of its last step's result; the answer names a template other than the intent's own."""
+"""Reads the last step's result, by intent; returns the name of a template other than the intent's own, if any."""

@@ -1,6 +1,7 @@
-"""M5, planner: an intent becomes steps, and what became of the steps becomes words. It keeps nothing between calls.
+"""M5, planner: turns an intent into steps, and the steps' outcomes into a reply. It keeps no state between calls.
 
-With a language model (LLM_BASE_URL) what the templates do not understand is left to it: the plan is open-ended, and Converse goes on.
+With a language model (LLM_BASE_URL), what the templates do not understand is left to it: the plan is open-ended, and Converse
+continues.
 """
 
 from __future__ import annotations
@@ -36,18 +37,17 @@ log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
 MAX_INTENT_CHARS = 128
-MAX_HEARD_CHARS = 100  # said back to the user
-NOT_UNDERSTOOD = "I did not understand"  # in the replies to what was not
-ALWAYS_TEMPLATES = frozenset(
-    {"yes", "no", "stop", "repeat"}
-)  # with LLM_FIRST as well: they are about the conversation itself
-CONTEXT_TURNS = 20  # looked back at, the newest: "open the first one" is about what was just said
+MAX_HEARD_CHARS = 100  # repeated to the user
+NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
+# Also with LLM_FIRST: these are about the conversation itself.
+ALWAYS_TEMPLATES = frozenset({"yes", "no", "stop", "repeat"})
+CONTEXT_TURNS = 20  # the newest turns considered, to understand "open the first one"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
-    """What "open the first one" and "say that again" are about."""
+    """Resolve what "open the first one" and "say that again" refer to."""
     recent = [turn for turn in turns[-CONTEXT_TURNS:] if len(turn.text) <= MAX_TEXT_CHARS][::-1]
     if intent == "repeat":
         said = next((turn.text for turn in recent if turn.role == "assistant" and turn.text.strip()), "")
@@ -62,7 +62,7 @@ def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Tu
 
 
 def _last_remembered(recent: Sequence[planner_pb2.Turn]) -> Entities:
-    """What "forget that" is about: the newest thing that the user gave to memory, or asked it for."""
+    """Resolve "forget that": the newest thing that the user gave to memory or asked it for."""
     for turn in recent:
         guess = recognise(turn.text)[0] if turn.role == "user" and turn.text.strip() else None
         if guess is not None and guess.intent in {"remember", "recall", "remember_fact", "recall_notes"}:
@@ -73,7 +73,7 @@ def _last_remembered(recent: Sequence[planner_pb2.Turn]) -> Entities:
 
 
 def moment(time_zone: str) -> datetime:
-    """Now, where the user is. Raises WrongEntityError for a zone that nobody knows."""
+    """The current time in the user's time zone. Raises WrongEntityError for an unknown zone."""
     if not time_zone:
         return datetime.now().astimezone()
     try:
@@ -83,16 +83,16 @@ def moment(time_zone: str) -> datetime:
 
 
 def _values(struct: Struct, name: str) -> dict[str, Any]:
-    """Raises WrongEntityError for numbers that JSON does not have."""
+    """A Struct as a dict. Raises WrongEntityError for numbers that JSON does not have."""
     try:
         values: dict[str, Any] = MessageToDict(struct)
-    except ValueError:  # SerializeToJsonError: NaN, infinity
+    except ValueError:  # SerializeToJsonError: NaN or infinity
         raise WrongEntityError(f"{name} holds a number that is none") from None
     return values
 
 
 def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
-    """Intent and entities, by the text as far as they are not given. Raises WrongEntityError."""
+    """Intent and entities, recognised from the text if not given. Raises WrongEntityError."""
     if len(request.text) > MAX_TEXT_CHARS or len(request.intent) > MAX_INTENT_CHARS:
         raise WrongEntityError(f"text has at most {MAX_TEXT_CHARS} characters, intent {MAX_INTENT_CHARS}")
     if not request.intent and not request.text.strip():
@@ -108,14 +108,14 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
 
 
 def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
-    """What was heard, and whether the answer before this one was that nothing was understood either."""
+    """What was heard, and whether the previous utterance was not understood either."""
     heard = text.strip().rstrip(".!?,")[:MAX_HEARD_CHARS]
     before = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
     return {"heard": heard, "again": NOT_UNDERSTOOD in before} if heard else {}
 
 
 def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
-    """Steps for what is wanted; none where something is missing, which is then asked for. Raises WrongEntityError."""
+    """The steps for a request; none if something is missing, which the reply then asks for. Raises WrongEntityError."""
     intent, entities = _wanted(request)
     recipe = RECIPES.get(intent, ANSWER)
     response = planner_pb2.PlanResponse(plan_id=uuid.uuid4().hex, goal=recipe.goal, intent=intent)
@@ -134,7 +134,7 @@ def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
 
 
 def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcome]) -> list[Outcome]:
-    """One for each step, in the plan's order; a step of which nothing is known counts as such, never as done."""
+    """One outcome per step, in the plan's order; a step without one counts as unknown, never as done."""
     known = {
         outcome.step_id: Outcome(outcome.status, _values(outcome.result, "result"), outcome.message)
         for outcome in given
@@ -144,14 +144,14 @@ def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcom
 
 
 def compose(request: planner_pb2.ComposeRequest) -> str:
-    """The words to say. Raises WrongEntityError."""
+    """The text of the reply. Raises WrongEntityError."""
     now = moment(request.time_zone)
     entities = _values(request.plan.entities, "entities")
     return reply(request.plan.intent, entities, _outcomes(request.plan, request.outcomes), now)
 
 
 class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
-    """See the module."""
+    """The planner service; see the module."""
 
     name: ClassVar[str] = "planner"
     full_name: ClassVar[str] = "jarvis.planner.v1.Planner"
@@ -160,7 +160,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     _chat: Chat | None = None
 
     async def start(self) -> None:
-        """Compile the templates: text alone may be planned as well."""
+        """Compile the templates, because text may be planned without a recognised intent."""
         self._mind = mind_config(self.config)
         if self._mind is not None:
             self._chat = Chat(self._mind)
@@ -169,18 +169,18 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
         await asyncio.to_thread(recognise, "what time it is")
 
     async def stop(self) -> None:
-        """Hang up at the language model."""
+        """Close the connection to the language model."""
         if self._chat is not None:
             await self._chat.close()
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
+        """Register the servicer."""
         planner_pb2_grpc.add_PlannerServicer_to_server(self, server)
 
     async def Plan(  # noqa: N802 - gRPC's name
         self, request: planner_pb2.PlanRequest, context: Context
     ) -> planner_pb2.PlanResponse:
-        """Steps for what is wanted."""
+        """The steps that reach the goal."""
         try:
             made = await asyncio.to_thread(plan, request) if request.context else plan(request)
         except WrongEntityError as wrong:
@@ -197,7 +197,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
     async def Compose(  # noqa: N802 - gRPC's name
         self, request: planner_pb2.ComposeRequest, context: Context
     ) -> planner_pb2.ComposeResponse:
-        """The words at the end."""
+        """The text of the reply."""
         try:
             return planner_pb2.ComposeResponse(text=compose(request))
         except WrongEntityError as wrong:

@@ -1,4 +1,4 @@
-"""Values, lists and long texts as somebody would say them: no signs, no addresses, nothing that takes a minute."""
+"""Values, lists and long texts as somebody would say them: without signs and addresses, and short."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MAX_SPOKEN_CHARS = 240  # of a page or a command's output: some fifteen seconds
-MAX_NAMES = 3  # of files or links, read aloud: nobody remembers more
+MAX_NAMES = 3  # file or link names read aloud; nobody remembers more
 MAX_NAME_CHARS = 40
-MAX_ITEMS = 8  # of a remembered list
+MAX_ITEMS = 8  # of a list in memory
 
 _URL = re.compile(r"\b(?:https?://|www\.)\S+", re.IGNORECASE)
 _MARKUP = re.compile(r"[*#|<>`=~^{}\[\]\\\"]+|(?<!\w)_+|_+(?!\w)|[-_]{2,}")
@@ -22,7 +22,7 @@ _UNITS = {"K": "kilobytes", "M": "megabytes", "G": "gigabytes", "T": "terabytes"
 
 
 def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
-    """Without addresses and signs that nobody wants to hear; a long text ends at a sentence, or at a word."""
+    """Text without addresses and signs. A long text is cut at the end of a sentence or word."""
     clean = _UNDERSCORES_IN_NAME.sub("", _URL.sub(" ", _CONTROL.sub(" ", text)))
     clean = _MARKUP.sub(" ", clean)
     clean = _SPACES.sub(" ", clean).strip()
@@ -36,7 +36,7 @@ def speakable(text: str, most_chars: int = MAX_SPOKEN_CHARS) -> str:
 
 
 def spoken_url(url: str) -> str:
-    """The site alone: nobody wants to hear more of an address."""
+    """Only the site of an address."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
@@ -45,7 +45,7 @@ def spoken_url(url: str) -> str:
 
 
 def spoken_value(value: Any) -> str:
-    """Any JSON."""
+    """Any JSON value in words."""
     match value:
         case None:
             return "nothing"
@@ -65,7 +65,7 @@ def spoken_value(value: Any) -> str:
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """1 result, 2 results."""
+    """`1 result`, `2 results`."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
@@ -77,12 +77,12 @@ def listed(names: list[str], whole: int) -> str:
 
 
 def spoken_names(names: list[str]) -> str:
-    """The first few."""
+    """The first few names."""
     return listed([speakable(name, MAX_NAME_CHARS) for name in names[:MAX_NAMES]], len(names))
 
 
 def spoken_size(written: str) -> str:
-    """`78G` → 78 gigabytes; what is no size stays as it is."""
+    """`78G` as `78 gigabytes`; anything else unchanged."""
     found = _SIZE.match(written)
     if not found:
         return written
@@ -90,6 +90,6 @@ def spoken_size(written: str) -> str:
 
 
 def spoken_day(day: int) -> str:
-    """1st, 2nd …, 31st."""
+    """The day as `1st`, `2nd` … `31st`."""
     suffix = "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{suffix}"

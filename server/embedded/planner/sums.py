@@ -1,4 +1,4 @@
-"""Small sums, worked out exactly and told in words."""
+"""Small sums, calculated exactly and told in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_DECIMALS = 4  # nobody listens to more: what is left out makes it "about"
+MAX_DECIMALS = 4  # beyond this the result is "about"
 
 _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "plus": lambda first, second: first + second,
@@ -20,12 +20,12 @@ _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 
 
 def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
-    """Adds `result` to the facts; returns the variant of the reply, empty for the plain one."""
+    """Add `result` to the facts; returns the variant of the reply, empty for the plain one."""
     work_out = _DONE.get(entities["operation"])
     if work_out is None:
         return "calculate_unknown"
     try:
-        # by its digits: 0.1 is a tenth in a sum that people say
+        # from the decimal digits, so that 0.1 is exactly a tenth
         result = work_out(Fraction(str(entities["first"])), Fraction(str(entities["second"])))
     except ZeroDivisionError:
         return "calculate_never"

@@ -1,4 +1,4 @@
-"""M9, the search executor: local documents, and the web where a provider is configured.
+"""M9, the search executor: local documents, or the web if a provider is configured.
 
-service (gRPC) · provider (what a source of results is) · local, documents, index, text (files of this machine) · web (SearXNG, ddgs)
+service (gRPC) · provider (the interface of a source) · local, documents, index, text (files of this machine) · web (SearXNG, ddgs)
 """

@@ -1,7 +1,7 @@
-"""The documents of the local search: a folder of one's own, or the documentation that is on the machine anyway.
+"""The documents of the local search: a configured folder, or the documentation that this machine has anyway.
 
-That is the project's own, what Python says of its language and library, and what the installed packages say of themselves.
-Enough for "python tutorials" to find something true on a laptop in a train.
+The latter is the project's own, Python's documentation of its language and library, and the readmes of installed packages. That is
+enough for "python tutorials" to find something useful on an offline laptop.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HOME_LABELS = ("homepage", "documentation", "home", "docs", "repository", "sour
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A document as it is indexed."""
+    """A document as indexed."""
 
     title: str
     url: str
@@ -48,7 +48,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One that exists: read only when `stamp` (its time or version) is not the one that was indexed."""
+    """An existing document. It is read only if its `stamp` (time or version) differs from the indexed one."""
 
     key: str
     stamp: str
@@ -56,7 +56,7 @@ class Document:
 
 
 def folder(root: Path) -> Iterator[Document]:
-    """Text, Markdown and HTML files below a folder; hidden ones and links that lead out of it are left out."""
+    """Text, Markdown and HTML files below a folder, without hidden files and symbolic links."""
     for directory, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not name.startswith(".") and name not in SKIPPED_FOLDERS)
         for name in sorted(files):
@@ -68,14 +68,14 @@ def folder(root: Path) -> Iterator[Document]:
 def _file(path: Path) -> Iterator[Document]:
     try:
         about = path.stat()
-    except OSError:  # gone since it was listed
+    except OSError:  # deleted since it was listed
         return
     if about.st_size <= MAX_DOCUMENT_BYTES:
         yield Document(str(path), f"{about.st_mtime_ns} {about.st_size}", partial(_read_file, path))
 
 
 def _read_file(path: Path) -> Page:
-    """Raises OSError."""
+    """Read a file. Raises OSError."""
     text = path.read_text(encoding="utf-8", errors="replace")
     named = path.stem.replace("-", " ").replace("_", " ")
     if path.suffix.lower() in {".html", ".htm"}:
@@ -85,7 +85,7 @@ def _read_file(path: Path) -> Page:
 
 
 def machine() -> Iterator[Document]:
-    """What is here without anybody's doing."""
+    """All documentation that this machine has anyway."""
     yield from project()
     yield from python_language()
     yield from python_library()
@@ -93,7 +93,7 @@ def machine() -> Iterator[Document]:
 
 
 def project() -> Iterator[Document]:
-    """This project's own documents, where it runs from its sources."""
+    """This project's own documents, if it runs from its sources."""
     if (PROJECT / "pyproject.toml").is_file():
         for path in sorted(PROJECT.glob("*.md")):
             yield from _file(path)
@@ -102,7 +102,7 @@ def project() -> Iterator[Document]:
 
 
 def python_language() -> Iterator[Document]:
-    """The tutorial's announcement in `help()`, and the language reference that `help()` shows."""
+    """The introduction of `help()`, and the language reference that `help()` shows."""
     yield Document("python:tutorial", sys.version, _tutorial)
     for name in pydoc_data.topics.topics:
         yield Document(f"python:topic:{name}", sys.version, partial(_topic, name))
@@ -121,7 +121,7 @@ def _topic(name: str) -> Page:
 
 
 def python_library() -> Iterator[Document]:
-    """The docstrings of the standard library's modules; none is imported."""
+    """The docstrings of the standard library's modules, without importing them."""
     root = Path(sysconfig.get_path("stdlib"))
     for name in sorted(sys.stdlib_module_names):
         for path in (root / f"{name}.py", root / name / "__init__.py"):
@@ -138,7 +138,7 @@ def _module(name: str, path: Path) -> Page:
 
 
 def installed_packages() -> Iterator[Document]:
-    """Summary and readme of every package here."""
+    """Summary and readme of all installed packages."""
     for package in importlib.metadata.distributions():
         name = package.metadata["Name"]
         if name:
@@ -156,7 +156,7 @@ def _package(package: importlib.metadata.Distribution) -> Page:
 
 
 def _home(package: importlib.metadata.Distribution) -> str:
-    """The home page that the package names."""
+    """The package's home page."""
     urls = dict(entry.split(", ", 1) for entry in package.metadata.get_all("Project-URL") or [] if ", " in entry)
     named = {label.lower(): url for label, url in urls.items()}
     found = [package.metadata["Home-page"], *(named.get(label) for label in _HOME_LABELS)]

@@ -1,4 +1,4 @@
-"""The full-text index: SQLite FTS5 in one file, filled a few documents at a time while it is asked."""
+"""The full-text index: SQLite FTS5 in one file, filled a few documents at a time while it is already in use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from server.embedded.search.documents import Document, Page
 
-VERSION = 1  # of the schema: an index of another one is built anew
-PASSAGE_CHARS = 2_000  # of one entry: a snippet's neighbourhood
-MAX_PASSAGES = 500  # of one document; below 1000, see the schema
-BATCH = 25  # documents of one transaction: what is found grows by so many
-BREATH_S = 0.002  # between two documents: other services run in this process, and one of them listens to somebody
+VERSION = 1  # of the schema; an index of another version is rebuilt
+PASSAGE_CHARS = 2_000  # of one entry: the context of a snippet
+MAX_PASSAGES = 500  # of one document; below 1000, see the query
+BATCH = 25  # documents per transaction, by which the searchable part grows
+BREATH_S = 0.002  # between two documents, for the other services in this process, one of which recognises live speech
 BUSY_S = 5.0
 MAX_WORDS = 32  # of a query
 
@@ -30,7 +30,7 @@ CREATE TABLE documents (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, stamp 
 CREATE VIRTUAL TABLE passages USING fts5 (title, text, tokenize = 'porter unicode61');
 PRAGMA user_version = 1;
 """
-# A passage's rowid is its document's id times 1000, and its number. Words in a title count six times.
+# A passage's rowid is its document's id times 1000, plus its number. Words in titles count six times.
 _QUERY = """
 SELECT documents.title, documents.url, snippet(passages, 1, '', '', '…', 40), bm25(passages, 6.0, 1.0) AS rank
 FROM passages JOIN documents ON documents.id = passages.rowid / 1000
@@ -39,25 +39,25 @@ WHERE passages MATCH ? ORDER BY rank LIMIT ?
 
 
 def expressions(query: str) -> list[str]:
-    """FTS5 expressions for people's words, the strictest first: all of them, then any. Quoted, they are words and no syntax."""
+    """FTS5 expressions for a query, the strictest first: all words, then any. They are quoted so that nothing is parsed as syntax."""
     telling = [f'"{word}"' for word in telling_words(query)[:MAX_WORDS]]
     return [] if not telling else list(dict.fromkeys((" ".join(telling), " OR ".join(telling))))
 
 
 class SearchIndex:
-    """A connection to the file; one thread's."""
+    """A connection to the index file; for use by one thread."""
 
     def __init__(self, path: Path) -> None:
-        """Raises sqlite3.Error, OSError."""
+        """Open the file. Raises sqlite3.Error, OSError."""
         try:
             self._db = _open(path)
-        except sqlite3.DatabaseError:  # it holds nothing that can't be made again
+        except sqlite3.DatabaseError:  # everything in it can be rebuilt
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             self._db = _open(path)
 
     def close(self) -> None:
-        """Done."""
+        """Close the connection."""
         self._db.close()
 
     def search(self, query: str, most: int) -> list[Found]:
@@ -71,11 +71,11 @@ class SearchIndex:
         return sorted(found.values(), key=lambda entry: entry.score, reverse=True)[:most]
 
     def count(self) -> int:
-        """Documents in it."""
+        """The number of indexed documents."""
         return int(self._db.execute("SELECT count(*) FROM documents").fetchone()[0])
 
     def update(self, documents: Iterable[Document], stopping: Event) -> None:
-        """Read what is new or has changed, forget what is gone. `stopping` ends it early, and keeps what is there."""
+        """Index new and changed documents, and remove deleted ones. `stopping` ends it early and keeps what is done."""
         known = dict(self._db.execute("SELECT key, stamp FROM documents"))
         seen: set[str] = set()
         changed: list[Document] = []
@@ -99,7 +99,7 @@ class SearchIndex:
                 return
             try:
                 pages.append((document, document.read()))
-            except OSError:  # gone, or not ours to read: another time perhaps
+            except OSError:  # deleted or not readable; perhaps another time
                 continue
         with self._transaction():
             for document, page in pages:
@@ -154,9 +154,9 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    """Raises sqlite3.DatabaseError for what is not our file, or of another version."""
+    """Prepare the schema. Raises sqlite3.DatabaseError if the file is not ours, or has another version."""
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = OFF")  # what a power cut destroys is made again
+    db.execute("PRAGMA synchronous = OFF")  # data lost in a power cut is rebuilt
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if tables and version != VERSION:
@@ -166,10 +166,10 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 
 def _score(rank: float) -> float:
-    """bm25 of FTS5 is below zero, the lower the better, without a bound."""
+    """A score from 0 to 1. FTS5's bm25 is negative and unbounded, and lower is better."""
     return round(max(0.0, -rank) / (1.0 + max(0.0, -rank)), 3)
 
 
 def _clean(text: str) -> str:
-    """No zero bytes nor lone surrogates: SQLite ends a text at the one and refuses the other."""
+    """Text without NUL and lone surrogates: SQLite ends texts at the former and refuses the latter."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Search without a network: answers with what is indexed so far, while the index grows in a thread of its own."""
+"""Search without a network: uses what is indexed so far, while a thread of its own extends the index."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESCAN_S = 60.0  # how soon a new document in the folder is found
+RESCAN_S = 60.0  # delay until a new document in the folder is found
 INDEX_FILE = "search.sqlite3"
 
 
@@ -40,7 +40,7 @@ class LocalProvider:
         self._index: SearchIndex | None = None
 
     async def start(self) -> None:
-        """Open the index, begin to build it. Raises MissingPartError."""
+        """Open the index and start building it. Raises MissingPartError."""
         if self._documents is not None and not self._documents.is_dir():
             raise MissingPartError(f"SEARCH_DOCUMENTS_DIR: {self._documents} is no folder")
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class LocalProvider:
         self._building.start()
 
     async def search(self, query: str, most: int) -> Sequence[Found]:
-        """By full text. Raises ProviderError."""
+        """Full-text search. Raises ProviderError."""
         assert self._index is not None
         try:
             return await asyncio.get_running_loop().run_in_executor(self._asking, self._index.search, query, most)
@@ -59,7 +59,7 @@ class LocalProvider:
             raise ProviderError(f"the search index cannot be read: {error}") from None
 
     async def stop(self) -> None:
-        """End the threads, close the index."""
+        """End the threads and close the index."""
         self._stopping.set()
         if self._building.is_alive():
             await asyncio.to_thread(self._building.join)
@@ -68,7 +68,7 @@ class LocalProvider:
         self._asking.shutdown()
 
     def _build(self) -> None:
-        """In its own thread, over its own connection: now, and of a folder again and again."""
+        """Runs in a thread with a connection of its own: index now, and a folder again and again."""
         while not self._stopping.is_set():
             try:
                 self._update()

@@ -1,4 +1,4 @@
-"""What every search provider gives, and how it is asked."""
+"""The interface of search providers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One result; title and snippet are plain text, `score` is 0 to 1."""
+    """One result. Title and snippet are plain text, `score` is 0 to 1."""
 
     title: str
     url: str
@@ -26,30 +26,30 @@ class Found:
 
 
 class ProviderError(Exception):
-    """It does not answer, or not as it should; the text says what happened."""
+    """The provider does not answer, or not as it should; the text says what happened."""
 
 
 class Provider(Protocol):
-    """Where results come from."""
+    """A source of results."""
 
     name: str
 
     async def start(self) -> None:
-        """Acquire what it needs. Raises MissingPartError."""
+        """Prepare the provider. Raises MissingPartError."""
 
     async def search(self, query: str, most: int) -> Sequence[Found]:
-        """At most so many, best first. Raises ProviderError."""
+        """At most `most` results, best first. Raises ProviderError."""
 
     async def stop(self) -> None:
         """Release everything."""
 
 
 def one_line(text: str, most_chars: int) -> str:
-    """Without line breaks, cut at a word."""
+    """Text without line breaks, cut at a word."""
     clean = _SPACES.sub(" ", text).strip()
     return clean if len(clean) <= most_chars else clean[:most_chars].rpartition(" ")[0] + "…"
 
 
 def by_rank(index: int, total: int) -> float:
-    """A score for providers that only order their results."""
+    """A score for providers that only rank their results."""
     return round(1.0 - index / max(1, total), 3)

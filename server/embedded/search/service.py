@@ -1,4 +1,4 @@
-"""M9, search executor: a full-text index on this machine by default; SearXNG or ddgs where they are configured."""
+"""M9, search executor: by default a full-text index on this machine; SearXNG or ddgs if configured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIMEOUT_MS = 15_000
 
 
 class SearchParameters(Parameters):
-    """What to look for."""
+    """A search."""
 
     query: str = Field(min_length=1, max_length=MAX_QUERY_CHARS, description="words to look for")
     max_results: int = Field(default=DEFAULT_RESULTS, ge=1, le=MAX_RESULTS, description="at most so many results")
@@ -42,7 +42,7 @@ ACTIONS = {"search": Action("Search for pages and documents", SearchParameters, 
 
 
 class SearchService(ExecutorService):
-    """See the module."""
+    """The search executor; see the module."""
 
     name: ClassVar[str] = "search"
     full_name: ClassVar[str] = "jarvis.search.v1.SearchExecutor"
@@ -63,7 +63,7 @@ class SearchService(ExecutorService):
             await self._provider.stop()
 
     def actions(self) -> Mapping[str, Action]:
-        """One."""
+        """The single action, search."""
         return ACTIONS
 
     async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
@@ -82,7 +82,7 @@ class SearchService(ExecutorService):
 
 
 def chosen(config: EmbeddedConfig) -> Provider:
-    """By SEARCH_PROVIDER; without it SearXNG where SEARXNG_URL is given, else local. Raises MissingPartError."""
+    """The provider by SEARCH_PROVIDER; by default SearXNG if SEARXNG_URL is set, else local. Raises MissingPartError."""
     url = config.option("SEARXNG_URL")
     match config.option("SEARCH_PROVIDER").strip().lower() or ("searxng" if url else "local"):
         case "local":

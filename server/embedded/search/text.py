@@ -1,4 +1,4 @@
-"""From HTML and Markdown to the plain text that is searched and shown."""
+"""Converts HTML and Markdown to the plain text that is searched and shown."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _BLOCKS = frozenset(
 )
 
 _MARKDOWN = (
-    (re.compile(r"^\s*(```|~~~).*$", re.MULTILINE), ""),  # fences; the code between them is worth finding
-    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),  # pictures, badges most of all
+    (re.compile(r"^\s*(```|~~~).*$", re.MULTILINE), ""),  # fences, but not the code between them
+    (re.compile(r"!\[[^\]]*\]\([^)]*\)"), ""),  # images, mostly badges
     (re.compile(r"\[!?([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
     (re.compile(r"^\s*\[[^\]]+\]:\s+\S+.*$", re.MULTILINE), ""),
@@ -30,20 +30,20 @@ _HEADING = re.compile(r"^#\s+(.+)$|^(.+)\n[=]{3,}\s*$", re.MULTILINE)
 
 
 def from_markdown(text: str) -> str:
-    """Also good for plain text and reStructuredText."""
+    """Plain text from Markdown; also works for plain text and reStructuredText."""
     for pattern, instead in _MARKDOWN:
         text = pattern.sub(instead, text)
     return html.unescape(text).strip()
 
 
 def heading(text: str) -> str:
-    """The first heading of a Markdown or reStructuredText document; empty when it has none."""
+    """The first heading of a Markdown or reStructuredText document; empty if it has none."""
     found = _HEADING.search(text)
     return from_markdown(found[1] or found[2]) if found else ""
 
 
 class _Reader(HTMLParser):
-    """Keeps what a reader would see."""
+    """Collects the text that a reader would see."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -70,7 +70,7 @@ class _Reader(HTMLParser):
 
 
 def from_html(text: str) -> tuple[str, str]:
-    """Title and text of a page, however broken it is."""
+    """Title and text of a page, even if it is malformed."""
     reader = _Reader()
     reader.feed(text)
     reader.close()

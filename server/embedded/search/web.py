@@ -1,4 +1,4 @@
-"""Search over the network: a SearXNG instance of one's own (its JSON format has to be enabled), or ddgs."""
+"""Search over the network: your own SearXNG instance (its JSON format must be enabled), or ddgs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONNECT_TIMEOUT_S = 5.0
-REQUEST_TIMEOUT_S = 12.0  # SearXNG asks engines for some seconds itself
+REQUEST_TIMEOUT_S = 12.0  # SearXNG itself waits some seconds for search engines
 MAX_BODY_BYTES = 8 * 1024 * 1024
 FORBIDDEN = 403
 
@@ -41,7 +41,7 @@ class SearxngProvider:
         self._client: AsyncHTTPClient | None = None
 
     async def start(self) -> None:
-        """A client of its own. Raises MissingPartError for what is no address."""
+        """Create the HTTP client. Raises MissingPartError for an invalid address."""
         if urlsplit(self._url).scheme not in {"http", "https"} or not urlsplit(self._url).hostname:
             raise MissingPartError(f"SEARXNG_URL: {self._url} is no http address")
         self._client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BODY_BYTES)
@@ -79,7 +79,7 @@ class SearxngProvider:
 
 
 def found_in(rows: list[Any], most: int) -> list[Found]:
-    """SearXNG's rows; those without title or web address are left out."""
+    """Results from SearXNG's rows, without those that lack a title or web address."""
     usable = [row for row in rows if isinstance(row, dict) and _is_page(row)][:most]
     scores = [_score(row.get("score")) for row in usable]
     best = max(scores, default=0.0)
@@ -100,12 +100,12 @@ def _is_page(row: dict[str, Any]) -> bool:
 
 
 def _score(value: Any) -> float:
-    """SearXNG's own scores have no upper bound."""
+    """A row's score. SearXNG's scores have no upper limit."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) and value > 0 else 0.0
 
 
 def _plain(markup: Any, most_chars: int) -> str:
-    """Engines mark the words that were found with tags."""
+    """Plain text of a snippet, in which engines tag the words found."""
     return one_line(from_html(markup)[1], most_chars) if isinstance(markup, str) else ""
 
 
@@ -118,18 +118,18 @@ class DdgsProvider:
         self._library: Any = None
 
     async def start(self) -> None:
-        """Is it installed? Raises MissingPartError."""
+        """Check that ddgs is installed. Raises MissingPartError."""
         try:
             self._library = importlib.import_module("ddgs")
         except ImportError:
             raise MissingPartError("the Python package ddgs is missing: pip install ddgs") from None
 
     async def search(self, query: str, most: int) -> Sequence[Found]:
-        """Ask, in a thread. Raises ProviderError."""
+        """Search in a thread. Raises ProviderError."""
         try:
             rows = await asyncio.to_thread(self._ask, query, most)
         except self._library.exceptions.DDGSException as error:
-            if "no results" in str(error).lower():  # it has no other word for it
+            if "no results" in str(error).lower():  # it reports this only as text
                 return []
             raise ProviderError(f"no search engine answers: {one_line(str(error), 200)}") from None
         usable = [row for row in rows if row.get("href")][:most]
@@ -148,4 +148,4 @@ class DdgsProvider:
         return rows
 
     async def stop(self) -> None:
-        """Nothing to release."""
+        """Does nothing: there is nothing to release."""
