@@ -35,7 +35,7 @@ _AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Aust
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one step; `status` is ok, failed, denied, declined, cancelled, timeout, skipped, or unknown where none came."""
+    """One step's outcome. `status`: ok, failed, denied, declined, cancelled, timeout, skipped, or unknown if there is none."""
 
     status: str
     result: dict[str, Any]
@@ -57,7 +57,7 @@ def _templates() -> dict[str, str]:
 
 @cache
 def _places() -> dict[str, str]:
-    """City → zone, by the names of the time zone database."""
+    """City → time zone, from the names of the time zone database."""
     zones = sorted(zone for zone in available_timezones() if zone.startswith(_AREAS))
     return {zone.rpartition("/")[2].replace("_", " ").lower(): zone for zone in zones}
 

@@ -1,4 +1,4 @@
-"""Microphone PCM at any rate to the recogniser's 16 kHz."""
+"""Resamples microphone PCM of any rate to the recogniser's 16 kHz."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ BYTES_PER_SAMPLE = 2
 
 
 class Resampler:
-    """16-bit little-endian mono PCM at `rate_hz` in, at 16 kHz out. Keeps a few samples back until `flush`."""
+    """16-bit little-endian mono PCM at `rate_hz` in, at 16 kHz out. Holds a few samples back until `flush`."""
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._engine = None if rate_hz == RATE_HZ else AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
 
     def feed(self, pcm: bytes) -> bytes:
-        """What is ready with this piece of whole samples."""
+        """The samples that are ready; `pcm` must be whole samples."""
         if self._engine is None or not pcm:
             return pcm
         frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
@@ -26,7 +26,7 @@ class Resampler:
         return _bytes(self._engine.resample(frame))
 
     def flush(self) -> bytes:
-        """The rest, at the end of the audio."""
+        """The remaining samples at the end of the audio."""
         return _bytes(self._engine.resample(None)) if self._engine is not None else b""
 
 

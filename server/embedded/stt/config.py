@@ -1,4 +1,4 @@
-"""What a caller may ask of the recogniser, checked."""
+"""Checks a caller's settings for recognition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LANGUAGE = "en"
 
 
 class InvalidConfigError(Exception):
-    """The text says which field, and what it may be."""
+    """An invalid setting; the text says which field, and its valid values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class RecognizeSettings:
 
 
 def checked(config: stt_pb2.RecognizeConfig) -> RecognizeSettings:
-    """Raises InvalidConfigError."""
+    """The valid settings. Raises InvalidConfigError."""
     language = config.language.replace("_", "-").lower()
     if language and language != LANGUAGE and not language.startswith(f"{LANGUAGE}-"):
         raise InvalidConfigError(f"language {config.language!r} is not known here: only English (en, en-US, en-GB, …)")

@@ -1,7 +1,7 @@
-"""Where speech begins, pauses and ends, from a voice detector. Counts audio, never a clock.
+"""Finds where speech starts, pauses and ends, with a voice detector. Time is counted in audio, never by a clock.
 
-A start is believed sooner than an end: barge-in depends on it. How much silence ends an utterance is the caller's to say at
-each pause, as it depends on the words so far.
+A start is recognised sooner than an end, because barge-in depends on it. The caller sets at each pause how much silence ends the
+utterance, which depends on the words so far.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from server.embedded.stt.voice_detector import FRAME_BYTES, FRAME_MS
 if TYPE_CHECKING:
     from server.embedded.stt.voice_detector import VoiceDetector
 
-SPEECH, STILL_SPEECH = 0.5, 0.35  # probabilities: to begin, to go on
-START_FRAMES, START_SPEECH_FRAMES = 4, 3  # 128 ms, all but one frame of it speech
-PAUSE_FRAMES = 5  # 160 ms; the detector itself lets go some 100 ms after the voice
+SPEECH, STILL_SPEECH = 0.5, 0.35  # probabilities at which speech begins, and continues
+START_FRAMES, START_SPEECH_FRAMES = 4, 3  # 128 ms, of which all but one frame are speech
+PAUSE_FRAMES = 5  # 160 ms; the detector itself reacts some 100 ms after the voice ends
 RESUME_FRAMES, RESUME_SPEECH_FRAMES = 3, 2
-DEFAULT_SILENCE_MS = 480  # when nobody looks at the words: a pause between words is shorter
-PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech: soft consonants come before the detector hears a voice
-LEFT_OVER_SPEECH_FRAMES = 2  # a word cut short by a commit
+DEFAULT_SILENCE_MS = 480  # if nobody looks at the words; pauses between words are shorter
+PRE_ROLL_FRAMES = 8  # 256 ms before the first frame of speech: soft consonants precede the detected voice
+LEFT_OVER_SPEECH_FRAMES = 2  # a word cut off by a commit
 MAX_UTTERANCE_FRAMES = 28_000 // FRAME_MS  # Whisper's window is 30 s
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegan:
-    """Speech since `at_ms`; `pcm` begins at `pcm_from_ms`, a little earlier."""
+    """Speech since `at_ms`. `pcm` starts at `pcm_from_ms`, slightly earlier."""
 
     at_ms: int
     pcm_from_ms: int
@@ -36,28 +36,28 @@ class SpeechBegan:
 
 @dataclass(frozen=True, slots=True)
 class SpeechWent:
-    """More of the utterance."""
+    """More audio of the utterance."""
 
     pcm: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """Silence for PAUSE_FRAMES; the last speech ended at `at_ms`. Set `silence_needed_ms` before the next event is taken."""
+    """Silence for PAUSE_FRAMES; speech ended at `at_ms`. Set `silence_needed_ms` before taking the next event."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechWentOn:
-    """Speech again, after a pause."""
+    """Speech continues after a pause."""
 
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The utterance is over; its last speech was at `at_ms`."""
+    """The utterance ended; its last speech was at `at_ms`."""
 
     at_ms: int
 
@@ -66,12 +66,12 @@ EndpointEvent = SpeechBegan | SpeechWent | SpeechPaused | SpeechWentOn | SpeechE
 
 
 class SpeechEndpointer:
-    """Cuts 16 kHz PCM into utterances. Times are milliseconds of audio since the first sample."""
+    """Divides 16 kHz PCM into utterances. Times are milliseconds of audio since the first sample."""
 
     def __init__(self, detector: VoiceDetector) -> None:
         self._detector = detector
         self._rest = b""
-        self._frames: deque[tuple[bytes, float]] = deque()  # heard by the detector, not yet looked at
+        self._frames: deque[tuple[bytes, float]] = deque()  # seen by the detector, but not yet processed
         self._events: deque[EndpointEvent] = deque()
         self._n_frames = 0
         self._begin_idle()
@@ -86,16 +86,16 @@ class SpeechEndpointer:
 
     @property
     def now_ms(self) -> int:
-        """Audio looked at so far, whole frames."""
+        """Milliseconds of audio processed so far, in whole frames."""
         return self._n_frames * FRAME_MS
 
     @property
     def in_speech(self) -> bool:
-        """Whether an utterance has begun and not ended."""
+        """True while an utterance is in progress."""
         return self._in_speech
 
     def push(self, pcm: bytes) -> None:
-        """More audio, of any length."""
+        """Add audio of any length."""
         data = self._rest + pcm
         whole = len(data) - len(data) % FRAME_BYTES
         self._rest = data[whole:]
@@ -104,13 +104,13 @@ class SpeechEndpointer:
         self._frames.extend(zip(frames, probabilities, strict=True))
 
     def next(self) -> EndpointEvent | None:
-        """What the audio pushed so far shows next; None: nothing more."""
+        """The next event in the audio so far; None if there is none."""
         while not self._events and self._frames:
             self._frame(*self._frames.popleft())
         return self._events.popleft() if self._events else None
 
     def flush(self) -> list[EndpointEvent]:
-        """End an utterance here: a commit, or no more audio. A word that had only begun counts. Call when `next` is None."""
+        """End the utterance at a commit or the end of the audio. A word that has just begun counts. Call it when `next` is None."""
         rest, self._rest = self._rest, b""
         if self._in_speech:
             return [*([SpeechWent(rest)] if rest else []), self._end()]

@@ -1,4 +1,4 @@
-"""Which recogniser the service runs: Whisper, or PocketSphinx where Whisper's parts are missing."""
+"""Chooses the recogniser: Whisper, or PocketSphinx if Whisper's parts are missing."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ class Detectors(Protocol):
     """A loaded voice detector."""
 
     def stream(self) -> VoiceDetector:
-        """One for one stream."""
+        """A detector for one stream."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A recogniser whose parts are all there. `label`: for people to read; `arguments`: of the decoder process."""
+    """An available recogniser. `label`: its name for people; `arguments`: of the decoder process."""
 
     name: str
     label: str
     arguments: tuple[str, ...]
 
     def detectors(self) -> Detectors:
-        """Load the voice detector that comes with it."""
+        """Load the voice detector that belongs to it."""
         from server.embedded.stt import voice_detector  # noqa: PLC0415 - needs numpy, which comes with the engine
 
         return voice_detector.Silero() if self.name == WHISPER else voice_detector.WebRtc()
 
 
 def chosen(name: str, model_path: str) -> Engine:
-    """By STT_ENGINE (empty: the best one that is there) and STT_MODEL_PATH. Raises MissingPartError."""
+    """The recogniser by STT_ENGINE (empty: the best available) and STT_MODEL_PATH. Raises MissingPartError."""
     if name not in {"", WHISPER, POCKETSPHINX}:
         raise MissingPartError(f"STT_ENGINE={name}: known are {WHISPER} and {POCKETSPHINX}")
     if model_path:

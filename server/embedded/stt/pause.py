@@ -1,19 +1,19 @@
-"""How long somebody must be silent before his turn is over, by what he said so far.
+"""How long a speaker must be silent for the turn to end, depending on what was said so far.
 
-"Search for" goes on; "What time is it?" does not. Whisper's punctuation tells most of it, the last word the rest.
+"Search for" will continue; "What time is it?" will not. Whisper's punctuation tells most of it, the last word the rest.
 """
 
 from __future__ import annotations
 
 import re
 
-COMPLETE_MS = 288  # a sentence with its full stop: as long as the decode that found it takes anyway
+COMPLETE_MS = 288  # a sentence with full stop; the decode that finds it takes this long anyway
 UNSURE_MS = 576  # no full stop, or nothing recognised
-DICTATING_MS = 960  # digits: more may come
+DICTATING_MS = 960  # digits: more may follow
 OPEN_MS = 1408  # the sentence cannot end here
 
 _WORD = re.compile(r"[\w']+")
-# Words that English sentences hardly end with when they are asked or told to a machine.
+# Words that rarely end an English sentence to a machine.
 _OPEN_WORDS = """
 a an the my your his her our their this that these those some any every each another
 and or but because if when while whether although unless until since than
@@ -22,7 +22,7 @@ is are was were am be been has have had do does did can could will would shall s
 search find open read list show tell remember create write send call named called please let's
 very really um uh erm hmm so i i'm it's that's what's who's where's there's
 """
-# They also end questions and answers ("what is it about?", "who am I?", "yes, I do."): believed with a mark behind.
+# These can also end questions and answers ("what is it about?", "who am I?", "yes, I do."), which is assumed if a mark follows.
 _MAY_END_WORDS = """
 for of to from with about like at by as through over under is are was were am do does did can could will would
 have has i read please so list this that these those show search call find
@@ -37,7 +37,7 @@ _COMMAND_WORDS, _NUMBER_WORDS = (
 
 
 def silence_needed_ms(text: str) -> int:
-    """For the text of a whole turn so far."""
+    """The silence that ends a turn with this text so far, in milliseconds."""
     words = _WORD.findall(text.lower())
     if not words:
         return UNSURE_MS
@@ -53,5 +53,5 @@ def silence_needed_ms(text: str) -> int:
 
 
 def _command(words: list[str]) -> bool:
-    """Whether something is still to be named: "search for", "look up the weather in"."""
+    """True if the object of a command is still missing: "search for", "look up the weather in"."""
     return words[0] in _COMMAND_WORDS

@@ -1,7 +1,7 @@
-"""The decoder processes of the service, and the queue before them.
+"""The service's decoder processes, and the queue in front of them.
 
-Finals go before partials, and among equals who came first goes first. A process takes several jobs of one kind at once: they
-are encoded in one call, and the decoder's share of each is halved.
+Finals precede partials; otherwise the queue is first in, first out. A process takes several jobs of one kind at once: they are
+encoded in one call, which halves the decoder's time for each.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 FIRST_PROCESSES = 2
 MAX_PROCESSES = 8
-MAX_BATCH = 4  # a batch of eight gains little more, and the first of it would wait for the last
-ATTEMPTS = 2  # a job whose process died is given to one other
-LATE_S = 1.0  # a final that waited so long is late
-LATE_LOG_S = 10.0  # and that is said so often at most
+MAX_BATCH = 4  # a batch of eight gains little more, and its first job would wait for the last
+ATTEMPTS = 2  # a job whose process died is given to one other process
+LATE_S = 1.0  # a final that waited this long is late
+LATE_LOG_S = 10.0  # minimum time between two log lines about it
 
 
 @dataclass(order=True, slots=True)
@@ -44,7 +44,7 @@ class _Waiting:
 
 
 class DecoderPool:
-    """As many processes as there are cores, at most MAX_PROCESSES. One that dies is replaced, its jobs go to another."""
+    """As many processes as there are cores, at most MAX_PROCESSES. One that dies is replaced, and its jobs go to another."""
 
     def __init__(self, engine: Engine, n_processes: int | None = None) -> None:
         self._engine = engine
@@ -59,11 +59,11 @@ class DecoderPool:
 
     @property
     def processes(self) -> tuple[DecoderProcess, ...]:
-        """Those that run."""
+        """The running processes."""
         return tuple(process for process in self._processes if process.alive)
 
     async def start(self) -> None:
-        """Start the first two, so that the first utterances are fast. Raises MissingPartError."""
+        """Start the first two, so that the first utterances are decoded fast. Raises MissingPartError."""
         started = await asyncio.gather(
             *(self._start_process() for _ in range(min(FIRST_PROCESSES, self._n_processes))), return_exceptions=True
         )
@@ -73,7 +73,7 @@ class DecoderPool:
             raise failures[0]
 
     async def stop(self) -> None:
-        """End all."""
+        """End all processes."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
@@ -82,7 +82,7 @@ class DecoderPool:
         self._processes.clear()
 
     async def decode(self, job: Job) -> Transcript:
-        """Its transcript; waits in line. Cancel to withdraw it. Raises DecoderDiedError after two processes died of it."""
+        """Queue a job and return its transcript. Cancel to withdraw it. Raises DecoderDiedError after two processes died of it."""
         waiting = _Waiting(
             (not job.final, next(self._numbers)), job, asyncio.get_running_loop().create_future(), time.monotonic()
         )
@@ -91,7 +91,7 @@ class DecoderPool:
         return await waiting.done
 
     def _dispatch(self) -> None:
-        """Give waiting jobs to processes that have none."""
+        """Give waiting jobs to idle processes."""
         for process in self.processes:
             if not process.busy and (batch := self._next_batch()):
                 process.busy = True
@@ -175,7 +175,7 @@ class DecoderPool:
             self._grow_in_background()
 
     def _in_background(self, work: Coroutine[None, None, None], name: str) -> None:
-        """A task of its own, held here: whoever starts it is a callback or a caller that may be cancelled."""
+        """Run it in a task referenced here, because whoever starts it is a callback, or a caller that may be cancelled."""
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""One decoder process, seen from the event loop."""
+"""One decoder process, as seen from the event loop."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class DecoderDiedError(Exception):
-    """The processes that decoded this utterance are gone."""
+    """The processes that decoded this utterance have died."""
 
 
 class _Pipes(asyncio.SubprocessProtocol):
-    """Replies, in order, to the futures that wait for them."""
+    """Matches replies, in order, with the futures that wait for them."""
 
     def __init__(self) -> None:
-        self.on_death: Callable[[], None] | None = None  # set once it runs: who has not started has not died
+        self.on_death: Callable[[], None] | None = None  # set once it runs, so that a failed start is not a death
         self._reader = wire.Reader()
         self._waiting: deque[asyncio.Future[dict[str, Any]]] = deque()
         self.alive = True
@@ -55,14 +55,14 @@ class _Pipes(asyncio.SubprocessProtocol):
         for future in self._waiting:
             if not future.done():
                 future.set_exception(DecoderDiedError())
-                future.exception()  # seen: a caller that was cancelled will not ask for it
+                future.exception()  # mark it as retrieved: a cancelled caller will not do so
         self._waiting.clear()
         if self.on_death is not None:
             self.on_death()
 
 
 class DecoderProcess:
-    """One running `worker`."""
+    """One running `worker` process."""
 
     def __init__(self, transport: asyncio.SubprocessTransport, pipes: _Pipes) -> None:
         self._transport = transport
@@ -71,8 +71,8 @@ class DecoderProcess:
 
     @classmethod
     async def start(cls, arguments: tuple[str, ...], on_death: Callable[[], None]) -> DecoderProcess:
-        """Start it, and wait until its models are loaded. Raises MissingPartError."""
-        # -P: a folder `server` in the working directory is not ours
+        """Start a process and wait until its models are loaded. Raises MissingPartError."""
+        # -P: do not import a folder `server` of the working directory
         command = [sys.executable, "-P", "-m", "server.embedded.stt.worker", *arguments]
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         transport, pipes = await asyncio.get_running_loop().subprocess_exec(
@@ -90,16 +90,16 @@ class DecoderProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers."""
+        """True if it is still running."""
         return self._pipes.alive
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._transport.get_pid()
 
     async def decode(self, jobs: list[Job]) -> list[Transcript]:
-        """Their transcripts, in order. Raises DecoderDiedError."""
+        """The jobs' transcripts, in order. Raises DecoderDiedError."""
         if not self.alive:
             raise DecoderDiedError
         reply = self._pipes.expect()
@@ -108,12 +108,12 @@ class DecoderProcess:
         return wire.unpack_transcripts(await reply)
 
     def kill(self) -> None:
-        """End it now."""
+        """End it at once."""
         if self.alive and self._transport.get_returncode() is None:
             self._transport.kill()
 
     async def stop(self) -> None:
-        """Close its input, and wait until it has gone."""
+        """End it and wait until it is gone."""
         self._pipes.on_death = None
         self.kill()
         await self._pipes.exited.wait()

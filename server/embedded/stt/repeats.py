@@ -1,4 +1,4 @@
-"""Clean what Whisper writes: phrases repeated at the end of a short window, and notes about sounds that are no speech."""
+"""Cleans Whisper's output: phrases repeated at the end of a short window, and notes about sounds that are not speech."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _ANY_WORD = re.compile(r"\w")
 
 
 def without_repeats(words: list[str]) -> tuple[list[str], bool]:
-    """`words` up to the end of the first occurrence of a phrase that repeats until the end, and whether one did.
+    """`words` up to the end of the first occurrence of a phrase that repeats until the end; and whether there was one.
 
-    "Stop. Stop. Stop." → "Stop."; "What time is it? What time is" → "What time is it?". A phrase that does not begin the
-    text has to come at least three times: people do say "no, no" and "very very" within a sentence.
+    "Stop. Stop. Stop." → "Stop."; "What time is it? What time is" → "What time is it?". A phrase that is not at the beginning must
+    occur at least three times, because people do say "no, no" and "very very" within a sentence.
     """
     keys = [_NO_LETTERS.sub("", word.lower()) for word in words]
     for size in range(1, len(words)):
@@ -26,6 +26,6 @@ def without_repeats(words: list[str]) -> tuple[list[str], bool]:
 
 
 def cleaned(text: str) -> str:
-    """Without "[BLANK_AUDIO]", "(coughs)", "♪"; empty when no word is left."""
+    """The text without "[BLANK_AUDIO]", "(coughs)", "♪"; empty if no word is left."""
     kept = " ".join(_SOUND_NOTES.sub(" ", text).split())
     return kept if _ANY_WORD.search(kept) else ""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
-    """Whisper in decoder processes; PocketSphinx where its parts are missing."""
+    """Whisper in decoder processes; PocketSphinx if Whisper's parts are missing."""
 
     name: ClassVar[str] = "stt"
     full_name: ClassVar[str] = "jarvis.stt.v1.SpeechToText"
@@ -52,11 +52,11 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         self.engine = chosen.label
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
+        """Register the servicer."""
         stt_pb2_grpc.add_SpeechToTextServicer_to_server(self, server)
 
     async def stop(self) -> None:
-        """End the processes."""
+        """End the decoder processes."""
         if self._ears is not None:
             await self._ears.pool.stop()
 
@@ -89,7 +89,7 @@ async def _settings(requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> Recogn
 
 
 async def _abort(group: ExceptionGroup[Exception], context: Context) -> NoReturn:
-    """The status of what went wrong first; a fault of this code stays an exception for gRPC to log."""
+    """Abort with the status of the first failure. A bug of ours stays an exception, which gRPC logs."""
     known: tuple[tuple[type[Exception], grpc.StatusCode, str], ...] = (
         (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT, ""),
         (DecoderDiedError, grpc.StatusCode.UNAVAILABLE, "the speech decoder died and is being replaced: try again"),

@@ -1,4 +1,4 @@
-"""The light engine: PocketSphinx with the model of its wheel, where Whisper's parts are missing. Runs in a decoder process."""
+"""The light engine: PocketSphinx with its wheel's model, if Whisper's parts are missing. Runs in a decoder process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketsphinx import Decoder
 from server.embedded.stt.transcript import HeardWord, Job, Transcript
 
 FRAME_MS = 10
-_ALTERNATE = re.compile(r"\(\d+\)$")  # cmudict marks second pronunciations: "for(2)"
+_ALTERNATE = re.compile(r"\(\d+\)$")  # cmudict numbers alternative pronunciations: "for(2)"
 _FILLER = re.compile(r"[<\[+].*")
 
 
@@ -20,7 +20,7 @@ class Sphinx:
         self._decoder = Decoder(loglevel="FATAL")
 
     def decode(self, jobs: list[Job]) -> list[Transcript]:
-        """Transcripts in lower-case words; a vocabulary changes nothing."""
+        """Transcripts in lower-case words; the vocabulary is ignored."""
         return [self._one(job) for job in jobs]
 
     def _one(self, job: Job) -> Transcript:
@@ -44,7 +44,7 @@ class Sphinx:
 
 
 def _promised_first(words: tuple[HeardWord, ...], promised: str) -> tuple[HeardWord, ...]:
-    """The words, the first ones spelled as was promised."""
+    """The words, with the first ones spelled as promised."""
     texts = promised.split()
     ends_ms = words[-1].end_ms if words else 0
     filled = [*words, *(HeardWord("", ends_ms, ends_ms, 0.0) for _ in texts[len(words) :])]

@@ -1,6 +1,6 @@
-"""One Recognize call. One task takes what the caller sends, one listens, decodes and answers; a queue between them.
+"""One Recognize call. One task takes the caller's input; another listens, decodes and answers; a queue connects them.
 
-The queue is bounded: a caller who sends faster than the decoders work waits in gRPC's flow control.
+The queue is bounded: a caller that sends faster than the decoders work is held back by gRPC's flow control.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
     Send = Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]
 
-MAX_WAITING_PIECES = 400  # 8 s of 20 ms frames; large messages are cut to HEARD_AT_ONCE_MS
-HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls get their turn on the event loop
-PARTIAL_WAIT_S = 0.15  # what listening stands still for a partial; a later one is told when it comes
-PROGRESS_MS = 400  # a message costs some 60 µs each side
-LIFE_S = 0.5  # between signs of life while an answer is owed: stt.proto promises them
-IDLE_S = 10.0  # a microphone that falls silent in mid-word (a dead network, silence suppression) ends its utterance
+MAX_WAITING_PIECES = 400  # 8 s in 20 ms frames; large messages are split by HEARD_AT_ONCE_MS
+HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls run
+PARTIAL_WAIT_S = 0.15  # how long listening waits for a partial; a later one is sent when it comes
+PROGRESS_MS = 400  # a message costs some 60 µs on each side
+LIFE_S = 0.5  # interval of signs of life while an answer is owed, as promised in stt.proto
+IDLE_S = 10.0  # a microphone that stops in mid-word (a dead network, silence suppression) ends its utterance
 
 
 class InvalidRequestError(Exception):
-    """The caller's fault; the text says what was wrong."""
+    """The caller's mistake; the text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +56,31 @@ class Ears:
 
 
 class Committed:
-    """The caller wants the transcript of what was said."""
+    """The caller committed: the utterance ends here."""
 
 
 class Recognition:
-    """See the module. Raises InvalidRequestError, and DecoderDiedError when an utterance cannot be decoded."""
+    """One Recognize call. Raises InvalidRequestError, and DecoderDiedError if an utterance cannot be decoded."""
 
     def __init__(self, settings: RecognizeSettings, ears: Ears, send: Send) -> None:
         self._settings = settings
         self._pool = ears.pool
         self._put = send
         self._putting = asyncio.Lock()  # gRPC takes one message at a time
-        self._silent = True  # since the last look for a sign of life
+        self._silent = True  # since the last check for a sign of life
         self._unanswered = self._at_work = False
         self._resampler = Resampler(settings.sample_rate_hz)
         self._endpointer = SpeechEndpointer(ears.detectors.stream())
         self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
         self._utterance: Utterance | None = None
         self._partial: asyncio.Task[Transcript | None] | None = None
-        self._uncommitted = False  # push-to-talk: audio has come that no commit has ended yet
+        self._uncommitted = False  # push-to-talk: there is audio after the last commit
         self._told_ms = 0  # how far the caller knows that we have listened
-        self._held: list[HeardWord] = []  # push-to-talk: what was said before a pause, for the Final at the commit
+        self._held: list[HeardWord] = []  # push-to-talk: words before a pause, for the Final at the commit
         self._held_span: tuple[int, int] | None = None
 
     async def run(self, requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> None:
-        """Until the caller has closed his side and everything is answered."""
+        """Run until the caller has closed its side and everything is answered."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._take(requests), name="stt: take")
@@ -95,7 +95,7 @@ class Recognition:
             await self._put(response)
 
     async def _show_life(self) -> None:
-        """A long decode, or speech without partials, is no hang: say so."""
+        """Send signs of life, so that a long decode or speech without partials is not taken for a hang."""
         while True:
             await asyncio.sleep(LIFE_S)
             if self._silent and (
@@ -132,7 +132,7 @@ class Recognition:
         for start in range(0, len(pcm), step):
             await self._pieces.put(self._resampler.feed(pcm[start : start + step]))
             if start:
-                await asyncio.sleep(0)  # the others' turn
+                await asyncio.sleep(0)  # let others run
 
     # --- listening ---
 
@@ -156,7 +156,7 @@ class Recognition:
         await self._tell_progress()
 
     async def _tell_progress(self) -> None:
-        """In silence, now and then: the caller need not keep the audio before."""
+        """Report progress now and then during silence, so that the caller can drop the audio before it."""
         now_ms = self._endpointer.now_ms
         nothing_open = not self._endpointer.in_speech and not self._held
         if self._settings.progress and nothing_open and now_ms - self._told_ms >= PROGRESS_MS:
@@ -194,13 +194,13 @@ class Recognition:
         self._utterance = Utterance(began, self._settings.vocabulary, _text(self._held))
 
     async def _pause(self, utterance: Utterance, at_ms: int) -> None:
-        """Decode what was said; its words tell how long the pause may be."""
+        """Decode what was said; its words determine how long the pause may be."""
         if not self._settings.endpointing:
             return
         self._drop_partial()
         utterance.at_pause = await self._pool.decode(utterance.job(final=True))
         if self._settings.interim_results:
-            await self._show(utterance, utterance.at_pause)  # the partial that was under way is dropped: show this one
+            await self._show(utterance, utterance.at_pause)  # the partial under way was dropped, so send this one
         text = utterance.at_pause.text
         self._endpointer.silence_needed_ms = silence_needed_ms(text)
         if text and self._endpointer.silence_needed_ms < OPEN_MS:
@@ -216,7 +216,7 @@ class Recognition:
     # --- partials ---
 
     async def _look(self) -> None:
-        """Decode what was said so far, when it is time."""
+        """Decode what was said so far, if it is time."""
         utterance = self._utterance
         if not self._settings.interim_results or utterance is None or utterance.at_pause is not None:
             return
@@ -230,14 +230,14 @@ class Recognition:
                 await self._show(utterance, transcript)
 
     async def _show(self, utterance: Utterance, transcript: Transcript) -> None:
-        """Send a partial when its text is new."""
+        """Send a partial if its text is new."""
         partial = utterance.partial(transcript)
         if partial is not None:
             message = stt_pb2.Partial(text=partial[0], stable_chars=partial[1])
             await self._send(stt_pb2.RecognizeResponse(partial=message))
 
     def _wake(self, _partial: object) -> None:
-        """Look at a partial that came late, though no audio comes."""
+        """Check for a late partial although no audio comes."""
         if self._pieces.empty():
             self._pieces.put_nowait(b"")
 
@@ -245,7 +245,7 @@ class Recognition:
         try:
             return await self._pool.decode(utterance.job(final=False))
         except DecoderDiedError:
-            return None  # the final tells
+            return None  # the final will report it
 
     def _drop_partial(self) -> None:
         if self._partial is not None:
@@ -268,7 +268,7 @@ class Recognition:
             self._held_span = (self._held_span[0] if self._held_span else utterance.at_ms, end_ms)
 
     async def _answer_commit(self) -> None:
-        """Every commit has its Final, be it empty."""
+        """Answer a commit with a Final, even if it is empty."""
         events = self._endpointer.flush()
         for event in events:
             await self._on(event)

@@ -1,18 +1,18 @@
-"""What a recogniser is asked and what it answers; what may be promised of a transcript that still grows. No I/O, no clock."""
+"""A recogniser's input and output, and which part of a growing transcript can be promised. No I/O, no clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-STABLE_UPDATES = 3  # decodes in which a word stayed the same
-OPEN_WORDS = 2  # at the end of a partial: the next word often changes them
+STABLE_UPDATES = 3  # decodes in which a word must stay the same
+OPEN_WORDS = 2  # at the end of a partial, which the next word often changes
 _TRAILING = ".,!?;:…-\"'"
 
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
-    """A word as written, with its place in the stream's audio and its probability, 0 to 1."""
+    """A word as written, with its position in the stream's audio and its probability, 0 to 1."""
 
     text: str
     start_ms: int
@@ -22,9 +22,9 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One utterance so far, to be decoded. A transcript that is `final` has word times and begins with `promised`."""
+    """An utterance so far, to be decoded. A `final` transcript has word times and begins with `promised`."""
 
-    pcm: bytes  # 16 kHz, 16-bit mono, from the utterance's beginning
+    pcm: bytes  # 16 kHz, 16-bit mono, from the start of the utterance
     final: bool
     vocabulary: tuple[str, ...] = ()
     promised: str = ""
@@ -32,14 +32,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard. `words`: of finals only, times from the utterance's beginning."""
+    """A transcript. `words`: of finals only, with times since the start of the utterance."""
 
     text: str = ""
     words: tuple[HeardWord, ...] = ()
 
 
 class Recognizer(Protocol):
-    """A loaded speech recogniser. Blocks."""
+    """A loaded speech recogniser. Its calls block."""
 
     def decode(self, jobs: list[Job]) -> list[Transcript]:
         """The jobs' transcripts, in order. All jobs have the same vocabulary."""
@@ -47,7 +47,7 @@ class Recognizer(Protocol):
 
 
 def confidence(words: tuple[HeardWord, ...]) -> float:
-    """Mean of the words', each weighing as much as it lasts; 0 without words."""
+    """Mean of the words' confidence, weighted by duration; 0 without words."""
     total_ms = sum(word.end_ms - word.start_ms for word in words)
     if total_ms <= 0:
         return sum(word.confidence for word in words) / len(words) if words else 0.0
@@ -55,10 +55,10 @@ def confidence(words: tuple[HeardWord, ...]) -> float:
 
 
 class Promise:
-    """The beginning of an utterance's text that was told to be stable. Whatever comes later begins with it.
+    """The part of an utterance's text that was declared stable. All later transcripts begin with it.
 
-    A word is promised once it stayed the same in three decodes in a row, without the last two words of each: those change
-    as more is heard. Final decodes are made to go on from what was promised.
+    A word is promised once it was the same in three consecutive decodes, not counting the last two words of each, which change as
+    more is heard. Final decodes are made to continue from what was promised.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Promise:
         self._recent: list[list[str]] = []
 
     def observe(self, text: str) -> None:
-        """Take note of a partial; perhaps promise more of it."""
+        """Take a partial into account, and perhaps promise more of it."""
         self._recent = [*self._recent[-STABLE_UPDATES + 1 :], text.split()[:-OPEN_WORDS]]
         if len(self._recent) < STABLE_UPDATES:
             return
@@ -75,14 +75,14 @@ class Promise:
             self.text = agreed
 
     def keep(self, text: str) -> str:
-        """`text`, made to begin as promised: where it differs, its words behind as many as are promised follow."""
+        """`text`, made to begin as promised. If it differs, its words follow after as many as are promised."""
         if begins_with(text, self.text):
             return text
         return " ".join([*self.text.split(), *text.split()[len(self.text.split()) :]])
 
 
 def begins_with(text: str, promised: str) -> bool:
-    """Whether `text` begins with these whole words, to the letter."""
+    """True if `text` begins with exactly these whole words."""
     if not promised:
         return True
     return text.startswith(promised) and (len(text) == len(promised) or not text[len(promised)].isalnum())

@@ -1,4 +1,4 @@
-"""RecognizeMany: many microphones in one call, each served as a Recognize call would be."""
+"""RecognizeMany: many microphones in one call, each served like a Recognize call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     class Call(Protocol):
-        """The servicer context of the trunk's call, as far as it is used."""
+        """The part of the servicer context that a trunk uses."""
 
         def write(self, message: stt_pb2.TrunkResponse) -> Awaitable[None]:
             """Send one message."""
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPORT_BYTES = 16 * 1024  # of audio taken, before its caller is told: half a second
-WINDOW_BYTES = 128 * 1024  # what a caller may have under way per stream
-MAX_WAITING = 1_000  # answers of one stream that the caller does not read
+REPORT_BYTES = 16 * 1024  # audio taken between two reports to the caller: half a second
+WINDOW_BYTES = 128 * 1024  # what a caller may have in flight per stream
+MAX_WAITING = 1_000  # unread answers of one stream
 
 
 class _AbortError(Exception):
-    """A stream ends with a status."""
+    """Ends a stream with a status."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -37,17 +37,17 @@ class _AbortError(Exception):
 
 
 class StreamContext:
-    """What a Recognize call gets as its servicer context."""
+    """The servicer context of one stream, as Recognize gets it."""
 
     def __init__(self, put: Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]) -> None:
         self._put = put
 
     async def write(self, message: stt_pb2.RecognizeResponse) -> None:
-        """Answer."""
+        """Send an answer."""
         await self._put(message)
 
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
-        """End this stream with a status; the others go on."""
+        """End this stream with a status; the others continue."""
         raise _AbortError(code, details)
 
 
@@ -66,8 +66,8 @@ class TrunkCall:
         self._closing = False
 
     async def serve(self, requests: AsyncIterator[stt_pb2.TrunkRequest], call: Call) -> None:
-        """Until the caller closes his side and every stream has ended. A fault of a stream ends that stream only."""
-        await call.write(stt_pb2.TrunkResponse())  # the greeting: trunks are offered here
+        """Run until the caller closes its side and every stream has ended. A failure ends only its own stream."""
+        await call.write(stt_pb2.TrunkResponse())  # the greeting, which tells that trunks are offered
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name="stt trunk: write")
             async for request in requests:
@@ -85,7 +85,7 @@ class TrunkCall:
         queue = self._inputs.get(number)
         if queue is None:
             if what != "request" or number in self._tasks:
-                return  # it has ended: what crossed with that is ignored
+                return  # the stream has ended; what crossed with that is ignored
             queue = self._inputs[number] = asyncio.Queue()
             self._untaken[number] = 0
             self._tasks[number] = group.create_task(self._run(number, queue), name=f"stt trunk: stream {number}")
@@ -93,7 +93,7 @@ class TrunkCall:
             self._untaken[number] += len(item.request.audio)
             queue.put_nowait(item.request)
             if self._untaken[number] > 2 * WINDOW_BYTES:
-                self._tasks[number].cancel()  # a caller that keeps no credit
+                self._tasks[number].cancel()  # the caller ignores its credit
         elif what == "end":
             queue.put_nowait(None)
         elif what == "cancel":

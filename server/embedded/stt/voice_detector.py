@@ -1,7 +1,7 @@
-"""Which 32 ms of audio are speech. Silero's detector, from faster-whisper's wheel; WebRTC's for the light engine.
+"""Detects speech in frames of 32 ms. Silero's detector, from faster-whisper's wheel; WebRTC's for the light engine.
 
-Silero's hears no voice in white noise, hum, tones, music of tones, knocks and coughs made of noise, where WebRTC's strict
-mode hears speech in up to 100 % of the frames: docs/SPEECH.md has the comparison.
+Silero's detects no voice in white noise, hum, tones, music of tones, knocks and coughs made of noise, for which WebRTC's strict mode
+reports speech in up to 100 % of the frames. docs/SPEECH.md has the comparison.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 FRAME_MS = 32
 FRAME_BYTES = 1024  # 512 samples of 16 kHz, 16 bit
-_CONTEXT_SAMPLES = 64  # of the frame before, which the model wants in front
+_CONTEXT_SAMPLES = 64  # of the previous frame, which the model needs as context
 _STATE = (1, 1, 128)
-_WEBRTC_FRAME_BYTES = 960  # it takes 10, 20 or 30 ms
+_WEBRTC_FRAME_BYTES = 960  # it takes frames of 10, 20 or 30 ms
 _WEBRTC_STRICT = 3
 
 
 class VoiceDetector(Protocol):
-    """Hears one stream."""
+    """The detector of one stream."""
 
     def probabilities(self, pcm: bytes) -> list[float]:
-        """Of speech in each frame; `pcm` is whole frames."""
+        """Probability of speech in each frame; `pcm` must be whole frames."""
         ...
 
 
@@ -47,7 +47,7 @@ class Silero:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def stream(self) -> VoiceDetector:
-        """For one stream; 0.1 ms of CPU a frame."""
+        """A detector for one stream; 0.1 ms of CPU per frame."""
         return _SileroStream(self._session)
 
 
@@ -73,10 +73,10 @@ def _floats(pcm: bytes) -> NDArray[np.float32]:
 
 
 class WebRtc:
-    """For the light engine."""
+    """The detector of the light engine."""
 
     def stream(self) -> VoiceDetector:
-        """For one stream."""
+        """A detector for one stream."""
         return _WebRtcStream()
 
 

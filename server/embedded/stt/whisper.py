@@ -1,8 +1,8 @@
 """Whisper by CTranslate2 over short windows. Runs in a decoder process.
 
-Whisper was trained on 30 s windows, and encoding one takes 0.6 s of a core. A window of the utterance and some seconds of
-silence takes a tenth of that, but the decoder may then not stop and repeats the phrase. So the repeats are cut, and a final
-whose text repeated is decoded again in the full window. docs/SPEECH.md has the comparison that the constants come from.
+Whisper was trained on 30 s windows, and encoding one takes 0.6 s of a core. A window with the utterance and some seconds of silence
+takes a tenth of that, but the decoder may then fail to stop and repeat the phrase. So repeats are cut off, and a final whose text
+repeated is decoded again in the full window. docs/SPEECH.md has the comparison from which the constants are taken.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-WINDOW_S = 30  # what the model was trained on
+WINDOW_S = 30  # the model's training window
 FINAL_PADDING_S, PARTIAL_PADDING_S = 4, 2
-MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five a second
-# Mean log probabilities per token. Short commands that are right go down to -1.6 ("cancel"), white noise starts at -1.9.
-UNSURE_LOG_PROBABILITY = -1.7  # such a final is decoded again in the full window
-NO_WORDS_LOG_PROBABILITY = -1.8  # below this the words are guesses
-NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together: nothing was said; right commands stay below 0.42
-HOP_MS, TOKEN_MS = 10, 20  # of features, of the encoder's output
-PROMPT_TOKENS = 200  # of the 448 that the decoder holds
-# What Whisper writes over breath and noise, having learned it from subtitles. Kept when it is sure of it.
+MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five tokens per second
+# Mean log probabilities per token. Correct short commands go down to -1.6 ("cancel"); white noise starts at -1.9.
+UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in the full window
+NO_WORDS_LOG_PROBABILITY = -1.8  # below this, the words are guesses
+NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together mean no speech; correct commands stay below 0.42
+HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
+PROMPT_TOKENS = 200  # of the decoder's 448
+# What Whisper, trained on subtitles, writes for breath and noise. Kept if its probability is high.
 SUBTITLES = re.compile(r"(you|thank you|thanks for watching|bye|so|the|i'm sorry|subtitles by .*)[.!]*", re.IGNORECASE)
 SURE_LOG_PROBABILITY = -0.9
 
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """One decode: text tokens, cleaned words, and what tells whether to believe them."""
+    """One decode: text tokens, cleaned words, and measures of their credibility."""
 
     tokens: list[int]
     words: list[str]
     log_probability: float
     no_speech: float
-    doubtful: bool  # it repeated itself, or did not come to an end
+    doubtful: bool  # it repeated itself, or did not end
 
     @property
     def text(self) -> str:
@@ -54,7 +54,7 @@ class _Decoded:
 
     @property
     def is_speech(self) -> bool:
-        """Whether to believe that these words were said."""
+        """True if these words were probably said."""
         if self.log_probability < NO_WORDS_LOG_PROBABILITY:
             return False
         if self.no_speech > NO_SPEECH and self.log_probability < NO_SPEECH_LOG_PROBABILITY:
@@ -63,7 +63,7 @@ class _Decoded:
 
 
 class Whisper:
-    """A loaded model; int8 on the CPU, one thread: as many processes run as there are cores."""
+    """A loaded model; int8 on the CPU with one thread, as there are as many processes as cores."""
 
     def __init__(self, folder: Path) -> None:
         ctranslate2: Any = importlib.import_module("ctranslate2")
@@ -82,7 +82,7 @@ class Whisper:
         self._start: list[int] = self._tokenizer.sot_sequence
 
     def decode(self, jobs: list[Job]) -> list[Transcript]:
-        """Transcripts of utterances that share a vocabulary, all final or all partial, encoded in one call."""
+        """Transcripts of utterances with the same vocabulary, all final or all partial, encoded in one call."""
         if not jobs[0].final:
             _, decoded = self._window(jobs, PARTIAL_PADDING_S)
             return [Transcript(one.text if one.is_speech else "") for one in decoded]
@@ -91,7 +91,7 @@ class Whisper:
         return [self._settled(*row) for row in zip(jobs, decoded, timed, strict=True)]
 
     def _settled(self, job: Job, decoded: _Decoded, timed: Transcript) -> Transcript:
-        """The final, after a second look where the first one is not to be trusted or breaks a promise."""
+        """The final, decoded again if it is doubtful or breaks a promise."""
         if decoded.doubtful or decoded.no_speech > NO_SPEECH or decoded.log_probability < UNSURE_LOG_PROBABILITY:
             encoded, (decoded,) = self._window([job], WINDOW_S)
             (timed,) = self._timed(encoded, [job], [decoded])
@@ -104,7 +104,7 @@ class Whisper:
     # --- one window ---
 
     def _window(self, jobs: list[Job], padding_s: int, beginning: str = "") -> tuple[Any, list[_Decoded]]:
-        """Encode the audio with `padding_s` of silence behind it, at most 30 s together, and write it down."""
+        """Encode the audio followed by `padding_s` of silence, together at most 30 s, and decode it."""
         pcm = [np.divide(np.frombuffer(job.pcm, np.int16), 32768, dtype=np.float32) for job in jobs]
         n_samples = min(max(len(one) for one in pcm) + padding_s * RATE_HZ, WINDOW_S * RATE_HZ)
         encoded = self._model.encode(self._view(np.stack([self._mel(one, n_samples) for one in pcm])))
@@ -116,21 +116,21 @@ class Whisper:
             encoded,
             [prompt] * len(jobs),
             beam_size=1,
-            max_length=min(448, 2 * n_tokens + len(prompt)),  # half of it is for what is written
+            max_length=min(448, 2 * n_tokens + len(prompt)),  # half of it is for the output
             return_scores=True,
             return_no_speech_prob=True,
         )
-        may_repeat = n_samples == WINDOW_S * RATE_HZ  # in the full window what is said twice was said twice
+        may_repeat = n_samples == WINDOW_S * RATE_HZ  # in the full window, a repetition was really said
         return encoded, [self._read(result, n_tokens, may_repeat=may_repeat) for result in results]
 
     def _mel(self, samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
-        """Features [mels, frames]; an even number of frames, as the encoder halves them."""
+        """Features [mels, frames], with an even number of frames because the encoder halves it."""
         padded = np.pad(samples[:n_samples], (0, max(0, n_samples - len(samples))))
         mel: NDArray[np.float32] = self._features(padded, padding=0)
         return np.pad(mel, ((0, 0), (0, mel.shape[1] % 2)), mode="edge").astype(np.float32)
 
     def _hint(self, vocabulary: tuple[str, ...]) -> list[int]:
-        """The caller's phrases, as if they had been said before."""
+        """The vocabulary, as if it had been said before."""
         if not vocabulary:
             return []
         tokens: list[int] = self._tokenizer.encode(" " + ", ".join(vocabulary))
@@ -146,7 +146,7 @@ class Whisper:
         return _Decoded(tokens, kept, float(result.scores[0]), float(result.no_speech_prob), repeated or unended)
 
     def _split(self, tokens: list[int]) -> list[tuple[str, list[int]]]:
-        """Words with their tokens: one begins with each token that begins with a space."""
+        """Words with their tokens; a token with a leading space starts a word."""
         groups: list[list[int]] = []
         for token in tokens:
             if groups and not str(self._tokenizer.decode([token])).startswith(" "):
@@ -159,7 +159,7 @@ class Whisper:
     # --- word times ---
 
     def _timed(self, encoded: Any, jobs: list[Job], decoded: list[_Decoded]) -> list[Transcript]:
-        """Times and probabilities of the words, from where the decoder looked while it wrote them."""
+        """Times and probabilities of the words, from the decoder's attention."""
         spans = [_kept(self._split(one.tokens), one.words) for one in decoded]
         tokens = [[token for _, group in split for token in group] for split in spans]
         if not any(tokens):
@@ -172,7 +172,7 @@ class Whisper:
 
 
 def _kept(split: list[tuple[str, list[int]]], words: list[str]) -> list[tuple[str, list[int]]]:
-    """Those of the split words that are left after cleaning, in order."""
+    """The pairs whose words are left after cleaning, in order."""
     left = iter(split)
     return [pair for word in words for pair in [next((one for one in left if one[0] == word), None)] if pair]
 

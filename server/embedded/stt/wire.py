@@ -1,6 +1,6 @@
-"""What the service and its decoder processes say to each other over pipes: a JSON header, and PCM behind it.
+"""The protocol between the service and its decoder processes over pipes: a JSON header followed by PCM.
 
-Every request has one reply, in order. A pipe that closes ends the process at the other end.
+Every request has one reply, in order. A pipe that closes ends the process at its other end.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 
 class Reader:
-    """The same for bytes that come in pieces, as an event loop hands them over. Replies carry no payload."""
+    """Parses messages from bytes that arrive in pieces on an event loop. Replies have no payload."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Headers complete by now."""
+        """The headers completed by this data."""
         self._buffer += data
         found = []
         while len(self._buffer) >= _LENGTHS.size:
@@ -62,7 +62,7 @@ def pack_jobs(jobs: list[Job]) -> bytes:
 
 
 def unpack_jobs(header: dict[str, Any], payload: bytes) -> list[Job]:
-    """Out of a request."""
+    """The jobs of a request."""
     jobs, start = [], 0
     for one in header["jobs"]:
         pcm = payload[start : start + one["bytes"]]
@@ -77,7 +77,7 @@ def pack_transcripts(transcripts: list[Transcript]) -> bytes:
 
 
 def unpack_transcripts(reply: dict[str, Any]) -> list[Transcript]:
-    """Out of a reply's header."""
+    """The transcripts in a reply's header."""
     return [Transcript(one["text"], tuple(HeardWord(*word) for word in one["words"])) for one in reply["transcripts"]]
 
 

@@ -1,6 +1,6 @@
-"""A decoder process: `python -m server.embedded.stt.worker ENGINE [FOLDER]`. Speaks `wire` over its standard input and output.
+"""A decoder process: `python -m server.embedded.stt.worker ENGINE [FOLDER]`. Speaks `wire` over standard input and output.
 
-One process per core keeps the event loop of the service free. It ends when its input closes, so it cannot outlive the service.
+One process per core keeps the service's event loop free. It ends when its input closes, so it cannot outlive the service.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from server.embedded.stt.transcript import Job
 if TYPE_CHECKING:
     from server.embedded.stt.transcript import Recognizer
 
-WARM_UP_BYTES = 32_000  # a second
+WARM_UP_BYTES = 32_000  # one second
 
 
 def load(engine: str, folder: str) -> Recognizer:
-    """The engine, warm: the first decode allocates."""
+    """Load the engine and warm it up, because the first decode allocates memory."""
     if engine == POCKETSPHINX:
-        from server.embedded.stt.sphinx import Sphinx  # noqa: PLC0415 - each process needs one of the two
+        from server.embedded.stt.sphinx import Sphinx  # noqa: PLC0415 - a process needs only one of the two
 
         return Sphinx()
-    from server.embedded.stt.whisper import Whisper  # noqa: PLC0415 - each process needs one of the two
+    from server.embedded.stt.whisper import Whisper  # noqa: PLC0415 - a process needs only one of the two
 
     recognizer = Whisper(Path(folder))
     recognizer.decode([Job(bytes(WARM_UP_BYTES), final=False)])
@@ -36,7 +36,7 @@ def load(engine: str, folder: str) -> Recognizer:
 
 
 def serve(recognizer: Recognizer, requests: BinaryIO, replies: BinaryIO) -> None:
-    """Answer until the pipe closes."""
+    """Answer requests until the pipe closes."""
     while (message := wire.read(requests)) is not None:
         replies.write(wire.pack_transcripts(recognizer.decode(wire.unpack_jobs(*message))))
         replies.flush()
@@ -48,16 +48,16 @@ def main() -> None:
     parser.add_argument("engine", choices=[WHISPER, POCKETSPHINX])
     parser.add_argument("folder", nargs="?", default="")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the service closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the service closes the pipe
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nothing a library prints may get between replies
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of libraries must not get between replies
     recognizer = load(arguments.engine, arguments.folder)
     replies.write(wire.pack({"ready": True}))
     replies.flush()
     try:
         serve(recognizer, sys.stdin.buffer, replies)
     except BrokenPipeError:
-        os._exit(0)  # the service died first; the interpreter would only fail again when it flushes
+        os._exit(0)  # the service died first; the interpreter's own flush would only fail again
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where in a text the characters of its normalised reading come from: "$5 at 10:30" is read "$5 at ten thirty"."""
+"""Maps the characters of a text's normalised reading to the text: "$5 at 10:30" is read as "$5 at ten thirty"."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from difflib import SequenceMatcher
 
 
 def origins(text: str, reading: str) -> list[int]:
-    """For each character of `reading` the index in `text` that it stands for; the indices never fall.
+    """For each character of `reading`, the index in `text` that it stands for, in ascending order.
 
-    What both have in common is itself; a stretch that was rewritten is shared out evenly over what it replaces.
+    Common parts map to themselves; a rewritten part is spread evenly over what it replaces.
     """
     if not text:
         return [0] * len(reading)
@@ -25,5 +25,5 @@ def origins(text: str, reading: str) -> list[int]:
 
 
 def _folded(text: str) -> str:
-    """In lower case, and as long as before."""
+    """The text in lower case, with unchanged length."""
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)

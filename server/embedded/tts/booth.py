@@ -1,4 +1,4 @@
-"""One engine and the threads that speak with it: as many at once as it takes, and whoever has not been heard yet goes first."""
+"""One engine and its threads. Speaks as many pieces at once as the engine allows, and prefers callers who have heard nothing yet."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Booth:
-    """Pieces of many utterances on few threads.
+    """Shares a few threads among many utterances.
 
-    A long text comes piece by piece, so that others have their turn between two of its sentences. An utterance's first piece
-    goes before all others' later ones: its listener hears silence, theirs still hear the piece before.
+    A long text comes in pieces, so that others get their turn between its sentences. The first piece of an utterance precedes the
+    later pieces of all others, because its listener hears silence, while theirs still hear the previous piece.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -28,19 +28,19 @@ class Booth:
         self._later: deque[asyncio.Future[None]] = deque()
 
     async def say(self, text: str, voice_id: str, speed: float, *, first: bool) -> Spoken:
-        """A piece, made in a thread. Cancelling this tells the engine to stop."""
+        """Synthesise a piece in a thread. Cancelling this tells the engine to stop."""
         await self._turn(first=first)
         gone = threading.Event()
         say = partial(self.engine.say, text, voice_id, speed, lambda: not gone.is_set())
         speaking = asyncio.get_running_loop().run_in_executor(self._threads, say)
-        speaking.add_done_callback(lambda _done: self._next())  # also after a cancel, when the thread has really ended
+        speaking.add_done_callback(lambda _done: self._next())  # after a cancel too, when the thread has actually ended
         try:
             return await asyncio.shield(speaking)
         finally:
             gone.set()
 
     async def _turn(self, *, first: bool) -> None:
-        """Wait for a thread that is free."""
+        """Wait for a free thread."""
         if self._free:
             self._free -= 1
             return
@@ -52,12 +52,12 @@ class Booth:
         except asyncio.CancelledError:
             if turn.cancelled():
                 waiting.remove(turn)
-            else:  # the turn had come just then
+            else:  # the turn had just come
                 self._next()
             raise
 
     def _next(self) -> None:
-        """Hand a thread that has become free to whoever waits."""
+        """Give a freed thread to the next waiter."""
         for waiting in (self._first, self._later):
             while waiting:
                 turn = waiting.popleft()

@@ -1,4 +1,4 @@
-"""What the service asks of a synthesiser. Its calls block; at most `at_once` of them run at a time, each in a thread."""
+"""The interface of a synthesiser. Its calls block; at most `at_once` of them run concurrently, each in a thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineVoice:
-    """A voice by its id; `languages` are lower-case tags, the most fitting first, each with its rank (lower fits better)."""
+    """A voice. `languages`: lower-case tags with their rank (lower fits better), best first."""
 
     id: str
     name: str
@@ -20,13 +20,13 @@ class EngineVoice:
 
     @property
     def language(self) -> str:
-        """The language it is made for."""
+        """The voice's main language."""
         return self.languages[0][1] if self.languages else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A word begins: its character in the text, and the audio's millisecond; where it ends, when the engine knows."""
+    """The start of a word: its character in the text, and milliseconds of audio; also its end if the engine knows it."""
 
     position: int
     at_ms: float
@@ -35,7 +35,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """16-bit mono PCM of one piece of text; empty: it cannot say any of it. No marks: the engine tells no word times."""
+    """One piece of text as 16-bit mono PCM; empty if nothing in it can be said. No marks: the engine has no word times."""
 
     pcm: bytes
     marks: tuple[Mark, ...] = ()
@@ -46,26 +46,26 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """hibari, espeak, piper."""
+        """hibari, espeak or piper."""
 
     @property
     def at_once(self) -> int:
-        """How many calls of `say` it takes at the same time."""
+        """The number of concurrent calls of `say`."""
 
     @property
     def sample_rate_hz(self) -> int:
-        """Of what it makes."""
+        """The rate of its audio."""
 
     @property
     def voices(self) -> Sequence[EngineVoice]:
-        """All it has."""
+        """All its voices."""
 
     @property
     def variants(self) -> Sequence[str]:
-        """What may follow any voice's id behind a +."""
+        """Suffixes that may follow any voice's id after a +."""
 
     def speaking_rate(self, speed: float) -> float:
-        """The speed nearest to `speed` that it speaks by itself."""
+        """The speed closest to `speed` that it can speak by itself."""
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:
-        """Synthesise; what is there by then when `wanted` turns false."""
+        """Synthesise the text; returns the audio so far when `wanted` becomes False."""

@@ -1,4 +1,4 @@
-"""Which engines speak: the one that is asked for, or the best one that is installed, and eSpeak NG beside it for other languages."""
+"""Chooses the engines: the configured one or the best available, and eSpeak NG besides for other languages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def load(config: EmbeddedConfig) -> list[Engine]:
-    """The default engine first. Raises MissingPartError when there is none, or not the one that was asked for."""
+    """The engines, the default first. Raises MissingPartError if there is none, or the configured one is missing."""
     asked, path = config.option("TTS_ENGINE"), config.option("TTS_VOICE_PATH")
     if asked == "piper" and not path:
         raise MissingPartError("TTS_ENGINE=piper needs a voice: TTS_VOICE_PATH names its .onnx file")
@@ -34,7 +34,7 @@ def load(config: EmbeddedConfig) -> list[Engine]:
 
 
 def _light(missing: MissingPartError) -> Engine:
-    """Put eSpeak NG in the natural voice's place. Raises MissingPartError that names both when neither is there."""
+    """Replace the natural voice by eSpeak NG. Raises MissingPartError, naming both, if neither is available."""
     try:
         espeak = Espeak()
     except MissingPartError as neither:
@@ -44,7 +44,7 @@ def _light(missing: MissingPartError) -> Engine:
 
 
 def _other_languages() -> list[Engine]:
-    """Load eSpeak NG, where it is installed."""
+    """Load eSpeak NG, if it is installed."""
     try:
         return [Espeak()]
     except MissingPartError:

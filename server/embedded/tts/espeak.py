@@ -1,6 +1,6 @@
 """eSpeak NG through ctypes: synthesis into memory, with word events. Source: speak_lib.h of eSpeak NG 1.52.
 
-Its state is global, so there is one of these, and one thread that calls it. A piece of 300 characters takes some 20 ms.
+Its state is global, so there is one instance, called from one thread. A piece of 300 characters takes some 20 ms.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from server.embedded.tts.level import volume_percent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: the callback gets the samples, nothing is played
-CHUNK_MS = 60  # between two looks at `wanted`
+SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: the callback gets the samples, and nothing is played
+CHUNK_MS = 60  # interval of checking `wanted`
 RATE_PARAMETER, VOLUME_PARAMETER = 1, 2
 POSITION_CHARACTER = 1
-CHARS_UTF8 = 1  # alone: neither SSML nor [[phonemes]] are read, both are spoken
+CHARS_UTF8 = 1  # only this: SSML and [[phonemes]] are spoken instead of interpreted
 EVENT_END, EVENT_WORD = 0, 1
 OK = 0
 NORMAL_WPM = 175  # the library's own default; speed 1
-SLOWEST_SPEED = 80 / NORMAL_WPM  # the library speaks no slower than 80 words a minute
-FASTEST_SPEED = 700 / NORMAL_WPM  # above 450 it shortens its own output (sonic)
+SLOWEST_SPEED = 80 / NORMAL_WPM  # the library's minimum is 80 words per minute
+FASTEST_SPEED = 700 / NORMAL_WPM  # above 450 it compresses its own output (sonic)
 NORMAL_VOLUME = 100
-SAMPLE_TEXT = "1 2 3 4 5 6 7"  # spoken in every language, to learn how loud a voice is
+SAMPLE_TEXT = "1 2 3 4 5 6 7"  # exists in every language; used to measure a voice's loudness
 GENDERS = {1: "male", 2: "female"}
 
 
@@ -63,7 +63,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Espeak:
-    """Implements Engine. Raises MissingPartError when the library is not there."""
+    """Implements Engine. Raises MissingPartError if the library is missing."""
 
     name = "espeak"
     at_once = 1
@@ -74,7 +74,7 @@ class Espeak:
         if self.sample_rate_hz <= 0:
             raise MissingPartError("eSpeak NG does not start: its data is missing")
         self._library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-        self._callback = _CALLBACK(self._called)  # kept: the library holds its address
+        self._callback = _CALLBACK(self._called)  # keep it: the library has its address
         self._library.espeak_SetSynthCallback(self._callback)
         self.variants = tuple(sorted(path.name for path in (data_path / "voices" / "!v").iterdir()))
         self._identifiers: dict[str, str] = {}
@@ -90,7 +90,7 @@ class Espeak:
             voice = pointer.contents
             identifier, languages = voice.identifier.decode(), _languages(voice.languages)
             if not any(f"{name.partition('-')[0]}_dict" in dictionaries for _, name in languages):
-                continue  # a language without its dictionary is spoken as letters, with complaints on standard error
+                continue  # without its dictionary, a language is spelled out, with errors on standard error
             voice_id = languages[0][1].lower()
             if voice_id in self._identifiers:
                 voice_id = identifier.rpartition("/")[2].lower()
@@ -100,13 +100,13 @@ class Espeak:
         return found
 
     def speaking_rate(self, speed: float) -> float:
-        """Within what the library speaks."""
+        """The speed, limited to what the library can speak."""
         return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:
-        """See Engine. Raises ValueError for a voice that it does not have."""
+        """Synthesise; see Engine. Raises ValueError for an unknown voice."""
         base, plus, variant = voice_id.partition("+")
-        # by identifier: the tag en-gb, for one, is listed and yet not found
+        # By identifier: some tags, such as en-gb, are listed but not found.
         self._select(f"{self._identifiers[base]}{plus}{variant}")
         self._library.espeak_SetParameter(RATE_PARAMETER, round(NORMAL_WPM * speed), 0)
         self._begin(wanted)
@@ -114,7 +114,7 @@ class Espeak:
         return Spoken(bytes(self._pcm), tuple(self._marks))
 
     def _select(self, name: str) -> None:
-        """Make it the voice, as loud as all others."""
+        """Select the voice, at the same loudness as all others."""
         if self._library.espeak_SetVoiceByName(name.encode()) != OK:
             raise ValueError(f"eSpeak NG has no voice {name}")
         if name not in self._volumes:
@@ -135,7 +135,7 @@ class Espeak:
         self._library.espeak_Synth(data, len(data) + 1, 0, POSITION_CHARACTER, 0, CHARS_UTF8, None, None)
 
     def _called(self, samples: Any, n_samples: int, events: Any) -> int:
-        """From the library; 1 stops it."""
+        """The library's callback; returning 1 stops it."""
         index = 0
         while events and events[index].type != EVENT_END:
             event = events[index]
@@ -148,7 +148,7 @@ class Espeak:
 
 
 def _load() -> tuple[Any, Path]:
-    """The library and its data."""
+    """The library and the path of its data."""
     try:
         loader: Any = importlib.import_module("espeakng_loader")
     except ImportError:
@@ -160,7 +160,7 @@ def _load() -> tuple[Any, Path]:
 
 
 def _languages(address: int) -> tuple[tuple[int, str], ...]:
-    """A C list of (priority byte, name with a zero behind it), ended by a zero priority."""
+    """Parse a C list of (priority byte, zero-terminated name), terminated by priority zero."""
     found: list[tuple[int, str]] = []
     while priority := ctypes.c_ubyte.from_address(address).value:
         name = ctypes.string_at(address + 1)

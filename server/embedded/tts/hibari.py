@@ -1,9 +1,9 @@
 """A natural voice: hibari-tts (Apache-2.0), distilled from Kokoro-82M, American English, 24 kHz, offline.
 
-The network gives a spectrum for frames of 12.5 ms, and inside it how long each phoneme lasts; the package's own signal
-processing makes sound of the spectrum. The durations are taken out as one more output: word times are the model's own.
-The noise in the sound comes from a fixed seed and the network runs on one thread, so that a piece of text always is the
-same samples: another process can go on with a speech where this one stopped.
+The network computes a spectrum of 12.5 ms frames and, internally, each phoneme's duration. The package's signal processing turns
+the spectrum into sound. The durations are made an additional output, so word times are the model's own. The sound's noise has
+a fixed seed and the network uses one thread, so that the same text always gives the same samples: another process can continue
+a speech where this one stopped.
 """
 
 from __future__ import annotations
@@ -31,34 +31,33 @@ SHA256 = {
     "hibari.onnx": "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8",
     "oov.onnx": "d3cfd8122c5f172a98c8de38268bf1213ee09f2c2ae4df6e055fc6532590fe76",
 }
-"""What is loaded into the ONNX runtime, as the wheel of VERSION has it."""
+"""Files loaded into the ONNX runtime, as in the wheel of VERSION."""
 
-DURATIONS = "/Clip_output_0"  # the graph's value: a number of units for each phoneme id
+DURATIONS = "/Clip_output_0"  # value in the graph: number of units per phoneme id
 UNIT_MS = 25  # two frames of 12.5 ms
-MAX_PHONEMES = 400  # the package's own bound of what the network sees at once
+MAX_PHONEMES = 400  # the package's limit for one run of the network
 SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0
-PAUSES = frozenset(';:,.!?—…"()“” ')  # phonemes that are no sound of a word
+PAUSES = frozenset(';:,.!?—…"()“” ')  # phonemes that are not part of a word
 SEED = 0
-GAIN = 1.8  # brings this voice to level.TARGET_RMS; its loudest peaks stay below full scale
+GAIN = 1.8  # brings the voice to level.TARGET_RMS; its highest peaks stay below full scale
 MAX_AMPLITUDE = 32_767
-QUIET_RMS = 0.002  # of 1: 28 dB below the voice; between its words it lies far below that
-LEAD_MS, TAIL_MS = 20, 60  # kept of the silence around a piece: the network puts 0.3 s before and behind
-_OTHER_SCRIPT = re.compile(
-    r"(?:(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]){2,}"
-)  # words of letters that are not Latin; a π alone is known
-WARM_UP = "Warm: 1, 2; zyxt?"  # goes through the lexicon, the numbers and the network for unknown words
+QUIET_RMS = 0.002  # of 1: 28 dB below the voice; it is far quieter between words
+LEAD_MS, TAIL_MS = 20, 60  # silence kept around a piece; the network adds 0.3 s before and after
+# Words in letters other than Latin; a single π is known.
+_OTHER_SCRIPT = re.compile(r"(?:(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]){2,}")
+WARM_UP = "Warm: 1, 2; zyxt?"  # uses the lexicon, the numbers, and the network for unknown words
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Phonemes in order, and for each the index of the word that it belongs to; None for a pause."""
+    """Phonemes in order, each with the index of its word, or None for a pause."""
 
     phonemes: str
     words: tuple[int | None, ...]
 
 
 class Hibari:
-    """Implements Engine with one voice. Thread-safe. Raises MissingPartError when the package is not there or not the one."""
+    """Implements Engine with one voice. Thread-safe. Raises MissingPartError if the package is missing or another version."""
 
     name = "hibari"
     variants: tuple[str, ...] = ()
@@ -83,11 +82,11 @@ class Hibari:
         self.say(WARM_UP, "heart", 1.0, lambda: True)
 
     def speaking_rate(self, speed: float) -> float:
-        """Within what the network was made for."""
+        """The speed, limited to the network's range."""
         return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
-        """See Engine. No audio when there is nothing in `text` that it can say."""
+        """Synthesise; see Engine. No audio if nothing in `text` can be said."""
         starts = _word_starts(text)
         pcm, marks = bytearray(), []
         for reading in _short(self._read(text)):
@@ -100,11 +99,10 @@ class Hibari:
         return Spoken(bytes(pcm), tuple(marks))
 
     def _read(self, text: str) -> Reading:
-        """How it is pronounced."""
-        sayable = _OTHER_SCRIPT.sub(lambda word: " " * len(word[0]), text)  # it comes out as noise
-        normal = self._normalize(
-            sayable.replace("](", "] (")
-        )  # else the package takes [text](/phonemes/) for its own markup
+        """The text's pronunciation."""
+        sayable = _OTHER_SCRIPT.sub(lambda word: " " * len(word[0]), text)  # the network would produce noise
+        # The package takes [text](/phonemes/) for markup of its own.
+        normal = self._normalize(sayable.replace("](", "] ("))
         from_, word_of = origins(text, normal), _word_of(text)
         phonemes, words, position, latest = "", [], 0, 0
         for token in self._g2p.phonemize_tokens(self._g2p.tokenize(normal)):
@@ -117,7 +115,7 @@ class Hibari:
         return Reading(phonemes, tuple(words))
 
     def _sound(self, reading: Reading, speed: float) -> tuple[bytes, list[Edges]]:
-        """PCM, and where each word lies in it."""
+        """PCM, and the position of each word in it."""
         numpy = self._numpy
         ids = [0, *(self._ids[char] for char in reading.phonemes), 0]
         inputs = {"ids": numpy.asarray([ids], numpy.int64), "speed": numpy.asarray([speed], numpy.float32)}
@@ -136,7 +134,7 @@ class Hibari:
         return scaled.astype("<i2").tobytes(), edges
 
     def _loud(self, wave: Any) -> list[bool]:
-        """For each frame: is there voice in it? One is at least: the network never is silent when it has phonemes."""
+        """For each frame, whether it has voice. At least one does, because with phonemes the network is never silent."""
         numpy = self._numpy
         size = self.sample_rate_hz * FRAME_MS // 1000
         frames = wave[: len(wave) // size * size].reshape(-1, size)
@@ -146,13 +144,13 @@ class Hibari:
 
 
 def _short(reading: Reading) -> Iterator[Reading]:
-    """In parts that the network takes, cut between words; parts without any sound are left out."""
+    """Split a reading between words into parts that the network can take; parts without sound are dropped."""
     phonemes, words = reading.phonemes, reading.words
     while any(word is not None for word in words):
         space = phonemes.rfind(" ", 0, MAX_PHONEMES) + 1
         end = len(phonemes) if len(phonemes) <= MAX_PHONEMES else space or MAX_PHONEMES
         part = Reading(phonemes[:end].strip(), words[:end])
-        if len(part.phonemes) < end:  # the spaces at its edges
+        if len(part.phonemes) < end:  # spaces at its edges
             lead = end - len(phonemes[:end].lstrip())
             part = Reading(part.phonemes, words[lead : lead + len(part.phonemes)])
         if any(word is not None for word in part.words):
@@ -161,12 +159,12 @@ def _short(reading: Reading) -> Iterator[Reading]:
 
 
 def _word_starts(text: str) -> list[int]:
-    """Where the words between white space begin."""
+    """Where the whitespace-separated words begin."""
     return [at for at, char in enumerate(text) if not char.isspace() and (at == 0 or text[at - 1].isspace())]
 
 
 def _word_of(text: str) -> list[int]:
-    """For each character the index of its word, or of the one before it."""
+    """For each character, the index of its word, or of the previous one."""
     found, word = [], -1
     for at, char in enumerate(text):
         if not char.isspace() and (at == 0 or text[at - 1].isspace()):
@@ -183,7 +181,7 @@ def _import(name: str) -> Any:
 
 
 def _verified(assets: Path) -> bytes:
-    """The network's file, when all that is loaded is what this code was written for. Raises MissingPartError."""
+    """The network's file, if all files are those that this code was written for. Raises MissingPartError."""
     for name, expected in SHA256.items():
         content = (assets / name).read_bytes()
         if hashlib.sha256(content).hexdigest() != expected:

@@ -1,4 +1,4 @@
-"""Loudness: every voice alike, no clicks where pieces meet."""
+"""Loudness: equal for all voices, and no clicks between pieces."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import array
 import math
 import sys
 
-TARGET_RMS = 3_000  # of 32 768: -21 dB, where most of eSpeak's voices are by themselves
-MAX_PEAK = 28_000  # room for what follows in the chain
-MIN_VOLUME, MAX_VOLUME = 30, 200  # percent; eSpeak distorts above
+TARGET_RMS = 3_000  # of 32 768: -21 dB, the level of most eSpeak voices
+MAX_PEAK = 28_000  # headroom for later processing
+MIN_VOLUME, MAX_VOLUME = 30, 200  # percent; above, eSpeak distorts
 FADE_MS = 4
 
 
@@ -21,7 +21,7 @@ def samples_of(pcm: bytes) -> array.array[int]:
 
 
 def pcm_of(samples: array.array[int]) -> bytes:
-    """And back."""
+    """Numbers as 16-bit little-endian PCM."""
     if sys.byteorder == "big":
         samples = array.array("h", samples)
         samples.byteswap()
@@ -29,7 +29,7 @@ def pcm_of(samples: array.array[int]) -> bytes:
 
 
 def volume_percent(pcm: bytes) -> int:
-    """How loud a voice has to be set that spoke `pcm` at 100 percent."""
+    """The volume for a voice that spoke `pcm` at 100 percent."""
     samples = samples_of(pcm)
     rms = math.sqrt(sum(sample * sample for sample in samples) / max(1, len(samples)))
     if rms == 0:
@@ -39,7 +39,7 @@ def volume_percent(pcm: bytes) -> int:
 
 
 def with_soft_edges(pcm: bytes, rate_hz: int) -> bytes:
-    """Faded in and out over FADE_MS: some voices start or stop in mid-wave, which clicks."""
+    """Fade in and out over FADE_MS: some voices start or stop in mid-wave, which clicks."""
     samples = samples_of(pcm)
     length = min(rate_hz * FADE_MS // 1000, len(samples) // 2)
     for index in range(length):

@@ -1,4 +1,4 @@
-"""What a caller may ask of the synthesiser, checked."""
+"""Checks a caller's settings for synthesis."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MIN_SPEED, MAX_SPEED = 0.25, 4.0
 
 
 class InvalidSpeedError(Exception):
-    """The text says what it may be."""
+    """An invalid speed; the text states the valid range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to speak: the engine's voice, its share of the speed, and the tempo filter's."""
+    """How to speak: the voice, and the speed as shares of the engine and the tempo filter."""
 
     voice_id: str
     engine_speed: float
@@ -27,12 +27,12 @@ class Manner:
 
     @property
     def speed(self) -> float:
-        """As asked for."""
+        """The requested speed."""
         return self.engine_speed * self.tempo
 
 
 def checked(config: tts_pb2.SynthesizeConfig, catalogue: VoiceCatalogue) -> Manner:
-    """Raises InvalidSpeedError and UnknownVoiceError."""
+    """The valid settings. Raises InvalidSpeedError and UnknownVoiceError."""
     speed = config.speed or 1.0
     if math.isnan(speed) or not MIN_SPEED <= speed <= MAX_SPEED:
         raise InvalidSpeedError(f"speed must be {MIN_SPEED} to {MAX_SPEED:g}, not {config.speed:g}")

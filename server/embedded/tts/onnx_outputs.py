@@ -1,7 +1,7 @@
-"""Ask an ONNX model for a value that it computes and does not give out, without the `onnx` package.
+"""Makes an internal value of an ONNX model an output, without the `onnx` package.
 
-A model is one protobuf message (onnx.proto, ModelProto). A message field that occurs twice on the wire is merged, and the
-repeated fields in it are joined (protobuf encoding, "Last One Wins"). So some bytes behind the file add an output to its graph.
+A model is one protobuf message (onnx.proto, ModelProto). If a message field occurs twice on the wire, its contents are merged and
+repeated fields concatenated (protobuf encoding, "Last One Wins"). So some bytes appended to the file add an output to its graph.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ VALUE_NAME, VALUE_TYPE = 1, 2  # ValueInfoProto
 TENSOR_TYPE, ELEMENT_TYPE = 1, 1  # TypeProto.tensor_type, TypeProto.Tensor.elem_type
 FLOAT = 1  # TensorProto.FLOAT
 LENGTH_DELIMITED, VARINT = 2, 0
-MAX_SHORT_BYTES = 127  # a length that is one byte on the wire
+MAX_SHORT_BYTES = 127  # a length that fits one byte on the wire
 
 
 def with_float_output(model: bytes, name: str) -> bytes:
-    """The model with the graph's float value `name` as its last output. Raises ValueError for a name that is too long."""
+    """The model with the graph's float value `name` as additional last output. Raises ValueError if the name is too long."""
     tensor = bytes((ELEMENT_TYPE << 3 | VARINT, FLOAT))
     value = _field(VALUE_NAME, name.encode()) + _field(VALUE_TYPE, _field(TENSOR_TYPE, tensor))
     return model + _field(MODEL_GRAPH, _field(GRAPH_OUTPUT, value))

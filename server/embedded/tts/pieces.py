@@ -1,4 +1,4 @@
-"""Text that comes in parts, in pieces to speak: sentences as soon as they are whole, long ones cut at clauses or words."""
+"""Splits incoming text into pieces to speak: complete sentences, with long ones cut at clauses or words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 
-MAX_PIECE_CHARS = 300  # what another speaker may have to wait for: some 20 ms of synthesis
+MAX_PIECE_CHARS = 300  # how much another speaker may have to wait for: some 20 ms of synthesis
 ABBREVIATIONS = frozenset(
     ["mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "fig", "approx", "e.g", "i.e", "cf"]
 )
@@ -18,7 +18,7 @@ _LAST_WORD = re.compile(r"\S+$")
 
 
 class Boundary(Enum):
-    """What a piece ends with; the value is the pause before the next one in milliseconds, as eSpeak makes it at speed 1."""
+    """How a piece ends; the value is the pause before the next one in milliseconds, as eSpeak makes it at speed 1."""
 
     SENTENCE = 290
     CLAUSE = 140
@@ -27,30 +27,30 @@ class Boundary(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text as it came, white space and all; joined, pieces are the text."""
+    """A piece of text with its white space; joined, the pieces are the text."""
 
     text: str
     boundary: Boundary
 
     @property
     def speakable(self) -> str:
-        """Character by character as `text`, with spaces for what eSpeak would take as a command or nobody can say."""
+        """`text` with spaces for characters that eSpeak would interpret or cannot say; the length is unchanged."""
         return "".join(" " if unicodedata.category(char) in {"Cc", "Cs", "Co", "Cn"} else char for char in self.text)
 
     @property
     def silent(self) -> bool:
-        """Nothing in it to say."""
+        """True if there is nothing to say."""
         return not any(char.isalnum() or unicodedata.category(char).startswith("S") for char in self.text)
 
 
 class PieceCutter:
-    """Feed text as it comes."""
+    """Splits text as it arrives."""
 
     def __init__(self) -> None:
         self._open = ""
 
     def feed(self, text: str) -> list[Piece]:
-        """Pieces that are complete now."""
+        """The pieces completed by this text."""
         self._open += text
         pieces: list[Piece] = []
         while (end := self._sentence_end()) is not None:
@@ -63,7 +63,7 @@ class PieceCutter:
         return pieces
 
     def flush(self) -> list[Piece]:
-        """The rest."""
+        """The remaining pieces."""
         rest, self._open = self._open, ""
         return _cut(rest, Boundary.SENTENCE) if rest else []
 
@@ -77,12 +77,12 @@ class PieceCutter:
 
 
 def _abbreviated(word: str) -> bool:
-    """Whether a dot behind it ends no sentence: Dr. Who, J. R. R. Tolkien."""
+    """True if a dot after the word does not end a sentence: Dr. Who, J. R. R. Tolkien."""
     return word.lower().lstrip("(\"'“‘") in ABBREVIATIONS or (len(word) == 1 and word.isupper() and word != "I")
 
 
 def _cut(text: str, boundary: Boundary) -> list[Piece]:
-    """One piece, or several that are short enough."""
+    """One piece, or several if it is too long."""
     pieces = []
     while len(text) > MAX_PIECE_CHARS:
         head = text[:MAX_PIECE_CHARS]

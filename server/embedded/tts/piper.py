@@ -1,4 +1,4 @@
-"""A better voice for those who bring one: Piper (GPL-3.0-or-later) with an ONNX voice file, by TTS_VOICE_PATH."""
+"""A better voice for those who supply one: Piper (GPL-3.0-or-later) with an ONNX voice file, by TTS_VOICE_PATH."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from server.embedded.tts.engine import EngineVoice, Spoken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0  # beyond, its voices slur; the rest is left to the tempo filter
+SLOWEST_SPEED, FASTEST_SPEED = 0.5, 2.0  # beyond these, its voices slur; the tempo filter does the rest
 
 
 def check(path: str) -> None:
-    """Raises MissingPartError, with words, when the package or the voice is not there."""
+    """Raises MissingPartError, with an explanation, if package or voice is missing."""
     if importlib.util.find_spec("piper") is None:
         raise MissingPartError("TTS_VOICE_PATH is set, but Piper is missing: pip install piper-tts")
     for file in (Path(path), Path(f"{path}.json")):
@@ -29,7 +29,7 @@ def check(path: str) -> None:
 
 
 class Piper:
-    """Implements Engine with one voice. It tells no word times."""
+    """Implements Engine with one voice, without word times."""
 
     name = "piper"
     at_once = 1
@@ -43,11 +43,11 @@ class Piper:
         self.voices = (_described(Path(path)),)
 
     def speaking_rate(self, speed: float) -> float:
-        """Within what sounds well."""
+        """The speed, limited to what sounds good."""
         return min(FASTEST_SPEED, max(SLOWEST_SPEED, speed))
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
-        """See Engine."""
+        """Synthesise; see Engine."""
         pcm = bytearray()
         for chunk in self._voice.synthesize(
             text, self._piper.SynthesisConfig(length_scale=self._voice.config.length_scale / speed)
@@ -59,7 +59,7 @@ class Piper:
 
 
 def _described(path: Path) -> EngineVoice:
-    """From the voice's own description: en_US-amy-medium.onnx.json."""
+    """The voice, from its description file such as en_US-amy-medium.onnx.json."""
     description: dict[str, Any] = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
     code = str(description.get("language", {}).get("code") or description.get("espeak", {}).get("voice") or "en")
     tag = code.replace("_", "-").lower()

@@ -1,4 +1,4 @@
-"""A piece that another engine made, at the rate of the utterance that it becomes a part of."""
+"""Resamples a piece made by another engine to the utterance's rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BYTES_PER_SAMPLE = 2
 
 
 def at_rate(spoken: Spoken, from_hz: int, to_hz: int) -> Spoken:
-    """The same sound; marks are times and stay."""
+    """The same sound at another rate. Marks are times and do not change."""
     if from_hz == to_hz or not spoken.pcm:
         return spoken
     frame = AudioFrame(format="s16", layout="mono", samples=len(spoken.pcm) // BYTES_PER_SAMPLE)

@@ -1,4 +1,4 @@
-"""Which language a text is probably in that a voice cannot say: by the script of its letters."""
+"""Guesses the language of a text that a voice cannot say, by the script of its letters."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LANGUAGES = {
     "ETHIOPIC": "am",
     "CHEROKEE": "chr",
 }
-"""The first word of a letter's Unicode name → the script's most spoken language."""
+"""First word of a letter's Unicode name → the most spoken language of that script."""
 
 
 def probable_language(text: str) -> str:
-    """A BCP 47 tag; empty when no letter tells. Kana decide for Japanese, whatever stands beside them."""
+    """A BCP 47 tag; empty if no letter tells. Any kana mean Japanese."""
     found = [
         LANGUAGES[script]
         for char in text

@@ -1,7 +1,7 @@
-"""M3's gRPC side: text in, speech out, a sentence at a time, so that the first is heard while the last is still being written.
+"""M3's gRPC side: text in, speech out sentence by sentence, so that the first is heard while the last is still being written.
 
-A piece is made whole in milliseconds (booth) and then sent as fast as its caller takes it; the next is made when that is done,
-so a caller who does not read holds back himself alone.
+A piece is synthesised as a whole in milliseconds (booth), then sent as fast as its caller takes it. The next one is made when that
+is done, so a caller that does not read only holds back itself.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ MAX_TEXT_CHARS = 100_000  # of one call: two hours of speech; more is a mistake
 
 
 class InvalidRequestError(Exception):
-    """The caller's fault; the text says what was wrong."""
+    """The caller's mistake; the text says what is wrong."""
 
 
 class UnsayableError(Exception):
-    """No engine that is installed can say the text; the error's text says so."""
+    """No installed engine can say the text; the error's message says so."""
 
 
 class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
-    """See the module."""
+    """The synthesis service; see the module."""
 
     name: ClassVar[str] = "tts"
     full_name: ClassVar[str] = "jarvis.tts.v1.TextToSpeech"
@@ -55,14 +55,14 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         self._catalogue = VoiceCatalogue(())
 
     async def start(self) -> None:
-        """Load the engines, and have the default one speak once. Raises MissingPartError."""
+        """Load the engines and warm up the default one. Raises MissingPartError."""
         loaded = await asyncio.to_thread(engines.load, self.config)
         self._booths = {engine.name: Booth(engine) for engine in loaded}
         self._catalogue = VoiceCatalogue(loaded)
         self.engine = f"{loaded[0].name} ({self._catalogue.default()})"
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Register."""
+        """Register the servicer."""
         tts_pb2_grpc.add_TextToSpeechServicer_to_server(self, server)
 
     async def stop(self) -> None:
@@ -73,7 +73,7 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
     async def ListVoices(  # noqa: N802 - gRPC's name
         self, request: tts_pb2.ListVoicesRequest, _context: ListContext
     ) -> tts_pb2.ListVoicesResponse:
-        """Of a language, or all."""
+        """The voices of a language; all if it is empty."""
         return tts_pb2.ListVoicesResponse(
             voices=[
                 tts_pb2.Voice(
@@ -91,7 +91,7 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
     async def Synthesize(  # noqa: N802 - gRPC's name
         self, request_iterator: Requests, context: Context
     ) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
-        """Speak what comes. INVALID_ARGUMENT. Cancelling the call stops the synthesis within a chunk."""
+        """Speak the text as it comes. INVALID_ARGUMENT. Cancelling the call stops the synthesis within a chunk."""
         try:
             async for response in self._speak(request_iterator):
                 yield response
@@ -117,9 +117,9 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
             yield response
 
     async def _say(self, piece: Piece, manner: Manner, rate_hz: int, *, first: bool) -> Spoken | None:
-        """A piece as PCM of that rate; None when it holds nothing but signs that nobody can say.
+        """A piece as PCM of that rate; None if it only has signs that no engine can say.
 
-        Raises UnsayableError for letters or digits that no engine here can say: they are not left out in silence.
+        Raises UnsayableError for letters or digits that no engine can say, rather than leaving them out silently.
         """
         engine = self._catalogue.engine_of(manner.voice_id)
         text = piece.speakable
@@ -149,7 +149,7 @@ async def _config(requests: Requests) -> tts_pb2.SynthesizeConfig:
 
 
 async def _pieces(requests: Requests) -> AsyncIterator[Piece]:
-    """Sentences as soon as they are whole, the rest when the caller has closed his side."""
+    """Sentences as soon as they are complete, and the rest once the caller has closed its side."""
     cutter, n_chars = PieceCutter(), 0
     async for request in requests:
         match request.WhichOneof("request"):

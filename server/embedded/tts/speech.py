@@ -1,4 +1,4 @@
-"""One utterance: pieces of text become audio in small chunks, each with the words that begin in it."""
+"""One utterance: turns pieces of text into audio in small chunks, each with the words that begin in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word as written, and when it is spoken, in milliseconds of its piece's audio as the engine made it."""
+    """A word as written, with its times in milliseconds of the engine's audio of its piece."""
 
     text: str
     start_ms: float
@@ -33,7 +33,7 @@ class TimedWord:
 
 
 def timed_words(text: str, spoken: Spoken, duration_ms: float) -> list[TimedWord]:
-    """Words between white space. Each lasts until the engine's end of it, or the next begins; without marks, time is shared out by letters: an estimate."""
+    """The whitespace-separated words. Each ends where the engine says, or at the next one; without marks, times are shared by letters."""
     tokens = [(match.start(), match.end(), match[0]) for match in _TOKEN.finditer(text)]
     if not spoken.marks:
         return _shared_out(tokens, duration_ms)
@@ -76,11 +76,11 @@ class Speech:
 
     @property
     def silent(self) -> bool:
-        """Has nothing been said yet?"""
+        """True if nothing has been said yet."""
         return self._taken_bytes == 0
 
     def responses(self, piece: Piece, spoken: Spoken) -> Iterator[tts_pb2.SynthesizeResponse]:
-        """Words and audio of a piece, in turns."""
+        """Words and audio of a piece, alternating."""
         if not spoken.pcm:
             return
         yield from self._audio(bytes(self._n_bytes(self._pause_ms)))
@@ -98,10 +98,10 @@ class Speech:
         self._pause_ms = piece.boundary.value / self._manner.engine_speed
 
     def finish(self) -> Iterator[tts_pb2.SynthesizeResponse]:
-        """What the tempo filter still holds, and the end."""
+        """The rest of the tempo filter's audio, and the end."""
         yield from self._sent(self._tempo.drain())
         missing_ms = self._ms(self._taken_bytes) / self._manner.tempo - self._ms(self._sent_bytes)
-        yield from self._sent(bytes(self._n_bytes(max(0.0, missing_ms))))  # the filter swallows its last window
+        yield from self._sent(bytes(self._n_bytes(max(0.0, missing_ms))))  # the filter drops its last window
         yield tts_pb2.SynthesizeResponse(done=tts_pb2.Done(duration_ms=round(self._ms(self._sent_bytes))))
 
     def _audio(self, pcm: bytes) -> Iterator[tts_pb2.SynthesizeResponse]:

@@ -1,4 +1,4 @@
-"""Speech faster or slower than the synthesiser can, at the same pitch: FFmpeg's atempo filter (WSOLA)."""
+"""Changes speech beyond the synthesiser's own speeds, at the same pitch: FFmpeg's atempo filter (WSOLA)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import av.filter
 from av.audio.frame import AudioFrame
 
 SLOWEST_FACTOR = 0.5  # of one atempo stage
-NEUTRAL = 0.02  # so near to 1 that nobody hears it
+NEUTRAL = 0.02  # deviation from 1 that nobody hears
 
 
 class Tempo:
@@ -33,7 +33,7 @@ class Tempo:
         return graph
 
     def feed(self, pcm: bytes) -> bytes:
-        """What is ready with this piece."""
+        """The samples that are ready."""
         if self._graph is None or not pcm:
             return pcm
         frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // 2)
@@ -43,7 +43,7 @@ class Tempo:
         return self._pull()
 
     def drain(self) -> bytes:
-        """The rest, at the end."""
+        """The remaining samples at the end."""
         if self._graph is None:
             return b""
         self._graph.push(None)

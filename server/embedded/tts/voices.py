@@ -1,4 +1,4 @@
-"""Which voice is meant: by id, by Google's names, by language."""
+"""Selects voices by id, by Google's names, or by language."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 DEFAULT_LANGUAGE = "en-us"
 FEMALE_VARIANTS = ("f3", "f2", "f4", "f1", "f5")  # the plainest first
 MALE_VARIANTS = ("", "m3", "m7", "m1", "m2", "m4", "m6", "m8")
-LISTED_VARIANTS = ("f3", "f2", "m3")  # of some hundred, all of which may be asked for
+LISTED_VARIANTS = ("f3", "f2", "m3")  # of some hundred variants, all of which can be requested
 
 # en-US-Standard-A, en-GB-Wavenet-B, de-DE-Neural2-C, en-US-News-K, yue-HK-Standard-A
 _GOOGLE_NAME = re.compile(r"([a-z]{2,3}-[a-z]{2})-[a-z0-9]+-([a-z])")
-# Google's letters tell nothing but which voice it is; these are its men, from its list of voices
+# Google's letters only distinguish voices. These are the male ones, from its list of voices.
 _MALE_LETTERS = {"en-us": "abdij", "en-gb": "bdo", "de-de": "bdeh"}
 _USUAL_MALE_LETTERS = "bdj"
 
@@ -29,7 +29,7 @@ class UnknownVoiceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListedVoice:
-    """As ListVoices shows it; `language` in BCP 47's usual spelling."""
+    """A voice in ListVoices; `language` in the usual spelling of BCP 47."""
 
     id: str
     name: str
@@ -41,8 +41,8 @@ class ListedVoice:
 class VoiceCatalogue:
     """The voices of all engines and their variants; engines in order of preference.
 
-    A language is spoken by the first engine that speaks it at all, whatever its region: a natural American voice is understood
-    better in London than a synthetic British one. Ids and Google's names of men still reach the others.
+    A language is spoken by the first engine that knows it, whatever the region: in London, a natural American voice is understood better
+    than a synthetic British one. The others can be selected by id, or by Google's names of male voices.
     """
 
     def __init__(self, engines: Sequence[Engine]) -> None:
@@ -55,11 +55,11 @@ class VoiceCatalogue:
                     self._homes[voice.id], self._voices[voice.id] = engine, voice
 
     def engine_of(self, voice_id: str) -> Engine:
-        """Whose voice it is."""
+        """The engine of a voice."""
         return self._homes[voice_id.partition("+")[0]]
 
     def resolve(self, name: str, language: str) -> str:
-        """The voice's id. A name wins over a language. Raises UnknownVoiceError."""
+        """The id of the voice. A name takes precedence over a language. Raises UnknownVoiceError."""
         wanted = name.strip().replace("_", "-").lower()
         if not wanted:
             return self.of_language(language) if language else self.default()
@@ -76,16 +76,16 @@ class VoiceCatalogue:
         return self._like_google(google[1], google[2])
 
     def default(self) -> str:
-        """The first engine's: American English if it has that."""
+        """The first engine's voice; American English if it has it."""
         voices = [voice.id for voice in self._engines[0].voices]
         return DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in voices else voices[0]
 
     def of_language(self, language: str) -> str:
-        """The voice that fits best: its own region, else the language in general. Raises UnknownVoiceError."""
+        """The voice that fits best, by region or else by language. Raises UnknownVoiceError."""
         return self._fitting(language, self._engines)
 
     def instead_of(self, voice_id: str, language: str) -> str | None:
-        """A voice of another engine that speaks a language; None when there is none."""
+        """A voice of another engine for a language; None if there is none."""
         others = [engine for engine in self._engines if engine is not self.engine_of(voice_id)]
         try:
             return self._fitting(language, others) if language else None
@@ -122,7 +122,7 @@ class VoiceCatalogue:
         return f"{base}+{variant}" if variant else base
 
     def listed(self, language: str) -> Iterator[ListedVoice]:
-        """Those of a language (all without one), each with its variants behind it."""
+        """The voices of a language (all if it is empty), each followed by its variants."""
         wanted = language.strip().replace("_", "-").lower()
         for voice in self._voices.values():
             if wanted and not any(known == wanted or known.startswith(f"{wanted}-") for _, known in voice.languages):
@@ -136,7 +136,7 @@ class VoiceCatalogue:
 
 
 def spelled(tag: str) -> str:
-    """A lower-case tag as BCP 47 recommends (RFC 5646, 2.1.1): en-us → en-US, cmn-latn → cmn-Latn."""
+    """A lower-case tag in BCP 47's recommended case (RFC 5646, 2.1.1): en-us → en-US, cmn-latn → cmn-Latn."""
     language, *rest = tag.split("-")
     private = False
     for index, part in enumerate(rest):

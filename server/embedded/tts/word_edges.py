@@ -1,4 +1,4 @@
-"""Where words begin and end in a sound, from the durations of their phonemes and from the silences that are heard."""
+"""Finds where words begin and end in audio, from their phonemes' durations and from silences."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FRAME_MS = 5  # in which loudness is measured
-GAP_MS = 40  # a silence so long between two words separates them: their edges are heard there
-EARLY_MS = 40  # the network's sound runs ahead of its durations: measured against forced alignment of ten sentences
-CORE_MS = 80  # so far behind its beginning a word certainly sounds, unless it is over by then
+FRAME_MS = 5  # resolution of loudness
+GAP_MS = 40  # a silence of this length separates two words, whose edges are then at the silence
+EARLY_MS = 40  # by which the network's sound precedes its durations, measured by forced alignment of ten sentences
+CORE_MS = 80  # this long after its beginning a word certainly sounds, unless it has ended
 
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """A word by its index in the text; times in milliseconds of the sound. `last_ms`: its last phoneme begins."""
+    """A word by its index in the text; times in milliseconds of audio. `last_ms`: the beginning of its last phoneme."""
 
     word: int
     start_ms: float
@@ -25,15 +25,15 @@ class Edges:
 
     @property
     def core_ms(self) -> float:
-        """A moment at which it sounds."""
+        """A moment within the word."""
         return self.start_ms + min(CORE_MS, (self.end_ms - self.start_ms) / 2)
 
 
 def counted(words: Sequence[int | None], ends_ms: Sequence[float]) -> list[Edges]:
-    """Each word from the pause before its first phoneme to its last; None is a pause.
+    """Each word, from the pause before its first phoneme to its last one; None is a pause.
 
-    `ends_ms` has a pad more at both ends than `words`. In running speech no silence is at a pause's place: the next word's
-    sound has begun there.
+    `ends_ms` has one more entry than `words` at each end, for padding. In running speech there is no silence at a pause: the next word
+    has already begun there.
     """
     found: list[Edges] = []
     for index, word in enumerate(words):
@@ -49,9 +49,9 @@ def counted(words: Sequence[int | None], ends_ms: Sequence[float]) -> list[Edges
 
 
 def heard(edges: Sequence[Edges], loud: Sequence[bool]) -> list[Edges]:
-    """The same, with the edges beside a silence moved to where the sound ends and begins again.
+    """The same words, with edges next to a silence moved to where the sound ends and starts again.
 
-    The network counts a closing consonant's silence, and a part of the pause, to the phoneme beside it.
+    The network counts the silence of a closing consonant, and a part of the pause, to the adjacent phoneme.
     """
     found = list(edges)
     for index in range(len(found) + 1):
@@ -68,7 +68,7 @@ def heard(edges: Sequence[Edges], loud: Sequence[bool]) -> list[Edges]:
 
 
 def longest_gap(loud: Sequence[bool], from_ms: float, to_ms: float) -> tuple[float, float] | None:
-    """The longest silence between two moments, when it is GAP_MS or more."""
+    """The longest silence between two moments, if it has at least GAP_MS."""
     best: tuple[float, float] | None = None
     began: int | None = None
     first, last = int(from_ms // FRAME_MS), min(len(loud), int(to_ms // FRAME_MS))
