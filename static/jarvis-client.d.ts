@@ -162,8 +162,11 @@ export class JarvisClient extends JarvisClient_base {
     cut(awayMs?: number): void;
     /** One operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
     call(op: string, params?: object): Promise<any>;
-    /** Answer a question about a risky action. @param {string} confirmationId @param {boolean} approve @returns {Promise<any>} */
-    confirm(confirmationId: string, approve: boolean): Promise<any>;
+    /**
+     * Answer a question about a risky action. With the question's `action_hash` nothing but what it names is approved.
+     * @param {string} confirmationId @param {boolean} approve @param {string} [actionHash] @returns {Promise<any>}
+     */
+    confirm(confirmationId: string, approve: boolean, actionHash?: string): Promise<any>;
     /** A newer token of the same user, before the old one ends (`auth.expiring`). @param {string} token */
     refreshAuth(token: string): void;
     /**

@@ -585,9 +585,12 @@ export class JarvisClient extends TellingClient {
     return this.#ask({ type: 'call', op, params });
   }
 
-  /** Answer a question about a risky action. @param {string} confirmationId @param {boolean} approve @returns {Promise<any>} */
-  confirm(confirmationId, approve) {
-    return this.#ask({ type: 'task.confirm', confirmation_id: confirmationId, approve });
+  /**
+   * Answer a question about a risky action. With the question's `action_hash` nothing but what it names is approved.
+   * @param {string} confirmationId @param {boolean} approve @param {string} [actionHash] @returns {Promise<any>}
+   */
+  confirm(confirmationId, approve, actionHash) {
+    return this.#ask({ type: 'task.confirm', confirmation_id: confirmationId, approve, ...(actionHash && { action_hash: actionHash }) });
   }
 
   /** A newer token of the same user, before the old one ends (`auth.expiring`). @param {string} token */

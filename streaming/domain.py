@@ -72,6 +72,7 @@ class TaskNeedsConfirmation:
     executor: str
     action: str
     parameters: dict[str, object]
+    action_hash: str
     sentence: str
     step_id: str | None = None
     turn_id: str | None = None

@@ -66,6 +66,9 @@ CATALOGUE: dict[str, ErrorKind] = {
     "CONFIRMATION_REQUIRED": ErrorKind(
         409, "It has to be approved first", "Approve or refuse it by its `confirmation_id`, until `expires_at`."
     ),
+    "ACTION_CHANGED": ErrorKind(
+        409, "The approval is for another action", "Look at what is asked now, and approve that by its `action_hash`."
+    ),
     "IDEMPOTENCY_IN_PROGRESS": _http(
         409,
         "The first request with this key still runs",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from streaming.loudspeaker import Loudspeaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,13 +45,17 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LaneSetup:
-    """A lane's constructor arguments. `clock`: monotonic seconds; `listening_clock` stops while the client is away and nothing plays."""
+    """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stands still while the client is away: nothing is played then.
+
+    All lanes of a session share its `loudspeaker`.
+    """
 
     outlet: Outlet
     provided: LaneServices
     context: CallContext
     clock: Callable[[], float]
     listening_clock: Callable[[], float]
+    loudspeaker: Loudspeaker = field(default_factory=Loudspeaker)
 
 
 @dataclass(frozen=True, slots=True)

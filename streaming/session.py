@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from streaming.loudspeaker import Loudspeaker
 from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
 from streaming.sound.codecs import AudioFormatError
@@ -54,6 +55,7 @@ class Session:
         self._group = group
         self._clock = clock
         self._listening_clock = listening_clock or clock
+        self._loudspeaker = Loudspeaker()
         self._running: dict[int, _Running] = {}
 
     @property
@@ -84,7 +86,8 @@ class Session:
             traceparent=span.traceparent,
         )
         try:
-            lane = build(LaneSetup(outlet, self._provided, context, self._clock, self._listening_clock))
+            setup = LaneSetup(outlet, self._provided, context, self._clock, self._listening_clock, self._loudspeaker)
+            lane = build(setup)
         except Exception as refused:
             span.end(refused)
             raise

@@ -199,7 +199,8 @@ class Player:
     @_perform.register
     async def _confirm(self, said: messages.TaskConfirm, cue: Cue) -> None:
         question = self._mapped(said.confirmation_id)
-        self._commands[self._client.connection.confirm(question, approve=said.approve)] = cue.place
+        command = self._client.connection.confirm(question, approve=said.approve, action_hash=said.action_hash)
+        self._commands[command] = cue.place
         self._client.wake()
 
     @_perform.register

@@ -128,7 +128,7 @@ class Talk:
         self._screen = Screen()
         self._speaker = Speaker(aloud=not options.json)
         self._pcm = b""  # of the file
-        self._asked: list[str] = []  # confirmations that wait for an answer, oldest first
+        self._asked: list[messages.TaskConfirmationRequired] = []  # they wait for an answer, oldest first
         self._failed = False
 
     async def run(self) -> int:
@@ -194,9 +194,11 @@ class Talk:
             return
         await self._confirm(self._asked.pop(0), gateway, approve=approve)
 
-    async def _confirm(self, confirmation_id: str, gateway: GatewayClient, *, approve: bool) -> None:
+    async def _confirm(
+        self, question: messages.TaskConfirmationRequired, gateway: GatewayClient, *, approve: bool
+    ) -> None:
         try:
-            await gateway.confirm(confirmation_id, approve=approve)
+            await gateway.confirm(question.confirmation_id, approve=approve, action_hash=question.action_hash)
         except GatewayError as refused:  # it was answered elsewhere, or too late
             self._screen.say(f"error  {refused}", "bold red")
         else:
@@ -223,9 +225,9 @@ class Talk:
             self._speaker.stop()
         elif isinstance(event, messages.TaskConfirmationRequired):
             if self._options.yes:
-                await self._confirm(event.confirmation_id, gateway, approve=True)
+                await self._confirm(event, gateway, approve=True)
             else:
-                self._asked.append(event.confirmation_id)
+                self._asked.append(event)
         elif isinstance(event, messages.TurnDone):
             self._asked.clear()
             self._failed |= event.status == "failed"

@@ -28,6 +28,7 @@ COMMAND_BODY_BYTES = 512 * KIB  # all arguments at full length, with every chara
 MAX_RESULTS = 50
 
 Status = Literal["ok", "failed"]
+ActionHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Argument = Annotated[str, StringConstraints(max_length=MAX_ARGUMENT_CHARS)]
 
 
@@ -58,6 +59,7 @@ async def _ask_first(
             "confirmation_id": question.confirmation_id,
             "expires_at": question.expires_at,
             "risk": report.risk,
+            "action_hash": question.action_hash,
         },
     )
 
@@ -238,6 +240,7 @@ class ConfirmRequest(RequestModel):
 
     confirmation_id: Name
     approve: bool
+    action_hash: ActionHash | None = None
 
 
 class ConfirmAnswer(ResponseModel):
@@ -256,8 +259,10 @@ class ConfirmAnswer(ResponseModel):
 
 
 async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> ConfirmAnswer:
-    """Settle a question once. Another user's, a settled or an expired question is not found (404)."""
-    question = await gateway.confirmations.take(request.confirmation_id, caller.context, approve=request.approve)
+    """Settle a question once; somebody else's, a settled and an expired one do not exist (404)."""
+    question = await gateway.confirmations.take(
+        request.confirmation_id, caller.context, approve=request.approve, action_hash=request.action_hash
+    )
     if question is None:
         raise ApiError("NOT_FOUND", "there is no such open confirmation")
     if not request.approve:
@@ -362,7 +367,7 @@ OPERATIONS = (
         response=ConfirmAnswer,
         run=confirm,
         service="browser, os or search",
-        refusals=("NOT_FOUND",),
+        refusals=("NOT_FOUND", "ACTION_CHANGED"),
         streaming=Streaming.PROGRESS,
         idempotency_key=True,
     ),

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from server.telemetry.audit import AuditLog
-from streaming.ports import Action, CallContext, Confirmation
+from streaming.agent.actions import hash_of
+from streaming.ports import Action, CallContext, Confirmation, ServiceError
 from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Question:
 
     user_id: str
     action: Action
+    action_hash: str
     risk: str
     session_id: str
     timeout_ms: int | None
@@ -59,12 +61,13 @@ class ConfirmationStore:
         self._audit = audit or AuditLog()
         self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
         self._life_s = life_s
-        self._waiting: dict[str, asyncio.Future[None]] = {}  # waiting lanes, woken by news of a decision
-        self._asked_in: dict[str, tuple[str, str]] = {}  # id → user and session of the questions that lanes wait for
-        self._here: dict[str, Question] = {}  # questions asked here; they can be settled even if the state lost them
-        # Decisions for lanes of this process, which reach them whatever happens to the state.
-        self._decided_here: dict[str, bool] = {}
-        self._approving: dict[str, asyncio.Future[None]] = {}  # approvers, waiting to hear that the lane took it
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
+        self._asked_in: dict[str, tuple[str, str, Confirmation]] = {}  # user, session, question: lanes wait for them
+        self._here: dict[str, Question] = {}  # of lanes of this process: they can be settled though the state lost them
+        self._decided_here: dict[
+            str, bool
+        ] = {}  # for lanes of this process: they hear it whatever becomes of the state
+        self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
         state.subscribe(self._on_news)
 
     # --- asking ---
@@ -73,13 +76,15 @@ class ConfirmationStore:
         """Ask on behalf of a lane, which then waits for `decision`."""
         asked = await self._ask(action, verdict, context, None, deferred=False)
         self._await_news(asked.confirmation_id)
-        self._asked_in[asked.confirmation_id] = context.user_id, context.session_id
+        self._asked_in[asked.confirmation_id] = context.user_id, context.session_id, asked
         return asked
 
-    def asked_in(self, context: CallContext) -> str | None:
-        """The newest question that a lane of this session is still waiting on."""
-        whose = context.user_id, context.session_id
-        return next((asked for asked in reversed(self._asked_in) if self._asked_in[asked] == whose), None)
+    def asked_in(self, context: CallContext) -> Confirmation | None:
+        """The newest question that a lane of this session still waits for."""
+        for user_id, session_id, asked in reversed(self._asked_in.values()):
+            if (user_id, session_id) == (context.user_id, context.session_id):
+                return asked
+        return None
 
     async def defer(
         self, action: Action, verdict: Verdict, context: CallContext, timeout_ms: int | None
@@ -94,13 +99,22 @@ class ConfirmationStore:
     ) -> Confirmation:
         confirmation_id = secrets.token_urlsafe(16)
         expires_at = time.time() + self._life_s
-        question = Question(context.user_id, action, verdict.risk, context.session_id, timeout_ms, deferred, expires_at)
+        question = Question(
+            context.user_id,
+            action,
+            hash_of(action),
+            verdict.risk,
+            context.session_id,
+            timeout_ms,
+            deferred,
+            expires_at,
+        )
         await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
         if not deferred:
             self._here[confirmation_id] = question
             asyncio.get_running_loop().call_later(2 * self._life_s, self._here.pop, confirmation_id, None)
         self._audited("asked", confirmation_id, question, context)
-        return Confirmation(confirmation_id, rfc3339(expires_at), self._by_voice(question))
+        return Confirmation(confirmation_id, rfc3339(expires_at), question.action_hash, self._by_voice(question))
 
     def _by_voice(self, question: Question) -> bool:
         """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""
@@ -182,11 +196,17 @@ class ConfirmationStore:
     # --- settling ---
 
     async def settle(
-        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
+        self,
+        confirmation_id: str,
+        context: CallContext,
+        *,
+        approve: bool,
+        action_hash: str | None = None,
+        via: Literal["message", "voice"] = "message",
     ) -> bool:
         """Answer a lane's question. False if the user has no such open question, or may not approve it by voice.
 
-        Deferred questions can be declined here; `take` approves them.
+        Approving a deferred one is `take`'s. Raises ServiceError ACTION_CHANGED.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
@@ -195,18 +215,28 @@ class ConfirmationStore:
             return False
         elsewhere = context.session_id != question.session_id
         way: Via = "other_socket" if elsewhere else via
-        return await self.take(confirmation_id, context, approve=approve, via=way) is not None
+        answered = await self.take(confirmation_id, context, approve=approve, action_hash=action_hash, via=way)
+        return answered is not None
 
     async def take(
-        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Via = ""
+        self,
+        confirmation_id: str,
+        context: CallContext,
+        *,
+        approve: bool,
+        action_hash: str | None = None,
+        via: Via = "",
     ) -> Question | None:
         """Settle a question by REST or by a socket's `call`. Only the first caller gets it; None if the user has no such open question.
 
-        Also None if a lane's question is approved but its replica is gone: nobody is left to run the action.
+        None too when a lane's question is approved that nobody waits for any more, as its replica is gone: nothing will run.
+        Raises ServiceError ACTION_CHANGED: the approval names another action. The question stays open.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None:
             return None
+        if approve and not _is_for(question, action_hash):
+            raise ServiceError("ACTION_CHANGED", "the approval is for another action than the one that was asked about")
         taken = await self._state.take(_key(confirmation_id)) is not None
         if self._here.pop(confirmation_id, None) is None and not taken:
             return None
@@ -249,6 +279,11 @@ class ConfirmationStore:
         self._audit.decision(
             decision, confirmation_id, question.action, who, risk=question.risk, asked_in=question.session_id, via=via
         )
+
+
+def _is_for(question: Question, action_hash: str | None) -> bool:
+    """Is an approval that names this hash one of what was asked? A record that was changed approves nothing either."""
+    return question.action_hash == hash_of(question.action) and action_hash in {None, question.action_hash}
 
 
 def _question(recorded: str) -> Question:

@@ -80,10 +80,10 @@ export class Session extends EventTarget {
     location.hash = `#turns/${turn.key}`;
   }
 
-  /** @param {string} id @param {boolean} approve */
-  async confirm(id, approve) {
+  /** @param {string} id @param {boolean} approve @param {string} [actionHash] */
+  async confirm(id, approve, actionHash) {
     try {
-      await this.client.confirm(id, approve);
+      await this.client.confirm(id, approve, actionHash);
     } catch (error) {
       this.fault(error);
     }

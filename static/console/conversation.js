@@ -8,7 +8,7 @@ import { StepCard } from './steps.js';
 const MOST_CARDS = 100;
 
 class TurnCard {
-  /** @param {import('./turnlog.js').Turn} turn @param {(id: string, approve: boolean) => void} onDecision @param {(turn: any) => void} onPick */
+  /** @param {import('./turnlog.js').Turn} turn @param {(id: string, approve: boolean, actionHash?: string) => void} onDecision @param {(turn: any) => void} onPick */
   constructor(turn, onDecision, onPick) {
     this.turn = turn;
     this.onDecision = onDecision;
@@ -105,7 +105,7 @@ export class Conversation {
   /** @type {Set<import('./turnlog.js').Turn>} */ changed = new Set();
   /** @type {(turn: import('./turnlog.js').Turn) => void} */ onPick = () => undefined;
 
-  /** @param {import('./turnlog.js').TurnLog} log @param {(id: string, approve: boolean) => void} onDecision */
+  /** @param {import('./turnlog.js').TurnLog} log @param {(id: string, approve: boolean, actionHash?: string) => void} onDecision */
   constructor(log, onDecision) {
     this.log = log;
     this.onDecision = onDecision;

@@ -17,18 +17,18 @@ const named = (params) => Object.entries(params ?? {}).map(([name, value]) => `,
 
 /** For the client of `streaming.client.gateway`, inside of `async with GatewayClient(…) as gateway`. @param {any} message */
 export function asPython(message) {
-  const { type, op, kind, params = {}, confirmation_id: id, approve } = message;
+  const { type, op, kind, params = {}, confirmation_id: id, approve, action_hash: hash } = message;
   if (type === 'call') return `answer = await gateway.call(${python(op)}${named(params)})`;
   if (type === 'channel.open') return `channel = gateway.open(${PARAMS[kind]}(${named(params).slice(2)}))\nasync for event in channel:\n    print(event)`;
-  if (type === 'task.confirm') return `await gateway.confirm(${python(id)}, approve=${python(approve)})`;
+  if (type === 'task.confirm') return `await gateway.confirm(${python(id)}, approve=${python(approve)}${hash ? `, action_hash=${python(hash)}` : ''})`;
   return `message = ${python(message)}`;
 }
 
 /** For `jarvis-client.js`. @param {any} message */
 export function asJavaScript(message) {
-  const { type, op, kind, params = {}, confirmation_id: id, approve, seq, ...rest } = message;
+  const { type, op, kind, params = {}, confirmation_id: id, approve, action_hash: hash, seq, ...rest } = message;
   if (type === 'call') return `const answer = await client.call(${JSON.stringify(op)}, ${pretty(params)});`;
   if (type === 'channel.open') return `const channel = client.open(${JSON.stringify(kind)}, ${pretty(params)});\nchannel.addEventListener('message', ({ detail }) => console.log(detail));`;
-  if (type === 'task.confirm') return `await client.confirm(${JSON.stringify(id)}, ${approve});`;
+  if (type === 'task.confirm') return `await client.confirm(${JSON.stringify(id)}, ${approve}${hash ? `, ${JSON.stringify(hash)}` : ''});`;
   return `client.send(${pretty({ type, ...rest })});`;
 }

@@ -48,7 +48,7 @@ function outcome(result, output) {
 
 /** Shows one step, again and again as it changes. */
 export class StepCard {
-  /** @param {(id: string, approve: boolean) => void} onDecision */
+  /** @param {(id: string, approve: boolean, actionHash?: string) => void} onDecision */
   constructor(onDecision) {
     this.onDecision = onDecision;
     this.state = h('span.badge');
@@ -111,13 +111,13 @@ export class StepCard {
   #ask(asked) {
     const decide = (approve) => {
       for (const each of box.querySelectorAll('button')) each.disabled = true;
-      this.onDecision(asked.id, approve);
+      this.onDecision(asked.id, approve, asked.actionHash);
     };
     const until = new Date(asked.expiresAt).toLocaleTimeString();
     const what = Object.entries(asked.parameters).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd.mono', {}, typeof value === 'string' ? value : pretty(value))));
     const box = h('div.ask', { role: 'group', 'aria-label': 'Confirmation' },
       h('p', {}, icon('warn'), h('strong', {}, 'May it? '), asked.reason),
-      h('div.line', {}, h('strong.mono', {}, asked.action || 'task'), h('span.badge', { 'data-tone': RISKS[asked.risk] ?? 'warn' }, `risk ${asked.risk}`), h('span.soft', {}, `Asked until ${until}. You may also say yes or no.`)),
+      h('div.line', {}, h('strong.mono', {}, asked.action || 'task'), h('span.badge', { 'data-tone': RISKS[asked.risk] ?? 'warn' }, `risk ${asked.risk}`), h('span.soft', {}, `Asked until ${until}. You may also answer in words.`)),
       h('dl.asked', {}, what),
       h('div.line', {}, button('Approve', () => decide(true), { selector: 'button.primary' }, 'check'), button('Deny', () => decide(false), {}, 'cross')));
     return box;

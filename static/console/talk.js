@@ -31,7 +31,7 @@ export class TalkView {
   constructor(session) {
     this.session = session;
     this.voice = session.voice;
-    this.conversation = new Conversation(session.trace.turns, (id, approve) => session.confirm(id, approve));
+    this.conversation = new Conversation(session.trace.turns, (id, approve, actionHash) => session.confirm(id, approve, actionHash));
     this.conversation.onPick = (turn) => session.showTurn(turn);
     this.panel = this.#panel();
     this.element = h('section.view.talk', { 'aria-label': 'Talk' }, h('div.stage', {}, this.#history(), this.#dock()), this.panel);

@@ -5,7 +5,7 @@ const MOST_OUTPUT_CHARS = 200_000;
 
 /**
  * @typedef {object} Question
- * @property {string} id @property {string} reason @property {string} risk @property {string} expiresAt @property {boolean} open
+ * @property {string} id @property {string} [actionHash] @property {string} reason @property {string} risk @property {string} expiresAt @property {boolean} open
  * @property {string} action executor and action @property {Record<string, any>} parameters with what
  */
 /**
@@ -357,7 +357,7 @@ export class TurnLog {
     step.status = 'asking';
     step.askedAt = at;
     const action = message.action ? `${message.executor}.${message.action}` : step.name;
-    step.question = { id: message.confirmation_id, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
+    step.question = { id: message.confirmation_id, actionHash: message.action_hash, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
     this.#changed(turn);
   }
 

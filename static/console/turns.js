@@ -129,7 +129,7 @@ export class TurnsView {
       this.cardKey = turn.key;
       this.card?.leave();
       const log = { list: [turn], listeners: new Set() };
-      this.card = new Conversation(/** @type {any} */ (log), (id, approve) => this.session.confirm(id, approve));
+      this.card = new Conversation(/** @type {any} */ (log), (id, approve, actionHash) => this.session.confirm(id, approve, actionHash));
       fill(this.holder, h('section.card', {}, this.card.list));
     }
     this.card?.listener(turn);

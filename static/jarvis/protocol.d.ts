@@ -464,7 +464,9 @@ export interface TaskConfirmationRequired {
   action?: string;
   /** The action's parameters. An approval covers exactly these. */
   parameters?: Record<string, any>;
-  /** The question as a sentence; it is spoken if the reply is audio. */
+  /** Of executor, action and parameters, for `task.confirm`. */
+  action_hash?: string;
+  /** The question in words, as it is said aloud where the reply is audio. */
   sentence?: string;
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.agent.remembering import MemoryExecutor
 from streaming.ports import ServiceError, TaskProgress
@@ -26,6 +28,24 @@ def executor_of(services: Services, name: str) -> Executor | None:
         case "memory":
             return MemoryExecutor(services.memory)
     return None
+
+
+def hash_of(action: Action) -> str:
+    """What an approval binds to: SHA-256, in hex, of executor, action and parameters.
+
+    The step's id is left out: it says where the action stands in a plan, not what is done. 5.0 and 5 are one number, as JSON
+    has only one kind.
+    """
+    what = {"executor": action.executor, "action": action.action, "parameters": _plain(action.parameters)}
+    return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 async def refusal(verdict: Verdict, approved: Callable[[], Awaitable[bool]]) -> ServiceError | None:

@@ -10,9 +10,11 @@ from streaming.agent.questions import REMIND_AFTER_S, reminder_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from streaming.ports import Confirmation
+
 
 class Asker:
-    """`say` speaks a sentence to its end or until interrupted; `hush` silences it; `on_open` is told the open question's id.
+    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` is told the open question.
 
     An answer may come by another way while the question is still being spoken, which is then silenced at once.
     """
@@ -21,7 +23,7 @@ class Asker:
         self,
         say: Callable[[str], Coroutine[None, None, None]],
         hush: Callable[[], None],
-        on_open: Callable[[str | None], None],
+        on_open: Callable[[Confirmation | None], None],
     ) -> None:
         self._say = say
         self._hush = hush
@@ -35,14 +37,14 @@ class Asker:
         self._again.set()
 
     async def ask(
-        self, confirmation_id: str, sentence: str, decision: Coroutine[None, None, bool | None]
+        self, question: Confirmation, sentence: str, decision: Coroutine[None, None, bool | None]
     ) -> bool | None:
         """The decision; None if nobody answered in time."""
         async with asyncio.TaskGroup() as group:
             deciding = group.create_task(decision, name="wait for an answer")
             async with self._one_at_a_time:
                 self.open = True
-                self._on_open(confirmation_id)
+                self._on_open(question)
                 try:
                     await self._put(sentence, group, deciding)
                 finally:

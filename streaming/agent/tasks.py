@@ -6,7 +6,7 @@ import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from streaming.agent.actions import carry_out, refusal
+from streaming.agent.actions import carry_out, hash_of, refusal
 from streaming.agent.questions import question_about, with_other_ways
 from streaming.domain import TaskEnded, TaskNeedsConfirmation, TaskProgressed, TaskStarted
 from streaming.ports import Outcome, ServiceError, TaskProgress, Verdict
@@ -101,15 +101,15 @@ class TaskRun:
                 self._action.executor,
                 self._action.action,
                 dict(self._action.parameters),
+                question.action_hash,
                 sentence,
                 self._step_id,
                 self._turn_id,
             )
         )
         decision = confirmations.decision(question.confirmation_id)
-        if self._asker is None:
-            return bool(await decision)
-        return bool(await self._asker.ask(question.confirmation_id, sentence, decision))
+        approved = await (decision if self._asker is None else self._asker.ask(question, sentence, decision))
+        return bool(approved) and hash_of(self._action) == question.action_hash
 
     def _tell_progress(self, event: TaskProgress) -> None:
         if not event.data and self._setup.provided.sheds_progress():

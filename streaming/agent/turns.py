@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import ConversationTurn, Intent, Outcome, Plan, Round, Step
+    from streaming.ports import Confirmation, ConversationTurn, Intent, Outcome, Plan, Round, Step
     from streaming.sound.echo import FarEnd
 
 
@@ -58,7 +58,7 @@ class Turn:
         text: str,
         reply: ReplyFormat,
         stopwatch: Stopwatch,
-        on_question: Callable[[str | None], None],
+        on_question: Callable[[Confirmation | None], None],
         somebody_speaks: Callable[[], bool] = lambda: False,
         far_end: FarEnd | None = None,
         brief: Brief = NO_BRIEF,
@@ -314,11 +314,16 @@ class Turn:
         self._stopwatch.mark("reply")
         return await self._delivery.give(reply)
 
-    def acknowledge(self, intent: Intent) -> None:
-        """Called instead of `run`: the words answered a question of another session, where the reply is given."""
-        self._tell(TurnIntent(self.turn_id, intent))
-        self._tell(TurnReply(self.turn_id, "All right."))
-        self._finish()
+    async def acknowledge(self, intent: Intent, words: str, *, aloud: bool = False) -> None:
+        """Instead of `run`: the words concern a question that waits elsewhere, where the reply is given."""
+        try:
+            self._tell(TurnIntent(self.turn_id, intent))
+            if aloud:
+                await self._deliver(words)
+            else:
+                self._tell(TurnReply(self.turn_id, words))
+        finally:
+            self._finish()
 
     # --- what the lane calls ---
 
@@ -326,11 +331,6 @@ class Turn:
     def acting(self) -> bool:
         """True while steps are running. A turn that waits for an answer does not count: it can ask again elsewhere."""
         return self._steps_running and not self._asker.open
-
-    @property
-    def asking(self) -> bool:
-        """True while a question is being spoken, or a sound during it is being judged."""
-        return bool(self._delivery.aside)
 
     def ask_again(self) -> None:
         """Repeat the open question."""

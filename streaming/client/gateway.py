@@ -204,9 +204,9 @@ class GatewayClient:
         """Call an operation and return its result. Raises GatewayError."""
         return await self._answer(self.connection.call(op, params))
 
-    async def confirm(self, confirmation_id: str, *, approve: bool) -> Any:
-        """Approve or decline a risky action. Raises GatewayError."""
-        return await self._answer(self.connection.confirm(confirmation_id, approve=approve))
+    async def confirm(self, confirmation_id: str, *, approve: bool, action_hash: str | None = None) -> Any:
+        """Approve or decline a risky action; `action_hash` is the question's. Raises GatewayError."""
+        return await self._answer(self.connection.confirm(confirmation_id, approve=approve, action_hash=action_hash))
 
     async def ping(self) -> float:
         """Round-trip time to the gateway in seconds. Raises GatewayError."""

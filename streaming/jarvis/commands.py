@@ -102,11 +102,17 @@ class Commands:
     async def _confirm(self, event: events.ConfirmationReceived) -> None:
         span = self._tracer.span("task.confirm", self._host.traceparent)
         context = self._context(event.confirmation_id, span)
-        settled = await self._confirmations.settle(event.confirmation_id, context, approve=event.approve)
+        refused = None
+        try:
+            settled = await self._confirmations.settle(
+                event.confirmation_id, context, approve=event.approve, action_hash=event.action_hash
+            )
+        except ServiceError as error:
+            refused, settled = error, False
         span.end()
         if not settled:
-            message = "there is no open question of that id"
-            self._host.send(wire.Error(id=event.id, channel=event.channel, code="NOT_FOUND", message=message))
+            refused = refused or ServiceError("NOT_FOUND", "there is no open question of that id")
+            self._host.send(_refusal(refused, event.id).model_copy(update={"channel": event.channel}))
         elif event.id is not None:
             self._host.send(wire.Result(id=event.id, data={"approved": event.approve}))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import Guess
 from streaming.agent.overheard import Overheard, overheard
 from streaming.agent.stopwatch import Stopwatch
@@ -31,14 +32,15 @@ from streaming.sound.echo import FarEnd
 from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from streaming.agent.brief import Brief
     from streaming.agent.format import ReplyFormat
     from streaming.outlet import SpeechPosition
-    from streaming.ports import Intent, RecognitionEvent
+    from streaming.ports import Confirmation, Intent, RecognitionEvent
     from streaming.sound.trail import Position
 
-MAX_WAITING = 8  # utterances queued during a turn; a user who says more is not waiting for answers
-_APPROVALS = {"yes": True, "no": False, "stop": False}
+MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Heard:
     text: str
     stopwatch: Stopwatch
     guess: Guess | None = None
-    into_question: bool = False  # it began while the gateway itself was speaking: no approval
+    begun: Moment = field(default_factory=Moment)
 
     def drop_guess(self) -> None:
         """Withdraw the guess, which is not needed any more."""
@@ -79,20 +81,20 @@ class TurnLane(Lane):
         self._text = text
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
-        self._question: str | None = None  # the confirmation that a spoken yes or no would settle
+        self._question: Confirmation | None = None  # of the turn under way
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # on the current utterance
         self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
         self._somebody_speaks = False
-        self._into_question = False  # True if that reply was a question
-        self._hears_itself = False  # the microphone has picked up the reply: from now on only words interrupt it
-        self._under_way = 0  # utterances heard but not yet answered
-        self._waiting: list[Heard] = []  # those whose turn has not begun
-        self._turn_begun = False  # here or elsewhere: a turn given as text runs once
-        self._saved: tuple[dict[str, Any], int] | None = None  # the turn begun by another replica
+        self._begun: Moment | None = None  # when that utterance began
+        self._hears_itself = False  # the reply has come back into this microphone: from then on only words silence it
+        self._under_way = 0  # utterances heard, and not yet answered
+        self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
+        self._turn_begun = False  # here or elsewhere: a turn given as text is taken once
+        self._saved: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
-        self._next: asyncio.Queue[tuple[Heard, Intent | None] | None] = asyncio.Queue(MAX_WAITING)
+        self._next: asyncio.Queue[tuple[Heard, Intent | None, str | None] | None] = asyncio.Queue(MAX_WAITING)
 
     async def run(self) -> None:
         """Run until the input has ended and every turn is done. Raises ServiceError if the recogniser fails."""
@@ -119,13 +121,24 @@ class TurnLane(Lane):
         await self._finish_saved_turn()
         if self._turn_begun:
             return
-        heard, intent = Heard(text, self._stopwatch()), None
-        if self._provided.confirmations.asked_in(self._context) is not None:
+        heard, intent = Heard(text, self._stopwatch(), begun=self._moment()), None
+        if heard.begun.question is not None:
             intent = await self._recognised(heard)
-            if intent is not None and await self._is_about_current_turn(heard, intent):
-                self._new_turn(uuid.uuid4().hex, text, heard.stopwatch).acknowledge(intent)
+            told = await self._answered(heard, intent) if intent is not None else None
+            if intent is not None and told is not None:
+                await self._new_turn(uuid.uuid4().hex, text, heard.stopwatch).acknowledge(intent, told or "All right.")
                 return
         await self._take_turn(heard, intent)
+
+    def _moment(self, s_ago: float = 0.0) -> Moment:
+        """Of words that begin now, or began `s_ago`."""
+        at = self._listening_clock() - s_ago
+        return Moment(self._open_question, over_our_voice=self._setup.loudspeaker.sounded_at(at))
+
+    @property
+    def _open_question(self) -> Confirmation | None:
+        """Ours, else the newest of the session."""
+        return self._question or self._provided.confirmations.asked_in(self._context)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -147,10 +160,10 @@ class TurnLane(Lane):
     def _on_heard(self, event: RecognitionEvent, group: asyncio.TaskGroup) -> None:
         assert self._microphone is not None, "it is what was heard through"  # it produced the event
         match event:
-            case SpeechStarted():
+            case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
                 self._over = self._turn if self._turn is not None and self._turn.speaking else None
-                self._into_question = self._over is not None and self._over.asking
+                self._begun = self._moment(self._microphone.ended_s_ago(at_ms))
                 if self._turn is not None and not self._hears_itself:
                     self._turn.pause()
             case InterimTranscript(text=text) if text and self._is_the_users(text):
@@ -195,6 +208,7 @@ class TurnLane(Lane):
 
     def _on_final(self, event: FinalTranscript) -> None:
         self._somebody_speaks = False
+        begun, self._begun = self._begun or self._moment(), None
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
@@ -210,8 +224,7 @@ class TurnLane(Lane):
         self._outlet.tell(TurnEnd(event.end_ms))
         if guess is not None:
             stopwatch.began_early("eager_end", guess.made_at)
-        self._act_on(Heard(event.text, stopwatch, guess, self._into_question))
-        self._into_question = False
+        self._act_on(Heard(event.text, stopwatch, guess, begun))
 
     def _act_on(self, heard: Heard) -> None:
         try:
@@ -228,12 +241,13 @@ class TurnLane(Lane):
     async def _understand(self) -> None:
         while (heard := await self._heard.get()) is not None:
             intent = await self._recognised(heard)
-            if intent is not None and await self._is_about_current_turn(heard, intent):
+            told = await self._about_current_turn(heard, intent) if intent is not None else None
+            if told == "":
                 heard.drop_guess()
                 self._under_way -= 1
                 self._waiting.remove(heard)
                 continue
-            await self._next.put((heard, intent))
+            await self._next.put((heard, intent, told))
         await self._next.put(None)
 
     async def _recognised(self, heard: Heard) -> Intent | None:
@@ -246,39 +260,52 @@ class TurnLane(Lane):
         except ServiceError:
             return None
 
-    async def _is_about_current_turn(self, heard: Heard, intent: Intent) -> bool:
-        approve = _APPROVALS.get(intent.intent)
-        question = self._question or self._provided.confirmations.asked_in(self._context)
-        if question is not None and approve is not None:
-            if approve and heard.into_question and self._turn is not None:
-                self._turn.ask_again()
-                return True
-            confirmations = self._provided.confirmations
-            via: Literal["message", "voice"] = "message" if self._microphone is None else "voice"
-            if await confirmations.settle(question, self._context, approve=approve, via=via):
-                return True
-            if approve and self._question is not None and self._turn is not None:
-                self._turn.ask_again()  # a voice may not approve it: the question says what may
-                return True
-            return False
-        if intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
+    async def _about_current_turn(self, heard: Heard, intent: Intent) -> str | None:
+        """What is to be said to words that answer a question, or stop the turn: mostly nothing (empty); None: they are no such words."""
+        told = await self._answered(heard, intent)
+        if told is None and intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
             self._turn_task.cancel()
-            return True
-        return False
+            return ""
+        return told
+
+    async def _answered(self, heard: Heard, intent: Intent) -> str | None:
+        """The same, for an answer to a question."""
+        question, by_voice = self._open_question, self._microphone is not None
+        given = answer(intent, question, heard.begun, by_voice=by_voice)
+        if question is None or given is Answer.NONE:
+            return None
+        if given in {Answer.REFUSES, Answer.APPROVES}:
+            via: Literal["message", "voice"] = "voice" if by_voice else "message"
+            settled = await self._provided.confirmations.settle(
+                question.confirmation_id,
+                self._context,
+                approve=given is Answer.APPROVES,
+                action_hash=question.action_hash,
+                via=via,
+            )
+            return "" if settled else None
+        if self._question is not None and self._turn is not None:
+            self._turn.ask_again()  # the question says how it may be approved
+            return ""
+        return str(given)
 
     # --- turns, one at a time ---
 
     async def _converse(self) -> None:
         await self._finish_saved_turn()
         while (item := await self._next.get()) is not None:
-            await self._take_turn(*item)
+            heard, intent, told = item
+            await self._take_turn(heard, intent, told)
             self._under_way -= 1
 
-    async def _take_turn(self, heard: Heard, intent: Intent | None) -> None:
+    async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
         if heard in self._waiting:
             self._waiting.remove(heard)
-        await self._run(turn, intent, heard.guess)
+        if intent is not None and told is not None:
+            await self._run(turn, turn.acknowledge(intent, told, aloud=True))
+        else:
+            await self._run(turn, turn.run(intent, heard.guess))
         heard.drop_guess()
 
     def _new_turn(self, turn_id: str, text: str, stopwatch: Stopwatch) -> Turn:
@@ -294,16 +321,16 @@ class TurnLane(Lane):
             brief=self._brief,
         )
 
-    async def _run(self, turn: Turn, intent: Intent | None = None, guess: Guess | None = None) -> None:
+    async def _run(self, turn: Turn, work: Coroutine[None, None, None]) -> None:
         self._turn, self._turn_begun = turn, True
         async with asyncio.TaskGroup() as group:
-            task = self._turn_task = group.create_task(turn.run(intent, guess), name=f"turn {turn.turn_id}")
-            # A turn cancelled by "stop" ends alone; awaiting it would cancel the group too.
+            task = self._turn_task = group.create_task(work, name=f"turn {turn.turn_id}")
+            # a turn cancelled by "stop" ends alone; the group would take its cancellation for its own
             await asyncio.wait([task])
         self._turn = self._turn_task = None
 
-    def _on_question(self, confirmation_id: str | None) -> None:
-        self._question = confirmation_id
+    def _on_question(self, question: Confirmation | None) -> None:
+        self._question = question
 
     async def _apologise(self, broken: ServiceError) -> None:
         """The recogniser failed: apologise in the reply's form, then let the channel close with the error."""
@@ -351,7 +378,7 @@ class TurnLane(Lane):
         turn = self._new_turn(saved["turn_id"], saved["text"], Stopwatch.restore(saved["stopwatch"], self._clock))
         turn.restore(saved, sent_pts_ms)
         self._saved = None
-        await self._run(turn)
+        await self._run(turn, turn.run())
 
     # --- what the client sends ---
 

@@ -13,8 +13,8 @@ GATEWAY = "gateway"  # the `service` of errors by the gateway itself
 class ServiceError(Exception):
     """A service, or the gateway itself, refused a call, failed or was unreachable.
 
-    `code` is from the catalogue in `streaming.errors`; `message` is for people. `details` is JSON for programs:
-    CONFIRMATION_REQUIRED has `confirmation_id`, `expires_at` and `risk`, SAFETY_DENIED `risk`, VALIDATION_ERROR `errors`.
+    `code` is from the catalogue, `streaming.errors`; `message` is for people. `details` is JSON for the client's program:
+    CONFIRMATION_REQUIRED has `confirmation_id`, `expires_at`, `risk` and `action_hash`, SAFETY_DENIED `risk`, VALIDATION_ERROR `errors`.
     """
 
     def __init__(

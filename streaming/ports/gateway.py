@@ -38,7 +38,8 @@ class Confirmation:
 
     confirmation_id: str
     expires_at: str
-    by_voice: bool = True  # False: a spoken yes is not enough
+    action_hash: str = ""  # of what an approval is for: `streaming.agent.actions.hash_of`
+    by_voice: bool = True  # False: a spoken yes does not count
 
 
 class Confirmations(Protocol):
@@ -47,16 +48,25 @@ class Confirmations(Protocol):
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
         """Ask for approval."""
 
-    def asked_in(self, context: CallContext) -> str | None:
-        """The newest question that a lane of this session is still waiting on."""
+    def asked_in(self, context: CallContext) -> Confirmation | None:
+        """The newest question that a lane of this session still waits for."""
 
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None if it expired."""
 
     async def settle(
-        self, confirmation_id: str, context: CallContext, *, approve: bool, via: Literal["message", "voice"] = "message"
+        self,
+        confirmation_id: str,
+        context: CallContext,
+        *,
+        approve: bool,
+        action_hash: str | None = None,
+        via: Literal["message", "voice"] = "message",
     ) -> bool:
-        """Answer a question. False if the user has no such open question, or may not approve it in this way."""
+        """Answer; False when the user has no such open question, or may not approve it in this way.
+
+        Raises ServiceError ACTION_CHANGED when it approves another action than the one that was asked about.
+        """
 
 
 class Permissions(Protocol):

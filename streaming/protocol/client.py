@@ -197,11 +197,19 @@ class ClientConnection:
         if grant:
             self._out.put(messages.CreditGrant(channel=channel, bytes=grant))
 
-    def confirm(self, confirmation_id: str, *, approve: bool, channel: int | None = None) -> str:
-        """Answer a confirmation request; returns the command's id."""
+    def confirm(
+        self, confirmation_id: str, *, approve: bool, channel: int | None = None, action_hash: str | None = None
+    ) -> str:
+        """Answer a question; returns the command's id. `action_hash`: the question's, so that nothing else is approved."""
         command_id = self._new_id()
         self._out.put(
-            messages.TaskConfirm(id=command_id, confirmation_id=confirmation_id, approve=approve, channel=channel)
+            messages.TaskConfirm(
+                id=command_id,
+                confirmation_id=confirmation_id,
+                approve=approve,
+                channel=channel,
+                action_hash=action_hash,
+            )
         )
         return command_id
 

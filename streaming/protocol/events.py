@@ -125,6 +125,7 @@ class ConfirmationReceived:
     approve: bool
     id: str | None
     channel: int | None
+    action_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

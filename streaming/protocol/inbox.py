@@ -175,7 +175,11 @@ class Inbox:
             if seen is not None:
                 return self._repeat(message, seen, "task.confirm")
             self._memory.remember(message.id, SeenCommand("task.confirm"))
-        return [events.ConfirmationReceived(message.confirmation_id, message.approve, message.id, message.channel)]
+        return [
+            events.ConfirmationReceived(
+                message.confirmation_id, message.approve, message.id, message.channel, message.action_hash
+            )
+        ]
 
     def _repeat(self, message: messages.Call | messages.TaskConfirm, seen: SeenCommand, what: str) -> list[Event]:
         assert message.id is not None, "only commands with an id are remembered"

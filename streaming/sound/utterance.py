@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
+from streaming.loudspeaker import Loudspeaker
 from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from streaming.sound.codecs import SpeechEncoder
 from streaming.sound.playout import PlayoutCursor, heard_text
@@ -36,6 +37,7 @@ class Utterance:
         turn_id: str | None = None,
         on_first_audio: Callable[[], None] = lambda: None,
         far_end: FarEnd | None = None,
+        loudspeaker: Loudspeaker | None = None,
     ) -> None:
         self._stream = stream
         self._outlet = outlet
@@ -50,6 +52,7 @@ class Utterance:
         self._nudge = asyncio.Event()  # set when a report may release the next frame
         self._on_first_audio = on_first_audio
         self._far_end = far_end
+        self._loudspeaker = loudspeaker or Loudspeaker()
         self._stopped_at: float | None = None
         self._begun = self._ended = False  # whether the client was told
         self._words_told = 0
@@ -99,7 +102,7 @@ class Utterance:
     def stop(self) -> None:
         """Cut it off: nothing more is sent, and the service stops."""
         self._stopped_at = self._clock()
-        self._forget_far_end()
+        self._fall_silent()
         self._stream.cancel()
         self._nudge.set()
 
@@ -119,6 +122,9 @@ class Utterance:
                     self._tell_words(event.words)
                 elif isinstance(event, SynthesisDone):
                     await self._finish()
+        except BaseException:
+            self._fall_silent()
+            raise
         finally:
             self._stream.cancel()
 
@@ -168,6 +174,7 @@ class Utterance:
             return
         if self._pts_ms == 0:
             self._on_first_audio()
+        self._loudspeaker.begins(self)
         self._outlet.play(frame, round(self._pts_ms))
         self._advance(duration_ms)
 
@@ -191,12 +198,15 @@ class Utterance:
     async def played_out(self) -> None:
         """Wait until the client has played what was sent, was stopped, or has clearly stopped reporting."""
         give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_S
-        while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
-            if self._clock() >= give_up_at:
-                break
-            await self._wait_for_report(max(left_s, LOOK_AGAIN_S))
-        self._forget_far_end()
+        try:
+            while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
+                if self._clock() >= give_up_at:
+                    break
+                await self._wait_for_report(max(left_s, LOOK_AGAIN_S))
+        finally:
+            self._fall_silent()
 
-    def _forget_far_end(self) -> None:
+    def _fall_silent(self) -> None:
+        self._loudspeaker.ends(self, self._clock())
         if self._far_end is not None:
             self._far_end.end()

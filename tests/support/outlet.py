@@ -60,4 +60,5 @@ def frame_for(world: World, outlet: RecordingOutlet) -> LaneSetup:
     lent: Any = world
     provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
     context = CallContext(user_id="u1", roles=("admin",), session_id="s1", request_id="r1")
-    return LaneSetup(outlet, provided, context, asyncio.get_running_loop().time, asyncio.get_running_loop().time)
+    clock = asyncio.get_running_loop().time
+    return LaneSetup(outlet, provided, context, clock, clock, world.loudspeaker)

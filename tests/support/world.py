@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.actions import hash_of
+from streaming.loudspeaker import Loudspeaker
 from streaming.ports import (
     Confirmation,
     ConversationTurn,
@@ -148,6 +150,8 @@ class World:
     withdrawn: list[str] = field(default_factory=list)  # like `asked`, what was cancelled while it was slow
     conversations: list[list[str]] = field(default_factory=list)  # the texts that each plan was made with
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
+    loudspeaker: Loudspeaker = field(default_factory=Loudspeaker)  # all lanes are of one session
+    confirmations: dict[str, Confirmation] = field(default_factory=dict)
 
     def _check(self, service: str) -> None:
         if service in self.failing:
@@ -237,15 +241,28 @@ class World:
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
         confirmation_id = f"q{len(self.questions) + 1}"
         self.questions[confirmation_id] = asyncio.get_running_loop().create_future()
-        return Confirmation(confirmation_id, "2030-01-01T00:00:00Z")
+        by_voice = verdict.risk != "high"
+        asked = Confirmation(confirmation_id, "2030-01-01T00:00:00Z", hash_of(action), by_voice)
+        self.confirmations[confirmation_id] = asked
+        return asked
 
     async def decision(self, confirmation_id: str) -> bool | None:
         return await self.questions[confirmation_id]
 
-    def asked_in(self, context: CallContext) -> str | None:
-        return next((asked for asked, answer in self.questions.items() if not answer.done()), None)
+    def asked_in(self, context: CallContext) -> Confirmation | None:
+        return next(
+            (self.confirmations[each] for each in reversed(self.questions) if not self.questions[each].done()), None
+        )
 
-    async def settle(self, confirmation_id: str, context: CallContext, *, approve: bool, via: str = "message") -> bool:
+    async def settle(
+        self,
+        confirmation_id: str,
+        context: CallContext,
+        *,
+        approve: bool,
+        action_hash: str | None = None,
+        via: str = "message",
+    ) -> bool:
         self.settled_via.append(via)
         self.questions[confirmation_id].set_result(approve)
         return True

@@ -51,11 +51,17 @@ class Command:
     most: int = 0
     words: int = 0
     word: str = r"(?s:.*)"
-    opens: bool = False  # True: reads the contents of files, not only their names
-    moves: bool = False  # True: renames the first path, with everything below it
+    opens: bool = False  # reads what is in the files, not their names alone
+    moves: bool = False  # gives the first path another name, with all that is below it
+    keeps: str | None = None  # a pattern for the flag without which it may remove what is there, or write over it
+
+    def destroys(self, arguments: list[str]) -> bool:
+        """May something be lost that nobody can bring back?"""
+        return self.keeps is not None and not any(re.fullmatch(self.keeps, argument) for argument in arguments)
 
 
 _LINES = {"-n": COUNT, "-c": COUNT, "--lines": COUNT, "--bytes": COUNT}
+_NO_CLOBBER = r"-[vp]*n[nvp]*|--no-clobber"
 _LINE_FLAGS = r"-[nc]?\d{1,6}|--(lines|bytes)=\d{1,6}|-[qv]"
 
 COMMANDS: Mapping[str, Command] = {
@@ -109,11 +115,19 @@ COMMANDS: Mapping[str, Command] = {
     "echo": Command("Say something back", flags=r"-n", most=MAX_ARGUMENTS, words=MAX_ARGUMENTS),
     "sleep": Command("Wait some seconds", least=1, most=1, words=1, word=r"\d{1,3}(\.\d{1,3})?"),
     "mkdir": Command("Make folders", "change", flags=r"-p|--parents", least=1, most=4),
-    "rmdir": Command("Remove empty folders", "change", least=1, most=4),
+    "rmdir": Command("Remove empty folders", "change", least=1, most=4, keeps=NEVER),
     "touch": Command("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
-    "cp": Command("Copy a file", "change", flags=r"-[nvp]+|--no-clobber", least=2, most=2, opens=True),
+    "cp": Command(
+        "Copy a file", "change", flags=r"-[nvp]+|--no-clobber", least=2, most=2, opens=True, keeps=_NO_CLOBBER
+    ),
     "mv": Command(
-        "Move or rename a file or folder", "change", flags=r"-[nv]+|--no-clobber", least=2, most=2, moves=True
+        "Move or rename a file or folder",
+        "change",
+        flags=r"-[nv]+|--no-clobber",
+        least=2,
+        most=2,
+        moves=True,
+        keeps=_NO_CLOBBER,
     ),
 }
 

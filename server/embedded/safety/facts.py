@@ -36,7 +36,7 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
     target = _target(action, parameters)
     address = _address(parameters.get("url"))
     return {
-        "kind": COMMANDS[action].kind if executor == "os" and action in COMMANDS else "unknown",
+        "kind": _kind(action, parameters.get("args")) if executor == "os" else "unknown",
         "text": "".join(f"\n/{text}" for text in lowered) + "\n",
         "names": sorted({part for text in lowered for part in _SEPARATORS.split(text) if part}),
         "target": target.lower(),
@@ -46,6 +46,12 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
         "reach": address.reach.value,
         "private_allowed": private_allowed,
     }
+
+
+def _kind(command: str, arguments: Any) -> str:
+    if command not in COMMANDS:
+        return "unknown"
+    return "destroy" if COMMANDS[command].destroys(list(_strings(arguments))) else COMMANDS[command].kind
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers lose digits in JavaScript and elsewhere
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+ActionHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$")]

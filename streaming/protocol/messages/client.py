@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from streaming.protocol.messages.base import (
+    ActionHash,
     Bytes,
     Channel,
     ChannelCommand,
@@ -195,7 +196,9 @@ class TaskConfirm(NumberedCommand):
     approve: bool
     """True to run the action, false to decline it."""
     channel: Channel | None = None
-    """The channel that asked, if it is in this session."""
+    """The channel that asked, where this session has it."""
+    action_hash: ActionHash | None = None
+    """Of the question: an approval that names another one approves nothing."""
 
 
 OpenCommand = OpenStt | OpenTts | OpenExecute | OpenTurn | OpenObserve

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from streaming.protocol.messages.base import (
+    ActionHash,
     Confidence,
     Count,
     Encoding,
@@ -189,7 +190,9 @@ class TaskConfirmationRequired(TaskEvent):
     action: str | None = None
     """The action."""
     parameters: JsonObject | None = None
-    """The action's parameters. An approval covers exactly these."""
+    """With what. An approval is for exactly this."""
+    action_hash: ActionHash | None = None
+    """Of executor, action and parameters, for `task.confirm`."""
     sentence: str | None = None
     """The question as a sentence; it is spoken if the reply is audio."""
 

@@ -70,7 +70,7 @@ def test_every_error_is_a_problem_with_an_example_of_each_code(operation: Any) -
 
 def test_path_fields_are_not_in_the_body_too() -> None:
     body = DOCUMENT["components"]["schemas"]["ConfirmRequest"]
-    assert body["properties"].keys() == {"approve"}
+    assert body["properties"].keys() == {"approve", "action_hash"}
     assert body["required"] == ["approve"]
 
 

@@ -202,7 +202,7 @@ async def test_a_risky_call_tells_by_which_id_its_caller_approves_it(tmp_path: P
         gw.script.verdict = Verdict("confirm", "medium", ("it changes files",))
         asked = await refusal_of(desk, "executor.os.command", {"command": "mkdir"}, "c1")
         assert (asked.code, asked.message, asked.retryable) == ("CONFIRMATION_REQUIRED", "it changes files", False)
-        assert asked.details.keys() == {"confirmation_id", "expires_at", "risk"}
+        assert asked.details.keys() == {"confirmation_id", "expires_at", "risk", "action_hash"}
         again = await refusal_of(desk, "executor.os.command", {"command": "mkdir"}, "c1")
         assert again.details == asked.details  # the same command does not ask twice
         assert gw.script.executed == []

@@ -13,7 +13,8 @@ from server.shared.confirmations import ConfirmationStore
 from server.shared.redis_link import RedisLink
 from server.shared.state import LocalState, RedisState
 from server.telemetry.audit import AuditLog
-from streaming.ports import Action, CallContext, Verdict
+from streaming.agent.actions import hash_of
+from streaming.ports import Action, CallContext, ServiceError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -104,7 +105,7 @@ async def test_a_voice_approves_what_destroys_only_where_that_is_wanted(risk: st
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
         await asyncio.sleep(0)
-        assert store.asked_in(ADA) == asked.confirmation_id
+        assert store.asked_in(ADA) == asked
         assert store.asked_in(EVE) is None
         assert await store.settle(asked.confirmation_id, ADA, approve=True, via="voice") is counts
         if not counts:
@@ -220,3 +221,51 @@ async def test_another_replica_settles(redis_url: str) -> None:
             task.cancel()
         for one in (link, other_link):
             await one.close()
+
+
+async def test_an_approval_of_another_action_approves_nothing_and_the_question_stays() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.create(ACTION, VERDICT, ADA)
+    changed = Action("os", "rm", {"args": ["y"]})
+    assert asked.action_hash == hash_of(ACTION) != hash_of(changed)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        for answering in (store.settle, store.take):
+            with pytest.raises(ServiceError, match="ACTION_CHANGED"):
+                await answering(asked.confirmation_id, ADA, approve=True, action_hash=hash_of(changed))
+        assert not waiting.done()
+        assert await store.settle(asked.confirmation_id, ADA, approve=True, action_hash=asked.action_hash)
+    assert waiting.result() is True
+
+
+async def test_a_refusal_counts_whatever_it_names() -> None:
+    store = ConfirmationStore(LocalState())
+    asked = await store.defer(ACTION, VERDICT, ADA, None)
+    assert await store.take(asked.confirmation_id, ADA, approve=False, action_hash="0" * 64) is not None
+
+
+async def test_a_record_whose_action_was_changed_approves_nothing() -> None:
+    state = LocalState()
+    store = ConfirmationStore(state)
+    asked = await store.defer(ACTION, VERDICT, ADA, None)
+    key = f"confirmation:{asked.confirmation_id}"
+    recorded = json.loads(await state.get(key) or "")
+    recorded["action"]["parameters"]["args"] = ["/"]
+    await state.put(key, json.dumps(recorded), 60)
+    with pytest.raises(ServiceError, match="ACTION_CHANGED"):
+        await store.take(asked.confirmation_id, ADA, approve=True, action_hash=asked.action_hash)
+
+
+def test_a_hash_is_of_what_is_done_not_of_how_it_was_written() -> None:
+    one = Action("os", "mv", {"args": ["a", "b"], "n": 5, "deep": {"x": [1.0], "y": None}}, "s1")
+    same = Action("os", "mv", {"deep": {"y": None, "x": [1]}, "n": 5.0, "args": ["a", "b"]}, "s2")
+    assert hash_of(one) == hash_of(same)
+    others = [
+        Action("os", "cp", one.parameters),
+        Action("browser", "mv", one.parameters),
+        Action("os", "mv", {**one.parameters, "args": ["a b"]}),
+        Action("os", "mv", {**one.parameters, "n": "5"}),
+        Action("os", "mv", {**one.parameters, "n": True}),
+    ]
+    assert len({hash_of(each) for each in [one, *others]}) == 1 + len(others)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.support.world import ScriptedRecognition
 
 DELETION = Plan("p", "goal", (Step("s1", "os", "rm", {}, (), "delete"),), "x")
-RISKY = {"rm": Verdict("confirm", "high", ("it deletes",))}
+RISKY = {"rm": Verdict("confirm", "medium", ("it deletes",))}
 
 
 class Talk:

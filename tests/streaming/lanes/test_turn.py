@@ -294,7 +294,7 @@ def test_a_sound_while_nothing_is_being_said_pauses_nothing() -> None:
 def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> None:
     async def body() -> None:
         world = World(
-            plans={"delete it": plan(step("s1", "rm"))}, verdicts={"rm": Verdict("confirm", "high", ("it deletes",))}
+            plans={"delete it": plan(step("s1", "rm"))}, verdicts={"rm": Verdict("confirm", "medium", ("it deletes",))}
         )
         async with talk(world, ReplyFormat(audio=False)) as it:
             it.microphone.say("delete it")
@@ -312,7 +312,7 @@ def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> Non
 
 def risky(words: str = "Delete it") -> World:
     asked = Step("s1", "os", "rm", {"args": ["-r", "demo"]}, (), words)
-    return World(plans={"go": plan(asked)}, verdicts={"rm": Verdict("confirm", "high", ("it deletes",))})
+    return World(plans={"go": plan(asked)}, verdicts={"rm": Verdict("confirm", "medium", ("it deletes",))})
 
 
 def test_a_question_is_asked_aloud_and_says_what_would_be_done() -> None:

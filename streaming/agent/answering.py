@@ -1,0 +1,46 @@
+"""Whether a yes or no answers an open question. An approval counts only for the question that it was given to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streaming.ports import Confirmation, Intent
+
+APPROVALS = {"yes": True, "no": False, "stop": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When words were begun: the question that was open then, and whether the gateway itself could be heard."""
+
+    question: Confirmation | None = None
+    over_our_voice: bool = False
+
+
+class Answer(StrEnum):
+    """What words are to the question that is open now."""
+
+    NONE = ""  # of no question
+    REFUSES = "refuses"
+    APPROVES = "approves"
+    TOO_EARLY = "You spoke before my question was out. Please answer again."
+    NOT_BY_VOICE = "I need a click, or a typed yes, for that."
+
+
+def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_voice: bool) -> Answer:
+    """Judge words with that intent, begun at that moment. A refusal counts at any time: it does nothing."""
+    approves = APPROVALS.get(intent.intent)
+    if question is None or approves is None:
+        return Answer.NONE
+    if not approves:
+        return Answer.REFUSES
+    if given.question is None or given.question.confirmation_id != question.confirmation_id:
+        return Answer.TOO_EARLY
+    if by_voice and given.over_our_voice:
+        return Answer.TOO_EARLY
+    if by_voice and not question.by_voice:
+        return Answer.NOT_BY_VOICE
+    return Answer.APPROVES
