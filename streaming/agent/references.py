@@ -1,9 +1,15 @@
-"""Replaces `${step_id.path.to.field}` in a step's parameters by results of earlier steps."""
+"""Filling `${step_id.path.to.field}` in a step's parameters from the results of the steps that it depends on.
+
+Anything else of that form is text: somebody said it, or a language model wrote it.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _WHOLE = re.compile(r"\$\{([\w-]+(?:\.[\w-]+)*)\}\Z")
 _INSIDE = re.compile(r"\$\{([\w-]+(?:\.[\w-]+)*)\}")
@@ -24,18 +30,22 @@ def _look_up(path: str, results: dict[str, dict[str, Any]]) -> Any:
     return value
 
 
-def fill(template: Any, results: dict[str, dict[str, Any]]) -> Any:
-    """A copy of `template` with all references replaced. A string that is a single reference takes the value's own type.
+def fill(template: Any, results: dict[str, dict[str, Any]], depends_on: Collection[str]) -> Any:
+    """A copy of `template` with the references to `depends_on` replaced; a string that is one reference takes the value's own type.
 
     `results` maps step ids to their results. Raises MissingResultError.
     """
     if isinstance(template, dict):
-        return {key: fill(value, results) for key, value in template.items()}
+        return {key: fill(value, results, depends_on) for key, value in template.items()}
     if isinstance(template, list):
-        return [fill(value, results) for value in template]
+        return [fill(value, results, depends_on) for value in template]
     if not isinstance(template, str):
         return template
+
+    def refers(path: str) -> bool:
+        return path.split(".", 1)[0] in depends_on
+
     whole = _WHOLE.match(template)
-    if whole:
+    if whole and refers(whole[1]):
         return _look_up(whole[1], results)
-    return _INSIDE.sub(lambda found: str(_look_up(found[1], results)), template)
+    return _INSIDE.sub(lambda found: str(_look_up(found[1], results)) if refers(found[1]) else found[0], template)

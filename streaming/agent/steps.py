@@ -68,7 +68,8 @@ class StepRun:
             if (await self._done[needed]).status != "ok":
                 return Outcome(step.id, "skipped", message="an earlier step did not succeed")
         try:
-            action = Action(step.executor, step.action, fill(step.parameters, self._results), step.id)
+            parameters = fill(step.parameters, self._results, step.depends_on)
+            action = Action(step.executor, step.action, parameters, step.id)
         except MissingResultError:
             return Outcome(step.id, "skipped", message="an earlier step found nothing to go on with")
         return await self._checked(action, step)

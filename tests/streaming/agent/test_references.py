@@ -20,19 +20,22 @@ RESULTS: dict[str, dict[str, Any]] = {
         ("see ${s1.results.0.url} ${s2.text}", "see https://example.com/ hi"),
         ({"a": ["${s2.text}", 1, None]}, {"a": ["hi", 1, None]}),
         ("plain $ {text}", "plain $ {text}"),
+        ("echo ${HOME} and ${s4.text}", "echo ${HOME} and ${s4.text}"),
+        ("${s4.text}", "${s4.text}"),
+        ("${HOME} says ${s2.text}", "${HOME} says hi"),
     ],
 )
 def test_references_are_replaced(template: object, filled: object) -> None:
-    assert fill(template, RESULTS) == filled
+    assert fill(template, RESULTS, ("s1", "s2", "s3")) == filled
 
 
 @pytest.mark.parametrize("template", ["${s3.x}", "${s1.results.1.url}", "x ${s1.results.key}", "${s2.text.deeper}"])
 def test_a_reference_to_nothing_is_an_error(template: str) -> None:
     with pytest.raises(MissingResultError):
-        fill(template, RESULTS)
+        fill(template, RESULTS, ("s1", "s2", "s3"))
 
 
 def test_the_template_is_not_changed() -> None:
     template = {"a": ["${s2.text}"]}
-    fill(template, RESULTS)
+    fill(template, RESULTS, ("s1", "s2", "s3"))
     assert template == {"a": ["${s2.text}"]}

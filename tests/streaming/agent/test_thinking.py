@@ -305,3 +305,16 @@ def test_a_reply_that_moves_to_another_replica_in_the_middle_is_not_made_anew() 
         assert "lost track" in dict(world.turns.values())["assistant"]
 
     virtual_time.run(body())
+
+
+def test_what_a_language_model_writes_is_no_reference() -> None:
+    async def body() -> None:
+        written = {"args": ["${HOME}", "${r1s1.path} is literal", "${r1s1.path}"]}
+        steps = [Step("r1s1", "os", "mkdir", {"args": ["a"]}, (), ""), Step("r1s2", "os", "echo", written, (), "")]
+        world = Mind(rounds=[[*steps], [ReplyWords("Done.", last=True)]])
+        turn = Turn(world)
+        await turn.type(audio=False)
+        assert ("echo", written) in world.executed
+        assert {event.status for event in turn.outlet.of(TaskEnded)} == {"ok"}
+
+    virtual_time.run(body())

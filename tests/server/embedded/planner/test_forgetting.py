@@ -57,7 +57,7 @@ def test_a_note_is_looked_for_first(text: str, said: list[str], query: str) -> N
     search, delete = steps(made)
     assert search == ("search", {"query": query, "limit": 1.0, "tags": ["note"]})
     assert list(made.steps[1].depends_on) == ["s1"]
-    assert (delete[0], fill(delete[1], {"s1": {"results": [NOTE]}})) == ("delete", {"key": "k1"})
+    assert (delete[0], fill(delete[1], {"s1": {"results": [NOTE]}}, ["s1"])) == ("delete", {"key": "k1"})
 
 
 @pytest.mark.parametrize("said", [[], ["what time is it"], ["what do you remember"]])

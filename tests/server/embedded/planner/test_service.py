@@ -93,7 +93,7 @@ async def test_a_search_and_the_opening_of_its_last_result_are_one_plan(tmp_path
     search, navigate = plan.steps
     assert (search.executor, navigate.executor, list(navigate.depends_on)) == ("search", "browser", [search.id])
     results = {search.id: {"results": [{"url": "https://a.example"}, {"url": "https://b.example"}]}}
-    assert fill(MessageToDict(navigate.parameters), results) == {"url": "https://b.example"}
+    assert fill(MessageToDict(navigate.parameters), results, navigate.depends_on) == {"url": "https://b.example"}
 
 
 async def test_a_picture_of_a_page_needs_the_page_first(tmp_path: Path) -> None:
