@@ -33,6 +33,8 @@ class Answer(StrEnum):
 def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_voice: bool) -> Answer:
     """Judge words with that intent, begun at that moment. A refusal counts at any time: it does nothing."""
     approves = APPROVALS.get(intent.intent)
+    if approves is None and any(not APPROVALS.get(other.intent, True) for other in intent.alternatives):
+        approves = False  # "forget it" may mean a note, and while a question is open it means no
     if question is None or approves is None:
         return Answer.NONE
     if not approves:

@@ -15,16 +15,29 @@ if TYPE_CHECKING:
 
 MAX_NAME_WORDS = 3  # in a site called by its name: "new york times"
 
-_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # signs may be part of these: passwords, names, what is echoed
-_SET_OFF_BY_QUOTES = frozenset({"label", "url", "path", "new_folder", "attribute", "place"})
+_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # marks may be part of these: passwords, names, what is echoed
+_SET_OFF_BY_QUOTES = frozenset({"label", "url", "path", "named_file", "new_folder", "attribute", "place"})
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
 _SPOKEN_SIGN = re.compile(rf"\s*(?<!\S)({'|'.join(_SIGNS)})(?!\S)\s*", re.IGNORECASE)
+_NAMED = r"(?:labelled|labeled|called|named|marked|titled|saying|reading|(?:that|which) (?:says|reads)|with the (?:text|label|name))"
+# `the link called Home`, `the tab "Details"`: the label is what follows
+_KIND_OF_LABEL = re.compile(
+    rf"(?:button|link|tab|icon|menu(?: item| entry)?|item|option|checkbox|box|field)\s+(?:{_NAMED}\s+|(?=[\"']))",
+    re.IGNORECASE,
+)
+# a name that ends so is a file's, though it may look like an address
+_FILE_ENDINGS = (
+    "bak|bmp|c|cfg|conf|cpp|css|csv|doc|docx|env|flac|gif|gz|h|htm|html|ini|ipynb|jpeg|jpg|js|json|jsonl|lock|log|m4a|md|mp3"
+    "|mp4|odt|ogg|pdf|png|ppt|pptx|py|rst|rtf|sh|sql|sqlite3|svg|tar|tex|toml|ts|tsv|txt|wav|webm|xls|xlsx|xml|yaml|yml|zip"
+)
+_FILE = re.compile(rf"[^/?#]*(?:/[^?#]*)?\.(?:{_FILE_ENDINGS})\Z", re.IGNORECASE)
 _SCHEME = re.compile(r"https?://\S+\Z", re.IGNORECASE)
 _ANY_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?!\d)", re.IGNORECASE)
 _HOST = re.compile(
-    r"(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:[a-z]{2,24}|\d{1,3})|localhost)(?P<rest>(?::\d{1,5})?(?:[/?#]\S*)?)\Z",
+    r"(?P<host>(?:[^\W_]|-)+(?:\.(?:[^\W_]|-)+)*\.(?:[^\W\d_]{2,24}|xn--[a-z0-9-]+|\d{1,3})|localhost)"
+    r"(?P<rest>(?::\d{1,5})?(?:[/?#]\S*)?)\Z",
     re.IGNORECASE,
 )
 _CALLED = re.compile(r"(?:the )?(?P<name>.+?) (?:home ?page|page|website|web site|site)\Z", re.IGNORECASE)
@@ -61,8 +74,8 @@ def _written(words: str) -> str:
 
 
 def url_of(words: str) -> tuple[str, bool]:
-    """A spoken or typed address, and whether it was guessed from a bare name. Raises NoEntityError."""
-    given = words.strip().strip("\"'").removesuffix(")") if "(" not in words else words.strip()
+    """An address as it is spoken or typed, and whether it is a guess from a bare name. Raises NoEntityError."""
+    given = words.strip().strip("\"'<>").removesuffix(")") if "(" not in words else words.strip()
     if _SCHEME.match(given):
         return given, False
     if _ANY_SCHEME.match(given):
@@ -73,8 +86,9 @@ def url_of(words: str) -> tuple[str, bool]:
     if name.lower() in sites:
         return f"https://{sites[name.lower()]}", False
     host = _HOST.match(_written(name).replace(" ", ""))
-    if host:
-        return f"{_scheme(host['host'].lower())}://{host['host'].lower()}{host['rest']}", False
+    if host and not _is_file(name):
+        plain = _in_ascii(host["host"].lower())
+        return f"{_scheme(plain)}://{plain}{host['rest']}", False
     return _dot_com(name.lower()), True
 
 
@@ -82,6 +96,22 @@ def _dot_com(name: str) -> str:
     if not _NAME.match(name) or _NO_NAME.match(name) or len(name.split()) > MAX_NAME_WORDS:
         raise NoEntityError
     return f"https://{name.replace(' ', '')}.com"
+
+
+def _is_file(name: str) -> bool:
+    """`notes.txt`, `my docs/plan.md`; not `example.com/plan.md`."""
+    first = name.split("/", 1)[0]
+    return bool(_FILE.match(name)) and ("/" not in name or not _HOST.match(first))
+
+
+def _in_ascii(host: str) -> str:
+    """As registered: `münchen.de` is xn--mnchen-3ya.de. Raises NoEntityError for what can't be a name."""
+    try:
+        if host.replace(".", "").isdigit():
+            return str(ip_address(host))
+        return host.encode("idna").decode()
+    except ValueError:
+        raise NoEntityError from None
 
 
 def _scheme(host: str) -> str:
@@ -112,6 +142,24 @@ def _path(entities: dict[str, Any]) -> bool:
     if path in {"", "here", "current", "the current", "this"}:
         raise NoEntityError
     entities["path"] = path if "/" in path or "." in path else path.removeprefix("the ")
+    return False
+
+
+def _named_file(entities: dict[str, Any]) -> bool:
+    """Without the word "file" it has to look like one."""
+    entities["path"] = _written(entities.pop("named_file"))
+    if not _is_file(entities["path"]):
+        raise NoEntityError
+    return False
+
+
+def _without_kind(label: str) -> str:
+    found = _KIND_OF_LABEL.match(label)
+    return label[found.end() :] if found else label
+
+
+def _label(entities: dict[str, Any]) -> bool:
+    entities["label"] = _as_meant("label", _without_kind(entities["label"]))
     return False
 
 
@@ -168,6 +216,8 @@ def _value(entities: dict[str, Any]) -> bool:
 _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "url": _url,
     "path": _path,
+    "named_file": _named_file,
+    "label": _label,
     "arguments": _arguments,
     "program": _program,
     "new_folder": _new_folder,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
-from server.embedded.intent.entities import NoEntityError, clean
+from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import nearest
 from server.embedded.intent.normalise import readings
 from server.embedded.intent.sums import sum_of
@@ -115,8 +115,21 @@ def _judged(text: str) -> list[Guess]:
     # Repairing keeps only letters. A sentence with digits or signs was typed, and nothing in it is misheard.
     mendable = [way for way in ways if all(word.plain and _spelt(word) for word in way)]
     likely = by_likeness(mendable[-1]) if mendable else []
+    if not guesses and not likely and (address := _address(text)):
+        return [address]
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
     return _each_once([*near, *guesses])
+
+
+def _address(text: str) -> Guess | None:
+    """Of a page, where nothing else was said."""
+    if len(text.split()) != 1:
+        return None
+    try:
+        url, guessed = url_of(text.strip().rstrip(".,;!"))
+    except NoEntityError:
+        return None
+    return None if guessed else Guess("open_page", OPEN, {"url": url})
 
 
 def _spelt(word: Word) -> bool:

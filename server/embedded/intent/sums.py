@@ -18,7 +18,9 @@ _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
 _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
-_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # look like sums
+# Arithmetic that the tokens above do not hold: currencies, other groupings, `50% off 80`.
+_FIGURES = re.compile(r"(?=.*\d[^a-z]*[+*×÷^%])[\d\s.,+\-−–*×·/÷:%^()√=$€£]+(?:(?:off|of|from|on|x)[\d\s.,%$€£]+)*\Z")
+_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # written like sums
 
 _UNITS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
@@ -157,7 +159,9 @@ def sum_of(text: str) -> Sum | None:
     if not body or body in _NAMES or _DATED.match(body) or not (lead or _may_stand_alone(body)):
         return None
     tokens = _tokens(body)
-    return _read(tokens) if tokens else None
+    read = _read(tokens) if tokens else None
+    beyond = read is None and _FIGURES.match(body)
+    return Sum(whole=False) if beyond else read
 
 
 def _without_end(body: str) -> str:

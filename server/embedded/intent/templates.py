@@ -24,7 +24,8 @@ _BECOME = {
     "arguments": ("args",),
     "program": ("command", "args"),
     "new_folder": ("args",),
-}  # slots that are split into others: see intent_entities
+    "named_file": ("path",),
+}  # slots that are taken apart: see intent_entities
 
 
 @cache
