@@ -67,7 +67,9 @@ class ServerConnection:
         self._detached_at = now
         self._pinged_for = self._silent_for = -1.0  # the `heard_at` that the last ping or PeerSilent was about
         self._was_attached = False
-        self._repeating: set[int] = set()  # channels with marks after frames that are being sent again after a move
+        # After a move: by channel, the marks behind frames that are still to be sent again. The channel keeps them too, for
+        # as long as those frames are needed: another move repeats them once more.
+        self._repeating: dict[int, list[tuple[int, Mark]]] = {}
 
     # --- a socket comes and goes ---
 
@@ -137,12 +139,12 @@ class ServerConnection:
         return self._in.receive_odd_frame(data, now) + self.take_events()
 
     def _marks_behind(self, channel: int) -> list[Event]:
-        """The marks that the client had set after the frames it has sent again by now."""
-        state = self._channels[channel]
-        due = [what for frame_number, what in state.marks if frame_number <= state.next_frame]
-        state.forget_marks(state.next_frame)
-        if not state.marks:
-            self._repeating.discard(channel)
+        """What the client had said behind the frames that it has sent again by now."""
+        state, waiting = self._channels[channel], self._repeating[channel]
+        due = [what for frame_number, what in waiting if frame_number <= state.next_frame]
+        del waiting[: len(due)]
+        if not waiting:
+            del self._repeating[channel]
         if "end" in due:
             state.move(ChannelInput.CLIENT_END)
         return [_MARKED[what](channel) for what in due]
@@ -166,8 +168,7 @@ class ServerConnection:
         state = self._channels[channel]
         if state.state is ChannelState.OPEN:
             needed_frame = state.next_frame if needed_frame is None else min(needed_frame, state.next_frame)
-            if channel not in self._repeating:
-                state.forget_marks(needed_frame)
+            state.forget_marks(needed_frame)
             self._out.put(messages.Credit(channel=channel, bytes=grant, next_frame=needed_frame), channel)
 
     # --- sending ---
@@ -390,8 +391,9 @@ class ServerConnection:
 
     def _restore_microphones(self) -> None:
         for channel in self._channels.values():
-            if channel.marks:
-                self._repeating.add(channel.id)
+            waiting = [mark for mark in channel.marks if mark[0] > channel.next_frame]
+            if waiting:
+                self._repeating[channel.id] = waiting
             self.taken(channel.id, 0, channel.next_frame)
 
     def open_channels(self) -> list[ServerChannel]:

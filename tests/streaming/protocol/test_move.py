@@ -63,6 +63,27 @@ def test_what_was_said_behind_frames_is_said_again_behind_them(command: str, eve
         assert hear(other, 2) == [events.CommandRefused("WRONG_STATE")]
 
 
+@pytest.mark.parametrize(
+    ("command", "event"), [("commit", events.UtteranceCommitted), ("channel.end", events.InputEnded)]
+)
+def test_what_was_said_again_is_said_once_more_when_the_session_moves_again(command: str, event: type[Any]) -> None:
+    server = attached()
+    hear(server, 0)
+    hear(server, 1)
+    server.receive_text(json.dumps({"type": command, "channel": 1}), NOW)
+    for _ in range(3):
+        server = moved(server, 0, Rewind(0, 8))
+        assert [type(told) for told in hear(server, 0)] == [events.AudioReceived]
+        assert [type(told) for told in hear(server, 1)] == [events.AudioReceived, event]
+
+
+def test_a_commit_before_all_audio_is_not_said_behind_the_first_frame() -> None:
+    server = attached()
+    server.receive_text('{"type":"commit","channel":1}', NOW)
+    other = moved(server, 0)
+    assert [type(told) for told in hear(other, 0)] == [events.AudioReceived]
+
+
 def test_of_two_marks_each_has_its_place() -> None:
     server = attached(limits=Limits(microphone_window_bytes=16))
     for number in range(3):
