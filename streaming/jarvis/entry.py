@@ -79,8 +79,8 @@ def enter(
     if asked is None:
         live = sessions.begin(session_id, identity, socket, recording=recording)
         sessions.greet(live, None)
-        return Attachment(sessions, socket, live, here, undecided=True)
-    outcome = sessions.resume(session_id, identity, asked, socket, here, saved, recording=recording)
+        return Attachment(sessions, socket, live, undecided=True)
+    outcome = sessions.resume(session_id, identity, asked, socket, saved, recording=recording)
     if isinstance(outcome, LiveSession):
         return Attachment(sessions, socket, outcome)
     live = sessions.begin(session_id, identity, socket, recording=recording)
@@ -97,15 +97,13 @@ class Attachment:
         sessions: Sessions,
         socket: Socket,
         live: LiveSession,
-        before: LiveSession | None = None,
         *,
         undecided: bool = False,
     ) -> None:
         self._sessions = sessions
         self._socket = socket
-        self._before = before  # an earlier epoch, which a first `session.resume` may still continue
-        self._undecided = undecided  # True until the first message
-        self._held: list[str | bytes] | None = None  # a list while the store looks up the session
+        self._undecided = undecided  # has the first message yet to come? It may be `session.resume`
+        self._held: list[str | bytes] | None = None  # a list while the store is asked for the session
         self.live = live
         self._traffic_before = copy(live.traffic)
 
@@ -165,11 +163,10 @@ class Attachment:
         self.feed(held)
 
     def _resume(self, asked: Resume, saved: SavedSession | None) -> None:
-        """Continue the earlier epoch in place of the fresh one, or tell the client why not."""
-        fresh, here = self.live, self._before
-        self._before = None
+        """Continue the earlier epoch in place of the fresh one, or tell why not."""
+        fresh = self.live
         outcome = self._sessions.resume(
-            fresh.session_id, fresh.identity, asked, self._socket, here, saved, recording=fresh.recording
+            fresh.session_id, fresh.identity, asked, self._socket, saved, recording=fresh.recording
         )
         if isinstance(outcome, LiveSession):
             fresh.detach(self._socket)
@@ -184,9 +181,6 @@ class Attachment:
         self._undecided = False
         if self.live.socket is self._socket:  # otherwise another socket has the session, and decides
             self._sessions.decide(self.live)
-        if self._before is not None:
-            self._before.lost = True
-            self._before = None
 
     # --- out ---
 

@@ -173,17 +173,19 @@ class Sessions:
         identity: Identity,
         asked: Resume,
         socket: Socket,
-        here: LiveSession | None,
         saved: SavedSession | None,
         *,
         recording: bool,
     ) -> LiveSession | ResumeError:
         """Handle a resume request; returns the session that continues, or why none does.
 
-        `here`: this replica's session of that id. `saved`: what was claimed from another replica, which takes precedence.
+        `saved`: what was claimed from another replica, and wins over what is here.
         """
-        candidate = here if saved is None else self._restored(session_id, identity, saved, asked, recording=recording)
-        if candidate is None or not _same(candidate, asked):
+        if saved is None:
+            candidate = self._lingering(session_id, identity, asked)
+        else:
+            candidate = self._restored(session_id, identity, saved, asked, recording=recording)
+        if candidate is None:
             error: ResumeError = "NOT_FOUND"
         elif candidate.lost:
             error = "EXPIRED"
@@ -196,10 +198,14 @@ class Sessions:
                 self.resumes["recovered"] += 1
                 return candidate
             error = "INCOMPLETE"
-        if candidate is not None:
-            candidate.lost = True
         self.resumes["lost"] += 1
         return error
+
+    def _lingering(self, session_id: str, identity: Identity, asked: Resume) -> LiveSession | None:
+        """The session that is asked for. It is not the current one when a socket came in between that did not get so far."""
+        same = [live for live in self._of(session_id) if _same(live, asked)]
+        mine = [live for live in same if live.identity.user_id == identity.user_id]
+        return min(mine, key=lambda live: live.lost, default=None)
 
     def _restored(
         self, session_id: str, identity: Identity, saved: SavedSession, asked: Resume, *, recording: bool
@@ -246,7 +252,10 @@ class Sessions:
                 live.on_refused("taken")
 
     def decide(self, live: LiveSession) -> None:
-        """The client uses this epoch. After its next write, other epochs cannot be resumed, here or elsewhere."""
+        """The client uses this epoch: nobody resumes another one here, nor elsewhere from its next write on."""
+        for other in self._of(live.session_id):
+            if other is not live:
+                other.lost = True
         if live.journal is not None:
             live.journal.decide()
 
@@ -283,11 +292,9 @@ class Sessions:
             await self._end(live)
 
 
-def _same(live: LiveSession | None, asked: Resume) -> bool:
-    """True if the token was issued for this session."""
-    return live is not None and any(
-        hmac.compare_digest(token.encode(), asked.token.encode()) for token in live.resume_tokens
-    )
+def _same(live: LiveSession, asked: Resume) -> bool:
+    """Is it the session that the token was given for?"""
+    return any(hmac.compare_digest(token.encode(), asked.token.encode()) for token in live.resume_tokens)
 
 
 def _announced(limits: Limits) -> dict[str, int | float]:
