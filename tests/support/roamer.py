@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.jarvis.entry import Attachment, enter
 from streaming.jarvis.registry import Resume
-from streaming.protocol import events
+from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
 from tests.support.house import USER, House
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams
 
 VOLATILE = {"seq", "turn_id", "stages", "confirmation_id", "expires_at", "task_id", "id"}
+
+
+def _answers(message: object) -> str:
+    """The id of the command that a message answers."""
+    return getattr(message, "id", None) or ""
 
 
 class _Socket:
@@ -65,6 +71,8 @@ class Roamer:
         self.crash_after = 0
         self.on_crash: Callable[[], None] = lambda: None
         self.socket: _Socket | None = None
+        self._numbers: dict[str, int] = {}  # of the commands that have an id
+        self._known_taken = 0  # up to this command the server has said that it took them
         self._clock = asyncio.get_running_loop().time
 
     async def connect(self, house: House, session_id: str = "s1", how: Literal["url", "message"] = "url") -> None:
@@ -112,6 +120,7 @@ class Roamer:
             self.on_crash()
 
     def _take(self, event: Event) -> None:
+        self._check_truth(event)
         if isinstance(event, events.AudioReceived):
             self.audio.setdefault(event.channel, []).append((event.generation, event.pts_ms, event.payload))
             self.client.played(event.channel, len(event.payload))
@@ -119,10 +128,27 @@ class Roamer:
             fields = event.message.model_dump(exclude=VOLATILE, exclude_none=True)
             self.view.append(tuple(sorted((name, repr(value)) for name, value in fields.items())))
 
+    def _check_truth(self, event: Event) -> None:
+        """`recovered: true` is true only of a session that knows every command which it took, answered ones above all."""
+        if isinstance(event, events.SessionStarted):
+            self._numbers.clear()
+            self._known_taken = 0
+        elif isinstance(event, events.SessionRecovered):
+            taken = event.resumed.taken_seq
+            assert taken >= self._known_taken, f"recovered untruly: {taken} taken, {self._known_taken} were known to be"
+        elif isinstance(event, events.MessageReceived):
+            message = event.message
+            taken = message.seq if isinstance(message, messages.ServerAck) else self._numbers.get(_answers(message), 0)
+            self._known_taken = max(self._known_taken, taken)
+
     def flush(self) -> None:
         """Send what the client has to say."""
         socket = self.socket
         while socket is not None and socket.open and socket.line is not None and (batch := self.client.data_to_send()):
+            for item in batch:
+                command = json.loads(item) if isinstance(item, str) else {}
+                if "seq" in command and "id" in command:
+                    self._numbers[command["id"]] = command["seq"]
             socket.line.feed(batch)
 
     def open(self, params: ChannelParams) -> int:
