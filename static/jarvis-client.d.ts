@@ -68,6 +68,8 @@ export class JarvisChannel extends JarvisChannel_base {
     isClosed: boolean;
     /** Microphone bytes given up because neither credit nor socket came in time. */
     lostBytes: number;
+    /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
+    underWay: Set<string>;
     /** Bytes of microphone audio that may be sent before waiting. */
     get credit(): number;
     /** Bytes of microphone audio sent or waiting, that the server has not taken. */
@@ -116,6 +118,8 @@ export class JarvisChannel extends JarvisChannel_base {
     heardBefore({ generation, ptsMs, flags }: Frame): boolean;
     /** @internal @param {number} generation */
     raise(generation: number): void;
+    /** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
+    note({ type, text, turn_id }: any): void;
     /** @internal @param {any} message */
     close(message: any): void;
     #private;

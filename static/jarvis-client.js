@@ -147,6 +147,8 @@ export class JarvisChannel extends TellingChannel {
     this.isClosed = false;
     /** Microphone bytes given up because neither credit nor socket came in time. */
     this.lostBytes = 0;
+    /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
+    this.underWay = new Set();
   }
 
   /** Bytes of microphone audio that may be sent before waiting. */
@@ -311,6 +313,18 @@ export class JarvisChannel extends TellingChannel {
     tell(this, 'stale', { generation });
   }
 
+  /** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
+  note({ type, text, turn_id }) {
+    if (type === 'stt.speech_started') this.underWay.add('speech');
+    else if (type === 'stt.final') {
+      this.underWay.delete('speech');
+      if (text && this.kind === 'turn') this.underWay.add('words');
+    } else if (type === 'turn.intent' || type === 'turn.done') {
+      this.underWay.delete('words');
+      this.underWay[type === 'turn.done' ? 'delete' : 'add'](`turn ${turn_id}`);
+    }
+  }
+
   /** @internal @param {any} message */
   close(message) {
     this.isClosed = true;
@@ -350,6 +364,8 @@ export class JarvisClient extends TellingClient {
   /** @type {any} */ #pulse = 0;
   #lastHeardAt = 0;
   #lostAt = 0;
+  /** @type {any} until it may leave a gateway that drains */ #leaveTimer = 0;
+  #leaving = false;
   #refusedTickets = 0;
   #keepTrying = false;
   /** @type {any} the last error before a close: a browser sees little else */ #parting = null;
@@ -515,6 +531,8 @@ export class JarvisClient extends TellingClient {
     if (this.#socket !== socket) return;
     this.#socket = null;
     this.#held = true;
+    this.#leaving = false;
+    clearTimeout(this.#leaveTimer);
     clearInterval(this.#pulse);
     if (this.state === 'online') this.#lostAt = Date.now();
     if (this.state === 'closed' || this.state === 'failed') {
@@ -616,6 +634,7 @@ export class JarvisClient extends TellingClient {
     const channel = new JarvisChannel(this, this.#nextChannel, kind);
     this.#nextChannel += 2;
     this.#channels.set(channel.number, channel);
+    if (kind === 'execute' || kind === 'tts' || (params && 'text' in params && params.text !== undefined)) channel.underWay.add('work');
     this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
     return channel;
   }
@@ -707,13 +726,27 @@ export class JarvisClient extends TellingClient {
         this.#resumeToken = message.resume_token;
         tell(this, 'resumable', message);
         return;
-      case 'session.draining': this.#askedDelayMs = message.reconnect_after_ms; tell(this, 'draining', message); return;
+      case 'session.draining': this.#onDraining(message); return;
       default:
     }
     if (typeof message.seq === 'number' && !this.#take(message.seq, size)) return;
     if (message.type === 'result') this.#settle(message.id, (waiting) => waiting.resolve(message.data));
     else if (this.#channels.has(message.channel)) this.#toChannel(message);
     else this.#toSession(message);
+    this.#leaveInPause();
+  }
+
+  /** @param {import('./jarvis/protocol.js').SessionDraining} message */
+  #onDraining(message) {
+    this.#askedDelayMs = message.reconnect_after_ms; // for a gateway that closes before
+    clearTimeout(this.#leaveTimer);
+    this.#leaveTimer = setTimeout(() => { this.#leaving = true; this.#leaveInPause(); }, message.reconnect_after_ms);
+    tell(this, 'draining', message);
+  }
+
+  /** Leave a gateway that drains where nothing is disturbed; at the latest it closes the socket itself. */
+  #leaveInPause() {
+    if (this.#leaving && this.#answers.size === 0 && this.channels.every((channel) => channel.underWay.size === 0)) this.cut(0);
   }
 
   /** @param {any} message */
@@ -814,6 +847,7 @@ export class JarvisClient extends TellingClient {
     if (message.type === 'channel.opened') channel.granted(message.credit);
     else if (message.type === 'credit') channel.granted(message.bytes, message.next_frame);
     if (typeof message.generation === 'number') channel.raise(message.generation);
+    channel.note(message);
     tell(channel, message.type, message);
     tell(channel, 'message', message);
   }

@@ -24,6 +24,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, W
 
 from streaming.client.address import socket_url
 from streaming.client.errors import GatewayError
+from streaming.client.pause import Conversation
 from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
 from streaming.protocol.close_codes import CLOSE_CODES
@@ -146,6 +147,8 @@ class GatewayClient:
         self._channels: dict[int, ClientChannel] = {}
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self._pongs: list[asyncio.Future[float]] = []
+        self._conversation = Conversation()
+        self._leave_at: float | None = None  # the gateway drains: from then on the next pause is used to leave it
         self._wake = asyncio.Event()
         self._greeted = asyncio.Event()
         self._failed: GatewayError | None = None
@@ -232,6 +235,7 @@ class GatewayClient:
             return await future
         finally:
             del self._answers[command_id]
+            self.wake()
 
     def open(self, params: ChannelParams) -> ClientChannel:
         """Open a channel of the parameters' kind: SttParams, TtsParams, ExecuteParams, TurnParams.
@@ -244,6 +248,7 @@ class GatewayClient:
             number = self.connection.open_channel(params)
         except LocalProtocolError as wrong:
             raise GatewayError("WRONG_STATE", str(wrong)) from None
+        self._conversation.opened(number, params)
         channel = self._channels[number] = ClientChannel(self, number)
         self.wake()
         return channel
@@ -270,7 +275,9 @@ class GatewayClient:
             else:
                 delay_s = FIRST_DELAY_S
                 await self._read(socket)
-            await asyncio.sleep(random.uniform(0, delay_s))  # noqa: S311 - spreads load
+            asked_s = self._leave_at - self._clock() if self._leave_at is not None else 0.0
+            self._leave_at = None
+            await asyncio.sleep(max(asked_s, random.uniform(0, delay_s)))  # noqa: S311 - spreads load, guards nothing
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
 
     def _refusal(self, error: Exception) -> GatewayError:
@@ -375,6 +382,7 @@ class GatewayClient:
 
     def _on_started(self, event: events.SessionStarted) -> None:
         self.ready = event.ready
+        self._conversation.lost()
         for number in event.lost_channels:
             self._channels.pop(number).lose()
         for command_id in event.lost_commands:
@@ -394,8 +402,11 @@ class GatewayClient:
             future.set_result(answer)
 
     def _on_message(self, message: Message) -> None:
+        self._conversation.note(message)
         if isinstance(message, messages.Result):
             self._settle(message.id, message.data)
+        elif isinstance(message, messages.SessionDraining):
+            self._leave_at = self._clock() + message.reconnect_after_ms / 1000
         elif isinstance(message, messages.AuthExpiring) and not isinstance(self._token, str):
             self.start(self._renew, name="gateway token")
         elif isinstance(message, messages.Error) and message.channel is None:
@@ -410,7 +421,7 @@ class GatewayClient:
     async def _write(self) -> None:
         """The only writer; it also runs the connection's timer."""
         while True:
-            deadline = self.connection.next_deadline()
+            deadline = min((at for at in (self.connection.next_deadline(), self._leaves_at) if at), default=None)
             try:
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
@@ -418,6 +429,14 @@ class GatewayClient:
                 self.connection.handle_timeout(self._clock())
             self._wake.clear()
             await self._flush()
+            if self._leaves_at is not None and self._clock() >= self._leaves_at:
+                self.cut()
+
+    @property
+    def _leaves_at(self) -> float | None:
+        """When to leave a gateway that drains; None: it does not, or this is no pause. At the latest it closes the socket itself."""
+        pauses = self._socket is not None and self._conversation.pauses and not self._answers
+        return self._leave_at if pauses else None
 
     async def _flush(self) -> None:
         socket = self._socket

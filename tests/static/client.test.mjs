@@ -302,6 +302,33 @@ test('a gateway that restarts says when to come back', async () => {
   assert.equal(waits[0].retry_in_ms, 1234);
 });
 
+test('a gateway that drains is left in the next pause', async () => {
+  const { client, network } = await online();
+  const turn = client.open('turn', {});
+  const say = (seq, type, fields = {}) => network.last.say({ type, seq, channel: turn.number, ...fields });
+  say(1, 'stt.speech_started', { at_ms: 0 });
+  network.last.say({ type: 'session.draining', reconnect_after_ms: 100 });
+  mock.timers.tick(100);
+  say(2, 'stt.final', { text: 'hello' });
+  say(3, 'turn.intent', { turn_id: 't' });
+  assert.equal(client.state, 'online');
+  say(4, 'turn.done', { turn_id: 't', status: 'ok' });
+  assert.equal(client.state, 'waiting');
+  mock.timers.tick(0);
+  await TICK();
+  assert.equal(network.sockets.length, 2);
+});
+
+test('a gateway that drains is left at once when nothing is under way, and not while a task runs', async () => {
+  const { client, network } = await online();
+  const task = client.open('execute', { executor: 'os', action: 'echo', parameters: {} });
+  network.last.say({ type: 'session.draining', reconnect_after_ms: 0 });
+  mock.timers.tick(0);
+  assert.equal(client.state, 'online');
+  network.last.say({ type: 'channel.closed', seq: 1, channel: task.number, status: 'ok' });
+  assert.equal(client.state, 'waiting');
+});
+
 test('a silent server is asked, and given up after two heartbeats', async () => {
   const { client, network } = await online();
   const pings = () => network.sockets[0].types().filter((type) => type === 'ping').length;
