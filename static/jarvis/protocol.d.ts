@@ -462,11 +462,11 @@ export interface TaskConfirmationRequired {
   executor?: string;
   /** The action. */
   action?: string;
-  /** The action's parameters. An approval covers exactly these. */
+  /** With what. An approval is for exactly this. */
   parameters?: Record<string, any>;
   /** Of executor, action and parameters, for `task.confirm`. */
   action_hash?: string;
-  /** The question in words, as it is said aloud where the reply is audio. */
+  /** The question as a sentence; it is spoken if the reply is audio. */
   sentence?: string;
 }
 
