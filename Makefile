@@ -37,8 +37,10 @@ core: $(VENV)/.test ## the protocol core by its own tests, which have to cover i
 rest: $(VENV)/.test # every other test, one after the other: many start processes and measure time
 	$(PY) -m pytest -q --ignore=tests/streaming/protocol
 
-test-clients: $(VENV)/.test ## OpenAI's other clients (openai-agents, npm openai) against a running gateway
+test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
 	$(PIP) install -e '.[agents]'
+	test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip --disable-pip-version-check --quiet install -r tests/clients/voice/requirements.txt
 	command -v npm >/dev/null && npm install --no-save --prefix tests/clients/node || echo "no npm: the JavaScript clients are skipped"
 	$(PY) -m pytest -q tests/clients
 
@@ -64,7 +66,7 @@ system-parts: # redis-server, Chromium and Node.js: by apt where we may, else sa
 	@sh tests/system-parts.sh
 
 clean: ## remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed (set PYTHON=/path/to/python3)"; exit 1; }

@@ -125,9 +125,10 @@ class TurnReply:
 
 @dataclass(frozen=True, slots=True)
 class TurnCalls:
-    """The turn ends here, for functions that the client runs. `rounds` are all of the turn's; the newest holds the calls.
+    """The turn ends here, for functions that the client runs, or work left to it (without rounds).
 
-    Only a turn whose client brought functions tells this: see agent.brief.
+    `rounds` are all of the turn's; the newest holds the calls.
+    Only a turn whose client wanted it so tells this: see agent.brief.
     """
 
     turn_id: str

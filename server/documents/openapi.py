@@ -30,7 +30,7 @@ _TAGS = {
     "memory": "What a user asked to be remembered, and conversations so far. Everything belongs to its user.",
     "auth": "Sign-in, rotation, sign-out and WebSocket tickets.",
     "ws": "Live sessions.",
-    "openai": "OpenAI's API, for its own clients: the base address is `/v1`. Live sessions: the WebSocket `/v1/realtime`.",
+    "openai": "OpenAI's API, for its own clients: the base address is `/v1`. Live sessions: the WebSockets `/v1/realtime` and `/v1/live/sessions`.",
     "ops": "Health, metrics and documents.",
 }
 _DESCRIPTION = """\

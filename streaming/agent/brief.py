@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming.ports import Round, Tool
+    from streaming.ports import Plan, Round, Tool
 
+NOT_UNDERSTOOD = "unknown"  # the intent of what no template fits
 NO_MODEL = "I cannot use the functions of this app: no language model is set up here."
 
 
@@ -18,6 +19,7 @@ class Brief:
     """`choice`: auto, none, required, or the name of the one function to call. `max_tokens` 0: no limit.
 
     `rounds`: those of an earlier turn that stopped for the client's functions; this turn goes on behind them.
+    `delegates`: whatever takes more than words is left to the client.
     """
 
     instructions: str = ""
@@ -25,6 +27,11 @@ class Brief:
     choice: str = "auto"
     max_tokens: int = 0
     rounds: tuple[Round, ...] = ()
+    delegates: bool = False
+
+    def leaves(self, plan: Plan) -> bool:
+        """Is this the client's to do? What needs no step is said by the agent itself."""
+        return self.delegates and (bool(plan.steps) or plan.open_ended or plan.intent == NOT_UNDERSTOOD)
 
     @property
     def wants_model(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.agent.apologies import apology
 from streaming.agent.asking import Asker
-from streaming.agent.brief import NO_MODEL, Brief
+from streaming.agent.brief import NO_MODEL, NOT_UNDERSTOOD, Brief
 from streaming.agent.company import keep_company
 from streaming.agent.delivery import Delivery
 from streaming.agent.eager import CONTEXT_TURNS
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 
 NO_BRIEF = Brief()
-NOT_UNDERSTOOD = "unknown"  # the intent of what no template fits
 LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
 
 
@@ -173,6 +172,9 @@ class Turn:
         """Do what is asked and say the result; returns what was heard."""
         try:
             plan = await self._plan(intent or await self._understand(), guess)
+            if self._brief.leaves(plan):
+                self.hand_over(plan.steps, ())
+                return ""
             if plan.open_ended:
                 return await self._think(plan)
             if self._brief.functions and (self._brief.must_call or plan.intent == NOT_UNDERSTOOD):

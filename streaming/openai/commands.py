@@ -5,10 +5,13 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MAX_DEPTH = 32  # JSON schemas of tools nest
 MAX_EVENT_ID_CHARS = 512
@@ -74,8 +77,8 @@ class UnreadableError(MistakeError):
         self.event_id = event_id
 
 
-def read(data: str | bytes) -> Command:
-    """The command in a message. Raises UnreadableError."""
+def read(data: str | bytes, types: Collection[str] = TYPES) -> Command:
+    """The command in a message, one of `types`. Raises UnreadableError."""
     if isinstance(data, bytes):
         raise UnreadableError("invalid_message", "events are JSON in text messages; audio is base64 in them", "", "")
     try:
@@ -88,9 +91,9 @@ def read(data: str | bytes) -> Command:
     kind = fields.pop("type", None)
     if kind is None:
         raise UnreadableError("missing_required_parameter", "Missing required parameter: 'type'.", "type", event_id)
-    if not one_of(kind, TYPES):
+    if not one_of(kind, types):
         named = kind[:64] if isinstance(kind, str) else "?"
-        message = f"Invalid value: '{named}'. Supported values are: {', '.join(TYPES)}."
+        message = f"Invalid value: '{named}'. Supported values are: {', '.join(types)}."
         raise UnreadableError("invalid_value", message, "type", event_id)
     fields.pop("event_id", None)
     return Command(kind, event_id, fields)

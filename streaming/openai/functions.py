@@ -6,12 +6,15 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.brief import Brief
 from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError
 from streaming.ports import CLIENT, Outcome, Round, Step, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from streaming.openai.conversation import Conversation
 
 MAX_CALLS = 256  # remembered of one session; a client that answers none of so many answers none
 NO_OUTPUT = "the application has not answered"
@@ -103,7 +106,23 @@ def call_item(call_id: str, step: Step) -> dict[str, Any]:
     }
 
 
-def functions_of(tools: list[dict[str, Any]]) -> tuple[Tool, ...]:
+def brief_of(
+    conversation: Conversation, settings: dict[str, Any], rounds: tuple[Round, ...], *, delegates: bool
+) -> Brief:
+    """What the language model is told beside the words: instructions, the items of `system`, the client's functions."""
+    system = (entry.text for entry in conversation.entries.values() if entry.role == "system")
+    choice, tokens = settings["tool_choice"], settings["max_output_tokens"]
+    return Brief(
+        "\n".join(text for text in (settings["instructions"], *system) if text),
+        _functions_of(settings["tools"]),
+        choice if isinstance(choice, str) else choice["name"] if choice["type"] == "function" else "auto",
+        0 if tokens == "inf" else tokens,
+        rounds,
+        delegates,
+    )
+
+
+def _functions_of(tools: list[dict[str, Any]]) -> tuple[Tool, ...]:
     """Those of a session's checked tools that its client runs."""
     return tuple(
         Tool(CLIENT, tool["name"], tool.get("description") or "", tool.get("parameters") or {})

@@ -41,7 +41,7 @@ def commit_item(host: Listener, item_id: str) -> Entry:
         "type": "message",
         "role": "user",
         "status": "completed",
-        "content": [{"type": "input_audio"}],
+        "content": [{"type": "input_audio", "transcript": ""}],
     }
     entry = Entry(item, awaited=True)
     previous = host.conversation.add(entry)

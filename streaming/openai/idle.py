@@ -26,6 +26,9 @@ if TYPE_CHECKING:
             """Does anybody listen?"""
 
 
+STILL_THERE = "Are you still there?"
+
+
 class IdleWatch:
     """One timer. It runs from the end of a reply's sound until somebody speaks or another reply begins."""
 
@@ -66,5 +69,5 @@ class IdleWatch:
         )
         entry = commit_item(host, item_id)
         entry.awaited, entry.answered = False, True  # it holds silence
-        host.replies.ask_whether_there()
+        host.replies.say_aloud(STILL_THERE)
         host.wake()

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
@@ -67,7 +67,12 @@ class Mistaken:
 
 
 class LiveSession:
-    """See the module."""
+    """See the module. `Duplex` speaks the Live API in its place."""
+
+    queue_class = EventQueue
+    append_kind = "input_audio_buffer.append"
+    resumes = True
+    delegates = False  # are steps of a plan left to the client?
 
     def __init__(
         self,
@@ -94,7 +99,7 @@ class LiveSession:
         self.provided = provided
         self.group = group
         self.conversation = Conversation()
-        self.event_queue = EventQueue(f"{self.session_id[5:13]}_")
+        self.event_queue = self.queue_class(f"{self.session_id[5:13]}_")
         self._listening = ListeningClock(self._loop.time, present=True)
         self.lanes = Session(self.session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
@@ -256,22 +261,40 @@ class LiveSession:
     def receive_now(self, data: str | bytes) -> None:
         """Read it and act on it."""
         with self._telling_mistakes() as mistaken:
-            command = read(data)
+            command = read(data, self.actions)
             mistaken.event_id = command.event_id
-            _ACTIONS[command.kind](self, command)
+            self.act(command)
         self.wake()
+
+    def appending(self, command: Command, audio: bytes) -> Iterator[None]:  # noqa: ARG002 - `Duplex` looks at it
+        """Feed the microphone, piece by piece. Raises MistakeError."""
+        return self.microphones.appending(audio)
+
+    def receive_beside(self, data: str | bytes, refused: tuple[str, ...]) -> None:
+        """A command of another socket than its own, which may not send all of them."""
+        with self._telling_mistakes() as mistaken:
+            command = read(data, self.actions)
+            mistaken.event_id = command.event_id
+            if command.kind in refused:
+                raise MistakeError("unsupported_event", f"'{command.kind}' is for the session's own socket", "type")
+            self.act(command)
+        self.wake()
+
+    def act(self, command: Command) -> None:
+        """Raises MistakeError."""
+        self.actions[command.kind](self, command)
 
     async def _receive_long(self, data: str | bytes) -> None:
         """As `receive`, of a message whose reading would hold up everybody: in a thread, and its audio in pieces."""
         with self._telling_mistakes() as mistaken:
-            command = await asyncio.to_thread(read, data)
+            command = await asyncio.to_thread(read, data, self.actions)
             mistaken.event_id = command.event_id
-            if command.kind == "input_audio_buffer.append":
+            if command.kind == self.append_kind:
                 audio = await asyncio.to_thread(command.audio)
-                for _ in self.microphones.appending(audio):
+                for _ in self.appending(command, audio):
                     await asyncio.sleep(0)
             else:
-                _ACTIONS[command.kind](self, command)
+                self.act(command)
         self.wake()
 
     @contextmanager
@@ -360,8 +383,16 @@ class LiveSession:
         """Every reply has been heard: from now on silence counts."""
         self._idle.start()
 
+    def on_delegated(self) -> None:
+        """A turn is left to the client: see `delegates`."""
 
-_ACTIONS: dict[str, Callable[[LiveSession, Command], None]] = {
+    @property
+    def actions(self) -> dict[str, Callable[[Any, Command], None]]:
+        """What each type of client event does."""
+        return _ACTIONS
+
+
+_ACTIONS: dict[str, Callable[[Any, Command], None]] = {
     "session.update": LiveSession.on_update,
     "input_audio_buffer.append": lambda live, command: live.microphones.append(command.audio()),
     "input_audio_buffer.commit": lambda live, _command: live.microphones.commit(),

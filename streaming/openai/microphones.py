@@ -49,7 +49,7 @@ class Microphones:
 
     def appending(self, audio: bytes) -> Iterator[None]:
         """The same, piece by piece: a long append need not be fed at once. Raises MistakeError."""
-        encoding, rate_hz = config.FORMATS[self._host.settings["audio"]["input"]["format"]["type"]]
+        encoding, rate_hz = config.sound_of(self._host.settings["audio"]["input"]["format"])
         per_sample = BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1
         if len(audio) % per_sample:
             raise wrong("audio", "Invalid 'audio': pcm16 has whole samples of two bytes.")

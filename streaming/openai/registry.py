@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from streaming.openai.duplex import Duplex
 from streaming.openai.live import NORMAL, LiveSession
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
@@ -80,6 +81,23 @@ class Sessions:
         live.begin()
         return live
 
+    def begin_duplex(self, identity: Identity, socket: Socket, voices: Voices, *, recording: bool = False) -> Duplex:
+        """A socket of the Live API has come in."""
+        live = Duplex(identity, socket, self._provided, self._group, voices)
+        tap = self._recorder(live) if recording and self._recorder is not None else None
+        if tap is not None:
+            live.taps.append(tap)
+        self._residents.make_current(live)
+        live.begin()
+        return live
+
+    def duplex(self, session_id: str, identity: Identity) -> Duplex | None:
+        """This user's session of the Live API, once it has started."""
+        for live in self._residents.of_session(session_id):
+            if isinstance(live, Duplex) and live.identity.user_id == identity.user_id and live.resource:
+                return live
+        return None
+
     def waiting(self, session_id: str, last_event_id: str, identity: Identity) -> LiveSession | None:
         """This user's session of that id, if it can go on behind that event."""
         for live in self._residents.of_session(session_id):
@@ -96,7 +114,7 @@ class Sessions:
         """The socket is gone. A session whose client did not say goodbye waits for it to come back."""
         if live.socket is not socket and not live.lost:
             return  # it goes on through another one
-        if live.lost or code == NORMAL or not self._resume_s:
+        if live.lost or code == NORMAL or not (self._resume_s and live.resumes):
             self._begin_end(live)
         else:
             live.detach()

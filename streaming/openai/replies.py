@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
-from streaming.agent.brief import Brief
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
 from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
-from streaming.openai.functions import Functions, call_item, functions_of, json_object
+from streaming.openai.functions import Functions, brief_of, call_item, json_object
 from streaming.openai.mistakes import MistakeError
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from streaming.session import ChannelEnd, Session
 
 MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
-STILL_THERE = "Are you still there?"
 PLAYED_ALL_MS = 10**9  # told to a lane whose client wants the next reply: it has done with this one
 
 
@@ -50,8 +48,13 @@ class Host(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
+    delegates: bool
+
     def on_quiet(self) -> None:
         """Every reply has been heard."""
+
+    def on_delegated(self) -> None:
+        """A turn is left to the client."""
 
 
 class Replies:
@@ -239,18 +242,6 @@ class Replies:
             if entry.text and entry.role != "system" and not entry.memory_id and entry.item["status"] == "completed"
         ]
 
-    def _brief(self, settings: dict[str, Any], rounds: tuple[Round, ...]) -> Brief:
-        """What the language model is told beside the words: instructions, the items of `system`, the client's functions."""
-        system = (entry.text for entry in self.conversation.entries.values() if entry.role == "system")
-        choice, tokens = settings["tool_choice"], settings["max_output_tokens"]
-        return Brief(
-            "\n".join(text for text in (settings["instructions"], *system) if text),
-            functions_of(settings["tools"]),
-            choice if isinstance(choice, str) else choice["name"] if choice["type"] == "function" else "auto",
-            0 if tokens == "inf" else tokens,
-            rounds,
-        )
-
     def _newest_words(self) -> str:
         """Asked to reply once more."""
         users = [entry for entry in self.conversation.entries.values() if entry.role == "user" and entry.text]
@@ -290,7 +281,7 @@ class Replies:
         tools = response.settings["tools"]
         approvals = any(tool.get("type") == "mcp" and tool.get("server_label") == AGENT for tool in tools)
         speaking = Speaking(self, response, asked, text, approvals=approvals)
-        brief = self._brief(response.settings, rounds)
+        brief = brief_of(self.conversation, response.settings, rounds, delegates=self._host.delegates)
         reply = config.reply_of(response.settings, self._host.voices)
         source = config.microphone_of(self._host.settings)
         reply = replace(reply, language=source.language)
@@ -312,8 +303,8 @@ class Replies:
             self._host.on_quiet()
         self.wake()
 
-    def ask_whether_there(self) -> None:
-        """A reply to silence: nobody asked for it, no turn is behind it, and the agent does not remember it."""
+    def say_aloud(self, text: str) -> None:
+        """Words that nobody asked for: no turn is behind them, and the agent does not remember them."""
         response = Response(
             self.event_queue,
             self.conversation,
@@ -323,7 +314,7 @@ class Replies:
         self.active = response
         self._announce(response)
         speaking = Speaking(self, response, [])
-        speaking.tell(domain.TurnReply(new_id("turn"), STILL_THERE))
+        speaking.tell(domain.TurnReply(new_id("turn"), text))
         if response.done:  # in words only
             self._host.on_quiet()
             return
@@ -336,7 +327,7 @@ class Replies:
         self.turns[channel] = speaking
         self._host.lanes.open(
             channel,
-            lambda setup: TtsLane(setup, reply, STILL_THERE),
+            lambda setup: TtsLane(setup, reply, text),
             speaking,
             lambda end: self._on_end(channel, end),
             self._host.traceparent,
@@ -376,6 +367,9 @@ class Replies:
 
     def stopped(self, speaking: Speaking, event: domain.TurnCalls) -> list[dict[str, Any]]:
         """The turn waits for functions that the client runs; returns the items of the calls."""
+        if not event.rounds:
+            self._host.on_delegated()
+            return []
         if speaking.out_of_band:
             return [call_item(new_id("call"), step) for step in event.calls]
         return self._functions.stop(speaking.text, event.calls, event.rounds)

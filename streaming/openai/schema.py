@@ -28,11 +28,13 @@ _EXPECTED = {
 }
 
 
-class _Fields(BaseModel):
+class Fields(BaseModel):
+    """Fields that are all known, of their own types."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ServerVad(_Fields):
+class ServerVad(Fields):
     """`audio.input.turn_detection`, whole."""
 
     type: Literal["server_vad"]
@@ -44,7 +46,7 @@ class ServerVad(_Fields):
     interrupt_response: bool
 
 
-class SemanticVad(_Fields):
+class SemanticVad(Fields):
     """`audio.input.turn_detection`, whole."""
 
     type: Literal["semantic_vad"]
@@ -53,7 +55,7 @@ class SemanticVad(_Fields):
     interrupt_response: bool
 
 
-class _Transcription(_Fields):
+class _Transcription(Fields):
     model: str | None = Field(None, max_length=128)
     language: str | None = Field(None, max_length=35)
     languages: list[str] | None = Field(None, max_length=MAX_WORDS)
@@ -62,69 +64,69 @@ class _Transcription(_Fields):
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
-class _NoiseReduction(_Fields):
+class _NoiseReduction(Fields):
     type: Literal["near_field", "far_field"] | None = None
     strength: float | None = None
 
 
-class _Input(_Fields):
+class _Input(Fields):
     format: Any = None
     transcription: _Transcription | None = None
     noise_reduction: _NoiseReduction | None = None
     turn_detection: dict[str, Any] | None = None
 
 
-class _Output(_Fields):
+class _Output(Fields):
     format: Any = None
     voice: Any = None
     speed: float | None = Field(None, ge=0.25, le=1.5)
 
 
-class _Audio(_Fields):
+class _Audio(Fields):
     input: _Input | None = None
     output: _Output | None = None
 
 
-class _InputAlone(_Fields):
+class _InputAlone(Fields):
     input: _Input | None = None
 
 
-class _OutputOfResponse(_Fields):
+class _OutputOfResponse(Fields):
     format: Any = None
     voice: Any = None
 
 
-class _AudioOfResponse(_Fields):
+class _AudioOfResponse(Fields):
     output: _OutputOfResponse | None = None
 
 
-class _Reasoning(_Fields):
+class _Reasoning(Fields):
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
-class _Tracing(_Fields):
+class _Tracing(Fields):
     workflow_name: str | None = None
     group_id: str | None = None
     metadata: dict[str, Any] | None = None
 
 
-class _Prompt(_Fields):
+class _Prompt(Fields):
     id: str
     version: str | None = None
     variables: dict[str, Any] | None = None
 
 
-class _TokenLimits(_Fields):
+class _TokenLimits(Fields):
     post_instructions: int | None = Field(None, ge=0)
 
 
-class _Retention(_Fields):
+class _Retention(Fields):
     type: Literal["retention_ratio"]
     retention_ratio: float = Field(ge=0, le=1)
     token_limits: _TokenLimits | None = None
 
 
-class _Function(_Fields):
+class _Function(Fields):
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
     description: str | None = None
@@ -138,18 +140,18 @@ class _McpServer(BaseModel):
     server_label: str = Field(min_length=1, max_length=256)
 
 
-class _FunctionChoice(_Fields):
+class _FunctionChoice(Fields):
     type: Literal["function"]
     name: str
 
 
-class _McpChoice(_Fields):
+class _McpChoice(Fields):
     type: Literal["mcp"]
     server_label: str
     name: str | None = None
 
 
-class _Spoken(_Fields):
+class _Spoken(Fields):
     """What a session and a response have in common."""
 
     instructions: str | None = None
@@ -174,7 +176,7 @@ class _Session(_Spoken):
     truncation: Any = None
 
 
-class _TranscriptionSession(_Fields):
+class _TranscriptionSession(Fields):
     type: Literal["transcription"]
     id: Any = None
     object: Any = None
@@ -193,20 +195,20 @@ class _Response(_Spoken):
 def check_update(update: dict[str, Any]) -> None:
     """The fields of a `session.update`. Raises MistakeError."""
     if update["type"] == "transcription":
-        _check(_TranscriptionSession, update, "session")
+        check(_TranscriptionSession, update, "session")
         return
-    _check(_Session, update, "session")
+    check(_Session, update, "session")
     _check_spoken(update, "session")
     tracing, truncation = update.get("tracing"), update.get("truncation")
     if tracing not in (None, "auto"):
-        _check(_Tracing, tracing, "session.tracing")
+        check(_Tracing, tracing, "session.tracing")
     if truncation not in (None, "auto", "disabled"):
-        _check(_Retention, truncation, "session.truncation")
+        check(_Retention, truncation, "session.truncation")
 
 
 def check_response(asked: dict[str, Any]) -> None:
     """The fields of a `response.create`. Raises MistakeError."""
-    _check(_Response, asked, "response")
+    check(_Response, asked, "response")
     _check_spoken(asked, "response")
     for name, value in (asked.get("metadata") or {}).items():
         if len(value) > MAX_METADATA_CHARS:
@@ -216,7 +218,7 @@ def check_response(asked: dict[str, Any]) -> None:
 def check_detection(detection: Any, param: str) -> None:
     """`turn_detection`, after merging. Raises MistakeError."""
     if detection is not None:
-        _check(ServerVad if detection["type"] == "server_vad" else SemanticVad, detection, param)
+        check(ServerVad if detection["type"] == "server_vad" else SemanticVad, detection, param)
 
 
 def _check_spoken(given: dict[str, Any], where: str) -> None:
@@ -238,7 +240,7 @@ def _check_tool(tool: Any, param: str) -> None:
         raise wrong(f"{param}.type", f"Invalid value: '{str(kind)[:64]}'. Supported values are: 'function' and 'mcp'.")
     if kind == "function" and isinstance(tool.get("function"), dict):
         raise MistakeError("missing_required_parameter", f"'{param}.name' stands beside 'type' here.", f"{param}.name")
-    _check(_Function if kind == "function" else _McpServer, tool, param)
+    check(_Function if kind == "function" else _McpServer, tool, param)
 
 
 def _check_choice(choice: Any, param: str) -> None:
@@ -247,10 +249,11 @@ def _check_choice(choice: Any, param: str) -> None:
     kind = choice.get("type") if isinstance(choice, dict) else None
     if not one_of(kind, ("function", "mcp")):
         raise wrong(param, "Supported values are: 'none', 'auto', 'required', or an object that names a function.")
-    _check(_FunctionChoice if kind == "function" else _McpChoice, choice, param)
+    check(_FunctionChoice if kind == "function" else _McpChoice, choice, param)
 
 
-def _check(model: type[BaseModel], given: Any, param: str) -> None:
+def check(model: type[BaseModel], given: Any, param: str) -> None:
+    """Raises MistakeError for the first flaw; `param` is where it stands in the event."""
     try:
         model.model_validate(given)
     except ValidationError as flaws:
@@ -261,7 +264,7 @@ def _mistake(flaws: ValidationError, param: str) -> MistakeError:
     """The first flaw in the API's words."""
     flaw = flaws.errors(include_url=False, include_input=False)[0]
     for part in flaw["loc"]:
-        param += f"[{part}]" if isinstance(part, int) else f".{part}"
+        param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else part
     kind = flaw["type"]
     if kind == "missing":
         return missing(param)

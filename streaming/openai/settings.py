@@ -30,8 +30,10 @@ ALIASES = (
     "sage",
     "shimmer",
     "verse",
+    *("beacon", "bossa", "cinder", "delta", "gleam", "meridian", "quartz", "ripple"),
+    *("shida", "stone", "tempo", "vesper", "willow"),
 )
-"""OpenAI's voices: each is spoken by the default voice."""
+"""OpenAI's voices, those of the Live API last: each is spoken by the default voice."""
 
 FORMATS = {
     "audio/pcm": ("pcm_s16le", PCM_RATE_HZ),
@@ -202,6 +204,12 @@ def checked_format(given: Any, param: str) -> dict[str, Any]:
     return {"type": kind, "rate": rate} if kind == "audio/pcm" else {"type": kind}
 
 
+def sound_of(form: dict[str, Any]) -> tuple[str, int]:
+    """Encoding and rate of a checked format."""
+    encoding, rate_hz = FORMATS[form["type"]]
+    return encoding, form.get("rate", rate_hz)
+
+
 def check_output(output: Any, voices: Voices, param: str) -> None:
     """`audio.output` of a session or a response, completed in place. Raises MistakeError."""
     output["format"] = checked_format(output["format"], f"{param}.format")
@@ -217,7 +225,7 @@ def detection_of(session: dict[str, Any]) -> dict[str, Any] | None:
 def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
     """How to listen. `keywords` and `prompt` of the transcription are words to expect."""
     source = session["audio"]["input"]
-    encoding, rate_hz = FORMATS[source["format"]["type"]]
+    encoding, rate_hz = sound_of(source["format"])
     transcription = source.get("transcription") or {}
     prompt = (transcription.get("prompt") or "").split()[:MAX_PROMPT_WORDS]
     vocabulary = (*(transcription.get("keywords") or ()), *prompt)
@@ -241,7 +249,7 @@ def language_of(given: Any) -> str:
 def reply_of(asked: dict[str, Any], voices: Voices) -> ReplyFormat:
     """How to reply, by the settings of a session or of one response."""
     output = asked["audio"]["output"]
-    encoding, rate_hz = FORMATS[output["format"]["type"]]
+    encoding, rate_hz = sound_of(output["format"])
     return ReplyFormat(
         audio=asked["output_modalities"] == ["audio"],
         voice=voices.ours(output["voice"], "voice"),

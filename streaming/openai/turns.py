@@ -196,7 +196,7 @@ class Speaking:
         response = self.response or self._floor.own_response(self)
         self.response = response
         response.close_item()
-        for item, step in zip(self._floor.stopped(self, event), event.calls, strict=True):
+        for item, step in zip(self._floor.stopped(self, event), event.calls, strict=bool(event.rounds)):
             response.function_call(item, json.dumps(step.parameters, ensure_ascii=False))
         self._finish()
 

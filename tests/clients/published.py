@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, get_args
 
+from openai.types.live import ServerEvent
 from openai.types.realtime import RealtimeServerEvent
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 MODELS: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(RealtimeServerEvent)[0])
+}
+LIVE_MODELS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(get_args(ServerEvent)[0])
 }
 # told by the API itself, and not in the published model of a session
 BESIDE = {("session", "id"), ("session", "object"), ("session", "expires_at")}
@@ -24,6 +28,15 @@ def checked(raw: bytes | str) -> dict[str, Any]:
     parsed = model.model_validate_json(raw, strict=True)
     assert set(_extra(parsed, "")) <= BESIDE, list(_extra(parsed, ""))
     assert event["event_id"]
+    return event
+
+
+def checked_live(raw: bytes | str) -> dict[str, Any]:
+    """The same of the Live API, where sound has no id."""
+    event: dict[str, Any] = json.loads(raw)
+    model = LIVE_MODELS[event["type"]]
+    parsed = model.model_validate_json(raw, strict=True)
+    assert list(_extra(parsed, "")) == []
     return event
 
 

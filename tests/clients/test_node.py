@@ -1,4 +1,4 @@
-"""npm `openai`, unmodified, where `make test-clients` has installed it. It speaks wss only, so TLS stands in front."""
+"""npm `openai` and `@openai/agents`, unmodified, where `make test-clients` has installed it. The first speaks wss only, so TLS stands in front."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.clients.between import between
 from tests.clients.test_openai_sdk import at_24khz
 from tests.support.gateway import ROOT
 
@@ -113,3 +114,16 @@ async def test_the_page_s_javascript_runs(gateway: GatewayProcess, tmp_path: Pat
     async with tls_in_front(gateway.port, tmp_path) as base:
         script.write_text(example.replace("https://gateway.example/v1", base).replace("TOKEN", gateway.token))
         assert (await run_node(script)).startswith("It is")
+
+
+async def test_openai_agents(gateway: GatewayProcess, tmp_path: Path) -> None:
+    pcm = tmp_path / "speech.pcm"
+    pcm.write_bytes(at_24khz("flite-slt-what-time-is-it"))
+    async with between(gateway) as noted:
+        said = json.loads(await run_node(NODE / "drive_agents.mjs", noted.base, gateway.token, str(pcm)))
+    assert noted.wrong == []
+    assert said["typed"] == said["after"]
+    assert said["heard"] > 48_000
+    assert said["spoken"].startswith("It is")
+    assert said["cut"] == "cancelled"
+    assert said["errors"] == ["item_truncate_invalid_item_id"]

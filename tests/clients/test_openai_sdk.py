@@ -295,6 +295,7 @@ async def test_a_cut_in_the_middle_of_a_reply_is_not_noticed(gateway: GatewayPro
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+@pytest.mark.gen_test(timeout=120)  # it starts a gateway of its own
 async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed
@@ -309,3 +310,36 @@ async def test_a_drained_gateway_closes_with_1012(tmp_path: Path) -> None:
                 await socket.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1012
+
+
+@pytest.mark.gen_test(timeout=120)  # it starts a gateway of its own
+async def test_functions_of_the_client_with_a_language_model(tmp_path: Path) -> None:
+    from tests.support.chat_endpoint import Scene, call, chat_endpoint, words
+
+    weather = {
+        "type": "function",
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+
+    def script(number: int) -> Scene:
+        return Scene(call("get_weather", '{"city": ', '"Oslo"}')) if number == 0 else words("It rains in Oslo.")
+
+    async with chat_endpoint(script) as endpoint:
+        with running_gateway(tmp_path, LLM_BASE_URL=endpoint.url, LLM_MODEL="m") as own:
+            async with async_client(own).realtime.connect(model="gpt-realtime") as connection:
+                talk = Talk(connection)
+                session: Any = {"type": "realtime", "output_modalities": ["text"], "tools": [weather]}
+                session["instructions"] = "Talk like a pirate."
+                await connection.session.update(session=session)
+                (item,) = (await talk.type("what is the weather in Oslo?"))["output"]
+                assert (item["name"], json.loads(item["arguments"])) == ("get_weather", {"city": "Oslo"})
+                output: Any = {"type": "function_call_output", "call_id": item["call_id"], "output": "rain"}
+                await connection.conversation.item.create(item=output)
+                await connection.response.create()
+                done = await talk.until("response.done")
+    assert text_of(done["response"]) == "It rains in Oslo."
+    first, second = endpoint.asked
+    assert "Talk like a pirate." in first["messages"][0]["content"]
+    assert "get_weather" in {tool["function"]["name"] for tool in first["tools"]}
+    assert second["messages"][-1]["content"] == "rain"

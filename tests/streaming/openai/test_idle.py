@@ -36,7 +36,9 @@ def test_silence_behind_a_reply_is_answered_again_and_again() -> None:
         for _ in range(2):
             triggered = await client.until(TRIGGERED)
             assert (await client.until("input_audio_buffer.committed"))["item_id"] == triggered["item_id"]
-            assert (await client.until("conversation.item.done"))["item"]["content"] == [{"type": "input_audio"}]
+            assert (await client.until("conversation.item.done"))["item"]["content"] == [
+                {"type": "input_audio", "transcript": ""}
+            ]
             done = await client.until("response.done")
             assert (done["response"]["status"], words(done)) == ("completed", QUESTION)
         assert len(client.of("response.output_audio.delta")) > 2

@@ -1,0 +1,280 @@
+"""A session of the Live API: full duplex, without turns on the wire. What takes more than words is delegated to the client.
+
+The same lanes, replies and memory as a Realtime session; `timeline` makes this API's events of what they tell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from streaming.openai import settings as config
+from streaming.openai.conversation import Entry, new_id
+from streaming.openai.live import POLICY, RESTART, LiveSession
+from streaming.openai.live_schema import check_append, check_bare, check_sound, check_start, check_update
+from streaming.openai.mistakes import MistakeError, error_event, wrong
+from streaming.openai.timeline import Timeline
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+
+    from streaming.openai.commands import Command
+
+MAX_SESSION_S = 24 * 3_600  # of a session whose token does not end sooner
+USAGE_S = 5.0  # it is told so often
+MAX_TO_SAY = 64  # commentaries that wait to be spoken
+ACKNOWLEDGEMENT = "One moment."
+NORMAL = 1000
+_SILENCE = {"audio/pcm": b"\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
+_ROLES = {"developer": "system", "user": "user", "assistant": "assistant"}
+_PART = {"system": "input_text", "user": "input_text", "assistant": "output_text"}
+
+
+class Duplex(LiveSession):
+    """See the module. Nothing but `session.start` is taken before it."""
+
+    queue_class = Timeline
+    append_kind = "session.input_audio.append"
+    resumes = False  # the API has no way to say where a client stood
+    event_queue: Timeline
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.resource: dict[str, Any] = {}  # the session as it is told; empty before the start
+        self.delegates = True
+        self._muted = False
+        self._delegations: set[str] = set()
+        self._to_say: deque[str] = deque()
+        self._acknowledging: dict[str, asyncio.TimerHandle] = {}  # delegations that nobody has said anything about
+        self._usage_timer: asyncio.TimerHandle | None = None
+        self._closed_told = False
+
+    def begin(self) -> None:
+        """The socket is open. It is the client who begins."""
+        self._expiry.start(self._expires_at)
+
+    @property
+    def _expires_at(self) -> float:
+        latest = self.opened_at + MAX_SESSION_S
+        return min(latest, self.identity.expires_at or latest)
+
+    @property
+    def actions(self) -> dict[str, Callable[[Any, Command], None]]:
+        """What each type of client event does."""
+        return _ACTIONS
+
+    def act(self, command: Command) -> None:
+        """Raises MistakeError."""
+        if command.kind != "session.start":
+            self._require_start()
+        super().act(command)
+
+    def _require_start(self) -> None:
+        if not self.resource:
+            raise MistakeError("session_not_started", "Send session.start first.", "type")
+
+    def _acknowledge(self, kind: str, command: Command, **fields: Any) -> None:
+        told = {"client_event_id": command.event_id} if command.event_id else {}
+        self.event_queue.say({"type": kind, **fields, **told})
+
+    def on_start(self, command: Command) -> None:
+        """`session.start`."""
+        if self.resource:
+            raise MistakeError("session_already_started", "The session has started already.", "type")
+        asked = check_start(command.fields)
+        audio = asked.get("audio") or {}
+        form = audio.get("format") or {"type": "audio/pcm", "rate": config.PCM_RATE_HZ}
+        voice = (audio.get("output") or {}).get("voice") or "marin"
+        self.voices.ours(voice, "session.audio.output.voice")
+        fresh = config.new_session(self.session_id, asked["model"], self.identity.expires_at, transcription=False)
+        fresh["audio"]["input"]["format"] = fresh["audio"]["output"]["format"] = form
+        fresh["audio"]["output"]["voice"] = voice
+        fresh["instructions"] = asked.get("instructions") or ""
+        self.settings = fresh
+        encoding, rate_hz = config.sound_of(form)
+        self.event_queue.bytes_per_ms = rate_hz * (2 if encoding == "pcm_s16le" else 1) / 1000
+        for item in asked.get("input") or ():
+            self._recall(item)
+        delegation = {"acknowledgement_delay_ms": 0, **(asked.get("delegation") or {"type": "client"})}
+        self.resource = {
+            "id": self.session_id,
+            "expires_at": int(self._expires_at),
+            "status": "active",
+            **{name: value for name, value in asked.items() if value is not None},
+            "audio": {"format": form, "output": {"voice": voice}},
+            "delegation": delegation,
+        }
+        self._acknowledge("session.started", command, session=self.resource)
+        self._tick()
+
+    def _recall(self, item: dict[str, Any]) -> None:
+        role = _ROLES[item["role"]]
+        content = [{"type": _PART[role], "text": part["text"]} for part in item["content"]]
+        known = {"id": new_id("item"), "object": "realtime.item", "type": "message", "status": "completed"}
+        self.conversation.add(Entry({**known, "role": role, "content": content}, answered=True))
+
+    def on_update(self, command: Command) -> None:
+        """`session.update`: what may change while a session goes on."""
+        change = check_update(command.fields).get("delegation")
+        if change is not None:
+            self.resource = {**self.resource, "delegation": {**self.resource["delegation"], **change}}
+        self._acknowledge("session.updated", command, session=self.resource)
+
+    def on_append(self, command: Command) -> None:
+        """`session.input_audio.append`."""
+        for _ in self.appending(command, command.audio()):
+            pass
+
+    def appending(self, command: Command, audio: bytes) -> Iterator[None]:
+        """Feed the microphone. A muted one is silent; time goes on. Raises MistakeError."""
+        self._require_start()
+        check_sound(command.fields)
+        if self._muted:
+            audio = _SILENCE[self.resource["audio"]["format"]["type"]] * len(audio)
+        return self.microphones.appending(audio)
+
+    def on_mute(self, command: Command) -> None:
+        """`session.input_audio.mute` and `.unmute`."""
+        check_bare(command.fields)
+        self._muted = command.kind.endswith(".mute")
+        self._acknowledge(f"{command.kind}d", command)
+
+    def on_context(self, command: Command) -> None:
+        """`session.commentary.append` is spoken; `session.thinking.append` and `session.instructions.append` are known."""
+        content, delegation_id = check_append(command.fields)
+        if delegation_id is not None and delegation_id not in self._delegations:
+            raise wrong("delegation_id", f"there is no delegation '{delegation_id[:64]}'")
+        kind = command.kind.split(".")[1]
+        if kind == "commentary" and len(self._to_say) >= MAX_TO_SAY:
+            raise MistakeError("rate_limit_exceeded", "too much waits to be said", "content", kind="rate_limit_error")
+        now_ms = self.event_queue.now_ms
+        self._acknowledge(f"session.{kind}.appended", command, start_ms=now_ms, end_ms=now_ms)
+        if kind == "commentary":
+            self._stop_acknowledging()
+            self._say(content)
+            return
+        if kind == "thinking":
+            self._stop_acknowledging()
+        known = self.settings["instructions"]
+        self.settings["instructions"] = f"{known}\n{content}" if known else content
+
+    def on_close(self, command: Command) -> None:
+        """`session.close`."""
+        check_bare(command.fields)
+        self._tell_closed("close_requested", command.event_id)
+        self._leave(NORMAL, "")
+
+    # --- speaking ---
+
+    def _say(self, text: str) -> None:
+        self._to_say.append(text)
+        self._say_next()
+
+    def _say_next(self) -> None:
+        if self._to_say and not self.replies.busy and not self.replies.turns:
+            self.replies.say_aloud(self._to_say.popleft())
+
+    def on_quiet(self) -> None:
+        """Every reply has been heard: what waits may be said."""
+        self._say_next()
+
+    def on_delegated(self) -> None:
+        """A turn is left to the client."""
+        delegation_id = new_id("deleg")
+        self._delegations.add(delegation_id)
+        delegation = {"id": delegation_id, "type": "delegation", "target": "client"}
+        self.event_queue.say(
+            {
+                "type": "session.delegation.created",
+                "delegation": delegation,
+                "offset_ms": self.event_queue.now_ms,
+            }
+        )
+        delay_s = self.resource["delegation"]["acknowledgement_delay_ms"] / 1000
+        self._acknowledging[delegation_id] = self._loop.call_later(delay_s, self._say_acknowledgement, delegation_id)
+
+    def _say_acknowledgement(self, delegation_id: str) -> None:
+        del self._acknowledging[delegation_id]
+        self._say(ACKNOWLEDGEMENT)
+        self.wake()
+
+    def _stop_acknowledging(self) -> None:
+        for timer in self._acknowledging.values():
+            timer.cancel()
+        self._acknowledging.clear()
+
+    # --- the end ---
+
+    @property
+    def _usage(self) -> dict[str, float]:
+        return {"seconds": float(self.event_queue.now_ms // 1000)}
+
+    def _tick(self) -> None:
+        self._usage_timer = self._loop.call_later(USAGE_S, self._tell_usage)
+
+    def _tell_usage(self) -> None:
+        self.event_queue.say({"type": "session.usage.updated", "usage": self._usage})
+        self._tick()
+        self.wake()
+
+    def _tell_closed(self, reason: str, client_event_id: str = "") -> None:
+        if self._closed_told or not self.resource:
+            return
+        self._closed_told = True
+        told = {"client_event_id": client_event_id} if client_event_id else {}
+        self.event_queue.say(
+            {
+                "type": "session.closed",
+                "reason": reason,
+                "session": self.resource,
+                "usage": self._usage,
+                **told,
+            }
+        )
+
+    def _leave(self, code: int, message: str) -> None:
+        socket = self.socket
+        if socket is not None:
+            socket.end(code, "", message)
+        self.closed()
+
+    def end(self, code: int, word: str, message: str) -> None:
+        """Say why, in an `error` and in `session.closed`, and close."""
+        if self.socket is not None:
+            self.event_queue.say(error_event(MistakeError(word, message, kind="server_error")))
+            self._tell_closed("expired" if word == "session_expired" else "connection_lost")
+            self._leave(code if code in {RESTART, POLICY} else NORMAL, message)
+
+    def closed(self) -> None:
+        """The session is over, and with it its socket."""
+        super().closed()
+        self._stop_acknowledging()
+        if self._usage_timer is not None:
+            self._usage_timer.cancel()
+            self._usage_timer = None
+
+
+def _not_here(_live: Duplex, command: Command) -> None:
+    raise MistakeError(
+        "unsupported_event", f"'{command.kind}' belongs to what this server does not have: see docs/OPENAI.md.", "type"
+    )
+
+
+_ACTIONS: dict[str, Callable[[Any, Command], None]] = {
+    "session.start": Duplex.on_start,
+    "session.update": Duplex.on_update,
+    "session.input_audio.append": Duplex.on_append,
+    "session.input_audio.mute": Duplex.on_mute,
+    "session.input_audio.unmute": Duplex.on_mute,
+    "session.instructions.append": Duplex.on_context,
+    "session.thinking.append": Duplex.on_context,
+    "session.commentary.append": Duplex.on_context,
+    "session.close": Duplex.on_close,
+    "session.output_audio.fixture.play": _not_here,
+    "decision.create": _not_here,
+    "decision.item.create": _not_here,
+    "decision.item.delete": _not_here,
+    "response.create": _not_here,
+    "response.item.create": _not_here,
+}

@@ -1,0 +1,97 @@
+"""PyPI `openai`'s Live API, unmodified, against a running gateway with real speech."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.clients.published import checked_live
+from tests.clients.test_openai_sdk import FRAME_BYTES, PATIENCE_S, async_client, at_24khz
+
+if TYPE_CHECKING:
+    from tests.support.gateway import GatewayProcess
+
+
+class Listening:
+    """Everything that a connection said, each event checked against the published model."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.events: list[dict[str, Any]] = []
+
+    async def until(self, *kinds: str) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                event = checked_live(await self.connection.recv_bytes())
+                self.events.append(event)
+                if event["type"] in kinds:
+                    return event
+
+    async def say(self, pcm: bytes) -> None:
+        for start in range(0, len(pcm), FRAME_BYTES):
+            audio = b64encode(pcm[start : start + FRAME_BYTES]).decode()
+            await self.connection.session.input_audio.append(audio=audio)
+
+    def words(self, side: str) -> str:
+        return "".join(event["delta"] for event in self.events if event["type"] == f"session.{side}_transcript.delta")
+
+    @property
+    def audio(self) -> bytes:
+        deltas = (event["delta"] for event in self.events if event["type"] == "session.output_audio.delta")
+        return b"".join(map(b64decode, deltas))
+
+
+async def test_a_spoken_question_and_work_for_the_client(gateway: GatewayProcess) -> None:
+    client = async_client(gateway)
+    async with client.live.connect() as connection:
+        talk = Listening(connection)
+        await connection.session.start(session={"model": "gpt-live-1", "instructions": "be brief"}, event_id="s")
+        started = await talk.until("session.started")
+        assert started["client_event_id"] == "s"
+        await talk.say(at_24khz("flite-slt-what-time-is-it"))
+        while "It is" not in talk.words("output"):
+            await talk.until("session.output_transcript.delta")
+        assert "time" in talk.words("input").lower()
+        while len(talk.audio) < 24_000:  # half a second of it
+            await talk.until("session.output_audio.delta")
+        async with client.live.sideband.connect(session_id=started["session"]["id"]) as beside:
+            await talk.say(at_24khz("flite-slt-list-files"))
+            created = await talk.until("session.delegation.created")
+            await Listening(beside).until("session.input_audio.append")
+            await beside.session.commentary.append(
+                content="There are two files.", delegation_id=created["delegation"]["id"]
+            )
+            await talk.until("session.commentary.appended")
+        while "two files" not in talk.words("output"):
+            await talk.until("session.output_transcript.delta")
+        await connection.session.input_audio.mute()
+        await talk.until("session.input_audio.muted")
+        unknown: Any = {"type": "session.update", "event_id": "u", "session": {"voice": "x"}}
+        await connection.send(unknown)
+        refused = (await talk.until("error"))["error"]
+        assert (refused["code"], refused["param"], refused["client_event_id"]) == (
+            "unknown_parameter",
+            "session.voice",
+            "u",
+        )
+        await connection.session.close()
+        closed = await talk.until("session.closed")
+    assert closed["reason"] == "close_requested"
+    assert closed["usage"]["seconds"] > 0
+
+
+@pytest.mark.parametrize(("session", "status"), [("sess_nobody", 404)])
+async def test_a_sideband_of_nobody(gateway: GatewayProcess, session: str, status: int) -> None:
+    from tornado.httpclient import HTTPClientError, HTTPRequest
+    from tornado.websocket import websocket_connect
+
+    url = f"{gateway.ws}/v1/live/sessions/{session}/attach"
+    with pytest.raises(HTTPClientError) as refused:
+        await websocket_connect(HTTPRequest(url, headers={"Authorization": f"Bearer {gateway.token}"}))
+    assert refused.value.code == status
+    assert refused.value.response is not None
+    assert json.loads(refused.value.response.body)["error"]["type"] == "not_found_error"
