@@ -6,99 +6,95 @@ const TOKEN = 'jarvis.token';
 const REFRESH = 'jarvis.refresh';
 const AHEAD_MS = 60_000; // refreshed so long before its end
 
-/** @param {string} token @returns {any} */
 function claims(token) {
-  try {
-    return JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
-  } catch {
-    return {};
-  }
+	try {
+		return JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
+	} catch {
+		return {};
+	}
 }
 
 export class Account {
-  token = sessionStorage.getItem(TOKEN) ?? '';
-  refreshToken = sessionStorage.getItem(REFRESH) ?? '';
-  /** Under DEBUG a name is enough for the socket. */ debugUser = '';
+	token = sessionStorage.getItem(TOKEN) ?? '';
+	refreshToken = sessionStorage.getItem(REFRESH) ?? '';
+	/** Under DEBUG a name is enough for the socket. */ debugUser = '';
 
-  /** The start prints a link with a code that signs in once; a link may carry a token too. Both are read once, and taken out of the address. @returns {Promise<string>} what went wrong */
-  async readAddress() {
-    const given = new URLSearchParams(location.hash.slice(1));
-    const [token, code] = [given.get('token'), given.get('code')];
-    if (!token && !code) return '';
-    history.replaceState(null, '', location.pathname + location.search);
-    if (token) this.keep(token);
-    if (!code) return '';
-    const answer = await fetch(`/console/development-token?code=${encodeURIComponent(code)}`).catch(() => null);
-    if (answer?.ok) this.keep((await answer.json()).access_token);
-    return answer?.ok || this.isKnown ? '' : 'That link was used already, or is too old.';
-  }
+	/** The start prints a link with a code that signs in once; a link may carry a token too. Both are read once, and taken out of the address. @returns {Promise<string>} what went wrong */
+	async readAddress() {
+		const given = new URLSearchParams(location.hash.slice(1));
+		const [token, code] = [given.get('token'), given.get('code')];
+		if (!token && !code) return '';
+		history.replaceState(null, '', location.pathname + location.search);
+		if (token) this.keep(token);
+		if (!code) return '';
+		const answer = await fetch(`/console/development-token?code=${encodeURIComponent(code)}`).catch(() => null);
+		if (answer?.ok) this.keep((await answer.json()).access_token);
+		return answer?.ok || this.isKnown ? '' : 'That link was used already, or is too old.';
+	}
 
-  /** @param {string} token @param {string} [refreshToken] */
-  keep(token, refreshToken = '') {
-    this.token = token;
-    this.refreshToken = refreshToken;
-    sessionStorage.setItem(TOKEN, token);
-    sessionStorage.setItem(REFRESH, refreshToken);
-  }
+	keep(token, refreshToken = '') {
+		this.token = token;
+		this.refreshToken = refreshToken;
+		sessionStorage.setItem(TOKEN, token);
+		sessionStorage.setItem(REFRESH, refreshToken);
+	}
 
-  forget() {
-    this.token = this.refreshToken = this.debugUser = '';
-    sessionStorage.removeItem(TOKEN);
-    sessionStorage.removeItem(REFRESH);
-  }
+	forget() {
+		this.token = this.refreshToken = this.debugUser = '';
+		sessionStorage.removeItem(TOKEN);
+		sessionStorage.removeItem(REFRESH);
+	}
 
-  get isKnown() {
-    return this.token !== '' || this.debugUser !== '';
-  }
+	get isKnown() {
+		return this.token !== '' || this.debugUser !== '';
+	}
 
-  get expiresInMs() {
-    const { exp } = claims(this.token);
-    return typeof exp === 'number' ? exp * 1000 - Date.now() : Infinity;
-  }
+	get expiresInMs() {
+		const { exp } = claims(this.token);
+		return typeof exp === 'number' ? exp * 1000 - Date.now() : Infinity;
+	}
 
-  /** Where the gateway runs with DEBUG on this machine: its own token; else a name, which is enough for its sockets. */
-  async develop() {
-    const answer = await fetch('/console/development-token').catch(() => null);
-    if (answer?.ok) this.keep((await answer.json()).access_token);
-    else this.debugUser = 'developer';
-  }
+	/** Where the gateway runs with DEBUG on this machine: its own token; else a name, which is enough for its sockets. */
+	async develop() {
+		const answer = await fetch('/console/development-token').catch(() => null);
+		if (answer?.ok) this.keep((await answer.json()).access_token);
+		else this.debugUser = 'developer';
+	}
 
-  /** @param {string} username @param {string} password */
-  async signIn(username, password) {
-    const pair = await this.#post('/api/v1/auth/token', { username, password });
-    this.keep(pair.access_token, pair.refresh_token);
-  }
+	async signIn(username, password) {
+		const pair = await this.#post('/api/v1/auth/token', { username, password });
+		this.keep(pair.access_token, pair.refresh_token);
+	}
 
-  async signOut() {
-    if (this.token) await this.#post('/api/v1/auth/logout', undefined, this.token).catch(() => undefined);
-    this.forget();
-  }
+	async signOut() {
+		if (this.token) await this.#post('/api/v1/auth/logout', undefined, this.token).catch(() => undefined);
+		this.forget();
+	}
 
-  /** A token that is good for a while. */
-  async fresh() {
-    if (this.refreshToken && this.expiresInMs < AHEAD_MS) {
-      const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });
-      this.keep(pair.access_token, pair.refresh_token);
-    }
-    return this.token;
-  }
+	/** A token that is good for a while. */
+	async fresh() {
+		if (this.refreshToken && this.expiresInMs < AHEAD_MS) {
+			const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });
+			this.keep(pair.access_token, pair.refresh_token);
+		}
+		return this.token;
+	}
 
-  /** For one socket: a token in an address would end up in logs. */
-  async ticket() {
-    const { ticket } = await this.#post('/api/v1/auth/ticket', undefined, await this.fresh());
-    return ticket;
-  }
+	/** For one socket: a token in an address would end up in logs. */
+	async ticket() {
+		const { ticket } = await this.#post('/api/v1/auth/ticket', undefined, await this.fresh());
+		return ticket;
+	}
 
-  /** @param {string} path @param {object} [body] @param {string} [token] */
-  async #post(path, body, token) {
-    const headers = { Accept: 'application/json' };
-    if (body) headers['Content-Type'] = 'application/json';
-    if (token) headers.Authorization = `Bearer ${token}`;
-    const answer = await fetch(path, { method: 'POST', headers, body: body && JSON.stringify(body) });
-    if (answer.status === 204) return {};
-    const document = await answer.json().catch(() => ({}));
-    if (answer.ok) return document;
-    if (answer.status === 429 || answer.status >= 500) throw new Error(document.detail ?? `the gateway answers ${answer.status}`);
-    throw new JarvisError(document.code ?? String(answer.status), document.detail ?? 'the gateway refused');
-  }
+	async #post(path, body, token) {
+		const headers = { Accept: 'application/json' };
+		if (body) headers['Content-Type'] = 'application/json';
+		if (token) headers.Authorization = `Bearer ${token}`;
+		const answer = await fetch(path, { method: 'POST', headers, body: body && JSON.stringify(body) });
+		if (answer.status === 204) return {};
+		const document = await answer.json().catch(() => ({}));
+		if (answer.ok) return document;
+		if (answer.status === 429 || answer.status >= 500) throw new Error(document.detail ?? `the gateway answers ${answer.status}`);
+		throw new JarvisError(document.code ?? String(answer.status), document.detail ?? 'the gateway refused');
+	}
 }

@@ -2,9 +2,10 @@
 
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
-import { button, fill, h, icon, pictureButton, text, toast } from './dom.js';
+import { button, fill, h, icon, pictureButton, set, text, toast } from './dom.js';
 import { counted, ms, sentence } from './format.js';
 import { Health } from './health.js';
+import { BadSocket } from './network.js';
 import { RecordingsView } from './recordings.js';
 import { RestView } from './rest.js';
 import { Keeper, park, restored, unpark } from './store.js';
@@ -23,261 +24,269 @@ const PING_EVERY_MS = 10_000;
 const SLOW_MS = 1_500; // of connecting, before it is spoken of
 const AT_END_PX = 60;
 const CUT = 4000; // by hand, on the Wire view
-const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings']];
+const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings'], ['lab', 'Lab']];
 
-/** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
 /** One conversation with the gateway, and the views on it. Events: `source` (another trace is looked at). */
 export class Session extends EventTarget {
-  /** @param {Account} account @param {any} [parked] of before a reload @param {Trace} [trace] likewise */
-  constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
-    super();
-    this.account = account;
-    const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => account.ticket() };
-    this.client = new JarvisClient(location.origin.replace(/^http/, 'ws'), { ...options, ...(parked && { resume: parked.client }) });
-    this.trace = trace;
-    this.keeper = new Keeper(trace, this.client.sessionId, () => this.client.ready?.user.user_id ?? '');
-    this.health = new Health();
-    this.keeper.alsoKeep(parked?.tail ?? []);
-    this.keeper.addEventListener('fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
-    /** @type {Trace[]} what Turns and Wire can look at */ this.traces = [this.trace];
-    /** @type {Trace} */ this.source = this.trace;
-    this.voice = new Voice(this.client, this.trace);
-    this.voice.addEventListener('fault', (event) => this.fault(/** @type {any} */ (event).detail));
-    if (parked) this.voice.goOn(parked.client.commands);
-    this.#noteSocket();
-    this.client.addEventListener('wire', (event) => this.trace.add(/** @type {any} */ (event).detail));
-    this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this)];
-  }
+	/** @param {any} [parked] of before a reload @param {Trace} [trace] likewise */
+	constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
+		super();
+		this.account = account;
+		const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => account.ticket() };
+		this.client = new JarvisClient(location.origin, { webSocket: BadSocket, ...options, ...(parked && { resume: parked.client }) });
+		this.trace = trace;
+		this.keeper = new Keeper(trace, this.client.sessionId, () => this.client.ready?.user.user_id ?? '');
+		this.health = new Health();
+		this.keeper.alsoKeep(parked?.tail ?? []);
+		this.keeper.addEventListener('fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
+		/** @type {Trace[]} what Turns and Wire can look at */ this.traces = [this.trace];
+		this.source = this.trace;
+		this.voice = new Voice(this.client, this.trace);
+		this.voice.addEventListener('fault', (event) => this.fault(event.detail));
+		if (parked) this.voice.goOn(parked.client.commands);
+		this.#noteSocket();
+		this.client.addEventListener('wire', (event) => this.trace.add(event.detail));
+		this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this), new Later(this)];
+	}
 
-  /** What becomes of the socket, as rows of the Wire: a browser shows no handshake. */
-  #noteSocket() {
-    const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
-    const { client } = this;
-    client.addEventListener('state', ({ detail: state }) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
-    client.addEventListener('disconnected', ({ detail }) => note('socket.closed', detail));
-    client.addEventListener('resumed', ({ detail: { took_ms: took, replayed, taken_seq: taken } }) => note('socket.resumed', { took_ms: took, messages_replayed: replayed, commands_taken: taken }));
-    client.addEventListener('failed', ({ detail: { code, message } }) => note('socket.refused', { code, message }));
-  }
+	/** What becomes of the socket, as rows of the Wire: a browser shows no handshake. */
+	#noteSocket() {
+		const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
+		const { client } = this;
+		client.addEventListener('state', ({ detail: state }) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
+		client.addEventListener('disconnected', ({ detail }) => note('socket.closed', detail));
+		client.addEventListener('resumed', ({ detail: { took_ms: took, replayed, taken_seq: taken } }) => note('socket.resumed', { took_ms: took, messages_replayed: replayed, commands_taken: taken }));
+		client.addEventListener('failed', ({ detail: { code, message } }) => note('socket.refused', { code, message }));
+	}
 
-  /** @param {Trace} trace */
-  look(trace) {
-    if (!this.traces.includes(trace)) this.traces.push(trace);
-    this.source = trace;
-    this.dispatchEvent(new Event('source'));
-  }
+	look(trace) {
+		if (!this.traces.includes(trace)) this.traces.push(trace);
+		this.source = trace;
+		this.dispatchEvent(new Event('source'));
+	}
 
-  /** There is nothing to look at any more. @param {Trace} trace */
-  forget(trace) {
-    trace.stop?.();
-    this.traces = this.traces.filter((each) => each !== trace);
-    if (this.source === trace) this.look(this.trace);
-  }
+	/** There is nothing to look at any more. */
+	forget(trace) {
+		trace.stop?.();
+		this.traces = this.traces.filter((each) => each !== trace);
+		if (this.source === trace) this.look(this.trace);
+	}
 
-  /** @param {import('./turnlog.js').Turn} turn */
-  showTurn(turn) {
-    location.hash = `#turns/${turn.key}`;
-  }
+	showTurn(turn) {
+		location.hash = `#turns/${turn.key}`;
+	}
 
-  /** @param {string} id @param {boolean} approve @param {string} [actionHash] */
-  async confirm(id, approve, actionHash) {
-    try {
-      await this.client.confirm(id, approve, actionHash);
-    } catch (error) {
-      this.fault(error);
-    }
-  }
+	async confirm(...answer) {
+		try {
+			await this.client.confirm(...answer);
+		} catch (error) {
+			this.fault(error);
+		}
+	}
 
-  /** @param {any} error */
-  fault(error) {
-    toast(error.message, 'bad');
-  }
+	fault(error) {
+		toast(error.message, 'bad');
+	}
+}
+
+/** The Lab: its code comes when it is first looked at. */
+class Later {
+	id = 'lab';
+	title = 'Lab';
+	element = h('section.view.scrolling.lab', { aria: 'Lab', tabIndex: 0 });
+
+	constructor(session) {
+		this.session = session;
+	}
+
+	async show() {
+		this.loading ??= import('./lab.js').then(({ LabView }) => new LabView(this.session, this.element));
+		(await this.loading).show();
+	}
+
+	async openLink(key) {
+		(await this.loading).openLink(key);
+	}
+
+	hide() {}
 }
 
 /** The frame around the views: connection, navigation, theme. */
 class Shell {
-  /** @type {Session | null} */ session = null;
-  /** @type {any} */ shown = null;
-  /** @type {WeakMap<object, [Element, number][]>} by view */ places = new WeakMap();
-  /** @type {any} */ pulse = null;
-  account = new Account();
+	session = null;
+	shown = null;
+	/** @type {WeakMap<object, [Element, number][]>} by view */ places = new WeakMap();
+	pulse = null;
+	account = new Account();
 
-  async start() {
-    applyTheme();
-    this.#tools();
-    fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(/** @type {any} */ (id)), h('span', {}, title))));
-    window.addEventListener('hashchange', () => this.#route());
-    shortcuts(this);
-    const fault = await this.account.readAddress();
-    window.addEventListener('pagehide', () => this.#park());
-    if (this.account.isKnown) await this.#goOn();
-    else this.#askWho(fault);
-  }
+	async start() {
+		applyTheme();
+		this.#tools();
+		fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(id), h('span', title))));
+		window.addEventListener('hashchange', () => this.#route());
+		shortcuts(this);
+		const fault = await this.account.readAddress();
+		window.addEventListener('pagehide', () => this.#park());
+		if (this.account.isKnown) await this.#goOn();
+		else this.#askWho(fault);
+	}
 
-  #tools() {
-    const themes = { auto: 'dark', dark: 'light', light: 'auto' };
-    const pictures = /** @type {any} */ ({ auto: 'auto', dark: 'moon', light: 'sun' });
-    const theme = pictureButton(pictures[settings.theme], `Theme: ${settings.theme}`, () => {
-      choose('theme', themes[settings.theme] ?? 'auto');
-      theme.setAttribute('aria-label', `Theme: ${settings.theme}`);
-      theme.title = `Theme: ${settings.theme}`;
-      fill(theme, icon(pictures[settings.theme]));
-    }, { id: 'theme' });
-    this.leave = pictureButton('out', 'Sign out', () => this.#signOut(), { hidden: true });
-    fill($('tools'), pictureButton('keys', 'Keyboard shortcuts', openShortcuts), theme, this.leave);
-  }
+	#tools() {
+		const next = { auto: ['dark', 'auto'], dark: ['light', 'moon'], light: ['auto', 'sun'] };
+		const theme = pictureButton('auto', '', () => { choose('theme', next[settings.theme][0]); show(); }, { id: 'theme' });
+		const show = () => fill(set(theme, { aria: `Theme: ${settings.theme}`, title: `Theme: ${settings.theme}` }), icon(next[settings.theme][1]));
+		show();
+		this.leave = pictureButton('out', 'Sign out', () => this.#signOut(), { hidden: true });
+		fill($('tools'), pictureButton('keys', 'Keyboard shortcuts', openShortcuts), theme, this.leave);
+	}
 
-  /** @param {string} [why] */
-  #askWho(why = '') {
-    this.shown?.hide();
-    this.session?.keeper.leave();
-    this.session?.health.stop();
-    $('services').hidden = true;
-    this.shown = this.session = null;
-    this.leave.hidden = true;
-    $('nav').hidden = true;
-    text($('about'), '');
-    this.#status('signed-out', 'not signed in');
-    this.#show(signIn(this.account, () => this.#connect(), why));
-    document.querySelector('input')?.focus();
-  }
+	#askWho(why = '') {
+		this.shown?.hide();
+		this.session?.keeper.leave();
+		this.session?.health.stop();
+		$('services').hidden = true;
+		this.shown = this.session = null;
+		this.leave.hidden = true;
+		$('nav').hidden = true;
+		text($('about'), '');
+		this.#status('signed-out', 'not signed in');
+		this.#show(signIn(this.account, () => this.#connect(), why));
+		document.querySelector('input')?.focus();
+	}
 
-  /** A reload comes back to the session as it was. */
-  #park() {
-    const parked = this.session?.client.park();
-    if (parked) park(parked, this.session.keeper);
-    this.session?.keeper.flush();
-  }
+	/** A reload comes back to the session as it was. */
+	#park() {
+		const parked = this.session?.client.park();
+		if (parked) park(parked, this.session.keeper);
+		this.session?.keeper.flush();
+	}
 
-  async #goOn() {
-    const parked = unpark();
-    this.#connect(parked ? new Session(this.account, parked, await restored(parked.client.sessionId, parked.startedAt, parked.tail)) : undefined);
-  }
+	async #goOn() {
+		const parked = unpark();
+		this.#connect(parked ? new Session(this.account, parked, await restored(parked.client.sessionId, parked.startedAt, parked.tail)) : undefined);
+	}
 
-  async #signOut() {
-    await this.session?.keeper.flush();
-    this.session?.client.close();
-    await this.session?.voice.stop();
-    await this.account.signOut();
-    this.#askWho();
-  }
+	async #signOut() {
+		await this.session?.keeper.flush();
+		this.session?.client.close();
+		await this.session?.voice.stop();
+		await this.account.signOut();
+		this.#askWho();
+	}
 
-  #connect(session = new Session(this.account)) {
-    this.session = session;
-    this.leave.hidden = false;
-    $('nav').hidden = false;
-    this.#listen(session);
-    session.health.addEventListener('news', () => this.#showTroubled(session.health.troubled));
-    session.health.start();
-    this.#route();
-    session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
-    this.pulse ??= setInterval(() => { if (document.visibilityState === 'visible') this.session?.client.ping(); }, PING_EVERY_MS);
-  }
+	#connect(session = new Session(this.account)) {
+		this.session = session;
+		this.leave.hidden = false;
+		$('nav').hidden = false;
+		this.#listen(session);
+		session.health.addEventListener('news', () => this.#showTroubled(session.health.troubled));
+		session.health.start();
+		this.#route();
+		session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
+		this.pulse ??= setInterval(() => { if (document.visibilityState === 'visible') this.session?.client.ping(); }, PING_EVERY_MS);
+	}
 
-  /** @param {Session} session */
-  #listen({ client, account }) {
-    /** @param {string} type @param {(detail: any) => void} act */
-    const on = (type, act) => client.addEventListener(type, (event) => act(/** @type {any} */ (event).detail));
-    on('state', (state) => this.#onState(state));
-    on('ready', (ready) => this.#onReady(ready));
-    on('resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
-    on('disconnected', (detail) => this.#onDisconnected(detail));
-    on('pong', () => this.#about());
-    on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
-    on('error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
-    on('auth.expiring', async () => { if (account.refreshToken) client.refreshAuth(await account.fresh()); else toast('Your token ends soon: sign in again.', 'bad'); });
-    on('failed', (error) => this.#onFailed(error));
-  }
+	#listen({ client, account }) {
+		const on = (type, act) => client.addEventListener(type, (event) => act(event.detail));
+		on('state', (state) => this.#onState(state));
+		on('ready', (ready) => this.#onReady(ready));
+		on('resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
+		on('disconnected', (detail) => this.#onDisconnected(detail));
+		on('pong', () => this.#about());
+		on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
+		on('error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
+		on('auth.expiring', async () => { if (account.refreshToken) client.refreshAuth(await account.fresh()); else toast('Your token ends soon: sign in again.', 'bad'); });
+		on('failed', (error) => this.#onFailed(error));
+	}
 
-  #onState(state) {
-    const words = { connecting: 'connecting', online: 'connected', waiting: 'reconnecting', failed: 'refused', closed: 'signed out' }[state] ?? state;
-    this.#status(state, words);
-    clearTimeout(this.slow);
-    if (state === 'online') this.#banner();
-    if (state === 'connecting') this.slow = setTimeout(() => this.#banner(h('span', {}, h('strong', {}, 'Still connecting.'), ' The gateway does not answer yet. What you say or type is kept, and sent then.')), SLOW_MS);
-  }
+	#onState(state) {
+		const words = { connecting: 'connecting', online: 'connected', waiting: 'reconnecting', failed: 'refused', closed: 'signed out' }[state] ?? state;
+		this.#status(state, words);
+		clearTimeout(this.slow);
+		if (state === 'online') this.#banner();
+		if (state === 'connecting') this.slow = setTimeout(() => this.#banner(h('span', h('strong', 'Still connecting.'), ' The gateway does not answer yet. What you say or type is kept, and sent then.')), SLOW_MS);
+	}
 
-  #onReady(ready) {
-    const down = Object.entries(ready.services).filter(([, state]) => state !== 'up').map(([name]) => name);
-    if (down.length > 0) toast(`Down: ${down.join(', ')}. The rest works; System says why.`, 'bad');
-    if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad');
-    this.#about();
-  }
+	#onReady(ready) {
+		if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad');
+		this.#about();
+	}
 
-  /** Services that are down: at once, on every view. @param {{name: string, why: string}[]} troubled */
-  #showTroubled(troubled) {
-    $('services').hidden = troubled.length === 0;
-    text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
-    $('services').title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');
-  }
+	/** Services that are down: at once, on every view. */
+	#showTroubled(troubled) {
+		$('services').hidden = troubled.length === 0;
+		text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
+		$('services').title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');
+	}
 
-  #about() {
-    const { client } = /** @type {Session} */ (this.session);
-    const { user } = client.ready ?? {};
-    text($('about'), user ? `${user.username || user.user_id} · ${client.sessionId} · ${ms(client.rttMs)}` : '');
-  }
+	#about() {
+		const { client } = this.session;
+		const { user } = client.ready ?? {};
+		text($('about'), user ? `${user.username || user.user_id} · ${client.sessionId} · ${ms(client.rttMs)}` : '');
+	}
 
-  #onDisconnected({ code, reason, retry_in_ms: wait }) {
-    if (wait === null || wait < 1_000) return;
-    const words = !navigator.onLine ? 'This computer is offline.' : code === CUT ? 'The socket was cut.' : 'The gateway cannot be reached.';
-    this.#banner(h('span', {}, h('strong', {}, words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in `, countdown(wait), '. '), button('Try now', () => this.session?.client.retryNow()));
-  }
+	#onDisconnected({ code, reason, retry_in_ms: wait }) {
+		if (wait === null || wait < 1_000) return;
+		const words = !navigator.onLine ? 'This computer is offline.' : code === CUT ? 'The socket was cut.' : 'The gateway cannot be reached.';
+		this.#banner(h('span', h('strong', words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in `, countdown(wait), '. '), button('Try now', () => this.session?.client.retryNow()));
+	}
 
-  #onFailed(error) {
-    const again = { 4510: 'This session was opened elsewhere.', SESSION_TAKEN_OVER: 'This session was opened elsewhere.' }[error.code];
-    this.account.forget();
-    this.session?.voice.stop();
-    this.#askWho(again ? `${again} Sign in to begin another.` : `${sentence(error.message)} (${error.code}). Sign in again.`);
-  }
+	#onFailed(error) {
+		const again = { 4510: 'This session was opened elsewhere.', SESSION_TAKEN_OVER: 'This session was opened elsewhere.' }[error.code];
+		this.account.forget();
+		this.session?.voice.stop();
+		this.#askWho(again ? `${again} Sign in to begin another.` : `${sentence(error.message)} (${error.code}). Sign in again.`);
+	}
 
-  #status(state, words) {
-    $('status').dataset.state = state;
-    text($('status').querySelector('.words'), words);
-  }
+	#status(state, words) {
+		$('status').dataset.state = state;
+		text($('status').querySelector('.words'), words);
+	}
 
-  #banner(...content) {
-    $('banner').hidden = content.length === 0;
-    fill($('banner'), content);
-  }
+	#banner(...content) {
+		$('banner').hidden = content.length === 0;
+		fill($('banner'), content);
+	}
 
-  #route() {
-    if (!this.session) return;
-    const [id, link] = location.hash.slice(1).split('/');
-    const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
-    if (view === this.shown) { if (link) view.openLink?.(link); return; }
-    this.shown?.hide();
-    if (this.shown) this.places.set(this.shown, places(this.shown.element));
-    this.shown = view;
-    for (const link of $('nav').children) link.setAttribute('aria-current', link.dataset.view === view.id ? 'page' : 'false');
-    document.title = `${view.title} · Jarvis console`;
-    this.#show(view.element);
-    view.show();
-    for (const [part, top] of this.places.get(view) ?? []) part.scrollTop = top;
-    if (link) view.openLink?.(link);
-  }
+	#route() {
+		if (!this.session) return;
+		const [id, link] = location.hash.slice(1).split('/');
+		const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
+		if (view === this.shown) { if (link) view.openLink?.(link); return; }
+		this.shown?.hide();
+		if (this.shown) this.places.set(this.shown, places(this.shown.element));
+		this.shown = view;
+		for (const link of $('nav').children) link.setAttribute('aria-current', link.dataset.view === view.id ? 'page' : 'false');
+		document.title = `${view.title} · Jarvis console`;
+		this.#show(view.element);
+		view.show();
+		for (const [part, top] of this.places.get(view) ?? []) part.scrollTop = top;
+		if (link) view.openLink?.(link);
+	}
 
-  #show(element) {
-    for (const old of [...$('main').children]) if (old.id !== 'banner') old.remove();
-    $('main').append(element);
-  }
+	#show(element) {
+		for (const old of [...$('main').children]) if (old.id !== 'banner') old.remove();
+		$('main').append(element);
+	}
 }
 
-/** How far each part of a view is scrolled: that is lost with its leaving the page. What was at its end stays there. @param {Element} element */
+/** How far each part of a view is scrolled: that is lost with its leaving the page. What was at its end stays there. */
 function places(element) {
-  const parts = [element, ...element.querySelectorAll('*')];
-  const top = (part) => (part.scrollTop + part.clientHeight > part.scrollHeight - AT_END_PX ? Number.MAX_SAFE_INTEGER : part.scrollTop);
-  return parts.filter((part) => part.scrollTop > 0).map((part) => /** @type {[Element, number]} */ ([part, top(part)]));
+	const parts = [element, ...element.querySelectorAll('*')];
+	const top = (part) => (part.scrollTop + part.clientHeight > part.scrollHeight - AT_END_PX ? Number.MAX_SAFE_INTEGER : part.scrollTop);
+	return parts.filter((part) => part.scrollTop > 0).map((part) => [part, top(part)]);
 }
 
 /** Seconds until then, while it is on the page. @param {number} wait milliseconds */
 function countdown(wait) {
-  const shown = h('span.num', { 'aria-live': 'off' });
-  const until = performance.now() + wait;
-  const draw = () => { text(shown, `${Math.max(0, Math.ceil((until - performance.now()) / 1000))} s`); if (shown.isConnected) setTimeout(draw, 500); };
-  draw();
-  requestAnimationFrame(draw);
-  return shown;
+	const shown = h('span', { 'aria-live': 'off' });
+	const until = performance.now() + wait;
+	const draw = () => { text(shown, `${Math.max(0, Math.ceil((until - performance.now()) / 1000))} s`); if (shown.isConnected) setTimeout(draw, 500); };
+	draw();
+	requestAnimationFrame(draw);
+	return shown;
 }
 
 new Shell().start();

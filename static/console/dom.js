@@ -3,133 +3,157 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
- * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. Names with a dash are attributes, `style` is an object, other names
- * are properties. Children: nodes, strings, numbers; null and false are left out.
- * @param {string} selector tag and classes @param {any} [props] @param {...any} children @returns {any}
+ * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. Properties may be left out. `aria` is the label for a screen reader, names with a dash are attributes, `style` is an
+ * object, other names are properties. Children: nodes, strings, numbers; null and false are left out.
+ * @param {string} selector tag and classes @param {...any} rest properties and children @returns {any}
  */
-export function h(selector, props = {}, ...children) {
-  const [tag, ...classes] = selector.split('.');
-  const made = document.createElement(tag || 'div');
-  if (classes.length > 0) made.className = classes.join(' ');
-  set(made, props ?? {});
-  add(made, children);
-  return made;
+export function h(selector, ...rest) {
+	const [tag, ...classes] = selector.split('.');
+	const made = document.createElement(tag || 'div');
+	if (classes.length > 0) made.className = classes.join(' ');
+	if (rest[0]?.constructor === Object) set(made, rest.shift());
+	add(made, rest);
+	return made;
 }
 
-/** @param {any} element @param {Record<string, any>} props */
 export function set(element, props) {
-  for (const [name, value] of Object.entries(props)) {
-    if (name === 'style') for (const [property, text] of Object.entries(value)) element.style.setProperty(property, String(text));
-    else if (name.includes('-') || name === 'role' || name === 'for' || name === 'list') attribute(element, name, value);
-    else element[name] = value;
-  }
-  return element;
+	for (const [name, value] of Object.entries(props)) {
+		if (name === 'style') for (const [property, text] of Object.entries(value)) element.style.setProperty(property, String(text));
+		else if (name === 'aria') attribute(element, 'aria-label', value);
+		else if (name.includes('-') || name === 'role' || name === 'for' || name === 'list') attribute(element, name, value);
+		else element[name] = value;
+	}
+	return element;
 }
 
 function attribute(element, name, value) {
-  if (value === null || value === undefined || value === false) element.removeAttribute(name);
-  else element.setAttribute(name, value === true ? '' : String(value));
+	if (value === null || value === undefined || value === false) element.removeAttribute(name);
+	else element.setAttribute(name, value === true ? '' : String(value));
 }
 
 function add(parent, children) {
-  for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== false) parent.append(child instanceof Node ? child : String(child));
-  }
+	for (const child of children.flat(Infinity)) {
+		if (child !== null && child !== undefined && child !== false) parent.append(child instanceof Node ? child : String(child));
+	}
 }
 
-/** Put these in place of what is there. @param {Element} parent @param {...any} children */
+/** Put these in place of what is there. */
 export function fill(parent, ...children) {
-  parent.replaceChildren();
-  add(parent, children);
-  return parent;
+	parent.replaceChildren();
+	add(parent, children);
+	return parent;
 }
 
-/** Set the text only when it differs: an unchanged page is not laid out again. @param {Element} element @param {string} value */
+/** Set the text only when it differs: an unchanged page is not laid out again. */
 export function text(element, value) {
-  if (element.textContent !== value) element.textContent = value;
+	if (element.textContent !== value) element.textContent = value;
 }
 
-/** @param {string} tag @param {Record<string, any>} attributes @param {...any} children */
 export function svg(tag, attributes = {}, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  made.append(...children);
-  return made;
+	const made = document.createElementNS(SVG, tag);
+	for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+	made.append(...children);
+	return made;
 }
 
 const ICONS = {
-  talk: 'M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3ZM6 11a6 6 0 0 0 12 0M12 17v4',
-  turns: 'M4 6h8M8 12h9M12 18h8',
-  wire: 'M7 4v16M7 20l-3-3M7 20l3-3M17 20V4M17 4l-3 3M17 4l3 3',
-  rest: 'M8 6l-6 6 6 6M16 6l6 6-6 6',
-  system: 'M3 12h4l3-8 4 16 3-8h4',
-  recordings: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 14a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z',
-  sun: 'M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6 19 19M5 19l1.4-1.4M17.6 6.4 19 5',
-  moon: 'M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5Z',
-  auto: 'M12 3a9 9 0 1 0 0 18ZM12 3a9 9 0 0 1 0 18',
-  send: 'M4 12 20 4l-5 16-4-6-7-2Z',
-  stop: 'M7 7h10v10H7Z',
-  file: 'M4 15v4h16v-4M12 4v11M8 8l4-4 4 4',
-  save: 'M4 15v4h16v-4M12 4v11M8 11l4 4 4-4',
-  copy: 'M9 9h11v11H9ZM15 9V4H4v11h5',
-  cut: 'M6 18 18 6M6 6l4 4M14 14l4 4',
-  check: 'M5 12l5 5 9-10',
-  cross: 'M6 6l12 12M18 6 6 18',
-  play: 'M8 5v14l11-7Z',
-  pause: 'M8 5v14M16 5v14',
-  keys: 'M3 6h18v12H3ZM7 10h.01M11 10h.01M15 10h.01M7 14h10',
-  out: 'M10 4H5v16h5M14 8l4 4-4 4M18 12H9',
-  warn: 'M12 4 2.5 20h19ZM12 10v4M12 17h.01',
-  eye: 'M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12ZM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z',
+	lab: 'M9 3h6M10 3v6L4.6 19a1.5 1.5 0 0 0 1.3 2h12.2a1.5 1.5 0 0 0 1.3-2L14 9V3M7.5 15h9',
+	talk: 'M12 3a3 3 0 0 0-3 3v5a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3ZM6 11a6 6 0 0 0 12 0M12 17v4',
+	turns: 'M4 6h8M8 12h9M12 18h8',
+	wire: 'M7 4v16M7 20l-3-3M7 20l3-3M17 20V4M17 4l-3 3M17 4l3 3',
+	rest: 'M8 6l-6 6 6 6M16 6l6 6-6 6',
+	system: 'M3 12h4l3-8 4 16 3-8h4',
+	recordings: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18ZM12 14a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z',
+	sun: 'M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6 19 19M5 19l1.4-1.4M17.6 6.4 19 5',
+	moon: 'M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5Z',
+	auto: 'M12 3a9 9 0 1 0 0 18ZM12 3a9 9 0 0 1 0 18',
+	send: 'M4 12 20 4l-5 16-4-6-7-2Z',
+	stop: 'M7 7h10v10H7Z',
+	file: 'M4 15v4h16v-4M12 4v11M8 8l4-4 4 4',
+	save: 'M4 15v4h16v-4M12 4v11M8 11l4 4 4-4',
+	copy: 'M9 9h11v11H9ZM15 9V4H4v11h5',
+	cut: 'M6 18 18 6M6 6l4 4M14 14l4 4',
+	check: 'M5 12l5 5 9-10',
+	cross: 'M6 6l12 12M18 6 6 18',
+	play: 'M8 5v14l11-7Z',
+	pause: 'M8 5v14M16 5v14',
+	keys: 'M3 6h18v12H3ZM7 10h.01M11 10h.01M15 10h.01M7 14h10',
+	out: 'M10 4H5v16h5M14 8l4 4-4 4M18 12H9',
+	warn: 'M12 4 2.5 20h19ZM12 10v4M12 17h.01',
+	eye: 'M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12ZM12 15a3 3 0 1 0 0-6 3 3 0 0 0 0 6Z',
 };
 
-/** @param {keyof typeof ICONS} name */
 export function icon(name) {
-  const path = svg('path', { d: ICONS[name], fill: 'none', stroke: 'currentColor', 'stroke-width': 1.75, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' });
-  return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true', focusable: 'false' }, path);
+	const path = svg('path', { d: ICONS[name], fill: 'none', stroke: 'currentColor', 'stroke-width': 1.75, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' });
+	return svg('svg', { viewBox: '0 0 24 24', class: 'icon', 'aria-hidden': 'true', focusable: 'false' }, path);
 }
 
-/** @param {string} label @param {() => void} onclick @param {any} [props] @param {keyof typeof ICONS} [picture] */
 export function button(label, onclick, props = {}, picture = undefined) {
-  const { selector = 'button', ...rest } = props;
-  return h(selector, { type: 'button', onclick, ...rest }, picture ? icon(picture) : null, label);
+	const { selector = 'button', ...rest } = props;
+	return h(selector, { type: 'button', onclick, ...rest }, picture ? icon(picture) : null, label);
 }
 
-/** A button that shows a picture only. @param {keyof typeof ICONS} picture @param {string} label @param {() => void} onclick @param {any} [props] */
+/** A button that shows a picture only. */
 export function pictureButton(picture, label, onclick, props = {}) {
-  return h('button.quiet.square', { type: 'button', onclick, 'aria-label': label, title: label, ...props }, icon(picture));
+	return h('button.quiet.square', { type: 'button', onclick, aria: label, title: label, ...props }, icon(picture));
 }
 
-/** A labelled control. @param {string} label @param {any} control @param {string} [hint] */
+/** A labelled control. */
 export function field(label, control, hint = '') {
-  return h('label.field', {}, h('span.label', {}, label), control, hint ? h('span.hint', {}, hint) : null);
+	return h('label.field', h('span.label', label), control, hint ? h('span.hint', hint) : null);
 }
 
-/** @param {[string, string][]} options value and label @param {string} value @param {(value: string) => void} onchange @param {any} [props] */
+/** @param {[string, string][]} options value and label */
 export function select(options, value, onchange, props = {}) {
-  const made = h('select', { onchange: () => onchange(made.value), ...props }, options.map(([key, label]) => h('option', { value: key }, label)));
-  made.value = value;
-  return made;
+	const made = h('select', { onchange: () => onchange(made.value), ...props }, options.map(([key, label]) => h('option', { value: key }, label)));
+	made.value = value;
+	return made;
 }
 
-/** Call `draw` at most once a frame. @param {() => void} draw */
+/** A table's rows, drawn anew only when they differ: a selection or a focused button stays. @param {string} none what is said without any */
+export function rows(table, head, list, none, caption = list.length > 0 ? '' : none) {
+	const key = JSON.stringify([caption, list.map((row) => row.map((cell) => (cell instanceof SVGElement ? new XMLSerializer().serializeToString(cell) : cell instanceof Node ? cell.textContent : cell)))]);
+	if (table.dataset.key === key) return;
+	table.dataset.key = key;
+	fill(table, caption && h('caption', caption), list.length > 0 && [h('thead', h('tr', head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', list.map((row) => h('tr', row.map((cell) => h('td', cell)))))]);
+}
+
+/** A canvas as sharp as the display, wiped, and the colours of the theme. */
+export function sketch(canvas) {
+	const ratio = window.devicePixelRatio;
+	const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.round(side * ratio));
+	if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+	const [pen, style] = [canvas.getContext('2d'), getComputedStyle(canvas)];
+	pen.clearRect(0, 0, width, height);
+	return { pen, width, height, ratio, colour: (name) => style.getPropertyValue(name) };
+}
+
+/** A part that scrolls: the keyboard reaches it, and a screen reader names it. */
+export const region = (selector, label, ...children) => h(selector, { tabIndex: 0, role: 'region', aria: label }, ...children);
+
+/** Call `draw` at most once a frame. */
 export function onceAFrame(draw) {
-  let waiting = false;
-  return () => {
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => { waiting = false; draw(); });
-  };
+	let waiting = false;
+	return () => {
+		if (waiting) return;
+		waiting = true;
+		requestAnimationFrame(() => { waiting = false; draw(); });
+	};
 }
 
-/** A note that goes away. @param {string} message @param {'good' | 'bad' | ''} [tone] */
+/** A note that goes away. */
 export function toast(message, tone = '') {
-  const shown = h('p.toast', { 'data-tone': tone }, message);
-  document.getElementById('toasts')?.append(shown);
-  setTimeout(() => shown.remove(), tone === 'bad' ? 8_000 : 4_000);
+	const shown = h('p.toast', { 'data-tone': tone }, message);
+	document.getElementById('toasts')?.append(shown);
+	setTimeout(() => shown.remove(), tone === 'bad' ? 8_000 : 4_000);
 }
 
-/** What a view shows when there is nothing. @param {keyof typeof ICONS} picture @param {string} title @param {...any} more */
+export async function copy(words, note = 'Copied.') {
+	await navigator.clipboard.writeText(words);
+	toast(note, 'good');
+}
+
+/** What a view shows when there is nothing. */
 export function empty(picture, title, ...more) {
-  return h('div.empty', {}, icon(picture), h('p.title', {}, title), more.map((each) => (each instanceof Node ? each : h('p', {}, each))));
+	return h('div.empty', icon(picture), h('p.title', title), more.map((each) => (each instanceof Node ? each : h('p', each))));
 }

@@ -2,34 +2,31 @@
 //
 //     time -ping            has the word `time`, and not `ping`
 //     type:turn -type:tts   messages whose type begins with `turn`, and not those of `tts`
-//     channel:3             of that channel
+//     channel:3 way:out     of that channel, sent (in: received, local: seen by the page)
 //     /got? it/             a regular expression; it may hold spaces
 
-const TERM = /(-?)(?:(type|channel):(\S+)|\/((?:[^/\\]|\\.)+)\/|(\S+))/g;
+const TERM = /(-?)(?:(type|channel|way):(\S+)|\/((?:[^/\\]|\\.)+)\/|(\S+))/g;
 
-/**
- * @param {string} words
- * @returns {(record: import('./trace.js').WireRecord) => boolean} Throws a SyntaxError for a regular expression that is none.
- */
+/** A test of records; its `types` are those asked for by name. Throws a SyntaxError for a regular expression that is none. */
 export function compiled(words) {
-  const tests = [...words.matchAll(TERM)].map(([, not, key, value, pattern, word]) => {
-    const test = key ? byKey(key, value.toLowerCase()) : byText(pattern ? new RegExp(pattern, 'i') : word.toLowerCase());
-    return not ? (record, text) => !test(record, text) : test;
-  });
-  return (record) => {
-    /** @type {string | undefined} */ let known;
-    const text = () => (known ??= `${record.type} ${record.message ? JSON.stringify(record.message) : ''}`);
-    return tests.every((test) => test(record, text));
-  };
+	const terms = [...words.matchAll(TERM)];
+	const tests = terms.map(([, not, key, value, pattern, word]) => {
+		const test = key ? byKey(key, value.toLowerCase()) : byText(pattern ? new RegExp(pattern, 'i') : word.toLowerCase());
+		return not ? (record, text) => !test(record, text) : test;
+	});
+	const passes = (record) => {
+		let known;
+		const text = () => (known ??= `${record.type} ${record.message ? JSON.stringify(record.message) : ''}`);
+		return tests.every((test) => test(record, text));
+	};
+	return Object.assign(passes, { types: terms.filter(([, not, key]) => !not && key === 'type').map(([, , , value]) => value.toLowerCase()) });
 }
 
 function byKey(key, value) {
-  return key === 'type' ? (record) => record.type.startsWith(value) : (record) => String(record.channel ?? '') === value;
+	if (key === 'type') return (record) => record.type.startsWith(value);
+	return key === 'way' ? (record) => record.direction === value : (record) => String(record.channel ?? '') === value;
 }
 
 function byText(wanted) {
-  return wanted instanceof RegExp ? (_record, text) => wanted.test(text()) : (_record, text) => text().toLowerCase().includes(wanted);
+	return wanted instanceof RegExp ? (_record, text) => wanted.test(text()) : (_record, text) => text().toLowerCase().includes(wanted);
 }
-
-/** Does it ask for a type by name? Then what is usually left out is shown. @param {string} words @param {string} type */
-export const names = (words, type) => [...words.matchAll(TERM)].some(([, not, key, value]) => !not && key === 'type' && type.startsWith(value.toLowerCase()));

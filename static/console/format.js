@@ -2,82 +2,73 @@
 
 /** @param {number | null | undefined} value milliseconds */
 export function ms(value) {
-  if (value === null || value === undefined || Number.isNaN(value)) return '–';
-  const size = Math.abs(value);
-  if (size >= 60_000) return size < 600_000 ? `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s` : `${Math.round(value / 60_000)} min`;
-  if (size >= 10_000) return `${(value / 1000).toFixed(1)} s`;
-  if (size >= 1_000) return `${(value / 1000).toFixed(2)} s`;
-  return size > 0 && size < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+	if (value === null || value === undefined || Number.isNaN(value)) return '–';
+	const size = Math.abs(value);
+	if (size >= 60_000) return size < 600_000 ? `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s` : `${Math.round(value / 60_000)} min`;
+	if (size >= 10_000) return `${(value / 1000).toFixed(1)} s`;
+	if (size >= 1_000) return `${(value / 1000).toFixed(2)} s`;
+	return size > 0 && size < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
-/** @param {number} value */
 export function bytes(value) {
-  if (value < 1024) return `${value} B`;
-  if (value < 1024 * 1024) return `${(value / 1024).toFixed(value < 10_240 ? 1 : 0)} KiB`;
-  return `${(value / 1024 / 1024).toFixed(1)} MiB`;
+	if (value < 1024) return `${value} B`;
+	if (value < 1024 * 1024) return `${(value / 1024).toFixed(value < 10_240 ? 1 : 0)} KiB`;
+	return `${(value / 1024 / 1024).toFixed(1)} MiB`;
 }
 
-/** @param {number} value */
 export const count = (value) => value.toLocaleString('en');
 
-/** What the gateway says begins small. @param {string} words */
+/** What the gateway says begins small. */
 export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
-/** `1 session`, `2 sessions`. @param {number} value @param {string} noun */
+/** `1 session`, `2 sessions`. */
 export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 
 /** Minutes, seconds and milliseconds. @param {number} value milliseconds */
 export function clockMs(value) {
-  const whole = Math.max(0, Math.floor(value));
-  return `${Math.floor(whole / 60_000)}:${String(Math.floor(whole / 1000) % 60).padStart(2, '0')}.${String(whole % 1000).padStart(3, '0')}`;
+	const whole = Math.max(0, Math.floor(value));
+	return `${Math.floor(whole / 60_000)}:${String(Math.floor(whole / 1000) % 60).padStart(2, '0')}.${String(whole % 1000).padStart(3, '0')}`;
 }
 
 /** Minutes, seconds and tenths. @param {number} value milliseconds */
-export function clock(value) {
-  const seconds = Math.max(0, value) / 1000;
-  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}.${Math.floor((seconds * 10) % 10)}`;
-}
+export const clock = (value) => clockMs(value).slice(0, -2);
 
-/** @param {any} value */
 export const pretty = (value) => JSON.stringify(value, null, 2);
 
-/** Quoted for a shell. @param {string} value */
+/** Quoted for a shell. */
 export const quoted = (value) => `'${value.replaceAll("'", "'\\''")}'`;
 
-/** The value below which that share of the values lies. @param {number[]} values @param {number} share */
+/** The value below which that share of the values lies. */
 export function percentile(values, share) {
-  if (values.length === 0) return null;
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
+	if (values.length === 0) return null;
+	const sorted = [...values].sort((a, b) => a - b);
+	return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)];
 }
 
-/** @param {Uint8Array} data */
 export function toBase64(data) {
-  let binary = '';
-  for (let at = 0; at < data.length; at += 0x8000) binary += String.fromCharCode(...data.subarray(at, at + 0x8000));
-  return btoa(binary);
+	let binary = '';
+	for (let at = 0; at < data.length; at += 0x8000) binary += String.fromCharCode(...data.subarray(at, at + 0x8000));
+	return btoa(binary);
 }
 
-/** @param {string} encoded @returns {Uint8Array} */
 export const fromBase64 = (encoded) => Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
 
-/** Offsets, bytes and signs, sixteen a line. @param {Uint8Array} data @param {number} [most] */
+/** Offsets, bytes and signs, sixteen a line. */
 export function hexdump(data, most = 256) {
-  const lines = [];
-  for (let at = 0; at < Math.min(data.length, most); at += 16) {
-    const row = [...data.subarray(at, at + 16)];
-    const hex = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
-    lines.push(`${at.toString(16).padStart(4, '0')}  ${hex.padEnd(47)}  ${row.map((byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : '·')).join('')}`);
-  }
-  if (data.length > most) lines.push(`…     ${data.length - most} more bytes`);
-  return lines.join('\n');
+	const lines = [];
+	for (let at = 0; at < Math.min(data.length, most); at += 16) {
+		const row = [...data.subarray(at, at + 16)];
+		const hex = row.map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+		lines.push(`${at.toString(16).padStart(4, '0')}  ${hex.padEnd(47)}  ${row.map((byte) => (byte > 31 && byte < 127 ? String.fromCharCode(byte) : '·')).join('')}`);
+	}
+	if (data.length > most) lines.push(`…     ${data.length - most} more bytes`);
+	return lines.join('\n');
 }
 
-/** @param {string} name @param {Blob} blob */
 export function download(name, blob) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+	const link = document.createElement('a');
+	link.href = URL.createObjectURL(blob);
+	link.download = name;
+	link.click();
+	setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

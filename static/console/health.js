@@ -8,65 +8,62 @@ export const KEPT_MS = 600_000;
 /** @typedef {{at: number, value: number}[]} Series oldest first; `at` in milliseconds of performance.now() */
 
 export class Health extends EventTarget {
-  /** @type {any} */ health = null;
-  /** @type {Map<string, import('./prometheus.js').Sample[]>} */ metrics = new Map();
-  /** @type {Record<string, Series>} */ history = { lag: [], requests: [], cpu: [], queue: [] };
-  /** @type {Map<string, {at: number, state: string}[]>} service → `closed`, `half_open`, `open`, `down` */ circuits = new Map();
+	health = null;
+	/** @type {Map<string, Sample[]>} */ metrics = new Map();
+	/** @type {Record<string, Series>} */ history = { lag: [], requests: [], cpu: [], queue: [] };
+	/** @type {Map<string, {at: number, state: string}[]>} service → `closed`, `half_open`, `open`, `down` */ circuits = new Map();
 
-  start() {
-    this.poll();
-    this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.poll(); }, EVERY_MS);
-  }
+	start() {
+		this.poll();
+		this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.poll(); }, EVERY_MS);
+	}
 
-  stop() {
-    clearInterval(this.timer);
-  }
+	stop() {
+		clearInterval(this.timer);
+	}
 
-  async poll() {
-    try {
-      const [health, metrics] = await Promise.all([get('/health').then((answer) => answer.json()), get('/metrics').then((answer) => answer.text())]);
-      this.health = health;
-      this.metrics = parse(metrics);
-      this.#remember(performance.now());
-      this.dispatchEvent(new Event('news'));
-    } catch (error) {
-      this.dispatchEvent(new CustomEvent('silent', { detail: error }));
-    }
-  }
+	async poll() {
+		try {
+			const [health, metrics] = await Promise.all([get('/health').then((answer) => answer.json()), get('/metrics').then((answer) => answer.text())]);
+			this.health = health;
+			this.metrics = parse(metrics);
+			this.#remember(performance.now());
+			this.dispatchEvent(new Event('news'));
+		} catch (error) {
+			this.dispatchEvent(new CustomEvent('silent', { detail: error }));
+		}
+	}
 
-  /** Services that are down, or left alone by their breaker. @returns {{name: string, why: string}[]} */
-  get troubled() {
-    return Object.entries(this.health?.services ?? {}).filter(([, { status, circuit }]) => status !== 'up' || circuit === 'open')
-      .map(([name, { status, reason }]) => ({ name, why: reason || (status === 'up' ? 'its circuit is open' : 'it does not answer') }));
-  }
+	/** Services that are down, or left alone by their breaker. */
+	get troubled() {
+		return Object.entries(this.health?.services ?? {}).filter(([, { status, circuit }]) => status !== 'up' || circuit === 'open')
+			.map(([name, { status, reason }]) => ({ name, why: reason || (status === 'up' ? 'its circuit is open' : 'it does not answer') }));
+	}
 
-  /** @param {number} now */
-  #remember(now) {
-    const requests = sum(this.metrics, 'api_gateway_requests_total');
-    const cpu = sum(this.metrics, 'process_cpu_seconds_total');
-    const { before } = this;
-    this.before = { now, requests, cpu };
-    const passed = before ? (now - before.now) / 1000 : 0;
-    keep(this.history.lag, { at: now, value: this.health.event_loop_lag_ms ?? 0 });
-    keep(this.history.queue, { at: now, value: sum(this.metrics, 'api_gateway_ws_send_queue_bytes') });
-    if (passed > 0) keep(this.history.requests, { at: now, value: Math.max(0, requests - before.requests) / passed });
-    if (passed > 0) keep(this.history.cpu, { at: now, value: (Math.max(0, cpu - before.cpu) / passed) * 100 });
-    for (const [name, { status, circuit }] of Object.entries(this.health.services ?? {})) {
-      if (!this.circuits.has(name)) this.circuits.set(name, []);
-      keep(this.circuits.get(name), { at: now, state: status === 'up' ? circuit : 'down' });
-    }
-  }
+	#remember(now) {
+		const requests = sum(this.metrics, 'api_gateway_requests_total');
+		const cpu = sum(this.metrics, 'process_cpu_seconds_total');
+		const { before } = this;
+		this.before = { now, requests, cpu };
+		const passed = before ? (now - before.now) / 1000 : 0;
+		keep(this.history.lag, { at: now, value: this.health.event_loop_lag_ms ?? 0 });
+		keep(this.history.queue, { at: now, value: sum(this.metrics, 'api_gateway_ws_send_queue_bytes') });
+		if (passed > 0) keep(this.history.requests, { at: now, value: Math.max(0, requests - before.requests) / passed });
+		if (passed > 0) keep(this.history.cpu, { at: now, value: (Math.max(0, cpu - before.cpu) / passed) * 100 });
+		for (const [name, { status, circuit }] of Object.entries(this.health.services ?? {})) {
+			if (!this.circuits.has(name)) this.circuits.set(name, []);
+			keep(this.circuits.get(name), { at: now, state: status === 'up' ? circuit : 'down' });
+		}
+	}
 }
 
-/** @param {any} list @param {{at: number}} point */
 function keep(list, point) {
-  list.push(point);
-  while (list[0].at < point.at - KEPT_MS) list.shift();
+	list.push(point);
+	while (list[0].at < point.at - KEPT_MS) list.shift();
 }
 
-/** @param {string} path @param {Record<string, string>} [headers] */
 export async function get(path, headers = {}) {
-  const answer = await fetch(path, { headers });
-  if (!answer.ok && path !== '/health') throw new Error(`${path} answers ${answer.status}`);
-  return answer;
+	const answer = await fetch(path, { headers });
+	if (!answer.ok && path !== '/health') throw new Error(`${path} answers ${answer.status}`);
+	return answer;
 }

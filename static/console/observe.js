@@ -5,34 +5,33 @@ import { Trace } from './trace.js';
 
 const way = (direction) => (direction === 'client' ? 'out' : 'in');
 
-/** @param {import('../jarvis-client.js').JarvisClient} client @param {string} sessionId @param {(why: string, seen: boolean) => void} onEnd it was refused, or broke off; whether anything was seen before */
+/** @param {(why: string, seen: boolean) => void} onEnd it was refused, or broke off; whether anything was seen before */
 export function observe(client, sessionId, onEnd) {
-  const trace = new Trace(`Observed: ${sessionId}`, 'observed');
-  const channel = client.open('observe', { session_id: sessionId, audio: true });
-  /** @type {any} of the frames that follow */ let audio = null;
-  /** @type {Map<string, string>} */ const formats = new Map();
-  /** @param {string} type @param {(detail: any) => void} act */
-  const on = (type, act) => channel.addEventListener(type, (event) => act(/** @type {any} */ (event).detail));
-  on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
-  on('observe.audio', (message) => {
-    audio = message;
-    const { direction, source_channel: source, encoding, sample_rate: rate } = message;
-    const [of, format] = [`${direction} ${source}`, `${encoding} ${rate}`];
-    if (formats.get(of) === format) return;
-    formats.set(of, format); // what was announced before anybody looked
-    trace.add({ direction: 'local', message: { type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate } });
-  });
-  on('observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));
-  on('audio', (frame) => {
-    channel.played(frame.payload.byteLength);
-    if (audio) trace.add({ direction: way(audio.direction), bytes: encodeFrame({ ...frame, channel: audio.source_channel }) });
-  });
-  on('closed', ({ status, message, code }) => {
-    const seen = trace.records.length > 0;
-    trace.stop = null;
-    trace.add({ direction: 'local', message: { type: 'observe.ended', status, ...(code && { code, message }) } });
-    if (status === 'error') onEnd(message ?? code, seen);
-  });
-  trace.stop = () => channel.cancel();
-  return trace;
+	const trace = new Trace(`Observed: ${sessionId}`, 'observed');
+	const channel = client.open('observe', { session_id: sessionId, audio: true });
+	/** @type {any} of the frames that follow */ let audio = null;
+	/** @type {Map<string, string>} */ const formats = new Map();
+	const on = (type, act) => channel.addEventListener(type, (event) => act(event.detail));
+	on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
+	on('observe.audio', (message) => {
+		audio = message;
+		const { direction, source_channel: source, encoding, sample_rate: rate } = message;
+		const [of, format] = [`${direction} ${source}`, `${encoding} ${rate}`];
+		if (formats.get(of) === format) return;
+		formats.set(of, format); // what was announced before anybody looked
+		trace.add({ direction: 'local', message: { type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate } });
+	});
+	on('observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));
+	on('audio', (frame) => {
+		channel.played(frame.payload.byteLength);
+		if (audio) trace.add({ direction: way(audio.direction), bytes: encodeFrame({ ...frame, channel: audio.source_channel }) });
+	});
+	on('closed', ({ status, message, code }) => {
+		const seen = trace.records.length > 0;
+		trace.stop = null;
+		trace.add({ direction: 'local', message: { type: 'observe.ended', status, ...(code && { code, message }) } });
+		if (status === 'error') onEnd(message ?? code, seen);
+	});
+	trace.stop = () => channel.cancel();
+	return trace;
 }

@@ -7,58 +7,56 @@ import { forget, past, recall } from './store.js';
 const SHOWN = 50;
 
 export class PastSessions {
-  /** @param {import('./app.js').Session} session @param {(trace: import('./trace.js').Trace) => void} onOpen */
-  constructor(session, onOpen) {
-    this.session = session;
-    this.onOpen = onOpen;
-    this.words = h('input', { type: 'search', id: 'past-words', placeholder: 'Search what was said', 'aria-label': 'Search past sessions', oninput: () => this.load() });
-    this.list = h('ul.past', { 'aria-label': 'Past sessions' });
-    this.note = h('p.soft', { role: 'status' });
-    this.all = button('Forget all', () => this.#forget(this.found.map((each) => each.id)), {}, 'cross');
-    this.element = h('section.card.stack', { 'aria-label': 'Past sessions' }, h('div.line', {}, h('h2', {}, 'Past sessions'), this.words, h('span.end'), this.all), this.list, this.note);
-    /** @type {import('./store.js').Past[]} */ this.found = [];
-    this.asked = 0;
-  }
+	constructor(session, onOpen) {
+		this.session = session;
+		this.onOpen = onOpen;
+		this.words = h('input', { type: 'search', id: 'past-words', placeholder: 'Search what was said', aria: 'Search past sessions', oninput: () => this.load() });
+		this.list = h('ul.past', { aria: 'Past sessions' });
+		this.note = h('p.soft', { role: 'status' });
+		this.all = button('Forget all', () => this.#forget(this.found.map((each) => each.id)), {}, 'cross');
+		this.element = h('section.card.stack', { aria: 'Past sessions' }, h('div.line', h('h2', 'Past sessions'), this.words, h('span.end'), this.all), this.list, this.note);
+		this.found = [];
+		this.asked = 0;
+	}
 
-  async load() {
-    const { client, keeper } = this.session;
-    const asked = ++this.asked;
-    try {
-      await keeper.flush();
-      const found = await past(client.ready?.user.user_id ?? '', this.words.value);
-      if (asked !== this.asked) return; // another word was typed meanwhile
-      this.found = found.filter((each) => each.id !== keeper.id);
-      this.#draw();
-    } catch (error) {
-      text(this.note, `This browser keeps no sessions (${/** @type {Error} */ (error).message}).`);
-    }
-  }
+	async load() {
+		const { client, keeper } = this.session;
+		const asked = ++this.asked;
+		try {
+			await keeper.flush();
+			const found = await past(client.ready?.user.user_id ?? '', this.words.value);
+			if (asked !== this.asked) return; // another word was typed meanwhile
+			this.found = found.filter((each) => each.id !== keeper.id);
+			this.#draw();
+		} catch (error) {
+			text(this.note, `This browser keeps no sessions (${error.message}).`);
+		}
+	}
 
-  #draw() {
-    const { found } = this;
-    this.all.hidden = found.length === 0;
-    fill(this.list, found.slice(0, SHOWN).map((each) => this.#row(each)));
-    text(this.note, found.length === 0 ? (this.words.value ? 'None has these words.' : 'None yet: each session is kept in this browser, without tokens, until you forget it.') : `${counted(found.length, 'session')}, kept in this browser only.`);
-  }
+	#draw() {
+		const { found } = this;
+		this.all.hidden = found.length === 0;
+		fill(this.list, found.slice(0, SHOWN).map((each) => this.#row(each)));
+		text(this.note, found.length === 0 ? (this.words.value ? 'None has these words.' : 'None yet: each session is kept in this browser, without tokens, until you forget it.') : `${counted(found.length, 'session')}, kept in this browser only.`);
+	}
 
-  /** @param {import('./store.js').Past} each */
-  #row(each) {
-    const said = each.words.split('\n').find(Boolean) ?? 'nothing was said';
-    return h('li.line', {}, h('button.quiet.past-open', { type: 'button', onclick: () => this.#open(each) },
-      h('span.clip', {}, said), h('span.soft.num', {}, `${new Date(each.startedAt).toLocaleString()} · ${counted(each.turns, 'turn')} · ${ms(each.lastAt - each.startedAt)} · ${bytes(each.bytes)}`)),
-    button('Forget', () => this.#forget([each.id]), { 'aria-label': `Forget ${said}` }));
-  }
+	#row(each) {
+		const said = each.words.split('\n').find(Boolean) ?? 'nothing was said';
+		return h('li.line', h('button.quiet.past-open', { type: 'button', onclick: () => this.#open(each) },
+			h('span.clip', said), h('span.soft.num', `${new Date(each.startedAt).toLocaleString()} · ${counted(each.turns, 'turn')} · ${ms(each.lastAt - each.startedAt)} · ${bytes(each.bytes)}`)),
+		button('Forget', () => this.#forget([each.id]), { aria: `Forget ${said}` }));
+	}
 
-  async #open(each) {
-    try {
-      this.onOpen(await recall(each));
-    } catch (error) {
-      toast(`That session cannot be read: ${/** @type {Error} */ (error).message}`, 'bad');
-    }
-  }
+	async #open(each) {
+		try {
+			this.onOpen(await recall(each));
+		} catch (error) {
+			toast(`That session cannot be read: ${error.message}`, 'bad');
+		}
+	}
 
-  async #forget(ids) {
-    await forget(ids);
-    await this.load();
-  }
+	async #forget(ids) {
+		await forget(ids);
+		await this.load();
+	}
 }

@@ -5,58 +5,56 @@
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
-/** @param {string} document @returns {Map<string, Sample[]>} */
 export function parse(document) {
-  const found = new Map();
-  for (const line of document.split('\n')) {
-    const match = line.startsWith('#') ? null : LINE.exec(line);
-    if (!match) continue;
-    const [, name, written = '', value] = match;
-    const labels = Object.fromEntries([...written.matchAll(LABEL)].map(([, key, text]) => [key, text.replace(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign))]));
-    const samples = found.get(name) ?? [];
-    samples.push({ labels, value: value === '+Inf' ? Infinity : Number(value) });
-    found.set(name, samples);
-  }
-  return found;
+	const found = new Map();
+	for (const line of document.split('\n')) {
+		const match = line.startsWith('#') ? null : LINE.exec(line);
+		if (!match) continue;
+		const [, name, written = '', value] = match;
+		const labels = Object.fromEntries([...written.matchAll(LABEL)].map(([, key, text]) => [key, text.replace(/\\(.)/g, (_, sign) => (sign === 'n' ? '\n' : sign))]));
+		const samples = found.get(name) ?? [];
+		samples.push({ labels, value: value === '+Inf' ? Infinity : Number(value) });
+		found.set(name, samples);
+	}
+	return found;
 }
 
-/** @param {Map<string, Sample[]>} metrics @param {string} name @param {Record<string, string>} [labels] */
 export function sum(metrics, name, labels = {}) {
-  const wanted = Object.entries(labels);
-  return (metrics.get(name) ?? []).filter((sample) => wanted.every(([key, value]) => sample.labels[key] === value)).reduce((total, { value }) => total + value, 0);
+	const wanted = Object.entries(labels);
+	return (metrics.get(name) ?? []).filter((sample) => wanted.every(([key, value]) => sample.labels[key] === value)).reduce((total, { value }) => total + value, 0);
 }
 
 /**
  * Histograms of one name, by some of their labels.
- * @param {Map<string, Sample[]>} metrics @param {string} name @param {string[]} by
+ * @param {string[]} by
  * @returns {{labels: string[], count: number, quantile: (share: number) => number | null}[]}
  */
 export function histograms(metrics, name, by) {
-  /** @type {Map<string, {labels: string[], buckets: Map<number, number>}>} */
-  const groups = new Map();
-  for (const { labels, value } of metrics.get(`${name}_bucket`) ?? []) {
-    const names = by.map((key) => labels[key] ?? '');
-    const key = names.join('\0');
-    const group = groups.get(key) ?? { labels: names, buckets: new Map() };
-    groups.set(key, group);
-    const edge = labels.le === '+Inf' ? Infinity : Number(labels.le);
-    group.buckets.set(edge, (group.buckets.get(edge) ?? 0) + value);
-  }
-  return [...groups.values()].map(({ labels, buckets }) => {
-    const edges = [...buckets].sort(([a], [b]) => a - b);
-    return { labels, count: edges.at(-1)?.[1] ?? 0, quantile: (share) => quantile(edges, share) };
-  });
+	/** @type {Map<string, {labels: string[], buckets: Map<number, number>}>} */
+	const groups = new Map();
+	for (const { labels, value } of metrics.get(`${name}_bucket`) ?? []) {
+		const names = by.map((key) => labels[key] ?? '');
+		const key = names.join('\0');
+		const group = groups.get(key) ?? { labels: names, buckets: new Map() };
+		groups.set(key, group);
+		const edge = labels.le === '+Inf' ? Infinity : Number(labels.le);
+		group.buckets.set(edge, (group.buckets.get(edge) ?? 0) + value);
+	}
+	return [...groups.values()].map(({ labels, buckets }) => {
+		const edges = [...buckets].sort(([a], [b]) => a - b);
+		return { labels, count: edges.at(-1)?.[1] ?? 0, quantile: (share) => quantile(edges, share) };
+	});
 }
 
-/** Linear inside its bucket, as Prometheus' own histogram_quantile. @param {[number, number][]} edges @param {number} share */
+/** Linear inside its bucket, as Prometheus' own histogram_quantile. */
 function quantile(edges, share) {
-  const total = edges.at(-1)?.[1] ?? 0;
-  if (total === 0) return null;
-  const rank = share * total;
-  let [below, counted] = [0, 0];
-  for (const [edge, upTo] of edges) {
-    if (upTo >= rank) return edge === Infinity ? below : below + ((edge - below) * (rank - counted)) / Math.max(1, upTo - counted);
-    [below, counted] = [edge, upTo];
-  }
-  return below;
+	const total = edges.at(-1)?.[1] ?? 0;
+	if (total === 0) return null;
+	const rank = share * total;
+	let [below, counted] = [0, 0];
+	for (const [edge, upTo] of edges) {
+		if (upTo >= rank) return edge === Infinity ? below : below + ((edge - below) * (rank - counted)) / Math.max(1, upTo - counted);
+		[below, counted] = [edge, upTo];
+	}
+	return below;
 }

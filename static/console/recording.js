@@ -11,151 +11,148 @@ export const MIX_HZ = 16_000;
 const LONGEST_MS = 3_600_000;
 const GAP_MS = 150;
 
-/** @param {Trace} trace @param {any} about @returns {Blob} */
 export function save(trace, about) {
-  const lines = [`${JSON.stringify({ type: FORM, version: VERSION, protocol: 'jarvis.v1', started_at: new Date(trace.startedAt).toISOString(), ...about })}\n`];
-  for (const { at, direction, message, bytes } of trace.records) {
-    const line = { at_ms: Math.round(at * 10) / 10, direction };
-    if (message) lines.push(`${JSON.stringify({ ...line, message: withoutSecrets(message) })}\n`);
-    else if (bytes) lines.push(`${JSON.stringify({ ...line, frame: toBase64(bytes) })}\n`);
-  }
-  return new Blob(lines, { type: 'application/jsonl' });
+	const lines = [`${JSON.stringify({ type: FORM, version: VERSION, protocol: 'jarvis.v1', started_at: new Date(trace.startedAt).toISOString(), ...about })}\n`];
+	for (const { at, direction, message, bytes } of trace.records) {
+		const line = { at_ms: Math.round(at * 10) / 10, direction };
+		if (message) lines.push(`${JSON.stringify({ ...line, message: withoutSecrets(message) })}\n`);
+		else if (bytes) lines.push(`${JSON.stringify({ ...line, frame: toBase64(bytes) })}\n`);
+	}
+	return new Blob(lines, { type: 'application/jsonl' });
 }
 
 /** A recording is passed around: it must not let anybody in. */
 export function withoutSecrets(message) {
-  const { token, resume_token, ...rest } = message;
-  return rest;
+	const { token, resume_token, ...rest } = message;
+	return rest;
 }
 
-/** @param {string} words @param {string} name @returns {Trace} Throws an Error that says what is wrong. */
+/** @returns {Trace} Throws an Error that says what is wrong. */
 export function load(words, name) {
-  const [first, ...lines] = words.split('\n');
-  const head = parsed(first, 1);
-  if (head.type !== FORM) throw new Error(`${name} is no recording of this console: choose a .jsonl file that it saved.`);
-  if (head.version !== VERSION) throw new Error(`${name} is of version ${head.version}; this console reads ${VERSION}.`);
-  const trace = new Trace(name, 'recording', Date.parse(head.started_at) || 0);
-  lines.forEach((line, index) => { if (line) addLine(trace, parsed(line, index + 2), index + 2); });
-  return trace;
+	const [first, ...lines] = words.split('\n');
+	const head = parsed(first, 1);
+	if (head.type !== FORM) throw new Error(`${name} is no recording of this console: choose a .jsonl file that it saved.`);
+	if (head.version !== VERSION) throw new Error(`${name} is of version ${head.version}; this console reads ${VERSION}.`);
+	const trace = new Trace(name, 'recording', Date.parse(head.started_at) || 0);
+	lines.forEach((line, index) => { if (line) addLine(trace, parsed(line, index + 2), index + 2); });
+	return trace;
 }
 
 function parsed(line, number) {
-  try {
-    const found = JSON.parse(line);
-    if (found && typeof found === 'object') return found;
-  } catch {
-    // said below
-  }
-  throw new Error(`Line ${number} is no JSON object: the file is damaged, or no recording.`);
+	try {
+		const found = JSON.parse(line);
+		if (found && typeof found === 'object') return found;
+	} catch {
+		// said below
+	}
+	throw new Error(`Line ${number} is no JSON object: the file is damaged, or no recording.`);
 }
 
 function addLine(trace, { at_ms: at, direction, message, frame }, number) {
-  const isFine = typeof at === 'number' && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || typeof message?.type === 'string');
-  if (!isFine || at > LONGEST_MS) throw new Error(`Line ${number} is no message of a recording.`);
-  trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at);
+	const isFine = typeof at === 'number' && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || typeof message?.type === 'string');
+	if (!isFine || at > LONGEST_MS) throw new Error(`Line ${number} is no message of a recording.`);
+	trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at);
 }
 
-/** What is here already, to scrub through. @param {Trace} trace */
+/** What is here already, to scrub through. */
 export function snapshot(trace) {
-  const copy = new Trace(`Up to ${new Date().toLocaleTimeString()}`, 'recording', trace.startedAt);
-  for (const { direction, message, bytes, at } of trace.records) if (message || bytes) copy.add({ direction, message, bytes }, at);
-  return copy;
+	const copy = new Trace(`Up to ${new Date().toLocaleTimeString()}`, 'recording', trace.startedAt);
+	for (const { direction, message, bytes, at } of trace.records) if (message || bytes) copy.add({ direction, message, bytes }, at);
+	return copy;
 }
 
 // --- sound ---
 
 /** @typedef {{at: number, rate: number, samples: Int16Array, until: number}} Piece */
 
-/** Both sides as they sounded. @param {Trace} trace @returns {{you: Float32Array, agent: Float32Array, durationMs: number}} */
-export function mix(trace) {
-  const durationMs = Math.min(LONGEST_MS, (trace.records.at(-1)?.at ?? 0) + 500);
-  const length = Math.ceil((durationMs * MIX_HZ) / 1000);
-  const { you, agent } = pieces(trace);
-  return { you: laid(you, length), agent: laid(agent, length), durationMs };
+/** Both sides as they sounded. @param {number} [from] milliseconds */
+export function mix(trace, from = 0, to = Math.min(LONGEST_MS, (trace.records.at(-1)?.at ?? 0) + 500), hz = MIX_HZ) {
+	const length = Math.ceil(((to - from) * hz) / 1000);
+	const { you, agent } = pieces(trace);
+	return { you: laid(you, from, length, hz), agent: laid(agent, from, length, hz), durationMs: to - from };
 }
 
 function pieces(trace) {
-  const you = [];
-  const agent = [];
-  const channels = new Map();
-  const line = (number) => {
-    if (!channels.has(number)) channels.set(number, { rate: 16_000, plain: true, cursor: -Infinity, utterance: null });
-    return channels.get(number);
-  };
-  for (const { at, direction, channel, message, bytes } of trace.records) {
-    if (channel === undefined) continue;
-    if (message) onMessage(line(channel), message, at);
-    else if (bytes && direction === 'out') you.push(...spoken(line(channel), decodeFrame(bytes), at));
-    else if (bytes) agent.push(...answered(line(channel), decodeFrame(bytes), at));
-  }
-  return { you, agent: agent.map(({ utterance, ...piece }) => ({ ...piece, at: utterance.start + piece.at, until: utterance.until })) };
+	const you = [];
+	const agent = [];
+	const channels = new Map();
+	const line = (number) => {
+		if (!channels.has(number)) channels.set(number, { rate: 16_000, plain: true, cursor: -Infinity, utterance: null });
+		return channels.get(number);
+	};
+	for (const { at, direction, channel, message, bytes } of trace.records) {
+		if (channel === undefined) continue;
+		if (message) onMessage(line(channel), message, at);
+		else if (bytes && direction === 'out') you.push(...spoken(line(channel), decodeFrame(bytes), at));
+		else if (bytes) agent.push(...answered(line(channel), decodeFrame(bytes), at));
+	}
+	return { you, agent: agent.map(({ utterance, ...piece }) => ({ ...piece, at: utterance.start + piece.at, until: utterance.until })) };
 }
 
 function onMessage(line, message, at) {
-  const plain = message.encoding === 'pcm_s16le';
-  if (message.type === 'observe.audio' && message.direction === 'client') Object.assign(line, { rate: message.sample_rate, plain });
-  else if (message.type === 'observe.audio') line.utterance ??= utterance(message, plain);
-  else onSession(line, message, plain, at);
+	const plain = message.encoding === 'pcm_s16le';
+	if (message.type === 'observe.audio' && message.direction === 'client') Object.assign(line, { rate: message.sample_rate, plain });
+	else if (message.type === 'observe.audio') line.utterance ??= utterance(message, plain);
+	else onSession(line, message, plain, at);
 }
 
 const utterance = ({ sample_rate: rate }, plain) => ({ rate, plain, start: null, sounded: false, until: Infinity });
 
 function onSession(line, message, plain, at) {
-  if (message.type === 'channel.open') Object.assign(line, { rate: message.params?.sample_rate ?? 16_000, plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
-  else if (message.type === 'tts.started') line.utterance = utterance(message, plain);
-  else if (!line.utterance) return;
-  else if (message.type === 'playout.sounding' && !line.utterance.sounded) Object.assign(line.utterance, { start: at, sounded: true });
-  else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
+	if (message.type === 'channel.open') Object.assign(line, { rate: message.params?.sample_rate ?? 16_000, plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
+	else if (message.type === 'tts.started') line.utterance = utterance(message, plain);
+	else if (!line.utterance) return;
+	else if (message.type === 'playout.sounding' && !line.utterance.sounded) Object.assign(line.utterance, { start: at, sounded: true });
+	else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
 }
 
 /** @returns {Piece[]} frames of a microphone one behind the other, however unevenly they left */
 function spoken(line, { payload }, at) {
-  const samples = toSamples(payload);
-  const lasts = (samples.length * 1000) / line.rate;
-  if (!line.plain || samples.length === 0) return [];
-  if (at - lasts - line.cursor > GAP_MS) line.cursor = at - lasts;
-  const piece = { at: Math.max(0, line.cursor), rate: line.rate, samples, until: Infinity };
-  line.cursor += lasts;
-  return [piece];
+	const samples = toSamples(payload);
+	const lasts = (samples.length * 1000) / line.rate;
+	if (!line.plain || samples.length === 0) return [];
+	if (at - lasts - line.cursor > GAP_MS) line.cursor = at - lasts;
+	const piece = { at: Math.max(0, line.cursor), rate: line.rate, samples, until: Infinity };
+	line.cursor += lasts;
+	return [piece];
 }
 
 /** Where nobody told when it sounded, it is taken to sound as it comes. */
 function answered({ utterance }, { payload, ptsMs }, at) {
-  if (!utterance?.plain) return [];
-  utterance.start ??= at;
-  return [{ at: ptsMs, rate: utterance.rate, samples: toSamples(payload), utterance }];
+	if (!utterance?.plain) return [];
+	utterance.start ??= at;
+	return [{ at: ptsMs, rate: utterance.rate, samples: toSamples(payload), utterance }];
 }
 
-/** @param {Uint8Array} payload */
 function toSamples(payload) {
-  return new Int16Array(payload.slice(0, payload.length & ~1).buffer);
+	return new Int16Array(payload.slice(0, payload.length & ~1).buffer);
 }
 
-/** @param {Piece[]} list @param {number} length */
-function laid(list, length) {
-  const track = new Float32Array(length);
-  for (const { at, rate, samples, until } of list) {
-    const step = rate / MIX_HZ;
-    const first = Math.round((at * MIX_HZ) / 1000);
-    const last = Math.min(length, first + Math.floor(samples.length / step), until === Infinity ? length : Math.round((until * MIX_HZ) / 1000));
-    for (let index = Math.max(0, first); index < last; index += 1) track[index] += samples[Math.floor((index - first) * step)] / 0x8000;
-  }
-  return track;
+function laid(list, from, length, hz) {
+	const track = new Float32Array(length);
+	const place = (at) => Math.round(((at - from) * hz) / 1000);
+	for (const { at, rate, samples, until } of list) {
+		const step = rate / hz;
+		const first = place(at);
+		const last = Math.min(length, first + Math.floor(samples.length / step), place(until));
+		for (let index = Math.max(0, first); index < last; index += 1) track[index] += samples[Math.floor((index - first) * step)] / 0x8000;
+	}
+	return track;
 }
 
-/** Left you, right the agent. @param {{you: Float32Array, agent: Float32Array}} sound @returns {Blob} */
+/** Left you, right the agent. */
 export function toWav({ you, agent }) {
-  const data = new DataView(new ArrayBuffer(44 + you.length * 4));
-  const put = (at, words) => [...words].forEach((sign, index) => data.setUint8(at + index, sign.charCodeAt(0)));
-  put(0, 'RIFF');
-  data.setUint32(4, 36 + you.length * 4, true);
-  put(8, 'WAVEfmt ');
-  [16, 0x0002_0001, MIX_HZ, MIX_HZ * 4, 0x0010_0004, 0, you.length * 4].forEach((value, index) => data.setUint32(16 + index * 4, value, true));
-  put(36, 'data');
-  const clipped = (value) => Math.max(-1, Math.min(1, value)) * 0x7fff;
-  for (let index = 0; index < you.length; index += 1) {
-    data.setInt16(44 + index * 4, clipped(you[index] * 0.8 + agent[index] * 0.25), true);
-    data.setInt16(46 + index * 4, clipped(agent[index] * 0.8 + you[index] * 0.25), true);
-  }
-  return new Blob([data], { type: 'audio/wav' });
+	const data = new DataView(new ArrayBuffer(44 + you.length * 4));
+	const put = (at, words) => [...words].forEach((sign, index) => data.setUint8(at + index, sign.charCodeAt(0)));
+	put(0, 'RIFF');
+	data.setUint32(4, 36 + you.length * 4, true);
+	put(8, 'WAVEfmt ');
+	[16, 0x0002_0001, MIX_HZ, MIX_HZ * 4, 0x0010_0004, 0, you.length * 4].forEach((value, index) => data.setUint32(16 + index * 4, value, true));
+	put(36, 'data');
+	const clipped = (value) => Math.max(-1, Math.min(1, value)) * 0x7fff;
+	for (let index = 0; index < you.length; index += 1) {
+		data.setInt16(44 + index * 4, clipped(you[index] * 0.8 + agent[index] * 0.25), true);
+		data.setInt16(46 + index * 4, clipped(agent[index] * 0.8 + you[index] * 0.25), true);
+	}
+	return new Blob([data], { type: 'audio/wav' });
 }

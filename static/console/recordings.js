@@ -1,212 +1,189 @@
 // Recordings: save this session; open a recording, hear it, and scrub through it.
 
 import { Conversation } from './conversation.js';
-import { button, empty, fill, h, icon, onceAFrame, text, toast } from './dom.js';
+import { button, empty, fill, h, icon, onceAFrame, region, sketch, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
-import { MIX_HZ, load, mix, save, snapshot, toWav } from './recording.js';
+import { load, mix, save, snapshot, toWav } from './recording.js';
 import { PastSessions } from './past.js';
 import { sourcePicker } from './sources.js';
 import { TurnLog } from './turnlog.js';
+import { drawWave, peaks } from './wave.js';
 
 const LEAP_MS = 5_000;
 
 export class RecordingsView {
-  id = 'recordings';
-  title = 'Recordings';
-  /** @type {import('./trace.js').Trace | null} */ trace = null;
+	id = 'recordings';
+	title = 'Recordings';
+	trace = null;
 
-  /** @param {import('./app.js').Session} session */
-  constructor(session) {
-    this.session = session;
-    this.file = h('input', { type: 'file', accept: '.jsonl,.json', hidden: true, id: 'recording', onchange: () => this.#pickFile() });
-    this.about = h('p.soft');
-    this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
-    this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
-    session.addEventListener('source', () => this.#name());
-    this.player = h('div.stack.grow');
-    this.past = new PastSessions(session, (trace) => this.#open(trace));
-    const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
-    this.element = h('section.view.recordings', { 'aria-label': 'Recordings' }, h('div.bar-top', {}, sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
-    this.element.addEventListener('dragover', (event) => event.preventDefault());
-    this.element.addEventListener('drop', (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); });
-    this.#parts();
-    this.#showPast();
-  }
+	constructor(session) {
+		this.session = session;
+		this.file = h('input', { type: 'file', accept: '.jsonl,.json', hidden: true, id: 'recording', onchange: () => this.#pickFile() });
+		this.about = h('p.soft');
+		this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
+		this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
+		session.addEventListener('source', () => this.#name());
+		this.player = h('div.stack.grow');
+		this.past = new PastSessions(session, (trace) => this.#open(trace));
+		const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
+		this.element = h('section.view.recordings', { aria: 'Recordings' }, h('div.bar-top', sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
+		this.element.addEventListener('dragover', (event) => event.preventDefault());
+		this.element.addEventListener('drop', (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); });
+		this.#parts();
+		this.#showPast();
+	}
 
-  #showPast() {
-    this.audio.pause();
-    this.trace = null;
-    text(this.about, '');
-    fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file: its messages and its sound, without tokens. It is the form for a bug report. Open one here, or drop it on this page, to hear it and scrub through it.'));
-    this.past.load();
-  }
+	#showPast() {
+		this.audio.pause();
+		this.trace = null;
+		text(this.about, '');
+		fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file: its messages and its sound, without tokens. It is the form for a bug report. Open one here, or drop it on this page, to hear it and scrub through it.'));
+		this.past.load();
+	}
 
-  #parts() {
-    this.audio = h('audio');
-    this.canvas = h('canvas.track', { role: 'slider', tabIndex: 0, 'aria-label': 'Position', 'aria-valuemin': 0 });
-    this.canvas.addEventListener('pointerdown', (event) => { this.canvas.setPointerCapture(event.pointerId); this.#seekTo(event); });
-    this.canvas.addEventListener('pointermove', (event) => { if (event.buttons === 1) this.#seekTo(event); });
-    this.canvas.addEventListener('keydown', (event) => this.#onKey(event));
-    this.toggle = h('button.primary.square', { type: 'button', 'aria-label': 'Play', onclick: () => (this.audio.paused ? this.audio.play() : this.audio.pause()) }, icon('play'));
-    this.time = h('span.num.clock');
-    this.look = button('See it in Turns and Wire', () => { if (this.trace) this.session.look(this.trace); location.hash = '#turns'; }, {}, 'turns');
-    this.history = h('div.history', { tabIndex: 0, role: 'region', 'aria-label': 'Conversation up to there' });
-    for (const type of ['play', 'pause', 'ended']) this.audio.addEventListener(type, () => this.#showPlaying());
-    this.draw = onceAFrame(() => this.#draw());
-    this.audio.addEventListener('timeupdate', () => this.draw());
-    new ResizeObserver(() => { this.waveform = null; this.draw(); }).observe(this.canvas);
-  }
+	#parts() {
+		this.audio = h('audio');
+		this.canvas = h('canvas.track', { role: 'slider', tabIndex: 0, aria: 'Position', 'aria-valuemin': 0 });
+		this.canvas.addEventListener('pointerdown', (event) => { this.canvas.setPointerCapture(event.pointerId); this.#seekTo(event); });
+		this.canvas.addEventListener('pointermove', (event) => { if (event.buttons === 1) this.#seekTo(event); });
+		this.canvas.addEventListener('keydown', (event) => this.#onKey(event));
+		this.toggle = h('button.primary.square', { type: 'button', aria: 'Play', onclick: () => (this.audio.paused ? this.audio.play() : this.audio.pause()) }, icon('play'));
+		this.time = h('span.num.clock');
+		this.look = button('See it in Turns and Wire', () => { if (this.trace) this.session.look(this.trace); location.hash = '#turns'; }, {}, 'turns');
+		this.history = region('div.history', 'Conversation up to there');
+		for (const type of ['play', 'pause', 'ended']) this.audio.addEventListener(type, () => this.#showPlaying());
+		this.draw = onceAFrame(() => this.#draw());
+		this.audio.addEventListener('timeupdate', () => this.draw());
+		new ResizeObserver(() => { this.waveform = null; this.draw(); }).observe(this.canvas);
+	}
 
-  /** What the buttons act on. */
-  #name() {
-    const { kind, name } = this.session.source;
-    const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
-    this.keep.lastChild.data = `Save ${what}`;
-    this.scrub.lastChild.data = `Scrub ${what}`;
-  }
+	/** What the buttons act on. */
+	#name() {
+		const { kind, name } = this.session.source;
+		const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
+		this.keep.lastChild.data = `Save ${what}`;
+		this.scrub.lastChild.data = `Scrub ${what}`;
+	}
 
-  // --- files ---
+	// --- files ---
 
-  #save() {
-    const { client, source: trace } = this.session;
-    const { user } = client.ready ?? {};
-    const own = trace === this.session.trace;
-    const blob = save(trace, own ? { session_id: client.sessionId, user_id: user?.user_id ?? '' } : { name: trace.name });
-    download(own ? `${client.sessionId}.jsonl` : `${trace.name.replace(/[^\w.-]+/g, '-').replace(/\.jsonl$/, '')}.jsonl`, blob);
-    toast(`Saved: ${count(trace.records.length)} messages and frames, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
-  }
+	#save() {
+		const { client, source: trace } = this.session;
+		const { user } = client.ready ?? {};
+		const own = trace === this.session.trace;
+		const blob = save(trace, own ? { session_id: client.sessionId, user_id: user?.user_id ?? '' } : { name: trace.name });
+		download(own ? `${client.sessionId}.jsonl` : `${trace.name.replace(/[^\w.-]+/g, '-').replace(/\.jsonl$/, '')}.jsonl`, blob);
+		toast(`Saved: ${count(trace.records.length)} messages and frames, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
+	}
 
-  #pickFile() {
-    const [file] = this.file.files;
-    this.file.value = '';
-    if (file) this.#read(file);
-  }
+	#pickFile() {
+		const [file] = this.file.files;
+		this.file.value = '';
+		if (file) this.#read(file);
+	}
 
-  async #read(file) {
-    try {
-      this.#open(load(await file.text(), file.name));
-    } catch (error) {
-      toast(/** @type {Error} */ (error).message, 'bad');
-    }
-  }
+	async #read(file) {
+		try {
+			this.#open(load(await file.text(), file.name));
+		} catch (error) {
+			toast(error.message, 'bad');
+		}
+	}
 
-  /** @param {import('./trace.js').Trace} trace */
-  #open(trace) {
-    this.trace = trace;
-    this.sound = mix(trace);
-    this.waveform = null;
-    if (this.audio.src) URL.revokeObjectURL(this.audio.src);
-    this.audio.src = URL.createObjectURL(toWav(this.sound));
-    this.#rewind();
-    text(this.about, `${trace.name} · ${clock(this.sound.durationMs)} · ${count(trace.records.length)} messages and frames`);
-    fill(this.player, h('div.card.stack', {}, this.canvas, h('div.line', {}, this.toggle, this.time, h('span.soft', {}, 'you above, Jarvis below; ← → leap 5 s'), h('span.end'), this.look)), this.history);
-    this.draw();
-  }
+	#open(trace) {
+		this.trace = trace;
+		this.sound = mix(trace);
+		this.waveform = null;
+		if (this.audio.src) URL.revokeObjectURL(this.audio.src);
+		this.audio.src = URL.createObjectURL(toWav(this.sound));
+		this.#rewind();
+		text(this.about, `${trace.name} · ${clock(this.sound.durationMs)} · ${count(trace.records.length)} messages and frames`);
+		fill(this.player, h('div.card.stack', this.canvas, h('div.line', this.toggle, this.time, h('span.soft', 'you above, Jarvis below; ← → leap 5 s'), h('span.end'), this.look)), this.history);
+		this.draw();
+	}
 
-  // --- position ---
+	// --- position ---
 
-  get positionMs() {
-    return this.audio.currentTime * 1000;
-  }
+	get positionMs() {
+		return this.audio.currentTime * 1000;
+	}
 
-  #seekTo(event) {
-    const box = this.canvas.getBoundingClientRect();
-    this.#seek(((event.clientX - box.left) / box.width) * (this.sound?.durationMs ?? 0));
-  }
+	#seekTo(event) {
+		const box = this.canvas.getBoundingClientRect();
+		this.#seek(((event.clientX - box.left) / box.width) * (this.sound?.durationMs ?? 0));
+	}
 
-  #seek(ms) {
-    this.audio.currentTime = Math.max(0, Math.min(this.sound?.durationMs ?? 0, ms)) / 1000;
-    this.draw();
-  }
+	#seek(ms) {
+		this.audio.currentTime = Math.max(0, Math.min(this.sound?.durationMs ?? 0, ms)) / 1000;
+		this.draw();
+	}
 
-  #onKey(event) {
-    const leap = { ArrowRight: LEAP_MS, ArrowLeft: -LEAP_MS }[event.key];
-    if (leap) this.#seek(this.positionMs + leap);
-    else if (event.key === ' ') this.toggle.click();
-    else if (event.key === 'Home') this.#seek(0);
-    else if (event.key === 'End') this.#seek(this.sound?.durationMs ?? 0);
-    else return;
-    event.preventDefault();
-  }
+	#onKey(event) {
+		const leap = { ArrowRight: LEAP_MS, ArrowLeft: -LEAP_MS }[event.key];
+		if (leap) this.#seek(this.positionMs + leap);
+		else if (event.key === ' ') this.toggle.click();
+		else if (event.key === 'Home') this.#seek(0);
+		else if (event.key === 'End') this.#seek(this.sound?.durationMs ?? 0);
+		else return;
+		event.preventDefault();
+	}
 
-  #showPlaying() {
-    const { paused } = this.audio;
-    this.toggle.setAttribute('aria-label', paused ? 'Play' : 'Pause');
-    fill(this.toggle, icon(paused ? 'play' : 'pause'));
-    if (!paused) this.#run();
-  }
+	#showPlaying() {
+		const { paused } = this.audio;
+		this.toggle.setAttribute('aria-label', paused ? 'Play' : 'Pause');
+		fill(this.toggle, icon(paused ? 'play' : 'pause'));
+		if (!paused) this.#run();
+	}
 
-  #run() {
-    this.draw();
-    if (!this.audio.paused && this.element.isConnected) requestAnimationFrame(() => this.#run());
-  }
+	#run() {
+		this.draw();
+		if (!this.audio.paused && this.element.isConnected) requestAnimationFrame(() => this.#run());
+	}
 
-  /** The conversation as it was: told again from its beginning. */
-  #rewind() {
-    this.conversation?.leave();
-    this.log = new TurnLog();
-    this.told = 0;
-    this.conversation = new Conversation(this.log, () => toast('This is a recording: nothing can be approved in it.'));
-    fill(this.history, this.conversation.list, empty('play', 'Nothing was said yet', 'Press play, or drag along the waveform: the conversation up to there appears here.'));
-  }
+	/** The conversation as it was: told again from its beginning. */
+	#rewind() {
+		this.conversation?.leave();
+		this.log = new TurnLog();
+		this.told = 0;
+		this.conversation = new Conversation(this.log, () => toast('This is a recording: nothing can be approved in it.'));
+		fill(this.history, this.conversation.list, empty('play', 'Nothing was said yet', 'Press play, or drag along the waveform: the conversation up to there appears here.'));
+	}
 
-  #tellUpTo(position) {
-    const { records } = /** @type {import('./trace.js').Trace} */ (this.trace);
-    if (this.told > 0 && records[this.told - 1].at > position) this.#rewind();
-    while (this.told < records.length && records[this.told].at <= position) this.log?.take(records[this.told++]);
-  }
+	#tellUpTo(position) {
+		const { records } = this.trace;
+		if (this.told > 0 && records[this.told - 1].at > position) this.#rewind();
+		while (this.told < records.length && records[this.told].at <= position) this.log?.take(records[this.told++]);
+	}
 
-  // --- picture ---
+	// --- picture ---
 
-  #draw() {
-    if (!this.trace || !this.sound || !this.canvas.isConnected) return;
-    const { durationMs } = this.sound;
-    const position = this.positionMs;
-    this.#tellUpTo(position);
-    text(this.time, `${clock(position)} / ${clock(durationMs)}`);
-    for (const [name, value] of [['aria-valuemax', durationMs], ['aria-valuenow', position]]) this.canvas.setAttribute(String(name), String(Math.round(Number(value))));
-    this.canvas.setAttribute('aria-valuetext', `${clock(position)} of ${clock(durationMs)}`);
-    this.#drawTrack(position / Math.max(1, durationMs));
-  }
+	#draw() {
+		if (!this.trace || !this.sound || !this.canvas.isConnected) return;
+		const { durationMs } = this.sound;
+		const position = this.positionMs;
+		this.#tellUpTo(position);
+		text(this.time, `${clock(position)} / ${clock(durationMs)}`);
+		for (const [name, value] of [['aria-valuemax', durationMs], ['aria-valuenow', position]]) this.canvas.setAttribute(String(name), String(Math.round(Number(value))));
+		this.canvas.setAttribute('aria-valuetext', `${clock(position)} of ${clock(durationMs)}`);
+		this.#drawTrack(position / Math.max(1, durationMs));
+	}
 
-  #drawTrack(share) {
-    const ratio = window.devicePixelRatio;
-    const width = Math.round(this.canvas.clientWidth * ratio);
-    const height = Math.round(this.canvas.clientHeight * ratio);
-    if (width === 0) return;
-    Object.assign(this.canvas, { width, height });
-    const pen = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d'));
-    const style = getComputedStyle(this.canvas);
-    const colour = (name) => style.getPropertyValue(name);
-    this.waveform ??= { you: peaks(this.sound?.you, width), agent: peaks(this.sound?.agent, width) };
-    pen.fillStyle = colour('--line');
-    pen.fillRect(0, height / 2, width, ratio);
-    for (const [levels, name, way] of /** @type {any} */ ([[this.waveform.you, '--you', -1], [this.waveform.agent, '--agent', 1]])) {
-      pen.fillStyle = colour(name);
-      levels.forEach((level, at) => { const tall = level * (height / 2 - 2); pen.fillRect(at, way < 0 ? height / 2 - tall : height / 2, 1, tall); });
-    }
-    pen.fillStyle = colour('--ink');
-    pen.fillRect(Math.min(width - 2 * ratio, share * width), 0, 2 * ratio, height);
-  }
+	#drawTrack(share) {
+		const on = sketch(this.canvas);
+		const { pen, width, height, ratio, colour } = on;
+		if (width === 0) return;
+		this.waveform ??= { you: peaks(this.sound.you, width), agent: peaks(this.sound.agent, width) };
+		drawWave(on, this.waveform);
+		pen.fillStyle = colour('--ink');
+		pen.fillRect(Math.min(width - 2 * ratio, share * width), 0, 2 * ratio, height);
+	}
 
-  show() {
-    if (this.trace) this.draw();
-    else this.past.load();
-  }
+	show() {
+		if (this.trace) this.draw();
+		else this.past.load();
+	}
 
-  hide() {
-    this.audio.pause();
-  }
-}
-
-/** The loudest sample of each column. @param {Float32Array | undefined} samples @param {number} columns */
-function peaks(samples, columns) {
-  const found = new Float32Array(columns);
-  const each = Math.max(1, (samples?.length ?? 0) / columns);
-  const stride = Math.max(1, Math.floor(each / (MIX_HZ / 100)));
-  for (let column = 0; samples && column < columns; column += 1) {
-    const last = Math.min(samples.length, (column + 1) * each);
-    for (let at = Math.floor(column * each); at < last; at += stride) found[column] = Math.max(found[column], Math.abs(samples[at]));
-  }
-  return found;
+	hide() {
+		this.audio.pause();
+	}
 }

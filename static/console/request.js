@@ -11,120 +11,118 @@ import { control, example, resolve } from './schema.js';
  */
 
 export class RequestForm {
-  asJson = false;
-  onchange = () => undefined;
+	asJson = false;
+	onchange = () => undefined;
 
-  /** @param {any} document @param {string} path @param {string} method @param {any} operation */
-  constructor(document, path, method, operation) {
-    this.document = document;
-    this.path = path;
-    this.method = method;
-    const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
-    /** @type {string | undefined} */ this.bodyType = type;
-    this.schema = media ? resolve(document, media.schema) : null;
-    this.bodyExample = media?.example ?? Object.values(media?.examples ?? {})[0]?.value ?? (this.schema && example(document, this.schema)) ?? {};
-    this.parameters = (operation.parameters ?? []).map((each) => resolve(document, each));
-    this.accepts = Object.keys(operation.responses?.['200']?.content ?? operation.responses?.['201']?.content ?? {});
-    this.element = h('div.stack');
-    this.#draw();
-  }
+	constructor(document, path, method, operation) {
+		this.document = document;
+		this.path = path;
+		this.method = method;
+		const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
+		/** @type {string | undefined} */ this.bodyType = type;
+		this.schema = media ? resolve(document, media.schema) : null;
+		this.bodyExample = media?.example ?? Object.values(media?.examples ?? {})[0]?.value ?? (this.schema && example(document, this.schema)) ?? {};
+		this.parameters = (operation.parameters ?? []).map((each) => resolve(document, each));
+		this.accepts = Object.keys(operation.responses?.['200']?.content ?? operation.responses?.['201']?.content ?? {});
+		this.element = h('div.stack');
+		this.#draw();
+	}
 
-  #draw() {
-    const make = (schema, name, required, value) => control({ document: this.document, name, schema, required, value, onchange: () => this.onchange() });
-    this.inputs = this.parameters.map((each) => ({ ...make(each.schema, each.name, Boolean(each.required), each.required ? each.example ?? example(this.document, each.schema) : undefined), where: each.in }));
-    const required = new Set(this.schema?.required ?? []);
-    this.fields = Object.entries(this.schema?.properties ?? {}).map(([name, schema]) => make(schema, name, required.has(name), this.bodyExample[name]));
-    this.accept = this.accepts.length > 1 ? select(this.accepts.map((type) => [type, type]), this.accepts[0], () => this.onchange(), { 'aria-label': 'Answer as' }) : null;
-    this.json = h('textarea', { rows: 8, spellcheck: false, 'aria-label': 'Body as JSON', oninput: () => this.onchange() });
-    this.body = h('div.stack');
-    const group = (title, children) => (children.length > 0 ? h('fieldset', {}, h('legend', {}, title), children) : null);
-    fill(this.element, group('Parameters', this.inputs.map(({ element }) => element)), this.schema ? group('Body', [this.#modes(), this.body]) : null, this.accept ? group('Answer as', [this.accept]) : null);
-    this.#showBody();
-  }
+	#draw() {
+		const make = (schema, name, required, value) => control({ document: this.document, name, schema, required, value, onchange: () => this.onchange() });
+		this.inputs = this.parameters.map((each) => ({ ...make(each.schema, each.name, Boolean(each.required), each.required ? each.example ?? example(this.document, each.schema) : undefined), where: each.in }));
+		const required = new Set(this.schema?.required ?? []);
+		this.fields = Object.entries(this.schema?.properties ?? {}).map(([name, schema]) => make(schema, name, required.has(name), this.bodyExample[name]));
+		this.accept = this.accepts.length > 1 ? select(this.accepts.map((type) => [type, type]), this.accepts[0], () => this.onchange(), { aria: 'Answer as' }) : null;
+		this.json = h('textarea', { rows: 8, spellcheck: false, aria: 'Body as JSON', oninput: () => this.onchange() });
+		this.body = h('div.stack');
+		const group = (title, children) => (children.length > 0 ? h('fieldset', h('legend', title), children) : null);
+		fill(this.element, group('Parameters', this.inputs.map(({ element }) => element)), this.schema ? group('Body', [this.#modes(), this.body]) : null, this.accept ? group('Answer as', [this.accept]) : null);
+		this.#showBody();
+	}
 
-  #modes() {
-    if (this.bodyType !== 'application/json') return null;
-    const mode = (asJson, label) => h('button', { type: 'button', 'aria-pressed': String(this.asJson === asJson), onclick: () => this.#mode(asJson) }, label);
-    this.modes = h('div.segments', { role: 'group', 'aria-label': 'Body' }, mode(false, 'Form'), mode(true, 'JSON'));
-    return this.modes;
-  }
+	#modes() {
+		if (this.bodyType !== 'application/json') return null;
+		const mode = (asJson, label) => h('button', { type: 'button', 'aria-pressed': String(this.asJson === asJson), onclick: () => this.#mode(asJson) }, label);
+		this.modes = h('div.segments', { role: 'group', aria: 'Body' }, mode(false, 'Form'), mode(true, 'JSON'));
+		return this.modes;
+	}
 
-  #mode(asJson) {
-    if (asJson && !this.asJson) this.json.value = this.#tryPretty();
-    this.asJson = asJson;
-    [...this.modes.children].forEach((each, index) => each.setAttribute('aria-pressed', String((index === 1) === asJson)));
-    this.#showBody();
-    this.onchange();
-  }
+	#mode(asJson) {
+		if (asJson && !this.asJson) this.json.value = this.#tryPretty();
+		this.asJson = asJson;
+		[...this.modes.children].forEach((each, index) => each.setAttribute('aria-pressed', String((index === 1) === asJson)));
+		this.#showBody();
+		this.onchange();
+	}
 
-  #tryPretty() {
-    try {
-      return pretty(this.#values());
-    } catch {
-      return pretty(this.bodyExample);
-    }
-  }
+	#tryPretty() {
+		try {
+			return pretty(this.#values());
+		} catch {
+			return pretty(this.bodyExample);
+		}
+	}
 
-  #showBody() {
-    fill(this.body, this.asJson ? this.json : this.fields.map(({ element }) => element));
-  }
+	#showBody() {
+		fill(this.body, this.asJson ? this.json : this.fields.map(({ element }) => element));
+	}
 
-  #values() {
-    const read = (each) => {
-      try {
-        return [each.name, each.read()];
-      } catch (error) {
-        throw new SyntaxError(`${each.name}: ${/** @type {Error} */ (error).message}`);
-      }
-    };
-    return Object.fromEntries(this.fields.map(read).filter(([, value]) => value !== undefined));
-  }
+	#values() {
+		const read = (each) => {
+			try {
+				return [each.name, each.read()];
+			} catch (error) {
+				throw new SyntaxError(`${each.name}: ${error.message}`);
+			}
+		};
+		return Object.fromEntries(this.fields.map(read).filter(([, value]) => value !== undefined));
+	}
 
-  /** @param {string} origin @param {string} token @returns {PreparedRequest} Throws SyntaxError for JSON that is none. */
-  prepare(origin, token) {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {};
-    const url = new URL(this.#path(headers), origin);
-    for (const { where, name, read } of this.inputs) if (where === 'query' && read() !== undefined) url.searchParams.set(name, String(read()));
-    if (this.accept) headers.Accept = this.accept.value;
-    const request = { method: this.method.toUpperCase(), url: url.href, headers, body: undefined, bodyForCurl: [] };
-    if (this.bodyType === 'application/json') this.#jsonBody(request);
-    else if (this.bodyType) this.#formBody(request);
-    return request;
-  }
+	/** @returns {PreparedRequest} Throws SyntaxError for JSON that is none. */
+	prepare(origin, token) {
+		const headers = token ? { Authorization: `Bearer ${token}` } : {};
+		const url = new URL(this.#path(headers), origin);
+		for (const { where, name, read } of this.inputs) if (where === 'query' && read() !== undefined) url.searchParams.set(name, String(read()));
+		if (this.accept) headers.Accept = this.accept.value;
+		const request = { method: this.method.toUpperCase(), url: url.href, headers, body: undefined, bodyForCurl: [] };
+		if (this.bodyType === 'application/json') this.#jsonBody(request);
+		else if (this.bodyType) this.#formBody(request);
+		return request;
+	}
 
-  #path(headers) {
-    let { path } = this;
-    for (const { where, name, read } of this.inputs) {
-      if (where === 'path') path = path.replace(`{${name}}`, encodeURIComponent(read() ?? ''));
-      if (where === 'header' && read() !== undefined) headers[name] = String(read());
-    }
-    return path;
-  }
+	#path(headers) {
+		let { path } = this;
+		for (const { where, name, read } of this.inputs) {
+			if (where === 'path') path = path.replace(`{${name}}`, encodeURIComponent(read() ?? ''));
+			if (where === 'header' && read() !== undefined) headers[name] = String(read());
+		}
+		return path;
+	}
 
-  #jsonBody(request) {
-    request.body = this.asJson ? this.json.value : JSON.stringify(this.#values());
-    request.headers['Content-Type'] = 'application/json';
-    request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file, were the first character an @
-  }
+	#jsonBody(request) {
+		request.body = this.asJson ? this.json.value : JSON.stringify(this.#values());
+		request.headers['Content-Type'] = 'application/json';
+		request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file, were the first character an @
+	}
 
-  #formBody(request) {
-    const form = new FormData();
-    for (const [name, value] of Object.entries(this.#values())) {
-      form.set(name, value instanceof File ? value : String(value));
-      request.bodyForCurl.push(...(value instanceof File ? ['-F', quoted(fileForCurl(name, value))] : ['--form-string', quoted(`${name}=${value}`)]));
-    }
-    request.body = form;
-  }
+	#formBody(request) {
+		const form = new FormData();
+		for (const [name, value] of Object.entries(this.#values())) {
+			form.set(name, value instanceof File ? value : String(value));
+			request.bodyForCurl.push(...(value instanceof File ? ['-F', quoted(fileForCurl(name, value))] : ['--form-string', quoted(`${name}=${value}`)]));
+		}
+		request.body = form;
+	}
 }
 
-/** curl ends a bare file name at a comma or semicolon; the folder is the shell's own. @param {string} name @param {File} file */
+/** curl ends a bare file name at a comma or semicolon; the folder is the shell's own. */
 function fileForCurl(name, file) {
-  return `${name}=@"${file.name.replace(/["\\]/g, '\\$&')}"${file.type ? `;type=${file.type}` : ''}`;
+	return `${name}=@"${file.name.replace(/["\\]/g, '\\$&')}"${file.type ? `;type=${file.type}` : ''}`;
 }
 
-/** @param {PreparedRequest} request */
 export function asCurl({ method, url, headers, bodyForCurl }) {
-  const parts = ['curl', '-sS', ...(method === 'GET' ? [] : ['-X', method]), quoted(url)];
-  for (const [name, value] of Object.entries(headers)) parts.push('-H', quoted(`${name}: ${value}`));
-  return [...parts, ...bodyForCurl].join(' ');
+	const parts = ['curl', '-sS', ...(method === 'GET' ? [] : ['-X', method]), quoted(url)];
+	for (const [name, value] of Object.entries(headers)) parts.push('-H', quoted(`${name}: ${value}`));
+	return [...parts, ...bodyForCurl].join(' ');
 }

@@ -1,6 +1,6 @@
 // REST: every operation of the OpenAPI document as a form; the answer with its headers; the same as curl.
 
-import { button, empty, fill, h, text, toast } from './dom.js';
+import { button, copy, empty, fill, h, region, text, toast } from './dom.js';
 import { bytes, ms, pretty } from './format.js';
 import { RequestForm, asCurl } from './request.js';
 
@@ -9,180 +9,185 @@ const MOST_TEXT = 200_000;
 const PATIENCE_MS = 500; // before it is said that the answer is waited for
 
 export class RestView {
-  id = 'rest';
-  title = 'REST';
-  /** @type {{path: string, method: string, operation: any}[]} */ operations = [];
-  /** @type {Map<string, RequestForm>} */ forms = new Map();
-  words = '';
+	id = 'rest';
+	title = 'REST';
+	/** @type {{path: string, method: string, operation: any}[]} */ operations = [];
+	/** @type {Map<string, RequestForm>} */ forms = new Map();
+	words = '';
 
-  /** @param {import('./app.js').Session} session */
-  constructor(session) {
-    this.session = session;
-    this.list = h('nav.operations', { 'aria-label': 'Operations' });
-    this.detail = h('div.detail', { tabIndex: 0, role: 'region', 'aria-label': 'The chosen operation' });
-    const search = h('input', { type: 'search', placeholder: 'Find an operation', 'aria-label': 'Find an operation', oninput: () => { this.words = search.value.toLowerCase(); this.#drawList(); } });
-    this.element = h('section.view.split.rest', { 'aria-label': 'REST' }, h('div.side-list', {}, h('div.bar-top', {}, search), this.list), this.detail);
-  }
+	constructor(session) {
+		this.session = session;
+		this.list = h('nav.operations', { aria: 'Operations' });
+		this.detail = region('div.detail', 'The chosen operation');
+		const search = h('input', { type: 'search', placeholder: 'Find an operation', aria: 'Find an operation', oninput: () => { this.words = search.value.toLowerCase(); this.#drawList(); } });
+		this.element = h('section.view.split.rest', { aria: 'REST' }, h('div.side-list', h('div.bar-top', search), this.list), this.detail);
+	}
 
-  show() {
-    if (!this.document) this.#load();
-  }
+	show() {
+		if (!this.document) this.#load();
+	}
 
-  hide() {
-    this.abort?.abort();
-  }
+	hide() {
+		this.abort?.abort();
+	}
 
-  async #load() {
-    fill(this.detail, empty('rest', 'Reading the operations…'));
-    try {
-      const answer = await fetch('/openapi.json');
-      if (!answer.ok) throw new Error(`the gateway answers ${answer.status}`);
-      this.document = await answer.json();
-    } catch (error) {
-      fill(this.detail, empty('warn', 'The operations cannot be read', `/openapi.json: ${/** @type {Error} */ (error).message}. Start the gateway, or wait until it is back.`, button('Try again', () => this.#load())));
-      return;
-    }
-    this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
-    this.#drawList();
-    this.#pick(this.operations.find(({ operation }) => operation.operationId === 'agent.intent') ?? this.operations[0]);
-  }
+	/** A link to one operation: `#rest/agent.intent`. */
+	openLink(id) {
+		this.linked = id;
+		const found = this.operations.find(({ operation }) => operation.operationId === id);
+		if (found) this.#pick(found);
+	}
 
-  #drawList() {
-    const groups = Map.groupBy(this.operations.filter((each) => this.#matches(each)), ({ operation }) => operation.tags?.[0] ?? '');
-    fill(this.list, [...groups].map(([tag, items]) => [h('h2.tag', {}, tag), h('ul', {}, items.map((each) => h('li', {}, this.#entry(each))))]));
-    if (groups.size === 0) fill(this.list, h('p.soft.pad', {}, 'No operation is called that.'));
-  }
+	async #load() {
+		fill(this.detail, empty('rest', 'Reading the operations…'));
+		try {
+			const answer = await fetch('/openapi.json');
+			if (!answer.ok) throw new Error(`the gateway answers ${answer.status}`);
+			this.document = await answer.json();
+		} catch (error) {
+			fill(this.detail, empty('warn', 'The operations cannot be read', `/openapi.json: ${error.message}. Start the gateway, or wait until it is back.`, button('Try again', () => this.#load())));
+			return;
+		}
+		this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
+		this.#drawList();
+		this.#pick(this.operations.find(({ operation }) => operation.operationId === (this.linked ?? 'agent.intent')) ?? this.operations[0]);
+	}
 
-  #matches({ path, operation }) {
-    return !this.words || `${operation.operationId} ${path} ${operation.summary}`.toLowerCase().includes(this.words);
-  }
+	#drawList() {
+		const groups = Map.groupBy(this.operations.filter((each) => this.#matches(each)), ({ operation }) => operation.tags?.[0] ?? '');
+		fill(this.list, [...groups].map(([tag, items]) => [h('h2.tag', tag), h('ul', items.map((each) => h('li', this.#entry(each))))]));
+		if (groups.size === 0) fill(this.list, h('p.soft.pad', 'No operation is called that.'));
+	}
 
-  #entry(each) {
-    const chosen = each === this.chosen;
-    return h('button.operation', { type: 'button', 'aria-current': chosen ? 'true' : null, title: each.path, onclick: () => this.#pick(each) },
-      h('span.method', { 'data-method': each.method }, each.method === 'delete' ? 'DEL' : each.method.toUpperCase()), h('span.clip', {}, each.operation.operationId));
-  }
+	#matches({ path, operation }) {
+		return !this.words || `${operation.operationId} ${path} ${operation.summary}`.toLowerCase().includes(this.words);
+	}
 
-  #pick(each) {
-    this.chosen = each;
-    this.abort?.abort();
-    const { path, method, operation } = each;
-    const key = `${method} ${path}`;
-    const form = this.forms.get(key) ?? new RequestForm(this.document, path, method, operation);
-    this.forms.set(key, form);
-    this.answer = h('div.stack', { 'aria-live': 'polite' });
-    this.curl = h('pre.output.curl', { tabIndex: 0, 'aria-label': 'As curl' });
-    form.onchange = () => this.#showCurl(form);
-    const send = h('button.primary', {}, 'Send');
-    const body = h('form.card.stack', { onsubmit: (event) => { event.preventDefault(); this.#send(form, send); } },
-      h('div', {}, h('h2.big', {}, operation.summary), h('p.mono.path', {}, h('span.method', { 'data-method': method }, method.toUpperCase()), ` ${path}`), (operation.description ?? '').split('\n\n').map((part) => h('p.soft', {}, part.replaceAll('`', '')))),
-      form.element, h('div.line', {}, send, button('Copy as curl', () => this.#copyCurl(form), {}, 'copy')), h('details', {}, h('summary', {}, 'As curl'), this.curl));
-    fill(this.detail, h('div.stack', {}, body, this.answer));
-    this.detail.scrollTop = 0;
-    this.#drawList();
-    this.#showCurl(form);
-  }
+	#entry(each) {
+		const chosen = each === this.chosen;
+		return h('button.operation', { type: 'button', 'aria-current': chosen ? 'true' : null, title: each.path, onclick: () => this.#pick(each) },
+			h('span.method', { 'data-method': each.method }, each.method === 'delete' ? 'DEL' : each.method.toUpperCase()), h('span.clip', each.operation.operationId));
+	}
 
-  #prepare(form) {
-    return form.prepare(location.origin, this.session.account.token);
-  }
+	#pick(each) {
+		this.chosen = each;
+		if (this.element.isConnected && location.hash.startsWith('#rest')) history.replaceState(null, '', `#rest/${each.operation.operationId}`);
+		this.abort?.abort();
+		const { path, method, operation } = each;
+		const key = `${method} ${path}`;
+		const form = this.forms.get(key) ?? new RequestForm(this.document, path, method, operation);
+		this.forms.set(key, form);
+		this.answer = h('div.stack', { 'aria-live': 'polite' });
+		this.curl = h('pre.output.curl', { tabIndex: 0, aria: 'As curl' });
+		form.onchange = () => this.#showCurl(form);
+		const send = h('button.primary', 'Send');
+		const body = h('form.card.stack', { onsubmit: (event) => { event.preventDefault(); this.#send(form, send); } },
+			h('div', h('h2.big', operation.summary), h('p.mono.path', h('span.method', { 'data-method': method }, method.toUpperCase()), ` ${path}`), (operation.description ?? '').split('\n\n').map((part) => h('p.soft', part.replaceAll('`', '')))),
+			form.element, h('div.line', send, button('Copy as curl', () => this.#copyCurl(form), {}, 'copy')), h('details', h('summary', 'As curl'), this.curl));
+		fill(this.detail, h('div.stack', body, this.answer));
+		this.detail.scrollTop = 0;
+		this.#drawList();
+		this.#showCurl(form);
+	}
 
-  #showCurl(form) {
-    try {
-      text(this.curl, asCurl(this.#prepare(form)));
-    } catch (error) {
-      text(this.curl, String(error));
-    }
-  }
+	#prepare(form) {
+		return form.prepare(location.origin, this.session.account.token);
+	}
 
-  async #copyCurl(form) {
-    try {
-      await navigator.clipboard.writeText(asCurl(this.#prepare(form)));
-      toast('Copied, with your token: paste it where nobody else reads.', 'good');
-    } catch (error) {
-      toast(/** @type {Error} */ (error).message, 'bad');
-    }
-  }
+	#showCurl(form) {
+		try {
+			text(this.curl, asCurl(this.#prepare(form)));
+		} catch (error) {
+			text(this.curl, String(error));
+		}
+	}
 
-  async #send(form, send) {
-    this.abort?.abort();
-    this.abort = new AbortController();
-    send.disabled = true;
-    const patience = setTimeout(() => fill(this.answer, h('p.soft', {}, 'Waiting for the answer…')), PATIENCE_MS);
-    const began = performance.now();
-    try {
-      await this.session.account.fresh();
-      const { method, url, headers, body } = this.#prepare(form);
-      const answer = await fetch(url, { method, headers, body, signal: this.abort.signal });
-      clearTimeout(patience);
-      await this.#show(answer, performance.now() - began, began);
-    } catch (error) {
-      const words = error instanceof SyntaxError ? `This is no JSON: ${error.message}` : 'The gateway cannot be reached. Is it running? Look at the connection above.';
-      if (/** @type {Error} */ (error).name !== 'AbortError') fill(this.answer, h('p.fault', {}, words));
-    }
-    clearTimeout(patience);
-    send.disabled = false;
-  }
+	async #copyCurl(form) {
+		try {
+			await copy(asCurl(this.#prepare(form)), 'Copied, with your token: paste it where nobody else reads.');
+		} catch (error) {
+			toast(error.message, 'bad');
+		}
+	}
 
-  /** @param {Response} answer @param {number} firstMs @param {number} began */
-  async #show(answer, firstMs, began) {
-    const tone = answer.status < 300 ? 'good' : answer.status < 500 ? 'warn' : 'bad';
-    const facts = h('span.soft.num', {}, `headers after ${ms(firstMs)}`);
-    const body = h('div');
-    const headers = [...answer.headers].map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value)));
-    fill(this.answer, h('section.card.stack', {}, h('div.line', {}, h('span.badge.big', { 'data-tone': tone, id: 'answer-status' }, String(answer.status)), facts, h('span.end'), limit(answer.headers)), body, h('details', {}, h('summary', {}, 'Headers'), h('dl.headers', {}, headers))));
-    this.answer.scrollIntoView({ block: 'nearest' });
-    const size = await showBody(answer, body);
-    text(facts, `${ms(performance.now() - began)}, ${bytes(size)}`);
-  }
+	async #send(form, send) {
+		this.abort?.abort();
+		this.abort = new AbortController();
+		send.disabled = true;
+		const patience = setTimeout(() => fill(this.answer, h('p.soft', 'Waiting for the answer…')), PATIENCE_MS);
+		const began = performance.now();
+		try {
+			await this.session.account.fresh();
+			const { method, url, headers, body } = this.#prepare(form);
+			const answer = await fetch(url, { method, headers, body, signal: this.abort.signal });
+			clearTimeout(patience);
+			await this.#show(answer, performance.now() - began, began);
+		} catch (error) {
+			const words = error instanceof SyntaxError ? `This is no JSON: ${error.message}` : 'The gateway cannot be reached. Is it running? Look at the connection above.';
+			if (error.name !== 'AbortError') fill(this.answer, h('p.fault', words));
+		}
+		clearTimeout(patience);
+		send.disabled = false;
+	}
+
+	async #show(answer, firstMs, began) {
+		const tone = answer.status < 300 ? 'good' : answer.status < 500 ? 'warn' : 'bad';
+		const facts = h('span.soft.num', `headers after ${ms(firstMs)}`);
+		const body = h('div');
+		const headers = [...answer.headers].map(([name, value]) => h('div', h('dt', name), h('dd', value)));
+		fill(this.answer, h('section.card.stack', h('div.line', h('span.badge.big', { 'data-tone': tone, id: 'answer-status' }, String(answer.status)), facts, h('span.end'), limit(answer.headers)), body, h('details', h('summary', 'Headers'), h('dl.headers', headers))));
+		this.answer.scrollIntoView({ block: 'nearest' });
+		const size = await showBody(answer, body);
+		text(facts, `${ms(performance.now() - began)}, ${bytes(size)}`);
+	}
 }
 
-/** What is left of the rate limit. @param {Headers} headers */
+/** What is left of the rate limit. */
 function limit(headers) {
-  const most = Number(headers.get('x-ratelimit-limit'));
-  const left = Number(headers.get('x-ratelimit-remaining'));
-  if (!most) return null;
-  const retry = headers.get('retry-after');
-  const words = `${left} of ${most} requests left${retry ? `; again in ${retry} s` : ''}`;
-  return h('label.limit.soft', {}, words, h('meter', { max: most, value: left, low: most * 0.1, 'aria-label': words }));
+	const most = Number(headers.get('x-ratelimit-limit'));
+	const left = Number(headers.get('x-ratelimit-remaining'));
+	if (!most) return null;
+	const retry = headers.get('retry-after');
+	const words = `${left} of ${most} requests left${retry ? `; again in ${retry} s` : ''}`;
+	return h('label.limit.soft', words, h('meter', { max: most, value: left, low: most * 0.1, aria: words }));
 }
 
-/** @param {Response} answer @param {HTMLElement} box @returns {Promise<number>} its size */
+/** @returns {Promise<number>} its size */
 async function showBody(answer, box) {
-  const type = (answer.headers.get('content-type') ?? '').split(';')[0];
-  if (type === 'text/event-stream') return showStream(answer, box);
-  const blob = await answer.blob();
-  if (type.startsWith('audio/')) return showAudio(blob, box);
-  const words = await blob.text();
-  const shown = type.endsWith('json') ? tidy(words) : words;
-  fill(box, blob.size > 0 ? h('pre.output.tall', { tabIndex: 0, id: 'answer-body', 'aria-label': 'Body' }, shown.slice(0, MOST_TEXT)) : h('p.soft', {}, 'No body.'));
-  return blob.size;
+	const type = (answer.headers.get('content-type') ?? '').split(';')[0];
+	if (type === 'text/event-stream') return showStream(answer, box);
+	const blob = await answer.blob();
+	if (type.startsWith('audio/')) return showAudio(blob, box);
+	const words = await blob.text();
+	const shown = type.endsWith('json') ? tidy(words) : words;
+	fill(box, blob.size > 0 ? h('pre.output.tall', { tabIndex: 0, id: 'answer-body', aria: 'Body' }, shown.slice(0, MOST_TEXT)) : h('p.soft', 'No body.'));
+	return blob.size;
 }
 
 function tidy(words) {
-  try {
-    return pretty(JSON.parse(words));
-  } catch {
-    return words;
-  }
+	try {
+		return pretty(JSON.parse(words));
+	} catch {
+		return words;
+	}
 }
 
 function showAudio(blob, box) {
-  const src = URL.createObjectURL(blob);
-  fill(box, h('audio', { controls: true, src, 'aria-label': 'The answer' }), h('a', { href: src, download: `answer.${blob.type.split('/')[1] ?? 'bin'}` }, 'Save'));
-  return blob.size;
+	const src = URL.createObjectURL(blob);
+	fill(box, h('audio', { controls: true, src, aria: 'The answer' }), h('a', { href: src, download: `answer.${blob.type.split('/')[1] ?? 'bin'}` }, 'Save'));
+	return blob.size;
 }
 
 /** Events as they come. */
 async function showStream(answer, box) {
-  const shown = h('pre.output.tall', { tabIndex: 0, id: 'answer-body', 'aria-label': 'Events' });
-  fill(box, shown);
-  const decoder = new TextDecoder();
-  let size = 0;
-  for await (const chunk of /** @type {any} */ (answer.body)) {
-    size += chunk.length;
-    shown.append(decoder.decode(chunk, { stream: true }));
-    shown.scrollTop = shown.scrollHeight;
-  }
-  return size;
+	const shown = h('pre.output.tall', { tabIndex: 0, id: 'answer-body', aria: 'Events' });
+	fill(box, shown);
+	const decoder = new TextDecoder();
+	let size = 0;
+	for await (const chunk of answer.body) {
+		size += chunk.length;
+		shown.append(decoder.decode(chunk, { stream: true }));
+		shown.scrollTop = shown.scrollHeight;
+	}
+	return size;
 }

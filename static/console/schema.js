@@ -3,32 +3,31 @@
 import { field, h, select } from './dom.js';
 import { pretty } from './format.js';
 
-/** Follow `$ref`, and see through "this or null". @param {any} document @param {any} schema */
+/** Follow `$ref`, and see through "this or null". */
 export function resolve(document, schema) {
-  let found = schema ?? {};
-  for (let depth = 0; depth < 16 && found.$ref; depth += 1) {
-    found = found.$ref.slice(2).split('/').reduce((part, name) => part?.[name.replaceAll('~1', '/').replaceAll('~0', '~')], document) ?? {};
-  }
-  const choices = found.anyOf?.filter((each) => each.type !== 'null');
-  if (found.type || !choices || choices.length !== 1) return found;
-  const { anyOf, ...rest } = found;
-  return { ...resolve(document, choices[0]), ...rest, nullable: true };
+	let found = schema ?? {};
+	for (let depth = 0; depth < 16 && found.$ref; depth += 1) {
+		found = found.$ref.slice(2).split('/').reduce((part, name) => part?.[name.replaceAll('~1', '/').replaceAll('~0', '~')], document) ?? {};
+	}
+	const choices = found.anyOf?.filter((each) => each.type !== 'null');
+	if (found.type || !choices || choices.length !== 1) return found;
+	const { anyOf, ...rest } = found;
+	return { ...resolve(document, choices[0]), ...rest, nullable: true };
 }
 
-/** Something to start from. @param {any} document @param {any} schema */
+/** Something to start from. */
 export function example(document, schema) {
-  const found = resolve(document, schema);
-  if (found.examples?.length) return found.examples[0];
-  return found.example ?? found.default ?? (found.enum ? found.enum[0] : undefined);
+	const found = resolve(document, schema);
+	if (found.examples?.length) return found.examples[0];
+	return found.example ?? found.default ?? (found.enum ? found.enum[0] : undefined);
 }
 
-/** @param {any} schema */
 function describe({ description = '', minimum, maximum, minLength, maxLength, nullable }, required) {
-  const bounds = [];
-  if (minimum !== undefined || maximum !== undefined) bounds.push(`${minimum ?? '…'} to ${maximum ?? '…'}`);
-  if (maxLength !== undefined) bounds.push(`${minLength ? `${minLength} to ` : 'up to '}${maxLength} characters`);
-  if (!required || nullable) bounds.push('optional');
-  return [description, bounds.join(', ')].filter(Boolean).join('. ');
+	const bounds = [];
+	if (minimum !== undefined || maximum !== undefined) bounds.push(`${minimum ?? '…'} to ${maximum ?? '…'}`);
+	if (maxLength !== undefined) bounds.push(`${minLength ? `${minLength} to ` : 'up to '}${maxLength} characters`);
+	if (!required || nullable) bounds.push('optional');
+	return [description, bounds.join(', ')].filter(Boolean).join('. ');
 }
 
 /**
@@ -37,41 +36,41 @@ function describe({ description = '', minimum, maximum, minLength, maxLength, nu
  * @returns {{name: string, element: HTMLElement, read: () => any}}
  */
 export function control({ document, name, schema, required, value, onchange }) {
-  const found = resolve(document, schema);
-  const words = describe(found, required);
-  const make = (input, read) => ({ name, element: field(name + (required ? ' *' : ''), input, words), read });
-  if (found.contentMediaType || found.format === 'binary') return file(make, onchange);
-  if (found.enum) return choice(make, found.enum, value, required, onchange);
-  if (found.type === 'boolean') return choice(make, [true, false], value, required, onchange);
-  if (found.type === 'integer' || found.type === 'number') return number(make, found, value, onchange);
-  if (found.type === 'string') return words_(make, found, value, onchange);
-  return json(make, value, onchange);
+	const found = resolve(document, schema);
+	const words = describe(found, required);
+	const make = (input, read) => ({ name, element: field(name + (required ? ' *' : ''), input, words), read });
+	if (found.contentMediaType || found.format === 'binary') return file(make, onchange);
+	if (found.enum) return choice(make, found.enum, value, required, onchange);
+	if (found.type === 'boolean') return choice(make, [true, false], value, required, onchange);
+	if (found.type === 'integer' || found.type === 'number') return number(make, found, value, onchange);
+	if (found.type === 'string') return words_(make, found, value, onchange);
+	return json(make, value, onchange);
 }
 
 function file(make, onchange) {
-  const input = h('input', { type: 'file', onchange });
-  return make(input, () => input.files[0]);
+	const input = h('input', { type: 'file', onchange });
+	return make(input, () => input.files[0]);
 }
 
 function choice(make, values, value, required, onchange) {
-  const options = values.map((each) => /** @type {[string, string]} */ ([JSON.stringify(each), String(each)]));
-  if (!required) options.unshift(['', '–']);
-  const input = select(options, value === undefined ? options[0][0] : JSON.stringify(value), onchange);
-  return make(input, () => (input.value === '' ? undefined : JSON.parse(input.value)));
+	const options = values.map((each) => [JSON.stringify(each), String(each)]);
+	if (!required) options.unshift(['', '–']);
+	const input = select(options, value === undefined ? options[0][0] : JSON.stringify(value), onchange);
+	return make(input, () => (input.value === '' ? undefined : JSON.parse(input.value)));
 }
 
 function number(make, { type, minimum, maximum }, value, onchange) {
-  const input = h('input', { type: 'number', step: type === 'integer' ? 1 : 'any', min: minimum ?? '', max: maximum ?? '', value: value ?? '', oninput: onchange });
-  return make(input, () => (input.value === '' ? undefined : Number(input.value)));
+	const input = h('input', { type: 'number', step: type === 'integer' ? 1 : 'any', min: minimum ?? '', max: maximum ?? '', value: value ?? '', oninput: onchange });
+	return make(input, () => (input.value === '' ? undefined : Number(input.value)));
 }
 
 function words_(make, { maxLength = 0 }, value, onchange) {
-  const input = maxLength > 500 ? h('textarea', { rows: 2, value: value ?? '', oninput: onchange }) : h('input', { type: 'text', value: value ?? '', oninput: onchange });
-  return make(input, () => (input.value === '' ? undefined : input.value));
+	const input = maxLength > 500 ? h('textarea', { rows: 2, value: value ?? '', oninput: onchange }) : h('input', { type: 'text', value: value ?? '', oninput: onchange });
+	return make(input, () => (input.value === '' ? undefined : input.value));
 }
 
 /** Lists, objects, and anything. */
 function json(make, value, onchange) {
-  const input = h('textarea', { rows: 3, spellcheck: false, value: value === undefined ? '' : pretty(value), oninput: onchange, placeholder: 'JSON' });
-  return make(input, () => (input.value.trim() === '' ? undefined : JSON.parse(input.value)));
+	const input = h('textarea', { rows: 3, spellcheck: false, value: value === undefined ? '' : pretty(value), oninput: onchange, placeholder: 'JSON' });
+	return make(input, () => (input.value.trim() === '' ? undefined : JSON.parse(input.value)));
 }

@@ -1,76 +1,67 @@
 // Two seconds of sound: the microphone from above, the reply from below.
 
-const COLOURS = { you: '--you', agent: '--agent', line: '--line' };
+import { sketch } from './dom.js';
 
-/** @param {HTMLCanvasElement} canvas @param {import('./voice.js').Voice} voice */
 export class Scope {
-  constructor(canvas, voice) {
-    this.canvas = canvas;
-    this.voice = voice;
-    this.said = new Float32Array(voice.heard.length);
-    this.wave = new Float32Array(1024);
-    this.running = false;
-    voice.addEventListener('change', () => this.#run());
-  }
+	constructor(canvas, voice) {
+		this.canvas = canvas;
+		this.voice = voice;
+		this.said = new Float32Array(voice.heard.length);
+		this.wave = new Float32Array(1024);
+		this.running = false;
+		voice.addEventListener('change', () => this.#run());
+	}
 
-  #run() {
-    if (this.running || !(this.voice.isOn || this.voice.sounding > 0)) return;
-    this.running = true;
-    this.last = performance.now();
-    requestAnimationFrame((now) => this.#tick(now));
-  }
+	#run() {
+		if (this.running || !(this.voice.isOn || this.voice.sounding > 0)) return;
+		this.running = true;
+		this.last = performance.now();
+		requestAnimationFrame((now) => this.#tick(now));
+	}
 
-  #tick(now) {
-    const steps = Math.min(10, Math.round((now - this.last) / 20));
-    if (steps > 0) {
-      this.last = now;
-      this.#listen(steps);
-      this.#draw();
-    }
-    this.running = this.voice.isOn || this.voice.sounding > 0;
-    if (this.running) requestAnimationFrame((next) => this.#tick(next));
-    else this.#clear();
-  }
+	#tick(now) {
+		const steps = Math.min(10, Math.round((now - this.last) / 20));
+		if (steps > 0) {
+			this.last = now;
+			this.#listen(steps);
+			this.#draw();
+		}
+		this.running = this.voice.isOn || this.voice.sounding > 0;
+		if (this.running) requestAnimationFrame((next) => this.#tick(next));
+		else this.#clear();
+	}
 
-  #listen(steps) {
-    let loudest = 0;
-    if (this.voice.analyser) {
-      this.voice.analyser.getFloatTimeDomainData(this.wave);
-      for (const sample of this.wave) loudest = Math.max(loudest, Math.abs(sample));
-    }
-    this.said.copyWithin(0, steps);
-    this.said.fill(loudest, this.said.length - steps);
-  }
+	#listen(steps) {
+		let loudest = 0;
+		if (this.voice.analyser) {
+			this.voice.analyser.getFloatTimeDomainData(this.wave);
+			for (const sample of this.wave) loudest = Math.max(loudest, Math.abs(sample));
+		}
+		this.said.copyWithin(0, steps);
+		this.said.fill(loudest, this.said.length - steps);
+	}
 
-  #clear() {
-    this.said.fill(0);
-    this.voice.heard.fill(0);
-    this.#draw();
-  }
+	#clear() {
+		this.said.fill(0);
+		this.voice.heard.fill(0);
+		this.#draw();
+	}
 
-  #draw() {
-    const { canvas } = this;
-    const ratio = window.devicePixelRatio;
-    const width = Math.round(canvas.clientWidth * ratio);
-    const height = Math.round(canvas.clientHeight * ratio);
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
-    const style = getComputedStyle(canvas);
-    pen.clearRect(0, 0, width, height);
-    pen.fillStyle = style.getPropertyValue(COLOURS.line);
-    pen.fillRect(0, height / 2 - ratio / 2, width, ratio);
-    this.#bars(pen, this.voice.heard, style.getPropertyValue(COLOURS.you), -1);
-    this.#bars(pen, this.said, style.getPropertyValue(COLOURS.agent), 1);
-  }
+	#draw() {
+		const { pen, width, height, ratio, colour } = sketch(this.canvas);
+		pen.fillStyle = colour('--line');
+		pen.fillRect(0, height / 2 - ratio / 2, width, ratio);
+		this.#bars(pen, this.voice.heard, colour('--you'), -1);
+		this.#bars(pen, this.said, colour('--agent'), 1);
+	}
 
-  /** @param {CanvasRenderingContext2D} pen @param {Float32Array} levels @param {string} colour @param {1 | -1} way */
-  #bars(pen, levels, colour, way) {
-    const { width, height } = pen.canvas;
-    const step = width / levels.length;
-    pen.fillStyle = colour;
-    for (let index = 0; index < levels.length; index += 1) {
-      const tall = Math.sqrt(levels[index]) * (height / 2 - 1);
-      if (tall >= 0.5) pen.fillRect(index * step, way < 0 ? height / 2 - tall : height / 2, Math.max(1, step * 0.7), tall);
-    }
-  }
+	#bars(pen, levels, colour, way) {
+		const { width, height } = pen.canvas;
+		const step = width / levels.length;
+		pen.fillStyle = colour;
+		for (let index = 0; index < levels.length; index += 1) {
+			const tall = Math.sqrt(levels[index]) * (height / 2 - 1);
+			if (tall >= 0.5) pen.fillRect(index * step, way < 0 ? height / 2 - tall : height / 2, Math.max(1, step * 0.7), tall);
+		}
+	}
 }

@@ -3,27 +3,26 @@
 const KEY = 'jarvis.console';
 
 export const settings = {
-  theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device',
+	theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device', output: '',
 };
 
 try {
-  const kept = JSON.parse(localStorage.getItem(KEY) ?? '{}');
-  for (const name of Object.keys(settings)) if (typeof kept[name] === 'string') settings[name] = kept[name];
+	const kept = JSON.parse(localStorage.getItem(KEY) ?? '{}');
+	for (const name of Object.keys(settings)) if (typeof kept[name] === 'string') settings[name] = kept[name];
 } catch {
-  // a browser that keeps nothing, or something that is not ours: the defaults do
+	// a browser that keeps nothing, or something that is not ours: the defaults do
 }
 
-/** @param {keyof typeof settings} name @param {string} value */
 export function choose(name, value) {
-  settings[name] = value;
-  try {
-    localStorage.setItem(KEY, JSON.stringify(settings));
-  } catch {
-    // private windows may refuse: then it holds until the page is left
-  }
-  if (name === 'theme') applyTheme();
+	settings[name] = value;
+	try {
+		localStorage.setItem(KEY, JSON.stringify(settings));
+	} catch {
+		// private windows may refuse: then it holds until the page is left
+	}
+	if (name === 'theme') applyTheme();
 }
 
 export function applyTheme() {
-  document.documentElement.dataset.theme = settings.theme;
+	document.documentElement.dataset.theme = settings.theme;
 }

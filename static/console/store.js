@@ -14,192 +14,183 @@ const MOST_PARKED_BYTES = 1_000_000; // of frames that a reload comes too quickl
 /** @typedef {{n: number, at: number, direction: 'in' | 'out' | 'local', message?: any, bytes?: Uint8Array}} Line */
 /** @typedef {{id: string, sessionId: string, userId: string, startedAt: number, lastAt: number, records: number, bytes: number, turns: number, words: string}} Past */
 
-/** @template T @param {IDBRequest<T>} request @returns {Promise<T>} */
 const answer = (request) => new Promise((resolve, reject) => {
-  request.onsuccess = () => resolve(request.result);
-  request.onerror = () => reject(request.error);
+	request.onsuccess = () => resolve(request.result);
+	request.onerror = () => reject(request.error);
 });
 
-/** @param {IDBTransaction} transaction @returns {Promise<void>} */
 const done = (transaction) => new Promise((resolve, reject) => {
-  transaction.oncomplete = () => resolve();
-  transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('the browser gave it up'));
+	transaction.oncomplete = () => resolve();
+	transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('the browser gave it up'));
 });
 
 /** @type {Promise<IDBDatabase> | null} */ let opened = null;
 
-/** @returns {Promise<IDBDatabase>} */
 function database() {
-  opened ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore('sessions', { keyPath: 'id' });
-      request.result.createObjectStore('lines', { autoIncrement: true }).createIndex('id', 'id');
-    };
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  return opened;
+	opened ??= new Promise((resolve, reject) => {
+		const request = indexedDB.open(NAME, 1);
+		request.onupgradeneeded = () => {
+			request.result.createObjectStore('sessions', { keyPath: 'id' });
+			request.result.createObjectStore('lines', { autoIncrement: true }).createIndex('id', 'id');
+		};
+		request.onsuccess = () => resolve(request.result);
+		request.onerror = () => reject(request.error);
+	});
+	return opened;
 }
 
-/** Newest first. @param {string} userId @param {string} [words] all of them have to be in it @returns {Promise<Past[]>} */
+/** Newest first. @param {string} [words] all of them have to be in it */
 export async function past(userId, words = '') {
-  const all = await answer((await database()).transaction('sessions').objectStore('sessions').getAll());
-  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = all.filter((each) => each.userId === userId && wanted.every((word) => `${each.sessionId} ${each.words}`.toLowerCase().includes(word)));
-  return found.sort((a, b) => b.lastAt - a.lastAt);
+	const all = await answer((await database()).transaction('sessions').objectStore('sessions').getAll());
+	const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+	const found = all.filter((each) => each.userId === userId && wanted.every((word) => `${each.sessionId} ${each.words}`.toLowerCase().includes(word)));
+	return found.sort((a, b) => b.lastAt - a.lastAt);
 }
 
-/** @param {string} id @returns {Promise<Line[]>} in order, each once */
+/** @returns {Promise<Line[]>} in order, each once */
 async function lines(id) {
-  const chunks = await answer((await database()).transaction('lines').objectStore('lines').index('id').getAll(id));
-  return ordered(chunks.flatMap((chunk) => chunk.lines));
+	const chunks = await answer((await database()).transaction('lines').objectStore('lines').index('id').getAll(id));
+	return ordered(chunks.flatMap((chunk) => chunk.lines));
 }
 
-/** @param {Line[]} list */
 function ordered(list) {
-  return [...new Map(list.map((line) => [line.n, line])).values()].sort((a, b) => a.n - b.n);
+	return [...new Map(list.map((line) => [line.n, line])).values()].sort((a, b) => a.n - b.n);
 }
 
-/** @param {Past} kept @returns {Promise<Trace>} */
 export async function recall(kept) {
-  const trace = new Trace(`${kept.sessionId}, ${new Date(kept.startedAt).toLocaleString()}`, 'recording', kept.startedAt);
-  for (const line of await lines(kept.id)) trace.add(line, line.at);
-  return trace;
+	const trace = new Trace(`${kept.sessionId}, ${new Date(kept.startedAt).toLocaleString()}`, 'recording', kept.startedAt);
+	for (const line of await lines(kept.id)) trace.add(line, line.at);
+	return trace;
 }
 
-/** @param {string[]} ids */
 export async function forget(ids) {
-  const transaction = (await database()).transaction(['sessions', 'lines'], 'readwrite');
-  for (const id of ids) {
-    transaction.objectStore('sessions').delete(id);
-    const cursor = transaction.objectStore('lines').index('id').openKeyCursor(id);
-    cursor.onsuccess = () => { if (cursor.result) { transaction.objectStore('lines').delete(cursor.result.primaryKey); cursor.result.continue(); } };
-  }
-  await done(transaction);
+	const transaction = (await database()).transaction(['sessions', 'lines'], 'readwrite');
+	for (const id of ids) {
+		transaction.objectStore('sessions').delete(id);
+		const cursor = transaction.objectStore('lines').index('id').openKeyCursor(id);
+		cursor.onsuccess = () => { if (cursor.result) { transaction.objectStore('lines').delete(cursor.result.primaryKey); cursor.result.continue(); } };
+	}
+	await done(transaction);
 }
 
 /** Keeps a trace as it grows. `fault` (an Error) is told once: the browser keeps nothing. */
 export class Keeper extends EventTarget {
-  /** @type {Line[]} */ #waiting = [];
-  /** @type {Line[]} on their way into the database */ #leaving = [];
-  #timer = /** @type {any} */ (0);
-  #writing = Promise.resolve();
-  #off = false;
+	/** @type {Line[]} */ #waiting = [];
+	/** @type {Line[]} on their way into the database */ #leaving = [];
+	#timer = 0;
+	#writing = Promise.resolve();
+	#off = false;
 
-  /** @param {Trace} trace @param {string} sessionId @param {() => string} userId */
-  constructor(trace, sessionId, userId) {
-    super();
-    this.trace = trace;
-    this.sessionId = sessionId;
-    this.userId = userId;
-    this.id = `${sessionId}@${trace.startedAt}`;
-    this.bytes = trace.records.reduce((total, record) => total + record.size, 0);
-    this.listener = (event) => this.#take(/** @type {any} */ (event).detail);
-    trace.addEventListener('record', this.listener);
-  }
+	constructor(trace, sessionId, userId) {
+		super();
+		this.trace = trace;
+		this.sessionId = sessionId;
+		this.userId = userId;
+		this.id = `${sessionId}@${trace.startedAt}`;
+		this.bytes = trace.records.reduce((total, record) => total + record.size, 0);
+		this.listener = (event) => this.#take(event.detail);
+		trace.addEventListener('record', this.listener);
+	}
 
-  /** @param {import('./trace.js').WireRecord} record */
-  #take({ n, at, direction, message, bytes, size }) {
-    if (this.#off) return;
-    this.bytes += size;
-    this.#waiting.push(bytes ? { n, at, direction, bytes } : { n, at, direction, message: withoutSecrets(message) });
-    this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
-  }
+	#take({ n, at, direction, message, bytes, size }) {
+		if (this.#off) return;
+		this.bytes += size;
+		this.#waiting.push(bytes ? { n, at, direction, bytes } : { n, at, direction, message: withoutSecrets(message) });
+		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
+	}
 
-  /** What no database has yet. @returns {Line[]} */
-  get untold() {
-    return [...this.#leaving, ...this.#waiting];
-  }
+	/** What no database has yet. */
+	get untold() {
+		return [...this.#leaving, ...this.#waiting];
+	}
 
-  /** @param {Line[]} list of before a reload: already in the trace */
-  alsoKeep(list) {
-    this.#waiting.unshift(...list);
-    this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
-  }
+	/** @param {Line[]} list of before a reload: already in the trace */
+	alsoKeep(list) {
+		this.#waiting.unshift(...list);
+		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
+	}
 
-  /** Resolves when all that was told until now is in the database, what was on its way included. @returns {Promise<void>} */
-  flush() {
-    this.#writing = this.#writing.then(() => this.#write());
-    return this.#writing;
-  }
+	/** Resolves when all that was told until now is in the database, what was on its way included. */
+	flush() {
+		this.#writing = this.#writing.then(() => this.#write());
+		return this.#writing;
+	}
 
-  async #write() {
-    this.#timer = 0;
-    if (this.#waiting.length === 0 || !this.userId()) { // before session.ready nobody knows whose it is
-      if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.flush(), FLUSH_MS);
-      return;
-    }
-    [this.#leaving, this.#waiting] = [this.#waiting, []];
-    try {
-      const transaction = (await database()).transaction(['sessions', 'lines'], 'readwrite');
-      transaction.objectStore('lines').add({ id: this.id, lines: this.#leaving });
-      transaction.objectStore('sessions').put(this.#about());
-      await done(transaction);
-      this.#leaving = [];
-      await this.#prune();
-    } catch (error) {
-      this.#off = true;
-      this.#leaving = this.#waiting = [];
-      this.dispatchEvent(new CustomEvent('fault', { detail: error }));
-    }
-  }
+	async #write() {
+		this.#timer = 0;
+		if (this.#waiting.length === 0 || !this.userId()) { // before session.ready nobody knows whose it is
+			if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.flush(), FLUSH_MS);
+			return;
+		}
+		[this.#leaving, this.#waiting] = [this.#waiting, []];
+		try {
+			const transaction = (await database()).transaction(['sessions', 'lines'], 'readwrite');
+			transaction.objectStore('lines').add({ id: this.id, lines: this.#leaving });
+			transaction.objectStore('sessions').put(this.#about());
+			await done(transaction);
+			this.#leaving = [];
+			await this.#prune();
+		} catch (error) {
+			this.#off = true;
+			this.#leaving = this.#waiting = [];
+			this.dispatchEvent(new CustomEvent('fault', { detail: error }));
+		}
+	}
 
-  /** @returns {Past} */
-  #about() {
-    const { startedAt, turns, records, forgotten } = this.trace;
-    const words = turns.list.map((turn) => `${turn.text}\n${turn.reply}`).join('\n').slice(-MOST_WORDS);
-    return { id: this.id, sessionId: this.sessionId, userId: this.userId(), startedAt, lastAt: Date.now(), records: records.length + forgotten, bytes: this.bytes, turns: turns.list.length, words };
-  }
+	#about() {
+		const { startedAt, turns, records, forgotten } = this.trace;
+		const words = turns.list.map((turn) => `${turn.text}\n${turn.reply}`).join('\n').slice(-MOST_WORDS);
+		return { id: this.id, sessionId: this.sessionId, userId: this.userId(), startedAt, lastAt: Date.now(), records: records.length + forgotten, bytes: this.bytes, turns: turns.list.length, words };
+	}
 
-  async #prune() {
-    const all = (await answer((await database()).transaction('sessions').objectStore('sessions').getAll())).sort((a, b) => b.lastAt - a.lastAt);
-    let total = 0;
-    const gone = all.filter((each, index) => { total += each.bytes; return each.id !== this.id && (index >= MOST_SESSIONS || total > MOST_BYTES); });
-    if (gone.length > 0) await forget(gone.map((each) => each.id));
-  }
+	async #prune() {
+		const all = (await answer((await database()).transaction('sessions').objectStore('sessions').getAll())).sort((a, b) => b.lastAt - a.lastAt);
+		let total = 0;
+		const gone = all.filter((each, index) => { total += each.bytes; return each.id !== this.id && (index >= MOST_SESSIONS || total > MOST_BYTES); });
+		if (gone.length > 0) await forget(gone.map((each) => each.id));
+	}
 
-  leave() {
-    clearTimeout(this.#timer);
-    this.trace.removeEventListener('record', this.listener);
-  }
+	leave() {
+		clearTimeout(this.#timer);
+		this.trace.removeEventListener('record', this.listener);
+	}
 }
 
 // --- across a reload: in sessionStorage, which belongs to this tab, like the token ---
 
-/** @param {any} client what the client gave out to be resumed @param {Keeper} keeper */
+/** @param {any} client what the client gave out to be resumed */
 export function park(client, keeper) {
-  let room = MOST_PARKED_BYTES;
-  const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
-    .map(({ bytes, ...line }) => (bytes ? { ...line, audio: [...bytes] } : line));
-  const parked = { client, startedAt: keeper.trace.startedAt };
-  for (const each of [{ ...parked, tail }, { ...parked, tail: [] }]) {
-    try {
-      sessionStorage.setItem(PARKED, JSON.stringify(each));
-      return;
-    } catch {
-      // too much: the second attempt leaves the tail out
-    }
-  }
+	let room = MOST_PARKED_BYTES;
+	const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
+		.map(({ bytes, ...line }) => (bytes ? { ...line, audio: [...bytes] } : line));
+	const parked = { client, startedAt: keeper.trace.startedAt };
+	for (const each of [{ ...parked, tail }, { ...parked, tail: [] }]) {
+		try {
+			sessionStorage.setItem(PARKED, JSON.stringify(each));
+			return;
+		} catch {
+			// too much: the second attempt leaves the tail out
+		}
+	}
 }
 
-/** Taken once: a duplicated tab must not take the session over. @returns {{client: any, startedAt: number, tail: Line[]} | null} */
+/** Taken once: a duplicated tab must not take the session over. */
 export function unpark() {
-  const kept = sessionStorage.getItem(PARKED);
-  sessionStorage.removeItem(PARKED);
-  try {
-    const parked = JSON.parse(kept ?? 'null');
-    return parked && { ...parked, tail: parked.tail.map(({ audio, ...line }) => (audio ? { ...line, bytes: Uint8Array.from(audio) } : line)) };
-  } catch {
-    return null;
-  }
+	const kept = sessionStorage.getItem(PARKED);
+	sessionStorage.removeItem(PARKED);
+	try {
+		const parked = JSON.parse(kept ?? 'null');
+		return parked && { ...parked, tail: parked.tail.map(({ audio, ...line }) => (audio ? { ...line, bytes: Uint8Array.from(audio) } : line)) };
+	} catch {
+		return null;
+	}
 }
 
-/** The trace as it was before the reload. @param {string} sessionId @param {number} startedAt @param {Line[]} tail */
+/** The trace as it was before the reload. */
 export async function restored(sessionId, startedAt, tail) {
-  const trace = new Trace('This session', 'live', startedAt);
-  trace.origin = performance.now() - (Date.now() - startedAt);
-  const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
-  for (const line of ordered([...kept, ...tail])) trace.add(line, line.at);
-  return trace;
+	const trace = new Trace('This session', 'live', startedAt);
+	trace.origin = performance.now() - (Date.now() - startedAt);
+	const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
+	for (const line of ordered([...kept, ...tail])) trace.add(line, line.at);
+	return trace;
 }

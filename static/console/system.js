@@ -1,6 +1,6 @@
 // System: the services, sockets, sessions, latencies and limits of this gateway, as they are now.
 
-import { button, empty, fill, h, svg, toast } from './dom.js';
+import { button, copy, empty, fill, h, region, rows, svg, toast } from './dom.js';
 import { bytes, count, counted, ms } from './format.js';
 import { KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
@@ -14,168 +14,165 @@ const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
 const seconds = (value) => ms(value === null ? null : value * 1000);
 
 export class SystemView {
-  id = 'system';
-  title = 'System';
-  polls = 0;
-  /** @type {Map<string, import('./trace.js').Trace>} by session */ observed = new Map();
+	id = 'system';
+	title = 'System';
+	polls = 0;
+	/** @type {Map<string, Trace>} by session */ observed = new Map();
 
-  /** @param {import('./app.js').Session} session */
-  constructor(session) {
-    this.session = session;
-    this.watch = session.health;
-    this.watch.addEventListener('news', () => this.#onNews());
-    this.watch.addEventListener('silent', (event) => this.#onSilence(/** @type {any} */ (event).detail));
-    this.tiles = h('div.tiles');
-    const table = (label) => h('table', { 'aria-label': label });
-    this.services = table('Services');
-    this.live = table('Live sessions');
-    this.requests = table('Requests');
-    this.calls = table('Calls');
-    this.stages = table('Turn stages');
-    this.limits = table('Limits');
-    const card = (title, what) => h('section.card', {}, h('h2', {}, title), h('div.scroll', { tabIndex: 0, role: 'region', 'aria-label': title }, what));
-    this.fault = h('p.fault', { hidden: true });
-    this.element = h('section.view.scrolling.system', { 'aria-label': 'System', tabIndex: 0 }, this.fault, this.tiles, card('Services', this.services), card('Live sessions', this.live),
-      h('div.columns', {}, card('REST requests', this.requests), card('Calls to services', this.calls), card('Turns, by stage', this.stages), card('Limits and closes', this.limits)));
-    fill(this.tiles, empty('system', 'Asking the gateway…'));
-  }
+	constructor(session) {
+		this.session = session;
+		this.watch = session.health;
+		this.watch.addEventListener('news', () => this.#onNews());
+		this.watch.addEventListener('silent', (event) => this.#onSilence(event.detail));
+		this.tiles = h('div.tiles');
+		const table = (label) => h('table', { aria: label });
+		this.services = table('Services');
+		this.live = table('Live sessions');
+		this.requests = table('Requests');
+		this.calls = table('Calls');
+		this.failures = table('Failures');
+		this.stages = table('Turn stages');
+		this.limits = table('Limits');
+		const card = (title, what) => h('section.card', h('h2', title), region('div.scroll', title, what));
+		this.fault = h('p.fault', { hidden: true });
+		this.element = h('section.view.scrolling.system', { aria: 'System', tabIndex: 0 }, this.fault, this.tiles, card('Services', this.services), card('Failed in this session', this.failures), card('Live sessions', this.live),
+			h('div.columns', card('REST requests', this.requests), card('Calls to services', this.calls), card('Turns, by stage', this.stages), card('Limits and closes', this.limits)));
+		fill(this.tiles, empty('system', 'Asking the gateway…'));
+	}
 
-  show() {
-    this.watch.poll();
-    this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.watch.poll(); }, EVERY_MS);
-  }
+	show() {
+		this.watch.poll();
+		this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.watch.poll(); }, EVERY_MS);
+	}
 
-  hide() {
-    clearInterval(this.timer);
-    this.polls = 0;
-  }
+	hide() {
+		clearInterval(this.timer);
+		this.polls = 0;
+	}
 
-  async #onNews() {
-    if (!this.element.isConnected) return;
-    this.fault.hidden = true;
-    try {
-      if (this.polls++ % STATS_EVERY === 0) this.stats = await this.#askStats();
-      this.#draw(this.watch.health, this.watch.metrics);
-    } catch (error) {
-      this.#onSilence(error);
-    }
-  }
+	async #onNews() {
+		if (!this.element.isConnected) return;
+		this.fault.hidden = true;
+		try {
+			if (this.polls++ % STATS_EVERY === 0) this.stats = await this.#askStats();
+			this.#draw(this.watch.health, this.watch.metrics);
+		} catch (error) {
+			this.#onSilence(error);
+		}
+	}
 
-  /** @param {any} error */
-  #onSilence(error) {
-    fill(this.fault, `The gateway does not answer (${error.message}). Asking again every ${EVERY_MS / 1000} s; what is below is what it said last.`);
-    this.fault.hidden = false;
-  }
+	#onSilence(error) {
+		fill(this.fault, `The gateway does not answer (${error.message}). Asking again every ${EVERY_MS / 1000} s; what is below is what it said last.`);
+		this.fault.hidden = false;
+	}
 
-  async #askStats() {
-    const { account, client } = this.session;
-    if (!account.token) return client.call('ws.stats');
-    const answer = await get('/ws/stats', { Authorization: `Bearer ${await account.fresh()}` });
-    return answer.json();
-  }
+	async #askStats() {
+		const { account, client } = this.session;
+		if (!account.token) return client.call('ws.stats');
+		const answer = await get('/ws/stats', { Authorization: `Bearer ${await account.fresh()}` });
+		return answer.json();
+	}
 
-  #draw(health, metrics) {
-    this.#drawTiles(health, metrics);
-    this.#drawServices(health);
-    this.#drawLive();
-    const by = (name, labels) => histograms(metrics, `api_gateway_${name}`, labels).filter((each) => each.count > 0).sort((a, b) => b.count - a.count);
-    const latency = ({ labels, count: times, quantile }) => [...labels, count(times), seconds(quantile(0.5)), seconds(quantile(0.95)), seconds(quantile(0.99))];
-    rows(this.requests, ['Endpoint', 'Method', 'count', 'p50', 'p95', 'p99'], by('request_duration_seconds', ['endpoint', 'method']).map(latency), 'No requests yet.');
-    rows(this.calls, ['Service', 'Method', 'count', 'p50', 'p95', 'p99'], by('grpc_call_duration_seconds', ['service', 'method']).map(latency), 'No calls yet.');
-    rows(this.stages, ['Stage', 'count', 'p50', 'p95', 'p99'], by('turn_stage_seconds', ['stage']).map(latency), 'No turns yet.');
-    this.#drawLimits(metrics);
-  }
+	#draw(health, metrics) {
+		this.#drawTiles(health, metrics);
+		this.#drawServices(health);
+		this.#drawLive();
+		this.#drawFailures();
+		const by = (name, labels) => histograms(metrics, `api_gateway_${name}`, labels).filter((each) => each.count > 0).sort((a, b) => b.count - a.count);
+		const latency = ({ labels, count: times, quantile }) => [...labels, count(times), seconds(quantile(0.5)), seconds(quantile(0.95)), seconds(quantile(0.99))];
+		rows(this.requests, ['Endpoint', 'Method', 'count', 'p50', 'p95', 'p99'], by('request_duration_seconds', ['endpoint', 'method']).map(latency), 'No requests yet.');
+		rows(this.calls, ['Service', 'Method', 'count', 'p50', 'p95', 'p99'], by('grpc_call_duration_seconds', ['service', 'method']).map(latency), 'No calls yet.');
+		rows(this.stages, ['Stage', 'count', 'p50', 'p95', 'p99'], by('turn_stage_seconds', ['stage']).map(latency), 'No turns yet.');
+		this.#drawLimits(metrics);
+	}
 
-  #drawTiles(health, metrics) {
-    const tile = (name, value, more = '', history = null) => h('div.tile', {}, h('span.soft', {}, name), h('strong', {}, value), h('span.soft.small', {}, more), history && spark(history, name));
-    const { lag, requests, cpu, queue } = this.watch.history;
-    const last = (series) => series.at(-1)?.value;
-    const redis = health.redis ?? {};
-    fill(this.tiles,
-      tile('Gateway', health.status, `${health.version}, up ${ms((health.uptime_seconds ?? 0) * 1000)}`),
-      tile('Sockets', count(health.sockets ?? 0), counted(health.sessions ?? 0, 'session')),
-      tile('Requests', `${(last(requests) ?? 0).toFixed(1)}/s`, `${count(health.requests_running ?? 0)} running`, requests),
-      tile('Event-loop lag', ms(last(lag)), 'now', lag),
-      tile('CPU', `${Math.round(last(cpu) ?? 0)} %`, 'of one core', cpu),
-      tile('Memory', bytes(sum(metrics, 'process_resident_memory_bytes')), 'resident'),
-      tile('Send queues', bytes(last(queue) ?? 0), 'waiting to be sent', queue),
-      tile('Redis', redis.status ?? 'none', redis.latency_ms ? ms(redis.latency_ms) : redis.reason ?? ''));
-  }
+	#drawTiles(health, metrics) {
+		const tile = (name, value, more = '', history = null) => h('div.tile', h('span.soft', name), h('strong', value), h('span.soft.small', more), history && spark(history, name));
+		const { lag, requests, cpu, queue } = this.watch.history;
+		const last = (series) => series.at(-1)?.value;
+		const redis = health.redis ?? {};
+		fill(this.tiles,
+			tile('Gateway', health.status, `${health.version}, up ${ms((health.uptime_seconds ?? 0) * 1000)}`),
+			tile('Sockets', count(health.sockets ?? 0), counted(health.sessions ?? 0, 'session')),
+			tile('Requests', `${(last(requests) ?? 0).toFixed(1)}/s`, `${count(health.requests_running ?? 0)} running`, requests),
+			tile('Event-loop lag', ms(last(lag)), 'now', lag),
+			tile('CPU', `${Math.round(last(cpu) ?? 0)} %`, 'of one core', cpu),
+			tile('Memory', bytes(sum(metrics, 'process_resident_memory_bytes')), 'resident'),
+			tile('Send queues', bytes(last(queue) ?? 0), 'waiting', queue),
+			tile('Redis', redis.status ?? 'none', redis.latency_ms ? ms(redis.latency_ms) : redis.reason ?? ''));
+	}
 
-  #drawServices(health) {
-    const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
-      strip(this.watch.circuits.get(name) ?? [], name), ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
-    rows(this.services, ['Service', 'Health', 'Breaker', 'Ten minutes', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
-  }
+	#drawServices(health) {
+		const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
+			strip(this.watch.circuits.get(name) ?? [], name), ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
+		rows(this.services, ['Service', 'Health', 'Breaker', 'Ten minutes', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
+	}
 
-  #drawLive() {
-    const list = (this.stats?.live ?? []).map((live) => [live.session_id, live.user_id, badge(live.connected ? 'connected' : 'away', live.connected ? 'good' : 'warn'), live.channels.join(', ') || '–', `${bytes(live.bytes_received)} / ${bytes(live.bytes_sent)}`,
-      live.session_id === this.session.client.sessionId ? 'this one' : button('Observe', () => this.#observe(live.session_id), {}, 'eye')]);
-    rows(this.live, ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, 'No live sessions.');
-  }
+	/** A turn's id is the x-request-id of its calls. */
+	#drawFailures() {
+		const list = this.session.trace.turns.list.flatMap((turn) => turn.errors.map(({ code, message }) => [code, message, turn.id && button(turn.id, () => copy(turn.id), { title: 'Copy' }, 'copy'), button(turn.text || 'Its turn', () => this.session.showTurn(turn), {}, 'turns')]));
+		rows(this.failures, ['Code', 'What it said', 'x-request-id', 'Turn'], list, 'Nothing has failed.');
+	}
 
-  #observe(sessionId) {
-    const running = this.observed.get(sessionId);
-    const trace = running?.stop ? running : this.#beginToObserve(sessionId);
-    this.observed.set(sessionId, trace);
-    this.session.look(trace);
-    location.hash = '#wire';
-  }
+	#drawLive() {
+		const list = (this.stats?.live ?? []).map((live) => [live.session_id, live.user_id, badge(live.connected ? 'connected' : 'away', live.connected ? 'good' : 'warn'), live.channels.join(', ') || '–', `${bytes(live.bytes_received)} / ${bytes(live.bytes_sent)}`,
+			live.session_id === this.session.client.sessionId ? 'this one' : button('Observe', () => this.#observe(live.session_id), {}, 'eye')]);
+		rows(this.live, ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, 'No live sessions.');
+	}
 
-  #beginToObserve(sessionId) {
-    const trace = observe(this.session.client, sessionId, (why, seen) => {
-      toast(`${sessionId} cannot be observed: ${why}`, 'bad');
-      if (!seen) this.session.forget(trace);
-    });
-    return trace;
-  }
+	#observe(sessionId) {
+		const running = this.observed.get(sessionId);
+		const trace = running?.stop ? running : this.#beginToObserve(sessionId);
+		this.observed.set(sessionId, trace);
+		this.session.look(trace);
+		location.hash = '#wire';
+	}
 
-  #drawLimits(metrics) {
-    const list = [];
-    const add = (name, metric, label) => {
-      for (const { labels, value } of metrics.get(`api_gateway_${metric}`) ?? []) if (value > 0) list.push([name, label(labels), count(value)]);
-    };
-    add('Rate limit', 'rate_limit_decisions_total', ({ result, backend }) => `${result} (${backend})`);
-    add('Sign-in refused', 'auth_failures_total', (labels) => Object.values(labels).join(' '));
-    add('Socket closed', 'ws_closes_total', (labels) => Object.values(labels).join(' '));
-    add('Resume', 'ws_resumes_total', (labels) => Object.values(labels).join(' '));
-    add('Dropped', 'ws_dropped_total', (labels) => Object.values(labels).join(' '));
-    add('Redis errors', 'redis_errors_total', () => '');
-    rows(this.limits, ['What', 'Which', 'count'], list, 'Nothing was limited or closed.');
-  }
+	#beginToObserve(sessionId) {
+		const trace = observe(this.session.client, sessionId, (why, seen) => {
+			toast(`${sessionId} cannot be observed: ${why}`, 'bad');
+			if (!seen) this.session.forget(trace);
+		});
+		return trace;
+	}
+
+	#drawLimits(metrics) {
+		const list = [];
+		const add = (name, metric, label) => {
+			for (const { labels, value } of metrics.get(`api_gateway_${metric}`) ?? []) if (value > 0) list.push([name, label(labels), count(value)]);
+		};
+		add('Rate limit', 'rate_limit_decisions_total', ({ result, backend }) => `${result} (${backend})`);
+		add('Sign-in refused', 'auth_failures_total', (labels) => Object.values(labels).join(' '));
+		add('Socket closed', 'ws_closes_total', (labels) => Object.values(labels).join(' '));
+		add('Resume', 'ws_resumes_total', (labels) => Object.values(labels).join(' '));
+		add('Dropped', 'ws_dropped_total', (labels) => Object.values(labels).join(' '));
+		add('Redis errors', 'redis_errors_total', () => '');
+		rows(this.limits, ['What', 'Which', 'count'], list, 'Nothing was limited or closed.');
+	}
 }
 
 const badge = (words, tone) => h('span.badge', { 'data-tone': tone }, words);
 
-/** The same rows are not drawn again: a selection or a focused button stays. */
-function rows(table, head, list, none) {
-  const key = JSON.stringify(list.map((row) => row.map((cell) => (cell instanceof SVGElement ? new XMLSerializer().serializeToString(cell) : cell instanceof Node ? cell.textContent : cell))));
-  if (table.dataset.key === key) return;
-  table.dataset.key = key;
-  if (list.length === 0) fill(table, h('caption', {}, none));
-  else fill(table, h('thead', {}, h('tr', {}, head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, list.map((row) => h('tr', {}, row.map((cell) => h('td', {}, cell))))));
-}
-
-/** Where moments of a list lie, 0 to 100: in the last ten minutes, or less while there is less. @param {{at: number}[]} list @returns {(at: number) => number} */
+/** Where moments of a list lie, 0 to 100: in the last ten minutes, or less while there is less. */
 function places(list) {
-  const now = list.at(-1)?.at ?? 0;
-  const span = Math.min(KEPT_MS, Math.max(SHORTEST_MS, now - (list[0]?.at ?? now)));
-  return (at) => 100 - ((now - at) / span) * 100;
+	const now = list.at(-1)?.at ?? 0;
+	const span = Math.min(KEPT_MS, Math.max(SHORTEST_MS, now - (list[0]?.at ?? now)));
+	return (at) => 100 - ((now - at) / span) * 100;
 }
 
-/** The last ten minutes as a line. @param {import('./health.js').Series} series @param {string} label */
+/** The last ten minutes as a line. */
 function spark(series, label) {
-  const place = places(series);
-  const most = Math.max(...series.map(({ value }) => value), 1e-9);
-  const points = series.map(({ at, value }) => `${place(at).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
-  return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last ten minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
+	const place = places(series);
+	const most = Math.max(...series.map(({ value }) => value), 1e-9);
+	const points = series.map(({ at, value }) => `${place(at).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
+	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last ten minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
 }
 
-/** The last ten minutes of a service as a strip: each stretch in the colour of its state. @param {{at: number, state: string}[]} list @param {string} name */
+/** The last ten minutes of a service as a strip: each stretch in the colour of its state. */
 function strip(list, name) {
-  const place = places(list);
-  const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);
-  const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list[list.length - 1].at) - place(at)), class: `state-${state}` }));
-  const words = parts.map(({ state }) => state.replace('_', ' ')).join(', then ');
-  return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'strip', role: 'img', 'aria-label': `${name}, the last ten minutes: ${words}` }, ...bars);
+	const place = places(list);
+	const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);
+	const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list[list.length - 1].at) - place(at)), class: `state-${state}` }));
+	const words = parts.map(({ state }) => state.replace('_', ' ')).join(', then ');
+	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'strip', role: 'img', 'aria-label': `${name}, the last ten minutes: ${words}` }, ...bars);
 }

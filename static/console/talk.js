@@ -1,7 +1,8 @@
 // Talk: speak, type or play a file; see it understood and done; hear the answer.
 
+import { Choices } from './choices.js';
 import { Conversation } from './conversation.js';
-import { button, empty, field, fill, h, icon, onceAFrame, pictureButton, select, text } from './dom.js';
+import { button, empty, fill, h, icon, onceAFrame, pictureButton, region, text } from './dom.js';
 import { bytes, ms } from './format.js';
 import { Scope } from './scope.js';
 import { choose, settings } from './settings.js';
@@ -10,191 +11,160 @@ import { drawWaterfall } from './waterfall.js';
 const EXAMPLES = ['what time is it', 'search for python tutorials', 'list files', 'remember that my favourite colour is blue', 'forget my name'];
 /** What is counted of the sound, and what it means. */
 const NUMBERS = [
-  ['Buffer', 'Jitter buffer: sound that has come and is not played yet, and the depth at which playing begins, which grows with each underrun'],
-  ['Underruns', 'How often the sound ran out in the middle of an answer'],
-  ['Dropped', 'Sound thrown away unheard, because the answer was interrupted or stopped'],
-  ['Microphone', 'The rate at which it is recorded and sent'],
-  ['To the socket', 'From a microphone frame being complete to its being sent'],
-  ['Credit', 'What the gateway takes before the microphone has to wait'],
-  ['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
-  ['Lost', 'Given up, because neither credit nor a socket came in time'],
+	['Buffer', 'Jitter buffer: sound that waits to be played, and the depth at which playing begins: it grows with each underrun'],
+	['Underruns', 'How often the sound ran out in the middle of an answer'],
+	['Dropped', 'Sound thrown away unheard, because the answer was interrupted or stopped'],
+	['Microphone', 'The rate at which it is recorded and sent'],
+	['To the socket', 'From a microphone frame being complete to its being sent'],
+	['Credit', 'What the gateway takes before the microphone has to wait'],
+	['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
+	['Lost', 'Given up, because neither credit nor a socket came in time'],
 ];
 /** Of session.ready's engines: those of a voice's way. */
 const ENGINES = { stt: 'Heard by', tts: 'spoken by' };
-const SPEEDS = ['0.75', '1', '1.25', '1.5', '2'];
 
 export class TalkView {
-  id = 'talk';
-  title = 'Talk';
+	id = 'talk';
+	title = 'Talk';
 
-  /** @param {import('./app.js').Session} session */
-  constructor(session) {
-    this.session = session;
-    this.voice = session.voice;
-    this.conversation = new Conversation(session.trace.turns, (id, approve, actionHash) => session.confirm(id, approve, actionHash));
-    this.conversation.onPick = (turn) => session.showTurn(turn);
-    this.panel = this.#panel();
-    this.element = h('section.view.talk', { 'aria-label': 'Talk' }, h('div.stage', {}, this.#history(), this.#dock()), this.panel);
-    this.scope = new Scope(this.canvas, this.voice);
-    this.voice.addEventListener('change', () => this.#showVoice());
-    this.welcome.hidden = session.trace.turns.list.length > 0;
-    session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
-    this.drawPanel = onceAFrame(() => this.#drawPanel());
-    this.#showVoice();
-  }
+	constructor(session) {
+		this.session = session;
+		this.voice = session.voice;
+		this.conversation = new Conversation(session.trace.turns, (...answer) => session.confirm(...answer));
+		this.conversation.onPick = (turn) => session.showTurn(turn);
+		this.panel = this.#panel();
+		this.element = h('section.view.talk', { aria: 'Talk' }, h('div.stage', this.#history(), this.#dock()), this.panel);
+		this.scope = new Scope(this.canvas, this.voice);
+		this.voice.addEventListener('change', () => this.#showVoice());
+		this.welcome.hidden = session.trace.turns.list.length > 0;
+		session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
+		this.drawPanel = onceAFrame(() => this.#drawPanel());
+		this.#showVoice();
+	}
 
-  // --- the conversation and what is below it ---
+	// --- the conversation and what is below it ---
 
-  #history() {
-    const examples = h('div.examples', {}, EXAMPLES.map((words) => button(words, () => this.#say(words), { selector: 'button.chip' })));
-    this.welcome = empty('talk', 'Say something', 'Press Speak, or hold the space bar in push-to-talk, and ask. Or try one of these:', examples);
-    return h('div.history', { tabIndex: 0, role: 'region', 'aria-label': 'Conversation so far' }, this.welcome, this.conversation.list);
-  }
+	#history() {
+		const examples = h('div.examples', EXAMPLES.map((words) => button(words, () => this.#say(words), { selector: 'button.chip' })));
+		this.welcome = empty('talk', 'Say something', 'Press Speak, or hold the space bar in push-to-talk, and ask. Or try one of these:', examples);
+		return region('div.history', 'Conversation so far', this.welcome, this.conversation.list);
+	}
 
-  #dock() {
-    this.canvas = h('canvas.scope', { 'aria-hidden': 'true' });
-    this.speak = h('button.primary.speak', { type: 'button', id: 'microphone', 'aria-pressed': 'false' });
-    this.speak.addEventListener('pointerdown', (event) => this.#down(event));
-    for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) this.speak.addEventListener(type, () => this.voice.release());
-    this.speak.addEventListener('click', () => this.#click());
-    this.words = h('input', { id: 'text', type: 'text', placeholder: 'or type here', maxLength: 2000, autocomplete: 'off', 'aria-label': 'Type to the agent' });
-    this.file = h('input', { id: 'wav', type: 'file', accept: 'audio/*', hidden: true, onchange: () => this.#playFile() });
-    this.hush = button('Stop', () => this.voice.hush(), { id: 'hush', hidden: true, title: 'Stop the answer (Escape)' }, 'stop');
-    const form = h('form.typed', { onsubmit: (event) => this.#submit(event) }, this.words, h('button', { 'aria-label': 'Send' }, icon('send')));
-    const open = pictureButton('file', 'Play a recording as the microphone', () => this.file.click(), { className: 'square' });
-    const more = pictureButton('system', 'Timing, audio and voice', () => more.setAttribute('aria-expanded', String(this.panel.classList.toggle('open'))), { className: 'square narrow', 'aria-expanded': 'false' });
-    return h('div.dock', {}, this.canvas, h('div.controls', {}, this.speak, this.#modes(), form, this.hush, open, more, this.file));
-  }
+	#dock() {
+		this.canvas = h('canvas.scope', { 'aria-hidden': 'true' });
+		this.speak = h('button.primary.speak', { type: 'button', id: 'microphone', 'aria-pressed': 'false' });
+		this.speak.addEventListener('pointerdown', (event) => this.#down(event));
+		for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) this.speak.addEventListener(type, () => this.voice.release());
+		this.speak.addEventListener('click', () => this.#click());
+		this.words = h('input', { id: 'text', type: 'text', placeholder: 'or type here', maxLength: 2000, autocomplete: 'off', aria: 'Type to the agent' });
+		this.file = h('input', { id: 'wav', type: 'file', accept: 'audio/*', hidden: true, onchange: () => this.#playFile() });
+		this.hush = button('Stop', () => this.voice.hush(), { id: 'hush', hidden: true, title: 'Stop the answer (Escape)' }, 'stop');
+		const form = h('form.typed', { onsubmit: (event) => this.#submit(event) }, this.words, h('button', { aria: 'Send' }, icon('send')));
+		const open = pictureButton('file', 'Play a recording as the microphone', () => this.file.click(), { className: 'square' });
+		const more = pictureButton('system', 'Timing, audio and voice', () => more.setAttribute('aria-expanded', String(this.panel.classList.toggle('open'))), { className: 'square narrow', 'aria-expanded': 'false' });
+		return h('div.dock', this.canvas, h('div.controls', this.speak, this.#modes(), form, this.hush, open, more, this.file));
+	}
 
-  #modes() {
-    const mode = (value, label) => h('button', { type: 'button', 'data-mode': value, 'aria-pressed': String(settings.mode === value), onclick: (event) => this.#mode(value, event) }, label);
-    this.modes = h('div.segments', { role: 'group', 'aria-label': 'Microphone' }, mode('open', 'Open mic'), mode('push', 'Push to talk'));
-    return this.modes;
-  }
+	#modes() {
+		const mode = (value, label) => h('button', { type: 'button', 'data-mode': value, onclick: (event) => this.#mode(value, event) }, label);
+		this.modes = h('div.segments', { role: 'group', aria: 'Microphone' }, mode('open', 'Open mic'), mode('push', 'Push to talk'));
+		return this.modes;
+	}
 
-  /** @param {string} value @param {MouseEvent} event */
-  async #mode(value, event) {
-    if (event.detail > 0) /** @type {any} */ (event.currentTarget).blur(); // by pointer: the space bar is for speaking now, not for this button
-    choose('mode', value);
-    for (const each of this.modes.children) each.setAttribute('aria-pressed', String(each.dataset.mode === value));
-    if (this.voice.isOn) await this.voice.stop();
-    this.#showVoice();
-  }
+	async #mode(value, event) {
+		if (event.detail > 0) event.currentTarget.blur(); // by pointer: the space bar is for speaking now, not for this button
+		choose('mode', value);
+		if (this.voice.isOn) await this.voice.stop();
+		this.#showMode();
+	}
 
-  #down(event) {
-    if (settings.mode !== 'push' || event.button !== 0) return;
-    this.speak.setPointerCapture(event.pointerId);
-    this.voice.press();
-  }
+	#showMode() {
+		for (const each of this.modes.children) each.setAttribute('aria-pressed', String(each.dataset.mode === settings.mode));
+		this.#showVoice();
+	}
 
-  #click() {
-    if (settings.mode === 'open' || this.voice.state === 'file') this.voice.toggle();
-  }
+	#down(event) {
+		if (settings.mode !== 'push' || event.button !== 0) return;
+		this.speak.setPointerCapture(event.pointerId);
+		this.voice.press();
+	}
 
-  #submit(event) {
-    event.preventDefault();
-    const words = this.words.value.trim();
-    this.words.value = '';
-    if (words) this.#say(words);
-  }
+	#click() {
+		if (settings.mode === 'open' || this.voice.state === 'file') this.voice.toggle();
+	}
 
-  /** @param {string} words */
-  #say(words) {
-    this.conversation.toEnd();
-    this.voice.say(words).catch((error) => this.session.fault(error));
-  }
+	#submit(event) {
+		event.preventDefault();
+		const words = this.words.value.trim();
+		this.words.value = '';
+		if (words) this.#say(words);
+	}
 
-  #playFile() {
-    const [file] = this.file.files;
-    this.file.value = '';
-    if (file) this.voice.playFile(file);
-  }
+	#say(words) {
+		this.conversation.toEnd();
+		this.voice.say(words).catch((error) => this.session.fault(error));
+	}
 
-  #showVoice() {
-    const { state, isBusy } = this.voice;
-    const words = { off: settings.mode === 'push' ? 'Hold to talk' : 'Speak', starting: 'Starting…', open: 'Listening', armed: 'Hold to talk', held: 'Listening', file: 'Playing the file' }[state];
-    fill(this.speak, icon(state === 'open' || state === 'file' ? 'stop' : 'talk'), h('span', {}, words));
-    this.speak.setAttribute('aria-pressed', String(['open', 'held', 'file'].includes(state)));
-    this.speak.dataset.state = state;
-    this.hush.hidden = !isBusy;
-    this.drawPanel?.();
-  }
+	#playFile() {
+		const [file] = this.file.files;
+		this.file.value = '';
+		if (file) this.voice.playFile(file);
+	}
 
-  // --- beside it ---
+	#showVoice() {
+		const { state, isBusy } = this.voice;
+		const words = { off: settings.mode === 'push' ? 'Hold to talk' : 'Speak', starting: 'Starting…', open: 'Listening', armed: 'Hold to talk', held: 'Listening', file: 'Playing the file' }[state];
+		fill(this.speak, icon(state === 'open' || state === 'file' ? 'stop' : 'talk'), h('span', words));
+		this.speak.setAttribute('aria-pressed', String(['open', 'held', 'file'].includes(state)));
+		this.speak.dataset.state = state;
+		this.hush.hidden = !isBusy;
+		this.drawPanel?.();
+	}
 
-  #panel() {
-    this.bars = h('div.waterfall');
-    this.engines = h('p.soft', { id: 'engines' });
-    this.name = h('span.soft.clip');
-    this.numbers = h('dl.numbers', {}, NUMBERS.map(([name, title]) => h('div', { title }, h('dt', {}, name), h('dd'))));
-    return h('aside.panel', { 'aria-label': 'This turn' },
-      h('section.card', {}, h('h2', {}, 'Timing ', this.name), this.bars),
-      h('section.card', {}, h('h2', {}, 'Audio'), this.numbers),
-      h('details.card', { open: window.innerWidth > 1000 }, h('summary', {}, h('h2', {}, 'Voice')), this.engines, this.#choices()));
-  }
+	// --- beside it ---
 
-  #choices() {
-    const keep = (name) => (value) => { choose(name, value); if (['device', 'rate'].includes(name) && this.voice.isOn) this.voice.stop(); };
-    this.voices = select([['', 'Default']], '', keep('voice'));
-    this.devices = select([['', 'Default']], '', keep('device'));
-    const speeds = SPEEDS.map((speed) => /** @type {[string, string]} */ ([speed, `${speed} ×`]));
-    return h('div.fields', {},
-      field('Voice', this.voices),
-      field('Speed', select(speeds, settings.speed, keep('speed'))),
-      field('Answer', select([['audio', 'Aloud'], ['text', 'In writing']], settings.reply, keep('reply'))),
-      field('Microphone', this.devices),
-      field('Rate', select([['device', 'Device'], ['16000', '16 kHz']], settings.rate, keep('rate'))));
-  }
+	#panel() {
+		this.choices = new Choices(this.session, ['voice', 'speed', 'reply', 'device', 'rate']);
+		this.bars = h('div.waterfall');
+		this.engines = h('p.soft', { id: 'engines' });
+		this.name = h('span.soft.clip');
+		this.numbers = h('dl.numbers', NUMBERS.map(([name, title]) => h('div', { title }, h('dt', name), h('dd'))));
+		return h('aside.panel', { aria: 'This turn' },
+			h('section.card', h('h2', 'Timing ', this.name), this.bars),
+			h('section.card', h('h2', 'Audio'), this.numbers),
+			h('details.card', { open: window.innerWidth > 1000 }, h('summary', h('h2', 'Voice')), this.engines, this.choices.element));
+	}
 
-  #drawPanel() {
-    const engines = this.session.client.ready?.engines ?? {};
-    text(this.engines, Object.entries(ENGINES).filter(([name]) => engines[name]).map(([name, by]) => `${by} ${engines[name]}`).join(', '));
-    const turn = this.session.trace.turns.list.at(-1);
-    if (turn) {
-      text(this.name, turn.text);
-      drawWaterfall(this.bars, turn, this.session.trace.now);
-    } else {
-      fill(this.bars, h('p.soft', {}, 'After the first turn: how long each stage took.'));
-    }
-    this.#drawNumbers();
-  }
+	#drawPanel() {
+		const engines = this.session.client.ready?.engines ?? {};
+		text(this.engines, Object.entries(ENGINES).filter(([name]) => engines[name]).map(([name, by]) => `${by} ${engines[name]}`).join(', '));
+		const turn = this.session.trace.turns.list.at(-1);
+		if (turn) {
+			text(this.name, turn.text);
+			drawWaterfall(this.bars, turn, this.session.trace.now);
+		} else {
+			fill(this.bars, h('p.soft', 'After the first turn: how long each stage took.'));
+		}
+		this.#drawNumbers();
+	}
 
-  #drawNumbers() {
-    const { stats, channel, microphone } = this.voice;
-    const values = [
-      `${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`, String(stats.underruns), ms(stats.droppedMs), microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off', microphone ? ms(microphone.delayMs) : '–',
-      ...['credit', 'keptBytes', 'lostBytes'].map((name) => (channel ? bytes(channel[name]) : '–')),
-    ];
-    values.forEach((value, index) => text(this.numbers.children[index].lastChild, value));
-  }
+	#drawNumbers() {
+		const { stats, channel, microphone } = this.voice;
+		const values = [
+			`${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`, String(stats.underruns), ms(stats.droppedMs), microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off', microphone ? ms(microphone.delayMs) : '–',
+			...['credit', 'keptBytes', 'lostBytes'].map((name) => (channel ? bytes(channel[name]) : '–')),
+		];
+		values.forEach((value, index) => text(this.numbers.children[index].lastChild, value));
+	}
 
-  show() {
-    this.timer = setInterval(() => { if (this.voice.isOn || this.voice.isBusy) this.drawPanel(); }, 200);
-    this.#loadDevices();
-    if (!this.voicesLoaded) this.#loadVoices();
-    this.drawPanel();
-  }
+	show() {
+		this.timer = setInterval(() => { if (this.voice.isOn || this.voice.isBusy) this.drawPanel(); }, 200);
+		this.choices.show();
+		this.#showMode();
+		this.drawPanel();
+	}
 
-  hide() {
-    clearInterval(this.timer);
-  }
-
-  async #loadVoices() {
-    this.voicesLoaded = true;
-    try {
-      const { voices } = await this.session.client.call('voice.voices', { language: settings.language });
-      for (const voice of voices) this.voices.append(h('option', { value: voice.id ?? voice.name }, `${voice.name ?? voice.id}${voice.language ? ` (${voice.language})` : ''}`));
-      this.voices.value = settings.voice;
-      if (this.voices.selectedIndex < 0) this.voices.value = '';
-    } catch {
-      this.voicesLoaded = false; // the service is down: asked again when the view is shown again
-    }
-  }
-
-  async #loadDevices() {
-    const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
-    const found = devices.filter((device) => device.kind === 'audioinput' && device.deviceId && device.deviceId !== 'default');
-    fill(this.devices, h('option', { value: '' }, 'Default'), found.map((device, index) => h('option', { value: device.deviceId }, device.label || `Microphone ${index + 1}`)));
-    this.devices.value = found.some((device) => device.deviceId === settings.device) ? settings.device : '';
-  }
+	hide() {
+		clearInterval(this.timer);
+	}
 }

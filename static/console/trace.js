@@ -21,72 +21,69 @@ const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour of both direc
  */
 
 export class Trace extends EventTarget {
-  /** @type {WireRecord[]} */ records = [];
-  forgotten = 0;
-  audioBytes = 0;
-  #firstWithAudio = 0;
+	/** @type {WireRecord[]} */ records = [];
+	forgotten = 0;
+	audioBytes = 0;
+	#firstWithAudio = 0;
 
-  /** @param {string} name @param {'live' | 'observed' | 'recording'} kind @param {number} [startedAt] milliseconds since 1970 */
-  constructor(name, kind, startedAt = Date.now()) {
-    super();
-    this.name = name;
-    this.kind = kind;
-    this.startedAt = startedAt;
-    this.origin = performance.now();
-    this.turns = new TurnLog();
-    /** @type {(() => void) | null} ends an observation that is under way */ this.stop = null;
-  }
+	/** @param {number} [startedAt] milliseconds since 1970 */
+	constructor(name, kind, startedAt = Date.now()) {
+		super();
+		this.name = name;
+		this.kind = kind;
+		this.startedAt = startedAt;
+		this.origin = performance.now();
+		this.turns = new TurnLog();
+		/** @type {(() => void) | null} ends an observation that is under way */ this.stop = null;
+	}
 
-  get now() {
-    return performance.now() - this.origin;
-  }
+	get now() {
+		return performance.now() - this.origin;
+	}
 
-  /** @param {{direction: 'in' | 'out' | 'local', message?: any, bytes?: Uint8Array}} event @param {number} [at] */
-  add({ direction, message, bytes }, at = this.now) {
-    const record = bytes ? this.#ofFrame(direction, bytes, at) : this.#ofMessage(direction, message, at);
-    this.records.push(record);
-    this.turns.take(record);
-    if (this.records.length > MOST_RECORDS) this.#forget();
-    this.#boundAudio();
-    this.dispatchEvent(new CustomEvent('record', { detail: record }));
-    return record;
-  }
+	add({ direction, message, bytes }, at = this.now) {
+		const record = bytes ? this.#ofFrame(direction, bytes, at) : this.#ofMessage(direction, message, at);
+		this.records.push(record);
+		this.turns.take(record);
+		if (this.records.length > MOST_RECORDS) this.#forget();
+		this.#boundAudio();
+		this.dispatchEvent(new CustomEvent('record', { detail: record }));
+		return record;
+	}
 
-  /** @returns {WireRecord} */
-  #ofMessage(direction, message, at) {
-    const size = direction === 'local' ? 0 : JSON.stringify(message).length;
-    return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel, message, frame: null, bytes: undefined, size };
-  }
+	#ofMessage(direction, message, at) {
+		const size = direction === 'local' ? 0 : JSON.stringify(message).length;
+		return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel, message, frame: null, bytes: undefined, size };
+	}
 
-  /** @returns {WireRecord} */
-  #ofFrame(direction, bytes, at) {
-    const { flags, channel, generation, seq, ptsMs, payload } = decodeFrame(bytes);
-    const flagText = [flags & LAST ? 'last' : '', flags & LOST ? 'lost' : ''].filter(Boolean).join(' ');
-    this.audioBytes += bytes.byteLength;
-    const frame = { flags, generation, seq, ptsMs, size: payload.byteLength, flagText };
-    return { n: this.forgotten + this.records.length, at, direction, type: 'audio', channel, message: null, frame, bytes, size: bytes.byteLength };
-  }
+	#ofFrame(direction, bytes, at) {
+		const { flags, channel, generation, seq, ptsMs, payload } = decodeFrame(bytes);
+		const flagText = [flags & LAST ? 'last' : '', flags & LOST ? 'lost' : ''].filter(Boolean).join(' ');
+		this.audioBytes += bytes.byteLength;
+		const frame = { flags, generation, seq, ptsMs, size: payload.byteLength, flagText };
+		return { n: this.forgotten + this.records.length, at, direction, type: 'audio', channel, message: null, frame, bytes, size: bytes.byteLength };
+	}
 
-  #forget() {
-    for (const record of this.records.splice(0, FORGET_RECORDS)) this.audioBytes -= record.bytes?.byteLength ?? 0;
-    this.forgotten += FORGET_RECORDS;
-    this.#firstWithAudio = Math.max(0, this.#firstWithAudio - FORGET_RECORDS);
-    this.dispatchEvent(new CustomEvent('forgotten'));
-  }
+	#forget() {
+		for (const record of this.records.splice(0, FORGET_RECORDS)) this.audioBytes -= record.bytes?.byteLength ?? 0;
+		this.forgotten += FORGET_RECORDS;
+		this.#firstWithAudio = Math.max(0, this.#firstWithAudio - FORGET_RECORDS);
+		this.dispatchEvent(new CustomEvent('forgotten'));
+	}
 
-  #boundAudio() {
-    while (this.audioBytes > MOST_AUDIO_BYTES && this.#firstWithAudio < this.records.length) {
-      const record = this.records[this.#firstWithAudio++];
-      this.audioBytes -= record.bytes?.byteLength ?? 0;
-      record.bytes = undefined;
-    }
-  }
+	#boundAudio() {
+		while (this.audioBytes > MOST_AUDIO_BYTES && this.#firstWithAudio < this.records.length) {
+			const record = this.records[this.#firstWithAudio++];
+			this.audioBytes -= record.bytes?.byteLength ?? 0;
+			record.bytes = undefined;
+		}
+	}
 
-  /** One line of a record. @param {WireRecord} record */
-  static summary({ message, frame }) {
-    if (frame) return `${frame.size} bytes · ${frame.ptsMs} ms · generation ${frame.generation} · frame ${frame.seq}${frame.flagText ? ` · ${frame.flagText}` : ''}`;
-    const { type, channel, seq, turn_id, ...rest } = message;
-    const shown = JSON.stringify(rest);
-    return shown.slice(1, shown.length > 400 ? 400 : -1).replace(/"(\w+)":/g, '$1: ').replaceAll(',', ', ');
-  }
+	/** One line of a record. */
+	static summary({ message, frame }) {
+		if (frame) return `${frame.size} bytes · ${frame.ptsMs} ms · generation ${frame.generation} · frame ${frame.seq}${frame.flagText ? ` · ${frame.flagText}` : ''}`;
+		const { type, channel, seq, turn_id, ...rest } = message;
+		const shown = JSON.stringify(rest);
+		return shown.slice(1, shown.length > 400 ? 400 : -1).replace(/"(\w+)":/g, '$1: ').replaceAll(',', ', ');
+	}
 }

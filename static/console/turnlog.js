@@ -2,6 +2,8 @@
 
 const MOST_TURNS = 200;
 const MOST_OUTPUT_CHARS = 200_000;
+/** What ears decided: the voice detector, the recogniser, the end of turn. */
+const DECISIONS = new Set(['stt.speech_started', 'stt.partial', 'stt.speech_stopped', 'stt.final', 'turn.eager_end', 'turn.resumed', 'turn.end']);
 
 /**
  * @typedef {object} Question
@@ -18,86 +20,75 @@ const MOST_OUTPUT_CHARS = 200_000;
 
 /** One thing said or typed, and all that came of it. Times are the trace's, in milliseconds. */
 export class Turn {
-  id = '';
-  text = '';
-  stableChars = 0;
-  isFinal = false;
-  confidence = null;
-  /** @type {Record<string, number>} when what happened */ marks = {};
-  /** @type {any} */ intent = null;
-  /** @type {any} */ plan = null;
-  /** @type {any} */ safety = null;
-  /** @type {Map<string, Step>} */ steps = new Map();
-  reply = '';
-  /** @type {{text: string, start_ms: number, end_ms: number}[]} of the utterance being said */ words = [];
-  /** Characters of the reply that the loudspeaker has reached. */ spoken = 0;
-  spokenBefore = 0;
-  playedMs = 0;
-  /** @type {string | null} what was heard of a reply that words broke off */ heardText = null;
-  /** @type {{from: number, to: number | null, words: boolean}[]} sounds during the reply; `words`: it was speech */ pauses = [];
-  /** @type {Record<string, number> | null} the server's own measure */ latency = null;
-  status = '';
-  /** Typed without a socket, and not sent yet. */ waits = false;
-  /** @type {{code: string, message: string, hint: string}[]} */ errors = [];
-  version = 0;
+	id = '';
+	text = '';
+	stableChars = 0;
+	isFinal = false;
+	confidence = null;
+	/** @type {Record<string, number>} when what happened */ marks = {};
+	/** @type {{type: string, at: number, about: number, text: string}[]} `at`: when it was told, `about`: the moment of the microphone that it is about */ decisions = [];
+	intent = null;
+	plan = null;
+	safety = null;
+	/** @type {Map<string, Step>} */ steps = new Map();
+	reply = '';
+	/** @type {{text: string, start_ms: number, end_ms: number}[]} of the utterance being said */ words = [];
+	/** Characters of the reply that the loudspeaker has reached. */ spoken = 0;
+	spokenBefore = 0;
+	playedMs = 0;
+	/** @type {string | null} what was heard of a reply that words broke off */ heardText = null;
+	/** @type {{from: number, to: number | null, words: boolean}[]} sounds during the reply; `words`: it was speech */ pauses = [];
+	/** @type {Record<string, number> | null} the server's own measure */ latency = null;
+	status = '';
+	/** Typed without a socket, and not sent yet. */ waits = false;
+	/** @type {{code: string, message: string, hint: string}[]} */ errors = [];
+	version = 0;
 
-  /** @param {number} key @param {number | undefined} channel @param {'speech' | 'text' | 'task' | 'voice'} source */
-  constructor(key, channel, source) {
-    this.key = key;
-    this.channel = channel;
-    this.source = source;
-  }
+	constructor(key, channel, source) {
+		this.key = key;
+		this.channel = channel;
+		this.source = source;
+	}
 
-  /** @param {string} name @param {number} at the first time counts */
-  mark(name, at) {
-    this.marks[name] ??= at;
-  }
+	/** @param {number} at the first time counts */
+	mark(name, at) {
+		this.marks[name] ??= at;
+	}
 
-  /** Since when its user waits for an answer. */
-  get askedAt() {
-    return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? 0;
-  }
+	/** Since when its user waits for an answer. */
+	get askedAt() {
+		return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? 0;
+	}
 
-  get isOver() {
-    return this.status !== '';
-  }
+	get isOver() {
+		return this.status !== '';
+	}
 
-  /** A sound has silenced the reply, and nobody knows yet whether words follow. */
-  get isPaused() {
-    return !this.isOver && this.pauses.at(-1)?.to === null;
-  }
+	/** A sound has silenced the reply, and nobody knows yet whether words follow. */
+	get isPaused() {
+		return !this.isOver && this.pauses.at(-1)?.to === null;
+	}
 
-  /** @param {string} id */
-  step(id) {
-    const known = this.steps.get(id);
-    if (known) return known;
-    const made = { id, name: '', description: '', parameters: null, dependsOn: [], askedAt: null, answeredAt: null, startedAt: null, endedAt: null, progress: [], output: '', status: 'waiting', message: '', result: null, question: null };
-    this.steps.set(id, made);
-    return made;
-  }
+	step(id) {
+		const known = this.steps.get(id);
+		if (known) return known;
+		const made = { id, name: '', description: '', parameters: null, dependsOn: [], askedAt: null, answeredAt: null, startedAt: null, endedAt: null, progress: [], output: '', status: 'waiting', message: '', result: null, question: null };
+		this.steps.set(id, made);
+		return made;
+	}
 }
 
-/** What to do about an error, by its code. */
+/** What to do about an error here, by its code; `/docs` has all of them. */
 const HINTS = {
-  UNAVAILABLE: 'The service is down: look at System, start it again, then repeat.',
-  CIRCUIT_OPEN: 'The service failed too often and is left alone for a moment: wait some seconds, then repeat.',
-  DEADLINE_EXCEEDED: 'The service was too slow: repeat, or raise GRPC_DEADLINES_MS.',
-  PERMISSION_DENIED: 'Your role does not allow it: sign in as somebody with more.',
-  SAFETY_DENIED: 'A safety policy forbids it: its reason is in the turn.',
-  NOT_APPROVED: 'Nobody approved it in time: ask again and choose Approve.',
-  RATE_LIMITED: 'Too much at once: wait a moment.',
-  AUDIO_RATE_LIMITED: 'Too much audio a second: choose 16 kHz in the settings.',
-  FLOW_CONTROL: 'Audio was sent beyond the credit: this is a fault of the client.',
-  SESSION_LOST: 'The gateway no longer had the session: what was under way has ended, say it again.',
-  UNIMPLEMENTED: 'This gateway cannot do that.',
-  NOT_FOUND: 'It does not exist, or belongs to somebody else.',
-  SERVER_BUSY: 'Too many at once: wait a moment.',
-  INVALID_FIELD: 'Correct that field, and send it again.',
-  UNKNOWN_TYPE: 'The Wire view has templates of messages that exist.',
-  INTERNAL: 'A fault of the gateway: its log has the request id.',
+	UNAVAILABLE: 'The service is down: look at System, start it again, then repeat.',
+	CIRCUIT_OPEN: 'The service failed too often and rests: wait some seconds, then repeat.',
+	DEADLINE_EXCEEDED: 'The service was too slow: repeat, or raise GRPC_DEADLINES_MS.',
+	PERMISSION_DENIED: 'Sign in as somebody with more roles.',
+	NOT_APPROVED: 'Ask again, and choose Approve in time.',
+	AUDIO_RATE_LIMITED: 'Choose 16 kHz as the rate.',
+	UNKNOWN_TYPE: 'Wire has one of each message that exists.',
 };
 
-/** @param {string} code */
 export const hint = (code) => HINTS[code] ?? '';
 
 const GAP_MS = 150;
@@ -105,388 +96,395 @@ const GAP_MS = 150;
 /**
  * When the microphone's clock was at zero. Frames that waited for credit make it seem later: the earliest is right, unless the user had
  * let go of push-to-talk, and time went by without frames.
- * @param {number | null} known @param {number} seen
+ *
  */
 function micStart(known, seen) {
-  return known === null || seen > known + GAP_MS ? seen : Math.min(known, seen);
+	return known === null || seen > known + GAP_MS ? seen : Math.min(known, seen);
 }
 
 export class TurnLog {
-  /** @type {Turn[]} oldest first */ list = [];
-  /** @type {Set<(turn: Turn) => void>} */ listeners = new Set();
-  #nextKey = 1;
-  /** @type {Map<string, Turn>} */ #byId = new Map();
-  /** @type {Map<number, {kind: string, micStart: number | null, hearing: Turn | null, waiting: Turn[], speaking: Turn | null, last: Turn | null, typed: Turn | null, openedBy: number | null}>} */ #channels = new Map();
+	/** @type {Turn[]} oldest first */ list = [];
+	/** @type {Set<(turn: Turn) => void>} */ listeners = new Set();
+	#nextKey = 1;
+	/** @type {Map<string, Turn>} */ #byId = new Map();
+	/** @type {Map<number, {kind: string, micStart: number | null, hearing: Turn | null, waiting: Turn[], speaking: Turn | null, last: Turn | null, typed: Turn | null, openedBy: number | null}>} */ #channels = new Map();
 
-  /** @param {import('./trace.js').WireRecord} record */
-  take(record) {
-    const { channel, message, frame } = record;
-    if (message?.type === 'session.ready') this.#onSession();
-    if (channel === undefined) return;
-    const line = this.#line(channel);
-    if (frame) this.#onFrame(line, record);
-    else if (record.direction === 'out') this.#onCommand(line, message, record.at);
-    else this[`on ${message.type}`]?.(line, message, record.at);
-  }
+	take(record) {
+		const { channel, message, frame } = record;
+		if (message?.type === 'session.ready') this.#onSession();
+		if (channel === undefined) return;
+		const line = this.#line(channel);
+		if (frame) this.#onFrame(line, record);
+		else if (record.direction === 'out') this.#onCommand(line, message, record.at);
+		else if (DECISIONS.has(message.type)) this.#onDecision(line, message, record.at);
+		else this[`on ${message.type}`]?.(line, message, record.at);
+	}
 
-  /** Another session: what was under way in the one before has ended; what was not sent yet is sent in this one. */
-  #onSession() {
-    this.#channels.clear();
-    for (const turn of this.list.filter((each) => !each.isOver)) {
-      if (turn.waits) this.#drop(turn);
-      else turn.status = 'lost';
-      this.#changed(turn);
-    }
-  }
+	/** Another session: what was under way in the one before has ended; what was not sent yet is sent in this one. */
+	#onSession() {
+		this.#channels.clear();
+		for (const turn of this.list.filter((each) => !each.isOver)) {
+			if (turn.waits) this.#drop(turn);
+			else turn.status = 'lost';
+			this.#changed(turn);
+		}
+	}
 
-  #line(channel) {
-    const known = this.#channels.get(channel);
-    if (known) return known;
-    const made = { channel, kind: 'turn', micStart: null, hearing: null, waiting: [], speaking: null, last: null, typed: null, openedBy: null };
-    this.#channels.set(channel, made);
-    return made;
-  }
+	#line(channel) {
+		const known = this.#channels.get(channel);
+		if (known) return known;
+		const made = { channel, kind: 'turn', micStart: null, hearing: null, waiting: [], speaking: null, last: null, typed: null, openedBy: null };
+		this.#channels.set(channel, made);
+		return made;
+	}
 
-  /** Was that channel opened with words, and has no microphone? @param {number} channel */
-  isTyped(channel) {
-    return this.list.some((turn) => turn.channel === channel && !turn.isOver && turn.source === 'text');
-  }
+	/** Was that channel opened with words, and has no microphone? */
+	isTyped(channel) {
+		return this.list.some((turn) => turn.channel === channel && !turn.isOver && turn.source === 'text');
+	}
 
-  #begin(line, source) {
-    const turn = new Turn(this.#nextKey++, line.channel, source);
-    this.list.push(turn);
-    if (this.list.length > MOST_TURNS) this.#byId.delete(this.list.shift()?.id ?? '');
-    line.last = turn;
-    return turn;
-  }
+	#begin(line, source) {
+		const turn = new Turn(this.#nextKey++, line.channel, source);
+		this.list.push(turn);
+		if (this.list.length > MOST_TURNS) this.#byId.delete(this.list.shift()?.id ?? '');
+		line.last = turn;
+		return turn;
+	}
 
-  #changed(turn) {
-    if (!turn) return;
-    turn.version += 1;
-    for (const listener of this.listeners) listener(turn);
-  }
+	#changed(turn) {
+		if (!turn) return;
+		turn.version += 1;
+		for (const listener of this.listeners) listener(turn);
+	}
 
-  /** The turn of a message: the oldest words that wait for one become it when its first message comes. */
-  #turn(line, message) {
-    const id = message.turn_id;
-    if (!id) return line.hearing ?? line.last ?? this.#begin(line, 'voice');
-    const known = this.#byId.get(id);
-    if (known) return known;
-    const turn = line.waiting.shift() ?? this.#begin(line, 'speech');
-    turn.id = id;
-    line.last = turn;
-    this.#byId.set(id, turn);
-    return turn;
-  }
+	/** The turn of a message: the oldest words that wait for one become it when its first message comes. */
+	#turn(line, message) {
+		const id = message.turn_id;
+		if (!id) return line.hearing ?? line.last ?? this.#begin(line, 'voice');
+		const known = this.#byId.get(id);
+		if (known) return known;
+		const turn = line.waiting.shift() ?? this.#begin(line, 'speech');
+		turn.id = id;
+		line.last = turn;
+		this.#byId.set(id, turn);
+		return turn;
+	}
 
-  // --- what this side sends ---
+	// --- what this side sends ---
 
-  #onCommand(line, message, at) {
-    if (message.type === 'channel.open') this.#onOpen(line, message, at);
-    else if (message.type === 'playback') this.#onPlayback(line, message);
-  }
+	#onCommand(line, message, at) {
+		if (message.type === 'channel.open') this.#onOpen(line, message, at);
+		else if (message.type === 'playback') this.#onPlayback(line, message);
+	}
 
-  #onOpen(line, { kind, seq, params = /** @type {any} */ ({}) }, at) {
-    if (seq !== undefined && line.openedBy === seq) return; // sent again after a resume
-    line.openedBy = seq ?? null;
-    line.kind = kind;
-    if (kind === 'execute') this.#onExecute(line, params, at);
-    else if (typeof params.text === 'string') this.#onText(line, kind, params.text, at);
-  }
+	#onOpen(line, { kind, seq, params = {} }, at) {
+		if (seq !== undefined && line.openedBy === seq) return; // sent again after a resume
+		line.openedBy = seq ?? null;
+		line.kind = kind;
+		if (kind === 'execute') this.#onExecute(line, params, at);
+		else if (typeof params.text === 'string') this.#onText(line, kind, params.text, at);
+	}
 
-  #onExecute(line, params, at) {
-    const turn = this.#begin(line, 'task');
-    Object.assign(turn, { text: `${params.executor} ${params.action}`, isFinal: true });
-    Object.assign(turn.step(''), { name: `${params.executor}.${params.action}`, parameters: params.parameters ?? {} });
-    turn.mark('sent', at);
-    this.#changed(turn);
-  }
+	#onExecute(line, params, at) {
+		const turn = this.#begin(line, 'task');
+		Object.assign(turn, { text: `${params.executor} ${params.action}`, isFinal: true });
+		Object.assign(turn.step(''), { name: `${params.executor}.${params.action}`, parameters: params.parameters ?? {} });
+		turn.mark('sent', at);
+		this.#changed(turn);
+	}
 
-  #onText(line, kind, text, at) {
-    const turn = line.typed ?? this.#begin(line, kind === 'tts' ? 'voice' : 'text');
-    line.typed = null;
-    Object.assign(turn, { text, isFinal: true, waits: false, reply: kind === 'tts' ? text : '' });
-    turn.mark('sent', at);
-    if (kind === 'turn') line.waiting.push(turn);
-    this.#changed(turn);
-  }
+	#onText(line, kind, text, at) {
+		const turn = line.typed ?? this.#begin(line, kind === 'tts' ? 'voice' : 'text');
+		line.typed = null;
+		Object.assign(turn, { text, isFinal: true, waits: false, reply: kind === 'tts' ? text : '' });
+		turn.mark('sent', at);
+		if (kind === 'turn') line.waiting.push(turn);
+		this.#changed(turn);
+	}
 
-  /** Typed without a socket: it is sent when there is one. */
-  'on typed.waiting'(line, message) {
-    line.typed = this.#begin(line, 'text');
-    Object.assign(line.typed, { text: message.text, isFinal: true, waits: true });
-    this.#changed(line.typed);
-  }
+	/** Typed without a socket: it is sent when there is one. */
+	'on typed.waiting'(line, message) {
+		line.typed = this.#begin(line, 'text');
+		Object.assign(line.typed, { text: message.text, isFinal: true, waits: true });
+		this.#changed(line.typed);
+	}
 
-  #onPlayback(line, { played_ms: playedMs }) {
-    const turn = line.speaking;
-    if (!turn) return;
-    turn.playedMs = playedMs;
-    let reached = turn.spokenBefore;
-    for (const word of turn.words) {
-      if (word.start_ms > playedMs) break;
-      const found = turn.reply.indexOf(word.text, reached);
-      if (found >= 0) reached = found + word.text.length;
-    }
-    turn.spoken = Math.max(turn.spoken, reached);
-    this.#changed(turn);
-  }
+	#onPlayback(line, { played_ms: playedMs }) {
+		const turn = line.speaking;
+		if (!turn) return;
+		turn.playedMs = playedMs;
+		let reached = turn.spokenBefore;
+		for (const word of turn.words) {
+			if (word.start_ms > playedMs) break;
+			const found = turn.reply.indexOf(word.text, reached);
+			if (found >= 0) reached = found + word.text.length;
+		}
+		turn.spoken = Math.max(turn.spoken, reached);
+		this.#changed(turn);
+	}
 
-  #onFrame(line, { direction, frame, at }) {
-    if (direction === 'out') line.micStart = micStart(line.micStart, at - frame.ptsMs);
-    else if (line.speaking && line.speaking.marks.first_byte === undefined) {
-      line.speaking.mark('first_byte', at);
-      this.#changed(line.speaking);
-    }
-  }
+	#onFrame(line, { direction, frame, at }) {
+		if (direction === 'out') line.micStart = micStart(line.micStart, at - frame.ptsMs);
+		else if (line.speaking && line.speaking.marks.first_byte === undefined) {
+			line.speaking.mark('first_byte', at);
+			this.#changed(line.speaking);
+		}
+	}
 
-  // --- hearing ---
+	// --- hearing ---
 
-  /** When a moment of the microphone's own clock was. */
-  #heardAt(line, atMs, now) {
-    return line.micStart === null || atMs === undefined ? now : Math.min(now, line.micStart + atMs);
-  }
+	#onDecision(line, message, at) {
+		const { type, at_ms: about, end_ms: end, text = '' } = message;
+		const before = line.hearing;
+		this[`on ${type}`](line, message, at);
+		(line.hearing ?? before ?? line.waiting.at(-1) ?? line.last)?.decisions.push({ type, at, about: this.#heardAt(line, about ?? end, at), text });
+	}
 
-  'on stt.speech_started'(line, message, at) {
-    line.hearing = this.#begin(line, 'speech');
-    line.hearing.mark('speech_start', this.#heardAt(line, message.at_ms, at));
-    this.#changed(line.hearing);
-  }
+	/** When a moment of the microphone's own clock was. */
+	#heardAt(line, atMs, now) {
+		return line.micStart === null || atMs === undefined ? now : Math.min(now, line.micStart + atMs);
+	}
 
-  'on stt.partial'(line, message, at) {
-    if (!line.hearing) this['on stt.speech_started'](line, {}, at);
-    Object.assign(line.hearing, { text: message.text, stableChars: message.stable_chars });
-    line.hearing.mark('first_words', at);
-    this.#changed(line.hearing);
-  }
+	'on stt.speech_started'(line, message, at) {
+		line.hearing = this.#begin(line, 'speech');
+		line.hearing.mark('speech_start', this.#heardAt(line, message.at_ms, at));
+		this.#changed(line.hearing);
+	}
 
-  'on stt.speech_stopped'(line, message, at) {
-    if (!line.hearing) return;
-    line.hearing.mark('speech_end', this.#heardAt(line, message.at_ms, at));
-    line.hearing.mark('endpoint', at);
-    this.#changed(line.hearing);
-  }
+	'on stt.partial'(line, message, at) {
+		if (!line.hearing) this['on stt.speech_started'](line, {}, at);
+		Object.assign(line.hearing, { text: message.text, stableChars: message.stable_chars });
+		line.hearing.mark('first_words', at);
+		this.#changed(line.hearing);
+	}
 
-  'on stt.final'(line, message, at) {
-    const turn = line.hearing ?? (message.text ? this.#begin(line, 'speech') : null);
-    line.hearing = null;
-    if (!turn) return;
-    Object.assign(turn, { text: message.text, isFinal: true, confidence: message.confidence });
-    turn.mark('speech_start', this.#heardAt(line, message.start_ms, at));
-    turn.mark('speech_end', this.#heardAt(line, message.end_ms, at));
-    turn.mark('final', at);
-    if (!message.text) this.#drop(turn);
-    else if (line.kind === 'stt') turn.status = 'heard';
-    else line.waiting.push(turn);
-    this.#changed(turn);
-  }
+	'on stt.speech_stopped'(line, message, at) {
+		if (!line.hearing) return;
+		line.hearing.mark('speech_end', this.#heardAt(line, message.at_ms, at));
+		line.hearing.mark('endpoint', at);
+		this.#changed(line.hearing);
+	}
 
-  /** There were no words: a cough, a door. */
-  #drop(turn) {
-    turn.status = 'no words';
-    this.list = this.list.filter((each) => each !== turn);
-  }
+	'on stt.final'(line, message, at) {
+		const turn = line.hearing ?? (message.text ? this.#begin(line, 'speech') : null);
+		line.hearing = null;
+		if (!turn) return;
+		Object.assign(turn, { text: message.text, isFinal: true, confidence: message.confidence });
+		turn.mark('speech_start', this.#heardAt(line, message.start_ms, at));
+		turn.mark('speech_end', this.#heardAt(line, message.end_ms, at));
+		turn.mark('final', at);
+		if (!message.text) this.#drop(turn);
+		else if (line.kind === 'stt') turn.status = 'heard';
+		else line.waiting.push(turn);
+		this.#changed(turn);
+	}
 
-  'on turn.eager_end'(line, message, at) { this.#markSaid(line, 'eager_end', at); }
+	/** There were no words: a cough, a door. */
+	#drop(turn) {
+		turn.status = 'no words';
+		this.list = this.list.filter((each) => each !== turn);
+	}
 
-  'on turn.resumed'(line) { this.#markSaid(line, 'eager_end', undefined); }
+	'on turn.eager_end'(line, message, at) { this.#markSaid(line, 'eager_end', at); }
 
-  'on turn.end'(line, message, at) { this.#markSaid(line, 'end', at); }
+	'on turn.resumed'(line) { this.#markSaid(line, 'eager_end', undefined); }
 
-  /** Of the words being said, or said last: their turn may have no id yet. */
-  #markSaid(line, name, at) {
-    const turn = line.hearing ?? line.waiting.at(-1) ?? line.last;
-    if (!turn) return;
-    turn.marks[name] = at;
-    this.#changed(turn);
-  }
+	'on turn.end'(line, message, at) { this.#markSaid(line, 'end', at); }
 
-  #markOf(line, message, name, at) {
-    const turn = this.#turn(line, message);
-    turn.mark(name, at);
-    this.#changed(turn);
-    return turn;
-  }
+	/** Of the words being said, or said last: their turn may have no id yet. */
+	#markSaid(line, name, at) {
+		const turn = line.hearing ?? line.waiting.at(-1) ?? line.last;
+		if (!turn) return;
+		turn.marks[name] = at;
+		this.#changed(turn);
+	}
 
-  // --- understanding ---
+	#markOf(line, message, name, at) {
+		const turn = this.#turn(line, message);
+		turn.mark(name, at);
+		this.#changed(turn);
+		return turn;
+	}
 
-  'on turn.intent'(line, message, at) {
-    this.#turn(line, message).intent = message;
-    this.#markOf(line, message, 'intent', at);
-  }
+	// --- understanding ---
 
-  'on turn.plan'(line, message, at) {
-    const turn = this.#turn(line, message);
-    turn.plan = message;
-    for (const step of message.steps) {
-      Object.assign(turn.step(step.id), { name: `${step.executor}.${step.action}`, description: step.description, parameters: step.parameters, dependsOn: step.depends_on });
-    }
-    this.#markOf(line, message, 'plan', at);
-  }
+	'on turn.intent'(line, message, at) {
+		this.#turn(line, message).intent = message;
+		this.#markOf(line, message, 'intent', at);
+	}
 
-  'on turn.safety'(line, message, at) {
-    this.#turn(line, message).safety = message;
-    this.#markOf(line, message, 'safety', at);
-  }
+	'on turn.plan'(line, message, at) {
+		const turn = this.#turn(line, message);
+		turn.plan = message;
+		for (const step of message.steps) {
+			Object.assign(turn.step(step.id), { name: `${step.executor}.${step.action}`, description: step.description, parameters: step.parameters, dependsOn: step.depends_on });
+		}
+		this.#markOf(line, message, 'plan', at);
+	}
 
-  // --- doing ---
+	'on turn.safety'(line, message, at) {
+		this.#turn(line, message).safety = message;
+		this.#markOf(line, message, 'safety', at);
+	}
 
-  #step(line, message) {
-    const turn = this.#turn(line, message);
-    return { turn, step: turn.step(message.step_id ?? '') };
-  }
+	// --- doing ---
 
-  'on task.started'(line, message, at) {
-    const { turn, step } = this.#step(line, message);
-    this.#answered(line, step, at);
-    step.startedAt ??= at;
-    step.status = 'running';
-    this.#changed(turn);
-  }
+	#step(line, message) {
+		const turn = this.#turn(line, message);
+		return { turn, step: turn.step(message.step_id ?? '') };
+	}
 
-  'on task.progress'(line, message, at) {
-    const { turn, step } = this.#step(line, message);
-    step.startedAt ??= at;
-    if (message.data) step.output = (step.output + message.data).slice(-MOST_OUTPUT_CHARS);
-    if (message.message || message.percent !== undefined) step.progress.push({ at, percent: message.percent ?? null, message: message.message ?? '' });
-    this.#changed(turn);
-  }
+	'on task.started'(line, message, at) {
+		const { turn, step } = this.#step(line, message);
+		this.#answered(line, step, at);
+		step.startedAt ??= at;
+		step.status = 'running';
+		this.#changed(turn);
+	}
 
-  'on task.confirmation_required'(line, message, at) {
-    const { turn, step } = this.#step(line, message);
-    step.status = 'asking';
-    step.askedAt = at;
-    const action = message.action ? `${message.executor}.${message.action}` : step.name;
-    step.question = { id: message.confirmation_id, actionHash: message.action_hash, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
-    this.#changed(turn);
-  }
+	'on task.progress'(line, message, at) {
+		const { turn, step } = this.#step(line, message);
+		step.startedAt ??= at;
+		if (message.data) step.output = (step.output + message.data).slice(-MOST_OUTPUT_CHARS);
+		if (message.message || message.percent !== undefined) step.progress.push({ at, percent: message.percent ?? null, message: message.message ?? '' });
+		this.#changed(turn);
+	}
 
-  'on task.result'(line, message, at) {
-    const { turn, step } = this.#step(line, message);
-    this.#answered(line, step, at);
-    step.startedAt ??= at;
-    Object.assign(step, { endedAt: at, status: message.status, result: message.result, message: message.message ?? '' });
-    this.#changed(turn);
-  }
+	'on task.confirmation_required'(line, message, at) {
+		const { turn, step } = this.#step(line, message);
+		step.status = 'asking';
+		step.askedAt = at;
+		const action = message.action ? `${message.executor}.${message.action}` : step.name;
+		step.question = { id: message.confirmation_id, actionHash: message.action_hash, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
+		this.#changed(turn);
+	}
 
-  /** A spoken yes or no settled the question: it is no turn of its own. */
-  #answered(line, step, at) {
-    if (!step.question?.open) return;
-    step.question.open = false;
-    step.answeredAt = at;
-    this.#dropAnswer(line);
-  }
+	'on task.result'(line, message, at) {
+		const { turn, step } = this.#step(line, message);
+		this.#answered(line, step, at);
+		step.startedAt ??= at;
+		Object.assign(step, { endedAt: at, status: message.status, result: message.result, message: message.message ?? '' });
+		this.#changed(turn);
+	}
 
-  #dropAnswer(line) {
-    const answer = line.waiting.shift();
-    if (!answer) return;
-    answer.status = 'answer';
-    this.#changed(answer);
-  }
+	/** A spoken yes or no settled the question: it is no turn of its own. */
+	#answered(line, step, at) {
+		if (!step.question?.open) return;
+		step.question.open = false;
+		step.answeredAt = at;
+		this.#dropAnswer(line);
+	}
 
-  // --- answering ---
+	#dropAnswer(line) {
+		const answer = line.waiting.shift();
+		if (!answer) return;
+		answer.status = 'answer';
+		this.#changed(answer);
+	}
 
-  'on turn.reply'(line, message, at) {
-    const turn = this.#turn(line, message);
-    turn.reply = turn.replyGoesOn ? turn.reply + message.text : message.text;
-    turn.replyGoesOn = message.more === true; // a language model sends it in parts
-    this.#markOf(line, message, 'reply', at);
-  }
+	// --- answering ---
 
-  'on tts.started'(line, message, at) {
-    const turn = this.#turn(line, message);
-    Object.assign(turn, { words: [], spokenBefore: turn.spoken, playedMs: 0 });
-    line.speaking = turn;
-    this.#markOf(line, message, 'tts', at);
-  }
+	'on turn.reply'(line, message, at) {
+		const turn = this.#turn(line, message);
+		turn.reply = turn.replyGoesOn ? turn.reply + message.text : message.text;
+		turn.replyGoesOn = message.more === true; // a language model sends it in parts
+		this.#markOf(line, message, 'reply', at);
+	}
 
-  'on tts.words'(line, message) {
-    const turn = this.#turn(line, message);
-    turn.words.push(...message.words);
-    this.#changed(turn);
-  }
+	'on tts.started'(line, message, at) {
+		const turn = this.#turn(line, message);
+		Object.assign(turn, { words: [], spokenBefore: turn.spoken, playedMs: 0 });
+		line.speaking = turn;
+		this.#markOf(line, message, 'tts', at);
+	}
 
-  'on playout.sounding'(line, _message, at) {
-    line.speaking?.mark('first_sound', at);
-    this.#changed(line.speaking);
-  }
+	'on tts.words'(line, message) {
+		const turn = this.#turn(line, message);
+		turn.words.push(...message.words);
+		this.#changed(turn);
+	}
 
-  'on playout.silent'(line, _message, at) {
-    if (!line.speaking) return;
-    line.speaking.marks.silent = at;
-    if (line.speaking.heardText === null) line.speaking.spoken = Math.max(line.speaking.spoken, this.#end(line.speaking));
-    this.#changed(line.speaking);
-  }
+	'on playout.sounding'(line, _message, at) {
+		line.speaking?.mark('first_sound', at);
+		this.#changed(line.speaking);
+	}
 
-  /** All of it was played, also what the last report did not reach. */
-  #end(turn) {
-    const last = turn.words.at(-1);
-    return last && !turn.isPaused && turn.playedMs >= last.start_ms ? turn.reply.length : 0;
-  }
+	'on playout.silent'(line, _message, at) {
+		if (!line.speaking) return;
+		line.speaking.marks.silent = at;
+		if (line.speaking.heardText === null) line.speaking.spoken = Math.max(line.speaking.spoken, this.#end(line.speaking));
+		this.#changed(line.speaking);
+	}
 
-  'on turn.interrupted'(line, message, at) {
-    const turn = this.#turn(line, message);
-    turn.heardText = message.heard_text;
-    turn.spoken = Math.min(turn.reply.length, message.heard_text.length);
-    this.#goOn(turn, at, true);
-    this.#markOf(line, message, 'interrupted', at);
-  }
+	/** All of it was played, also what the last report did not reach. */
+	#end(turn) {
+		const last = turn.words.at(-1);
+		return last && !turn.isPaused && turn.playedMs >= last.start_ms ? turn.reply.length : 0;
+	}
 
-  'on turn.paused'(line, message, at) {
-    const turn = this.#turn(line, message);
-    if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // one sound after the other is one pause
-    this.#changed(turn);
-  }
+	'on turn.interrupted'(line, message, at) {
+		const turn = this.#turn(line, message);
+		turn.heardText = message.heard_text;
+		turn.spoken = Math.min(turn.reply.length, message.heard_text.length);
+		this.#goOn(turn, at, true);
+		this.#markOf(line, message, 'interrupted', at);
+	}
 
-  /** It was a cough: the rest of the reply follows as an utterance of its own. */
-  'on turn.continued'(line, message, at) {
-    const turn = this.#turn(line, message);
-    this.#goOn(turn, at, false);
-    turn.heardText = null;
-    delete turn.marks.interrupted;
-    delete turn.marks.silent;
-    this.#changed(turn);
-  }
+	'on turn.paused'(line, message, at) {
+		const turn = this.#turn(line, message);
+		if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // one sound after the other is one pause
+		this.#changed(turn);
+	}
 
-  #goOn(turn, at, words) {
-    const pause = turn.pauses.at(-1);
-    if (pause?.to === null) Object.assign(pause, { to: at, words });
-  }
+	/** It was a cough: the rest of the reply follows as an utterance of its own. */
+	'on turn.continued'(line, message, at) {
+		const turn = this.#turn(line, message);
+		this.#goOn(turn, at, false);
+		turn.heardText = null;
+		delete turn.marks.interrupted;
+		delete turn.marks.silent;
+		this.#changed(turn);
+	}
 
-  'on turn.latency'(line, message) {
-    const turn = this.#turn(line, message);
-    turn.latency = message.stages;
-    this.#changed(turn);
-  }
+	#goOn(turn, at, words) {
+		const pause = turn.pauses.at(-1);
+		if (pause?.to === null) Object.assign(pause, { to: at, words });
+	}
 
-  'on turn.done'(line, message, at) {
-    const turn = this.#markOf(line, message, 'done', at);
-    turn.status = message.status;
-    if (message.status === 'cancelled') this.#dropAnswer(line); // somebody said "stop"
-    for (const step of turn.steps.values()) if (step.question) step.question.open = false;
-    this.#changed(turn);
-  }
+	'on turn.latency'(line, message) {
+		const turn = this.#turn(line, message);
+		turn.latency = message.stages;
+		this.#changed(turn);
+	}
 
-  // --- failing ---
+	'on turn.done'(line, message, at) {
+		const turn = this.#markOf(line, message, 'done', at);
+		turn.status = message.status;
+		if (message.status === 'cancelled') this.#dropAnswer(line); // somebody said "stop"
+		for (const step of turn.steps.values()) if (step.question) step.question.open = false;
+		this.#changed(turn);
+	}
 
-  'on error'(line, message) {
-    const turn = this.#turn(line, message);
-    this.#fault(turn, message);
-  }
+	// --- failing ---
 
-  #fault(turn, { code, message }) {
-    if (!turn.errors.some((error) => error.code === code && error.message === message)) turn.errors.push({ code, message, hint: hint(code) });
-    this.#changed(turn);
-  }
+	'on error'(line, message) {
+		const turn = this.#turn(line, message);
+		this.#fault(turn, message);
+	}
 
-  'on channel.closed'(line, message, at) {
-    const turn = line.last;
-    this.#channels.delete(line.channel);
-    if (!turn) return;
-    turn.mark('done', at);
-    if (message.status === 'error') this.#fault(turn, message);
-    if (!turn.isOver) turn.status = { ok: 'ok', cancelled: 'cancelled', error: 'failed' }[message.status] ?? message.status;
-    for (const waiting of [...line.waiting, line.hearing]) if (waiting && !waiting.isOver) { waiting.status = turn.status; this.#changed(waiting); }
-    this.#changed(turn);
-  }
+	#fault(turn, { code, message }) {
+		if (!turn.errors.some((error) => error.code === code && error.message === message)) turn.errors.push({ code, message, hint: hint(code) });
+		this.#changed(turn);
+	}
+
+	'on channel.closed'(line, message, at) {
+		const turn = line.last;
+		this.#channels.delete(line.channel);
+		if (!turn) return;
+		turn.mark('done', at);
+		if (message.status === 'error') this.#fault(turn, message);
+		if (!turn.isOver) turn.status = { ok: 'ok', cancelled: 'cancelled', error: 'failed' }[message.status] ?? message.status;
+		for (const waiting of [...line.waiting, line.hearing]) if (waiting && !waiting.isOver) { waiting.status = turn.status; this.#changed(waiting); }
+		this.#changed(turn);
+	}
 }

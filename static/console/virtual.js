@@ -6,94 +6,92 @@ const SPARE_ROWS = 6;
 
 /** Events: `pick` (detail: index). The rows are those of `count` and `render`; all are equally tall. */
 export class VirtualList extends EventTarget {
-  count = 0;
-  picked = -1;
-  follow = true;
-  /** @type {Map<number, HTMLElement>} */ #shown = new Map();
+	count = 0;
+	picked = -1;
+	follow = true;
+	/** @type {Map<number, HTMLElement>} */ #shown = new Map();
 
-  /** @param {{label: string, rowHeight: number, render: (index: number, row: HTMLElement) => void}} options */
-  constructor({ label, rowHeight, render }) {
-    super();
-    this.rowHeight = rowHeight;
-    this.render = render;
-    this.sizer = h('div.sizer', { role: 'presentation' });
-    this.element = h('div.virtual', { role: 'listbox', 'aria-label': label, tabIndex: 0 }, this.sizer);
-    this.draw = onceAFrame(() => this.#draw());
-    this.element.addEventListener('scroll', () => this.#onScroll(), { passive: true });
-    this.element.addEventListener('keydown', (event) => this.#onKey(event));
-    this.element.addEventListener('click', (event) => this.#onClick(event));
-    new ResizeObserver(() => this.draw()).observe(this.element);
-  }
+	constructor({ label, rowHeight, render }) {
+		super();
+		this.rowHeight = rowHeight;
+		this.render = render;
+		this.sizer = h('div.sizer', { role: 'presentation' });
+		this.element = h('div.virtual', { role: 'listbox', aria: label, tabIndex: 0 }, this.sizer);
+		this.draw = onceAFrame(() => this.#draw());
+		this.element.addEventListener('scroll', () => this.#onScroll(), { passive: true });
+		this.element.addEventListener('keydown', (event) => this.#onKey(event));
+		this.element.addEventListener('click', (event) => this.#onClick(event));
+		new ResizeObserver(() => this.draw()).observe(this.element);
+	}
 
-  /** @param {number} count @param {boolean} [anew] all rows may have changed */
-  update(count, anew = false) {
-    this.count = count;
-    if (anew) this.#forgetRows();
-    this.draw();
-  }
+	/** @param {boolean} [anew] all rows may have changed */
+	update(count, anew = false) {
+		this.count = count;
+		if (anew) this.#forgetRows();
+		this.draw();
+	}
 
-  #forgetRows() {
-    for (const row of this.#shown.values()) row.remove();
-    this.#shown.clear();
-  }
+	#forgetRows() {
+		for (const row of this.#shown.values()) row.remove();
+		this.#shown.clear();
+	}
 
-  /** @param {number} index */
-  pick(index) {
-    this.picked = Math.max(0, Math.min(this.count - 1, index));
-    const top = this.picked * this.rowHeight;
-    const { scrollTop, clientHeight } = this.element;
-    if (top < scrollTop) this.element.scrollTop = top;
-    else if (top + this.rowHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.rowHeight - clientHeight;
-    for (const [at, row] of this.#shown) row.setAttribute('aria-selected', String(at === this.picked));
-    this.draw();
-    this.dispatchEvent(new CustomEvent('pick', { detail: this.picked }));
-  }
+	pick(index) {
+		this.picked = Math.max(0, Math.min(this.count - 1, index));
+		const top = this.picked * this.rowHeight;
+		const { scrollTop, clientHeight } = this.element;
+		if (top < scrollTop) this.element.scrollTop = top;
+		else if (top + this.rowHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.rowHeight - clientHeight;
+		for (const [at, row] of this.#shown) row.setAttribute('aria-selected', String(at === this.picked));
+		this.draw();
+		this.dispatchEvent(new CustomEvent('pick', { detail: this.picked }));
+	}
 
-  #onScroll() {
-    const { scrollTop, scrollHeight, clientHeight } = this.element;
-    this.follow = scrollHeight - scrollTop - clientHeight < this.rowHeight * 2;
-    this.draw();
-  }
+	#onScroll() {
+		const { scrollTop, scrollHeight, clientHeight } = this.element;
+		this.follow = scrollHeight - scrollTop - clientHeight < this.rowHeight * 2;
+		this.draw();
+	}
 
-  #onKey(event) {
-    const page = Math.floor(this.element.clientHeight / this.rowHeight);
-    const moves = { ArrowDown: this.picked + 1, ArrowUp: this.picked - 1, PageDown: this.picked + page, PageUp: this.picked - page, Home: 0, End: this.count - 1 };
-    if (!(event.key in moves) || this.count === 0) return;
-    event.preventDefault();
-    this.follow = event.key === 'End';
-    this.pick(moves[event.key]);
-  }
+	#onKey(event) {
+		const page = Math.floor(this.element.clientHeight / this.rowHeight);
+		const moves = { ArrowDown: this.picked + 1, ArrowUp: this.picked - 1, PageDown: this.picked + page, PageUp: this.picked - page, Home: 0, End: this.count - 1 };
+		if (!(event.key in moves) || this.count === 0) return;
+		event.preventDefault();
+		this.follow = event.key === 'End';
+		this.pick(moves[event.key]);
+	}
 
-  #onClick(event) {
-    const row = event.target.closest('[data-index]');
-    if (row) this.pick(Number(row.dataset.index));
-  }
+	#onClick(event) {
+		const row = event.target.closest('[data-index]');
+		if (row) this.pick(Number(row.dataset.index));
+	}
 
-  #draw() {
-    if (!this.element.isConnected) return;
-    this.sizer.style.height = `${this.count * this.rowHeight}px`;
-    if (this.follow) this.element.scrollTop = this.count * this.rowHeight;
-    const first = Math.max(0, Math.floor(this.element.scrollTop / this.rowHeight) - SPARE_ROWS);
-    const last = Math.min(this.count, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.rowHeight) + SPARE_ROWS);
-    for (const [index, row] of this.#shown) {
-      if (index >= first && index < last) continue;
-      row.remove();
-      this.#shown.delete(index);
-    }
-    for (let index = first; index < last; index += 1) if (!this.#shown.has(index)) this.#add(index);
-    this.#announce();
-  }
+	#draw() {
+		if (!this.element.isConnected) return;
+		this.sizer.style.height = `${this.count * this.rowHeight}px`;
+		if (this.follow) this.element.scrollTop = this.count * this.rowHeight;
+		const first = Math.max(0, Math.floor(this.element.scrollTop / this.rowHeight) - SPARE_ROWS);
+		const last = Math.min(this.count, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.rowHeight) + SPARE_ROWS);
+		for (const [index, row] of this.#shown) {
+			if (index >= first && index < last) continue;
+			row.remove();
+			this.#shown.delete(index);
+		}
+		for (let index = first; index < last; index += 1) if (!this.#shown.has(index)) this.#add(index);
+		this.#announce();
+	}
 
-  #add(index) {
-    const row = h('div.vrow', { role: 'option', 'data-index': index, id: `${this.element.getAttribute('aria-label')?.replace(/\W/g, '')}-${index}`, 'aria-selected': String(index === this.picked), 'aria-posinset': index + 1, 'aria-setsize': this.count, style: { top: `${index * this.rowHeight}px` } });
-    this.render(index, row);
-    this.#shown.set(index, row);
-    this.sizer.append(row);
-  }
+	#add(index) {
+		const row = h('div.vrow', { role: 'option', 'data-index': index, id: `${this.element.getAttribute('aria-label')?.replace(/\W/g, '')}-${index}`, 'aria-selected': String(index === this.picked), 'aria-posinset': index + 1, 'aria-setsize': this.count, style: { top: `${index * this.rowHeight}px` } });
+		this.render(index, row);
+		this.#shown.set(index, row);
+		this.sizer.append(row);
+	}
 
-  #announce() {
-    const row = this.#shown.get(this.picked);
-    if (row) this.element.setAttribute('aria-activedescendant', row.id);
-    else this.element.removeAttribute('aria-activedescendant');
-  }
+	#announce() {
+		const row = this.#shown.get(this.picked);
+		if (row) this.element.setAttribute('aria-activedescendant', row.id);
+		else this.element.removeAttribute('aria-activedescendant');
+	}
 }

@@ -10,211 +10,213 @@ const SILENT = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs
 
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */
 export class Voice extends EventTarget {
-  /** @type {Microphone | null} */ microphone = null;
-  /** @type {import('../jarvis-client.js').JarvisChannel | null} */ channel = null;
-  /** @type {Set<import('../jarvis-client.js').JarvisChannel>} */ #texts = new Set();
-  /** @type {'off' | 'starting' | 'open' | 'armed' | 'held' | 'file'} */ state = 'off';
-  speaker = new Speaker();
-  /** @type {AnalyserNode | null} */ analyser = null;
-  sounding = 0;
-  stats = { ...SILENT };
-  level = 0;
-  /** Loudest samples of the last seconds, 20 ms each: of the microphone. */ heard = new Float32Array(SCOPE_FRAMES);
-  fileName = '';
+	microphone = null;
+	/** @type {JarvisChannel | null} */ channel = null;
+	/** @type {Set<JarvisChannel>} */ #texts = new Set();
+	/** @type {'off' | 'starting' | 'open' | 'armed' | 'held' | 'file'} */ state = 'off';
+	speaker = new Speaker();
+	analyser = null;
+	sounding = 0;
+	stats = { ...SILENT };
+	level = 0;
+	/** Loudest samples of the last seconds, 20 ms each: of the microphone. */ heard = new Float32Array(SCOPE_FRAMES);
 
-  /** @param {import('../jarvis-client.js').JarvisClient} client @param {import('./trace.js').Trace} trace */
-  constructor(client, trace) {
-    super();
-    this.client = client;
-    this.trace = trace;
-  }
+	constructor(client, trace) {
+		super();
+		this.client = client;
+		this.trace = trace;
+	}
 
-  #become(state) {
-    this.state = state;
-    this.dispatchEvent(new Event('change'));
-  }
+	#become(state) {
+		this.state = state;
+		this.dispatchEvent(new Event('change'));
+	}
 
-  #fault(error) {
-    this.dispatchEvent(new CustomEvent('fault', { detail: error }));
-  }
+	#fault(error) {
+		this.dispatchEvent(new CustomEvent('fault', { detail: error }));
+	}
 
-  /** Sound needs a click or key press behind it. */
-  async loud() {
-    await this.speaker.start();
-    if (this.analyser || !this.speaker.context) return;
-    this.analyser = this.speaker.context.createAnalyser();
-    this.analyser.fftSize = 1024;
-    this.speaker.output?.connect(this.analyser);
-  }
+	/** Sound needs a click or key press behind it. */
+	async loud() {
+		await this.speaker.start();
+		if (this.analyser || !this.speaker.context) return;
+		this.analyser = this.speaker.context.createAnalyser();
+		this.analyser.fftSize = 1024;
+		this.speaker.output?.connect(this.analyser);
+		if (settings.output) await this.route();
+	}
 
-  #params() {
-    const { voice, speed, language, reply } = settings;
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    return { language, reply, ...(voice && { voice }), ...(speed !== '1' && { speed: Number(speed) }), ...(zone && { time_zone: zone }) };
-  }
+	/** Answers sound where the settings say, in browsers that let a page choose. */
+	async route() {
+		await this.speaker.context?.setSinkId?.(settings.output).catch((error) => this.#fault(error));
+	}
 
-  /** @param {string} text */
-  async say(text) {
-    await this.loud();
-    const waits = this.client.state !== 'online';
-    const channel = this.client.open('turn', { ...this.#params(), text });
-    if (waits) this.trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: channel.number, text } });
-    this.#follow(channel, waits ? text : '');
-    this.hear(channel);
-  }
+	#params() {
+		const { voice, speed, language, reply } = settings;
+		const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+		return { language, reply, ...(voice && { voice }), ...(speed !== '1' && { speed: Number(speed) }), ...(zone && { time_zone: zone }) };
+	}
 
-  /** @param {import('../jarvis-client.js').JarvisChannel} channel @param {string} unsent what was typed, and has not left yet */
-  #follow(channel, unsent = '') {
-    let words = unsent;
-    this.#texts.add(channel);
-    channel.addEventListener('channel.opened', () => { words = ''; });
-    channel.addEventListener('closed', ({ detail }) => {
-      this.#texts.delete(channel);
-      if (words && detail.code === 'SESSION_LOST') this.say(words); // in the session that begins now
-      this.dispatchEvent(new Event('change'));
-    });
-    this.dispatchEvent(new Event('change'));
-  }
+	async say(text) {
+		await this.loud();
+		const waits = this.client.state !== 'online';
+		const channel = this.client.open('turn', { ...this.#params(), text });
+		if (waits) this.trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: channel.number, text } });
+		this.#follow(channel, waits ? text : '');
+		this.hear(channel);
+	}
 
-  /** After a reload: turns go on, in writing, since a page has no sound before a click; a microphone that is gone has ended. @param {any[]} commands that are not sent yet */
-  goOn(commands) {
-    for (const channel of this.client.channels) {
-      const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
-      if (channel.kind === 'turn' || channel.kind === 'tts') this.#follow(channel, unsent);
-      channel.addEventListener('audio', ({ detail }) => channel.played(detail.payload.byteLength));
-      if (channel.kind === 'turn' && !this.trace.turns.isTyped(channel.number)) channel.end();
-      if (channel.kind === 'observe') channel.cancel();
-    }
-  }
+	/** @param {string} unsent what was typed, and has not left yet */
+	#follow(channel, unsent = '') {
+		let words = unsent;
+		this.#texts.add(channel);
+		channel.addEventListener('channel.opened', () => { words = ''; });
+		channel.addEventListener('closed', ({ detail }) => {
+			this.#texts.delete(channel);
+			if (words && detail.code === 'SESSION_LOST') this.say(words); // in the session that begins now
+			this.dispatchEvent(new Event('change'));
+		});
+		this.dispatchEvent(new Event('change'));
+	}
 
-  /** Play what that channel says, and note when it really sounds. @param {import('../jarvis-client.js').JarvisChannel} channel */
-  hear(channel) {
-    const playout = this.speaker.play(channel);
-    const note = (type, detail = {}) => this.trace.add({ direction: 'local', message: { type, channel: channel.number, ...detail } });
-    let sounds = false;
-    const sound = (on) => {
-      if (on === sounds) return;
-      sounds = on;
-      this.sounding += on ? 1 : -1;
-      this.dispatchEvent(new Event('change'));
-    };
-    playout.addEventListener('report', ({ detail }) => { this.stats = detail; });
-    playout.addEventListener('sounding', () => { note('playout.sounding'); sound(true); });
-    playout.addEventListener('silent', () => { if (sounds) note('playout.silent'); sound(false); });
-    playout.addEventListener('underrun', ({ detail }) => note('playout.underrun', detail));
-  }
+	/** After a reload: turns go on, in writing, since a page has no sound before a click; a microphone that is gone has ended. @param {any[]} commands that are not sent yet */
+	goOn(commands) {
+		for (const channel of this.client.channels) {
+			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
+			if (channel.kind === 'turn' || channel.kind === 'tts') this.#follow(channel, unsent);
+			channel.addEventListener('audio', ({ detail }) => channel.played(detail.payload.byteLength));
+			if (channel.kind === 'turn' && !this.trace.turns.isTyped(channel.number)) channel.end();
+			if (channel.kind === 'observe') channel.cancel();
+		}
+	}
 
-  // --- microphone ---
+	/** Play what that channel says, and note when it really sounds. */
+	hear(channel) {
+		const playout = this.speaker.play(channel);
+		const note = (type, detail = {}) => this.trace.add({ direction: 'local', message: { type, channel: channel.number, ...detail } });
+		let sounds = false;
+		const sound = (on) => {
+			if (on === sounds) return;
+			sounds = on;
+			this.sounding += on ? 1 : -1;
+			this.dispatchEvent(new Event('change'));
+		};
+		playout.addEventListener('report', ({ detail }) => { this.stats = detail; });
+		playout.addEventListener('sounding', () => { note('playout.sounding'); sound(true); });
+		playout.addEventListener('silent', () => { if (sounds) note('playout.silent'); sound(false); });
+		playout.addEventListener('underrun', ({ detail }) => note('playout.underrun', detail));
+	}
 
-  get isOn() {
-    return this.state !== 'off';
-  }
+	// --- microphone ---
 
-  /** Open mic: begin or end. Push-to-talk: the device is switched on or off. */
-  async toggle() {
-    if (this.isOn) await this.stop();
-    else await this.#start(settings.mode === 'push' ? 'armed' : 'open');
-  }
+	get isOn() {
+		return this.state !== 'off';
+	}
 
-  /** The key or button of push-to-talk went down. */
-  async press() {
-    if (this.state === 'off') await this.#start('armed');
-    if (this.state !== 'armed' || !this.microphone) return;
-    this.microphone.isMuted = false;
-    this.#become('held');
-  }
+	/** Open mic: begin or end. Push-to-talk: the device is switched on or off. */
+	async toggle() {
+		if (this.isOn) await this.stop();
+		else await this.#start(settings.mode === 'push' ? 'armed' : 'open');
+	}
 
-  release() {
-    if (this.state !== 'held' || !this.microphone) return;
-    this.microphone.isMuted = true;
-    this.channel?.commit();
-    this.#become('armed');
-  }
+	/** The key or button of push-to-talk went down. */
+	async press() {
+		if (this.state === 'off') await this.#start('armed');
+		if (this.state !== 'armed' || !this.microphone) return;
+		this.microphone.isMuted = false;
+		this.#become('held');
+	}
 
-  /** @param {'open' | 'armed' | 'file'} state @param {AudioBuffer} [recording] */
-  async #start(state, recording) {
-    this.#become('starting');
-    const microphone = new Microphone({ deviceId: settings.device || undefined, sampleRate: settings.rate === 'device' ? undefined : Number(settings.rate) });
-    try {
-      await this.loud();
-      microphone.isMuted = state === 'armed';
-      microphone.addEventListener('frame', ({ detail }) => this.#onFrame(detail.level));
-      microphone.addEventListener('ended', () => setTimeout(() => this.stop(), FILE_TAIL_MS));
-      await microphone.start(recording);
-      this.microphone = microphone;
-      this.#listen(state);
-      this.#become(state);
-    } catch (error) {
-      await microphone.stop();
-      this.#become('off');
-      this.#fault(new Error(trouble(error)));
-    }
-  }
+	release() {
+		if (this.state !== 'held' || !this.microphone) return;
+		this.microphone.isMuted = true;
+		this.channel?.commit();
+		this.#become('armed');
+	}
 
-  /** @param {string} state */
-  #listen(state) {
-    const rate = this.microphone?.sampleRate ?? 16_000;
-    const channel = this.client.open('turn', { ...this.#params(), sample_rate: rate, endpointing: state !== 'armed' });
-    channel.addEventListener('closed', ({ detail }) => this.#onClosed(channel, detail));
-    this.hear(channel);
-    this.channel = channel;
-    this.microphone?.sendTo(channel);
-  }
+	async #start(state, recording) {
+		this.#become('starting');
+		const microphone = new Microphone({ deviceId: settings.device || undefined, sampleRate: settings.rate === 'device' ? undefined : Number(settings.rate) });
+		try {
+			await this.loud();
+			microphone.isMuted = state === 'armed';
+			microphone.addEventListener('frame', ({ detail }) => this.#onFrame(detail.level));
+			microphone.addEventListener('ended', () => setTimeout(() => this.stop(), FILE_TAIL_MS));
+			await microphone.start(recording);
+			this.microphone = microphone;
+			this.#listen(state);
+			this.#become(state);
+		} catch (error) {
+			await microphone.stop();
+			this.#become('off');
+			this.#fault(new Error(trouble(error)));
+		}
+	}
 
-  /** A session that is lost, or a cancelled turn, leaves the microphone on; a broken service does not. */
-  #onClosed(channel, message) {
-    if (this.channel !== channel) return;
-    this.channel = null;
-    const goesOn = message.status === 'cancelled' || message.code === 'SESSION_LOST';
-    if (this.isOn && goesOn && this.client.state !== 'closed') this.#listen(this.state === 'held' ? 'armed' : this.state);
-    else if (this.isOn) this.stop();
-  }
+	#listen(state) {
+		const rate = this.microphone?.sampleRate ?? 16_000;
+		const channel = this.client.open('turn', { ...this.#params(), sample_rate: rate, endpointing: state === 'open' || (state === 'file' && settings.mode === 'open') });
+		channel.addEventListener('closed', ({ detail }) => this.#onClosed(channel, detail));
+		this.hear(channel);
+		this.channel = channel;
+		this.microphone?.sendTo(channel);
+	}
 
-  #onFrame(level) {
-    this.level = this.microphone?.isMuted ? 0 : level;
-    this.heard.copyWithin(0, 1);
-    this.heard[SCOPE_FRAMES - 1] = this.level;
-  }
+	/** A session that is lost, or a cancelled turn, leaves the microphone on; a broken service does not. */
+	#onClosed(channel, message) {
+		if (this.channel !== channel) return;
+		this.channel = null;
+		const goesOn = message.status === 'cancelled' || message.code === 'SESSION_LOST';
+		if (this.isOn && goesOn && this.client.state !== 'closed') this.#listen(this.state === 'held' ? 'armed' : this.state);
+		else if (this.isOn) this.stop();
+	}
 
-  async stop() {
-    const { microphone, channel } = this;
-    this.microphone = this.channel = null;
-    this.level = 0;
-    this.fileName = '';
-    this.#become('off');
-    channel?.end();
-    await microphone?.stop();
-  }
+	#onFrame(level) {
+		this.level = this.microphone?.isMuted ? 0 : level;
+		this.heard.copyWithin(0, 1);
+		this.heard[SCOPE_FRAMES - 1] = this.level;
+	}
 
-  /** A recording as if it were spoken, in real time. @param {File} file */
-  async playFile(file) {
-    if (this.isOn) await this.stop();
-    try {
-      const decoder = new OfflineAudioContext(1, 1, 48_000);
-      const recording = await decoder.decodeAudioData(await file.arrayBuffer());
-      this.fileName = file.name;
-      await this.#start('file', recording);
-    } catch {
-      this.#fault(new Error(`${file.name} is no sound that this browser can read. Choose a WAV, MP3, Ogg or FLAC file.`));
-    }
-  }
+	async stop() {
+		const { microphone, channel } = this;
+		this.microphone = this.channel = null;
+		this.level = 0;
+		this.#become('off');
+		channel?.end();
+		await microphone?.stop();
+	}
 
-  /** Something to stop: speech, or a turn under way. */
-  get isBusy() {
-    return this.sounding > 0 || this.#texts.size > 0;
-  }
+	/** A recording as if it were spoken, in real time. */
+	async playFile(file) {
+		try {
+			const decoder = new OfflineAudioContext(1, 1, 48_000);
+			const recording = await decoder.decodeAudioData(await file.arrayBuffer());
+			await this.playSound(recording);
+		} catch {
+			this.#fault(new Error(`${file.name} is no sound that this browser can read. Choose a WAV, MP3, Ogg or FLAC file.`));
+		}
+	}
 
-  /** Stop what is said and done. */
-  hush() {
-    for (const channel of this.#texts) channel.cancel();
-    this.channel?.cancel();
-  }
+	async playSound(recording) {
+		if (this.isOn) await this.stop();
+		await this.#start('file', recording);
+	}
+
+	/** Something to stop: speech, or a turn under way. */
+	get isBusy() {
+		return this.sounding > 0 || this.#texts.size > 0;
+	}
+
+	/** Stop what is said and done. */
+	hush() {
+		for (const channel of this.#texts) channel.cancel();
+		this.channel?.cancel();
+	}
 }
 
-/** @param {any} error */
 function trouble(error) {
-  if (error?.name === 'NotAllowedError') return 'The microphone is not allowed here. Allow it beside the address of this page, or type, or play a file.';
-  if (error?.name === 'NotFoundError') return 'There is no microphone. Plug one in, or type, or play a file.';
-  if (!globalThis.isSecureContext) return 'Browsers give the microphone to https and localhost only. Open the console there, or type, or play a file.';
-  return `The microphone does not start: ${error?.message ?? error}. Type, or play a file.`;
+	if (error?.name === 'NotAllowedError') return 'The microphone is not allowed here. Allow it beside the address of this page, or type, or play a file.';
+	if (error?.name === 'NotFoundError') return 'There is no microphone. Plug one in, or type, or play a file.';
+	if (!globalThis.isSecureContext) return 'Browsers give the microphone to https and localhost only. Open the console there, or type, or play a file.';
+	return `The microphone does not start: ${error?.message ?? error}. Type, or play a file.`;
 }

@@ -1,299 +1,291 @@
 // Wire: every message and frame in both directions; the channels at a glance; send by hand; cut the socket.
 
-import { button, empty, fill, h, onceAFrame, pictureButton, select, text, toast } from './dom.js';
-import { compiled, names } from './filter.js';
+import { button, copy, empty, fill, h, onceAFrame, pictureButton, region, rows, select, text, toast } from './dom.js';
+import { compiled } from './filter.js';
 import { bytes, clockMs, count, counted, hexdump, ms, pretty } from './format.js';
 import { asJavaScript, asPython } from './snippets.js';
 import { sourcePicker } from './sources.js';
-import { TEMPLATES } from './templates.js';
+import { Timeline } from './timeline.js';
 import { Trace } from './trace.js';
 import { VirtualList } from './virtual.js';
 
 const ROW_HEIGHT = 24;
 const ARROWS = { in: '↓', out: '↑', local: '·' };
+const OFFERED = ['way:in', 'way:out', 'way:local'];
 const HOUSEKEEPING = new Set(['ack', 'credit', 'playback', 'ping', 'pong']);
 const AWAY_MS = 5_000;
 const TAKE_MS = 8; // of a frame: 50,000 records are filtered in several, and the page stays at hand
 const LOOK_EVERY = 256; // records between looks at the clock
 
 export class WireView {
-  id = 'wire';
-  title = 'Wire';
-  filter = { words: '', channel: '', type: '', direction: '', audio: false, housekeeping: false };
-  /** @type {number[]} indexes of records that pass the filter */ passing = [];
-  seen = 0;
-  /** Records before it were cleared away, as their numbers count. */ cleared = 0;
-  paused = false;
-  /** @type {(record: import('./trace.js').WireRecord) => boolean} */ test = () => true;
-  types = new Set();
-  channels = new Set();
-  /** @type {any[]} */ boxes = [];
+	id = 'wire';
+	title = 'Wire';
+	filter = { words: '', audio: false, housekeeping: false };
+	/** @type {number[]} indexes of records that pass the filter */ passing = [];
+	seen = 0;
+	/** Records before it were cleared away, as their numbers count. */ cleared = 0;
+	paused = false;
+	test = compiled('');
+	offered = new Set(OFFERED);
+	boxes = [];
 
-  /** @param {import('./app.js').Session} session */
-  constructor(session) {
-    this.session = session;
-    this.list = new VirtualList({ label: 'Messages, newest last', rowHeight: ROW_HEIGHT, render: (index, row) => this.#render(index, row) });
-    this.list.addEventListener('pick', () => this.#detail());
-    this.draw = onceAFrame(() => this.#take());
-    this.listener = () => this.draw();
-    this.again = () => this.#restart();
-    this.detail = h('aside.wire-detail', { 'aria-label': 'The chosen message', hidden: true });
-    this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
-    this.filtered = empty('wire', 'Nothing passes the filter', button('Show everything', () => this.#showAll()));
-    this.table = h('table.channels');
-    this.total = h('span.soft.num.end');
-    this.element = h('section.view.wire', { 'aria-label': 'Wire' }, this.#tools(), h('div.channel-strip', { tabIndex: 0, role: 'region', 'aria-label': 'Channels' }, this.table),
-      h('div.wire-body', {}, h('div.wire-list', {}, this.none, this.filtered, this.list.element), this.detail), this.#composer());
-    this.ofSocket.push(this.element.lastChild);
-    this.element.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); });
-    session.addEventListener('source', () => this.#attach());
-    this.#attach();
-  }
+	constructor(session) {
+		this.session = session;
+		this.list = new VirtualList({ label: 'Messages, newest last', rowHeight: ROW_HEIGHT, render: (index, row) => this.#render(index, row) });
+		this.list.addEventListener('pick', () => this.#detail());
+		this.draw = onceAFrame(() => this.#take());
+		this.listener = () => this.draw();
+		this.again = () => this.#restart();
+		this.detail = h('aside.wire-detail', { aria: 'The chosen message', hidden: true });
+		this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
+		this.filtered = empty('wire', 'Nothing passes the filter', button('Show everything', () => this.#showAll()));
+		this.table = h('table.channels');
+		this.timeline = new Timeline(() => this.#restart());
+		this.total = h('span.soft.num.end');
+		this.element = h('section.view.wire', { aria: 'Wire' }, this.#tools(), this.timeline.element, region('div.channel-strip', 'Channels', this.table),
+			h('div.wire-body', h('div.wire-list', this.none, this.filtered, this.list.element), this.detail), this.#composer());
+		this.ofSocket.push(this.element.lastChild);
+		this.element.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); });
+		session.addEventListener('source', () => this.#attach());
+		this.#attach();
+	}
 
-  // --- filter ---
+	// --- filter ---
 
-  #tools() {
-    const change = (name) => (value) => { this.filter[name] = value; this.#restart(); };
-    const words = h('input', { type: 'search', placeholder: 'Filter: words, type:turn, channel:3, -not, /regex/', 'aria-label': 'Filter by text', title: 'All have to hold. type:turn: types that begin so; channel:3; -word: not that; /got? it/: a regular expression', oninput: () => change('words')(words.value) });
-    this.typeChoice = select([['', 'all types']], '', change('type'), { 'aria-label': 'Type' });
-    this.channelChoice = select([['', 'all channels']], '', change('channel'), { 'aria-label': 'Channel' });
-    this.directionChoice = select([['', 'both ways'], ['in', '↓ received'], ['out', '↑ sent'], ['local', '· this page']], '', change('direction'), { 'aria-label': 'Direction' });
-    const check = (name, label) => {
-      const box = h('input', { type: 'checkbox', checked: this.filter[name], onchange: () => change(name)(box.checked) });
-      this.boxes.push(box);
-      return h('label.check', {}, box, label);
-    };
-    const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
-    const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
-    this.ofSocket = [cut, away];
-    const clear = button('Clear', () => { this.cleared = this.trace ? this.trace.forgotten + this.trace.records.length : 0; this.#restart(); }, { id: 'clear', title: 'Hide what came so far; it stays in the session and in its recording' });
-    this.pause = button('Pause', () => this.#pause(), { id: 'pause', 'aria-pressed': 'false', title: 'Stand still; what comes meanwhile is not lost' });
-    this.search = words;
-    return h('div.bar-top', {}, sourcePicker(this.session), words, this.directionChoice, this.channelChoice, this.typeChoice, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, clear, this.pause, cut, away);
-  }
+	#tools() {
+		const change = (name) => (value) => { this.filter[name] = value; this.#restart(); };
+		const words = h('input', { type: 'search', list: 'wire-words', placeholder: 'Filter: words, type:turn, channel:3, way:in, -not, /regex/', aria: 'Filter by text', title: 'All have to hold. type:turn: types that begin so; way:in, out or local; -word: not that; /got? it/: a regular expression', oninput: () => change('words')(words.value) });
+		const check = (name, label) => {
+			const box = h('input', { type: 'checkbox', checked: this.filter[name], onchange: () => change(name)(box.checked) });
+			this.boxes.push(box);
+			return h('label.check', box, label);
+		};
+		const cut = button('Cut', () => this.session.client.cut(), { id: 'cut', title: 'Drop the socket, and watch the session resume' }, 'cut');
+		const away = button('Cut for 5 s', () => this.session.client.cut(AWAY_MS), { title: 'Drop the socket, and come back later' });
+		this.ofSocket = [cut, away];
+		const clear = button('Clear', () => { this.cleared = this.trace ? this.trace.forgotten + this.trace.records.length : 0; this.#restart(); }, { id: 'clear', title: 'Hide what came so far; it stays in the session and in its recording' });
+		this.pause = button('Pause', () => this.#pause(), { id: 'pause', 'aria-pressed': 'false', title: 'Stand still; what comes meanwhile is not lost' });
+		this.search = words;
+		this.words = h('datalist', { id: 'wire-words' });
+		return h('div.bar-top', sourcePicker(this.session), words, this.words, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, clear, this.pause, cut, away);
+	}
 
-  #pause() {
-    this.paused = !this.paused;
-    this.pause.setAttribute('aria-pressed', String(this.paused));
-    text(this.pause, this.paused ? 'Go on' : 'Pause');
-    this.draw();
-  }
+	#pause() {
+		this.paused = !this.paused;
+		this.pause.setAttribute('aria-pressed', String(this.paused));
+		text(this.pause, this.paused ? 'Go on' : 'Pause');
+		this.draw();
+	}
 
-  #showAll() {
-    this.cleared = 0;
-    this.filter = { words: '', channel: '', type: '', direction: '', audio: true, housekeeping: true };
-    this.search.value = this.typeChoice.value = this.channelChoice.value = this.directionChoice.value = '';
-    for (const box of this.boxes) box.checked = true;
-    this.#restart();
-    this.list.element.focus();
-  }
+	#showAll() {
+		this.cleared = 0;
+		this.filter = { words: '', audio: true, housekeeping: true };
+		this.search.value = '';
+		this.timeline.select(null);
+		for (const box of this.boxes) box.checked = true;
+		this.#restart();
+		this.list.element.focus();
+	}
 
-  #attach() {
-    this.trace?.removeEventListener('record', this.listener);
-    this.trace?.removeEventListener('forgotten', this.again);
-    this.trace = this.session.source;
-    this.trace.addEventListener('record', this.listener);
-    this.trace.addEventListener('forgotten', this.again);
-    this.cleared = 0;
-    this.types.clear();
-    this.channels.clear();
-    const elsewhere = this.trace !== this.session.trace; // somebody else's socket, or none: nothing to cut, nowhere to send
-    for (const each of this.ofSocket) each.hidden = elsewhere;
-    this.#restart();
-  }
+	#attach() {
+		this.trace?.removeEventListener('record', this.listener);
+		this.trace?.removeEventListener('forgotten', this.again);
+		this.trace = this.session.source;
+		this.trace.addEventListener('record', this.listener);
+		this.trace.addEventListener('forgotten', this.again);
+		this.cleared = 0;
+		this.offered = new Set(OFFERED);
+		this.timeline.range = null;
+		const elsewhere = this.trace !== this.session.trace; // somebody else's socket, or none: nothing to cut, nowhere to send
+		for (const each of this.ofSocket) each.hidden = elsewhere;
+		this.#restart();
+	}
 
-  #restart() {
-    try {
-      this.test = compiled(this.filter.words);
-      this.namedTypes = new Map();
-      this.search?.setCustomValidity('');
-    } catch (error) { // a regular expression that is not finished yet: what is shown stays
-      this.search.setCustomValidity(/** @type {Error} */ (error).message);
-      this.search.reportValidity();
-      return;
-    }
-    this.passing = [];
-    this.seen = 0;
-    this.list.picked = -1;
-    this.detail.hidden = true;
-    this.list.update(0, true);
-    this.draw();
-  }
+	#restart() {
+		try {
+			this.test = compiled(this.filter.words);
+			this.search?.setCustomValidity('');
+		} catch (error) { // a regular expression that is not finished yet: what is shown stays
+			this.search.setCustomValidity(error.message);
+			this.search.reportValidity();
+			return;
+		}
+		this.passing = [];
+		this.seen = 0;
+		this.list.picked = -1;
+		this.detail.hidden = true;
+		this.list.update(0, true);
+		this.draw();
+	}
 
-  /** Is that type asked for in the filter? @param {string} type */
-  #named(type) {
-    if (!this.namedTypes.has(type)) this.namedTypes.set(type, names(this.filter.words, type));
-    return this.namedTypes.get(type);
-  }
+	/** Is that type asked for by name? Then what is usually left out is shown. */
+	#named(type) {
+		return this.test.types.some((each) => type.startsWith(each));
+	}
 
-  /** @param {import('./trace.js').WireRecord} record */
-  #passes(record) {
-    const { channel, type, direction, audio, housekeeping } = this.filter;
-    if (record.n < this.cleared) return false;
-    if (record.frame && !audio && type !== 'audio' && !this.#named('audio')) return false;
-    if (!housekeeping && !type && HOUSEKEEPING.has(record.type) && !this.#named(record.type)) return false;
-    if (direction && record.direction !== direction) return false;
-    if (type && record.type !== type) return false;
-    if (channel && String(record.channel ?? '') !== channel) return false;
-    return this.test(record);
-  }
+	#passes(record) {
+		const { audio, housekeeping } = this.filter;
+		const { range } = this.timeline;
+		if (record.n < this.cleared || (range && (record.at < range[0] || record.at > range[1]))) return false;
+		if (record.frame && !audio && !this.#named('audio')) return false;
+		if (!housekeeping && HOUSEKEEPING.has(record.type) && !this.#named(record.type)) return false;
+		return this.test(record);
+	}
 
-  #take() {
-    if (!this.element.isConnected || !this.trace || this.paused) return;
-    const { records } = this.trace;
-    const until = performance.now() + TAKE_MS;
-    let fresh = false;
-    for (; this.seen < records.length; this.seen += 1) {
-      if (this.seen % LOOK_EVERY === 0 && performance.now() > until) { this.draw(); break; }
-      const record = records[this.seen];
-      fresh = this.#offer(record) || fresh;
-      if (this.#passes(record)) this.passing.push(this.seen);
-    }
-    if (fresh) this.#choices();
-    this.none.hidden = records.length > 0;
-    this.filtered.hidden = records.length === 0 || this.passing.length > 0;
-    this.list.element.hidden = this.passing.length === 0;
-    text(this.total, `${count(this.passing.length)} of ${count(this.trace.forgotten + records.length)}`);
-    this.list.update(this.passing.length);
-    this.#pickLinked();
-    this.#channelTable();
-  }
+	#take() {
+		if (!this.element.isConnected || !this.trace || this.paused) return;
+		const { records } = this.trace;
+		const until = performance.now() + TAKE_MS;
+		let fresh = false;
+		for (; this.seen < records.length; this.seen += 1) {
+			if (this.seen % LOOK_EVERY === 0 && performance.now() > until) { this.draw(); break; }
+			const record = records[this.seen];
+			fresh = this.#offer(record) || fresh;
+			if (this.#passes(record)) this.passing.push(this.seen);
+		}
+		if (fresh) fill(this.words, [...this.offered].sort().map((value) => h('option', { value })));
+		this.none.hidden = records.length > 0;
+		this.filtered.hidden = records.length === 0 || this.passing.length > 0;
+		this.list.element.hidden = this.passing.length === 0;
+		text(this.total, `${count(this.passing.length)} of ${count(this.trace.forgotten + records.length)}`);
+		this.list.update(this.passing.length);
+		this.#pickLinked();
+		this.#strips();
+	}
 
-  #offer({ type, channel }) {
-    const before = this.types.size + this.channels.size;
-    this.types.add(type);
-    if (channel !== undefined) this.channels.add(channel);
-    return this.types.size + this.channels.size > before;
-  }
+	#offer({ type, channel }) {
+		const before = this.offered.size;
+		this.offered.add(`type:${type}`);
+		if (channel !== undefined) this.offered.add(`channel:${channel}`);
+		return this.offered.size > before;
+	}
 
-  #choices() {
-    const offer = (made, first, values) => {
-      const chosen = made.value;
-      fill(made, h('option', { value: '' }, first), values.map((value) => h('option', { value: String(value) }, String(value))));
-      made.value = chosen;
-    };
-    offer(this.typeChoice, 'all types', [...this.types].sort());
-    offer(this.channelChoice, 'all channels', [...this.channels].sort((a, b) => a - b));
-  }
+	// --- rows ---
 
-  // --- rows ---
+	#record(index) {
+		return this.trace?.records[this.passing[index]];
+	}
 
-  #record(index) {
-    return this.trace?.records[this.passing[index]];
-  }
+	#render(index, row) {
+		const record = this.#record(index);
+		if (!record) return;
+		row.dataset.direction = record.direction;
+		row.dataset.bad = String(record.type === 'error' || record.message?.status === 'error' || record.message?.status === 'failed');
+		const before = this.#record(index - 1);
+		fill(row, h('span.time', clockMs(record.at)), h('span.delta', { title: 'since the row above' }, before ? `+${ms(record.at - before.at)}` : ''), h('span.arrow', ARROWS[record.direction]), h('span.chan', record.channel ?? ''),
+			h('span.type', record.type), h('span.sum', Trace.summary(record)), h('span.size', record.size ? bytes(record.size) : ''));
+	}
 
-  #render(index, row) {
-    const record = this.#record(index);
-    if (!record) return;
-    row.dataset.direction = record.direction;
-    row.dataset.bad = String(record.type === 'error' || record.message?.status === 'error' || record.message?.status === 'failed');
-    const before = this.#record(index - 1);
-    fill(row, h('span.time', {}, clockMs(record.at)), h('span.delta', { title: 'since the row above' }, before ? `+${ms(record.at - before.at)}` : ''), h('span.arrow', {}, ARROWS[record.direction]), h('span.chan', {}, record.channel ?? ''),
-      h('span.type', {}, record.type), h('span.sum', {}, Trace.summary(record)), h('span.size', {}, record.size ? bytes(record.size) : ''));
-  }
+	#detail() {
+		const record = this.#record(this.list.picked);
+		this.detail.hidden = !record;
+		if (!record) return;
+		const shown = record.message ?? { ...record.frame, channel: record.channel };
+		const as = (form, words) => () => copy(words(shown), `Copied as ${form}.`);
+		const code = record.direction === 'out' && record.message ? [button('Python', as('Python', asPython), { title: 'Copy as Python' }), button('JavaScript', as('JavaScript', asJavaScript), { title: 'Copy as JavaScript' })] : [];
+		const turn = this.trace?.turns.list.find((each) => each.id && each.id === shown.turn_id);
+		history.replaceState(null, '', `#wire/${record.n}`);
+		fill(this.detail, h('div.line', h('h2.mono', record.type), h('span.end'), button('Copy', as('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, record.type === 'call' ? button('Its operation', () => { location.hash = `#rest/${shown.op}`; }, {}, 'rest') : null, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
+			h('p.soft.num', `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
+			h('pre.output.tall', { tabIndex: 0, aria: 'The message' }, pretty(shown)),
+			record.bytes ? h('pre.output', { tabIndex: 0, aria: 'Its bytes' }, hexdump(record.bytes)) : null);
+	}
 
-  #detail() {
-    const record = this.#record(this.list.picked);
-    this.detail.hidden = !record;
-    if (!record) return;
-    const shown = record.message ?? { ...record.frame, channel: record.channel };
-    const copy = (form, words) => async () => {
-      await navigator.clipboard.writeText(words(shown));
-      toast(`Copied as ${form}.`, 'good');
-    };
-    const code = record.direction === 'out' && record.message ? [button('Python', copy('Python', asPython), { title: 'Copy as Python' }), button('JavaScript', copy('JavaScript', asJavaScript), { title: 'Copy as JavaScript' })] : [];
-    const turn = this.trace?.turns.list.find((each) => each.id && each.id === shown.turn_id);
-    history.replaceState(null, '', `#wire/${record.n}`);
-    fill(this.detail, h('div.line', {}, h('h2.mono', {}, record.type), h('span.end'), button('Copy', copy('JSON', pretty), { title: 'Copy as JSON' }, 'copy'), code, turn ? button('Its turn', () => this.session.showTurn(turn), {}, 'turns') : null, pictureButton('cross', 'Close', () => this.#close())),
-      h('p.soft.num', {}, `${{ in: 'received', out: 'sent', local: 'seen by this page' }[record.direction]} at ${clockMs(record.at)}${record.size ? `, ${bytes(record.size)}` : ''}`),
-      h('pre.output.tall', { tabIndex: 0, 'aria-label': 'The message' }, pretty(shown)),
-      record.bytes ? h('pre.output', { tabIndex: 0, 'aria-label': 'Its bytes' }, hexdump(record.bytes)) : null);
-  }
+	#close() {
+		this.detail.hidden = true;
+		this.list.element.focus();
+	}
 
-  #close() {
-    this.detail.hidden = true;
-    this.list.element.focus();
-  }
+	/** A link to one message: `#wire/123`. */
+	openLink(number) {
+		const at = (this.trace?.records ?? []).findIndex(({ n }) => n === Number(number));
+		if (at < 0) {
+			toast('That message is not here any more.', 'bad');
+			return;
+		}
+		if (!this.#passes(this.trace.records[at])) this.#showAll();
+		this.linked = at;
+		this.draw();
+	}
 
-  /** A link to one message: `#wire/123`. @param {string} number */
-  openLink(number) {
-    const at = (this.trace?.records ?? []).findIndex(({ n }) => n === Number(number));
-    if (at < 0) {
-      toast('That message is not here any more.', 'bad');
-      return;
-    }
-    if (!this.#passes(/** @type {any} */ (this.trace).records[at])) this.#showAll();
-    this.linked = at;
-    this.draw();
-  }
+	#pickLinked() {
+		const row = this.linked === undefined ? -1 : this.passing.indexOf(this.linked);
+		if (row < 0) return;
+		this.linked = undefined;
+		this.list.follow = false;
+		this.list.pick(row);
+	}
 
-  #pickLinked() {
-    const row = this.linked === undefined ? -1 : this.passing.indexOf(this.linked);
-    if (row < 0) return;
-    this.linked = undefined;
-    this.list.follow = false;
-    this.list.pick(row);
-  }
+	// --- time and channels ---
 
-  // --- channels ---
+	#strips() {
+		if (this.paused) return;
+		this.timeline.draw(this.trace, Math.max(0, this.cleared - this.trace.forgotten));
+		this.#channelTable();
+	}
 
-  #channelTable() {
-    const { client } = this.session;
-    const live = this.trace === this.session.trace;
-    const open = live ? client.channels : [];
-    const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
-    const rows = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), counted(channel.waitingFrames, 'frame'), channel.generation, bytes(channel.lostBytes)]);
-    const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
-    const key = JSON.stringify([caption, rows]);
-    if (key === this.tableKey) return;
-    this.tableKey = key;
-    fill(this.table, h('caption', {}, caption), rows.length === 0 ? null : [h('thead', {}, h('tr', {}, head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, rows.map((row) => h('tr', {}, row.map((cell) => h('td', {}, String(cell))))))]);
-  }
+	#channelTable() {
+		const { client } = this.session;
+		const live = this.trace === this.session.trace;
+		const open = live ? client.channels : [];
+		const head = ['channel', 'kind', 'credit', 'to be taken', 'waiting', 'generation', 'lost'];
+		const list = open.map((channel) => [channel.number, channel.kind, bytes(channel.credit), bytes(channel.keptBytes), counted(channel.waitingFrames, 'frame'), channel.generation, bytes(channel.lostBytes)]);
+		const caption = live ? `seq ${client.lastSeq} received · ${counted(client.pendingCommands, 'command')} kept until acknowledged · ${open.length === 0 ? 'no open channels' : `${open.length} open`}` : `${this.trace?.name}: nothing is sent here`;
+		rows(this.table, head, list, caption, caption);
+	}
 
-  // --- by hand ---
+	// --- by hand ---
 
-  #composer() {
-    const words = h('textarea', { rows: 7, spellcheck: false, value: pretty(TEMPLATES[0][1]), 'aria-label': 'Message as JSON' });
-    const fault = h('p.hint', { role: 'status' });
-    const template = select(TEMPLATES.map(([name], index) => [String(index), name]), '0', (value) => { words.value = pretty(TEMPLATES[Number(value)][1]); text(fault, ''); });
-    const send = () => {
-      try {
-        this.#send(JSON.parse(words.value));
-        text(fault, 'Sent. The answer appears above.');
-      } catch (error) {
-        text(fault, error instanceof SyntaxError ? `This is no JSON: ${error.message}` : String(error));
-      }
-    };
-    words.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); });
-    return h('details.composer', {}, h('summary', {}, 'Send a message by hand'), h('div.stack', {}, h('div.line', {}, h('label.line', {}, h('span.soft', {}, 'Template'), template), button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault), words));
-  }
+	#composer() {
+		const words = h('textarea', { rows: 7, spellcheck: false, value: pretty({ type: 'call', op: 'agent.intent', params: { text: 'what time is it' } }), aria: 'Message as JSON' });
+		const fault = h('p.hint', { role: 'status' });
+		const template = select([], '', (value) => { words.value = value; text(fault, ''); });
+		const load = async () => { if (template.length === 0) fill(template, (await examples()).map(([name, value]) => h('option', { value }, name))); };
+		const send = () => {
+			try {
+				this.#send(JSON.parse(words.value));
+				text(fault, 'Sent. The answer appears above.');
+			} catch (error) {
+				text(fault, error instanceof SyntaxError ? `This is no JSON: ${error.message}` : String(error));
+			}
+		};
+		words.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); });
+		return h('details.composer', { ontoggle: load }, h('summary', 'Send a message by hand'), h('div.stack', h('div.line', h('label.line', h('span.soft', 'Template'), template), button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault), words));
+	}
 
-  /** A channel is opened through the client, which gives it the next number; everything else goes as it is. */
-  #send(message) {
-    const { client, voice } = this.session;
-    if (message.type === 'channel.open') {
-      this.#open(client, voice, message);
-    } else if (message.type === 'call') {
-      client.call(message.op, message.params ?? {}).catch(() => undefined); // the answer is on the wire
-    } else {
-      client.send(message);
-    }
-  }
+	/** A channel is opened through the client, which gives it the next number; everything else goes as it is. */
+	#send(message) {
+		const { client, voice } = this.session;
+		if (message.type === 'channel.open') {
+			this.#open(client, voice, message);
+		} else if (message.type === 'call') {
+			client.call(message.op, message.params ?? {}).catch(() => undefined); // the answer is on the wire
+		} else {
+			client.send(message);
+		}
+	}
 
-  async #open(client, voice, { kind, params = {} }) {
-    const speaks = kind === 'tts' || kind === 'turn';
-    if (speaks) await voice.loud();
-    const channel = client.open(kind, params);
-    if (speaks) voice.hear(channel);
-  }
+	async #open(client, voice, { kind, params = {} }) {
+		const speaks = kind === 'tts' || kind === 'turn';
+		if (speaks) await voice.loud();
+		const channel = client.open(kind, params);
+		if (speaks) voice.hear(channel);
+	}
 
-  show() {
-    this.#restart();
-    this.list.follow = this.linked === undefined;
-    this.timer = setInterval(() => this.#channelTable(), 500);
-  }
+	show() {
+		this.#restart();
+		this.list.follow = this.linked === undefined;
+		this.timer = setInterval(() => this.#strips(), 500);
+	}
 
-  hide() {
-    clearInterval(this.timer);
-  }
+	hide() {
+		clearInterval(this.timer);
+	}
+}
+
+/** One of each command, as `/asyncapi.json` has them; what the client numbers by itself is left out. */
+async function examples() {
+	const answer = await fetch('/asyncapi.json').then((found) => found.json()).catch(() => ({ components: { messages: {} } }));
+	const commands = Object.entries(answer.components.messages).filter(([key]) => key.startsWith('client.'));
+	return commands.map(([, { name, examples: [{ payload: { id, seq, ...payload } }] }]) => [`${name} ${payload.kind ?? ''}`, pretty(payload)]);
 }

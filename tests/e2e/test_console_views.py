@@ -87,10 +87,11 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: Gateway
     async with console(gateway) as page:
         await go(page, "wire")
         await page.click("text=Send a message by hand")
-        await page.select_option(".composer select", label="call agent.intent")
+        await page.select_option(".composer select", label="call ")
         await page.click(".composer button.primary")
         await see(page, ".vrow .type >> text=result")
-        await page.select_option(".composer select", label="something unknown")
+        assert await page.locator(".composer option").count() > 15, "one of each command"
+        await page.fill(".composer textarea", '{"type": "no.such.type"}')
         await page.press(".composer textarea", "Control+Enter")
         await see(page, ".vrow[data-bad=true] >> text=error")
         await page.fill(".composer textarea", "{")
@@ -106,8 +107,8 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: Gateway
         assert await page.evaluate("location.hash.startsWith('#wire/')")
         await page.fill("input[type=search]", "type:call")
         await page.click(".vrow >> text=agent.intent")
-        await page.click("text=Python")
-        python = 'answer = await gateway.call("agent.intent", '
+        await page.click("text=/^Python$/")
+        python = 'answer = await client.call("agent.intent", '
         assert (await page.evaluate("navigator.clipboard.readText()")).startswith(python)
         await page.fill("input[type=search]", "nothing has these words")
         await page.click("text=Show everything")
@@ -115,8 +116,64 @@ async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(gateway: Gateway
         await see(page, ".vrow .type >> text=socket.handshake")
         assert await page.input_value("input[type=search]") == ""
         await page.uncheck("label:has-text('housekeeping') input")
-        await page.select_option("[aria-label=Type]", "ack")  # asked for by name, it is shown
+        await page.fill("input[type=search]", "type:ack way:out")  # asked for by name, it is shown
         await see(page, ".vrow .type >> text=ack")
+
+
+async def test_turns_stages_messages_and_operations_lead_to_each_other(gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await in_writing(page)
+        for number, words in enumerate(("what time is it", "list files"), start=1):
+            await say(page, words)
+            await turns_are_over(page, number)
+        await go(page, "wire")
+        await page.click(".band >> text=what time is it")
+        await until(page, "document.querySelector('.vrow .type')?.textContent === 'channel.open'")
+        assert "list files" not in await page.inner_text(".virtual"), "the other turn's messages are left out"
+        await page.click("text=All of the time")
+        await see(page, ".vrow .type >> text=socket.handshake")
+        await page.click(".vrow >> text=turn.plan >> nth=-1")
+        await page.click("text=Its turn")
+        await see(page, ".turn-row[aria-selected=true] >> text=list files")
+        assert await page.evaluate("location.hash") == "#turns/2"
+        await page.focus(".waterfall.wide .row:has-text('Safety')")
+        await page.keyboard.press("Enter")
+        await see(page, ".wire-detail h2 >> text=turn.safety")
+        await page.evaluate("location.hash = '#rest/memory.store'")
+        await see(page, ".detail .path:has-text('/api/v1/memory/store')")
+        await page.click(".operation >> text=memory.search")
+        assert await page.evaluate("location.hash") == "#rest/memory.search"
+
+
+async def test_the_lab_shows_why_a_turn_ended_and_asks_it_another_way(gateway: GatewayProcess) -> None:
+    async with console(gateway, token=gateway.own_token(f"lab-{uuid.uuid4().hex[:6]}")) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await page.set_input_files("#wav", recording("what-time-is-it"))
+        await turns_are_over(page, 2)
+        await go(page, "turns")
+        await page.click(".turn-row >> nth=0")
+        await page.click("text=In the Lab")
+        for decision in ("speech begins", "words so far: What", "speech has stopped", "the turn is over"):
+            await see(page, f"table[aria-label='Decisions in turn A'] >> text={decision}")
+        drawn = "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(Boolean))"
+        assert await page.evaluate(f"{drawn}(document.querySelector('.spectrum'))")
+        await page.select_option(".lab label:has-text('End of a turn') select", "push")
+        await page.click("#again")
+        await see(page, "table[aria-label='Run again'] td >> text=same")
+        await see(page, "table[aria-label=Difference] tr:has-text('Words') >> text=same")
+        assert await page.locator("table[aria-label='Decisions in turn B'] >> text=probably").count() == 0, "by hand"
+        await page.fill("#network-delay", "300")
+        await see(page, "#network")
+        await page.select_option("[aria-label='Turn A']", label="what time is it")
+        await page.click("#again")
+        await see(page, "table[aria-label='Run again'] td:first-child >> text=what time is it")
+        took = "document.querySelector('[aria-label=\"Run again\"] tbody td:last-child').textContent"
+        assert await page.evaluate(f"parseFloat({took}) >= 600 || {took}.endsWith(' s')"), await page.evaluate(took)
+        await page.click("#measure")
+        await see(page, ".lab table[aria-label=Spoken] th >> text=Spoken, 2")
+        await see(page, ".lab table[aria-label=Typed] td >> text=To the answer")
 
 
 async def test_tens_of_thousands_of_rows(gateway: GatewayProcess, tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ import { test } from 'node:test';
 import { encodeFrame } from '../../static/jarvis/codec.js';
 import { compiled } from '../../static/console/filter.js';
 import { clockMs, fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '../../static/console/format.js';
+import { arrival } from '../../static/console/network.js';
 import { histograms, parse, sum } from '../../static/console/prometheus.js';
 import { observe } from '../../static/console/observe.js';
 import { load, mix, save, toWav } from '../../static/console/recording.js';
 import { asJavaScript, asPython } from '../../static/console/snippets.js';
 import { example, resolve } from '../../static/console/schema.js';
+import { bands, powers } from '../../static/console/spectrum.js';
 import { durations, spans, waited } from '../../static/console/stages.js';
+import { stretch } from '../../static/console/timeline.js';
 import { Trace } from '../../static/console/trace.js';
 import { ticks } from '../../static/console/waterfall.js';
 
@@ -60,18 +63,19 @@ test('what is typed offline waits, visibly, and is one turn when it is sent, and
 });
 
 test('the filter has words, keys, regular expressions, and not', () => {
-  const record = (type, channel, message = {}) => ({ type, channel, message: { type, channel, ...message }, frame: null });
+  const record = (type, channel, message = {}) => ({ type, channel, direction: 'in', message: { type, channel, ...message }, frame: null });
   const turn = record('turn.reply', 3, { text: 'It is noon' });
-  for (const words of ['', 'NOON', 'type:turn', 'type:turn.reply channel:3', '/is n../', '-type:tts -midnight', 'is noon -/noon it/']) assert.equal(compiled(words)(turn), true, words);
+  for (const words of ['', 'NOON', 'way:in', '-way:out', 'type:turn', 'type:turn.reply channel:3', '/is n../', '-type:tts -midnight', 'is noon -/noon it/']) assert.equal(compiled(words)(turn), true, words);
   for (const words of ['midnight', 'type:tts', 'channel:1', '-noon', '-type:turn', '/^noon/', 'noon -channel:3']) assert.equal(compiled(words)(turn), false, words);
   assert.equal(compiled('type:audio channel:1')({ type: 'audio', channel: 1, message: null, frame: {} }), true);
+  assert.deepEqual(compiled('type:Turn -type:tts noon').types, ['turn'], 'what is asked for by name');
   assert.throws(() => compiled('/(/'), SyntaxError);
 });
 
 test('a message is copied as code that does the same', () => {
   const call = { type: 'call', id: 'c', op: 'memory.store', params: { key: 'a', value: { b: [true, null] } }, seq: 4 };
-  assert.equal(asPython(call), 'answer = await gateway.call("memory.store", key="a", value={"b": [True, None]})');
-  assert.equal(asPython({ type: 'channel.open', channel: 1, kind: 'turn', params: { text: 'hi' } }).split('\n')[0], 'channel = gateway.open(TurnParams(text="hi"))');
+  assert.equal(asPython(call), 'answer = await client.call("memory.store", key="a", value={"b": [True, None]})');
+  assert.equal(asPython({ type: 'channel.open', channel: 1, kind: 'turn', params: { text: 'hi' } }).split('\n')[0], 'channel = client.open(TurnParams(text="hi"))');
   assert.match(asJavaScript(call), /^const answer = await client.call\("memory.store", \{/);
   assert.equal(asJavaScript({ type: 'commit', channel: 1, seq: 9 }), 'client.send({\n  "type": "commit",\n  "channel": 1\n});');
   assert.equal(clockMs(61_234.9), '1:01.234');
@@ -134,6 +138,54 @@ test('the end of a turn: probable, taken back, certain', () => {
   const turn = until([1900, 'in', on('turn.eager_end', { at_ms: 1500, text: 'what time' })], [2100, 'in', on('stt.speech_stopped', { at_ms: 1500 })], [2130, 'in', on('turn.end', { at_ms: 1500 })]);
   const end = spans(turn, 9999).find(({ key }) => key === 'endpoint');
   assert.deepEqual([end.start, end.end, end.ticks, end.note], [1620, 2100, [1900], 'probably over after 280 ms, certainly after 510 ms']);
+});
+
+test('what was decided is kept with the moment it is about, and the moment it was told', () => {
+  const told = [[1900, 'in', on('turn.eager_end', { at_ms: 1500, text: 'what time' })], [2000, 'in', on('turn.resumed', { at_ms: 1600 })], [2100, 'in', on('stt.speech_stopped', { at_ms: 1900 })],
+    [2200, 'in', on('stt.final', { text: 'what time is it', confidence: 1, start_ms: 500, end_ms: 1900, words: [] })], [2210, 'in', on('turn.end', { at_ms: 1900 })]];
+  const [turn] = traceOf(...SPOKEN.slice(0, 4), ...told).turns.list;
+  assert.deepEqual(turn.decisions.map(({ type, about, at }) => [type.split('.')[1], about, at]), [
+    ['speech_started', 620, 640], ['partial', 900, 900], ['eager_end', 1620, 1900], ['resumed', 1720, 2000], ['speech_stopped', 2020, 2100], ['final', 2020, 2200], ['end', 2020, 2210],
+  ]);
+  const coughed = traceOf(...SPOKEN.slice(0, 6), [3000, 'in', on('stt.speech_started', { at_ms: 2800 })], [3100, 'in', on('stt.final', { text: '', confidence: 1, start_ms: 0, end_ms: 1, words: [] })]);
+  assert.equal(coughed.turns.list[0].decisions.length, 4, 'those of a cough are not of the turn before');
+});
+
+test('the time that a person takes to say yes is not the agent’s', () => {
+  const asked = (at, step) => [at, 'in', on('task.confirmation_required', { turn_id: 'a', step_id: step, confirmation_id: 'c', reason: 'r', risk: 'low', expires_at: '' })];
+  const trace = traceOf([0, 'out', on('channel.open', { kind: 'turn', params: { text: 'forget my name', reply: 'text' } })], asked(100, 's1'), [5100, 'in', on('task.started', { turn_id: 'a', step_id: 's1', task_id: 't' })],
+    [5150, 'in', on('turn.reply', { turn_id: 'a', text: 'Done.' })], [5160, 'in', on('turn.done', { turn_id: 'a', status: 'ok' })]);
+  assert.equal(waited(trace.turns.list[0]), 150);
+  assert.deepEqual(stretch(trace.turns.list[0], 9999), [0, 5160]);
+  const spoken = traceOf(...SPOKEN, asked(2700, 's2'));
+  assert.equal(waited(spoken.turns.list[0]), 2400 - 1620, 'asked after the first sound');
+});
+
+test('a bad network keeps the order, and holds up what follows a lost message', () => {
+  const how = { delay: 100, jitter: 50, loss: 10 };
+  assert.equal(arrival(1000, 0, { delay: 0, jitter: 0, loss: 0 }, () => 0), 1000);
+  assert.equal(arrival(1000, 0, how, () => 0.5), 1125);
+  assert.equal(arrival(1000, 0, how, () => 0.05), 1000 + 102.5 + 400, 'lost: sent again');
+  assert.equal(arrival(1010, 1502.5, how, () => 0.5), 1502.5, 'it waits for the one before');
+});
+
+test('a tone is found in its band', () => {
+  const tones = [300, 1_000, 4_000];
+  const middles = bands(16_000);
+  for (const hz of tones) {
+    const samples = Float32Array.from({ length: 8_000 }, (_, at) => Math.sin((2 * Math.PI * hz * at) / 16_000));
+    const found = [...powers(samples, 16_000, 1)];
+    const loudest = middles[found.indexOf(Math.max(...found))];
+    const nearest = middles.reduce((best, each) => (Math.abs(each - hz) < Math.abs(best - hz) ? each : best));
+    assert.equal(loudest, nearest);
+  }
+});
+
+test('a stretch of a session sounds alone, at the rate asked for', () => {
+  const { you, agent } = mix(traceOf(...SPOKEN), 110, 2500, 8_000);
+  assert.equal(you.length, 2390 * 8);
+  assert.deepEqual([you[0] > 0, you[79] > 0, you[80]], [true, true, 0], '10 of its 20 ms');
+  assert.equal(agent.findIndex((sample) => sample !== 0) / 8, 2400 - 110);
 });
 
 test('a cough is no turn, and a yes is none either', () => {

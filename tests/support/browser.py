@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WAIT_MS = 30_000
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-VIEWS = ("talk", "turns", "wire", "rest", "system", "recordings")
+VIEWS = ("talk", "turns", "wire", "rest", "system", "recordings", "lab")
 
 # Hears what reaches a loudspeaker: [time, loudest sample] of each block that is not silent.
 TAP = """
