@@ -3,7 +3,7 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
- * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. Properties may be left out. `aria` is the label for a screen reader, names with a dash are attributes, `style` is an
+ * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. Properties may be left out. `aria` is the label for screen readers, names with a dash are attributes, `style` is an
  * object, other names are properties. Children: nodes, strings, numbers; null and false are left out.
  * @param {string} selector tag and classes @param {...any} rest properties and children @returns {any}
  */
@@ -141,7 +141,6 @@ export function onceAFrame(draw) {
 	};
 }
 
-/** A note that goes away. */
 export function toast(message, tone = '') {
 	const shown = h('p.toast', { 'data-tone': tone }, message);
 	document.getElementById('toasts')?.append(shown);

@@ -18,7 +18,6 @@ export function bytes(value) {
 
 export const count = (value) => value.toLocaleString('en');
 
-/** What the gateway says begins small. */
 export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 /** `1 session`, `2 sessions`. */

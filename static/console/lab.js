@@ -52,7 +52,7 @@ class Side {
 	draw() {
 		const { turn, trace } = this.picked ?? {};
 		this.heard.hidden = !turn?.decisions.length;
-		if (!turn) { fill(this.bars, h('p.soft', 'Choose a turn: of this session, of one that is observed, or of a recording that is open.')); return; }
+		if (!turn) { fill(this.bars, h('p.soft', 'Choose one of this session, of an observed one, or of an open recording.')); return; }
 		drawWaterfall(this.bars, turn, trace.kind === 'live' ? trace.now : turn.marks.done ?? 0);
 		if (!this.heard.hidden) this.#picture(trace, turn);
 	}

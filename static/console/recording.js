@@ -63,8 +63,6 @@ export function snapshot(trace) {
 
 // --- sound ---
 
-/** @typedef {{at: number, rate: number, samples: Int16Array, until: number}} Piece */
-
 /** Both sides as they sounded. @param {number} [from] milliseconds */
 export function mix(trace, from = 0, to = Math.min(LONGEST_MS, (trace.records.at(-1)?.at ?? 0) + 500), hz = MIX_HZ) {
 	const length = Math.ceil(((to - from) * hz) / 1000);
@@ -77,7 +75,7 @@ function pieces(trace) {
 	const agent = [];
 	const channels = new Map();
 	const line = (number) => {
-		if (!channels.has(number)) channels.set(number, { rate: 16_000, plain: true, cursor: -Infinity, utterance: null });
+		if (!channels.has(number)) channels.set(number, { rate: 16_000, plain: true, next: 0, run: { start: -Infinity }, utterance: null });
 		return channels.get(number);
 	};
 	for (const { at, direction, channel, message, bytes } of trace.records) {
@@ -86,7 +84,7 @@ function pieces(trace) {
 		else if (bytes && direction === 'out') you.push(...spoken(line(channel), decodeFrame(bytes), at));
 		else if (bytes) agent.push(...answered(line(channel), decodeFrame(bytes), at));
 	}
-	return { you, agent: agent.map(({ utterance, ...piece }) => ({ ...piece, at: utterance.start + piece.at, until: utterance.until })) };
+	return { you: you.map(({ run, ...piece }) => ({ ...piece, at: Math.max(0, run.start + piece.at) })), agent: agent.map(({ utterance, ...piece }) => ({ ...piece, at: utterance.start + piece.at, until: utterance.until })) };
 }
 
 function onMessage(line, message, at) {
@@ -106,15 +104,17 @@ function onSession(line, message, plain, at) {
 	else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
 }
 
-/** @returns {Piece[]} frames of a microphone one behind the other, however unevenly they left */
-function spoken(line, { payload }, at) {
+/** Frames of a microphone by their own clock, however late some left; it stands still while nothing is sent. */
+function spoken(line, { payload, ptsMs }, at) {
 	const samples = toSamples(payload);
-	const lasts = (samples.length * 1000) / line.rate;
 	if (!line.plain || samples.length === 0) return [];
-	if (at - lasts - line.cursor > GAP_MS) line.cursor = at - lasts;
-	const piece = { at: Math.max(0, line.cursor), rate: line.rate, samples, until: Infinity };
-	line.cursor += lasts;
-	return [piece];
+	const lasts = (samples.length * 1000) / line.rate;
+	const place = ptsMs || line.next;
+	line.next = place + lasts;
+	const seen = at - line.next;
+	if (seen > line.run.start + GAP_MS) line.run = { start: seen };
+	line.run.start = Math.min(line.run.start, seen);
+	return [{ at: place, run: line.run, rate: line.rate, samples, until: Infinity }];
 }
 
 /** Where nobody told when it sounded, it is taken to sound as it comes. */

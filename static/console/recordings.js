@@ -37,7 +37,7 @@ export class RecordingsView {
 		this.audio.pause();
 		this.trace = null;
 		text(this.about, '');
-		fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file: its messages and its sound, without tokens. It is the form for a bug report. Open one here, or drop it on this page, to hear it and scrub through it.'));
+		fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file: messages and sound, without tokens; the form of a bug report. Open one here, or drop it on this page, to scrub through it.'));
 		this.past.load();
 	}
 

@@ -4,12 +4,6 @@ import { fill, h, select } from './dom.js';
 import { pretty, quoted } from './format.js';
 import { control, example, resolve } from './schema.js';
 
-/**
- * @typedef {object} PreparedRequest
- * @property {string} method @property {string} url @property {Record<string, string>} headers
- * @property {string | FormData | undefined} body @property {string[]} bodyForCurl
- */
-
 export class RequestForm {
 	asJson = false;
 	onchange = () => undefined;
@@ -79,7 +73,7 @@ export class RequestForm {
 		return Object.fromEntries(this.fields.map(read).filter(([, value]) => value !== undefined));
 	}
 
-	/** @returns {PreparedRequest} Throws SyntaxError for JSON that is none. */
+	/** What fetch takes, and `bodyForCurl`. Throws SyntaxError for JSON that is none. */
 	prepare(origin, token) {
 		const headers = token ? { Authorization: `Bearer ${token}` } : {};
 		const url = new URL(this.#path(headers), origin);

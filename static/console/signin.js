@@ -3,7 +3,6 @@
 import { button, field, h, icon, text } from './dom.js';
 import { sentence } from './format.js';
 
-/** Where a developer's own gateway is. */
 const HERE = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** @param {string} [why] what went wrong before */

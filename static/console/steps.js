@@ -45,7 +45,6 @@ function outcome(result, output) {
 	return h('details', h('summary', 'Result'), h('pre.output', { tabIndex: 0 }, pretty(result)));
 }
 
-/** Shows one step, again and again as it changes. */
 export class StepCard {
 	constructor(onDecision) {
 		this.onDecision = onDecision;

@@ -181,6 +181,13 @@ test('a tone is found in its band', () => {
   }
 });
 
+test('frames that waited for credit are heard where they were said', () => {
+  const frame = (at, ptsMs) => [at, 'out', encodeFrame({ channel: 1, ptsMs, payload: tone(320) })];
+  const { you } = mix(traceOf(SPOKEN[0], frame(500, 0), frame(500, 20), frame(160, 40), frame(3000, 60), frame(3020, 80)));
+  const sounds = [...you].flatMap((sample, at) => ((sample !== 0) !== ((you[at - 1] ?? 0) !== 0) ? [at / 16] : []));
+  assert.deepEqual(sounds, [100, 160, 2980, 3020], 'the last two: after a pause in push-to-talk');
+});
+
 test('a stretch of a session sounds alone, at the rate asked for', () => {
   const { you, agent } = mix(traceOf(...SPOKEN), 110, 2500, 8_000);
   assert.equal(you.length, 2390 * 8);
