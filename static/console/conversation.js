@@ -11,7 +11,7 @@ class TurnCard {
 	constructor(turn, onDecision, onPick) {
 		this.turn = turn;
 		this.onDecision = onDecision;
-		/** @type {Map<string, StepCard>} */ this.steps = new Map();
+		this.steps = new Map();
 		this.stable = h('span');
 		this.growing = h('span.growing');
 		this.you = h('p.you', this.stable, this.growing);
@@ -100,8 +100,8 @@ class TurnCard {
 
 /** The list, following its newest entry unless the reader has scrolled up. */
 export class Conversation {
-	/** @type {Map<number, TurnCard>} */ cards = new Map();
-	/** @type {Set<Turn>} */ changed = new Set();
+	cards = new Map();
+	changed = new Set();
 	/** @type {(turn: Turn) => void} */ onPick = () => undefined;
 
 	constructor(log, onDecision) {

@@ -9,7 +9,7 @@ export const KEPT_MS = 600_000;
 
 export class Health extends EventTarget {
 	health = null;
-	/** @type {Map<string, Sample[]>} */ metrics = new Map();
+	metrics = new Map();
 	/** @type {Record<string, Series>} */ history = { lag: [], requests: [], cpu: [], queue: [] };
 	/** @type {Map<string, {at: number, state: string}[]>} service → `closed`, `half_open`, `open`, `down` */ circuits = new Map();
 

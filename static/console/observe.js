@@ -10,7 +10,7 @@ export function observe(client, sessionId, onEnd) {
 	const trace = new Trace(`Observed: ${sessionId}`, 'observed');
 	const channel = client.open('observe', { session_id: sessionId, audio: true });
 	/** @type {any} of the frames that follow */ let audio = null;
-	/** @type {Map<string, string>} */ const formats = new Map();
+	const formats = new Map();
 	const on = (type, act) => channel.addEventListener(type, (event) => act(event.detail));
 	on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
 	on('observe.audio', (message) => {

@@ -27,7 +27,7 @@ export function withoutSecrets(message) {
 	return rest;
 }
 
-/** @returns {Trace} Throws an Error that says what is wrong. */
+/** Throws an Error that says what is wrong. */
 export function load(words, name) {
 	const [first, ...lines] = words.split('\n');
 	const head = parsed(first, 1);

@@ -12,7 +12,7 @@ export class RestView {
 	id = 'rest';
 	title = 'REST';
 	/** @type {{path: string, method: string, operation: any}[]} */ operations = [];
-	/** @type {Map<string, RequestForm>} */ forms = new Map();
+	forms = new Map();
 	words = '';
 
 	constructor(session) {
@@ -152,7 +152,7 @@ function limit(headers) {
 	return h('label.limit.soft', words, h('meter', { max: most, value: left, low: most * 0.1, aria: words }));
 }
 
-/** @returns {Promise<number>} its size */
+/** Gives its size. */
 async function showBody(answer, box) {
 	const type = (answer.headers.get('content-type') ?? '').split(';')[0];
 	if (type === 'text/event-stream') return showStream(answer, box);

@@ -11,9 +11,6 @@ const MOST_WORDS = 8_000; // characters of one session that can be searched for
 const PARKED = 'jarvis.parked';
 const MOST_PARKED_BYTES = 1_000_000; // of frames that a reload comes too quickly for
 
-/** @typedef {{n: number, at: number, direction: 'in' | 'out' | 'local', message?: any, bytes?: Uint8Array}} Line */
-/** @typedef {{id: string, sessionId: string, userId: string, startedAt: number, lastAt: number, records: number, bytes: number, turns: number, words: string}} Past */
-
 const answer = (request) => new Promise((resolve, reject) => {
 	request.onsuccess = () => resolve(request.result);
 	request.onerror = () => reject(request.error);
@@ -24,7 +21,7 @@ const done = (transaction) => new Promise((resolve, reject) => {
 	transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error('the browser gave it up'));
 });
 
-/** @type {Promise<IDBDatabase> | null} */ let opened = null;
+let opened = null;
 
 function database() {
 	opened ??= new Promise((resolve, reject) => {
@@ -47,7 +44,7 @@ export async function past(userId, words = '') {
 	return found.sort((a, b) => b.lastAt - a.lastAt);
 }
 
-/** @returns {Promise<Line[]>} in order, each once */
+/** In order, each once. */
 async function lines(id) {
 	const chunks = await answer((await database()).transaction('lines').objectStore('lines').index('id').getAll(id));
 	return ordered(chunks.flatMap((chunk) => chunk.lines));
@@ -75,7 +72,7 @@ export async function forget(ids) {
 
 /** Keeps a trace as it grows. `fault` (an Error) is told once: the browser keeps nothing. */
 export class Keeper extends EventTarget {
-	/** @type {Line[]} */ #waiting = [];
+	#waiting = [];
 	/** @type {Line[]} on their way into the database */ #leaving = [];
 	#timer = 0;
 	#writing = Promise.resolve();
@@ -104,7 +101,7 @@ export class Keeper extends EventTarget {
 		return [...this.#leaving, ...this.#waiting];
 	}
 
-	/** @param {Line[]} list of before a reload: already in the trace */
+	/** Of before a reload: already in the trace. */
 	alsoKeep(list) {
 		this.#waiting.unshift(...list);
 		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);

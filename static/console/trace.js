@@ -8,20 +8,11 @@ const FORGET_RECORDS = 10_000; // at once: cutting one off the front of a long a
 const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour of both directions
 
 /**
- * @typedef {object} WireRecord
- * @property {number} n its number, from 0
- * @property {number} at milliseconds since the trace began
- * @property {'in' | 'out' | 'local'} direction local: what the page itself saw, such as the first sound at the loudspeaker
- * @property {string} type
- * @property {number | undefined} channel
- * @property {any} message null for a frame
- * @property {{flags: number, generation: number, seq: number, ptsMs: number, size: number, flagText: string} | null} frame
- * @property {Uint8Array | undefined} bytes a frame's, as it was on the wire
- * @property {number} size in bytes
+ * A record: `n` (its number, from 0), `at` (milliseconds since the trace began), `direction` (`in`, `out`, or `local`: what the page itself saw), `type`, `channel`,
+ * `message` (null for a frame), `frame` (its head), `bytes` (of a frame, as on the wire), `size` (in bytes).
  */
-
 export class Trace extends EventTarget {
-	/** @type {WireRecord[]} */ records = [];
+	records = [];
 	forgotten = 0;
 	audioBytes = 0;
 	#firstWithAudio = 0;

@@ -5,19 +5,6 @@ const MOST_OUTPUT_CHARS = 200_000;
 /** What ears decided: the voice detector, the recogniser, the end of turn. */
 const DECISIONS = new Set(['stt.speech_started', 'stt.partial', 'stt.speech_stopped', 'stt.final', 'turn.eager_end', 'turn.resumed', 'turn.end']);
 
-/**
- * @typedef {object} Question
- * @property {string} id @property {string} [actionHash] @property {string} reason @property {string} risk @property {string} expiresAt @property {boolean} open
- * @property {string} action executor and action @property {Record<string, any>} parameters with what
- */
-/**
- * @typedef {object} Step
- * @property {string} id @property {string} name @property {string} description @property {any} parameters @property {string[]} dependsOn
- * @property {number | null} askedAt since when its question waited @property {number | null} answeredAt
- * @property {number | null} startedAt @property {number | null} endedAt @property {{at: number, percent: number | null, message: string}[]} progress
- * @property {string} output @property {string} status @property {string} message @property {any} result @property {Question | null} question
- */
-
 /** One thing said or typed, and all that came of it. Times are the trace's, in milliseconds. */
 export class Turn {
 	id = '';
@@ -30,7 +17,7 @@ export class Turn {
 	intent = null;
 	plan = null;
 	safety = null;
-	/** @type {Map<string, Step>} */ steps = new Map();
+	steps = new Map();
 	reply = '';
 	/** @type {{text: string, start_ms: number, end_ms: number}[]} of the utterance being said */ words = [];
 	/** Characters of the reply that the loudspeaker has reached. */ spoken = 0;
@@ -69,6 +56,7 @@ export class Turn {
 		return !this.isOver && this.pauses.at(-1)?.to === null;
 	}
 
+	/** Made when it is first spoken of. Times are of its question, and of its work. */
 	step(id) {
 		const known = this.steps.get(id);
 		if (known) return known;
@@ -104,10 +92,10 @@ function micStart(known, seen) {
 
 export class TurnLog {
 	/** @type {Turn[]} oldest first */ list = [];
-	/** @type {Set<(turn: Turn) => void>} */ listeners = new Set();
+	listeners = new Set();
 	#nextKey = 1;
-	/** @type {Map<string, Turn>} */ #byId = new Map();
-	/** @type {Map<number, {kind: string, micStart: number | null, hearing: Turn | null, waiting: Turn[], speaking: Turn | null, last: Turn | null, typed: Turn | null, openedBy: number | null}>} */ #channels = new Map();
+	#byId = new Map();
+	/** What is under way in each, by number. */ #channels = new Map();
 
 	take(record) {
 		const { channel, message, frame } = record;

@@ -12,7 +12,7 @@ const MOST_TURNS = 50;
 export class TurnsView {
 	id = 'turns';
 	title = 'Turns';
-	/** @type {Turn | null} */ picked = null;
+	picked = null;
 	/** @type {[number, number] | null} the turn in detail, and its version */ shownTurn = null;
 
 	constructor(session) {

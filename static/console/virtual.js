@@ -9,7 +9,7 @@ export class VirtualList extends EventTarget {
 	count = 0;
 	picked = -1;
 	follow = true;
-	/** @type {Map<number, HTMLElement>} */ #shown = new Map();
+	#shown = new Map();
 
 	constructor({ label, rowHeight, render }) {
 		super();

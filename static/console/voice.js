@@ -11,8 +11,8 @@ const SILENT = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */
 export class Voice extends EventTarget {
 	microphone = null;
-	/** @type {JarvisChannel | null} */ channel = null;
-	/** @type {Set<JarvisChannel>} */ #texts = new Set();
+	channel = null;
+	#texts = new Set();
 	/** @type {'off' | 'starting' | 'open' | 'armed' | 'held' | 'file'} */ state = 'off';
 	speaker = new Speaker();
 	analyser = null;
