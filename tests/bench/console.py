@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent.parent.parent / "static"
 PERIOD_MS = 1000 / 60
-ROWS = 40_000
+ROWS = 50_000
+FILTERS = ("word 4", "type:stt -9", "/word \\d+7$/", "way:in 123", "")
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 READY = "performance.now()"
 
@@ -61,6 +62,13 @@ WATCH_FRAMES = """(() => {
   const next = (now) => { window.frameTimes.push(now); if (window.frameTimes) requestAnimationFrame(next); };
   requestAnimationFrame(next);
 })()"""
+MARK_ONLINE = """
+document.addEventListener('DOMContentLoaded', () => {
+  const status = document.getElementById('status');
+  new MutationObserver(() => { if (status.dataset.state === 'online') window.onlineAt ??= performance.now(); })
+    .observe(status, { attributes: true });
+});
+"""
 SCROLL = """new Promise((done) => {
   const list = document.querySelector('.virtual');
   list.scrollTop = 0;
@@ -101,20 +109,51 @@ async def streamed_turns(gateway: GatewayProcess) -> list[float]:
         return await intervals(page)
 
 
-async def scrolled(gateway: GatewayProcess, directory: Path) -> list[float]:
-    """Intervals of the display while the list of the wire is scrolled fast."""
-    lines: list[dict[str, Any]] = [
+def long_session() -> list[dict[str, Any]]:
+    """Lines of a recording."""
+    return [
         {"at_ms": n, "direction": "in", "message": {"type": "stt.partial", "channel": 1, "text": f"word {n}"}}
         for n in range(ROWS)
     ]
+
+
+async def scrolled(gateway: GatewayProcess, directory: Path) -> list[float]:
+    """Intervals of the display while the list of the wire is scrolled fast."""
     async with console(gateway) as page:
-        await open_recording(page, session_file(directory / "long.jsonl", lines))
+        await open_recording(page, session_file(directory / "long.jsonl", long_session()))
         await page.click("text=See it in Turns and Wire")
         await go(page, "wire")
         await until(page, "document.querySelectorAll('.vrow').length > 10")
         await page.evaluate(WATCH_FRAMES)
         await page.evaluate(SCROLL)
         return await intervals(page)
+
+
+async def filtered(gateway: GatewayProcess, directory: Path) -> list[float]:
+    """Intervals of the display while a turn streams and that many rows are filtered anew with each word typed."""
+    async with console(gateway) as page:
+        await open_recording(page, session_file(directory / "long.jsonl", long_session()))
+        await page.click("text=See it in Turns and Wire")
+        await go(page, "talk")
+        await type_words(page, "search for python tutorials")
+        await go(page, "wire")
+        await until(page, "document.querySelectorAll('.vrow').length > 10")
+        await page.evaluate(WATCH_FRAMES)
+        for words in FILTERS:
+            await page.fill("input[type=search]", words)
+            await page.wait_for_timeout(500)
+        return await intervals(page)
+
+
+async def reloaded(gateway: GatewayProcess) -> float:
+    """From the reload of a page to its session's being resumed, in milliseconds."""
+    async with console(gateway) as page:
+        await type_words(page, "what time is it")
+        await turns_are_over(page, 1)
+        await page.add_init_script(MARK_ONLINE)
+        await page.reload()
+        await see(page, ".toast >> text=goes on where it was")
+        return float(await page.evaluate("window.onlineAt"))
 
 
 async def intervals(page: Page) -> list[float]:
@@ -154,6 +193,8 @@ async def main(times: int) -> None:
             spoken_ms += spans
             streamed_ms += await streamed_turns(gateway)
         scrolled_ms = await scrolled(gateway, Path(directory))
+        filtered_ms = await filtered(gateway, Path(directory))
+        reloads_ms = [await reloaded(gateway) for _ in range(times)]
     say(
         f"{'load average, before and after':44} {before:.1f}, {os.getloadavg()[0]:.1f}; above the cores, figures are of the others too"
     )
@@ -163,6 +204,8 @@ async def main(times: int) -> None:
     smoothness("a spoken turn", spoken_ms)
     smoothness("typed turns", streamed_ms)
     smoothness(f"scrolling {ROWS:,} rows", scrolled_ms)
+    smoothness(f"a turn, and {ROWS:,} rows filtered", filtered_ms)
+    say(row("reload to resumed", reloads_ms, "ms"))
 
 
 if __name__ == "__main__":
