@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients lint unit core rest conformance chaos bench clean protos help
+.PHONY: run dev speech test test-clients test-firefox lint unit core rest conformance chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,7 +35,7 @@ core: $(VENV)/.test ## the protocol core by its own tests, which have to cover i
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 rest: $(VENV)/.test # every other test, one after the other: many start processes and measure time
-	$(PY) -m pytest -q --ignore=tests/streaming/protocol
+	$(PY) -m pytest -q --ignore=tests/streaming/protocol --ignore=tests/firefox
 
 test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
 	$(PIP) install -e '.[agents]'
@@ -43,6 +43,10 @@ test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai
 	.venv-clients/bin/python -m pip --disable-pip-version-check --quiet install -r tests/clients/voice/requirements.txt
 	command -v npm >/dev/null && npm install --no-save --prefix tests/clients/node || echo "no npm: the JavaScript clients are skipped"
 	$(PY) -m pytest -q tests/clients
+
+test-firefox: $(VENV)/.test ## the console in Debian's firefox-esr, by WebDriver BiDi
+	@command -v firefox-esr >/dev/null && command -v pulseaudio >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr pulseaudio >/dev/null
+	$(PY) -m pytest -q tests/firefox
 
 conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, those of megabytes too
 	CONFORMANCE=all $(PY) -m pytest -q tests/server/net/websocket/test_conformance.py
