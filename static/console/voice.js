@@ -141,7 +141,7 @@ export class Voice extends EventTarget {
 			await this.loud();
 			microphone.isMuted = state === 'armed';
 			microphone.addEventListener('frame', ({ detail }) => this.#onFrame(detail.level));
-			microphone.addEventListener('ended', () => setTimeout(() => this.stop(), FILE_TAIL_MS));
+			microphone.addEventListener('ended', () => setTimeout(() => { if (this.microphone === microphone) this.stop(); }, FILE_TAIL_MS)); // by then it may be another one
 			await microphone.start(recording);
 			this.microphone = microphone;
 			this.#listen(state);
