@@ -156,7 +156,7 @@ async def test_a_file_is_a_microphone_too(gateway: GatewayProcess) -> None:
 async def test_a_risky_command_is_asked_about(gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         await say(page, "forget my name")
-        for what in ("memory.delete", "risk medium", "user.name"):  # what an approval is for
+        for what in ("memory.delete", "risk high", "user.name"):  # what an approval is for
             await see(page, f".ask >> text={what}")
         await page.click("text=Deny", timeout=WAIT_MS)
         await see(page, ".badge >> text=declined")
