@@ -233,6 +233,14 @@ class Delivery:
         return " ".join([heard, *sounding])
 
     @property
+    def under_way(self) -> bool:
+        """Is something playing, or about to go on, unless words end it?"""
+        pause = self._pause
+        return self.speaking or (
+            pause is not None and not (pause.words_followed.done() and pause.words_followed.result())
+        )
+
+    @property
     def speaking(self) -> bool:
         """True while something is playing."""
         return self._utterance is not None and not self._utterance.stopped

@@ -17,6 +17,16 @@ BACKCHANNELS = frozenset(
         "mm-hm",
         "mm-hmm",
         "uh-huh",
+        "uhuh",
+        # what recognisers make of a hum
+        "mama",
+        "mum",
+        "mom",
+        "man",
+        "mhmm",
+        "mmhmm",
+        "ham",
+        "hum",
         "uh",
         "huh",
         "um",
@@ -41,6 +51,7 @@ BACKCHANNELS = frozenset(
 
 COMMANDS = frozenset(["stop", "wait", "no", "cancel", "quiet", "enough"])
 MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
+CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
 RECENT_WORDS = 40  # the agent's newest words, which may still be in the air: a quarter of a minute
 
@@ -51,10 +62,23 @@ class Overheard(Enum):
     WORDS = "words"
     BACKCHANNEL = "backchannel"
     ECHO = "echo"
+    UNCLEAR = "unclear"  # so far
 
 
-def overheard(text: str, ours: str) -> Overheard:
-    """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last."""
+def overheard(text: str, ours: str, *, whole: bool = True) -> Overheard:
+    """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last.
+
+    `whole` is False for a partial transcript. A first partial of one word is often misheard, so it stays UNCLEAR.
+    """
+    judged = _judged(text, ours)
+    if whole:
+        return judged
+    words = spoken(text)
+    clear = len(words) >= CLEAR_WORDS and judged is not Overheard.BACKCHANNEL
+    return judged if clear or COMMANDS.intersection(words) else Overheard.UNCLEAR
+
+
+def _judged(text: str, ours: str) -> Overheard:
     heard, said = spoken(text), spoken(ours)[-RECENT_WORDS:]
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}

@@ -349,6 +349,11 @@ class Turn:
         return self._delivery.our_words
 
     @property
+    def under_way(self) -> bool:
+        """Is the reply playing, or waiting for what a sound turns out to be?"""
+        return self._delivery.under_way
+
+    @property
     def speaking(self) -> bool:
         """True while the reply is playing."""
         return self._delivery.speaking

@@ -162,39 +162,43 @@ class TurnLane(Lane):
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True
-                self._over = self._turn if self._turn is not None and self._turn.speaking else None
+                self._over = self._turn if self._turn is not None and self._turn.under_way else None
                 self._begun = self._moment(self._microphone.ended_s_ago(at_ms))
                 if self._turn is not None and not self._hears_itself:
                     self._turn.pause()
-            case InterimTranscript(text=text) if text and self._is_the_users(text):
-                self._settle_pause(words_followed=True)
-            case EagerEnd(text=text) if text and self._is_the_users(text):
-                self._settle_pause(words_followed=True)
+            case InterimTranscript(text=text) if text:
+                self._weigh(text, whole=False)
+            case EagerEnd(text=text) if text and self._weigh(text, whole=True):
                 self._withdraw()
                 self._guess = Guess(
                     self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
                 )
             case SpeechResumed():
                 self._withdraw()
+                if self._over is not None and self._over is self._turn and not self._hears_itself:
+                    self._turn.pause()  # more words follow what was taken for a listener's "okay"
             case SpeechStopped(at_ms=at_ms):
                 self._speech_ended = self._stopwatch(self._microphone.ended_s_ago(at_ms))
                 self._speech_ended.mark("speech_stopped")
             case FinalTranscript():
                 self._on_final(event)
 
-    def _is_the_users(self, text: str) -> bool:
+    def _weigh(self, text: str, *, whole: bool) -> bool:
         """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
 
-        Once that is certain, the reply is interrupted, unless a sound has already done so.
+        Interrupts the reply, or lets it go on, as soon as that is clear. For words that are not `whole` it may not be clear yet.
         """
         turn = self._over
-        if turn is None or turn is not self._turn or not (turn.paused or turn.speaking):
+        if turn is None or turn is not self._turn or not turn.under_way:
+            self._settle_pause(words_followed=True)
             return True
-        judged = overheard(text, turn.our_words)
+        judged = overheard(text, turn.our_words, whole=whole)
         if judged is Overheard.ECHO:
             self._hears_itself = True
-        if judged is Overheard.WORDS and not turn.paused:
-            turn.pause()
+        if judged is Overheard.WORDS:
+            turn.pause()  # unless a sound has already done so
+        if judged is not Overheard.UNCLEAR:
+            turn.settle_pause(words_followed=judged is Overheard.WORDS)
         return judged is Overheard.WORDS
 
     def _settle_pause(self, *, words_followed: bool) -> None:
@@ -212,7 +216,7 @@ class TurnLane(Lane):
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
-        meant = bool(event.text) and self._is_the_users(event.text)
+        meant = bool(event.text) and self._weigh(event.text, whole=True)
         self._settle_pause(words_followed=meant)
         if self._guess is not None and not self._guess.fits(event.text):
             self._withdraw()

@@ -29,6 +29,7 @@ from streaming.ports import (
     InterimTranscript,
     Plan,
     ServiceError,
+    SpeechResumed,
     SpeechStarted,
     SpeechStopped,
     Step,
@@ -136,7 +137,7 @@ def test_audio_is_paced_by_what_was_played() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        InterimTranscript("something", 0),
+        InterimTranscript("something now", 0),
         EagerEnd(2400, "something else"),
         FinalTranscript("something else", 0.9, 2000, 2500),
     ],
@@ -170,6 +171,61 @@ def test_a_sound_silences_the_reply_at_once_and_words_end_it(words: object) -> N
         assert 400 <= interrupted.heard_ms <= 520
         assert it.outlet.of(TurnDone)[0].status == "interrupted"
         assert ("assistant", "one two") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+def test_one_word_of_a_partial_leaves_open_whether_it_ends_the_reply() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript("write", 0))
+            await asyncio.sleep(1)
+            assert it.outlet.of(TurnInterrupted) == it.outlet.of(TurnContinued) == []
+            it.microphone.push(SpeechStopped(2500), FinalTranscript("Right.", 0.9, 2000, 2500))
+            await it.until(TurnDone)
+        assert it.outlet.of(TurnInterrupted) == []
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("sound", [EagerEnd(2400, "Okay."), InterimTranscript("one two", 0)])
+def test_the_reply_goes_on_as_soon_as_it_is_clear_that_nobody_means_it(sound: object) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), sound)
+            await it.until(TurnContinued)
+            it.microphone.push(SpeechResumed(2600), InterimTranscript("okay what about dogs", 0))
+            await it.until(TurnInterrupted)
+            it.microphone.push(SpeechStopped(3500), FinalTranscript("Okay, what about dogs?", 0.9, 2000, 3500))
+            await it.until(TurnDone, 2)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
+
+    virtual_time.run(body())
+
+
+def test_words_while_the_reply_waits_for_an_echo_to_end_are_not_lost() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000))
+            await it.until(TurnPaused)
+            it.microphone.push(SpeechStopped(2300), FinalTranscript("one", 0.9, 2000, 2300), SpeechStarted(2400))
+            await it.until(TurnContinued)
+            it.microphone.push(SpeechStopped(3000), FinalTranscript("what about dogs", 0.9, 2400, 3000))
+            await it.until(TurnDone, 2)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
 
     virtual_time.run(body())
 
