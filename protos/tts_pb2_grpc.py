@@ -44,6 +44,11 @@ class TextToSpeechStub(object):
                 request_serializer=protos_dot_tts__pb2.ListVoicesRequest.SerializeToString,
                 response_deserializer=protos_dot_tts__pb2.ListVoicesResponse.FromString,
                 _registered_method=True)
+        self.SynthesizeMany = channel.stream_stream(
+                '/jarvis.tts.v1.TextToSpeech/SynthesizeMany',
+                request_serializer=protos_dot_tts__pb2.TrunkRequest.SerializeToString,
+                response_deserializer=protos_dot_tts__pb2.TrunkResponse.FromString,
+                _registered_method=True)
 
 
 class TextToSpeechServicer(object):
@@ -62,6 +67,15 @@ class TextToSpeechServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SynthesizeMany(self, request_iterator, context):
+        """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
+        in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+        use Synthesize. Field numbers are those of the trunk in stt.proto.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TextToSpeechServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +88,11 @@ def add_TextToSpeechServicer_to_server(servicer, server):
                     servicer.ListVoices,
                     request_deserializer=protos_dot_tts__pb2.ListVoicesRequest.FromString,
                     response_serializer=protos_dot_tts__pb2.ListVoicesResponse.SerializeToString,
+            ),
+            'SynthesizeMany': grpc.stream_stream_rpc_method_handler(
+                    servicer.SynthesizeMany,
+                    request_deserializer=protos_dot_tts__pb2.TrunkRequest.FromString,
+                    response_serializer=protos_dot_tts__pb2.TrunkResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +149,33 @@ class TextToSpeech(object):
             '/jarvis.tts.v1.TextToSpeech/ListVoices',
             protos_dot_tts__pb2.ListVoicesRequest.SerializeToString,
             protos_dot_tts__pb2.ListVoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SynthesizeMany(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/jarvis.tts.v1.TextToSpeech/SynthesizeMany',
+            protos_dot_tts__pb2.TrunkRequest.SerializeToString,
+            protos_dot_tts__pb2.TrunkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,11 @@ class TextToSpeechStub:
     Synthesize: _grpc.StreamStreamMultiCallable[_tts_pb2.SynthesizeRequest, _tts_pb2.SynthesizeResponse]
     """The first request carries `config`, all later ones `text`. Half-close ends the text. Cancelling the call stops the synthesis."""
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]
+    SynthesizeMany: _grpc.StreamStreamMultiCallable[_tts_pb2.TrunkRequest, _tts_pb2.TrunkResponse]
+    """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
+    in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+    use Synthesize. Field numbers are those of the trunk in stt.proto.
+    """
 
 @_typing.type_check_only
 class TextToSpeechAsyncStub(TextToSpeechStub):
@@ -41,6 +46,11 @@ class TextToSpeechAsyncStub(TextToSpeechStub):
     Synthesize: _aio.StreamStreamMultiCallable[_tts_pb2.SynthesizeRequest, _tts_pb2.SynthesizeResponse]  # type: ignore[assignment]
     """The first request carries `config`, all later ones `text`. Half-close ends the text. Cancelling the call stops the synthesis."""
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_pb2.ListVoicesRequest, _tts_pb2.ListVoicesResponse]  # type: ignore[assignment]
+    SynthesizeMany: _aio.StreamStreamMultiCallable[_tts_pb2.TrunkRequest, _tts_pb2.TrunkResponse]  # type: ignore[assignment]
+    """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
+    in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+    use Synthesize. Field numbers are those of the trunk in stt.proto.
+    """
 
 class TextToSpeechServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -57,5 +67,16 @@ class TextToSpeechServicer(metaclass=_abc_1.ABCMeta):
         request: _tts_pb2.ListVoicesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tts_pb2.ListVoicesResponse, _abc.Awaitable[_tts_pb2.ListVoicesResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def SynthesizeMany(
+        self,
+        request_iterator: _MaybeAsyncIterator[_tts_pb2.TrunkRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tts_pb2.TrunkResponse], _abc.AsyncIterator[_tts_pb2.TrunkResponse]]:
+        """A trunk: many utterances in one call, each message tagged with its stream. What any of them has to say within a tick leaves
+        in one message. The server greets with an empty response. Optional: a server without it answers UNIMPLEMENTED, and callers
+        use Synthesize. Field numbers are those of the trunk in stt.proto.
+        """
 
 def add_TextToSpeechServicer_to_server(servicer: TextToSpeechServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -289,4 +289,9 @@ async def write_message(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], re
     grpc.aio's own `write` would then set the status of the whole call to INTERNAL, and the reader would lose the service's.
     """
     message: bytes = request.SerializeToString()  # type: ignore[attr-defined] # all requests are protobuf messages
+    await write_bytes(call, message)
+
+
+async def write_bytes(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], message: bytes) -> None:
+    """The same for a message that is serialised."""
     await call._cython_call.send_serialized_message(message)  # type: ignore[attr-defined] # noqa: SLF001 - see above

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from protos import stt_pb2
 from server.upstream.hangs import HangWatch
+from server.upstream.microphone_trunk import MICROPHONES, MicrophoneStream
 from server.upstream.status import failure
 from server.upstream.stream import BidiMethod, BidiStream
 from server.upstream.trunk import Trunks
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from protos.stt_pb2_grpc import SpeechToTextAsyncStub
     from server.upstream.background import Background
     from server.upstream.call import ServiceLine
-    from server.upstream.trunk import TrunkStream
     from streaming.ports import CallContext, RecognitionConfig, RecognitionEvent
 
 # Of one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in gRPC's core.
@@ -78,28 +79,25 @@ class AudioSource:
         """As much audio as fits into one message, or one commit."""
         if not self._queue:
             return None
-        request = stt_pb2.RecognizeRequest()
-        self.fill(request)
-        return request
+        pcm = self.take_piece()
+        return stt_pb2.RecognizeRequest(audio=pcm) if pcm else stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
 
     @property
     def waits(self) -> bool:
         """True if there is something to take."""
         return bool(self._queue)
 
-    def fill(self, request: stt_pb2.RecognizeRequest) -> int:
-        """Like `take`, but fills an empty message; there must be something. Returns its bytes of audio."""
+    def take_piece(self) -> bytes:
+        """As `take`, as bytes: audio, or nothing for a commit. There has to be something."""
         queue = self._queue
         pcm = queue.popleft()
-        if pcm is _COMMIT:
+        if not pcm:
             self._commits -= 1
-            request.commit.SetInParent()
-            return 0
+            return pcm
         if queue:
             pcm = self._join(pcm)
-        request.audio = pcm
-        self._leaving_bytes = len(pcm)
-        return self._leaving_bytes
+        self._leaving_bytes += len(pcm)
+        return pcm
 
     def _join(self, first: bytes) -> bytes:
         queue, parts, size = self._queue, [first], len(first)
@@ -129,7 +127,7 @@ class SttStream:
 
     def __init__(
         self,
-        stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | TrunkStream,
+        stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | MicrophoneStream,
         source: AudioSource,
         watch: HangWatch,
     ) -> None:
@@ -219,7 +217,7 @@ class SttClient:
     def __init__(self, line: ServiceLine[SpeechToTextAsyncStub], background: Background) -> None:
         self._line = line
         self._background = background
-        self._trunks = Trunks(line, background)
+        self._trunks = Trunks(line, MICROPHONES, background)
         self._watch = HangWatch()
 
     def open_trunks(self) -> None:
@@ -236,10 +234,11 @@ class SttClient:
         source = AudioSource(on_taken, self._busy_s)
         trunk = self._trunks.pick()
         if trunk is not None:
-            with suppress(ServiceError):  # if refused, a stream of its own reports the reason when it is read
-                return SttStream(trunk.open(_config_message(config), source, context), source, self._watch)
-        stream = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), source, context, self._background)
-        return SttStream(stream, source, self._watch)
+            with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
+                stream = trunk.open(_config_message(config), partial(MicrophoneStream, source), context)
+                return SttStream(stream, source, self._watch)
+        call = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), source, context, self._background)
+        return SttStream(call, source, self._watch)
 
     def _busy_s(self) -> float:
         busy = len(self._line.running) - FREE_STREAMS

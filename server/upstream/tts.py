@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from protos import tts_pb2
 from server.upstream.convert import asking
+from server.upstream.speech_trunk import SPEECH, SpeechStream
 from server.upstream.status import failure
 from server.upstream.stream import BidiMethod, BidiStream
+from server.upstream.trunk import Trunks
 from streaming.ports import (
+    ServiceError,
     SynthesisAudio,
     SynthesisDone,
     SynthesisStarted,
@@ -19,13 +26,22 @@ from streaming.ports import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from protos.tts_pb2_grpc import TextToSpeechAsyncStub
     from server.upstream.background import Background
     from server.upstream.call import ServiceLine
     from streaming.ports import CallContext, SynthesisConfig, SynthesisEvent
 
+    SpokenStream = BidiStream[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse] | SpeechStream
+
+log = logging.getLogger(__name__)
+
+PAUSES_S = (
+    0.0,
+    0.5,
+    1.5,
+)  # before each attempt, once the trunk broke: a service that is started anew is back within these
 
 _SYNTHESIZE: BidiMethod[TextToSpeechAsyncStub, tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse] = BidiMethod(
     "Synthesize", lambda stub: stub.Synthesize, guard_writes=False
@@ -41,6 +57,11 @@ class TextSource:
     def text(self, piece: str) -> None:
         """Queue a piece."""
         self._pieces.append(piece)
+
+    @property
+    def waits(self) -> bool:
+        """Is there something to take?"""
+        return bool(self._pieces)
 
     def take(self) -> tts_pb2.SynthesizeRequest | None:
         """All waiting text."""
@@ -59,43 +80,107 @@ class TextSource:
 
 
 class TtsStream:
-    """Implements `streaming.ports.SynthesisStream`."""
+    """Implements `streaming.ports.SynthesisStream`.
 
-    def __init__(
-        self, stream: BidiStream[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse], source: TextSource
-    ) -> None:
-        self._stream = stream
-        self._source = source
+    When the trunk breaks that carries it, a fresh stream gets the whole text once more: the same text in the same voice sounds
+    the same, so what was read already is left out, and the reader goes on without a gap. `open_stream` opens one.
+    """
+
+    def __init__(self, open_stream: Callable[[TextSource], SpokenStream]) -> None:
+        self._open_stream = open_stream
+        self._source = TextSource()
+        self._stream = open_stream(self._source)
+        self._text: list[str] = []  # all of it
+        self._ended = self._started = self._cancelled = False
+        self._read_bytes = self._read_words = 0  # by the owner of this stream
+        self._skip_bytes = self._skip_words = 0  # of the stream of now: they were read of an earlier one
 
     def send_text(self, text: str) -> None:
         """Queue text; ignored once the stream has ended. Text that is not valid Unicode ends the stream with INVALID_ARGUMENT."""
-        if not text or not self._stream.live:
+        if not text or self._ended or not (self._stream.live or self._lost_trunk):
             return
         try:
             text.encode()
         except UnicodeEncodeError:
             self._stream.fail(failure("tts", "INVALID_ARGUMENT", "text must be valid Unicode"))
             return
+        self._text.append(text)
         self._source.text(text)
         self._stream.wake()
 
     def end(self) -> None:
         """End the text."""
+        self._ended = True
         self._stream.end()
 
     def cancel(self) -> None:
-        """Stop now; the iterator ends without error."""
+        """Stop now; the iterator ends without an error."""
+        self._cancelled = True
         self._stream.cancel()
 
     async def __aiter__(self) -> AsyncGenerator[SynthesisEvent, None]:
-        """Events in order, fetched only on demand. Raises ServiceError."""
+        """Events in order, none fetched before it is asked for. Raises ServiceError."""
+        pauses_s = iter(PAUSES_S)
         try:
-            while (response := await self._stream.read()) is not None:
-                event = _event(response)
-                if event is not None:
-                    yield event
+            while True:
+                try:
+                    event = await self._next()
+                except ServiceError as broken:
+                    if not self._lost_trunk or (pause_s := next(pauses_s, None)) is None:
+                        raise
+                    log.info("speech goes on over another stream: %s", broken.code)
+                    await asyncio.sleep(pause_s)
+                    self._begin_again()
+                    continue
+                if event is None:
+                    return
+                yield event
         finally:
-            self._stream.cancel()
+            self.cancel()
+
+    @property
+    def _lost_trunk(self) -> bool:
+        return isinstance(self._stream, SpeechStream) and self._stream.lost_trunk
+
+    def _begin_again(self) -> None:
+        if self._cancelled:
+            return  # the stream of before ends as a cancelled one
+        self._source = TextSource()
+        self._stream = self._open_stream(self._source)
+        self._skip_bytes, self._skip_words = self._read_bytes, self._read_words
+        if self._text:
+            self._source.text("".join(self._text))
+            self._stream.wake()
+        if self._ended:
+            self._stream.end()
+
+    async def _next(self) -> SynthesisEvent | None:
+        """What was not read of an earlier stream; None at the end."""
+        while (response := await self._stream.read()) is not None:
+            event = _event(response)
+            if type(event) is SynthesisAudio:
+                event = self._fresh_audio(event)
+            elif type(event) is SynthesisWords:
+                event = self._fresh_words(event)
+            elif type(event) is SynthesisStarted:
+                event, self._started = None if self._started else event, True
+            if event is not None:
+                return event
+        return None
+
+    def _fresh_audio(self, event: SynthesisAudio) -> SynthesisAudio | None:
+        if self._skip_bytes:
+            n_bytes = len(event.pcm)
+            event = SynthesisAudio(event.pcm[self._skip_bytes :])
+            self._skip_bytes = max(0, self._skip_bytes - n_bytes)
+        self._read_bytes += len(event.pcm)
+        return event if event.pcm else None
+
+    def _fresh_words(self, event: SynthesisWords) -> SynthesisWords | None:
+        fresh = event.words[self._skip_words :]
+        self._skip_words = max(0, self._skip_words - len(event.words))
+        self._read_words += len(fresh)
+        return SynthesisWords(fresh) if fresh else None
 
 
 class TtsClient:
@@ -104,12 +189,30 @@ class TtsClient:
     def __init__(self, line: ServiceLine[TextToSpeechAsyncStub], background: Background) -> None:
         self._line = line
         self._background = background
+        self._trunks = Trunks(line, SPEECH, background)
+
+    def open_trunks(self) -> None:
+        """The service is up: be ready before the first utterance."""
+        if self._trunks.enabled:
+            self._trunks.open()
+
+    def without_trunks(self) -> None:
+        """Give each utterance a call of its own: only those are part of their caller's trace at the service."""
+        self._trunks.enabled = False
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> TtsStream:
         """Start an utterance at once."""
-        source = TextSource()
-        stream = BidiStream(self._line, _SYNTHESIZE, lambda: _config_message(config), source, context, self._background)
-        return TtsStream(stream, source)
+
+        def open_stream(source: TextSource) -> SpokenStream:
+            trunk = self._trunks.pick()
+            if trunk is not None:
+                with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
+                    return trunk.open(_config_message(config), partial(SpeechStream, source), context)
+            return BidiStream(
+                self._line, _SYNTHESIZE, lambda: _config_message(config), source, context, self._background
+            )
+
+        return TtsStream(open_stream)
 
     async def voices(self, language: str, context: CallContext) -> Sequence[Voice]:
         """The voices of a language; all if it is empty."""

@@ -75,9 +75,10 @@ class Upstream:
 
     def _clients(self) -> Services:
         self._stt = SttClient(self._line("stt", SpeechToTextStub, SPEECH_OPTIONS), self._streams)
+        self._tts = TtsClient(self._line("tts", TextToSpeechStub, SPEECH_OPTIONS), self._streams)
         return Services(
             stt=self._stt,
-            tts=TtsClient(self._line("tts", TextToSpeechStub, SPEECH_OPTIONS), self._streams),
+            tts=self._tts,
             intent=IntentClient(self._line("intent", IntentRecognizerStub, IDEMPOTENT_OPTIONS)),
             planner=PlannerClient(self._line("planner", PlannerStub, IDEMPOTENT_OPTIONS)),
             safety=SafetyClient(self._line("safety", SafetyStub, IDEMPOTENT_OPTIONS)),
@@ -104,10 +105,13 @@ class Upstream:
             line.breaker.found_up(line.now())
             if health.name == "stt":
                 self._stt.open_trunks()
+            elif health.name == "tts":
+                self._tts.open_trunks()
 
     def without_trunks(self) -> None:
         """Give each microphone a call of its own, so that the service's spans belong to its trace."""
         self._stt.without_trunks()
+        self._tts.without_trunks()
 
     def circuits(self) -> dict[str, CircuitState]:
         """The state of each service's breaker."""

@@ -47,6 +47,7 @@ class Channels:
         self._connection = host.connection
         self._session = session
         self._outlets: dict[int, ChannelOutlet] = {}
+        self._ears: dict[int, Callable[[bytes, int], None]] = {}  # of the lanes that take audio: the hot path
 
     def _outlet(self, channel: int, generation: int = 0) -> None:
         self._outlets[channel] = ChannelOutlet(self._host, channel, self.needed_frame, generation)
@@ -55,11 +56,11 @@ class Channels:
 
     def on_audio(self, event: events.AudioReceived) -> None:
         """Pass a microphone frame to the lane."""
-        lane = self._session.lane(event.channel)
-        if lane is None:
+        ear = self._ears.get(event.channel)
+        if ear is None:
             return
         try:
-            lane.audio(event.payload, event.seq)
+            ear(event.payload, event.seq)
         except AudioFormatError as wrong:
             self._fail(event.channel, "INVALID_AUDIO", str(wrong))
 
@@ -98,6 +99,7 @@ class Channels:
 
     def on_failed(self, event: events.ChannelFailed) -> None:
         """The connection itself closed the channel: stop the lane."""
+        self._ears.pop(event.channel, None)
         outlet = self._outlets.pop(event.channel, None)
         if outlet is not None:
             outlet.closed = True
@@ -125,6 +127,10 @@ class Channels:
             self._close(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
         except ServiceError as wrong:
             self._close(channel, ChannelEnd("error", wrong.code, wrong.message))
+        else:
+            lane = self._session.lane(channel)
+            if lane is not None:
+                self._ears[channel] = lane.ear
 
     def _fail(self, channel: int, code: str, message: str) -> None:
         """Close the channel with the error, then stop its lane."""
@@ -133,6 +139,7 @@ class Channels:
 
     def _close(self, channel: int, end: ChannelEnd) -> None:
         """Close the channel once; a second call finds no outlet."""
+        self._ears.pop(channel, None)
         outlet = self._outlets.pop(channel, None)
         if outlet is None:
             return
@@ -145,6 +152,7 @@ class Channels:
         for outlet in self._outlets.values():
             outlet.closed = True
         self._outlets.clear()
+        self._ears.clear()
 
     # --- moving to another replica ---
 

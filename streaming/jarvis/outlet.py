@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.domain import LaneEvent
+    from streaming.jarvis.socket import Socket
     from streaming.protocol.server import ServerConnection
 
 MAX_AHEAD_BYTES = 65_536  # bytes in the send queue above which a lane that can skip waits for the client
@@ -22,6 +23,7 @@ class OutletHost(Protocol):
 
     connection: ServerConnection
     sent: asyncio.Event  # set with every batch sent
+    socket: Socket | None
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -47,6 +49,7 @@ class ChannelOutlet:
         self.closed = False  # True: drop the output of a lane that is still being stopped
         self.sound: tuple[str, int] | None = None  # encoding and rate of the newest utterance
         self._pts_ms = -1  # of the newest queued frame
+        self._untold_bytes, self._tell_at_bytes = 0, 1  # taken from the microphone, before the connection is told
         self.credit = asyncio.Event()  # set when the client grants more credit and when audio is interrupted
 
     def tell(self, event: LaneEvent) -> None:
@@ -85,12 +88,20 @@ class ChannelOutlet:
 
     def taken(self, n_bytes: int) -> None:
         """Return the microphone's credit."""
-        grant = self._connection.count_taken(self._channel, n_bytes)
+        self._untold_bytes += n_bytes
+        if self._untold_bytes >= self._tell_at_bytes:
+            self._tell_taken()
+        elif self._host.socket is None:
+            self._host.wake()  # the session record has to know how far the audio went on
+
+    def _tell_taken(self) -> None:
+        connection, channel = self._connection, self._channel
+        n_bytes, self._untold_bytes = self._untold_bytes, 0
+        grant = connection.count_taken(channel, n_bytes)
+        self._tell_at_bytes = connection.grant_due_bytes(channel)
         if grant:
-            self._connection.give_back(self._channel, grant, self._needed_frame(self._channel))
-            self._host.wake()
-        elif not self._connection.attached:
-            self._host.wake()  # the session record must show how far the audio went
+            connection.give_back(channel, grant, self._needed_frame(channel))
+        self._host.wake()
 
     def interrupt(self) -> None:
         """Begin a new generation. Queued audio is dropped here; audio already sent is stale for the client."""

@@ -9,6 +9,8 @@ from streaming.outlet import WrongInputError
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streaming.outlet import LaneSetup, SpeechPosition
     from streaming.sound.trail import Position
 
@@ -53,6 +55,11 @@ class Lane(ABC):
         raise ServiceError("ABORTED", "this kind of work can't be saved to another replica")
 
     # --- what the client sends ---
+
+    @property
+    def ear(self) -> Callable[[bytes, int], None]:
+        """What takes microphone frames: `audio`, or what that would hand them to. Asked for once."""
+        return self.audio
 
     def audio(self, payload: bytes, number: int = 0) -> None:  # noqa: ARG002 - overridden by kinds that take audio
         """Take a microphone frame with its number. Raises WrongInputError, AudioFormatError."""

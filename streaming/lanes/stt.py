@@ -8,6 +8,8 @@ from streaming.lanes.base import Lane
 from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streaming.outlet import LaneSetup, SpeechPosition
     from streaming.sound.trail import Position
 
@@ -26,6 +28,10 @@ class SttLane(Lane):
                 self._outlet.tell(event)
         finally:
             self._microphone.cancel()
+
+    @property
+    def ear(self) -> Callable[[bytes, int], None]:
+        return self._microphone.feed
 
     def audio(self, payload: bytes, number: int = 0) -> None:
         """Feed a microphone frame."""

@@ -163,6 +163,11 @@ class ServerConnection:
         state = self._channels.get(channel)
         return state.receive_window.take(n_bytes) if state is not None else 0  # None: the channel was closed meanwhile
 
+    def grant_due_bytes(self, channel: int) -> int:
+        """Before so much more was taken, `count_taken` returns 0: what is less may be counted later, together."""
+        state = self._channels.get(channel)
+        return state.receive_window.grant_due_bytes if state is not None else 1
+
     def give_back(self, channel: int, grant: int, needed_frame: int | None) -> None:
         """The second half of `taken`, once per many frames."""
         state = self._channels[channel]

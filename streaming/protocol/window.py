@@ -71,6 +71,11 @@ class ReceiveWindow:
         self.available += grant
         return grant
 
+    @property
+    def grant_due_bytes(self) -> int:
+        """So many more have to be taken before `take` grants anything; at least 1."""
+        return max(1, -(-self.size // 2) - self.taken_bytes + self.repaid_bytes)
+
     def rewind(self, n_bytes: int) -> None:
         """The newest `n_bytes` received will come once more, without costing the sender credit again.
 

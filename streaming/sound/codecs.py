@@ -74,24 +74,29 @@ class _Resampler:
         return b"".join(_pcm(out) for out in self._resampler.resample(frame))
 
 
+def whole_samples(payload: bytes) -> bytes:
+    """The frame itself. Raises AudioFormatError when it ends within a sample."""
+    if len(payload) % BYTES_PER_SAMPLE:
+        msg = "a pcm_s16le frame must hold whole 16-bit samples"
+        raise AudioFormatError(msg)
+    return payload
+
+
 class PassThrough:
     """PCM at the service's own rate: checked, but not changed."""
 
     def decode(self, payload: bytes) -> bytes:
         """The frame itself."""
-        if len(payload) % BYTES_PER_SAMPLE:
-            msg = "a pcm_s16le frame must hold whole 16-bit samples"
-            raise AudioFormatError(msg)
-        return payload
+        return whole_samples(payload)
 
 
-class _PcmDecoder(PassThrough):
+class _PcmDecoder:
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._resampler = _Resampler(SERVICE_RATE_HZ)
 
     def decode(self, payload: bytes) -> bytes:
-        pcm = super().decode(payload)
+        pcm = whole_samples(payload)
         return self._resampler.feed(_frame(pcm, self._rate_hz)) if pcm else b""
 
 

@@ -167,18 +167,17 @@ class Listening:
         stream: RecognitionStream | None = None
 
         def taken(n_bytes: int) -> None:
-            if stream is None or stream is self._stream:
-                self._left(n_bytes)
+            """What leaves for the second time was counted the first time."""
+            if stream is not None and stream is not self._stream:
+                return
+            self._leaving += n_bytes
+            more = self._leaving - self._taken
+            if more > 0:
+                self._taken = self._leaving
+                self._on_taken(more)
 
         stream = self._open_stream(taken)
         return stream
-
-    def _left(self, n_bytes: int) -> None:
-        """Audio left for the recogniser. Audio that leaves for the second time has already been counted."""
-        self._leaving += n_bytes
-        if self._leaving > self._taken:
-            more, self._taken = self._leaving - self._taken, self._leaving
-            self._on_taken(more)
 
     def _send_kept(self) -> None:
         for item in self._kept:

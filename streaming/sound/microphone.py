@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from streaming.domain import Trouble
 from streaming.ports import FinalTranscript, RecognitionConfig, RecognitionProgress, SpeechStarted
-from streaming.sound.codecs import SERVICE_RATE_HZ, microphone_decoder, pcm_duration_ms
+from streaming.sound.codecs import BYTES_PER_SAMPLE, SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter
 from streaming.sound.listening import Listening, moved_by
-from streaming.sound.trail import Trail
+from streaming.sound.trail import STEP_MS, Trail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, ServiceError, SpeechToText
     from streaming.sound.echo import FarEnd
     from streaming.sound.trail import Position
+
+
+MARK_BYTES = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # PCM between two positions that the trail keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class MicrophoneInput:
         self._decoder = microphone_decoder(source.encoding, source.sample_rate_hz)
         self._outlet = outlet
         self._trail = Trail()
+        self._mark_at = 0  # bytes of PCM: the trail need not know of frames before it
+        self._as_it_is = isinstance(self._decoder, PassThrough)
         self._payload_in = self._payload_back = self._pcm_in = self._pcm_out = 0
         config = RecognitionConfig(
             language=source.language,
@@ -108,8 +113,10 @@ class MicrophoneInput:
 
     def feed(self, payload: bytes, number: int = 0) -> None:
         """Take a frame from the client, with its number."""
-        self._trail.add(number, pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ), self._payload_in)
-        pcm = self._decoder.decode(payload)
+        if self._pcm_in >= self._mark_at:
+            self._trail.add(number, pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ), self._payload_in)
+            self._mark_at = self._pcm_in + MARK_BYTES
+        pcm = payload if self._as_it_is and len(payload) % BYTES_PER_SAMPLE == 0 else self._decoder.decode(payload)
         self._payload_in += len(payload)
         self._pcm_in += len(pcm)
         if not pcm:

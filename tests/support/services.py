@@ -116,7 +116,7 @@ class FakeService(grpc.GenericRpcHandler):
         service, _, method = handler_call_details.method.lstrip("/").partition("/")
         if service != SERVICES[self.name].full_name or method not in self._methods:
             return None
-        if method == "RecognizeMany" and method not in self.handlers:
+        if method in {"RecognizeMany", "SynthesizeMany"} and method not in self.handlers:
             return None  # services without trunks are what most tests are about
 
         async def handle(_requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
@@ -211,6 +211,7 @@ def _methods() -> dict[str, dict[str, Callable[[bytes], Any]]]:
         },
         "tts": {
             "Synthesize": tts_pb2.SynthesizeRequest.FromString,
+            "SynthesizeMany": tts_pb2.TrunkRequest.FromString,
             "ListVoices": tts_pb2.ListVoicesRequest.FromString,
         },
         "intent": {

@@ -7,7 +7,7 @@ is done, so a caller that does not read only holds back itself.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import grpc
 import grpc.aio
@@ -21,6 +21,7 @@ from server.embedded.tts.pieces import Piece, PieceCutter
 from server.embedded.tts.rates import at_rate
 from server.embedded.tts.scripts import probable_language
 from server.embedded.tts.speech import Speech
+from server.embedded.tts.trunk import TrunkCall
 from server.embedded.tts.voices import UnknownVoiceError, VoiceCatalogue
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     Requests = AsyncIterator[tts_pb2.SynthesizeRequest]
     Context = grpc.aio.ServicerContext[tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse]
+    TrunkContext = grpc.aio.ServicerContext[tts_pb2.TrunkRequest, tts_pb2.TrunkResponse]
     ListContext = grpc.aio.ServicerContext[tts_pb2.ListVoicesRequest, tts_pb2.ListVoicesResponse]
 
 MAX_TEXT_CHARS = 100_000  # of one call: two hours of speech; more is a mistake
@@ -97,6 +99,12 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
                 yield response
         except (InvalidRequestError, InvalidSpeedError, UnknownVoiceError, UnsayableError) as invalid:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(invalid))
+
+    async def SynthesizeMany(  # type: ignore[override] # the stubs know generators only; grpc.aio runs writers too  # noqa: N802 - gRPC's name
+        self, request_iterator: AsyncIterator[tts_pb2.TrunkRequest], context: TrunkContext
+    ) -> None:
+        """Speak many texts in one call."""
+        await TrunkCall(cast("Any", self.Synthesize)).serve(request_iterator, context)
 
     async def _speak(self, requests: Requests) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
         manner = checked(await _config(requests), self._catalogue)

@@ -28,6 +28,8 @@ MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload without its 
 NO_CODE = 1005  # means a close frame without code; never sent
 _16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
 _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
+_AUDIO_HEAD = bytes((_FINAL_BINARY, _MASKED_16_BIT))  # two bytes of length and four of mask follow
+_AUDIO_HEAD_BYTES = 8
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
@@ -116,6 +118,11 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete, in order."""
+        if self._opcode == CONTINUATION and not self._head and not self.ended and data[:2] == _AUDIO_HEAD:
+            # most reads of a microphone: one binary frame, whole
+            length = data[2] << 8 | data[3] if len(data) > _AUDIO_HEAD_BYTES else 0
+            if MAX_CONTROL_BYTES < length <= self._max_bytes and len(data) == _AUDIO_HEAD_BYTES + length:
+                return [unmask(data[4:_AUDIO_HEAD_BYTES], data[_AUDIO_HEAD_BYTES:])]
         events: list[Event] = []
         if self.ended:
             return events

@@ -147,14 +147,17 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             if type(event) is not bytes and type(event) is not str:
                 self._take_singly(events)
                 return
-        if events:
-            self._take_messages(events)
+        if events and not self.server_terminated:  # else nobody waits for them any more
+            try:
+                self._deliver(events)
+            except Exception:  # noqa: BLE001 - as above
+                self._failed()
 
-    def _take_messages(self, messages: list[Event]) -> None:
+    def _take_message(self, message: bytes | str) -> None:
         if self.client_terminated or self.server_terminated:
-            return  # nobody waits for them any more
+            return
         try:
-            self._deliver(messages)
+            self._deliver([message])
         except Exception:  # noqa: BLE001 - as above
             self._failed()
 
@@ -166,7 +169,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         """Handle events in order: control frames are among them."""
         for event in events:
             if isinstance(event, bytes | str):
-                self._take_messages([event])
+                self._take_message(event)
             elif isinstance(event, Ping):
                 self._answer(event)
             elif isinstance(event, Violated):

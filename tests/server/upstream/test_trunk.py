@@ -13,7 +13,8 @@ import grpc
 import pytest
 
 from server.embedded.stt.trunk import TrunkCall
-from server.upstream.trunk import WINDOW_BYTES, Trunk, TrunkStream, tick
+from server.upstream.microphone_trunk import WINDOW_BYTES, MicrophoneStream
+from server.upstream.trunk import Trunk, tick
 from streaming.ports import ServiceError
 from tests.server.upstream.observing import CALLER
 from tests.server.upstream.test_stt import CONFIG, FRAME, Taken, count_audio, final, read_all, texts
@@ -58,7 +59,7 @@ def fakes_with_trunks(recognize: Recognize = count) -> FakeServices:
     return fakes
 
 
-async def trunk_of(upstream: Upstream) -> Trunk:
+async def trunk_of(upstream: Upstream) -> Trunk[Any]:
     client: Any = upstream.services.stt
     while (trunk := client._trunks.pick()) is None:
         client._trunks._try_at = 0.0  # no pause between attempts
@@ -68,7 +69,9 @@ async def trunk_of(upstream: Upstream) -> Trunk:
 
 
 @asynccontextmanager
-async def trunked(recognize: Recognize = count, **settings: Any) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk]]:
+async def trunked(
+    recognize: Recognize = count, **settings: Any
+) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk[Any]]]:
     async with fakes_with_trunks(recognize) as fakes, fakes.upstream(**settings) as upstream:
         yield fakes, upstream, await trunk_of(upstream)
 
@@ -263,8 +266,8 @@ async def test_a_stream_that_is_over_waits_for_no_collector(way: str) -> None:
             gc.enable()
 
 
-def streams_alive() -> list[TrunkStream]:
-    return [thing for thing in gc.get_objects() if type(thing) is TrunkStream]
+def streams_alive() -> list[MicrophoneStream]:
+    return [thing for thing in gc.get_objects() if type(thing) is MicrophoneStream]
 
 
 async def test_a_trunk_that_finds_no_service_waits_for_no_collector() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
 
-WALK_CALLS = 21  # 20 today; 39 when each frame looked for something to write, and for credit to give back
+WALK_CALLS = 13  # 12 today; 39 when each frame looked for something to write, and for credit to give back
 
 
 def test_a_socket_is_greeted_and_may_call() -> None:

@@ -74,7 +74,9 @@ def test_credit_comes_back_as_audio_is_taken() -> None:
     server = attached(Limits(microphone_window_bytes=100), "stt")
     for seq in range(4):
         server.receive_binary(frame.encode(1, b"x" * 25, seq=seq), NOW)
+    assert (server.grant_due_bytes(1), server.grant_due_bytes(2)) == (50, 1)
     server.taken(1, 25)
+    assert server.grant_due_bytes(1) == 25
     assert sent(server) == []
     server.taken(1, 25)
     assert sent(server) == [{"type": "credit", "channel": 1, "bytes": 50, "next_frame": 4, "seq": 2}]

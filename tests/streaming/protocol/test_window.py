@@ -77,6 +77,21 @@ def test_a_sender_never_stalls_on_frames_up_to_half_the_window(size: int, data: 
         sender.grant(receiver.take(n_bytes))
 
 
+@given(st.integers(1, 200), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
+def test_nothing_is_granted_before_what_is_due_was_taken(size: int, received: int, taken: int, again: int) -> None:
+    window = ReceiveWindow(size)
+    window.receive(min(received, size))
+    window.take(min(taken, window.held_bytes))
+    window.rewind(min(again, window.held_bytes))
+    window.take(0)  # a rewind may make a grant due at once
+    window.receive(window.available)
+    due = window.grant_due_bytes
+    if window.held_bytes >= due:
+        assert window.take(due - 1) == 0
+        assert window.grant_due_bytes == 1
+        assert window.take(1) > 0
+
+
 def test_what_comes_once_more_was_given_back_already() -> None:
     receiver = ReceiveWindow(100)
     assert receiver.receive(60)

@@ -15,7 +15,7 @@ from protos import tts_pb2, tts_pb2_grpc
 from tests.server.embedded.speech import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 RATE_HZ = 24_000
 LONG = "This sentence is one of a great many sentences that follow each other for a long time. " * 60
@@ -57,6 +57,32 @@ async def test_the_same_text_is_the_same_samples_whoever_speaks_meanwhile(addres
     alone = pcm(await speak(address, "It is ten. And so on."))
     together = await asyncio.gather(*(speak(address, "It is ten. And so on.") for _ in range(6)), speak(address, LONG))
     assert all(pcm(said) == alone for said in together[:-1])
+
+
+async def test_a_trunk_speaks_as_calls_of_their_own_do(address: str) -> None:
+    texts = ["It is ten. And so on.", "Twenty past five.", "No."]
+    alone = await asyncio.gather(*(speak(address, text) for text in texts))
+
+    async def items() -> AsyncIterator[tts_pb2.TrunkRequest]:
+        for number, text in enumerate(texts, 1):
+            yield tts_pb2.TrunkRequest(
+                items=[tts_pb2.StreamRequest(stream=number, request=request) for request in asking(text)]
+                + [tts_pb2.StreamRequest(stream=number, credit_bytes=1_000_000)]
+                + [tts_pb2.StreamRequest(stream=number, end=True)]
+            )
+
+    together: dict[int, list[tts_pb2.SynthesizeResponse]] = {1: [], 2: [], 3: []}
+    ends: dict[int, int] = {}
+    async with grpc.aio.insecure_channel(address) as channel:
+        async for message in tts_pb2_grpc.TextToSpeechStub(channel).SynthesizeMany(items()):
+            for item in message.items:
+                if item.HasField("response"):
+                    together[item.stream].append(item.response)
+                else:
+                    ends[item.stream] = item.end.code
+    assert ends == {1: 0, 2: 0, 3: 0}
+    assert [pcm(said) for said in together.values()] == [pcm(said) for said in alone]
+    assert [words(said) for said in together.values()] == [words(said) for said in alone]
 
 
 @pytest.mark.parametrize(

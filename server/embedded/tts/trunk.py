@@ -1,0 +1,68 @@
+"""SynthesizeMany: many utterances in one call, each served as a Synthesize call would be, with credit of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from protos import tts_pb2
+from server.embedded import trunk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+    Synthesize = Callable[
+        ["AsyncIterator[tts_pb2.SynthesizeRequest]", trunk.StreamContext],
+        "AsyncGenerator[tts_pb2.SynthesizeResponse, None]",
+    ]
+
+FIRST_CREDIT_BYTES = 65_536  # of audio, before the caller grants more: tts.proto
+
+
+class Utterance(trunk.TrunkStream):
+    """One stream, and how much audio its caller still takes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self._credit_bytes = FIRST_CREDIT_BYTES
+        self._granted = asyncio.Event()
+
+    def grant(self, n_bytes: int) -> None:
+        """The caller takes so much more."""
+        self._credit_bytes += n_bytes
+        self._granted.set()
+
+    async def spend(self, n_bytes: int) -> None:
+        """Wait until there is some credit; the last message may exceed it."""
+        while n_bytes and self._credit_bytes <= 0:
+            self._granted.clear()
+            await self._granted.wait()
+        self._credit_bytes -= n_bytes
+
+
+class TrunkCall(trunk.TrunkCall):
+    """One SynthesizeMany call."""
+
+    def __init__(self, synthesize: Synthesize) -> None:
+        super().__init__(tts_pb2, "tts")
+        self._synthesize = synthesize
+
+    def new_stream(self, number: int) -> Utterance:
+        return Utterance(number)
+
+    def other(self, stream: trunk.TrunkStream, item: tts_pb2.StreamRequest) -> None:
+        assert isinstance(stream, Utterance), "made by new_stream"
+        stream.grant(item.credit_bytes)
+
+    async def run(self, stream: trunk.TrunkStream) -> None:
+        assert isinstance(stream, Utterance), "made by new_stream"
+        async with aclosing(self._synthesize(_requests(stream), trunk.StreamContext())) as responses:
+            async for response in responses:
+                await stream.spend(len(response.audio))
+                await self.answer(stream, response)
+
+
+async def _requests(stream: trunk.TrunkStream) -> AsyncIterator[tts_pb2.SynthesizeRequest]:
+    while (request := await stream.requests.get()) is not None:
+        yield request

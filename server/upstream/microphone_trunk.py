@@ -1,0 +1,90 @@
+"""Microphones in a trunk: RecognizeMany. Audio goes up within a window, which opens as the service tells what it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from protos import stt_pb2
+from server.upstream.stream import InactivityGuard
+from server.upstream.trunk import TrunkMethod
+from server.upstream.trunk_stream import TrunkStream
+
+if TYPE_CHECKING:
+    from protos.stt_pb2_grpc import SpeechToTextAsyncStub
+    from server.upstream.call import Attempt
+    from server.upstream.trunk_stream import Carrier
+
+WINDOW_BYTES = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
+REPORT_BYTES = 16 * 1024  # a service tells what it took every so many bytes: only more than that can be overdue
+
+
+class PieceSource(Protocol):
+    """What waits to be sent on one stream."""
+
+    @property
+    def waits(self) -> bool:
+        """Is there something to take?"""
+
+    def take_piece(self) -> bytes:
+        """As much audio as one message may hold; empty: a commit. There has to be something."""
+
+    def sent(self) -> None:
+        """What was taken has left."""
+
+
+class MicrophoneStream(TrunkStream[stt_pb2.RecognizeResponse]):
+    """One microphone."""
+
+    __slots__ = ("_source", "_untaken_bytes", "_write_guard")
+
+    def __init__(
+        self, source: PieceSource, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float
+    ) -> None:
+        self._source = source
+        self._untaken_bytes = 0
+        self._write_guard = InactivityGuard(limit_s, self._expire)
+        super().__init__(trunk, number, first, attempt, limit_s)
+
+    @property
+    def _waits(self) -> bool:
+        return self._source.waits
+
+    def _fill(self, into: list[bytes]) -> int:
+        source, n_bytes = self._source, 0
+        while source.waits and self._untaken_bytes < WINDOW_BYTES:
+            pcm = source.take_piece()
+            if pcm:
+                into.append(self.items.audio_head(len(pcm)))
+                into.append(pcm)
+                n_bytes += len(pcm)
+                self._untaken_bytes += len(pcm)
+            else:
+                into.append(self.items.commit())
+        if n_bytes:
+            source.sent()
+            if self._untaken_bytes > REPORT_BYTES:
+                self._write_guard.expect()
+        return n_bytes
+
+    def _take_other(self, item: stt_pb2.StreamResponse, what: str | None) -> None:
+        if what != "taken_bytes":
+            return  # of a newer service
+        was_full = self._untaken_bytes >= WINDOW_BYTES
+        self._untaken_bytes = max(0, self._untaken_bytes - item.taken_bytes)
+        if self._untaken_bytes > REPORT_BYTES:
+            self._write_guard.expect()
+        else:
+            self._write_guard.relax()
+        if was_full:
+            self.wake()
+
+    def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
+        self._write_guard.close()
+        super().over(broken, blameless=blameless)
+
+
+def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:
+    return stt_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
+
+
+MICROPHONES: TrunkMethod[SpeechToTextAsyncStub] = TrunkMethod(lambda stub: stub.RecognizeMany, "Recognize", _first)

@@ -1,0 +1,65 @@
+"""Speech in a trunk: SynthesizeMany. Audio comes down within a credit, which is given back as it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from protos import tts_pb2
+from server.upstream.trunk import TrunkMethod
+from server.upstream.trunk_stream import TrunkStream
+
+if TYPE_CHECKING:
+    from protos.tts_pb2_grpc import TextToSpeechAsyncStub
+    from server.upstream.call import Attempt
+    from server.upstream.trunk_stream import Carrier
+
+CREDIT_STEP_BYTES = 16 * 1024  # a quarter of what a stream begins with (tts.proto): seldom, and never late
+
+
+class RequestSource(Protocol):
+    """What waits to be sent on one stream."""
+
+    @property
+    def waits(self) -> bool:
+        """Is there something to take?"""
+
+    def take(self) -> tts_pb2.SynthesizeRequest | None:
+        """All of it."""
+
+
+class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
+    """One utterance."""
+
+    __slots__ = ("_read_bytes", "_source")
+
+    def __init__(
+        self, source: RequestSource, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float
+    ) -> None:
+        self._source = source
+        self._read_bytes = 0  # and not given back
+        super().__init__(trunk, number, first, attempt, limit_s)
+
+    @property
+    def _waits(self) -> bool:
+        return self._source.waits
+
+    def _fill(self, into: list[bytes]) -> int:
+        request = self._source.take()
+        if request is not None:
+            into.append(self.items.request(request.SerializeToString()))
+        if self._read_bytes >= CREDIT_STEP_BYTES:
+            into.append(self.items.credit(self._read_bytes))
+            self._read_bytes = 0
+        return 0
+
+    def _was_read(self, response: tts_pb2.SynthesizeResponse) -> None:
+        self._read_bytes += len(response.audio)
+        if self._read_bytes >= CREDIT_STEP_BYTES:
+            self.wake()
+
+
+def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:
+    return tts_pb2.StreamRequest(stream=number, request=request, metadata=metadata).SerializeToString()
+
+
+SPEECH: TrunkMethod[TextToSpeechAsyncStub] = TrunkMethod(lambda stub: stub.SynthesizeMany, "Synthesize", _first)

@@ -1,0 +1,207 @@
+"""Many utterances in one call: credit, ends, a trunk that breaks, and services without trunks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from protos import tts_pb2
+from server.embedded.tts.trunk import FIRST_CREDIT_BYTES, TrunkCall
+from server.upstream.trunk import Trunk
+from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
+from tests.server.upstream.observing import CALLER
+from tests.server.upstream.test_tts import CHUNK, CONFIG, echo, read_all
+from tests.support.services import FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+    from server.upstream import Upstream
+    from streaming.ports import SynthesisEvent
+    from tests.support.services import Call
+
+    Requests = AsyncIterator[tts_pb2.SynthesizeRequest]
+    Synthesize = Callable[[Requests, Any], AsyncGenerator[tts_pb2.SynthesizeResponse, None]]
+
+
+async def letters(requests: Requests, context: Any) -> AsyncGenerator[tts_pb2.SynthesizeResponse, None]:
+    """Speaks each letter as a chunk of it, and tells the words at the end."""
+    first = await anext(requests)
+    if first.config.language == "bad":
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such language")
+    yield tts_pb2.SynthesizeResponse(started=tts_pb2.Started(sample_rate_hz=16_000, voice="v"))
+    spoken = ""
+    async for request in requests:
+        for letter in request.text:
+            yield tts_pb2.SynthesizeResponse(audio=letter.encode() * len(CHUNK))
+        spoken += request.text
+        words = [tts_pb2.Word(text=word) for word in request.text.split()]
+        yield tts_pb2.SynthesizeResponse(words=tts_pb2.Words(words=words))
+    yield tts_pb2.SynthesizeResponse(done=tts_pb2.Done(duration_ms=len(spoken)))
+
+
+def carrying(synthesize: Synthesize) -> Callable[[Call], Awaitable[None]]:
+    async def handle(call: Call) -> None:
+        async def requests() -> AsyncIterator[tts_pb2.TrunkRequest]:
+            while (request := await call.read()) is not None:
+                yield request
+
+        await TrunkCall(synthesize).serve(requests(), call)
+
+    return handle
+
+
+async def trunk_of(upstream: Upstream) -> Trunk[Any]:
+    client: Any = upstream.services.tts
+    while (trunk := client._trunks.pick()) is None:
+        client._trunks._try_at = 0.0  # no pause between attempts
+        await asyncio.sleep(0.005)
+    assert isinstance(trunk, Trunk)
+    return trunk
+
+
+@asynccontextmanager
+async def trunked(synthesize: Synthesize = letters) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk[Any]]]:
+    fakes = FakeServices("tts")
+    fakes.tts.on("SynthesizeMany", carrying(synthesize))
+    async with fakes, fakes.upstream() as upstream:
+        yield fakes, upstream, await trunk_of(upstream)
+
+
+def heard(events: list[SynthesisEvent]) -> str:
+    """One letter for each chunk of it."""
+    pcm = b"".join(event.pcm for event in events if isinstance(event, SynthesisAudio))
+    return pcm[:: len(CHUNK)].decode()
+
+
+async def test_many_utterances_share_one_call() -> None:
+    async with trunked() as (fakes, upstream, trunk):
+        streams = [upstream.services.tts.synthesize(CONFIG, CALLER) for _ in range(20)]
+        for number, stream in enumerate(streams):
+            stream.send_text("one ")
+            stream.send_text("two" * number)
+            stream.end()
+        all_events = await asyncio.gather(*map(read_all, streams))
+        for number, events in enumerate(all_events):
+            text = "one " + "two" * number
+            assert events[0] == SynthesisStarted(16_000, "v")
+            assert heard(events) == text
+            assert events[-2:] == [
+                SynthesisWords(tuple(Word(word, 0, 0) for word in text.split())),
+                SynthesisDone(len(text)),
+            ]
+        assert [call.method for call in fakes.tts.calls] == ["SynthesizeMany"]
+        assert len(trunk) == 0
+
+
+async def test_a_reader_that_stops_holds_back_its_own_stream_alone() -> None:
+    made: list[int] = []
+
+    async def for_ever(requests: Requests, _context: Any) -> AsyncGenerator[tts_pb2.SynthesizeResponse, None]:
+        first = await anext(requests)
+        slow = first.config.language == "slow"
+        for _ in range(10_000):
+            if slow:
+                made.append(len(CHUNK))
+            yield tts_pb2.SynthesizeResponse(audio=CHUNK)
+
+    async with trunked(for_ever) as (_, upstream, _trunk):
+        slow = upstream.services.tts.synthesize(replace(CONFIG, language="slow"), CALLER)
+        quick = upstream.services.tts.synthesize(CONFIG, CALLER)
+        async with aclosing(quick.__aiter__()) as events:  # type: ignore[type-var] # it is a generator
+            for _ in range(500):
+                assert await anext(events) == SynthesisAudio(CHUNK)
+        assert sum(made) <= FIRST_CREDIT_BYTES + 2 * len(CHUNK)
+        async with aclosing(slow.__aiter__()) as events:  # type: ignore[type-var] # it is a generator
+            for _ in range(500):
+                assert await anext(events) == SynthesisAudio(CHUNK)
+        assert sum(made) <= 500 * len(CHUNK) + FIRST_CREDIT_BYTES + 2 * len(CHUNK)
+
+
+async def test_a_status_ends_its_stream_alone() -> None:
+    async with trunked() as (_, upstream, trunk):
+        good = upstream.services.tts.synthesize(CONFIG, CALLER)
+        bad = upstream.services.tts.synthesize(replace(CONFIG, language="bad"), CALLER)
+        with pytest.raises(ServiceError, match="INVALID_ARGUMENT: no such language"):
+            await read_all(bad)
+        good.send_text("yes")
+        good.end()
+        assert heard(await read_all(good)) == "yes"
+        assert not trunk.over
+
+
+async def test_cancel_reaches_the_service() -> None:
+    stopped = asyncio.Event()
+
+    async def wait(requests: Requests, _context: Any) -> AsyncGenerator[tts_pb2.SynthesizeResponse, None]:
+        try:
+            async for _ in requests:
+                yield tts_pb2.SynthesizeResponse(audio=CHUNK)
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with trunked(wait) as (_, upstream, trunk):
+        stream = upstream.services.tts.synthesize(CONFIG, CALLER)
+        stream.send_text("a")
+        async with aclosing(stream.__aiter__()) as events:  # type: ignore[type-var] # it is a generator
+            await anext(events)
+        async with asyncio.timeout(1):
+            await stopped.wait()
+        assert len(trunk) == 0
+
+
+async def test_speech_goes_on_without_a_gap_when_the_trunk_breaks() -> None:
+    async with trunked() as (fakes, upstream, trunk):
+        fakes.tts.on("Synthesize", one_call)
+        stream = upstream.services.tts.synthesize(CONFIG, CALLER)
+        stream.send_text("abc def ")
+        events: list[SynthesisEvent] = []
+        reader = stream.__aiter__()
+        while heard(events) != "abc":
+            events.append(await anext(reader))
+        trunk._call.cancel()  # type: ignore[union-attr] # it is open: as a connection that breaks
+        while not trunk.over:
+            await asyncio.sleep(0.005)
+        stream.send_text("ghi")
+        stream.end()
+        events += [event async for event in reader]
+        assert heard(events) == "abc def ghi"
+        assert [type(event) for event in events].count(SynthesisStarted) == 1
+        words = [word.text for event in events if isinstance(event, SynthesisWords) for word in event.words]
+        assert words == ["abc", "def", "ghi"]
+        assert events[-1] == SynthesisDone(11)
+
+
+async def one_call(call: Call) -> None:
+    async def requests() -> Requests:
+        while (request := await call.read()) is not None:
+            yield request
+
+    async for response in letters(requests(), call):
+        await call.write(response)
+
+
+async def test_a_service_without_trunks_is_asked_once() -> None:
+    asked = 0
+
+    async def refuse(call: Call) -> None:
+        nonlocal asked
+        asked += 1
+        await call.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+    fakes = FakeServices("tts")
+    fakes.tts.on("SynthesizeMany", refuse)
+    fakes.tts.on("Synthesize", echo)
+    async with fakes, fakes.upstream() as upstream:
+        for _ in range(5):
+            stream = upstream.services.tts.synthesize(CONFIG, CALLER)
+            stream.send_text("hi")
+            stream.end()
+            assert SynthesisAudio(b"hi") in await read_all(stream)
+        assert asked == 1
