@@ -60,6 +60,7 @@ bench: $(VENV)/.bench ## what is measured: how long people wait, the gateway's o
 	$(PY) -m tests.bench.sessions
 	$(PY) -m tests.bench.frames
 	$(PY) -m tests.bench.microphones --talkers 1 10 100 300 1000 --rounds 3 --seconds 10 --plot docs/microphones.svg
+	$(PY) -m tests.bench.listeners --listeners 1 10 100 300 --rounds 3 --seconds 10
 	$(PY) -m tests.bench.idle
 
 protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto

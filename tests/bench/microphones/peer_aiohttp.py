@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 
 import uvloop
 from aiohttp import WSMsgType, web
 
-from tests.bench.microphones.relay import Relay, connect
+from tests.bench.microphones.relay import Relay, connect, connect_voice, speech
 
 
 async def microphone(request: web.Request) -> web.WebSocketResponse:
@@ -32,9 +33,28 @@ async def microphone(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
+async def listener(request: web.Request) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    asked = await socket.receive_str()
+
+    async def speak() -> None:
+        async for frame in speech(request.app["voice"], asked):
+            await socket.send_bytes(frame)
+
+    async with asyncio.TaskGroup() as group:
+        speaking = group.create_task(speak(), name="speech")
+        await socket.receive()
+        speaking.cancel()
+    return socket
+
+
 async def main(port: int) -> None:
     app = web.Application()
     app["recogniser"] = connect()
+    if "VOICE_TTS_GRPC_URL" in os.environ:
+        app["voice"] = connect_voice()
+    app.router.add_get("/speech/{name}", listener)
     app.router.add_get("/ws/{name}", microphone)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

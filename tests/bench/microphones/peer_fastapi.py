@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import os
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from tests.bench.microphones.relay import Relay, connect
+from tests.bench.microphones.relay import Relay, connect, connect_voice, speech
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    if "VOICE_TTS_GRPC_URL" in os.environ:
+        app.state.voice = connect_voice()
     app.state.recogniser = connect()
     yield
 
@@ -42,3 +45,19 @@ async def microphone(socket: WebSocket) -> None:
             await relay.frame(data)
         await relay.end()
     await socket.close()
+
+
+@app.websocket("/speech/{name}")
+async def listener(socket: WebSocket) -> None:
+    await socket.accept()
+    asked = await socket.receive_text()
+
+    async def speak() -> None:
+        async for frame in speech(socket.app.state.voice, asked):
+            await socket.send_bytes(frame)
+
+    async with asyncio.TaskGroup() as group:
+        speaking = group.create_task(speak(), name="speech")
+        with suppress(WebSocketDisconnect):
+            await socket.receive_text()
+        speaking.cancel()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
-from protos import stt_pb2, stt_pb2_grpc
+from protos import stt_pb2, stt_pb2_grpc, tts_pb2, tts_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,6 +20,25 @@ def connect() -> stt_pb2_grpc.SpeechToTextAsyncStub:
     """To be called on the loop."""
     channel = grpc.aio.insecure_channel(os.environ["VOICE_STT_GRPC_URL"])
     return stt_pb2_grpc.SpeechToTextStub(channel)  # type: ignore[return-value]
+
+
+def connect_voice() -> tts_pb2_grpc.TextToSpeechAsyncStub:
+    """The same for the synthesiser."""
+    channel = grpc.aio.insecure_channel(os.environ["VOICE_TTS_GRPC_URL"])
+    return tts_pb2_grpc.TextToSpeechStub(channel)  # type: ignore[return-value]
+
+
+async def speech(stub: tts_pb2_grpc.TextToSpeechAsyncStub, asked: str) -> AsyncIterator[bytes]:
+    """What is said of a client's message, as it comes."""
+
+    async def requests() -> AsyncIterator[tts_pb2.SynthesizeRequest]:
+        yield tts_pb2.SynthesizeRequest(config=tts_pb2.SynthesizeConfig(language="en-US"))
+        yield tts_pb2.SynthesizeRequest(text=json.loads(asked)["text"])
+
+    call: Any = stub.Synthesize(requests())
+    async for response in call:
+        if response.audio:
+            yield response.audio
 
 
 class Relay:

@@ -45,7 +45,9 @@ class Load:
 
 
 class Talker(asyncio.Protocol):
-    """One socket. `speaks_jarvis`: the gateway's protocol, else bare frames."""
+    """One socket. `speaks_jarvis`: the gateway's protocol, else bare frames. `path`: where a peer takes it."""
+
+    path = "ws"
 
     def __init__(self, number: int, host: str, token: str | None) -> None:
         self.number = number
@@ -62,7 +64,7 @@ class Talker(asyncio.Protocol):
         self._mask = os.urandom(4)
         bearer = f"Authorization: Bearer {token}\r\nSec-WebSocket-Protocol: jarvis.v1\r\n" if token else ""
         self._hello = (
-            f"GET /ws/talker-{number} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET /{'ws' if token else self.path}/talker-{number} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{bearer}\r\n"
         )
 
@@ -206,7 +208,7 @@ class Schedule:
         return self._done - before
 
 
-async def connect(load: Load) -> list[Talker]:
+async def connect(load: Load, kind: type[Talker] = Talker) -> list[Talker]:
     address = urlsplit(load.ws)
     loop, gate = asyncio.get_running_loop(), asyncio.Semaphore(OPEN_AT_ONCE)
 
@@ -214,7 +216,7 @@ async def connect(load: Load) -> list[Talker]:
         token = load.tokens[number] if load.tokens else None
         async with gate:
             _, talker = await loop.create_connection(
-                lambda: Talker(number, address.netloc, token), address.hostname, address.port
+                lambda: kind(number, address.netloc, token), address.hostname, address.port
             )
             await talker.opened
         return talker
