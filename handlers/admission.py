@@ -142,6 +142,8 @@ class Admission:
         """
         residents = self._gateway.residents
         allowed = self._settings.ws_max_sockets_per_user
+        if residents.count_of_user(identity.user_id) < allowed:
+            return  # room for one more, whichever of them are connected: no need to look at each
         asked_for = residents.current(session_id)
         others = [resident for resident in residents.of_user(identity.user_id) if resident is not asked_for]
         open_now = sum(resident.connected and resident.session_id != session_id for resident in others)

@@ -138,6 +138,10 @@ class Residents:
         """All sessions of this user, lingering ones included."""
         return list(self._by_user.get(user_id, ()))
 
+    def count_of_user(self, user_id: str) -> int:
+        """How many sessions `of_user` would return."""
+        return len(self._by_user.get(user_id, ()))
+
     def add(self, resident: Resident) -> None:
         """Add a session that is not, or not yet, the current one of its id."""
         self._by_session.setdefault(resident.session_id, {})[resident] = None
