@@ -19,11 +19,16 @@ log = structlog.get_logger(__name__)
 GONE = (WebSocketClosedError, StreamClosedError)  # on_close of the handler reports it too
 
 
+# A source gives all that waits, up to 65,536 bytes: no use in asking again after a batch that is certainly shorter. A character
+# of a text message has up to four bytes.
+SURELY_ALL_CHARS = 16_384
+
+
 class Source(Protocol):
     """The source of batches: a `streaming.jarvis.entry.Attachment`, or a session of another dialect."""
 
     def data_to_send(self) -> list[str | bytes]:
-        """The batch to send now; empty if there is none."""
+        """The batch to send now, all that waits up to 65,536 bytes or a little more; empty if there is nothing."""
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
         """True if the batch must be in the session record before it is sent."""
@@ -85,6 +90,8 @@ class SocketWriter:
                     self._tasks.create_task(self._save(self._source, batch), name="socket writer")
                 else:
                     self._send(batch)
+                    if sum(map(len, batch)) < SURELY_ALL_CHARS:
+                        break
             if self._last is not None and not self._waits:
                 self._end(*self._last)
         except GONE:

@@ -27,10 +27,12 @@ class Traffic:
 
     def sent(self, batch: list[str | bytes]) -> None:
         """Count a sent batch."""
-        frames = sum(type(item) is bytes for item in batch)
-        self.frames_sent += frames
-        self.texts_sent += len(batch) - frames
-        self.bytes_sent += sum(map(len, batch))
+        for item in batch:
+            if type(item) is bytes:
+                self.frames_sent += 1
+            else:
+                self.texts_sent += 1
+            self.bytes_sent += len(item)
 
     def add(self, other: Traffic) -> None:
         """Add another session's counts."""

@@ -173,6 +173,9 @@ class SpeechEncoder:
     def encode(self, pcm: bytes) -> Iterator[bytes]:
         """The frames that this piece completes."""
         resampled = self._resampler.feed(_frame(pcm, self._service_rate_hz)) if self._resampler and pcm else pcm
+        if not self._rest and len(resampled) == self._frame_bytes:
+            yield from self._packets(resampled)  # a service that speaks in real time sends just such pieces
+            return
         self._rest += resampled
         while len(self._rest) >= self._frame_bytes:
             piece = bytes(self._rest[: self._frame_bytes])
