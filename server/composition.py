@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from server.operations import RolePermissions
 from server.overload import OverloadLimits
 from server.services import SERVICES
+from server.sessions.quota import ExecutorQuota
 from server.upstream import BreakerPolicy, ServiceEndpoint, TlsFiles
 from streaming.jarvis import Limits
 from streaming.ports import LaneServices
@@ -95,6 +96,7 @@ def lane_services(gateway: Gateway, observation: Observation) -> LaneServices:
         gateway.tracer,
         observation,
         gateway.once,
+        ExecutorQuota(gateway),
         lambda: gateway.overload.sheds_progress,
     )
 

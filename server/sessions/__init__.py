@@ -2,6 +2,7 @@
 
 fenced  the task group of clients' work
 desk    operations, tokens and service states, for sessions
+quota   how often executors' actions may run
 stats   figures of all sessions, for the gateway
 news    news of other replicas, passed to the sessions they concern
 """

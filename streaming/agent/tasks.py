@@ -57,7 +57,10 @@ class TaskRun:
         return self._setup.context
 
     async def run(self, verdict: Verdict) -> Outcome:
-        """Run the action if permission, verdict and user allow it. Raises ServiceError only if confirming fails."""
+        """Run the action if permission, quota, verdict and user allow it.
+
+        Raises ServiceError if confirming fails, and RATE_LIMITED if the task is no step of a turn.
+        """
         outcome = await self._judged(verdict)
         message = outcome.message or None
         self._tell(TaskEnded(outcome.status, dict(outcome.result), message, self._step_id, self._turn_id))
@@ -66,6 +69,14 @@ class TaskRun:
     async def _judged(self, verdict: Verdict) -> Outcome:
         if not self._setup.provided.permissions.may_execute(self._action.executor, self._context.roles):
             return self._outcome("denied", message=f"your role may not use the {self._action.executor} executor")
+        quota = self._setup.provided.quota
+        if quota is not None:
+            try:
+                await quota.take(self._action, self._context)
+            except ServiceError as exhausted:
+                if self._turn_id is None:
+                    raise
+                return self._failed(exhausted)
         refused = await refusal(verdict, partial(self._confirmed, verdict))
         if refused is not None:
             return self._failed(refused)

@@ -3,7 +3,7 @@
 `server/upstream` implements these protocols; a test may pass anything else that does. Calls raise `ServiceError` and nothing else.
 
 call: who calls, how a call fails · voice: M2, M3 · mind: M4-M6 · executors: M7-M9 · memory: M10 · gateway: all nine services,
-confirmations, permissions, meter · once: at most one run per command · observation: watching sessions.
+confirmations, permissions, quota, meter · once: at most one run per command · observation: watching sessions.
 """
 
 from streaming.ports.call import GATEWAY, CallContext, ServiceError
@@ -17,6 +17,7 @@ from streaming.ports.gateway import (
     LaneServices,
     Meter,
     Permissions,
+    Quota,
     Services,
     Span,
     Tracer,
@@ -101,6 +102,7 @@ __all__ = [
     "Permissions",
     "Plan",
     "Planner",
+    "Quota",
     "RecognitionConfig",
     "RecognitionEvent",
     "RecognitionProgress",

@@ -76,6 +76,13 @@ class Permissions(Protocol):
         """True if these roles may use that executor."""
 
 
+class Quota(Protocol):
+    """The limit of a user's operations: one count, whichever way they are asked for."""
+
+    async def take(self, action: Action, context: CallContext) -> None:
+        """Count one run of an executor's action. Raises ServiceError RATE_LIMITED."""
+
+
 class Meter(Protocol):
     """Takes the lanes' measurements."""
 
@@ -110,6 +117,7 @@ class LaneServices:
     tracer: Tracer
     observation: Observation
     once: RunOnce | None = None  # None: repeated commands are not recognised
+    quota: Quota | None = None  # None: actions are not counted
     sheds_progress: Callable[[], bool] = lambda: False  # True if the load is too high to report progress
 
 

@@ -18,7 +18,8 @@ from server.operations.roles import EXECUTOR_ACCESS, allows
 from server.operations.validation import invalid, pointer
 from server.routes import Route, Router, UnguardedRouteError
 from server.sessions.desk import GatewayDesk
-from streaming.ports import CallContext, Identity, ServiceError, Verdict
+from server.sessions.quota import ExecutorQuota
+from streaming.ports import Action, CallContext, Identity, ServiceError, Verdict
 from streaming.protocol.errors import ERROR_CODES
 from tests.support.rest import document, running
 
@@ -166,6 +167,19 @@ async def test_calls_and_requests_count_against_one_limit(tmp_path: Path) -> Non
         assert 0 < int(refused.value.headers["Retry-After"]) <= 60
         assert (await gw.fetch("GET", "/api/v1/agent/intents", user="ada")).code == 429
         assert (await invoke(gw.gateway, ADA, CONTEXT, "ops.health", {}))["status"] == "ready"  # not limited
+
+
+async def test_actions_of_channels_and_turns_count_against_that_limit_too(tmp_path: Path) -> None:
+    async with running(tmp_path, rate_limit_requests=4) as gw:
+        quota = ExecutorQuota(gw.gateway)
+        for action in (Action("os", "ls", {}), Action("browser", "navigate", {}), Action("memory", "store", {})):
+            await quota.take(action, CONTEXT)
+        assert (await gw.fetch("GET", "/api/v1/agent/intents", user=CONTEXT.user_id)).code == 200
+        for action in (Action("os", "ls", {}), Action("search", "search", {}), Action("memory", "delete", {})):
+            with pytest.raises(ServiceError, match="RATE_LIMITED") as refused:
+                await quota.take(action, CONTEXT)
+            assert refused.value.retry_after_ms
+        await quota.take(Action("nobody", "nothing", {}), CONTEXT)
 
 
 async def test_limits_of_roles_and_operations_hold_for_calls(tmp_path: Path) -> None:

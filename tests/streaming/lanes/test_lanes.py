@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from streaming.agent.format import ReplyFormat
+from streaming.agent.tasks import TaskRun
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords, TaskEnded, TaskProgressed, TaskStarted
 from streaming.lanes.base import Lane
 from streaming.lanes.execute import ExecuteLane
@@ -24,6 +26,8 @@ from tests.support.world import World, broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from streaming.ports import CallContext
 
 
 def test_a_microphone_is_passed_on_and_its_credit_given_back_in_its_own_bytes() -> None:
@@ -89,6 +93,28 @@ def test_a_task_tells_how_it_goes_and_ends() -> None:
         assert outlet.of(TaskStarted)
         assert outlet.of(TaskEnded) == [TaskEnded("failed", {"exit_code": 2}, "no such file")]
         assert world.executed == [("ls", {"args": ["x"]})]
+
+    virtual_time.run(body())
+
+
+class Exhausted:
+    async def take(self, _action: Action, _context: CallContext) -> None:
+        raise ServiceError("RATE_LIMITED", "come back in 5 s")
+
+
+def test_a_task_beyond_the_user_s_quota_is_refused_and_not_taken_for_run() -> None:
+    async def body() -> None:
+        world, outlet = World(), RecordingOutlet()
+        setup = frame_for(world, outlet)
+        setup = replace(setup, provided=replace(setup.provided, quota=Exhausted()))
+        with pytest.raises(ServiceError, match="RATE_LIMITED"):
+            await ExecuteLane(setup, Action("os", "ls", {}), 500).run()
+        step = TaskRun(setup, outlet.tell, Action("os", "ls", {}), step_id="s1", turn_id="t1")
+        outcome = await step.run(Verdict("allow", "low", ()))
+        assert (outcome.status, outcome.message) == ("failed", "come back in 5 s")
+        assert not step.started
+        assert world.executed == []
+        assert [event.status for event in outlet.of(TaskEnded)] == ["failed"]
 
     virtual_time.run(body())
 
