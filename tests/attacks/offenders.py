@@ -1,0 +1,304 @@
+"""Hostile clients: each floods in its own way until the gateway ends it, and tells how it was ended."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import struct
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tests.server.net.websocket.client_frames import BINARY, CONTINUATION, PING, TEXT, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+
+BATCH = 200  # frames in one write
+MAX_BATCHES = 150  # channel numbers end there
+PATIENCE_S = 45.0  # for the gateway to end it
+CUT = "cut"  # the connection ended without a word
+OPEN = "open"  # it was never ended
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the gateway listens, and a token for it."""
+
+    port: int
+    token: str
+
+    def handshake(self, name: str, *, authenticated: bool = True) -> bytes:
+        bearer = f"Authorization: Bearer {self.token}\r\n" if authenticated else ""
+        return (
+            f"GET /ws/{name} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{bearer}\r\n"
+        ).encode()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the gateway ended a client: a close code, an HTTP status, `cut` or `open`. `seconds` after the first hostile byte."""
+
+    by: str
+    seconds: float
+
+
+class Client:
+    """One connection. `send` raises OSError once the gateway has ended it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._began = time.monotonic()
+
+    @classmethod
+    async def connected(cls, target: Target) -> Client:
+        return cls(*await asyncio.open_connection("127.0.0.1", target.port, limit=1 << 24))
+
+    @classmethod
+    async def entered(cls, target: Target, name: str) -> Client:
+        """With a session."""
+        while True:  # a gateway that is busy with the flood before refuses it for a moment
+            client = await cls.connected(target)
+            client.writer.write(target.handshake(name))
+            if b" 101 " in await client.reader.readline():
+                break
+            client.writer.transport.abort()
+            await asyncio.sleep(0.5)
+        await client.reader.readuntil(b"session.ready")
+        client._began = time.monotonic()
+        return client
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+        if self.writer.transport.is_closing():
+            raise ConnectionResetError
+
+    async def ended(self, flood: Coroutine[None, None, None] | None = None) -> Ended:
+        """Flood, and read what comes until the end."""
+        async with asyncio.TaskGroup() as group:
+            flooding = group.create_task(_unless_ended(flood), name="flood") if flood is not None else None
+            by = await self._read_on()
+            seconds = time.monotonic() - self._began
+            if flooding is not None:
+                flooding.cancel()
+        self.writer.transport.abort()
+        return Ended(by, seconds)
+
+    async def _read_on(self) -> str:
+        last = b""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while data := await self.reader.read(1 << 16):
+                    last = (last + data)[-4096:]
+                    if (by := how(last)) != CUT:
+                        return by
+        except TimeoutError:
+            return OPEN
+        except OSError:
+            pass
+        return CUT
+
+    async def ended_unread(self) -> Ended:
+        """The same for a client that reads nothing: its socket's state tells."""
+        self.writer.transport.pause_reading()
+        socket = self.writer.get_extra_info("socket")
+        by = OPEN
+        while time.monotonic() - self._began < PATIENCE_S:
+            state = socket.getsockopt(6, 11, 1)[0]  # TCP_INFO: 1 is ESTABLISHED
+            if state != 1:
+                by = CUT
+                break
+            await asyncio.sleep(0.1)
+        self.writer.transport.abort()
+        return Ended(by, time.monotonic() - self._began)
+
+
+async def _unless_ended(flood: Coroutine[None, None, None]) -> None:
+    with suppress(OSError):
+        await flood
+
+
+def how(last: bytes) -> str:
+    """The close code of a close frame at the end of what was read, or the status of an answer."""
+    for at in range(max(0, len(last) - 127), len(last) - 1):
+        if last[at] == 0x88 and last[at + 1] == len(last) - at - 2 >= 2:
+            return str(struct.unpack_from("!H", last, at + 2)[0])
+    return last[9:12].decode("latin-1") if last.startswith(b"HTTP/1.1 ") else CUT
+
+
+def said(message: dict[str, object]) -> bytes:
+    return frame(TEXT, json.dumps(message).encode())
+
+
+async def until_refused(client: Client, batches: Iterator[bytes]) -> None:
+    for batch in batches:
+        await client.send(batch)
+
+
+@cache
+def _tiny_audio(batch: int) -> bytes:
+    numbers = range(batch * BATCH, (batch + 1) * BATCH)
+    return b"".join(frame(BINARY, struct.pack(">BBHIII", 1, 0, 1, 0, n, n) + b"\0\0") for n in numbers)
+
+
+@cache
+def _opening(batch: int) -> bytes:
+    numbers = range(batch * BATCH, (batch + 1) * BATCH)
+    return b"".join(said({"type": "channel.open", "channel": 2 * n + 3, "kind": "tts"}) for n in numbers)
+
+
+def batches(make: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The same for every offender, so that making them is not what takes time."""
+    return map(make, range(MAX_BATCHES))
+
+
+async def pings(target: Target, name: str) -> Ended:
+    client = await Client.entered(target, name)
+    return await client.ended(until_refused(client, itertools.repeat(frame(PING, b"x") * BATCH)))
+
+
+async def tiny_frames(target: Target, name: str) -> Ended:
+    """Two bytes of audio a frame, in order and within the credit's letter."""
+    client = await Client.entered(target, name)
+    await client.send(said({"type": "channel.open", "channel": 1, "kind": "stt", "params": {}}))
+    return await client.ended(until_refused(client, batches(_tiny_audio)))
+
+
+async def empty_frames(target: Target, name: str) -> Ended:
+    client = await Client.entered(target, name)
+    return await client.ended(until_refused(client, itertools.repeat(frame(BINARY) * BATCH)))
+
+
+async def fragments(target: Target, name: str) -> Ended:
+    client = await Client.entered(target, name)
+    await client.send(frame(TEXT, b"{", fin=False))
+    return await client.ended(until_refused(client, itertools.repeat(frame(CONTINUATION, fin=False) * BATCH)))
+
+
+async def unfinished(target: Target, name: str) -> Ended:
+    """A message that is begun and never ended, with pings that keep the socket alive."""
+    client = await Client.entered(target, name)
+    await client.send(frame(TEXT, b"{", fin=False))
+
+    async def alive() -> None:
+        while True:
+            await client.send(frame(PING))
+            await asyncio.sleep(1)
+
+    return await client.ended(alive())
+
+
+async def opens(target: Target, name: str) -> Ended:
+    client = await Client.entered(target, name)
+    return await client.ended(until_refused(client, batches(_opening)))
+
+
+async def commands(target: Target, name: str) -> Ended:
+    """Commands that no rate limit refuses."""
+    client = await Client.entered(target, name)
+    return await client.ended(until_refused(client, itertools.repeat(said({"type": "ack", "seq": 1}) * BATCH)))
+
+
+async def never_acknowledged(target: Target, name: str) -> Ended:
+    """Answers are read, and never acknowledged nor wanted again."""
+    client = await Client.entered(target, name)
+    numbers = itertools.count()
+
+    async def ask() -> None:
+        while True:
+            ask_now = (said({"type": "call", "id": f"c{next(numbers)}", "op": "ops.health"}) for _ in range(BATCH))
+            await client.send(b"".join(ask_now))
+
+    return await client.ended(ask())
+
+
+async def half_open(target: Target, _name: str) -> Ended:
+    """Nothing is sent."""
+    return await (await Client.connected(target)).ended()
+
+
+async def never_authenticated(target: Target, name: str) -> Ended:
+    client = await Client.connected(target)
+    await client.send(target.handshake(name, authenticated=False))
+    return await client.ended()
+
+
+async def slow_reader(target: Target, name: str) -> Ended:
+    """Asks for much over a socket, and reads nothing."""
+    client = await Client.entered(target, name)
+    client.writer.transport.pause_reading()
+    with suppress(OSError):
+        for number in range(4_000):
+            client.writer.write(said({"type": "call", "id": f"c{number}", "op": "ops.health"}))
+            if number % 90 == 89:
+                await asyncio.sleep(1)
+            if client.writer.transport.get_write_buffer_size() or number > 900:
+                break
+    return await client.ended_unread()
+
+
+async def slow_answers(target: Target, _name: str) -> Ended:
+    """Asks for a large document ten times, and reads nothing."""
+    client = await Client.connected(target)
+    request = f"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n\r\n".encode()
+    await client.send(request * 10)
+    return await client.ended_unread()
+
+
+async def slow_headers(target: Target, _name: str) -> Ended:
+    """One header line a second."""
+    client = await Client.connected(target)
+    await client.send(f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n".encode())
+
+    async def trickle() -> None:
+        for number in itertools.count():
+            await client.send(f"X-{number}: y\r\n".encode())
+            await asyncio.sleep(1)
+
+    return await client.ended(trickle())
+
+
+async def slow_second_headers(target: Target, name: str) -> Ended:
+    """The same behind a request that was answered."""
+    client = await Client.connected(target)
+    await client.send(f"GET /live HTTP/1.1\r\nHost: 127.0.0.1:{target.port}\r\n\r\nGET /{name} HTTP/1.1\r\n".encode())
+
+    async def trickle() -> None:
+        for number in itertools.count():
+            await client.send(f"X-{number}: y\r\n".encode())
+            await asyncio.sleep(1)
+
+    return await client.ended(trickle())
+
+
+@dataclass(frozen=True)
+class Flood:
+    """A kind of hostile client: how it attacks, in which ways it may be ended, and how soon."""
+
+    attack: Callable[[Target, str], Awaitable[Ended]]
+    ends: tuple[str, ...]
+    within_s: float
+
+
+FLOODS = {
+    "pings": Flood(pings, ("1008",), 5),
+    "tiny frames": Flood(tiny_frames, ("1008",), 5),
+    "empty frames": Flood(empty_frames, ("1002", "1008"), 5),
+    "fragments": Flood(fragments, ("1008",), 5),
+    "unfinished message": Flood(unfinished, ("1008",), 45),
+    "channel opens": Flood(opens, ("4029",), 10),
+    "commands": Flood(commands, ("4029",), 10),
+    "never acknowledged": Flood(never_acknowledged, ("4029", "4002"), 10),
+    "half-open": Flood(half_open, (CUT,), 15),
+    "never authenticated": Flood(never_authenticated, ("4008",), 15),
+    "slow reader": Flood(slow_reader, (CUT,), 40),
+    "slow answers": Flood(slow_answers, (CUT,), 40),
+    "slow headers": Flood(slow_headers, ("408",), 15),
+    "slow second headers": Flood(slow_second_headers, ("408",), 15),
+}
