@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from server.net.websocket.frames import Event
 
+EVENTS_AT_ONCE = 256  # some milliseconds; a read of 256 KiB may hold 40,000 empty frames
 INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime
@@ -43,6 +45,7 @@ class SocketLimits:
     write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
     frames_per_s: int = 5_000  # sustained, of any kind; a microphone sends 50 a second
     frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
+    pings: int = 400  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.
     ping_interval_s: float = 20.0
     write_timeout_s: float = 30.0  # a client that takes nothing for this long is not reading
@@ -75,6 +78,10 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._subprotocol: str | None = None
         self._told = self._lost = False  # the handler was told of the end; the transport is gone
         self._frames, self._counted_since = 0, self._loop.time()
+        self._pings = 0  # since we last looked
+        self._later: deque[Event] = (
+            deque()
+        )  # of a read that held very many events; reading is paused while there are any
         self._heard = self._pinged = False
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
@@ -143,11 +150,32 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._frames += len(events)
         if self._frames + reader.pieces > self._limits.frames_burst:
             self._check_pace()
+        if self._later:
+            self._later.extend(events)
+        elif len(events) > EVENTS_AT_ONCE:
+            self._later.extend(events)
+            self._transport.pause_reading()
+            self._take_later()
+        elif events:
+            self._take(events)
+
+    def _take_later(self) -> None:
+        """Take the next events of a read that held very many of them, then let other clients have a turn."""
+        if self.client_terminated:
+            self._later.clear()
+        else:
+            self._take([self._later.popleft() for _ in range(min(EVENTS_AT_ONCE, len(self._later)))])
+        if self._later:
+            self._loop.call_soon(self._take_later)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _take(self, events: list[Event]) -> None:
         for event in events:
             if type(event) is not bytes and type(event) is not str:
                 self._take_singly(events)
                 return
-        if events and not self.server_terminated:  # else nobody waits for them any more
+        if not self.server_terminated:  # else nobody waits for them any more
             try:
                 self._deliver(events)
             except Exception:  # noqa: BLE001 - as above
@@ -170,6 +198,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         for event in events:
             if isinstance(event, bytes | str):
                 self._take_message(event)
+            elif self.client_terminated:
+                return
             elif isinstance(event, Ping):
                 self._answer(event)
             elif isinstance(event, Violated):
@@ -181,6 +211,10 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def _answer(self, ping: Ping) -> None:
         """Answer a ping. While the client does not read, only its last ping is remembered (RFC 6455, section 5.5.3)."""
+        self._pings += 1
+        if self._pings > self._limits.pings:
+            self.fail(REFUSED, "too many pings")
+            return
         if self.paused:
             self._pong = ping.payload
         elif not self.server_terminated:
@@ -215,7 +249,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         """Once per ping interval, check that the client is there and completes its messages."""
         heard, self._heard = self._heard, False
         before, self._unfinished = self._unfinished, self._reader.begun if self._reader.unfinished else 0
-        self._frames = self._reader.pieces = 0
+        self._frames = self._reader.pieces = self._pings = 0
         self._counted_since = self._loop.time()
         if before and before == self._unfinished:
             self.fail(REFUSED, "a message was not finished in time")

@@ -14,7 +14,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketClosedError
 
 from server.net.websocket.frames import Closed
-from server.net.websocket.socket import FrameSocket, SocketLimits
+from server.net.websocket.socket import EVENTS_AT_ONCE, FrameSocket, SocketLimits
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo, HandshakeConnection
 
@@ -284,6 +284,34 @@ async def test_who_floods_is_closed_and_told_why(flood: bytes) -> None:
             pass
         assert int.from_bytes(got[1][:2], "big") == 1008
         assert (await client.handler.closed).code == 1008
+
+
+async def test_who_pings_on_and_on_is_closed_though_frames_would_be_allowed() -> None:
+    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024 * 1024, pings=30)) as client:
+        client.send(frame(PING) * 60)
+        answers = [await client.frame() for _ in range(31)]
+        assert [opcode for opcode, _ in answers] == [PONG] * 30 + [CLOSE]
+        assert (await client.handler.closed).code == 1008
+
+
+async def test_others_have_a_turn_between_the_messages_of_a_crowded_read() -> None:
+    sizes: list[int] = []
+    turns: list[int] = []  # how often the loop came round
+
+    class Batches(Echo):
+        def on_messages(self, messages: list[Any]) -> None:
+            sizes.append(len(messages))
+            turns.append(0)
+            asyncio.get_running_loop().call_soon(turns.append, 1)
+            self.ws_connection.send(messages)  # type: ignore[union-attr]
+
+    many = 3 * EVENTS_AT_ONCE + 5
+    async with connected(handler=Batches) as client:
+        client.send(b"".join(frame(BINARY, b"%d" % number) for number in range(many)), frame(PING, b"last"))
+        got = [await client.frame() for _ in range(many + 1)]
+    assert got == [(BINARY, b"%d" % number) for number in range(many)] + [(PONG, b"last")]
+    assert max(sizes) <= EVENTS_AT_ONCE
+    assert turns[:2] == [0, 1]
 
 
 async def test_a_burst_is_no_flood() -> None:
