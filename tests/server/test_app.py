@@ -39,7 +39,8 @@ def test_everything_but_what_is_meant_to_be_public_asks_for_a_token() -> None:
 
 async def test_the_server_has_bounds_for_the_open_internet(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        assert (gw.server.connections.for_headers.limit_s, gw.server.connections.for_body.limit_s) == (75, 60)
+        bounds = gw.server.connections
+        assert (bounds.for_head.limit_s, bounds.for_headers.limit_s, bounds.for_body.limit_s) == (20, 75, 60)
 
 
 async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ async def test_a_body_that_does_not_come_ends_the_connection(tmp_path: Path) -> 
 
 async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        gw.server.connections.for_headers.limit_s = 0.05
+        gw.server.connections.for_head.limit_s = 0.05
         answer = await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\nX-Slow: ")
     assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert b"\r\nConnection: close\r\n" in answer
@@ -61,7 +62,7 @@ async def test_headers_that_do_not_end_end_the_connection(tmp_path: Path) -> Non
 
 async def test_who_only_keeps_a_connection_open_is_told_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as gw:
-        gw.server.connections.for_headers.limit_s = 0.05
+        gw.server.connections.for_headers.limit_s = gw.server.connections.for_head.limit_s = 0.05
         assert await gw.raw(b"") == b""
         answer = await gw.raw(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.endswith(b'{"status":"ok"}')  # asked once, and then silent

@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self.refuse = connections.refuse
         self._connections = connections
         self._for_headers = connections.for_headers
+        self._for_head = connections.for_head
         self._for_body = connections.for_body
         self._transport: asyncio.Transport
         self._parser = RequestParser(self)
@@ -73,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._taking = asyncio.get_running_loop().create_future()
         self._taking.set_result(None)
         self._connections.open.add(self)
-        self._for_headers.begin(self)
+        self._for_head.begin(self)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests."""
@@ -135,6 +136,7 @@ class Connection(asyncio.Protocol):
 
     def _wait_for_nothing(self) -> None:
         self._for_headers.end(self)
+        self._for_head.end(self)
         self._for_body.end(self)
 
     # --- parsing ---
@@ -167,6 +169,8 @@ class Connection(asyncio.Protocol):
             at -= len(self._parse(data[begin:at]))
         if at < size and not self._ending:
             self._unparsed = data[at:] + self._unparsed
+        if self._parser.in_head and self._serving is None and self in self._connections.open:
+            self._for_head.begin(self)
 
     def _parse(self, piece: bytes) -> bytes:
         """Parse one slice; returns the part of it that must be parsed again."""
@@ -195,6 +199,7 @@ class Connection(asyncio.Protocol):
     def head_received(self, start_line: RequestStartLine, headers: Headers, *, keeps_alive: bool) -> None:
         """A head is complete. The parser calls this and the next two."""
         self._for_headers.end(self)
+        self._for_head.end(self)
         self._reading = exchange = Exchange(self, start_line, headers, keeps_alive=keeps_alive)
         self._waiting.append(exchange)
         self._advance()
@@ -256,6 +261,8 @@ class Connection(asyncio.Protocol):
             self.end(lingers=False)
         else:
             self._for_headers.begin(self)
+            if self._parser.in_head:
+                self._for_head.begin(self)  # it came with the request before
 
     def check_upgrade(self) -> None:
         """Refuse the upgrade if earlier answers are still unsent, or if another request follows.

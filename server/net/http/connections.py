@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from server.net.http.interfaces import Refuse
 
-IDLE_S = 75.0  # between requests and for heads; longer than the 60 s for which load balancers keep connections
+IDLE_S = 75.0  # between requests; longer than the 60 s for which load balancers keep connections
+HEAD_S = 20.0  # for the first head of a connection, and for any head that has begun: Apache's default
 BODY_S = 60.0  # for a whole body: 32 MiB at 4 Mbit/s
 
 
@@ -30,6 +31,7 @@ class Connections:
         self.delegate = delegate
         self.refuse = refuse
         self.for_headers = Patience(IDLE_S)
+        self.for_head = Patience(HEAD_S)
         self.for_body = Patience(BODY_S)
         self.open: set[Open] = set()
         self._all_left = asyncio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,7 +58,8 @@ async def test_it_goes_on_after_everybody_left() -> None:
 
 
 def waiting(gw: Rest) -> tuple[int, int]:
-    return len(gw.server.connections.for_headers), len(gw.server.connections.for_body)
+    connections = gw.server.connections
+    return len(connections.for_headers) + len(connections.for_head), len(connections.for_body)
 
 
 async def test_an_idle_connection_waits_for_headers_only(tmp_path: Path) -> None:
@@ -105,3 +107,38 @@ async def test_a_client_that_leaves_in_its_body_is_not_waited_for(tmp_path: Path
         while waiting(gw)[1]:
             await asyncio.sleep(0.001)
         assert not gw.server.connections.open
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [LIVE[:9], LIVE + LIVE[:9], LIVE * 20 + LIVE[:9]],
+    ids=["first", "second, with the one before", "after many"],
+)
+async def test_a_head_that_comes_line_by_line_ends_the_connection_soon(tmp_path: Path, begun: bytes) -> None:
+    async with running(tmp_path) as gw:
+        gw.server.connections.for_head.limit_s = 0.1
+        reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        writer.write(begun)
+        answers, number = b"", 0
+        async with asyncio.timeout(10):
+            while b" 408 " not in answers:
+                writer.write(b"X-%d: y\r\n" % number if number else b" HTTP/1.1\r\n")
+                number += 1
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        answers += await reader.read(65536)
+        writer.close()
+    assert answers.count(b" 200 ") == begun.count(b"Host")
+
+
+async def test_a_connection_may_be_idle_for_longer_than_a_head_may_take(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+        gw.server.connections.for_head.limit_s = 0.05
+        reader, writer = await asyncio.open_connection("127.0.0.1", gw.port)
+        writer.write(LIVE)
+        await reader.readuntil(b"}")
+        assert len(gw.server.connections.for_head) == 0
+        await asyncio.sleep(0.1)
+        writer.write(LIVE)
+        assert b" 200 " in await reader.readuntil(b"}")
+        writer.close()
