@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 from tornado.ioloop import IOLoop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
+log = structlog.get_logger(__name__)
+
+OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ResultT = TypeVar("ResultT")
 
 
@@ -19,8 +24,19 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop  # noqa: PLC0415 - it may not be installed
     except ImportError:
-        return asyncio.new_event_loop()
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(_tell)
+        return loop
     return uvloop.new_event_loop()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log as the loop does, but one line for a connection that no descriptor was left for: asyncio tries again by itself."""
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in OUT_OF_DESCRIPTORS:
+        log.warning("a connection could not be accepted", reason=error.strerror)
+    else:
+        loop.default_exception_handler(context)
 
 
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
