@@ -42,11 +42,18 @@ class ChildError(Exception):
 class EmbeddedProcess:
     """`python -m server.embedded`: started, watched, and restarted at the same addresses when it dies."""
 
-    def __init__(self, addresses: Mapping[str, str], directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        directory: Path,
+        environment: Mapping[str, str],
+        secrets: Mapping[str, str],
+    ) -> None:
         self.addresses = dict(addresses)
         self.down: dict[str, str] = {}  # service → why it did not start
         self._directory = directory
         self._environment = dict(environment)
+        self._secrets = dict(secrets)  # written to its standard input, where nobody else can read them
         self._process: Process | None = None
         self._stopping = False
 
@@ -63,7 +70,16 @@ class EmbeddedProcess:
     async def _spawn(self) -> None:
         named = [f"{name}={address}" for name, address in self.addresses.items()]
         # -P: do not import a folder `server` of the working directory
-        command = ["-P", "-m", "server.embedded", "--with-parent", "--directory", str(self._directory), *named]
+        command = [
+            "-P",
+            "-m",
+            "server.embedded",
+            "--with-parent",
+            "--secrets",
+            "--directory",
+            str(self._directory),
+            *named,
+        ]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
@@ -73,6 +89,8 @@ class EmbeddedProcess:
             cwd=Path.cwd(),
             start_new_session=True,  # Ctrl-C must reach the gateway only, which drains first
         )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(self._secrets).encode() + b"\n")
         self.addresses = (await self._read())["bound"]
         self.down = (await self._read())["down"]
 

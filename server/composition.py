@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from server.gateway import Gateway
     from streaming.ports import Observation
 
+_SECRET_NAME = re.compile(
+    r"^(JWT|REDIS)_|TOKEN|SECRET|PASSW|API_?KEY|ACCESS_?KEY|CREDENTIAL|PRIVATE_?KEY", re.IGNORECASE
+)
 EMBEDDED_OPTIONS = (
     "CHROMIUM_PATH",
     "CHROMIUM_SANDBOX",
@@ -110,12 +114,16 @@ def embedded_addresses(settings: Settings) -> dict[str, str]:
 
 
 def embedded_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the embedded process: ours without secrets, plus the options that may come from `.env`."""
-    kept = {name: value for name, value in environment.items() if not name.startswith(("JWT_", "REDIS_"))}
+    """The embedded process's environment: ours without secrets, plus the options that may come from `.env`."""
+    kept = {name: value for name, value in environment.items() if not _SECRET_NAME.search(name)}
     closed = {"OS_CLOSED_PATHS": os.pathsep.join(map(str, private_paths(settings)))}
     options = {name: str(getattr(settings, name.lower())) for name in EMBEDDED_OPTIONS}
-    options["LLM_API_KEY"] = settings.llm_api_key.get_secret_value()
     return kept | {name: value for name, value in options.items() if value} | closed | {"PYTHONPATH": _source_root()}
+
+
+def embedded_secrets(settings: Settings) -> dict[str, str]:
+    """Options that are told to the embedded process alone: an environment can be read, and its children inherit it."""
+    return {"LLM_API_KEY": settings.llm_api_key.get_secret_value()}
 
 
 def private_paths(settings: Settings) -> list[Path]:

@@ -28,6 +28,7 @@ from server.composition import (
     breaker_policy,
     embedded_addresses,
     embedded_environment,
+    embedded_secrets,
     endpoints,
     lane_services,
     overload_limits,
@@ -196,7 +197,8 @@ class Lifecycle:
         if not wanted:
             return {}
         environment = embedded_environment(self._settings, os.environ)
-        process = EmbeddedProcess(wanted, self._settings.embedded_dir, environment)
+        secrets = embedded_secrets(self._settings)
+        process = EmbeddedProcess(wanted, self._settings.embedded_dir, environment, secrets)
         self._stack.push_async_callback(process.stop)
         add_reload_hook(process.end_now)
         await process.start()

@@ -2,7 +2,8 @@
 
 Writes JSON lines to standard output: `{"bound": {name: address}}` when the ports are open, and `{"ready": true, "down":
 {name: reason}}` when each service has started or failed. Ends on SIGTERM and Ctrl-C, and with `--with-parent` as soon as
-standard input closes, so that nothing is left behind however the gateway dies.
+standard input closes, so that nothing is left behind however the gateway dies. `--secrets` reads a JSON object from the first line of
+standard input: options that must not stand in the environment.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("services", nargs="*", metavar="NAME[=HOST:PORT]")
     parser.add_argument("--directory", type=Path, default=Path(".jarvis"), help="what survives a restart")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
+    parser.add_argument("--secrets", action="store_true", help="read options from the first line of standard input")
     options = parser.parse_args(arguments)
     unknown = [item for item in options.services if item.partition("=")[0] not in SERVICES]
     if unknown:
@@ -53,7 +55,7 @@ async def _until_asked_to_stop(*, with_parent: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if with_parent:
-        loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing is written to it, so readable means closed
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing more is written to it, so readable means closed
     await stop.wait()
 
 
@@ -65,7 +67,8 @@ def _say(message: dict[str, object]) -> None:
 async def run(options: argparse.Namespace) -> None:
     """Serve until asked to stop."""
     options.directory.mkdir(parents=True, exist_ok=True)
-    config = EmbeddedConfig(directory=options.directory, options=tuple(os.environ.items()))
+    told = json.loads(sys.stdin.buffer.readline()) if options.secrets else {}
+    config = EmbeddedConfig(directory=options.directory, options=tuple({**os.environ, **told}.items()))
     host = Host(addresses(options.services), config)
     _say({"bound": await host.bind()})
     _say({"ready": True, "down": await host.start()})
