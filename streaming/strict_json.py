@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from streaming.protocol.messages.base import MAX_SAFE_INTEGER
 
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _MAX_INTEGER_DIGITS = len(str(MAX_SAFE_INTEGER))
 
 
@@ -67,6 +69,11 @@ def _depth(value: object) -> int:
         depth += 1
         level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
     return depth
+
+
+def can_be_sent(text: str) -> bool:
+    """False for text with half of a surrogate pair: JSON can spell it, UTF-8 has no bytes for it."""
+    return _HALF_OF_A_PAIR.search(text) is None
 
 
 def strict_value(text: str, max_depth: int) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
-from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import NotJsonError, UnsafeJsonError, can_be_sent, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -101,4 +101,6 @@ def read(data: str | bytes, types: Collection[str] = TYPES) -> Command:
 
 def _event_id(fields: dict[str, Any]) -> str:
     given = fields.get("event_id")
-    return given if isinstance(given, str) and len(given) <= MAX_EVENT_ID_CHARS else ""
+    if not isinstance(given, str) or len(given) > MAX_EVENT_ID_CHARS:
+        return ""
+    return given if can_be_sent(given) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from pydantic import ValidationError
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import CLIENT_MESSAGES
-from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import NotJsonError, UnsafeJsonError, can_be_sent, parse_object
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 MAX_ID_CHARS = 64
 _UTF8_MAX = 4  # bytes of one character
-_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")  # a surrogate alone: there are no bytes to echo it with
 
 # Messages of the socket, which have no sequence number of their own (the `seq` of an `ack` is that of another message).
 UNNUMBERED = frozenset({"session.resume", "auth", "auth.refresh", "ack", "ping", "pong"})
@@ -52,7 +50,7 @@ class Parsed:
         command_id = self.fields.get("id")
         if not isinstance(command_id, str) or not 0 < len(command_id) <= MAX_ID_CHARS:
             return None
-        return None if _HALF_OF_A_PAIR.search(command_id) else command_id
+        return command_id if can_be_sent(command_id) else None
 
     @property
     def channel(self) -> int | None:
