@@ -138,7 +138,8 @@ def _opened(part: Section) -> InputContainer:
     if not container.streams.audio:
         container.close()
         raise UnreadableAudioError("the file holds no audio")
-    codec = container.streams.audio[0].codec_context.name
+    # PyAV has no context for a codec that FFmpeg does not know
+    codec = getattr(container.streams.audio[0].codec_context, "name", "an unknown codec")
     if codec not in _DECODERS:  # FFmpeg applies codec_whitelist to probing only
         container.close()
         raise UnreadableAudioError(f"the file's audio is in {codec}, which is not read")

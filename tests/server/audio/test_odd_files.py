@@ -183,6 +183,14 @@ def test_a_codec_that_is_not_listed_is_not_decoded(name: str, codec: str) -> Non
         decoded((FILES / name).read_bytes())
 
 
+def test_a_codec_that_nobody_knows_is_refused() -> None:
+    wav = bytearray(channels(buzz(0.1, 16_000)))
+    at = wav.index(b"fmt ") + 8
+    wav[at : at + 2] = struct.pack("<H", 0x0101)
+    with pytest.raises(UnreadableAudioError, match="unknown codec"):
+        decoded(bytes(wav))
+
+
 def test_marks_are_found_once_wherever_pieces_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     one = encoded("wav", 0.01)
     data = one * 5
