@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients test-firefox lint unit core rest conformance chaos bench clean protos help
+.PHONY: run dev speech test test-clients test-firefox lint unit core rest conformance fuzz floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -50,6 +50,13 @@ test-firefox: $(VENV)/.test ## the console in Debian's firefox-esr, by WebDriver
 
 conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, those of megabytes too
 	CONFORMANCE=all $(PY) -m pytest -q tests/server/net/websocket/test_conformance.py
+
+SECONDS ?= 60
+fuzz: $(VENV)/.test ## random bytes into every parser of strangers' bytes, SECONDS=60 for each
+	$(PY) -m tests.attacks.fuzz --seconds $(SECONDS)
+
+floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers beside them
+	$(PY) -m tests.attacks.floods
 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
