@@ -43,7 +43,7 @@ class SocketLimits:
 
     message_bytes: int  # of one message, in any number of fragments
     write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
-    frames_per_s: int = 5_000  # sustained, of any kind; a microphone sends 50 a second
+    frames_per_s: int = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
     frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
     pings: int = 400  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.
