@@ -133,7 +133,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ReplyWords:
-    """Whole sentences, with the white space between them. `last`: the reply is complete; `cut`: by `max_tokens`."""
+    """Whole sentences, including the white space between them. `last`: the reply is complete."""
 
     text: str
     last: bool = False
@@ -152,7 +152,7 @@ class Planner(Protocol):
         *,
         prefer_model: bool = False,
     ) -> Plan:
-        """Steps for what is wanted. `prefer_model`: leave it to the language model where there is one."""
+        """The steps that reach the goal."""
 
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
         """The text of the reply, from the steps' outcomes."""
