@@ -1,4 +1,4 @@
-"""When a socket's token ends: warned first where the dialect has a word for it, then closed, unless a new token comes."""
+"""Expiry of a socket's token: first a warning, then the close, unless a new token comes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARNING_S = 60.0  # time between `auth.expiring` and the expiry, enough to refre
 
 
 class TokenTimer:
-    """The timers of one token. `on_expiring` None: nobody is warned."""
+    """Two timers for a token: warning and expiry."""
 
     def __init__(
         self,
