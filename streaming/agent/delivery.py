@@ -111,7 +111,7 @@ class Delivery:
         return self.said if self._format.audio else self.reply
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
-        """Further words of a reply that grows; `speak` may be saying its beginning."""
+        """Add words to a growing reply, whose beginning `speak` may already be speaking."""
         self._growing, self.spoken = not last, False
         self.reply += words
         self._tell(TurnReply(self._turn_id, words, more=not last, cut=cut))

@@ -22,7 +22,7 @@ class Speaker(Protocol):
     """The turn, as seen by Thinking."""
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
-        """Further words of the reply. `cut`: the model had more to say."""
+        """Add words to the reply."""
 
     def no_more_words(self) -> None:
         """The round has no more words."""
