@@ -145,7 +145,7 @@ class BaseHandler(HTTPMessageDelegate):
         await self.serve(*(_decoded(name) for name in self._path))
 
     def leaving_cancels(self) -> None:
-        """From now on, the request is cancelled if the client leaves."""
+        """From now on, the request is cancelled if the client leaves; at once if it has already left."""
         self._running = asyncio.current_task()
         if self.client_left:
             raise asyncio.CancelledError

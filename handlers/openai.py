@@ -36,11 +36,11 @@ _LAST_WORDS = {
     INTERNAL_ERROR: ("internal_error", "something went wrong in the gateway"),
     REFUSED: ("rate_limit_exceeded", "too many messages"),
 }
-MAX_MODEL_CHARS = 128  # of the name that is echoed
+MAX_MODEL_CHARS = 128  # of the echoed name
 
 
 class OpenAiSocketHandler(SocketHandler):
-    """One socket of OpenAI Realtime."""
+    """One WebSocket of OpenAI's dialect."""
 
     endpoint = "/v1/realtime"
 
@@ -133,7 +133,7 @@ class OpenAiSocketHandler(SocketHandler):
     # --- the socket ---
 
     def opened(self) -> None:
-        """Begin a session, or go on with the one that the client comes back to."""
+        """Start a session, or continue the one that the client resumes."""
         assert self._identity is not None, "prepare() has let it in"
         assert self._voices is not None, "likewise"
         self._live = self._session(self._identity, self._voices)
@@ -146,7 +146,7 @@ class OpenAiSocketHandler(SocketHandler):
                 self._live.receive(message)
 
     def on_close(self) -> None:
-        """The socket is gone. Its session waits for the client, unless that said goodbye."""
+        """Detach the session. It waits for the client, unless the client closed for good."""
         self._cancel_timer()
         self._writer.stop()
         live, self._live = self._live, None

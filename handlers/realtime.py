@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from streaming.jarvis.journal import SavedSession
     from streaming.ports import Identity
 
-AUTH_TIMEOUT_S = 10.0  # for the first message of a socket that brought no token
-MAX_EARLY_MESSAGES = 16  # sent behind `auth` without waiting for `session.ready`
+AUTH_TIMEOUT_S = 10.0  # for the first message of a socket without a token
+MAX_EARLY_MESSAGES = 16  # sent after `auth`, before `session.ready`
 
 
 class RealtimeHandler(SocketHandler):
-    """One socket of jarvis.v1."""
+    """One WebSocket of jarvis.v1."""
 
     endpoint = "/ws/{session_id}"
 
@@ -32,7 +32,7 @@ class RealtimeHandler(SocketHandler):
         self._refused: RefusedError | None = None
         self._saved: SavedSession | None = None  # claimed from another replica, to be resumed
         self._attachment: Attachment | None = None
-        self._early: list[str | bytes] | None = None  # a list while the first message's token is looked at
+        self._early: list[str | bytes] | None = None  # a list while the first message's token is verified
         self._ending: CloseCode | None = None
 
     async def prepare(self) -> None:
@@ -56,7 +56,7 @@ class RealtimeHandler(SocketHandler):
         return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
 
     def opened(self) -> None:
-        """Let in whoever has shown a token; others have to do so in their first message."""
+        """Admit a client that has shown a token; others must do so in their first message."""
         if self._refused is not None:
             self.refuse(self._refused)
         elif self._identity is not None:
@@ -132,7 +132,7 @@ class RealtimeHandler(SocketHandler):
         self._writer.stop()
         traffic = self._attachment.traffic if self._attachment is not None else None
         self._account(self._ending or self.close_code or ABNORMAL, self.path_args[0], traffic)
-        self._attachment = None  # it holds the session and this handler
+        self._attachment = None  # it refers to the session and this handler
 
     # --- out ---
 

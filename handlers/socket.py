@@ -1,4 +1,4 @@
-"""A WebSocket of either dialect: whose it is, what both do alike when it opens, reads, writes and ends."""
+"""A WebSocket of either dialect: what both share when it opens, reads, writes and closes."""
 
 from __future__ import annotations
 
@@ -24,53 +24,54 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ABNORMAL = 1006  # RFC 6455 section 7.1.5: the connection ended without a close frame
-CLOSE_TIMEOUT_S = 5.0  # what waits is still written for so long, then the connection is cut
+CLOSE_TIMEOUT_S = 5.0  # for writing what waits; then the connection is cut
 
 
 class SocketHandler(HandshakeHandler):
-    """One WebSocket. Messages are fed to the session at once, never awaited; a SocketWriter writes what it says."""
+    """One WebSocket. Messages are fed to the session at once, without awaiting; a SocketWriter writes what the session sends."""
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
         super().initialize(gateway)
         self._admission = Admission(gateway, self.request)
         self._identity: Identity | None = None
-        self._opened_at = 0.0  # the loop's time
-        self._timer: asyncio.TimerHandle | None = None  # one at a time: for the first message, then for the close
+        self._opened_at = 0.0  # on the loop's clock
+        # One at a time: first for the first message, later for the close.
+        self._timer: asyncio.TimerHandle | None = None
         self._writer = SocketWriter(self, gateway.session_tasks)
         self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
 
     def check_origin(self, origin: str) -> bool:
-        """Allow pages of our own host and of the configured origins."""
+        """Accept pages of our own host or a configured origin."""
         return self._admission.origin_allowed(origin)
 
     def open(self, *_args: str, **_kwargs: str) -> None:
-        """The handshake is done."""
+        """Prepare the socket after the handshake."""
         self._opened_at = asyncio.get_running_loop().time()
         self.set_nodelay(True)
         stream = self.ws_connection.stream if self.ws_connection is not None else None
-        if stream is not None:  # Tornado's protocol has no bound of its own on what waits to be written; ours has
+        if stream is not None:  # Tornado's protocol has no limit of its own for unsent data; ours has
             stream.max_write_buffer_size = 2 * self.gateway.settings.ws_queue_bytes
         self.opened()
 
     @abstractmethod
     def opened(self) -> None:
-        """Let the client in."""
+        """Admit the client."""
 
     @abstractmethod
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Feed all messages of one read, then wake the session once."""
 
     def on_message(self, message: str | bytes) -> None:
-        """Tornado's protocol brings messages one at a time."""
+        """Handle a single message, as delivered by Tornado's protocol."""
         self.on_messages([message])
 
     def wake(self) -> None:
-        """There is something to send."""
+        """Send what the session has queued."""
         self._writer.wake()
 
     def on_writable(self) -> None:
-        """The client takes more again."""
+        """The client reads again."""
         self._writer.resume()
 
     def finish_within(self, farewell: str, code: int, reason: str) -> None:
@@ -88,7 +89,7 @@ class SocketHandler(HandshakeHandler):
             self._timer = None
 
     def _account(self, code: int, session_id: str, traffic: Traffic | None) -> None:
-        """Count the closed socket and log one line of it."""
+        """Count and log the closed socket."""
         self.gateway.metrics.socket_closed(code)
         fields: dict[str, str | float] = {
             "request_id": self.request_id,

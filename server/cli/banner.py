@@ -1,4 +1,4 @@
-"""What a person sees when the gateway is up: where it is, how to get in, what works."""
+"""The message shown when the gateway is up: its address, how to sign in, and what works."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from server.lifecycle import Started
 
-ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104 - compared with, not bound to
+ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104 - for comparison, not for binding
 
 
 async def banner(started: Started) -> str:
-    """Some lines for the terminal; under DEBUG with a token to paste and a link that signs in once."""
+    """The lines for the terminal; under DEBUG with a token to paste and a link that signs in once."""
     settings = started.gateway.settings
     host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
     base = f"http://{host}:{started.port}"

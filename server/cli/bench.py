@@ -1,7 +1,7 @@
-"""`python -m server bench`: many people talk to a running gateway at once, and listen to it; a report of how they fared.
+"""`python -m server bench`: simulates many people who talk and listen to a running gateway, and reports the results.
 
-Talkers hold a microphone open for the whole time and say one recording again and again, a second of silence behind each.
-Listeners let the gateway speak the same sentence again and again. Without a recording, the gateway speaks one first.
+Talkers keep a microphone open all the time and repeat one recording, each time followed by a second of silence. Listeners have
+the gateway speak the same sentence again and again. Without a recording, the gateway speaks one first.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ SENTENCE = "What is the weather like in London tomorrow morning?"
 FRAME_BYTES = MICROPHONE_RATE_HZ * FRAME_MS // 1000 * SAMPLE_BYTES
 SILENCE = bytes(MICROPHONE_RATE_HZ * TRAILING_SILENCE_MS // 1000 * SAMPLE_BYTES)
 OPEN_AT_ONCE = 20
-ANSWER_TIMEOUT_S = 15.0  # for what is still to come when the talking ends, and for speech
+ANSWER_TIMEOUT_S = 15.0  # for transcripts due after the end of talking, and for speech
 PING_INTERVAL_S = 1.0
-LISTENERS_SHARE = 10  # of so many talkers, one listens as well
+LISTENERS_SHARE = 10  # one in this many talkers also listens
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """What every talker says: 16-bit mono PCM at 16 kHz, in whole frames. `text` is empty when nobody knows the words."""
+    """What all talkers say: 16-bit mono PCM at 16 kHz, in whole frames. `text` is empty if the words are unknown."""
 
     pcm: bytes
     text: str
 
     @property
     def seconds(self) -> float:
-        """How long it takes to say."""
+        """Its duration."""
         return len(self.pcm) / (MICROPHONE_RATE_HZ * SAMPLE_BYTES)
 
 
 def in_frames(pcm: bytes) -> bytes:
-    """Filled up to a whole frame."""
+    """The PCM, padded to whole frames."""
     return pcm + bytes(-len(pcm) % FRAME_BYTES)
 
 
 class Talker:
-    """One microphone. Speech that ended and has no transcript yet waits in `_ended_at`, oldest first."""
+    """One microphone. `_ended_at`: ends of speech still without a transcript, oldest first."""
 
     def __init__(self, gateway: GatewayClient, sentence: Sentence, figures: Figures) -> None:
         self._gateway = gateway
@@ -70,11 +70,11 @@ class Talker:
         self._figures = figures
         self._now = asyncio.get_running_loop().time
         self._ended_at: deque[float] = deque()
-        self._unjudged = 0  # sentences said whose words were not compared yet
-        self._parts: list[str] = []  # transcripts since then: a pause cuts a sentence in two
+        self._unjudged = 0  # sentences whose words were not compared yet
+        self._parts: list[str] = []  # transcripts since then: a pause splits a sentence
 
     async def run(self, begin_s: float, seconds: float) -> None:
-        """Talk for so long, after so long. Raises GatewayError."""
+        """Talk for `seconds`, starting after `begin_s`. Raises GatewayError."""
         channel = self._gateway.open(SttParams(sample_rate=MICROPHONE_RATE_HZ))
         async with asyncio.TaskGroup() as group:
             hearing = group.create_task(self._hear(channel), name="transcripts")
@@ -92,7 +92,7 @@ class Talker:
         self._figures.held += 1
 
     async def _say(self, channel: ClientChannel, begin_s: float, seconds: float) -> None:
-        """Whole sentences, in real time; the last one begins before the time is over."""
+        """Say whole sentences in real time; the last one begins before the time is up."""
         next_at = self._now() + begin_s
         until = self._now() + seconds
         while self._now() < until and channel.closed is None and self._gateway.failed is None:
@@ -125,7 +125,7 @@ class Talker:
         self._judge()
 
     def _judge(self) -> None:
-        """Compare what was heard with what was said, when there is nothing between the two."""
+        """Compare what was heard with what was said, once everything said was heard."""
         if self._sentence.text and self._unjudged:
             self._figures.compare(" ".join(self._parts), " ".join([self._sentence.text] * self._unjudged))
         self._unjudged = 0
@@ -134,12 +134,12 @@ class Talker:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_INTERVAL_S)
-            with suppress(GatewayError):  # the talker itself tells what has happened
+            with suppress(GatewayError):  # the talker itself reports it
                 self._figures.round_trip_ms.append(await self._gateway.ping() * 1000)
 
 
 async def speech(gateway: GatewayClient, text: str) -> tuple[bytes, float]:
-    """PCM at 16 kHz, and seconds until its first frame. Raises GatewayError."""
+    """Synthesised PCM at 16 kHz, and seconds until its first frame. Raises GatewayError."""
     now = asyncio.get_running_loop().time
     began, first_s, pcm = now(), 0.0, bytearray()
     channel = gateway.open(TtsParams(text=text, sample_rate=MICROPHONE_RATE_HZ))
@@ -156,12 +156,12 @@ async def speech(gateway: GatewayClient, text: str) -> tuple[bytes, float]:
 
 
 def write_json(path: str, figures: Figures) -> None:
-    """Raises OSError."""
+    """Write the results. Raises OSError."""
     Path(path).write_text(json.dumps(figures.as_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 class Bench:
-    """As the command line asks for it."""
+    """The `bench` command."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
@@ -170,7 +170,7 @@ class Bench:
         self._gate = asyncio.Semaphore(OPEN_AT_ONCE)
 
     async def run(self) -> int:
-        """The exit code: 0 when nothing was lost, 1 when something was, 2 when nothing could be measured."""
+        """Returns the exit code: 0 if nothing was lost, 1 if something was, 2 if nothing could be measured."""
         try:
             sentence = await self._sentence()
         except (NoAudioError, GatewayError) as error:
@@ -228,7 +228,7 @@ class Bench:
             progress.update(bar, completed=min(spoken_s, figures.seconds), description=told)
 
     async def _talk(self, number: int, sentence: Sentence) -> None:
-        """Talkers begin spread over a sentence, so that they do not all fall silent at once."""
+        """Run one talker. Their starts are spread over a sentence, so that they do not all fall silent at once."""
         begin_s = sentence.seconds * number / self.figures.talkers
         try:
             async with self._gate:
@@ -251,7 +251,7 @@ class Bench:
                     pcm, first_s = await asyncio.wait_for(speech(gateway, sentence.text or SENTENCE), ANSWER_TIMEOUT_S)
                     figures.speeches_heard += 1
                     figures.audio_ms.append(first_s * 1000)
-                    await asyncio.sleep(len(pcm) / (MICROPHONE_RATE_HZ * SAMPLE_BYTES))  # it is listened to
+                    await asyncio.sleep(len(pcm) / (MICROPHONE_RATE_HZ * SAMPLE_BYTES))  # time to listen to it
         except* GatewayError as failed:
             self._failed(failed)
         except* TimeoutError:

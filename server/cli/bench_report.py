@@ -1,4 +1,4 @@
-"""What `python -m server bench` found: as text for people, as JSON for programs."""
+"""The results of `python -m server bench`, as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PERCENTILES = (50, 95, 99, 100)
-LATE_MS = 20.0  # a load generator that is later than a frame at its p99 measures itself
+LATE_MS = 20.0  # a load generator with a p99 above one frame measures itself
 FOLDED = str.maketrans(dict.fromkeys(".,;:!?\"'", ""))
 
 
 def percentiles(values: list[float]) -> dict[str, float]:
-    """Nearest rank (p50, p95, p99, max), rounded to a tenth; empty for no values."""
+    """Nearest-rank percentiles (p50, p95, p99, max), rounded to a tenth; empty without values."""
     ordered = sorted(values)
     if not ordered:
         return {}
@@ -21,12 +21,12 @@ def percentiles(values: list[float]) -> dict[str, float]:
 
 
 def words(text: str) -> list[str]:
-    """Lower case, without punctuation."""
+    """The words in lower case, without punctuation."""
     return text.lower().translate(FOLDED).split()
 
 
 def word_errors(heard: list[str], said: list[str]) -> int:
-    """Words that were inserted, left out or replaced (edit distance)."""
+    """Number of words inserted, omitted or replaced (edit distance)."""
     row = list(range(len(heard) + 1))
     for count, word in enumerate(said, 1):
         above, row = row, [count]
@@ -37,30 +37,30 @@ def word_errors(heard: list[str], said: list[str]) -> int:
 
 @dataclass(slots=True)
 class Figures:
-    """Gathered by all talkers and listeners of one run. Times in milliseconds."""
+    """Results of all talkers and listeners in one run. Times in milliseconds."""
 
     talkers: int
     listeners: int
     seconds: float
-    began: int = 0  # talkers that were let in
-    held: int = 0  # talkers that spoke to the end
+    began: int = 0  # talkers that were admitted
+    held: int = 0  # talkers that talked to the end
     frames: int = 0  # sent, 20 ms each
-    waited: int = 0  # of them, those that waited for credit
+    waited: int = 0  # those of them that waited for credit
     utterances: int = 0  # spoken to their end
-    transcripts: int = 0  # that came for them
+    transcripts: int = 0  # received for them
     words_said: int = 0
     words_wrong: int = 0
-    speeches: int = 0  # asked for
-    speeches_heard: int = 0  # that came to their end
-    final_ms: list[float] = field(default_factory=list)  # end of speech to its transcript
-    audio_ms: list[float] = field(default_factory=list)  # text to the first frame of its speech
-    round_trip_ms: list[float] = field(default_factory=list)  # a ping beside the audio
+    speeches: int = 0  # requested
+    speeches_heard: int = 0  # received completely
+    final_ms: list[float] = field(default_factory=list)  # from the end of speech to its transcript
+    audio_ms: list[float] = field(default_factory=list)  # from the text to the first frame of its speech
+    round_trip_ms: list[float] = field(default_factory=list)  # of a ping alongside the audio
     late_ms: list[float] = field(default_factory=list)  # of the load generator itself
     errors: Counter[str] = field(default_factory=Counter)
 
     @property
     def clean(self) -> bool:
-        """Did everybody get what was asked for?"""
+        """True if everybody got what was requested."""
         return (
             self.held == self.talkers
             and not self.errors
@@ -76,13 +76,13 @@ class Figures:
 
     @property
     def words_right(self) -> float | None:
-        """0 to 1; None when nobody knows what was said."""
+        """Share of correct words, 0 to 1; None if the words are unknown."""
         if not self.words_said:
             return None
         return round(max(0.0, 1 - self.words_wrong / self.words_said), 4)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The results for JSON."""
         return {
             "talkers": self.talkers,
             "listeners": self.listeners,
@@ -104,7 +104,7 @@ class Figures:
         }
 
     def as_text(self) -> str:
-        """A table."""
+        """The results as a table."""
         lost = max(0, self.utterances - self.transcripts)
         right = "not known" if self.words_right is None else f"{self.words_right:.1%}"
         lines = [

@@ -1,4 +1,4 @@
-"""`python -m server doctor`: looks at this machine and the settings as the start would, and says what to do."""
+"""`python -m server doctor`: checks this machine and the settings like a start would, and says what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SIGNS = {"ok": ("✓", "green"), "note": ("·", "yellow"), "bad": ("✗", "bold 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state`: ok, note (something works less well), bad (the start fails). `advice`: what to do, empty when ok."""
+    """`state`: ok, note (something works less well), bad (the start fails). `advice`: what to do; empty if ok."""
 
     state: str
     what: str
@@ -48,7 +48,7 @@ class Finding:
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """All checks, in the order in which a start would stumble."""
+    """All checks, in the order in which a start would fail."""
     yield _python()
     for check in CHECKS:
         yield from check(settings)
@@ -113,7 +113,7 @@ def _taken(host: str, port: int) -> bool:
 
 
 def _gateway_version(url: str) -> str:
-    """Of the gateway there; empty when something else answers."""
+    """The version of the gateway there; empty if something else answers."""
     request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - an http URL of ours
     try:
         with urllib.request.urlopen(request, timeout=LOOK_S) as answer:  # noqa: S310 - as above
@@ -191,7 +191,7 @@ def _sound(_settings: Settings) -> Iterator[Finding]:
             "sounddevice is not installed: `talk` has files and text",
             "pip install 'jarvis-gateway[microphone]'",
         )
-    except Exception as error:  # noqa: BLE001 - no library is an OSError, no device an error of PortAudio's own
+    except Exception as error:  # noqa: BLE001 - OSError without the library, PortAudio's own error without a device
         yield Finding("note", "sound", f"PortAudio: {error}", "apt-get install libportaudio2")
     else:
         heard = sum(device["max_input_channels"] > 0 for device in devices)
@@ -217,7 +217,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
 
 
 def doctor() -> int:
-    """Print what was found; 1 when the start would fail."""
+    """Print the findings; returns 1 if the start would fail."""
     laptop_defaults()
     console = Console(highlight=False, soft_wrap=True)
     try:

@@ -1,4 +1,4 @@
-"""What the commands know before they are told: settings, `.env`, and how `make run` starts a gateway."""
+"""The commands' default settings, `.env`, and how `make run` starts a gateway."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dotenv import dotenv_values
 from server.config import ConfigError, Settings, load_settings
 from server.identity.development_key import key_file, with_kept_key
 
-LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # what `make run` means unless environment or .env say otherwise
+LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # the defaults of `make run`, unless environment or .env differ
 OWN_KEYS = ("JWT_SECRET_KEY", "JWT_SECRET_KEY_FILE", "JWT_JWKS")
 
 
 def variables() -> dict[str, str]:
-    """The environment over `.env`. Raises ConfigError where that cannot be read."""
+    """The variables of the environment and, with less precedence, `.env`. Raises ConfigError if that cannot be read."""
     try:
         return {**{name: value or "" for name, value in dotenv_values(".env").items()}, **os.environ}
     except (OSError, UnicodeDecodeError) as error:
@@ -24,7 +24,7 @@ def variables() -> dict[str, str]:
 
 
 def laptop_defaults() -> None:
-    """Set DEBUG and HOST as `make run` means them, where nobody has said otherwise."""
+    """Set DEBUG and HOST for `make run`, unless they are configured."""
     known = variables()
     for name, value in LAPTOP.items():
         if name not in known:
@@ -32,9 +32,9 @@ def laptop_defaults() -> None:
 
 
 def serving_settings() -> Settings:
-    """The settings, with the development key of this folder where no other signs.
+    """The settings, with this folder's development key if no other key is configured.
 
-    A folder that keeps nothing costs the key's outliving the run, no more. Raises ConfigError.
+    If the folder cannot store the key, it only lasts for this run. Raises ConfigError.
     """
     settings = load_settings()
     try:
@@ -44,7 +44,7 @@ def serving_settings() -> Settings:
 
 
 def client_settings() -> Settings:
-    """Those of the gateway that runs in this folder: one of `make run`, where that has kept a key and no other is configured.
+    """The settings of this folder's gateway; those of `make run` if it has stored a key and no other is configured.
 
     Raises ConfigError.
     """
@@ -65,10 +65,10 @@ def _kept(known: dict[str, str]) -> Path:
 
 
 def gateway_address() -> str:
-    """Where the gateway of this folder listens, by PORT and `.env`."""
+    """The address of this folder's gateway, by PORT and `.env`."""
     return f"ws://127.0.0.1:{variables().get('PORT') or Settings.model_fields['port'].default}"
 
 
 def saved_token() -> str:
-    """JARVIS_TOKEN, of the environment or `.env`."""
+    """JARVIS_TOKEN from the environment or `.env`."""
     return variables().get("JARVIS_TOKEN", "")

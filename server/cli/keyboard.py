@@ -1,4 +1,4 @@
-"""Answers that are typed while a turn goes on: lines of standard input, without blocking the loop."""
+"""Answers typed during a turn: lines of standard input, read without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READ_BYTES = 4096
 
 
 class Keyboard:
-    """Calls `on_line` with each line that is typed, while the context lasts. A closed or unreadable input types nothing."""
+    """Calls `on_line` for each typed line while the context is open. A closed or unreadable input has no lines."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
@@ -30,7 +30,7 @@ class Keyboard:
             asyncio.get_running_loop().add_reader(fd, self._read)
             self._fd = fd
         except (AttributeError, OSError, ValueError):
-            self._fd = None  # closed, or a plain file
+            self._fd = None  # closed, or a regular file
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -45,7 +45,7 @@ class Keyboard:
         assert self._fd is not None, "the reader is removed with it"
         try:
             data = os.read(self._fd, READ_BYTES)
-        except OSError:  # the terminal has gone
+        except OSError:  # the terminal is gone
             data = b""
         if not data:
             self._stop()
@@ -56,6 +56,6 @@ class Keyboard:
 
 
 def answer_of(line: str) -> bool | None:
-    """What was meant; None for neither yes nor no."""
+    """True for yes, False for no, None for anything else."""
     word = line.lower().rstrip(".!")
     return True if word in YES else False if word in NO else None

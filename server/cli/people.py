@@ -50,7 +50,7 @@ def _password(name: str) -> str:
 
 
 def _add(options: argparse.Namespace) -> int:
-    read(_file(options))  # a file that is broken is told before somebody types a password
+    read(_file(options))  # report a broken file before a password is typed
     user = add_user(_file(options), options.name, _password(options.name), options.role or ["user"])
     print(f"{user.username} may sign in, with {', '.join(user.roles)}")  # noqa: T201 - a command line prints
     return 0

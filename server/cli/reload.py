@@ -1,8 +1,8 @@
-"""`make dev`: the gateway under tornado.autoreload, which starts it again in the same process (`execv`) when a file changes.
+"""`make dev`: the gateway under tornado.autoreload, which restarts it in the same process (`execv`) when a file changes.
 
-`python -m server --reload` becomes `python -m server.cli.reload --until-success -m server -- --watched`: Tornado's wrapper around the
-gateway. A gateway that cannot start (a syntax error, a wrong setting, a port that is taken) leaves the wrapper waiting for the next
-change. One that ends well (Ctrl-C, SIGTERM) ends the wrapper too.
+`python -m server --reload` becomes `python -m server.cli.reload --until-success -m server -- --watched`, Tornado's wrapper around
+the gateway. If the gateway cannot start (a syntax error, an invalid setting, a port in use), the wrapper waits for the next change.
+If it ends normally (Ctrl-C, SIGTERM), so does the wrapper.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ log = structlog.get_logger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("server", "handlers", "streaming", "protos")
-SUFFIXES = {".py", ".yaml", ".cedar"}  # the embedded services' modules and data too, which this process never imports
+# Includes modules and data of the embedded services, which this process never imports.
+SUFFIXES = {".py", ".yaml", ".cedar"}
 WATCHED = "--watched"
 
 
 def run_reloading() -> NoReturn:
-    """Put Tornado's wrapper in the place of this process."""
+    """Replace this process by Tornado's wrapper."""
     arguments = [word for word in sys.argv[1:] if word != "--reload"]
     command = [sys.executable, "-m", "server.cli.reload", "--until-success", "-m", "server", "--", *arguments, WATCHED]
     os.execv(sys.executable, command)  # noqa: S606 - ourselves
 
 
 def watch_files() -> None:
-    """Name the files that matter. Those that exist now: a new one counts with the next change of another."""
+    """Watch all relevant files that exist now. A new file takes effect with the next change of another one."""
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*"):
             if path.suffix in SUFFIXES:
@@ -41,12 +42,12 @@ def watch_files() -> None:
 
 
 def start_watching() -> None:
-    """Look for changes from now on, on the running loop."""
+    """Start watching for changes, on the running loop."""
     autoreload.add_reload_hook(lambda: log.info("a file changed: starting again"))
     autoreload.start()
 
 
 if __name__ == "__main__":
-    # Ctrl-C while Tornado waits for a change ends the process quietly; the gateway sets a handler of its own.
+    # Ctrl-C while Tornado waits for a change ends the process without a traceback; the gateway sets a handler of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     autoreload.main()

@@ -1,4 +1,4 @@
-"""`python -m server replay FILE`: plays a recorded session to a gateway, and compares what comes of it; or makes load with it."""
+"""`python -m server replay FILE`: replays a recorded session and compares the outcome, or uses it to make load."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     import argparse
 
 NOT_COMPARED = 2  # exit code
-DEVELOPER = "developer"  # where nobody is named
+DEVELOPER = "developer"  # if no user is named
 
 
 def read_script(path: str) -> Script:
-    """Raises RecordingError."""
+    """Read a recording as a script. Raises RecordingError."""
     try:
         with Path(path).open(encoding="utf-8") as file:
             script = script_of(read(file, path))
@@ -36,13 +36,13 @@ def read_script(path: str) -> Script:
 
 
 class ReplayCommand:
-    """As the command line asks for it."""
+    """The `replay` command."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
 
     async def run(self) -> int:
-        """The exit code: 0 equal, 1 different, 2 not compared."""
+        """Returns the exit code: 0 equal, 1 different, 2 not compared."""
         try:
             script = read_script(self._options.file)
             if self._options.times == 1:
@@ -72,7 +72,7 @@ class ReplayCommand:
         return 1 if differing or played.in_vain else 0
 
     async def _load(self, script: Script) -> int:
-        """Many at once; each user in DEBUG has one session."""
+        """Play it many times concurrently; under DEBUG, each user has one session."""
         failures: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         differing = 0
@@ -105,6 +105,6 @@ class ReplayCommand:
 
 
 def _percentile(values: list[float], share: float) -> float:
-    """Nearest rank."""
+    """The nearest-rank percentile."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(share * len(ranked)))]

@@ -1,7 +1,7 @@
-"""What a session came to, by meaning, and how two of them differ. Pure.
+"""What a session resulted in, and how two sessions differ. Pure.
 
-What depends on time alone is left out: interim transcripts, progress, credit, provisional ends of speech, latencies. Messages that keep
-their place behind audio are ordered apart from those that overtake it, and the steps of a plan apart from each other.
+Whatever depends on timing only is ignored: interim transcripts, progress, credit, provisional ends of speech, latencies. Messages
+that keep their place behind audio are ordered separately from those that overtake it, and so are the steps of a plan.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PASSING = frozenset(
 BEHIND_AUDIO = frozenset({"tts.started", "tts.words", "tts.done", "turn.done", "channel.closed"})
 ANSWERS = frozenset({"result", "error"})
 BYTES_PER_SAMPLE = {"pcm_s16le": 2, "mulaw": 1, "alaw": 1}
-TOLERANCE_S = 0.3  # a synthesiser has some chance in it, and takes 45 ms more or less for 4 s
+TOLERANCE_S = 0.3  # synthesis varies, by up to 45 ms in 4 s
 TOLERANCE_SHARE = 0.05
 SHOWN_CHARS = 100
 
@@ -30,13 +30,13 @@ class _Utterance:
     encoding: str
     rate_hz: int
     n_bytes: int = 0
-    duration_ms: float = 0.0  # as `tts.done` says
+    duration_ms: float = 0.0  # from `tts.done`
     told: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     @property
     def seconds(self) -> float:
-        """Of PCM or G.711 as received; Opus tells by `tts.done` only."""
+        """Duration of PCM or G.711 as received; for Opus, as stated by `tts.done`."""
         if self.encoding in BYTES_PER_SAMPLE:
             return self.n_bytes / (BYTES_PER_SAMPLE[self.encoding] * max(1, self.rate_hz))
         return self.duration_ms / 1000 if self.n_bytes else 0.0
@@ -46,13 +46,13 @@ class _Utterance:
 class _Place:
     """One channel."""
 
-    said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by what is compared
+    said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by the kind of comparison
     steps: dict[tuple[Any, Any], int] = field(default_factory=dict)
     utterance: _Utterance | None = None
     audio_s: float = 0.0
 
     def finish(self) -> None:
-        """The newest utterance is over, and what it was is known."""
+        """End the newest utterance, and add what is now known of it."""
         utterance, self.utterance = self.utterance, None
         if utterance is not None and not utterance.interrupted:
             self.audio_s += utterance.seconds
@@ -61,7 +61,7 @@ class _Place:
 
 
 class Outcome:
-    """Fed with what a gateway said. `place`: `channel 1 (turn)`, `call 2 agent.intent`, alike on both sides; or SESSION."""
+    """Takes all that a gateway sent. `place`: `channel 1 (turn)`, `call 2 agent.intent`, equal in both sessions; or SESSION."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()  # by place and type
@@ -69,13 +69,13 @@ class Outcome:
         self._places: dict[str, _Place] = defaultdict(_Place)
 
     def audio(self, place: str, n_bytes: int) -> None:
-        """A frame's payload."""
+        """Add a frame's payload size."""
         utterance = self._places[place].utterance
         if utterance is not None:
             utterance.n_bytes += n_bytes
 
     def message(self, place: str, message: dict[str, Any]) -> None:
-        """A message."""
+        """Add a message."""
         kind = str(message["type"])
         self.counts[place, kind] += 1
         if kind == "turn.latency":
@@ -102,7 +102,7 @@ class Outcome:
             self.first_audio_ms.append(first)
 
     def _on_plan(self, here: _Place, message: dict[str, Any]) -> None:
-        """Steps are numbered as planned: they may run side by side."""
+        """Number the steps as planned, because they may run concurrently."""
         steps = message.get("steps")
         for step in steps if isinstance(steps, list) else []:
             if isinstance(step, dict):
@@ -129,7 +129,7 @@ class Outcome:
             utterance.duration_ms = duration_ms if isinstance(duration_ms, int | float) else 0.0
 
     def facts(self) -> dict[tuple[str, str], tuple[str, ...] | float]:
-        """By place and by what is compared."""
+        """The facts to compare, by place and kind."""
         found: dict[tuple[str, str], tuple[str, ...] | float] = {}
         for place, here in self._places.items():
             here.finish()
@@ -142,7 +142,7 @@ class Outcome:
 
 
 def _in_order(order: list[str], kind: str) -> None:
-    """How many of a kind come in a row is chance."""
+    """Append a kind, unless it is the last one: the number of repetitions is chance."""
     if order[-1:] != [kind]:
         order.append(kind)
 
@@ -183,7 +183,7 @@ class Fact:
 
 
 def compared(recorded: Outcome, replayed: Outcome) -> list[Fact]:
-    """Everything that either of them has."""
+    """All facts of either session."""
     ours, theirs = recorded.facts(), replayed.facts()
     return [_fact(*key, ours.get(key), theirs.get(key)) for key in dict.fromkeys((*ours, *theirs))]
 
@@ -207,5 +207,5 @@ def _shown(said: tuple[str, ...]) -> str:
 
 
 def _number(said: tuple[str, ...], at: int) -> str:
-    """The first that differs."""
+    """The first one that differs."""
     return f"{said[at]!r} (number {at + 1})" if at < len(said) else f"nothing (number {at + 1})"

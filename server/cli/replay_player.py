@@ -1,7 +1,7 @@
-"""Plays the client's side of a recording to a gateway: at the recorded times, or as fast as credit, limits and order allow.
+"""Replays a recording's client: at the recorded times, or as fast as credit, limits and order allow.
 
-Whatever the client had been told before it said something has to have come again first, so a question is there before its answer.
-Playback is reported as it was recorded; what is longer than it was then counts as heard at once.
+Before each message of the client, everything it had received by then must have come again, so a question precedes its answer.
+Playback is reported as recorded; what is longer than in the recording counts as heard at once.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from streaming.protocol.rate import TokenBucket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AUDIO_BURST_BYTES = 1024 * 1024  # at once, of the two million that a gateway takes
-COMMAND_BURST = 100  # of the four hundred: acknowledgements and credit count too
-RATES = {"audio_bytes_per_s": 262_144.0, "commands_per_s": 100.0}  # unless `session.ready` says otherwise
+AUDIO_BURST_BYTES = 1024 * 1024  # burst, out of the two million that a gateway allows
+COMMAND_BURST = 100  # out of four hundred: acknowledgements and credit count too
+RATES = {"audio_bytes_per_s": 262_144.0, "commands_per_s": 100.0}  # defaults, overridden by `session.ready`
 
 
 @dataclass(slots=True)
 class _Speaker:
-    """What came of one channel's utterance, and how much of it counts as heard."""
+    """The newest utterance on a channel, and how much of it counts as heard."""
 
     utterance: int = 0
-    rate: float = 0.0  # bytes per millisecond; 0: an encoding without one
+    rate: float = 0.0  # bytes per millisecond; 0 if the encoding has no fixed rate
     received_ms: float = 0.0
     done: bool = False
-    at_once: bool = False  # whatever comes is heard
+    at_once: bool = False  # all of it counts as heard at once
 
 
 @dataclass(slots=True)
 class Played:
-    """What came of a replay. `in_vain`: what was waited for and did not come."""
+    """The result of a replay. `in_vain`: what was expected but did not come."""
 
     outcome: Outcome = field(default_factory=Outcome)
     in_vain: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Played:
 
 
 class _Listener(GatewayClient):
-    """A client that tells everything it is told to somebody else. A session that is lost is not begun anew."""
+    """A client that passes its events on. A lost session is not started again."""
 
     def __init__(
         self, url: str, token: str, user_id: str, on_event: Callable[[events.Event], None], progress: asyncio.Event
@@ -92,11 +92,11 @@ class Player:
         self._questions: dict[tuple[str, int], str] = {}
         self._speakers: dict[str, _Speaker] = defaultdict(_Speaker)
         self._reported = {(cue.place, cue.utterance) for cue in script.cues if isinstance(cue.said, messages.Playback)}
-        self._given_up: set[str] = set()  # places where something did not come: nothing is waited for there
+        self._given_up: set[str] = set()  # places where something did not come, so nothing further is awaited
         self._passed = 0
 
     async def play(self) -> Played:
-        """Until all that came of the recorded session has come of this one. Raises GatewayError."""
+        """Play until the outcome of the recording was reached. Raises GatewayError."""
         async with self._client as client:
             assert client.ready is not None, "entered"
             rates = RATES | {name: float(client.ready.limits.get(name, rate)) for name, rate in RATES.items()}
@@ -132,7 +132,7 @@ class Player:
             await self._pass(cue.after)
 
     async def _pass(self, count: int) -> None:
-        """Until so many milestones were reached."""
+        """Wait for the first `count` milestones."""
         while self._passed < count:
             milestone = self._script.milestones[self._passed]
             self._passed += 1
@@ -146,7 +146,7 @@ class Player:
         self.played.in_vain.append(f"{what} of {place}")
 
     async def _until(self, condition: Callable[[], bool]) -> bool:
-        """False: it did not come true in time. Raises GatewayError."""
+        """Wait for a condition; False if it is not met in time. Raises GatewayError."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 while not condition():
@@ -248,7 +248,7 @@ class Player:
         return self.played.outcome.counts[place, "channel.closed"] > 0
 
     def _mapped(self, value: Any) -> Any:
-        """With the names of this session in place of the recorded ones."""
+        """The value with this session's names instead of the recorded ones."""
         if isinstance(value, dict):
             return {name: self._mapped(item) for name, item in value.items()}
         if isinstance(value, list):
@@ -295,7 +295,7 @@ class Player:
             self._speakers[place].done = True
 
     def _begin(self, place: str, started: messages.TtsStarted) -> None:
-        """What the recorded client reported nothing about is heard at once when it is to be fast, else in real time."""
+        """Start an utterance. Without recorded reports it counts as heard at once if played fast, else in real time."""
         before = self._speakers[place]
         size = BYTES_PER_SAMPLE.get(started.encoding, 0)
         utterance = (place, before.utterance + 1)

@@ -1,4 +1,4 @@
-"""A recording as a script: what its client said, each with what it had been told before; and what came of it. Pure."""
+"""Turns a recording into a script: the client's messages, each with what it had received before, and the outcome. Pure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from streaming.jarvis.recording import Entry, Recording
     from streaming.protocol.frame import Frame
 
-# What a client may have waited for. None of them waits for more of its microphone, or a replay as fast as it goes would stand still.
+# What a client may have waited for. None of these waits for more microphone audio, or a fast replay would stall.
 MILESTONES = frozenset(
     {"result", "error", "channel.closed", "task.confirmation_required", "task.result"}
     | {"turn.reply", "tts.started", "turn.done"}
 )
 OF_A_TURN = frozenset({"task.confirmation_required", "task.result", "turn.reply", "tts.started"})
-# What a client says by itself as things come, or can't say again.
+# What a client sends by itself in response, or cannot send again.
 NOT_PLAYED = (
     messages.SessionResume | messages.Auth | messages.AuthRefresh | messages.Ack | messages.Ping | messages.Pong
 )
@@ -34,7 +34,7 @@ OpenCommand = messages.OpenCommand
 
 
 class Milestone(NamedTuple):
-    """The n-th message of a type at a place; `turns`: how many turns were done there before."""
+    """The n-th message of a type at a place; `turns`: the number of turns completed there before."""
 
     place: str
     type: str
@@ -42,7 +42,7 @@ class Milestone(NamedTuple):
     turns: int
 
     def reached(self, outcome: Outcome) -> bool:
-        """Did it come, or can't it come any more?"""
+        """True if it came, or can no longer come."""
         counts = outcome.counts
         return (
             counts[self.place, self.type] >= self.nth
@@ -54,9 +54,9 @@ class Milestone(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One thing the client said, at `place`. `after`: so many milestones had come before.
+    """One message of the client at `place`. `after`: the number of milestones reached before.
 
-    `utterance`: number of the one that a playback report is about; `last_report`: it is the last about that one.
+    `utterance`: number of the utterance that a playback report is about; `last_report`: it is the last one about it.
     """
 
     at_ms: float
@@ -69,25 +69,25 @@ class Cue:
 
 @dataclass(slots=True)
 class Script:
-    """See the module. `questions`: the place and the number there of each confirmation id."""
+    """See the module. `questions`: place and number of each confirmation id."""
 
     name: str
     session_id: str = ""
     cues: list[Cue] = field(default_factory=list)
     milestones: list[Milestone] = field(default_factory=list)
     questions: dict[str, tuple[str, int]] = field(default_factory=dict)
-    interrupted: set[tuple[str, int]] = field(default_factory=set)  # utterances that were
+    interrupted: set[tuple[str, int]] = field(default_factory=set)  # interrupted utterances
     outcome: Outcome = field(default_factory=Outcome)
-    left_out: Counter[str] = field(default_factory=Counter)  # what can't be played, and how often
+    left_out: Counter[str] = field(default_factory=Counter)  # what cannot be played, with counts
 
 
 def script_of(recording: Recording) -> Script:
-    """Never raises: what makes no sense is left out, and counted."""
+    """The script of a recording. Never raises: what makes no sense is left out and counted."""
     return _Writer(recording).write()
 
 
 class _Once:
-    """What a resume sent again is there once. `run`: counted up when a session could not be resumed and began anew."""
+    """Filters repetitions after a resume. `run`: incremented when a session could not be resumed and started anew."""
 
     def __init__(self) -> None:
         self.run = 0
@@ -95,7 +95,7 @@ class _Once:
         self._seqs: dict[object, int] = {}
 
     def is_new(self, entry: Entry) -> bool:
-        """Is it?"""
+        """True if the entry is not a repetition."""
         message = entry.message
         if message is None:
             assert entry.frame is not None, "one of both"
@@ -120,7 +120,7 @@ class _Once:
 
 
 class _Writer:
-    """One recording's way to a script."""
+    """Writes the script of one recording."""
 
     def __init__(self, recording: Recording) -> None:
         self._entries = recording.entries
@@ -132,7 +132,7 @@ class _Writer:
         self._generations: dict[str, int] = {}
 
     def write(self) -> Script:
-        """All of it."""
+        """Write the whole script."""
         for entry in self._fresh():
             if entry.direction == "out":
                 self._on_said(entry)
@@ -187,7 +187,7 @@ class _Writer:
         place = self._place(said.channel)
         generation = self._generations.get(place or "", 0)
         if place is None or (said.generation is not None and said.generation < generation):
-            return  # about audio that was stale
+            return  # about stale audio
         utterance = self._script.outcome.counts[place, "tts.started"]
         self._script.cues.append(Cue(at_ms, place, said, len(self._script.milestones), utterance))
 

@@ -1,4 +1,4 @@
-"""What `talk` shows in the terminal: a turn's events as lines, the newest words still growing."""
+"""What `talk` shows in the terminal: the events of a turn as lines, with the newest transcript still growing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.text import Text
 
 from streaming.protocol import messages
 
-ENGINE_VERBS = {"stt": "heard by", "tts": "spoken by"}  # of session.ready's engines: those of a voice's way
+ENGINE_VERBS = {"stt": "heard by", "tts": "spoken by"}  # the services in session.ready's engines that handle voice
 
 
 class Screen:
-    """What has happened, live."""
+    """The live display."""
 
     def __init__(self) -> None:
         self._lines: list[Text] = []
@@ -22,18 +22,18 @@ class Screen:
         self._latency: dict[str, int | float] = {}
 
     def engines(self, engines: dict[str, str] | None) -> None:
-        """What listens and what speaks, where the services tell it."""
+        """Show the engines for listening and speaking, if the services report them."""
         engines = engines or {}
         named = [f"{verb} {engines[name]}" for name, verb in ENGINE_VERBS.items() if name in engines]
         if named:
             self._lines.append(Text(f"       {', '.join(named)}", style="dim"))
 
     def say(self, text: str, style: str) -> None:
-        """A line of our own."""
+        """Add a line of our own."""
         self._lines.append(Text(text, style=style))
 
     def show(self, event: messages.Message) -> None:
-        """One more event."""
+        """Add an event."""
         if isinstance(event, messages.SttPartial):
             self._interim = event.text
             return
@@ -61,7 +61,7 @@ def _progress(event: Any) -> Text:
 
 
 def _question(event: Any) -> Text:
-    """What an approval is for: executor, action, arguments, risk."""
+    """What an approval is about: executor, action, arguments, risk."""
     lines = [f"?      {event.sentence or event.reason}"]
     if event.action:
         lines.append(f"       {event.executor}.{event.action}")

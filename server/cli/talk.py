@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class NoAudioError(Exception):
-    """There is nothing to say; the text says why."""
+    """There is no audio to send; the text says why."""
 
 
 class Speaker:
-    """The answer: gathered for the file, played as it comes where the machine can."""
+    """Collects the reply's audio for the file, and plays it if the machine can."""
 
     def __init__(self, *, aloud: bool) -> None:
         self.pcm = bytearray()
@@ -41,25 +41,25 @@ class Speaker:
         self._output: Any = None
 
     def begin(self, rate_hz: int) -> None:
-        """An utterance at that rate."""
+        """Start an utterance at that rate."""
         self.rate_hz = rate_hz
         if self._aloud and self._output is None:
             self._output = _loudspeaker(rate_hz)
 
     async def play(self, frame: bytes) -> None:
-        """One frame."""
+        """Take one frame."""
         self.pcm += frame
         if self._output is not None:
             await asyncio.to_thread(self._output.write, frame)
 
     def stop(self) -> None:
-        """Somebody spoke into it."""
+        """Stop playing: the user interrupted."""
         if self._output is not None:
             self._output.abort()
             self._output.start()
 
     def write(self, path: str) -> None:
-        """As a WAV file."""
+        """Write a WAV file."""
         with wave.open(path, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
@@ -68,18 +68,18 @@ class Speaker:
 
 
 def _loudspeaker(rate_hz: int) -> Any | None:
-    """A stream to it, where the library is installed and finds a device that takes the rate."""
+    """A loudspeaker stream; None without the library, or a device with that rate."""
     try:
         sounddevice = importlib.import_module("sounddevice")
         output = sounddevice.RawOutputStream(samplerate=rate_hz, channels=1, dtype="int16")
         output.start()
-    except Exception:  # noqa: BLE001 - no library, no PortAudio, no device: each has an exception of its own
+    except Exception:  # noqa: BLE001 - missing library, PortAudio and device raise different exceptions
         return None
     return output
 
 
 def read_audio(path: str) -> bytes:
-    """PCM at MICROPHONE_RATE_HZ of any audio file that uploads may have. Raises NoAudioError."""
+    """PCM at MICROPHONE_RATE_HZ of an audio file, in any format accepted for uploads. Raises NoAudioError."""
     pcm = bytearray()
     try:
         with Path(path).open("rb") as file:
@@ -97,7 +97,7 @@ def read_audio(path: str) -> bytes:
 
 
 async def microphone_frames() -> AsyncIterator[bytes]:
-    """The machine's microphone, until Ctrl-C. Raises NoAudioError."""
+    """Frames of the machine's microphone, until Ctrl-C. Raises NoAudioError."""
     try:
         sounddevice = importlib.import_module("sounddevice")
         sounddevice.check_input_settings(samplerate=MICROPHONE_RATE_HZ, channels=1, dtype="int16")
@@ -121,18 +121,18 @@ def _words_of(failed: BaseExceptionGroup[Exception]) -> Iterator[str]:
 
 
 class Talk:
-    """One conversation, as the command line asks for it."""
+    """One conversation: the `talk` command."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._screen = Screen()
         self._speaker = Speaker(aloud=not options.json)
-        self._pcm = b""  # of the file
-        self._asked: list[messages.TaskConfirmationRequired] = []  # they wait for an answer, oldest first
+        self._pcm = b""  # of the audio file
+        self._asked: list[messages.TaskConfirmationRequired] = []  # confirmations that wait for an answer, oldest first
         self._failed = False
 
     async def run(self) -> int:
-        """The exit code: 0 when every turn ended well."""
+        """Returns the exit code: 0 if every turn ended well."""
         try:
             if self._options.file:
                 self._pcm = await asyncio.to_thread(read_audio, self._options.file)
@@ -169,7 +169,7 @@ class Talk:
                             live.update(self._screen)
                     speaking.cancel()
             if not console.is_terminal and not given.json:
-                console.line()  # rich ends its last line on terminals only
+                console.line()  # rich ends its last line only on terminals
 
     def _params(self) -> TurnParams:
         if self._options.text:
@@ -185,7 +185,7 @@ class Talk:
         turn.end()
 
     async def _typed(self, line: str, gateway: GatewayClient) -> None:
-        """Yes or no to the oldest question; anything else is asked for again."""
+        """Take a yes or no to the oldest question; anything else is asked for again."""
         if not self._asked:
             return
         approve = answer_of(line)

@@ -190,11 +190,11 @@ def _is_text(value: object, max_chars: int) -> bool:
 
 
 def _check_encoding(token: str) -> None:
-    """Raises TokenError for JSON in UTF-16 or UTF-32, which Python reads too (RFC 8725 section 3.7)."""
+    """Raises TokenError for JSON in UTF-16 or UTF-32, which Python would parse too (RFC 8725 section 3.7)."""
     for part in token.split(".")[:2]:
         if b"\0" in base64.urlsafe_b64decode(
             part + "=" * (-len(part) % 4)
-        ):  # UTF-8 JSON has none: it is written \u0000
+        ):  # JSON in UTF-8 has no NUL, which is written \u0000
             raise TokenError("malformed", "the token's JSON is not UTF-8")
 
 

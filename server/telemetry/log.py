@@ -28,7 +28,7 @@ NAMES_OF_SECRETS = frozenset({"token_id", "token_type"})  # these name a token b
 BLANK = "[redacted]"
 _LEVEL_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items()}
 
-# What third-party messages may quote: JWTs, credentials of a header, secrets in a URL.
+# What third-party messages may quote: JWTs, credentials of a header, secrets in a URL, pydantic's input.
 _QUOTED = re.compile(
     r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"
     r"|(?P<scheme>\b(?:bearer|basic)\s+|jarvis\.bearer\.)[^\s,\"']+"
@@ -144,7 +144,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # tracebacks become text before the redaction, and have no values of local variables: those are what users say
+    # Tracebacks become text before redaction, without the values of local variables, which may be users' words.
     plain: Processor = structlog.dev.ConsoleRenderer(
         colors=_is_terminal(stream), exception_formatter=structlog.dev.plain_traceback
     )

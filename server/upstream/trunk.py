@@ -142,7 +142,7 @@ class Trunk(Generic[StubT]):
                 stream.lost_trunk = True
                 # one trunk broke: that is one fault, not as many as it had streams
                 stream.over(broken, blameless=number > 0)
-            del broken  # its traceback holds this frame, and with it the trunk
+            del broken  # its traceback refers to this frame, and so to the trunk
 
     async def _talk(self) -> None:
         call = self._call = self._method.call(self._line.pool.pick())()
@@ -156,7 +156,7 @@ class Trunk(Generic[StubT]):
                     stream = self._streams.get(item.stream)
                     if stream is not None:
                         stream.take(item)
-                stream = None  # it may be over: this coroutine would hold it until the next answer
+                stream = None  # it may have ended; keep no reference until the next answer
         finally:
             call.cancel()
 
