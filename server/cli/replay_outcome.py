@@ -25,7 +25,7 @@ SHOWN_CHARS = 100
 
 @dataclass(slots=True)
 class _Utterance:
-    """The newest one. How far an interrupted one came is chance: nothing of it counts but that it began."""
+    """The newest utterance. How far an interrupted one came is chance, so only its start counts."""
 
     encoding: str
     rate_hz: int

@@ -1,4 +1,4 @@
-"""The OpenAI Realtime protocol (GA) on the same lanes as jarvis.v1. docs/OPENAI.md says what is spoken and what differs.
+"""The OpenAI Realtime protocol (GA) on the same lanes as jarvis.v1. docs/OPENAI.md says what is supported and what differs.
 
 mistakes: what a client did wrong · settings: a session's configuration, merged and checked · inbox: client events in their order ·
 commands: the same, checked · conversation: items in their order · response: one reply as server events in their order · hearing: what is recognised, as items and

@@ -1,4 +1,4 @@
-"""Client events, read and checked. Pure: text in, a command out, or a MistakeError."""
+"""Parses and checks client events. Pure: text in, a command out, or a MistakeError."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One client event. `fields` holds what the type has beside `type` and `event_id`."""
+    """One client event. `fields`: all but `type` and `event_id`."""
 
     kind: str
     event_id: str
     fields: dict[str, Any]
 
     def text(self, name: str) -> str:
-        """A string that has to be there. Raises MistakeError."""
+        """A required string. Raises MistakeError."""
         value = self.fields.get(name)
         if value is None:
             raise missing(name)
@@ -49,7 +49,7 @@ class Command:
         return value
 
     def whole(self, name: str) -> int:
-        """A whole number from 0 that has to be there. Raises MistakeError."""
+        """A required whole number from 0. Raises MistakeError."""
         value = self.fields.get(name)
         if value is None:
             raise missing(name)
@@ -58,7 +58,7 @@ class Command:
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """A string that may be missing. Raises MistakeError."""
+        """An optional string. Raises MistakeError."""
         return None if self.fields.get(name) is None else self.text(name)
 
     def audio(self) -> bytes:
@@ -70,7 +70,7 @@ class Command:
 
 
 class UnreadableError(MistakeError):
-    """No command could be read. `event_id` is the client's, as far as it could be found."""
+    """The message is not a valid command. `event_id`: the client's, if it could be found."""
 
     def __init__(self, code: str, message: str, param: str, event_id: str) -> None:
         super().__init__(code, message, param)

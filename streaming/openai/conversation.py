@@ -1,4 +1,4 @@
-"""The items of a conversation in their order, and what the gateway knows of each beside what the client sees. Pure."""
+"""A conversation's items in order, with what only the gateway knows of each. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000  # of one session
 MAX_ID_CHARS = 64
-TOLERANCE_MS = 1_000  # a client's clock may run past the end of the audio by so much: clamped, not refused
+TOLERANCE_MS = 1_000  # a client's clock may exceed the end of the audio by this much, which is clamped, not refused
 _PARTS = {
     "user": ("input_text", "input_audio", "input_image"),
     "system": ("input_text",),
@@ -24,30 +24,30 @@ _TYPES = ("message", "function_call", "function_call_output", "mcp_approval_resp
 
 
 def new_id(prefix: str) -> str:
-    """An id that nobody guesses and nothing else has."""
+    """A unique id that cannot be guessed."""
     return f"{prefix}_{secrets.token_hex(11)}"
 
 
 @dataclass(slots=True)
 class Entry:
-    """One item. `memory_id` names its words in the agent's memory; empty: they are not there."""
+    """One item. `memory_id`: the turn with its words in the agent's memory; empty if there is none."""
 
     item: dict[str, Any]
     memory_id: str = ""
-    answered: bool = False  # the user's words have had their turn
-    awaited: bool = False  # the transcript is still to come
-    spoken: str = ""  # of a spoken reply: all words
-    words: list[Word] = field(default_factory=list)  # when they sound
-    sent_ms: float = 0.0  # how much of its audio left for the client
+    answered: bool = False  # a turn has answered the user's words
+    awaited: bool = False  # the transcript is not there yet
+    spoken: str = ""  # all words of a spoken reply
+    words: list[Word] = field(default_factory=list)  # the words with their times
+    sent_ms: float = 0.0  # duration of its audio sent to the client
 
     @property
     def role(self) -> str:
-        """Whose words; empty when it is no message."""
+        """The speaker; empty if the item is not a message."""
         return str(self.item.get("role", ""))
 
     @property
     def text(self) -> str:
-        """All its words."""
+        """All words of the item."""
         parts = self.item.get("content") or ()
         return "\n".join(words for part in parts if (words := part.get("text") or part.get("transcript")))
 
@@ -60,11 +60,11 @@ class Conversation:
 
     @property
     def last_id(self) -> str | None:
-        """Of the newest item."""
+        """The id of the newest item."""
         return next(reversed(self.entries), None)
 
     def add(self, entry: Entry, after: str | None = None) -> str | None:
-        """Put an item behind another one (None: at the end; "root": first); returns the id before it. Raises MistakeError."""
+        """Add an item after another one (None: at the end; "root": first); returns the id before it. Raises MistakeError."""
         item_id = entry.item["id"]
         if item_id in self.entries:
             raise MistakeError(
@@ -91,24 +91,24 @@ class Conversation:
         return order.index(after) + 1
 
     def find(self, item_id: str, code: str) -> Entry:
-        """Raises MistakeError with that code."""
+        """The item with that id. Raises MistakeError with that code."""
         entry = self.entries.get(item_id)
         if entry is None:
             raise MistakeError(code, f"Error: the item with id '{item_id[:64]}' does not exist.", "item_id")
         return entry
 
     def remove(self, item_id: str) -> Entry:
-        """Raises MistakeError."""
+        """Remove an item. Raises MistakeError."""
         entry = self.find(item_id, "item_delete_invalid_item_id")
         del self.entries[item_id]
         return entry
 
     def unanswered(self) -> list[Entry]:
-        """The user's items that no turn has taken yet, oldest first."""
+        """The user's items that no turn has answered yet, oldest first."""
         return [entry for entry in self.entries.values() if entry.role == "user" and not entry.answered]
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> tuple[Entry, int]:
-        """Forget what of a reply was not heard; returns the item and where it ends now. Raises MistakeError."""
+        """Remove the part of a reply that was not heard; returns the item and its new end. Raises MistakeError."""
         entry = self.find(item_id, "item_truncate_invalid_item_id")
         if entry.role != "assistant":
             raise MistakeError("item_truncate_invalid_item_id", "only the agent's own speech is truncated", "item_id")
@@ -128,7 +128,7 @@ class Conversation:
 
 
 def set_words(entry: Entry, text: str) -> None:
-    """Replace what an item says."""
+    """Replace the words of an item."""
     for part in entry.item.get("content") or ():
         if part["type"] in {"output_audio", "input_audio"}:
             part["transcript"] = text
@@ -137,7 +137,7 @@ def set_words(entry: Entry, text: str) -> None:
 
 
 def checked_item(given: Any, param: str = "item") -> dict[str, Any]:
-    """An item as the conversation keeps it. Raises MistakeError."""
+    """An item in the form that the conversation keeps. Raises MistakeError."""
     if not isinstance(given, dict):
         raise missing(param)
     kind = given.get("type", "message" if "role" in given else None)

@@ -1,4 +1,4 @@
-"""What the recogniser hears, as items and events of the input audio buffer. One for each microphone lane; an Outlet."""
+"""Recognition as items and events of the input audio buffer. One per microphone lane, as its Outlet."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from streaming.domain import LaneEvent
     from streaming.openai.event_queue import EventQueue
 
-MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio that the recogniser has not taken: more than ten minutes of 24 kHz PCM
-MIN_COMMIT_MS = 100  # as the API has it
+MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio not yet taken by the recogniser: more than ten minutes of 24 kHz PCM
+MIN_COMMIT_MS = 100  # as in OpenAI's API
 
 
 class Listener(Protocol):
-    """The session, as far as hearing tells it."""
+    """The session, as seen by `Hearing`."""
 
     conversation: Conversation
     event_queue: EventQueue
 
     def on_speech(self) -> None:
-        """Somebody began to speak."""
+        """Speech started."""
 
     def on_words(self, entry: Entry, *, automatic: bool) -> None:
-        """An utterance's transcript is there. `automatic`: turn detection ended it."""
+        """The transcript of an utterance is ready. `automatic`: turn detection ended the utterance."""
 
     def wake(self) -> None:
         """There may be something to send."""
 
 
 def commit_item(host: Listener, item_id: str) -> Entry:
-    """Put what the input audio buffer holds into the conversation, and say so. Its transcript is awaited."""
+    """Make the input audio buffer's content an item of the conversation, whose transcript follows."""
     item: dict[str, Any] = {
         "id": item_id,
         "object": "realtime.item",
@@ -52,29 +52,29 @@ def commit_item(host: Listener, item_id: str) -> Entry:
 
 
 class Hearing:
-    """`base_ms`: audio that earlier lanes of the session took; times are told since the session's first."""
+    """`base_ms`: audio taken by earlier lanes of the session; times count from the start of the session."""
 
     def __init__(self, host: Listener, base_ms: float, *, detects: bool, transcribes: bool) -> None:
         self._host = host
         self._base_ms = base_ms
         self._detects = detects
         self._transcribes = transcribes
-        self._current: str | None = None  # the item of the utterance being said
-        self._awaiting: deque[tuple[Entry, bool]] = deque()  # committed, their Final is still to come
+        self._current: str | None = None  # the item of the current utterance
+        self._awaiting: deque[tuple[Entry, bool]] = deque()  # committed items still without a Final
         self.fed_ms = 0.0
         self._uncommitted_ms = 0.0
         self._waiting_bytes = 0
-        self.closed = False  # what is said from here on is for nobody
+        self.closed = False  # True: ignore further speech
 
     @property
     def pending(self) -> bool:
-        """Is a transcript still to come?"""
+        """True while a transcript is outstanding."""
         return bool(self._awaiting)
 
     # --- what the client sends ---
 
     def fed(self, n_bytes: int, duration_ms: float) -> None:
-        """A piece of audio goes in. Raises MistakeError when the recogniser is too far behind."""
+        """A piece of audio goes in. Raises MistakeError if the recogniser is too far behind."""
         if self._waiting_bytes + n_bytes > MAX_WAITING_BYTES:
             raise MistakeError(
                 "input_audio_buffer_full", "audio comes faster than it is heard", "audio", kind="rate_limit_error"
@@ -84,7 +84,7 @@ class Hearing:
         self._uncommitted_ms += duration_ms
 
     def check_commit(self) -> None:
-        """Raises MistakeError when there is nothing to commit."""
+        """Raises MistakeError if there is nothing to commit."""
         if self._uncommitted_ms < MIN_COMMIT_MS:
             raise MistakeError(
                 "input_audio_buffer_commit_empty",
@@ -93,7 +93,7 @@ class Hearing:
             )
 
     def commit(self) -> None:
-        """The client ends the utterance."""
+        """The client ended the utterance."""
         self._commit(self._current or new_id("item"), automatic=False)
 
     def _commit(self, item_id: str, *, automatic: bool) -> None:
@@ -104,7 +104,7 @@ class Hearing:
     # --- streaming.outlet.Outlet ---
 
     def tell(self, event: LaneEvent) -> None:
-        """What was recognised."""
+        """Handle a recognition event."""
         if isinstance(event, FinalTranscript):
             self._on_final(event)
         elif self.closed or not self._detects:
@@ -149,7 +149,7 @@ class Hearing:
         self._host.event_queue.say({"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage})
 
     def broke(self, code: str, message: str) -> None:
-        """The recogniser failed: no transcript comes any more."""
+        """The recogniser failed: no more transcripts will come."""
         self.closed = True
         for entry, automatic in self._awaiting:
             entry.awaited, entry.answered = False, True
@@ -165,21 +165,21 @@ class Hearing:
         self._awaiting.clear()
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """A recogniser plays nothing."""
+        """Not used: a recogniser plays nothing."""
 
     async def room(self, n_bytes: int) -> None:
-        """A recogniser plays nothing."""
+        """Not used: a recogniser plays nothing."""
 
     async def recorded(self) -> bool:
-        """These sessions have no record: they end with their socket."""
+        """These sessions have no record, as they end with their socket."""
         return True
 
     async def caught_up(self) -> None:
-        """A recogniser plays nothing."""
+        """Not used: a recogniser plays nothing."""
 
     def taken(self, n_bytes: int) -> None:
-        """So much went to the recogniser."""
+        """The recogniser took that many bytes."""
         self._waiting_bytes -= n_bytes
 
     def interrupt(self) -> None:
-        """A recogniser plays nothing."""
+        """Not used: a recogniser plays nothing."""

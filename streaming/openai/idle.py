@@ -1,4 +1,4 @@
-"""`idle_timeout_ms`: nobody has spoken since the last reply was heard, so the agent asks whether anybody is there."""
+"""`idle_timeout_ms`: if nobody has spoken since the last reply was heard, the agent asks whether anybody is there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streaming.openai.replies import Replies
 
     class Host(Listener, Protocol):
-        """The session, as far as its silence matters."""
+        """The session, as seen by `IdleWatch`."""
 
         settings: dict[str, Any]
         microphones: Microphones
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
         @property
         def connected(self) -> bool:
-            """Does anybody listen?"""
+            """True if a client is listening."""
 
 
 STILL_THERE = "Are you still there?"
 
 
 class IdleWatch:
-    """One timer. It runs from the end of a reply's sound until somebody speaks or another reply begins."""
+    """One timer, from the end of a reply's audio until somebody speaks or another reply begins."""
 
     def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
         self._host = host
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
-        self._from_ms = 0.0  # of the audio written to the input buffer
+        self._from_ms = 0.0  # position in the audio of the input buffer
 
     def start(self) -> None:
-        """The last reply has been heard."""
+        """The last reply was heard: start the timer."""
         self.stop()
         detection = self._host.settings["audio"]["input"].get("turn_detection") or {}
         timeout_ms = detection.get("idle_timeout_ms")
@@ -68,6 +68,6 @@ class IdleWatch:
             }
         )
         entry = commit_item(host, item_id)
-        entry.awaited, entry.answered = False, True  # it holds silence
+        entry.awaited, entry.answered = False, True  # the item is silence
         host.replies.say_aloud(STILL_THERE)
         host.wake()

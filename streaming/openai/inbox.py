@@ -1,4 +1,4 @@
-"""Client events in their order. A long one is read beside the loop; what comes behind it waits for it."""
+"""Client events in order. A long one is parsed in a thread, and those behind it wait."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
 
-LONG_CHARS = 128 * 1024  # two seconds of PCM in base64; reading so much takes about a millisecond
-MAX_WAITING_CHARS = 64 * 1024 * 1024  # behind a long event
+LONG_CHARS = 128 * 1024  # two seconds of PCM in base64, which takes about a millisecond to parse
+MAX_WAITING_CHARS = 64 * 1024 * 1024  # of events behind a long one
 
 
 class Inbox:
-    """`read_long` reads one that is long, `read_now` any other one. The task lives in `group`."""
+    """`read_long` handles long events, `read_now` all others. The task runs in `group`."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Inbox:
         self._task: asyncio.Task[None] | None = None
 
     def takes(self, data: str | bytes) -> bool:
-        """Is it long, or does it come behind one that is? Then it is read in its turn. Raises MistakeError: too much waits."""
+        """Queue an event that is long, or behind a long one; False for any other. Raises MistakeError if too much is queued."""
         if self._task is None and len(data) <= LONG_CHARS:
             return False
         if self._waiting_chars + len(data) > MAX_WAITING_CHARS:
@@ -58,7 +58,7 @@ class Inbox:
             self._task = None
 
     def close(self) -> None:
-        """What waits is for nobody."""
+        """Drop queued events."""
         self._waiting.clear()
         self._waiting_chars = 0
         if self._task is not None:

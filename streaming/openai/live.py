@@ -1,6 +1,6 @@
 """One session of this dialect, a Resident: a socket on one side, a microphone lane and turn lanes on the other.
 
-It outlives a lost socket for a while: its client may come back to it, at the same replica. docs/OPENAI.md says how.
+It outlives a lost socket for a while: its client may resume it on the same replica. docs/OPENAI.md says how.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NORMAL = 1000  # the client has done with the session
-RESTART = 1012  # the official clients connect again on it
-POLICY = 1008  # and not on this one
-MAX_WAITING_BYTES = 4 * 1024 * 1024  # of events; lanes stop far below it, answers to a client that does not read do not
+NORMAL = 1000  # the client has finished the session
+RESTART = 1012  # the official clients reconnect after this code
+POLICY = 1008  # but not after this one
+# Of events; lanes stop far below it, but answers to a client that does not read do not.
+MAX_WAITING_BYTES = 4 * 1024 * 1024
 _DEPARTURES = {
     Departure.RESTART: (RESTART, "session_restart", "the gateway restarts: connect again"),
     Departure.SIGNED_OUT: (POLICY, "token_revoked", "the token was signed out"),
@@ -48,7 +49,7 @@ _DEPARTURES = {
 
 
 class Socket(Protocol):
-    """The narrow way to a WebSocket."""
+    """A session's interface to its WebSocket."""
 
     traceparent: str
 
@@ -61,7 +62,7 @@ class Socket(Protocol):
 
 @dataclass(slots=True)
 class Mistaken:
-    """Which event of the client's an `error` is about."""
+    """The client event that an `error` is about."""
 
     event_id: str = ""
 
@@ -109,21 +110,20 @@ class LiveSession:
         self._inbox = Inbox(self._receive_long, self.receive_now, group)
         self._expiry = TokenTimer(self._loop, None, self._on_expired)
 
-    # --- as the gateway sees it: see Resident ---
+    # --- for the gateway: see Resident ---
 
     @property
     def connected(self) -> bool:
-        """Has it a socket?"""
         return self.socket is not None
 
     @property
     def busy(self) -> bool:
-        """Is a reply being given?"""
+        """True while a reply is being given."""
         return self.replies.busy
 
     @property
     def must_finish(self) -> bool:
-        """No other replica continues what a session does here: replies are given to their end."""
+        """True while a reply is being given, as no other replica can continue it."""
         return self.replies.busy
 
     @property
@@ -133,43 +133,41 @@ class LiveSession:
 
     @property
     def queued_bytes(self) -> int:
-        """Waiting to be sent."""
         return self.event_queue.bytes
 
     @property
     def audio_bytes_dropped(self) -> int:
-        """Audio, in base64, that became stale before it was sent."""
+        """Bytes of audio, in base64, that became stale before they were sent."""
         return self.event_queue.audio_bytes_dropped
 
     def announce_drain(self, reconnect_after_ms: int) -> None:
-        """The protocol has no such event: clients learn it from the close code."""
+        """Does nothing: the protocol has no such event, and clients learn it from the close code."""
 
     async def hand_over(self) -> None:
-        """Nothing of it continues elsewhere."""
+        """Does nothing: no part of it can continue elsewhere."""
 
     def leave(self, reason: Departure) -> None:
-        """Close the socket, and with it the session."""
+        """Close the socket and end the session."""
         self.end(*_DEPARTURES[reason])
         self.closed()
 
     def dismiss(self, reason: Departure) -> None:
-        """Close the socket, and with it the session."""
+        """Close the socket and end the session."""
         self.leave(reason)
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
-        """What it sees and says from now on."""
         return EventWatch(self, audio=audio).seen()
 
     # --- socket ---
 
     def begin(self) -> None:
-        """The socket is open: greet."""
+        """Start the session on an open socket."""
         self._expiry.start(self.identity.expires_at)
         self.event_queue.say({"type": "session.created", "session": self.settings})
         self.wake()
 
     def end(self, code: int, word: str, message: str) -> None:
-        """Say why in an `error`, and close."""
+        """Send the reason as an `error`, and close."""
         socket = self.socket
         if socket is not None:
             self.event_queue.say(error_event(MistakeError(word, message, kind="server_error")))
@@ -177,17 +175,17 @@ class LiveSession:
             self.closed()
 
     def detach(self) -> None:
-        """The socket is gone; the session goes on, and what it says waits."""
+        """The socket is gone; the session continues, and its events wait."""
         self.socket = None
         self._listening.leave()
         self._expiry.stop()
 
     def can_go_on(self, last_event_id: str) -> bool:
-        """Is all that came behind this event still there?"""
+        """True if everything after this event is still there."""
         return not self.lost and self.event_queue.can_go_on(last_event_id)
 
     def attach(self, socket: Socket, identity: Identity, last_event_id: str) -> None:
-        """Go on through this socket, behind the last event that the client received. See `can_go_on`."""
+        """Continue on this socket, after the last event that the client received. See `can_go_on`."""
         former = self.socket
         if former is not None:
             former.end(POLICY, "", "the session goes on through another socket")
@@ -199,7 +197,7 @@ class LiveSession:
         self.wake()
 
     def closed(self) -> None:
-        """The session is over, and with it its socket."""
+        """The session has ended, and with it its socket."""
         self.socket, self.lost = None, True
         self._idle.stop()
         self._expiry.stop()
@@ -208,7 +206,7 @@ class LiveSession:
         self.end(POLICY, "session_expired", "the token has expired")
 
     async def close(self) -> None:
-        """Stop every lane, end the taps."""
+        """Stop all lanes and end the taps."""
         self.closed()
         self._inbox.close()
         await self.lanes.close()
@@ -224,16 +222,16 @@ class LiveSession:
         elif self.socket is not None and self.event_queue.bytes:
             self.socket.wake()
 
-    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - as the writer asks any source
-        """No record is kept of it."""
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - part of the writer's interface
+        """There is no record."""
         return False
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """It leaves as it is."""
+        """The batch, unchanged."""
         return batch
 
     def data_to_send(self) -> list[str | bytes]:
-        """What leaves now, in order."""
+        """The data to send now, in order."""
         batch = self.event_queue.take()
         self.traffic.sent(batch)
         if self.taps and batch:
@@ -245,7 +243,7 @@ class LiveSession:
     # --- client events ---
 
     def receive(self, data: str | bytes) -> None:
-        """Act on one message; a mistake is answered, and changes nothing."""
+        """Handle one message. A mistake is answered and has no effect."""
         self.traffic.received(data)
         if self.taps:
             now = self._loop.time()
@@ -259,7 +257,7 @@ class LiveSession:
             self.wake()
 
     def receive_now(self, data: str | bytes) -> None:
-        """Read it and act on it."""
+        """Parse a message and handle it."""
         with self._telling_mistakes() as mistaken:
             command = read(data, self.actions)
             mistaken.event_id = command.event_id
@@ -285,7 +283,7 @@ class LiveSession:
         self.actions[command.kind](self, command)
 
     async def _receive_long(self, data: str | bytes) -> None:
-        """As `receive`, of a message whose reading would hold up everybody: in a thread, and its audio in pieces."""
+        """Handle a long message: parse it in a thread, and feed its audio in pieces."""
         with self._telling_mistakes() as mistaken:
             command = await asyncio.to_thread(read, data, self.actions)
             mistaken.event_id = command.event_id
@@ -299,7 +297,7 @@ class LiveSession:
 
     @contextmanager
     def _telling_mistakes(self) -> Iterator[Mistaken]:
-        """Whatever goes wrong inside is answered with an `error`."""
+        """Answer any exception inside with an `error`."""
         mistaken = Mistaken()
         try:
             yield mistaken
@@ -308,7 +306,7 @@ class LiveSession:
         except MistakeError as mistake:
             self.event_queue.say(error_event(mistake, mistaken.event_id))
         except Exception:
-            log.exception("an event could not be handled")  # without the event: it holds what was said
+            log.exception("an event could not be handled")  # without the event, which contains users' words
             unforeseen = MistakeError("internal_error", "something went wrong in the gateway", kind="server_error")
             self.event_queue.say(error_event(unforeseen, mistaken.event_id))
 
@@ -365,14 +363,14 @@ class LiveSession:
     # --- what the microphones and the replies tell ---
 
     def on_speech(self) -> None:
-        """Somebody began to speak: the reply ends, if the session wants that."""
+        """Speech started: it interrupts the reply, if the session is set to do so."""
         self._idle.stop()
         detection = config.detection_of(self.settings)
         if detection is not None and detection["interrupt_response"]:
             self.replies.interrupt("turn_detected")
 
     def on_words(self, entry: Entry, *, automatic: bool) -> None:
-        """A transcript is there: it may be time to reply."""
+        """A transcript is ready: perhaps it is time to reply."""
         detection = config.detection_of(self.settings)
         if not entry.text:
             self._idle.start()
@@ -380,7 +378,7 @@ class LiveSession:
         self.replies.heard(answer=wanted and detection is not None and detection["create_response"])
 
     def on_quiet(self) -> None:
-        """Every reply has been heard: from now on silence counts."""
+        """Every reply was heard: silence counts from now on."""
         self._idle.start()
 
     def on_delegated(self) -> None:

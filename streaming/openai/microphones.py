@@ -1,4 +1,4 @@
-"""The input audio buffer: microphone lanes, one after the other as the session's settings change."""
+"""The input audio buffer: a series of microphone lanes, as the session's settings change."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Lane
     from streaming.session import ChannelEnd, Session
 
-PIECE_MS = 100  # a long append is decoded in such pieces
-MICROPHONE = 1_000_000  # channels of microphones count from here, those of turns from 1
+PIECE_MS = 100  # of a long append that is decoded
+MICROPHONE = 1_000_000  # channel numbers of microphones start here, those of turns at 1
 
 
 class Room(Listener, Protocol):
-    """The session, as far as its microphones need it."""
+    """The session, as seen by its microphones."""
 
     lanes: Session
     settings: dict[str, Any]
 
 
 class Microphones:
-    """At most one takes audio; earlier ones finish what was committed to them."""
+    """At most one lane takes audio; earlier ones finish what was committed to them."""
 
     def __init__(self, host: Room) -> None:
         self._host = host
@@ -39,16 +39,16 @@ class Microphones:
 
     @property
     def fed_ms(self) -> float:
-        """Audio written to the buffer since the session began."""
+        """Milliseconds of audio written to the buffer since the session began."""
         return self._past_ms + (self._hearing.fed_ms if self._hearing is not None else 0.0)
 
     def append(self, audio: bytes) -> None:
-        """Audio in the session's input format. Raises MistakeError."""
+        """Append audio in the session's input format. Raises MistakeError."""
         for _ in self.appending(audio):
             pass
 
     def appending(self, audio: bytes) -> Iterator[None]:
-        """The same, piece by piece: a long append need not be fed at once. Raises MistakeError."""
+        """The same piece by piece, because a long append need not be fed at once. Raises MistakeError."""
         encoding, rate_hz = config.sound_of(self._host.settings["audio"]["input"]["format"])
         per_sample = BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1
         if len(audio) % per_sample:
@@ -93,7 +93,7 @@ class Microphones:
         return hearing, opened
 
     def commit(self) -> None:
-        """End the utterance here. Raises MistakeError."""
+        """End the utterance. Raises MistakeError."""
         lane = self._host.lanes.lane(self._channel)
         if self._hearing is None or lane is None:
             raise MistakeError(
@@ -106,12 +106,12 @@ class Microphones:
         lane.commit()
 
     def clear(self) -> None:
-        """Forget what was not committed."""
+        """Drop what was not committed."""
         self.retire()
         self._host.event_queue.say({"type": "input_audio_buffer.cleared"})
 
     def retire(self) -> None:
-        """The next audio goes to a new microphone; this one finishes what was committed, and hears nothing else."""
+        """Finish what was committed and hear nothing else; further audio goes to a new microphone."""
         hearing, lane = self._hearing, self._host.lanes.lane(self._channel)
         self._hearing = None
         if hearing is None or lane is None:

@@ -1,4 +1,4 @@
-"""What a client did wrong, in the API's own form."""
+"""A client's mistakes, in the API's form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class MistakeError(Exception):
-    """Answered with an `error` event; the socket lives. `param` is the path of the field, empty when it is none."""
+    """Answered with an `error` event; the socket stays open. `param`: path of the field, empty if it is about none."""
 
     def __init__(self, code: str, message: str, param: str = "", *, kind: str = "invalid_request_error") -> None:
         super().__init__(f"{code}: {message}")
@@ -20,7 +20,7 @@ class MistakeError(Exception):
 
 
 def error_event(mistake: MistakeError, client_event_id: str = "") -> dict[str, Any]:
-    """The event. Optional strings are left out rather than null: JavaScript clients refuse null."""
+    """The `error` event. Optional strings are omitted rather than null, which JavaScript clients refuse."""
     error = {"type": mistake.kind, "code": mistake.code, "message": mistake.message}
     if mistake.param:
         error["param"] = mistake.param
@@ -30,15 +30,15 @@ def error_event(mistake: MistakeError, client_event_id: str = "") -> dict[str, A
 
 
 def wrong(param: str, message: str) -> MistakeError:
-    """A field holds a value that is not taken."""
+    """The error for an invalid value."""
     return MistakeError("invalid_value", message, param)
 
 
 def missing(param: str) -> MistakeError:
-    """A field that has to be there is not."""
+    """The error for a missing field."""
     return MistakeError("missing_required_parameter", f"Missing required parameter: '{param}'.", param)
 
 
 def one_of(given: Any, known: Collection[str]) -> TypeGuard[str]:
-    """Is it one of these words? A client may send anything: a list is no key of a dict."""
+    """True if it is one of these words. A client may send anything, and a list cannot be a dict's key."""
     return isinstance(given, str) and given in known

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from streaming.ports import Allowance, Identity, LaneServices
     from streaming.residents import Recorder, Resident, Residents
 
-VOICES_S = 60.0  # the voices are asked for again after so long
+VOICES_S = 60.0  # time after which the list of voices is refreshed
 
 
 class Sessions:
-    """Sessions live in `residents`, their tasks in `group`. One without a socket waits for its client for `resume_s` seconds."""
+    """The sessions, kept in `residents`; their tasks run in `group`. Without a socket, one waits for its client for `resume_s` seconds."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Sessions:
         self._voices_at = -VOICES_S
 
     async def voices(self, identity: Identity) -> Voices:
-        """The voices there are; OpenAI's names alone while the service is away."""
+        """The available voices; only OpenAI's names while the service is down."""
         now = time.monotonic()
         if now - self._voices_at >= VOICES_S:
             try:
@@ -67,7 +67,7 @@ class Sessions:
         settings: dict[str, Any] | None = None,
         recording: bool = False,
     ) -> LiveSession:
-        """A socket has come in. `settings`: of the session, as a client secret was made for."""
+        """Start a session on a new socket. `settings`: those of the client secret."""
         live = LiveSession(
             identity, socket, self._provided, self._group, voices, model=model, transcription=transcription
         )
@@ -99,21 +99,21 @@ class Sessions:
         return None
 
     def waiting(self, session_id: str, last_event_id: str, identity: Identity) -> LiveSession | None:
-        """This user's session of that id, if it can go on behind that event."""
+        """The user's session with that id, if it can continue after that event."""
         for live in self._residents.of_session(session_id):
             if isinstance(live, LiveSession) and live.identity.user_id == identity.user_id:
                 return live if live.can_go_on(last_event_id) else None
         return None
 
     def resume(self, live: LiveSession, socket: Socket, identity: Identity, last_event_id: str) -> None:
-        """Its client has come back. See `waiting`."""
+        """Continue the session on its client's new socket. See `waiting`."""
         self._stop_waiting(live)
         live.attach(socket, identity, last_event_id)
 
     def left(self, live: LiveSession, socket: Socket, code: int) -> None:
-        """The socket is gone. A session whose client did not say goodbye waits for it to come back."""
+        """The socket is gone. Unless the client closed normally, the session waits for it to return."""
         if live.socket is not socket and not live.lost:
-            return  # it goes on through another one
+            return  # it continues on another socket
         if live.lost or code == NORMAL or not (self._resume_s and live.resumes):
             self._begin_end(live)
         else:
@@ -126,7 +126,7 @@ class Sessions:
             timer.cancel()
 
     def give_up(self, resident: Resident) -> None:
-        """End a session that waits for its client, if it is of this dialect: its user's other ones need the room."""
+        """End a session of this dialect that waits for its client, because the user's other sessions need the room."""
         if isinstance(resident, LiveSession) and not resident.lost:
             self._begin_end(resident)
 
@@ -141,6 +141,6 @@ class Sessions:
         await live.close()
 
     async def close(self) -> None:
-        """End all of them."""
+        """End all sessions."""
         for live in [resident for resident in self._residents if isinstance(resident, LiveSession)]:
             await self._end(live)

@@ -1,4 +1,4 @@
-"""Responses and the turns behind them: begun, one at a time in the conversation, any number beside it."""
+"""Responses and their turns: one at a time in the conversation, and several out of band."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLAYED_ALL_MS = 10**9  # told to a lane whose client wants the next reply: it ha
 
 
 class Host(Protocol):
-    """The session, as far as its replies need it."""
+    """The session, as seen by its replies."""
 
     session_id: str
     identity: Identity
@@ -51,14 +51,14 @@ class Host(Protocol):
     delegates: bool
 
     def on_quiet(self) -> None:
-        """Every reply has been heard."""
+        """Every reply was heard."""
 
     def on_delegated(self) -> None:
         """A turn is left to the client."""
 
 
 class Replies:
-    """`active` is the conversation's response; `floor` is set when it ends."""
+    """`active`: the conversation's response; `floor` is set when it ends."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -76,7 +76,7 @@ class Replies:
 
     @property
     def busy(self) -> bool:
-        """Is a reply being given?"""
+        """True while a reply is being given."""
         return self.active is not None or bool(self._beside)
 
     def wake(self) -> None:
@@ -86,7 +86,7 @@ class Replies:
     # --- items that a client brings ---
 
     def new_entry(self, given: Any, param: str) -> Entry:
-        """An item of the client's. Raises MistakeError."""
+        """An item from the client. Raises MistakeError."""
         item = checked_item(given, param)
         if item["type"] == "function_call":
             self._functions.told(item["call_id"], item["name"], json_object(item["arguments"]))
@@ -118,7 +118,7 @@ class Replies:
         return CallContext(identity.user_id, identity.roles, session_id, new_id("req"), self._host.traceparent)
 
     def correct(self, entry: Entry, text: str) -> None:
-        """The agent's memory holds other words of this item from now on."""
+        """Replace the words of this item in the agent's memory."""
         if entry.memory_id:
             self._host.group.create_task(
                 self._remember(self._host.session_id, entry, text), name="correct the conversation"
@@ -130,7 +130,7 @@ class Replies:
         try:
             await memory.put_turn(entry.memory_id, role, text, context)
         except ServiceError:
-            return  # the turn itself will find out, and tell
+            return  # the turn itself will notice and report it
 
     # --- beginning ---
 
@@ -191,7 +191,7 @@ class Replies:
         self._start_if_ready()
 
     def _start_if_ready(self) -> None:
-        """Once every transcript is there and the turn before has ended, the turn begins."""
+        """Start the turn once all transcripts are there and the previous turn has ended."""
         if self._ready is None:
             return
         waits = any(speaking.said_all for speaking in self.turns.values() if not speaking.out_of_band)
@@ -243,7 +243,7 @@ class Replies:
         ]
 
     def _newest_words(self) -> str:
-        """Asked to reply once more."""
+        """The user's newest words, for a request to reply once more."""
         users = [entry for entry in self.conversation.entries.values() if entry.role == "user" and entry.text]
         return users[-1].text if users else ""
 
@@ -269,7 +269,7 @@ class Replies:
             entry.memory_id = f"{entry.item['id']}-{entry.role}"
             await self._remember(session_id or self._host.session_id, entry, entry.text)
         if response.done:
-            return  # cancelled meanwhile
+            return  # cancelled in the meantime
         self._open(response, text, asked, rounds, session_id)
         self.wake()
 
@@ -304,7 +304,7 @@ class Replies:
         self.wake()
 
     def say_aloud(self, text: str) -> None:
-        """Words that nobody asked for: no turn is behind them, and the agent does not remember them."""
+        """Reply to silence. No turn is behind this reply, and the agent does not remember it."""
         response = Response(
             self.event_queue,
             self.conversation,
@@ -315,7 +315,7 @@ class Replies:
         self._announce(response)
         speaking = Speaking(self, response, [])
         speaking.tell(domain.TurnReply(new_id("turn"), text))
-        if response.done:  # in words only
+        if response.done:  # text only
             self._host.on_quiet()
             return
         self._channel += 1
@@ -336,7 +336,7 @@ class Replies:
     def _create_beside(
         self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry], instructions: str
     ) -> None:
-        """Out of band: no item of it is in the conversation, and its turn remembers nothing of it."""
+        """Create a response out of band: its items are not in the conversation, and its turn is not remembered."""
         if len(self._beside) >= MAX_RESPONSES - 1:
             raise MistakeError(
                 "too_many_responses", f"at most {MAX_RESPONSES} responses at once", kind="rate_limit_error"
@@ -375,14 +375,14 @@ class Replies:
         return self._functions.stop(speaking.text, event.calls, event.rounds)
 
     def own_response(self, speaking: Speaking) -> Response:
-        """The agent speaks on its own: an action has ended that went on behind a question."""
+        """A response for the agent's own words: an action that continued during a question has ended."""
         response = Response(self.event_queue, self.conversation, self._conversation_id, speaking.settings)
         self.active = response
         self._announce(response)
         return response
 
     def ended(self, response: Response) -> None:
-        """It is done: whoever waits may go on."""
+        """The response is done; others may continue."""
         self._beside.pop(response.id, None)
         if self.active is response:
             self.active = None
@@ -395,7 +395,7 @@ class Replies:
     # --- what is heard ---
 
     def heard(self, *, answer: bool) -> None:
-        """A transcript is there. `answer`: reply to it."""
+        """A transcript is ready. `answer`: reply to it."""
         if answer and self.active is not None and self._ready is None:
             self._owed = True
         elif answer and self.active is None:
@@ -407,7 +407,7 @@ class Replies:
     # --- ending early ---
 
     def interrupt(self, reason: str) -> None:
-        """End the conversation's reply; what went on behind a question goes on."""
+        """End the conversation's reply; actions that continue during a question go on."""
         response, self._owed = self.active, False
         for channel, speaking in list(self.turns.items()):
             if not speaking.out_of_band:

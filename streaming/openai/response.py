@@ -1,4 +1,4 @@
-"""One response as the server events that it consists of, in the API's order. Pure: events go to an EventQueue.
+"""One response as its server events, in the API's order. Pure: events go to an EventQueue.
 
 created → (output_item.added → conversation.item.added → content_part.added → deltas → …done → content_part.done →
 output_item.done → conversation.item.done)* → response.done, exactly once.
@@ -17,7 +17,7 @@ Status = Literal["completed", "cancelled", "failed", "incomplete"]
 
 
 class Response:
-    """`conversation` None: it is out of band, and its items belong to no conversation."""
+    """One response. `conversation` None: it is out of band, and its items belong to no conversation."""
 
     def __init__(
         self,
@@ -30,24 +30,24 @@ class Response:
         self.id = new_id("resp")
         self.settings = settings
         self.done = False
-        self.heard_words = 0  # of the user, for `usage`
+        self.heard_words = 0  # number of the user's words, for `usage`
         self._event_queue = event_queue
         self._conversation = conversation
         self._conversation_id = conversation_id
         self._metadata = metadata
         self._output: list[dict[str, Any]] = []
-        self._entry: Entry | None = None  # the item being given
+        self._entry: Entry | None = None  # the current item
         self._text = ""
         self._has_audio = False
 
     @property
     def audio(self) -> bool:
-        """Is it spoken?"""
+        """True if it is spoken."""
         return bool(self.settings["output_modalities"] == ["audio"])
 
     @property
     def entry(self) -> Entry | None:
-        """The item being given."""
+        """The current item."""
         return self._entry
 
     def _body(self, status: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Response:
         return body
 
     def _usage(self) -> dict[str, Any]:
-        """Words stand for tokens: no model here counts any."""
+        """Usage in words instead of tokens, which no model here counts."""
         said = sum(len((part.get("text") or part.get("transcript") or "").split()) for part in self._parts())
         kinds = {"text_tokens": said, "audio_tokens": 0}
         heard = {"text_tokens": self.heard_words, "audio_tokens": 0, "cached_tokens": 0}
@@ -88,7 +88,7 @@ class Response:
         return [part for item in self._output for part in item.get("content", ())]
 
     def begin(self) -> None:
-        """`response.created`."""
+        """Send `response.created`."""
         self._event_queue.say({"type": "response.created", "response": self._body("in_progress")})
 
     # --- a message ---
@@ -104,7 +104,7 @@ class Response:
         return {"type": "audio", "transcript": text} if self.audio else {"type": "text", "text": text}
 
     def open_item(self) -> Entry:
-        """Begin a message, unless one is open."""
+        """Start a message, unless one is open."""
         if self._entry is not None:
             return self._entry
         item: dict[str, Any] = {
@@ -135,7 +135,7 @@ class Response:
         return entry
 
     def words(self, text: str) -> None:
-        """The next words of the message."""
+        """Add words to the message."""
         if not text:
             return
         self.open_item()
@@ -143,13 +143,13 @@ class Response:
         self._tell("output_audio_transcript.delta" if self.audio else "output_text.delta", delta=text)
 
     def sound(self, frame: bytes, duration_ms: float) -> None:
-        """The next piece of its audio, encoded."""
+        """Add encoded audio to the message."""
         entry = self.open_item()
         entry.sent_ms += duration_ms
         self._event_queue.audio(frame, self.id, entry.item["id"], len(self._output))
 
     def close_item(self, *, complete: bool = True, heard: str | None = None) -> None:
-        """End the message, if one is open. `heard`: what the user heard of one that was cut."""
+        """End the open message, if any. `heard`: the part of an interrupted one that the user heard."""
         entry = self._entry
         if entry is None:
             return
@@ -177,10 +177,10 @@ class Response:
             entry.item["content"][0][name] = heard
         self._entry = None
 
-    # --- an item that is no message ---
+    # --- items other than messages ---
 
     def whole_item(self, item: dict[str, Any]) -> None:
-        """An item that is there at once: a request for approval."""
+        """Add an item that is complete at once, such as a request for approval."""
         where = {"response_id": self.id, "output_index": len(self._output), "item": item}
         self._event_queue.say({"type": "response.output_item.added", **where})
         if self._conversation is not None:
@@ -214,7 +214,7 @@ class Response:
     # --- the end ---
 
     def finish(self, status: Status, *, reason: str = "", error: dict[str, str] | None = None) -> None:
-        """`response.done`; what is open is ended first. Does nothing the second time."""
+        """Send `response.done`, after ending what is open. Only the first call counts."""
         if self.done:
             return
         self.done = True

@@ -1,4 +1,4 @@
-"""A session's configuration: defaults, deep merge of updates, and what lanes need of it. Pure."""
+"""A session's configuration: defaults, merging of updates, and what lanes need of it. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.openai.schema import check_detection, check_response, check_update
 from streaming.sound.microphone import MicrophoneFormat
 
-PCM_RATE_HZ = 24_000  # the only rate that the API has for PCM
+PCM_RATE_HZ = 24_000  # the API's only rate for PCM
 LAW_RATE_HZ = 8_000
 MAX_PROMPT_WORDS = 64  # of a transcription's prompt: words to expect
 DEFAULT_MODEL = "gpt-realtime"
@@ -33,7 +33,7 @@ ALIASES = (
     *("beacon", "bossa", "cinder", "delta", "gleam", "meridian", "quartz", "ripple"),
     *("shida", "stone", "tempo", "vesper", "willow"),
 )
-"""OpenAI's voices, those of the Live API last: each is spoken by the default voice."""
+"""OpenAI's voices; the default voice speaks for all of them."""
 
 FORMATS = {
     "audio/pcm": ("pcm_s16le", PCM_RATE_HZ),
@@ -68,7 +68,7 @@ _BETA = {
     "speed": "audio.output.speed",
     "max_response_output_tokens": "max_output_tokens",
 }
-"""Names of the beta protocol, and what they are called since."""
+"""Names in the beta protocol, with their present names."""
 
 _KEPT = ("id", "object", "expires_at")  # told by us; a client that sends them back changes nothing
 _NULLABLE = {"turn_detection", "transcription", "noise_reduction", "tracing", "prompt", "include", "idle_timeout_ms"}
@@ -77,12 +77,12 @@ _NULLABLE = {"turn_detection", "transcription", "noise_reduction", "tracing", "p
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """The voices that there are; OpenAI's own names stand for the default one."""
+    """The available voices. OpenAI's own names stand for the default voice."""
 
     ids: tuple[str, ...] = ()
 
     def ours(self, name: Any, param: str) -> str:
-        """The id that the service knows; empty: its default. Raises MistakeError."""
+        """The service's id of a voice; empty: its default. Raises MistakeError."""
         if isinstance(name, dict):
             name = name.get("id")
         if not isinstance(name, str):
@@ -96,7 +96,7 @@ class Voices:
 
 
 def new_session(session_id: str, model: str, expires_at: float | None, *, transcription: bool) -> dict[str, Any]:
-    """A fresh session's configuration, whole."""
+    """The complete configuration of a new session."""
     session: dict[str, Any] = {
         "id": session_id,
         "object": "realtime.transcription_session" if transcription else "realtime.session",
@@ -134,7 +134,7 @@ def new_session(session_id: str, model: str, expires_at: float | None, *, transc
 
 
 def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, Any]:
-    """The session after an update; the old one stays as it is. Raises MistakeError, and then nothing counts."""
+    """The session after an update; the old one is unchanged. Raises MistakeError, in which case no part of the update applies."""
     if not isinstance(update, dict):
         raise missing("session")
     if "type" not in update:
@@ -157,7 +157,7 @@ def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, An
 
 
 def _merge(into: dict[str, Any], change: dict[str, Any]) -> None:
-    """Objects are merged to any depth; whatever else is there replaces what was."""
+    """Merge objects recursively; anything else replaces the old value."""
     for name, value in change.items():
         before = into.get(name)
         if value is None and name not in _NULLABLE:
@@ -193,7 +193,7 @@ def _check(session: dict[str, Any], voices: Voices) -> None:
 
 
 def checked_format(given: Any, param: str) -> dict[str, Any]:
-    """A format of the API, complete. Raises MistakeError for every other one: no rate is changed silently."""
+    """A complete format of the API. Raises MistakeError for any other: no rate is changed silently."""
     kind = given.get("type") if isinstance(given, dict) else None
     if not one_of(kind, FORMATS):
         hint = " It is an object since the beta." if isinstance(given, str) else ""
@@ -217,13 +217,13 @@ def check_output(output: Any, voices: Voices, param: str) -> None:
 
 
 def detection_of(session: dict[str, Any]) -> dict[str, Any] | None:
-    """How turns are detected; None: the client commits."""
+    """The turn detection; None: the client commits."""
     detection: dict[str, Any] | None = session["audio"]["input"].get("turn_detection")
     return detection
 
 
 def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
-    """How to listen. `keywords` and `prompt` of the transcription are words to expect."""
+    """The microphone's format. `keywords` and `prompt` of the transcription are words to expect."""
     source = session["audio"]["input"]
     encoding, rate_hz = sound_of(source["format"])
     transcription = source.get("transcription") or {}
@@ -240,14 +240,14 @@ def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
 
 
 def language_of(given: Any) -> str:
-    """A language tag as the recogniser wants it: the API says "en"."""
+    """The recogniser's language tag; the API's "en" is en-US."""
     if not isinstance(given, str) or given.lower() in {"", "en"}:
         return "en-US"
     return given
 
 
 def reply_of(asked: dict[str, Any], voices: Voices) -> ReplyFormat:
-    """How to reply, by the settings of a session or of one response."""
+    """The reply's format, from the settings of a session or response."""
     output = asked["audio"]["output"]
     encoding, rate_hz = sound_of(output["format"])
     return ReplyFormat(

@@ -1,4 +1,4 @@
-"""A turn lane's way into a response: the lane's events become the response's items. One for each turn; an Outlet."""
+"""Turns a turn lane's events into the items of a response. One per turn, as its Outlet."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from streaming.openai.response import Response, Status
     from streaming.ports import Word
 
-AGENT = "jarvis"  # the agent's own actions, as a server of the session's `mcp` tools
+AGENT = "jarvis"  # label of the agent's own actions, as a server of the session's `mcp` tools
 
 
 class Floor(Protocol):
-    """The session, as far as its turns need it."""
+    """The session, as seen by its turns."""
 
     conversation: Conversation
     event_queue: EventQueue
@@ -33,7 +33,7 @@ class Floor(Protocol):
         """The turn waits for functions that the client runs; returns the items of the calls."""
 
     def own_response(self, speaking: Speaking) -> Response:
-        """A response that nobody asked for: the agent has something to say."""
+        """A new response for words that the agent says on its own."""
 
     def ended(self, response: Response) -> None:
         """The response is done."""
@@ -43,7 +43,7 @@ class Floor(Protocol):
 
 
 class Speaking:
-    """`response` is where it speaks now: the one it was begun for, then, after a question or an interruption, one of its own."""
+    """One turn. `response`: the one it was started for; after a question or an interruption, one of its own."""
 
     def __init__(
         self, floor: Floor, response: Response, asked: list[Entry], text: str = "", *, approvals: bool = False
@@ -55,17 +55,17 @@ class Speaking:
         self._audio = response.audio
         self.out_of_band = floor.active is not response
         self._asked = asked  # the user's items that it answers
-        self._approvals = approvals  # does the client want questions as items?
+        self._approvals = approvals  # True if the client wants questions as items
         self.lane: TurnLane | None = None
         self._turn_id = ""
         self._reply: str | None = None
-        self._more = False  # the reply is still being made
+        self._more = False  # the reply is still being written
         self._told_chars = 0  # of the reply
-        self._waiting_words = ""  # told before the first audio
+        self._waiting_words = ""  # received before the first audio
         self._early_words: list[Word] = []  # the same, with their times
-        self._question = ""  # that is being put
+        self._question = ""  # the question being asked
         self._trouble: domain.Trouble | None = None
-        self._entry: Entry | None = None  # of the utterance
+        self._entry: Entry | None = None  # the item of the utterance
         self._stale = False  # the utterance was stopped
         self._rate_hz = 0
         self._bytes_per_sample = BYTES_PER_SAMPLE
@@ -77,18 +77,18 @@ class Speaking:
 
     @property
     def said_all(self) -> bool:
-        """Has all of the reply been sent? It may still be playing."""
+        """True if the whole reply was sent; it may still be playing."""
         return self._reply is not None and self.response is None
 
     @property
     def playing(self) -> bool:
-        """Is what was sent still to be heard? Not of a reply that was interrupted."""
+        """True while a reply that was sent is still being played, unless it was interrupted."""
         return self.said_all and not self._stale
 
     # --- streaming.outlet.Outlet ---
 
     def tell(self, event: LaneEvent) -> None:
-        """Only what the client sees or hears of."""
+        """Handle the events that the client sees or hears."""
         match event:
             case domain.TurnReply():
                 self._on_reply(event)
@@ -151,7 +151,7 @@ class Speaking:
             self._flush_words()
 
     def _written(self, spoken: str, event: domain.SpokenWords) -> str:
-        """The words as the reply has them, with what stands between; those of a question as they are said."""
+        """The words as written in the reply, with what is between them; words of a question as spoken."""
         if self._reply is None:
             return spoken + " "
         end = self._told_chars
@@ -251,7 +251,7 @@ class Speaking:
             self._floor.ended(response)
 
     def cut(self, reason: str) -> None:
-        """The response ends here: cancelled. The lane may still have to act; it says so in a response of its own."""
+        """End the response as cancelled. The lane may still be acting, and reports it in a response of its own."""
         response, self._was_cut = self.response, True
         if response is None:
             return
@@ -259,14 +259,14 @@ class Speaking:
         self._end("cancelled", reason)
 
     def lane_ended(self, code: str, message: str) -> None:
-        """The lane has ended, perhaps of an error that it could not tell."""
+        """The lane ended, perhaps with an error that it could not report."""
         self.over = True
         if self.response is not None:
             error = {"type": "server_error", "code": code.lower() or "internal", "message": message or "the turn ended"}
             self._end("failed", error=error)
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:  # noqa: ARG002 - the API has no times
-        """One frame of audio, as `room` has made sure that there is a response."""
+        """Send one frame of audio; `room` has ensured that there is a response."""
         if not frame or self.response is None:
             return
         if self._entry is None:
@@ -280,7 +280,7 @@ class Speaking:
         self._floor.wake()
 
     async def room(self, n_bytes: int) -> None:  # noqa: ARG002 - frames are small
-        """Wait until nobody else speaks, and not too much is queued."""
+        """Wait until nobody else speaks and the queue is short."""
         while self.response is None and self._floor.active is not None and not self._stale:
             self._floor.floor.clear()
             await self._floor.floor.wait()
@@ -291,18 +291,18 @@ class Speaking:
         await self._floor.event_queue.room()
 
     async def recorded(self) -> bool:
-        """These sessions have no record: they end with their socket."""
+        """These sessions have no record, as they end with their socket."""
         return True
 
     async def caught_up(self) -> None:
-        """As `room`."""
+        """Wait until the queue is short."""
         await self._floor.event_queue.room()
 
     def taken(self, n_bytes: int) -> None:
-        """A turn in words takes no audio."""
+        """Not used: a turn given as text takes no audio."""
 
     def interrupt(self) -> None:
-        """Audio that has not left is stale."""
+        """Drop audio that was not sent yet."""
         self._stale = True
         self._floor.floor.set()
         if self.response is not None:

@@ -1,4 +1,4 @@
-"""How an observer reads a session of this dialect. Audio is part of events here; without `audio` these are left out."""
+"""How observers see a session of this dialect. Audio is part of events; without `audio`, these are left out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from streaming.watch import Watch, Watched, json_object
 if TYPE_CHECKING:
     from streaming.ports import Seen, Side
 
-SECRETS = frozenset(["authorization", "headers", "server_url"])  # of a session's `mcp` tools
+SECRETS = frozenset(["authorization", "headers", "server_url"])  # in a session's `mcp` tools
 _AUDIO = ('"type":"response.output_audio.delta"', '"input_audio_buffer.append"')
 
 
 def redacted(value: Any) -> Any:
-    """The same without secrets."""
+    """The value without secrets."""
     if isinstance(value, dict):
         return {name: "…" if name in SECRETS else redacted(inner) for name, inner in value.items()}
     return [redacted(inner) for inner in value] if isinstance(value, list) else value
 
 
 class EventWatch(Watch):
-    """Shows every event, with the audio in it if `audio`."""
+    """Shows every event; those with audio only if `audio`."""
 
     def __init__(self, live: Watched, *, audio: bool) -> None:
         super().__init__(live)
