@@ -120,7 +120,7 @@ class TurnReply:
     turn_id: str
     text: str
     more: bool = False
-    cut: bool = False  # the language model had more to say than it was allowed
+    cut: bool = False  # the language model reached its limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Trouble:
 
     @classmethod
     def of(cls, broken: ServiceError, turn_id: str | None = None, *, then: str = "") -> Trouble:
-        """What the client is told of it; `then`: what happens next."""
+        """The error as told to the client; `then`: what happens next."""
         return cls(broken.code, broken.said + then, broken.retryable, broken.retry_after_ms, turn_id)
 
 

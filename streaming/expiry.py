@@ -1,4 +1,4 @@
-"""Expiry of a socket's token: first a warning, then the close, unless a new token comes."""
+"""Expiry of a socket's token: a warning, then the close, unless a new token arrives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARNING_S = 60.0  # time between `auth.expiring` and the expiry, enough to refre
 
 
 class TokenTimer:
-    """Two timers for a token: warning and expiry."""
+    """Two timers for a token: warning (if `on_expiring` is given) and expiry."""
 
     def __init__(
         self,

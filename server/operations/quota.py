@@ -41,7 +41,7 @@ def _limit_of(gateway: Gateway, roles: Collection[str]) -> int:
 
 
 def allowance(gateway: Gateway, identity: Identity) -> Allowance:
-    """What a user has left of the limit that most operations share. Nothing is counted."""
+    """What is left of the user's common rate limit. Does not count as a request."""
     limit = _limit_of(gateway, identity.roles)
     key = rate_key(identity.user_id, "")
     return Allowance(limit, *gateway.limiter.standing(key, limit, gateway.settings.rate_limit_window))

@@ -94,7 +94,7 @@ class LocalWindow:
         return len(self._inside(key, window_s, now)) >= limit
 
     def standing(self, key: str, limit: int, window_s: float, now: float) -> Decision:
-        """How it is, with nothing counted."""
+        """The current state; counts nothing."""
         admitted_at = self._inside(key, window_s, now)
         room_at = admitted_at[0] + window_s if admitted_at else now
         remaining = max(0, limit - len(admitted_at))
@@ -159,9 +159,9 @@ class RateLimiter:
         return decision
 
     def standing(self, key: str, limit: int, window_s: float) -> tuple[int, float]:
-        """How many requests are left, and in how many seconds the oldest leaves the window, as far as it is known here.
+        """The number of requests left, and the seconds until the oldest leaves the window, as far as this process knows.
 
-        Nothing is counted, and Redis is not asked: its last answer to this caller is noted here.
+        Counts nothing and does not ask Redis: its latest answer for this caller is noted here.
         """
         now = self._clock()
         here = self._local.standing(key, limit, window_s, now)

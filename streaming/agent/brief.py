@@ -1,4 +1,4 @@
-"""What a session's client brings for the language model beside the words: instructions, and functions that the client itself runs."""
+"""What a session's client gives the language model besides the words: instructions, and functions that the client runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_MODEL = "I cannot use the functions of this app: no language model is set up 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """`choice`: auto, none, required, or the name of the one function to call. `max_tokens` 0: no limit.
+    """`choice`: auto, none, required, or the name of the only function to call. `max_tokens` 0: no limit.
 
     `rounds`: those of an earlier turn that stopped for the client's functions; this turn goes on behind them.
     `delegates`: whatever takes more than words is left to the client.
@@ -35,21 +35,21 @@ class Brief:
 
     @property
     def wants_model(self) -> bool:
-        """Templates know nothing of instructions and functions."""
+        """True if only a language model can use the brief; templates cannot."""
         return bool(self.instructions or self.functions or self.rounds)
 
     @property
     def must_call(self) -> bool:
-        """Is no reply wanted without a call?"""
+        """True if the model must call a function."""
         return bool(self.functions) and self.choice not in {"auto", "none"}
 
     @property
     def tool_choice(self) -> str:
-        """For the model, which is offered no other function than those of `offered`."""
+        """The choice as the model's API has it. A single required function is the only one `offered`."""
         return "required" if self.must_call else "none" if self.choice == "none" else "auto"
 
     def offered(self, own: Sequence[Tool]) -> tuple[Tool, ...]:
-        """The functions to choose from, the agent's `own` actions among them. A call that has to be is one of the client's."""
+        """The functions to choose from: the agent's `own` actions and the client's, or only the client's if the model must call."""
         if not self.must_call:
             return (*own, *self.functions)
         named = tuple(tool for tool in self.functions if tool.action == self.choice)

@@ -152,7 +152,6 @@ class Delivery:
         """Wait until it is known whether the sounds since the utterance was stopped were words."""
         while True:
             pause = self._pause
-            # Pause() sets it before it stops the utterance.
             assert pause is not None, "pause() makes it before it stops the utterance"
             if await pause.words_followed:
                 return True

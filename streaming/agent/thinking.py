@@ -34,7 +34,7 @@ class Speaker(Protocol):
         """Run the steps that safety and the user allow. Raises ServiceError."""
 
     def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
-        """The client runs these; `rounds` end with theirs."""
+        """Let the client run these calls, which belong to the last of `rounds`."""
 
     def trouble(self, broken: ServiceError) -> None:
         """Tell the client what failed."""
@@ -69,7 +69,7 @@ class Thinking:
             calls = [step for step in self._steps if step.executor == CLIENT]
             own = [step for step in self._steps if step.executor != CLIENT]
             if calls and not own:
-                return  # told as soon as they were read
+                return  # `_read` has already handed them over
             try:
                 outcomes = await self._speaker.act(own)
             except ServiceError as broken:
@@ -79,7 +79,7 @@ class Thinking:
             if calls:
                 self._speaker.hand_over(calls, rounds)
                 return
-            so_far = replace(so_far, rounds=rounds, tool_choice="auto")  # one call was to be, and has been
+            so_far = replace(so_far, rounds=rounds, tool_choice="auto")  # the requirement to call is met
         await self._give_up(ServiceError("ABORTED", "the language model went in circles", service="mind"))
 
     async def _round(self, so_far: Conversation) -> bool:
@@ -103,9 +103,9 @@ class Thinking:
                     else:
                         self._steps.append(event)
             if not (self._complete or self._steps):
-                raise ServiceError("UNAVAILABLE", "the language model broke off", service="mind")  # noqa: TRY301 - told below, as all that fails
+                raise ServiceError("UNAVAILABLE", "the language model broke off", service="mind")  # noqa: TRY301 - reported below, like any failure
             if self._steps and all(step.executor == CLIENT for step in self._steps):
-                steps = tuple(self._steps)  # the client shall not wait until the words before them have been heard
+                steps = tuple(self._steps)  # at once, so that the client need not wait until the words have been played
                 self._speaker.hand_over(steps, (*so_far.rounds, Round(self._words, steps, ())))
         except ServiceError as broken:
             self._fail(broken)

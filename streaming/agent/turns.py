@@ -127,7 +127,7 @@ class Turn:
         `guess` was made for the same words; its plan is used if it has one.
         """
         try:
-            if not self._brief.rounds:  # else it goes on with words that are remembered
+            if not self._brief.rounds:  # otherwise it continues an earlier turn, whose words are stored
                 await self._remember("user", self._text)
             if self._cut_off or (self._ledger.acted and not self._ledger.has_told(TurnReply)):
                 heard = await self._deliver(self._delivery.reply + self._give_up())
@@ -209,19 +209,19 @@ class Turn:
         return self._delivery.heard
 
     async def _turns_before(self) -> tuple[ConversationTurn, ...]:
-        """What was said before. Of a turn that goes on, its own words stand in its rounds."""
+        """The conversation before this turn. If the turn continues an earlier one, its rounds hold that one's words."""
         turns = list(await self._history())
         while self._brief.rounds and turns and turns[-1].role == "assistant":
             turns.pop()
         return tuple(turns)
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
-        """Further words of the reply. `cut`: the model had more to say."""
+        """Add words to the reply. `cut`: the model reached its limit."""
         self._stopwatch.mark("reply")
         self._delivery.add_words(words, last=last, cut=cut)
 
     def hand_over(self, calls: Sequence[Step], rounds: tuple[Round, ...]) -> None:
-        """The client runs these; another turn goes on behind `rounds`."""
+        """Let the client run these calls; another turn continues after `rounds`."""
         self._tell(TurnCalls(self.turn_id, tuple(calls), rounds))
 
     def no_more_words(self) -> None:
@@ -235,7 +235,7 @@ class Turn:
 
     async def act(self, steps: Sequence[Step]) -> Sequence[Outcome]:
         """Run the steps requested by the language model. Raises ServiceError."""
-        assert self._open_plan is not None, "it began with one"  # set by _think
+        assert self._open_plan is not None, "it began with one"
         plan = replace(self._open_plan, steps=tuple(steps))
         self._tell(TurnPlanned(self.turn_id, plan))
         return await self._carry_out(plan)

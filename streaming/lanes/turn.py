@@ -158,7 +158,7 @@ class TurnLane(Lane):
             self._settle_pause(words_followed=False)  # no more words will come
 
     def _on_heard(self, event: RecognitionEvent, group: asyncio.TaskGroup) -> None:
-        assert self._microphone is not None, "it is what was heard through"  # it produced the event
+        assert self._microphone is not None, "it is what was heard through"
         match event:
             case SpeechStarted(at_ms=at_ms):
                 self._somebody_speaks = True

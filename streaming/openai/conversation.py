@@ -1,4 +1,4 @@
-"""A conversation's items in order, with what only the gateway knows of each. Pure."""
+"""A conversation's items in order, with data that only the gateway has. Pure."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
     for index, part in enumerate(content):
         where = f"{param}.content[{index}]"
         kind = part.get("type") if isinstance(part, dict) else None
-        if role == "assistant" and kind == "input_text":  # so pipecat restores a conversation
+        if role == "assistant" and kind == "input_text":  # as pipecat sends it to restore a conversation
             kind = "output_text"
         if not one_of(kind, _PARTS[role]):
             hint = ": 'text' was the beta's name for it" if kind == "text" else ""

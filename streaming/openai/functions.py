@@ -1,4 +1,4 @@
-"""Functions that the session's client runs: what a turn stopped for, and what came of it. Pure."""
+"""Functions that the session's client runs: the calls a turn waits for, and their outputs. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NO_OUTPUT = "the application has not answered"
 
 @dataclass(slots=True)
 class Stopped:
-    """A turn that waits for its client's functions. `outputs` by the step's id."""
+    """A turn that waits for its client's functions. `outputs` are by step id."""
 
     text: str
     rounds: tuple[Round, ...]
     outputs: dict[str, str]
 
     def gone_on(self) -> tuple[Round, ...]:
-        """Its rounds with what came of the calls."""
+        """The turn's rounds, with the outputs of the calls."""
         *before, newest = self.rounds
         known = {outcome.step_id for outcome in newest.outcomes}
         outcomes = tuple(
@@ -43,14 +43,14 @@ class Stopped:
 
 
 class Functions:
-    """Calls by their ids, as long as their outputs may come."""
+    """Calls by id, until their output arrives."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, tuple[Stopped, str]] = {}  # with the step's id
-        self._answered: Stopped | None = None  # the newest with an output that no turn has taken
+        self._calls: dict[str, tuple[Stopped, str]] = {}  # and the step's id
+        self._answered: Stopped | None = None  # the newest that has an output which no turn has used yet
 
     def stop(self, text: str, calls: Sequence[Step], rounds: tuple[Round, ...]) -> list[dict[str, Any]]:
-        """A turn stops here; returns the items of its calls."""
+        """The turn stops to wait for these calls; returns their items."""
         stopped, items = Stopped(text, rounds, {}), []
         for step in calls:
             call_id = new_id("call")
@@ -64,7 +64,7 @@ class Functions:
         self._calls[call_id] = (stopped, step_id)
 
     def told(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
-        """The client brings a call itself: of a conversation that it had before."""
+        """The client adds a call of an earlier conversation."""
         step = Step("told", CLIENT, name, arguments, (), "")
         self._note(call_id, Stopped("", (Round("", (step,), ()),), {}), step.id)
 
@@ -79,13 +79,13 @@ class Functions:
         self._answered.outputs[step_id] = output
 
     def take(self) -> Stopped | None:
-        """The turn to go on with."""
+        """The turn to continue, if any; the next call returns None."""
         stopped, self._answered = self._answered, None
         return stopped
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """The arguments of a call; empty when they are no object."""
+    """The arguments of a call; empty if they are not an object."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -94,7 +94,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def call_item(call_id: str, step: Step) -> dict[str, Any]:
-    """A `function_call` that is still being told."""
+    """A `function_call` item in progress, without its arguments."""
     return {
         "id": new_id("item"),
         "object": "realtime.item",

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 NORMAL = 1000  # the client has finished the session
 RESTART = 1012  # the official clients reconnect after this code
 POLICY = 1008  # but not after this one
-# Of events; lanes stop far below it, but answers to a client that does not read do not.
+# Of events. Lanes stop far below this, but answers to a client that does not read do not.
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 _DEPARTURES = {
     Departure.RESTART: (RESTART, "session_restart", "the gateway restarts: connect again"),
@@ -96,7 +96,7 @@ class LiveSession:
         self.traceparent = socket.traceparent
         self.lost = False
         self.voices = voices
-        self.allowance: Callable[[Identity], Allowance] | None = None  # what its user may still ask for
+        self.allowance: Callable[[Identity], Allowance] | None = None  # the user's rate limit
         self.provided = provided
         self.group = group
         self.conversation = Conversation()

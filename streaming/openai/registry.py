@@ -22,7 +22,7 @@ VOICES_S = 60.0  # time after which the list of voices is refreshed
 
 
 class Sessions:
-    """The sessions, kept in `residents`; their tasks run in `group`. Without a socket, one waits for its client for `resume_s` seconds."""
+    """The sessions, kept in `residents`; their tasks run in `group`. A session without a socket waits `resume_s` for its client."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Sessions:
         resume_s: float = 0.0,
         allowance: Callable[[Identity], Allowance] | None = None,
     ) -> None:
-        """`allowance`: what a user may still ask for; None: clients are told nothing of limits."""
+        """`allowance`: what is left of a user's rate limit; None: clients are not told."""
         self._provided = provided
         self._group = group
         self._residents = residents
@@ -126,7 +126,7 @@ class Sessions:
             timer.cancel()
 
     def give_up(self, resident: Resident) -> None:
-        """End a session of this dialect that waits for its client, because the user's other sessions need the room."""
+        """End a session that waits for its client, to make room for the user's other sessions. Ignores other dialects' sessions."""
         if isinstance(resident, LiveSession) and not resident.lost:
             self._begin_end(resident)
 

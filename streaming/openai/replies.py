@@ -68,9 +68,9 @@ class Replies:
         self.floor = asyncio.Event()
         self.turns: dict[int, Speaking] = {}
         self._beside: dict[str, Response] = {}
-        self._ready: tuple[Response, str] | None = None  # begun; its turn waits for a transcript or for another turn
-        self._given: list[Entry] | None = None  # the input of that response, if it brings one
-        self._owed = False  # an utterance ended while another reply was given
+        self._ready: tuple[Response, str] | None = None  # started; its turn waits for a transcript or for another turn
+        self._given: list[Entry] | None = None  # the response's own input, if it has one
+        self._owed = False  # an utterance ended while another reply was being given
         self._functions = Functions()
         self._channel = 0
 
@@ -83,7 +83,7 @@ class Replies:
         """There may be something to send."""
         self._host.wake()
 
-    # --- items that a client brings ---
+    # --- items from the client ---
 
     def new_entry(self, given: Any, param: str) -> Entry:
         """An item from the client. Raises MistakeError."""
@@ -132,7 +132,7 @@ class Replies:
         except ServiceError:
             return  # the turn itself will notice and report it
 
-    # --- beginning ---
+    # --- start ---
 
     def create(self, command: Command) -> None:
         """`response.create`. Raises MistakeError."""
@@ -185,7 +185,7 @@ class Replies:
         self._ready = (response, instructions)
         for channel, speaking in self.turns.items():
             if speaking.playing and speaking.lane is not None:
-                speaking.lane.playback(PLAYED_ALL_MS)  # its end, and what it remembers, come before the next turn
+                speaking.lane.playback(PLAYED_ALL_MS)  # it ends, and stores its words, before the next turn begins
             elif speaking.playing:
                 self._host.lanes.cancel(channel)
         self._start_if_ready()
@@ -211,7 +211,7 @@ class Replies:
         *,
         instructions_first: bool = False,
     ) -> None:
-        """Give the words to a turn: the newest of the user's, else the instructions."""
+        """Start a turn with the user's newest words, else with the instructions."""
         words = [entry for entry in asked if entry.role == "user" and entry.text and not instructions_first]
         last = words[-1] if words else None
         stopped = None if session_id else self._functions.take()
@@ -224,14 +224,14 @@ class Replies:
             return
         response.heard_words = len(text.split())
         rounds = stopped.gone_on() if stopped is not None else ()
-        told = [last] if last is not None and not rounds else []  # that the turn itself will remember
+        told = [last] if last is not None and not rounds else []  # the turn itself stores these
         before = [entry for entry in self._unremembered(asked, beside=bool(session_id)) if entry not in told]
         self._host.group.create_task(
             self._converse(response, text, told, before, rounds, session_id), name="begin a turn"
         )
 
     def _unremembered(self, asked: list[Entry], *, beside: bool) -> list[Entry]:
-        """What the agent's memory does not hold yet. Of a reply beside the conversation it holds what was asked alone."""
+        """The items that are not in the agent's memory yet: for a reply out of band, only those it answers."""
         known = {id(entry): entry for entry in asked}
         if not beside:
             entries = self.conversation.entries.values()
@@ -304,7 +304,7 @@ class Replies:
         self.wake()
 
     def say_aloud(self, text: str) -> None:
-        """Reply to silence. No turn is behind this reply, and the agent does not remember it."""
+        """Reply to silence. This reply has no turn, and the agent does not remember it."""
         response = Response(
             self.event_queue,
             self.conversation,
@@ -351,7 +351,7 @@ class Replies:
         )
 
     def _announce(self, response: Response) -> None:
-        """It begins: say so, and what the user may still ask for."""
+        """Send `response.created`, and the user's rate limit if it is known."""
         response.begin()
         if self._host.allowance is not None:
             left = self._host.allowance(self._host.identity)

@@ -192,7 +192,7 @@ class Response:
         self._output.append(item)
 
     def function_call(self, item: dict[str, Any], arguments: str) -> None:
-        """An item that the client acts on: begun, its arguments told, done."""
+        """Send a `function_call` item with its arguments, from its start to its end."""
         entry = self._entry = Entry(item)
         where = {"response_id": self.id, "output_index": len(self._output)}
         self._event_queue.say({"type": "response.output_item.added", **where, "item": item})

@@ -1,7 +1,7 @@
-"""The fields of a session and of a response as the API documents them.
+"""The fields of a session and of a response, as documented for the API.
 
-What is of another type, out of range or unknown is refused with the field's path. What goes beyond one field (voices, merging) is
-checked in `settings`.
+A field that is unknown, out of range or of another type is refused with its path. Checks across fields (voices, merging) are in
+`settings`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 
-MAX_WORDS = 256  # to expect, of a transcription
+MAX_WORDS = 256  # expected words for a transcription
 MAX_TOOLS = 128
 MAX_METADATA_CHARS = 512  # of a value
 MAX_OUTPUT_TOKENS = 4_096
@@ -35,7 +35,7 @@ class Fields(BaseModel):
 
 
 class ServerVad(Fields):
-    """`audio.input.turn_detection`, whole."""
+    """`audio.input.turn_detection`, complete."""
 
     type: Literal["server_vad"]
     threshold: float | None = Field(None, ge=0, le=1)
@@ -47,7 +47,7 @@ class ServerVad(Fields):
 
 
 class SemanticVad(Fields):
-    """`audio.input.turn_detection`, whole."""
+    """`audio.input.turn_detection`, complete."""
 
     type: Literal["semantic_vad"]
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
@@ -152,7 +152,7 @@ class _McpChoice(Fields):
 
 
 class _Spoken(Fields):
-    """What a session and a response have in common."""
+    """The fields that a session and a response share."""
 
     instructions: str | None = None
     output_modalities: list[Any] | None = None
@@ -193,7 +193,7 @@ class _Response(_Spoken):
 
 
 def check_update(update: dict[str, Any]) -> None:
-    """The fields of a `session.update`. Raises MistakeError."""
+    """Check the fields of a `session.update`. Raises MistakeError."""
     if update["type"] == "transcription":
         check(_TranscriptionSession, update, "session")
         return
@@ -207,7 +207,7 @@ def check_update(update: dict[str, Any]) -> None:
 
 
 def check_response(asked: dict[str, Any]) -> None:
-    """The fields of a `response.create`. Raises MistakeError."""
+    """Check the fields of a `response.create`. Raises MistakeError."""
     check(_Response, asked, "response")
     _check_spoken(asked, "response")
     for name, value in (asked.get("metadata") or {}).items():
@@ -216,7 +216,7 @@ def check_response(asked: dict[str, Any]) -> None:
 
 
 def check_detection(detection: Any, param: str) -> None:
-    """`turn_detection`, after merging. Raises MistakeError."""
+    """Check `turn_detection` after merging. Raises MistakeError."""
     if detection is not None:
         check(ServerVad if detection["type"] == "server_vad" else SemanticVad, detection, param)
 
@@ -261,7 +261,7 @@ def check(model: type[BaseModel], given: Any, param: str) -> None:
 
 
 def _mistake(flaws: ValidationError, param: str) -> MistakeError:
-    """The first flaw in the API's words."""
+    """The first flaw, in the API's words."""
     flaw = flaws.errors(include_url=False, include_input=False)[0]
     for part in flaw["loc"]:
         param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else part

@@ -13,7 +13,7 @@ from streaming.sound.microphone import MicrophoneFormat
 
 PCM_RATE_HZ = 24_000  # the API's only rate for PCM
 LAW_RATE_HZ = 8_000
-MAX_PROMPT_WORDS = 64  # of a transcription's prompt: words to expect
+MAX_PROMPT_WORDS = 64  # of a transcription's prompt, taken as expected words
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 ALIASES = (
@@ -33,7 +33,7 @@ ALIASES = (
     *("beacon", "bossa", "cinder", "delta", "gleam", "meridian", "quartz", "ripple"),
     *("shida", "stone", "tempo", "vesper", "willow"),
 )
-"""OpenAI's voices; the default voice speaks for all of them."""
+"""OpenAI's voices, all of which are spoken by the default voice."""
 
 FORMATS = {
     "audio/pcm": ("pcm_s16le", PCM_RATE_HZ),
@@ -70,9 +70,9 @@ _BETA = {
 }
 """Names in the beta protocol, with their present names."""
 
-_KEPT = ("id", "object", "expires_at")  # told by us; a client that sends them back changes nothing
+_KEPT = ("id", "object", "expires_at")  # set by us; clients may send them back, with no effect
 _NULLABLE = {"turn_detection", "transcription", "noise_reduction", "tracing", "prompt", "include", "idle_timeout_ms"}
-"""Fields that null switches off. Null elsewhere leaves a field as it is."""
+"""Fields that null switches off. In other fields null means no change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def _check(session: dict[str, Any], voices: Voices) -> None:
 
 
 def checked_format(given: Any, param: str) -> dict[str, Any]:
-    """A complete format of the API. Raises MistakeError for any other: no rate is changed silently."""
+    """A complete format of the API. Raises MistakeError for any other format or rate."""
     kind = given.get("type") if isinstance(given, dict) else None
     if not one_of(kind, FORMATS):
         hint = " It is an object since the beta." if isinstance(given, str) else ""
@@ -211,7 +211,7 @@ def sound_of(form: dict[str, Any]) -> tuple[str, int]:
 
 
 def check_output(output: Any, voices: Voices, param: str) -> None:
-    """`audio.output` of a session or a response, completed in place. Raises MistakeError."""
+    """Check a session's or response's `audio.output`, and complete it in place. Raises MistakeError."""
     output["format"] = checked_format(output["format"], f"{param}.format")
     voices.ours(output["voice"], f"{param}.voice")
 
@@ -263,7 +263,7 @@ _OF_RESPONSES = ("output_modalities", "max_output_tokens", "instructions", "tool
 
 
 def response_settings(session: dict[str, Any], asked: dict[str, Any], voices: Voices) -> dict[str, Any]:
-    """The session's settings with those that a `response.create` brings. Raises MistakeError."""
+    """The session's settings, overridden by those of a `response.create`. Raises MistakeError."""
     check_response(asked)
     fresh = {name: session[name] if asked.get(name) is None else asked[name] for name in _OF_RESPONSES}
     fresh["audio"] = {"output": dict(session["audio"]["output"])}

@@ -30,7 +30,7 @@ class Floor(Protocol):
     floor: asyncio.Event  # set when a response ends
 
     def stopped(self, speaking: Speaking, event: domain.TurnCalls) -> list[dict[str, Any]]:
-        """The turn waits for functions that the client runs; returns the items of the calls."""
+        """The turn waits for functions that the client runs; returns the items of these calls."""
 
     def own_response(self, speaking: Speaking) -> Response:
         """A new response for words that the agent says on its own."""
@@ -49,7 +49,7 @@ class Speaking:
         self, floor: Floor, response: Response, asked: list[Entry], text: str = "", *, approvals: bool = False
     ) -> None:
         self._floor = floor
-        self.text = text  # that it answers
+        self.text = text  # the words that it answers
         self.response: Response | None = response
         self.settings = response.settings
         self._audio = response.audio
@@ -69,9 +69,9 @@ class Speaking:
         self._stale = False  # the utterance was stopped
         self._rate_hz = 0
         self._bytes_per_sample = BYTES_PER_SAMPLE
-        self._calls: domain.TurnCalls | None = None  # told once the words before them have been sent
+        self._calls: domain.TurnCalls | None = None  # sent after the words before them
         self._speaks = False  # an utterance is being sent
-        self._incomplete = False  # the language model had more to say
+        self._incomplete = False  # the language model reached its limit
         self._was_cut = False
         self.over = False
 

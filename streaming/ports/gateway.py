@@ -139,7 +139,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a user has left of the limit of requests; in `reset_s` seconds the oldest one counted leaves the window."""
+    """What is left of a user's rate limit; the oldest counted request leaves the window in `reset_s` seconds."""
 
     limit: int
     remaining: int

@@ -91,7 +91,7 @@ class Outcome:
 
 
 CLIENT = "client"
-"""The executor of functions that the session's own client runs: a turn stops where it needs one."""
+"""The executor of functions that the session's client runs. A turn stops when it needs one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class ReplyWords:
-    """Whole sentences, including the white space between them. `last`: the reply is complete."""
+    """Whole sentences, including the white space between them. `last`: the reply is complete. `cut`: at the model's limit."""
 
     text: str
     last: bool = False

@@ -40,8 +40,8 @@ class Answer:
     """The tool calls of an answer, in order."""
 
     calls: list[ToolCall] = field(default_factory=list)
-    cut: bool = False  # it had more to say than it was allowed
-    _by_index: dict[int, int] = field(default_factory=dict)  # where in `calls` the deltas of an index go
+    cut: bool = False  # the answer reached `max_tokens`
+    _by_index: dict[int, int] = field(default_factory=dict)  # position in `calls` by the deltas' index
 
     def add(self, delta: ChoiceDeltaToolCall) -> int:
         """Add a piece of a call; returns its length. Some endpoints use index 0 for all calls, so a new id starts a new call."""
@@ -103,8 +103,7 @@ class Chat:
     ) -> AsyncGenerator[str, None]:
         """The answer's words, piece by piece; its calls are in `answer` afterwards. Closing the generator hangs up. Raises MindError.
 
-        `tool_choice`: auto, required, or none: the functions are there to be understood, and none may be called.
-        `max_tokens` 0: no limit.
+        `tool_choice`: auto, required, or none, which forbids calls although `functions` are described. `max_tokens` 0: no limit.
         """
         client = self._connection()
         import openai  # noqa: PLC0415 - already loaded

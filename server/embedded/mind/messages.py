@@ -19,8 +19,8 @@ CONTEXT_TURNS = 20
 MAX_TURN_CHARS = 4_000  # of one turn of the conversation
 MAX_RESULT_CHARS = 6_000  # of one outcome; pages and output may be megabytes
 MAX_VALUE_CHARS = 2_000  # of one text in it: a screenshot is of no use here
-MAX_NAME_CHARS = 64  # of a function, by OpenAI's API
-CLIENT = "client"  # the executor of functions that the session's client runs: they keep their own names
+MAX_NAME_CHARS = 64  # of a function's name, as in OpenAI's API
+CLIENT = "client"  # the executor of functions that the session's client runs; they keep their own names
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 Message = dict[str, Any]
@@ -121,7 +121,7 @@ def answered(call_id: str, result: str) -> Message:
 
 
 def _result(outcome: planner_pb2.Outcome | None, *, bare: bool) -> str:
-    """`bare`: what a client's function returned stands in the message, and goes to the model as it is."""
+    """The outcome as text for the model. `bare`: the outcome of a client's function, whose message is passed unchanged."""
     if outcome is None:
         return json.dumps({"status": "unknown"})
     if bare and outcome.status == "ok":

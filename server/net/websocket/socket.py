@@ -275,7 +275,6 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:
         """Write one `bytes` or `str`, like Tornado's. The future is done when there is room for more."""
-        # The handler's write_message has turned dicts into JSON.
         assert isinstance(message, bytes | str), "the handler's write_message has made JSON of it"
         if self.is_closing():
             raise WebSocketClosedError
