@@ -30,7 +30,7 @@ class RecognizeRequest(_message.Message):
     language: _builtins.str
     """BCP 47; empty: en-US"""
     session_id: _builtins.str
-    """optional: the conversation it belongs to"""
+    """optional: the conversation of the text"""
     def __init__(
         self,
         *,
@@ -55,14 +55,14 @@ class RecognizeResponse(_message.Message):
     ENTITIES_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     intent: _builtins.str
-    """`unknown` when nothing fits"""
+    """`unknown` if no intent fits"""
     confidence: _builtins.float
     """0 to 1"""
     @_builtins.property
     def entities(self) -> _struct_pb2.Struct: ...
     @_builtins.property
     def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
-        """best first, without the winner"""
+        """best first, without `intent` itself"""
 
     def __init__(
         self,

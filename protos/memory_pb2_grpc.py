@@ -70,7 +70,7 @@ class MemoryServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Store(self, request, context):
-        """an existing key of the user is replaced
+        """replaces the user's item with the same key
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,7 +84,7 @@ class MemoryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """NOT_FOUND as above
+        """NOT_FOUND as for Retrieve
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,14 +97,14 @@ class MemoryServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PutTurn(self, request, context):
-        """Add a turn to a conversation, or replace the one with the same turn_id (a reply cut at the words heard).
+        """Add a turn to a conversation, or replace the one with the same turn_id (when a reply was cut at the words heard).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Context(self, request, context):
-        """the newest `limit` turns, oldest first; none: empty
+        """the newest `limit` turns, oldest first; empty if there are none
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,15 +61,15 @@ class PlannerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Compose(self, request, context):
-        """The words to say once the steps have run (or failed, or were refused). Stateless: all it needs is in the request.
+        """The reply, after the steps ran, failed or were refused. Stateless: the request has everything that is needed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Converse(self, request, context):
-        """One round with a language model, for a plan that is `open_ended`: words as they come, or steps whose outcomes the next
-        round is told. Stateless as well. What a model or its endpoint does wrong is told as `failed`: the call itself ends OK.
+        """One round with a language model, for a plan that is `open_ended`: words as they are made, then steps whose outcomes are part
+        of the next round's request. Stateless as well. Failures of the model or its endpoint are sent as `failed`; the call ends OK.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

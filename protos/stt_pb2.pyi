@@ -68,18 +68,18 @@ class StreamRequest(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     stream: _builtins.int
-    """chosen by the caller; never used again in the same call"""
+    """chosen by the caller, and never reused in the same call"""
     end: _builtins.bool
     """half-close of this stream"""
     cancel: _builtins.bool
-    """nobody wants its results any more"""
+    """the caller no longer wants results"""
     @_builtins.property
     def request(self) -> Global___RecognizeRequest:
-        """as in Recognize: the first one carries config"""
+        """as in Recognize: the first one carries `config`"""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """of the first item: what a call of its own would carry as gRPC metadata"""
+        """in the first item: the gRPC metadata that a separate call would carry"""
 
     def __init__(
         self,
@@ -130,12 +130,12 @@ class StreamResponse(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     stream: _builtins.int
     taken_bytes: _builtins.int
-    """so much more of its audio was taken, told every 16384 bytes; a caller has at most 131072 bytes under way per stream"""
+    """further bytes of its audio that were taken, sent every 16384 bytes; a caller has at most 131072 bytes in flight per stream"""
     @_builtins.property
     def response(self) -> Global___RecognizeResponse: ...
     @_builtins.property
     def end(self) -> Global___StreamEnd:
-        """its last item"""
+        """the last item of the stream"""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ Global___StreamResponse: _TypeAlias = StreamResponse  # noqa: Y015
 
 @_typing.final
 class StreamEnd(_message.Message):
-    """How a stream ended: a gRPC status code, 0 when all is well."""
+    """How a stream ended: a gRPC status code, 0 for success."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -192,16 +192,16 @@ class RecognizeConfig(_message.Message):
     language: _builtins.str
     """BCP 47, e.g. en-US"""
     sample_rate_hz: _builtins.int
-    """of the audio that follows: 16-bit little-endian mono PCM, 8000 to 48000; 16000 is native"""
+    """of the audio: 16-bit little-endian mono PCM, 8000 to 48000; 16000 is native"""
     interim_results: _builtins.bool
     """send Partial"""
     endpointing: _builtins.bool
     """end utterances at silence; false: only at Commit or half-close (push-to-talk)"""
     progress: _builtins.bool
-    """send Progress, where the service can"""
+    """send Progress, if the service can"""
     @_builtins.property
     def vocabulary(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """phrases to expect beside the service's own domain model"""
+        """expected phrases, in addition to the service's domain model"""
 
     def __init__(
         self,
@@ -234,7 +234,7 @@ class RecognizeRequest(_message.Message):
     def config(self) -> Global___RecognizeConfig: ...
     @_builtins.property
     def commit(self) -> Global___Commit:
-        """end the utterance here, whatever the endpointer thinks"""
+        """end the utterance here, regardless of the endpointer"""
 
     def __init__(
         self,
@@ -317,10 +317,10 @@ Global___RecognizeResponse: _TypeAlias = RecognizeResponse  # noqa: Y015
 @_typing.final
 class Progress(_message.Message):
     """All times are milliseconds of audio since the stream began.
-    While nobody speaks: the audio up to `at_ms` has been listened to, and nothing of it is still to be recognised.
-    It is a sign of life too. A service that sends it sends one every 400 ms of audio while nobody speaks, and every half second
-    (with `at_ms` as before) while it owes something: the Final of an utterance or commit, or an answer to audio that has come.
-    A caller takes 2.5 seconds without any message, while something is owed, for a hang, and sends the audio to another stream.
+    Progress: nobody speaks, and everything up to `at_ms` has been recognised.
+    It is a sign of life too. A service that supports it sends one every 400 ms of audio while nobody speaks, and one every half
+    second (with `at_ms` unchanged) while anything is pending: the Final of an utterance or commit, or a response to new audio.
+    If anything is pending and no message arrives for 2.5 seconds, callers assume a hang and send the audio to another stream.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -386,7 +386,7 @@ class Partial(_message.Message):
     STABLE_CHARS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     stable_chars: _builtins.int
-    """so many leading characters of `text` will not change again"""
+    """this many leading characters of `text` will not change any more"""
     def __init__(
         self,
         *,
@@ -411,7 +411,7 @@ class Final(_message.Message):
     END_MS_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """empty when the utterance held no words"""
+    """empty if the utterance contained no words"""
     confidence: _builtins.float
     """0 to 1"""
     start_ms: _builtins.int
@@ -465,7 +465,7 @@ Global___Word: _TypeAlias = Word  # noqa: Y015
 
 @_typing.final
 class EagerEnd(_message.Message):
-    """The speaker has probably finished: `text` may be acted on provisionally."""
+    """The speaker has probably finished: callers may act on `text` provisionally."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -489,7 +489,7 @@ Global___EagerEnd: _TypeAlias = EagerEnd  # noqa: Y015
 
 @_typing.final
 class SpeechResumed(_message.Message):
-    """The speaker went on after an EagerEnd: what was begun on its text is to be withdrawn."""
+    """The speaker continued after an EagerEnd: callers withdraw what they began on its text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -50,17 +50,17 @@ class SpeechToTextServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Recognize(self, request_iterator, context):
-        """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
-        the server then sends what is left and closes. Any number of utterances follow each other in one stream.
+        """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input; the server then sends the
+        remaining results and closes. A stream has any number of utterances, one after the other.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecognizeMany(self, request_iterator, context):
-        """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
-        within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
-        UNIMPLEMENTED, and callers use Recognize.
+        """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
+        are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
+        and callers use Recognize.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -32,26 +32,26 @@ class SpeechToTextStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SpeechToTextAsyncStub: ...
     Recognize: _grpc.StreamStreamMultiCallable[_stt_pb2.RecognizeRequest, _stt_pb2.RecognizeResponse]
-    """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
-    the server then sends what is left and closes. Any number of utterances follow each other in one stream.
+    """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input; the server then sends the
+    remaining results and closes. A stream has any number of utterances, one after the other.
     """
     RecognizeMany: _grpc.StreamStreamMultiCallable[_stt_pb2.TrunkRequest, _stt_pb2.TrunkResponse]
-    """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
-    within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
-    UNIMPLEMENTED, and callers use Recognize.
+    """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
+    are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
+    and callers use Recognize.
     """
 
 @_typing.type_check_only
 class SpeechToTextAsyncStub(SpeechToTextStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.StreamStreamMultiCallable[_stt_pb2.RecognizeRequest, _stt_pb2.RecognizeResponse]  # type: ignore[assignment]
-    """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
-    the server then sends what is left and closes. Any number of utterances follow each other in one stream.
+    """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input; the server then sends the
+    remaining results and closes. A stream has any number of utterances, one after the other.
     """
     RecognizeMany: _aio.StreamStreamMultiCallable[_stt_pb2.TrunkRequest, _stt_pb2.TrunkResponse]  # type: ignore[assignment]
-    """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
-    within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
-    UNIMPLEMENTED, and callers use Recognize.
+    """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
+    are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
+    and callers use Recognize.
     """
 
 class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
@@ -61,8 +61,8 @@ class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_stt_pb2.RecognizeRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_stt_pb2.RecognizeResponse], _abc.AsyncIterator[_stt_pb2.RecognizeResponse]]:
-        """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input;
-        the server then sends what is left and closes. Any number of utterances follow each other in one stream.
+        """The first request carries `config`, all later ones audio or `commit`. Half-close ends the input; the server then sends the
+        remaining results and closes. A stream has any number of utterances, one after the other.
         """
 
     @_abc_1.abstractmethod
@@ -71,9 +71,9 @@ class SpeechToTextServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_stt_pb2.TrunkRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_stt_pb2.TrunkResponse], _abc.AsyncIterator[_stt_pb2.TrunkResponse]]:
-        """A trunk: the streams of many microphones in one call, each message tagged with its stream. What arrived for any of them
-        within a tick leaves in one message. The server greets with an empty response. Optional: a server without it answers
-        UNIMPLEMENTED, and callers use Recognize.
+        """A trunk: the streams of many microphones in one call, each item tagged with its stream. Items that arrive within one tick
+        are sent in one message. The server first sends an empty response. Optional: a server without it answers UNIMPLEMENTED,
+        and callers use Recognize.
         """
 
 def add_SpeechToTextServicer_to_server(servicer: SpeechToTextServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
