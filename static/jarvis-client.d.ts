@@ -4,7 +4,7 @@
 /** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
 /** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
 /**
- * What a channel tells: every message by its type, and the client's own words.
+ * The events of a channel: every message by its type, and the client's own.
  * @typedef {ServerMessages & {audio: Frame, stale: {generation: number}, message: import('./jarvis/protocol.js').ServerMessage,
  *   closed: import('./jarvis/protocol.js').ChannelClosed}} ChannelEvents
  */
@@ -12,7 +12,7 @@
  * @typedef {object} Disconnected
  * @property {number} code of the close
  * @property {string} reason
- * @property {number | null} retry_in_ms null when it is over
+ * @property {number | null} retry_in_ms null if the client does not reconnect
  */
 /**
  * @typedef {ServerMessages & {state: ClientState, ready: import('./jarvis/protocol.js').SessionReady,
@@ -22,17 +22,17 @@
  */
 /**
  * @typedef {object} ClientOptions
- * @property {string} [sessionId] the conversation; one is made up when left out
+ * @property {string} [sessionId] the conversation's id; generated if left out
  * @property {string} [token] an access token
- * @property {() => Promise<string>} [getTicket] asked before every connection, for a ticket is good once. A JarvisError that it
- *   throws is final; any other error counts as a network that will come back
- * @property {string} [userId] instead of a token, with a gateway in DEBUG
- * @property {Parked} [resume] what `park()` gave before the page was left: the session goes on, with its open channels
- * @property {boolean} [record] consent to a recording, where the gateway makes them: `ready.recording` tells
- * @property {any} [webSocket] another implementation: `ws` for a Node without one (before 22), or for tests
+ * @property {() => Promise<string>} [getTicket] called before every connection, because a ticket is valid once. A JarvisError that it
+ *   throws is final; any other error is taken for a network failure, and the client tries again
+ * @property {string} [userId] instead of a token, if the gateway runs with DEBUG
+ * @property {Parked} [resume] the result of `park()` from an earlier page: continues that session with its open channels
+ * @property {boolean} [record] consent to a recording, if the gateway makes them; `ready.recording` tells whether it does
+ * @property {any} [webSocket] another implementation, such as `ws` for Node before 22, or for tests
  */
 /**
- * A session to go on with in another page: JSON, and secret, as it holds the resume token. Good as long as the gateway waits (`ready.resume_window_ms`).
+ * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
  * @typedef {object} Parked
  * @property {string} sessionId
  * @property {any} ready
@@ -43,11 +43,11 @@
  * @property {{command: any, after?: number}[]} commands
  * @property {{number: number, kind: ChannelKind, generation: number, owed: number}[]} channels
  */
-/** The gateway refused a command, or the connection for good. */
+/** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
     /**
-     * @param {string} code UPPER_SNAKE, from the protocol @param {string} message for people
-     * @param {Record<string, any>} [details] of a refused `call`: `confirmation_id`, `errors` and the like
+     * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people
+     * @param {Record<string, any>} [details] of a refused `call`, such as `confirmation_id` and `errors`
      */
     constructor(code: string, message: string, details?: Record<string, any>);
     code: string;
@@ -56,45 +56,45 @@ export class JarvisError extends Error {
 declare const JarvisChannel_base: TellingOf<ChannelEvents>;
 /**
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
- * `audio` carries a frame; `stale` says that audio not yet played is not to be played; `closed` is the last. `event.detail` is the message.
+ * `audio` carries a frame; `stale` means that audio not played yet must be dropped; `closed` is the last event. `event.detail` is the message.
  */
 export class JarvisChannel extends JarvisChannel_base {
     /** @param {JarvisClient} client @param {number} number @param {ChannelKind} kind */
     constructor(client: JarvisClient, number: number, kind: ChannelKind);
     /** @readonly */ readonly number: number;
     /** @readonly */ readonly kind: ChannelKind;
-    /** Of the newest audio; frames of an older one never reach the page. */
+    /** Generation of the newest audio; older frames never reach the page. */
     generation: number;
     isClosed: boolean;
-    /** Microphone bytes given up because neither credit nor socket came in time. */
+    /** Microphone bytes dropped because there was no credit or no socket in time. */
     lostBytes: number;
     /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
     underWay: Set<string>;
     /** Bytes of microphone audio that may be sent before waiting. */
     get credit(): number;
-    /** Bytes of microphone audio sent or waiting, that the server has not taken. */
+    /** Bytes of microphone audio, sent or waiting, that the server has not taken yet. */
     get keptBytes(): number;
     /** Frames that wait for credit or a socket. */
     get waitingFrames(): number;
     /**
-     * Send a microphone frame; it is kept until the server has taken it.
+     * Send a microphone frame. It is kept until the server has taken it.
      * @param {Uint8Array | ArrayBuffer} payload @param {number} [ptsMs] position in the input
      */
     sendAudio(payload: Uint8Array | ArrayBuffer, ptsMs?: number): void;
-    /** The next piece of text of a `tts` channel. @param {string} text */
+    /** Send the next piece of text on a `tts` channel. @param {string} text */
     sendText(text: string): void;
-    /** The utterance ends here (push-to-talk). */
+    /** End the utterance here (push-to-talk). */
     commit(): void;
-    /** No more input. */
+    /** End the channel's input. */
     end(): void;
-    /** Stop now. */
+    /** Cancel the channel's work. */
     cancel(): void;
     /**
-     * Audio was played or thrown away: its credit goes back, and the server learns how far the utterance is.
+     * Report audio as played or dropped: its credit is returned, and the server learns the utterance's position.
      * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
      */
     played(bytes: number, playedMs?: number, generation?: number): void;
-    /** @internal @param {number} bytes of audio came */
+    /** @internal @param {number} bytes of received audio */
     came(bytes: number): void;
     /** @internal */
     park(): {
@@ -103,16 +103,16 @@ export class JarvisChannel extends JarvisChannel_base {
         generation: number;
         owed: number;
     };
-    /** @internal Send what credit covers. @param {number} [before] only frames below this number */
+    /** @internal Send the frames that the credit covers. @param {number} [before] only frames below this number */
     flush(before?: number): void;
     /** @internal @param {number} bytes @param {number} [nextFrame] frames before this number need not be kept */
     granted(bytes: number, nextFrame?: number): void;
-    /** @internal After a resume the server expects this frame next; credit spent on lost frames comes back. @param {number} nextFrame */
+    /** @internal Called after a resume, with the frame that the server expects next. Credit spent on lost frames is returned. @param {number} nextFrame */
     resumed(nextFrame: number): void;
     /** @internal */
     beginUtterance(): void;
     /**
-     * After a move to another replica speech may begin a little before where it was: that part was counted already (PROTOCOL.md, section 8).
+     * True if the frame was received before: after a move to another replica, speech may overlap a little (PROTOCOL.md, section 8).
      * @internal @param {Frame} frame
      */
     heardBefore({ generation, ptsMs, flags }: Frame): boolean;
@@ -127,7 +127,7 @@ export class JarvisChannel extends JarvisChannel_base {
 declare const JarvisClient_base: TellingOf<ClientEvents>;
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
- * null when it is over), `failed` (a JarvisError), `draining`, `resumable`, `error` (of no channel), `wire` (every message and frame, for developers).
+ * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends JarvisClient_base {
     /**
@@ -139,39 +139,39 @@ export class JarvisClient extends JarvisClient_base {
     /** @type {any} the last session.ready */ ready: any;
     /** @type {ClientState} */ state: ClientState;
     /** @type {number | null} round trip of the last ping, in milliseconds */ rttMs: number | null;
-    /** What another page (the same one, after a reload) goes on with; null before there is a session, and after its end. @returns {Parked | null} */
+    /** The data with which another page, or this one after a reload, continues the session; null before the session starts and after it ends. @returns {Parked | null} */
     park(): Parked | null;
     get connected(): boolean;
     /** The number of the newest message received. */
     get lastSeq(): number;
-    /** Commands the server has not acknowledged. */
+    /** Commands that the server has not acknowledged. */
     get pendingCommands(): number;
     /** Open channels. */
     get channels(): JarvisChannel[];
     /**
-     * Resolves when the session is ready; rejects with a JarvisError that says why not. `code` is UNREACHABLE (nobody answers there),
-     * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code of
-     * the gateway, such as UNAUTHENTICATED. A session that was ready once goes on trying whatever happens.
-     * @param {{keepTrying?: boolean}} [options] `keepTrying`: a gateway that cannot be reached yet is waited for, and `disconnected` tells
+     * Resolves when the session is ready; rejects with a JarvisError. Its `code` is UNREACHABLE (no answer from the address),
+     * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
+     * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying.
+     * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
      * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
      */
     connect({ keepTrying }?: {
         keepTrying?: boolean;
     }): Promise<import("./jarvis/protocol.js").SessionReady>;
-    /** Do not wait for the next attempt. */
+    /** Try again now instead of waiting. */
     retryNow(): void;
-    /** Say goodbye: the session ends. */
+    /** End the session. */
     close(): void;
-    /** Drop the socket as a bad network would; the client comes back and resumes. @param {number} [awayMs] */
+    /** Drop the socket as a bad network would; the client reconnects and resumes. @param {number} [awayMs] */
     cut(awayMs?: number): void;
-    /** One operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
+    /** Run an operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
     call(op: string, params?: object): Promise<any>;
     /**
-     * Answer a question about a risky action. With the question's `action_hash` nothing but what it names is approved.
+     * Approve or decline a risky action. With the question's `action_hash` nothing but what it names is approved.
      * @param {string} confirmationId @param {boolean} approve @param {string} [actionHash] @returns {Promise<any>}
      */
     confirm(confirmationId: string, approve: boolean, actionHash?: string): Promise<any>;
-    /** A newer token of the same user, before the old one ends (`auth.expiring`). @param {string} token */
+    /** Send a newer token of the same user before the old one expires (`auth.expiring`). @param {string} token */
     refreshAuth(token: string): void;
     /**
      * Open a channel.
@@ -180,22 +180,22 @@ export class JarvisClient extends JarvisClient_base {
      */
     open<K extends ChannelKind>(kind: K, params?: ParamsOf[K]): JarvisChannel;
     /**
-     * Send any command; it is numbered and kept until acknowledged.
-     * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number come first
+     * Send any command. It is numbered, and kept until the server acknowledges it.
+     * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number are sent first
      */
     send(command: {
         type: string;
         [field: string]: any;
     }, after?: number): void;
-    /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it left */
+    /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it was sent */
     sendBinary(bytes: Uint8Array<ArrayBuffer>): boolean;
-    /** Measure the round trip: `pong` follows, and `rttMs`. */
+    /** Measure the round trip; `rttMs` is set by the `pong`. */
     ping(): void;
     #private;
 }
 declare const Microphone_base: TellingOf<Record<string, any>>;
 /**
- * The microphone as 16-bit mono PCM, 20 ms a frame, at the device's own rate (the gateway resamples once). Needs a page on https or
+ * The microphone as 16-bit mono PCM, 20 ms per frame, at the device's rate (the gateway resamples once). Needs a page on https or
  * localhost. Events: `frame` with `{pcm: Uint8Array, ptsMs, level}` (level: the loudest sample, 0 to 1) and, for a recording, `ended`.
  */
 export class Microphone extends Microphone_base {
@@ -210,30 +210,30 @@ export class Microphone extends Microphone_base {
         sampleRate?: number;
         worklet?: string;
     };
-    /** Frames are still told, but not sent: for push-to-talk. */
+    /** If true, frames are still reported but not sent; for push-to-talk. */
     isMuted: boolean;
-    /** From the last frame being complete to its leaving this page (or to its waiting for credit), in whole milliseconds. */
+    /** Time from the last frame's completion until it was sent or waited for credit, in whole milliseconds. */
     delayMs: number;
-    /** Of the frames, in Hz; known after `start`. */
+    /** The frames' rate in Hz; known after `start`. */
     get sampleRate(): number;
-    /** Ask for the device and begin. @param {MediaStream | AudioBuffer} [input] something else than a microphone; silence follows a recording */
+    /** Ask for the device and start. @param {MediaStream | AudioBuffer} [input] used instead of a microphone; silence follows a recording */
     start(input?: MediaStream | AudioBuffer): Promise<void>;
-    /** Send what comes from now on to that channel; null: to nobody. @param {JarvisChannel | null} channel */
+    /** Send all further frames to that channel; null: send none. @param {JarvisChannel | null} channel */
     sendTo(channel: JarvisChannel | null): void;
-    /** Let go of the device. */
+    /** Release the device. */
     stop(): Promise<void>;
     #private;
 }
 /**
  * @typedef {object} PlayoutReport
- * @property {number} playedMs of the current utterance
- * @property {number} queuedMs waiting in the jitter buffer
- * @property {number} targetMs the depth at which playing begins; grows with each underrun
- * @property {number} underruns how often the buffer ran dry inside an utterance
- * @property {number} droppedMs thrown away by interruptions
+ * @property {number} playedMs played time of the current utterance
+ * @property {number} queuedMs time waiting in the jitter buffer
+ * @property {number} targetMs the buffer depth at which playing starts; grows with each underrun
+ * @property {number} underruns how often the buffer was empty inside an utterance
+ * @property {number} droppedMs time dropped by interruptions
  */
 /**
- * The loudspeaker: plays the speech of channels, each through a jitter buffer of its own, and tells the server what was really played.
+ * The loudspeaker: plays the speech of channels, each through its own jitter buffer, and reports to the server what was really played.
  */
 export class Speaker {
     /** @param {{worklet?: string}} [options] */
@@ -241,23 +241,23 @@ export class Speaker {
         worklet?: string;
     });
     /** @type {AudioContext | null} */ context: AudioContext | null;
-    /** @type {GainNode | null} everything goes through it: for volume, or an analyser */ output: GainNode | null;
+    /** @type {GainNode | null} all sound goes through it; for volume control or an analyser */ output: GainNode | null;
     options: {
         worklet?: string;
     };
-    /** Must follow a click or key press, by the rule of browsers. May be called again. */
+    /** Browsers require a click or key press before it. May be called again. */
     start(): Promise<void>;
     loaded: Promise<void> | undefined;
-    /** Play whatever that channel says. @param {JarvisChannel} channel @returns {Playout} */
+    /** Play the channel's speech. @param {JarvisChannel} channel @returns {Playout} */
     play(channel: JarvisChannel): Playout;
     stop(): Promise<void>;
 }
 declare const Playout_base: TellingOf<Record<string, any>>;
-/** One channel's speech on its way to the ear. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
+/** Plays one channel's speech. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
 export class Playout extends Playout_base {
     /** @internal @param {JarvisChannel} channel @param {AudioContext} context @param {AudioNode} output */
     constructor(channel: JarvisChannel, context: AudioContext, output: AudioNode);
-    /** Silence, at once. */
+    /** Stop at once and drop the buffered audio. */
     flush(): void;
     #private;
 }
@@ -267,7 +267,7 @@ export type Frame = import("./jarvis/codec.js").Frame;
 export type ParamsOf = import("./jarvis/protocol.js").ParamsOf;
 export type ServerMessages = import("./jarvis/protocol.js").ServerMessages;
 /**
- * What a channel tells: every message by its type, and the client's own words.
+ * The events of a channel: every message by its type, and the client's own.
  */
 export type ChannelEvents = ServerMessages & {
     audio: Frame;
@@ -284,7 +284,7 @@ export type Disconnected = {
     code: number;
     reason: string;
     /**
-     * null when it is over
+     * null if the client does not reconnect
      */
     retry_in_ms: number | null;
 };
@@ -305,7 +305,7 @@ export type ClientEvents = ServerMessages & {
 };
 export type ClientOptions = {
     /**
-     * the conversation; one is made up when left out
+     * the conversation's id; generated if left out
      */
     sessionId?: string | undefined;
     /**
@@ -313,29 +313,29 @@ export type ClientOptions = {
      */
     token?: string | undefined;
     /**
-     * asked before every connection, for a ticket is good once. A JarvisError that it
-     * throws is final; any other error counts as a network that will come back
+     * called before every connection, because a ticket is valid once. A JarvisError that it
+     * throws is final; any other error is taken for a network failure, and the client tries again
      */
     getTicket?: (() => Promise<string>) | undefined;
     /**
-     * instead of a token, with a gateway in DEBUG
+     * instead of a token, if the gateway runs with DEBUG
      */
     userId?: string | undefined;
     /**
-     * what `park()` gave before the page was left: the session goes on, with its open channels
+     * the result of `park()` from an earlier page: continues that session with its open channels
      */
     resume?: Parked | undefined;
     /**
-     * consent to a recording, where the gateway makes them: `ready.recording` tells
+     * consent to a recording, if the gateway makes them; `ready.recording` tells whether it does
      */
     record?: boolean | undefined;
     /**
-     * another implementation: `ws` for a Node without one (before 22), or for tests
+     * another implementation, such as `ws` for Node before 22, or for tests
      */
     webSocket?: any;
 };
 /**
- * A session to go on with in another page: JSON, and secret, as it holds the resume token. Good as long as the gateway waits (`ready.resume_window_ms`).
+ * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
  */
 export type Parked = {
     sessionId: string;
@@ -356,30 +356,30 @@ export type Parked = {
     }[];
 };
 /**
- * An EventTarget whose events carry a `detail`; `Events` says which event has which.
+ * An EventTarget whose events carry a `detail`. `Events` maps event names to its types.
  */
 export type TellingOf<Events> = new () => Omit<EventTarget, "addEventListener"> & {
     addEventListener<T extends keyof Events>(type: T, listener: (event: CustomEvent<Events[T]>) => void, options?: AddEventListenerOptions): void;
 };
 export type PlayoutReport = {
     /**
-     * of the current utterance
+     * played time of the current utterance
      */
     playedMs: number;
     /**
-     * waiting in the jitter buffer
+     * time waiting in the jitter buffer
      */
     queuedMs: number;
     /**
-     * the depth at which playing begins; grows with each underrun
+     * the buffer depth at which playing starts; grows with each underrun
      */
     targetMs: number;
     /**
-     * how often the buffer ran dry inside an utterance
+     * how often the buffer was empty inside an utterance
      */
     underruns: number;
     /**
-     * thrown away by interruptions
+     * time dropped by interruptions
      */
     droppedMs: number;
 };

@@ -7,8 +7,8 @@
  *     const turn = client.open('turn', { text: 'what time is it', reply: 'text' });
  *     turn.addEventListener('turn.reply', (event) => console.log(event.detail.text));
  *
- * It reconnects by itself, with full jitter, and resumes: commands the server has not acknowledged and microphone frames it has
- * not taken are sent again, and what was missed comes again, in order, once. The wire is described in `streaming/protocol/PROTOCOL.md`.
+ * It reconnects with full jitter and resumes the session: commands that the server has not acknowledged and microphone frames that
+ * it has not taken are sent again, and missed messages arrive in order, each once. The protocol: `streaming/protocol/PROTOCOL.md`.
  *
  * @module jarvis-client
  */
@@ -16,25 +16,25 @@
 import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 
 const FIRST_DELAY_MS = 200;
-/** To find out why a first connection failed. */
+/** Timeout of the probe that finds out why the first connection failed. */
 const PROBE_MS = 3_000;
 const LONGEST_DELAY_MS = 10_000;
 /** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
 const ACK_EVERY_MESSAGES = 32;
 const ACK_EVERY_BYTES = 65_536;
 const ACK_AFTER_MS = 1_000;
-/** What the server may send of a channel's audio before some of it was played; six seconds at 22 kHz. */
+/** Audio per channel that the server may send ahead of playback: six seconds at 22 kHz. */
 const SPEAKER_WINDOW_BYTES = 262_144;
-/** Microphone audio kept while there is no credit or no socket; more is given up from its oldest end, and marked as lost. */
+/** Microphone audio kept while there is no credit or no socket. Beyond it the oldest frames are dropped and marked as lost. */
 const MICROPHONE_KEEP_BYTES = 2_097_152;
-/** Until `session.ready` tells the server's own. */
+/** Used until `session.ready` brings the server's interval. */
 const DEFAULT_HEARTBEAT_MS = 20_000;
-/** Close codes after which the same client would only be refused again (4500 and above, too). */
+/** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
-/** A ticket lives for seconds and in one place: when it is refused, another one is asked for before giving up. */
+/** A ticket is valid for seconds, and only once. If it is refused, the client requests another one before it gives up. */
 const REFUSED = 4501;
 const MOST_REFUSED_TICKETS = 3;
-/** Commands of the socket, not of the session: neither numbered nor sent again. */
+/** Commands of the socket, not of the session: they have no number and are not sent again. */
 const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'ping', 'pong']);
 
 /** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
@@ -43,7 +43,7 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
 /** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
 /** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
 /**
- * What a channel tells: every message by its type, and the client's own words.
+ * The events of a channel: every message by its type, and the client's own.
  * @typedef {ServerMessages & {audio: Frame, stale: {generation: number}, message: import('./jarvis/protocol.js').ServerMessage,
  *   closed: import('./jarvis/protocol.js').ChannelClosed}} ChannelEvents
  */
@@ -51,7 +51,7 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
  * @typedef {object} Disconnected
  * @property {number} code of the close
  * @property {string} reason
- * @property {number | null} retry_in_ms null when it is over
+ * @property {number | null} retry_in_ms null if the client does not reconnect
  */
 /**
  * @typedef {ServerMessages & {state: ClientState, ready: import('./jarvis/protocol.js').SessionReady,
@@ -61,18 +61,18 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
  */
 /**
  * @typedef {object} ClientOptions
- * @property {string} [sessionId] the conversation; one is made up when left out
+ * @property {string} [sessionId] the conversation's id; generated if left out
  * @property {string} [token] an access token
- * @property {() => Promise<string>} [getTicket] asked before every connection, for a ticket is good once. A JarvisError that it
- *   throws is final; any other error counts as a network that will come back
- * @property {string} [userId] instead of a token, with a gateway in DEBUG
- * @property {Parked} [resume] what `park()` gave before the page was left: the session goes on, with its open channels
- * @property {boolean} [record] consent to a recording, where the gateway makes them: `ready.recording` tells
- * @property {any} [webSocket] another implementation: `ws` for a Node without one (before 22), or for tests
+ * @property {() => Promise<string>} [getTicket] called before every connection, because a ticket is valid once. A JarvisError that it
+ *   throws is final; any other error is taken for a network failure, and the client tries again
+ * @property {string} [userId] instead of a token, if the gateway runs with DEBUG
+ * @property {Parked} [resume] the result of `park()` from an earlier page: continues that session with its open channels
+ * @property {boolean} [record] consent to a recording, if the gateway makes them; `ready.recording` tells whether it does
+ * @property {any} [webSocket] another implementation, such as `ws` for Node before 22, or for tests
  */
 
 /**
- * A session to go on with in another page: JSON, and secret, as it holds the resume token. Good as long as the gateway waits (`ready.resume_window_ms`).
+ * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
  * @typedef {object} Parked
  * @property {string} sessionId
  * @property {any} ready
@@ -84,11 +84,11 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
  * @property {{number: number, kind: ChannelKind, generation: number, owed: number}[]} channels
  */
 
-/** The gateway refused a command, or the connection for good. */
+/** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
   /**
-   * @param {string} code UPPER_SNAKE, from the protocol @param {string} message for people
-   * @param {Record<string, any>} [details] of a refused `call`: `confirmation_id`, `errors` and the like
+   * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people
+   * @param {Record<string, any>} [details] of a refused `call`, such as `confirmation_id` and `errors`
    */
   constructor(code, message, details = {}) {
     super(message);
@@ -99,7 +99,7 @@ export class JarvisError extends Error {
 }
 
 /**
- * An EventTarget whose events carry a `detail`; `Events` says which event has which.
+ * An EventTarget whose events carry a `detail`. `Events` maps event names to its types.
  * @template Events
  * @typedef {new () => Omit<EventTarget, 'addEventListener'> & {addEventListener<T extends keyof Events>(type: T,
  *   listener: (event: CustomEvent<Events[T]>) => void, options?: AddEventListenerOptions): void}} TellingOf
@@ -119,20 +119,20 @@ function tell(target, type, detail) {
 
 /**
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
- * `audio` carries a frame; `stale` says that audio not yet played is not to be played; `closed` is the last. `event.detail` is the message.
+ * `audio` carries a frame; `stale` means that audio not played yet must be dropped; `closed` is the last event. `event.detail` is the message.
  */
 export class JarvisChannel extends TellingChannel {
   /** @type {JarvisClient} */ #client;
   #nextFrame = 0;
   #credit = 0;
-  /** @type {{seq: number, bytes: Uint8Array<ArrayBuffer>, size: number}[]} frames that the server has not taken */
+  /** @type {{seq: number, bytes: Uint8Array<ArrayBuffer>, size: number}[]} frames that the server has not taken yet */
   #kept = [];
   #keptBytes = 0;
   #unsent = 0;
   #heardBytes = 0;
-  /** Bytes of audio that came and whose credit has not gone back. */ #owed = 0;
+  /** Bytes of received audio whose credit was not returned yet. */ #owed = 0;
   #lost = false;
-  /** Of the newest frame that came. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
+  /** Position of the newest received frame. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
   /** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
   #behind = [];
 
@@ -142,21 +142,21 @@ export class JarvisChannel extends TellingChannel {
     this.#client = client;
     /** @readonly */ this.number = number;
     /** @readonly */ this.kind = kind;
-    /** Of the newest audio; frames of an older one never reach the page. */
+    /** Generation of the newest audio; older frames never reach the page. */
     this.generation = 0;
     this.isClosed = false;
-    /** Microphone bytes given up because neither credit nor socket came in time. */
+    /** Microphone bytes dropped because there was no credit or no socket in time. */
     this.lostBytes = 0;
     /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
     this.underWay = new Set();
   }
 
-  /** Bytes of microphone audio that may be sent before waiting. */
+  /** Bytes of microphone audio that may be sent now. */
   get credit() {
     return this.#credit;
   }
 
-  /** Bytes of microphone audio sent or waiting, that the server has not taken. */
+  /** Bytes of microphone audio, sent or waiting, that the server has not taken yet. */
   get keptBytes() {
     return this.#keptBytes;
   }
@@ -167,7 +167,7 @@ export class JarvisChannel extends TellingChannel {
   }
 
   /**
-   * Send a microphone frame; it is kept until the server has taken it.
+   * Send a microphone frame. It is kept until the server has taken it.
    * @param {Uint8Array | ArrayBuffer} payload @param {number} [ptsMs] position in the input
    */
   sendAudio(payload, ptsMs = 0) {
@@ -182,22 +182,22 @@ export class JarvisChannel extends TellingChannel {
     if (this.#keptBytes > MICROPHONE_KEEP_BYTES) this.#giveUpOldest();
   }
 
-  /** The next piece of text of a `tts` channel. @param {string} text */
+  /** Send the next piece of text on a `tts` channel. @param {string} text */
   sendText(text) {
     this.#client.send({ type: 'tts.text', channel: this.number, text });
   }
 
-  /** The utterance ends here (push-to-talk). */
+  /** End the utterance here (push-to-talk). */
   commit() {
     this.#afterFrames('commit');
   }
 
-  /** No more input. */
+  /** End the channel's input. */
   end() {
     this.#afterFrames('channel.end');
   }
 
-  /** Stop now. */
+  /** Cancel the channel's work. */
   cancel() {
     if (!this.isClosed) this.#client.send({ type: 'channel.cancel', channel: this.number });
   }
@@ -210,7 +210,7 @@ export class JarvisChannel extends TellingChannel {
   }
 
   /**
-   * Audio was played or thrown away: its credit goes back, and the server learns how far the utterance is.
+   * Report audio as played or dropped: its credit is returned, and the server learns the utterance's position.
    * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
    */
   played(bytes, playedMs, generation = this.generation) {
@@ -225,7 +225,7 @@ export class JarvisChannel extends TellingChannel {
     this.#client.send({ type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation });
   }
 
-  /** @internal @param {number} bytes of audio came */
+  /** @internal @param {number} bytes of received audio */
   came(bytes) {
     this.#owed += bytes;
   }
@@ -235,7 +235,7 @@ export class JarvisChannel extends TellingChannel {
     return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed };
   }
 
-  /** @internal Send what credit covers. @param {number} [before] only frames below this number */
+  /** @internal Send the frames that the credit covers. @param {number} [before] only frames below this number */
   flush(before = Infinity) {
     for (;;) {
       this.#release();
@@ -246,7 +246,7 @@ export class JarvisChannel extends TellingChannel {
     }
   }
 
-  /** Commands whose frames have left may follow them. */
+  /** Send the commands whose preceding frames were sent. */
   #release() {
     const next = this.#kept[this.#unsent]?.seq ?? this.#nextFrame;
     while (this.#behind.length > 0 && this.#behind[0].frame <= next) {
@@ -255,7 +255,7 @@ export class JarvisChannel extends TellingChannel {
     }
   }
 
-  /** Frames already sent have to stay: the server may still ask for them. */
+  /** Drop the oldest unsent frame. Frames already sent must stay, because the server may ask for them again. */
   #giveUpOldest() {
     const [gone] = this.#kept.splice(this.#unsent, 1);
     if (!gone) return;
@@ -281,7 +281,7 @@ export class JarvisChannel extends TellingChannel {
     this.#unsent = Math.max(0, this.#unsent - count);
   }
 
-  /** @internal After a resume the server expects this frame next; credit spent on lost frames comes back. @param {number} nextFrame */
+  /** @internal Called after a resume, with the frame that the server expects next. Credit spent on lost frames is returned. @param {number} nextFrame */
   resumed(nextFrame) {
     this.#forget(nextFrame);
     if (nextFrame !== Infinity) this.#nextFrame = Math.max(this.#nextFrame, nextFrame);
@@ -295,7 +295,7 @@ export class JarvisChannel extends TellingChannel {
   }
 
   /**
-   * After a move to another replica speech may begin a little before where it was: that part was counted already (PROTOCOL.md, section 8).
+   * True if the frame was received before: after a move to another replica, speech may overlap a little (PROTOCOL.md, section 8).
    * @internal @param {Frame} frame
    */
   heardBefore({ generation, ptsMs, flags }) {
@@ -338,7 +338,7 @@ export class JarvisChannel extends TellingChannel {
 
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
- * null when it is over), `failed` (a JarvisError), `draining`, `resumable`, `error` (of no channel), `wire` (every message and frame, for developers).
+ * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends TellingClient {
   #url;
@@ -356,7 +356,7 @@ export class JarvisClient extends TellingClient {
   #unacknowledgedBytes = 0;
   /** @type {any} */ #ackTimer = 0;
   #resumeToken = '';
-  /** Nothing of the session may leave: the socket is new, and the server has not said yet how the session goes on. */
+  /** True on a new socket until the server has started or resumed the session; nothing may be sent before. */
   #held = true;
   #delayMs = FIRST_DELAY_MS;
   /** @type {number | null} */ #askedDelayMs = null;
@@ -368,7 +368,7 @@ export class JarvisClient extends TellingClient {
   #leaving = false;
   #refusedTickets = 0;
   #keepTrying = false;
-  /** @type {any} the last error before a close: a browser sees little else */ #parting = null;
+  /** @type {any} the last error before a close; browsers show little else */ #parting = null;
   #onOnline = () => this.retryNow();
 
   /**
@@ -386,7 +386,7 @@ export class JarvisClient extends TellingClient {
     if (options.resume) this.#unpark(options.resume);
   }
 
-  /** What another page (the same one, after a reload) goes on with; null before there is a session, and after its end. @returns {Parked | null} */
+  /** The data with which another page, or this one after a reload, continues the session; null before the session starts and after it ends. @returns {Parked | null} */
   park() {
     if (!this.#resumeToken || this.state === 'failed' || this.state === 'closed') return null;
     return {
@@ -402,12 +402,12 @@ export class JarvisClient extends TellingClient {
     this.#lastSeq = this.#acknowledged = lastSeq;
     this.#nextCommand = nextCommand;
     this.#nextChannel = nextChannel;
-    this.#commands = commands.map(({ command }) => ({ command })); // the frames that some stood behind are gone
+    this.#commands = commands.map(({ command }) => ({ command })); // the frames that preceded some of them are lost
     for (const { number, kind, generation, owed } of channels) {
       const channel = new JarvisChannel(this, number, kind);
       channel.generation = generation;
       this.#channels.set(number, channel);
-      if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // what the page before had not played is never played
+      if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // audio that the earlier page did not play will never be played
     }
   }
 
@@ -420,7 +420,7 @@ export class JarvisClient extends TellingClient {
     return this.#lastSeq;
   }
 
-  /** Commands the server has not acknowledged. */
+  /** Commands that the server has not acknowledged. */
   get pendingCommands() {
     return this.#commands.length;
   }
@@ -431,10 +431,10 @@ export class JarvisClient extends TellingClient {
   }
 
   /**
-   * Resolves when the session is ready; rejects with a JarvisError that says why not. `code` is UNREACHABLE (nobody answers there),
-   * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code of
-   * the gateway, such as UNAUTHENTICATED. A session that was ready once goes on trying whatever happens.
-   * @param {{keepTrying?: boolean}} [options] `keepTrying`: a gateway that cannot be reached yet is waited for, and `disconnected` tells
+   * Resolves when the session is ready; rejects with a JarvisError. Its `code` is UNREACHABLE (no answer from the address),
+   * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
+   * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying.
+   * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
    * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
    */
   connect({ keepTrying = false } = {}) {
@@ -462,7 +462,7 @@ export class JarvisClient extends TellingClient {
       else if (this.#options.userId) query.set('user_id', this.#options.userId);
     } catch (error) {
       if (error instanceof JarvisError) this.#fail(error);
-      else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError says only that nothing came
+      else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError only means that there was no answer
       return;
     }
     if (this.state === 'connecting') this.#dial(query, protocols);
@@ -487,7 +487,7 @@ export class JarvisClient extends TellingClient {
     this.#socket = socket;
   }
 
-  /** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, and was told */
+  /** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, which was reported */
   #socketTo(address, protocols) {
     const Socket = this.#options.webSocket ?? globalThis.WebSocket;
     if (!Socket) {
@@ -495,17 +495,17 @@ export class JarvisClient extends TellingClient {
       return null;
     }
     try {
-      new URL(this.#url); // throws where it has no host
+      new URL(this.#url); // throws if there is no host
       const socket = new Socket(address, protocols);
       socket.onerror = () => undefined; // `close` follows; without a listener `ws` would end the process
       return socket;
-    } catch (error) { // a SyntaxError: no such URL, or a token with characters that no header takes
+    } catch (error) { // a SyntaxError: an invalid URL, or a token with characters that headers cannot hold
       this.#fail(new JarvisError('INVALID_URL', `no WebSocket can be opened to ${this.#url}: ${/** @type {Error} */ (error).message}`));
       return null;
     }
   }
 
-  /** Why the first connection failed, as far as a page may know: a browser tells a WebSocket nothing. */
+  /** Find out why the first connection failed, as far as a page can: browsers do not tell a WebSocket why. */
   async #giveUp() {
     const address = `${this.#url.replace(/^ws/, 'http')}/live`;
     /** @param {RequestMode} mode */
@@ -547,7 +547,7 @@ export class JarvisClient extends TellingClient {
     }
   }
 
-  /** Come back after a while: full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
+  /** Reconnect after a delay with full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
   #later({ code, reason }) {
     if (this.ready === null && code === 1006 && !this.#keepTrying) {
       this.#giveUp();
@@ -561,7 +561,7 @@ export class JarvisClient extends TellingClient {
     tell(this, 'disconnected', { code, reason: this.#parting?.message ?? reason, retry_in_ms: wait });
   }
 
-  /** Do not wait for the next attempt. */
+  /** Try again now instead of waiting. */
   retryNow() {
     if (this.state === 'waiting') this.#open();
   }
@@ -582,14 +582,14 @@ export class JarvisClient extends TellingClient {
     this.#abandon(error);
   }
 
-  /** Say goodbye: the session ends. */
+  /** End the session. */
   close() {
     this.#become('closed');
     this.#finish(new JarvisError('CLOSED', 'the session was closed'));
     this.#socket?.close(1000);
   }
 
-  /** Drop the socket as a bad network would; the client comes back and resumes. @param {number} [awayMs] */
+  /** Drop the socket as a bad network would; the client reconnects and resumes. @param {number} [awayMs] */
   cut(awayMs) {
     const socket = this.#socket;
     if (!socket) return;
@@ -598,20 +598,20 @@ export class JarvisClient extends TellingClient {
     this.#closed(socket, { code: 4000, reason: 'cut' });
   }
 
-  /** One operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
+  /** Run an operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
   call(op, params = {}) {
     return this.#ask({ type: 'call', op, params });
   }
 
   /**
-   * Answer a question about a risky action. With the question's `action_hash` nothing but what it names is approved.
+   * Approve or decline a risky action. With the question's `action_hash` nothing but what it names is approved.
    * @param {string} confirmationId @param {boolean} approve @param {string} [actionHash] @returns {Promise<any>}
    */
   confirm(confirmationId, approve, actionHash) {
     return this.#ask({ type: 'task.confirm', confirmation_id: confirmationId, approve, ...(actionHash && { action_hash: actionHash }) });
   }
 
-  /** A newer token of the same user, before the old one ends (`auth.expiring`). @param {string} token */
+  /** Send a newer token of the same user before the old one expires (`auth.expiring`). @param {string} token */
   refreshAuth(token) {
     this.send({ type: 'auth.refresh', token });
   }
@@ -640,8 +640,8 @@ export class JarvisClient extends TellingClient {
   }
 
   /**
-   * Send any command; it is numbered and kept until acknowledged.
-   * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number come first
+   * Send any command. It is numbered, and kept until the server acknowledges it.
+   * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number are sent first
    */
   send(command, after) {
     if (OF_SOCKET.has(command.type)) {
@@ -659,7 +659,7 @@ export class JarvisClient extends TellingClient {
     tell(this, 'wire', { direction: 'out', message });
   }
 
-  /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it left */
+  /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it was sent */
   sendBinary(bytes) {
     if (!this.connected || this.#held) return false;
     this.#socket?.send(bytes);
@@ -681,7 +681,7 @@ export class JarvisClient extends TellingClient {
     }
   }
 
-  /** Take a number of the session's sequence; false when it came before. @param {number} seq @param {number} size */
+  /** Take a number of the session's sequence; false if it was received before. @param {number} seq @param {number} size */
   #take(seq, size) {
     if (seq <= this.#lastSeq) return false;
     this.#lastSeq = seq;
@@ -771,7 +771,7 @@ export class JarvisClient extends TellingClient {
     tell(this, 'resumed', { ...message, took_ms: this.#lostAt ? Date.now() - this.#lostAt : 0 });
   }
 
-  /** The session goes on over this socket. */
+  /** The session continues on this socket: send what waits. */
   #begin() {
     this.#held = false;
     this.#delayMs = FIRST_DELAY_MS;
@@ -784,7 +784,7 @@ export class JarvisClient extends TellingClient {
     this.#become('online');
   }
 
-  /** Commands and frames in the order in which they were first sent. */
+  /** Send commands and frames again, in their original order. */
   #sendAgain() {
     for (const { command, after } of [...this.#commands]) {
       if (after !== undefined) this.#channels.get(command.channel)?.flush(after);
@@ -793,19 +793,19 @@ export class JarvisClient extends TellingClient {
     for (const channel of this.channels) channel.flush();
   }
 
-  /** A browser sees no WebSocket ping, and learns of a dead network only by waiting. @param {number} heartbeat in milliseconds */
+  /** Detect a dead network: browsers do not show WebSocket pings, so only silence tells. @param {number} heartbeat in milliseconds */
   #beat(heartbeat) {
     const silent = Date.now() - this.#lastHeardAt;
     if (silent >= 2 * heartbeat) this.cut();
     else if (silent >= heartbeat) this.ping();
   }
 
-  /** Measure the round trip: `pong` follows, and `rttMs`. */
+  /** Measure the round trip; `rttMs` is set by the `pong`. */
   ping() {
     this.send({ type: 'ping', t: performance.now() });
   }
 
-  /** What was under way has ended. @param {JarvisError} error */
+  /** Reject pending calls and close all channels. @param {JarvisError} error */
   #abandon(error) {
     const channels = this.channels;
     const answers = [...this.#answers.values()];
@@ -853,12 +853,12 @@ export class JarvisClient extends TellingClient {
   }
 }
 
-/** Written so that bundlers find the files. */
+/** In this form bundlers find the files. */
 const CAPTURE = () => new URL('./worklets/capture.js', import.meta.url).href;
 const PLAYOUT = () => new URL('./worklets/playout.js', import.meta.url).href;
 
 /**
- * The microphone as 16-bit mono PCM, 20 ms a frame, at the device's own rate (the gateway resamples once). Needs a page on https or
+ * The microphone as 16-bit mono PCM, 20 ms per frame, at the device's rate (the gateway resamples once). Needs a page on https or
  * localhost. Events: `frame` with `{pcm: Uint8Array, ptsMs, level}` (level: the loudest sample, 0 to 1) and, for a recording, `ended`.
  */
 export class Microphone extends Telling {
@@ -871,18 +871,18 @@ export class Microphone extends Telling {
   constructor(options = {}) {
     super();
     this.options = options;
-    /** Frames are still told, but not sent: for push-to-talk. */
+    /** If true, frames are still reported but not sent; for push-to-talk. */
     this.isMuted = false;
-    /** From the last frame being complete to its leaving this page (or to its waiting for credit), in whole milliseconds. */
+    /** Time from the last frame's completion until it was sent or waited for credit, in whole milliseconds. */
     this.delayMs = 0;
   }
 
-  /** Of the frames, in Hz; known after `start`. */
+  /** The frames' rate in Hz; known after `start`. */
   get sampleRate() {
     return this.#context?.sampleRate ?? 0;
   }
 
-  /** Ask for the device and begin. @param {MediaStream | AudioBuffer} [input] something else than a microphone; silence follows a recording */
+  /** Ask for the device and start. @param {MediaStream | AudioBuffer} [input] used instead of a microphone; silence follows a recording */
   async start(input) {
     const recorded = typeof AudioBuffer !== 'undefined' && input instanceof AudioBuffer;
     if (!recorded) this.#stream = /** @type {MediaStream | undefined} */ (input) ?? await this.#ask();
@@ -890,7 +890,7 @@ export class Microphone extends Telling {
     await this.#context.audioWorklet.addModule(this.options.worklet ?? CAPTURE());
     const node = new AudioWorkletNode(this.#context, 'jarvis-capture', { numberOfInputs: 1, channelCount: 1, channelCountMode: 'explicit' });
     node.port.onmessage = ({ data }) => this.#onFrame(data);
-    node.connect(this.#context.destination); // silent; without it some browsers would not run it
+    node.connect(this.#context.destination); // silent, but some browsers only run connected nodes
     const source = recorded ? this.#recording(/** @type {AudioBuffer} */ (input)) : this.#context.createMediaStreamSource(/** @type {MediaStream} */ (this.#stream));
     source.connect(node);
     await this.#context.resume();
@@ -906,7 +906,7 @@ export class Microphone extends Telling {
     const context = new AudioContext({ sampleRate: this.options.sampleRate, latencyHint: 'interactive' });
     if (context.sampleRate <= 48_000) return context;
     context.close();
-    return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // more than the gateway takes
+    return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // the device's rate is higher than the gateway accepts
   }
 
   /** @param {AudioBuffer} buffer */
@@ -930,13 +930,13 @@ export class Microphone extends Telling {
     tell(this, 'frame', frame);
   }
 
-  /** Send what comes from now on to that channel; null: to nobody. @param {JarvisChannel | null} channel */
+  /** Send all further frames to that channel; null: send none. @param {JarvisChannel | null} channel */
   sendTo(channel) {
     this.#ptsMs = 0;
     this.#channel = channel;
   }
 
-  /** Let go of the device. */
+  /** Release the device. */
   async stop() {
     this.#channel = null;
     this.#stream?.getTracks().forEach((track) => track.stop());
@@ -948,26 +948,26 @@ export class Microphone extends Telling {
 
 /**
  * @typedef {object} PlayoutReport
- * @property {number} playedMs of the current utterance
- * @property {number} queuedMs waiting in the jitter buffer
- * @property {number} targetMs the depth at which playing begins; grows with each underrun
- * @property {number} underruns how often the buffer ran dry inside an utterance
- * @property {number} droppedMs thrown away by interruptions
+ * @property {number} playedMs played time of the current utterance
+ * @property {number} queuedMs time waiting in the jitter buffer
+ * @property {number} targetMs the buffer depth at which playing starts; grows with each underrun
+ * @property {number} underruns how often the buffer was empty inside an utterance
+ * @property {number} droppedMs time dropped by interruptions
  */
 
 /**
- * The loudspeaker: plays the speech of channels, each through a jitter buffer of its own, and tells the server what was really played.
+ * The loudspeaker: plays the speech of channels, each through its own jitter buffer, and reports to the server what was really played.
  */
 export class Speaker {
   /** @type {AudioContext | null} */ context = null;
-  /** @type {GainNode | null} everything goes through it: for volume, or an analyser */ output = null;
+  /** @type {GainNode | null} all sound goes through it; for volume control or an analyser */ output = null;
 
   /** @param {{worklet?: string}} [options] */
   constructor(options = {}) {
     this.options = options;
   }
 
-  /** Must follow a click or key press, by the rule of browsers. May be called again. */
+  /** Browsers require a click or key press before it. May be called again. */
   async start() {
     if (!this.context) {
       this.context = new AudioContext({ latencyHint: 'interactive' });
@@ -979,7 +979,7 @@ export class Speaker {
     await this.context.resume();
   }
 
-  /** Play whatever that channel says. @param {JarvisChannel} channel @returns {Playout} */
+  /** Play the channel's speech. @param {JarvisChannel} channel @returns {Playout} */
   play(channel) {
     if (!this.context || !this.output) throw new Error('call start() first, behind a click or key press');
     return new Playout(channel, this.context, this.output);
@@ -992,7 +992,7 @@ export class Speaker {
   }
 }
 
-/** One channel's speech on its way to the ear. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
+/** Plays one channel's speech. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
 export class Playout extends Telling {
   #channel;
   #node;
@@ -1044,7 +1044,7 @@ export class Playout extends Telling {
     this.#post({ type: 'leave' });
   }
 
-  /** Silence, at once. */
+  /** Stop at once and drop the buffered audio. */
   flush() {
     this.#post({ type: 'flush' });
   }

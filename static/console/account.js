@@ -1,10 +1,10 @@
-// Who is using the console: the token, how it is got, and how it is kept fresh. Tokens stay in this tab.
+// The console's user: obtains the token and refreshes it. Tokens stay in this tab.
 
 import { JarvisError } from '../jarvis-client.js';
 
 const TOKEN = 'jarvis.token';
 const REFRESH = 'jarvis.refresh';
-const AHEAD_MS = 60_000; // refreshed so long before its end
+const AHEAD_MS = 60_000; // refreshed this long before it expires
 
 function claims(token) {
 	try {

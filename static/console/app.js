@@ -1,4 +1,4 @@
-// The debug console: what surrounds the views. It stands on jarvis-client.js, which others may copy.
+// The debug console: the frame around the views. It is built on jarvis-client.js, which others may copy.
 
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
@@ -21,14 +21,14 @@ import { Voice } from './voice.js';
 import { WireView } from './wire.js';
 
 const PING_EVERY_MS = 10_000;
-const SLOW_MS = 1_500; // of connecting, before it is spoken of
+const SLOW_MS = 1_500; // connecting may take this long before it is shown
 const AT_END_PX = 60;
 const CUT = 4000; // by hand, on the Wire view
 const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings'], ['lab', 'Lab']];
 
 const $ = (id) => document.getElementById(id);
 
-/** One conversation with the gateway, and the views on it. Events: `source` (another trace is looked at). */
+/** One session with the gateway, and its views. Events: `source` (another trace is shown). */
 export class Session extends EventTarget {
 	/** @param {any} [parked] of before a reload @param {Trace} [trace] likewise */
 	constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
@@ -52,7 +52,7 @@ export class Session extends EventTarget {
 	}
 
 	/** What becomes of the socket, as rows of the Wire: a browser shows no handshake. */
-	#noteSocket() {
+  #noteSocket() {
 		const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
 		const { client } = this;
 		client.addEventListener('state', ({ detail: state }) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
@@ -157,7 +157,7 @@ class Shell {
 	}
 
 	/** A reload comes back to the session as it was. */
-	#park() {
+  #park() {
 		const parked = this.session?.client.park();
 		if (parked) park(parked, this.session.keeper);
 		this.session?.keeper.flush();
@@ -176,7 +176,7 @@ class Shell {
 		this.#askWho();
 	}
 
-	#connect(session = new Session(this.account)) {
+  #connect(session = new Session(this.account)) {
 		this.session = session;
 		this.leave.hidden = false;
 		$('nav').hidden = false;
@@ -215,7 +215,7 @@ class Shell {
 	}
 
 	/** Services that are down: at once, on every view. */
-	#showTroubled(troubled) {
+  #showTroubled(troubled) {
 		$('services').hidden = troubled.length === 0;
 		text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
 		$('services').title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');
@@ -279,7 +279,7 @@ function places(element) {
 	return parts.filter((part) => part.scrollTop > 0).map((part) => [part, top(part)]);
 }
 
-/** Seconds until then, while it is on the page. @param {number} wait milliseconds */
+/** Counts down in seconds, while it is on the page. @param {number} wait milliseconds */
 function countdown(wait) {
 	const shown = h('span', { 'aria-live': 'off' });
 	const until = performance.now() + wait;

@@ -1,4 +1,4 @@
-// The conversation: one entry a turn, changed as the turn goes on.
+// The conversation: one entry per turn, updated while the turn runs.
 
 import { h, icon, onceAFrame, text } from './dom.js';
 import { ms } from './format.js';

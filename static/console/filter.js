@@ -1,4 +1,4 @@
-// The language of the Wire's filter. Pure.
+// The filter language of the Wire view. Pure.
 //
 //     time -ping            has the word `time`, and not `ping`
 //     type:turn -type:tts   messages whose type begins with `turn`, and not those of `tts`

@@ -1,4 +1,4 @@
-// Numbers and documents for people.
+// Formats numbers and documents for people.
 
 /** @param {number | null | undefined} value milliseconds */
 export function ms(value) {

@@ -1,4 +1,4 @@
-// How the gateway and its services are, asked every few seconds, and how they were in the last ten minutes. Events: `news`, `silent` (an Error).
+// The state of the gateway and its services, polled every few seconds, with a history of ten minutes. Events: `news`, `silent` (an Error).
 
 import { parse, sum } from './prometheus.js';
 

@@ -1,4 +1,4 @@
-// A live copy of another session: its messages, told by `observe.event`, become a trace of their own.
+// A live copy of another session: the messages in its `observe.event`s become a separate trace.
 
 import { encodeFrame } from '../jarvis/codec.js';
 import { Trace } from './trace.js';

@@ -1,4 +1,4 @@
-// Sessions of before, as this browser keeps them: found by their words, opened, forgotten.
+// Earlier sessions kept by this browser: search, open and delete them.
 
 import { button, fill, h, text, toast } from './dom.js';
 import { bytes, counted, ms } from './format.js';

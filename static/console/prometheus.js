@@ -1,4 +1,4 @@
-// The text format of Prometheus, as far as a console needs it. Pure.
+// Prometheus' text format, as far as the console needs it. Pure.
 
 /** @typedef {{labels: Record<string, string>, value: number}} Sample */
 

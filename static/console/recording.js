@@ -1,4 +1,4 @@
-// A session in a file: JSON lines, each a message or a frame with its time; and its sound, mixed for listening. Pure.
+// A session as a file of JSON lines, one per message or frame with its time; and its audio, mixed for listening. Pure.
 
 import { decodeFrame } from '../jarvis/codec.js';
 import { fromBase64, toBase64 } from './format.js';
@@ -6,7 +6,7 @@ import { Trace } from './trace.js';
 
 const FORM = 'jarvis.recording';
 const VERSION = 1;
-/** Of the mix: enough for speech, small enough for half an hour. */
+/** Sample rate of the mix: enough for speech, and small enough for half an hour. */
 export const MIX_HZ = 16_000;
 const LONGEST_MS = 3_600_000;
 const GAP_MS = 150;
@@ -21,7 +21,7 @@ export function save(trace, about) {
 	return new Blob(lines, { type: 'application/jsonl' });
 }
 
-/** A recording is passed around: it must not let anybody in. */
+/** Remove credentials, because recordings are passed on. */
 export function withoutSecrets(message) {
 	const { token, resume_token, ...rest } = message;
 	return rest;
@@ -117,7 +117,7 @@ function spoken(line, { payload, ptsMs }, at) {
 	return [{ at: place, run: line.run, rate: line.rate, samples, until: Infinity }];
 }
 
-/** Where nobody told when it sounded, it is taken to sound as it comes. */
+/** If no report says when it was played, it is assumed to be played on arrival. */
 function answered({ utterance }, { payload, ptsMs }, at) {
 	if (!utterance?.plain) return [];
 	utterance.start ??= at;

@@ -1,4 +1,4 @@
-// Recordings: save this session; open a recording, hear it, and scrub through it.
+// Recordings: save this session, open a recording, listen to it, and scrub through it.
 
 import { Conversation } from './conversation.js';
 import { button, empty, fill, h, icon, onceAFrame, region, sketch, text, toast } from './dom.js';
@@ -58,7 +58,7 @@ export class RecordingsView {
 	}
 
 	/** What the buttons act on. */
-	#name() {
+  #name() {
 		const { kind, name } = this.session.source;
 		const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
 		this.keep.lastChild.data = `Save ${what}`;
@@ -141,7 +141,7 @@ export class RecordingsView {
 	}
 
 	/** The conversation as it was: told again from its beginning. */
-	#rewind() {
+  #rewind() {
 		this.conversation?.leave();
 		this.log = new TurnLog();
 		this.told = 0;

@@ -1,4 +1,4 @@
-// One operation of the OpenAPI document as a form, and its request.
+// An operation of the OpenAPI document: its form, and the request made from it.
 
 import { fill, h, select } from './dom.js';
 import { pretty, quoted } from './format.js';
@@ -94,7 +94,7 @@ export class RequestForm {
 		return path;
 	}
 
-	#jsonBody(request) {
+  #jsonBody(request) {
 		request.body = this.asJson ? this.json.value : JSON.stringify(this.#values());
 		request.headers['Content-Type'] = 'application/json';
 		request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file, were the first character an @

@@ -1,4 +1,4 @@
-// REST: every operation of the OpenAPI document as a form; the answer with its headers; the same as curl.
+// REST: every operation of the OpenAPI document as a form, the response with its headers, and the request as a curl command.
 
 import { button, copy, empty, fill, h, region, text, toast } from './dom.js';
 import { bytes, ms, pretty } from './format.js';
@@ -6,7 +6,7 @@ import { RequestForm, asCurl } from './request.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const MOST_TEXT = 200_000;
-const PATIENCE_MS = 500; // before it is said that the answer is waited for
+const PATIENCE_MS = 500; // a wait this long is shown
 
 export class RestView {
 	id = 'rest';
@@ -178,7 +178,7 @@ function showAudio(blob, box) {
 	return blob.size;
 }
 
-/** Events as they come. */
+/** Show events as they arrive. */
 async function showStream(answer, box) {
 	const shown = h('pre.output.tall', { tabIndex: 0, id: 'answer-body', aria: 'Events' });
 	fill(box, shown);

@@ -1,4 +1,4 @@
-// JSON Schema (2020-12, as OpenAPI 3.1 has it) to form fields. Pure but for the fields.
+// Turns JSON Schema (2020-12, as in OpenAPI 3.1) into form fields. Pure except for the fields.
 
 import { field, h, select } from './dom.js';
 import { pretty } from './format.js';
@@ -31,7 +31,7 @@ function describe({ description = '', minimum, maximum, minLength, maxLength, nu
 }
 
 /**
- * A control for one value. `read()` gives undefined for what was left empty, and throws a SyntaxError for JSON that is none.
+ * A control for one value. `read()` returns undefined if it is empty, and throws a SyntaxError for invalid JSON.
  * @param {{document: any, name: string, schema: any, required: boolean, value: any, onchange: () => void}} options
  * @returns {{name: string, element: HTMLElement, read: () => any}}
  */
@@ -69,7 +69,7 @@ function words_(make, { maxLength = 0 }, value, onchange) {
 	return make(input, () => (input.value === '' ? undefined : input.value));
 }
 
-/** Lists, objects, and anything. */
+/** A JSON field, for lists, objects and values of any type. */
 function json(make, value, onchange) {
 	const input = h('textarea', { rows: 3, spellcheck: false, value: value === undefined ? '' : pretty(value), oninput: onchange, placeholder: 'JSON' });
 	return make(input, () => (input.value.trim() === '' ? undefined : JSON.parse(input.value)));

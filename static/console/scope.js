@@ -1,4 +1,4 @@
-// Two seconds of sound: the microphone from above, the reply from below.
+// Draws two seconds of audio: the microphone from above, the reply from below.
 
 import { sketch } from './dom.js';
 

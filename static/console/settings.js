@@ -1,4 +1,4 @@
-// What a person chose, kept in this browser.
+// The user's settings, kept in this browser.
 
 const KEY = 'jarvis.console';
 

@@ -1,4 +1,4 @@
-// The keyboard: every view and the microphone without a mouse.
+// Keyboard shortcuts for every view and the microphone.
 
 import { button, h } from './dom.js';
 import { settings } from './settings.js';

@@ -1,4 +1,4 @@
-// Sign-in: name and password, or a token; in development a name is enough.
+// Sign-in with name and password, or with a token; in development a name is enough.
 
 import { button, field, h, icon, text } from './dom.js';
 import { sentence } from './format.js';

@@ -1,4 +1,4 @@
-// A message as code that does the same. Pure.
+// A message as code that sends it. Pure.
 
 import { pretty } from './format.js';
 

@@ -1,4 +1,4 @@
-// Which trace is looked at: this session, one that is observed, or a recording.
+// Selects the trace to show: this session, an observed one, or a recording.
 
 import { fill, h, pictureButton, select } from './dom.js';
 

@@ -1,4 +1,4 @@
-// A turn on one axis of time: which stage took from when to when. Pure.
+// The start and end of each stage of a turn. Pure.
 
 /** @typedef {{key: string, label: string, tone: string, start: number, end: number, running?: boolean, ticks?: number[], note?: string}} Span */
 

@@ -1,4 +1,4 @@
-// One step of a turn: what an executor does, its output as it streams, its result, and the question whether it may.
+// One step of a turn: the executor's action, its streamed output, its result, and the question for approval.
 
 import { button, h, icon, text } from './dom.js';
 import { ms, pretty } from './format.js';
@@ -20,7 +20,7 @@ function safeLink(url) {
 	}
 }
 
-/** A link to elsewhere, opened only by a click; anything but http and https stays text. */
+/** An external link; anything but http and https stays text. */
 function link(url, words) {
 	const href = safeLink(url);
 	return href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer' }, words) : h('span', words);

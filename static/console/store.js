@@ -1,4 +1,4 @@
-// What this browser remembers of sessions, in IndexedDB: messages, frames and what was said, without tokens. Everything goes when the person says so.
+// Sessions kept by this browser, in IndexedDB: messages, frames and words, without tokens. The user can delete all of them.
 
 import { withoutSecrets } from './recording.js';
 import { Trace } from './trace.js';
@@ -6,10 +6,10 @@ import { Trace } from './trace.js';
 const NAME = 'jarvis.console';
 const FLUSH_MS = 1_000;
 const MOST_SESSIONS = 50;
-const MOST_BYTES = 256 * 1024 * 1024; // of all sessions together; the oldest go first
-const MOST_WORDS = 8_000; // characters of one session that can be searched for
+const MOST_BYTES = 256 * 1024 * 1024; // for all sessions together; the oldest are deleted first
+const MOST_WORDS = 8_000; // searchable characters per session
 const PARKED = 'jarvis.parked';
-const MOST_PARKED_BYTES = 1_000_000; // of frames that a reload comes too quickly for
+const MOST_PARKED_BYTES = 1_000_000; // of frames that a reload leaves no time to store
 
 const answer = (request) => new Promise((resolve, reject) => {
 	request.onsuccess = () => resolve(request.result);
@@ -70,13 +70,13 @@ export async function forget(ids) {
 	await done(transaction);
 }
 
-/** Keeps a trace as it grows. `fault` (an Error) is told once: the browser keeps nothing. */
+/** Stores a trace as it grows. The event `fault` (an Error) is sent once, if the browser cannot store it. */
 export class Keeper extends EventTarget {
 	#waiting = [];
 	/** @type {Line[]} on their way into the database */ #leaving = [];
-	#timer = 0;
-	#writing = Promise.resolve();
-	#off = false;
+  #timer = /** @type {any} */ (0);
+  #writing = Promise.resolve();
+  #off = false;
 
 	constructor(trace, sessionId, userId) {
 		super();
@@ -153,7 +153,7 @@ export class Keeper extends EventTarget {
 	}
 }
 
-// --- across a reload: in sessionStorage, which belongs to this tab, like the token ---
+// --- reloads: state in sessionStorage, which is private to this tab, like the token ---
 
 /** @param {any} client what the client gave out to be resumed */
 export function park(client, keeper) {

@@ -1,4 +1,4 @@
-// System: the services, sockets, sessions, latencies and limits of this gateway, as they are now.
+// System: the current services, sockets, sessions, latencies and limits of this gateway.
 
 import { button, copy, empty, fill, h, region, rows, svg, toast } from './dom.js';
 import { bytes, count, counted, ms } from './format.js';
@@ -6,9 +6,9 @@ import { KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
 import { histograms, sum } from './prometheus.js';
 
-const EVERY_MS = 2_000; // while it is looked at
-const SHORTEST_MS = 60_000; // of a line: a few seconds tell nothing
-const STATS_EVERY = 3; // polls: that one costs of the rate limit
+const EVERY_MS = 2_000; // while the view is shown
+const SHORTEST_MS = 60_000; // a line covers at least this; a few seconds would mean little
+const STATS_EVERY = 3; // polls, because that request counts towards the rate limit
 const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
 
 const seconds = (value) => ms(value === null ? null : value * 1000);

@@ -1,4 +1,4 @@
-// Talk: speak, type or play a file; see it understood and done; hear the answer.
+// Talk: speak, type or play a file; follow how it is understood and carried out; hear the answer.
 
 import { Choices } from './choices.js';
 import { Conversation } from './conversation.js';
@@ -9,7 +9,7 @@ import { choose, settings } from './settings.js';
 import { drawWaterfall } from './waterfall.js';
 
 const EXAMPLES = ['what time is it', 'search for python tutorials', 'list files', 'remember that my favourite colour is blue', 'forget my name'];
-/** What is counted of the sound, and what it means. */
+/** The audio measurements, with their meaning. */
 const NUMBERS = [
 	['Buffer', 'Jitter buffer: sound that waits to be played, and the depth at which playing begins: it grows with each underrun'],
 	['Underruns', 'How often the sound ran out in the middle of an answer'],
@@ -20,7 +20,7 @@ const NUMBERS = [
 	['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
 	['Lost', 'Given up, because neither credit nor a socket came in time'],
 ];
-/** Of session.ready's engines: those of a voice's way. */
+/** Labels for the speech engines in session.ready. */
 const ENGINES = { stt: 'Heard by', tts: 'spoken by' };
 
 export class TalkView {

@@ -1,11 +1,11 @@
-// Everything a session said and did, in order: of this page's session, of one that is observed, or of a recording. All views read it.
+// All messages and frames of a session in order: this page's, an observed one, or a recording. All views read it.
 
 import { LAST, LOST, decodeFrame } from '../jarvis/codec.js';
 import { TurnLog } from './turnlog.js';
 
 const MOST_RECORDS = 60_000;
-const FORGET_RECORDS = 10_000; // at once: cutting one off the front of a long array for each that comes is slow
-const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour of both directions
+const FORGET_RECORDS = 10_000; // removed at once, because removing single ones from the front of a long array is slow
+const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both directions
 
 /**
  * A record: `n` (its number, from 0), `at` (milliseconds since the trace began), `direction` (`in`, `out`, or `local`: what the page itself saw), `type`, `channel`,

@@ -1,11 +1,11 @@
-// What the messages of a session mean, turn by turn. Pure: records in, turns out; the same for a live session and for a recording.
+// Turns a session's messages into turns. Pure: records in, turns out; the same for live sessions and recordings.
 
 const MOST_TURNS = 200;
 const MOST_OUTPUT_CHARS = 200_000;
 /** What ears decided: the voice detector, the recogniser, the end of turn. */
 const DECISIONS = new Set(['stt.speech_started', 'stt.partial', 'stt.speech_stopped', 'stt.final', 'turn.eager_end', 'turn.resumed', 'turn.end']);
 
-/** One thing said or typed, and all that came of it. Times are the trace's, in milliseconds. */
+/** One spoken or typed input, and everything that followed. Times are those of the trace, in milliseconds. */
 export class Turn {
 	id = '';
 	text = '';
@@ -109,7 +109,7 @@ export class TurnLog {
 	}
 
 	/** Another session: what was under way in the one before has ended; what was not sent yet is sent in this one. */
-	#onSession() {
+  #onSession() {
 		this.#channels.clear();
 		for (const turn of this.list.filter((each) => !each.isOver)) {
 			if (turn.waits) this.#drop(turn);
@@ -146,7 +146,7 @@ export class TurnLog {
 	}
 
 	/** The turn of a message: the oldest words that wait for one become it when its first message comes. */
-	#turn(line, message) {
+  #turn(line, message) {
 		const id = message.turn_id;
 		if (!id) return line.hearing ?? line.last ?? this.#begin(line, 'voice');
 		const known = this.#byId.get(id);

@@ -1,4 +1,4 @@
-// Turns: each of the last fifty as bars on one axis of time, what was done in it, and how long such turns take.
+// Turns: the last fifty as bars on a time axis, the actions of each, and statistics of their durations.
 
 import { Conversation } from './conversation.js';
 import { button, copy, empty, fill, h, onceAFrame, region, text } from './dom.js';

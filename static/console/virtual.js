@@ -1,10 +1,10 @@
-// A list of any length: only the rows in sight are on the page.
+// A list of any length, of which only the visible rows are in the document.
 
 import { h, onceAFrame } from './dom.js';
 
 const SPARE_ROWS = 6;
 
-/** Events: `pick` (detail: index). The rows are those of `count` and `render`; all are equally tall. */
+/** Events: `pick` (detail: index). Rows come from `count` and `render`, and all have the same height. */
 export class VirtualList extends EventTarget {
 	count = 0;
 	picked = -1;

@@ -1,11 +1,11 @@
-// Mouth and ear of the console: what is spoken, typed or played from a file becomes turns; what comes back is played.
+// Voice input and output of the console: speech, text and audio files become turns, and the replies are played.
 
 import { Microphone, Speaker } from '../jarvis-client.js';
 import { settings } from './settings.js';
 
-const FILE_TAIL_MS = 1_200; // of silence behind a recording: its last word has to be heard to end
+const FILE_TAIL_MS = 1_200; // silence after a recording, so that the end of its last word is recognised
 const SCOPE_FRAMES = 320;
-/** What a report says before anything was played. */
+/** The report before anything was played. */
 const SILENT = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
 
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */

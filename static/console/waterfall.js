@@ -1,10 +1,10 @@
-// A turn as bars on one axis of time.
+// Draws a turn as bars on a time axis.
 
 import { fill, h, rows } from './dom.js';
 import { ms, percentile } from './format.js';
 import { durations, label, spans, waited } from './stages.js';
 
-/** Round steps of an axis. */
+/** Round step sizes of the axis. */
 const STEPS = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000];
 const MOST_TICKS = { wide: 4, narrow: 2.5 };
 
@@ -38,7 +38,7 @@ export function drawWaterfall(element, turn, now, onpick = null) {
 }
 
 const SHORTEST_MS = 50;
-const MARGIN = 0.14; // of the axis, for speech that is cut off
+const MARGIN = 0.14; // share of the axis for speech that is cut off
 const isSpeech = ({ key }) => key === 'speech' || key === 'speaking';
 
 function extent(all) {

@@ -1,4 +1,4 @@
-// Wire: every message and frame in both directions; the channels at a glance; send by hand; cut the socket.
+// Wire: every message and frame in both directions, the channels at a glance, sending by hand, and cutting the socket.
 
 import { button, copy, empty, fill, h, onceAFrame, pictureButton, region, rows, select, text, toast } from './dom.js';
 import { compiled } from './filter.js';
@@ -14,8 +14,8 @@ const ARROWS = { in: '↓', out: '↑', local: '·' };
 const OFFERED = ['way:in', 'way:out', 'way:local'];
 const HOUSEKEEPING = new Set(['ack', 'credit', 'playback', 'ping', 'pong']);
 const AWAY_MS = 5_000;
-const TAKE_MS = 8; // of a frame: 50,000 records are filtered in several, and the page stays at hand
-const LOOK_EVERY = 256; // records between looks at the clock
+const TAKE_MS = 8; // per frame; filtering 50,000 records takes several frames, and the page stays responsive
+const LOOK_EVERY = 256; // records between two clock checks
 
 export class WireView {
 	id = 'wire';
@@ -254,7 +254,7 @@ export class WireView {
 	}
 
 	/** A channel is opened through the client, which gives it the next number; everything else goes as it is. */
-	#send(message) {
+  #send(message) {
 		const { client, voice } = this.session;
 		if (message.type === 'channel.open') {
 			this.#open(client, voice, message);

@@ -1,2 +1,2 @@
-// ReDoc on this gateway's own document.
+// ReDoc with this gateway's document.
 Redoc.init('/openapi.json', { disableSearch: false, hideDownloadButton: false }, document.getElementById('redoc'));

@@ -1,7 +1,7 @@
 const wanted = location.hash.slice(1);
-if (!wanted.startsWith('/')) history.replaceState(null, '', location.pathname + location.search); // Swagger UI takes any fragment for its own
+if (!wanted.startsWith('/')) history.replaceState(null, '', location.pathname + location.search); // Swagger UI treats any fragment as its own
 
-// Swagger UI on this gateway's own document; the token stays in the page until it is closed.
+// Swagger UI with this gateway's document; the token is kept until the page is closed.
 window.ui = SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#swagger-ui',
@@ -10,10 +10,10 @@ window.ui = SwaggerUIBundle({
   tryItOutEnabled: true,
   validatorUrl: null, // the default sends the document to another host
   presets: [SwaggerUIBundle.presets.apis],
-  onComplete: () => showErrors(), // not before: they stand below all that is there by then
+  onComplete: () => showErrors(), // not earlier, because the errors go below the operations
 });
 
-/** The errors below it: each has the place that the `type` of a problem names. */
+/** The list of errors, with the anchors that the `type` of a problem refers to. */
 async function showErrors() {
   const { 'x-errors': errors } = await (await fetch('/openapi.json')).json();
   const list = document.querySelector('.errors dl');

@@ -1,4 +1,4 @@
-// Microphone: the context's float samples become 16-bit PCM, 20 ms a message.
+// Microphone: converts the context's float samples to 16-bit PCM, 20 ms per message.
 
 const FRAME_MS = 20;
 
@@ -18,7 +18,7 @@ class Capture extends AudioWorkletProcessor {
   process([input]) {
     const samples = input[0];
     if (samples) for (let index = 0; index < samples.length; index += 1) this.take(samples[index]);
-    else for (let index = 0; index < 128; index += 1) this.take(0); // a source that has ended: silence, so that the last word is heard to end
+    else for (let index = 0; index < 128; index += 1) this.take(0); // the source has ended; silence lets the recogniser end the last word
     return true;
   }
 

@@ -1,10 +1,10 @@
 // Loudspeaker: a jitter buffer of 16-bit PCM, resampled to the context's rate, and a report of what was played.
 
-const FIRST_TARGET_MS = 60; // buffered before an utterance begins to sound: rides out the network's jitter
-const TARGET_STEP_MS = 40; // more after each underrun
+const FIRST_TARGET_MS = 60; // buffered before an utterance starts to sound, against network jitter
+const TARGET_STEP_MS = 40; // added after each underrun
 const HIGHEST_TARGET_MS = 300;
 const REPORT_MS = 100;
-const FADE_SAMPLES = 128; // out of an interruption: a cut wave clicks
+const FADE_SAMPLES = 128; // fade-out at an interruption, because a cut wave clicks
 
 class Playout extends AudioWorkletProcessor {
   constructor() {
@@ -49,7 +49,7 @@ class Playout extends AudioWorkletProcessor {
     this.queued += samples.length;
   }
 
-  /** The utterance is all here: running dry now is its end. */
+  /** The utterance is complete: an empty buffer now means its end. */
   finish() {
     this.complete = true;
   }
@@ -64,7 +64,7 @@ class Playout extends AudioWorkletProcessor {
     if (wasSounding) this.port.postMessage({ type: 'silent' });
   }
 
-  /** The channel has closed: play what is here, then go. */
+  /** The channel has closed: play the rest, then stop. */
   leave() {
     this.leaving = true;
     this.complete = true;
@@ -98,7 +98,7 @@ class Playout extends AudioWorkletProcessor {
     return this.last;
   }
 
-  /** One output sample: a Hermite curve through the four input samples around it. */
+  /** One output sample, by Hermite interpolation of the four surrounding input samples. */
   next(step) {
     const head = this.frames[0];
     if (!head) return this.dry();
