@@ -70,7 +70,7 @@ export class JarvisChannel extends JarvisChannel_base {
     lostBytes: number;
     /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
     underWay: Set<string>;
-    /** Bytes of microphone audio that may be sent before waiting. */
+    /** Bytes of microphone audio that may be sent now. */
     get credit(): number;
     /** Bytes of microphone audio, sent or waiting, that the server has not taken yet. */
     get keptBytes(): number;
