@@ -1,4 +1,4 @@
-# The environment in /venv is all that an image takes: the wheel brings the console and every data file.
+# The images only copy the environment in /venv: the wheel contains the console and all data files.
 # Two images from one file: `--target gateway` (default, small: the gateway alone) and `--target services` (the embedded M2-M10).
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /build
@@ -15,7 +15,7 @@ COPY deploy/engines deploy/engines
 RUN /venv/bin/pip install --no-cache-dir '.[embedded]' && sh deploy/engines/install.sh /venv/bin/python --strict
 
 FROM python:3.11-slim-bookworm AS services
-# Not pinned: Debian's security updates are wanted.
+# Not pinned: the image should get Debian's security updates.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends chromium && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --uid 10001 jarvis

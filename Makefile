@@ -1,4 +1,4 @@
-# Two commands for everybody: `make run` and `make test`. Both create .venv on first use and reinstall only when pyproject.toml changed.
+# The two main commands are `make run` and `make test`. Both create .venv on first use and reinstall only if pyproject.toml changed.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -19,11 +19,11 @@ dev: $(VENV)/.run $(VENV)/.speech ## the same with DEBUG, restarted when a sourc
 speech: $(VENV)/.run ## try again to install the natural speech engines
 	@sh deploy/engines/install.sh $(PY) --strict
 
-# lint and the core's tests take what the others leave: those measure time
+# lint and the core's tests run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
 	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint core rest
 
-lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
+lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/ruff check .
 	$(BESIDE) $(VENV)/bin/ruff format --check .
 	$(BESIDE) $(VENV)/bin/mypy server handlers streaming protos tests
@@ -31,7 +31,7 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the arrows between packages
 
 unit: core rest ## pytest, all of it
 
-core: $(VENV)/.test ## the protocol core by its own tests, which have to cover it whole
+core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 rest: $(VENV)/.test # every other test, one after the other: many start processes and measure time
@@ -61,7 +61,7 @@ floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300
 
-bench: $(VENV)/.bench ## what is measured: how long people wait, the gateway's own share of it, and microphones beside other frameworks
+bench: $(VENV)/.bench ## benchmarks: how long users wait, the gateway's share of it, and microphones compared with other frameworks
 	$(PY) -m tests.bench.turn_latency
 	$(PY) -m tests.bench.share
 	$(PY) -m tests.bench.sessions
@@ -74,7 +74,7 @@ protos: $(VENV)/.test ## regenerate the gRPC code after changing a .proto
 	$(PY) -m protos.generate
 
 .PHONY: system-parts
-system-parts: # redis-server, Chromium and Node.js: by apt where we may, else say what is missing
+system-parts: # redis-server, Chromium and Node.js: installed by apt if allowed; otherwise say what is missing
 	@sh tests/system-parts.sh
 
 clean: ## remove the environment and every cache
@@ -89,7 +89,7 @@ $(VENV)/.run: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e '.[embedded]'
 	@touch $@
 
-# The natural speech engines, in a step of their own: what fails here costs the engine, never the start.
+# The natural speech engines, in a separate step: a failure here costs the engine, but `make run` continues.
 $(VENV)/.speech: $(VENV)/.run $(ENGINES)
 	@sh deploy/engines/install.sh $(PY)
 	@touch $@

