@@ -45,7 +45,7 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LaneSetup:
-    """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stands still while the client is away: nothing is played then.
+    """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stops while the client is away, when nothing is played.
 
     All lanes of a session share its `loudspeaker`.
     """

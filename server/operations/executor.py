@@ -259,7 +259,7 @@ class ConfirmAnswer(ResponseModel):
 
 
 async def confirm(gateway: Gateway, caller: Caller, request: ConfirmRequest) -> ConfirmAnswer:
-    """Settle a question once; somebody else's, a settled and an expired one do not exist (404)."""
+    """Settle a question once. Another user's, a settled or an expired question is answered with 404."""
     question = await gateway.confirmations.take(
         request.confirmation_id, caller.context, approve=request.approve, action_hash=request.action_hash
     )

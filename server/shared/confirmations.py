@@ -61,13 +61,13 @@ class ConfirmationStore:
         self._audit = audit or AuditLog()
         self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
         self._life_s = life_s
-        self._waiting: dict[str, asyncio.Future[None]] = {}  # lanes, for news of a decision
-        self._asked_in: dict[str, tuple[str, str, Confirmation]] = {}  # user, session, question: lanes wait for them
-        self._here: dict[str, Question] = {}  # of lanes of this process: they can be settled though the state lost them
+        self._waiting: dict[str, asyncio.Future[None]] = {}  # waiting lanes, by confirmation id
+        self._asked_in: dict[str, tuple[str, str, Confirmation]] = {}  # user, session and question, while a lane waits
+        self._here: dict[str, Question] = {}  # asked by this process; they can be settled even if the state lost them
         self._decided_here: dict[
             str, bool
-        ] = {}  # for lanes of this process: they hear it whatever becomes of the state
-        self._approving: dict[str, asyncio.Future[None]] = {}  # those who approved, for news that it was heard
+        ] = {}  # decisions for lanes of this process, which reach them whatever happens to the state
+        self._approving: dict[str, asyncio.Future[None]] = {}  # approvers, waiting to hear that the lane took it
         state.subscribe(self._on_news)
 
     # --- asking ---
@@ -80,7 +80,7 @@ class ConfirmationStore:
         return asked
 
     def asked_in(self, context: CallContext) -> Confirmation | None:
-        """The newest question that a lane of this session still waits for."""
+        """The newest question that a lane of this session is still waiting on."""
         for user_id, session_id, asked in reversed(self._asked_in.values()):
             if (user_id, session_id) == (context.user_id, context.session_id):
                 return asked
@@ -206,7 +206,7 @@ class ConfirmationStore:
     ) -> bool:
         """Answer a lane's question. False if the user has no such open question, or may not approve it by voice.
 
-        Approving a deferred one is `take`'s. Raises ServiceError ACTION_CHANGED.
+        Deferred questions are approved with `take`. Raises ServiceError ACTION_CHANGED: see `take`.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None or (question.deferred and approve):
@@ -229,8 +229,8 @@ class ConfirmationStore:
     ) -> Question | None:
         """Settle a question by REST or by a socket's `call`. Only the first caller gets it; None if the user has no such open question.
 
-        None too when a lane's question is approved that nobody waits for any more, as its replica is gone: nothing will run.
-        Raises ServiceError ACTION_CHANGED: the approval names another action. The question stays open.
+        Also None if a lane's question is approved but the lane is gone with its replica: nothing will run.
+        Raises ServiceError ACTION_CHANGED if the approval names another action; the question stays open.
         """
         question = await self._open(confirmation_id, context.user_id)
         if question is None:
@@ -282,7 +282,7 @@ class ConfirmationStore:
 
 
 def _is_for(question: Question, action_hash: str | None) -> bool:
-    """Is an approval that names this hash one of what was asked? A record that was changed approves nothing either."""
+    """True if an approval with this hash is for the question's action. A question whose record was changed cannot be approved."""
     return question.action_hash == hash_of(question.action) and action_hash in {None, question.action_hash}
 
 

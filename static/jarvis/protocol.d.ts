@@ -462,9 +462,9 @@ export interface TaskConfirmationRequired {
   executor?: string;
   /** The action. */
   action?: string;
-  /** With what. An approval is for exactly this. */
+  /** The action's parameters. An approval is valid for exactly these. */
   parameters?: Record<string, any>;
-  /** Of executor, action and parameters, for `task.confirm`. */
+  /** Hash of executor, action and parameters, for `task.confirm`. */
   action_hash?: string;
   /** The question as a sentence; it is spoken if the reply is audio. */
   sentence?: string;

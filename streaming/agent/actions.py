@@ -31,10 +31,10 @@ def executor_of(services: Services, name: str) -> Executor | None:
 
 
 def hash_of(action: Action) -> str:
-    """What an approval binds to: SHA-256, in hex, of executor, action and parameters.
+    """The hash that an approval refers to: SHA-256 of executor, action and parameters, in hex.
 
-    The step's id is left out: it says where the action stands in a plan, not what is done. 5.0 and 5 are one number, as JSON
-    has only one kind.
+    The step's id is left out, because it only says where the action is in its plan. 5.0 and 5 are the same number, as JSON
+    has only one number type.
     """
     what = {"executor": action.executor, "action": action.action, "parameters": _plain(action.parameters)}
     return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Whether a yes or no answers an open question. An approval counts only for the question that it was given to."""
+"""Decides whether a yes or no answers an open question. An approval counts only for the question that was open when it began."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ APPROVALS = {"yes": True, "no": False, "stop": False}
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When words were begun: the question that was open then, and whether the gateway itself could be heard."""
+    """The state when words began: the open question, and whether the gateway's own speech could be heard."""
 
     question: Confirmation | None = None
     over_our_voice: bool = False
 
 
 class Answer(StrEnum):
-    """What words are to the question that is open now."""
+    """How words answer the question that is open now."""
 
-    NONE = ""  # of no question
+    NONE = ""  # they answer no question
     REFUSES = "refuses"
     APPROVES = "approves"
     TOO_EARLY = "You spoke before my question was out. Please answer again."
@@ -31,10 +31,10 @@ class Answer(StrEnum):
 
 
 def answer(intent: Intent, question: Confirmation | None, given: Moment, *, by_voice: bool) -> Answer:
-    """Judge words with that intent, begun at that moment. A refusal counts at any time: it does nothing."""
+    """Judge words with that intent, which began at that moment. A refusal always counts, because it has no effects."""
     approves = APPROVALS.get(intent.intent)
     if approves is None and any(not APPROVALS.get(other.intent, True) for other in intent.alternatives):
-        approves = False  # "forget it" may mean a note, and while a question is open it means no
+        approves = False  # "forget it" may be about a note, but means no while a question is open
     if question is None or approves is None:
         return Answer.NONE
     if not approves:

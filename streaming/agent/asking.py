@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Asker:
-    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` is told the open question.
+    """`say` speaks a sentence to its end or until it is interrupted; `hush` silences it; `on_open` gets the open question, or None.
 
     An answer may come by another way while the question is still being spoken, which is then silenced at once.
     """

@@ -1,6 +1,6 @@
-"""Filling `${step_id.path.to.field}` in a step's parameters from the results of the steps that it depends on.
+"""Fills `${step_id.path.to.field}` in a step's parameters from the results of the steps that it depends on.
 
-Anything else of that form is text: somebody said it, or a language model wrote it.
+Other text of that form is left as it is: it comes from the user or a language model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _look_up(path: str, results: dict[str, dict[str, Any]]) -> Any:
 
 
 def fill(template: Any, results: dict[str, dict[str, Any]], depends_on: Collection[str]) -> Any:
-    """A copy of `template` with the references to `depends_on` replaced; a string that is one reference takes the value's own type.
+    """A copy of `template` with references to `depends_on` replaced. A string that is one whole reference becomes the value, with its type.
 
     `results` maps step ids to their results. Raises MissingResultError.
     """

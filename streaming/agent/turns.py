@@ -317,7 +317,7 @@ class Turn:
         return await self._delivery.give(reply)
 
     async def acknowledge(self, intent: Intent, words: str, *, aloud: bool = False) -> None:
-        """Instead of `run`: the words concern a question that waits elsewhere, where the reply is given."""
+        """Called instead of `run`, for words about a question that waits elsewhere, where the reply is given."""
         try:
             self._tell(TurnIntent(self.turn_id, intent))
             if aloud:

@@ -148,7 +148,9 @@ class GatewayClient:
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self._pongs: list[asyncio.Future[float]] = []
         self._conversation = Conversation()
-        self._leave_at: float | None = None  # the gateway drains: from then on the next pause is used to leave it
+        self._leave_at: float | None = (
+            None  # set when the gateway drains; from this time on, leave it at the next pause
+        )
         self._wake = asyncio.Event()
         self._greeted = asyncio.Event()
         self._failed: GatewayError | None = None
@@ -208,7 +210,7 @@ class GatewayClient:
         return await self._answer(self.connection.call(op, params))
 
     async def confirm(self, confirmation_id: str, *, approve: bool, action_hash: str | None = None) -> Any:
-        """Approve or decline a risky action; `action_hash` is the question's. Raises GatewayError."""
+        """Approve or decline a risky action; `action_hash`: from the question. Raises GatewayError."""
         return await self._answer(self.connection.confirm(confirmation_id, approve=approve, action_hash=action_hash))
 
     async def ping(self) -> float:
@@ -434,7 +436,7 @@ class GatewayClient:
 
     @property
     def _leaves_at(self) -> float | None:
-        """When to leave a gateway that drains; None: it does not, or this is no pause. At the latest it closes the socket itself."""
+        """When to leave a draining gateway; None if it does not drain, or during a conversation. The gateway closes the socket in the end."""
         pauses = self._socket is not None and self._conversation.pauses and not self._answers
         return self._leave_at if pauses else None
 

@@ -1,4 +1,4 @@
-"""When a client may change to another gateway without disturbing the conversation."""
+"""Finds the pauses in which a client may change to another gateway without disturbing the conversation."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 class Conversation:
-    """What is under way on the open channels, as far as their messages tell.
+    """The activity on the open channels, as far as their messages show it.
 
-    A task is under way as long as its channel is open: another replica could not continue it. So is speech on a `tts` channel.
+    A task is active as long as its channel is open, because another replica could not continue it. So is speech on a `tts` channel.
     """
 
     def __init__(self) -> None:
         self._working: set[int] = set()
-        self._answering: set[int] = set()  # channels on which words begin a turn
+        self._answering: set[int] = set()  # channels on which words start a turn
         self._spoken_into: set[int] = set()
-        self._heard: set[int] = set()  # channels on which words were heard whose turn has not begun yet
+        self._heard: set[int] = set()  # channels with words whose turn has not begun yet
         self._turns: set[tuple[int, str | None]] = set()
 
     def opened(self, channel: int, params: ChannelParams) -> None:
-        """A channel was asked for."""
+        """Take a request for a channel."""
         as_text = params.kind == "turn" and getattr(params, "text", None) is not None
         if params.kind in {"execute", "tts"} or as_text:
             self._working.add(channel)
@@ -32,7 +32,7 @@ class Conversation:
             self._answering.add(channel)
 
     def note(self, message: Message) -> None:
-        """A message came."""
+        """Take a message from the gateway."""
         match message:
             case messages.SttSpeechStarted(channel=channel):
                 self._spoken_into.add(channel)
@@ -55,11 +55,11 @@ class Conversation:
         self._turns = {turn for turn in self._turns if turn[0] != channel}
 
     def lost(self) -> None:
-        """The session is gone, and all channels with it."""
+        """Forget everything: the session is gone, and all channels with it."""
         for what in (self._working, self._answering, self._spoken_into, self._heard, self._turns):
             what.clear()
 
     @property
     def pauses(self) -> bool:
-        """Does nobody speak, and is nothing being done or said?"""
+        """True if nobody speaks and no work is being done."""
         return not (self._working or self._spoken_into or self._heard or self._turns)

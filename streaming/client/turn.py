@@ -143,7 +143,7 @@ class Turn:
         if self._approve is not None:
             said = self._approve(question)
             approved = await said if inspect.isawaitable(said) else said
-        with contextlib.suppress(GatewayError):  # it expired, or somebody else answered: the turn tells what came of it
+        with contextlib.suppress(GatewayError):  # it expired or was answered elsewhere; the turn reports the outcome
             await self._client.confirm(question.confirmation_id, approve=approved, action_hash=question.action_hash)
 
     def _check(self) -> None:

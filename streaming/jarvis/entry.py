@@ -102,8 +102,8 @@ class Attachment:
     ) -> None:
         self._sessions = sessions
         self._socket = socket
-        self._undecided = undecided  # has the first message yet to come? It may be `session.resume`
-        self._held: list[str | bytes] | None = None  # a list while the store is asked for the session
+        self._undecided = undecided  # True until the first message, which may be `session.resume`
+        self._held: list[str | bytes] | None = None  # messages that arrive while the store is asked for the session
         self.live = live
         self._traffic_before = copy(live.traffic)
 
@@ -163,7 +163,7 @@ class Attachment:
         self.feed(held)
 
     def _resume(self, asked: Resume, saved: SavedSession | None) -> None:
-        """Continue the earlier epoch in place of the fresh one, or tell why not."""
+        """Continue the requested epoch instead of the fresh one, or tell the client why not."""
         fresh = self.live
         outcome = self._sessions.resume(
             fresh.session_id, fresh.identity, asked, self._socket, saved, recording=fresh.recording

@@ -202,7 +202,7 @@ class Sessions:
         return error
 
     def _lingering(self, session_id: str, identity: Identity, asked: Resume) -> LiveSession | None:
-        """The session that is asked for. It is not the current one when a socket came in between that did not get so far."""
+        """The requested session. It need not be the newest: another socket may have started one in between and got no further."""
         same = [live for live in self._of(session_id) if _same(live, asked)]
         mine = [live for live in same if live.identity.user_id == identity.user_id]
         return min(mine, key=lambda live: live.lost, default=None)
@@ -252,7 +252,7 @@ class Sessions:
                 live.on_refused("taken")
 
     def decide(self, live: LiveSession) -> None:
-        """The client uses this epoch: nobody resumes another one here, nor elsewhere from its next write on."""
+        """The client uses this epoch: others cannot be resumed any more, here at once, elsewhere from its next write on."""
         for other in self._of(live.session_id):
             if other is not live:
                 other.lost = True
@@ -293,7 +293,7 @@ class Sessions:
 
 
 def _same(live: LiveSession, asked: Resume) -> bool:
-    """Is it the session that the token was given for?"""
+    """True if the token belongs to this session."""
     return any(hmac.compare_digest(token.encode(), asked.token.encode()) for token in live.resume_tokens)
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from streaming.ports import Confirmation, Intent, RecognitionEvent
     from streaming.sound.trail import Position
 
-MAX_WAITING = 8  # utterances said while a turn is busy; somebody who says more is not waiting for answers
+MAX_WAITING = 8  # utterances during a turn; users who say more are not waiting for answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +81,19 @@ class TurnLane(Lane):
         self._text = text
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
-        self._question: Confirmation | None = None  # of the turn under way
+        self._question: Confirmation | None = None  # the current turn's
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # on the current utterance
         self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
         self._somebody_speaks = False
-        self._begun: Moment | None = None  # when that utterance began
-        self._hears_itself = False  # the reply has come back into this microphone: from then on only words silence it
-        self._under_way = 0  # utterances heard, and not yet answered
-        self._waiting: list[Heard] = []  # of these, the ones whose turn has not begun
-        self._turn_begun = False  # here or elsewhere: a turn given as text is taken once
+        self._begun: Moment | None = None  # when the current utterance began
+        self._hears_itself = (
+            False  # an echo of the reply reached this microphone, so only words interrupt the reply from now on
+        )
+        self._under_way = 0  # number of utterances not answered yet
+        self._waiting: list[Heard] = []  # those whose turn has not begun
+        self._turn_begun = False  # here or on another replica; a turn given as text runs once
         self._saved: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None, str | None] | None] = asyncio.Queue(MAX_WAITING)
@@ -131,13 +133,13 @@ class TurnLane(Lane):
         await self._take_turn(heard, intent)
 
     def _moment(self, s_ago: float = 0.0) -> Moment:
-        """Of words that begin now, or began `s_ago`."""
+        """The moment of words that begin now, or began `s_ago` seconds ago."""
         at = self._listening_clock() - s_ago
         return Moment(self._open_question, over_our_voice=self._setup.loudspeaker.sounded_at(at))
 
     @property
     def _open_question(self) -> Confirmation | None:
-        """Ours, else the newest of the session."""
+        """This lane's question, else the session's newest."""
         return self._question or self._provided.confirmations.asked_in(self._context)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
@@ -265,7 +267,7 @@ class TurnLane(Lane):
             return None
 
     async def _about_current_turn(self, heard: Heard, intent: Intent) -> str | None:
-        """What is to be said to words that answer a question, or stop the turn: mostly nothing (empty); None: they are no such words."""
+        """The reply to words that answer a question or stop the turn, usually empty; None for other words."""
         told = await self._answered(heard, intent)
         if told is None and intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
             self._turn_task.cancel()
@@ -273,7 +275,7 @@ class TurnLane(Lane):
         return told
 
     async def _answered(self, heard: Heard, intent: Intent) -> str | None:
-        """The same, for an answer to a question."""
+        """The same, for words that answer a question."""
         question, by_voice = self._open_question, self._microphone is not None
         given = answer(intent, question, heard.begun, by_voice=by_voice)
         if question is None or given is Answer.NONE:
@@ -289,7 +291,7 @@ class TurnLane(Lane):
             )
             return "" if settled else None
         if self._question is not None and self._turn is not None:
-            self._turn.ask_again()  # the question says how it may be approved
+            self._turn.ask_again()  # the question says how to approve it
             return ""
         return str(given)
 
@@ -329,7 +331,7 @@ class TurnLane(Lane):
         self._turn, self._turn_begun = turn, True
         async with asyncio.TaskGroup() as group:
             task = self._turn_task = group.create_task(work, name=f"turn {turn.turn_id}")
-            # a turn cancelled by "stop" ends alone; the group would take its cancellation for its own
+            # awaiting the task would raise if "stop" cancelled it, and cancel the whole lane
             await asyncio.wait([task])
         self._turn = self._turn_task = None
 
@@ -366,7 +368,7 @@ class TurnLane(Lane):
         }
 
     def restore(self, saved: dict[str, Any], position: SpeechPosition) -> None:
-        """Continue the turn that was under way, then those that waited for it."""
+        """Continue the current turn, then those that waited for it."""
         if self._microphone is not None:
             self._microphone.begin_at(saved["at_ms"])
         if saved["turn"] is not None:

@@ -98,7 +98,7 @@ class Replies:
 
     async def _settle(self, item: dict[str, Any]) -> None:
         confirmations = self._host.provided.confirmations
-        asked = item["approval_request_id"]  # an approval request shows the action, and is never changed
+        asked = item["approval_request_id"]  # an approval request shows its action and never changes
         if not await confirmations.settle(asked, self._context(self._host.session_id), approve=item["approve"]):
             self.event_queue.say(
                 {

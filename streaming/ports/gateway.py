@@ -38,7 +38,7 @@ class Confirmation:
 
     confirmation_id: str
     expires_at: str
-    action_hash: str = ""  # of what an approval is for: `streaming.agent.actions.hash_of`
+    action_hash: str = ""  # see `streaming.agent.actions.hash_of`
     by_voice: bool = True  # False: a spoken yes does not count
 
 
@@ -49,7 +49,7 @@ class Confirmations(Protocol):
         """Ask for approval."""
 
     def asked_in(self, context: CallContext) -> Confirmation | None:
-        """The newest question that a lane of this session still waits for."""
+        """The newest question that a lane of this session is still waiting on."""
 
     async def decision(self, confirmation_id: str) -> bool | None:
         """Wait for the answer; None if it expired."""
@@ -63,9 +63,9 @@ class Confirmations(Protocol):
         action_hash: str | None = None,
         via: Literal["message", "voice"] = "message",
     ) -> bool:
-        """Answer; False when the user has no such open question, or may not approve it in this way.
+        """Answer a question. False if the user has no such open question, or may not approve it in this way.
 
-        Raises ServiceError ACTION_CHANGED when it approves another action than the one that was asked about.
+        Raises ServiceError ACTION_CHANGED if the approval names another action than the question.
         """
 
 

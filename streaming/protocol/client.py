@@ -200,7 +200,7 @@ class ClientConnection:
     def confirm(
         self, confirmation_id: str, *, approve: bool, channel: int | None = None, action_hash: str | None = None
     ) -> str:
-        """Answer a question; returns the command's id. `action_hash`: the question's, so that nothing else is approved."""
+        """Answer a question; returns the command's id. `action_hash`: from the question, so that no other action is approved."""
         command_id = self._new_id()
         self._out.put(
             messages.TaskConfirm(

@@ -67,8 +67,8 @@ class ServerConnection:
         self._detached_at = now
         self._pinged_for = self._silent_for = -1.0  # the `heard_at` that the last ping or PeerSilent was about
         self._was_attached = False
-        # After a move: by channel, the marks behind frames that are still to be sent again. The channel keeps them too, for
-        # as long as those frames are needed: another move repeats them once more.
+        # After a move: per channel, the marks behind frames that the client has yet to send again. The channel keeps them too, as
+        # long as it needs those frames, because another move repeats them.
         self._repeating: dict[int, list[tuple[int, Mark]]] = {}
 
     # --- a socket comes and goes ---
@@ -139,7 +139,7 @@ class ServerConnection:
         return self._in.receive_odd_frame(data, now) + self.take_events()
 
     def _marks_behind(self, channel: int) -> list[Event]:
-        """What the client had said behind the frames that it has sent again by now."""
+        """The events behind the frames that the client has sent again by now."""
         state, waiting = self._channels[channel], self._repeating[channel]
         due = [what for frame_number, what in waiting if frame_number <= state.next_frame]
         del waiting[: len(due)]

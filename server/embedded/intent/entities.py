@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 MAX_NAME_WORDS = 3  # in a site called by its name: "new york times"
 
-_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # marks may be part of these: passwords, names, what is echoed
+_KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # these may contain punctuation: passwords, names, text to echo
 _SET_OFF_BY_QUOTES = frozenset({"label", "url", "path", "named_file", "new_folder", "attribute", "place"})
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
 _SPOKEN_SIGN = re.compile(rf"\s*(?<!\S)({'|'.join(_SIGNS)})(?!\S)\s*", re.IGNORECASE)
 _NAMED = r"(?:labelled|labeled|called|named|marked|titled|saying|reading|(?:that|which) (?:says|reads)|with the (?:text|label|name))"
-# `the link called Home`, `the tab "Details"`: the label is what follows
+# `the link called Home`, `the tab "Details"`: the label follows
 _KIND_OF_LABEL = re.compile(
     rf"(?:button|link|tab|icon|menu(?: item| entry)?|item|option|checkbox|box|field)\s+(?:{_NAMED}\s+|(?=[\"']))",
     re.IGNORECASE,
 )
-# a name that ends so is a file's, though it may look like an address
+# a name with one of these endings is a file name, even if it looks like an address
 _FILE_ENDINGS = (
     "bak|bmp|c|cfg|conf|cpp|css|csv|doc|docx|env|flac|gif|gz|h|htm|html|ini|ipynb|jpeg|jpg|js|json|jsonl|lock|log|m4a|md|mp3"
     "|mp4|odt|ogg|pdf|png|ppt|pptx|py|rst|rtf|sh|sql|sqlite3|svg|tar|tex|toml|ts|tsv|txt|wav|webm|xls|xlsx|xml|yaml|yml|zip"
@@ -74,7 +74,7 @@ def _written(words: str) -> str:
 
 
 def url_of(words: str) -> tuple[str, bool]:
-    """An address as it is spoken or typed, and whether it is a guess from a bare name. Raises NoEntityError."""
+    """The URL of a spoken or typed address, and whether it is a guess from a bare name. Raises NoEntityError."""
     given = words.strip().strip("\"'<>").removesuffix(")") if "(" not in words else words.strip()
     if _SCHEME.match(given):
         return given, False
@@ -99,13 +99,13 @@ def _dot_com(name: str) -> str:
 
 
 def _is_file(name: str) -> bool:
-    """`notes.txt`, `my docs/plan.md`; not `example.com/plan.md`."""
+    """True for file names, such as `notes.txt` and `my docs/plan.md`, but not `example.com/plan.md`."""
     first = name.split("/", 1)[0]
     return bool(_FILE.match(name)) and ("/" not in name or not _HOST.match(first))
 
 
 def _in_ascii(host: str) -> str:
-    """As registered: `münchen.de` is xn--mnchen-3ya.de. Raises NoEntityError for what can't be a name."""
+    """The host name in ASCII: `münchen.de` is xn--mnchen-3ya.de. Raises NoEntityError for an invalid name."""
     try:
         if host.replace(".", "").isdigit():
             return str(ip_address(host))
@@ -146,7 +146,7 @@ def _path(entities: dict[str, Any]) -> bool:
 
 
 def _named_file(entities: dict[str, Any]) -> bool:
-    """Without the word "file" it has to look like one."""
+    """A path that was named without the word "file", so it must look like one. Raises NoEntityError."""
     entities["path"] = _written(entities.pop("named_file"))
     if not _is_file(entities["path"]):
         raise NoEntityError

@@ -122,7 +122,7 @@ def _judged(text: str) -> list[Guess]:
 
 
 def _address(text: str) -> Guess | None:
-    """Of a page, where nothing else was said."""
+    """The guess for text that is only the address of a page."""
     if len(text.split()) != 1:
         return None
     try:

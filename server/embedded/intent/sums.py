@@ -18,9 +18,9 @@ _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
 _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
-# Arithmetic that the tokens above do not hold: currencies, other groupings, `50% off 80`.
+# Arithmetic outside the tokens above: currencies, other digit groupings, `50% off 80`.
 _FIGURES = re.compile(r"(?=.*\d[^a-z]*[+*×÷^%])[\d\s.,+\-−–*×·/÷:%^()√=$€£]+(?:(?:off|of|from|on|x)[\d\s.,%$€£]+)*\Z")
-_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # written like sums
+_NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # names that look like sums
 
 _UNITS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",

@@ -25,7 +25,7 @@ _BECOME = {
     "program": ("command", "args"),
     "new_folder": ("args",),
     "named_file": ("path",),
-}  # slots that are taken apart: see intent_entities
+}  # slots whose value is split: see `entities`
 
 
 @cache

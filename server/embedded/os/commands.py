@@ -51,12 +51,12 @@ class Command:
     most: int = 0
     words: int = 0
     word: str = r"(?s:.*)"
-    opens: bool = False  # reads what is in the files, not their names alone
-    moves: bool = False  # gives the first path another name, with all that is below it
-    keeps: str | None = None  # a pattern for the flag without which it may remove what is there, or write over it
+    opens: bool = False  # reads the files' contents, not only their names
+    moves: bool = False  # renames the first path, with everything below it
+    keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
 
     def destroys(self, arguments: list[str]) -> bool:
-        """May something be lost that nobody can bring back?"""
+        """True if data may be lost for good."""
         return self.keeps is not None and not any(re.fullmatch(self.keeps, argument) for argument in arguments)
 
 

@@ -196,9 +196,9 @@ class TaskConfirm(NumberedCommand):
     approve: bool
     """True to run the action, false to decline it."""
     channel: Channel | None = None
-    """The channel that asked, where this session has it."""
+    """The channel that asked, if it belongs to this session."""
     action_hash: ActionHash | None = None
-    """Of the question: an approval that names another one approves nothing."""
+    """From the question. An approval with another hash is refused."""
 
 
 OpenCommand = OpenStt | OpenTts | OpenExecute | OpenTurn | OpenObserve

@@ -190,9 +190,9 @@ class TaskConfirmationRequired(TaskEvent):
     action: str | None = None
     """The action."""
     parameters: JsonObject | None = None
-    """With what. An approval is for exactly this."""
+    """The action's parameters. An approval is valid for exactly these."""
     action_hash: ActionHash | None = None
-    """Of executor, action and parameters, for `task.confirm`."""
+    """Hash of executor, action and parameters, for `task.confirm`."""
     sentence: str | None = None
     """The question as a sentence; it is spoken if the reply is audio."""
 
