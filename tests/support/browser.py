@@ -1,4 +1,4 @@
-"""The console in a real browser, with a recording as its microphone, and a tap at the loudspeaker."""
+"""The console in a real browser, with an audio file as its microphone and a tap on its loudspeaker output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 VIEWS = ("talk", "turns", "wire", "rest", "system", "recordings", "lab")
 
-# Hears what reaches a loudspeaker: [time, loudest sample] of each block that is not silent.
+# Records the audio output: [time, loudest sample] of each block that is not silent.
 TAP = """
 window.heard = [];
 const connect = AudioNode.prototype.connect;
@@ -57,7 +57,7 @@ async def console(
     theme: str = "dark",
     pardon: tuple[str, ...] = (),
 ) -> AsyncIterator[Page]:
-    """Signed in by the start's link, or by the token given; fails on console errors (but those with a pardoned word) and on requests to other hosts."""
+    """A page that is signed in by the gateway's link, or by `token`. Fails on console errors without a word of `pardon`, and on requests to other hosts."""
     flags = [
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -120,7 +120,7 @@ async def say(page: Page, words: str) -> None:
 
 
 async def in_writing(page: Page) -> None:
-    """Replies are not spoken from now on: a test that is not about sound need not hear them out."""
+    """Switch to text replies, so that tests which are not about sound need not wait for speech."""
     await page.select_option("label:has-text('Answer') select", "text")
 
 
@@ -136,7 +136,7 @@ async def open_recording(page: Page, file: Path) -> None:
 
 
 async def sounds(page: Page, gap_ms: float = 700) -> list[tuple[float, float]]:
-    """Each stretch of sound at the loudspeaker, [from, to] in milliseconds."""
+    """The stretches of sound at the loudspeaker, as [from, to] in milliseconds."""
     found: list[tuple[float, float]] = []
     for at, _ in await page.evaluate("window.heard"):
         if found and at - found[-1][1] < gap_ms:
@@ -147,7 +147,7 @@ async def sounds(page: Page, gap_ms: float = 700) -> list[tuple[float, float]]:
 
 
 def session_file(path: Path, lines: list[dict[str, Any]]) -> Path:
-    """A recording of the console's form."""
+    """Write a recording in the console's format."""
     head = {"type": "jarvis.recording", "version": 1, "protocol": "jarvis.v1", "started_at": "2026-01-01T00:00:00Z"}
     path.write_text("".join(json.dumps(line) + "\n" for line in (head, *lines)))
     return path

@@ -1,4 +1,4 @@
-"""A chat endpoint with a script: OpenAI's wire format over plain HTTP, SSE chunks and all."""
+"""A scripted chat endpoint with OpenAI's wire format, over plain HTTP with SSE chunks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Scene:
-    """One answer. `pieces` are deltas, or an event that is waited for before the next one."""
+    """One answer. `pieces` are deltas, or events to wait for before the next delta."""
 
     pieces: list[dict[str, Any] | asyncio.Event] = field(default_factory=list)
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | None = None  # instead of the stream
+    body: bytes | None = None  # sent instead of the stream
     breaks_off: bool = False
-    ends: str = "stop"  # its finish_reason
+    ends: str = "stop"  # the finish_reason
 
 
 def words(*texts: str) -> Scene:
@@ -29,7 +29,7 @@ def words(*texts: str) -> Scene:
 
 
 def call(name: str, *arguments: str, index: int = 0, call_id: str = "call_x") -> list[dict[str, Any] | asyncio.Event]:
-    """A tool call in deltas: the name first, then its arguments piece by piece."""
+    """A tool call in deltas: first the name, then the arguments in pieces."""
     first = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
     rest = [{"index": index, "function": {"arguments": piece}} for piece in arguments]
     return [{"tool_calls": [delta]} for delta in (first, *rest)]
@@ -37,7 +37,7 @@ def call(name: str, *arguments: str, index: int = 0, call_id: str = "call_x") ->
 
 @dataclass
 class ChatEndpoint:
-    """`script` gives each request its scene, by its number; `asked` holds the requests' bodies."""
+    """`script` returns the scene for the number of a request; `asked` has the bodies of the requests."""
 
     script: Callable[[int], Scene]
     url: str = ""
@@ -108,7 +108,7 @@ def _chunk(data: bytes) -> bytes:
 
 @asynccontextmanager
 async def chat_endpoint(script: Callable[[int], Scene]) -> AsyncIterator[ChatEndpoint]:
-    """Serve it on a free port."""
+    """Serve the endpoint on a free port."""
     endpoint = ChatEndpoint(script)
     server = await asyncio.start_server(endpoint.answer, "127.0.0.1", 0)
     endpoint.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

@@ -1,4 +1,4 @@
-"""Reading JSON documents that refer to parts of themselves."""
+"""References inside JSON documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def references(value: Any) -> Iterator[str]:
-    """Every `$ref` anywhere in it."""
+    """Every `$ref` in the value, at any depth."""
     if isinstance(value, dict):
         if isinstance(value.get("$ref"), str):
             yield value["$ref"]
@@ -21,7 +21,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def resolve(document: Any, reference: str) -> Any:
-    """What `#/a/b` refers to; KeyError when there is nothing."""
+    """The value that `#/a/b` refers to. Raises KeyError if there is none."""
     assert reference.startswith("#/")
     found = document
     for part in reference[2:].split("/"):

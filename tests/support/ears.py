@@ -1,7 +1,7 @@
-"""A recogniser with a position, on virtual time: it listens at its own pace, tells how far it has come, and hears numbered words.
+"""A recogniser on virtual time: it listens at its own pace, reports its position, and recognises numbered words.
 
-A word is WORD_FRAMES frames whose samples all have its number; 0 is silence. A word of which frames are missing is heard as
-"1?", so a transcript says what was lost, cut off or heard twice.
+A word is WORD_FRAMES frames whose samples all have its number; 0 is silence. A word with missing frames is recognised as
+"1?", so transcripts show what was lost, cut off or heard twice.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 FRAME_MS = 20
 FRAME_BYTES = 640
 WORD_FRAMES = 8
-NOTICED_FRAMES = 3  # of speech, before it is told
-PAUSE_FRAMES = 20  # of silence, before an utterance is over
-PROGRESS_FRAMES = 20  # between two words about how far it has listened
+NOTICED_FRAMES = 3  # of speech before SpeechStarted
+PAUSE_FRAMES = 20  # of silence that end an utterance
+PROGRESS_FRAMES = 20  # between two Progress events
 SILENCE = bytes(FRAME_BYTES)
 
 
 def spoken(*words: int, before_ms: int = 300, after_ms: int = 900) -> list[bytes]:
-    """An utterance as frames, with silence around it."""
+    """The frames of an utterance, with silence around it."""
     before, after = before_ms // FRAME_MS, after_ms // FRAME_MS
     voice = [word.to_bytes(2, "little") * (FRAME_BYTES // 2) for word in words for _ in range(WORD_FRAMES)]
     return [SILENCE] * before + voice + [SILENCE] * after
 
 
 class Ears:
-    """`streaming.ports.RecognitionStream`. `step_s`: what it takes to listen to one frame."""
+    """`streaming.ports.RecognitionStream`. `step_s`: the time to process one frame."""
 
     def __init__(self, on_taken: Callable[[int], None], step_s: float) -> None:
         self._on_taken = on_taken
         self._step_s = step_s
         self._pcm = bytearray()
-        self._commits: set[int] = set()  # in bytes
+        self._commits: set[int] = set()  # positions in bytes
         self._ended = self._cancelled = False
         self._news = asyncio.Event()
         self._at = 0  # frames

@@ -1,4 +1,4 @@
-"""A gateway as a person runs it: a process of its own, on a free port, with real services."""
+"""A gateway as users run it: in a separate process, on a free port, with real services."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = ROOT / "tests" / "audio"
 START_S = 60.0
 FRAME_BYTES = 640  # 20 ms at 16 kHz
-SECRET = "0f3c9a7d5e1b48266b9d70c4e8a1f25337d0"  # of these tests only
+SECRET = "0f3c9a7d5e1b48266b9d70c4e8a1f25337d0"  # used only in these tests
 
 
 def free_port() -> int:
@@ -37,8 +37,8 @@ def free_port() -> int:
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
-    """Nothing of the caller's own settings but WS_READER, with which all tests of sockets may be run on either protocol."""
-    files = directory / "state" / "files"  # what commands see
+    """The environment without the caller's settings, except WS_READER, which lets all socket tests run on either protocol."""
+    files = directory / "state" / "files"  # the files that commands see
     files.mkdir(parents=True, exist_ok=True)
     (files / "notes.txt").write_text("milk\n")
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "WS_READER") if name in os.environ}
@@ -52,15 +52,15 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
         "USERS_FILE": str(directory / "users.json"),
         "RATE_LIMIT_REQUESTS": "10000",
         "WS_HANDSHAKES_PER_MINUTE": "10000",
-        "BROWSER_PRIVATE_NETWORK": "allow",  # the pages of tests are on this machine
+        "BROWSER_PRIVATE_NETWORK": "allow",  # test pages are on this machine
         **settings,
     }
 
 
 class GatewayProcess:
-    """`lines` is what it said on standard output up to the banner's end.
+    """`lines` are those on standard output up to the end of the banner.
 
-    `command` and `base` (environment variables) instead of the checkout's: for an installed gateway.
+    `command` and `base` (environment variables) replace the checkout's, for an installed gateway.
     """
 
     def __init__(
@@ -104,19 +104,19 @@ class GatewayProcess:
 
     @property
     def token(self) -> str:
-        """As the start prints it."""
+        """The token printed at the start."""
         found = re.search(r"TOKEN=(\S+)", self.banner)
         assert found is not None
         return found[1]
 
     def own_token(self, user_id: str = "developer", *roles: str) -> str:
-        """One that may be signed out: nobody else uses it."""
+        """A token that nobody else uses, so that it may be signed out."""
         now = int(time.time())
         claims = {"sub": user_id, "username": user_id, "roles": roles or ("admin",), "iat": now, "exp": now + 600}
         return jwt.encode(claims | {"jti": uuid.uuid4().hex}, SECRET, algorithm="HS256")
 
     def children(self) -> list[int]:
-        """Every process that it started, grandchildren too."""
+        """All processes that it started, including grandchildren."""
         found, waiting = [], [self.process.pid]
         while waiting:
             command = ["ps", "--ppid", str(waiting.pop()), "-o", "pid="]
@@ -146,7 +146,7 @@ def running_gateway(directory: Path, **settings: str) -> Iterator[GatewayProcess
 
 
 def is_running(pid: int) -> bool:
-    """A zombie that nobody has collected yet does not run."""
+    """True if the process runs. Zombies do not."""
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -154,7 +154,7 @@ def is_running(pid: int) -> bool:
 
 
 def speech(name: str, *, silence_ms: int = 1_000) -> bytes:
-    """16 kHz PCM of a recording, and silence behind it."""
+    """16 kHz PCM of an audio file, followed by silence."""
     with wave.open(str(AUDIO / f"{name}.wav")) as file:
         assert file.getframerate() == 16_000
         pcm: bytes = file.readframes(file.getnframes())
@@ -162,13 +162,13 @@ def speech(name: str, *, silence_ms: int = 1_000) -> bytes:
 
 
 def say(channel: ClientChannel, pcm: bytes) -> None:
-    """As fast as credit lets it go: endpointing goes by audio time."""
+    """Send as fast as the credit allows, since endpointing uses audio time."""
     for start in range(0, len(pcm), FRAME_BYTES):
         channel.send_audio(pcm[start : start + FRAME_BYTES], start // 32)
 
 
 class Heard:
-    """What came on one channel."""
+    """Everything received on one channel."""
 
     def __init__(self) -> None:
         self.messages: list[Any] = []
@@ -188,9 +188,9 @@ class Heard:
 async def listen(
     channel: ClientChannel, heard: Heard | None = None, *, until: type[Any] | None = None, at_once: bool = True
 ) -> Heard:
-    """Take everything until the channel closes or a message of that type came.
+    """Receive everything until the channel closes or a message of type `until` arrives.
 
-    Audio counts as played `at_once`; else nothing is reported, and the gateway takes it to play in real time.
+    If `at_once`, audio is reported as played on arrival. Otherwise nothing is reported, and the gateway assumes real time.
     """
     heard = heard or Heard()
     async for event in channel:

@@ -1,4 +1,4 @@
-"""Sessions with scripted services and sockets that write everything down, on virtual time; replicas that share a store."""
+"""Sessions with scripted services and recording sockets, on virtual time, and replicas that share a store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ USER = Identity("u1", "ada", ("admin",))
 
 
 class FakeDesk:
-    """The gateway around the sessions."""
+    """The gateway, as seen by sessions."""
 
     async def call(self, op: str, params: dict[str, Any], identity: Identity, context: CallContext) -> Any:
         if op == "broken":
@@ -55,7 +55,7 @@ class FakeDesk:
 
 
 class FakeSocket:
-    """Takes what the session has to say whenever it is woken."""
+    """Takes the session's output whenever it is woken."""
 
     traceparent = ""
 
@@ -64,7 +64,7 @@ class FakeSocket:
         self._writing = False
         self.texts: list[dict[str, Any]] = []
         self.frames: list[frame.Frame] = []
-        self.order: list[int] = []  # sequence numbers as they came
+        self.order: list[int] = []  # sequence numbers in order of arrival
         self.ended: tuple[int, str] | None = None
         self.line: Attachment | None = None
         self.reading = True
@@ -115,7 +115,7 @@ class FakeSocket:
 
 
 class FakeStore:
-    """`SessionStore` in this process, by the rules of `server.shared.session_records`. `away`: nothing is kept. `slow_s`: of a write."""
+    """An in-process `SessionStore` with the rules of `server.shared.session_records`. `away`: stores nothing. `slow_s`: time per write."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], dict[str, str]] = {}
@@ -123,11 +123,11 @@ class FakeStore:
         self.current: dict[str, tuple[int, str]] = {}  # order, epoch
         self.writes = 0
         self._away_since: float | None = None
-        self.epoch = 1  # of the store: records of an older one can't be claimed
+        self.epoch = 1  # the store's epoch; records of an older one cannot be claimed
         self.stamps: dict[tuple[str, str], int] = {}
         self.slow_s = 0.001
         self.replicas: list[Sessions] = []
-        self.news_s = 0.002  # how long they take
+        self.news_s = 0.002  # delay of news to other replicas
         self._order = 1
 
     @property
@@ -145,7 +145,7 @@ class FakeStore:
             self._away_since = None
 
     def begin_epoch(self) -> None:
-        """As when it was away for long, or was started again: each replica writes its records anew."""
+        """Start a new epoch, as after a long absence or a restart: each replica writes its records again."""
         self.epoch += 1
         self._tell(lambda sessions: sessions.write_anew())
 
@@ -230,7 +230,7 @@ class FakeStore:
 
 
 class House:
-    """A registry with scripted services."""
+    """A replica: a session registry with scripted services."""
 
     def __init__(
         self, world: World, group: asyncio.TaskGroup, limits: Limits, store: SessionStore | None = None

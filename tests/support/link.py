@@ -1,4 +1,4 @@
-"""A client and a server joined by a link that can be cut: what was written and not yet delivered is lost then. Virtual time."""
+"""A client and a server joined by a link that can be cut, which loses everything not delivered yet. Virtual time."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def ready(epoch: str, **fields: Any) -> messages.SessionReady:
 
 
 def carried(record: Snapshot) -> Snapshot:
-    """As another replica reads it."""
+    """The snapshot as another replica reads it, after JSON."""
     core, commands, texts = json.loads(json.dumps([record.core, record.commands, record.texts]))
     return Snapshot(core, commands, record.commands_version, {int(serial): text for serial, text in texts.items()})
 
 
 class Link:
-    """`server_events` and `client_events` gather what each side's owner was told; messages are moved one by one."""
+    """`server_events` and `client_events` collect the events of each side. Messages are delivered one by one."""
 
     def __init__(self, limits: Limits | None = None, client_limits: ClientLimits | None = None) -> None:
         self.now = 100.0
@@ -57,7 +57,7 @@ class Link:
     # --- sockets ---
 
     def connect(self, resume: Resume | None = None, needed_frames: dict[int, int] | None = None) -> Link:
-        """A new socket; with `resume`, the server's owner does what a handler does."""
+        """Open a new socket. With `resume`, resume the session as a handler would."""
         self.sockets += 1
         last_seq = self.client.last_seq
         self.client.attach(self.now, resume)
@@ -94,7 +94,7 @@ class Link:
             self.server = fresh
 
     def cut(self) -> Link:
-        """Both ends lose the socket, and everything on its way."""
+        """Close the socket at both ends, and lose everything in flight."""
         self.up.clear()
         self.down.clear()
         self.server.detach(self.now)
@@ -104,7 +104,7 @@ class Link:
     # --- moving messages ---
 
     def write(self) -> None:
-        """Both ends write what they have."""
+        """Let both ends write."""
         self.up.extend(self.client.data_to_send())
         self.down.extend(self.server.data_to_send(self.now))
 
@@ -123,7 +123,7 @@ class Link:
         return told
 
     def settle(self) -> Link:
-        """Until neither side has anything to say."""
+        """Deliver until neither side has anything to send."""
         self.write()
         while self.up or self.down:
             while self.up:
@@ -134,7 +134,7 @@ class Link:
         return self
 
     def wait(self, seconds: float) -> Link:
-        """Let time pass; every deadline on the way is kept."""
+        """Let time pass, with a `handle_timeout` at every deadline."""
         end = self.now + seconds
         while True:
             deadlines = [at for at in (self.server.next_deadline(), self.client.next_deadline()) if at is not None]
@@ -145,14 +145,14 @@ class Link:
             if self.now >= end:
                 return self
 
-    # --- what was told ---
+    # --- events ---
 
     def messages(self) -> list[Any]:
-        """The messages the client's owner saw, without numbers."""
+        """The messages that the client received, without sequence numbers."""
         return [event.message for event in self.client_events if isinstance(event, events.MessageReceived)]
 
     def view(self) -> list[Any]:
-        """All that the client's owner saw of the session, numbered messages and audio, in order."""
+        """The session as the client saw it: numbered messages and audio, in order."""
         seen: list[Any] = []
         for event in self.client_events:
             if isinstance(event, events.MessageReceived) and event.seq is not None:
@@ -166,7 +166,7 @@ _STEP = re.compile(r"^(>>|<<)\s*(.*)$")
 
 
 def talk(server: ServerConnection, script: str, now: float = 100.0) -> list[Event]:
-    """`>> text` goes to the server, `<< text` has to be what it sends next (numbers included); returns all events."""
+    """Run a script: `>> text` is sent to the server, `<< text` must be its next message (including numbers). Returns all events."""
     told: list[Event] = []
     written: deque[str | bytes] = deque()
     for line in filter(None, map(str.strip, script.splitlines())):

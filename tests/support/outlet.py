@@ -1,4 +1,4 @@
-"""A lane's client, written down."""
+"""An outlet that records what a lane sends to its client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Event = TypeVar("Event")
 @dataclass
 class RecordingOutlet:
     events: list[LaneEvent] = field(default_factory=list)
-    told_in: list[int] = field(default_factory=list)  # the generation that each event was told in
+    told_in: list[int] = field(default_factory=list)  # the generation of each event
     frames: list[tuple[int, int, bytes, bool]] = field(default_factory=list)  # generation, pts, payload, last
     given_back: int = 0
     generation: int = 0

@@ -1,4 +1,4 @@
-"""Wheels built from the sources, and environments that hold one and not the checkout."""
+"""Wheels built from the sources, and environments that have a wheel instead of the checkout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEFT_OUT = shutil.ignore_patterns(".*", "tests", "build", "dist", "node_modules
 
 
 def build_wheel(directory: Path, project: str = ".") -> Path:
-    """The wheel of the project in that folder of the sources. Built from a copy, so that the checkout stays clean."""
+    """Build the wheel of the project in that folder, from a copy of the sources, so that the checkout stays clean."""
     sources = directory / "sources"
     if not sources.exists():
         shutil.copytree(ROOT, sources, ignore=_LEFT_OUT)
@@ -26,24 +26,24 @@ def build_wheel(directory: Path, project: str = ".") -> Path:
 
 
 class Environment:
-    """A virtual environment with wheels in it, and with the libraries of the one that runs the tests."""
+    """A virtual environment with wheels, and with the libraries of the environment that runs the tests."""
 
     def __init__(self, directory: Path, *wheels: Path) -> None:
         self.directory = directory
         venv.create(directory, with_pip=False, symlinks=True)
         self.python = directory / "bin" / "python"
         _run(sys.executable, "-m", "pip", "--python", self.python, "install", "--no-deps", "--no-index", *wheels)
-        # a plain path runs none of the .pth files there: the checkout's editable install stays out
+        # .pth files on a plain path are not run, which excludes the checkout's editable install
         site = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
         (site / "libraries.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
 
     def settings(self, **more: str) -> dict[str, str]:
-        """Environment variables of a process in it: nothing of the caller's own settings."""
+        """Environment variables for its processes, without the caller's settings."""
         kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
         return {**kept, "PATH": f"{self.directory / 'bin'}:{os.environ['PATH']}", **more}
 
     def run(self, code: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run Python code there."""
+        """Run Python code in the environment."""
         command = [str(self.python), "-c", code]
         return subprocess.run(
             command, cwd=folder, env=self.settings(**settings), capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Several gateways with one Redis and the same services, behind a balancer: what a cluster is to a client."""
+"""A cluster as clients see it: several gateways with one Redis and the same services, behind a load balancer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VARIABLES = {
 
 @contextmanager
 def service_process(directory: Path) -> Iterator[dict[str, str]]:
-    """All nine services in one process of their own; gives the settings that name them."""
+    """All nine services in one separate process; yields the settings with their addresses."""
     command = [sys.executable, "-m", "server.embedded", "--with-parent", "--directory", str(directory / "state")]
     process = subprocess.Popen(
         [*command, *(f"{name}=127.0.0.1:0" for name in VARIABLES)],
@@ -53,7 +53,7 @@ def service_process(directory: Path) -> Iterator[dict[str, str]]:
 
 
 class Replicas:
-    """Gateways by number; `settings` of all of them."""
+    """A list of gateways; `settings` apply to all."""
 
     def __init__(self, directory: Path, count: int, **settings: str) -> None:
         self._directory = directory
@@ -65,41 +65,41 @@ class Replicas:
 
     @property
     def token(self) -> str:
-        """Good at each."""
+        """A token that every gateway accepts."""
         return self.gateways[0].own_token()
 
     def ports(self) -> list[int]:
-        """Of those that run."""
+        """The ports of the running gateways."""
         return [gateway.port for gateway in self.gateways if gateway.process.poll() is None]
 
     def serving(self, port: int) -> GatewayProcess:
-        """The one at that port."""
+        """The gateway at that port."""
         return next(gateway for gateway in self.gateways if gateway.port == port)
 
     def kill(self, gateway: GatewayProcess) -> None:
-        """As a machine that loses its power."""
+        """Kill a gateway, as if its machine lost power."""
         self.gateways.remove(gateway)
         gateway.stop(signal.SIGKILL)
 
     def add(self) -> None:
-        """One more."""
+        """Start another gateway."""
         self.gateways.append(self._start())
 
     def restart(self, gateway: GatewayProcess) -> int:
-        """As a rolling restart does: a new one first, then SIGTERM to the old one; returns its exit code."""
+        """Restart as a rolling restart does: start a new gateway, then stop the old one with SIGTERM; returns its exit code."""
         self.add()
         self.gateways.remove(gateway)
         return gateway.stop()
 
     def close(self) -> None:
-        """Stop all."""
+        """Stop all gateways."""
         for gateway in self.gateways:
             gateway.stop()
 
 
 @contextmanager
 def running_replicas(directory: Path, count: int, redis_url: str, **settings: str) -> Iterator[Replicas]:
-    """So many gateways, their services and a Redis."""
+    """Start `count` gateways and their services."""
     with service_process(directory) as addresses:
         replicas = Replicas(directory, count, REDIS_URL=redis_url, **addresses, **settings)
         try:
@@ -109,7 +109,7 @@ def running_replicas(directory: Path, count: int, redis_url: str, **settings: st
 
 
 class Balancer:
-    """TCP connections in turn to each gateway that takes them. `last_port` is where the newest one went."""
+    """Forwards TCP connections to the gateways in turn. `last_port`: the gateway of the newest connection."""
 
     def __init__(self, replicas: Replicas, group: asyncio.TaskGroup) -> None:
         self._replicas = replicas
@@ -121,11 +121,11 @@ class Balancer:
 
     @property
     def url(self) -> str:
-        """For clients."""
+        """The balancer's URL for clients."""
         return f"ws://127.0.0.1:{self.port}"
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Accept one connection."""
         self.connections.append(self._group.create_task(self._serve(reader, writer), name="balanced connection"))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,7 +152,7 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def balanced(replicas: Replicas) -> AsyncIterator[Balancer]:
-    """A balancer before them."""
+    """Run a balancer in front of the replicas."""
     async with asyncio.TaskGroup() as group:
         balancer = Balancer(replicas, group)
         server = await asyncio.start_server(balancer.accept, "127.0.0.1", 0)

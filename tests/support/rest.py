@@ -1,4 +1,4 @@
-"""A gateway's HTTP side on a real port, its services scripted in this process: what REST does with whatever they say."""
+"""A gateway's REST API on a real port, with services scripted in this process."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ VOICE_HZ = 22_050
 
 @dataclass
 class Script:
-    """What the services do, and what they were asked."""
+    """The behaviour of the services, and a record of their calls."""
 
     contexts: list[CallContext] = field(default_factory=list)
     failing: dict[str, Exception] = field(default_factory=dict)  # by service
@@ -317,7 +317,7 @@ class _Memory:
 
 
 class ScriptedUpstream:
-    """Health and circuits as a test wants them seen."""
+    """Scripted health and circuit states."""
 
     def __init__(self) -> None:
         self.down: dict[str, str] = {}
@@ -339,7 +339,7 @@ class ScriptedUpstream:
 
 @dataclass
 class Rest:
-    """The running gateway, as a client sees it."""
+    """A client of the running gateway."""
 
     gateway: Gateway
     script: Script
@@ -369,7 +369,7 @@ class Rest:
         user: str = "ada",
         **options: Any,
     ) -> HTTPResponse:
-        """`body`: JSON, or bytes as they are. `roles` None: without a token."""
+        """`body`: JSON, or bytes sent unchanged. `roles` None: without a token."""
         sent = dict(headers or {})
         if roles is not None:
             sent = self.bearer(*roles, user=user) | sent
@@ -392,7 +392,7 @@ class Rest:
             client.close()
 
     async def raw(self, request: bytes) -> bytes:
-        """Bytes in, all bytes out until the gateway closes; a connection that is cut ends them."""
+        """Send bytes, and return everything received until the connection is closed or lost."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         answer = bytearray()
@@ -408,7 +408,7 @@ def document(response: HTTPResponse) -> Any:
 
 
 def problem(response: HTTPResponse) -> tuple[int, str]:
-    """Status and code of a problem document, which it has to be."""
+    """Status and code of a response that must be a problem document."""
     assert response.headers["Content-Type"] == "application/problem+json"
     told = document(response)
     assert told["status"] == response.code
@@ -419,7 +419,7 @@ def problem(response: HTTPResponse) -> tuple[int, str]:
 
 @cache
 def _users() -> str:
-    """A users file with grace in it; hashing a password takes its time, once is enough."""
+    """A users file with the user grace. Cached, because hashing a password is slow."""
     with TemporaryDirectory() as directory:
         path = Path(directory) / "users.json"
         add_user(path, "grace", PASSWORD, ["user"])

@@ -1,4 +1,4 @@
-"""A client that goes from replica to replica, and what it sees in all: on virtual time, with a real protocol core at both ends."""
+"""A client that moves between replicas and records what it sees: on virtual time, with a real protocol core at both ends."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Socket:
 
 
 class Roamer:
-    """`view`: what the client's owner was told, without what differs from run to run. `crash_after`: so many messages more."""
+    """`view`: the client's events, without values that differ between runs. `crash_after`: crash after this many more messages."""
 
     def __init__(self) -> None:
         self.client = ClientConnection(0.0)
@@ -71,12 +71,12 @@ class Roamer:
         self.crash_after = 0
         self.on_crash: Callable[[], None] = lambda: None
         self.socket: _Socket | None = None
-        self._numbers: dict[str, int] = {}  # of the commands that have an id
-        self._known_taken = 0  # up to this command the server has said that it took them
+        self._numbers: dict[str, int] = {}  # numbers of the commands that have an id
+        self._known_taken = 0  # the last command that the server has acknowledged
         self._clock = asyncio.get_running_loop().time
 
     async def connect(self, house: House, session_id: str = "s1", how: Literal["url", "message"] = "url") -> None:
-        """To this replica, as after a look at a balancer."""
+        """Connect to this replica, as if chosen by a load balancer."""
         token = self.client.resume_token
         resume = Resume(token, self.client.last_seq) if token and how == "url" else None
         kept = await house.sessions.claim(session_id, USER, resume)
@@ -87,7 +87,7 @@ class Roamer:
         self.flush()
 
     def cut(self) -> None:
-        """The socket is gone, and nothing else."""
+        """Lose only the socket."""
         socket = self.socket
         assert socket is not None
         assert socket.line is not None
@@ -96,7 +96,7 @@ class Roamer:
         socket.line.closed(for_good=False)
 
     async def crash(self) -> None:
-        """The replica dies, with everything that is on its way."""
+        """The replica dies, and everything in flight is lost."""
         socket = self.socket
         assert socket is not None
         assert socket.line is not None
@@ -108,7 +108,7 @@ class Roamer:
         await live.close()
 
     def deliver(self, item: str | bytes) -> None:
-        """One message arrives."""
+        """Deliver one message."""
         self.delivered += 1
         receive: Any = self.client.receive_text if isinstance(item, str) else self.client.receive_binary
         for event in receive(item, self._clock()):
@@ -129,7 +129,7 @@ class Roamer:
             self.view.append(tuple(sorted((name, repr(value)) for name, value in fields.items())))
 
     def _check_truth(self, event: Event) -> None:
-        """`recovered: true` is true only of a session that knows every command which it took, answered ones above all."""
+        """Check that a session with `recovered: true` knows every command that it acknowledged or answered."""
         if isinstance(event, events.SessionStarted):
             self._numbers.clear()
             self._known_taken = 0
@@ -142,7 +142,7 @@ class Roamer:
             self._known_taken = max(self._known_taken, taken)
 
     def flush(self) -> None:
-        """Send what the client has to say."""
+        """Send the client's output."""
         socket = self.socket
         while socket is not None and socket.open and socket.line is not None and (batch := self.client.data_to_send()):
             for item in batch:

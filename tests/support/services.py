@@ -1,4 +1,4 @@
-"""The nine services as real gRPC servers on real sockets, scripted by a test: what they answer, and how they fail.
+"""The nine services as real gRPC servers on real sockets, with answers and failures scripted by tests.
 
 async with FakeServices() as fakes, fakes.upstream() as upstream:
     fakes.intent.on("Recognize", lambda request: ...)     # an answer per request
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one call before its handler runs."""
+    """A failure of one call, before its handler runs."""
 
     code: grpc.StatusCode | None = None  # end with this status
     details: str = "scripted"
     trailing: tuple[tuple[str, str], ...] = ()
     hang: bool = False  # never answer
-    raw: bytes | None = None  # answer with bytes that may be no message
+    raw: bytes | None = None  # answer with these bytes, valid or not
 
 
 class Call:
-    """One call at the server: read requests, write answers (messages), abort. Kept in `FakeService.calls`."""
+    """One call at the server: reads requests, writes messages, aborts. Kept in `FakeService.calls`."""
 
     def __init__(self, method: str, context: grpc.aio.ServicerContext[Any, Any], parse: Callable[[bytes], Any]) -> None:
         self.method = method
         self.context = context
         self._parse = parse
         self.metadata = dict(context.invocation_metadata() or ())
-        self.peer = context.peer()  # asked once the call is over, gRPC crashes
+        self.peer = context.peer()  # gRPC crashes if asked after the call
         self.time_remaining_s: float = context.time_remaining()
         self.requests: list[Any] = []
         self.half_closed = asyncio.Event()
@@ -71,7 +71,7 @@ class Call:
             try:
                 await self.context.write(message.SerializeToString())
             except grpc.aio.BaseError:
-                self.cancelled = True  # a write may be what learns of it first, before the context does
+                self.cancelled = True  # a write may notice it before the context does
                 raise
             self.n_written += 1
 
@@ -94,11 +94,11 @@ class FakeService(grpc.GenericRpcHandler):
         self.checks = ScriptedHealth()
 
     def on(self, method: str, handler: Handler) -> None:
-        """Answer a method with a coroutine function over the Call."""
+        """Answer a method with a coroutine function that takes the Call."""
         self.handlers[method] = handler
 
     def answer(self, method: str, *messages: Any) -> None:
-        """Answer every call of a method: read one request, write these."""
+        """Answer every call of a method: read one request, write these messages."""
 
         async def handler(call: Call) -> None:
             await call.read()
@@ -151,7 +151,7 @@ class FakeService(grpc.GenericRpcHandler):
             await call.context.abort(fault.code, fault.details, fault.trailing)
 
     async def start(self, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None) -> None:
-        """Listen; on the same port as before when it was stopped."""
+        """Listen; on the same port as before, if it was stopped."""
         address = self.address or address
         self._server = grpc.aio.server(
             options=[("grpc.so_reuseport", 0), ("grpc.http2.bdp_probe", 0)]
@@ -166,19 +166,19 @@ class FakeService(grpc.GenericRpcHandler):
         await self._server.start()
 
     async def stop(self) -> None:
-        """Die: connections are cut, the port is closed."""
+        """Cut all connections and close the port."""
         if self._server is not None:
             await self._server.stop(None)
             self._server = None
 
 
 class ScriptedHealth(health.aio.HealthServicer):  # type: ignore[misc] # grpc_health carries no types
-    """grpc.health.v1 as the test wants it."""
+    """A scripted grpc.health.v1."""
 
     def __init__(self) -> None:
         super().__init__()
         self.status: int | None = health_pb2.HealthCheckResponse.SERVING
-        self.error: grpc.StatusCode | None = None  # instead of a status
+        self.error: grpc.StatusCode | None = None  # returned instead of a status
         self.reason = ""
         self.engine = ""
         self.hang = False
@@ -239,7 +239,7 @@ def _methods() -> dict[str, dict[str, Callable[[bytes], Any]]]:
 
 
 class FakeServices:
-    """All nine (or those named; the others are at a port where nobody listens)."""
+    """All nine services, or the named ones; the others are at a port without a listener."""
 
     def __init__(self, *names: str) -> None:
         methods = _methods()
@@ -260,7 +260,7 @@ class FakeServices:
     def endpoints(
         self, deadline_ms: int = 5_000, *, tls: TlsFiles | None = None, pool_size: int = 1
     ) -> Sequence[ServiceEndpoint]:
-        """Where they are."""
+        """The endpoints of the services."""
         return [
             ServiceEndpoint(name, service.address or "127.0.0.1:1", deadline_ms, tls, pool_size)
             for name, service in self.services.items()
@@ -274,7 +274,7 @@ class FakeServices:
         policy: BreakerPolicy | None = None,
         **endpoint: Any,
     ) -> AsyncIterator[Upstream]:
-        """The gateway's clients of them, started; closed without grace at the end."""
+        """The gateway's clients for the services: started, and closed without grace at the end."""
         upstream = Upstream(self.endpoints(deadline_ms, **endpoint), observer, policy)
         await upstream.start()
         try:

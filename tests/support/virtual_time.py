@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never waits: the time it would have waited is added to the clock."""
+    """Never waits, but adds the time that it would have waited to the clock."""
 
     now = 0.0
 
@@ -28,7 +28,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time()` starts at 0 and moves only by timers."""
+    """`time()` starts at 0, and only timers move it."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
@@ -37,10 +37,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
-    def call_at(  # type: ignore[override] # what uvloop does is not what the base class says
+    def call_at(  # type: ignore[override] # differs from the base class, like uvloop
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """A handle that can't tell `when()` if that is due already: as uvloop's."""
+        """A handle without `when()` if it is due already, like that of uvloop."""
         if when <= self.time():
             return self.call_soon(callback, *args, context=context)
         return super().call_at(when, callback, *args, context=context)

@@ -1,4 +1,4 @@
-"""Lanes see a world of scripted ports: for tests in which time or a fault must be controlled. Every call is written down."""
+"""Scripted ports for lanes, for tests that control time or faults. Every call is recorded."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Span:
 
 
 class ScriptedRecognition:
-    """A stream whose events the test pushes."""
+    """A stream whose events are pushed by the test."""
 
     def __init__(self, on_taken: Callable[[int], None]) -> None:
         self.on_taken = on_taken
@@ -64,7 +64,7 @@ class ScriptedRecognition:
         self._events: asyncio.Queue[object] = asyncio.Queue()
 
     def say(self, text: str) -> None:
-        """A whole utterance."""
+        """Push a whole utterance."""
         self.push(SpeechStarted(0), SpeechStopped(400), FinalTranscript(text, 0.9, 0, 400))
 
     def push(self, *events: object) -> None:
@@ -93,7 +93,7 @@ class ScriptedRecognition:
 
 
 class ScriptedSynthesis:
-    """Speaks every word for WORD_MS, as fast as it is read."""
+    """Speech with WORD_MS per word, produced as fast as it is read."""
 
     def __init__(self, fail: ServiceError | None) -> None:
         self.texts: list[str] = []
@@ -127,7 +127,7 @@ class ScriptedSynthesis:
 
 @dataclass
 class World:
-    """All nine services and what the gateway lends, with what they were asked."""
+    """All nine services and the gateway's parts that lanes use, with a record of their calls."""
 
     intents: dict[str, Intent] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -144,13 +144,13 @@ class World:
     outcomes: list[Outcome] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
     spans: list[tuple[str, str]] = field(default_factory=list)  # name and parent
-    asked: list[str] = field(default_factory=list)  # of M4 and M5: "intent hello"
+    asked: list[str] = field(default_factory=list)  # calls of M4 and M5, such as "intent hello"
     slow_s: dict[str, float] = field(default_factory=dict)  # by service
     settled_via: list[str] = field(default_factory=list)
-    withdrawn: list[str] = field(default_factory=list)  # like `asked`, what was cancelled while it was slow
-    conversations: list[list[str]] = field(default_factory=list)  # the texts that each plan was made with
+    withdrawn: list[str] = field(default_factory=list)  # like `asked`: calls that were cancelled while they were slow
+    conversations: list[list[str]] = field(default_factory=list)  # the texts passed to each `plan`
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
-    loudspeaker: Loudspeaker = field(default_factory=Loudspeaker)  # all lanes are of one session
+    loudspeaker: Loudspeaker = field(default_factory=Loudspeaker)  # all lanes belong to one session
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
 
     def _check(self, service: str) -> None:
@@ -237,7 +237,7 @@ class World:
         self._check("memory")
         return [ConversationTurn(role, text) for role, text in self.turns.values()]
 
-    # what the gateway lends
+    # parts of the gateway
     async def create(self, action: Action, verdict: Verdict, context: CallContext) -> Confirmation:
         confirmation_id = f"q{len(self.questions) + 1}"
         self.questions[confirmation_id] = asyncio.get_running_loop().create_future()
@@ -284,7 +284,7 @@ class World:
 
 
 class _Recognizer:
-    """M2 and M4 have a method of the same name."""
+    """M2, which has a method with the same name as M4."""
 
     def __init__(self, world: World) -> None:
         self.recognize = world.recognize_speech
