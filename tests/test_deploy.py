@@ -1,4 +1,4 @@
-"""What is in deploy/ fits the gateway: settings that exist, paths that answer, metrics that are exported, files that are there."""
+"""The files in deploy/ match the gateway: their settings, paths, metrics and files exist."""
 
 from __future__ import annotations
 

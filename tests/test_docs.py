@@ -1,4 +1,4 @@
-"""What the README claims, as far as it can be checked."""
+"""The claims of the README, as far as they can be checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The project's own rules of writing, checked: budgets of functions and modules, generated code, words that don't belong."""
+"""The project's own rules of writing, checked: budgets of functions and modules, generated code, and unwanted words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console in headless Chromium against a gateway with the embedded services: what a person feels of it.
+"""The console in headless Chromium against a gateway with the embedded services: the delays that users feel.
 
 `microphone frame to socket` counts from the worklet's frame being complete to `WebSocket.send`, by one clock of 1 ms. Frames of the
 display are the intervals of `requestAnimationFrame`: one late frame is an interval above one and a half periods of 60 Hz.

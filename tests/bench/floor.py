@@ -1,4 +1,4 @@
-"""What `POST /api/v1/agent/intent` cannot cost less than: its three libraries alone, with nothing of ours around them.
+"""The lower bound of the cost of `POST /api/v1/agent/intent`: its three libraries alone, without our code.
 
 CPU per request of llhttp on the loop's transport that reads and writes the same JSON, of a bare grpc.aio call of the same M4, and
 of the limit's script beside a look at the revocations through our link to Redis; each by 32 at a time, in a process of its own.

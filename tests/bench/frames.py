@@ -1,4 +1,4 @@
-"""What a frame costs: parsed from one read, cut in two, and built. CPU time of this process, the best of the rounds."""
+"""The cost of a WebSocket frame: parsed from one read, parsed from two, and built. CPU time of this process, best round."""
 
 from __future__ import annotations
 

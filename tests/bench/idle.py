@@ -1,4 +1,4 @@
-"""Sessions that do nothing: their memory, what their heartbeats cost, handshakes beside them, and all of them coming back at once.
+"""Idle sessions: their memory, the cost of heartbeats, the cost of further handshakes, and all of them reconnecting at once.
 
 One gateway process without services and without Redis. Clients are bare sockets in this process; CPU and memory are the
 gateway's own. A handshake is measured with its session's end, beside the number of sessions in its row.

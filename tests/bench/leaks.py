@@ -1,4 +1,4 @@
-"""Does anything stay behind? Sessions opened and torn, and requests, at a gateway whose cyclic collector is off.
+"""Finds leaks: opens and breaks sessions, and sends requests, at a gateway with the cyclic garbage collector off.
 
     python -m tests.bench.leaks                # 5,000 sessions and 10,000 requests, in ten steps each
     python -m tests.bench.leaks --sessions 500 --requests 1000

@@ -1,4 +1,4 @@
-"""Load on one address over connections that stay open: by wrk where it is installed, else from here."""
+"""Load on one address over connections that stay open: by wrk if it is installed, else by this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine, beside every figure."""
+"""A description of the machine, printed with the figures."""
 
 from __future__ import annotations
 

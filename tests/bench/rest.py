@@ -1,4 +1,4 @@
-"""REST beside a FastAPI gateway that does the same: CPU per request, throughput and latency at 32 connections.
+"""REST compared with a FastAPI gateway that does the same work: CPU per request, throughput and latency at 32 connections.
 
 Both run here at once, each in one process on uvloop, with the same M4 and the same Redis, and are asked in turns; the table
 holds the medians of the rounds. CPU is the gateway process's own, user and system with all its threads, by /proc: Redis, M4

@@ -1,4 +1,4 @@
-"""Links to a real Redis for tests: each in a task group that ends with its block."""
+"""Links to a real Redis for tests: each with a task group that ends with its block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens as tests make them, and a clock that they turn."""
+"""Tokens for tests, and a clock that tests set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application and its server: every route guarded, nothing waits for ever."""
+"""The application and its server: every route is guarded, and nothing waits for ever."""
 
 from __future__ import annotations
 

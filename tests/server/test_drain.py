@@ -1,4 +1,4 @@
-"""A gateway that is drained lets each session go as soon as that one is ready."""
+"""A draining gateway releases each session as soon as it is ready."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is given up under load, and in which order."""
+"""Load shedding, and its order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The npm package as its users have it: packed, installed in another folder, type-checked, bundled and run."""
+"""The npm package as users get it: packed, installed in another folder, type-checked, bundled and run."""
 
 from __future__ import annotations
 

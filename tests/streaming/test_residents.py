@@ -1,4 +1,4 @@
-"""Live sessions are found by id and by user without a look at anybody else's."""
+"""Live sessions are found by id and by user, without a search through all of them."""
 
 from __future__ import annotations
 

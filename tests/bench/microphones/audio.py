@@ -1,4 +1,4 @@
-"""A frame of this benchmark: 20 ms of sound whose first 16 bytes tell when it was sent, by whom, and its number."""
+"""A frame of this benchmark: 20 ms of audio whose first 16 bytes contain the time of sending, the sender and a number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How cost grows with the number of talkers, as an SVG without any library: both axes are logarithmic."""
+"""Plots cost against the number of talkers, as an SVG with logarithmic axes, without a library."""
 
 from __future__ import annotations
 

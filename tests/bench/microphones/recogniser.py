@@ -1,4 +1,4 @@
-"""The counting recogniser: M2 that hears nothing. Answers `restart` and `report` on standard input."""
+"""The counting recogniser: an M2 that only counts frames. Answers `restart` and `report` on standard input."""
 
 from __future__ import annotations
 

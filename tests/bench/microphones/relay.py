@@ -1,4 +1,4 @@
-"""What the peers have in common: a gRPC stream for each microphone, a message for each frame, as one would write it."""
+"""The common part of the peers: a gRPC stream per microphone and a message per frame, the obvious way."""
 
 from __future__ import annotations
 

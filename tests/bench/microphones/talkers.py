@@ -1,4 +1,4 @@
-"""The load generator: so many sockets, each with a frame of 20 ms every 20 ms, spread evenly over them.
+"""The load generator: many sockets, each with a frame of 20 ms every 20 ms, spread evenly.
 
 Sockets are written to without any library of those that are measured. Frames are stamped when they are written, so that what the
 generator itself is late with counts as `slip_ms` and not as the target's latency. To the gateway it is a well-behaved client:

@@ -1,1 +1,1 @@
-"""The same gateway as one would write it with FastAPI, to measure against."""
+"""The same gateway written with FastAPI in the usual way, for comparison."""

@@ -1,4 +1,4 @@
-"""`/live` and `POST /api/v1/agent/intent` with FastAPI: the same work on the same services, in that framework's own manner.
+"""`/live` and `POST /api/v1/agent/intent` with FastAPI: the same work with the same services, in that framework's style.
 
 Tokens are verified once and remembered; limit (our Lua script) and revocation are one pipeline to Redis; pydantic reads and
 writes the bodies; grpc.aio asks M4 with a deadline and the same metadata; Prometheus counts; a JSON line tells of each request.

@@ -1,4 +1,4 @@
-"""The services run on asyncio's own loop, wherever the gateway runs: so do their tests."""
+"""The services always run on asyncio's own loop, so their tests do too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An embedded service on a real gRPC server, and tasks given to it.
+"""Runs an embedded service on a real gRPC server, and tasks on it.
 
 async with serving(OsService(config)) as channel:
     run = await execute(OsExecutorStub(channel), "ls", {"args": ["-l"]})

@@ -1,4 +1,4 @@
-"""Recordings, and embedded services in a process of their own as `make run` starts them."""
+"""Audio files, and embedded services in a separate process, as `make run` starts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where addresses lead to, read as browsers read them."""
+"""The hosts that addresses lead to, parsed as browsers parse them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of the embedded services: where they listen."""
+"""The process of the embedded services: their ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What embedded services write to their log."""
+"""The log of the embedded services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A website for the browser service to go to, and somebody who surfs on it."""
+"""A website for the browser service, and a client that uses the service on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of an outside identity provider."""
+"""Tokens of an external identity provider."""
 
 from __future__ import annotations
 

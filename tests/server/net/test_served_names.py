@@ -1,4 +1,4 @@
-"""Which names are answered to."""
+"""The host names that are served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON bodies: what others would read differently is refused with words that help, and everything else comes through."""
+"""JSON bodies: ambiguous ones are refused with a helpful message, and all others are accepted."""
 
 from __future__ import annotations
 

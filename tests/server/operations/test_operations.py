@@ -1,4 +1,4 @@
-"""The table: one entry an operation, and everything that is read off it."""
+"""The table of operations, and everything that is derived from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Property-based requests made from our own OpenAPI document: no 5xx, no answer that is not in the document.
+"""Property-based requests from our OpenAPI document: no 5xx, and no response that is not documented.
 
 `python -m schemathesis.cli` does it from outside, as a stranger would, against a gateway with its real HTTP side.
 """

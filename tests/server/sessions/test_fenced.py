@@ -1,4 +1,4 @@
-"""What one client brings about ends alone."""
+"""A failure caused by one client does not affect others."""
 
 from __future__ import annotations
 

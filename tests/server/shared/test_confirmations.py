@@ -1,4 +1,4 @@
-"""Questions that any replica may settle, once, for their own user only."""
+"""Questions: any replica may settle them, once, and only for their user."""
 
 from __future__ import annotations
 

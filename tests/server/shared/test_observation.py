@@ -1,4 +1,4 @@
-"""Looking for a session at other replicas: a Redis that hangs keeps nobody waiting."""
+"""Finding a session at other replicas, also while Redis hangs."""
 
 from __future__ import annotations
 

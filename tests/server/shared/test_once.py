@@ -1,4 +1,4 @@
-"""A task whose command comes twice runs once: in this process, in another epoch, at another replica."""
+"""A task whose command is repeated runs once: in this process, in another epoch, at another replica."""
 
 from __future__ import annotations
 

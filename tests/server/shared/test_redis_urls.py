@@ -1,4 +1,4 @@
-"""State and limits over Cluster and Sentinel: one real server each, the smallest that is one."""
+"""State and limits over Cluster and Sentinel: with one real server each."""
 
 from __future__ import annotations
 

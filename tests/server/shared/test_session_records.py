@@ -1,4 +1,4 @@
-"""Records of sessions in a real Redis: kept, claimed once, refused to those who lost them."""
+"""Records of sessions in a real Redis: stored, claimed once, and refused to replicas that lost them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who let the machine do what: every decision and every verdict that is not `allow`, and nothing that is a secret."""
+"""The audit log: every decision, and every verdict except `allow`, without secrets."""
 
 from __future__ import annotations
 

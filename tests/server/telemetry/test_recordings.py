@@ -1,4 +1,4 @@
-"""Recordings of live sessions: who is recorded, what is in the file, and that a bad disk costs the recording only."""
+"""Recordings of live sessions: which sessions are recorded, the file's contents, and that disk errors only affect the recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the clients share: an observer that remembers, and a caller."""
+"""Shared by tests of the service clients: a recording observer, and a caller."""
 
 from __future__ import annotations
 

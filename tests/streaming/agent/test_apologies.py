@@ -1,4 +1,4 @@
-"""What is said when a service can't do its part."""
+"""The apologies for failing services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probable end of a turn: what may begin then, what is withdrawn, and that nothing of it has an effect."""
+"""The probable end of a turn: the work that begins then, its withdrawal, and that it has no effects."""
 
 from __future__ import annotations
 

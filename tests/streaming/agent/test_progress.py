@@ -1,4 +1,4 @@
-"""What a task tells of its progress, on a quiet day and under load."""
+"""Progress of tasks, normally and under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses as people write them."""
+"""Gateway addresses in the forms that people write."""
 
 from __future__ import annotations
 

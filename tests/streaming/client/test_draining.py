@@ -1,4 +1,4 @@
-"""A gateway that drains is left in the next pause of the conversation, and not in the middle of it."""
+"""The client leaves a draining gateway in the next pause of the conversation."""
 
 from __future__ import annotations
 

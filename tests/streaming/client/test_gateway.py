@@ -1,4 +1,4 @@
-"""What waits in a channel of the Python client behind a slow reader."""
+"""Messages that wait in a channel of the Python client while its reader is slow."""
 
 from __future__ import annotations
 

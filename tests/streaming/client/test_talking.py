@@ -1,4 +1,4 @@
-"""A few words for what most programs want, with and without async."""
+"""The simple API for most programs, with and without async."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which versions go together."""
+"""Compatible versions of client and gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session's record: only what changed is written, one write at a time, and whoever waits knows how it ended."""
+"""A session's record: only what changed is written, one write at a time, and waiting callers learn its outcome."""
 
 from __future__ import annotations
 

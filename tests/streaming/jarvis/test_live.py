@@ -1,4 +1,4 @@
-"""A session on the wire, without a wire: JSON and frames in, JSON and frames out, on virtual time."""
+"""A session without a network: JSON and frames in and out, on virtual time."""
 
 from __future__ import annotations
 

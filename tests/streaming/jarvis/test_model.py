@@ -1,4 +1,4 @@
-"""One client, two replicas and a store that may be away or lose its data, in any order of events: no promise is broken.
+"""One client, two replicas and a store that may be away or lose its data, in any order of events: all guarantees hold.
 
 On virtual time, without a process. The client is a real protocol core: it raises on a gap, a double and a wrong order. Effects
 are counted by what the calls did.

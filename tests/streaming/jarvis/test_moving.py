@@ -1,4 +1,4 @@
-"""A replica dies at any message, and the client goes on at another: it sees what it would have seen, or the truth."""
+"""A replica dies at any message, and the client continues at another: it sees the same events, or is told about the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at a session: what is seen, what is hidden, and that a slow observer costs the session nothing."""
+"""Observing a session: what is visible and what is hidden, and that a slow observer does not slow the session."""
 
 from __future__ import annotations
 

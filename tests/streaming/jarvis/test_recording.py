@@ -1,4 +1,4 @@
-"""The form of a recording: what is written is read again; secrets and other people's sessions are not in it."""
+"""The format of recordings: they can be read again, and contain neither secrets nor other users' sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose yes counts, and for what: an approval binds to the question that it was given to."""
+"""Answers to questions: an approval only counts for the question that it was given to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`idle_timeout_ms`: silence behind a reply is answered, and only silence."""
+"""`idle_timeout_ms`: silence after a reply is answered, and nothing else."""
 
 from __future__ import annotations
 

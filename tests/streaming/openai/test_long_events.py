@@ -1,4 +1,4 @@
-"""A long append is read beside the loop, in its turn, and all of it."""
+"""A long append is parsed in a thread, in order and completely."""
 
 from __future__ import annotations
 

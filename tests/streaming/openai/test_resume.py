@@ -1,4 +1,4 @@
-"""A client of OpenAI's dialect that comes back to its session: nothing missed, nothing twice, and only its own."""
+"""Resuming a session of OpenAI's dialect: nothing is missed or repeated, and only the owner can do it."""
 
 from __future__ import annotations
 

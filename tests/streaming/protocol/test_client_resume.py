@@ -1,4 +1,4 @@
-"""The client acknowledges, asks a silent server, and comes back."""
+"""The client acknowledges, pings a silent server, and resumes."""
 
 from __future__ import annotations
 

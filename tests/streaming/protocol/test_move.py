@@ -1,4 +1,4 @@
-"""A session goes on at another replica: what the record says of microphones, speech and commands."""
+"""A session continues at another replica: the record's data about microphones, speech and commands."""
 
 from __future__ import annotations
 

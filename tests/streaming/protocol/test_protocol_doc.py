@@ -1,4 +1,4 @@
-"""PROTOCOL.md says what the code does: its examples are the golden vectors, its tables are complete."""
+"""PROTOCOL.md matches the code: its examples are the golden vectors, its tables are complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No word is lost: whatever is cut when, both sides see what they would have seen without."""
+"""Nothing is lost: wherever the socket is cut, both sides see the same as without the cut."""
 
 from __future__ import annotations
 

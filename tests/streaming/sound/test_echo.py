@@ -1,4 +1,4 @@
-"""Real speech through a simulated room: the real canceller, on the clock of the audio."""
+"""Real speech through a simulated room: with the real canceller, on audio time."""
 
 from __future__ import annotations
 

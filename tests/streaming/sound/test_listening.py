@@ -1,4 +1,4 @@
-"""A recogniser that breaks on an open microphone: its audio goes to a fresh stream, and nothing is told twice."""
+"""A recogniser that breaks on an open microphone: its audio goes to a new stream, and nothing is reported twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From where on a microphone's audio would be needed again."""
+"""The position from which a microphone's audio would be needed again."""
 
 from __future__ import annotations
 

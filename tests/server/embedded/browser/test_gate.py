@@ -1,4 +1,4 @@
-"""The browser's way out, spoken to in SOCKS5."""
+"""The browser's gate to the network, tested by SOCKS5."""
 
 from __future__ import annotations
 

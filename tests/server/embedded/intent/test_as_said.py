@@ -1,4 +1,4 @@
-"""What people say and type, with its signs, hesitations and other words for the same thing."""
+"""Sentences as people say and type them, with punctuation, hesitations and synonyms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M4 intent over real gRPC: what is understood, how surely, and what is refused."""
+"""M4 intent over real gRPC: recognised intents, their confidence, and refused requests."""
 
 from __future__ import annotations
 

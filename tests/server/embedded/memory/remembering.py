@@ -1,4 +1,4 @@
-"""A memory over real gRPC, on the real clock or on one that the test turns."""
+"""A memory service over real gRPC, with the real clock or one that tests set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M10 memory over real gRPC: what a search finds, however it is spelt, in whatever script."""
+"""M10 memory over real gRPC: search results, for any spelling and script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M10 memory over real gRPC: per user, durable, searchable however it is spelt."""
+"""M10 memory over real gRPC: per user, durable, and searchable with any spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The planner with a scripted chat endpoint, over gRPC and HTTP, by OpenAI's own client."""
+"""The planner with a scripted chat endpoint, over gRPC and HTTP, with OpenAI's own client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's words, cut as they come."""
+"""A model's words, split into sentences as they arrive."""
 
 from __future__ import annotations
 

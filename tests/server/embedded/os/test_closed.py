@@ -1,4 +1,4 @@
-"""What the gateway keeps is closed to commands, under whatever name."""
+"""Commands cannot access the gateway's own data, under any name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M8 over gRPC with real processes: the whitelist, output as it comes, limits, and that nothing is left behind."""
+"""M8 over gRPC with real processes: allowed commands, streamed output, limits, and cleanup."""
 
 from __future__ import annotations
 

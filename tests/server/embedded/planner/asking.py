@@ -1,4 +1,4 @@
-"""A planner over real gRPC, and what it is asked."""
+"""A planner over real gRPC, and the requests to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forgetting by voice: what is meant, what is planned, what is said."""
+"""Deleting memories by voice: the intent, the plan and the reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M5 planner over real gRPC: what is planned."""
+"""M5 planner over real gRPC: the plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M5 planner over real gRPC: what is said about what became of a plan."""
+"""M5 planner over real gRPC: the replies about the outcomes of plans."""
 
 from __future__ import annotations
 

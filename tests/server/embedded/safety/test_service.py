@@ -1,4 +1,4 @@
-"""M6: what policies say to an action, over gRPC; and what is said of policies that are broken."""
+"""M6 over gRPC: verdicts of the policies, and errors of broken policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M9 over gRPC: the local index with real files, SearXNG's API spoken by a real HTTP server, ddgs by its interface."""
+"""M9 over gRPC: the local index with real files, SearXNG's API on a real HTTP server, and a stand-in for ddgs."""
 
 from __future__ import annotations
 

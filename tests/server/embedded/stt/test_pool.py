@@ -1,4 +1,4 @@
-"""The decoder processes: they die and are replaced, and they die with their service."""
+"""The decoder processes: dead ones are replaced, and all end with their service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""M2 as its callers see it: a real service process, real recordings. Audio is sent as fast as it is taken: nothing waits for a clock."""
+"""M2 as seen by callers: a real service process and real audio files. Audio is sent as fast as it is accepted, not in real time."""
 
 from __future__ import annotations
 

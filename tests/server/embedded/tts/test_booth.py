@@ -1,4 +1,4 @@
-"""Whose turn it is, with an engine that waits until it is let go on."""
+"""The order of waiting utterances, with an engine that waits for the test."""
 
 from __future__ import annotations
 

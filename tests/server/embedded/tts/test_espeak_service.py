@@ -1,4 +1,4 @@
-"""M3 with the light engine, as its callers see it: a real service process, real eSpeak NG."""
+"""M3 with the light engine, as seen by callers: a real service process, real eSpeak NG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The natural voice by itself: the real network."""
+"""The natural voice alone, with its real network."""
 
 from __future__ import annotations
 

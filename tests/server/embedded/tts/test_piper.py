@@ -1,4 +1,4 @@
-"""The optional engine, with a stand-in for its package: its voices are not on the machines that test this."""
+"""The optional engine, with a stand-in for its package: its voices are not installed on test machines."""
 
 from __future__ import annotations
 

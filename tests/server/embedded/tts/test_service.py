@@ -1,4 +1,4 @@
-"""M3 as its callers see it, with the engines of a normal installation: the natural voice, and eSpeak NG for the rest."""
+"""M3 as seen by callers, with the engines of a normal installation: the natural voice, and eSpeak NG for the rest."""
 
 from __future__ import annotations
 

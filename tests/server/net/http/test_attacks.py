@@ -1,4 +1,4 @@
-"""What hostile clients, odd proxies and slow phones do: no memory, no count and no connection may grow by it."""
+"""Hostile clients, odd proxies and slow phones: none of them may make memory, counters or connections grow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection: requests in order, bounds on what waits, answers that end where they must, and its end."""
+"""A connection: requests in order, limits of waiting data, the end of responses, and of the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients leave behind: no garbage that only the collector would find, and a line where one left in the middle."""
+"""Clients that leave: no cyclic garbage remains, and a client that left during a request is logged."""
 
 from __future__ import annotations
 

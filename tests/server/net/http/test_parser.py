@@ -1,4 +1,4 @@
-"""The parser alone: however the bytes are cut, the same requests come out, and what is refused is refused."""
+"""The parser alone: for any split of the bytes, the same requests are parsed and the same ones refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that keep us waiting are closed when their time is up, and no others."""
+"""Timeouts: connections that keep the server waiting are closed, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain `tornado.web.RequestHandler`, and Tornado's own WebSocket, work beside our handlers, whoever reads the requests."""
+"""A plain `tornado.web.RequestHandler`, and Tornado's own WebSocket, work together with our handlers, with either HTTP reader."""
 
 from __future__ import annotations
 

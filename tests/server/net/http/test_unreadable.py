@@ -1,4 +1,4 @@
-"""What cannot be read as a request gets the one error form, one metric and one line; then the connection ends."""
+"""Unreadable requests get an error response, one metric and one log line; then the connection is closed."""
 
 from __future__ import annotations
 

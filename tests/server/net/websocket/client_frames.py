@@ -1,4 +1,4 @@
-"""Frames as a client sends them, right ones and wrong ones."""
+"""Frames as clients send them, valid and invalid."""
 
 from __future__ import annotations
 

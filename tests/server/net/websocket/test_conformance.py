@@ -1,4 +1,4 @@
-"""RFC 6455 case by case, with Autobahn's numbers, against a FrameSocket. `make conformance` adds the long ones."""
+"""RFC 6455 case by case, with Autobahn's numbers, against a FrameSocket. `make conformance` adds the long cases."""
 
 from __future__ import annotations
 

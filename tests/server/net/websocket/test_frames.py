@@ -1,4 +1,4 @@
-"""RFC 6455 by its frames: what they mean, what is refused and with which code, at any cut of the bytes."""
+"""RFC 6455 frames: their meaning, and the close codes of invalid ones, for any split of the bytes."""
 
 from __future__ import annotations
 

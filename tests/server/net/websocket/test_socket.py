@@ -1,4 +1,4 @@
-"""A FrameSocket over a real connection: closing, failing, and clients that do not play along."""
+"""A FrameSocket over a real connection: closing, failures, and misbehaving clients."""
 
 from __future__ import annotations
 
