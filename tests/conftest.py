@@ -1,4 +1,4 @@
-"""What every test gets: async tests run on pytest-tornado's loop, and a real Redis of their own."""
+"""For every test: async tests run on pytest-tornado's loop, with a separate real Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the house looks like: `python -m tests.house` prints import circles and a table of sizes for each room.
+"""The layout of the source: `python -m tests.house` prints import cycles and a table of sizes per package.
 
 Imports for types and imports inside functions count like any other.
 """

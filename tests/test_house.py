@@ -1,4 +1,4 @@
-"""The layout of the source: no import circles, and nothing longer than the rules allow."""
+"""The layout of the source: no import cycles, and nothing longer than the rules allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions that live on: how fast they are resumed, what an idle one costs, how soon an interrupted reply is silent.
+"""Sessions: the time to resume them, the cost of idle ones, and the time until an interrupted reply is silent.
 
 One gateway with all services and a Redis, so that every session has its record; the clients run on the same machine.
 """

@@ -1,4 +1,4 @@
-"""How well and how fast M2 recognises: `python -m tests.bench.speech`. Needs the extras `voice` and `ears`.
+"""Accuracy and speed of M2: `python -m tests.bench.speech`. Needs the extras `voice` and `ears`.
 
 Audio is paced as a microphone's where delays are measured. Ends of speech are taken from the recordings' energy.
 """

@@ -1,4 +1,4 @@
-"""Spoken turns in real time against a gateway with the embedded services: how long people wait.
+"""Spoken turns in real time against a gateway with the embedded services: how long users wait.
 
 `first partial` counts from the start of speech in the recording (as the recogniser finds it), `first_audio` from its end.
 """

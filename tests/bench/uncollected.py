@@ -1,4 +1,4 @@
-"""A gateway without the cyclic collector, which tells what it holds: SIGUSR2 writes tasks and objects to the file UNCOLLECTED_FILE.
+"""A gateway without the cyclic garbage collector, which reports its objects: SIGUSR2 writes tasks and objects to the file UNCOLLECTED_FILE.
 
 What only the collector would find stays and is counted. For `tests.bench.leaks` and its test.
 """

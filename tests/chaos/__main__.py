@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [FAULT …]`: runs with the faults named (none: each in turn), and says what broke. Exit code 1 when something did."""
+"""`python -m tests.chaos [FAULT …]`: runs with these faults (none: each in turn), and reports what broke. Exit code 1 if anything did."""
 
 from __future__ import annotations
 

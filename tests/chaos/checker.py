@@ -1,4 +1,4 @@
-"""What must hold at the end of a run, and the table that says what did."""
+"""Checks the guarantees at the end of a run, and prints a table of the results."""
 
 from __future__ import annotations
 

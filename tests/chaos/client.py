@@ -1,4 +1,4 @@
-"""A client of `jarvis.v1`, written from PROTOCOL.md alone. It keeps a history and notes whatever breaks a promise of that page."""
+"""A client of `jarvis.v1`, written only from PROTOCOL.md. It keeps a history and records every violation of that document."""
 
 from __future__ import annotations
 

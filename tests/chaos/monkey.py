@@ -1,4 +1,4 @@
-"""The faults, by name. Each leaves the cluster whole again."""
+"""The faults, by name. Each one restores the cluster in the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run: so many sessions for so long, a fault every few seconds, then the checker."""
+"""One run: a number of sessions for some time with a fault every few seconds, then the checker."""
 
 from __future__ import annotations
 

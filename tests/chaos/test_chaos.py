@@ -1,4 +1,4 @@
-"""Half a minute of the monkey: replicas that die, sockets that are cut, a Redis that forgets. Long runs: `make chaos`."""
+"""Half a minute of the monkey: dying replicas, cut sockets, and a Redis that loses its data. Long runs: `make chaos`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster as plain processes: gateways behind nginx as shipped, one Redis, each service in a process of its own."""
+"""A cluster of plain processes: gateways behind the shipped nginx configuration, one Redis, and a process per service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sessions do, each piece with an outcome that can be judged. A piece that the server has told lost is begun anew, counted as told."""
+"""The work of the sessions, in pieces with outcomes that can be checked. A piece that the server reports as lost is counted and started again."""
 
 from __future__ import annotations
 

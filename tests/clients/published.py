@@ -1,4 +1,4 @@
-"""Server events against the models that OpenAI publishes in its own client, strictly."""
+"""Validates server events strictly against the models published in OpenAI's client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyPI `openai-agents`, unmodified, where `make test-clients` has installed it."""
+"""PyPI `openai-agents`, unmodified, if `make test-clients` has installed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""npm `openai` and `@openai/agents`, unmodified, where `make test-clients` has installed it. The first speaks wss only, so TLS stands in front."""
+"""npm `openai`, unmodified, if `make test-clients` has installed it. It only supports wss, so a TLS proxy is in front."""
 
 from __future__ import annotations
 

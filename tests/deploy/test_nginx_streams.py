@@ -1,4 +1,4 @@
-"""What nginx does with the project's configuration, seen from a gateway behind it: pieces pass at once, secrets are not logged.
+"""nginx with the project's configuration in front of a gateway: data passes at once, and secrets are not logged.
 
 The gateway here is a few lines of sockets, so that a test decides when each piece is sent: no clock is asked.
 """

@@ -1,4 +1,4 @@
-"""A rolling restart behind each proxy that deploy/ has an example for: nobody is away for long, and nothing is lost."""
+"""A rolling restart behind each proxy with an example in deploy/: no client is disconnected for long, and nothing is lost."""
 
 from __future__ import annotations
 

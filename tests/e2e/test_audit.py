@@ -1,4 +1,4 @@
-"""What a whole gateway writes down of a risky command."""
+"""The audit log of a whole gateway for a risky command."""
 
 from __future__ import annotations
 

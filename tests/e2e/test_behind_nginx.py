@@ -1,4 +1,4 @@
-"""The topology of deploy/compose.yaml as plain processes: nginx with the project's own configuration, two gateways, one Redis."""
+"""The topology of deploy/compose.yaml as plain processes: nginx with the project's configuration, two gateways, one Redis."""
 
 from __future__ import annotations
 

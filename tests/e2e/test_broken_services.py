@@ -1,4 +1,4 @@
-"""Each service killed, or hanging, in the middle of a turn: a clear error, an apology, and a socket that lives on."""
+"""Each service killed or hanging during a turn: the user gets a clear error and an apology, and the socket stays open."""
 
 from __future__ import annotations
 

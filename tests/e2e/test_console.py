@@ -1,4 +1,4 @@
-"""The console in a real browser: spoken to, cut off, attacked, signed in to. Its views are in test_console_views."""
+"""The console in a real browser: speech, lost connections, attacks, sign-in. Its views are in test_console_views."""
 
 from __future__ import annotations
 

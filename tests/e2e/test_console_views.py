@@ -1,4 +1,4 @@
-"""Each view of the console in a real browser, and all of them looked at by axe, in both themes and on a phone."""
+"""Each view of the console in a real browser, and all of them checked by axe, in both themes and on a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded turn, cut at each of its messages in turn: what the client sees in all is what it sees without a cut."""
+"""A recorded turn, cut at each of its messages: the client sees the same as without a cut."""
 
 from __future__ import annotations
 

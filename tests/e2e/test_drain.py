@@ -1,4 +1,4 @@
-"""SIGTERM with people talking: they are told, what runs is finished, then 1012."""
+"""SIGTERM during conversations: clients are notified, running work is finished, then sockets close with 1012."""
 
 from __future__ import annotations
 

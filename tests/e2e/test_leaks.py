@@ -1,4 +1,4 @@
-"""Nothing stays behind of sessions and requests, though nobody collects cycles. `tests.bench.leaks` does it at length."""
+"""Sessions and requests leave nothing behind, even without the cyclic garbage collector. `tests.bench.leaks` is the long version."""
 
 from __future__ import annotations
 

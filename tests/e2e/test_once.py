@@ -1,4 +1,4 @@
-"""A command that comes again in a new epoch of its session, over the real socket."""
+"""A command that is repeated in a new epoch of its session, over a real socket."""
 
 from __future__ import annotations
 

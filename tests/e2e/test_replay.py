@@ -1,4 +1,4 @@
-"""Record and replay with a whole gateway: a spoken turn is recorded, and comes to the same again."""
+"""Record and replay with a whole gateway: a spoken turn is recorded, and its replay has the same outcome."""
 
 from __future__ import annotations
 

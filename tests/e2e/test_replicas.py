@@ -1,4 +1,4 @@
-"""Three replicas with one Redis: whichever dies or is restarted, clients go on at another, and nothing is lost or doubled."""
+"""Three replicas with one Redis: if one dies or is restarted, its clients continue at another, and nothing is lost or duplicated."""
 
 from __future__ import annotations
 

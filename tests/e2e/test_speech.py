@@ -1,4 +1,4 @@
-"""The main job: real speech through the real gateway and real services, and an answer aloud."""
+"""The main scenario: real speech through the real gateway and real services, with a spoken answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start and stop, as a person and as an operator see them."""
+"""Start and stop, as seen by users and operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel alone, installed somewhere else and started in a foreign folder: it brings everything that it serves."""
+"""The wheel alone, installed elsewhere and started in another folder: it contains everything that it serves."""
 
 from __future__ import annotations
 

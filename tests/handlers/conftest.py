@@ -1,4 +1,4 @@
-"""Whoever reads HTTP, the answers are the same: each test of a running gateway is run with our reader and with Tornado's."""
+"""Runs each test of a running gateway with our HTTP reader and with Tornado's, since the responses must be the same."""
 
 from __future__ import annotations
 

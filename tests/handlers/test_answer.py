@@ -1,4 +1,4 @@
-"""Answers end where they have to, and hold no line that was not meant."""
+"""Responses end where they must, and contain no injected lines."""
 
 from __future__ import annotations
 

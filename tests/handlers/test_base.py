@@ -1,4 +1,4 @@
-"""What every HTTP answer has, and what Tornado alone would have done wrong."""
+"""The common parts of all HTTP responses, and corrections of Tornado's behaviour."""
 
 from __future__ import annotations
 

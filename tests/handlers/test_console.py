@@ -1,4 +1,4 @@
-"""Files of `static/`, and nothing outside it; pages that ask no other host for anything."""
+"""Files of `static/`, and nothing outside it; pages without requests to other hosts."""
 
 from __future__ import annotations
 

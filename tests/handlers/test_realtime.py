@@ -1,4 +1,4 @@
-"""Getting in through the door: the four places of a token, and everything that is refused."""
+"""Opening a socket: the four places of a token, and everything that is refused."""
 
 from __future__ import annotations
 

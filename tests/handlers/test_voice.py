@@ -1,4 +1,4 @@
-"""Audio files over HTTP: uploads in every format to the recogniser, speech in every format from the voice."""
+"""Audio files over HTTP: uploads in every format to the recogniser, and synthesised speech in every format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A socket's writer: batches in order, not before they are saved, and only while the client takes them."""
+"""A socket's writer: batches are sent in order, not before they are saved, and only while the client reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load as the users of a gateway make it: REST callers, and voice clients with a socket each.
+"""A load test with the traffic of real users: REST callers, and voice clients with a socket each.
 
     python -m venv /tmp/locust && /tmp/locust/bin/pip install -e '.[load]'
     export JARVIS_TOKEN=$(.venv/bin/python -m server token --user load --role admin)     # with the gateway's JWT_SECRET_KEY

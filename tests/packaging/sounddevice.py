@@ -1,4 +1,4 @@
-"""Stands for sounddevice in the tests: the microphone hears the file SPEECH, the loudspeaker writes to the file PLAYED."""
+"""A stand-in for sounddevice: the microphone plays the file SPEECH, and the loudspeaker writes to the file PLAYED."""
 
 import os
 import threading

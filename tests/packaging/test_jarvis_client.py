@@ -1,4 +1,4 @@
-"""The client as its users have it: a wheel in an environment of its own, used from another folder."""
+"""The client as users install it: a wheel in a separate environment, used from another folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clock, and one user."""
+"""Fixtures: a clock, and one user."""
 
 from __future__ import annotations
 

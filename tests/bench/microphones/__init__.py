@@ -1,4 +1,4 @@
-"""Live microphones: CPU of the gateway process per frame, beside plain relays, in the same run.
+"""Live microphones: CPU of the gateway process per frame, compared with plain relays in the same run.
 
 __main__     runs each target in turn and prints the table
 plot         CPU a frame over talkers, as SVG

@@ -1,4 +1,4 @@
-"""CPU of a process per microphone frame, latency and losses: this gateway beside plain relays, in turns.
+"""CPU of a process per microphone frame, latency and losses: this gateway and plain relays, by turns.
 
 Each target runs alone with the same recogniser, which only counts, and the same load generator; all of them share the machine.
 CPU is the target process's own, user and system with all its threads, over the measured time: recogniser, load generator and

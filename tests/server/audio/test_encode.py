@@ -1,4 +1,4 @@
-"""PCM to files, as they are made."""
+"""PCM to files, as a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are damaged, joined, in many channels, empty, or in codecs that are not read."""
+"""Files that are damaged, concatenated, multichannel, empty, or in unsupported codecs."""
 
 from __future__ import annotations
 

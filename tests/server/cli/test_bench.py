@@ -1,4 +1,4 @@
-"""`python -m server bench` against a gateway of its own; and its figures."""
+"""`python -m server bench` against a real gateway, and its figures."""
 
 from __future__ import annotations
 

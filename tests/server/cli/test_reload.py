@@ -1,4 +1,4 @@
-"""`make dev`: a change starts the gateway again in its process; one that is broken waits for the next change; nothing stays behind."""
+"""`make dev`: a change restarts the gateway in its process; broken code waits for the next change; no process is left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recording as a script, what it came to, and the command line around it."""
+"""A recording as a script, its outcome, and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI document and its page: every message of the wire, as the models have it."""
+"""The AsyncAPI document and its page: every message, as in the models."""
 
 from __future__ import annotations
 

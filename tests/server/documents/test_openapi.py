@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true to the table."""
+"""The OpenAPI document: valid, complete, and consistent with the table of operations."""
 
 from __future__ import annotations
 

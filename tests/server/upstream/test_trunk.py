@@ -1,4 +1,4 @@
-"""Many microphones in one call: credit, ends, faults of one and of all, and services without trunks."""
+"""Many microphones in one call: credit, ends, failures of one stream and of all, and services without trunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One client that speaks, two replicas, a recogniser that is late: whatever happens, each word is heard once, in order.
+"""A speaking client, two replicas and a late recogniser: in any order of events, each word is recognised once, in order.
 
 As `test_model`, on virtual time. The recogniser of `tests.support.ears` has a position: what it has not listened to yet when a
 replica dies is lost, unless the client is asked for it again.

@@ -1,4 +1,4 @@
-"""Frames that are not quite in order, and floods."""
+"""Frames out of order, and floods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of the internet that tries every way into this machine. The internet is 127.0.0.2 here, the closed network 127.0.0.1."""
+"""An internet page that tries every way into this machine. The internet is 127.0.0.2 here, the closed network 127.0.0.1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is understood as pocketsphinx hears it ("the third result") is understood as Whisper writes it ("The 3rd result.")."""
+"""Sentences that are understood as PocketSphinx writes them ("the third result") are also understood as Whisper writes them ("The 3rd result.")."""
 
 from __future__ import annotations
 

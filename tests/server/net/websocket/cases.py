@@ -1,4 +1,4 @@
-"""The cases 1 to 7, 9 and 10 of the Autobahn test suite, stated again as tables: same numbers, same meaning, not its code.
+"""The cases 1 to 7, 9 and 10 of the Autobahn test suite, restated as tables: with the same numbers and meaning, but without its code.
 
 A case is what a client sends, in the pieces it sends it in, the frames that an echo server answers with, and the code that the
 connection is closed with. The sequences of 6.5 to 6.23 are those of Markus Kuhn's UTF-8 decoder test that Autobahn takes.

@@ -1,4 +1,4 @@
-"""A WebSocket server that echoes, on a FrameSocket and nothing else of the gateway: for tests, and for other test suites.
+"""A WebSocket server that echoes, with a FrameSocket and no other part of the gateway; for our tests and for other test suites.
 
 `python -m tests.server.net.websocket.echo --port 9001` listens; `--reader tornado` is Tornado's own server and protocol.
 """

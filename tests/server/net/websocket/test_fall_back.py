@@ -1,4 +1,4 @@
-"""RFC 6455 on the fall-back WS_READER=tornado: the same cases as on our own protocol class."""
+"""RFC 6455 with the fall-back WS_READER=tornado: the same cases as on our own protocol class."""
 
 from __future__ import annotations
 
