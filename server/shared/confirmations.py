@@ -160,7 +160,7 @@ class ConfirmationStore:
             await self._close(confirmation_id, "expired")
 
     async def _heard(self, confirmation_id: str) -> bool | None:
-        """Take the decision and tell whoever made it that it was received. None if it was withdrawn before."""
+        """Take the decision and tell its maker that it was received. None if it was withdrawn before."""
         decided = await self._take_decision(confirmation_id)
         if decided is not None:
             await self._state.publish(HEARD, id=confirmation_id)

@@ -233,7 +233,7 @@ class RedisLink:
             self._lose("timeout")
 
     def _lose(self, reason: str) -> None:
-        """Fail whatever waits, so that it goes on without Redis, and drop the connection."""
+        """Fail all waiting commands, so that their callers continue without Redis, and drop the connection."""
         self._on_error()
         self._overdue = False
         if self._connected:

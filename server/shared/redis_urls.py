@@ -120,7 +120,7 @@ class ClusterWire:
         return list(replies)
 
     async def drop(self) -> None:
-        """Close; the next command asks the nodes anew."""
+        """Close; the next command asks the nodes again."""
         try:
             await self._cluster.aclose()
         except (RedisError, OSError):

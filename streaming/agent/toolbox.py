@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext
 
 EXECUTORS = ("browser", "os", "search", "memory")
-LIST_WITHIN_MS = 1_000  # if an executor is down, its tools are missing and the turn goes on
+LIST_WITHIN_MS = 1_000  # if an executor is down, its tools are missing and the turn continues
 
 
 async def toolbox(setup: LaneSetup, context: CallContext) -> tuple[Tool, ...]:

@@ -294,7 +294,7 @@ class Turn:
         return outcomes
 
     async def keep_company(self, done: asyncio.Event) -> None:
-        """Say in silence that long work goes on, but not during a question or while somebody speaks."""
+        """Tell the user that work takes long, but not during a question or while somebody speaks."""
         if self._format.audio:
             await keep_company(
                 done,
@@ -303,7 +303,7 @@ class Turn:
             )
 
     async def _remember(self, role: str, text: str) -> None:
-        """Add one speaker's words to the conversation. If memory is down, the turn goes on without."""
+        """Add one speaker's words to the conversation. If memory is down, the turn continues without it."""
         if not text:
             return
         try:

@@ -1,4 +1,4 @@
-"""Search without a network: uses what is indexed so far, while a thread of its own extends the index."""
+"""Search without a network: uses what is indexed so far, while a separate thread extends the index."""
 
 from __future__ import annotations
 
