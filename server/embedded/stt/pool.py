@@ -1,7 +1,8 @@
 """The service's decoder processes, and the queue in front of them.
 
-Finals precede partials; otherwise the queue is first in, first out. A process takes several jobs of one kind at once: they are
-encoded in one call, which halves the decoder's time for each.
+Finals come first, then closer looks at doubtful ones, which take several times as long, then partials. Within a kind the queue is first
+in, first out. A process takes several jobs of one kind at once: they are encoded in one call, which halves the decoder's time for each.
+Where there are several processes, one of them takes no partials, so that a final never waits behind those.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import itertools
 import logging
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from server.embedded.service import MissingPartError
@@ -34,9 +35,18 @@ LATE_S = 1.0  # a final that waited this long is late
 LATE_LOG_S = 10.0  # minimum time between two log lines about it
 
 
+FINAL, CLOSER, PARTIAL = range(3)
+
+
+def _kind(job: Job) -> int:
+    if not job.final:
+        return PARTIAL
+    return CLOSER if job.closer else FINAL
+
+
 @dataclass(order=True, slots=True)
 class _Waiting:
-    rank: tuple[bool, int]  # partial, number
+    rank: tuple[int, int]  # kind, number
     job: Job = field(compare=False)
     done: asyncio.Future[Transcript] = field(compare=False)
     since_s: float = field(compare=False)
@@ -82,9 +92,17 @@ class DecoderPool:
         self._processes.clear()
 
     async def decode(self, job: Job) -> Transcript:
-        """Queue a job and return its transcript. Cancel to withdraw it. Raises DecoderDiedError after two processes died of it."""
+        """Queue a job and return its transcript, after a closer look if it is doubtful. Cancel to withdraw it.
+
+        Raises DecoderDiedError after two processes died of it.
+        """
+        seen = await self.glance(job)
+        return await self.glance(replace(job, closer=True)) if seen.doubtful else seen
+
+    async def glance(self, job: Job) -> Transcript:
+        """Do the same without the closer look."""
         waiting = _Waiting(
-            (not job.final, next(self._numbers)), job, asyncio.get_running_loop().create_future(), time.monotonic()
+            (_kind(job), next(self._numbers)), job, asyncio.get_running_loop().create_future(), time.monotonic()
         )
         heapq.heappush(self._queue, waiting)
         self._dispatch()
@@ -92,23 +110,35 @@ class DecoderPool:
 
     def _dispatch(self) -> None:
         """Give waiting jobs to idle processes."""
-        for process in self.processes:
-            if not process.busy and (batch := self._next_batch()):
-                process.busy = True
-                self._in_background(self._work(process, batch), "stt: decode")
+        idle = [process for process in self.processes if not process.busy]
+        for at, process in enumerate(idle):
+            batch = self._next_batch(len(idle) - at)
+            if not batch:
+                break
+            process.busy = True
+            self._in_background(self._work(process, batch), "stt: decode")
         if self._queue and len(self.processes) + self._n_starting < self._n_processes:
             self._grow_in_background()
 
-    def _next_batch(self) -> list[_Waiting]:
+    def _next_batch(self, n_idle: int) -> list[_Waiting]:
+        """For one of so many idle processes: its share of what is next."""
+        while self._queue and self._queue[0].done.done():
+            heapq.heappop(self._queue)  # withdrawn
+        if not self._queue:
+            return []
+        kind, vocabulary = self._queue[0].rank[0], self._queue[0].job.vocabulary
+        if kind == PARTIAL and n_idle == 1 and len(self.processes) > 1:
+            return []
+        alike = sum(waiting.rank[0] == kind and not waiting.done.done() for waiting in self._queue)
+        most = 1 if kind == CLOSER else min(MAX_BATCH, -(-alike // n_idle))
         batch: list[_Waiting] = []
-        while self._queue and len(batch) < MAX_BATCH:
-            first, job = self._queue[0], self._queue[0].job
-            if first.done.done():
-                heapq.heappop(self._queue)  # withdrawn
-                continue
-            if batch and (job.final, job.vocabulary) != (batch[0].job.final, batch[0].job.vocabulary):
+        while self._queue and len(batch) < most:
+            first = self._queue[0]
+            if not first.done.done() and (first.rank[0], first.job.vocabulary) != (kind, vocabulary):
                 break
-            batch.append(heapq.heappop(self._queue))
+            heapq.heappop(self._queue)
+            if not first.done.done():
+                batch.append(first)
         return batch
 
     async def _work(self, process: DecoderProcess, batch: list[_Waiting]) -> None:

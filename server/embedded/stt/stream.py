@@ -6,10 +6,11 @@ The queue is bounded: a caller that sends faster than the decoders work is held 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from protos import stt_pb2
+from server.embedded.stt.answers import Answers
 from server.embedded.stt.audio import BYTES_PER_SAMPLE, Resampler
 from server.embedded.stt.endpoint import (
     EndpointEvent,
@@ -20,10 +21,10 @@ from server.embedded.stt.endpoint import (
     SpeechWent,
     SpeechWentOn,
 )
-from server.embedded.stt.pause import OPEN_MS, silence_needed_ms
+from server.embedded.stt.pause import OPEN_MS, UNSURE_MS, silence_needed_ms
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.transcript import confidence
-from server.embedded.stt.utterance import Utterance
+from server.embedded.stt.utterance import BYTES_PER_MS, Utterance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,12 +66,12 @@ class Recognition:
     def __init__(self, settings: RecognizeSettings, ears: Ears, send: Send) -> None:
         self._settings = settings
         self._pool = ears.pool
-        self._put = send
-        self._putting = asyncio.Lock()  # gRPC takes one message at a time
+        self._answers = Answers(send)
         self._silent = True  # since the last check for a sign of life
         self._unanswered = self._at_work = False
         self._resampler = Resampler(settings.sample_rate_hz)
         self._endpointer = SpeechEndpointer(ears.detectors.stream())
+        self._backlog_bytes = 0  # audio that waits in `_pieces`
         self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
         self._utterance: Utterance | None = None
         self._partial: asyncio.Task[Transcript | None] | None = None
@@ -91,8 +92,7 @@ class Recognition:
 
     async def _send(self, response: stt_pb2.RecognizeResponse) -> None:
         self._silent = self._unanswered = False
-        async with self._putting:
-            await self._put(response)
+        await self._answers.tell(response)
 
     async def _show_life(self) -> None:
         """Send signs of life, so that a long decode or speech without partials is not taken for a hang."""
@@ -101,7 +101,7 @@ class Recognition:
             if self._silent and (
                 self._unanswered or self._at_work or self._endpointer.in_speech or self._held or self._uncommitted
             ):
-                await self._send(stt_pb2.RecognizeResponse(progress=stt_pb2.Progress(at_ms=self._told_ms)))
+                await self._answers.tell_now(stt_pb2.RecognizeResponse(progress=stt_pb2.Progress(at_ms=self._told_ms)))
             self._silent = True
 
     # --- taking ---
@@ -119,10 +119,14 @@ class Recognition:
                     raise InvalidRequestError("config was sent twice: it belongs into the first message only")
                 case _:
                     raise InvalidRequestError("a message carried neither audio nor commit")
-        await self._pieces.put(self._resampler.flush())
+        await self._put(self._resampler.flush())
         if self._uncommitted:
             await self._pieces.put(Committed())
         await self._pieces.put(None)
+
+    async def _put(self, pcm: bytes) -> None:
+        self._backlog_bytes += len(pcm)
+        await self._pieces.put(pcm)
 
     async def _audio(self, pcm: bytes) -> None:
         if len(pcm) % BYTES_PER_SAMPLE:
@@ -130,7 +134,7 @@ class Recognition:
         self._uncommitted = not self._settings.endpointing and (self._uncommitted or bool(pcm))
         step = self._settings.sample_rate_hz * HEARD_AT_ONCE_MS // 1000 * BYTES_PER_SAMPLE
         for start in range(0, len(pcm), step):
-            await self._pieces.put(self._resampler.feed(pcm[start : start + step]))
+            await self._put(self._resampler.feed(pcm[start : start + step]))
             if start:
                 await asyncio.sleep(0)  # let others run
 
@@ -166,11 +170,20 @@ class Recognition:
     async def _next_piece(self) -> bytes | Committed | None:
         try:
             async with asyncio.timeout(IDLE_S if self._endpointer.in_speech else None):
-                return await self._pieces.get()
+                piece = await self._pieces.get()
         except TimeoutError:
             for event in self._endpointer.flush():
                 await self._on(event)
             return b""
+        if isinstance(piece, bytes):
+            self._backlog_bytes -= len(piece)
+        return piece
+
+    @property
+    def _is_file(self) -> bool:
+        """Whether audio comes faster than it is heard, to somebody who waits for finals only."""
+        wants_more = self._settings.interim_results or self._settings.progress
+        return not wants_more and self._backlog_bytes > UNSURE_MS * BYTES_PER_MS
 
     async def _on(self, event: EndpointEvent) -> None:
         if isinstance(event, SpeechBegan):
@@ -197,8 +210,15 @@ class Recognition:
         """Decode what was said; its words determine how long the pause may be."""
         if not self._settings.endpointing:
             return
+        if self._is_file:  # the silence alone tells: what follows is cut while this is decoded
+            self._endpointer.silence_needed_ms = UNSURE_MS
+            return
         self._drop_partial()
-        utterance.at_pause = await self._pool.decode(utterance.job(final=True))
+        job = utterance.job(final=True)
+        utterance.at_pause = await self._pool.glance(job)
+        if utterance.at_pause.doubtful:  # the pause is long enough for it, mostly
+            look = self._pool.glance(replace(job, closer=True))
+            utterance.closer = self._group.create_task(look, name="stt: look closer")
         if self._settings.interim_results:
             await self._show(utterance, utterance.at_pause)  # the partial under way was dropped, so send this one
         text = utterance.at_pause.text
@@ -208,7 +228,7 @@ class Recognition:
             await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
 
     async def _go_on(self, utterance: Utterance, at_ms: int) -> None:
-        utterance.at_pause = None
+        utterance.forget_pause()
         if utterance.eager_told:
             utterance.eager_told = False
             await self._send(stt_pb2.RecognizeResponse(speech_resumed=stt_pb2.SpeechResumed(at_ms=at_ms)))
@@ -259,13 +279,25 @@ class Recognition:
         self._utterance = None
         if self._settings.endpointing:
             await self._send(stt_pb2.RecognizeResponse(speech_stopped=stt_pb2.SpeechStopped(at_ms=end_ms)))
-        transcript = utterance.at_pause or await self._pool.decode(utterance.job(final=True))
-        words = list(utterance.in_stream(transcript))
-        if self._settings.endpointing:
-            await self._final(words, utterance.at_ms, end_ms)
+        if self._is_file and self._settings.endpointing:
+            answer = self._group.create_task(self._decoded(utterance, end_ms), name="stt: final")
+            await self._answers.owe(answer, self._group)
+        elif self._settings.endpointing:
+            await self._send(await self._decoded(utterance, end_ms))
         else:
-            self._held += words
+            self._held += await self._words(utterance)
             self._held_span = (self._held_span[0] if self._held_span else utterance.at_ms, end_ms)
+
+    async def _decoded(self, utterance: Utterance, end_ms: int) -> stt_pb2.RecognizeResponse:
+        return _final(await self._words(utterance), utterance.at_ms, end_ms)
+
+    async def _words(self, utterance: Utterance) -> list[HeardWord]:
+        transcript = utterance.at_pause
+        if utterance.closer is not None:
+            transcript = await utterance.closer
+        elif transcript is None:
+            transcript = await self._pool.decode(utterance.job(final=True))
+        return list(utterance.in_stream(transcript))
 
     async def _answer_commit(self) -> None:
         """Answer a commit with a Final, even if it is empty."""
@@ -275,26 +307,27 @@ class Recognition:
         now_ms = self._endpointer.now_ms
         if self._settings.endpointing:
             if not events:
-                await self._final([], now_ms, now_ms)
+                await self._send(_final([], now_ms, now_ms))
             return
         start_ms, end_ms = self._held_span or (now_ms, now_ms)
         if self._held_span:
             await self._send(stt_pb2.RecognizeResponse(speech_stopped=stt_pb2.SpeechStopped(at_ms=end_ms)))
         words, self._held, self._held_span = self._held, [], None
-        await self._final(words, start_ms, end_ms)
+        await self._send(_final(words, start_ms, end_ms))
 
-    async def _final(self, words: list[HeardWord], start_ms: int, end_ms: int) -> None:
-        final = stt_pb2.Final(
-            text=_text(words),
-            confidence=confidence(tuple(words)),
-            start_ms=start_ms,
-            end_ms=end_ms,
-            words=[
-                stt_pb2.Word(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
-                for word in words
-            ],
-        )
-        await self._send(stt_pb2.RecognizeResponse(final=final))
+
+def _final(words: list[HeardWord], start_ms: int, end_ms: int) -> stt_pb2.RecognizeResponse:
+    final = stt_pb2.Final(
+        text=_text(words),
+        confidence=confidence(tuple(words)),
+        start_ms=start_ms,
+        end_ms=end_ms,
+        words=[
+            stt_pb2.Word(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
+            for word in words
+        ],
+    )
+    return stt_pb2.RecognizeResponse(final=final)
 
 
 def _text(words: list[HeardWord]) -> str:

@@ -22,20 +22,25 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An utterance so far, to be decoded. A `final` transcript has word times and begins with `promised`."""
+    """An utterance so far, to be decoded. A `final` transcript has word times and begins with `promised`.
+
+    `closer`: decode it in a longer window, because the first transcript was doubtful.
+    """
 
     pcm: bytes  # 16 kHz, 16-bit mono, from the start of the utterance
     final: bool
     vocabulary: tuple[str, ...] = ()
     promised: str = ""
+    closer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A transcript. `words`: of finals only, with times since the start of the utterance."""
+    """A transcript. `words`: of finals only, with times since the start of the utterance. `doubtful`: a closer look may correct it."""
 
     text: str = ""
     words: tuple[HeardWord, ...] = ()
+    doubtful: bool = False
 
 
 class Recognizer(Protocol):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from server.embedded.stt.transcript import HeardWord, Job, Promise, Transcript
 
 if TYPE_CHECKING:
+    import asyncio
+
     from server.embedded.stt.endpoint import SpeechBegan
 
 BYTES_PER_MS = 32  # 16 kHz, 16 bit
@@ -27,6 +29,7 @@ class Utterance:
         self._promise = Promise()
         self._told = ""
         self.at_pause: Transcript | None = None  # valid until speech continues
+        self.closer: asyncio.Task[Transcript] | None = None  # a closer look at it, if it is doubtful
         self.eager_told = False
 
     def add(self, pcm: bytes) -> None:
@@ -41,6 +44,13 @@ class Utterance:
         """A job to decode all audio so far."""
         self._looked_at_bytes = len(self._pcm)
         return Job(bytes(self._pcm), final, self._vocabulary, self._promise.text if final else "")
+
+    def forget_pause(self) -> None:
+        """Speech went on."""
+        self.at_pause = None
+        if self.closer is not None:
+            self.closer.cancel()
+            self.closer = None
 
     def partial(self, transcript: Transcript) -> tuple[str, int] | None:
         """A partial's text and number of stable characters; None if its text is not new."""

@@ -2,7 +2,7 @@
 
 Whisper was trained on 30 s windows, and encoding one takes 0.6 s of a core. A window with the utterance and some seconds of silence
 takes a tenth of that, but the decoder may then fail to stop and repeat the phrase. So repeats are cut off, and a final whose text
-repeated is decoded again in the full window. docs/SPEECH.md has the comparison from which the constants are taken.
+repeated is doubtful: it is decoded again in a longer window, and in the full one if it repeats there too. docs/SPEECH.md has the comparison from which the constants are taken.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOW_S = 30  # the model's training window
-FINAL_PADDING_S, PARTIAL_PADDING_S = 4, 2
+FINAL_PADDING_S, PARTIAL_PADDING_S, CLOSER_PADDING_S = 4, 2, 8
 MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five tokens per second
 # Mean log probabilities per token. Correct short commands go down to -1.6 ("cancel"); white noise starts at -1.9.
-UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in the full window
+UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in a longer window
 NO_WORDS_LOG_PROBABILITY = -1.8  # below this, the words are guesses
 NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together mean no speech; correct commands stay below 0.42
 HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
@@ -46,11 +46,16 @@ class _Decoded:
     words: list[str]
     log_probability: float
     no_speech: float
-    doubtful: bool  # it repeated itself, or did not end
+    repeated: bool  # it repeated itself, or did not end
 
     @property
     def text(self) -> str:
         return " ".join(self.words)
+
+    @property
+    def is_to_be_doubted(self) -> bool:
+        """Whether a longer window may show something else."""
+        return self.repeated or self.no_speech > NO_SPEECH or self.log_probability < UNSURE_LOG_PROBABILITY
 
     @property
     def is_speech(self) -> bool:
@@ -82,19 +87,20 @@ class Whisper:
         self._start: list[int] = self._tokenizer.sot_sequence
 
     def decode(self, jobs: list[Job]) -> list[Transcript]:
-        """Transcripts of utterances with the same vocabulary, all final or all partial, encoded in one call."""
+        """Transcripts of utterances with the same vocabulary and of one kind (partial, final or closer), encoded in one call."""
         if not jobs[0].final:
             _, decoded = self._window(jobs, PARTIAL_PADDING_S)
             return [Transcript(one.text if one.is_speech else "") for one in decoded]
-        encoded, decoded = self._window(jobs, FINAL_PADDING_S)
+        encoded, decoded = self._window(jobs, CLOSER_PADDING_S if jobs[0].closer else FINAL_PADDING_S)
+        if jobs[0].closer and any(one.is_to_be_doubted for one in decoded):
+            encoded, decoded = self._window(jobs, WINDOW_S)
         timed = self._timed(encoded, jobs, decoded)
         return [self._settled(*row) for row in zip(jobs, decoded, timed, strict=True)]
 
     def _settled(self, job: Job, decoded: _Decoded, timed: Transcript) -> Transcript:
-        """The final, decoded again if it is doubtful or breaks a promise."""
-        if decoded.doubtful or decoded.no_speech > NO_SPEECH or decoded.log_probability < UNSURE_LOG_PROBABILITY:
-            encoded, (decoded,) = self._window([job], WINDOW_S)
-            (timed,) = self._timed(encoded, [job], [decoded])
+        """The final, decoded again if it breaks a promise."""
+        if decoded.is_to_be_doubted and not job.closer:
+            return replace(timed if decoded.is_speech else Transcript(), doubtful=True)
         if job.promised and not begins_with(decoded.text, job.promised):
             encoded, (decoded,) = self._window([job], FINAL_PADDING_S, job.promised)
             (timed,) = self._timed(encoded, [job], [decoded])

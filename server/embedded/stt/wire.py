@@ -55,7 +55,13 @@ class Reader:
 def pack_jobs(jobs: list[Job]) -> bytes:
     """A request."""
     header = [
-        {"bytes": len(job.pcm), "final": job.final, "vocabulary": job.vocabulary, "promised": job.promised}
+        {
+            "bytes": len(job.pcm),
+            "final": job.final,
+            "vocabulary": job.vocabulary,
+            "promised": job.promised,
+            "closer": job.closer,
+        }
         for job in jobs
     ]
     return pack({"jobs": header}, b"".join(job.pcm for job in jobs))
@@ -67,7 +73,7 @@ def unpack_jobs(header: dict[str, Any], payload: bytes) -> list[Job]:
     for one in header["jobs"]:
         pcm = payload[start : start + one["bytes"]]
         start += one["bytes"]
-        jobs.append(Job(pcm, one["final"], tuple(one["vocabulary"]), one["promised"]))
+        jobs.append(Job(pcm, one["final"], tuple(one["vocabulary"]), one["promised"], one["closer"]))
     return jobs
 
 
@@ -78,9 +84,12 @@ def pack_transcripts(transcripts: list[Transcript]) -> bytes:
 
 def unpack_transcripts(reply: dict[str, Any]) -> list[Transcript]:
     """The transcripts in a reply's header."""
-    return [Transcript(one["text"], tuple(HeardWord(*word) for word in one["words"])) for one in reply["transcripts"]]
+    return [
+        Transcript(one["text"], tuple(HeardWord(*word) for word in one["words"]), one["doubtful"])
+        for one in reply["transcripts"]
+    ]
 
 
 def _pack(transcript: Transcript) -> dict[str, Any]:
     words = [(word.text, word.start_ms, word.end_ms, round(word.confidence, 4)) for word in transcript.words]
-    return {"text": transcript.text, "words": words}
+    return {"text": transcript.text, "words": words, "doubtful": transcript.doubtful}

@@ -15,7 +15,7 @@ from server.embedded.stt.engine import chosen
 from server.embedded.stt.pool import DecoderPool
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.service import SpeechToTextService
-from server.embedded.stt.transcript import Job
+from server.embedded.stt.transcript import Job, Transcript
 from tests.server.embedded.speech import folded, recording, silence
 
 if TYPE_CHECKING:
@@ -100,6 +100,81 @@ async def test_one_utterance_leaves_no_trace_in_the_next(pool: DecoderPool) -> N
 
 async def test_an_empty_utterance_has_no_words(pool: DecoderPool) -> None:
     assert await text_of(pool, bytes(32_000)) == ""
+
+
+class Decoder:
+    """Stands for a process: tells what it is given, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.alive, self.busy = True, False
+        self.batches: list[list[Job]] = []
+        self.answers: list[asyncio.Future[list[Transcript]]] = []
+
+    async def decode(self, jobs: list[Job]) -> list[Transcript]:
+        self.batches.append(jobs)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+    def answer(self, *, doubtful: bool = False) -> None:
+        self.answers[-1].set_result([Transcript("x", doubtful=doubtful) for _ in self.batches[-1]])
+
+
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def with_decoders(n: int) -> tuple[DecoderPool, list[Decoder]]:
+    pool, decoders = DecoderPool(chosen("", ""), n_processes=n), [Decoder() for _ in range(n)]
+    pool._processes = decoders  # type: ignore[assignment] # as above
+    return pool, decoders
+
+
+async def test_one_process_is_kept_from_partials_and_finals_are_spread() -> None:
+    pool, (first, second) = await with_decoders(2)
+    async with asyncio.TaskGroup() as group:
+
+        def ask(n: int, *, final: bool) -> None:
+            asked.extend(group.create_task(pool.decode(Job(b"", final=final)), name="job") for _ in range(n))
+
+        asked: list[asyncio.Task[Transcript]] = []
+        ask(6, final=False)
+        await settled()
+        assert [len(first.batches), len(second.batches)] == [1, 0]
+        ask(1, final=True)
+        await settled()
+        assert [job.final for job in second.batches[0]] == [True]
+        ask(4, final=True)
+        await settled()
+        first.answer()
+        await settled()
+        assert [job.final for job in first.batches[-1]] == [True] * 4
+        while not all(task.done() for task in asked):
+            for each in (first, second):
+                if not each.answers[-1].done():
+                    each.answer()
+            await settled()
+
+
+async def test_a_closer_look_waits_for_others_finals_and_goes_before_partials() -> None:
+    pool, (only,) = await with_decoders(1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pool.decode(Job(b"1", final=True)), name="doubtful")
+        await settled()
+        group.create_task(pool.decode(Job(b"2", final=False)), name="partial")
+        group.create_task(pool.decode(Job(b"3", final=True)), name="final")
+        await settled()
+        only.answer(doubtful=True)
+        await settled()
+        for _ in range(3):
+            only.answer()
+            await settled()
+    assert [[(job.pcm, job.closer) for job in batch] for batch in only.batches] == [
+        [(b"1", False)],
+        [(b"3", False)],
+        [(b"1", True)],
+        [(b"2", False)],
+    ]
 
 
 def children(pid: int) -> list[int]:

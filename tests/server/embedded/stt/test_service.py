@@ -208,6 +208,17 @@ async def test_without_interim_results_there_are_no_partials(address: str) -> No
     assert texts(events) == ["stop"]
 
 
+async def test_the_utterances_of_a_file_are_decoded_side_by_side_and_told_in_order(address: str) -> None:
+    names = ("flite-slt-what-time-is-it", "flite-slt-list-files", "flite-kal-stop") * 3
+    pcm = b"".join(recording(name) + silence(900) for name in names)
+    events = await recognise(address, [config(interim_results=False), *audio(pcm, 32_000)])
+    kinds = [event.WhichOneof("event") for event in events if not event.HasField("eager_end")]
+    assert kinds == ["speech_started", "speech_stopped", "final"] * len(names)
+    finals = [event.final for event in events if event.HasField("final")]
+    assert [folded(final.text) for final in finals] == [folded(TRANSCRIPTS[name]) for name in names]
+    assert [final.start_ms for final in finals] == sorted(final.start_ms for final in finals)
+
+
 async def test_who_wants_to_know_is_told_how_far_silence_was_listened_to(address: str) -> None:
     pcm = silence(1_000) + recording("flite-kal-stop") + silence(2_000)
     events = await recognise(address, [config(progress=True), *audio(pcm)])
