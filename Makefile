@@ -34,7 +34,7 @@ unit: core rest ## pytest, all of it
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-rest: $(VENV)/.test # every other test, one after the other: many start processes and measure time
+rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
 	$(PY) -m pytest -q --ignore=tests/streaming/protocol --ignore=tests/firefox
 
 test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
@@ -48,7 +48,7 @@ test-firefox: $(VENV)/.test ## the console in Debian's firefox-esr, by WebDriver
 	@command -v firefox-esr >/dev/null && command -v pulseaudio >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr pulseaudio >/dev/null
 	$(PY) -m pytest -q tests/firefox
 
-conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, those of megabytes too
+conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, including the large cases
 	CONFORMANCE=all $(PY) -m pytest -q tests/server/net/websocket/test_conformance.py
 
 SECONDS ?= 60

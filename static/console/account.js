@@ -17,9 +17,9 @@ function claims(token) {
 export class Account {
 	token = sessionStorage.getItem(TOKEN) ?? '';
 	refreshToken = sessionStorage.getItem(REFRESH) ?? '';
-	/** Under DEBUG a name is enough for the socket. */ debugUser = '';
+	/** Under DEBUG, a user name is enough for the socket. */ debugUser = '';
 
-	/** The start prints a link with a code that signs in once; a link may carry a token too. Both are read once, and taken out of the address. @returns {Promise<string>} what went wrong */
+	/** At its start the gateway prints a link with a code that signs in once; a link may also contain a token. Both are read once and removed from the address. @returns {Promise<string>} the error; empty if none */
 	async readAddress() {
 		const given = new URLSearchParams(location.hash.slice(1));
 		const [token, code] = [given.get('token'), given.get('code')];
@@ -54,7 +54,7 @@ export class Account {
 		return typeof exp === 'number' ? exp * 1000 - Date.now() : Infinity;
 	}
 
-	/** Where the gateway runs with DEBUG on this machine: its own token; else a name, which is enough for its sockets. */
+	/** For a gateway with DEBUG: a development token if it runs on this machine; else a name, which is enough for its sockets. */
 	async develop() {
 		const answer = await fetch('/console/development-token').catch(() => null);
 		if (answer?.ok) this.keep((await answer.json()).access_token);
@@ -71,7 +71,7 @@ export class Account {
 		this.forget();
 	}
 
-	/** A token that is good for a while. */
+	/** A token that will not expire soon; refreshed if necessary. */
 	async fresh() {
 		if (this.refreshToken && this.expiresInMs < AHEAD_MS) {
 			const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });
@@ -80,7 +80,7 @@ export class Account {
 		return this.token;
 	}
 
-	/** For one socket: a token in an address would end up in logs. */
+	/** A ticket for one socket, because a token in an address would end up in logs. */
 	async ticket() {
 		const { ticket } = await this.#post('/api/v1/auth/ticket', undefined, await this.fresh());
 		return ticket;

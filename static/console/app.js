@@ -23,14 +23,14 @@ import { WireView } from './wire.js';
 const PING_EVERY_MS = 10_000;
 const SLOW_MS = 1_500; // connecting may take this long before it is shown
 const AT_END_PX = 60;
-const CUT = 4000; // by hand, on the Wire view
+const CUT = 4000; // close code of "cut" on the Wire view
 const VIEWS = [['talk', 'Talk'], ['turns', 'Turns'], ['wire', 'Wire'], ['rest', 'REST'], ['system', 'System'], ['recordings', 'Recordings'], ['lab', 'Lab']];
 
 const $ = (id) => document.getElementById(id);
 
 /** One session with the gateway, and its views. Events: `source` (another trace is shown). */
 export class Session extends EventTarget {
-	/** @param {any} [parked] of before a reload @param {Trace} [trace] likewise */
+	/** @param {any} [parked] state from before a reload @param {Trace} [trace] likewise */
 	constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
 		super();
 		this.account = account;
@@ -41,7 +41,7 @@ export class Session extends EventTarget {
 		this.health = new Health();
 		this.keeper.alsoKeep(parked?.tail ?? []);
 		this.keeper.addEventListener('fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
-		/** @type {Trace[]} what Turns and Wire can look at */ this.traces = [this.trace];
+		/** @type {Trace[]} traces that Turns and Wire can show */ this.traces = [this.trace];
 		this.source = this.trace;
 		this.voice = new Voice(this.client, this.trace);
 		this.voice.addEventListener('fault', (event) => this.fault(event.detail));
@@ -51,7 +51,7 @@ export class Session extends EventTarget {
 		this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this), new Later(this)];
 	}
 
-	/** What becomes of the socket, as rows of the Wire: a browser shows no handshake. */
+	/** Show the socket's events as rows of the Wire, because browsers show no handshake. */
   #noteSocket() {
 		const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
 		const { client } = this;
@@ -67,7 +67,7 @@ export class Session extends EventTarget {
 		this.dispatchEvent(new Event('source'));
 	}
 
-	/** There is nothing to look at any more. */
+	/** Remove a trace that can no longer be shown. */
 	forget(trace) {
 		trace.stop?.();
 		this.traces = this.traces.filter((each) => each !== trace);
@@ -156,7 +156,7 @@ class Shell {
 		document.querySelector('input')?.focus();
 	}
 
-	/** A reload comes back to the session as it was. */
+	/** Save the session, so that a reload continues it. */
   #park() {
 		const parked = this.session?.client.park();
 		if (parked) park(parked, this.session.keeper);
@@ -214,7 +214,7 @@ class Shell {
 		this.#about();
 	}
 
-	/** Services that are down: at once, on every view. */
+	/** Show services that are down, on every view. */
   #showTroubled(troubled) {
 		$('services').hidden = troubled.length === 0;
 		text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
@@ -272,7 +272,7 @@ class Shell {
 	}
 }
 
-/** How far each part of a view is scrolled: that is lost with its leaving the page. What was at its end stays there. */
+/** Scroll positions of a view's parts, which are lost when it leaves the page. A part that was at its end stays there. */
 function places(element) {
 	const parts = [element, ...element.querySelectorAll('*')];
 	const top = (part) => (part.scrollTop + part.clientHeight > part.scrollHeight - AT_END_PX ? Number.MAX_SAFE_INTEGER : part.scrollTop);

@@ -109,13 +109,13 @@ export class Conversation {
 		this.onDecision = onDecision;
 		this.list = h('ol.turns', { 'aria-live': 'polite', aria: 'Conversation' });
 		this.draw = onceAFrame(() => this.#draw());
-		this.list.addEventListener('load', () => { if (this.follows) this.toEnd(); }, true); // a picture is taller than the room kept for it
+		this.list.addEventListener('load', () => { if (this.follows) this.toEnd(); }, true); // a picture may be taller than the space reserved for it
 		this.listener = (turn) => { this.changed.add(turn); this.draw(); };
 		log.listeners.add(this.listener);
 		for (const turn of log.list) this.listener(turn);
 	}
 
-	/** Its reader has asked for something: the answer is to be seen. */
+	/** Scroll to the end, where the answer to new input appears. */
 	toEnd() {
 		const box = this.list.parentElement;
 		if (box) box.scrollTop = box.scrollHeight;

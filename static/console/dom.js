@@ -37,14 +37,14 @@ function add(parent, children) {
 	}
 }
 
-/** Put these in place of what is there. */
+/** Replace all children. */
 export function fill(parent, ...children) {
 	parent.replaceChildren();
 	add(parent, children);
 	return parent;
 }
 
-/** Set the text only when it differs: an unchanged page is not laid out again. */
+/** Set the text only if it differs, so that an unchanged page is not laid out again. */
 export function text(element, value) {
 	if (element.textContent !== value) element.textContent = value;
 }
@@ -93,7 +93,7 @@ export function button(label, onclick, props = {}, picture = undefined) {
 	return h(selector, { type: 'button', onclick, ...rest }, picture ? icon(picture) : null, label);
 }
 
-/** A button that shows a picture only. */
+/** A button that only shows a picture. */
 export function pictureButton(picture, label, onclick, props = {}) {
 	return h('button.quiet.square', { type: 'button', onclick, aria: label, title: label, ...props }, icon(picture));
 }
@@ -152,7 +152,7 @@ export async function copy(words, note = 'Copied.') {
 	toast(note, 'good');
 }
 
-/** What a view shows when there is nothing. */
+/** The content of an empty view. */
 export function empty(picture, title, ...more) {
 	return h('div.empty', icon(picture), h('p.title', title), more.map((each) => (each instanceof Node ? each : h('p', each))));
 }

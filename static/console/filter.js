@@ -1,13 +1,13 @@
 // The filter language of the Wire view. Pure.
 //
-//     time -ping            has the word `time`, and not `ping`
-//     type:turn -type:tts   messages whose type begins with `turn`, and not those of `tts`
+//     time -ping            contains the word `time`, and not `ping`
+//     type:turn -type:tts   messages whose type begins with `turn`, and not with `tts`
 //     channel:3 way:out     of that channel, sent (in: received, local: seen by the page)
-//     /got? it/             a regular expression; it may hold spaces
+//     /got? it/             a regular expression; it may contain spaces
 
 const TERM = /(-?)(?:(type|channel|way):(\S+)|\/((?:[^/\\]|\\.)+)\/|(\S+))/g;
 
-/** A test of records; its `types` are those asked for by name. Throws a SyntaxError for a regular expression that is none. */
+/** A test of records; its `types` are those asked for by name. Throws a SyntaxError for an invalid regular expression. */
 export function compiled(words) {
 	const terms = [...words.matchAll(TERM)];
 	const tests = terms.map(([, not, key, value, pattern, word]) => {

@@ -37,7 +37,7 @@ export const pretty = (value) => JSON.stringify(value, null, 2);
 /** Quoted for a shell. */
 export const quoted = (value) => `'${value.replaceAll("'", "'\\''")}'`;
 
-/** The value below which that share of the values lies. */
+/** The value below which this share of the values lies. */
 export function percentile(values, share) {
 	if (values.length === 0) return null;
 	const sorted = [...values].sort((a, b) => a - b);
@@ -52,7 +52,7 @@ export function toBase64(data) {
 
 export const fromBase64 = (encoded) => Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
 
-/** Offsets, bytes and signs, sixteen a line. */
+/** Offsets, bytes and characters, sixteen per line. */
 export function hexdump(data, most = 256) {
 	const lines = [];
 	for (let at = 0; at < Math.min(data.length, most); at += 16) {

@@ -34,7 +34,7 @@ export class Health extends EventTarget {
 		}
 	}
 
-	/** Services that are down, or left alone by their breaker. */
+	/** Services that are down, or whose circuit breaker is open. */
 	get troubled() {
 		return Object.entries(this.health?.services ?? {}).filter(([, { status, circuit }]) => status !== 'up' || circuit === 'open')
 			.map(([name, { status, reason }]) => ({ name, why: reason || (status === 'up' ? 'its circuit is open' : 'it does not answer') }));

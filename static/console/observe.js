@@ -5,11 +5,11 @@ import { Trace } from './trace.js';
 
 const way = (direction) => (direction === 'client' ? 'out' : 'in');
 
-/** @param {(why: string, seen: boolean) => void} onEnd it was refused, or broke off; whether anything was seen before */
+/** @param {(why: string, seen: boolean) => void} onEnd called when it was refused or broke off; `seen`: events had arrived before */
 export function observe(client, sessionId, onEnd) {
 	const trace = new Trace(`Observed: ${sessionId}`, 'observed');
 	const channel = client.open('observe', { session_id: sessionId, audio: true });
-	/** @type {any} of the frames that follow */ let audio = null;
+	/** @type {any} the format of the frames that follow */ let audio = null;
 	const formats = new Map();
 	const on = (type, act) => channel.addEventListener(type, (event) => act(event.detail));
 	on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
@@ -18,7 +18,7 @@ export function observe(client, sessionId, onEnd) {
 		const { direction, source_channel: source, encoding, sample_rate: rate } = message;
 		const [of, format] = [`${direction} ${source}`, `${encoding} ${rate}`];
 		if (formats.get(of) === format) return;
-		formats.set(of, format); // what was announced before anybody looked
+		formats.set(of, format); // formats announced before the observation began
 		trace.add({ direction: 'local', message: { type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate } });
 	});
 	on('observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));

@@ -25,7 +25,7 @@ export class PastSessions {
 		try {
 			await keeper.flush();
 			const found = await past(client.ready?.user.user_id ?? '', this.words.value);
-			if (asked !== this.asked) return; // another word was typed meanwhile
+			if (asked !== this.asked) return; // a newer search has started
 			this.found = found.filter((each) => each.id !== keeper.id);
 			this.#draw();
 		} catch (error) {

@@ -25,7 +25,7 @@ export function sum(metrics, name, labels = {}) {
 }
 
 /**
- * Histograms of one name, by some of their labels.
+ * The histograms of a metric, grouped by some of their labels.
  * @param {string[]} by
  * @returns {{labels: string[], count: number, quantile: (share: number) => number | null}[]}
  */
@@ -46,7 +46,7 @@ export function histograms(metrics, name, by) {
 	});
 }
 
-/** Linear inside its bucket, as Prometheus' own histogram_quantile. */
+/** Linear interpolation inside the bucket, like Prometheus' histogram_quantile. */
 function quantile(edges, share) {
 	const total = edges.at(-1)?.[1] ?? 0;
 	if (total === 0) return null;

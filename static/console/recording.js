@@ -27,7 +27,7 @@ export function withoutSecrets(message) {
 	return rest;
 }
 
-/** Throws an Error that says what is wrong. */
+/** Throws an Error whose message is for people. */
 export function load(words, name) {
 	const [first, ...lines] = words.split('\n');
 	const head = parsed(first, 1);
@@ -54,7 +54,7 @@ function addLine(trace, { at_ms: at, direction, message, frame }, number) {
 	trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at);
 }
 
-/** What is here already, to scrub through. */
+/** A copy of the trace so far, for scrubbing. */
 export function snapshot(trace) {
 	const copy = new Trace(`Up to ${new Date().toLocaleTimeString()}`, 'recording', trace.startedAt);
 	for (const { direction, message, bytes, at } of trace.records) if (message || bytes) copy.add({ direction, message, bytes }, at);
@@ -63,7 +63,7 @@ export function snapshot(trace) {
 
 // --- sound ---
 
-/** Both sides as they sounded. @param {number} [from] milliseconds */
+/** The audio of both sides, as it sounded. @param {number} [from] milliseconds */
 export function mix(trace, from = 0, to = Math.min(LONGEST_MS, (trace.records.at(-1)?.at ?? 0) + 500), hz = MIX_HZ) {
 	const length = Math.ceil(((to - from) * hz) / 1000);
 	const { you, agent } = pieces(trace);
@@ -140,7 +140,7 @@ function laid(list, from, length, hz) {
 	return track;
 }
 
-/** Left you, right the agent. */
+/** A stereo file: you on the left, the agent on the right. */
 export function toWav({ you, agent }) {
 	const data = new DataView(new ArrayBuffer(44 + you.length * 4));
 	const put = (at, words) => [...words].forEach((sign, index) => data.setUint8(at + index, sign.charCodeAt(0)));

@@ -57,7 +57,7 @@ export class RecordingsView {
 		new ResizeObserver(() => { this.waveform = null; this.draw(); }).observe(this.canvas);
 	}
 
-	/** What the buttons act on. */
+	/** Name what the buttons act on. */
   #name() {
 		const { kind, name } = this.session.source;
 		const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
@@ -140,7 +140,7 @@ export class RecordingsView {
 		if (!this.audio.paused && this.element.isConnected) requestAnimationFrame(() => this.#run());
 	}
 
-	/** The conversation as it was: told again from its beginning. */
+	/** Start the conversation again from the beginning. */
   #rewind() {
 		this.conversation?.leave();
 		this.log = new TurnLog();

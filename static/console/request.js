@@ -73,7 +73,7 @@ export class RequestForm {
 		return Object.fromEntries(this.fields.map(read).filter(([, value]) => value !== undefined));
 	}
 
-	/** What fetch takes, and `bodyForCurl`. Throws SyntaxError for JSON that is none. */
+	/** What fetch takes, and `bodyForCurl`. Throws SyntaxError for invalid JSON. */
 	prepare(origin, token) {
 		const headers = token ? { Authorization: `Bearer ${token}` } : {};
 		const url = new URL(this.#path(headers), origin);
@@ -97,7 +97,7 @@ export class RequestForm {
   #jsonBody(request) {
 		request.body = this.asJson ? this.json.value : JSON.stringify(this.#values());
 		request.headers['Content-Type'] = 'application/json';
-		request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file, were the first character an @
+		request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file if the first character is an @
 	}
 
 	#formBody(request) {
@@ -110,7 +110,7 @@ export class RequestForm {
 	}
 }
 
-/** curl ends a bare file name at a comma or semicolon; the folder is the shell's own. */
+/** A file for curl, which ends an unquoted file name at a comma or semicolon. The folder is that of the shell. */
 function fileForCurl(name, file) {
 	return `${name}=@"${file.name.replace(/["\\]/g, '\\$&')}"${file.type ? `;type=${file.type}` : ''}`;
 }

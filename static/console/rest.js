@@ -142,7 +142,7 @@ export class RestView {
 	}
 }
 
-/** What is left of the rate limit. */
+/** The remaining rate limit. */
 function limit(headers) {
 	const most = Number(headers.get('x-ratelimit-limit'));
 	const left = Number(headers.get('x-ratelimit-remaining'));

@@ -3,7 +3,7 @@
 import { field, h, select } from './dom.js';
 import { pretty } from './format.js';
 
-/** Follow `$ref`, and see through "this or null". */
+/** Follow `$ref`, and reduce "this or null" to this. */
 export function resolve(document, schema) {
 	let found = schema ?? {};
 	for (let depth = 0; depth < 16 && found.$ref; depth += 1) {
@@ -15,7 +15,7 @@ export function resolve(document, schema) {
 	return { ...resolve(document, choices[0]), ...rest, nullable: true };
 }
 
-/** Something to start from. */
+/** An initial value. */
 export function example(document, schema) {
 	const found = resolve(document, schema);
 	if (found.examples?.length) return found.examples[0];

@@ -10,7 +10,7 @@ try {
 	const kept = JSON.parse(localStorage.getItem(KEY) ?? '{}');
 	for (const name of Object.keys(settings)) if (typeof kept[name] === 'string') settings[name] = kept[name];
 } catch {
-	// a browser that keeps nothing, or something that is not ours: the defaults do
+	// no storage, or unknown content: use the defaults
 }
 
 export function choose(name, value) {
@@ -18,7 +18,7 @@ export function choose(name, value) {
 	try {
 		localStorage.setItem(KEY, JSON.stringify(settings));
 	} catch {
-		// private windows may refuse: then it holds until the page is left
+		// private windows may refuse to store it; it then lasts until the page is left
 	}
 	if (name === 'theme') applyTheme();
 }

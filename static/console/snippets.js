@@ -24,7 +24,7 @@ export function asPython(message) {
 	return `message = ${python(message)}`;
 }
 
-/** For `jarvis-client.js`. */
+/** Code for `jarvis-client.js`. */
 export function asJavaScript(message) {
 	const { type, op, kind, params = {}, confirmation_id: id, approve, action_hash: hash, seq, ...rest } = message;
 	if (type === 'call') return `const answer = await client.call(${JSON.stringify(op)}, ${pretty(params)});`;

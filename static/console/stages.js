@@ -36,7 +36,7 @@ export function spans(turn, now) {
 	return found;
 }
 
-/** When the speaker seemed to have finished, before it was certain. */
+/** When the speaker had probably finished, before it was certain. */
 function early({ eager_end: eager, speech_end: since, end }) {
 	if (eager === undefined) return {};
 	const after = (time) => `${Math.round(Math.max(0, time - since))} ms`;
@@ -56,7 +56,7 @@ function speechEnd(turn, now) {
 	return turn.marks.interrupted ?? turn.marks.silent ?? turn.marks.done ?? now;
 }
 
-/** How long the user waited for an answer: for its first sound, or for its words where none is spoken. Their own time to say yes is left out. */
+/** How long the user waited for the answer: for its first sound, or for its text if it is not spoken. Their own time to say yes is left out. */
 export function waited({ marks, askedAt, steps }) {
 	const answered = marks.first_sound ?? (marks.done === undefined ? undefined : marks.reply);
 	if (answered === undefined) return null;
@@ -64,7 +64,7 @@ export function waited({ marks, askedAt, steps }) {
 	return asked.reduce((left, step) => left - (Math.min(answered, step.answeredAt ?? answered) - step.askedAt), answered - askedAt);
 }
 
-/** How long each stage took, for comparison over turns. */
+/** The duration of each stage, to compare turns. */
 export function durations(turn) {
 	const sums = new Map();
 	for (const { key, start, end, running } of spans(turn, 0)) {

@@ -33,10 +33,10 @@ function results(list) {
 function picture(result) {
 	const { image_base64: data, media_type: type = 'image/png', width, height } = result;
 	if (!IMAGE_TYPES.has(type) || !BASE64.test(data)) return null;
-	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // its place is kept while it is decoded: what stands below does not jump
+	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // reserves its space while it is decoded, so that the content below does not jump
 }
 
-/** What came of it, in the form that suits. @param {string} output already shown as it streamed */
+/** The result, in a suitable form. @param {string} output already shown as it streamed */
 function outcome(result, output) {
 	if (!result || Object.keys(result).length === 0) return null;
 	if (Array.isArray(result.results)) return results(result.results);

@@ -73,10 +73,10 @@ export async function forget(ids) {
 /** Stores a trace as it grows. The event `fault` (an Error) is sent once, if the browser cannot store it. */
 export class Keeper extends EventTarget {
 	#waiting = [];
-	/** @type {Line[]} on their way into the database */ #leaving = [];
-  #timer = /** @type {any} */ (0);
-  #writing = Promise.resolve();
-  #off = false;
+	/** @type {Line[]} being written to the database */ #leaving = [];
+	#timer = 0;
+	#writing = Promise.resolve();
+	#off = false;
 
 	constructor(trace, sessionId, userId) {
 		super();
@@ -96,7 +96,7 @@ export class Keeper extends EventTarget {
 		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
 	}
 
-	/** What no database has yet. */
+	/** Lines that are not in the database yet. */
 	get untold() {
 		return [...this.#leaving, ...this.#waiting];
 	}
@@ -107,7 +107,7 @@ export class Keeper extends EventTarget {
 		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
 	}
 
-	/** Resolves when all that was told until now is in the database, what was on its way included. */
+	/** Resolves when everything so far is in the database, including lines that are being written. */
 	flush() {
 		this.#writing = this.#writing.then(() => this.#write());
 		return this.#writing;
@@ -115,7 +115,7 @@ export class Keeper extends EventTarget {
 
 	async #write() {
 		this.#timer = 0;
-		if (this.#waiting.length === 0 || !this.userId()) { // before session.ready nobody knows whose it is
+		if (this.#waiting.length === 0 || !this.userId()) { // before session.ready the user is unknown
 			if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.flush(), FLUSH_MS);
 			return;
 		}
@@ -155,7 +155,7 @@ export class Keeper extends EventTarget {
 
 // --- reloads: state in sessionStorage, which is private to this tab, like the token ---
 
-/** @param {any} client what the client gave out to be resumed */
+/** @param {any} client the result of the client's `park()` */
 export function park(client, keeper) {
 	let room = MOST_PARKED_BYTES;
 	const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
@@ -166,12 +166,12 @@ export function park(client, keeper) {
 			sessionStorage.setItem(PARKED, JSON.stringify(each));
 			return;
 		} catch {
-			// too much: the second attempt leaves the tail out
+			// too large: the second attempt omits the tail
 		}
 	}
 }
 
-/** Taken once: a duplicated tab must not take the session over. */
+/** Returns the parked state once, because a duplicated tab must not take the session over. */
 export function unpark() {
 	const kept = sessionStorage.getItem(PARKED);
 	sessionStorage.removeItem(PARKED);
@@ -183,7 +183,7 @@ export function unpark() {
 	}
 }
 
-/** The trace as it was before the reload. */
+/** The trace from before the reload. */
 export async function restored(sessionId, startedAt, tail) {
 	const trace = new Trace('This session', 'live', startedAt);
 	trace.origin = performance.now() - (Date.now() - startedAt);

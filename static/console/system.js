@@ -153,14 +153,14 @@ export class SystemView {
 
 const badge = (words, tone) => h('span.badge', { 'data-tone': tone }, words);
 
-/** Where moments of a list lie, 0 to 100: in the last ten minutes, or less while there is less. */
+/** Maps times of a list to 0 to 100, over the last ten minutes or the time covered so far. */
 function places(list) {
 	const now = list.at(-1)?.at ?? 0;
 	const span = Math.min(KEPT_MS, Math.max(SHORTEST_MS, now - (list[0]?.at ?? now)));
 	return (at) => 100 - ((now - at) / span) * 100;
 }
 
-/** The last ten minutes as a line. */
+/** A line chart of the last ten minutes. */
 function spark(series, label) {
 	const place = places(series);
 	const most = Math.max(...series.map(({ value }) => value), 1e-9);
@@ -168,7 +168,7 @@ function spark(series, label) {
 	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last ten minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
 }
 
-/** The last ten minutes of a service as a strip: each stretch in the colour of its state. */
+/** A service's last ten minutes as a strip, coloured by state. */
 function strip(list, name) {
 	const place = places(list);
 	const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);

@@ -72,7 +72,7 @@ export class TalkView {
 	}
 
 	async #mode(value, event) {
-		if (event.detail > 0) event.currentTarget.blur(); // by pointer: the space bar is for speaking now, not for this button
+		if (event.detail > 0) event.currentTarget.blur(); // after a click, so that the space bar is for speaking and not for this button
 		choose('mode', value);
 		if (this.voice.isOn) await this.voice.stop();
 		this.#showMode();

@@ -25,7 +25,7 @@ export class Trace extends EventTarget {
 		this.startedAt = startedAt;
 		this.origin = performance.now();
 		this.turns = new TurnLog();
-		/** @type {(() => void) | null} ends an observation that is under way */ this.stop = null;
+		/** @type {(() => void) | null} ends a running observation */ this.stop = null;
 	}
 
 	get now() {

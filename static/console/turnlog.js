@@ -19,15 +19,15 @@ export class Turn {
 	safety = null;
 	steps = new Map();
 	reply = '';
-	/** @type {{text: string, start_ms: number, end_ms: number}[]} of the utterance being said */ words = [];
+	/** @type {{text: string, start_ms: number, end_ms: number}[]} words of the current utterance */ words = [];
 	/** Characters of the reply that the loudspeaker has reached. */ spoken = 0;
 	spokenBefore = 0;
 	playedMs = 0;
-	/** @type {string | null} what was heard of a reply that words broke off */ heardText = null;
+	/** @type {string | null} the heard part of an interrupted reply */ heardText = null;
 	/** @type {{from: number, to: number | null, words: boolean}[]} sounds during the reply; `words`: it was speech */ pauses = [];
-	/** @type {Record<string, number> | null} the server's own measure */ latency = null;
+	/** @type {Record<string, number> | null} as measured by the server */ latency = null;
 	status = '';
-	/** Typed without a socket, and not sent yet. */ waits = false;
+	/** True if it was typed without a socket and not sent yet. */ waits = false;
 	/** @type {{code: string, message: string, hint: string}[]} */ errors = [];
 	version = 0;
 
@@ -42,7 +42,7 @@ export class Turn {
 		this.marks[name] ??= at;
 	}
 
-	/** Since when its user waits for an answer. */
+	/** When the user began to wait for an answer. */
 	get askedAt() {
 		return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? 0;
 	}
@@ -51,7 +51,7 @@ export class Turn {
 		return this.status !== '';
 	}
 
-	/** A sound has silenced the reply, and nobody knows yet whether words follow. */
+	/** True if a sound stopped the reply, and it is not known yet whether words follow. */
 	get isPaused() {
 		return !this.isOver && this.pauses.at(-1)?.to === null;
 	}
@@ -82,8 +82,8 @@ export const hint = (code) => HINTS[code] ?? '';
 const GAP_MS = 150;
 
 /**
- * When the microphone's clock was at zero. Frames that waited for credit make it seem later: the earliest is right, unless the user had
- * let go of push-to-talk, and time went by without frames.
+ * When the microphone's clock was at zero. Frames that waited for credit make it seem later, so the earliest value is right, unless the
+ * user released push-to-talk and time passed without frames.
  *
  */
 function micStart(known, seen) {
@@ -108,7 +108,7 @@ export class TurnLog {
 		else this[`on ${message.type}`]?.(line, message, record.at);
 	}
 
-	/** Another session: what was under way in the one before has ended; what was not sent yet is sent in this one. */
+	/** A new session: turns of the earlier one have ended; inputs not sent yet are sent in this one. */
   #onSession() {
 		this.#channels.clear();
 		for (const turn of this.list.filter((each) => !each.isOver)) {
@@ -126,7 +126,7 @@ export class TurnLog {
 		return made;
 	}
 
-	/** Was that channel opened with words, and has no microphone? */
+	/** True if that channel was opened with text, so it has no microphone. */
 	isTyped(channel) {
 		return this.list.some((turn) => turn.channel === channel && !turn.isOver && turn.source === 'text');
 	}
@@ -145,7 +145,7 @@ export class TurnLog {
 		for (const listener of this.listeners) listener(turn);
 	}
 
-	/** The turn of a message: the oldest words that wait for one become it when its first message comes. */
+	/** The turn of a message. At its first message, the oldest words that wait for a turn become it. */
   #turn(line, message) {
 		const id = message.turn_id;
 		if (!id) return line.hearing ?? line.last ?? this.#begin(line, 'voice');
@@ -190,7 +190,7 @@ export class TurnLog {
 		this.#changed(turn);
 	}
 
-	/** Typed without a socket: it is sent when there is one. */
+	/** Typed without a socket; sent when there is one. */
 	'on typed.waiting'(line, message) {
 		line.typed = this.#begin(line, 'text');
 		Object.assign(line.typed, { text: message.text, isFinal: true, waits: true });
@@ -228,7 +228,7 @@ export class TurnLog {
 		(line.hearing ?? before ?? line.waiting.at(-1) ?? line.last)?.decisions.push({ type, at, about: this.#heardAt(line, about ?? end, at), text });
 	}
 
-	/** When a moment of the microphone's own clock was. */
+	/** The trace's time for a time on the microphone's clock. */
 	#heardAt(line, atMs, now) {
 		return line.micStart === null || atMs === undefined ? now : Math.min(now, line.micStart + atMs);
 	}
@@ -267,7 +267,7 @@ export class TurnLog {
 		this.#changed(turn);
 	}
 
-	/** There were no words: a cough, a door. */
+	/** Remove a turn without words, such as a cough or a door. */
 	#drop(turn) {
 		turn.status = 'no words';
 		this.list = this.list.filter((each) => each !== turn);
@@ -279,7 +279,7 @@ export class TurnLog {
 
 	'on turn.end'(line, message, at) { this.#markSaid(line, 'end', at); }
 
-	/** Of the words being said, or said last: their turn may have no id yet. */
+	/** Set a mark for the current or last utterance, whose turn may have no id yet. */
 	#markSaid(line, name, at) {
 		const turn = line.hearing ?? line.waiting.at(-1) ?? line.last;
 		if (!turn) return;
@@ -355,7 +355,7 @@ export class TurnLog {
 		this.#changed(turn);
 	}
 
-	/** A spoken yes or no settled the question: it is no turn of its own. */
+	/** A spoken yes or no answered the question, so it is not a turn. */
 	#answered(line, step, at) {
 		if (!step.question?.open) return;
 		step.question.open = false;
@@ -404,7 +404,7 @@ export class TurnLog {
 		this.#changed(line.speaking);
 	}
 
-	/** All of it was played, also what the last report did not reach. */
+	/** The whole utterance was played, beyond the last report too. */
 	#end(turn) {
 		const last = turn.words.at(-1);
 		return last && !turn.isPaused && turn.playedMs >= last.start_ms ? turn.reply.length : 0;
@@ -420,11 +420,11 @@ export class TurnLog {
 
 	'on turn.paused'(line, message, at) {
 		const turn = this.#turn(line, message);
-		if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // one sound after the other is one pause
+		if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // successive sounds are one pause
 		this.#changed(turn);
 	}
 
-	/** It was a cough: the rest of the reply follows as an utterance of its own. */
+	/** No words followed: the rest of the reply comes as a separate utterance. */
 	'on turn.continued'(line, message, at) {
 		const turn = this.#turn(line, message);
 		this.#goOn(turn, at, false);

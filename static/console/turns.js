@@ -13,7 +13,7 @@ export class TurnsView {
 	id = 'turns';
 	title = 'Turns';
 	picked = null;
-	/** @type {[number, number] | null} the turn in detail, and its version */ shownTurn = null;
+	/** @type {[number, number] | null} key and version of the turn shown in detail */ shownTurn = null;
 
 	constructor(session) {
 		this.session = session;
@@ -125,7 +125,7 @@ export class TurnsView {
 		this.#facts(turn);
 	}
 
-	/** The entry of the conversation: results, screenshots, output as it streams. */
+	/** The turn's entry in the conversation: results, screenshots and streamed output. */
 	#card(turn) {
 		if (this.cardKey !== turn.key) {
 			this.cardKey = turn.key;

@@ -19,7 +19,7 @@ export class Voice extends EventTarget {
 	sounding = 0;
 	stats = { ...SILENT };
 	level = 0;
-	/** Loudest samples of the last seconds, 20 ms each: of the microphone. */ heard = new Float32Array(SCOPE_FRAMES);
+	/** The microphone's peak levels of the last seconds, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
 
 	constructor(client, trace) {
 		super();
@@ -36,7 +36,7 @@ export class Voice extends EventTarget {
 		this.dispatchEvent(new CustomEvent('fault', { detail: error }));
 	}
 
-	/** Sound needs a click or key press behind it. */
+	/** Enable sound; needs a click or key press. */
 	async loud() {
 		await this.speaker.start();
 		if (this.analyser || !this.speaker.context) return;
@@ -66,20 +66,20 @@ export class Voice extends EventTarget {
 		this.hear(channel);
 	}
 
-	/** @param {string} unsent what was typed, and has not left yet */
+	/** @param {string} unsent typed text that was not sent yet */
 	#follow(channel, unsent = '') {
 		let words = unsent;
 		this.#texts.add(channel);
 		channel.addEventListener('channel.opened', () => { words = ''; });
 		channel.addEventListener('closed', ({ detail }) => {
 			this.#texts.delete(channel);
-			if (words && detail.code === 'SESSION_LOST') this.say(words); // in the session that begins now
+			if (words && detail.code === 'SESSION_LOST') this.say(words); // in the new session
 			this.dispatchEvent(new Event('change'));
 		});
 		this.dispatchEvent(new Event('change'));
 	}
 
-	/** After a reload: turns go on, in writing, since a page has no sound before a click; a microphone that is gone has ended. @param {any[]} commands that are not sent yet */
+	/** After a reload: continue the turns as text, because a page has no sound before a click. The microphone's channel has ended. @param {any[]} commands not sent yet */
 	goOn(commands) {
 		for (const channel of this.client.channels) {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
@@ -90,7 +90,7 @@ export class Voice extends EventTarget {
 		}
 	}
 
-	/** Play what that channel says, and note when it really sounds. */
+	/** Play a channel's speech, and record when it really sounds. */
 	hear(channel) {
 		const playout = this.speaker.play(channel);
 		const note = (type, detail = {}) => this.trace.add({ direction: 'local', message: { type, channel: channel.number, ...detail } });
@@ -113,13 +113,13 @@ export class Voice extends EventTarget {
 		return this.state !== 'off';
 	}
 
-	/** Open mic: begin or end. Push-to-talk: the device is switched on or off. */
+	/** Open mic: start or stop. Push-to-talk: switch the device on or off. */
 	async toggle() {
 		if (this.isOn) await this.stop();
 		else await this.#start(settings.mode === 'push' ? 'armed' : 'open');
 	}
 
-	/** The key or button of push-to-talk went down. */
+	/** The push-to-talk key or button was pressed. */
 	async press() {
 		if (this.state === 'off') await this.#start('armed');
 		if (this.state !== 'armed' || !this.microphone) return;
@@ -162,7 +162,7 @@ export class Voice extends EventTarget {
 		this.microphone?.sendTo(channel);
 	}
 
-	/** A session that is lost, or a cancelled turn, leaves the microphone on; a broken service does not. */
+	/** A lost session or a cancelled turn leaves the microphone on; a failed service does not. */
 	#onClosed(channel, message) {
 		if (this.channel !== channel) return;
 		this.channel = null;
@@ -186,7 +186,7 @@ export class Voice extends EventTarget {
 		await microphone?.stop();
 	}
 
-	/** A recording as if it were spoken, in real time. */
+	/** Play a file as microphone input, in real time. */
 	async playFile(file) {
 		try {
 			const decoder = new OfflineAudioContext(1, 1, 48_000);
@@ -202,12 +202,12 @@ export class Voice extends EventTarget {
 		await this.#start('file', recording);
 	}
 
-	/** Something to stop: speech, or a turn under way. */
+	/** True if there is something to stop: speech, or a running turn. */
 	get isBusy() {
 		return this.sounding > 0 || this.#texts.size > 0;
 	}
 
-	/** Stop what is said and done. */
+	/** Stop the speech and the turn. */
 	hush() {
 		for (const channel of this.#texts) channel.cancel();
 		this.channel?.cancel();

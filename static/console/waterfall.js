@@ -14,13 +14,13 @@ export function ticks(from, length, most) {
 	const at = (step) => Array.from({ length: Math.floor((from + length) / step) - Math.ceil(from / step) + 1 }, (_, index) => (Math.ceil(from / step) + index) * step);
 	if (fits < 0) return at(120_000);
 	const found = at(STEPS[fits]);
-	return found.length > 1 || fits === 0 ? found : at(STEPS[fits - 1]); // one mark alone tells no scale
+	return found.length > 1 || fits === 0 ? found : at(STEPS[fits - 1]); // a single mark shows no scale
 }
 
 const percent = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)}%`;
 
 /**
- * `onpick` is told when somebody wants to know more of a stage. Zero is the end of speech (or the sending of the text). Speech on both sides is cut off: what matters is the way from the one to the other.
+ * `onpick` is told when somebody wants to know more of a stage. Zero is the end of speech, or the time when the text was sent. Speech on both sides is cut off; the stages between matter.
  *
  */
 export function drawWaterfall(element, turn, now, onpick = null) {
@@ -34,7 +34,7 @@ export function drawWaterfall(element, turn, now, onpick = null) {
 	const at = (time) => (time - from) / (to - from);
 	const focused = [...element.children].indexOf(document.activeElement);
 	fill(element, axis(from - zero, to - from, element.classList.contains('wide') ? MOST_TICKS.wide : MOST_TICKS.narrow), all.map((span) => row(span, at, zero, onpick)), foot(turn));
-	if (focused >= 0) element.children[focused]?.focus(); // drawn anew while somebody reads it
+	if (focused >= 0) element.children[focused]?.focus(); // it was drawn again while it had the focus
 }
 
 const SHORTEST_MS = 50;

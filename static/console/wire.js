@@ -23,7 +23,7 @@ export class WireView {
 	filter = { words: '', audio: false, housekeeping: false };
 	/** @type {number[]} indexes of records that pass the filter */ passing = [];
 	seen = 0;
-	/** Records before it were cleared away, as their numbers count. */ cleared = 0;
+	/** Records with a lower number were cleared. */ cleared = 0;
 	paused = false;
 	test = compiled('');
 	offered = new Set(OFFERED);
@@ -96,7 +96,7 @@ export class WireView {
 		this.cleared = 0;
 		this.offered = new Set(OFFERED);
 		this.timeline.range = null;
-		const elsewhere = this.trace !== this.session.trace; // somebody else's socket, or none: nothing to cut, nowhere to send
+		const elsewhere = this.trace !== this.session.trace; // not this page's socket: there is nothing to cut, and nowhere to send
 		for (const each of this.ofSocket) each.hidden = elsewhere;
 		this.#restart();
 	}
@@ -105,7 +105,7 @@ export class WireView {
 		try {
 			this.test = compiled(this.filter.words);
 			this.search?.setCustomValidity('');
-		} catch (error) { // a regular expression that is not finished yet: what is shown stays
+		} catch (error) { // an unfinished regular expression; keep the current rows
 			this.search.setCustomValidity(error.message);
 			this.search.reportValidity();
 			return;
@@ -253,13 +253,13 @@ export class WireView {
 		return h('details.composer', { ontoggle: load }, h('summary', 'Send a message by hand'), h('div.stack', h('div.line', h('label.line', h('span.soft', 'Template'), template), button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault), words));
 	}
 
-	/** A channel is opened through the client, which gives it the next number; everything else goes as it is. */
+	/** Channels are opened through the client, which assigns the number; everything else is sent unchanged. */
   #send(message) {
 		const { client, voice } = this.session;
 		if (message.type === 'channel.open') {
 			this.#open(client, voice, message);
 		} else if (message.type === 'call') {
-			client.call(message.op, message.params ?? {}).catch(() => undefined); // the answer is on the wire
+			client.call(message.op, message.params ?? {}).catch(() => undefined); // the answer is shown as a message
 		} else {
 			client.send(message);
 		}
