@@ -3,9 +3,10 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
+BESIDE_TESTS := $(addprefix tests/,streaming static packaging) $(addprefix tests/server/,audio cli documents embedded identity operations)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients test-firefox lint unit core rest conformance fuzz floods chaos bench clean protos help
+.PHONY: run dev speech test test-clients test-firefox lint unit core beside rest conformance fuzz floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -19,9 +20,9 @@ dev: $(VENV)/.run $(VENV)/.speech ## the same with DEBUG, restarted when a sourc
 speech: $(VENV)/.run ## try again to install the natural speech engines
 	@sh deploy/engines/install.sh $(PY) --strict
 
-# lint and the core's tests run at low priority, because the other tests measure time
+# lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint core rest
+	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint beside rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -29,13 +30,16 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/mypy server handlers streaming protos tests
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 
-unit: core rest ## pytest, all of it
+unit: beside rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
+beside: core # tests that may run slowly: they use virtual time, or wait as long as it takes
+	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BESIDE_TESTS)
+
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
-	$(PY) -m pytest -q --ignore=tests/streaming/protocol --ignore=tests/firefox
+	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore=tests/firefox
 
 test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
 	$(PIP) install -e '.[agents]'
