@@ -2,7 +2,7 @@
 
 A client with one microphone and one loudspeaker, in real time. It asks for a long reply and then makes a sound into it. With an
 echo its own loudspeaker comes back into the microphone, later and weaker, and nothing at the client cancels it. `--keep FOLDER`
-writes each conversation as a stereo recording, the user on the left; where the packages are installed, voicebench and hotato judge it.
+writes each conversation as a stereo recording, the user on the left.
 """
 
 from __future__ import annotations
