@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000  # of one session
 MAX_ID_CHARS = 64
+MAX_ITEM_CHARS = 256 * 1024  # words of one item: they are sent back twice, and the model reads all of them
+MAX_CHARS = 4 * 1024 * 1024  # of all items of one session
 TOLERANCE_MS = 1_000  # a client's clock may exceed the end of the audio by this much, which is clamped, not refused
 _PARTS = {
     "user": ("input_text", "input_audio", "input_image"),
@@ -21,6 +23,11 @@ _PARTS = {
     "assistant": ("output_text", "output_audio"),
 }
 _TYPES = ("message", "function_call", "function_call_output", "mcp_approval_response")
+_TEXTS = {  # required strings of an item, besides `id` and `type`
+    "function_call": ("name", "arguments"),
+    "function_call_output": ("call_id", "output"),
+    "mcp_approval_response": ("approval_request_id",),
+}
 
 
 def new_id(prefix: str) -> str:
@@ -39,6 +46,7 @@ class Entry:
     spoken: str = ""  # all words of a spoken reply
     words: list[Word] = field(default_factory=list)  # the words with their times
     sent_ms: float = 0.0  # duration of its audio sent to the client
+    cut: str | None = None  # the words that remain after the client truncated the item; empty if it was deleted
 
     @property
     def role(self) -> str:
@@ -51,20 +59,36 @@ class Entry:
         parts = self.item.get("content") or ()
         return "\n".join(words for part in parts if (words := part.get("text") or part.get("transcript")))
 
+    @property
+    def chars(self) -> int:
+        """Number of characters that count against MAX_CHARS."""
+        return len(self.text) + sum(len(self.item.get(name) or "") for name in ("arguments", "output"))
+
+    def heard(self, text: str) -> None:
+        """Set the words heard by the gateway's clock. A truncation by the client takes precedence."""
+        set_words(self, text if self.cut is None else self.cut)
+
+    def cut_to(self, text: str) -> None:
+        """Truncate the item to these words, for the client. It never grows again."""
+        self.cut = text if self.cut is None or len(text) < len(self.cut) else self.cut
+        set_words(self, self.cut)
+
 
 class Conversation:
     """Items by id, in order."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self._chars: dict[str, int] = {}  # of each item, as it was added
+        self._all_chars = 0
 
     @property
     def last_id(self) -> str | None:
         """The id of the newest item."""
         return next(reversed(self.entries), None)
 
-    def add(self, entry: Entry, after: str | None = None) -> str | None:
-        """Add an item after another one (None: at the end; "root": first); returns the id before it. Raises MistakeError."""
+    def check(self, entry: Entry, after: str | None = None) -> None:
+        """Raise MistakeError if the client may not add this item. The gateway adds its own items without a check."""
         item_id = entry.item["id"]
         if item_id in self.entries:
             raise MistakeError(
@@ -72,23 +96,35 @@ class Conversation:
                 f"Error adding item: the item with id '{item_id}' already exists in the conversation.",
                 "item.id",
             )
+        if len(self.entries) >= MAX_ITEMS or self._all_chars + entry.chars > MAX_CHARS:
+            raise MistakeError(
+                "conversation_too_long", f"a conversation holds at most {MAX_ITEMS} items and {MAX_CHARS} characters"
+            )
+        if after not in {None, "root", *self.entries}:
+            raise MistakeError(
+                "item_create_invalid_previous_item_id", f"there is no item '{str(after)[:64]}'", "previous_item_id"
+            )
+
+    def add(self, entry: Entry, after: str | None = None) -> str | None:
+        """Add an item after another one (None: at the end; "root": first); returns the id before it.
+
+        A full conversation forgets its oldest item: speech must not fail because of the conversation's length.
+        """
         if len(self.entries) >= MAX_ITEMS:
-            raise MistakeError("conversation_too_long", f"a conversation holds at most {MAX_ITEMS} items")
-        order = list(self.entries)
-        place = len(order) if after is None else 0 if after == "root" else self._place(order, after)
+            self._forget(next(iter(self.entries)))
+        item_id, order = entry.item["id"], list(self.entries)
+        place = len(order) if after is None else 0 if after == "root" else order.index(after) + 1
         previous = order[place - 1] if place else None
         rest = {name: self.entries.pop(name) for name in order[place:]}
         self.entries[item_id] = entry
         self.entries |= rest
+        self._chars[item_id] = entry.chars
+        self._all_chars += entry.chars
         return previous
 
-    @staticmethod
-    def _place(order: list[str], after: str) -> int:
-        if after not in order:
-            raise MistakeError(
-                "item_create_invalid_previous_item_id", f"there is no item '{after[:64]}'", "previous_item_id"
-            )
-        return order.index(after) + 1
+    def _forget(self, item_id: str) -> None:
+        del self.entries[item_id]
+        self._all_chars -= self._chars.pop(item_id)
 
     def find(self, item_id: str, code: str) -> Entry:
         """The item with that id. Raises MistakeError with that code."""
@@ -100,7 +136,8 @@ class Conversation:
     def remove(self, item_id: str) -> Entry:
         """Remove an item. Raises MistakeError."""
         entry = self.find(item_id, "item_delete_invalid_item_id")
-        del self.entries[item_id]
+        self._forget(item_id)
+        entry.cut = ""
         return entry
 
     def unanswered(self) -> list[Entry]:
@@ -123,7 +160,7 @@ class Conversation:
             )
         end_ms = min(audio_end_ms, round(entry.sent_ms))
         if end_ms < round(entry.sent_ms):
-            set_words(entry, heard_text(entry.spoken, entry.words, end_ms))
+            entry.cut_to(heard_text(entry.spoken, entry.words, end_ms))
         return entry, end_ms
 
 
@@ -148,23 +185,37 @@ def checked_item(given: Any, param: str = "item") -> dict[str, Any]:
     item_id = given.get("id") or new_id("item")
     if not isinstance(item_id, str) or len(item_id) > MAX_ID_CHARS:
         raise wrong(f"{param}.id", f"an id is a string of at most {MAX_ID_CHARS} characters")
-    item = {name: value for name, value in given.items() if value is not None}
-    item |= {"id": item_id, "object": "realtime.item", "type": kind}
     if kind == "message":
-        item["content"] = _checked_content(given, param)
-        item["status"] = "completed"
-    elif kind == "mcp_approval_response":
-        if not isinstance(given.get("approval_request_id"), str):
-            raise missing(f"{param}.approval_request_id")
+        content = _checked_content(given, param)
+        return _item(item_id, kind, status="completed", role=given["role"], content=content)
+    texts = {name: given.get(name) for name in _TEXTS[kind]}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise missing(f"{param}.{name}")
+        _check_length(value, f"{param}.{name}")
+    if kind == "mcp_approval_response":
         if not isinstance(given.get("approve"), bool):
             raise missing(f"{param}.approve")
-        del item["object"]
-    else:
-        for name in ("call_id", "output") if kind == "function_call_output" else ("name", "arguments"):
-            if not isinstance(given.get(name), str):
-                raise missing(f"{param}.{name}")
-        item["status"] = "completed"
-    return item
+        reason = {"reason": given["reason"]} if isinstance(given.get("reason"), str) else {}
+        return {"id": item_id, "type": kind, **texts, "approve": given["approve"], **reason}
+    if kind == "function_call":
+        call_id = given.get("call_id")
+        if call_id is None:
+            call_id = new_id("call")
+        elif not isinstance(call_id, str):
+            raise wrong(f"{param}.call_id", "an id is a string")
+        texts["call_id"] = call_id
+    return _item(item_id, kind, status="completed", **texts)
+
+
+def _item(item_id: str, kind: str, **fields: Any) -> dict[str, Any]:
+    """Build an item from checked fields only."""
+    return {"id": item_id, "object": "realtime.item", "type": kind, **fields}
+
+
+def _check_length(words: str, param: str) -> None:
+    if len(words) > MAX_ITEM_CHARS:
+        raise MistakeError("string_above_max_length", f"at most {MAX_ITEM_CHARS} characters in one item", param)
 
 
 def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
@@ -188,6 +239,10 @@ def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
             raise wrong(f"{where}.type", "images are not seen here")
         if kind == "input_audio" and not isinstance(part.get("transcript"), str):
             raise wrong(f"{where}.audio", "send sound through input_audio_buffer.append")
-        kept = {name: value for name, value in part.items() if value is not None and name != "audio"}
-        parts.append({**kept, "type": kind})
+        name = "text" if kind in {"input_text", "output_text"} else "transcript"
+        words = part.get(name)
+        if words is not None and not isinstance(words, str):
+            raise wrong(f"{where}.{name}", "words are a string")
+        parts.append({"type": kind} if words is None else {"type": kind, name: words})
+    _check_length("".join(part.get("text") or part.get("transcript") or "" for part in parts), f"{param}.content")
     return parts

@@ -22,6 +22,7 @@ class EventQueue:
         self._waiting: deque[tuple[int, str, str]] = deque()  # number, text, and the response of audio
         self._kept: deque[tuple[int, str, str]] = deque()  # sent events, the newest last
         self._kept_bytes = 0
+        self._left = 0  # number of the last event that was sent
         self.bytes = 0
         self.audio_bytes_dropped = 0
         self.sent = asyncio.Event()
@@ -61,6 +62,8 @@ class EventQueue:
         """Take all queued events."""
         batch: list[str | bytes] = [text for _, text, _ in self._waiting]
         self._kept += self._waiting
+        if self._waiting:
+            self._left = max(self._left, self._waiting[-1][0])
         self._kept_bytes += self.bytes
         while self._kept_bytes > KEPT_BYTES:
             self._kept_bytes -= len(self._kept.popleft()[1])
@@ -78,13 +81,17 @@ class EventQueue:
     def can_go_on(self, last_event_id: str) -> bool:
         """True if everything sent after this event is still kept. An event that was never sent cannot be resumed from."""
         last = self._number(last_event_id)
-        left = self._kept[-1][0] if self._kept else 0
-        oldest = self._kept[0][0] if self._kept else 1
-        return last is not None and oldest - 1 <= last <= left
+        again = self._kept[0] if self._kept else self._waiting[0] if self._waiting else (self._left + 1,)
+        return last is not None and again[0] - 1 <= last <= self._left
 
     def go_on(self, last_event_id: str) -> None:
         """Queue again what was sent after this event, before what waits. See `can_go_on`."""
         last = self._number(last_event_id) or 0
+        while self._waiting and self._waiting[0][0] <= last:  # queued to be sent again, but the client did receive it
+            event = self._waiting.popleft()
+            self._kept.append(event)
+            self._kept_bytes += len(event[1])
+            self.bytes -= len(event[1])
         while self._kept and self._kept[-1][0] > last:
             event = self._kept.pop()
             self._kept_bytes -= len(event[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.openai.conversation import Conversation, Entry, new_id, set_words
+from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.mistakes import MistakeError
 from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 
@@ -133,10 +133,10 @@ class Hearing:
             self._commit(self._current or new_id("item"), automatic=True)
         entry, automatic = self._awaiting.popleft()
         entry.awaited = False
-        set_words(entry, event.text)
-        if self._transcribes:
+        entry.heard(event.text)
+        if self._transcribes and entry.cut is None:  # otherwise the client has deleted the item meanwhile
             self._tell_transcript(entry, event)
-        if not event.text:
+        if not entry.text:
             entry.answered = True
         self._host.on_words(entry, automatic=automatic)
 

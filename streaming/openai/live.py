@@ -17,7 +17,7 @@ from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.commands import Command, UnreadableError, read
-from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
 from streaming.openai.inbox import Inbox
@@ -60,6 +60,10 @@ class Socket(Protocol):
         """Send what waits, then this event, then close."""
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Mistaken:
     """The client event that an `error` is about."""
@@ -97,6 +101,7 @@ class LiveSession:
         self.lost = False
         self.voices = voices
         self.allowance: Callable[[Identity], Allowance] | None = None  # the user's rate limit
+        self.on_lost: Callable[[], None] = _nothing  # called when the session ends while it has no socket
         self.provided = provided
         self.group = group
         self.conversation = Conversation()
@@ -197,10 +202,13 @@ class LiveSession:
         self.wake()
 
     def closed(self) -> None:
-        """The session has ended, and with it its socket."""
+        """The session has ended, and with it its socket. Without a socket, the registry ends the session."""
+        alone = self.socket is None and not self.lost
         self.socket, self.lost = None, True
         self._idle.stop()
         self._expiry.stop()
+        if alone:
+            self.on_lost()
 
     def _on_expired(self) -> None:
         self.end(POLICY, "session_expired", "the token has expired")
@@ -322,8 +330,10 @@ class LiveSession:
 
     def on_create(self, command: Command) -> None:
         """`conversation.item.create`."""
-        entry = self.replies.new_entry(command.fields.get("item"), "item")
-        previous = self.conversation.add(entry, command.optional_text("previous_item_id"))
+        entry, after = Entry(checked_item(command.fields.get("item"))), command.optional_text("previous_item_id")
+        self.conversation.check(entry, after)
+        self.replies.act_on(entry, command.event_id)  # after every check, because this cannot be undone
+        previous = self.conversation.add(entry, after)
         for kind in ("added", "done"):
             self.event_queue.say(
                 {"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": entry.item}

@@ -72,6 +72,7 @@ class Sessions:
             identity, socket, self._provided, self._group, voices, model=model, transcription=transcription
         )
         live.allowance = self._allowance
+        live.on_lost = lambda: self._begin_end(live)
         if settings is not None:
             live.settings = {**settings, "id": live.session_id}
         tap = self._recorder(live) if recording and self._recorder is not None else None

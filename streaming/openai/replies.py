@@ -12,7 +12,7 @@ from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
 from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
 from streaming.openai.functions import Functions, brief_of, call_item, json_object
-from streaming.openai.mistakes import MistakeError
+from streaming.openai.mistakes import MistakeError, error_event
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
 from streaming.ports import CallContext, ServiceError
@@ -72,6 +72,7 @@ class Replies:
         self._given: list[Entry] | None = None  # the response's own input, if it has one
         self._owed = False  # an utterance ended while another reply was being given
         self._functions = Functions()
+        self._correcting: set[asyncio.Task[None]] = set()  # corrections of the agent's memory under way
         self._channel = 0
 
     @property
@@ -85,32 +86,26 @@ class Replies:
 
     # --- items from the client ---
 
-    def new_entry(self, given: Any, param: str) -> Entry:
-        """An item from the client. Raises MistakeError."""
-        item = checked_item(given, param)
+    def act_on(self, entry: Entry, event_id: str) -> None:
+        """Act on an item that the client's event `event_id` creates. Raises MistakeError."""
+        item = entry.item
         if item["type"] == "function_call":
             self._functions.told(item["call_id"], item["name"], json_object(item["arguments"]))
         elif item["type"] == "function_call_output":
             self._functions.answer(item["call_id"], item["output"])
         elif item["type"] == "mcp_approval_response":
-            self._host.group.create_task(self._settle(item), name="approval by item")
-        return Entry(item)
+            self._host.group.create_task(self._settle(item, event_id), name="approval by item")
 
-    async def _settle(self, item: dict[str, Any]) -> None:
+    async def _settle(self, item: dict[str, Any], event_id: str) -> None:
         confirmations = self._host.provided.confirmations
         asked = item["approval_request_id"]  # an approval request shows its action and never changes
         if not await confirmations.settle(asked, self._context(self._host.session_id), approve=item["approve"]):
-            self.event_queue.say(
-                {
-                    "type": "error",
-                    "error": {
-                        "type": "invalid_request_error",
-                        "code": "approval_request_not_found",
-                        "message": f"nothing waits for approval under '{asked[:64]}'",
-                        "param": "item.approval_request_id",
-                    },
-                }
+            mistake = MistakeError(
+                "approval_request_not_found",
+                f"nothing waits for approval under '{asked[:64]}'",
+                "item.approval_request_id",
             )
+            self.event_queue.say(error_event(mistake, event_id))
             self.wake()
 
     def _context(self, session_id: str) -> CallContext:
@@ -120,9 +115,11 @@ class Replies:
     def correct(self, entry: Entry, text: str) -> None:
         """Replace the words of this item in the agent's memory."""
         if entry.memory_id:
-            self._host.group.create_task(
+            task = self._host.group.create_task(
                 self._remember(self._host.session_id, entry, text), name="correct the conversation"
             )
+            self._correcting.add(task)
+            task.add_done_callback(self._correcting.discard)
 
     async def _remember(self, session_id: str, entry: Entry, text: str) -> None:
         role = "assistant" if entry.role == "assistant" else "user"
@@ -265,6 +262,8 @@ class Replies:
         rounds: tuple[Round, ...],
         session_id: str,
     ) -> None:
+        if self._correcting:
+            await asyncio.wait(self._correcting)
         for entry in before:
             entry.memory_id = f"{entry.item['id']}-{entry.role}"
             await self._remember(session_id or self._host.session_id, entry, entry.text)
@@ -298,6 +297,9 @@ class Replies:
     def _on_end(self, channel: int, end: ChannelEnd) -> None:
         speaking = self.turns.pop(channel)
         speaking.lane_ended(end.code or "", end.message or "")
+        for entry in speaking.entries:  # the lane remembered what was heard by its own clock, or before it was deleted
+            if entry.cut is not None:
+                self.correct(entry, entry.cut)
         self._start_if_ready()
         if not self.turns and not self.busy:
             self._host.on_quiet()

@@ -173,8 +173,8 @@ class Response:
         if self._conversation is not None:
             self._event_queue.say({"type": "conversation.item.done", "item": entry.item})
         self._output.append({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
-        if heard is not None:
-            entry.item["content"][0][name] = heard
+        if heard is not None or entry.cut is not None:
+            entry.heard(heard or "")
         self._entry = None
 
     # --- items other than messages ---

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
-from streaming.openai.conversation import Conversation, Entry, set_words
 from streaming.sound.codecs import BYTES_PER_SAMPLE, pcm_duration_ms
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from streaming.domain import LaneEvent
     from streaming.lanes.turn import TurnLane
+    from streaming.openai.conversation import Conversation, Entry
     from streaming.openai.event_queue import EventQueue
     from streaming.openai.response import Response, Status
     from streaming.ports import Word
@@ -66,6 +66,7 @@ class Speaking:
         self._question = ""  # the question being asked
         self._trouble: domain.Trouble | None = None
         self._entry: Entry | None = None  # the item of the utterance
+        self.entries = list(asked)  # items whose words the turn stores in the agent's memory
         self._stale = False  # the utterance was stopped
         self._rate_hz = 0
         self._bytes_per_sample = BYTES_PER_SAMPLE
@@ -124,11 +125,17 @@ class Speaking:
         if self.response is None:
             self.response = self._floor.own_response(self)
         if self._entry is None:
-            self._entry = self.response.open_item()
+            self._entry = self._open_item()
             self._entry.memory_id = f"{event.turn_id}-assistant"
         self.response.words(event.text)
         if not event.more:
             self._finish()
+
+    def _open_item(self) -> Entry:
+        assert self.response is not None, "the callers have looked"
+        entry = self.response.open_item()
+        self.entries.append(entry)
+        return entry
 
     def _note_remembered(self, turn_id: str) -> None:
         """The turn has put the user's words into the agent's memory."""
@@ -220,7 +227,7 @@ class Speaking:
 
     def _on_interrupted(self, event: domain.TurnInterrupted) -> None:
         if self._entry is not None and self._reply is not None:
-            set_words(self._entry, event.heard_text)
+            self._entry.heard(event.heard_text)
 
     def _on_done(self, event: domain.TurnDone) -> None:
         self.over = True
@@ -270,7 +277,7 @@ class Speaking:
         if not frame or self.response is None:
             return
         if self._entry is None:
-            self._entry = self.response.open_item()
+            self._entry = self._open_item()
             self._entry.words.extend(self._early_words)
             self._entry.spoken = self._reply or ""
             self._entry.memory_id = f"{self._turn_id}-assistant" if self._reply else ""

@@ -263,6 +263,8 @@ class World:
         action_hash: str | None = None,
         via: str = "message",
     ) -> bool:
+        if confirmation_id not in self.questions:
+            return False
         self.settled_via.append(via)
         self.questions[confirmation_id].set_result(approve)
         return True

@@ -207,6 +207,43 @@ def test_a_user_who_signed_out_does_not_come_back() -> None:
     housed(test)
 
 
+def test_signing_out_ends_what_a_session_without_a_socket_does() -> None:
+    async def test(house: House) -> None:
+        first = house.come()
+        first.type(LONG)
+        await first.until("response.output_audio.delta")
+        house.cut(first)
+        assert house.live is not None
+        house.live.dismiss(Departure.SIGNED_OUT)
+        await asyncio.sleep(0.1)
+        assert list(house.residents) == []
+        assert house.live.lanes.lanes() == []
+
+    housed(test)
+
+
+def test_a_second_cut_before_anything_was_sent_again() -> None:
+    async def test(house: House) -> None:
+        first = house.come()
+        await first.until("session.created")
+        for _ in range(KEPT_BYTES // 100_000 + 1):
+            first.update(instructions="x" * 100_000)
+            await first.until("session.updated")
+        house.cut(first)
+        oldest = first.events[-10]["event_id"]
+        second = house.come_back(oldest)
+        assert second is not None
+        house.cut(second)
+        third = house.come_back(first.events[-9]["event_id"])
+        assert third is not None
+        third.update(instructions="")
+        while len(third.events) < 9:
+            await third.until("session.updated")
+        assert third.events[:8] == first.events[-8:]
+
+    housed(test)
+
+
 def test_a_session_gives_way_to_its_users_next_ones() -> None:
     async def test(house: House) -> None:
         client = house.come()
