@@ -379,13 +379,14 @@ class LiveSession:
 
         False: another replica has the session, or it has ended.
         """
-        if self._closed or self.journal is None:
+        journal = self.journal
+        if self._closed or journal is None:
             return not self._closed
-        kept = await self.journal.written()
+        kept = await journal.written()
         while kept and self._unrecorded and not self._told_where.is_set():
             self.wake()
             await self._told_where.wait()
-        return kept and not self.journal.stopped
+        return kept and not journal.stopped
 
     def let_go(self) -> None:
         """Another replica continues: send and write nothing more here."""

@@ -138,7 +138,7 @@ class FakeStore:
     def away(self, away: bool) -> None:
         loop = asyncio.get_running_loop()
         if away:
-            self._away_since = loop.time()
+            self._away_since = loop.time() if self._away_since is None else self._away_since
         elif self._away_since is not None:
             if self.silent_s > GAP_S:
                 self.begin_epoch()

@@ -35,7 +35,18 @@ How = Literal["url", "message"]
 class Step:
     """`what` happens, then `wait_ms` pass. `to`: a replica."""
 
-    what: Literal["call", "cut", "kill", "move", "store away", "store back", "store slow", "store emptied", "wait"]
+    what: Literal[
+        "call",
+        "cut",
+        "kill",
+        "move",
+        "store away",
+        "store back",
+        "store slow",
+        "store emptied",
+        "news slow",
+        "wait",
+    ]
     wait_ms: int
     to: int = 0
     how: How = "url"
@@ -55,7 +66,7 @@ STEPS = st.builds(
             "store back",
             "store slow",
             "store emptied",
-            "wait",
+            "news slow",
         ]
     ),
     st.sampled_from([0, 1, 3, 10, 300, 1_000, 3_000]),
@@ -129,6 +140,8 @@ class Model:
             case "store emptied":
                 self.store.records.clear()
                 self.store.begin_epoch()
+            case "news slow":
+                self.store.news_s = min(step.wait_ms, 1_000) / 1000
         await asyncio.sleep(step.wait_ms / 1000)
         await self.stay_connected(step)
 
@@ -194,8 +207,13 @@ LEFT_EPOCH = [
 ]
 
 
+# A command that waited for its record when the session ended was not told so, but failed.
+ENDED_WHILE_A_COMMAND_WAITS = [Step("store away", 1), Step("call", 3_000), Step("kill", 1_000, 1)]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(steps=LEFT_EPOCH)
+@example(steps=ENDED_WHILE_A_COMMAND_WAITS)
 @given(steps=st.lists(STEPS, max_size=14))
 def test_no_promise_is_broken_whatever_happens(steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
     keeps_its_promises(steps, monkeypatch)

@@ -1,0 +1,87 @@
+"""The models find the faults that they were made for: each is put back in, and a few steps break a promise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.jarvis.live import LiveSession
+from streaming.jarvis.registry import Resume, Sessions
+from streaming.listening import ListeningClock
+from streaming.sound.trail import SILENCE_KEPT_MS, Trail
+from tests.streaming.jarvis import test_model as calls
+from tests.streaming.jarvis import test_model_speech as speech
+from tests.support.house import FakeStore
+
+if TYPE_CHECKING:
+    from streaming.jarvis.journal import SavedSession
+    from streaming.ports import Identity
+
+
+def says_nothing(*_: object) -> None:
+    """What a fault leaves out."""
+
+
+def test_a_record_that_lacks_what_was_told_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = calls.Step
+    away = [step("call", 10), step("store away", 1), step("call", 3_000), step("store back", 0), step("kill", 300, 1)]
+    calls.keeps_its_promises(away, monkeypatch)
+    monkeypatch.setattr(LiveSession, "on_unrecorded", says_nothing)
+    monkeypatch.setattr(FakeStore, "begin_epoch", says_nothing)
+    assert_broken(lambda: calls.keeps_its_promises(away, monkeypatch), "recovered untruly")
+
+
+def test_a_socket_that_has_not_decided_ends_the_session_that_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [speech.Step("kill", 20, 1, "message")]
+    greet: Any = Sessions.greet
+
+    def decided(sessions: Sessions, live: LiveSession, error: object) -> None:
+        sessions.decide(live)
+        greet(sessions, live, error)
+
+    monkeypatch.setattr(Sessions, "greet", decided)
+    assert_broken(lambda: speech.keeps_every_word(steps, "turn", 0.015), "told not to come back")
+
+
+def test_audio_counts_as_heard_when_it_was_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [speech.Step("burst", 1), speech.Step("burst", 1), speech.Step("burst", 60), speech.Step("kill", 20, 1)]
+    speech.keeps_every_word(steps, "stt", 0.015)
+    received = property(lambda trail: trail._newest_ms - SILENCE_KEPT_MS)
+    monkeypatch.setattr(Trail, "_silence_needed_ms", received)
+    assert_broken(lambda: speech.keeps_every_word(steps, "stt", 0.015), "")
+
+
+def test_speech_counts_as_played_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [speech.Step("burst", 20), speech.Step("vanish", 12_000, 1)]
+    speech.keeps_every_word(steps, "tts", 0.002)
+    monkeypatch.setattr(ListeningClock, "leave", says_nothing)
+    assert_broken(lambda: speech.keeps_every_word(steps, "tts", 0.002), "speech is missing")
+
+
+def test_a_leftover_answers_for_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = speech.Step
+    steps = [step("news slow", 1_000), step("move", 20, 1), step("burst", 60), step("move", 20, 0)]
+    speech.keeps_every_word(steps, "stt", 0.002)
+    claim: Any = Sessions.claim
+
+    async def from_memory(
+        sessions: Sessions, session_id: str, identity: Identity, asked: Resume | None
+    ) -> SavedSession | None:
+        if asked is not None and sessions._journaled(session_id, asked) is not None:
+            return None
+        found: SavedSession | None = await claim(sessions, session_id, identity, asked)
+        return found
+
+    monkeypatch.setattr(Sessions, "claim", from_memory)
+    assert_broken(lambda: speech.keeps_every_word(steps, "stt", 0.002), "the session was lost")
+
+
+def assert_broken(run: Any, words: str) -> None:
+    with pytest.raises(BaseException) as raised:
+        run()
+    error: BaseException = raised.value
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, AssertionError)
+    assert words in str(error)
