@@ -12,9 +12,9 @@ from streaming.lanes.execute import ExecuteLane
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.ports import Action, FinalTranscript, SpeechStarted, SpeechStopped, Verdict
-from tests.streaming.lanes.test_turn import Talk, plan, risky, step, talk
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.talk import Talk, plan, risky, step, talk
 from tests.support.world import World
 
 SILENT = ReplyFormat(audio=False)

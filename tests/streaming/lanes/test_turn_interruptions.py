@@ -1,0 +1,239 @@
+"""Sounds and words into the reply: what pauses it, what ends it, what it goes on after."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streaming.domain import (
+    TurnContinued,
+    TurnDone,
+    TurnInterrupted,
+    TurnPaused,
+    TurnReply,
+)
+from streaming.ports import (
+    EagerEnd,
+    FinalTranscript,
+    InterimTranscript,
+    SpeechResumed,
+    SpeechStarted,
+    SpeechStopped,
+)
+from tests.support import virtual_time
+from tests.support.talk import plan, step, talk
+from tests.support.world import World
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        InterimTranscript("something now", 0),
+        EagerEnd(2400, "something else"),
+        FinalTranscript("something else", 0.9, 2000, 2500),
+    ],
+    ids=["partial", "eager end", "final"],
+)
+def test_a_sound_silences_the_reply_at_once_and_words_end_it(words: object) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)  # two words of 200 ms and a little
+            it.microphone.push(SpeechStarted(2000))
+            await it.until(TurnPaused)
+            assert world.syntheses[0].cancelled
+            sent = len(it.outlet.frames)
+            it.microphone.push(InterimTranscript("", 0))
+            await asyncio.sleep(2)  # it is not known yet whether words follow
+            assert not {"TurnInterrupted", "TurnDone"} & set(it.outlet.names())
+            assert len(it.outlet.frames) == sent
+            it.microphone.push(words)
+            await it.until(TurnInterrupted)
+            await it.until(TurnDone)
+            it.microphone.push(SpeechStopped(2500), FinalTranscript("something else", 0.9, 2000, 2500))
+            await it.until(TurnDone, 2)
+        (paused,), (interrupted,) = it.outlet.of(TurnPaused), it.outlet.of(TurnInterrupted)
+        assert len([frame for frame in it.outlet.frames if frame[0] == 0]) == sent
+        assert paused.heard_ms == interrupted.heard_ms
+        assert it.outlet.generations(TurnPaused) == it.outlet.generations(TurnInterrupted) == [1]
+        assert interrupted.heard_text == "one two"
+        assert 400 <= interrupted.heard_ms <= 520
+        assert it.outlet.of(TurnDone)[0].status == "interrupted"
+        assert ("assistant", "one two") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+def test_one_word_of_a_partial_leaves_open_whether_it_ends_the_reply() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript("write", 0))
+            await asyncio.sleep(1)
+            assert it.outlet.of(TurnInterrupted) == []
+            assert it.outlet.of(TurnContinued) == []
+            it.microphone.push(SpeechStopped(2500), FinalTranscript("Right.", 0.9, 2000, 2500))
+            await it.until(TurnDone)
+        assert it.outlet.of(TurnInterrupted) == []
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("sound", [EagerEnd(2400, "Okay."), InterimTranscript("one two", 0)])
+def test_the_reply_goes_on_as_soon_as_it_is_clear_that_nobody_means_it(sound: object) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), sound)
+            await it.until(TurnContinued)
+            it.microphone.push(SpeechResumed(2600), InterimTranscript("okay what about dogs", 0))
+            await it.until(TurnInterrupted)
+            it.microphone.push(SpeechStopped(3500), FinalTranscript("Okay, what about dogs?", 0.9, 2000, 3500))
+            await it.until(TurnDone, 2)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
+
+    virtual_time.run(body())
+
+
+def test_words_while_the_reply_waits_for_an_echo_to_end_are_not_lost() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000))
+            await it.until(TurnPaused)
+            it.microphone.push(SpeechStopped(2300), FinalTranscript("one", 0.9, 2000, 2300), SpeechStarted(2400))
+            await it.until(TurnContinued)
+            it.microphone.push(SpeechStopped(3000), FinalTranscript("what about dogs", 0.9, 2400, 3000))
+            await it.until(TurnDone, 2)
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["interrupted", "ok"]
+
+    virtual_time.run(body())
+
+
+def test_a_cough_does_not_kill_the_reply() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), SpeechStopped(2100), FinalTranscript("", 0.0, 2000, 2100))
+            await it.until(TurnDone)
+        assert it.outlet.generations(TurnPaused) == [1]
+        assert it.outlet.generations(TurnContinued)[0] == 1
+        assert it.outlet.of(TurnInterrupted) == []
+        assert world.syntheses[1].texts == [" three four five hello"]
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+        assert ("assistant", "one two three four five hello") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("words", ["mm-hm", "okay", "Right.", "yeah, okay", "one two"])
+def test_a_listeners_sounds_and_the_replys_own_do_not_end_it(words: str) -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            final = FinalTranscript(words, 0.9, 2000, 2500)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript(words, 0), EagerEnd(2400, words))
+            it.microphone.push(SpeechStopped(2500), final)
+            await it.until(TurnDone)
+        assert it.outlet.of(TurnInterrupted) == []
+        assert world.syntheses[1].texts == [" three four five hello"]
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["ok"]
+
+    virtual_time.run(body())
+
+
+def test_a_channel_that_hears_itself_goes_on_speaking_and_is_stopped_by_words() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            echo = FinalTranscript("one two", 0.9, 2000, 2500)
+            it.microphone.push(SpeechStarted(2000), InterimTranscript("one two", 0), SpeechStopped(2500), echo)
+            await it.until(TurnContinued)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(3000), InterimTranscript("three four", 0))
+            await asyncio.sleep(0.1)
+            assert len(it.outlet.of(TurnPaused)) == 1, "it does not silence itself again"
+            it.microphone.push(InterimTranscript("three four stop", 0))
+            await it.until(TurnInterrupted)
+        assert len(it.outlet.of(TurnPaused)) == 2
+        assert it.outlet.of(TurnInterrupted)[0].heard_text.startswith("one two three")
+
+    virtual_time.run(body())
+
+
+def test_two_coughs_in_a_row_and_then_words() -> None:
+    async def body() -> None:
+        world = World()
+        cough = FinalTranscript("", 0.0, 0, 1)
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000), cough, SpeechStarted(2100))  # before the reply could go on
+            await asyncio.sleep(1)
+            assert it.outlet.of(TurnContinued) == []
+            it.microphone.push(cough)
+            await it.until(TurnContinued)
+            await asyncio.sleep(0.25)
+            it.microphone.push(SpeechStarted(4000), InterimTranscript("wait", 0))
+            await it.until(TurnDone)
+        assert it.outlet.generations(TurnPaused) == [1, 2]
+        assert it.outlet.generations(TurnInterrupted) == [2]
+        assert [event.heard_text for event in it.outlet.of(TurnInterrupted)] == ["one two three"]
+        assert ("assistant", "one two three") in world.turns.values()
+
+    virtual_time.run(body())
+
+
+def test_a_microphone_that_closes_behind_a_sound_lets_the_reply_go_on() -> None:
+    async def body() -> None:
+        world = World()
+        async with talk(world) as it:
+            it.microphone.say("hello")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.45)
+            it.microphone.push(SpeechStarted(2000))
+            await it.until(TurnPaused)
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+        assert world.syntheses[1].texts == [" three four five hello"]
+
+    virtual_time.run(body())
+
+
+def test_a_sound_while_nothing_is_being_said_pauses_nothing() -> None:
+    async def body() -> None:
+        world = World(plans={"work": plan(step("s1", "sleep"))}, gates={"sleep": asyncio.Event()})
+        async with talk(world) as it:
+            it.microphone.say("work")
+            while not world.executed:
+                await asyncio.sleep(0.01)
+            it.microphone.push(SpeechStarted(2000), SpeechStopped(2100), FinalTranscript("", 0.0, 2000, 2100))
+            await asyncio.sleep(0.1)
+            world.gates["sleep"].set()
+            await it.until(TurnDone)
+        assert it.outlet.of(TurnPaused) == []
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())

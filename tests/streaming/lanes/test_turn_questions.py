@@ -1,0 +1,171 @@
+"""Questions that are asked aloud, their answers, and work that takes long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streaming.agent.format import ReplyFormat
+from streaming.domain import (
+    SpeechEnds,
+    TaskEnded,
+    TaskNeedsConfirmation,
+    TurnDone,
+    TurnInterrupted,
+    TurnPaused,
+    TurnReply,
+)
+from streaming.lanes.turn import TurnLane
+from streaming.ports import (
+    FinalTranscript,
+    Intent,
+    SpeechStarted,
+    Verdict,
+)
+from tests.support import virtual_time
+from tests.support.outlet import RecordingOutlet, frame_for
+from tests.support.talk import plan, risky, step, talk
+from tests.support.world import World
+
+
+@pytest.mark.parametrize(("answer", "status"), [("yes", "ok"), ("no", "declined")])
+def test_a_spoken_answer_settles_a_confirmation(answer: str, status: str) -> None:
+    async def body() -> None:
+        world = World(
+            plans={"delete it": plan(step("s1", "rm"))}, verdicts={"rm": Verdict("confirm", "medium", ("it deletes",))}
+        )
+        async with talk(world, ReplyFormat(audio=False)) as it:
+            it.microphone.say("delete it")
+            await it.until(TaskNeedsConfirmation)
+            assert world.executed == []
+            it.microphone.say(answer)
+            await it.until(TurnDone)
+        assert world.settled_via == ["voice"]
+        assert it.outlet.of(TaskEnded)[0].status == status
+        assert world.executed == ([("rm", {})] if status == "ok" else [])
+        assert len(it.outlet.of(TurnDone)) == 1
+
+    virtual_time.run(body())
+
+
+def test_a_question_is_asked_aloud_and_says_what_would_be_done() -> None:
+    async def body() -> None:
+        world = risky("Delete the folder demo")
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+        (question,) = it.outlet.of(TaskNeedsConfirmation)
+        assert question.sentence == "Shall I delete the folder demo?"
+        assert (question.executor, question.action, question.parameters) == ("os", "rm", {"args": ["-r", "demo"]})
+        assert world.syntheses[0].texts == ["Shall I delete the folder demo?"]
+        assert len(world.executed) == 1
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+        assert world.syntheses[1].texts == ["one two three four five goal"]
+
+    virtual_time.run(body())
+
+
+def test_silence_is_told_once() -> None:
+    async def body() -> None:
+        world = risky()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds, 2)
+            await asyncio.sleep(60)
+            it.microphone.say("no")
+            await it.until(TurnDone)
+        assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == [
+            "Shall I delete it demo?",
+            "I am still waiting for your answer. Shall I delete it demo?",
+        ]
+        assert len(world.syntheses) == 3
+        assert world.executed == []
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("answer", ["yes", "yes please do it"])
+def test_an_approval_into_the_question_approves_nothing_and_it_is_asked_again(answer: str) -> None:
+    async def body() -> None:
+        world = risky()
+        world.intents["yes please do it"] = Intent("yes", 0.9)
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            it.microphone.say(answer)
+            await it.until(TurnPaused)
+            await it.until(SpeechEnds)
+            assert world.executed == []
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await it.until(TurnDone)
+        assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == ["Shall I delete it demo?"] * 2
+        assert len(world.executed) == 1
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize("way", ["spoken", "clicked"])
+def test_an_answer_into_the_question_silences_it(way: str) -> None:
+    async def body() -> None:
+        world = risky()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await asyncio.sleep(0.3)
+            if way == "spoken":
+                it.microphone.say("no")
+            else:
+                world.questions[it.outlet.of(TaskNeedsConfirmation)[0].confirmation_id].set_result(True)
+            await it.until(TurnDone)
+        assert len(world.executed) == (way == "clicked")
+        assert it.outlet.of(TurnInterrupted)[0].heard_text != "Shall I delete it demo?"
+        assert len(world.syntheses) == 2
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
+@pytest.mark.parametrize(("typed", "executed"), [("yes", 1), ("no", 0)])
+def test_an_answer_typed_on_another_channel_of_the_session_counts(typed: str, executed: int) -> None:
+    async def body() -> None:
+        world, beside = risky(), RecordingOutlet()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(TaskNeedsConfirmation)
+            await TurnLane(frame_for(world, beside), None, ReplyFormat(), typed).run()
+            await it.until(TurnDone)
+        assert world.settled_via == ["message"]
+        assert len(world.executed) == executed
+        assert [reply.text for reply in beside.of(TurnReply)] == ["All right."]
+        assert beside.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
+
+
+def test_long_work_is_not_silent_and_says_nothing_while_somebody_speaks() -> None:
+    async def body() -> None:
+        world = World(plans={"work": plan(step("s1", "sleep"))}, gates={"sleep": asyncio.Event()})
+        async with talk(world) as it:
+            it.microphone.say("work")
+            began = asyncio.get_running_loop().time()
+            await it.until(SpeechEnds)
+            assert 3.5 <= asyncio.get_running_loop().time() - began <= 5
+            await it.until(SpeechEnds, 2)
+            assert asyncio.get_running_loop().time() - began <= 13
+            await asyncio.sleep(2)
+            it.microphone.push(SpeechStarted(2000))
+            await asyncio.sleep(20)
+            assert len(world.syntheses) == 2
+            it.microphone.push(FinalTranscript("", 0.0, 2000, 2100))
+            world.gates["sleep"].set()
+            await it.until(TurnDone)
+        assert {synthesis.texts[0] for synthesis in world.syntheses[:2]} == {"I am still working on it."}
+        assert it.outlet.of(TurnDone)[0].status == "ok"
+
+    virtual_time.run(body())
