@@ -88,6 +88,6 @@ async def between(gateway: GatewayProcess, tls: ssl.SSLContext | None = None) ->
     async with serve(
         serve_client, "127.0.0.1", 0, ssl=tls, max_size=MAX_BYTES, select_subprotocol=chosen, compression=None
     ) as server:
-        port = server.sockets[0].getsockname()[1]
+        port = next(iter(server.sockets)).getsockname()[1]
         noted.base = f"{'wss' if tls else 'ws'}://{'localhost' if tls else '127.0.0.1'}:{port}/v1"
         yield noted
