@@ -237,6 +237,9 @@ class ConfirmationStore:
             return None
         if approve and not _is_for(question, action_hash):
             raise ServiceError("ACTION_CHANGED", "the approval is for another action than the one that was asked about")
+        # Redis may have lost the record, and this process still has the question: so the answers compete for a key of their own.
+        if not await self._state.put(_answered(confirmation_id), "1", self._life_s + TAKEN_LATE_S, only_new=True):
+            return None
         taken = await self._state.take(_key(confirmation_id)) is not None
         if self._here.pop(confirmation_id, None) is None and not taken:
             return None
@@ -293,6 +296,10 @@ def _question(recorded: str) -> Question:
 
 def _key(confirmation_id: str) -> str:
     return f"confirmation:{confirmation_id}"
+
+
+def _answered(confirmation_id: str) -> str:
+    return f"answered:{confirmation_id}"
 
 
 def _decided(confirmation_id: str) -> str:

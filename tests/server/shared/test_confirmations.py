@@ -52,6 +52,41 @@ async def test_a_question_that_redis_has_lost_is_settled_where_its_lane_waits() 
     assert waiting.result() is True
 
 
+class DistantState(LocalState):
+    """Takes a round trip for everything, as Redis does."""
+
+    async def get(self, key: str) -> str | None:
+        await asyncio.sleep(0.001)
+        return await super().get(key)
+
+    async def take(self, key: str) -> str | None:
+        await asyncio.sleep(0.001)
+        return await super().take(key)
+
+    async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
+        await asyncio.sleep(0.001)
+        return await super().put(key, value, ttl_s, only_new=only_new)
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["yes here", "no here"])
+@pytest.mark.parametrize("first", [True, False], ids=["yes first", "no first"])
+async def test_of_two_answers_at_two_replicas_at_once_one_counts(here: bool, first: bool) -> None:
+    state = DistantState()
+    asker, other = ConfirmationStore(state), ConfirmationStore(state)
+    asked = await asker.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(asker.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0.01)
+        answers = {
+            approve: group.create_task(
+                (asker if here is approve else other).settle(asked.confirmation_id, ADA, approve=approve), name="answer"
+            )
+            for approve in (first, not first)
+        }
+    (taken,) = [approve for approve, answer in answers.items() if answer.result()]
+    assert waiting.result() is taken
+
+
 class DeafState(LocalState):
     """Keeps a decision, and can't be reached by whoever asks for it: Redis was lost in between."""
 
