@@ -73,10 +73,11 @@ class OpenAiSocketHandler(SocketHandler):
         self._identity = identity
 
     def _session(self, identity: Identity, voices: Voices) -> LiveSession:
-        """The session that the client resumes, if possible, else a new one."""
+        """The session that the client resumes, if possible, else a new one. A client secret is for a new session only."""
         sessions = self.gateway.openai
         last_event_id = self.get_query_argument("last_event_id", "")
-        live = sessions.waiting(self.get_query_argument("resume", ""), last_event_id, identity)
+        resumed = self.get_query_argument("resume", "") if self._settings is None else ""
+        live = sessions.waiting(resumed, last_event_id, identity)
         if live is not None:
             sessions.resume(live, self, identity, last_event_id)
             return live

@@ -37,6 +37,8 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         """Raises ApiError: the handshake is refused with its status."""
         await super().prepare()
         assert self._identity is not None, "it was let in"
+        if self._settings is not None:
+            raise ApiError("FORBIDDEN", "a client secret opens a session of its own only")
         if self.gateway.openai.duplex(self.path_args[0], self._identity) is None:
             raise ApiError("NOT_FOUND", "there is no such session, or it has not started")
 

@@ -124,3 +124,19 @@ def test_a_client_secret_opens_one_session(client: OpenAI, gateway: GatewayProce
         guest.models.list()
     with pytest.raises(openai.BadRequestError):
         client.realtime.client_secrets.create(expires_after={"anchor": "created_at", "seconds": 5})
+
+
+def test_a_client_secret_resumes_no_session_of_its_user(client: OpenAI, gateway: GatewayProcess) -> None:
+    owner = OpenAI(api_key=gateway.token, websocket_base_url=f"{gateway.ws}/v1", max_retries=0)
+    connection = owner.realtime.connect(model="gpt-realtime", max_retries=0).enter()
+    mine: Any = connection.recv()
+    raw: Any = connection
+    raw._connection.socket.close()  # cut off: the session waits
+    secret = client.realtime.client_secrets.create(session={"type": "realtime"})
+    guest = OpenAI(api_key=secret.value, websocket_base_url=f"{gateway.ws}/v1", max_retries=0)
+    query = {"resume": mine.session.id, "last_event_id": mine.event_id}
+    with guest.realtime.connect(model="gpt-realtime", extra_query=query, max_retries=0) as another:
+        another.session.update(session={"type": "realtime", "instructions": "be brief"})
+        first: Any = another.recv()
+        assert first.type == "session.created"
+        assert first.session.id != mine.session.id
