@@ -23,7 +23,7 @@ class PieceSource(Protocol):
 
     @property
     def waits(self) -> bool:
-        """Is there something to take?"""
+        """True if there is something to take."""
 
     def take_piece(self) -> bytes:
         """As much audio as one message may hold; empty: a commit. There has to be something."""

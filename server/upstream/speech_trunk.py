@@ -21,7 +21,7 @@ class RequestSource(Protocol):
 
     @property
     def waits(self) -> bool:
-        """Is there something to take?"""
+        """True if there is something to take."""
 
     def take(self) -> tts_pb2.SynthesizeRequest | None:
         """All of it."""

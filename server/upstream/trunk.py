@@ -35,9 +35,9 @@ StreamT = TypeVar("StreamT", bound="TrunkStream[Any]")
 StreamT_co = TypeVar("StreamT_co", bound="TrunkStream[Any]", covariant=True)
 
 MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
-TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to so many streams, frames gather for so long
+TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
 BUSY_TICK_S = 0.005
-SILENT_S = 2.0  # a stream of it hangs, and nothing came for so long on all of it
+SILENT_S = 2.0  # one stream hangs, and no stream has received anything for this long
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 
@@ -92,7 +92,7 @@ class Trunk(Generic[StubT]):
     # --- what streams call ---
 
     def wants(self, stream: TrunkStream[Any], *, urgent: bool) -> None:
-        """It has something to send."""
+        """The stream has something to send."""
         if not stream.waiting:
             stream.waiting = True
             if not self._waiting:
@@ -102,7 +102,7 @@ class Trunk(Generic[StubT]):
             self._hurry.set()
 
     def forget(self, stream: TrunkStream[Any]) -> None:
-        """It is over."""
+        """The stream has ended."""
         self._streams.pop(stream.number, None)
 
     def cancel(self, stream: TrunkStream[Any]) -> None:
@@ -183,7 +183,7 @@ class Trunk(Generic[StubT]):
         self._wake.clear()
 
     def _messages(self) -> list[bytes]:
-        """All that waits, in messages of bounded size."""
+        """Everything that waits to be sent, in messages of bounded size."""
         waiting, self._waiting = self._waiting, []
         cancelled, self._cancelled = self._cancelled, []
         messages: list[bytes] = []
@@ -202,7 +202,7 @@ class Trunk(Generic[StubT]):
 
 
 class StreamBuilder(Protocol[StreamT_co]):
-    """Makes a stream of a trunk."""
+    """Creates a stream of a trunk."""
 
     def __call__(self, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float, /) -> StreamT_co:
         """`first` is its first item; `limit_s` how long the service may be silent while an answer is due."""

@@ -38,7 +38,7 @@ class ItemWriter:
         self._audio_bytes, self._audio_head = -1, b""  # of the newest audio: most frames are equally long
 
     def audio_head(self, n_bytes: int) -> bytes:
-        """What comes before so much audio of a microphone."""
+        """The bytes that precede this much audio of a microphone."""
         if n_bytes != self._audio_bytes:
             request = _AUDIO + varint(n_bytes)
             body = self._stream + _REQUEST + varint(len(request) + n_bytes) + request
@@ -50,11 +50,11 @@ class ItemWriter:
         return self._item(_REQUEST + varint(len(message)) + message)
 
     def commit(self) -> bytes:
-        """A microphone's utterance ends here."""
+        """The end of a microphone's utterance."""
         return self._item(_COMMIT)
 
     def credit(self, n_bytes: int) -> bytes:
-        """So much more speech may come."""
+        """Credit: the service may send this much more speech."""
         return self._item(_CREDIT + varint(n_bytes))
 
     def end(self) -> bytes:
@@ -62,7 +62,7 @@ class ItemWriter:
         return self._item(_END)
 
     def cancel(self) -> bytes:
-        """Nobody reads it any more."""
+        """Cancel: nobody reads the stream any more."""
         return self._item(_CANCEL)
 
     def _item(self, body: bytes) -> bytes:

@@ -41,7 +41,7 @@ class Carrier(Protocol):
 
 
 class TrunkStream(ABC, Generic[ResponseT]):
-    """One session's stream in a trunk. The same face as `BidiStream`."""
+    """One session's stream in a trunk, with the same interface as `BidiStream`."""
 
     __slots__ = (
         "_arrived",
@@ -77,9 +77,9 @@ class TrunkStream(ABC, Generic[ResponseT]):
         self._broken: BaseException | None = None
         self._ended = self._end_told = self._over = self._cancelled = self._reading = self._blameless = False
         self._read_guard = InactivityGuard(limit_s, self._expire)
-        self.live = True  # may more be sent?
+        self.live = True  # True if more may be sent
         self.lost_trunk = False  # it ended with the trunk, through no fault of its own
-        self.waiting = False  # is it in the trunk's list of those that have something to send?
+        self.waiting = False  # True while it is in the trunk's list of streams with something to send
         trunk.wants(self, urgent=True)
 
     @abstractmethod
@@ -89,7 +89,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
     @property
     @abstractmethod
     def _waits(self) -> bool:
-        """Is there still something that has to leave before the end?"""
+        """True if something must still be sent before the end."""
 
     def _take_other(self, item: Any, what: str | None) -> None:
         """An item that is neither a response nor the end."""
