@@ -43,7 +43,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
             raise ApiError("NOT_FOUND", "there is no such session, or it has not started")
 
     def opened(self) -> None:
-        """Look on."""
+        """Attach to the session, which may have ended since the handshake."""
         assert self._identity is not None, "prepare() has let it in"
         live = self.gateway.openai.duplex(self.path_args[0], self._identity)
         if live is None:
@@ -53,13 +53,13 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         self._writer.begin(self._sideband)
 
     def on_messages(self, messages: list[str | bytes]) -> None:
-        """All of one read."""
+        """Handle all messages of one read."""
         if self._sideband is not None and self._ending is None:
             for message in messages:
                 self._sideband.receive(message)
 
     def on_close(self) -> None:
-        """The socket is gone; the session goes on."""
+        """The socket is closed; the session continues."""
         self._cancel_timer()
         self._writer.stop()
         sideband, self._sideband = self._sideband, None

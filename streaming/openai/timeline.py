@@ -28,7 +28,7 @@ class Timeline(EventQueue):
 
     @property
     def now_ms(self) -> int:
-        """Where the session stands."""
+        """The session's position on the timeline, in milliseconds."""
         return round((self._clock() - self._started_s) * 1000)
 
     def say(self, event: dict[str, Any]) -> None:
