@@ -3,11 +3,10 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-BROWSER_TESTS := tests/e2e/test_console.py tests/e2e/test_console_views.py tests/server/embedded/browser tests/static
-BESIDE_TESTS := $(addprefix tests/,streaming packaging) $(addprefix tests/server/,audio cli documents embedded identity operations)
+BESIDE_TESTS := $(addprefix tests/,streaming static packaging) $(addprefix tests/server/,audio cli documents embedded identity operations)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients test-firefox lint unit core browser beside rest conformance fuzz floods chaos bench clean protos help
+.PHONY: run dev speech test test-clients test-firefox lint unit core beside rest conformance fuzz floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,7 +22,7 @@ speech: $(VENV)/.run ## try again to install the natural speech engines
 
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j4 BESIDE="nice -n 19" lint browser beside rest
+	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint beside rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -31,19 +30,16 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/mypy server handlers streaming protos tests
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 
-unit: browser beside rest ## pytest, all of it
+unit: beside rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
 beside: core # tests that may run slowly: they use virtual time, or wait as long as it takes
-	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BROWSER_TESTS:%=--ignore=%) $(BESIDE_TESTS)
-
-browser: $(VENV)/.test # tests with a browser, which mostly wait for it
-	$(BESIDE:19=10) $(PY) -m pytest -q $(BROWSER_TESTS)
+	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BESIDE_TESTS)
 
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
-	$(PY) -m pytest -q $(BROWSER_TESTS:%=--ignore=%) $(BESIDE_TESTS:%=--ignore=%) --ignore=tests/firefox
+	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore=tests/firefox
 
 test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
 	$(PIP) install -e '.[agents]'
