@@ -236,15 +236,17 @@ class Recognition:
     # --- partials ---
 
     async def _look(self) -> None:
-        """Decode what was said so far, if it is time."""
+        """Decode what was said so far, if it is time. After a late partial it may be time for the next one at once."""
         utterance = self._utterance
         if not self._settings.interim_results or utterance is None or utterance.at_pause is not None:
             return
-        if self._partial is None and utterance.partial_due():
-            self._partial = self._group.create_task(self._decode_partial(utterance), name="stt: partial")
-            self._partial.add_done_callback(self._wake)
-            await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
-        if self._partial is not None and self._partial.done():
+        while self._partial is not None or utterance.partial_due():
+            if self._partial is None:
+                self._partial = self._group.create_task(self._decode_partial(utterance), name="stt: partial")
+                self._partial.add_done_callback(self._wake)
+                await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
+            if not self._partial.done():
+                return
             transcript, self._partial = self._partial.result(), None
             if transcript is not None:
                 await self._show(utterance, transcript)
