@@ -16,8 +16,8 @@ from streaming.openai.sideband import Sideband
 from streaming.ports import FinalTranscript, LaneServices, Plan, SpeechStarted, SpeechStopped, Step
 from streaming.residents import Departure, Residents
 from tests.clients.published import checked_live
-from tests.streaming.openai.test_live import FRAME, USER, Client
 from tests.support import virtual_time
+from tests.support.openai_client import FRAME, USER, Client
 from tests.support.world import World
 
 if TYPE_CHECKING:

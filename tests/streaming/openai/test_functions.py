@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.ports import CLIENT, Plan, ReplyWords, Step
 from tests.streaming.agent.test_thinking import Mind, mkdir
-from tests.streaming.openai.test_live import Client, session
 from tests.support import virtual_time
+from tests.support.openai_client import Client, session
 from tests.support.world import World
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.ports import SpeechStarted
-from tests.streaming.openai.test_live import FRAME, Client, scripted
+from tests.support.openai_client import FRAME, Client, scripted
 
 if TYPE_CHECKING:
     from tests.support.world import World

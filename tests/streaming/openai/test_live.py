@@ -1,128 +1,20 @@
-"""A session of OpenAI's dialect with scripted services: events in, events out, on virtual time. Each event is checked strictly."""
+"""A session of OpenAI's dialect with scripted services: events in, events out, on virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from base64 import b64decode, b64encode
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.openai.conversation import MAX_CHARS, MAX_ITEM_CHARS, MAX_ITEMS, checked_item
-from streaming.openai.mistakes import MistakeError
-from streaming.openai.registry import Sessions
-from streaming.openai.settings import Voices
-from streaming.ports import FinalTranscript, Identity, LaneServices, Plan, SpeechStarted, SpeechStopped, Step, Verdict
-from streaming.residents import Departure, Residents
-from tests.clients.published import checked
-from tests.support import virtual_time
-from tests.support.world import World
+from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
+from streaming.residents import Departure
+from tests.support.openai_client import FRAME, LONG, Client, risky, scripted, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from streaming.openai.live import LiveSession
-
-USER = Identity("u1", "ada", ("admin",))
-LONG = "so " * 30  # the reply lasts longer than is sent ahead
-FRAME = b64encode(bytes(4_800)).decode()  # 100 ms
-
-
-class Client:
-    """A socket that writes everything down."""
-
-    traceparent = ""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.live: LiveSession | None = None
-        self.events: list[dict[str, Any]] = []
-        self.ended: int | None = None
-        self._seen = 0
-
-    def wake(self) -> None:
-        asyncio.get_running_loop().call_soon(self._take)
-
-    def _take(self) -> None:
-        if self.live is not None:
-            self.events += [checked(item) for item in self.live.data_to_send()]
-
-    def end(self, code: int, farewell: str, reason: str) -> None:
-        self._take()
-        self.ended = code
-
-    def send(self, kind: str, **fields: Any) -> None:
-        assert self.live is not None
-        self.live.receive(json.dumps({"type": kind, **fields}))
-
-    def update(self, **session: Any) -> None:
-        self.send("session.update", session={"type": "realtime", **session})
-
-    def type(self, text: str, **response: Any) -> None:
-        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-        self.send("conversation.item.create", item=item)
-        self.send("response.create", response=response)
-
-    def hear(self, *events: object) -> None:
-        self.world.recognitions[-1].push(*events)
-
-    def speak(self, text: str) -> None:
-        self.hear(SpeechStarted(100), SpeechStopped(500), FinalTranscript(text, 0.9, 100, 500))
-
-    async def until(self, kind: str) -> dict[str, Any]:
-        """The next event of that type behind the one that was waited for before."""
-        async with asyncio.timeout(200):
-            while True:
-                for index in range(self._seen, len(self.events)):
-                    if self.events[index]["type"] == kind:
-                        self._seen = index + 1
-                        return self.events[index]
-                await asyncio.sleep(0.01)
-
-    async def error(self) -> dict[str, Any]:
-        return dict((await self.until("error"))["error"])
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["type"] == kind]
-
-
-@asynccontextmanager
-async def session(world: World, **options: Any) -> AsyncIterator[Client]:
-    lent: Any = world
-    provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
-    async with asyncio.TaskGroup() as group:
-        residents = Residents()
-        sessions = Sessions(provided, group, residents)
-        client = Client(world)
-        options = {"model": "", "transcription": False, **options}
-        client.live = sessions.begin(USER, client, Voices(("hibari",)), **options)
-        client.wake()
-        yield client
-        await sessions.close()
-        assert list(residents) == []
-
-
-def scripted(test: Callable[[Client, World], Awaitable[None]], **options: Any) -> None:
-    async def run() -> None:
-        world = World()
-        async with session(world, **options) as client:
-            await test(client, world)
-
-    virtual_time.run(run())
-
-
-def spoken(world: World) -> list[str]:
-    return [text for role, text in world.turns.values() if role == "assistant"]
-
-
-def risky(world: World) -> None:
-    world.plans["wipe it"] = Plan("p", "wiped", (Step("1", "os", "rm", {"path": "x"}, (), "remove x"),), "wipe")
-    world.verdicts["rm"] = Verdict("confirm", "high", ("it removes",))
-    from streaming.ports import Intent
-
-    world.intents["yes"] = Intent("yes", 1.0)
+    from tests.support.world import World
 
 
 def test_settings_merge_deeply_and_are_told_whole() -> None:
@@ -322,162 +214,6 @@ def test_a_risky_action_is_approved_by_item() -> None:
     scripted(test)
 
 
-def test_an_approval_that_is_refused_as_an_item_approves_nothing() -> None:
-    async def test(client: Client, world: World) -> None:
-        risky(world)
-        client.update(tools=[{"type": "mcp", "server_label": "jarvis"}], output_modalities=["text"])
-        client.type("wipe it")
-        asked = (await client.until("response.done"))["response"]["output"][0]
-        answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
-        for wrong in (
-            {"previous_item_id": "nowhere"},
-            {"previous_item_id": 5},
-            {"item": {**answer, "id": asked["id"]}},
-        ):
-            client.send("conversation.item.create", **{"item": answer, **wrong})
-            await client.error()
-        await asyncio.sleep(1)
-        assert world.executed == []
-        client.send("conversation.item.create", item=answer)
-        await client.until("response.done")
-        assert world.executed
-
-    scripted(test)
-
-
-@pytest.mark.parametrize(
-    "item",
-    [
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "", "transcript": 5}]},
-        {
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_audio", "transcript": "a", "text": 5}],
-            "x": [],
-        },
-        {"type": "function_call", "name": "x", "arguments": "{}", "role": "user", "content": 5},
-    ],
-)
-def test_fields_that_an_item_does_not_have_are_left_out(item: dict[str, Any]) -> None:
-    async def test(client: Client, _world: World) -> None:
-        client.send("conversation.item.create", item=item)
-        await client.until("conversation.item.done")  # it is one of the published models
-        client.type("hello", output_modalities=["text"])
-        assert (await client.until("response.done"))["response"]["status"] == "completed"
-        assert client.of("error") == []
-
-    scripted(test)
-
-
-def words(text: str, **more: Any) -> dict[str, Any]:
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}], **more}
-
-
-def test_a_full_conversation_goes_on_in_speech() -> None:
-    async def test(client: Client, _world: World) -> None:
-        for index in range(MAX_ITEMS):
-            client.send("conversation.item.create", item=words("x", id=str(index)))
-        client.send("conversation.item.create", item=words("x"))
-        assert (await client.error())["code"] == "conversation_too_long"
-        client.send("input_audio_buffer.append", audio=FRAME)
-        client.speak("hello")
-        assert (await client.until("response.done"))["response"]["status"] == "completed"
-        client.send("conversation.item.retrieve", item_id="0")
-        assert (await client.error())["code"] == "item_retrieve_invalid_item_id"
-
-    scripted(test)
-
-
-def test_an_item_holds_so_many_characters() -> None:
-    checked_item(words("x" * MAX_ITEM_CHARS))
-    for item in (
-        words("x" * (MAX_ITEM_CHARS + 1)),
-        {"type": "function_call_output", "call_id": "a", "output": "x" * (MAX_ITEM_CHARS + 1)},
-    ):
-        with pytest.raises(MistakeError) as refused:
-            checked_item(item)
-        assert refused.value.code == "string_above_max_length"
-
-
-def test_a_conversation_holds_so_many_characters() -> None:
-    async def test(client: Client, _world: World) -> None:
-        size = 16 * 1024  # an event as short as this is read at once
-        for index in range(MAX_CHARS // size):
-            client.send("conversation.item.create", item=words("x" * size, id=str(index)))
-            await client.until("conversation.item.done")
-        client.send("conversation.item.create", item=words("x"))
-        assert (await client.error())["code"] == "conversation_too_long"
-        client.send("conversation.item.delete", item_id="0")
-        client.send("conversation.item.create", item=words("x"))
-        await client.until("conversation.item.done")
-
-    scripted(test)
-
-
-@pytest.mark.parametrize("then", ["cancel", "nothing", "speech", "next"])
-@pytest.mark.parametrize("at_ms", [300, 0])
-def test_the_clients_truncation_is_the_last_word(then: str, at_ms: int) -> None:
-    """The gateway's own clock of the playback says later what was heard, and does not count then."""
-
-    async def test(client: Client, world: World) -> None:
-        client.send("input_audio_buffer.append", audio=FRAME)
-        client.type(LONG if then == "cancel" else "so so so")
-        delta = await client.until("response.output_audio.delta")
-        if then == "cancel":
-            await asyncio.sleep(1)
-        else:
-            await client.until("response.done")
-        where = {"item_id": delta["item_id"], "content_index": 0}
-        client.send("conversation.item.truncate", **where, audio_end_ms=at_ms)
-        client.send("conversation.item.truncate", **where, audio_end_ms=700)  # what was cut does not come back
-        if then == "cancel":
-            client.send("response.cancel")
-            await client.until("response.done")
-        elif then == "speech":
-            client.hear(SpeechStarted(900))
-        elif then == "next":
-            client.type("more", output_modalities=["text"])
-            await client.until("response.done")
-        await asyncio.sleep(10)
-        heard = "one two" if at_ms else ""
-        assert spoken(world)[0] == heard
-        client.send("conversation.item.retrieve", item_id=delta["item_id"])
-        assert (await client.until("conversation.item.retrieved"))["item"]["content"][0]["transcript"] == heard
-
-    scripted(test)
-
-
-@pytest.mark.parametrize("begun", ["response.output_audio.delta", "response.done"])
-def test_what_is_deleted_while_it_is_spoken_is_not_remembered(begun: str) -> None:
-    async def test(client: Client, world: World) -> None:
-        client.type("so so so")
-        await client.until("conversation.item.done")
-        await client.until(begun)
-        for item in client.of("conversation.item.added"):
-            client.send("conversation.item.delete", item_id=item["item"]["id"])
-        await asyncio.sleep(10)
-        assert not any(text for _, text in world.turns.values())
-
-    scripted(test)
-
-
-def test_an_utterance_that_is_deleted_before_its_transcript_is_there_is_not_answered() -> None:
-    async def test(client: Client, world: World) -> None:
-        client.type("first", output_modalities=["text"])
-        await client.until("response.done")
-        client.send("input_audio_buffer.append", audio=FRAME)
-        client.hear(SpeechStarted(100), SpeechStopped(500))
-        item = await client.until("input_audio_buffer.committed")
-        client.send("conversation.item.delete", item_id=item["item_id"])
-        client.hear(FinalTranscript("hello", 0.9, 100, 500))
-        await asyncio.sleep(5)
-        assert len(client.of("response.created")) == 1
-        assert client.of("conversation.item.input_audio_transcription.completed") == []
-        assert len(world.turns) == 2
-
-    scripted(test)
-
-
 def test_push_to_talk_answers_when_asked_to() -> None:
     async def test(client: Client, world: World) -> None:
         client.update(
@@ -563,29 +299,6 @@ def test_a_reply_beside_the_conversation() -> None:
         assert "conversation_id" not in beside
         kept = {event["item"]["id"] for event in client.of("conversation.item.added")}
         assert beside["output"][0]["id"] not in kept
-
-    scripted(test)
-
-
-def test_items_are_created_in_place_retrieved_and_deleted() -> None:
-    async def test(client: Client, world: World) -> None:
-        for name in ("a", "b"):
-            item = {"id": name, "type": "message", "role": "user", "content": [{"type": "input_text", "text": name}]}
-            client.send("conversation.item.create", item=item)
-        assert (await client.until("conversation.item.done"))["previous_item_id"] is None
-        assert (await client.until("conversation.item.done"))["previous_item_id"] == "a"
-        first = {"id": "r", "type": "message", "role": "system", "content": [{"type": "input_text", "text": "be kind"}]}
-        client.send("conversation.item.create", previous_item_id="root", item=first)
-        assert (await client.until("conversation.item.done"))["previous_item_id"] is None
-        client.send("conversation.item.create", item={**first})
-        assert (await client.error())["code"] == "item_create_duplicate_item_id"
-        client.send("conversation.item.delete", item_id="a")
-        assert (await client.until("conversation.item.deleted"))["item_id"] == "a"
-        client.send("conversation.item.retrieve", item_id="b")
-        assert (await client.until("conversation.item.retrieved"))["item"]["content"][0]["text"] == "b"
-        client.send("response.create", response={"output_modalities": ["text"]})
-        done = await client.until("response.done")
-        assert done["response"]["output"][0]["content"][0]["text"].endswith("b")
 
     scripted(test)
 

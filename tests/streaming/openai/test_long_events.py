@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_CHARS
 from streaming.openai.microphones import PIECE_MS
-from tests.streaming.openai.test_live import FRAME, Client, session
+from tests.support.openai_client import FRAME, Client, session
 from tests.support.world import World
 
 LONG = b64encode(bytes(2 * 1024 * 1024)).decode()

@@ -11,8 +11,8 @@ from streaming.openai.registry import Sessions
 from streaming.openai.settings import Voices
 from streaming.ports import Identity, LaneServices
 from streaming.residents import Departure, Residents
-from tests.streaming.openai.test_live import LONG, USER, Client
 from tests.support import virtual_time
+from tests.support.openai_client import LONG, USER, Client
 from tests.support.world import World
 
 if TYPE_CHECKING:
