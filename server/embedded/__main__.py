@@ -19,8 +19,10 @@ from pathlib import Path
 
 from server.embedded.host import SERVICES, Host
 from server.embedded.service import EmbeddedConfig
+from server.telemetry import log
 
 GRPC_SERVER = "grpc._cython.cygrpc"  # the logger of grpc.aio's servers
+LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
 FIRST_PORT = 50051  # M2's; the others follow in the order of the services table
 
 
@@ -82,10 +84,17 @@ def is_worth_a_line(record: logging.LogRecord) -> bool:
     return kind is None or kind.__name__ != "ExecuteBatchError"  # the class is private to grpc
 
 
+def configure_log() -> None:
+    """Log to standard error like the gateway, but only warnings by default. A wrong setting is the gateway's to refuse."""
+    level = os.environ.get("LOG_LEVEL", "").upper()
+    form = os.environ.get("LOG_FORMAT", "").lower() or ("console" if sys.stderr.isatty() else "json")
+    log.configure(level if level in LOG_LEVELS else "WARNING", form)
+
+
 def main() -> None:
     """Entry point."""
     options = parse(sys.argv[1:])
-    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING").upper(), stream=sys.stderr)
+    configure_log()
     logging.getLogger(GRPC_SERVER).addFilter(is_worth_a_line)
     # not on uvloop: it sometimes loses the output of a short command (0.22; one `echo` in some hundred)
     asyncio.run(run(options))

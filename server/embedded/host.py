@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from server.embedded.callers import NameCaller
 from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
 from server.embedded.tracing import tracing
 
@@ -138,7 +139,7 @@ class HostedService:
             ("grpc.http2.bdp_probe", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ]
-        interceptors = [*tracing(self.name), RefuseWhileDown(self._checks)]
+        interceptors = [NameCaller(self.name), *tracing(self.name), RefuseWhileDown(self._checks)]
         self._server = grpc.aio.server(interceptors=interceptors, options=options)
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, self._server)
         self._create()

@@ -140,6 +140,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     _Sink.stream = stream
     _Sink.json_from = None if console else logging.getLevelNamesMapping()[level]
     first: list[Processor] = [
+        structlog.contextvars.merge_contextvars,  # the caller of an embedded service
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
