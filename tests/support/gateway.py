@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -11,7 +13,6 @@ import sys
 import time
 import uuid
 import wave
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +27,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = ROOT / "tests" / "audio"
 START_S = 60.0
+OWN_PORTS = (20_000, 32_000)
 FRAME_BYTES = 640  # 20 ms at 16 kHz
 SECRET = "0f3c9a7d5e1b48266b9d70c4e8a1f25337d0"  # used only in these tests
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port below those that the kernel gives to clients, and that the embedded services have by default: nobody takes it meanwhile."""
+    while True:
+        port = random.randrange(*OWN_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:
@@ -136,7 +141,7 @@ class GatewayProcess:
             self._log_file.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def running_gateway(directory: Path, **settings: str) -> Iterator[GatewayProcess]:
     gateway = GatewayProcess(directory, **settings)
     try:
