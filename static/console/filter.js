@@ -15,8 +15,7 @@ export function compiled(words) {
 		return not ? (record, text) => !test(record, text) : test;
 	});
 	const passes = (record) => {
-		let known;
-		const text = () => (known ??= `${record.type} ${record.message ? JSON.stringify(record.message) : ''}`);
+		const text = () => (record.words ??= `${record.type} ${record.message ? JSON.stringify(record.message) : ''}`);
 		return tests.every((test) => test(record, text));
 	};
 	return Object.assign(passes, { types: terms.filter(([, not, key]) => !not && key === 'type').map(([, , , value]) => value.toLowerCase()) });

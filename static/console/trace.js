@@ -9,10 +9,11 @@ const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both direc
 
 /**
  * A record: `n` (its number, from 0), `at` (milliseconds since the trace began), `direction` (`in`, `out`, or `local`: what the page itself saw), `type`, `channel`,
- * `message` (null for a frame), `frame` (its head), `bytes` (of a frame, as on the wire), `size` (in bytes).
+ * `message` (null for a frame), `words` (for filters), `frame` (its head), `bytes` (of a frame, as on the wire), `size` (in bytes).
  */
 export class Trace extends EventTarget {
 	records = [];
+	/** For filters. */ kinds = new Set();
 	forgotten = 0;
 	audioBytes = 0;
 	#firstWithAudio = 0;
@@ -35,6 +36,8 @@ export class Trace extends EventTarget {
 	add({ direction, message, bytes }, at = this.now) {
 		const record = bytes ? this.#ofFrame(direction, bytes, at) : this.#ofMessage(direction, message, at);
 		this.records.push(record);
+		this.kinds.add(`type:${record.type}`);
+		if (record.channel !== undefined) this.kinds.add(`channel:${record.channel}`);
 		this.turns.take(record);
 		if (this.records.length > MOST_RECORDS) this.#forget();
 		this.#boundAudio();

@@ -93,7 +93,7 @@ async def spoken_turn(gateway: GatewayProcess) -> tuple[list[float], list[float]
     async with console(gateway) as page:
         await page.evaluate(TAP_MICROPHONE)
         await page.click("#microphone")
-        await see(page, ".you >> text=/what/")
+        await see(page, ".you >> text=/time/")
         await page.evaluate(WATCH_FRAMES)
         await see(page, ".turn[data-status=ok]")
         return await page.evaluate("window.frameDelays"), await intervals(page)
