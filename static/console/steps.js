@@ -112,7 +112,7 @@ export class StepCard {
 		const what = Object.entries(asked.parameters).map(([name, value]) => h('div', h('dt', name), h('dd.mono', typeof value === 'string' ? value : pretty(value))));
 		const box = h('div.ask', { role: 'group', aria: 'Confirmation' },
 			h('p', icon('warn'), h('strong', 'May it? '), asked.reason),
-			h('div.line', h('strong.mono', asked.action || 'task'), h('span.badge', { 'data-tone': RISKS[asked.risk] ?? 'warn' }, `risk ${asked.risk}`), h('span.soft', `Asked until ${until}. You may also answer in words.`)),
+			h('div.line', h('strong.mono', asked.action || 'task'), h('span.badge', { 'data-tone': RISKS[asked.risk] ?? 'warn' }, `risk ${asked.risk}`), h('span.soft', `Asked until ${until}. You may also type yes or no.`)),
 			h('dl.asked', what),
 			h('div.line', button('Approve', () => decide(true), { selector: 'button.primary' }, 'check'), button('Deny', () => decide(false), {}, 'cross')));
 		return box;
