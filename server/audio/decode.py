@@ -6,6 +6,7 @@ other files. A small file that unpacks to hours of silence is cut off.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -54,7 +55,11 @@ class AudioTooLongError(ValueError):
 
 @dataclass(slots=True)
 class UploadDecoder:
-    """Decodes one file, once. Every method blocks: call it in a codec thread."""
+    """Decodes one file, once. Every method blocks: call it in a codec thread.
+
+    A caller that is cancelled leaves `next_piece` running in its thread. `close` waits for it: FFmpeg crashes if a container is
+    closed while it is read.
+    """
 
     file: IO[bytes]
     max_audio_s: float = MAX_AUDIO_S
@@ -62,6 +67,8 @@ class UploadDecoder:
     read_percent: int = field(default=0, init=False)  # of the file
     _pieces: Iterator[bytes] | None = None
     _container: InputContainer | None = None
+    _in_use: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @property
     def duration_ms(self) -> int:
@@ -69,21 +76,26 @@ class UploadDecoder:
         return self.decoded_bytes * 1000 // (PCM_RATE_HZ * BYTES_PER_SAMPLE)
 
     def next_piece(self) -> bytes | None:
-        """About half a second of PCM, None at the end. Raises UnreadableAudioError, AudioTooLongError."""
-        if self._pieces is None:
-            self._pieces = self._decode()
-        piece = next(self._pieces, None)
+        """About half a second of PCM, None at the end and after `close`. Raises UnreadableAudioError, AudioTooLongError."""
+        with self._in_use:
+            if self._closed:
+                return None
+            if self._pieces is None:
+                self._pieces = self._decode()
+            piece = next(self._pieces, None)
         self.decoded_bytes += len(piece or b"")
         if self.duration_ms > self.max_audio_s * 1000:
             raise AudioTooLongError(f"the audio is longer than {self.max_audio_s:g} seconds")
         return piece
 
     def close(self) -> None:
-        """Close the demuxer. The file itself belongs to the caller."""
-        self._pieces = None
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        """Close the demuxer, once it is not in use. The file itself belongs to the caller."""
+        with self._in_use:
+            self._closed = True
+            self._pieces = None
+            if self._container is not None:
+                self._container.close()
+                self._container = None
 
     def _decode(self) -> Iterator[bytes]:
         parts = sections(self.file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import wave
 
 import pytest
@@ -80,3 +81,40 @@ def test_what_is_no_audio(data: bytes) -> None:
 def test_bytes_that_break_in_the_middle_give_what_came_before() -> None:
     data = wav(1.0)
     assert decoded(data[: len(data) // 2])
+
+
+class SlowFile(io.BytesIO):
+    """A file whose next read waits for the test, once it is `slow`."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.slow = False
+        self.reading, self.go_on = threading.Event(), threading.Event()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.slow:
+            self.reading.set()
+            assert self.go_on.wait(10)
+        return super().read(size)
+
+
+def test_a_file_that_is_read_is_closed_only_afterwards() -> None:
+    """FFmpeg crashed the gateway when the wait for a piece was cancelled: the file was closed while it was read."""
+    file = SlowFile(wav(60.0))
+    decoder = UploadDecoder(file)
+    assert decoder.next_piece() is not None
+    file.slow = True
+    pieces: list[bytes | None] = []
+    reader = threading.Thread(target=lambda: pieces.extend(iter(decoder.next_piece, None)))
+    reader.start()
+    assert file.reading.wait(10)
+    closer = threading.Thread(target=decoder.close)
+    closer.start()
+    closer.join(0.05)
+    assert closer.is_alive()
+    file.go_on.set()
+    closer.join(10)
+    reader.join(10)
+    assert not closer.is_alive()
+    assert not reader.is_alive()
+    assert decoder.next_piece() is None
