@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from streaming.loudspeaker import Loudspeaker
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from streaming.domain import LaneEvent
@@ -29,6 +30,9 @@ class Outlet(Protocol):
 
     async def room(self, n_bytes: int) -> None:
         """Wait until the client's credit allows `n_bytes` more, or the audio is interrupted."""
+
+    def receipt(self) -> asyncio.Future[None] | None:
+        """Done when the client has received all audio so far. None: nobody could repeat it, so there is no point in waiting."""
 
     async def recorded(self) -> bool:
         """Wait until the session's record has everything told so far, so that effects may begin. False: another replica has the session."""

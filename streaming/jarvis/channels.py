@@ -34,10 +34,6 @@ class ChannelHost(OutletHost, Protocol):
     def traceparent(self) -> str:
         """The client's trace, to which the work belongs; may be empty."""
 
-    @property
-    def movable(self) -> bool:
-        """True if another replica can continue the session."""
-
 
 class Channels:
     """Handles the connection's channel events."""
@@ -90,6 +86,12 @@ class Channels:
         outlet = self._outlets.get(event.channel)
         if outlet is not None:
             outlet.credit.set()
+
+    def on_arrived(self, event: events.SpeechArrived) -> None:
+        """Wake a lane that waits until its speech has arrived."""
+        outlet = self._outlets.get(event.channel)
+        if outlet is not None:
+            outlet.arrived()
 
     def on_cancelled(self, event: events.ChannelCancelled) -> None:
         """Stop the lane, whose end closes the channel."""

@@ -427,6 +427,7 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
     events.ChannelCancelled: lambda live, event: live.work.on_cancelled(event),
     events.ChannelFailed: lambda live, event: live.work.on_failed(event),
     events.CreditGranted: lambda live, event: live.work.on_credit(event),
+    events.SpeechArrived: lambda live, event: live.work.on_arrived(event),
     events.CallReceived: lambda live, event: live.commands.on_call(event),
     events.ConfirmationReceived: lambda live, event: live.commands.on_confirmation(event),
     events.AuthRefreshReceived: lambda live, event: live.commands.on_auth_refresh(event),

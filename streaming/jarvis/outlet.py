@@ -28,6 +28,10 @@ class OutletHost(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
+    @property
+    def movable(self) -> bool:
+        """True if another replica can continue the session."""
+
     async def recorded(self) -> bool:
         """Wait until effects may begin. False: another replica has the session."""
 
@@ -50,6 +54,7 @@ class ChannelOutlet:
         self.sound: tuple[str, int] | None = None  # encoding and rate of the newest utterance
         self._pts_ms = -1  # of the newest queued frame
         self._untold_bytes, self._tell_at_bytes = 0, 1  # taken from the microphone, before the connection is told
+        self._receipt: asyncio.Future[None] | None = None
         self.credit = asyncio.Event()  # set when the client grants more credit and when audio is interrupted
 
     def tell(self, event: LaneEvent) -> None:
@@ -70,11 +75,26 @@ class ChannelOutlet:
     async def room(self, n_bytes: int) -> None:
         """Wait for credit or an interruption."""
         if self._connection.is_paid(self._channel, self._pts_ms + 1):
-            return  # another replica sent it and spent the credit, but it did not arrive
+            await self.caught_up()  # another replica sent it and spent the credit, but it did not arrive
+            return
         generation = self.generation
         while self._connection.sendable_bytes(self._channel) < n_bytes and self.generation == generation:
             self.credit.clear()
             await self.credit.wait()
+
+    def receipt(self) -> asyncio.Future[None] | None:
+        """Done when the client has received all audio so far, or is not to have it any more."""
+        if self.closed or not self._host.movable:
+            return None
+        self._receipt = asyncio.get_running_loop().create_future()
+        self._connection.want_receipt(self._channel, self._pts_ms)
+        self._host.wake()
+        return self._receipt
+
+    def arrived(self) -> None:
+        """The client has received all audio."""
+        if self._receipt is not None and not self._receipt.done():
+            self._receipt.set_result(None)
 
     async def recorded(self) -> bool:
         """Wait until the record holds what was told."""
@@ -107,4 +127,5 @@ class ChannelOutlet:
         """Begin a new generation. Queued audio is dropped here; audio already sent is stale for the client."""
         if not self.closed:
             self.generation = self._connection.interrupt(self._channel)
+        self.arrived()
         self.credit.set()

@@ -170,6 +170,9 @@ class Hearing:
     async def room(self, n_bytes: int) -> None:
         """Not used: a recogniser plays nothing."""
 
+    def receipt(self) -> None:
+        """These sessions end with their socket, so nobody could repeat lost speech."""
+
     async def recorded(self) -> bool:
         """These sessions have no record, as they end with their socket."""
         return True

@@ -297,6 +297,9 @@ class Speaking:
             self.response = self._floor.own_response(self)
         await self._floor.event_queue.room()
 
+    def receipt(self) -> None:
+        """These sessions end with their socket, so nobody could repeat lost speech."""
+
     async def recorded(self) -> bool:
         """These sessions have no record, as they end with their socket."""
         return True

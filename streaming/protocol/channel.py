@@ -110,11 +110,12 @@ class ServerChannel(Channel):
     """The server's side. `next_frame`: the number expected of the client's next frame.
 
     `marks`: commits and ends that followed frames which the client may have to send again, each with the number of the frame after it.
-    `sent_pts_ms`: position of the utterance's newest frame sent; -1 if none. `paid_pts_ms`: frames up to this position were already
-    sent by another replica; sending them again costs no credit.
+    `sent_pts_ms`: position of the utterance's newest frame sent; -1 if none. `sent_seq`: its number. `had_pts_ms`: frames up to this
+    position were acknowledged. `paid_pts_ms`: frames up to this position were already sent by another replica; sending them again
+    costs no credit. `begun_seq`: the number of the message with which the utterance began.
     """
 
-    __slots__ = ("marks", "next_frame", "open_id", "paid_pts_ms", "sent_pts_ms")
+    __slots__ = ("begun_seq", "had_pts_ms", "marks", "next_frame", "open_id", "paid_pts_ms", "sent_pts_ms", "sent_seq")
 
     def __init__(
         self, channel_id: int, params: ChannelParams, send_bytes: int, receive_bytes: int, open_id: str | None
@@ -123,7 +124,13 @@ class ServerChannel(Channel):
         self.next_frame = 0
         self.open_id = open_id
         self.marks: list[tuple[int, Mark]] = []
-        self.sent_pts_ms = self.paid_pts_ms = -1
+        self.sent_seq = 0
+        self.begin_utterance(0)
+
+    def begin_utterance(self, seq: int) -> None:
+        """An utterance begins after message `seq`: its positions count from 0 again."""
+        self.begun_seq = seq
+        self.sent_pts_ms = self.paid_pts_ms = self.had_pts_ms = -1
 
     def mark(self, what: Mark) -> None:
         """Record a commit or end at the current frame."""

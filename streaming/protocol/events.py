@@ -39,6 +39,20 @@ class CreditGranted:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechArrived:
+    """The client has received the channel's audio, for which `want_receipt` asked."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ponged:
+    """The client has answered the server's ping `t`: it has everything that was sent before on this socket."""
+
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSilent:
     """The other side has sent nothing, not even a pong. Reported once per silence."""
 
@@ -218,6 +232,8 @@ class PongReceived:
 Event = (
     AudioReceived
     | CreditGranted
+    | SpeechArrived
+    | Ponged
     | PeerSilent
     | ChannelOpened
     | InputEnded

@@ -153,8 +153,9 @@ class Inbox:
         self._out.put_for_socket(messages.ServerPong(t=message.t, server_time=server_time))
         return []
 
-    def _on_pong(self, _message: messages.Pong, _now: float) -> list[Event]:
-        return []
+    def _on_pong(self, message: messages.Pong, _now: float) -> list[Event]:
+        self._out.ponged(message.t)
+        return [events.Ponged(message.t)]
 
     # --- commands of the session ---
 

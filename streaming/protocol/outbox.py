@@ -9,6 +9,7 @@ from streaming.protocol import frame
 from streaming.protocol.channel import ChannelInput
 from streaming.protocol.events import ResumeLost, SlowConsumer
 from streaming.protocol.messages import SessionResumed
+from streaming.protocol.receipts import Receipts
 from streaming.protocol.replay import ReplayBuffer
 from streaming.protocol.sendqueue import QueuedAudio, QueuedText, SendQueue, serialise
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from streaming.protocol.events import Event
     from streaming.protocol.limits import Limits
     from streaming.protocol.messages import Message
+    from streaming.protocol.replay import Sent
 
 # Messages that may have been sent since the last save. Texts are saved before they are sent, so these are audio: many minutes.
 MAX_UNSAVED = 65_536
@@ -40,6 +42,7 @@ class Outbox:
         "_held_since",
         "_limits",
         "_moved",
+        "_receipts",
         "_resending",
         "_slow_told",
         "_socket",
@@ -55,6 +58,7 @@ class Outbox:
     def __init__(self, limits: Limits, channels: dict[int, ServerChannel]) -> None:
         self._limits = limits
         self.channels = channels
+        self._receipts = Receipts(channels)
         self.queue = SendQueue(limits.merged_progress_bytes)
         self.replay = ReplayBuffer(limits.replay_bytes, limits.replay_s)
         self.events: list[Event] = []
@@ -81,6 +85,7 @@ class Outbox:
         self._held_since = None
         self._socket.clear()
         self._resending.clear()
+        self._receipts.forget_question()
         self._check_size()
 
     def resume(self, last_seq: int, epoch: str, taken_seq: int, next_frames: dict[int, int]) -> bool:
@@ -88,7 +93,7 @@ class Outbox:
         missed = None if self.lost else self.replay.since(last_seq)
         if missed is None:
             return False
-        self.replay.acknowledge(last_seq)
+        self._forget(last_seq)
         self.attach()
         self.put_for_socket(
             SessionResumed(epoch=epoch, replayed=len(missed) + self._moved, taken_seq=taken_seq, channels=next_frames)
@@ -122,6 +127,7 @@ class Outbox:
 
     def drop_audio(self, channel: int) -> None:
         """Drop a channel's queued audio."""
+        self._receipts.withdraw(channel)
         self.audio_bytes_dropped += self.queue.drop_audio(channel)
 
     def _check_size(self) -> None:
@@ -144,8 +150,30 @@ class Outbox:
 
     def acknowledge(self, seq: int) -> None:
         """The client has received everything up to `seq`."""
-        self.replay.acknowledge(seq)
+        self._forget(seq)
         self._acknowledges, self._held_since = True, None
+
+    def _forget(self, seq: int) -> None:
+        """The client has received everything up to `seq`: do not keep it any longer."""
+        newest = self.replay.acknowledge(seq)
+        if newest is not None:
+            self._note_arrived(newest)
+        self.events += self._receipts.confirm(seq)
+
+    def _note_arrived(self, sent: Sent) -> None:
+        assert isinstance(sent.data, bytes), "the replay buffer has looked"
+        received = frame.decode(sent.data)
+        channel = self.channels.get(received.channel)
+        if channel is not None and sent.seq > channel.begun_seq:
+            channel.had_pts_ms = received.pts_ms
+
+    def want_receipt(self, channel: int, pts_ms: int) -> None:
+        """Tell by an event when the client has the channel's audio up to this position, which was queued before."""
+        self.events += self._receipts.want(channel, pts_ms)
+
+    def ponged(self, t: float) -> None:
+        """The client has answered a ping."""
+        self.events += self._receipts.answered(t)
 
     @property
     def _full(self) -> bool:
@@ -167,7 +195,9 @@ class Outbox:
         """True if `data_to_send` would return something."""
         if not self.attached:
             return False
-        return bool(self._socket or self._resending or (not self._full and self.queue.sendable(self.channels)))
+        if self._socket or self._resending or (not self._full and self.queue.sendable(self.channels)):
+            return True
+        return self._receipts.due
 
     def data_to_send(self, now: float, max_bytes: int) -> list[str | bytes]:
         """The next messages to send, until they exceed `max_bytes`. Little at a time, so that control can overtake media."""
@@ -188,12 +218,15 @@ class Outbox:
             self.replay.push(message, item.size, now, 0 if isinstance(item, QueuedAudio) else item.serial)
             data.append(message)
             size += item.size
+        if self._receipts.due and not self._resending:
+            data.append(serialise(self._receipts.ask(self.replay.last_seq)))
         return data
 
     def _leave(self, item: QueuedText | QueuedAudio) -> str | bytes:
         seq = self.replay.last_seq + 1
         if isinstance(item, QueuedAudio):
-            self.channels[item.channel].sent_pts_ms = item.pts_ms
+            channel = self.channels[item.channel]
+            channel.sent_pts_ms, channel.sent_seq = item.pts_ms, seq
             return frame.encode(
                 item.channel,
                 item.payload,
@@ -203,7 +236,7 @@ class Outbox:
                 flags=item.flags,
             )
         if item.begins in self.channels:
-            self._begin_utterance(item.begins)
+            self.channels[item.begins].begin_utterance(seq)
         if item.closes is not None:
             self.channels.pop(item.closes).move(ChannelInput.SERVER_CLOSED)
         return numbered(item.text, seq)
@@ -238,13 +271,13 @@ class Outbox:
         self.queue.number_from(max(texts, default=0))
         for serial, closes, begins in items:
             if begins in self.channels:
-                self._begin_utterance(begins)
+                self.channels[begins].begin_utterance(last_seq)
             self.queue.put_text(QueuedText(texts[serial], closes, begins))
         self._moved = len(missed)
-        if missed or last_seq < saved["last_seq"]:
-            for channel in self.channels.values():
-                channel.sent_pts_ms = -1  # some of the sent frames did not arrive
+        self._receipts.confirm(last_seq)
+        for channel in self.channels.values():
+            if missed or last_seq < saved["last_seq"]:
+                channel.sent_pts_ms = channel.had_pts_ms  # some of the frames sent since did not arrive
+            else:
+                channel.had_pts_ms = channel.sent_pts_ms
         return True
-
-    def _begin_utterance(self, channel: int) -> None:
-        self.channels[channel].sent_pts_ms = self.channels[channel].paid_pts_ms = -1

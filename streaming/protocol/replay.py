@@ -48,12 +48,19 @@ class ReplayBuffer:
         while self.bytes > self._max_bytes:
             self._forget()
 
-    def acknowledge(self, seq: int) -> None:
-        """Everything up to `seq` arrived. Raises LocalProtocolError if it was never sent: check the peer's value first."""
+    def acknowledge(self, seq: int) -> Sent | None:
+        """Everything up to `seq` arrived; returns the newest frame among it, if it was kept.
+
+        Raises LocalProtocolError if `seq` was never sent: check the peer's value first.
+        """
         if seq > self.last_seq:
             raise LocalProtocolError(f"{seq} was never sent")
+        newest = None
         while self._sent and self._sent[0].seq <= seq:
+            if type(self._sent[0].data) is bytes:
+                newest = self._sent[0]
             self._forget()
+        return newest
 
     def expire(self, now: float) -> None:
         """Drop messages that are too old."""

@@ -219,6 +219,13 @@ class ServerConnection:
         flags = (frame.LAST if last else 0) | (frame.LOST if lost else 0)
         self._out.put_audio(QueuedAudio(channel, payload, generation, pts_ms, flags))
 
+    def want_receipt(self, channel: int, pts_ms: int) -> None:
+        """Learn by `SpeechArrived` when the client has received the channel's audio up to `pts_ms`, all of which was queued before.
+
+        The client's acknowledgements tell, or a ping behind the audio. Audio that is dropped withdraws the wish.
+        """
+        self._out.want_receipt(channel, pts_ms)
+
     def interrupt(self, channel: int) -> int:
         """Make all previous audio stale, drop what is queued of it, and return the new generation."""
         state = self._live(channel)

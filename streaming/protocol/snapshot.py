@@ -56,6 +56,7 @@ def dump_channel(channel: ServerChannel, rewind: Rewind | None) -> dict[str, Any
         "receive_window": [window.size, window.available, window.taken_bytes, window.repaid_bytes],
         "sent_pts_ms": channel.sent_pts_ms,
         "paid_pts_ms": max(channel.sent_pts_ms, channel.paid_pts_ms),
+        "had_pts_ms": channel.had_pts_ms,
         "marks": [list(mark) for mark in channel.marks],
         "rewind": [rewind.frame, rewind.n_bytes] if rewind else None,
     }
@@ -72,6 +73,7 @@ def load_channel(data: dict[str, Any]) -> ServerChannel:
     channel.generation = data["generation"]
     channel.next_frame = data["next_frame"]
     channel.sent_pts_ms, channel.paid_pts_ms = data["sent_pts_ms"], data["paid_pts_ms"]
+    channel.had_pts_ms = data["had_pts_ms"]
     channel.marks = [(frame, what) for frame, what in data["marks"]]
     if data["rewind"] is not None:
         _wind_back(channel, Rewind(*data["rewind"]))

@@ -56,6 +56,10 @@ class PlayoutCursor:
         since_report_ms = min((now - self._reported_at) * 1000, REPORT_TRUST_MS)
         return min(self.sent_ms, self._reported_ms + since_report_ms)
 
+    def known_ms(self, now: float) -> float:
+        """As `played_ms`, but of a client that reports, only what it has reported."""
+        return self.played_ms(now) if self._reported_ms is None else self._reported_ms
+
     def wait_s(self, now: float) -> float:
         """How long to hold back the next frame to stay within the lead; 0: send it now."""
         ahead_ms = self.sent_ms - self.played_ms(now) - self._lead_ms

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from streaming.ports import SynthesisStream
     from streaming.sound.echo import FarEnd
 
-CERTAINLY_HAD_MS = 500  # frames this long before the client's playback position have certainly reached it
 LOOK_AGAIN_S = 0.01  # minimum wait: the clock may stand still, and the remaining time may be next to nothing
 STALLED_PLAYOUT_S = 5.0  # how much longer than the audio to wait for a client that stopped reporting
+UNCONFIRMED_S = 30.0  # how long to wait for a client that listens but neither acknowledges nor answers a ping
 
 
 class Utterance:
@@ -66,18 +66,18 @@ class Utterance:
             "begun": self._begun,
             "ended": self._ended,
             "words": self._words_told,
-            "played_ms": self.played_ms,
+            "played_ms": round(self._cursor.known_ms(self._now)),
             "reported": self._cursor.reported,
         }
 
     def restore(self, saved: dict[str, Any], sent_pts_ms: int) -> None:
-        """Continue an utterance begun on another replica, which had sent frames up to `sent_pts_ms` (-1: unknown). Call before `play`.
+        """Continue an utterance begun on another replica. The client has its frames up to `sent_pts_ms` (-1: none). Call before `play`.
 
         It is synthesised again from its beginning, because the same text in the same voice sounds the same. What the client has is skipped.
         """
         self._begun, self._ended, self._words_told = saved["begun"], saved["ended"], saved["words"]
         if self._begun:
-            self._had_pts_ms = max(sent_pts_ms, saved["played_ms"] - CERTAINLY_HAD_MS, -1)
+            self._had_pts_ms = sent_pts_ms
             self._cursor.went_on(saved["played_ms"], self._clock(), reported=saved["reported"])
 
     @property
@@ -86,9 +86,14 @@ class Utterance:
         return self._stopped_at is not None
 
     @property
+    def _now(self) -> float:
+        """The time; of a stopped utterance, when it was stopped."""
+        return self._clock() if self._stopped_at is None else self._stopped_at
+
+    @property
     def played_ms(self) -> int:
         """How much the client has played; for a stopped utterance, how much it had played then."""
-        return round(self._cursor.played_ms(self._clock() if self._stopped_at is None else self._stopped_at))
+        return round(self._cursor.played_ms(self._now))
 
     def heard(self, text: str) -> str:
         """The part of `text` that the client has played."""
@@ -196,15 +201,26 @@ class Utterance:
             pass
 
     async def played_out(self) -> None:
-        """Wait until the client has played what was sent, was stopped, or has clearly stopped reporting."""
+        """Wait until the client has received everything and has played it, was stopped, or has clearly stopped reporting."""
+        receipt = self._outlet.receipt()
+        if receipt is not None:
+            receipt.add_done_callback(lambda _: self._nudge.set())
         give_up_at = self._clock() + self._cursor.remaining_s(self._clock()) + STALLED_PLAYOUT_S
         try:
             while not self.stopped and (left_s := self._cursor.remaining_s(self._clock())) > 0.0:
                 if self._clock() >= give_up_at:
                     break
                 await self._wait_for_report(max(left_s, LOOK_AGAIN_S))
+            if receipt is not None:
+                await self._arrived(receipt)
         finally:
             self._fall_silent()
+
+    async def _arrived(self, receipt: asyncio.Future[None]) -> None:
+        """Wait for the receipt. Playing is only an estimate: a network that is dead but not closed yet has delivered nothing."""
+        give_up_at = self._clock() + UNCONFIRMED_S
+        while not self.stopped and not receipt.done() and self._clock() < give_up_at:
+            await self._wait_for_report(1.0)
 
     def _fall_silent(self) -> None:
         self._loudspeaker.ends(self, self._clock())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.jarvis.live import LiveSession
+from streaming.jarvis.outlet import ChannelOutlet
 from streaming.jarvis.registry import Resume, Sessions
 from streaming.listening import ListeningClock
 from streaming.sound.trail import SILENCE_KEPT_MS, Trail
@@ -52,9 +53,10 @@ def test_audio_counts_as_heard_when_it_was_received(monkeypatch: pytest.MonkeyPa
     assert_broken(lambda: speech.keeps_every_word(steps, "stt", 0.015), "")
 
 
-def test_speech_counts_as_played_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speech_counts_as_played_without_a_receipt(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [speech.Step("burst", 20), speech.Step("vanish", 12_000, 1)]
     speech.keeps_every_word(steps, "tts", 0.002)
+    monkeypatch.setattr(ChannelOutlet, "receipt", lambda _: None)
     monkeypatch.setattr(ListeningClock, "leave", says_nothing)
     assert_broken(lambda: speech.keeps_every_word(steps, "tts", 0.002), "speech is missing")
 

@@ -91,7 +91,7 @@ def test_one_bad_command_is_answered_and_the_socket_stays(text: str, code: str, 
     assert (error["code"], error["id"]) == (code, "i")
     assert field in error["message"]
     assert "channel" not in error
-    assert tell(server, type="pong", t=1) == []
+    assert tell(server, type="pong", t=1) == [events.Ponged(1)]
 
 
 @pytest.mark.parametrize("command_id", ["", "x" * 65, 7, None, ["i"], "\ud800", "a\udfff"])

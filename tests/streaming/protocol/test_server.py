@@ -248,7 +248,7 @@ def test_a_slow_consumer_is_told_once_and_its_session_can_be_resumed() -> None:
     assert server.resumable
     assert server.resume(0, NOW)
     server.send_message(messages.Result(id="c"))
-    assert [type(e) for e in server.receive_text('{"type":"pong","t":1}', NOW)] == [events.SlowConsumer]
+    assert [type(e) for e in server.receive_text('{"type":"pong","t":1}', NOW)] == [events.Ponged, events.SlowConsumer]
     assert len(sent(server)) == 4
 
 
@@ -297,7 +297,7 @@ def test_a_silent_client_is_asked_and_then_told_of_once() -> None:
     assert server.handle_timeout(NOW + 40) == [events.PeerSilent(40.0)]
     assert server.next_deadline() is None
     assert server.handle_timeout(NOW + 60) == []
-    assert server.receive_text('{"type":"pong","t":120000}', NOW + 61) == []
+    assert server.receive_text('{"type":"pong","t":120000}', NOW + 61) == [events.Ponged(120_000)]
     assert server.next_deadline() == NOW + 81
 
 
