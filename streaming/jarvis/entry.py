@@ -84,9 +84,8 @@ def enter(
     if isinstance(outcome, LiveSession):
         return Attachment(sessions, socket, outcome)
     live = sessions.begin(session_id, identity, socket, recording=recording)
-    sessions.decide(live)
     sessions.greet(live, outcome)
-    return Attachment(sessions, socket, live)
+    return Attachment(sessions, socket, live, undecided=True)
 
 
 class Attachment:
@@ -102,7 +101,9 @@ class Attachment:
     ) -> None:
         self._sessions = sessions
         self._socket = socket
-        self._undecided = undecided  # True until the first message, which may be `session.resume`
+        # True until the first message, which may be `session.resume`. After a resume that failed too: the client may have left
+        # it unanswered, and be somewhere else.
+        self._undecided = undecided
         self._held: list[str | bytes] | None = None  # messages that arrive while the store is asked for the session
         self.live = live
         self._traffic_before = copy(live.traffic)
@@ -173,7 +174,7 @@ class Attachment:
             fresh.lost = True
             self.live, self._traffic_before = outcome, copy(outcome.traffic)
         else:
-            self._sessions.decide(fresh)
+            self._undecided = True
             self._sessions.greet(fresh, outcome)
 
     def _begin_anew(self) -> None:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from streaming.jarvis.entry import enter
+from streaming.jarvis.registry import Resume
 from streaming.protocol import events, messages
 from streaming.protocol.limits import Limits
 from tests.support import house as houses
 from tests.support import virtual_time
-from tests.support.house import FakeDesk, FakeStore, House
+from tests.support.house import USER, FakeDesk, FakeSocket, FakeStore, House
 from tests.support.roamer import Roamer
 from tests.support.world import World
 
@@ -39,6 +41,7 @@ class Step:
         "call",
         "cut",
         "kill",
+        "leave",
         "move",
         "store away",
         "store back",
@@ -61,6 +64,7 @@ STEPS = st.builds(
             "call",
             "cut",
             "kill",
+            "leave",
             "move",
             "store away",
             "store back",
@@ -111,6 +115,7 @@ class Model:
     """The world of one run."""
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
+        self.group = group
         self.store = FakeStore()
         self.replicas = [House(World(), group, Limits(), self.store) for _ in range(2)]
         self.client = Client()
@@ -127,6 +132,11 @@ class Model:
             case "kill":
                 await self.client.crash()
                 await self.connect(step)
+            case "leave":  # it does not wait for the answer to a resume, and tries the other replica
+                self.client.cut()
+                self.group.create_task(self.resume_and_leave(step, self.replicas[step.to]), name="left resume")
+                await asyncio.sleep(min(step.wait_ms, 1_000) / 1000)
+                await self.client.connect(self.replicas[1 - step.to], how=step.how)
             case "move":
                 self.client.cut()
                 await asyncio.sleep(step.wait_ms / 1000)
@@ -144,6 +154,20 @@ class Model:
                 self.store.news_s = min(step.wait_ms, 1_000) / 1000
         await asyncio.sleep(step.wait_ms / 1000)
         await self.stay_connected(step)
+
+    async def resume_and_leave(self, step: Step, house: House) -> None:
+        """A resume whose client has gone, which the replica does not notice before it has answered."""
+        token = self.client.client.resume_token
+        assert token is not None
+        asked = Resume(token, self.client.client.last_seq)
+        socket = FakeSocket(self.group)
+        kept = await house.sessions.claim("s1", USER, asked if step.how == "url" else None)
+        socket.line = enter(house.sessions, "s1", USER, socket, asked if step.how == "url" else None, kept)
+        socket.wake()
+        if step.how == "message":
+            socket.say(type="session.resume", resume_token=token, last_seq=asked.last_seq)
+        await asyncio.sleep(0.5)
+        socket.line.closed(for_good=False)
 
     async def connect(self, step: Step) -> None:
         await self.client.connect(self.replicas[step.to], how=step.how)
@@ -211,9 +235,20 @@ LEFT_EPOCH = [
 ENDED_WHILE_A_COMMAND_WAITS = [Step("store away", 1), Step("call", 3_000), Step("kill", 1_000, 1)]
 
 
+# A resume that its client had left began a new epoch, because the store had lost its data: the client's own socket was closed for good.
+LEFT_RESUME = [
+    Step("call", 10),
+    Step("store slow", 300),
+    Step("store emptied", 0),
+    Step("leave", 10, 1),
+    Step("call", 1_000),
+]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(steps=LEFT_EPOCH)
 @example(steps=ENDED_WHILE_A_COMMAND_WAITS)
+@example(steps=LEFT_RESUME)
 @given(steps=st.lists(STEPS, max_size=14))
 def test_no_promise_is_broken_whatever_happens(steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
     keeps_its_promises(steps, monkeypatch)
