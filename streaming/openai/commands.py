@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 MAX_DEPTH = 32  # JSON schemas of tools nest
 MAX_EVENT_ID_CHARS = 512
 
-TYPES = (
-    "session.update",
-    "input_audio_buffer.append",
-    "input_audio_buffer.commit",
-    "input_audio_buffer.clear",
-    "conversation.item.create",
-    "conversation.item.retrieve",
-    "conversation.item.delete",
-    "conversation.item.truncate",
-    "response.create",
-    "response.cancel",
-    "output_audio_buffer.clear",
-)
+FIELDS: dict[str, tuple[str, ...]] = {
+    "session.update": ("session",),
+    "input_audio_buffer.append": ("audio",),
+    "input_audio_buffer.commit": (),
+    "input_audio_buffer.clear": (),
+    "conversation.item.create": ("item", "previous_item_id"),
+    "conversation.item.retrieve": ("item_id",),
+    "conversation.item.delete": ("item_id",),
+    "conversation.item.truncate": ("item_id", "content_index", "audio_end_ms"),
+    "response.create": ("response",),
+    "response.cancel": ("response_id",),
+    "output_audio_buffer.clear": (),
+}
+"""The client events of the Realtime API, with their fields besides `type` and `event_id`."""
+
+TYPES = tuple(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,13 @@ class Command:
     kind: str
     event_id: str
     fields: dict[str, Any]
+
+    def check_fields(self) -> None:
+        """Raises MistakeError for a field that this event of the Realtime API does not have."""
+        known = FIELDS[self.kind]
+        for name in self.fields:
+            if name not in known:
+                raise MistakeError("unknown_parameter", f"Unknown parameter: '{name[:64]}'.", name[:64])
 
     def text(self, name: str) -> str:
         """A required string. Raises MistakeError."""

@@ -6,28 +6,15 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
+from streaming.openai.mistakes import MistakeError, wrong
 from streaming.sound.playout import heard_text
 
 if TYPE_CHECKING:
     from streaming.ports import Word
 
 MAX_ITEMS = 1_000  # of one session
-MAX_ID_CHARS = 64
-MAX_ITEM_CHARS = 256 * 1024  # words of one item: they are sent back twice, and the model reads all of them
 MAX_CHARS = 4 * 1024 * 1024  # of all items of one session
 TOLERANCE_MS = 1_000  # a client's clock may exceed the end of the audio by this much, which is clamped, not refused
-_PARTS = {
-    "user": ("input_text", "input_audio", "input_image"),
-    "system": ("input_text",),
-    "assistant": ("output_text", "output_audio"),
-}
-_TYPES = ("message", "function_call", "function_call_output", "mcp_approval_response")
-_TEXTS = {  # required strings of an item, besides `id` and `type`
-    "function_call": ("name", "arguments"),
-    "function_call_output": ("call_id", "output"),
-    "mcp_approval_response": ("approval_request_id",),
-}
 
 
 def new_id(prefix: str) -> str:
@@ -47,6 +34,7 @@ class Entry:
     words: list[Word] = field(default_factory=list)  # the words with their times
     sent_ms: float = 0.0  # duration of its audio sent to the client
     cut: str | None = None  # the words that remain after the client truncated the item; empty if it was deleted
+    sounds: dict[int, bytes] = field(default_factory=dict)  # sound of the item that was not recognised yet, by part
 
     @property
     def role(self) -> str:
@@ -126,11 +114,11 @@ class Conversation:
         del self.entries[item_id]
         self._all_chars -= self._chars.pop(item_id)
 
-    def find(self, item_id: str, code: str) -> Entry:
+    def find(self, item_id: str, code: str, param: str = "item_id") -> Entry:
         """The item with that id. Raises MistakeError with that code."""
         entry = self.entries.get(item_id)
         if entry is None:
-            raise MistakeError(code, f"Error: the item with id '{item_id[:64]}' does not exist.", "item_id")
+            raise MistakeError(code, f"Error: the item with id '{item_id[:64]}' does not exist.", param)
         return entry
 
     def remove(self, item_id: str) -> Entry:
@@ -143,6 +131,22 @@ class Conversation:
     def unanswered(self) -> list[Entry]:
         """The user's items that no turn has answered yet, oldest first."""
         return [entry for entry in self.entries.values() if entry.role == "user" and not entry.answered]
+
+    def newest_words(self) -> str:
+        """The user's newest words, for a request to reply once more; empty if there are none."""
+        users = [entry for entry in self.entries.values() if entry.role == "user" and entry.text]
+        return users[-1].text if users else ""
+
+    def unremembered(self, asked: list[Entry], *, alone: bool) -> list[Entry]:
+        """The items that are not in the agent's memory yet. `alone`: only those asked about, as for a reply out of band."""
+        known = {id(entry): entry for entry in asked}
+        if not alone:
+            known |= {id(entry): entry for entry in self.entries.values() if entry.answered or entry.role != "user"}
+        return [
+            entry
+            for entry in known.values()
+            if entry.text and entry.role != "system" and not entry.memory_id and entry.item["status"] == "completed"
+        ]
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> tuple[Entry, int]:
         """Remove the part of a reply that was not heard; returns the item and its new end. Raises MistakeError."""
@@ -171,78 +175,3 @@ def set_words(entry: Entry, text: str) -> None:
             part["transcript"] = text
         else:
             part["text"] = text
-
-
-def checked_item(given: Any, param: str = "item") -> dict[str, Any]:
-    """An item in the form that the conversation keeps. Raises MistakeError."""
-    if not isinstance(given, dict):
-        raise missing(param)
-    kind = given.get("type", "message" if "role" in given else None)
-    if kind is None:
-        raise missing(f"{param}.type")
-    if not one_of(kind, _TYPES):
-        raise wrong(f"{param}.type", f"Supported values are: {', '.join(_TYPES)}.")
-    item_id = given.get("id") or new_id("item")
-    if not isinstance(item_id, str) or len(item_id) > MAX_ID_CHARS:
-        raise wrong(f"{param}.id", f"an id is a string of at most {MAX_ID_CHARS} characters")
-    if kind == "message":
-        content = _checked_content(given, param)
-        return _item(item_id, kind, status="completed", role=given["role"], content=content)
-    texts = {name: given.get(name) for name in _TEXTS[kind]}
-    for name, value in texts.items():
-        if not isinstance(value, str):
-            raise missing(f"{param}.{name}")
-        _check_length(value, f"{param}.{name}")
-    if kind == "mcp_approval_response":
-        if not isinstance(given.get("approve"), bool):
-            raise missing(f"{param}.approve")
-        reason = {"reason": given["reason"]} if isinstance(given.get("reason"), str) else {}
-        return {"id": item_id, "type": kind, **texts, "approve": given["approve"], **reason}
-    if kind == "function_call":
-        call_id = given.get("call_id")
-        if call_id is None:
-            call_id = new_id("call")
-        elif not isinstance(call_id, str):
-            raise wrong(f"{param}.call_id", "an id is a string")
-        texts["call_id"] = call_id
-    return _item(item_id, kind, status="completed", **texts)
-
-
-def _item(item_id: str, kind: str, **fields: Any) -> dict[str, Any]:
-    """Build an item from checked fields only."""
-    return {"id": item_id, "object": "realtime.item", "type": kind, **fields}
-
-
-def _check_length(words: str, param: str) -> None:
-    if len(words) > MAX_ITEM_CHARS:
-        raise MistakeError("string_above_max_length", f"at most {MAX_ITEM_CHARS} characters in one item", param)
-
-
-def _checked_content(given: dict[str, Any], param: str) -> list[dict[str, Any]]:
-    role, content = given.get("role"), given.get("content")
-    if not one_of(role, _PARTS):
-        raise wrong(f"{param}.role", f"Supported values are: {', '.join(_PARTS)}.")
-    if not isinstance(content, list) or not content:
-        raise missing(f"{param}.content")
-    parts = []
-    for index, part in enumerate(content):
-        where = f"{param}.content[{index}]"
-        kind = part.get("type") if isinstance(part, dict) else None
-        if role == "assistant" and kind == "input_text":  # as pipecat sends it to restore a conversation
-            kind = "output_text"
-        if not one_of(kind, _PARTS[role]):
-            hint = ": 'text' was the beta's name for it" if kind == "text" else ""
-            raise wrong(f"{where}.type", f"Supported values are: {', '.join(_PARTS[role])}{hint}.")
-        if kind in {"input_text", "output_text"} and not isinstance(part.get("text"), str):
-            raise missing(f"{where}.text")
-        if kind == "input_image":
-            raise wrong(f"{where}.type", "images are not seen here")
-        if kind == "input_audio" and not isinstance(part.get("transcript"), str):
-            raise wrong(f"{where}.audio", "send sound through input_audio_buffer.append")
-        name = "text" if kind in {"input_text", "output_text"} else "transcript"
-        words = part.get(name)
-        if words is not None and not isinstance(words, str):
-            raise wrong(f"{where}.{name}", "words are a string")
-        parts.append({"type": kind} if words is None else {"type": kind, name: words})
-    _check_length("".join(part.get("text") or part.get("transcript") or "" for part in parts), f"{param}.content")
-    return parts

@@ -68,7 +68,7 @@ class Duplex(LiveSession):
         """Raises MistakeError."""
         if command.kind != "session.start":
             self._require_start()
-        super().act(command)
+        self.actions[command.kind](self, command)  # which checks the fields
 
     def _require_start(self) -> None:
         if not self.resource:

@@ -140,9 +140,9 @@ class Hearing:
             entry.answered = True
         self._host.on_words(entry, automatic=automatic)
 
-    def _tell_transcript(self, entry: Entry, event: FinalTranscript) -> None:
+    def _tell_transcript(self, entry: Entry, event: FinalTranscript, part: int = 0) -> None:
         kind = "conversation.item.input_audio_transcription"
-        where = {"item_id": entry.item["id"], "content_index": 0}
+        where = {"item_id": entry.item["id"], "content_index": part}
         if event.text:
             self._host.event_queue.say({"type": f"{kind}.delta", **where, "delta": event.text})
         usage = {"type": "duration", "seconds": max(0, event.end_ms - event.start_ms) / 1000}

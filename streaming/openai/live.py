@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
-from streaming.openai.commands import Command, UnreadableError, read
-from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
+from streaming.openai.commands import FIELDS, Command, UnreadableError, read
+from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
 from streaming.openai.inbox import Inbox
+from streaming.openai.items import checked_item
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event
+from streaming.openai.recorded import RecordedSound
+from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
 from streaming.openai.watching import EventWatch
+from streaming.ports import CallContext
 from streaming.residents import Departure
 from streaming.session import Session
 from streaming.traffic import Traffic
@@ -110,6 +114,8 @@ class LiveSession:
         self.lanes = Session(self.session_id, identity, provided, group, self._loop.time, self._listening.now)
         self.settings = config.new_session(self.session_id, model, identity.expires_at, transcription=transcription)
         self.microphones = Microphones(self)
+        self.recorded = RecordedSound(self)
+        self.remembered = Remembered(self)
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
         self._inbox = Inbox(self._receive_long, self.receive_now, group)
@@ -217,6 +223,7 @@ class LiveSession:
         """Stop all lanes and end the taps."""
         self.closed()
         self._inbox.close()
+        self.recorded.close()
         await self.lanes.close()
         for tap in self.taps:
             tap.ended()
@@ -272,8 +279,9 @@ class LiveSession:
             self.act(command)
         self.wake()
 
-    def appending(self, command: Command, audio: bytes) -> Iterator[None]:  # noqa: ARG002 - `Duplex` looks at it
+    def appending(self, command: Command, audio: bytes) -> Iterator[None]:
         """Feed the microphone, piece by piece. Raises MistakeError."""
+        command.check_fields()
         return self.microphones.appending(audio)
 
     def receive_beside(self, data: str | bytes, refused: tuple[str, ...]) -> None:
@@ -288,6 +296,7 @@ class LiveSession:
 
     def act(self, command: Command) -> None:
         """Raises MistakeError."""
+        command.check_fields()
         self.actions[command.kind](self, command)
 
     async def _receive_long(self, data: str | bytes) -> None:
@@ -299,6 +308,9 @@ class LiveSession:
                 audio = await asyncio.to_thread(command.audio)
                 for _ in self.appending(command, audio):
                     await asyncio.sleep(0)
+            elif command.kind == "conversation.item.create" and self.append_kind in FIELDS:
+                command.check_fields()
+                self._add(command, await asyncio.to_thread(checked_item, command.fields.get("item")))
             else:
                 self.act(command)
         self.wake()
@@ -328,16 +340,25 @@ class LiveSession:
             self.microphones.retire()
         self.event_queue.say({"type": "session.updated", "session": fresh})
 
+    def on_append(self, command: Command) -> None:
+        """`input_audio_buffer.append`."""
+        self.microphones.append(command.audio())
+
     def on_create(self, command: Command) -> None:
         """`conversation.item.create`."""
-        entry, after = Entry(checked_item(command.fields.get("item"))), command.optional_text("previous_item_id")
+        self._add(command, checked_item(command.fields.get("item")))
+
+    def _add(self, command: Command, entry: Entry) -> None:
+        after = command.optional_text("previous_item_id")
         self.conversation.check(entry, after)
+        self.recorded.check(entry)
         self.replies.act_on(entry, command.event_id)  # after every check, because this cannot be undone
         previous = self.conversation.add(entry, after)
         for kind in ("added", "done"):
             self.event_queue.say(
                 {"type": f"conversation.item.{kind}", "previous_item_id": previous, "item": entry.item}
             )
+        self.recorded.hear(entry)
 
     def on_retrieve(self, command: Command) -> None:
         """`conversation.item.retrieve`."""
@@ -348,7 +369,7 @@ class LiveSession:
         """`conversation.item.delete`."""
         entry = self.conversation.remove(command.text("item_id"))
         self.event_queue.say({"type": "conversation.item.deleted", "item_id": entry.item["id"]})
-        self.replies.correct(entry, "")
+        self.remembered.correct(entry)
 
     def on_truncate(self, command: Command) -> None:
         """`conversation.item.truncate`."""
@@ -362,7 +383,7 @@ class LiveSession:
                 "audio_end_ms": end_ms,
             }
         )
-        self.replies.correct(entry, entry.text)
+        self.remembered.correct(entry)
 
     def on_output_clear(self, _command: Command) -> None:
         """`output_audio_buffer.clear`: on a WebSocket the client holds that buffer."""
@@ -387,6 +408,10 @@ class LiveSession:
         wanted = automatic and bool(entry.text) and self.settings["type"] == "realtime"
         self.replies.heard(answer=wanted and detection is not None and detection["create_response"])
 
+    def call_context(self, session_id: str) -> CallContext:
+        """The context of a call for this conversation of the agent's memory."""
+        return CallContext(self.identity.user_id, self.identity.roles, session_id, new_id("req"), self.traceparent)
+
     def on_quiet(self) -> None:
         """Every reply was heard: silence counts from now on."""
         self._idle.start()
@@ -402,7 +427,7 @@ class LiveSession:
 
 _ACTIONS: dict[str, Callable[[Any, Command], None]] = {
     "session.update": LiveSession.on_update,
-    "input_audio_buffer.append": lambda live, command: live.microphones.append(command.audio()),
+    "input_audio_buffer.append": LiveSession.on_append,
     "input_audio_buffer.commit": lambda live, _command: live.microphones.commit(),
     "input_audio_buffer.clear": lambda live, _command: live.microphones.clear(),
     "conversation.item.create": LiveSession.on_create,

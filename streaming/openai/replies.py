@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
-from streaming.openai.conversation import Conversation, Entry, checked_item, new_id
+from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.functions import Functions, brief_of, call_item, json_object
-from streaming.openai.mistakes import MistakeError, error_event
+from streaming.openai.items import checked_item
+from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.response import Response
 from streaming.openai.turns import AGENT, Speaking
-from streaming.ports import CallContext, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.openai.commands import Command
     from streaming.openai.event_queue import EventQueue
+    from streaming.openai.recorded import RecordedSound
+    from streaming.openai.remembering import Remembered
     from streaming.outlet import LaneSetup
-    from streaming.ports import Allowance, Identity, LaneServices, Round
+    from streaming.ports import Allowance, CallContext, Identity, LaneServices, Round
     from streaming.session import ChannelEnd, Session
 
 MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
+GREETED = "hello"  # what the agent answers if a response is requested before anybody has said anything
 PLAYED_ALL_MS = 10**9  # told to a lane whose client wants the next reply: it has done with this one
 
 
@@ -45,9 +49,14 @@ class Host(Protocol):
     group: asyncio.TaskGroup
     traceparent: str
 
+    def call_context(self, session_id: str) -> CallContext:
+        """The context of a call for this conversation of the agent's memory."""
+
     def wake(self) -> None:
         """There may be something to send."""
 
+    recorded: RecordedSound
+    remembered: Remembered
     delegates: bool
 
     def on_quiet(self) -> None:
@@ -70,9 +79,11 @@ class Replies:
         self._beside: dict[str, Response] = {}
         self._ready: tuple[Response, str] | None = None  # started; its turn waits for a transcript or for another turn
         self._given: list[Entry] | None = None  # the response's own input, if it has one
+        self._later: list[
+            tuple[list[Entry], Callable[[], None]]
+        ] = []  # responses beside, whose input is not recognised yet
         self._owed = False  # an utterance ended while another reply was being given
         self._functions = Functions()
-        self._correcting: set[asyncio.Task[None]] = set()  # corrections of the agent's memory under way
         self._channel = 0
 
     @property
@@ -99,7 +110,9 @@ class Replies:
     async def _settle(self, item: dict[str, Any], event_id: str) -> None:
         confirmations = self._host.provided.confirmations
         asked = item["approval_request_id"]  # an approval request shows its action and never changes
-        if not await confirmations.settle(asked, self._context(self._host.session_id), approve=item["approve"]):
+        if not await confirmations.settle(
+            asked, self._host.call_context(self._host.session_id), approve=item["approve"]
+        ):
             mistake = MistakeError(
                 "approval_request_not_found",
                 f"nothing waits for approval under '{asked[:64]}'",
@@ -107,27 +120,6 @@ class Replies:
             )
             self.event_queue.say(error_event(mistake, event_id))
             self.wake()
-
-    def _context(self, session_id: str) -> CallContext:
-        identity = self._host.identity
-        return CallContext(identity.user_id, identity.roles, session_id, new_id("req"), self._host.traceparent)
-
-    def correct(self, entry: Entry, text: str) -> None:
-        """Replace the words of this item in the agent's memory."""
-        if entry.memory_id:
-            task = self._host.group.create_task(
-                self._remember(self._host.session_id, entry, text), name="correct the conversation"
-            )
-            self._correcting.add(task)
-            task.add_done_callback(self._correcting.discard)
-
-    async def _remember(self, session_id: str, entry: Entry, text: str) -> None:
-        role = "assistant" if entry.role == "assistant" else "user"
-        memory, context = self._host.provided.services.memory, self._context(session_id)
-        try:
-            await memory.put_turn(entry.memory_id, role, text, context)
-        except ServiceError:
-            return  # the turn itself will notice and report it
 
     # --- start ---
 
@@ -148,8 +140,11 @@ class Replies:
         settings = config.response_settings(self._host.settings, asked, self._host.voices)
         given = None if asked.get("input") is None else self._input(asked["input"])
         instructions, metadata = asked.get("instructions") or "", asked.get("metadata")
-        if asked.get("conversation") == "none":
-            self._create_beside(settings, metadata, given or [], instructions)
+        place = asked.get("conversation")
+        if place not in (None, "auto", "none", self._conversation_id):
+            raise wrong("response.conversation", "Supported values are 'auto', 'none' and this conversation's id.")
+        if place == "none":
+            self._create_beside(settings, metadata, given, instructions)
             return
         if self.active is not None:
             raise MistakeError(
@@ -160,12 +155,20 @@ class Replies:
         self._begin(settings, metadata, instructions, given)
 
     def _input(self, given: list[dict[str, Any]]) -> list[Entry]:
-        found = []
+        found, fresh = [], []
         for index, item in enumerate(given):
+            param = f"response.input[{index}]"
             if item.get("type") == "item_reference":
-                found.append(self.conversation.find(str(item.get("id")), "item_reference_invalid_item_id"))
-            else:
-                found.append(Entry(checked_item(item, f"response.input[{index}]")))
+                found.append(
+                    self.conversation.find(str(item.get("id")), "item_reference_invalid_item_id", f"{param}.id")
+                )
+                continue
+            entry = checked_item(item, param)
+            self._host.recorded.check(entry)
+            found.append(entry)
+            fresh.append(entry)
+        for entry in fresh:
+            self._host.recorded.hear(entry)
         return found
 
     def _begin(
@@ -189,6 +192,10 @@ class Replies:
 
     def _start_if_ready(self) -> None:
         """Start the turn once all transcripts are there and the previous turn has ended."""
+        ready = [start for entries, start in self._later if not any(entry.awaited for entry in entries)]
+        self._later = [(entries, start) for entries, start in self._later if any(entry.awaited for entry in entries)]
+        for start in ready:
+            start()
         if self._ready is None:
             return
         waits = any(speaking.said_all for speaking in self.turns.values() if not speaking.out_of_band)
@@ -197,7 +204,7 @@ class Replies:
         if waits or any(entry.awaited for entry in asked):
             return
         (response, instructions), self._ready = self._ready, None
-        self._start(response, asked, instructions)
+        self._start(response, asked, instructions, own_input=given is not None)
 
     def _start(
         self,
@@ -206,14 +213,18 @@ class Replies:
         instructions: str,
         session_id: str = "",
         *,
+        own_input: bool = False,
         instructions_first: bool = False,
     ) -> None:
-        """Start a turn with the user's newest words, else with the instructions."""
+        """Start a turn with the user's newest words, else with the instructions; a conversation begins with a greeting."""
+        if response.done:
+            return  # cancelled in the meantime
         words = [entry for entry in asked if entry.role == "user" and entry.text and not instructions_first]
         last = words[-1] if words else None
         stopped = None if session_id else self._functions.take()
         text = last.text if last is not None else stopped.text if stopped is not None else instructions
-        text = text or self._newest_words()
+        if not own_input:
+            text = text or self.conversation.newest_words() or ("" if session_id else GREETED)
         for entry in asked:
             entry.answered = True
         if not text:
@@ -222,33 +233,16 @@ class Replies:
         response.heard_words = len(text.split())
         rounds = stopped.gone_on() if stopped is not None else ()
         told = [last] if last is not None and not rounds else []  # the turn itself stores these
-        before = [entry for entry in self._unremembered(asked, beside=bool(session_id)) if entry not in told]
+        before = [entry for entry in self.conversation.unremembered(asked, alone=bool(session_id)) if entry not in told]
         self._host.group.create_task(
             self._converse(response, text, told, before, rounds, session_id), name="begin a turn"
         )
-
-    def _unremembered(self, asked: list[Entry], *, beside: bool) -> list[Entry]:
-        """The items that are not in the agent's memory yet: for a reply out of band, only those it answers."""
-        known = {id(entry): entry for entry in asked}
-        if not beside:
-            entries = self.conversation.entries.values()
-            known |= {id(entry): entry for entry in entries if entry.answered or entry.role != "user"}
-        return [
-            entry
-            for entry in known.values()
-            if entry.text and entry.role != "system" and not entry.memory_id and entry.item["status"] == "completed"
-        ]
-
-    def _newest_words(self) -> str:
-        """The user's newest words, for a request to reply once more."""
-        users = [entry for entry in self.conversation.entries.values() if entry.role == "user" and entry.text]
-        return users[-1].text if users else ""
 
     def _nothing_to_answer(self, response: Response) -> None:
         error = {
             "type": "invalid_request_error",
             "code": "nothing_to_answer",
-            "message": "nobody has said anything yet, and there are no instructions",
+            "message": "there are neither words to answer nor instructions",
         }
         response.finish("failed", error=error)
         self.ended(response)
@@ -262,11 +256,10 @@ class Replies:
         rounds: tuple[Round, ...],
         session_id: str,
     ) -> None:
-        if self._correcting:
-            await asyncio.wait(self._correcting)
+        await self._host.remembered.settled()
         for entry in before:
             entry.memory_id = f"{entry.item['id']}-{entry.role}"
-            await self._remember(session_id or self._host.session_id, entry, entry.text)
+            await self._host.remembered.put(session_id or self._host.session_id, entry, entry.text)
         if response.done:
             return  # cancelled in the meantime
         self._open(response, text, asked, rounds, session_id)
@@ -299,7 +292,7 @@ class Replies:
         speaking.lane_ended(end.code or "", end.message or "")
         for entry in speaking.entries:  # the lane remembered what was heard by its own clock, or before it was deleted
             if entry.cut is not None:
-                self.correct(entry, entry.cut)
+                self._host.remembered.correct(entry)
         self._start_if_ready()
         if not self.turns and not self.busy:
             self._host.on_quiet()
@@ -336,7 +329,7 @@ class Replies:
         )
 
     def _create_beside(
-        self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry], instructions: str
+        self, settings: dict[str, Any], metadata: dict[str, str] | None, given: list[Entry] | None, instructions: str
     ) -> None:
         """Create a response out of band: its items are not in the conversation, and its turn is not remembered."""
         if len(self._beside) >= MAX_RESPONSES - 1:
@@ -346,11 +339,20 @@ class Replies:
         response = Response(self.event_queue, None, "", settings, metadata)
         self._beside[response.id] = response
         self._announce(response)
-        context = given or [entry for entry in self.conversation.entries.values() if entry.text]
-        copies = [Entry(entry.item) for entry in context]
-        self._start(
-            response, copies, instructions, new_id("aside"), instructions_first=not given and bool(instructions)
+        context = given
+        if context is None:
+            context = [entry for entry in self.conversation.entries.values() if entry.text]
+        start = partial(
+            self._start,
+            response,
+            [Entry(entry.item) for entry in context],
+            instructions,
+            new_id("aside"),
+            own_input=given is not None,
+            instructions_first=not given and bool(instructions),
         )
+        self._later.append((context, start))
+        self._start_if_ready()
 
     def _announce(self, response: Response) -> None:
         """Send `response.created`, and the user's rate limit if it is known."""

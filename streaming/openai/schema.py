@@ -15,6 +15,7 @@ from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 MAX_WORDS = 256  # expected words for a transcription
 MAX_TOOLS = 128
 MAX_METADATA_CHARS = 512  # of a value
+MAX_METADATA_NAME_CHARS = 64
 MAX_OUTPUT_TOKENS = 4_096
 _EXPECTED = {
     "string": "a string",
@@ -133,11 +134,29 @@ class _Function(Fields):
     parameters: dict[str, Any] | None = None
 
 
-class _McpServer(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
+class _McpFilter(Fields):
+    read_only: bool | None = None
+    tool_names: list[str] | None = None
 
+
+class _McpApproval(Fields):
+    always: _McpFilter | None = None
+    never: _McpFilter | None = None
+
+
+class _McpServer(Fields):
     type: Literal["mcp"]
     server_label: str = Field(min_length=1, max_length=256)
+    server_url: str | None = None
+    server_description: str | None = None
+    connector_id: str | None = None
+    tunnel_id: str | None = None
+    authorization: str | None = None
+    headers: dict[str, str] | None = None
+    allowed_callers: list[Literal["direct", "programmatic"]] | None = None
+    allowed_tools: list[str] | _McpFilter | None = None
+    require_approval: Literal["always", "never"] | _McpApproval | None = None
+    defer_loading: bool | None = None
 
 
 class _FunctionChoice(Fields):
@@ -186,7 +205,7 @@ class _TranscriptionSession(Fields):
 
 
 class _Response(_Spoken):
-    conversation: Literal["auto", "none"] | None = None
+    conversation: str | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     input: list[dict[str, Any]] | None = None
     audio: _AudioOfResponse | None = None
@@ -211,6 +230,8 @@ def check_response(asked: dict[str, Any]) -> None:
     check(_Response, asked, "response")
     _check_spoken(asked, "response")
     for name, value in (asked.get("metadata") or {}).items():
+        if len(name) > MAX_METADATA_NAME_CHARS:
+            raise wrong("response.metadata", f"a key has at most {MAX_METADATA_NAME_CHARS} characters")
         if len(value) > MAX_METADATA_CHARS:
             raise wrong(f"response.metadata.{name}", f"a value has at most {MAX_METADATA_CHARS} characters")
 

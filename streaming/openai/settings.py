@@ -198,6 +198,11 @@ def checked_format(given: Any, param: str) -> dict[str, Any]:
     if not one_of(kind, FORMATS):
         hint = " It is an object since the beta." if isinstance(given, str) else ""
         raise wrong(f"{param}.type", f"Supported values are: {', '.join(FORMATS)}.{hint}")
+    unknown = next((name for name in given if name not in ("type", "rate")), None)
+    if unknown is not None:
+        raise MistakeError(
+            "unknown_parameter", f"Unknown parameter: '{param}.{unknown[:64]}'.", f"{param}.{unknown[:64]}"
+        )
     rate = FORMATS[kind][1]
     if given.get("rate", rate) != rate:
         raise wrong(f"{param}.rate", f"{kind} has {rate} Hz, and no other rate")

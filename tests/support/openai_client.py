@@ -77,6 +77,10 @@ class Client:
                         return self.events[index]
                 await asyncio.sleep(0.01)
 
+    async def soon(self) -> None:
+        """Let the session work."""
+        await asyncio.sleep(0.01)
+
     async def error(self) -> dict[str, Any]:
         return dict((await self.until("error"))["error"])
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.openai.conversation import MAX_CHARS, MAX_ITEM_CHARS, MAX_ITEMS, checked_item
+from streaming.openai.conversation import MAX_CHARS, MAX_ITEMS, Entry
+from streaming.openai.items import MAX_ITEM_CHARS, checked_item
 from streaming.openai.mistakes import MistakeError
 from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 from tests.support.openai_client import FRAME, LONG, Client, risky, scripted, spoken
@@ -35,30 +36,6 @@ def test_an_approval_that_is_refused_as_an_item_approves_nothing() -> None:
         client.send("conversation.item.create", item=answer)
         await client.until("response.done")
         assert world.executed
-
-    scripted(test)
-
-
-@pytest.mark.parametrize(
-    "item",
-    [
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "", "transcript": 5}]},
-        {
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_audio", "transcript": "a", "text": 5}],
-            "x": [],
-        },
-        {"type": "function_call", "name": "x", "arguments": "{}", "role": "user", "content": 5},
-    ],
-)
-def test_fields_that_an_item_does_not_have_are_left_out(item: dict[str, Any]) -> None:
-    async def test(client: Client, _world: World) -> None:
-        client.send("conversation.item.create", item=item)
-        await client.until("conversation.item.done")  # it is one of the published models
-        client.type("hello", output_modalities=["text"])
-        assert (await client.until("response.done"))["response"]["status"] == "completed"
-        assert client.of("error") == []
 
     scripted(test)
 
@@ -191,5 +168,28 @@ def test_items_are_created_in_place_retrieved_and_deleted() -> None:
         client.send("response.create", response={"output_modalities": ["text"]})
         done = await client.until("response.done")
         assert done["response"]["output"][0]["content"][0]["text"].endswith("b")
+
+    scripted(test)
+
+
+def test_items_that_share_a_memory_keep_each_others_words() -> None:
+    """A turn of two utterances is two items but one memory: a correction of one dropped the other's words."""
+
+    async def test(client: Client, world: World) -> None:
+        assert client.live is not None
+        for index, text in enumerate(("One moment.", "It is noon.", "Anything else?")):
+            item = {
+                "id": str(index),
+                "object": "realtime.item",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [{"type": "output_text", "text": text}],
+            }
+            client.live.conversation.add(Entry(item, memory_id="t1-assistant"))
+        client.send("conversation.item.delete", item_id="1")
+        await client.until("conversation.item.deleted")
+        await client.live.remembered.settled()
+        assert world.turns["t1-assistant"] == ("assistant", "One moment. Anything else?")
 
     scripted(test)

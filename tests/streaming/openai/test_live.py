@@ -62,6 +62,8 @@ def test_settings_merge_deeply_and_are_told_whole() -> None:
         ({"tools": [{"type": "function"}]}, "missing_required_parameter", "session.tools[0].name"),
         ({"tools": [{"type": "function", "name": "a b"}]}, "invalid_value", "session.tools[0].name"),
         ({"tools": [{"type": "function", "function": {"name": "a"}}]}, "missing_required_parameter", "session.tools[0].name"),
+        ({"tools": [{"type": "mcp", "server_label": "a", "colour": 1}]}, "unknown_parameter", "session.tools[0].colour"),
+        ({"audio": {"input": {"format": {"type": "audio/pcm", "colour": 1}}}}, "unknown_parameter", "session.audio.input.format.colour"),
         ({"tools": [{"type": "mcp"}]}, "missing_required_parameter", "session.tools[0].server_label"),
         ({"tool_choice": "maybe"}, "invalid_value", "session.tool_choice"),
         ({"tool_choice": {"type": "function"}}, "missing_required_parameter", "session.tool_choice.name"),
@@ -109,16 +111,18 @@ def test_settings_that_are_refused_change_nothing(change: dict[str, Any], code: 
         ("conversation.item.truncate", {"item_id": "x", "content_index": 0, "audio_end_ms": 0}, "item_truncate_invalid_item_id"),
         ("conversation.item.truncate", {"item_id": "x"}, "missing_required_parameter"),
         ("response.cancel", {}, "response_cancel_not_active"),
-        ("response.create", {"response": {"conversation": []}}, "invalid_value"),
+        ("response.create", {"response": {"conversation": []}}, "invalid_type"),
+        ("response.create", {"response": {"conversation": "other"}}, "invalid_value"),
+        ("response.create", {"response": {"metadata": {"k" * 65: "a"}}}, "invalid_value"),
         ("response.create", {"response": {"metadata": {"a": 1}}}, "invalid_type"),
         ("response.create", {"response": {"input": {}}}, "invalid_type"),
         ("response.create", {"response": {"input": [{"type": "item_reference", "id": "x"}]}}, "item_reference_invalid_item_id"),
         ("response.create", {"response": {"colour": "red"}}, "unknown_parameter"),
         ("response.create", {"response": {"audio": {"output": {"voice": "nobody"}}}}, "invalid_value"),
         ("conversation.item.create", {"item": {"type": "function_call_output", "call_id": "x", "output": ""}}, "invalid_tool_call_id"),
-        ("conversation.item.create", {"item": {"type": "function_call", "name": "x", "arguments": "{}", "call_id": []}}, "invalid_value"),
-        ("conversation.item.create", {"item": {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": 5}]}}, "invalid_value"),
-        ("conversation.item.create", {"item": {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": 5}]}}, "invalid_value"),
+        ("conversation.item.create", {"item": {"type": "function_call", "name": "x", "arguments": "{}", "call_id": []}}, "invalid_type"),
+        ("conversation.item.create", {"item": {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": 5}]}}, "invalid_type"),
+        ("conversation.item.create", {"item": {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": 5}]}}, "invalid_type"),
         ("conversation.item.create", {"previous_item_id": 5, "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}}, "invalid_type"),
         ("conversation.item.create", {"item": {"type": "mcp_approval_response", "approval_request_id": "x", "approve": True}}, "approval_request_not_found"),
         ("conversation.item.create", {"previous_item_id": "x", "item": {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}}, "item_create_invalid_previous_item_id"),
@@ -327,9 +331,15 @@ def test_a_service_that_is_down_fails_the_response_not_the_session() -> None:
     scripted(test)
 
 
-def test_nothing_said_is_told() -> None:
-    async def test(client: Client, _world: World) -> None:
+def test_a_conversation_begins_with_a_greeting() -> None:
+    async def test(client: Client, world: World) -> None:
         client.send("response.create")
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        assert world.asked[0] == "intent hello"
+        client.send("response.create", response={"input": []})  # a context of its own, and an empty one
+        failed = (await client.until("response.done"))["response"]
+        assert failed["status_details"]["error"]["code"] == "nothing_to_answer"
+        client.send("response.create", response={"conversation": "none", "input": []})
         failed = (await client.until("response.done"))["response"]
         assert failed["status_details"]["error"]["code"] == "nothing_to_answer"
         client.send("response.create", response={"instructions": "greet", "output_modalities": ["text"]})

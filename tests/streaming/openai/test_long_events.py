@@ -7,6 +7,7 @@ from base64 import b64encode
 
 from streaming.openai.inbox import LONG_CHARS, MAX_WAITING_CHARS
 from streaming.openai.microphones import PIECE_MS
+from streaming.ports import FinalTranscript
 from tests.support.openai_client import FRAME, Client, session
 from tests.support.world import World
 
@@ -62,6 +63,43 @@ def test_mistakes_in_long_events_are_told_with_their_event_id() -> None:
             found = [await client.error() for _ in range(3)]
             assert [error.get("event_id") for error in found] == ["odd", "rot", None]
             assert [error["code"] for error in found] == ["invalid_value", "invalid_value", "invalid_json"]
+            await client.live.close()
+
+    asyncio.run(run())
+
+
+def test_long_events_have_their_own_fields_only() -> None:
+    async def run() -> None:
+        async with session(World(), model="", transcription=False) as client:
+            assert client.live is not None
+            client.send("input_audio_buffer.append", audio=LONG, colour="red")
+            content = [{"type": "input_text", "text": "x" * LONG_CHARS}]
+            client.send(
+                "conversation.item.create", item={"type": "message", "role": "user", "content": content}, shape=1
+            )
+            found = [await client.error() for _ in range(2)]
+            assert [error["param"] for error in found] == ["colour", "shape"]
+            assert client.live.microphones.fed_ms == 0
+            await client.live.close()
+
+    asyncio.run(run())
+
+
+def test_long_sound_in_an_item() -> None:
+    async def run() -> None:
+        world = World()
+        async with session(world, model="", transcription=False) as client:
+            assert client.live is not None
+            content = [{"type": "input_audio", "audio": LONG}]
+            client.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+            client.send("response.create", response={"output_modalities": ["text"]})
+            await client.until("response.created")
+            while not world.recognitions or not world.recognitions[-1].commits:
+                await client.soon()
+            assert abs(len(world.recognitions[-1].heard) - LONG_MS * 32) < 100  # but for the resampler's filter
+            world.recognitions[-1].push(FinalTranscript("hello", 0.9, 0, 100))
+            assert (await client.until("response.done"))["response"]["status"] == "completed"
+            assert world.asked[0] == "intent hello"
             await client.live.close()
 
     asyncio.run(run())

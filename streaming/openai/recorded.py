@@ -1,0 +1,155 @@
+"""Sound inside items that the client adds: it is recognised, and its words are kept. One item after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.lanes.stt import SttLane
+from streaming.openai import settings as config
+from streaming.openai.hearing import Hearing, Listener
+from streaming.openai.mistakes import MistakeError, wrong
+from streaming.sound.codecs import BYTES_PER_SAMPLE
+
+if TYPE_CHECKING:
+    from streaming.openai.conversation import Entry
+    from streaming.ports import FinalTranscript
+    from streaming.session import ChannelEnd, Session
+    from streaming.sound.microphone import MicrophoneFormat
+
+CHANNEL = 2_000_000  # channel numbers start here, those of microphones at 1,000,000
+MAX_WAITING_BYTES = 32 * 1024 * 1024  # of sound that was not recognised yet
+PIECE_MS = 100
+AHEAD_BYTES = 128 * 1024  # given to the recogniser before it has taken earlier sound
+
+
+class Room(Listener, Protocol):
+    """The session, as seen by `RecordedSound`."""
+
+    lanes: Session
+    settings: dict[str, Any]
+    group: asyncio.TaskGroup
+
+
+class PartHearing(Hearing):
+    """Recognition of one item's sound: one final per part."""
+
+    def __init__(self, host: Listener, entry: Entry, *, transcribes: bool) -> None:
+        super().__init__(host, 0.0, detects=False, transcribes=transcribes)
+        self._entry = entry
+        self._parts = deque(entry.sounds)
+        self._awaiting.append((entry, False))
+        self.over = asyncio.Event()  # set when every part has its words, or none will get any
+        self._took = asyncio.Event()
+
+    def _on_final(self, event: FinalTranscript) -> None:
+        if not self._parts:
+            return
+        index, entry = self._parts.popleft(), self._entry
+        if entry.cut is None:  # otherwise the client has deleted the item meanwhile
+            entry.item["content"][index]["transcript"] = event.text
+            if self._transcribes:
+                self._tell_transcript(entry, event, index)
+        if not self._parts:
+            self._awaiting.clear()
+            self.over.set()
+            entry.awaited, entry.answered = False, entry.answered or not entry.text
+            self._host.on_words(entry, automatic=False)
+
+    def taken(self, n_bytes: int) -> None:
+        """The recogniser took that many bytes."""
+        super().taken(n_bytes)
+        self._took.set()
+
+    async def room(self, n_bytes: int) -> None:
+        """Wait until the recogniser has taken most of the earlier sound."""
+        while self._waiting_bytes + n_bytes > AHEAD_BYTES and not self.over.is_set():
+            self._took.clear()
+            await self._took.wait()
+
+    def ended(self, end: ChannelEnd) -> None:
+        """The lane has ended."""
+        self.over.set()
+        self._took.set()
+        self.broke(end.code or "closed", end.message or "the recogniser was stopped")
+        self._host.wake()
+
+
+class RecordedSound:
+    """Items whose sound waits to be recognised, and the task that does it."""
+
+    def __init__(self, host: Room) -> None:
+        self._host = host
+        self._waiting: deque[tuple[Entry, MicrophoneFormat, bool]] = deque()
+        self._waiting_bytes = 0
+        self._channel = CHANNEL
+        self._task: asyncio.Task[None] | None = None
+
+    def check(self, entry: Entry) -> None:
+        """Raise MistakeError if its sound cannot be taken."""
+        encoding, _ = config.sound_of(self._host.settings["audio"]["input"]["format"])
+        if encoding == "pcm_s16le" and any(len(sound) % BYTES_PER_SAMPLE for sound in entry.sounds.values()):
+            raise wrong("item.content", "Invalid 'audio': pcm16 has whole samples of two bytes.")
+        if self._waiting_bytes + _size(entry) > MAX_WAITING_BYTES:
+            raise MistakeError(
+                "input_audio_buffer_full",
+                "audio comes faster than it is heard",
+                "item.content",
+                kind="rate_limit_error",
+            )
+
+    def hear(self, entry: Entry) -> None:
+        """Recognise the sound of an item that was checked, if it has any."""
+        if not entry.sounds:
+            return
+        entry.awaited = True
+        source = replace(config.microphone_of(self._host.settings), endpointing=False)
+        transcribes = self._host.settings["audio"]["input"].get("transcription") is not None
+        self._waiting.append((entry, source, transcribes))
+        self._waiting_bytes += _size(entry)
+        if self._task is None:
+            self._task = self._host.group.create_task(self._run(), name="recognise sound of items")
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                entry, source, transcribes = self._waiting.popleft()
+                await self._recognise(entry, source, PartHearing(self._host, entry, transcribes=transcribes))
+                self._waiting_bytes -= _size(entry)
+                entry.sounds = {}
+        finally:
+            self._task = None
+
+    async def _recognise(self, entry: Entry, source: MicrophoneFormat, hearing: PartHearing) -> None:
+        self._channel += 1
+        channel = self._channel
+        self._host.lanes.open(channel, lambda setup: SttLane(setup, source), hearing, hearing.ended)
+        per_sample = BYTES_PER_SAMPLE if source.encoding == "pcm_s16le" else 1
+        piece_bytes = source.sample_rate_hz * PIECE_MS // 1000 * per_sample
+        for sound in entry.sounds.values():
+            for start in range(0, len(sound), piece_bytes):
+                piece = sound[start : start + piece_bytes]
+                await hearing.room(len(piece))
+                lane = self._host.lanes.lane(channel)
+                if lane is None:
+                    break
+                hearing.fed(len(piece), PIECE_MS)
+                lane.audio(piece)
+                await asyncio.sleep(0)
+            if (lane := self._host.lanes.lane(channel)) is not None:
+                lane.commit()
+        await hearing.over.wait()
+        if (lane := self._host.lanes.lane(channel)) is not None:
+            lane.end()
+
+    def close(self) -> None:
+        """The session has ended."""
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _size(entry: Entry) -> int:
+    return sum(map(len, entry.sounds.values()))
