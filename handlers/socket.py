@@ -70,6 +70,15 @@ class SocketHandler(HandshakeHandler):
         """Send what the session has queued."""
         self._writer.wake()
 
+    @property
+    def free(self) -> bool:
+        """True if a frame may be written now."""
+        return self._writer.free
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write a frame of the session at the end of this tick."""
+        self._writer.write_frame(frame)
+
     def on_writable(self) -> None:
         """The client reads again."""
         self._writer.resume()

@@ -48,9 +48,11 @@ class SocketWriter:
         self._tasks = tasks
         self._source: Source | None = None
         self._scheduled = False
+        self._asks = False  # the source may have something; else only `_frames` wait
         self._busy = False  # a batch waits for the session record, or for the client to read
         self._last: tuple[str, int, str] | None = None  # a message, then the close
         self._over = False
+        self._frames: list[str | bytes] = []  # of this tick, which leave in one call
 
     def begin(self, source: Source) -> None:
         """Start writing what this session sends."""
@@ -59,9 +61,24 @@ class SocketWriter:
 
     def wake(self) -> None:
         """Write at the end of this tick."""
+        self._asks = True
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._write)
+
+    @property
+    def free(self) -> bool:
+        """True if a frame may be written without asking the source: its batches are written, and the client reads."""
+        socket = self._handler.ws_connection
+        return isinstance(socket, FrameSocket) and not (socket.paused or self._busy or self._over or self._last)
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write it at the end of this tick, before all that the source is asked for then."""
+        self._frames.append(frame)
+        self._schedule()
 
     def finish(self, message: str, code: int, reason: str) -> None:
         """Write what waits, then this message if not empty, then close."""
@@ -77,6 +94,7 @@ class SocketWriter:
     def resume(self) -> None:
         """The client reads again."""
         self._busy = False
+        self._asks = True
         self._write()
 
     def _write(self) -> None:
@@ -84,14 +102,11 @@ class SocketWriter:
         if self._over:
             return
         try:
-            while not self._waits and self._source is not None and (batch := self._source.data_to_send()):
-                if self._source.must_be_saved(batch):
-                    self._busy = True
-                    self._tasks.create_task(self._save(self._source, batch), name="socket writer")
-                else:
-                    self._send(batch)
-                    if sum(map(len, batch)) < SURELY_ALL_CHARS:
-                        break
+            if self._frames:
+                frames, self._frames = self._frames, []
+                self._send(frames)
+            while self._asks and not self._waits and self._source is not None:
+                self._write_batch(self._source)
             if self._last is not None and not self._waits:
                 self._end(*self._last)
         except GONE:
@@ -100,6 +115,16 @@ class SocketWriter:
             log.exception("a socket could not be written to")
             self._over = True
             self._handler.cut()
+
+    def _write_batch(self, source: Source) -> None:
+        batch = source.data_to_send()
+        if batch and source.must_be_saved(batch):
+            self._busy = True
+            self._tasks.create_task(self._save(source, batch), name="socket writer")
+            return
+        if batch:
+            self._send(batch)
+        self._asks = sum(map(len, batch)) >= SURELY_ALL_CHARS
 
     @property
     def _waits(self) -> bool:

@@ -28,6 +28,9 @@ class Outlet(Protocol):
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Queue one audio frame at `pts_ms` of the utterance. Wait for `room` first."""
 
+    def has_room(self, n_bytes: int) -> bool:
+        """True if `room` would not wait now."""
+
     async def room(self, n_bytes: int) -> None:
         """Wait until the client's credit allows `n_bytes` more, or the audio is interrupted."""
 

@@ -94,6 +94,7 @@ class TtsStream:
         self._ended = self._started = self._cancelled = False
         self._read_bytes = self._read_words = 0  # by the owner of this stream
         self._skip_bytes = self._skip_words = 0  # of the stream of now: they were read of an earlier one
+        self._ear: Callable[[bytes], bool] | None = None
 
     def send_text(self, text: str) -> None:
         """Queue text; ignored once the stream has ended. Text that is not valid Unicode ends the stream with INVALID_ARGUMENT."""
@@ -116,7 +117,20 @@ class TtsStream:
     def cancel(self) -> None:
         """Stop now; the iterator ends without an error."""
         self._cancelled = True
+        self._ear = None
         self._stream.cancel()
+
+    def hand_audio_to(self, ear: Callable[[bytes], bool]) -> None:
+        """Offer audio to `ear` while the reader waits; only a stream in a trunk does so."""
+        self._ear = ear
+        if isinstance(self._stream, SpeechStream) and not self._cancelled:
+            self._stream.ear = self._hand_over
+
+    def _hand_over(self, audio: bytes) -> bool:
+        if self._skip_bytes or self._ear is None or not self._ear(audio):
+            return False
+        self._read_bytes += len(audio)
+        return True
 
     async def __aiter__(self) -> AsyncGenerator[SynthesisEvent, None]:
         """Events in order, none fetched before it is asked for. Raises ServiceError."""
@@ -153,6 +167,8 @@ class TtsStream:
             self._stream.wake()
         if self._ended:
             self._stream.end()
+        if self._ear is not None:
+            self.hand_audio_to(self._ear)
 
     async def _next(self) -> SynthesisEvent | None:
         """What was not read of an earlier stream; None at the end."""

@@ -32,6 +32,9 @@ class OutletHost(Protocol):
     def movable(self) -> bool:
         """True if another replica can continue the session."""
 
+    def play(self, channel: int, frame: bytes, generation: int, pts_ms: int) -> bool:
+        """Send a frame past the queue. False: nothing was done."""
+
     async def recorded(self) -> bool:
         """Wait until effects may begin. False: another replica has the session."""
 
@@ -67,10 +70,19 @@ class ChannelOutlet:
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Queue a frame of audio."""
-        if not self.closed:
-            self._pts_ms = pts_ms
+        if self.closed:
+            return
+        self._pts_ms = pts_ms
+        if last or not self._host.play(self._channel, frame, self.generation, pts_ms):
             self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
             self._host.wake()
+
+    def has_room(self, n_bytes: int) -> bool:
+        """True if there is credit, and the frame costs some."""
+        connection = self._connection
+        return connection.sendable_bytes(self._channel) >= n_bytes and not connection.is_paid(
+            self._channel, self._pts_ms + 1
+        )
 
     async def room(self, n_bytes: int) -> None:
         """Wait for credit or an interruption."""

@@ -16,5 +16,12 @@ class Socket(Protocol):
     def wake(self) -> None:
         """There may be something to send."""
 
+    @property
+    def free(self) -> bool:
+        """True if the client reads, and nothing has to be written before a frame."""
+
+    def write_frame(self, frame: bytes) -> None:
+        """Write a frame at the end of this tick; only while `free`."""
+
     def end(self, code: CloseCode, reason: str) -> None:
         """Send the reason as an `error`, then close."""

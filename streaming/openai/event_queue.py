@@ -98,8 +98,13 @@ class EventQueue:
             self._waiting.appendleft(event)
             self.bytes += len(event[1])
 
+    @property
+    def has_room(self) -> bool:
+        """True if the queue is short."""
+        return self.bytes <= MAX_AHEAD_BYTES
+
     async def room(self) -> None:
         """Wait until the queue is short."""
-        while self.bytes > MAX_AHEAD_BYTES:
+        while not self.has_room:
             self.sent.clear()
             await self.sent.wait()

@@ -167,6 +167,10 @@ class Hearing:
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Not used: a recogniser plays nothing."""
 
+    def has_room(self, n_bytes: int) -> bool:  # noqa: ARG002 - it plays nothing
+        """Not used: a recogniser plays nothing."""
+        return True
+
     async def room(self, n_bytes: int) -> None:
         """Not used: a recogniser plays nothing."""
 

@@ -286,6 +286,10 @@ class Speaking:
         self.response.sound(frame, ms)
         self._floor.wake()
 
+    def has_room(self, n_bytes: int) -> bool:  # noqa: ARG002 - frames are small
+        """True if the response has begun and the queue is short."""
+        return self.response is not None and not self._stale and self._floor.event_queue.has_room
+
     async def room(self, n_bytes: int) -> None:  # noqa: ARG002 - frames are small
         """Wait until nobody else speaks and the queue is short."""
         while self.response is None and self._floor.active is not None and not self._stale:

@@ -172,6 +172,12 @@ class SynthesisStream(Protocol):
     def cancel(self) -> None:
         """Stop now; the iterator ends without error."""
 
+    def hand_audio_to(self, ear: Callable[[bytes], bool]) -> None:
+        """Offer audio to `ear` as it arrives, without waking the reader, while the reader waits for the next event.
+
+        `ear` must not raise. What it refuses (False) comes from the iterator, as does everything else.
+        """
+
     def __aiter__(self) -> AsyncIterator[SynthesisEvent]:
         """Events in order; raises ServiceError if the service fails."""
 

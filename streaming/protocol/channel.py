@@ -68,6 +68,8 @@ TRANSITIONS: dict[tuple[ChannelState, ChannelInput], ChannelState] = {
 PLAYS_AUDIO = frozenset({"tts", "turn", "observe"})  # kinds on which the server sends audio
 
 
+SPEAKING = frozenset({ChannelState.OPEN, ChannelState.INPUT_ENDED})  # the states in which audio is sent
+
 NOTHING_HEARD = (-1, -1, 0)
 
 
@@ -88,6 +90,11 @@ class Channel:
     def hears(self) -> bool:
         """True if the client sends audio on it. A turn given as text has no microphone."""
         return self.params.kind in {"stt", "turn"} and getattr(self.params, "text", None) is None
+
+    @property
+    def plays(self) -> bool:
+        """True if the server may send audio on it now."""
+        return self.state in SPEAKING and self.params.kind in PLAYS_AUDIO
 
     @property
     def reads(self) -> bool:

@@ -125,6 +125,23 @@ class Outbox:
         self.queue.put_audio(item)
         self._check_size()
 
+    def audio_at_once(self, channel: ServerChannel, payload: bytes, pts_ms: int, now: float) -> bytes | None:
+        """A frame to be written now, numbered and kept, if nothing is to be sent before it: the hot path.
+
+        None: nothing was done. Queue it.
+        """
+        window, n_bytes = channel.send_window, len(payload)
+        waits = self.queue.bytes or self._socket or self._resending
+        if waits or n_bytes > window.available or pts_ms <= channel.paid_pts_ms or not self.attached or self._full:
+            return None
+        replay = self.replay
+        seq = replay.last_seq + 1
+        message = frame.encode(channel.id, payload, generation=channel.generation, seq=seq, pts_ms=pts_ms)
+        window.available -= n_bytes
+        channel.sent_pts_ms, channel.sent_seq = pts_ms, seq
+        replay.push(message, len(message), now)
+        return message
+
     def drop_audio(self, channel: int) -> None:
         """Drop a channel's queued audio."""
         self._receipts.withdraw(channel)

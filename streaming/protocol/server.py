@@ -226,6 +226,13 @@ class ServerConnection:
         """
         self._out.want_receipt(channel, pts_ms)
 
+    def audio_at_once(self, channel: int, payload: bytes, generation: int, pts_ms: int, now: float) -> bytes | None:
+        """As `send_audio`, for a frame that nothing has to be sent before: returns what to write. None: call `send_audio`."""
+        state = self._channels.get(channel)
+        if state is None or generation != state.generation or not state.plays:
+            return None
+        return self._out.audio_at_once(state, payload, pts_ms, now)
+
     def interrupt(self, channel: int) -> int:
         """Make all previous audio stale, drop what is queued of it, and return the new generation."""
         state = self._live(channel)

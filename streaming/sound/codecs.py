@@ -14,7 +14,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 SERVICE_RATE_HZ = 16_000  # the rate of speech recognisers; all audio is resampled to it once
 OPUS_RATE_HZ = 48_000  # RFC 6716: the codec's internal rate, whatever the input
@@ -140,7 +140,7 @@ def microphone_decoder(encoding: str, rate_hz: int) -> Decoder:
 class SpeechEncoder:
     """Encodes a service's PCM to frames of the client's encoding and rate.
 
-    `encode` takes PCM of any length and yields whole frames; `flush` yields the rest. Opus is always at 48 kHz.
+    `pcm_bytes_per_ms` is the service's. `encode` takes PCM of any length and returns whole frames; `flush` returns the rest. Opus is always at 48 kHz.
     """
 
     def __init__(self, encoding: str, rate_hz: int, service_rate_hz: int) -> None:
@@ -154,6 +154,8 @@ class SpeechEncoder:
         self.frame_ms = OPUS_FRAME_MS if encoding == "opus" else FRAME_MS
         self._frame_bytes = self.rate_hz * self.frame_ms // 1000 * BYTES_PER_SAMPLE
         self._rest = bytearray()
+        self._bytes_per_ms = self.rate_hz / 1000 * (BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1)
+        self.pcm_bytes_per_ms = service_rate_hz / 1000 * BYTES_PER_SAMPLE
         self._codec = self._open_codec()
 
     def _open_codec(self) -> AudioCodecContext | None:
@@ -170,42 +172,47 @@ class SpeechEncoder:
         context.open()
         return context
 
-    def encode(self, pcm: bytes) -> Iterator[bytes]:
+    def encode(self, pcm: bytes) -> Sequence[bytes]:
         """The frames that this piece completes."""
         resampled = self._resampler.feed(_frame(pcm, self._service_rate_hz)) if self._resampler and pcm else pcm
         if not self._rest and len(resampled) == self._frame_bytes:
-            yield from self._packets(resampled)  # a service that speaks in real time sends just such pieces
-            return
+            # A service that speaks in real time sends just such pieces.
+            return self._packets(resampled) if self._codec else (resampled,)
         self._rest += resampled
+        frames: list[bytes] = []
         while len(self._rest) >= self._frame_bytes:
             piece = bytes(self._rest[: self._frame_bytes])
             del self._rest[: self._frame_bytes]
-            yield from self._packets(piece)
+            frames += self._packets(piece)
+        return frames
 
-    def flush(self) -> Iterator[bytes]:
+    def flush(self) -> Sequence[bytes]:
         """The rest at the end of an utterance. The last Opus packet is padded with silence."""
         if self._resampler:
             self._rest += self._resampler.feed(None)
         piece = bytes(self._rest)
         self._rest.clear()
         if not piece:
-            return
+            return ()
         if self.encoding == "opus":
             piece = piece.ljust(-(-len(piece) // self._frame_bytes) * self._frame_bytes, b"\0")
-            for start in range(0, len(piece), self._frame_bytes):
-                yield from self._packets(piece[start : start + self._frame_bytes])
-        else:
-            yield from self._packets(piece)
+            starts = range(0, len(piece), self._frame_bytes)
+            return [packet for start in starts for packet in self._packets(piece[start : start + self._frame_bytes])]
+        return self._packets(piece)
 
-    def _packets(self, pcm: bytes) -> Iterator[bytes]:
+    def _packets(self, pcm: bytes) -> Sequence[bytes]:
         if self._codec is None:
-            yield pcm
-            return
-        for packet in self._codec.encode(_frame(pcm, self.rate_hz)):
-            yield bytes(packet)
+            return (pcm,)
+        return [bytes(packet) for packet in self._codec.encode(_frame(pcm, self.rate_hz))]
+
+    def most_bytes(self, n_bytes: int) -> int:
+        """Upper limit of the bytes that `encode` returns for so many bytes of PCM: none of the encodings is larger than PCM."""
+        if self._resampler is None:
+            return n_bytes + len(self._rest)
+        return n_bytes * self.rate_hz // self._service_rate_hz + len(self._rest) + self._frame_bytes
 
     def duration_ms(self, frame: bytes) -> float:
         """Duration of one encoded frame."""
         if self.encoding == "opus":
             return self.frame_ms
-        return pcm_duration_ms(len(frame), self.rate_hz) * (1 if self.encoding == "pcm_s16le" else BYTES_PER_SAMPLE)
+        return len(frame) / self._bytes_per_ms

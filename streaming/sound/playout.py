@@ -60,6 +60,10 @@ class PlayoutCursor:
         """As `played_ms`, but of a client that reports, only what it has reported."""
         return self.played_ms(now) if self._reported_ms is None else self._reported_ms
 
+    def has_room(self, duration_ms: float, now: float) -> bool:
+        """True if so much more may be sent now."""
+        return self.sent_ms + duration_ms - self._lead_ms <= self.played_ms(now)
+
     def wait_s(self, now: float) -> float:
         """How long to hold back the next frame to stay within the lead; 0: send it now."""
         ahead_ms = self.sent_ms - self.played_ms(now) - self._lead_ms

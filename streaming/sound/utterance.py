@@ -57,6 +57,7 @@ class Utterance:
         self._begun = self._ended = False  # whether the client was told
         self._words_told = 0
         self._had_pts_ms = -1  # frames up to this position reached the client from another replica
+        self._failed: Exception | None = None  # in `_take`, which must not raise
 
     # --- on another replica ---
 
@@ -113,10 +114,12 @@ class Utterance:
 
     async def play(self) -> None:
         """Send the audio as it is made, no further ahead than the playout lead. Raises ServiceError."""
+        self._stream.hand_audio_to(self._take)
         try:
             async for event in self._stream:
                 if self.stopped:
                     return
+                self._raise_failure()
                 if isinstance(event, SynthesisAudio):
                     if self._far_end is not None:
                         self._far_end.add(event.pcm)
@@ -131,7 +134,35 @@ class Utterance:
             self._fall_silent()
             raise
         finally:
+            self._failed = None  # its traceback refers to this utterance
             self._stream.cancel()
+
+    def _take(self, pcm: bytes) -> bool:
+        """Send audio at once, unless something has to wait: the hot path. False: `play` gets it, and waits."""
+        try:
+            return self._send_at_once(pcm)
+        except Exception as failed:  # noqa: BLE001 - the caller serves other sessions too: `play` raises it
+            self._failed = failed
+            return False
+
+    def _raise_failure(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+    def _send_at_once(self, pcm: bytes) -> bool:
+        encoder, now = self._encoder, self._clock()
+        if encoder is None or self._stopped_at is not None or self._pts_ms <= self._had_pts_ms:
+            return False
+        n_bytes = len(pcm)
+        if not self._outlet.has_room(encoder.most_bytes(n_bytes)):
+            return False
+        if not self._cursor.has_room(n_bytes / encoder.pcm_bytes_per_ms, now):
+            return False
+        if self._far_end is not None:
+            self._far_end.add(pcm)
+        for frame in encoder.encode(pcm):
+            self._play(frame, encoder.duration_ms(frame), now)
+        return True
 
     def _begin(self, event: SynthesisStarted) -> None:
         self._encoder = SpeechEncoder(
@@ -171,21 +202,24 @@ class Utterance:
         assert self._encoder is not None, "frames come from it"
         duration_ms = self._encoder.duration_ms(frame)
         if round(self._pts_ms) <= self._had_pts_ms:
-            self._advance(duration_ms)
+            self._advance(duration_ms, self._clock())
             return
         await self._outlet.room(len(frame))
         await self._hold_back()
         if self.stopped:
             return
+        self._play(frame, duration_ms, self._clock())
+
+    def _play(self, frame: bytes, duration_ms: float, now: float) -> None:
         if self._pts_ms == 0:
             self._on_first_audio()
         self._loudspeaker.begins(self)
         self._outlet.play(frame, round(self._pts_ms))
-        self._advance(duration_ms)
+        self._advance(duration_ms, now)
 
-    def _advance(self, duration_ms: float) -> None:
+    def _advance(self, duration_ms: float, now: float) -> None:
         self._pts_ms += duration_ms
-        self._cursor.sent(duration_ms, self._clock())
+        self._cursor.sent(duration_ms, now)
 
     async def _hold_back(self) -> None:
         """Wait while the client is too far behind."""

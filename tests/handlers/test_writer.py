@@ -69,6 +69,36 @@ async def test_any_number_of_wakes_is_one_look_in_a_tick() -> None:
         assert source.looks == 1  # so short a batch is all there is
 
 
+async def test_frames_of_a_tick_leave_in_one_call_before_what_the_source_has() -> None:
+    async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
+        writer, source = writer_of(client, tasks), Batches()
+        writer.begin(source)
+        await asyncio.sleep(0)
+        looks = source.looks
+        calls: list[list[str | bytes]] = []
+        send = client.handler.ws_connection.send
+
+        def note(batch: list[str | bytes]) -> None:
+            calls.append(batch)
+            send(batch)
+
+        client.handler.ws_connection.send = note
+        was_free = [writer.free]
+        writer.write_frame(b"1")
+        writer.write_frame(b"2")
+        await asyncio.sleep(0)
+        assert (calls, source.looks) == ([[b"1", b"2"]], looks)  # nobody said that the source has anything
+        writer.write_frame(b"3")
+        source.waiting = [["4"]]
+        writer.wake()
+        assert [await client.frame() for _ in range(3)] == [(BINARY, b"1"), (BINARY, b"2"), (BINARY, b"3")]
+        was_free.append(writer.free)  # text waits for the record
+        source.may_save.set()
+        assert (await client.frame())[1] == b"4"
+        assert [*was_free, writer.free] == [True, False, True]
+        del client.handler.ws_connection.send
+
+
 async def test_a_client_that_does_not_read_is_not_written_to() -> None:
     async with asyncio.TaskGroup() as tasks, connected(handler=Writing) as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]

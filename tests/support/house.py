@@ -69,6 +69,13 @@ class FakeSocket:
         self.line: Attachment | None = None
         self.reading = True
 
+    @property
+    def free(self) -> bool:
+        return self.reading and not self._writing and self.ended is None
+
+    def write_frame(self, frame: bytes) -> None:
+        self._take(frame)
+
     def wake(self) -> None:
         if not self._writing:
             self._writing = True

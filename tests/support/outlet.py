@@ -31,6 +31,9 @@ class RecordingOutlet:
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         self.frames.append((self.generation, pts_ms, frame, last))
 
+    def has_room(self, n_bytes: int) -> bool:
+        return True
+
     async def room(self, n_bytes: int) -> None:
         await asyncio.sleep(0)
 

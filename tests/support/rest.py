@@ -170,6 +170,9 @@ class _Synthesis:
     def cancel(self) -> None:
         self._script.speech_cancelled.set()
 
+    def hand_audio_to(self, ear: Callable[[bytes], bool]) -> None:
+        """All of it comes from the iterator."""
+
     async def __aiter__(self) -> AsyncIterator[Any]:
         self._script.ask("tts", self._context)
         yield SynthesisStarted(VOICE_HZ, "test")

@@ -39,6 +39,13 @@ class _Socket:
         self.ended: tuple[int, str] | None = None
         self._writing = False
 
+    @property
+    def free(self) -> bool:
+        return self.open and not self._writing and self.line is not None
+
+    def write_frame(self, frame: bytes) -> None:
+        self.roamer.deliver(frame)
+
     def wake(self) -> None:
         if not self._writing and self.open:
             self._writing = True

@@ -110,6 +110,9 @@ class ScriptedSynthesis:
     def cancel(self) -> None:
         self.cancelled = True
 
+    def hand_audio_to(self, ear: Callable[[bytes], bool]) -> None:
+        """All of it comes from the iterator."""
+
     async def __aiter__(self) -> AsyncIterator[Any]:
         await self.ended.wait()
         if self._fail:

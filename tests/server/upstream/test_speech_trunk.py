@@ -178,6 +178,40 @@ async def test_speech_goes_on_without_a_gap_when_the_trunk_breaks() -> None:
         assert events[-1] == SynthesisDone(11)
 
 
+async def test_audio_is_handed_over_while_its_reader_waits_and_nothing_is_lost_with_the_trunk() -> None:
+    async with trunked() as (fakes, upstream, trunk):
+        fakes.tts.on("Synthesize", one_call)
+        stream = upstream.services.tts.synthesize(CONFIG, CALLER)
+        handed: list[bytes] = []
+        events: list[SynthesisEvent] = []
+
+        def ear(pcm: bytes) -> bool:
+            if pcm[:1] == b"c":
+                return False
+            handed.append(pcm[:1])
+            events.append(SynthesisAudio(pcm))
+            return True
+
+        async def read_in_order() -> None:
+            stream.hand_audio_to(ear)
+            async for event in stream:
+                events.append(event)  # noqa: PERF401 - `ear` adds to them too
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(read_in_order())
+            for letter in "abcd":
+                before = len(heard(events))
+                stream.send_text(letter)
+                while len(heard(events)) == before:
+                    await asyncio.sleep(0.005)
+            trunk._call.cancel()  # type: ignore[union-attr] # it is open: as a connection that breaks
+            stream.send_text("ef")
+            stream.end()
+        assert heard(events) == "abcdef"
+        assert {b"b", b"d"} <= set(handed)  # what comes together with another event is read behind it
+        assert b"c" not in handed
+
+
 async def one_call(call: Call) -> None:
     async def requests() -> Requests:
         while (request := await call.read()) is not None:

@@ -43,7 +43,7 @@ from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import RATE_HZ, WORD_MS, World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from streaming.ports import CallContext, SynthesisConfig
 
@@ -66,6 +66,9 @@ class StreamingSynthesis:
 
     def cancel(self) -> None:
         self._pieces.put_nowait(None)
+
+    def hand_audio_to(self, ear: Callable[[bytes], bool]) -> None:
+        """All of it comes from the iterator."""
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         yield SynthesisStarted(RATE_HZ, "test")

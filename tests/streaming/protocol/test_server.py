@@ -126,6 +126,36 @@ def test_a_frame_may_say_that_audio_is_missing() -> None:
     assert sent(server)[0].flags == frame.LOST | frame.LAST
 
 
+def test_audio_that_nothing_waits_before_is_sent_past_the_queue() -> None:
+    server = attached()
+    open_channel(server, 3, "tts", credit=12)
+    sent(server)
+    data = server.audio_at_once(3, b"1234", 0, 40, NOW)
+    assert data == frame.encode(3, b"1234", seq=server.last_seq, pts_ms=40)
+    assert (server.sendable_bytes(3), server.replay_bytes) == (8, len(data) + server.replay_bytes - len(data))
+    assert not server.has_data
+    server.detach(NOW)
+    assert server.resume(server.last_seq - 1, NOW)
+    assert data in server.data_to_send(NOW)  # the same bytes once more
+
+
+@pytest.mark.parametrize("why", ["credit", "queue", "detached", "stale", "unknown", "cancelled", "silent kind"])
+def test_other_audio_has_to_be_queued(why: str) -> None:
+    server = attached()
+    open_channel(server, 3, "stt" if why == "silent kind" else "tts", credit=12)
+    sent(server)
+    if why == "queue":
+        server.send_message(messages.ServerPing(t=1))
+    elif why == "detached":
+        server.detach(NOW)
+    elif why == "cancelled":
+        server.receive_text('{"type": "channel.cancel", "channel": 3}', NOW)
+    last = server.last_seq
+    payload, generation = bytes(13 if why == "credit" else 4), -1 if why == "stale" else 0
+    assert server.audio_at_once(5 if why == "unknown" else 3, payload, generation, 0, NOW) is None
+    assert server.last_seq == last
+
+
 def test_an_interruption_makes_waiting_audio_stale() -> None:
     server = attached(None, "turn")
     server.send_audio(1, b"old", 0, 0)

@@ -1,0 +1,127 @@
+"""Audio that arrives while the utterance waits for it is sent in the same call, unless something has to wait."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from streaming.sound.playout import LEAD_MS
+from streaming.sound.utterance import Utterance
+from tests.support import virtual_time
+from tests.support.live_speech import FRAME_BYTES, FRAME_MS, LiveSpeech
+from tests.support.outlet import RecordingOutlet
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Playing = asyncio.Task[BaseException | None]
+
+
+class Outlet(RecordingOutlet):
+    """`credit`: set while the client has given some. `broken`: nothing can be played."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.credit = asyncio.Event()
+        self.credit.set()
+        self.broken = False
+
+    def has_room(self, n_bytes: int) -> bool:
+        return self.credit.is_set()
+
+    async def room(self, n_bytes: int) -> None:
+        await self.credit.wait()
+
+    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
+        if self.broken:
+            raise ValueError("broken")
+        super().play(frame, pts_ms, last=last)
+
+    @property
+    def played(self) -> list[int]:
+        return [pts_ms for _, pts_ms, _, _ in self.frames]
+
+
+async def _play(utterance: Utterance) -> BaseException | None:
+    try:
+        await utterance.play()
+    except ValueError as broken:
+        return broken
+    return None
+
+
+def spoken(test: Callable[[LiveSpeech, Outlet, Utterance, Playing], Awaitable[None]]) -> None:
+    async def body() -> None:
+        speech, outlet = LiveSpeech(), Outlet()
+        clock = asyncio.get_running_loop().time
+        utterance = Utterance(speech, outlet, encoding="pcm_s16le", sample_rate_hz=None, clock=clock)
+        async with asyncio.TaskGroup() as group:
+            playing = group.create_task(_play(utterance))
+            await asyncio.sleep(0.01)
+            await test(speech, outlet, utterance, playing)
+            utterance.stop()
+
+    virtual_time.run(body())
+
+
+def test_audio_is_sent_in_the_call_in_which_it_arrives() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, _utterance: Utterance, _playing: Playing) -> None:
+        speech.arrive()
+        speech.arrive(bytes(2 * FRAME_BYTES))
+        speech.arrive(bytes(10))
+        assert outlet.played == [0, FRAME_MS, 2 * FRAME_MS]
+        assert speech.refused == []
+
+    spoken(test)
+
+
+def test_audio_without_credit_waits_and_keeps_its_order() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, _utterance: Utterance, _playing: Playing) -> None:
+        outlet.credit.clear()
+        speech.arrive()
+        speech.arrive()
+        await asyncio.sleep(0.01)
+        assert outlet.played == []
+        outlet.credit.set()
+        await asyncio.sleep(0.01)
+        speech.arrive()
+        assert outlet.played == [0, FRAME_MS, 2 * FRAME_MS]
+        assert len(speech.refused) == 2
+
+    spoken(test)
+
+
+def test_audio_is_sent_no_further_ahead_than_the_lead() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        utterance.report(0)
+        for _ in range(2 * LEAD_MS // FRAME_MS):
+            speech.arrive()
+        assert outlet.played[-1] + FRAME_MS == LEAD_MS
+        await asyncio.sleep(1)
+        ahead_ms = outlet.played[-1] + FRAME_MS - utterance.played_ms
+        assert LEAD_MS <= ahead_ms <= LEAD_MS + FRAME_MS
+
+    spoken(test)
+
+
+def test_nothing_is_sent_after_a_stop() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        speech.arrive()
+        ear = speech._ear
+        assert ear is not None
+        utterance.stop()
+        assert not ear(bytes(FRAME_BYTES))
+        speech.arrive()
+        assert outlet.played == [0]
+
+    spoken(test)
+
+
+def test_a_failure_is_the_utterances_own_and_not_that_of_whoever_brought_the_audio() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, _utterance: Utterance, playing: Playing) -> None:
+        outlet.broken = True
+        speech.arrive()
+        assert isinstance(await playing, ValueError)
+        assert speech.cancelled
+
+    spoken(test)
