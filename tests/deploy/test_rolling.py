@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from server.embedded.browser.pages import find_chromium
 from streaming.client.gateway import GatewayClient
 from tests.chaos.topology import ServiceProcess
 from tests.conftest import RedisServer
@@ -177,7 +178,7 @@ async def test_a_browser_opens_its_socket_over_http2(shared: dict[str, str], tmp
             socket.onclose = ({ code }) => resolve(`closed ${code}`);
         })"""
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), chromium_sandbox=False)
+            browser = await playwright.chromium.launch(executable_path=find_chromium(""), chromium_sandbox=False)
             page = await browser.new_page(ignore_https_errors=True)
             await page.goto(f"https://{address}/console/", wait_until="commit")  # its policy allows sockets
             first = await page.evaluate(script, [f"wss://{address}/ws/over-h2", token])

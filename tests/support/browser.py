@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
+from server.embedded.browser.pages import find_chromium
 from tests.support.gateway import AUDIO
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from playwright.async_api import Page
+    from playwright.async_api import Browser, Page
 
     from tests.support.gateway import GatewayProcess
+
+    Console = Callable[..., AbstractAsyncContextManager[Page]]
 
 WAIT_MS = 30_000
 DESK = {"width": 1280, "height": 800}
@@ -47,17 +50,8 @@ AudioNode.prototype.connect = function (to, ...more) {
 
 
 @asynccontextmanager
-async def console(
-    gateway: GatewayProcess,
-    microphone: Path | None = None,
-    *,
-    signed_in: bool = True,
-    token: str = "",
-    size: dict[str, int] = DESK,
-    theme: str = "dark",
-    pardon: tuple[str, ...] = (),
-) -> AsyncIterator[Page]:
-    """A page that is signed in by the gateway's link, or by `token`. Fails on console errors without a word of `pardon`, and on requests to other hosts."""
+async def launched(microphone: Path | None = None) -> AsyncIterator[Browser]:
+    """A browser whose microphone is an audio file, played once."""
     flags = [
         "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream",
@@ -65,13 +59,40 @@ async def console(
         "--autoplay-policy=no-user-gesture-required",
         "--disable-background-networking",
     ]
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    complaints: list[str] = []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, chromium_sandbox=False, args=flags)
+        browser = await playwright.chromium.launch(
+            executable_path=find_chromium(""), chromium_sandbox=False, args=flags
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def console(
+    gateway: GatewayProcess,
+    microphone: Path | None = None,
+    *,
+    browser: Browser | None = None,
+    signed_in: bool = True,
+    token: str = "",
+    size: dict[str, int] = DESK,
+    theme: str = "dark",
+    pardon: tuple[str, ...] = (),
+) -> AsyncIterator[Page]:
+    """A page that is signed in by the gateway's link, or by `token`. Fails on console errors without a word of `pardon`, and on requests to other hosts.
+
+    A `microphone`, or no `browser`, needs a browser of its own.
+    """
+    complaints: list[str] = []
+    async with AsyncExitStack() as stack:
+        if browser is None or microphone is not None:
+            browser = await stack.enter_async_context(launched(microphone))
         scheme: Any = theme
         viewport: Any = size
         context = await browser.new_context(viewport=viewport, color_scheme=scheme)
+        stack.push_async_callback(context.close)
         await context.grant_permissions(["clipboard-read", "clipboard-write"])
         await context.add_init_script(TAP)
         page = await context.new_page()
@@ -86,8 +107,6 @@ async def console(
         except PlaywrightError as error:
             error.add_note(f"complaints: {complaints}; the page: {await page.inner_text('body')!r:.2000}")
             raise
-        finally:
-            await browser.close()
     assert [text for text in complaints if not any(word in text for word in pardon)] == []
 
 

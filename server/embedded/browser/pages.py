@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "brave-browser")
+# The headless shell comes first: it draws the same pages with less CPU and memory than a whole browser without a window.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "microsoft-edge",
+    "brave-browser",
+)
 PLACES = (
     "/snap/bin/chromium",
     "/usr/lib/chromium/chromium",

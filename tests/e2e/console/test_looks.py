@@ -1,0 +1,146 @@
+"""Keyboard, themes and phones; axe checks every view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+
+from tests.support.browser import (
+    PHONE,
+    VIEWS,
+    go,
+    in_writing,
+    say,
+    see,
+    turns_are_over,
+)
+from tests.support.gateway import ROOT
+
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
+    from tests.support.browser import Console
+    from tests.support.gateway import GatewayProcess
+
+pytestmark = pytest.mark.gen_test(timeout=120)
+STATIC = ROOT / "static"
+WCAG = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+
+
+async def test_everything_is_reached_by_keyboard(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await in_writing(page)
+        for number, words in enumerate(("what time is it", "list files"), start=1):
+            await page.keyboard.press("Escape")
+            await page.evaluate("document.activeElement.blur()")
+            await page.keyboard.press("/")
+            await page.keyboard.type(f"{words}\n")
+            await turns_are_over(page, number)
+        await page.keyboard.press("Escape")
+        for key, view in enumerate(VIEWS, start=1):
+            await page.keyboard.press(str(key))
+            await see(page, f"#nav [data-view={view}][aria-current=page]")
+        await page.keyboard.press("2")
+        await see(page, ".turn-row >> nth=1")
+        await tab_to(page, "Turns, newest first")
+        await page.keyboard.press("ArrowDown")
+        await see(page, ".turn-row[aria-selected=true] >> text=what time is it")
+        await page.keyboard.press("3")
+        await see(page, ".vrow >> nth=1")
+        await tab_to(page, "Messages, newest last")
+        await page.keyboard.press("Home")
+        await page.keyboard.press("ArrowDown")  # behind the handshake
+        await see(page, ".wire-detail >> text=session.ready")
+        await page.keyboard.press("Escape")
+        assert not await page.is_visible(".wire-detail")
+        await page.keyboard.press("?")
+        await see(page, "dialog[open]")
+        await page.keyboard.press("Enter")
+        assert not await page.is_visible("dialog")
+
+
+async def tab_to(page: Page, label: str) -> None:
+    """Its focus can be seen, as that of everything on the way."""
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        found = await page.evaluate(
+            "[document.activeElement.getAttribute('aria-label'), getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        assert found[1] != "none", found
+        if found[0] == label:
+            return
+    raise AssertionError(f"{label} is not reached")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_axe_finds_nothing(console: Console, gateway: GatewayProcess, theme: str) -> None:
+    async with console(gateway, theme=theme) as page:
+        assert await violations(page) == []
+        await say(page, "list files")
+        await say(page, "forget my name")
+        await see(page, ".ask")
+        for view in VIEWS:
+            await go(page, view)
+            await fill_view(page, view)
+            assert await violations(page) == [], view
+
+
+async def fill_view(page: Page, view: str) -> None:
+    if view == "recordings":
+        await page.click("text=Scrub this session")
+    elif view == "wire":
+        await page.click(".vrow >> nth=2")
+        await page.click("text=Send a message by hand")
+    elif view == "rest":
+        await see(page, ".detail .path")
+    elif view == "system":
+        await see(page, ".tile")
+
+
+async def test_axe_finds_nothing_on_a_phone_or_at_the_sign_in(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, size=PHONE, theme="light", token=gateway.own_token()) as page:
+        await page.click("[aria-label='Timing, audio and voice']")
+        await page.click("summary >> text=Voice")
+        await in_writing(page)
+        assert await violations(page) == []
+        await page.click("[aria-label='Timing, audio and voice']")
+        await say(page, "list files")
+        await see(page, ".turn[data-status=ok]")
+        for view in VIEWS:
+            await go(page, view)
+            await fill_view(page, view)
+            assert await violations(page) == [], view
+            assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
+        await page.click("[aria-label='Sign out']")
+        await see(page, "#sign-in")
+        assert await violations(page) == []
+
+
+async def violations(page: Page) -> list[str]:
+    found = (await Axe().run(page, options=WCAG)).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}" for each in found for node in each["nodes"]
+    ]
+
+
+async def test_the_theme_is_kept(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, theme="light") as page:
+        ground = "getComputedStyle(document.body).backgroundColor"
+        light = await page.evaluate(ground)
+        await page.click("#theme")
+        assert await page.evaluate(ground) != light
+        await page.reload()
+        await see(page, "#status[data-state=online]")
+        assert await page.evaluate(ground) != light
+
+
+def test_the_console_is_small() -> None:
+    """With the client, its codec and the worklets."""
+    client = [STATIC / "jarvis-client.js", STATIC / "jarvis" / "codec.js", *(STATIC / "worklets").iterdir()]
+    files = [STATIC / "index.html", *(STATIC / "console").iterdir(), *client]
+    assert sum(file.stat().st_size for file in files) <= 280 * 1024

@@ -1,0 +1,113 @@
+"""A network that breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.browser import (
+    go,
+    in_writing,
+    say,
+    see,
+    sounds,
+    turns_are_over,
+    until,
+)
+
+if TYPE_CHECKING:
+    from playwright.async_api import Route
+
+    from tests.support.browser import Console
+    from tests.support.gateway import GatewayProcess
+
+pytestmark = pytest.mark.gen_test(timeout=120)
+
+
+async def test_a_cut_socket_comes_back_and_nothing_is_lost(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await say(page, "search for python tutorials")
+        await until(page, "window.heard.length > 5")
+        await go(page, "wire")
+        await page.click("#cut")
+        await see(page, ".toast >> text=nothing lost")
+        await go(page, "talk")
+        await see(page, ".turn[data-status=ok]")
+        assert await page.inner_text(".agent .spoken") == await page.inner_text(".agent")
+        (stretch,) = await sounds(page)
+        assert stretch[1] - stretch[0] > 2_500, "all of the answer was heard, without a hole"
+
+
+async def test_a_reload_goes_on_and_what_was_said_is_found_again(console: Console, gateway: GatewayProcess) -> None:
+    words = f"remember that my lucky number is {uuid.uuid4().int % 1000}"
+    async with console(gateway, token=gateway.own_token()) as page:  # it is signed out
+        await in_writing(page)
+        await say(page, words)
+        await turns_are_over(page, 1)
+        about = (await page.inner_text("#about")).rpartition(" · ")[0]
+        await say(page, "what can you do")
+        await page.reload()
+        await see(page, "#status[data-state=online]")
+        assert (await page.inner_text("#about")).startswith(about), "the session is another one"
+        await see(page, f".turn .you >> text={words}")
+        await turns_are_over(page, 2)
+        await page.click("#nav [data-view=wire]")
+        await see(page, ".vrow .type >> text=session.resumed")
+        await go(page, "talk")
+        await go(page, "wire")
+        await page.click("text=Cut for 5 s")
+        await go(page, "talk")
+        await say(page, "what time is it")
+        await see(page, ".turn .foot >> text=waits for the connection")
+        await page.click("text=Try now")
+        await turns_are_over(page, 3)
+        assert await page.locator(".talk .turn").count() == 3
+        # another session of the same person finds it
+        await page.evaluate("sessionStorage.removeItem('jarvis.parked')")
+        await page.click("[aria-label='Sign out']")
+        await see(page, "#sign-in")
+        await page.goto(f"{gateway.base}/console#token={gateway.own_token()}")
+        await page.reload()
+        await see(page, "#status[data-state=online]")
+        await go(page, "recordings")
+        await page.fill("#past-words", words.rpartition(" ")[2] + " lucky")
+        await page.click(f".past-open:has-text('{words}')")
+        await page.press("canvas.track", "End")
+        await see(page, ".recordings .turn .you >> text=what time is it")
+        await page.click("#past")
+        await page.click(f".past li:has-text('{words}') >> text=/^Forget$/")
+        await see(page, "text=None has these words")
+
+
+async def test_being_offline_is_told_and_can_be_ended(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await go(page, "wire")
+        await page.click("text=Cut for 5 s")
+        await see(page, "#status[data-state=waiting]")
+        await see(page, "#banner >> text=socket was cut")
+        await page.click("text=Try now")
+        await see(page, "#status[data-state=online]")
+        assert not await page.is_visible("#banner")
+
+
+async def test_a_gateway_that_does_not_answer_is_told(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, signed_in=False) as page:
+        enough = asyncio.Event()
+
+        async def keep_waiting(route: Route) -> None:
+            await enough.wait()
+            await route.continue_()
+
+        await page.route("**/auth/ticket", keep_waiting)
+        await page.evaluate(f"sessionStorage.setItem('jarvis.token', {json.dumps(gateway.token)})")
+        await page.reload()
+        await see(page, "#status[data-state=connecting]")
+        await see(page, "#banner >> text=Still connecting")
+        enough.set()
+        await page.unroute_all(behavior="wait")
+        await see(page, "#status[data-state=online]")
+        assert not await page.is_visible("#banner")

@@ -1,0 +1,107 @@
+"""System, observed sessions and recordings."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.protocol.messages import TurnParams
+from tests.support.browser import (
+    go,
+    open_recording,
+    recording,
+    say,
+    see,
+    turns_are_over,
+    until,
+)
+from tests.support.gateway import ROOT, client, listen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.browser import Console
+    from tests.support.gateway import GatewayProcess
+
+pytestmark = pytest.mark.gen_test(timeout=120)
+STATIC = ROOT / "static"
+SERVICES = ("stt", "tts", "intent", "planner", "safety", "browser", "os", "search", "memory")
+
+
+async def test_the_system_is_shown_as_it_is(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await say(page, "what time is it")
+        await see(page, ".turn[data-status=ok]")
+        await go(page, "system")
+        for name in SERVICES:
+            await see(page, f"[aria-label=Services] tr:has-text('{name}') .badge >> text=circuit closed")
+        await see(page, "table[aria-label='Live sessions'] >> text=this one")
+        await see(page, "table[aria-label=Calls] >> text=Recognize")
+        await see(page, "table[aria-label='Turn stages'] >> text=first_audio")
+        assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
+        await see(page, "[aria-label=Services] tr:has-text('stt') [aria-label='stt, the last ten minutes: closed']")
+        assert not await page.is_visible("#services")
+        await go(page, "talk")
+        down = {"status": "down", "circuit": "open", "reason": "it left"}
+        health = json.dumps({"status": "ready", "version": "1", "services": {"tts": down}})
+        await page.route("**/health", lambda route: route.fulfill(body=health))
+        await page.click("#services >> text=tts down")
+        await see(page, "[aria-label=Services] >> text=it left")
+        await see(page, "[aria-label='tts, the last ten minutes: closed, then down']")
+
+
+async def test_another_session_is_observed(console: Console, gateway: GatewayProcess) -> None:
+    kitchen = f"kitchen-{uuid.uuid4().hex[:6]}"
+    async with client(gateway, kitchen) as other, console(gateway) as page:
+        await go(page, "system")
+        await page.click(f"table[aria-label='Live sessions'] tr:has-text('{kitchen}') >> text=Observe")
+        await see(page, f".channels caption >> text=Observed: {kitchen}")
+        assert not await page.is_visible("#cut"), "it would be this page's own socket"
+        assert not await page.is_visible(".composer")
+        await listen(other.open(TurnParams(text="what time is it")))
+        await see(page, ".vrow .type >> text=turn.reply")
+        await go(page, "turns")
+        await see(page, ".turn-row >> text=what time is it")
+        await see(page, ".one-turn .agent >> text=/^It is \\d/")
+        await go(page, "recordings")
+        await page.click("text=Scrub the observed session")
+        await page.press("canvas.track", "End")
+        await see(page, ".recordings .agent >> text=/^It is \\d/")
+        assert float((await page.inner_text(".clock")).split("0:")[-1]) > 0
+        await page.click("[aria-label='Stop observing']")
+        await until(page, "document.querySelectorAll('.source:not([hidden])').length === 0")
+        await go(page, "wire")
+        await see(page, ".channels caption >> text=no open channels")
+
+
+async def test_a_session_is_saved_opened_and_scrubbed(
+    console: Console, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    file = tmp_path / "session.jsonl"
+    async with console(gateway) as page:
+        await page.set_input_files("#wav", recording("what-time-is-it"))
+        await see(page, ".turn[data-status=ok]")
+        await say(page, "what time is it")
+        await turns_are_over(page, 2)
+        await go(page, "recordings")
+        async with page.expect_download() as download:
+            await page.click("text=Save this session")
+        await (await download.value).save_as(file)
+        await open_recording(page, file)
+        await page.press("canvas.track", "Home")
+        assert await page.locator(".recordings .turn").count() == 0
+        await page.press("canvas.track", "End")
+        await turns_are_over(page, 2, ".recordings")
+        assert "What time is it?" in await page.inner_text(".recordings .you >> nth=0")
+        await page.press("canvas.track", "Home")
+        await page.click("[aria-label=Play]")
+        await see(page, ".recordings .you >> text=what time is it")
+        assert float((await page.inner_text(".clock")).split("0:")[-1]) > 4
+        await page.set_input_files("#recording", STATIC / "index.html")
+        await see(page, ".toast >> text=no recording")
+    text = file.read_text()
+    assert gateway.token not in text
+    assert "resume_token" not in text

@@ -1,0 +1,185 @@
+"""Turns, Wire and Lab: what a turn was, message by message."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.browser import (
+    go,
+    in_writing,
+    open_recording,
+    recording,
+    say,
+    see,
+    session_file,
+    turns_are_over,
+    until,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.browser import Console
+    from tests.support.gateway import GatewayProcess
+
+pytestmark = pytest.mark.gen_test(timeout=120)
+
+
+async def test_turns_show_where_the_time_went(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await say(page, "list files")
+        await see(page, ".turn[data-status=ok]")
+        await page.keyboard.press("Escape")  # out of the text
+        await page.keyboard.press("2")
+        for stage in ("Intent", "Plan", "Safety", "os.ls", "Reply words", "First byte", "First sound", "Speaking"):
+            await see(page, f".waterfall.wide .name >> text={stage}")
+        await see(page, ".chips >> text=first_audio")
+        await see(page, ".compare >> text=p95")
+        await see(page, ".one-turn .output")
+        await page.click(".facts summary >> text=Plan")
+        await see(page, ".facts pre >> text=executor")
+        assert await page.locator(".turn-row").count() == 1
+
+
+async def test_what_the_browser_service_sees_is_shown(console: Console, gateway: GatewayProcess) -> None:
+    """Tasks of their own are turns too; a screenshot is shown as a picture."""
+    navigate = {"executor": "browser", "action": "navigate", "parameters": {"url": f"{gateway.base}/health"}}
+    screenshot = {"executor": "browser", "action": "screenshot", "parameters": {}}
+    async with console(gateway) as page:
+        await go(page, "wire")
+        await page.click("text=Send a message by hand")
+        for number, params in enumerate((navigate, screenshot), start=1):
+            message = {"type": "channel.open", "kind": "execute", "params": params}
+            await page.fill(".composer textarea", json.dumps(message))
+            await page.press(".composer textarea", "Control+Enter")
+            await see(page, f".vrow:has-text('task.result') >> nth={number - 1}")
+        await go(page, "turns")
+        await see(page, ".turn-row >> text=browser screenshot")
+        await until(page, "document.querySelector('.one-turn img.screenshot')?.naturalWidth > 300")
+        await see(page, ".waterfall.wide .name >> text=browser.screenshot")
+        assert await page.locator(".turn-row").count() == 2
+        await go(page, "talk")
+        at_end = "(box => box.scrollHeight - box.scrollTop - box.clientHeight < 2)(document.querySelector('.history'))"
+        await until(page, "document.querySelector('.talk img.screenshot')?.complete")
+        assert await page.evaluate(at_end), "the picture has scrolled the newest words out of sight"
+        box = await page.locator(".talk img.screenshot").bounding_box()
+        assert box is not None
+        assert abs(box["width"] / box["height"] - 1.6) < 0.05
+
+
+async def test_any_message_is_sent_by_hand_and_seen_on_the_wire(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await go(page, "wire")
+        await page.click("text=Send a message by hand")
+        await page.select_option(".composer select", label="call ")
+        await page.click(".composer button.primary")
+        await see(page, ".vrow .type >> text=result")
+        assert await page.locator(".composer option").count() > 15, "one of each command"
+        await page.fill(".composer textarea", '{"type": "no.such.type"}')
+        await page.press(".composer textarea", "Control+Enter")
+        await see(page, ".vrow[data-bad=true] >> text=error")
+        await page.fill(".composer textarea", "{")
+        await page.press(".composer textarea", "Control+Enter")
+        await see(page, ".composer >> text=This is no JSON")
+        await page.fill("input[type=search]", "type:err UNKNOWN -nothing /_TYP./")
+        await until(page, "document.querySelectorAll('.vrow').length === 1")
+        await page.click(".vrow")
+        await page.click("text=Copy")
+        await see(page, ".toast >> text=Copied")
+        copied = json.loads(await page.evaluate("navigator.clipboard.readText()"))
+        assert copied["code"] == "UNKNOWN_TYPE"
+        assert await page.evaluate("location.hash.startsWith('#wire/')")
+        await page.fill("input[type=search]", "type:call")
+        await page.click(".vrow >> text=agent.intent")
+        await page.click("text=/^Python$/")
+        python = 'answer = await client.call("agent.intent", '
+        assert (await page.evaluate("navigator.clipboard.readText()")).startswith(python)
+        await page.fill("input[type=search]", "nothing has these words")
+        await page.click("text=Show everything")
+        await see(page, ".vrow .type >> text=session.ready")
+        await see(page, ".vrow .type >> text=socket.handshake")
+        assert await page.input_value("input[type=search]") == ""
+        await page.uncheck("label:has-text('housekeeping') input")
+        await page.fill("input[type=search]", "type:ack way:out")  # asked for by name, it is shown
+        await see(page, ".vrow .type >> text=ack")
+
+
+async def test_turns_stages_messages_and_operations_lead_to_each_other(
+    console: Console, gateway: GatewayProcess
+) -> None:
+    async with console(gateway) as page:
+        await in_writing(page)
+        for number, words in enumerate(("what time is it", "list files"), start=1):
+            await say(page, words)
+            await turns_are_over(page, number)
+        await go(page, "wire")
+        await page.click(".band >> text=what time is it")
+        await until(page, "document.querySelector('.vrow .type')?.textContent === 'channel.open'")
+        assert "list files" not in await page.inner_text(".virtual"), "the other turn's messages are left out"
+        await page.click("text=All of the time")
+        await see(page, ".vrow .type >> text=socket.handshake")
+        await page.click(".vrow >> text=turn.plan >> nth=-1")
+        await page.click("text=Its turn")
+        await see(page, ".turn-row[aria-selected=true] >> text=list files")
+        assert await page.evaluate("location.hash") == "#turns/2"
+        await page.focus(".waterfall.wide .row:has-text('Safety')")
+        await page.keyboard.press("Enter")
+        await see(page, ".wire-detail h2 >> text=turn.safety")
+        await page.evaluate("location.hash = '#rest/memory.store'")
+        await see(page, ".detail .path:has-text('/api/v1/memory/store')")
+        await page.click(".operation >> text=memory.search")
+        assert await page.evaluate("location.hash") == "#rest/memory.search"
+
+
+async def test_the_lab_shows_why_a_turn_ended_and_asks_it_another_way(
+    console: Console, gateway: GatewayProcess
+) -> None:
+    async with console(gateway, token=gateway.own_token(f"lab-{uuid.uuid4().hex[:6]}")) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await page.set_input_files("#wav", recording("what-time-is-it"))
+        await turns_are_over(page, 2)
+        await go(page, "turns")
+        await page.click(".turn-row >> nth=0")
+        await page.click("text=In the Lab")
+        for decision in ("speech begins", "words so far: What", "speech has stopped", "the turn is over"):
+            await see(page, f"table[aria-label='Decisions in turn A'] >> text={decision}")
+        drawn = "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(Boolean))"
+        assert await page.evaluate(f"{drawn}(document.querySelector('.spectrum'))")
+        await page.select_option(".lab label:has-text('End of a turn') select", "push")
+        await page.click("#again")
+        await see(page, "table[aria-label='Run again'] td >> text=same")
+        await see(page, "table[aria-label=Difference] tr:has-text('Words') >> text=same")
+        assert await page.locator("table[aria-label='Decisions in turn B'] >> text=probably").count() == 0, "by hand"
+        await page.fill("#network-delay", "300")
+        await see(page, "#network")
+        await page.select_option("[aria-label='Turn A']", label="what time is it")
+        await page.click("#again")
+        await see(page, "table[aria-label='Run again'] td:first-child >> text=what time is it")
+        took = "document.querySelector('[aria-label=\"Run again\"] tbody td:last-child').textContent"
+        assert await page.evaluate(f"parseFloat({took}) >= 600 || {took}.endsWith(' s')"), await page.evaluate(took)
+        await page.click("#measure")
+        await see(page, ".lab table[aria-label=Spoken] th >> text=Spoken, 2")
+        await see(page, ".lab table[aria-label=Typed] td >> text=To the answer")
+
+
+async def test_tens_of_thousands_of_rows(console: Console, gateway: GatewayProcess, tmp_path: Path) -> None:
+    kinds = ("credit.x", "pong")
+    lines = [{"at_ms": n, "direction": "in", "message": {"type": kinds[n % 2], "t": n}} for n in range(40_000)]
+    async with console(gateway) as page:
+        await open_recording(page, session_file(tmp_path / "long.jsonl", lines))
+        await page.click("text=See it in Turns and Wire")
+        await go(page, "wire")
+        await see(page, "text=20,000 of 40,000")
+        await page.check("text=housekeeping")
+        await see(page, "text=40,000 of 40,000")
+        await page.press(".virtual", "Home")
+        await see(page, ".vrow[aria-selected=true] >> text=0:00.0")
+        await page.press(".virtual", "End")
+        await see(page, ".vrow[aria-selected=true] >> text=0:39.9")
+        assert await page.locator(".vrow").count() < 80
