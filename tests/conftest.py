@@ -18,6 +18,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.support.gateway import GatewayProcess, running_gateway
+from tests.support.replicas import service_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,3 +148,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
     """One gateway with all nine services, for the tests that don't break it."""
     with running_gateway(tmp_path_factory.mktemp("gateway")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Settings for a gateway that uses one set of services together with those of other tests.
+
+    To start services of its own costs a gateway four times the CPU of its own start: most of it loads speech models.
+    """
+    with service_process(tmp_path_factory.mktemp("services")) as addresses:
+        yield {"EMBEDDED": "false", "REDIS_URL": "", **addresses}

@@ -71,7 +71,7 @@ async def floods(names: list[str], offenders: int, directory: Path) -> int:
     """Returns how many floods were not ended as they should be."""
     failed = 0
     with recogniser(directory) as ear:
-        settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "REDIS_URL": ""}
+        settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "REDIS_URL": "", "OVERLOAD_LAG_MS": "500"}
         with running_gateway(directory, **settings) as gateway, talking(gateway, LONGEST_S * len(names)):
             target = Target(gateway.port, gateway.own_token("offender", "user"))
             for name in names:

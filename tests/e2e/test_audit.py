@@ -20,9 +20,11 @@ pytestmark = pytest.mark.gen_test(timeout=90)
 RISKY = ExecuteParams(executor="os", action="mkdir", parameters={"args": ["hunter2"]})
 
 
-async def test_decisions_and_verdicts_of_a_gateway_are_in_its_audit_log(tmp_path: Path) -> None:
+async def test_decisions_and_verdicts_of_a_gateway_are_in_its_audit_log(
+    tmp_path: Path, services: dict[str, str]
+) -> None:
     path = tmp_path / "audit.jsonl"
-    with running_gateway(tmp_path, AUDIT_LOG=str(path)) as gateway:
+    with running_gateway(tmp_path, **services, AUDIT_LOG=str(path)) as gateway:
         async with client(gateway, "audited") as session:
             for approve in (True, False):
                 command = session.open(RISKY)

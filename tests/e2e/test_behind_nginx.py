@@ -76,13 +76,13 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Replicas]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, services: dict[str, str]) -> Iterator[tuple[str, Replicas]]:
     directory = tmp_path_factory.mktemp("cluster")
     redis = RedisServer(directory)
     redis.start()
-    settings = {"TRUSTED_PROXIES": "127.0.0.0/8", "RATE_LIMIT_ROUTES": f"agent.intent={LIMIT}"}
+    settings = {"REDIS_URL": redis.url, "TRUSTED_PROXIES": "127.0.0.0/8", "RATE_LIMIT_ROUTES": f"agent.intent={LIMIT}"}
     with (
-        running_replicas(directory, 2, redis.url, **settings) as replicas,
+        running_replicas(directory, 2, **(services | settings)) as replicas,
         nginx(directory, replicas.ports()) as address,
     ):
         yield address, replicas

@@ -16,7 +16,17 @@ import pytest
 from streaming.client.errors import GatewayError
 from streaming.protocol import messages
 from streaming.protocol.messages import TurnParams
-from tests.support.gateway import GatewayProcess, Heard, client, environment, listen, running_gateway, say, speech
+from tests.support.gateway import (
+    LIGHT,
+    GatewayProcess,
+    Heard,
+    client,
+    environment,
+    listen,
+    running_gateway,
+    say,
+    speech,
+)
 from tests.support.replicas import VARIABLES
 
 if TYPE_CHECKING:
@@ -42,7 +52,7 @@ class ServiceProcess:
         self.process = subprocess.Popen(
             [*command, f"{self.name}={self.address}"],
             cwd=self._directory,
-            env=environment(self._directory),
+            env=environment(self._directory, **LIGHT),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

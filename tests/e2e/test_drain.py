@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.gen_test(timeout=60)
 
 
-async def test_a_drain_tells_finishes_and_closes(tmp_path: Path) -> None:
+async def test_a_drain_tells_finishes_and_closes(tmp_path: Path, services: dict[str, str]) -> None:
     loop = asyncio.get_running_loop()
-    with running_gateway(tmp_path, DRAIN_SECONDS="20") as gateway:
+    with running_gateway(tmp_path, **services, DRAIN_SECONDS="20") as gateway:
         socket = await websocket_connect(f"{gateway.ws}/ws/drained?user_id=ada")
         params = {"executor": "os", "action": "sleep", "parameters": {"args": ["2"]}}
         opening = {"type": "channel.open", "channel": 1, "kind": "execute", "params": params}
@@ -44,8 +44,8 @@ async def test_a_drain_tells_finishes_and_closes(tmp_path: Path) -> None:
     assert socket.close_code == 1012
 
 
-async def test_a_drain_does_not_wait_for_ever(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, DRAIN_SECONDS="1") as gateway:
+async def test_a_drain_does_not_wait_for_ever(tmp_path: Path, services: dict[str, str]) -> None:
+    with running_gateway(tmp_path, **services, DRAIN_SECONDS="1") as gateway:
         socket = await websocket_connect(f"{gateway.ws}/ws/drained?user_id=ada")
         await socket.write_message(json.dumps({"type": "channel.open", "channel": 1, "kind": "stt"}))
         for _ in range(2):

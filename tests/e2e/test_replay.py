@@ -28,10 +28,10 @@ WRITTEN_S = 20.0
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def studio(tmp_path_factory: pytest.TempPathFactory, services: dict[str, str]) -> Iterator[GatewayProcess]:
     """A gateway that keeps recordings."""
     directory = tmp_path_factory.mktemp("studio")
-    with running_gateway(directory, RECORD_DIR=str(directory / "recordings"), REDIS_URL="") as running:
+    with running_gateway(directory, **services, RECORD_DIR=str(directory / "recordings")) as running:
         yield running
 
 
@@ -185,9 +185,9 @@ async def test_a_cut_socket_does_not_end_a_recording(studio: GatewayProcess) -> 
     assert played.outcome.facts() == script.outcome.facts()
 
 
-async def test_a_directory_in_the_way_costs_the_recording_only(tmp_path: Path) -> None:
+async def test_a_directory_in_the_way_costs_the_recording_only(tmp_path: Path, services: dict[str, str]) -> None:
     (tmp_path / "file").write_text("")
-    with running_gateway(tmp_path, RECORD_DIR=str(tmp_path / "file" / "recordings"), REDIS_URL="") as running:
+    with running_gateway(tmp_path, **services, RECORD_DIR=str(tmp_path / "file" / "recordings")) as running:
         async with client(running, "anyway", record=True) as gateway:
             assert gateway.ready is not None
             assert gateway.ready.recording is None
@@ -196,8 +196,8 @@ async def test_a_directory_in_the_way_costs_the_recording_only(tmp_path: Path) -
         assert "nothing can be recorded" in running.log.read_text()
 
 
-async def test_a_gateway_that_stops_keeps_what_it_has(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, RECORD_DIR=str(tmp_path / "recordings"), REDIS_URL="", DRAIN_SECONDS="2") as running:
+async def test_a_gateway_that_stops_keeps_what_it_has(tmp_path: Path, services: dict[str, str]) -> None:
+    with running_gateway(tmp_path, **services, RECORD_DIR=str(tmp_path / "recordings"), DRAIN_SECONDS="2") as running:
         async with client(running, "stopped", record=True) as gateway:
             await gateway.call("agent.intent", text="hello")
             assert await asyncio.to_thread(running.stop) == 0

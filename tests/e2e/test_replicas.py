@@ -37,10 +37,11 @@ def redis_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory, redis_of_all: str) -> Iterator[Replicas]:
-    with running_replicas(
-        tmp_path_factory.mktemp("replicas"), 3, redis_of_all, DRAIN_SECONDS="2", WS_MAX_SOCKETS_PER_USER="1000"
-    ) as running:
+def replicas(
+    tmp_path_factory: pytest.TempPathFactory, redis_of_all: str, services: dict[str, str]
+) -> Iterator[Replicas]:
+    settings = {"REDIS_URL": redis_of_all, "DRAIN_SECONDS": "2", "WS_MAX_SOCKETS_PER_USER": "1000"}
+    with running_replicas(tmp_path_factory.mktemp("replicas"), 3, **(services | settings)) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.gateway import ROOT, environment, is_running, running_gateway
+from tests.support.gateway import LIGHT, ROOT, environment, is_running, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,11 +27,10 @@ def test_the_start_tells_all_that_one_needs(gateway: GatewayProcess) -> None:
     assert gateway.banner.count(gateway.token) == 1
 
 
-def test_the_curl_of_the_banner_works_as_printed(tmp_path: Path) -> None:
-    with running_gateway(tmp_path) as gateway:
-        command = next(line for line in gateway.lines if "curl" in line)
-        pasted = f"TOKEN={gateway.token}\n{re.sub(r'^ *try +', '', command)}"
-        done = subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=True)
+def test_the_curl_of_the_banner_works_as_printed(gateway: GatewayProcess) -> None:
+    command = next(line for line in gateway.lines if "curl" in line)
+    pasted = f"TOKEN={gateway.token}\n{re.sub(r'^ *try +', '', command)}"
+    done = subprocess.run(["sh", "-c", pasted], capture_output=True, text=True, check=True)
     assert '"get_time"' in done.stdout
 
 
@@ -55,7 +54,7 @@ def test_a_gateway_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_memory_and_a_developers_token_survive_a_restart(tmp_path: Path) -> None:
-    key = {"JWT_SECRET_KEY": ""}  # so that the gateway keeps one of its own
+    key = {"JWT_SECRET_KEY": "", **LIGHT}  # so that the gateway keeps one of its own
     with running_gateway(tmp_path, **key) as gateway:
         token = gateway.token
         _post(gateway, "/api/v1/memory/store", '{"key": "colour", "value": "blue"}')
@@ -65,7 +64,7 @@ def test_memory_and_a_developers_token_survive_a_restart(tmp_path: Path) -> None
 
 
 def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
-    with running_gateway(tmp_path, CHROMIUM_PATH="/no/such/chromium", REDIS_URL="") as gateway:
+    with running_gateway(tmp_path, **LIGHT, CHROMIUM_PATH="/no/such/chromium", REDIS_URL="") as gateway:
         assert "browser down: CHROMIUM_PATH: /no/such/chromium is no program" in gateway.banner
         assert "stt, tts, intent, planner, safety, os, search, memory up" in gateway.banner
         assert "in-process state" in gateway.banner
@@ -74,7 +73,7 @@ def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
 
 def test_it_runs_without_uvloop(tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text("raise ImportError")
-    with running_gateway(tmp_path, REDIS_URL="", PYTHONPATH=f"{tmp_path}:{ROOT}") as gateway:
+    with running_gateway(tmp_path, **LIGHT, REDIS_URL="", PYTHONPATH=f"{tmp_path}:{ROOT}") as gateway:
         assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')
         assert gateway.stop() == 0
 

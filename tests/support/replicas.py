@@ -98,14 +98,13 @@ class Replicas:
 
 
 @contextmanager
-def running_replicas(directory: Path, count: int, redis_url: str, **settings: str) -> Iterator[Replicas]:
-    """Start `count` gateways and their services."""
-    with service_process(directory) as addresses:
-        replicas = Replicas(directory, count, REDIS_URL=redis_url, **addresses, **settings)
-        try:
-            yield replicas
-        finally:
-            replicas.close()
+def running_replicas(directory: Path, count: int, **settings: str) -> Iterator[Replicas]:
+    """Start `count` gateways. `settings` name their Redis and their services."""
+    replicas = Replicas(directory, count, **settings)
+    try:
+        yield replicas
+    finally:
+        replicas.close()
 
 
 class Balancer:
