@@ -98,6 +98,8 @@ $(VENV)/.speech: $(VENV)/.run $(ENGINES)
 	@sh deploy/engines/install.sh $(PY)
 	@touch $@
 
+# Not compiled by pip: of the 8,000 modules that would be, the tests import a fraction.
+$(VENV)/.test: export PIP_COMPILE = 0
 $(VENV)/.test: pyproject.toml $(ENGINES) | $(VENV)/bin/python
 	@echo "installing what the tests need (once)…"
 	$(PIP) install -e '.[embedded,test]'
