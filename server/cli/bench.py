@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from streaming.client.gateway import ClientChannel
+    from streaming.client.channel import ClientChannel
 
 SENTENCE = "What is the weather like in London tomorrow morning?"
 FRAME_BYTES = MICROPHONE_RATE_HZ * FRAME_MS // 1000 * SAMPLE_BYTES

@@ -16,7 +16,7 @@ from server.audio.decode import PCM_RATE_HZ, AudioTooLongError, UnreadableAudioE
 from server.cli.keyboard import Keyboard, answer_of
 from server.cli.screen import Screen
 from streaming.client.errors import GatewayError
-from streaming.client.gateway import ClientChannel, GatewayClient
+from streaming.client.gateway import GatewayClient
 from streaming.client.sound import FRAME_MS, MICROPHONE_RATE_HZ, paced
 from streaming.protocol import events, messages
 from streaming.protocol.messages import TurnParams
@@ -25,6 +25,8 @@ from streaming.sound.codecs import pcm_duration_ms
 if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncIterator, Iterator
+
+    from streaming.client.channel import ClientChannel
 
 
 class NoAudioError(Exception):

@@ -6,8 +6,9 @@ kinds of channels · messages, AudioReceived: what channels yield.
 """
 
 from streaming.client.blocking import BlockingTurn, JarvisClient
+from streaming.client.channel import ClientChannel
 from streaming.client.errors import GatewayError
-from streaming.client.gateway import ClientChannel, GatewayClient
+from streaming.client.gateway import GatewayClient
 from streaming.client.sound import Loudspeaker, Microphone, Sink, Source, WavFile
 from streaming.client.talking import AsyncJarvisClient
 from streaming.client.turn import Reply, Turn

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from streaming.client.errors import GatewayError
@@ -54,10 +55,16 @@ class JarvisClient:
 
     def __enter__(self) -> Self:
         """Connect. Raises GatewayError on failure."""
+        if self._thread is not None:
+            raise GatewayError("WRONG_STATE", "the client is connected already", "Make one client for each `with`.")
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._live, args=(opened,), name="jarvis client", daemon=True)
         self._thread.start()
-        opened.result()
+        try:
+            opened.result()
+        except GatewayError:
+            self._thread = None
+            raise
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -87,13 +94,16 @@ class JarvisClient:
         return self._client
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the session's thread and return its result. Raises what it raises."""
-        if self._loop is None:
+        """Run a coroutine in the session's thread and return its result. Raises what it raises, and GatewayError if the client is closed."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
             work.close()
             raise GatewayError("CLOSED", "the client is not connected")
-        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        running = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return running.result()
+        except CancelledError:
+            raise GatewayError("CLOSED", "the client was closed meanwhile") from None
         except BaseException:  # including Ctrl-C while waiting
             running.cancel()
             raise
@@ -158,7 +168,8 @@ class BlockingTurn:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._client.wait_for(self._turn.close())
+        with contextlib.suppress(GatewayError):  # the client was closed, and the turn with it
+            self._client.wait_for(self._turn.close())
 
     def __iter__(self) -> Iterator[Message | AudioReceived]:
         """Every message of the conversation until it ends. Raises GatewayError."""

@@ -9,6 +9,7 @@ ADVICE = {
     "UNAVAILABLE": "Is it running (`make run`), and are host and port right?",
     "NOT_A_GATEWAY": "Give the address of a Jarvis gateway, without a path.",
     "UNAUTHENTICATED": "Get a token: `jarvis-gateway token`, or POST /api/v1/auth/token; in development pass user_id instead.",
+    "AUTH_TIMEOUT": "Pass a token: `jarvis-gateway token`, or POST /api/v1/auth/token; in development pass user_id instead.",
     "BAD_TOKEN": "Get a new token: `jarvis-gateway token`, or POST /api/v1/auth/token; in development pass user_id instead.",
     "TOKEN_EXPIRED": "Pass token as a function that returns a fresh one, and the client renews it by itself.",
     "PERMISSION_DENIED": "Ask for a token with the role that this needs: user, operator or admin.",
@@ -20,6 +21,9 @@ ADVICE = {
     "TIMEOUT": "Ask again, or give timeout_s more time.",
     "NO_SOUND": "Install it by `pip install 'jarvis-client[sound]'`, on Debian also `apt-get install libportaudio2`.",
     "CLOSED": "Use the client inside of its `with` block.",
+    "UNKNOWN_OPERATION": "The operations and their parameters: /docs of the gateway.",
+    "VALIDATION_ERROR": "The operations and their parameters: /docs of the gateway.",
+    "MESSAGE_TOO_BIG": "Send less at a time.",
     "CIRCUIT_OPEN": "The service behind the gateway is down: GET /health says why.",
 }
 
@@ -35,4 +39,4 @@ class GatewayError(Exception):
         self.message = message
         self.details = details or {}
         self.advice = advice or ADVICE.get(code, "")
-        super().__init__(f"{code}: {message}{'. ' + self.advice if self.advice else ''}")
+        super().__init__(f"{code}: {message.rstrip('.')}{'. ' + self.advice if self.advice else ''}")

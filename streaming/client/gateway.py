@@ -14,25 +14,29 @@ import asyncio
 import contextlib
 import inspect
 import random
+import re
 import secrets
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from pydantic_core import PydanticSerializationError
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
+from streaming.client import refusal
 from streaming.client.address import socket_url
+from streaming.client.channel import ClientChannel
 from streaming.client.errors import GatewayError
 from streaming.client.pause import Conversation
 from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
-from streaming.protocol.close_codes import CLOSE_CODES
+from streaming.protocol.close_codes import CLOSE_CODES, CloseCode
 from streaming.protocol.errors import LocalProtocolError, RemoteProtocolError
 from streaming.protocol.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
     from typing import Self
 
     from streaming.protocol.messages import ChannelParams, Message
@@ -43,85 +47,10 @@ MAX_MESSAGE_BYTES = 16 * MIB  # a full-page screenshot in one result
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 10.0  # with full jitter (AWS Architecture Blog, "Exponential backoff and jitter")
 CONNECT_TIMEOUT_S = 10.0
-REFUSALS = {  # status of a failed handshake → code
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_A_GATEWAY",
-    429: "RATE_LIMITED",
-}
-
-
-class ClientChannel:
-    """One channel. Iterate it for its messages and frames; it ends after `channel.closed`, which is kept in `closed`."""
-
-    def __init__(self, client: GatewayClient, number: int) -> None:
-        self.number = number
-        self.closed: messages.ChannelClosed | None = None
-        self._client = client
-        self._events: asyncio.Queue[Message | events.AudioReceived | None] = asyncio.Queue()
-
-    def send_audio(self, frame: bytes, pts_ms: int = 0) -> None:
-        """Queue a microphone frame."""
-        self._client.connection.send_audio(self.number, frame, pts_ms)
-        self._client.wake()
-
-    def send_text(self, text: str) -> None:
-        """Queue a piece of text to speak."""
-        self._client.connection.send_text(self.number, text)
-        self._client.wake()
-
-    def commit(self) -> None:
-        """End the utterance here (push-to-talk)."""
-        self._client.connection.commit(self.number)
-        self._client.wake()
-
-    def end(self) -> None:
-        """End the input."""
-        self._client.connection.end_channel(self.number)
-        self._client.wake()
-
-    def cancel(self) -> None:
-        """Stop the channel now."""
-        self._client.connection.cancel_channel(self.number)
-        self._client.wake()
-
-    def credit(self, frame: bytes) -> None:
-        """Return a frame's credit when it was passed to a loudspeaker that cannot report its position."""
-        self._client.connection.played(self.number, len(frame))
-        self._client.wake()
-
-    def played(self, frame: bytes, played_ms: int) -> None:
-        """Return the credit of a frame that was played or discarded, and report the position in the utterance."""
-        self._client.connection.played(self.number, len(frame))
-        self._client.connection.report_playback(self.number, played_ms)
-        self._client.wake()
-
-    def deliver(self, event: Message | events.AudioReceived) -> None:
-        """Queue an event; called by the client's reader."""
-        if isinstance(event, messages.TurnPaused | messages.TurnInterrupted):
-            self._drop_stale(event.generation)
-        self._events.put_nowait(event)
-        if isinstance(event, messages.ChannelClosed):
-            self.closed = event
-            self._events.put_nowait(None)
-
-    def _drop_stale(self, generation: int) -> None:
-        """Drop stale audio that waits here behind a slow loudspeaker."""
-        for _ in range(self._events.qsize()):
-            event = self._events.get_nowait()
-            if isinstance(event, events.AudioReceived) and event.generation < generation:
-                self.credit(event.payload)
-            else:
-                self._events.put_nowait(event)
-
-    def lose(self) -> None:
-        """The session is lost, and the channel with it."""
-        self._events.put_nowait(None)
-
-    async def __aiter__(self) -> AsyncIterator[Message | events.AudioReceived]:
-        """Messages and frames until the channel is closed, or lost with its session."""
-        while (event := await self._events.get()) is not None:
-            yield event
+CALL_TIMEOUT_S = 330.0  # longer than the longest `timeout_ms` of an operation, 300 s
+GREETING_TIMEOUT_S = 15.0  # the gateway gives a client without a token 10 s for it, and then says so
+SESSION_ID_ADVICE = "Use 1 to 128 letters, digits, and _ . : -"
+SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 class GatewayClient:
@@ -135,6 +64,8 @@ class GatewayClient:
         self, url: str, *, session_id: str = "", token: Token = "", user_id: str = "", record: bool = False
     ) -> None:
         self.session_id = session_id or f"client-{secrets.token_hex(6)}"
+        if not SESSION_ID.fullmatch(self.session_id):
+            raise GatewayError("INVALID_ARGUMENT", f"session_id: {self.session_id!r:.80}", SESSION_ID_ADVICE)
         self.ready: messages.SessionReady | None = None
         self.address = socket_url(url)
         self._url = f"{self.address}/ws/{quote(self.session_id, safe='')}"
@@ -142,7 +73,11 @@ class GatewayClient:
         self._query = {"user_id": user_id} if user_id and not token else {}
         if record:
             self._query["record"] = "true"
-        self._clock = asyncio.get_running_loop().time
+        try:
+            self._clock = asyncio.get_running_loop().time
+        except RuntimeError:
+            advice = "Make it inside of an async function, or take JarvisClient."
+            raise GatewayError("WRONG_STATE", "no event loop runs", advice) from None
         self.connection = ClientConnection(self._clock(), id_prefix=secrets.token_hex(4))
         self._channels: dict[int, ClientChannel] = {}
         self._answers: dict[str, asyncio.Future[Any]] = {}
@@ -206,8 +141,16 @@ class GatewayClient:
     # --- operations ---
 
     async def call(self, op: str, **params: Any) -> Any:
-        """Call an operation and return its result. Raises GatewayError."""
-        return await self._answer(self.connection.call(op, params))
+        """Call an operation and return its result. Raises GatewayError; TIMEOUT also while the gateway is away."""
+        try:
+            command_id = self.connection.call(op, params)
+        except PydanticSerializationError as wrong:
+            raise GatewayError("INVALID_ARGUMENT", f"{op}: {wrong}", "Parameters are what JSON can hold.") from None
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await self._answer(command_id)
+        except TimeoutError:
+            raise GatewayError("TIMEOUT", f"{op}: no answer within {CALL_TIMEOUT_S:g} s") from None
 
     async def confirm(self, confirmation_id: str, *, approve: bool, action_hash: str | None = None) -> Any:
         """Approve or decline a risky action; `action_hash`: from the question. Raises GatewayError."""
@@ -251,7 +194,7 @@ class GatewayClient:
         except LocalProtocolError as wrong:
             raise GatewayError("WRONG_STATE", str(wrong)) from None
         self._conversation.opened(number, params)
-        channel = self._channels[number] = ClientChannel(self, number)
+        channel = self._channels[number] = ClientChannel(self.connection, self.wake, number)
         self.wake()
         return channel
 
@@ -273,7 +216,7 @@ class GatewayClient:
                 socket = await self._connect()
             except (OSError, HTTPClientError, WebSocketError) as error:
                 if self.ready is None:
-                    raise self._refusal(error) from error
+                    raise refusal.of_handshake(self.address, error) from error
             else:
                 delay_s = FIRST_DELAY_S
                 await self._read(socket)
@@ -282,18 +225,10 @@ class GatewayClient:
             await asyncio.sleep(max(asked_s, random.uniform(0, delay_s)))  # noqa: S311 - spreads load, guards nothing
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
 
-    def _refusal(self, error: Exception) -> GatewayError:
-        """The GatewayError for a failed first connection."""
-        if isinstance(error, HTTPClientError) and error.code in REFUSALS:
-            return GatewayError(REFUSALS[error.code], f"{self.address} refuses the connection ({error})")
-        if isinstance(error, WebSocketError):
-            return GatewayError("NOT_A_GATEWAY", f"{self.address} answers, but not as a WebSocket")
-        return GatewayError("UNAVAILABLE", f"no gateway at {self.address}: {error}")
-
     async def _fresh_token(self) -> str:
         """The token to connect with. Raises GatewayError if it is unusable, ConnectionError if there is none at the moment."""
         token = self._token
-        if not isinstance(token, str):
+        if callable(token):
             try:
                 given = token()
                 token = await given if inspect.isawaitable(given) else given
@@ -301,6 +236,8 @@ class GatewayClient:
                 raise
             except Exception as error:  # the user's function, which may use a network
                 raise ConnectionError(f"no token: {error}") from error
+        if not isinstance(token, str):
+            raise GatewayError("UNAUTHENTICATED", f"the token is no text, but {token!r:.40}")
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise GatewayError("UNAUTHENTICATED", "the token has characters that no token has")
         return token
@@ -320,7 +257,10 @@ class GatewayClient:
         token = await self._fresh_token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = HTTPRequest(
-            f"{self._url}?{urlencode(query)}", headers=headers, connect_timeout=CONNECT_TIMEOUT_S, request_timeout=0
+            f"{self._url}?{urlencode(query)}",
+            headers=headers,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            request_timeout=CONNECT_TIMEOUT_S,
         )
         socket = await websocket_connect(
             request, max_message_size=MAX_MESSAGE_BYTES, subprotocols=["jarvis.v1"], ping_interval=None
@@ -335,18 +275,32 @@ class GatewayClient:
 
     async def _read(self, socket: WebSocketClientConnection) -> None:
         """Read until the socket closes."""
+        greet_by = self._clock() + GREETING_TIMEOUT_S
         try:
-            while (data := await socket.read_message()) is not None:
+            while True:
+                async with asyncio.timeout_at(greet_by if self.ready is None else None):
+                    data = await socket.read_message()
+                if data is None:
+                    break
                 self._receive(data)
+        except TimeoutError:
+            socket.close()
         except RemoteProtocolError as broken:
             socket.close(broken.close_code, broken.message)
         self._socket = None
         self.connection.detach()
-        code = socket.close_code
-        known = CLOSE_CODES.get(code) if code is not None else None
-        if code is not None and (known is None or not known.reconnect):
-            reason = socket.close_reason or (known.meaning if known else "")
-            self._fail(GatewayError(known.name if known else str(code), reason))
+        code, reason = socket.close_code, socket.close_reason
+        if self.ready is None:
+            self._fail(refusal.of_greeting(self.address, code, reason))
+        elif code is not None and self._is_final(code):
+            self._fail(refusal.of_close(code, reason))
+
+    def _is_final(self, code: int) -> bool:
+        """True if the gateway would refuse a new attempt as well."""
+        if code == CloseCode.TOKEN_EXPIRED:
+            return isinstance(self._token, str)  # there is no other token
+        known = CLOSE_CODES.get(code)
+        return known is None or not known.reconnect
 
     def _fail(self, error: GatewayError) -> None:
         """End the session for good."""
@@ -412,7 +366,7 @@ class GatewayClient:
         elif isinstance(message, messages.AuthExpiring) and not isinstance(self._token, str):
             self.start(self._renew, name="gateway token")
         elif isinstance(message, messages.Error) and message.channel is None:
-            self._settle(message.id, GatewayError(message.code, message.message, details=message.details))
+            self._settle(message.id, refusal.of_command(message.code, message.message, message.details))
         number = getattr(message, "channel", None)
         channel = self._channels.get(number) if number is not None else None
         if channel is not None:
@@ -428,7 +382,8 @@ class GatewayClient:
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
             except TimeoutError:
-                self.connection.handle_timeout(self._clock())
+                if self.connection.handle_timeout(self._clock()):  # PeerSilent: the network is gone without a word
+                    self.cut()
             self._wake.clear()
             await self._flush()
             if self._leaves_at is not None and self._clock() >= self._leaves_at:

@@ -78,6 +78,8 @@ class AsyncJarvisClient(GatewayClient):
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
         """Send text and return the answer. Raises GatewayError."""
+        if not isinstance(text, str):  # None would open a spoken turn, which nobody speaks into
+            raise GatewayError("INVALID_ARGUMENT", f"say takes text, not {text!r:.40}", "Pass a string.")
         return await self._answer_to(self.turn(text=text, reply=reply, approve=approve), timeout_s)
 
     async def say_audio(
@@ -90,6 +92,8 @@ class AsyncJarvisClient(GatewayClient):
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Reply:
         """Send speech as 16-bit mono PCM and return the answer. Raises GatewayError."""
+        if not isinstance(pcm, bytes | bytearray | memoryview):
+            raise GatewayError("INVALID_ARGUMENT", f"say_audio takes bytes, not {pcm!r:.40}", "Pass 16-bit mono PCM.")
         source = _Recording(pcm, sample_rate)
         return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
 

@@ -27,7 +27,7 @@ from tests.support.gateway import FRAME_BYTES, GatewayProcess, client, running_g
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.client.gateway import ClientChannel
+    from streaming.client.channel import ClientChannel
 
 FRAME_S, FRAME_MS = 0.02, 20
 QUESTION = "What can you do?"

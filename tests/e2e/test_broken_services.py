@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streaming.client.gateway import ClientChannel, GatewayClient
+    from streaming.client.channel import ClientChannel
+    from streaming.client.gateway import GatewayClient
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 

@@ -22,7 +22,7 @@ from tests.support.gateway import ROOT, client, running_gateway, say, speech
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streaming.client.gateway import ClientChannel
+    from streaming.client.channel import ClientChannel
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 

@@ -18,7 +18,7 @@ from tests.support.replicas import Balancer, Replicas, balanced, running_replica
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from streaming.client.gateway import ClientChannel
+    from streaming.client.channel import ClientChannel
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 

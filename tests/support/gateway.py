@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from streaming.client.gateway import ClientChannel, GatewayClient
+from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from streaming.client.channel import ClientChannel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = ROOT / "tests" / "audio"

@@ -1,0 +1,184 @@
+"""Peers that accept a connection and then say nothing, or nothing of use: the client tells it, or leaves them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import re
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient
+from streaming.client import gateway as client_gateway
+from streaming.protocol import client as protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.gateway import GatewayProcess
+
+ACCEPT = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+READY = (
+    '{"type":"session.ready","seq":1,"session_id":"s","epoch":"e","resume_token":"r","resume_window_ms":1000,'
+    '"heartbeat_ms":100,"limits":{},"services":{},"user":{"user_id":"u"}}'
+)
+
+
+def text(content: str) -> bytes:
+    data = content.encode()
+    return bytes([0x81, 126]) + len(data).to_bytes(2, "big") + data
+
+
+def close(code: int) -> bytes:
+    return bytes([0x88, 2]) + code.to_bytes(2, "big")
+
+
+@asynccontextmanager
+async def peer(*sent: bytes, opens: bool = True) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that opens a WebSocket, sends this, and then waits; its URL, and the requests that came."""
+    requests: list[bytes] = []
+    waiting: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        waiting.append(writer)
+        key = re.search(rb"(?i)sec-websocket-key: (\S+)", requests[-1])
+        if opens and key:
+            digest = base64.b64encode(hashlib.sha1(key[1] + ACCEPT.encode(), usedforsecurity=False).digest())
+            head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            writer.write(head + b"Sec-WebSocket-Accept: " + digest + b"\r\n\r\n" + b"".join(sent))
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
+        for writer in waiting:
+            writer.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_gateway, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(client_gateway, "GREETING_TIMEOUT_S", 0.3)
+
+
+async def failure(url: str, **options: Any) -> GatewayError:
+    async with asyncio.timeout(5):
+        with pytest.raises(GatewayError) as raised:
+            async with GatewayClient(url, **options):
+                pass
+    assert raised.value.advice
+    return raised.value
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ((), "NOT_A_GATEWAY"),
+        ((text('{"hello": 1}'),), "NOT_A_GATEWAY"),
+        ((close(1000),), "NOT_A_GATEWAY"),
+        ((close(4008),), "AUTH_TIMEOUT"),
+        ((close(4009),), "TOKEN_EXPIRED"),
+    ],
+)
+async def test_a_socket_without_a_session_is_told(sent: tuple[bytes, ...], code: str) -> None:
+    async with peer(*sent) as (url, _):
+        assert (await failure(url)).code == code
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_server_that_never_answers_is_told() -> None:
+    async with peer(opens=False) as (url, _):
+        failed = await failure(url)
+    assert failed.code == "UNAVAILABLE"
+    assert "does not answer" in failed.message
+
+
+async def test_where_a_redirect_leads_is_told() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 301 Moved\r\nLocation: https://example.org/\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        failed = await failure(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    assert failed.code == "NOT_A_GATEWAY"
+    assert "https://example.org/" in failed.message
+    assert "redirects" in failed.advice
+
+
+async def test_a_gateway_that_falls_silent_is_left_for_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a router that has forgotten the connection: no FIN comes, nothing is answered."""
+    monkeypatch.setattr(protocol, "HEARTBEAT_S", 0.1)
+    async with peer(text(READY)) as (url, requests), GatewayClient(url):
+        async with asyncio.timeout(5):
+            while len(requests) < 2:
+                await asyncio.sleep(0.02)
+    assert b"resume=r" in requests[1]
+
+
+async def test_a_token_that_expired_and_cannot_be_renewed_ends_the_session() -> None:
+    async with peer(text(READY), close(4009)) as (url, _):
+        with pytest.raises(GatewayError, match=r"TOKEN_EXPIRED: .* one\. Pass token as a function"):
+            async with asyncio.timeout(5), GatewayClient(url, token="a.b.c") as client:
+                await client.call("agent.intent", text="x")
+
+
+async def test_a_call_that_is_never_answered_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_gateway, "CALL_TIMEOUT_S", 0.1)
+    async with peer(text(READY)) as (url, _), GatewayClient(url) as client:
+        with pytest.raises(GatewayError, match="TIMEOUT: agent"):
+            await client.call("agent.intent", text="x")
+
+
+async def test_parameters_that_json_cannot_hold(gateway: GatewayProcess) -> None:
+    async with AsyncJarvisClient(gateway.base, user_id="odd") as client:
+        for wrong in (object(), "\ud800"):
+            with pytest.raises(GatewayError, match="INVALID_ARGUMENT"):
+                await client.call("agent.intent", text=wrong)
+        with pytest.raises(GatewayError, match=r"txt: Extra inputs.*/docs"):
+            await client.call("agent.intent", txt="x")
+        absent: Any = None
+        with pytest.raises(GatewayError, match="INVALID_ARGUMENT: say takes text"):
+            await client.say(absent)
+        with pytest.raises(GatewayError, match="INVALID_ARGUMENT: say_audio takes bytes"):
+            await client.say_audio(absent)
+
+
+@pytest.mark.parametrize("session_id", ["a/b", "with space", "a" * 129, "é"])
+async def test_a_session_id_that_no_path_holds(session_id: str) -> None:
+    assert (await failure("http://127.0.0.1:1", session_id=session_id)).code == "INVALID_ARGUMENT"
+
+
+async def test_what_an_unset_environment_variable_gives() -> None:
+    absent: Any = None
+    assert (await failure(absent)).code == "INVALID_URL"
+    assert (await failure("http://127.0.0.1:1", token=absent)).code == "UNAUTHENTICATED"
+    assert (await failure("http://127.0.0.1:1", token=lambda: absent)).code == "UNAUTHENTICATED"
+
+
+def test_outside_of_a_loop() -> None:
+    with pytest.raises(GatewayError, match="JarvisClient"):
+        AsyncJarvisClient("http://127.0.0.1:8000")
+
+
+def test_a_client_closed_in_another_thread_says_so(gateway: GatewayProcess) -> None:
+    client = JarvisClient(gateway.base, user_id="threads")
+    with client, client.turn() as turn:
+        closing = threading.Timer(0.2, client.__exit__, (None, None, None))
+        closing.start()
+        with pytest.raises(GatewayError, match="CLOSED"):
+            list(turn)
+        closing.join()
+
+
+def test_a_client_is_not_entered_twice(gateway: GatewayProcess) -> None:
+    with JarvisClient(gateway.base, user_id="threads") as client:
+        with pytest.raises(GatewayError, match="WRONG_STATE"), client:
+            pass
+        assert client.call("agent.intent", text="what time is it")["intent"] == "get_time"
