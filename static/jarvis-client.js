@@ -86,16 +86,16 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
 
 /** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
-  /**
-   * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people
-   * @param {Record<string, any>} [details] of a refused `call`, such as `confirmation_id` and `errors`
-   */
-  constructor(code, message, details = {}) {
-    super(message);
-    this.name = 'JarvisError';
-    this.code = code;
-    this.details = details;
-  }
+	/**
+	 * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people
+	 * @param {Record<string, any>} [details] of a refused `call`, such as `confirmation_id` and `errors`
+	 */
+	constructor(code, message, details = {}) {
+		super(message);
+		this.name = 'JarvisError';
+		this.code = code;
+		this.details = details;
+	}
 }
 
 /**
@@ -114,7 +114,7 @@ const TellingClient = /** @type {any} */ (EventTarget);
 
 /** @param {Pick<EventTarget, 'dispatchEvent'>} target @param {string} type @param {any} [detail] */
 function tell(target, type, detail) {
-  target.dispatchEvent(new CustomEvent(type, { detail }));
+	target.dispatchEvent(new CustomEvent(type, { detail }));
 }
 
 /**
@@ -122,218 +122,218 @@ function tell(target, type, detail) {
  * `audio` carries a frame; `stale` means that audio not played yet must be dropped; `closed` is the last event. `event.detail` is the message.
  */
 export class JarvisChannel extends TellingChannel {
-  /** @type {JarvisClient} */ #client;
-  #nextFrame = 0;
-  #credit = 0;
-  /** @type {{seq: number, bytes: Uint8Array<ArrayBuffer>, size: number}[]} frames that the server has not taken yet */
-  #kept = [];
-  #keptBytes = 0;
-  #unsent = 0;
-  #heardBytes = 0;
-  /** Bytes of received audio whose credit was not returned yet. */ #owed = 0;
-  #lost = false;
-  /** Position of the newest received frame. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
-  /** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
-  #behind = [];
+	/** @type {JarvisClient} */ #client;
+	#nextFrame = 0;
+	#credit = 0;
+	/** @type {{seq: number, bytes: Uint8Array<ArrayBuffer>, size: number}[]} frames that the server has not taken yet */
+	#kept = [];
+	#keptBytes = 0;
+	#unsent = 0;
+	#heardBytes = 0;
+	/** Bytes of received audio whose credit was not returned yet. */ #owed = 0;
+	#lost = false;
+	/** Position of the newest received frame. */ #heard = { generation: -1, ptsMs: -1, last: 0 };
+	/** @type {{type: string, frame: number}[]} commands that must not overtake the frames before `frame` */
+	#behind = [];
 
-  /** @param {JarvisClient} client @param {number} number @param {ChannelKind} kind */
-  constructor(client, number, kind) {
-    super();
-    this.#client = client;
-    /** @readonly */ this.number = number;
-    /** @readonly */ this.kind = kind;
-    /** Generation of the newest audio; older frames never reach the page. */
-    this.generation = 0;
-    this.isClosed = false;
-    /** Microphone bytes dropped because there was no credit or no socket in time. */
-    this.lostBytes = 0;
-    /** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
-    this.underWay = new Set();
-  }
+	/** @param {JarvisClient} client @param {number} number @param {ChannelKind} kind */
+	constructor(client, number, kind) {
+		super();
+		this.#client = client;
+		/** @readonly */ this.number = number;
+		/** @readonly */ this.kind = kind;
+		/** Generation of the newest audio; older frames never reach the page. */
+		this.generation = 0;
+		this.isClosed = false;
+		/** Microphone bytes dropped because there was no credit or no socket in time. */
+		this.lostBytes = 0;
+		/** @type {Set<string>} what is under way: speech into it, words that no turn has begun for, turns, work that can't move */
+		this.underWay = new Set();
+	}
 
-  /** Bytes of microphone audio that may be sent now. */
-  get credit() {
-    return this.#credit;
-  }
+	/** Bytes of microphone audio that may be sent now. */
+	get credit() {
+		return this.#credit;
+	}
 
-  /** Bytes of microphone audio, sent or waiting, that the server has not taken yet. */
-  get keptBytes() {
-    return this.#keptBytes;
-  }
+	/** Bytes of microphone audio, sent or waiting, that the server has not taken yet. */
+	get keptBytes() {
+		return this.#keptBytes;
+	}
 
-  /** Frames that wait for credit or a socket. */
-  get waitingFrames() {
-    return this.#kept.length - this.#unsent;
-  }
+	/** Frames that wait for credit or a socket. */
+	get waitingFrames() {
+		return this.#kept.length - this.#unsent;
+	}
 
-  /**
-   * Send a microphone frame. It is kept until the server has taken it.
-   * @param {Uint8Array | ArrayBuffer} payload @param {number} [ptsMs] position in the input
-   */
-  sendAudio(payload, ptsMs = 0) {
-    if (this.isClosed) return;
-    const seq = this.#nextFrame++;
-    const flags = this.#lost ? LOST : 0;
-    this.#lost = false;
-    const bytes = encodeFrame({ channel: this.number, payload, seq, ptsMs: Math.round(ptsMs), flags });
-    this.#kept.push({ seq, bytes, size: payload.byteLength });
-    this.#keptBytes += payload.byteLength;
-    this.flush();
-    if (this.#keptBytes > MICROPHONE_KEEP_BYTES) this.#giveUpOldest();
-  }
+	/**
+	 * Send a microphone frame. It is kept until the server has taken it.
+	 * @param {Uint8Array | ArrayBuffer} payload @param {number} [ptsMs] position in the input
+	 */
+	sendAudio(payload, ptsMs = 0) {
+		if (this.isClosed) return;
+		const seq = this.#nextFrame++;
+		const flags = this.#lost ? LOST : 0;
+		this.#lost = false;
+		const bytes = encodeFrame({ channel: this.number, payload, seq, ptsMs: Math.round(ptsMs), flags });
+		this.#kept.push({ seq, bytes, size: payload.byteLength });
+		this.#keptBytes += payload.byteLength;
+		this.flush();
+		if (this.#keptBytes > MICROPHONE_KEEP_BYTES) this.#giveUpOldest();
+	}
 
-  /** Send the next piece of text on a `tts` channel. @param {string} text */
-  sendText(text) {
-    this.#client.send({ type: 'tts.text', channel: this.number, text });
-  }
+	/** Send the next piece of text on a `tts` channel. @param {string} text */
+	sendText(text) {
+		this.#client.send({ type: 'tts.text', channel: this.number, text });
+	}
 
-  /** End the utterance here (push-to-talk). */
-  commit() {
-    this.#afterFrames('commit');
-  }
+	/** End the utterance here (push-to-talk). */
+	commit() {
+		this.#afterFrames('commit');
+	}
 
-  /** End the channel's input. */
-  end() {
-    this.#afterFrames('channel.end');
-  }
+	/** End the channel's input. */
+	end() {
+		this.#afterFrames('channel.end');
+	}
 
-  /** Cancel the channel's work. */
-  cancel() {
-    if (!this.isClosed) this.#client.send({ type: 'channel.cancel', channel: this.number });
-  }
+	/** Cancel the channel's work. */
+	cancel() {
+		if (!this.isClosed) this.#client.send({ type: 'channel.cancel', channel: this.number });
+	}
 
-  /** @param {string} type */
-  #afterFrames(type) {
-    if (this.isClosed) return;
-    this.#behind.push({ type, frame: this.#nextFrame });
-    this.flush();
-  }
+	/** @param {string} type */
+	#afterFrames(type) {
+		if (this.isClosed) return;
+		this.#behind.push({ type, frame: this.#nextFrame });
+		this.flush();
+	}
 
-  /**
-   * Report audio as played or dropped: its credit is returned, and the server learns the utterance's position.
-   * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
-   */
-  played(bytes, playedMs, generation = this.generation) {
-    if (this.isClosed) return;
-    this.#heardBytes += bytes;
-    if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
-      this.#client.send({ type: 'credit', channel: this.number, bytes: this.#heardBytes });
-      this.#owed -= this.#heardBytes;
-      this.#heardBytes = 0;
-    }
-    if (playedMs === undefined) return;
-    this.#client.send({ type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation });
-  }
+	/**
+	 * Report audio as played or dropped: its credit is returned, and the server learns the utterance's position.
+	 * @param {number} bytes @param {number} [playedMs] of the current utterance @param {number} [generation] of that audio
+	 */
+	played(bytes, playedMs, generation = this.generation) {
+		if (this.isClosed) return;
+		this.#heardBytes += bytes;
+		if (this.#heardBytes * 2 >= SPEAKER_WINDOW_BYTES) {
+			this.#client.send({ type: 'credit', channel: this.number, bytes: this.#heardBytes });
+			this.#owed -= this.#heardBytes;
+			this.#heardBytes = 0;
+		}
+		if (playedMs === undefined) return;
+		this.#client.send({ type: 'playback', channel: this.number, played_ms: Math.round(playedMs), generation });
+	}
 
-  /** @internal @param {number} bytes of received audio */
-  came(bytes) {
-    this.#owed += bytes;
-  }
+	/** @internal @param {number} bytes of received audio */
+	came(bytes) {
+		this.#owed += bytes;
+	}
 
-  /** @internal */
-  park() {
-    return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed };
-  }
+	/** @internal */
+	park() {
+		return { number: this.number, kind: this.kind, generation: this.generation, owed: this.#owed };
+	}
 
-  /** @internal Send the frames that the credit covers. @param {number} [before] only frames below this number */
-  flush(before = Infinity) {
-    for (;;) {
-      this.#release();
-      const frame = this.#kept[this.#unsent];
-      if (!frame || frame.seq >= before || frame.size > this.#credit || !this.#client.sendBinary(frame.bytes)) return;
-      this.#credit -= frame.size;
-      this.#unsent += 1;
-    }
-  }
+	/** @internal Send the frames that the credit covers. @param {number} [before] only frames below this number */
+	flush(before = Infinity) {
+		for (;;) {
+			this.#release();
+			const frame = this.#kept[this.#unsent];
+			if (!frame || frame.seq >= before || frame.size > this.#credit || !this.#client.sendBinary(frame.bytes)) return;
+			this.#credit -= frame.size;
+			this.#unsent += 1;
+		}
+	}
 
-  /** Send the commands whose preceding frames were sent. */
-  #release() {
-    const next = this.#kept[this.#unsent]?.seq ?? this.#nextFrame;
-    while (this.#behind.length > 0 && this.#behind[0].frame <= next) {
-      const { type, frame } = /** @type {{type: string, frame: number}} */ (this.#behind.shift());
-      this.#client.send({ type, channel: this.number }, frame);
-    }
-  }
+	/** Send the commands whose preceding frames were sent. */
+	#release() {
+		const next = this.#kept[this.#unsent]?.seq ?? this.#nextFrame;
+		while (this.#behind.length > 0 && this.#behind[0].frame <= next) {
+			const { type, frame } = /** @type {{type: string, frame: number}} */ (this.#behind.shift());
+			this.#client.send({ type, channel: this.number }, frame);
+		}
+	}
 
-  /** Drop the oldest unsent frame. Frames already sent must stay, because the server may ask for them again. */
-  #giveUpOldest() {
-    const [gone] = this.#kept.splice(this.#unsent, 1);
-    if (!gone) return;
-    this.#keptBytes -= gone.size;
-    this.lostBytes += gone.size;
-    const next = this.#kept[this.#unsent];
-    if (next) next.bytes[1] |= LOST;
-    else this.#lost = true;
-  }
+	/** Drop the oldest unsent frame. Frames already sent must stay, because the server may ask for them again. */
+	#giveUpOldest() {
+		const [gone] = this.#kept.splice(this.#unsent, 1);
+		if (!gone) return;
+		this.#keptBytes -= gone.size;
+		this.lostBytes += gone.size;
+		const next = this.#kept[this.#unsent];
+		if (next) next.bytes[1] |= LOST;
+		else this.#lost = true;
+	}
 
-  /** @internal @param {number} bytes @param {number} [nextFrame] frames before this number need not be kept */
-  granted(bytes, nextFrame) {
-    this.#credit += bytes;
-    if (nextFrame !== undefined) this.#forget(nextFrame);
-    this.flush();
-  }
+	/** @internal @param {number} bytes @param {number} [nextFrame] frames before this number need not be kept */
+	granted(bytes, nextFrame) {
+		this.#credit += bytes;
+		if (nextFrame !== undefined) this.#forget(nextFrame);
+		this.flush();
+	}
 
-  /** @param {number} nextFrame */
-  #forget(nextFrame) {
-    let count = 0;
-    while (count < this.#kept.length && this.#kept[count].seq < nextFrame) count += 1;
-    for (const frame of this.#kept.splice(0, count)) this.#keptBytes -= frame.size;
-    this.#unsent = Math.max(0, this.#unsent - count);
-  }
+	/** @param {number} nextFrame */
+	#forget(nextFrame) {
+		let count = 0;
+		while (count < this.#kept.length && this.#kept[count].seq < nextFrame) count += 1;
+		for (const frame of this.#kept.splice(0, count)) this.#keptBytes -= frame.size;
+		this.#unsent = Math.max(0, this.#unsent - count);
+	}
 
-  /** @internal Called after a resume, with the frame that the server expects next. Credit spent on lost frames is returned. @param {number} nextFrame */
-  resumed(nextFrame) {
-    this.#forget(nextFrame);
-    if (nextFrame !== Infinity) this.#nextFrame = Math.max(this.#nextFrame, nextFrame);
-    for (let index = 0; index < this.#unsent; index += 1) this.#credit += this.#kept[index].size;
-    this.#unsent = 0;
-  }
+	/** @internal Called after a resume, with the frame that the server expects next. Credit spent on lost frames is returned. @param {number} nextFrame */
+	resumed(nextFrame) {
+		this.#forget(nextFrame);
+		if (nextFrame !== Infinity) this.#nextFrame = Math.max(this.#nextFrame, nextFrame);
+		for (let index = 0; index < this.#unsent; index += 1) this.#credit += this.#kept[index].size;
+		this.#unsent = 0;
+	}
 
-  /** @internal */
-  beginUtterance() {
-    this.#heard = { generation: -1, ptsMs: -1, last: 0 };
-  }
+	/** @internal */
+	beginUtterance() {
+		this.#heard = { generation: -1, ptsMs: -1, last: 0 };
+	}
 
-  /**
-   * True if the frame was received before: after a move to another replica, speech may overlap a little (PROTOCOL.md, section 8).
-   * @internal @param {Frame} frame
-   */
-  heardBefore({ generation, ptsMs, flags }) {
-    if (this.kind !== 'tts' && this.kind !== 'turn') return false;
-    const [heard, last] = [this.#heard, flags & LAST];
-    if (generation === heard.generation && (ptsMs < heard.ptsMs || (ptsMs === heard.ptsMs && last <= heard.last))) return true;
-    this.#heard = { generation, ptsMs, last };
-    return false;
-  }
+	/**
+	 * True if the frame was received before: after a move to another replica, speech may overlap a little (PROTOCOL.md, section 8).
+	 * @internal @param {Frame} frame
+	 */
+	heardBefore({ generation, ptsMs, flags }) {
+		if (this.kind !== 'tts' && this.kind !== 'turn') return false;
+		const [heard, last] = [this.#heard, flags & LAST];
+		if (generation === heard.generation && (ptsMs < heard.ptsMs || (ptsMs === heard.ptsMs && last <= heard.last))) return true;
+		this.#heard = { generation, ptsMs, last };
+		return false;
+	}
 
-  /** @internal @param {number} generation */
-  raise(generation) {
-    if (generation <= this.generation) return;
-    this.generation = generation;
-    tell(this, 'stale', { generation });
-  }
+	/** @internal @param {number} generation */
+	raise(generation) {
+		if (generation <= this.generation) return;
+		this.generation = generation;
+		tell(this, 'stale', { generation });
+	}
 
-  /** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
-  note({ type, text, turn_id }) {
-    if (type === 'stt.speech_started') this.underWay.add('speech');
-    else if (type === 'stt.final') {
-      this.underWay.delete('speech');
-      if (text && this.kind === 'turn') this.underWay.add('words');
-    } else if (type === 'turn.intent' || type === 'turn.done') {
-      this.underWay.delete('words');
-      this.underWay[type === 'turn.done' ? 'delete' : 'add'](`turn ${turn_id}`);
-    }
-  }
+	/** @internal Keep in mind what is under way: a gateway that drains is left in a pause. @param {any} message */
+	note({ type, text, turn_id }) {
+		if (type === 'stt.speech_started') this.underWay.add('speech');
+		else if (type === 'stt.final') {
+			this.underWay.delete('speech');
+			if (text && this.kind === 'turn') this.underWay.add('words');
+		} else if (type === 'turn.intent' || type === 'turn.done') {
+			this.underWay.delete('words');
+			this.underWay[type === 'turn.done' ? 'delete' : 'add'](`turn ${turn_id}`);
+		}
+	}
 
-  /** @internal @param {any} message */
-  close(message) {
-    this.isClosed = true;
-    this.#kept = [];
-    this.#behind = [];
-    this.#keptBytes = this.#unsent = 0;
-    tell(this, 'message', message);
-    tell(this, 'closed', message);
-  }
+	/** @internal @param {any} message */
+	close(message) {
+		this.isClosed = true;
+		this.#kept = [];
+		this.#behind = [];
+		this.#keptBytes = this.#unsent = 0;
+		tell(this, 'message', message);
+		tell(this, 'closed', message);
+	}
 }
 
 /**
@@ -341,516 +341,516 @@ export class JarvisChannel extends TellingChannel {
  * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
  */
 export class JarvisClient extends TellingClient {
-  #url;
-  /** @type {ClientOptions} */ #options;
-  /** @type {WebSocket | null} */ #socket = null;
-  /** @type {Map<number, JarvisChannel>} */ #channels = new Map();
-  /** @type {Map<string, {resolve: (data: any) => void, reject: (error: Error) => void}>} */ #answers = new Map();
-  /** @type {{command: any, after?: number}[]} */ #commands = [];
-  #nextCommand = 1;
-  #nextChannel = 1;
-  #nextId = 1;
-  #idPrefix = Math.random().toString(36).slice(2, 8);
-  #lastSeq = 0;
-  #acknowledged = 0;
-  #unacknowledgedBytes = 0;
-  /** @type {any} */ #ackTimer = 0;
-  #resumeToken = '';
-  /** True on a new socket until the server has started or resumed the session; nothing may be sent before. */
-  #held = true;
-  #delayMs = FIRST_DELAY_MS;
-  /** @type {number | null} */ #askedDelayMs = null;
-  /** @type {any} */ #retryTimer = 0;
-  /** @type {any} */ #pulse = 0;
-  #lastHeardAt = 0;
-  #lostAt = 0;
-  /** @type {any} until it may leave a gateway that drains */ #leaveTimer = 0;
-  #leaving = false;
-  #refusedTickets = 0;
-  #keepTrying = false;
-  /** @type {any} the last error before a close; browsers show little else */ #parting = null;
-  #onOnline = () => this.retryNow();
+	#url;
+	/** @type {ClientOptions} */ #options;
+	/** @type {WebSocket | null} */ #socket = null;
+	/** @type {Map<number, JarvisChannel>} */ #channels = new Map();
+	/** @type {Map<string, {resolve: (data: any) => void, reject: (error: Error) => void}>} */ #answers = new Map();
+	/** @type {{command: any, after?: number}[]} */ #commands = [];
+	#nextCommand = 1;
+	#nextChannel = 1;
+	#nextId = 1;
+	#idPrefix = Math.random().toString(36).slice(2, 8);
+	#lastSeq = 0;
+	#acknowledged = 0;
+	#unacknowledgedBytes = 0;
+	/** @type {any} */ #ackTimer = 0;
+	#resumeToken = '';
+	/** True on a new socket until the server has started or resumed the session; nothing may be sent before. */
+	#held = true;
+	#delayMs = FIRST_DELAY_MS;
+	/** @type {number | null} */ #askedDelayMs = null;
+	/** @type {any} */ #retryTimer = 0;
+	/** @type {any} */ #pulse = 0;
+	#lastHeardAt = 0;
+	#lostAt = 0;
+	/** @type {any} until it may leave a gateway that drains */ #leaveTimer = 0;
+	#leaving = false;
+	#refusedTickets = 0;
+	#keepTrying = false;
+	/** @type {any} the last error before a close; browsers show little else */ #parting = null;
+	#onOnline = () => this.retryNow();
 
-  /**
-   * @param {string} url of the gateway: http://, https://, ws:// or wss://
-   * @param {ClientOptions} [options]
-   */
-  constructor(url, options = {}) {
-    super();
-    this.#url = url.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
-    this.#options = options;
-    /** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
-    /** @type {any} the last session.ready */ this.ready = null;
-    /** @type {ClientState} */ this.state = 'idle';
-    /** @type {number | null} round trip of the last ping, in milliseconds */ this.rttMs = null;
-    if (options.resume) this.#unpark(options.resume);
-  }
+	/**
+	 * @param {string} url of the gateway: http://, https://, ws:// or wss://
+	 * @param {ClientOptions} [options]
+	 */
+	constructor(url, options = {}) {
+		super();
+		this.#url = url.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
+		this.#options = options;
+		/** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
+		/** @type {any} the last session.ready */ this.ready = null;
+		/** @type {ClientState} */ this.state = 'idle';
+		/** @type {number | null} round trip of the last ping, in milliseconds */ this.rttMs = null;
+		if (options.resume) this.#unpark(options.resume);
+	}
 
-  /** The data with which another page, or this one after a reload, continues the session; null before the session starts and after it ends. @returns {Parked | null} */
-  park() {
-    if (!this.#resumeToken || this.state === 'failed' || this.state === 'closed') return null;
-    return {
-      sessionId: this.sessionId, ready: this.ready, resumeToken: this.#resumeToken, lastSeq: this.#lastSeq, nextCommand: this.#nextCommand, nextChannel: this.#nextChannel,
-      commands: this.#commands, channels: this.channels.map((channel) => channel.park()),
-    };
-  }
+	/** The data with which another page, or this one after a reload, continues the session; null before the session starts and after it ends. @returns {Parked | null} */
+	park() {
+		if (!this.#resumeToken || this.state === 'failed' || this.state === 'closed') return null;
+		return {
+			sessionId: this.sessionId, ready: this.ready, resumeToken: this.#resumeToken, lastSeq: this.#lastSeq, nextCommand: this.#nextCommand, nextChannel: this.#nextChannel,
+			commands: this.#commands, channels: this.channels.map((channel) => channel.park()),
+		};
+	}
 
-  /** @param {Parked} parked */
-  #unpark({ ready, resumeToken, lastSeq, nextCommand, nextChannel, commands, channels }) {
-    this.ready = ready;
-    this.#resumeToken = resumeToken;
-    this.#lastSeq = this.#acknowledged = lastSeq;
-    this.#nextCommand = nextCommand;
-    this.#nextChannel = nextChannel;
-    this.#commands = commands.map(({ command }) => ({ command })); // the frames that preceded some of them are lost
-    for (const { number, kind, generation, owed } of channels) {
-      const channel = new JarvisChannel(this, number, kind);
-      channel.generation = generation;
-      this.#channels.set(number, channel);
-      if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // audio that the earlier page did not play will never be played
-    }
-  }
+	/** @param {Parked} parked */
+	#unpark({ ready, resumeToken, lastSeq, nextCommand, nextChannel, commands, channels }) {
+		this.ready = ready;
+		this.#resumeToken = resumeToken;
+		this.#lastSeq = this.#acknowledged = lastSeq;
+		this.#nextCommand = nextCommand;
+		this.#nextChannel = nextChannel;
+		this.#commands = commands.map(({ command }) => ({ command })); // the frames that preceded some of them are lost
+		for (const { number, kind, generation, owed } of channels) {
+			const channel = new JarvisChannel(this, number, kind);
+			channel.generation = generation;
+			this.#channels.set(number, channel);
+			if (owed > 0) this.send({ type: 'credit', channel: number, bytes: owed }); // audio that the earlier page did not play will never be played
+		}
+	}
 
-  get connected() {
-    return this.#socket?.readyState === 1;
-  }
+	get connected() {
+		return this.#socket?.readyState === 1;
+	}
 
-  /** The number of the newest message received. */
-  get lastSeq() {
-    return this.#lastSeq;
-  }
+	/** The number of the newest message received. */
+	get lastSeq() {
+		return this.#lastSeq;
+	}
 
-  /** Commands that the server has not acknowledged. */
-  get pendingCommands() {
-    return this.#commands.length;
-  }
+	/** Commands that the server has not acknowledged. */
+	get pendingCommands() {
+		return this.#commands.length;
+	}
 
-  /** Open channels. */
-  get channels() {
-    return [...this.#channels.values()];
-  }
+	/** Open channels. */
+	get channels() {
+		return [...this.#channels.values()];
+	}
 
-  /**
-   * Resolves when the session is ready; rejects with a JarvisError. Its `code` is UNREACHABLE (no answer from the address),
-   * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
-   * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying.
-   * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
-   * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
-   */
-  connect({ keepTrying = false } = {}) {
-    this.#keepTrying = keepTrying;
-    return new Promise((resolve, reject) => {
-      const off = new AbortController();
-      /** @param {(detail: any) => void} settle @returns {(event: any) => void} */
-      const once = (settle) => (event) => { off.abort(); settle(event.detail); };
-      this.addEventListener('ready', once(resolve), { signal: off.signal });
-      this.addEventListener('resumed', once(() => resolve(this.ready)), { signal: off.signal });
-      this.addEventListener('failed', once(reject), { signal: off.signal });
-      globalThis.addEventListener?.('online', this.#onOnline);
-      this.#open();
-    });
-  }
+	/**
+	 * Resolves when the session is ready; rejects with a JarvisError. Its `code` is UNREACHABLE (no answer from the address),
+	 * ORIGIN_REFUSED (it answers, but not to this page), REFUSED (it answers, but opens no socket), INVALID_URL, NO_WEBSOCKET, or a code from
+	 * the gateway, such as UNAUTHENTICATED. A session that was ready once keeps trying.
+	 * @param {{keepTrying?: boolean}} [options] `keepTrying`: wait for a gateway that cannot be reached yet; `disconnected` reports each attempt
+	 * @returns {Promise<import('./jarvis/protocol.js').SessionReady>} `session.ready`
+	 */
+	connect({ keepTrying = false } = {}) {
+		this.#keepTrying = keepTrying;
+		return new Promise((resolve, reject) => {
+			const off = new AbortController();
+			/** @param {(detail: any) => void} settle @returns {(event: any) => void} */
+			const once = (settle) => (event) => { off.abort(); settle(event.detail); };
+			this.addEventListener('ready', once(resolve), { signal: off.signal });
+			this.addEventListener('resumed', once(() => resolve(this.ready)), { signal: off.signal });
+			this.addEventListener('failed', once(reject), { signal: off.signal });
+			globalThis.addEventListener?.('online', this.#onOnline);
+			this.#open();
+		});
+	}
 
-  async #open() {
-    clearTimeout(this.#retryTimer);
-    this.#become('connecting');
-    const query = new URLSearchParams();
-    const protocols = ['jarvis.v1'];
-    try {
-      if (this.#options.getTicket) query.set('ticket', await this.#options.getTicket());
-      else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
-      else if (this.#options.userId) query.set('user_id', this.#options.userId);
-    } catch (error) {
-      if (error instanceof JarvisError) this.#fail(error);
-      else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError only means that there was no answer
-      return;
-    }
-    if (this.state === 'connecting') this.#dial(query, protocols);
-  }
+	async #open() {
+		clearTimeout(this.#retryTimer);
+		this.#become('connecting');
+		const query = new URLSearchParams();
+		const protocols = ['jarvis.v1'];
+		try {
+			if (this.#options.getTicket) query.set('ticket', await this.#options.getTicket());
+			else if (this.#options.token) protocols.push(`jarvis.bearer.${this.#options.token}`);
+			else if (this.#options.userId) query.set('user_id', this.#options.userId);
+		} catch (error) {
+			if (error instanceof JarvisError) this.#fail(error);
+			else this.#later({ code: 1006, reason: error instanceof TypeError ? '' : /** @type {Error} */ (error).message }); // fetch's TypeError only means that there was no answer
+			return;
+		}
+		if (this.state === 'connecting') this.#dial(query, protocols);
+	}
 
-  /** @param {URLSearchParams} query @param {string[]} protocols */
-  #dial(query, protocols) {
-    if (this.#resumeToken) {
-      query.set('resume', this.#resumeToken);
-      query.set('last_seq', String(this.#lastSeq));
-    }
-    if (this.#options.record) query.set('record', 'true');
-    this.#held = true;
-    this.#parting = null;
-    const asked = query.toString();
-    const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}${asked ? `?${asked}` : ''}`;
-    const socket = this.#socketTo(address, protocols);
-    if (!socket) return;
-    socket.binaryType = 'arraybuffer';
-    socket.onmessage = (event) => { if (this.#socket === socket) this.#receive(event.data); };
-    socket.onclose = (event) => this.#closed(socket, event);
-    this.#socket = socket;
-  }
+	/** @param {URLSearchParams} query @param {string[]} protocols */
+	#dial(query, protocols) {
+		if (this.#resumeToken) {
+			query.set('resume', this.#resumeToken);
+			query.set('last_seq', String(this.#lastSeq));
+		}
+		if (this.#options.record) query.set('record', 'true');
+		this.#held = true;
+		this.#parting = null;
+		const asked = query.toString();
+		const address = `${this.#url}/ws/${encodeURIComponent(this.sessionId)}${asked ? `?${asked}` : ''}`;
+		const socket = this.#socketTo(address, protocols);
+		if (!socket) return;
+		socket.binaryType = 'arraybuffer';
+		socket.onmessage = (event) => { if (this.#socket === socket) this.#receive(event.data); };
+		socket.onclose = (event) => this.#closed(socket, event);
+		this.#socket = socket;
+	}
 
-  /** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, which was reported */
-  #socketTo(address, protocols) {
-    const Socket = this.#options.webSocket ?? globalThis.WebSocket;
-    if (!Socket) {
-      this.#fail(new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it'));
-      return null;
-    }
-    try {
-      new URL(this.#url); // throws if there is no host
-      const socket = new Socket(address, protocols);
-      socket.onerror = () => undefined; // `close` follows; without a listener `ws` would end the process
-      return socket;
-    } catch (error) { // a SyntaxError: an invalid URL, or a token with characters that headers cannot hold
-      this.#fail(new JarvisError('INVALID_URL', `no WebSocket can be opened to ${this.#url}: ${/** @type {Error} */ (error).message}`));
-      return null;
-    }
-  }
+	/** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, which was reported */
+	#socketTo(address, protocols) {
+		const Socket = this.#options.webSocket ?? globalThis.WebSocket;
+		if (!Socket) {
+			this.#fail(new JarvisError('NO_WEBSOCKET', 'this runtime has no WebSocket: npm install ws, and pass { webSocket: WebSocket } of it'));
+			return null;
+		}
+		try {
+			new URL(this.#url); // throws if there is no host
+			const socket = new Socket(address, protocols);
+			socket.onerror = () => undefined; // `close` follows; without a listener `ws` would end the process
+			return socket;
+		} catch (error) { // a SyntaxError: an invalid URL, or a token with characters that headers cannot hold
+			this.#fail(new JarvisError('INVALID_URL', `no WebSocket can be opened to ${this.#url}: ${/** @type {Error} */ (error).message}`));
+			return null;
+		}
+	}
 
-  /** Find out why the first connection failed, as far as a page can: browsers do not tell a WebSocket why. */
-  async #giveUp() {
-    const address = `${this.#url.replace(/^ws/, 'http')}/live`;
-    /** @param {RequestMode} mode */
-    const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
-    let error = new JarvisError('UNREACHABLE', `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
-    if (await answers('cors')) {
-      error = new JarvisError('REFUSED', `${this.#url} answers, but opens no WebSocket: does a proxy in between pass it on?`);
-    } else if (await answers('no-cors')) {
-      error = new JarvisError('ORIGIN_REFUSED', `${this.#url} does not take this page: add ${globalThis.location?.origin ?? 'its origin'} to CORS_ORIGINS of the gateway`);
-    }
-    if (this.state === 'connecting') this.#fail(error);
-  }
+	/** Find out why the first connection failed, as far as a page can: browsers do not tell a WebSocket why. */
+	async #giveUp() {
+		const address = `${this.#url.replace(/^ws/, 'http')}/live`;
+		/** @param {RequestMode} mode */
+		const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
+		let error = new JarvisError('UNREACHABLE', `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
+		if (await answers('cors')) {
+			error = new JarvisError('REFUSED', `${this.#url} answers, but opens no WebSocket: does a proxy in between pass it on?`);
+		} else if (await answers('no-cors')) {
+			error = new JarvisError('ORIGIN_REFUSED', `${this.#url} does not take this page: add ${globalThis.location?.origin ?? 'its origin'} to CORS_ORIGINS of the gateway`);
+		}
+		if (this.state === 'connecting') this.#fail(error);
+	}
 
-  /** @param {ClientState} state */
-  #become(state) {
-    if (this.state === state) return;
-    this.state = state;
-    tell(this, 'state', state);
-  }
+	/** @param {ClientState} state */
+	#become(state) {
+		if (this.state === state) return;
+		this.state = state;
+		tell(this, 'state', state);
+	}
 
-  /** @param {WebSocket} socket @param {{code: number, reason: string}} event */
-  #closed(socket, event) {
-    if (this.#socket !== socket) return;
-    this.#socket = null;
-    this.#held = true;
-    this.#leaving = false;
-    clearTimeout(this.#leaveTimer);
-    clearInterval(this.#pulse);
-    if (this.state === 'online') this.#lostAt = Date.now();
-    if (this.state === 'closed' || this.state === 'failed') {
-      tell(this, 'disconnected', { code: event.code, reason: event.reason, retry_in_ms: null });
-    } else if (event.code === REFUSED && this.#options.getTicket && ++this.#refusedTickets < MOST_REFUSED_TICKETS) {
-      this.#later(event);
-    } else if (FINAL_CODES.has(event.code) || event.code >= 4500) {
-      const { code = String(event.code), message = event.reason || 'the gateway closed the connection' } = this.#parting ?? {};
-      this.#fail(new JarvisError(code, message));
-    } else {
-      this.#later(event);
-    }
-  }
+	/** @param {WebSocket} socket @param {{code: number, reason: string}} event */
+	#closed(socket, event) {
+		if (this.#socket !== socket) return;
+		this.#socket = null;
+		this.#held = true;
+		this.#leaving = false;
+		clearTimeout(this.#leaveTimer);
+		clearInterval(this.#pulse);
+		if (this.state === 'online') this.#lostAt = Date.now();
+		if (this.state === 'closed' || this.state === 'failed') {
+			tell(this, 'disconnected', { code: event.code, reason: event.reason, retry_in_ms: null });
+		} else if (event.code === REFUSED && this.#options.getTicket && ++this.#refusedTickets < MOST_REFUSED_TICKETS) {
+			this.#later(event);
+		} else if (FINAL_CODES.has(event.code) || event.code >= 4500) {
+			const { code = String(event.code), message = event.reason || 'the gateway closed the connection' } = this.#parting ?? {};
+			this.#fail(new JarvisError(code, message));
+		} else {
+			this.#later(event);
+		}
+	}
 
-  /** Reconnect after a delay with full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
-  #later({ code, reason }) {
-    if (this.ready === null && code === 1006 && !this.#keepTrying) {
-      this.#giveUp();
-      return;
-    }
-    const wait = this.#askedDelayMs ?? Math.random() * this.#delayMs;
-    this.#askedDelayMs = null;
-    this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
-    this.#retryTimer = setTimeout(() => this.#open(), wait);
-    this.#become('waiting');
-    tell(this, 'disconnected', { code, reason: this.#parting?.message ?? reason, retry_in_ms: wait });
-  }
+	/** Reconnect after a delay with full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
+	#later({ code, reason }) {
+		if (this.ready === null && code === 1006 && !this.#keepTrying) {
+			this.#giveUp();
+			return;
+		}
+		const wait = this.#askedDelayMs ?? Math.random() * this.#delayMs;
+		this.#askedDelayMs = null;
+		this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
+		this.#retryTimer = setTimeout(() => this.#open(), wait);
+		this.#become('waiting');
+		tell(this, 'disconnected', { code, reason: this.#parting?.message ?? reason, retry_in_ms: wait });
+	}
 
-  /** Try again now instead of waiting. */
-  retryNow() {
-    if (this.state === 'waiting') this.#open();
-  }
+	/** Try again now instead of waiting. */
+	retryNow() {
+		if (this.state === 'waiting') this.#open();
+	}
 
-  /** @param {JarvisError} error */
-  #fail(error) {
-    this.#become('failed');
-    this.#finish(error);
-    tell(this, 'failed', error);
-  }
+	/** @param {JarvisError} error */
+	#fail(error) {
+		this.#become('failed');
+		this.#finish(error);
+		tell(this, 'failed', error);
+	}
 
-  /** @param {JarvisError} error */
-  #finish(error) {
-    globalThis.removeEventListener?.('online', this.#onOnline);
-    clearTimeout(this.#retryTimer);
-    clearTimeout(this.#ackTimer);
-    clearInterval(this.#pulse);
-    this.#abandon(error);
-  }
+	/** @param {JarvisError} error */
+	#finish(error) {
+		globalThis.removeEventListener?.('online', this.#onOnline);
+		clearTimeout(this.#retryTimer);
+		clearTimeout(this.#ackTimer);
+		clearInterval(this.#pulse);
+		this.#abandon(error);
+	}
 
-  /** End the session. */
-  close() {
-    this.#become('closed');
-    this.#finish(new JarvisError('CLOSED', 'the session was closed'));
-    this.#socket?.close(1000);
-  }
+	/** End the session. */
+	close() {
+		this.#become('closed');
+		this.#finish(new JarvisError('CLOSED', 'the session was closed'));
+		this.#socket?.close(1000);
+	}
 
-  /** Drop the socket as a bad network would; the client reconnects and resumes. @param {number} [awayMs] */
-  cut(awayMs) {
-    const socket = this.#socket;
-    if (!socket) return;
-    this.#askedDelayMs = awayMs ?? null;
-    socket.close(4000);
-    this.#closed(socket, { code: 4000, reason: 'cut' });
-  }
+	/** Drop the socket as a bad network would; the client reconnects and resumes. @param {number} [awayMs] */
+	cut(awayMs) {
+		const socket = this.#socket;
+		if (!socket) return;
+		this.#askedDelayMs = awayMs ?? null;
+		socket.close(4000);
+		this.#closed(socket, { code: 4000, reason: 'cut' });
+	}
 
-  /** Run an operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
-  call(op, params = {}) {
-    return this.#ask({ type: 'call', op, params });
-  }
+	/** Run an operation by name (`agent.intent`, `memory.store` …). @param {string} op @param {object} [params] @returns {Promise<any>} */
+	call(op, params = {}) {
+		return this.#ask({ type: 'call', op, params });
+	}
 
-  /**
-   * Approve or decline a risky action. With the question's `action_hash` nothing but what it names is approved.
-   * @param {string} confirmationId @param {boolean} approve @param {string} [actionHash] @returns {Promise<any>}
-   */
-  confirm(confirmationId, approve, actionHash) {
-    return this.#ask({ type: 'task.confirm', confirmation_id: confirmationId, approve, ...(actionHash && { action_hash: actionHash }) });
-  }
+	/**
+	 * Approve or decline a risky action. With the question's `action_hash` nothing but what it names is approved.
+	 * @param {string} confirmationId @param {boolean} approve @param {string} [actionHash] @returns {Promise<any>}
+	 */
+	confirm(confirmationId, approve, actionHash) {
+		return this.#ask({ type: 'task.confirm', confirmation_id: confirmationId, approve, ...(actionHash && { action_hash: actionHash }) });
+	}
 
-  /** Send a newer token of the same user before the old one expires (`auth.expiring`). @param {string} token */
-  refreshAuth(token) {
-    this.send({ type: 'auth.refresh', token });
-  }
+	/** Send a newer token of the same user before the old one expires (`auth.expiring`). @param {string} token */
+	refreshAuth(token) {
+		this.send({ type: 'auth.refresh', token });
+	}
 
-  /** @param {{type: string, [field: string]: any}} command @returns {Promise<any>} */
-  #ask(command) {
-    const id = `${this.#idPrefix}${this.#nextId++}`;
-    return new Promise((resolve, reject) => {
-      this.#answers.set(id, { resolve, reject });
-      this.send({ ...command, id });
-    });
-  }
+	/** @param {{type: string, [field: string]: any}} command @returns {Promise<any>} */
+	#ask(command) {
+		const id = `${this.#idPrefix}${this.#nextId++}`;
+		return new Promise((resolve, reject) => {
+			this.#answers.set(id, { resolve, reject });
+			this.send({ ...command, id });
+		});
+	}
 
-  /**
-   * Open a channel.
-   * @template {ChannelKind} K
-   * @param {K} kind @param {ParamsOf[K]} [params] @returns {JarvisChannel}
-   */
-  open(kind, params) {
-    const channel = new JarvisChannel(this, this.#nextChannel, kind);
-    this.#nextChannel += 2;
-    this.#channels.set(channel.number, channel);
-    if (kind === 'execute' || kind === 'tts' || (params && 'text' in params && params.text !== undefined)) channel.underWay.add('work');
-    this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
-    return channel;
-  }
+	/**
+	 * Open a channel.
+	 * @template {ChannelKind} K
+	 * @param {K} kind @param {ParamsOf[K]} [params] @returns {JarvisChannel}
+	 */
+	open(kind, params) {
+		const channel = new JarvisChannel(this, this.#nextChannel, kind);
+		this.#nextChannel += 2;
+		this.#channels.set(channel.number, channel);
+		if (kind === 'execute' || kind === 'tts' || (params && 'text' in params && params.text !== undefined)) channel.underWay.add('work');
+		this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
+		return channel;
+	}
 
-  /**
-   * Send any command. It is numbered, and kept until the server acknowledges it.
-   * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number are sent first
-   */
-  send(command, after) {
-    if (OF_SOCKET.has(command.type)) {
-      if (this.connected && (!this.#held || command.type === 'pong')) this.#write(command);
-      return;
-    }
-    const numbered = { ...command, seq: this.#nextCommand++ };
-    this.#commands.push({ command: numbered, after });
-    if (this.connected && !this.#held) this.#write(numbered);
-  }
+	/**
+	 * Send any command. It is numbered, and kept until the server acknowledges it.
+	 * @param {{type: string, [field: string]: any}} command @param {number} [after] its channel's frames before this number are sent first
+	 */
+	send(command, after) {
+		if (OF_SOCKET.has(command.type)) {
+			if (this.connected && (!this.#held || command.type === 'pong')) this.#write(command);
+			return;
+		}
+		const numbered = { ...command, seq: this.#nextCommand++ };
+		this.#commands.push({ command: numbered, after });
+		if (this.connected && !this.#held) this.#write(numbered);
+	}
 
-  /** @param {{type: string, [field: string]: any}} message */
-  #write(message) {
-    this.#socket?.send(JSON.stringify(message));
-    tell(this, 'wire', { direction: 'out', message });
-  }
+	/** @param {{type: string, [field: string]: any}} message */
+	#write(message) {
+		this.#socket?.send(JSON.stringify(message));
+		tell(this, 'wire', { direction: 'out', message });
+	}
 
-  /** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it was sent */
-  sendBinary(bytes) {
-    if (!this.connected || this.#held) return false;
-    this.#socket?.send(bytes);
-    tell(this, 'wire', { direction: 'out', bytes });
-    return true;
-  }
+	/** @internal @param {Uint8Array<ArrayBuffer>} bytes @returns {boolean} whether it was sent */
+	sendBinary(bytes) {
+		if (!this.connected || this.#held) return false;
+		this.#socket?.send(bytes);
+		tell(this, 'wire', { direction: 'out', bytes });
+		return true;
+	}
 
-  /** @param {string | ArrayBuffer} data */
-  #receive(data) {
-    this.#lastHeardAt = Date.now();
-    if (typeof data === 'string') {
-      const message = JSON.parse(data);
-      tell(this, 'wire', { direction: 'in', message });
-      this.#onMessage(message, data.length);
-    } else {
-      const bytes = new Uint8Array(data);
-      tell(this, 'wire', { direction: 'in', bytes });
-      this.#onFrame(decodeFrame(bytes), bytes.byteLength);
-    }
-  }
+	/** @param {string | ArrayBuffer} data */
+	#receive(data) {
+		this.#lastHeardAt = Date.now();
+		if (typeof data === 'string') {
+			const message = JSON.parse(data);
+			tell(this, 'wire', { direction: 'in', message });
+			this.#onMessage(message, data.length);
+		} else {
+			const bytes = new Uint8Array(data);
+			tell(this, 'wire', { direction: 'in', bytes });
+			this.#onFrame(decodeFrame(bytes), bytes.byteLength);
+		}
+	}
 
-  /** Take a number of the session's sequence; false if it was received before. @param {number} seq @param {number} size */
-  #take(seq, size) {
-    if (seq <= this.#lastSeq) return false;
-    this.#lastSeq = seq;
-    this.#unacknowledgedBytes += size;
-    if (seq - this.#acknowledged >= ACK_EVERY_MESSAGES || this.#unacknowledgedBytes >= ACK_EVERY_BYTES) this.#acknowledge();
-    else if (!this.#ackTimer) this.#ackTimer = setTimeout(() => this.#acknowledge(), ACK_AFTER_MS);
-    return true;
-  }
+	/** Take a number of the session's sequence; false if it was received before. @param {number} seq @param {number} size */
+	#take(seq, size) {
+		if (seq <= this.#lastSeq) return false;
+		this.#lastSeq = seq;
+		this.#unacknowledgedBytes += size;
+		if (seq - this.#acknowledged >= ACK_EVERY_MESSAGES || this.#unacknowledgedBytes >= ACK_EVERY_BYTES) this.#acknowledge();
+		else if (!this.#ackTimer) this.#ackTimer = setTimeout(() => this.#acknowledge(), ACK_AFTER_MS);
+		return true;
+	}
 
-  #acknowledge() {
-    clearTimeout(this.#ackTimer);
-    this.#ackTimer = 0;
-    this.#acknowledged = this.#lastSeq;
-    this.#unacknowledgedBytes = 0;
-    this.send({ type: 'ack', seq: this.#lastSeq });
-  }
+	#acknowledge() {
+		clearTimeout(this.#ackTimer);
+		this.#ackTimer = 0;
+		this.#acknowledged = this.#lastSeq;
+		this.#unacknowledgedBytes = 0;
+		this.send({ type: 'ack', seq: this.#lastSeq });
+	}
 
-  /** @param {Frame} frame @param {number} size */
-  #onFrame(frame, size) {
-    if (!this.#take(frame.seq, size)) return;
-    const channel = this.#channels.get(frame.channel);
-    if (!channel) return;
-    channel.came(frame.payload.byteLength);
-    if (frame.generation < channel.generation) {
-      channel.played(frame.payload.byteLength);
-      return;
-    }
-    if (channel.heardBefore(frame)) return;
-    channel.raise(frame.generation);
-    tell(channel, 'audio', frame);
-  }
+	/** @param {Frame} frame @param {number} size */
+	#onFrame(frame, size) {
+		if (!this.#take(frame.seq, size)) return;
+		const channel = this.#channels.get(frame.channel);
+		if (!channel) return;
+		channel.came(frame.payload.byteLength);
+		if (frame.generation < channel.generation) {
+			channel.played(frame.payload.byteLength);
+			return;
+		}
+		if (channel.heardBefore(frame)) return;
+		channel.raise(frame.generation);
+		tell(channel, 'audio', frame);
+	}
 
-  /** @param {any} message @param {number} size */
-  #onMessage(message, size) {
-    switch (message.type) {
-      case 'session.ready': this.#onReady(message); return;
-      case 'session.resumed': this.#onResumed(message); return;
-      case 'ack': this.#commands = this.#commands.filter(({ command }) => command.seq > message.seq); return;
-      case 'ping': this.send({ type: 'pong', t: message.t }); return;
-      case 'pong': this.rttMs = performance.now() - message.t; tell(this, 'pong', message); return;
-      case 'session.resumable':
-        this.#resumeToken = message.resume_token;
-        tell(this, 'resumable', message);
-        return;
-      case 'session.draining': this.#onDraining(message); return;
-      default:
-    }
-    if (typeof message.seq === 'number' && !this.#take(message.seq, size)) return;
-    if (message.type === 'result') this.#settle(message.id, (waiting) => waiting.resolve(message.data));
-    else if (this.#channels.has(message.channel)) this.#toChannel(message);
-    else this.#toSession(message);
-    this.#leaveInPause();
-  }
+	/** @param {any} message @param {number} size */
+	#onMessage(message, size) {
+		switch (message.type) {
+			case 'session.ready': this.#onReady(message); return;
+			case 'session.resumed': this.#onResumed(message); return;
+			case 'ack': this.#commands = this.#commands.filter(({ command }) => command.seq > message.seq); return;
+			case 'ping': this.send({ type: 'pong', t: message.t }); return;
+			case 'pong': this.rttMs = performance.now() - message.t; tell(this, 'pong', message); return;
+			case 'session.resumable':
+				this.#resumeToken = message.resume_token;
+				tell(this, 'resumable', message);
+				return;
+			case 'session.draining': this.#onDraining(message); return;
+			default:
+		}
+		if (typeof message.seq === 'number' && !this.#take(message.seq, size)) return;
+		if (message.type === 'result') this.#settle(message.id, (waiting) => waiting.resolve(message.data));
+		else if (this.#channels.has(message.channel)) this.#toChannel(message);
+		else this.#toSession(message);
+		this.#leaveInPause();
+	}
 
-  /** @param {import('./jarvis/protocol.js').SessionDraining} message */
-  #onDraining(message) {
-    this.#askedDelayMs = message.reconnect_after_ms; // for a gateway that closes before
-    clearTimeout(this.#leaveTimer);
-    this.#leaveTimer = setTimeout(() => { this.#leaving = true; this.#leaveInPause(); }, message.reconnect_after_ms);
-    tell(this, 'draining', message);
-  }
+	/** @param {import('./jarvis/protocol.js').SessionDraining} message */
+	#onDraining(message) {
+		this.#askedDelayMs = message.reconnect_after_ms; // for a gateway that closes before
+		clearTimeout(this.#leaveTimer);
+		this.#leaveTimer = setTimeout(() => { this.#leaving = true; this.#leaveInPause(); }, message.reconnect_after_ms);
+		tell(this, 'draining', message);
+	}
 
-  /** Leave a gateway that drains where nothing is disturbed; at the latest it closes the socket itself. */
-  #leaveInPause() {
-    if (this.#leaving && this.#answers.size === 0 && this.channels.every((channel) => channel.underWay.size === 0)) this.cut(0);
-  }
+	/** Leave a gateway that drains where nothing is disturbed; at the latest it closes the socket itself. */
+	#leaveInPause() {
+		if (this.#leaving && this.#answers.size === 0 && this.channels.every((channel) => channel.underWay.size === 0)) this.cut(0);
+	}
 
-  /** @param {any} message */
-  #onReady(message) {
-    const lost = this.ready !== null;
-    this.ready = message;
-    this.#resumeToken = message.resume_token;
-    this.#lastSeq = this.#acknowledged = 0;
-    if (lost) {
-      this.#abandon(new JarvisError('SESSION_LOST', 'the session could not be resumed; what was under way has ended'));
-      this.#nextCommand = this.#nextChannel = 1;
-    }
-    this.#begin();
-    tell(this, 'ready', message);
-  }
+	/** @param {any} message */
+	#onReady(message) {
+		const lost = this.ready !== null;
+		this.ready = message;
+		this.#resumeToken = message.resume_token;
+		this.#lastSeq = this.#acknowledged = 0;
+		if (lost) {
+			this.#abandon(new JarvisError('SESSION_LOST', 'the session could not be resumed; what was under way has ended'));
+			this.#nextCommand = this.#nextChannel = 1;
+		}
+		this.#begin();
+		tell(this, 'ready', message);
+	}
 
-  /** @param {any} message */
-  #onResumed(message) {
-    this.#commands = this.#commands.filter(({ command }) => command.seq > message.taken_seq);
-    for (const channel of this.channels) channel.resumed(message.channels[channel.number] ?? Infinity);
-    this.#begin();
-    tell(this, 'resumed', { ...message, took_ms: this.#lostAt ? Date.now() - this.#lostAt : 0 });
-  }
+	/** @param {any} message */
+	#onResumed(message) {
+		this.#commands = this.#commands.filter(({ command }) => command.seq > message.taken_seq);
+		for (const channel of this.channels) channel.resumed(message.channels[channel.number] ?? Infinity);
+		this.#begin();
+		tell(this, 'resumed', { ...message, took_ms: this.#lostAt ? Date.now() - this.#lostAt : 0 });
+	}
 
-  /** The session continues on this socket: send what waits. */
-  #begin() {
-    this.#held = false;
-    this.#delayMs = FIRST_DELAY_MS;
-    this.#refusedTickets = 0;
-    this.#sendAgain();
-    const heartbeat = this.ready?.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS;
-    clearInterval(this.#pulse);
-    this.#pulse = setInterval(() => this.#beat(heartbeat), heartbeat / 4);
-    this.ping();
-    this.#become('online');
-  }
+	/** The session continues on this socket: send what waits. */
+	#begin() {
+		this.#held = false;
+		this.#delayMs = FIRST_DELAY_MS;
+		this.#refusedTickets = 0;
+		this.#sendAgain();
+		const heartbeat = this.ready?.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS;
+		clearInterval(this.#pulse);
+		this.#pulse = setInterval(() => this.#beat(heartbeat), heartbeat / 4);
+		this.ping();
+		this.#become('online');
+	}
 
-  /** Send commands and frames again, in their original order. */
-  #sendAgain() {
-    for (const { command, after } of [...this.#commands]) {
-      if (after !== undefined) this.#channels.get(command.channel)?.flush(after);
-      this.#write(command);
-    }
-    for (const channel of this.channels) channel.flush();
-  }
+	/** Send commands and frames again, in their original order. */
+	#sendAgain() {
+		for (const { command, after } of [...this.#commands]) {
+			if (after !== undefined) this.#channels.get(command.channel)?.flush(after);
+			this.#write(command);
+		}
+		for (const channel of this.channels) channel.flush();
+	}
 
-  /** Detect a dead network: browsers do not show WebSocket pings, so only silence tells. @param {number} heartbeat in milliseconds */
-  #beat(heartbeat) {
-    const silent = Date.now() - this.#lastHeardAt;
-    if (silent >= 2 * heartbeat) this.cut();
-    else if (silent >= heartbeat) this.ping();
-  }
+	/** Detect a dead network: browsers do not show WebSocket pings, so only silence tells. @param {number} heartbeat in milliseconds */
+	#beat(heartbeat) {
+		const silent = Date.now() - this.#lastHeardAt;
+		if (silent >= 2 * heartbeat) this.cut();
+		else if (silent >= heartbeat) this.ping();
+	}
 
-  /** Measure the round trip; `rttMs` is set by the `pong`. */
-  ping() {
-    this.send({ type: 'ping', t: performance.now() });
-  }
+	/** Measure the round trip; `rttMs` is set by the `pong`. */
+	ping() {
+		this.send({ type: 'ping', t: performance.now() });
+	}
 
-  /** Reject pending calls and close all channels. @param {JarvisError} error */
-  #abandon(error) {
-    const channels = this.channels;
-    const answers = [...this.#answers.values()];
-    this.#channels.clear();
-    this.#answers.clear();
-    this.#commands = [];
-    for (const channel of channels) {
-      channel.close({ type: 'channel.closed', channel: channel.number, status: 'error', code: error.code, message: error.message });
-    }
-    for (const { reject } of answers) reject(error);
-  }
+	/** Reject pending calls and close all channels. @param {JarvisError} error */
+	#abandon(error) {
+		const channels = this.channels;
+		const answers = [...this.#answers.values()];
+		this.#channels.clear();
+		this.#answers.clear();
+		this.#commands = [];
+		for (const channel of channels) {
+			channel.close({ type: 'channel.closed', channel: channel.number, status: 'error', code: error.code, message: error.message });
+		}
+		for (const { reject } of answers) reject(error);
+	}
 
-  /** @param {string} id @param {(waiting: {resolve: (data: any) => void, reject: (error: Error) => void}) => void} how */
-  #settle(id, how) {
-    const waiting = this.#answers.get(id);
-    if (!waiting) return;
-    this.#answers.delete(id);
-    how(waiting);
-  }
+	/** @param {string} id @param {(waiting: {resolve: (data: any) => void, reject: (error: Error) => void}) => void} how */
+	#settle(id, how) {
+		const waiting = this.#answers.get(id);
+		if (!waiting) return;
+		this.#answers.delete(id);
+		how(waiting);
+	}
 
-  /** @param {any} message */
-  #toSession(message) {
-    if (message.type === 'error') {
-      this.#parting = message;
-      this.#settle(message.id, (waiting) => waiting.reject(new JarvisError(message.code, message.message, message.details)));
-    }
-    tell(this, message.type, message);
-  }
+	/** @param {any} message */
+	#toSession(message) {
+		if (message.type === 'error') {
+			this.#parting = message;
+			this.#settle(message.id, (waiting) => waiting.reject(new JarvisError(message.code, message.message, message.details)));
+		}
+		tell(this, message.type, message);
+	}
 
-  /** @param {any} message */
-  #toChannel(message) {
-    const channel = /** @type {JarvisChannel} */ (this.#channels.get(message.channel));
-    if (message.type === 'channel.closed') {
-      this.#channels.delete(channel.number);
-      channel.close(message);
-      return;
-    }
-    if (message.type === 'tts.started') channel.beginUtterance();
-    if (message.type === 'channel.opened') channel.granted(message.credit);
-    else if (message.type === 'credit') channel.granted(message.bytes, message.next_frame);
-    if (typeof message.generation === 'number') channel.raise(message.generation);
-    channel.note(message);
-    tell(channel, message.type, message);
-    tell(channel, 'message', message);
-  }
+	/** @param {any} message */
+	#toChannel(message) {
+		const channel = /** @type {JarvisChannel} */ (this.#channels.get(message.channel));
+		if (message.type === 'channel.closed') {
+			this.#channels.delete(channel.number);
+			channel.close(message);
+			return;
+		}
+		if (message.type === 'tts.started') channel.beginUtterance();
+		if (message.type === 'channel.opened') channel.granted(message.credit);
+		else if (message.type === 'credit') channel.granted(message.bytes, message.next_frame);
+		if (typeof message.generation === 'number') channel.raise(message.generation);
+		channel.note(message);
+		tell(channel, message.type, message);
+		tell(channel, 'message', message);
+	}
 }
 
 /** In this form bundlers find the files. */
@@ -862,88 +862,88 @@ const PLAYOUT = () => new URL('./worklets/playout.js', import.meta.url).href;
  * localhost. Events: `frame` with `{pcm: Uint8Array, ptsMs, level}` (level: the loudest sample, 0 to 1) and, for a recording, `ended`.
  */
 export class Microphone extends Telling {
-  /** @type {JarvisChannel | null} */ #channel = null;
-  /** @type {MediaStream | undefined} */ #stream;
-  /** @type {AudioContext | undefined} */ #context;
-  #ptsMs = 0;
+	/** @type {JarvisChannel | null} */ #channel = null;
+	/** @type {MediaStream | undefined} */ #stream;
+	/** @type {AudioContext | undefined} */ #context;
+	#ptsMs = 0;
 
-  /** @param {{deviceId?: string, sampleRate?: number, worklet?: string}} [options] `sampleRate` instead of the device's own */
-  constructor(options = {}) {
-    super();
-    this.options = options;
-    /** If true, frames are still reported but not sent; for push-to-talk. */
-    this.isMuted = false;
-    /** Time from the last frame's completion until it was sent or waited for credit, in whole milliseconds. */
-    this.delayMs = 0;
-  }
+	/** @param {{deviceId?: string, sampleRate?: number, worklet?: string}} [options] `sampleRate` instead of the device's own */
+	constructor(options = {}) {
+		super();
+		this.options = options;
+		/** If true, frames are still reported but not sent; for push-to-talk. */
+		this.isMuted = false;
+		/** Time from the last frame's completion until it was sent or waited for credit, in whole milliseconds. */
+		this.delayMs = 0;
+	}
 
-  /** The frames' rate in Hz; known after `start`. */
-  get sampleRate() {
-    return this.#context?.sampleRate ?? 0;
-  }
+	/** The frames' rate in Hz; known after `start`. */
+	get sampleRate() {
+		return this.#context?.sampleRate ?? 0;
+	}
 
-  /** Ask for the device and start. @param {MediaStream | AudioBuffer} [input] used instead of a microphone; silence follows a recording */
-  async start(input) {
-    const recorded = typeof AudioBuffer !== 'undefined' && input instanceof AudioBuffer;
-    if (!recorded) this.#stream = /** @type {MediaStream | undefined} */ (input) ?? await this.#ask();
-    this.#context = this.#makeContext();
-    await this.#context.audioWorklet.addModule(this.options.worklet ?? CAPTURE());
-    const node = new AudioWorkletNode(this.#context, 'jarvis-capture', { numberOfInputs: 1, channelCount: 1, channelCountMode: 'explicit' });
-    node.port.onmessage = ({ data }) => this.#onFrame(data);
-    node.connect(this.#context.destination); // silent, but some browsers only run connected nodes
-    const source = recorded ? this.#recording(/** @type {AudioBuffer} */ (input)) : this.#context.createMediaStreamSource(/** @type {MediaStream} */ (this.#stream));
-    source.connect(node);
-    await this.#context.resume();
-  }
+	/** Ask for the device and start. @param {MediaStream | AudioBuffer} [input] used instead of a microphone; silence follows a recording */
+	async start(input) {
+		const recorded = typeof AudioBuffer !== 'undefined' && input instanceof AudioBuffer;
+		if (!recorded) this.#stream = /** @type {MediaStream | undefined} */ (input) ?? await this.#ask();
+		this.#context = this.#makeContext();
+		await this.#context.audioWorklet.addModule(this.options.worklet ?? CAPTURE());
+		const node = new AudioWorkletNode(this.#context, 'jarvis-capture', { numberOfInputs: 1, channelCount: 1, channelCountMode: 'explicit' });
+		node.port.onmessage = ({ data }) => this.#onFrame(data);
+		node.connect(this.#context.destination); // silent, but some browsers only run connected nodes
+		const source = recorded ? this.#recording(/** @type {AudioBuffer} */ (input)) : this.#context.createMediaStreamSource(/** @type {MediaStream} */ (this.#stream));
+		source.connect(node);
+		await this.#context.resume();
+	}
 
-  #ask() {
-    const { deviceId } = this.options;
-    const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-    return navigator.mediaDevices.getUserMedia({ audio: deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio });
-  }
+	#ask() {
+		const { deviceId } = this.options;
+		const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+		return navigator.mediaDevices.getUserMedia({ audio: deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio });
+	}
 
-  #makeContext() {
-    const context = new AudioContext({ sampleRate: this.options.sampleRate, latencyHint: 'interactive' });
-    if (context.sampleRate <= 48_000) return context;
-    context.close();
-    return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // the device's rate is higher than the gateway accepts
-  }
+	#makeContext() {
+		const context = new AudioContext({ sampleRate: this.options.sampleRate, latencyHint: 'interactive' });
+		if (context.sampleRate <= 48_000) return context;
+		context.close();
+		return new AudioContext({ sampleRate: 48_000, latencyHint: 'interactive' }); // the device's rate is higher than the gateway accepts
+	}
 
-  /** @param {AudioBuffer} buffer */
-  #recording(buffer) {
-    const context = /** @type {AudioContext} */ (this.#context);
-    const source = new AudioBufferSourceNode(context, { buffer });
-    source.onended = () => tell(this, 'ended');
-    source.start();
-    return source;
-  }
+	/** @param {AudioBuffer} buffer */
+	#recording(buffer) {
+		const context = /** @type {AudioContext} */ (this.#context);
+		const source = new AudioBufferSourceNode(context, { buffer });
+		source.onended = () => tell(this, 'ended');
+		source.start();
+		return source;
+	}
 
-  /** @param {{pcm: ArrayBuffer, level: number, at: number}} data */
-  #onFrame({ pcm, level, at }) {
-    const ptsMs = this.#ptsMs;
-    const frame = { pcm: new Uint8Array(pcm), ptsMs, level };
-    if (this.#channel && !this.isMuted) {
-      this.#ptsMs += (pcm.byteLength * 500) / this.sampleRate;
-      this.#channel.sendAudio(frame.pcm, ptsMs);
-      this.delayMs = Math.max(0, Date.now() - at);
-    }
-    tell(this, 'frame', frame);
-  }
+	/** @param {{pcm: ArrayBuffer, level: number, at: number}} data */
+	#onFrame({ pcm, level, at }) {
+		const ptsMs = this.#ptsMs;
+		const frame = { pcm: new Uint8Array(pcm), ptsMs, level };
+		if (this.#channel && !this.isMuted) {
+			this.#ptsMs += (pcm.byteLength * 500) / this.sampleRate;
+			this.#channel.sendAudio(frame.pcm, ptsMs);
+			this.delayMs = Math.max(0, Date.now() - at);
+		}
+		tell(this, 'frame', frame);
+	}
 
-  /** Send all further frames to that channel; null: send none. @param {JarvisChannel | null} channel */
-  sendTo(channel) {
-    this.#ptsMs = 0;
-    this.#channel = channel;
-  }
+	/** Send all further frames to that channel; null: send none. @param {JarvisChannel | null} channel */
+	sendTo(channel) {
+		this.#ptsMs = 0;
+		this.#channel = channel;
+	}
 
-  /** Release the device. */
-  async stop() {
-    this.#channel = null;
-    this.#stream?.getTracks().forEach((track) => track.stop());
-    const context = this.#context;
-    this.#context = this.#stream = undefined;
-    await context?.close();
-  }
+	/** Release the device. */
+	async stop() {
+		this.#channel = null;
+		this.#stream?.getTracks().forEach((track) => track.stop());
+		const context = this.#context;
+		this.#context = this.#stream = undefined;
+		await context?.close();
+	}
 }
 
 /**
@@ -959,93 +959,93 @@ export class Microphone extends Telling {
  * The loudspeaker: plays the speech of channels, each through its own jitter buffer, and reports to the server what was really played.
  */
 export class Speaker {
-  /** @type {AudioContext | null} */ context = null;
-  /** @type {GainNode | null} all sound goes through it; for volume control or an analyser */ output = null;
+	/** @type {AudioContext | null} */ context = null;
+	/** @type {GainNode | null} all sound goes through it; for volume control or an analyser */ output = null;
 
-  /** @param {{worklet?: string}} [options] */
-  constructor(options = {}) {
-    this.options = options;
-  }
+	/** @param {{worklet?: string}} [options] */
+	constructor(options = {}) {
+		this.options = options;
+	}
 
-  /** Browsers require a click or key press before it. May be called again. */
-  async start() {
-    if (!this.context) {
-      this.context = new AudioContext({ latencyHint: 'interactive' });
-      this.output = this.context.createGain();
-      this.output.connect(this.context.destination);
-      this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? PLAYOUT());
-    }
-    await this.loaded;
-    await this.context.resume();
-  }
+	/** Browsers require a click or key press before it. May be called again. */
+	async start() {
+		if (!this.context) {
+			this.context = new AudioContext({ latencyHint: 'interactive' });
+			this.output = this.context.createGain();
+			this.output.connect(this.context.destination);
+			this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? PLAYOUT());
+		}
+		await this.loaded;
+		await this.context.resume();
+	}
 
-  /** Play the channel's speech. @param {JarvisChannel} channel @returns {Playout} */
-  play(channel) {
-    if (!this.context || !this.output) throw new Error('call start() first, behind a click or key press');
-    return new Playout(channel, this.context, this.output);
-  }
+	/** Play the channel's speech. @param {JarvisChannel} channel @returns {Playout} */
+	play(channel) {
+		if (!this.context || !this.output) throw new Error('call start() first, behind a click or key press');
+		return new Playout(channel, this.context, this.output);
+	}
 
-  async stop() {
-    const { context } = this;
-    this.context = this.output = null;
-    await context?.close();
-  }
+	async stop() {
+		const { context } = this;
+		this.context = this.output = null;
+		await context?.close();
+	}
 }
 
 /** Plays one channel's speech. Events: `report` (a PlayoutReport), `sounding` (the first sample of an utterance), `silent`, `underrun`. */
 export class Playout extends Telling {
-  #channel;
-  #node;
+	#channel;
+	#node;
 
-  /** @internal @param {JarvisChannel} channel @param {AudioContext} context @param {AudioNode} output */
-  constructor(channel, context, output) {
-    super();
-    this.#channel = channel;
-    this.#node = new AudioWorkletNode(context, 'jarvis-playout', { numberOfInputs: 0, outputChannelCount: [1] });
-    this.#node.port.onmessage = ({ data }) => this.#onMessage(data);
-    this.#node.connect(output);
-    /** @param {keyof ChannelEvents} type @param {(detail: any) => void} act */
-    const on = (type, act) => channel.addEventListener(type, (event) => act(/** @type {CustomEvent} */ (event).detail));
-    on('tts.started', (message) => this.#post({ type: 'begin', rate: message.sample_rate, generation: message.generation }));
-    on('audio', (frame) => this.#onFrame(frame));
-    on('tts.done', () => this.#post({ type: 'finish' }));
-    on('stale', () => this.flush());
-    on('closed', (message) => this.#onClosed(message));
-  }
+	/** @internal @param {JarvisChannel} channel @param {AudioContext} context @param {AudioNode} output */
+	constructor(channel, context, output) {
+		super();
+		this.#channel = channel;
+		this.#node = new AudioWorkletNode(context, 'jarvis-playout', { numberOfInputs: 0, outputChannelCount: [1] });
+		this.#node.port.onmessage = ({ data }) => this.#onMessage(data);
+		this.#node.connect(output);
+		/** @param {keyof ChannelEvents} type @param {(detail: any) => void} act */
+		const on = (type, act) => channel.addEventListener(type, (event) => act(/** @type {CustomEvent} */ (event).detail));
+		on('tts.started', (message) => this.#post({ type: 'begin', rate: message.sample_rate, generation: message.generation }));
+		on('audio', (frame) => this.#onFrame(frame));
+		on('tts.done', () => this.#post({ type: 'finish' }));
+		on('stale', () => this.flush());
+		on('closed', (message) => this.#onClosed(message));
+	}
 
-  /** @param {object} message @param {Transferable[]} [transfer] */
-  #post(message, transfer = []) {
-    this.#node.port.postMessage(message, transfer);
-  }
+	/** @param {object} message @param {Transferable[]} [transfer] */
+	#post(message, transfer = []) {
+		this.#node.port.postMessage(message, transfer);
+	}
 
-  /** @param {Frame} frame */
-  #onFrame(frame) {
-    const pcm = frame.payload.slice().buffer;
-    this.#post({ type: 'frame', pcm, ptsMs: frame.ptsMs }, [pcm]);
-  }
+	/** @param {Frame} frame */
+	#onFrame(frame) {
+		const pcm = frame.payload.slice().buffer;
+		this.#post({ type: 'frame', pcm, ptsMs: frame.ptsMs }, [pcm]);
+	}
 
-  /** @param {any} data */
-  #onMessage({ type, ...report }) {
-    if (type === 'report') {
-      const { bytes, generation, ...rest } = report;
-      this.#channel.played(bytes, report.moved ? report.playedMs : undefined, generation);
-      tell(this, 'report', rest);
-    } else if (type === 'gone') {
-      this.#node.disconnect();
-      tell(this, 'silent', {});
-    } else {
-      tell(this, type, report);
-    }
-  }
+	/** @param {any} data */
+	#onMessage({ type, ...report }) {
+		if (type === 'report') {
+			const { bytes, generation, ...rest } = report;
+			this.#channel.played(bytes, report.moved ? report.playedMs : undefined, generation);
+			tell(this, 'report', rest);
+		} else if (type === 'gone') {
+			this.#node.disconnect();
+			tell(this, 'silent', {});
+		} else {
+			tell(this, type, report);
+		}
+	}
 
-  /** @param {any} message */
-  #onClosed(message) {
-    if (message.status !== 'ok') this.flush();
-    this.#post({ type: 'leave' });
-  }
+	/** @param {any} message */
+	#onClosed(message) {
+		if (message.status !== 'ok') this.flush();
+		this.#post({ type: 'leave' });
+	}
 
-  /** Stop at once and drop the buffered audio. */
-  flush() {
-    this.#post({ type: 'flush' });
-  }
+	/** Stop at once and drop the buffered audio. */
+	flush() {
+		this.#post({ type: 'flush' });
+	}
 }

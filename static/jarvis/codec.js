@@ -24,15 +24,15 @@ export const LOST = 0x02;
 
 /** The data is not a valid frame: close the socket with `closeCode`. */
 export class FrameError extends Error {
-  /**
-   * @param {string} message text for people
-   * @param {number} closeCode close code for the WebSocket
-   */
-  constructor(message, closeCode) {
-    super(message);
-    this.name = 'FrameError';
-    this.closeCode = closeCode;
-  }
+	/**
+	 * @param {string} message text for people
+	 * @param {number} closeCode close code for the WebSocket
+	 */
+	constructor(message, closeCode) {
+		super(message);
+		this.name = 'FrameError';
+		this.closeCode = closeCode;
+	}
 }
 
 const PROTOCOL_ERROR = 1002;
@@ -43,9 +43,9 @@ const PROTOCOL_ERROR = 1002;
  * @param {number} bits
  */
 function checkUnsigned(name, value, bits) {
-  if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
-    throw new RangeError(`${name}: ${value} is no unsigned number of ${bits} bits`);
-  }
+	if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
+		throw new RangeError(`${name}: ${value} is no unsigned number of ${bits} bits`);
+	}
 }
 
 /**
@@ -56,22 +56,22 @@ function checkUnsigned(name, value, bits) {
  * @throws {RangeError} if a number does not fit its field
  */
 export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs = 0, flags = 0 }) {
-  checkUnsigned('flags', flags, 8);
-  checkUnsigned('channel', channel, 16);
-  checkUnsigned('generation', generation, 32);
-  checkUnsigned('seq', seq, 32);
-  checkUnsigned('ptsMs', ptsMs, 32);
-  const audio = payload instanceof Uint8Array ? payload : new Uint8Array(payload);
-  const data = new Uint8Array(HEADER_BYTES + audio.byteLength);
-  const header = new DataView(data.buffer);
-  header.setUint8(0, VERSION);
-  header.setUint8(1, flags);
-  header.setUint16(2, channel);
-  header.setUint32(4, generation);
-  header.setUint32(8, seq);
-  header.setUint32(12, ptsMs);
-  data.set(audio, HEADER_BYTES);
-  return data;
+	checkUnsigned('flags', flags, 8);
+	checkUnsigned('channel', channel, 16);
+	checkUnsigned('generation', generation, 32);
+	checkUnsigned('seq', seq, 32);
+	checkUnsigned('ptsMs', ptsMs, 32);
+	const audio = payload instanceof Uint8Array ? payload : new Uint8Array(payload);
+	const data = new Uint8Array(HEADER_BYTES + audio.byteLength);
+	const header = new DataView(data.buffer);
+	header.setUint8(0, VERSION);
+	header.setUint8(1, flags);
+	header.setUint16(2, channel);
+	header.setUint32(4, generation);
+	header.setUint32(8, seq);
+	header.setUint32(12, ptsMs);
+	data.set(audio, HEADER_BYTES);
+	return data;
 }
 
 /**
@@ -82,21 +82,21 @@ export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs =
  * @throws {FrameError} if the header is too short or of another version
  */
 export function decodeFrame(data) {
-  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
-  if (bytes.byteLength < HEADER_BYTES) {
-    throw new FrameError(`a frame has ${HEADER_BYTES} bytes of header`, PROTOCOL_ERROR);
-  }
-  const header = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
-  const version = header.getUint8(0);
-  if (version !== VERSION) {
-    throw new FrameError(`frame version ${version} is not ${VERSION}`, PROTOCOL_ERROR);
-  }
-  return {
-    flags: header.getUint8(1),
-    channel: header.getUint16(2),
-    generation: header.getUint32(4),
-    seq: header.getUint32(8),
-    ptsMs: header.getUint32(12),
-    payload: bytes.subarray(HEADER_BYTES),
-  };
+	const bytes = data instanceof Uint8Array ? data : new Uint8Array(data);
+	if (bytes.byteLength < HEADER_BYTES) {
+		throw new FrameError(`a frame has ${HEADER_BYTES} bytes of header`, PROTOCOL_ERROR);
+	}
+	const header = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+	const version = header.getUint8(0);
+	if (version !== VERSION) {
+		throw new FrameError(`frame version ${version} is not ${VERSION}`, PROTOCOL_ERROR);
+	}
+	return {
+		flags: header.getUint8(1),
+		channel: header.getUint16(2),
+		generation: header.getUint32(4),
+		seq: header.getUint32(8),
+		ptsMs: header.getUint32(12),
+		payload: bytes.subarray(HEADER_BYTES),
+	};
 }
