@@ -18,6 +18,8 @@ import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 const FIRST_DELAY_MS = 200;
 /** Timeout of the probe that finds out why the first connection failed. */
 const PROBE_MS = 3_000;
+/** Time for a connection to bring a session. The gateway gives a client without a token 10 s, and then says so. */
+const GREETING_MS = 15_000;
 const LONGEST_DELAY_MS = 10_000;
 /** PROTOCOL section 3: a client acknowledges every 32 messages, 64 KiB, or second. */
 const ACK_EVERY_MESSAGES = 32;
@@ -33,6 +35,9 @@ const DEFAULT_HEARTBEAT_MS = 20_000;
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
 /** A ticket is valid for seconds, and only once. If it is refused, the client requests another one before it gives up. */
 const REFUSED = 4501;
+const TOKEN_EXPIRED = 4009;
+/** What the gateway takes as a session's id. */
+const SESSION_ID = /^[\w.:-]{1,128}$/;
 const MOST_REFUSED_TICKETS = 3;
 /** Commands of the socket, not of the session: they have no number and are not sent again. */
 const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'ping', 'pong']);
@@ -377,7 +382,7 @@ export class JarvisClient extends TellingClient {
 	 */
 	constructor(url, options = {}) {
 		super();
-		this.#url = url.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
+		this.#url = `${url}`.trim().replace(/\/+$/, '').replace(/^http/i, 'ws');
 		this.#options = options;
 		/** @readonly */ this.sessionId = options.resume?.sessionId ?? options.sessionId ?? `web-${this.#idPrefix}${Date.now().toString(36)}`;
 		/** @type {any} the last session.ready */ this.ready = null;
@@ -485,6 +490,8 @@ export class JarvisClient extends TellingClient {
 		socket.onmessage = (event) => { if (this.#socket === socket) this.#receive(event.data); };
 		socket.onclose = (event) => this.#closed(socket, event);
 		this.#socket = socket;
+		clearTimeout(this.#pulse);
+		this.#pulse = setTimeout(() => { this.#closed(socket, { code: 1006, reason: '' }); socket.close(); }, GREETING_MS);
 	}
 
 	/** @param {string} address @param {string[]} protocols @returns {WebSocket | null} null: it failed, which was reported */
@@ -496,6 +503,7 @@ export class JarvisClient extends TellingClient {
 		}
 		try {
 			new URL(this.#url); // throws if there is no host
+			if (!SESSION_ID.test(this.sessionId)) throw new SyntaxError(`sessionId: ${SESSION_ID}`);
 			const socket = new Socket(address, protocols);
 			socket.onerror = () => undefined; // `close` follows; without a listener `ws` would end the process
 			return socket;
@@ -505,14 +513,14 @@ export class JarvisClient extends TellingClient {
 		}
 	}
 
-	/** Find out why the first connection failed, as far as a page can: browsers do not tell a WebSocket why. */
-	async #giveUp() {
+	/** Find out why the first connection failed, as far as a page can: browsers do not tell a WebSocket why. @param {string} reason if it is known */
+	async #giveUp(reason) {
 		const address = `${this.#url.replace(/^ws/, 'http')}/live`;
 		/** @param {RequestMode} mode */
 		const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
 		let error = new JarvisError('UNREACHABLE', `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
 		if (await answers('cors')) {
-			error = new JarvisError('REFUSED', `${this.#url} answers, but opens no WebSocket: does a proxy in between pass it on?`);
+			error = new JarvisError('REFUSED', reason || `${this.#url} answers, but opens no WebSocket: is its path right, and does a proxy in between pass it on?`);
 		} else if (await answers('no-cors')) {
 			error = new JarvisError('ORIGIN_REFUSED', `${this.#url} does not take this page: add ${globalThis.location?.origin ?? 'its origin'} to CORS_ORIGINS of the gateway`);
 		}
@@ -539,7 +547,7 @@ export class JarvisClient extends TellingClient {
 			tell(this, 'disconnected', { code: event.code, reason: event.reason, retry_in_ms: null });
 		} else if (event.code === REFUSED && this.#options.getTicket && ++this.#refusedTickets < MOST_REFUSED_TICKETS) {
 			this.#later(event);
-		} else if (FINAL_CODES.has(event.code) || event.code >= 4500) {
+		} else if (FINAL_CODES.has(event.code) || event.code >= 4500 || event.code === TOKEN_EXPIRED && !this.#options.getTicket || this.#isFirst && event.code !== 1006) {
 			const { code = String(event.code), message = event.reason || 'the gateway closed the connection' } = this.#parting ?? {};
 			this.#fail(new JarvisError(code, message));
 		} else {
@@ -547,10 +555,15 @@ export class JarvisClient extends TellingClient {
 		}
 	}
 
+	/** Whether `connect()` must settle now. */
+	get #isFirst() {
+		return this.ready === null && !this.#keepTrying;
+	}
+
 	/** Reconnect after a delay with full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
 	#later({ code, reason }) {
-		if (this.ready === null && code === 1006 && !this.#keepTrying) {
-			this.#giveUp();
+		if (this.#isFirst && code === 1006) {
+			this.#giveUp(reason);
 			return;
 		}
 		const wait = this.#askedDelayMs ?? Math.random() * this.#delayMs;
@@ -620,8 +633,8 @@ export class JarvisClient extends TellingClient {
 	#ask(command) {
 		const id = `${this.#idPrefix}${this.#nextId++}`;
 		return new Promise((resolve, reject) => {
-			this.#answers.set(id, { resolve, reject });
 			this.send({ ...command, id });
+			this.#answers.set(id, { resolve, reject });
 		});
 	}
 
@@ -632,10 +645,10 @@ export class JarvisClient extends TellingClient {
 	 */
 	open(kind, params) {
 		const channel = new JarvisChannel(this, this.#nextChannel, kind);
+		this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
 		this.#nextChannel += 2;
 		this.#channels.set(channel.number, channel);
 		if (kind === 'execute' || kind === 'tts' || (params && 'text' in params && params.text !== undefined)) channel.underWay.add('work');
-		this.send({ type: 'channel.open', channel: channel.number, kind, params: params ?? {}, credit: SPEAKER_WINDOW_BYTES });
 		return channel;
 	}
 
@@ -648,14 +661,16 @@ export class JarvisClient extends TellingClient {
 			if (this.connected && (!this.#held || command.type === 'pong')) this.#write(command);
 			return;
 		}
-		const numbered = { ...command, seq: this.#nextCommand++ };
+		const numbered = { ...command, seq: this.#nextCommand };
+		const text = JSON.stringify(numbered); // may throw: then the number is not used up
+		this.#nextCommand++;
 		this.#commands.push({ command: numbered, after });
-		if (this.connected && !this.#held) this.#write(numbered);
+		if (this.connected && !this.#held) this.#write(numbered, text);
 	}
 
 	/** @param {{type: string, [field: string]: any}} message */
-	#write(message) {
-		this.#socket?.send(JSON.stringify(message));
+	#write(message, text = JSON.stringify(message)) {
+		this.#socket?.send(text);
 		tell(this, 'wire', { direction: 'out', message });
 	}
 
@@ -671,13 +686,27 @@ export class JarvisClient extends TellingClient {
 	#receive(data) {
 		this.#lastHeardAt = Date.now();
 		if (typeof data === 'string') {
-			const message = JSON.parse(data);
+			const message = this.#read(() => JSON.parse(data));
+			if (!message) return;
 			tell(this, 'wire', { direction: 'in', message });
 			this.#onMessage(message, data.length);
 		} else {
 			const bytes = new Uint8Array(data);
 			tell(this, 'wire', { direction: 'in', bytes });
-			this.#onFrame(decodeFrame(bytes), bytes.byteLength);
+			const frame = this.#read(() => decodeFrame(bytes));
+			if (frame) this.#onFrame(frame, bytes.byteLength);
+		}
+	}
+
+	/** What the server sent, or nothing: then it does not speak the protocol, and is left. @template T @param {() => T} decode */
+	#read(decode) {
+		try {
+			return decode();
+		} catch (error) {
+			const socket = /** @type {WebSocket} */ (this.#socket);
+			this.#closed(socket, { code: 1002, reason: `${this.#url} does not speak jarvis.v1: ${/** @type {Error} */ (error).message}` });
+			socket.close();
+			return null;
 		}
 	}
 

@@ -87,7 +87,7 @@ test('no ticket at all is final, a network that fails is not', async () => {
   const reasons = [];
   flaky.addEventListener('disconnected', ({ detail }) => reasons.push(detail.reason));
   flaky.connect({ keepTrying: true }).catch(() => undefined);
-  for (let attempt = 0; attempt < 3; attempt += 1) { await TICK(); mock.timers.tick(20_000); }
+  for (let attempt = 0; attempt < 3; attempt += 1) { await TICK(); mock.timers.tick(10_000); }
   await TICK();
   assert.equal(network.sockets.length, 1);
   assert.deepEqual(reasons, ['', 'overloaded'], 'what the gateway said, not what the browser calls silence');
@@ -292,6 +292,73 @@ test('a close code that says no is final, and tells why', async () => {
   mock.timers.tick(60_000);
   await TICK();
   assert.equal(network.sockets.length, 1);
+});
+
+for (const [what, happens, code] of [
+  ['a server that opens a socket and says nothing', () => mock.timers.tick(15_000), 'UNREACHABLE'],
+  ['a client without a token', (socket) => { socket.say({ type: 'error', code: 'UNAUTHENTICATED', message: 'no token came in time' }); socket.drop(4008); }, 'UNAUTHENTICATED'],
+  ['a gateway with too much to do', (socket) => socket.drop(1013), '1013'],
+  ['text of another protocol', (socket) => { socket.readyState = 1; socket.onmessage({ data: 'hello!' }); }, '1002'],
+  ['bytes of another protocol', (socket) => { socket.readyState = 1; socket.onmessage({ data: new Uint8Array(3).buffer }); }, '1002'],
+]) {
+  test(`connect() settles with a reason: ${what}`, async () => {
+    mock.method(globalThis, 'fetch', async () => { throw new TypeError('fetch failed'); });
+    const network = fakeNetwork();
+    const client = new JarvisClient('ws://gateway/', { webSocket: network.FakeSocket });
+    const refused = assert.rejects(client.connect(), { name: 'JarvisError', code });
+    await TICK();
+    happens(network.last);
+    await refused;
+    assert.equal(client.state, 'failed');
+    mock.timers.tick(60_000);
+    assert.equal(network.sockets.length, 1);
+  });
+}
+
+test('a reconnection that brings no session is tried again', async () => {
+  const { client, network } = await online();
+  network.last.drop();
+  mock.timers.tick(10_000);
+  await TICK();
+  mock.timers.tick(15_000);
+  assert.equal(network.last.closedWith, undefined);
+  assert.equal(network.last.readyState, 3);
+  mock.timers.tick(10_000);
+  await TICK();
+  assert.equal(network.sockets.length, 3);
+  network.last.say(resumed(0));
+  assert.equal(client.state, 'online');
+});
+
+test('an expired token is final, a ticket is asked for again', async () => {
+  const { client, network } = await online();
+  network.last.drop(4009);
+  assert.equal(client.state, 'failed');
+  const other = await online({ token: undefined, getTicket: async () => 'x' });
+  other.network.last.drop(4009);
+  assert.equal(other.client.state, 'waiting');
+});
+
+test('a command that JSON cannot hold uses no number up', async () => {
+  const { client, network } = await online();
+  await assert.rejects(client.call('agent.intent', { text: 1n }), TypeError);
+  assert.throws(() => client.open('turn', { text: 1n }), TypeError);
+  assert.deepEqual(client.channels, []);
+  client.call('agent.intent', { text: 'x' }).catch(() => undefined);
+  assert.equal(network.last.sent.at(-1).seq, 1);
+});
+
+test('an address or a session id that is none', async () => {
+  const { FakeSocket: webSocket } = fakeNetwork();
+  for (const [url, sessionId] of [[undefined, 's'], ['', 's'], ['ws://gateway', 'a/b']]) {
+    await assert.rejects(new JarvisClient(url, { webSocket, sessionId }).connect(), { code: 'INVALID_URL' });
+  }
+});
+
+test('a ticket that cannot be had says why', async () => {
+  mock.method(globalThis, 'fetch', async () => ({ ok: true }));
+  const client = new JarvisClient('ws://gateway', { webSocket: fakeNetwork().FakeSocket, getTicket: async () => { throw new Error('the shop is closed'); } });
+  await assert.rejects(client.connect(), { code: 'REFUSED', message: 'the shop is closed' });
 });
 
 test('a gateway that restarts says when to come back', async () => {
