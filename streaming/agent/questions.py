@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streaming.agent.deeds import deed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streaming.ports import Action
 
 MAX_VALUE_CHARS = 80  # of one parameter that is spoken; the client has it in full
+MAX_DEED_CHARS = 160  # of a whole deed; a longer one is told with its values cut
 REMIND_AFTER_S = 20.0  # after this much silence, the question is repeated once
 
 
 def question_about(action: Action, description: str = "") -> str:
     """A question such as "Shall I create the folder demo?". `description` is the plan's, for example "Create the folder demo"."""
+    known = deed(action)
+    if known and len(known) <= MAX_DEED_CHARS:
+        return f"Shall I {known}?"
     does = description.strip().rstrip(".") or f"run {action.action}"
     told = does.casefold()
-    missing = [value for value in _values(action.parameters) if value.casefold() not in told]
+    missing = [
+        value for value in _values(_said(action, described=bool(description.strip()))) if value.casefold() not in told
+    ]
     does = does[:1].lower() + does[1:]
     return f"Shall I {' '.join([does, *missing])}?"
 
@@ -38,6 +46,14 @@ def still_working(progress: str) -> str:
     if not news or len(news) > MAX_VALUE_CHARS:
         return "I am still working on it."
     return f"I am still working on it: {news}."
+
+
+def _said(action: Action, *, described: bool) -> dict[str, Any]:
+    """The parameters that people would name. A note's key is a random text, so it is only told if nothing else says what is meant."""
+    unsaid = {"tags", "metadata", "limit"} if action.executor == "memory" else {"max_results"}
+    if action.executor == "memory" and described:
+        unsaid.add("key")
+    return {name: value for name, value in action.parameters.items() if name not in unsaid}
 
 
 def _values(given: Any) -> Iterator[str]:

@@ -1,13 +1,17 @@
-"""Accuracy and speed of M2: `python -m tests.bench.speech`. Needs the extras `voice` and `ears`.
+"""Accuracy and speed of the ears and the voice: `python -m tests.bench.speech`. Needs the extras `voice` and `ears`.
 
+`--only words,people` measures parts of it: each takes a minute or two. `--people 1,4` takes fewer sizes of crowds. `--recordings FOLDER`
+adds WAV files at 16 kHz with their words beside them, NAME.wav and NAME.txt.
 Audio is paced as a microphone's where delays are measured. Ends of speech are taken from the recordings' energy.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import tempfile
 import time
+import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +21,16 @@ from av import AudioResampler
 from av.audio.frame import AudioFrame
 
 from protos import stt_pb2, stt_pb2_grpc
+from server.embedded.tts.hibari import Hibari
+from tests.bench import turn_latency
 from tests.bench.machine import head, say
 from tests.server.embedded.speech import TRANSCRIPTS, embedded, folded, recording, silence, word_errors
+from tests.server.embedded.tts.test_hibari import bursts, words_of
+from tests.server.embedded.tts.test_hibari import say as said_by
+from tests.support.gateway import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 OPEN_SENTENCES = (
     "The museum on the corner closes early on Sundays.",
@@ -39,6 +48,8 @@ OPEN_SENTENCES = (
     "There is a strange noise coming from the engine.",
     "I would rather walk than wait for another bus.",
 )
+PARTS = ("words", "nobody", "file", "people", "voice", "reply")
+WORDS_ALONE = ("Monday. ", "Anna! ", "Memory. ", "Yellow. ", "Remember. ", "Eleven. ", "Birthday. ")
 FRAME_BYTES = 640
 TIME_S = np.arange(60 * 16_000) / 16_000
 FILE_S = 300
@@ -107,17 +118,34 @@ async def paced(stub: stt_pb2_grpc.SpeechToTextStub, pcm: bytes) -> tuple[float,
     return partial_ms - started_ms, final_ms - voice_end_ms(pcm)
 
 
-async def words(stub: stt_pb2_grpc.SpeechToTextStub) -> None:
-    """Word errors, and words heard where nobody speaks."""
+def recordings(folder: Path | None) -> Iterator[tuple[str, bytes]]:
+    """Words and audio of a folder's files."""
+    for path in sorted(folder.glob("*.wav")) if folder else ():
+        with wave.open(str(path)) as file:
+            yield path.with_suffix(".txt").read_text(encoding="utf-8").strip(), file.readframes(file.getnframes())
+
+
+async def words(stub: stt_pb2_grpc.SpeechToTextStub, folder: Path | None) -> None:
+    """Word errors."""
     sets = {"14 open sentences": list(zip(OPEN_SENTENCES, spoken(OPEN_SENTENCES), strict=True))}
     for kind in ("human", "flite"):
         sets[f"{kind} recordings"] = [(TRANSCRIPTS[n], recording(n) + silence(600)) for n in TRANSCRIPTS if kind in n]
+    if folder is not None:
+        sets[f"recordings of {folder}"] = [(text, pcm + silence(600)) for text, pcm in recordings(folder)]
     for name, pairs in sets.items():
         errors = total = 0
         for text, pcm in pairs:
-            errors += word_errors(folded(" ".join(await at_once(stub, pcm))), folded(text).replace("3", "three"))
+            heard = folded(" ".join(await at_once(stub, pcm)))
+            wrong = word_errors(heard, folded(text).replace("3", "three"))
+            if wrong:
+                say(f"  {wrong} wrong: {text!r} was heard as {heard!r}")
+            errors += wrong
             total += len(text.split())
         say(f"word errors, {name}: {errors} of {total} ({100 * errors / total:.1f} %)")
+
+
+async def nobody(stub: stt_pb2_grpc.SpeechToTextStub) -> None:
+    """Words heard where nobody speaks."""
     noise = np.random.default_rng(1).normal(0, 1, len(TIME_S))
     sounds = {
         "silence": 0 * TIME_S,
@@ -131,9 +159,9 @@ async def words(stub: stt_pb2_grpc.SpeechToTextStub) -> None:
         say(f"words in a minute of {name}: {len(' '.join(await at_once(stub, pcm_of(samples))).split())}")
 
 
-async def delays(stub: stt_pb2_grpc.SpeechToTextStub, said: list[bytes]) -> None:
+async def delays(stub: stt_pb2_grpc.SpeechToTextStub, said: list[bytes], crowds: Sequence[int]) -> None:
     """First partials and finals, with several people at once."""
-    for people in (1, 4, 8, 16):
+    for people in crowds:
         rounds = 16 // people if people > 1 else len(said)
         found = []
         for turn in range(rounds):
@@ -161,22 +189,63 @@ async def long_file(stub: stt_pb2_grpc.SpeechToTextStub, said: list[bytes]) -> N
     say(f"a file of {FILE_S} s: {time.monotonic() - began_s:.1f} s, {len(finals)} finals")
 
 
-async def run(address: str) -> None:
+def word_times() -> None:
+    """Where the voice says that words begin and end, against where its sound does."""
+    voice = Hibari()
+    off_ms = []
+    for text in WORDS_ALONE:
+        for speed in (0.7, 1.0, 1.5):
+            (word,) = words_of(voice, text, speed)
+            heard = bursts(said_by(voice, text, speed).pcm)
+            off_ms += [abs(word.start_ms - heard[0][0]), abs(word.end_ms - heard[-1][1])]
+    say(f"word times of the voice, {len(off_ms)} edges: off by {np.mean(off_ms):.0f} ms, at most {max(off_ms):.0f} ms")
+
+
+async def replies(directory: Path, turns: int) -> None:
+    """From the end of speech to the first sound of the reply, through a whole gateway."""
+    partials_ms: list[float] = []
+    audio_ms: list[float] = []
+    began_s = time.monotonic()
+    with running_gateway(directory) as gateway:
+        say(f"ready after start: {time.monotonic() - began_s:.1f} s")
+        for _ in range(turns):
+            await turn_latency.turn(gateway, partials_ms, audio_ms)
+    for name, found in (("first partial after speech begins", partials_ms), ("first sound after it ends", audio_ms)):
+        say(f"{name}, {turns} turns: p50 {np.percentile(found, 50):.0f} p95 {np.percentile(found, 95):.0f} ms")
+
+
+async def ears(address: str, parts: Sequence[str], crowds: Sequence[int], folder: Path | None) -> None:
+    """The parts that need M2."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = stt_pb2_grpc.SpeechToTextStub(channel)
-        await words(stub)
-        said = spoken(OPEN_SENTENCES)
-        await long_file(stub, said)
-        await delays(stub, said)
+        said = spoken(OPEN_SENTENCES) if {"file", "people"} & set(parts) else []
+        if "words" in parts:
+            await words(stub, folder)
+        if "nobody" in parts:
+            await nobody(stub)
+        if "file" in parts:
+            await long_file(stub, said)
+        if "people" in parts:
+            await delays(stub, said, crowds)
 
 
 def main() -> None:
-    head("speech recognition, the embedded M2 by itself")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--people", default="1,4,8,16", help="how many speak at once")
+    parser.add_argument("--recordings", type=Path, metavar="FOLDER")
+    given = parser.parse_args()
+    parts = given.only.split(",")
+    head("ears and voice")
     with tempfile.TemporaryDirectory() as directory:
-        began_s = time.monotonic()
-        with embedded(Path(directory), "stt") as bound:
-            say(f"ready after {time.monotonic() - began_s:.1f} s")
-            asyncio.run(run(bound["stt"]))
+        if "voice" in parts:
+            word_times()
+        if "reply" in parts:
+            asyncio.run(replies(Path(directory), turns=20))
+        if set(parts) - {"voice", "reply"}:
+            with embedded(Path(directory), "stt") as bound:
+                crowds = [int(number) for number in given.people.split(",")]
+                asyncio.run(ears(bound["stt"], parts, crowds, given.recordings))
 
 
 if __name__ == "__main__":

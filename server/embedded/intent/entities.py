@@ -13,10 +13,10 @@ from server.embedded.intent.words import without_final_period
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_NAME_WORDS = 3  # in a site called by its name: "new york times"
+MAX_NAME_WORDS = 3  # in the name of a site: "new york times"
 
 _KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # these may contain punctuation: passwords, names, text to echo
-_SET_OFF_BY_QUOTES = frozenset({"label", "url", "path", "named_file", "new_folder", "attribute", "place"})
+_SET_OFF_BY_QUOTES = frozenset({"label", "url", "site", "path", "named_file", "new_folder", "attribute", "place"})
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
@@ -73,29 +73,29 @@ def _written(words: str) -> str:
     return _SPOKEN_SIGN.sub(lambda found: _SIGNS[found[1].lower()], words.strip())
 
 
-def url_of(words: str) -> tuple[str, bool]:
-    """The URL of a spoken or typed address, and whether it is a guess from a bare name. Raises NoEntityError."""
+def url_of(words: str) -> str:
+    """The URL of a spoken or typed address, or of a well-known site. Raises NoEntityError."""
     given = words.strip().strip("\"'<>").removesuffix(")") if "(" not in words else words.strip()
     if _SCHEME.match(given):
-        return given, False
+        return given
     if _ANY_SCHEME.match(given):
         raise NoEntityError
-    called = _CALLED.match(given)
-    name = called["name"] if called else given
+    name = _called(given)
     sites: dict[str, str] = templates.document()["sites"]
     if name.lower() in sites:
-        return f"https://{sites[name.lower()]}", False
+        return f"https://{sites[name.lower()]}"
     host = _HOST.match(_written(name).replace(" ", ""))
-    if host and not _is_file(name):
-        plain = _in_ascii(host["host"].lower())
-        return f"{_scheme(plain)}://{plain}{host['rest']}", False
-    return _dot_com(name.lower()), True
-
-
-def _dot_com(name: str) -> str:
-    if not _NAME.match(name) or _NO_NAME.match(name) or len(name.split()) > MAX_NAME_WORDS:
+    if not host or _is_file(name):
         raise NoEntityError
-    return f"https://{name.replace(' ', '')}.com"
+    plain = _in_ascii(host["host"].lower())
+    return f"{_scheme(plain)}://{plain}{host['rest']}"
+
+
+def _called(words: str) -> str:
+    """`the wikipedia home page` and `the new york times` without what is not their names."""
+    called = _CALLED.match(words)
+    name = called["name"] if called else words
+    return name.removeprefix("the ").removeprefix("The ")
 
 
 def _is_file(name: str) -> bool:
@@ -133,8 +133,17 @@ def arguments_of(words: str) -> list[str]:
 
 
 def _url(entities: dict[str, Any]) -> bool:
-    entities["url"], guessed = url_of(entities["url"])
-    return guessed
+    entities["url"] = url_of(entities["url"])
+    return False
+
+
+def _site(entities: dict[str, Any]) -> bool:
+    """A name whose address nobody knows. It may be a shop, a program or a place, so it is asked for. Raises NoEntityError."""
+    name = entities["site"]
+    if not _NAME.match(name.lower()) or _NO_NAME.match(name.lower()) or len(name.split()) > MAX_NAME_WORDS:
+        raise NoEntityError
+    entities["site"] = _called(name)
+    return True
 
 
 def _path(entities: dict[str, Any]) -> bool:
@@ -206,8 +215,17 @@ def _number(name: str) -> Callable[[dict[str, Any]], bool]:
     return clean_number
 
 
+def _fact(entities: dict[str, Any]) -> bool:
+    """Refuse `remember me` and `remember it`, which tell nothing."""
+    if entities["fact"].lower() in {"me", "it", "us", "him", "her", "them"}:
+        raise NoEntityError
+    return False
+
+
 def _value(entities: dict[str, Any]) -> bool:
-    """Refuse `call me later` and `call me a taxi`, which name nobody."""
+    """Refuse `call me later` and `call me a taxi`, which name nobody, and what something is not."""
+    if str(entities["value"]).startswith("not "):  # a title has a capital
+        raise NoEntityError
     if entities.get("attribute") == "name" and _NO_FIRST_NAME.match(str(entities["value"])):
         raise NoEntityError
     return False
@@ -215,6 +233,7 @@ def _value(entities: dict[str, Any]) -> bool:
 
 _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "url": _url,
+    "site": _site,
     "path": _path,
     "named_file": _named_file,
     "label": _label,
@@ -224,6 +243,7 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "query": _query,
     "attribute": _attribute,
     "value": _value,
+    "fact": _fact,
     "first": _number("first"),
     "second": _number("second"),
 }

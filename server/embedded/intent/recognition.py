@@ -16,9 +16,9 @@ from hassil import recognize_all
 from server.embedded.intent import templates
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import nearest
-from server.embedded.intent.normalise import readings
+from server.embedded.intent.normalise import readings, without_courtesy
 from server.embedded.intent.sums import sum_of
-from server.embedded.intent.words import Word, keys_of, said_by, words_of
+from server.embedded.intent.words import Word, keys_of, said_by, without_hesitations, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,10 +126,10 @@ def _address(text: str) -> Guess | None:
     if len(text.split()) != 1:
         return None
     try:
-        url, guessed = url_of(text.strip().rstrip(".,;!"))
+        url = url_of(text.strip().rstrip(".,;!"))
     except NoEntityError:
         return None
-    return None if guessed else Guess("open_page", OPEN, {"url": url})
+    return Guess("open_page", OPEN, {"url": url})
 
 
 def _spelt(word: Word) -> bool:
@@ -144,7 +144,7 @@ def _each_once(guesses: list[Guess]) -> list[Guess]:
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[Guess, ...]:
     """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
-    found = sum_of(text)
+    found = sum_of(text) or sum_of(said_by(without_courtesy(without_hesitations(words_of(text)))))
     if found is not None:
         return (Guess("calculate", OPEN if found.whole else GUESSED, found.entities),)
     return tuple(_judged(text)) or (Guess(UNKNOWN, 0.0),)

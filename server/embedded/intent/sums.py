@@ -6,14 +6,22 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.embedded.intent.sum_forms import WORDS, read_form
+
 MAX_TOKENS = 60  # nobody says a longer sum
 MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
 MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
 
-_LEAD = re.compile(r"(?P<lead>(?:what is|what's|what’s|whats|how much is|calculate|compute|work out|tell me)\b)? ?")
+_LEAD = re.compile(
+    r"(?P<lead>(?:what is|what's|what’s|whats|how much is|what would|how much would|what does|tell me what|do you know what"
+    r"|calculate|compute|work out|tell me)\b)? ?"
+)
 _END_MARKS = "=?.!, "
-_END_WORDS = ("equals", "equal", "makes", "please")
+_END_WORDS = ("equals", "equal", "makes", "make", "is", "be", "come to", "please")
 _TOKEN = re.compile(r"\s*(\d[\d,]*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·/÷:%^()!√])")
+_PER_CENT = re.compile(r"\bper cent\b")
+_CURRENCY = re.compile(r"(?<![a-z])(dollars?|bucks?|euros?|pounds?|usd|eur|gbp)(?![a-z])|[$€£]")
+_SIGNS = {"$": "dollar", "€": "euro", "£": "pound", "usd": "dollar", "eur": "euro", "gbp": "pound", "buck": "dollar"}
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
 _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
@@ -43,13 +51,7 @@ _OTHER = frozenset(
     {"and", "a", "half", "third", "quarter", "square", "cube", "to", "the", "of", "by", "from", "point", "divided"}
     | {"multiplied", "hundred", "difference", "sum", "product", "between", "with", "per", "cent"}
 )
-_IMPERATIVES = {  # (operator, the word between, whether the numbers are in reverse order)
-    "add": ("plus", ("and", "to"), False),
-    "subtract": ("minus", ("from",), True),
-    "multiply": ("times", ("by", "and", "with"), False),
-    "divide": ("divided by", ("by",), False),
-}
-_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *_IMPERATIVES, *_SMALL})
+_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *WORDS, *_SMALL})
 
 Number = int | float
 
@@ -140,8 +142,6 @@ class _Reader:
             (("divided", "by"), "divided by"),
             (("multiplied", "by"), "times"),
             (("percent", "of"), "percent of"),
-            (("per", "cent", "of"), "percent of"),
-            (("%", "of"), "percent of"),
         ):
             if self.take(*words):
                 return name
@@ -158,8 +158,8 @@ def sum_of(text: str) -> Sum | None:
     body = _without_end(spaced[found.end() if found else 0 :])
     if not body or body in _NAMES or _DATED.match(body) or not (lead or _may_stand_alone(body)):
         return None
-    tokens = _tokens(body)
-    read = _read(tokens) if tokens else None
+    tokens = _tokens(_without_currency(body))
+    read = _read(tokens, asked=lead) if tokens else None
     beyond = read is None and _FIGURES.match(body)
     return Sum(whole=False) if beyond else read
 
@@ -172,6 +172,13 @@ def _without_end(body: str) -> str:
     return left
 
 
+def _without_currency(body: str) -> str:
+    """`$5 + $3` as `5 + 3`; two currencies are no sum, so they stay."""
+    named = [found[0].removesuffix("s") for found in _CURRENCY.finditer(body)]
+    one = len({_SIGNS.get(name, name) for name in named}) == 1
+    return " ".join(_CURRENCY.sub(" ", body).split()) if one else body
+
+
 def _may_stand_alone(body: str) -> bool:
     glued = _GLUED.match(body)
     return glued is None or (glued[2] != ":" and max(len(glued[1]), len(glued[3])) <= MAX_GLUED_DIGITS)
@@ -179,24 +186,27 @@ def _may_stand_alone(body: str) -> bool:
 
 def _tokens(body: str) -> list[str]:
     """The tokens; empty if something does not belong in a sum."""
-    text = _HYPHEN.sub(" ", body)
+    text = _PER_CENT.sub("percent", _HYPHEN.sub(" ", body))
     tokens: list[str] = []
     at = 0
     while at < len(text) and len(tokens) <= MAX_TOKENS:
         found = _TOKEN.match(text, at)
         if found is None or (found[1].isalpha() and found[1] not in _KNOWN_WORDS):
             return []
-        tokens.append(found[1])
+        tokens.append("percent" if found[1] == "%" else found[1])
         at = found.end()
     return tokens
 
 
-def _read(tokens: list[str]) -> Sum | None:
-    if tokens[0] in _IMPERATIVES:
-        return _imperative(tokens)
+def _read(tokens: list[str], *, asked: bool) -> Sum | None:
+    """The sum of these tokens. `asked`: a question came before them."""
+    if (form := read_form(_Reader(tokens))) is not None:
+        return Sum(form)
     reader = _Reader(tokens)
     first = reader.number()
     if first is not None:
+        if asked and reader.at > 0 and tokens[reader.at :] in (["percent"], ["percent", "of"]):
+            return Sum({"first": first, "operation": "percent of"}, whole=False)
         began = reader.at
         operation = reader.operator()
         after = reader.at
@@ -206,20 +216,6 @@ def _read(tokens: list[str]) -> Sum | None:
         if second is not None and began < after:
             return Sum({"first": first, "rest": " ".join(tokens[after:])}, whole=False)
     return Sum(whole=False) if _is_arithmetic(tokens) else None
-
-
-def _imperative(tokens: list[str]) -> Sum | None:
-    operation, between, swapped = _IMPERATIVES[tokens[0]]
-    reader = _Reader(tokens, 1)
-    first = reader.number()
-    joined = reader.next in between
-    reader.at += 1
-    second = reader.number() if first is not None and joined else None
-    if first is None or second is None or reader.next:
-        return None
-    if swapped:
-        first, second = second, first
-    return Sum({"first": first, "operation": operation, "second": second})
 
 
 def _is_arithmetic(tokens: list[str]) -> bool:

@@ -107,7 +107,22 @@ def _any(value: Any) -> Any:
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(
-        ("query", "url", "attribute", "fact", "topic", "command", "path", "label", "to", "place", "day", "part"), _text
+        (
+            "query",
+            "url",
+            "site",
+            "attribute",
+            "fact",
+            "topic",
+            "command",
+            "path",
+            "label",
+            "to",
+            "place",
+            "day",
+            "part",
+        ),
+        _text,
     ),
     "operation": _text,
     "ordinal": _index,
@@ -186,7 +201,7 @@ def _forget(entities: Entities) -> list[Step]:
     looked_up = {"query": topic, "limit": 1, "tags": [NOTE]}
     return [
         Step("memory", "search", looked_up, f"Look up what you told me about {topic}"),
-        Step("memory", "delete", {"key": "${s1.results.0.key}"}, "Forget it", ("s1",)),
+        Step("memory", "delete", {"key": "${s1.results.0.key}"}, f"Forget what you told me about {topic}", ("s1",)),
     ]
 
 

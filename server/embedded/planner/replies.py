@@ -129,6 +129,10 @@ def _result_not_opened(bad: Outcome, searched: dict[str, Any], facts: Facts) -> 
 def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: datetime) -> str:
     """The template of an intent without steps, or of one that lacks an entity."""
     lacking = missing(intent, entities)
+    if lacking == "second" and entities.get("operation") == "percent of":
+        return "ask_second_percent"
+    if lacking == "url" and facts.get("site"):
+        return "ask_url_site"
     if lacking:
         return f"ask_{lacking}"
     if intent == "repeat":

@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 
     from google.protobuf.struct_pb2 import Struct
 
+    from server.embedded.intent.recognition import Guess
+
 log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
 MAX_INTENT_CHARS = 128
 MAX_HEARD_CHARS = 100  # repeated to the user
+ASKED_OF_WHAT = " of what?"  # ends the question of `ask_second_percent`
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 # Also with LLM_FIRST: these are about the conversation itself.
 ALWAYS_TEMPLATES = frozenset({"yes", "no", "stop", "repeat"})
@@ -98,6 +101,9 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
     if not request.intent and not request.text.strip():
         raise WrongEntityError("either intent or text has to be given")
     intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
+    answered = _answered(request.text, request.context) if intent in ("", UNKNOWN) else None
+    if answered is not None:
+        return answered.intent, dict(answered.entities)
     if request.text.strip() and (not intent or missing(intent, entities)):
         heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
         if heard is not None:
@@ -105,6 +111,16 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
     if intent == UNKNOWN:
         return intent, entities | _not_understood(request.text, request.context)
     return intent, with_context(intent, entities, request.context)
+
+
+def _answered(text: str, turns: Sequence[planner_pb2.Turn]) -> Guess | None:
+    """What "80" or "of 80" means after "What is 15 percent?" and "15 percent of what?"."""
+    asked = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
+    if not asked.endswith(ASKED_OF_WHAT) or len(text) > MAX_HEARD_CHARS:
+        return None
+    whole = f"{asked.removesuffix(ASKED_OF_WHAT)} of {text.strip().removeprefix('of ').removeprefix('Of ')}"
+    guess = recognise(whole)[0]
+    return guess if guess.intent == "calculate" and "second" in guess.entities else None
 
 
 def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:

@@ -16,6 +16,9 @@ _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "times": lambda first, second: first * second,
     "divided by": lambda first, second: first / second,
     "percent of": lambda first, second: first * second / 100,
+    "plus percent": lambda first, second: first + first * second / 100,
+    "minus percent": lambda first, second: first - first * second / 100,
+    "share": lambda first, second: 100 * first / second,
 }
 
 
@@ -31,4 +34,10 @@ def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
         return "calculate_never"
     told = round(result, MAX_DECIMALS)
     facts["result"] = f"{told.numerator}" if told.denominator == 1 else f"{float(told):.{MAX_DECIMALS}f}".rstrip("0")
-    return "" if told == result else "calculate_about"
+    about = "" if told == result else "_about"
+    if entities["operation"] == "share":
+        return f"calculate_share{about}"
+    if entities["operation"].endswith(" percent"):
+        facts["operation"] = entities["operation"].removesuffix(" percent")
+        facts["second"] = f"{facts['second']} percent"
+    return about and f"calculate{about}"

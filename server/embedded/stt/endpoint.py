@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPEECH, STILL_SPEECH = 0.5, 0.35  # probabilities at which speech begins, and continues
 START_FRAMES, START_SPEECH_FRAMES = 4, 3  # 128 ms, of which all but one frame are speech
+FALLING_SILENT_FRAMES = 2
 PAUSE_FRAMES = 5  # 160 ms; the detector itself reacts some 100 ms after the voice ends
 RESUME_FRAMES, RESUME_SPEECH_FRAMES = 3, 2
 DEFAULT_SILENCE_MS = 480  # if nobody looks at the words; pauses between words are shorter
@@ -93,6 +94,11 @@ class SpeechEndpointer:
     def in_speech(self) -> bool:
         """True while an utterance is in progress."""
         return self._in_speech
+
+    @property
+    def falling_silent(self) -> bool:
+        """True if a pause may be near: the utterance is then decoded again in a moment."""
+        return self._silent_frames >= FALLING_SILENT_FRAMES
 
     def push(self, pcm: bytes) -> None:
         """Add audio of any length."""

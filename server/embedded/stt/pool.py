@@ -30,12 +30,14 @@ log = logging.getLogger(__name__)
 FIRST_PROCESSES = 2
 MAX_PROCESSES = 8
 MAX_BATCH = 4  # a batch of eight gains little more, and its first job would wait for the last
+MAX_PARTIAL_BATCH = 2  # a final that comes meanwhile waits for at most two partials
 ATTEMPTS = 2  # a job whose process died is given to one other process
 LATE_S = 1.0  # a final that waited this long is late
 LATE_LOG_S = 10.0  # minimum time between two log lines about it
 
 
 FINAL, CLOSER, PARTIAL = range(3)
+_MOST = {FINAL: MAX_BATCH, CLOSER: 1, PARTIAL: MAX_PARTIAL_BATCH}
 
 
 def _kind(job: Job) -> int:
@@ -130,7 +132,7 @@ class DecoderPool:
         if kind == PARTIAL and n_idle == 1 and len(self.processes) > 1:
             return []
         alike = sum(waiting.rank[0] == kind and not waiting.done.done() for waiting in self._queue)
-        most = 1 if kind == CLOSER else min(MAX_BATCH, -(-alike // n_idle))
+        most = min(_MOST[kind], -(-alike // n_idle))
         batch: list[_Waiting] = []
         while self._queue and len(batch) < most:
             first = self._queue[0]

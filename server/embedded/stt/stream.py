@@ -6,6 +6,7 @@ The queue is bounded: a caller that sends faster than the decoders work is held 
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -242,6 +243,8 @@ class Recognition:
             return
         while self._partial is not None or utterance.partial_due():
             if self._partial is None:
+                if self._endpointer.falling_silent:
+                    return
                 self._partial = self._group.create_task(self._decode_partial(utterance), name="stt: partial")
                 self._partial.add_done_callback(self._wake)
                 await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
@@ -264,10 +267,14 @@ class Recognition:
             self._pieces.put_nowait(b"")
 
     async def _decode_partial(self, utterance: Utterance) -> Transcript | None:
+        began_s = time.monotonic()
         try:
-            return await self._pool.decode(utterance.job(final=False))
+            transcript = await self._pool.decode(utterance.job(final=False))
         except DecoderDiedError:
             return None  # the final will report it
+        # without words there is nothing to show yet, and the first words are not to wait
+        utterance.partial_took((time.monotonic() - began_s) * 1000 if transcript.text else 0.0)
+        return transcript
 
     def _drop_partial(self) -> None:
         if self._partial is not None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BYTES_PER_MS = 32  # 16 kHz, 16 bit
 PARTIAL_EVERY_MS = 300
+PARTIAL_SHARE = 0.5  # of the time a talker's partials may be decoded: fewer come while the decoders are busy or the utterance is long
 FIRST_PARTIAL_MS = 200  # of speech; less has no recognisable word
 
 
@@ -26,6 +27,7 @@ class Utterance:
         self._held = held
         self._pcm = bytearray(began.pcm)
         self._looked_at_bytes = len(began.pcm) - PARTIAL_EVERY_MS * BYTES_PER_MS + FIRST_PARTIAL_MS * BYTES_PER_MS
+        self._partial_every_ms = float(PARTIAL_EVERY_MS)
         self._promise = Promise()
         self._told = ""
         self.at_pause: Transcript | None = None  # valid until speech continues
@@ -38,7 +40,11 @@ class Utterance:
 
     def partial_due(self) -> bool:
         """True if enough audio arrived since the last decode."""
-        return len(self._pcm) - self._looked_at_bytes >= PARTIAL_EVERY_MS * BYTES_PER_MS
+        return len(self._pcm) - self._looked_at_bytes >= self._partial_every_ms * BYTES_PER_MS
+
+    def partial_took(self, ms: float) -> None:
+        """Time the next partial by how long the last one took, its wait in the queue included."""
+        self._partial_every_ms = max(PARTIAL_EVERY_MS, ms / PARTIAL_SHARE)
 
     def job(self, *, final: bool) -> Job:
         """A job to decode all audio so far."""

@@ -32,6 +32,8 @@ UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in a long
 NO_WORDS_LOG_PROBABILITY = -1.8  # below this, the words are guesses
 NO_SPEECH, NO_SPEECH_LOG_PROBABILITY = 0.6, -0.8  # both together mean no speech; correct commands stay below 0.42
 HOP_MS, TOKEN_MS = 10, 20  # of a feature frame, of the encoder's output
+HOP_SAMPLES = HOP_MS * RATE_HZ // 1000
+SILENCE_SAMPLES = 6 * HOP_SAMPLES  # behind these, a frame of 25 ms has silence only
 PROMPT_TOKENS = 200  # of the decoder's 448
 # What Whisper, trained on subtitles, writes for breath and noise. Kept if its probability is high.
 SUBTITLES = re.compile(r"(you|thank you|thanks for watching|bye|so|the|i'm sorry|subtitles by .*)[.!]*", re.IGNORECASE)
@@ -130,10 +132,15 @@ class Whisper:
         return encoded, [self._read(result, n_tokens, may_repeat=may_repeat) for result in results]
 
     def _mel(self, samples: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
-        """Features [mels, frames], with an even number of frames because the encoder halves it."""
-        padded = np.pad(samples[:n_samples], (0, max(0, n_samples - len(samples))))
+        """Features [mels, frames], with an even number of frames because the encoder halves it.
+
+        All frames of the silence behind the audio are equal, so only its beginning is transformed.
+        """
+        n_frames = n_samples // HOP_SAMPLES
+        n_heard = min(n_samples, len(samples) + SILENCE_SAMPLES)
+        padded = np.pad(samples[:n_heard], (0, max(0, n_heard - len(samples))))
         mel: NDArray[np.float32] = self._features(padded, padding=0)
-        return np.pad(mel, ((0, 0), (0, mel.shape[1] % 2)), mode="edge").astype(np.float32)
+        return np.pad(mel, ((0, 0), (0, n_frames + n_frames % 2 - mel.shape[1])), mode="edge").astype(np.float32)
 
     def _hint(self, vocabulary: tuple[str, ...]) -> list[int]:
         """The vocabulary, as if it had been said before."""

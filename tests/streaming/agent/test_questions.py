@@ -12,8 +12,13 @@ from streaming.ports import Action
     ("action", "parameters", "description", "sentence"),
     [
         ("mkdir", {"args": ["demo"]}, "Create the folder demo", "Shall I create the folder demo?"),
-        ("mkdir", {"args": ["-p", "demo"]}, "Run mkdir", "Shall I run mkdir demo?"),
-        ("rm", {"args": ["a", "b"]}, "", "Shall I run rm a b?"),
+        ("mkdir", {"args": ["-p", "demo"]}, "Run mkdir", "Shall I create the folder demo?"),
+        ("rm", {"args": ["a", "b"]}, "", "Shall I delete a and b?"),
+        ("rm", {"args": ["-rf", "demo"]}, "Tidy up", "Shall I delete demo with everything in it?"),
+        ("rm", {"args": ["--force", "demo"]}, "", "Shall I delete demo?"),
+        ("mv", {"args": ["a.txt", "b.txt"]}, "", "Shall I move a.txt to b.txt?"),
+        ("mv", {"args": ["a", "b", "c"]}, "", "Shall I run mv a b c?"),
+        ("chmod", {"args": ["700", "demo"]}, "", "Shall I run chmod 700 demo?"),
         ("delete", {"key": "your colour"}, "Forget your colour.", "Shall I forget your colour?"),
         ("click", {"selector": "#buy", "force": True}, "Click", "Shall I click #buy?"),
     ],
@@ -22,6 +27,39 @@ def test_the_sentence_says_what_would_be_done(
     action: str, parameters: dict[str, Any], description: str, sentence: str
 ) -> None:
     assert question_about(Action("os", action, parameters, "s1"), description) == sentence
+
+
+@pytest.mark.parametrize(
+    ("executor", "action", "parameters", "description", "sentence"),
+    [
+        ("memory", "delete", {"key": "user.name"}, "Forget your name", "Shall I forget your name?"),
+        ("memory", "delete", {"key": "user.favorite-color"}, "", "Shall I forget your favorite color?"),
+        (
+            "memory",
+            "delete",
+            {"key": "q7xW"},
+            "Forget what you said about tea",
+            "Shall I forget what you said about tea?",
+        ),
+        ("memory", "delete", {"key": "wifi"}, "", "Shall I run delete wifi?"),
+        (
+            "memory",
+            "store",
+            {"key": "user.name", "value": "Ada", "tags": ["about-user"], "metadata": {"attribute": "name"}},
+            "Remember your name",
+            "Shall I remember that your name is Ada?",
+        ),
+        ("memory", "store", {"value": "tea at four", "tags": ["note"]}, "", "Shall I remember this: tea at four?"),
+        ("search", "search", {"query": "cats", "max_results": 5}, "Search for cats", "Shall I search for cats?"),
+        ("browser", "navigate", {"url": "https://www.example.com/"}, "Open it", "Shall I open the page example.com?"),
+        ("browser", "click", {"text": "Buy now"}, "Click", "Shall I click on Buy now?"),
+        ("browser", "type", {"selector": "#q", "text": "hello"}, "", "Shall I type hello into #q?"),
+    ],
+)
+def test_the_sentence_names_what_people_would_name(
+    executor: str, action: str, parameters: dict[str, Any], description: str, sentence: str
+) -> None:
+    assert question_about(Action(executor, action, parameters, "s1"), description) == sentence
 
 
 def test_what_a_voice_may_not_approve_says_what_may() -> None:

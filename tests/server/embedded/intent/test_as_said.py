@@ -83,9 +83,8 @@ ADDRESSES: list[Said] = [
     ('click the menu item "File > Open"', "click", {"label": "File > Open"}),
     ("click the link", "click", {"label": "link"}),
     ("tap on 'Next'", "click", {"label": "Next"}),
-    ("what is 50% off 80", "calculate", {}),
     ("what is 1.000,5 + 2", "calculate", {}),
-    ("5€ + 3€", "calculate", {}),
+    ("5€ + 3$", "calculate", {}),
     ("do it now", "yes", {}),
     ("no, stop that", "no", {}),
     ("I said no", "no", {}),
@@ -112,6 +111,21 @@ STATEMENTS: list[Said] = [
     ("i'm called Ada", "remember", remembered("name", "Ada")),
     ("where's my keys", "recall", {"attribute": "keys"}),
     ("whats the time", "get_time", {}),
+    ("my dog is called Rex", "remember", remembered("dog", "Rex")),
+    ("my name is not Bob", "unknown", {}),
+    (
+        "my favourite book is Not Without My Daughter",
+        "remember",
+        remembered("favourite book", "Not Without My Daughter"),
+    ),
+    ("remember me", "unknown", {}),
+    ("say it again", "repeat", {}),
+    ("Pardon?", "repeat", {}),
+    ("can you hear me", "greeting", {}),
+    ("show me the time", "get_time", {}),
+    ("I've changed my mind", "no", {}),
+    ("go to sleep", "stop", {}),
+    ("show me pictures of cats", "web_search", {"query": "pictures of cats"}),
 ]
 
 SPOKEN: list[Said] = [
@@ -153,11 +167,42 @@ def test_what_was_said_is_understood_and_kept(text: str, intent: str, entities: 
         ("three point five times two", 3.5, "times", 2),
         ("add 5 and 3", 5, "plus", 3),
         ("subtract 2 from 10", 10, "minus", 2),
+        ("take 5 from 20", 20, "minus", 5),
+        ("what's the sum of 3 and 5", 3, "plus", 5),
+        ("the difference between 10 and 4", 10, "minus", 4),
+        ("what is the product of 6 and 7", 6, "times", 7),
+        ("half of 90", 90, "divided by", 2),
+        ("what is a quarter of 200", 200, "divided by", 4),
+        ("double 45", 45, "times", 2),
+        ("five squared", 5, "times", 5),
+        ("5€ + 3€", 5, "plus", 3),
+        ("add 20 percent to 50", 50, "plus percent", 20),
+        ("increase 200 by 15%", 200, "plus percent", 15),
+        ("fifty plus ten per cent", 50, "plus percent", 10),
+        ("take 15 percent off 60", 60, "minus percent", 15),
+        ("what is 50% off 80", 80, "minus percent", 50),
+        ("90 minus ten percent", 90, "minus percent", 10),
+        ("how much is a 15 percent tip on 42 dollars", 15, "percent of", 42),
+        ("what percent of 80 is 20", 20, "share", 80),
+        ("20 is what percent of 80", 20, "share", 80),
+        ("15 out of 60 as a percentage", 15, "share", 60),
+        ("could you tell me what 20 percent of 150 is", 20, "percent of", 150),
+        ("what does 3 times 4 make", 3, "times", 4),
+        ("three quarters of 80", 75, "percent of", 80),
+        ("split 90 between three people", 90, "divided by", 3),
+        ("add 5% tax to 200", 200, "plus percent", 5),
+        ("Jarvis, could you add 20% to 50, please?", 50, "plus percent", 20),
     ],
 )
 def test_sums_are_read_in_any_form(text: str, first: float, operation: str, second: float) -> None:
     best = recognise(text)[0]
     assert (best.intent, best.entities) == ("calculate", {"first": first, "operation": operation, "second": second})
+
+
+@pytest.mark.parametrize("text", ["what is 15 percent", "What's 15%?", "how much is 15 percent of"])
+def test_a_percentage_of_nothing_is_a_sum_that_lacks_a_number(text: str) -> None:
+    best = recognise(text)[0]
+    assert (best.intent, best.entities) == ("calculate", {"first": 15, "operation": "percent of"})
 
 
 @pytest.mark.parametrize("text", ["2^3", "what is the square root of 16", "what is 2 + 3 * 4", "(2+3)*4"])
@@ -170,6 +215,46 @@ def test_other_arithmetic_is_no_web_search(text: str) -> None:
 @pytest.mark.parametrize("text", ["555-1234", "9/11", "five five", "12:30", "2027-01-05", "10 percent"])
 def test_numbers_with_signs_need_not_be_sums(text: str) -> None:
     assert recognise(text)[0].intent != "calculate"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "take me to bed",
+            "take me to church",
+            "take me home",
+            "open the door",
+            "open a bottle of wine",
+            "show me love",
+        ),
+        *(
+            "bring up the volume",
+            "go to the kitchen",
+            "visit my mother",
+            "open sesame",
+            "go to sleep",
+            "navigate to work",
+        ),
+    ],
+)
+def test_no_page_is_opened_by_guesswork(text: str) -> None:
+    assert "url" not in recognise(text)[0].entities
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("take me to wikipedia", "https://wikipedia.org"),
+        ("open the new york times", "https://nytimes.com"),
+        ("go to the youtube homepage", "https://youtube.com"),
+        ("open git hub", "https://github.com"),
+        ("take me to bed.com", "https://bed.com"),
+        ("take me to bed dot com", "https://bed.com"),
+    ],
+)
+def test_known_sites_and_addresses_are_opened(text: str, url: str) -> None:
+    assert (recognise(text)[0].intent, recognise(text)[0].entities) == ("open_page", {"url": url})
 
 
 @pytest.fixture

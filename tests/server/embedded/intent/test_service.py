@@ -210,7 +210,7 @@ GUESSED: list[Said] = [
     ("when did the war end", "web_search", {"query": "the war end"}),
     ("what day of the week is christmas", "web_search", {"query": "christmas"}),
     ("what is 9/11", "web_search", {"query": "9/11"}),
-    ("open netflix", "open_page", {"url": "https://netflix.com"}),
+    ("open sesame", "open_page", {"site": "sesame"}),
     ("run the tests", "run_command", {"command": "tests"}),
     ("search for", "web_search", {}),
     ("remember that", "remember_fact", {}),

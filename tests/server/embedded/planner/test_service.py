@@ -52,6 +52,18 @@ PLANS: list[tuple[str, list[tuple[str, str, dict[str, Any]]]]] = [
 ]
 
 
+@pytest.mark.parametrize("answer", ["80", "of 80", "Eighty.", "of eighty dollars"])
+async def test_the_missing_number_of_a_percentage_is_asked_for_and_taken(tmp_path: Path, answer: str) -> None:
+    async with planner(tmp_path) as stub:
+        asked = await said(stub, "what is 15 percent", [])
+        assert asked == "15 percent of what?"
+        assert (
+            await said(stub, answer, [], [("user", "what is 15 percent"), ("assistant", asked)])
+            == "15 percent of 80 is 12."
+        )
+        assert "12" not in await said(stub, answer, [])
+
+
 async def test_intents_become_steps(tmp_path: Path) -> None:
     async with planner(tmp_path) as stub:
         for text, steps in PLANS:

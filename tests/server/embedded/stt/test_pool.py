@@ -12,7 +12,7 @@ import pytest
 
 from server.embedded.service import EmbeddedConfig, MissingPartError
 from server.embedded.stt.engine import chosen
-from server.embedded.stt.pool import DecoderPool
+from server.embedded.stt.pool import MAX_PARTIAL_BATCH, DecoderPool
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.service import SpeechToTextService
 from server.embedded.stt.transcript import Job, Transcript
@@ -153,6 +153,25 @@ async def test_one_process_is_kept_from_partials_and_finals_are_spread() -> None
             for each in (first, second):
                 if not each.answers[-1].done():
                     each.answer()
+            await settled()
+
+
+async def test_a_final_waits_for_few_partials() -> None:
+    pool, (only,) = await with_decoders(1)
+    async with asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(pool.decode(Job(b"", final=False)), name=f"partial {number}")
+        await settled()
+        only.answer()
+        await settled()
+        assert len(only.batches[-1]) == MAX_PARTIAL_BATCH
+        group.create_task(pool.decode(Job(b"", final=True)), name="final")
+        await settled()
+        only.answer()
+        await settled()
+        assert [job.final for job in only.batches[-1]] == [True]
+        while not only.answers[-1].done():
+            only.answer()
             await settled()
 
 

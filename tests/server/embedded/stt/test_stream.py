@@ -10,12 +10,14 @@ from server.embedded.stt.config import RecognizeSettings
 from server.embedded.stt.stream import PARTIAL_WAIT_S, Ears, Recognition
 from server.embedded.stt.transcript import Transcript
 from server.embedded.stt.voice_detector import Silero
-from tests.server.embedded.speech import recording
+from tests.server.embedded.speech import recording, silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from server.embedded.stt.transcript import Job
+
+SILENT_BYTES = 32 * 180
 
 
 class LatePool:
@@ -49,3 +51,39 @@ async def test_a_late_partial_does_not_keep_the_next_from_being_decoded() -> Non
             pass
         assert event.partial.text == "list files"
         running.cancel()
+
+
+class CountingPool:
+    """Counts the partials of audio that ends in silence."""
+
+    def __init__(self) -> None:
+        self.into_silence = 0
+
+    async def decode(self, job: Job) -> Transcript:
+        self.into_silence += not any(job.pcm[-SILENT_BYTES:])
+        return Transcript("list files")
+
+    async def glance(self, _job: Job) -> Transcript:
+        return Transcript("list files in the current directory.")
+
+
+async def test_no_partial_is_decoded_where_the_voice_has_just_ended() -> None:
+    """What was said is decoded at the pause, a moment later."""
+    pool: Any = CountingPool()
+    partials = 0
+    settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
+    for ends_ms in range(1000, 1320, 40):  # a partial is decoded every 300 ms
+
+        async def requests(said: bytes) -> AsyncIterator[stt_pb2.RecognizeRequest]:
+            for start in range(0, len(said), 640):
+                yield stt_pb2.RecognizeRequest(audio=said[start : start + 640])
+                await asyncio.sleep(0)
+
+        async def take(answer: stt_pb2.RecognizeResponse) -> None:
+            nonlocal partials
+            partials += answer.HasField("partial")
+
+        pcm = recording("flite-slt-list-files")[: 32 * ends_ms] + silence(1500)
+        await Recognition(settings, Ears(pool, Silero()), take).run(requests(pcm))
+    assert partials
+    assert pool.into_silence == 0

@@ -1,0 +1,102 @@
+"""Ways to put a sum in words other than "five plus three": `add 20 percent to 50`, `half of 90`, `what percent of 80 is 20`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Number = int | float
+
+# A and B are numbers, a|b are alternatives. The operation comes first, then its two numbers.
+_FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
+    ("add A and|to B", "plus", "A", "B"),
+    ("sum of A and B", "plus", "A", "B"),
+    ("take|subtract|deduct A from|off B", "minus", "B", "A"),
+    ("take away A from B", "minus", "B", "A"),
+    ("difference between|of A and B", "minus", "A", "B"),
+    ("multiply A by|and|with B", "times", "A", "B"),
+    ("product of A and B", "times", "A", "B"),
+    ("divide A by B", "divided by", "A", "B"),
+    ("split|share A by|between|among B", "divided by", "A", "B"),
+    ("split|share A between|among B people|friends|ways", "divided by", "A", "B"),
+    ("half of A", "divided by", "A", 2),
+    ("half A", "divided by", "A", 2),
+    ("third of A", "divided by", "A", 3),
+    ("quarter of A", "divided by", "A", 4),
+    ("three quarters of A", "percent of", 75, "A"),
+    ("double|twice A", "times", "A", 2),
+    ("triple A", "times", "A", 3),
+    ("A squared", "times", "A", "A"),
+    ("add|put A percent to|on B", "plus percent", "B", "A"),
+    ("add A percent tip|tax|vat|interest to B", "plus percent", "B", "A"),
+    ("increase|raise B by A percent", "plus percent", "B", "A"),
+    ("B plus A percent", "plus percent", "B", "A"),
+    ("B and|with A percent more", "plus percent", "B", "A"),
+    ("subtract|take|deduct A percent from|off B", "minus percent", "B", "A"),
+    ("decrease|reduce|lower B by A percent", "minus percent", "B", "A"),
+    ("B minus|less A percent", "minus percent", "B", "A"),
+    ("A percent off|discount|from B", "minus percent", "B", "A"),
+    ("A percent discount|reduction on|off|of|from B", "minus percent", "B", "A"),
+    ("A percent tip|tax|vat|interest on|of B", "percent of", "A", "B"),
+    ("A percent on|from B", "percent of", "A", "B"),
+    ("what|which percent|percentage of B is|are A", "share", "A", "B"),
+    ("how many percent of B is|are A", "share", "A", "B"),
+    ("how many percent is|are A of|from B", "share", "A", "B"),
+    ("A is|are what|which percent|percentage of B", "share", "A", "B"),
+    ("A out of|off B in|as percent", "share", "A", "B"),
+    ("A out of B as a percentage", "share", "A", "B"),
+    ("A of B in|as percent", "share", "A", "B"),
+    ("A of B as a percentage", "share", "A", "B"),
+)
+_PATTERNS = tuple((tuple(form.split()), *rest) for form, *rest in _FORMS)
+WORDS = frozenset(
+    word for form, *_ in _FORMS for part in form.split() if not part.isupper() for word in part.split("|")
+)
+_ARTICLES = frozenset({"the", "a", "an"})
+
+
+class Numbers(Protocol):
+    """Reads tokens one after the other."""
+
+    at: int
+
+    @property
+    def next(self) -> str: ...
+
+    def take(self, *words: str) -> bool: ...
+
+    def number(self) -> Number | None: ...
+
+
+def _values(pattern: Sequence[str], reader: Numbers) -> dict[str, Number] | None:
+    """The numbers of a form that fits all tokens."""
+    found: dict[str, Number] = {}
+    for part in pattern:
+        if part.isupper():
+            number = reader.number()
+            if number is None:
+                return None
+            found[part] = number
+        elif not any(reader.take(word) for word in part.split("|")):
+            return None
+    return None if reader.next else found
+
+
+def read_form(reader: Numbers) -> dict[str, Any] | None:
+    """The entities of `calculate`, if a form fits what follows."""
+    began = reader.at
+    if reader.next in _ARTICLES:
+        began += 1
+    for pattern, operation, first, second in _PATTERNS:
+        reader.at = began
+        found = _values(pattern, reader)
+        if found is not None:
+            return {"first": _one(first, found), "operation": operation, "second": _one(second, found)}
+    reader.at = began
+    return None
+
+
+def _one(named: str | int, found: dict[str, Number]) -> Number:
+    return found[named] if isinstance(named, str) else named

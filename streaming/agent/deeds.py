@@ -1,0 +1,100 @@
+"""What known actions do, in words that follow "Shall I …?". Pure.
+
+The words are made from the action itself, so they say what would be done whoever planned it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streaming.ports import Action
+
+    Parameters = Mapping[str, Any]
+
+USER_KEY = "user."  # begins the keys of what is known about the user: user.favorite-color
+_RECURSIVE = re.compile(r"-[a-z]*r|--recursive\Z", re.IGNORECASE)
+_SCHEME = re.compile(r"https?://(?:www\.)?", re.IGNORECASE)
+
+
+def _key(parameters: Parameters) -> str:
+    """`user.favorite-color` as "your favorite color"; empty for a key that says nothing."""
+    key = str(parameters.get("key", ""))
+    return f"your {key.removeprefix(USER_KEY).replace('-', ' ')}" if key.startswith(USER_KEY) else ""
+
+
+def _forget(parameters: Parameters) -> str:
+    known = _key(parameters)
+    return f"forget {known}" if known else ""
+
+
+def _remember(parameters: Parameters) -> str:
+    known, value = _key(parameters), parameters.get("value")
+    if not isinstance(value, str | int | float):
+        return ""
+    if known:
+        return f"remember that {known} is {value}"
+    return "" if parameters.get("key") else f"remember this: {value}"
+
+
+def _named(words: str, *names: str) -> Callable[[Parameters], str]:
+    """Words with the first of these parameters that is given."""
+
+    def say(parameters: Parameters) -> str:
+        value = next((parameters[name] for name in names if isinstance(parameters.get(name), str)), "")
+        return words.format(_SCHEME.sub("", value).rstrip("/")) if value else ""
+
+    return say
+
+
+def _type(parameters: Parameters) -> str:
+    text, field = parameters.get("text"), parameters.get("selector")
+    return f"type {text} into {field}" if text and field else ""
+
+
+def _objects(words: str, how_many: int | None = None) -> Callable[[Parameters], str]:
+    """Words with the command's arguments that are no flags, if there are so many."""
+
+    def say(parameters: Parameters) -> str:
+        args = [str(one) for one in parameters.get("args", ())]
+        given = [one for one in args if not one.startswith("-")]
+        if not given or (how_many is not None and len(given) != how_many):
+            return ""
+        return words.format(*given) if how_many else words.format(" and ".join(given))
+
+    return say
+
+
+def _remove(parameters: Parameters) -> str:
+    told = _objects("delete {}")(parameters)
+    whole = any(_RECURSIVE.match(str(one)) for one in parameters.get("args", ()))
+    return f"{told} with everything in it" if told and whole else told
+
+
+_DEEDS: dict[tuple[str, str], Callable[[Parameters], str]] = {
+    ("memory", "delete"): _forget,
+    ("memory", "store"): _remember,
+    ("memory", "retrieve"): lambda given: f"look up {_key(given)}" if _key(given) else "",
+    ("memory", "search"): _named("look up what you told me about {}", "query"),
+    ("search", "search"): _named("search for {}", "query"),
+    ("browser", "navigate"): _named("open the page {}", "url"),
+    ("browser", "click"): _named("click on {}", "text", "selector"),
+    ("browser", "type"): _type,
+    ("browser", "press"): _named("press the key {}", "key"),
+    ("os", "rm"): _remove,
+    ("os", "mkdir"): _objects("create the folder {}"),
+    ("os", "rmdir"): _objects("remove the folder {}"),
+    ("os", "touch"): _objects("create the file {}"),
+    ("os", "cp"): _objects("copy {} to {}", 2),
+    ("os", "mv"): _objects("move {} to {}", 2),
+    ("os", "cat"): _objects("read {}"),
+}
+
+
+def deed(action: Action) -> str:
+    """Such as "forget your name"; empty for an action that has no words here."""
+    known = _DEEDS.get((action.executor, action.action))
+    return known(action.parameters) if known is not None else ""
