@@ -50,7 +50,7 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("A of B in|as percent", "share", "A", "B"),
     ("A of B as a percentage", "share", "A", "B"),
 )
-_PATTERNS = tuple((tuple(form.split()), *rest) for form, *rest in _FORMS)
+_PATTERNS = tuple((tuple(form.split()), operation, first, second) for form, operation, first, second in _FORMS)
 WORDS = frozenset(
     word for form, *_ in _FORMS for part in form.split() if not part.isupper() for word in part.split("|")
 )

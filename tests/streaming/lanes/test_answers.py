@@ -149,7 +149,7 @@ def test_a_question_that_a_voice_may_not_approve_says_so_and_is_put_again() -> N
             it.microphone.say("no")
             await it.until(TurnDone)
         assert [said.texts[0] for said in world.syntheses][:2] == [
-            "Shall I delete it demo? Please click, or type yes."
+            "Shall I delete demo with everything in it? Please click, or type yes."
         ] * 2
 
     virtual_time.run(body())

@@ -59,9 +59,9 @@ def test_a_question_is_asked_aloud_and_says_what_would_be_done() -> None:
             it.microphone.say("yes")
             await it.until(TurnDone)
         (question,) = it.outlet.of(TaskNeedsConfirmation)
-        assert question.sentence == "Shall I delete the folder demo?"
+        assert question.sentence == "Shall I delete demo with everything in it?"
         assert (question.executor, question.action, question.parameters) == ("os", "rm", {"args": ["-r", "demo"]})
-        assert world.syntheses[0].texts == ["Shall I delete the folder demo?"]
+        assert world.syntheses[0].texts == ["Shall I delete demo with everything in it?"]
         assert len(world.executed) == 1
         assert it.outlet.of(TurnDone)[0].status == "ok"
         assert world.syntheses[1].texts == ["one two three four five goal"]
@@ -79,8 +79,8 @@ def test_silence_is_told_once() -> None:
             it.microphone.say("no")
             await it.until(TurnDone)
         assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == [
-            "Shall I delete it demo?",
-            "I am still waiting for your answer. Shall I delete it demo?",
+            "Shall I delete demo with everything in it?",
+            "I am still waiting for your answer. Shall I delete demo with everything in it?",
         ]
         assert len(world.syntheses) == 3
         assert world.executed == []
@@ -104,7 +104,9 @@ def test_an_approval_into_the_question_approves_nothing_and_it_is_asked_again(an
             await asyncio.sleep(3)
             it.microphone.say("yes")
             await it.until(TurnDone)
-        assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == ["Shall I delete it demo?"] * 2
+        assert [synthesis.texts[0] for synthesis in world.syntheses][:2] == [
+            "Shall I delete demo with everything in it?"
+        ] * 2
         assert len(world.executed) == 1
 
     virtual_time.run(body())
@@ -124,7 +126,7 @@ def test_an_answer_into_the_question_silences_it(way: str) -> None:
                 world.questions[it.outlet.of(TaskNeedsConfirmation)[0].confirmation_id].set_result(True)
             await it.until(TurnDone)
         assert len(world.executed) == (way == "clicked")
-        assert it.outlet.of(TurnInterrupted)[0].heard_text != "Shall I delete it demo?"
+        assert it.outlet.of(TurnInterrupted)[0].heard_text != "Shall I delete demo with everything in it?"
         assert len(world.syntheses) == 2
         assert it.outlet.of(TurnDone)[0].status == "ok"
 
