@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from streaming.agent.eager import spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BACKCHANNELS = frozenset(
     [
@@ -52,8 +57,12 @@ BACKCHANNELS = frozenset(
 COMMANDS = frozenset(["stop", "wait", "no", "cancel", "quiet", "enough"])
 MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
+CERTAIN_WORDS = 3  # so many words are no hum, however they were heard
+DOUBTFUL_CONFIDENCE, DOUBTFUL_MS = 0.5, 700  # a hum is heard as some short word ("Mama?"), with little confidence
 MISHEARD_SHARE = 0.34  # share of an echo that a recogniser gets wrong
-RECENT_WORDS = 40  # the agent's newest words, which may still be in the air: a quarter of a minute
+SAME_LETTERS = 3  # in a row count as the same sound
+LATE_WORDS = 8  # that the agent may have said since the echo began, three seconds of them
+_HUM = re.compile(r"[mhn]{2,}|[mh][au]?[mh][au]?")  # "mmhm", "mama"
 
 
 class Overheard(Enum):
@@ -65,26 +74,60 @@ class Overheard(Enum):
     UNCLEAR = "unclear"  # so far
 
 
-def overheard(text: str, ours: str, *, whole: bool = True) -> Overheard:
+class Sureness(Enum):
+    """How certain the transcript is."""
+
+    GROWING = "growing"  # a partial: its words may still change
+    ENDING = "ending"  # probably the whole
+    WHOLE = "whole"
+    DOUBTFUL = "doubtful"  # the whole, but short, and with little confidence
+
+
+def sureness_of(confidence: float, length_ms: int) -> Sureness:
+    """Of a final transcript."""
+    doubtful = confidence < DOUBTFUL_CONFIDENCE and length_ms <= DOUBTFUL_MS
+    return Sureness.DOUBTFUL if doubtful else Sureness.WHOLE
+
+
+def overheard(text: str, ours: str, sureness: Sureness = Sureness.WHOLE, *, silent: bool = False) -> Overheard:
     """Classify `text`, heard while the agent spoke. `ours`: what it had said by then, the newest words last.
 
-    `whole` is False for a partial transcript. A first partial of one word is often misheard, so it stays UNCLEAR.
+    `silent`: the reply is paused already, so a verdict may wait until the words are certain.
     """
-    judged = _judged(text, ours)
-    if whole:
+    judged, words = _judged(text, ours), spoken(text)
+    if sureness is Sureness.WHOLE or COMMANDS.intersection(words):
         return judged
-    words = spoken(text)
-    clear = len(words) >= CLEAR_WORDS and judged is not Overheard.BACKCHANNEL
-    return judged if clear or COMMANDS.intersection(words) else Overheard.UNCLEAR
+    certain = len(words) >= CERTAIN_WORDS
+    match sureness:
+        case Sureness.DOUBTFUL if judged is Overheard.WORDS and not certain:
+            return Overheard.BACKCHANNEL
+        case Sureness.ENDING if judged is Overheard.WORDS and not certain:
+            return Overheard.UNCLEAR
+        case Sureness.GROWING:
+            clear = certain if silent and judged is Overheard.WORDS else len(words) >= CLEAR_WORDS
+            return judged if clear and judged is not Overheard.BACKCHANNEL else Overheard.UNCLEAR
+    return judged
 
 
 def _judged(text: str, ours: str) -> Overheard:
-    heard, said = spoken(text), spoken(ours)[-RECENT_WORDS:]
+    heard = spoken(text)
+    said = spoken(ours)[-(2 * len(heard) + LATE_WORDS) :]  # only what was just said can come back
     matcher = SequenceMatcher(None, said, heard, autojunk=False)
     back = {at for _, start, size in matcher.get_matching_blocks() for at in range(start, start + size)}
     rest = [word for at, word in enumerate(heard) if at not in back]
-    if back and not COMMANDS.intersection(rest) and len(rest) <= MISHEARD_SHARE * len(heard):
-        return Overheard.ECHO
-    if len(rest) <= MAX_BACKCHANNEL_WORDS and BACKCHANNELS.issuperset(rest):
+    if not COMMANDS.intersection(rest):
+        if back and len(rest) <= MISHEARD_SHARE * len(heard):
+            return Overheard.ECHO
+        if back and _strange_letters(said, heard) <= MISHEARD_SHARE:
+            return Overheard.ECHO
+    if len(rest) <= MAX_BACKCHANNEL_WORDS and all(word in BACKCHANNELS or _HUM.fullmatch(word) for word in rest):
         return Overheard.BACKCHANNEL
     return Overheard.WORDS
+
+
+def _strange_letters(said: Sequence[str], heard: Sequence[str]) -> float:
+    """The share of the letters heard that were not just said: "you can't" is the beginning of "you can ask"."""
+    ours, theirs = ("".join(filter(str.isalpha, " ".join(words))) for words in (said, heard))
+    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+    same = sum(size for _, _, size in blocks if size >= SAME_LETTERS)
+    return 1 - same / len(theirs) if theirs else 1.0

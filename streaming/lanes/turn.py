@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import Guess
-from streaming.agent.overheard import Overheard, overheard
+from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
 from streaming.agent.stopwatch import Stopwatch
 from streaming.agent.turns import NO_BRIEF, Turn
 from streaming.domain import Trouble, TurnEnd
@@ -169,8 +169,8 @@ class TurnLane(Lane):
                 if self._turn is not None and not self._hears_itself:
                     self._turn.pause()
             case InterimTranscript(text=text) if text:
-                self._weigh(text, whole=False)
-            case EagerEnd(text=text) if text and self._weigh(text, whole=True):
+                self._weigh(text, Sureness.GROWING)
+            case EagerEnd(text=text) if text and self._weigh(text, Sureness.ENDING):
                 self._withdraw()
                 self._guess = Guess(
                     self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
@@ -185,16 +185,16 @@ class TurnLane(Lane):
             case FinalTranscript():
                 self._on_final(event)
 
-    def _weigh(self, text: str, *, whole: bool) -> bool:
+    def _weigh(self, text: str, sureness: Sureness) -> bool:
         """True if the words are meant for the agent: neither a "mm-hm" during its reply nor an echo of the reply itself.
 
-        Interrupts the reply, or lets it go on, as soon as that is clear. For words that are not `whole` it may not be clear yet.
+        Interrupts the reply, or lets it go on, as soon as that is clear.
         """
         turn = self._over
         if turn is None or turn is not self._turn or not turn.under_way:
             self._settle_pause(words_followed=True)
             return True
-        judged = overheard(text, turn.our_words, whole=whole)
+        judged = overheard(text, turn.our_words, sureness, silent=turn.paused)
         if judged is Overheard.ECHO:
             self._hears_itself = True
         if judged is Overheard.WORDS:
@@ -218,7 +218,8 @@ class TurnLane(Lane):
         stopwatch = self._speech_ended or self._stopwatch()
         self._speech_ended = None
         stopwatch.mark("final")
-        meant = bool(event.text) and self._weigh(event.text, whole=True)
+        sureness = sureness_of(event.confidence, event.end_ms - event.start_ms)
+        meant = bool(event.text) and self._weigh(event.text, sureness)
         self._settle_pause(words_followed=meant)
         if self._guess is not None and not self._guess.fits(event.text):
             self._withdraw()

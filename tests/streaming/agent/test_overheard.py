@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.agent.overheard import Overheard, overheard
+from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
 
 REPLY = "It is ten past five. The folder holds twelve files, and the largest is the readme"
 
@@ -25,10 +25,53 @@ REPLY = "It is ten past five. The folder holds twelve files, and the largest is 
         ("the folder holds wait", Overheard.WORDS),
         ("folder", Overheard.ECHO),
         ("the folder holds yeah", Overheard.ECHO),
+        ("Mama?", Overheard.BACKCHANNEL),
+        ("Mmhm, mm.", Overheard.BACKCHANNEL),
+        ("Home.", Overheard.WORDS),
+        ("You hold twelve filed", Overheard.ECHO),
+        ("the fold", Overheard.ECHO),
+        ("list files", Overheard.WORDS),
     ],
 )
 def test_whose_words_they_are(text: str, verdict: Overheard) -> None:
     assert overheard(text, REPLY) is verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "sureness", "silent", "verdict"),
+    [
+        ("Mom, I", Sureness.GROWING, True, Overheard.UNCLEAR),
+        ("Mom, I", Sureness.ENDING, True, Overheard.UNCLEAR),
+        ("Mom, I", Sureness.DOUBTFUL, True, Overheard.BACKCHANNEL),
+        ("Mom, I", Sureness.WHOLE, True, Overheard.WORDS),
+        ("what time", Sureness.GROWING, False, Overheard.WORDS),
+        ("what time is", Sureness.GROWING, True, Overheard.WORDS),
+        ("what time is it", Sureness.DOUBTFUL, True, Overheard.WORDS),
+        ("okay", Sureness.GROWING, True, Overheard.UNCLEAR),
+        ("okay", Sureness.ENDING, True, Overheard.BACKCHANNEL),
+        *(("stop", sureness, silent, Overheard.WORDS) for sureness in Sureness for silent in (True, False)),
+        *(("no", sureness, silent, Overheard.WORDS) for sureness in Sureness for silent in (True, False)),
+    ],
+)
+def test_what_may_be_misheard_waits(text: str, sureness: Sureness, silent: bool, verdict: Overheard) -> None:
+    assert overheard(text, REPLY, sureness, silent=silent) is verdict
+
+
+def test_short_words_with_little_confidence_are_doubtful() -> None:
+    assert sureness_of(0.41, 352) is Sureness.DOUBTFUL
+    assert sureness_of(0.41, 1500) is Sureness.WHOLE
+    assert sureness_of(0.9, 352) is Sureness.WHOLE
+
+
+def test_only_what_was_just_said_comes_back() -> None:
+    """The reply says "list files" too, but that was long ago."""
+    assert (
+        overheard("list files", "to list files, or to run a command, or to remember something about you")
+        is Overheard.WORDS
+    )
+    assert overheard("list files", "to open a page, to list files") is Overheard.ECHO
+    assert overheard("You can't.", "You can ask me for the") is Overheard.ECHO
+    assert overheard("I did it.", "I did not understand that") is Overheard.ECHO
 
 
 def test_what_was_said_long_ago_does_not_come_back() -> None:

@@ -29,8 +29,8 @@ from tests.support.world import World
 @pytest.mark.parametrize(
     "words",
     [
-        InterimTranscript("something now", 0),
-        EagerEnd(2400, "something else"),
+        InterimTranscript("something else now", 0),
+        EagerEnd(2400, "something else please"),
         FinalTranscript("something else", 0.9, 2000, 2500),
     ],
     ids=["partial", "eager end", "final"],
