@@ -16,7 +16,7 @@ from handlers.answer import account, answer_headers, name_from, start_line
 from handlers.negotiation import accepts_gzip
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError, without_frames
-from server.operations.openai_errors import error_json, status_of
+from server.operations.openai_errors import error_json, is_openai, status_of
 from server.workers import in_codec_thread
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class BaseHandler(HTTPMessageDelegate):
     cost 40 µs per request.
     """
 
+    exposed_headers = _EXPOSED_HEADERS  # which pages of other origins may read
     logged = True  # False for probes, documents and files, which are too frequent to log
     error_code = ""  # of the problem document that was sent
     client_left = False
@@ -171,7 +172,7 @@ class BaseHandler(HTTPMessageDelegate):
         self._headers["Allow"] = self.route.allow
         if "Access-Control-Allow-Origin" in self._headers:
             self._headers["Access-Control-Allow-Methods"] = self.route.allow
-            self._headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+            self._headers["Access-Control-Allow-Headers"] = self.allowed_headers
             self._headers["Access-Control-Max-Age"] = str(CORS_MAX_AGE_S)
         self.finish_empty(204)
 
@@ -182,7 +183,12 @@ class BaseHandler(HTTPMessageDelegate):
         if origin in self.gateway.settings.cors_origins:
             self._headers["Access-Control-Allow-Origin"] = str(origin)
             self._headers["Access-Control-Allow-Credentials"] = "true"
-            self._headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
+            self._headers["Access-Control-Expose-Headers"] = self.exposed_headers
+
+    @property
+    def allowed_headers(self) -> str:
+        """Headers that pages of other origins may send."""
+        return _ALLOWED_HEADERS
 
     # --- answering ---
 
@@ -271,7 +277,7 @@ class BaseHandler(HTTPMessageDelegate):
         """Answer with this error; in OpenAI's form for its API."""
         self.error_code, self.status = refusal.code, refusal.status
         self._headers.update(refusal.headers)
-        if self.request.path.startswith("/v1/"):
+        if is_openai(self.request.path):
             self.status = status_of(refusal)
             self._headers["Content-Type"] = "application/json"
             self.finish_whole(error_json(refusal))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import time
 from base64 import b64encode
 from contextlib import aclosing
@@ -23,6 +24,7 @@ from server.operations.openai_errors import error_of
 from server.operations.operation import Streaming
 from server.operations.validation import validated
 from server.routes import operation_routes
+from streaming.openai.hearing import logprobs_of
 
 if TYPE_CHECKING:
     from server.audio.transcription import Transcript
@@ -31,13 +33,27 @@ if TYPE_CHECKING:
     from server.shared.rate_limits import Decision
     from streaming.ports import TaskProgress
 
-_LISTS = ("timestamp_granularities[]", "timestamp_granularities", "include[]", "include", "keywords[]", "keywords")
-_SINGLE = ("model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy")
+_LISTS = tuple(
+    name + end for name in ("timestamp_granularities", "include", "keywords", "languages") for end in ("[]", "")
+)
+_CHUNKING = "chunking_strategy"  # without effect: the recogniser finds the utterances
+_IGNORED = tuple(f"{_CHUNKING}[{name}]" for name in ("type", "threshold", "prefix_padding_ms", "silence_duration_ms"))
+_SINGLE = ("model", "language", "prompt", "response_format", "temperature", "stream", _CHUNKING, *_IGNORED)
+MAX_PARTS = 256  # of a form: OpenAI's clients send one for each keyword
+MAX_FIELD_BYTES = 16 * 1024  # of a prompt
+_EXPOSED = (
+    "X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, X-RateLimit-Reset-Requests, OpenAI-Processing-MS, "
+    "OpenAI-Version"
+)
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")  # RFC 9110 section 5.1
 _TEXT_TYPES = {
     "text": "text/plain; charset=utf-8",
     "srt": "text/plain; charset=utf-8",
     "vtt": "text/vtt; charset=utf-8",
 }
+
+
+VERSION = "2020-10-01"  # of the API, as OpenAI's own server says
 
 
 def data_event(fields: dict[str, Any]) -> bytes:
@@ -47,6 +63,24 @@ def data_event(fields: dict[str, Any]) -> bytes:
 
 class OpenAiHandler(OperationHandler):
     """JSON in, JSON out. OpenAI's clients send an `Accept` that they do not mean."""
+
+    exposed_headers = f"{OperationHandler.exposed_headers}, {_EXPOSED}"
+
+    @property
+    def allowed_headers(self) -> str:
+        """OpenAI's clients in browsers send many headers of their own, so those that are asked for."""
+        asked = self.request.headers.get("Access-Control-Request-Headers", "")
+        return asked if _HEADER_NAMES.fullmatch(asked) else super().allowed_headers
+
+    def finish_whole(self, body: bytes) -> None:
+        """Write the whole answer."""
+        self._tell_version()
+        super().finish_whole(body)
+
+    def _tell_version(self) -> None:
+        """Set the headers that OpenAI's API has."""
+        self._headers["OpenAI-Version"] = VERSION
+        self._headers["OpenAI-Processing-MS"] = str(round(self.request.request_time() * 1000))
 
     def check_acceptable(self, _operation: Operation) -> None:
         """Accept anything: there is only one form of the answer."""
@@ -70,6 +104,8 @@ class OpenAiSpeechHandler(OpenAiHandler):
         as_events = request.stream_format == "sse"
         async with aclosing(openai.spoken(self.gateway, caller, request)) as pieces:
             async for piece in pieces:
+                if not self.answer_begun:
+                    self._tell_version()
                 if as_events:
                     event = {"type": "speech.audio.delta", "audio": b64encode(piece).decode()}
                     await self.send_events(data_event(event))
@@ -105,7 +141,10 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     async def serve(self, *_path: str) -> None:
         """Admit the client, take the upload and transcribe it."""
         identity = await self.admit(self.operation)
-        self._upload = Upload(self.request.headers.get("Content-Type", ""), "file", _SINGLE, _LISTS)
+        content_type = self.request.headers.get("Content-Type", "")
+        self._upload = Upload(
+            content_type, "file", _SINGLE, _LISTS, max_parts=MAX_PARTS, max_field_bytes=MAX_FIELD_BYTES
+        )
         self._let_come()
         await self._complete
         if self._broken is not None:
@@ -126,6 +165,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
 
     async def _stream(self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]) -> None:
         """Send utterances as they are heard, then the whole text. A refusal before the first event keeps its status."""
+        self._tell_version()
         waiting = _Deltas()
         work = self._heard(replace(caller, progress=waiting.put), request, file)
         ended = await relayed(work, "transcription", waiting, self.send_events)
@@ -134,7 +174,10 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
                 raise ended
             await self.send_events(data_event(error_of(as_api_error(ended))))
         else:
-            await self.send_events(data_event({"type": "transcript.text.done", "text": ended.text}))
+            done: dict[str, Any] = {"type": "transcript.text.done", "text": ended.text}
+            if request.include:
+                done["logprobs"] = logprobs_of(ended.words)
+            await self.send_events(data_event(done))
         self.end()
 
     async def _heard(
@@ -148,7 +191,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
 
 def _values(upload: Upload) -> dict[str, Any]:
     """The form's fields with the model's types. In a form, everything is text."""
-    values: dict[str, Any] = dict(upload.fields)
+    values: dict[str, Any] = {name: value for name, value in upload.fields.items() if name not in _IGNORED}
     for name, given in upload.lists.items():
         values.setdefault(name.removesuffix("[]"), []).extend(given)
     if "stream" in values:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 from handlers.answer import account, answer_headers, name_from, start_line
 from handlers.base import BaseHandler
 from handlers.problem import problem_json
+from server.errors import ApiError
+from server.operations.openai_errors import is_openai
 
 if TYPE_CHECKING:
     from tornado.httputil import HTTPConnection, HTTPServerRequest
 
-    from server.errors import ApiError
     from server.gateway import Gateway
     from server.net.http.interfaces import Head
     from server.routes import Route
+
+
+MAX_URL_CHARS = 128  # of the echoed address
 
 
 class UnservedHandler(BaseHandler):
@@ -37,7 +41,11 @@ class UnservedHandler(BaseHandler):
         self._begun = True
         if last:
             self._headers["Connection"] = "close"
-        self.refuse(self._refusal)
+        refusal = self._refusal
+        if refusal.code == "NOT_FOUND" and is_openai(self.request.path):
+            url = f"Invalid URL ({self.request.method} {self.request.path[:MAX_URL_CHARS]})"
+            refusal = ApiError("NOT_FOUND", url, extra={"code": "unknown_url"})
+        self.refuse(refusal)
 
 
 def refuse_unreadable(

@@ -22,12 +22,19 @@ class Upload:
     """Feed it the chunks of the body, then read `file` and `fields`, then close it."""
 
     def __init__(
-        self, content_type: str, file_field: str, field_names: Sequence[str], list_names: Sequence[str] = ()
+        self,
+        content_type: str,
+        file_field: str,
+        field_names: Sequence[str],
+        list_names: Sequence[str] = (),
+        *,
+        max_parts: int = MAX_PARTS,
+        max_field_bytes: int = MAX_FIELD_BYTES,
     ) -> None:
         media_type, options = parse_options_header(content_type)
         if media_type != "multipart/form-data" or not options.get("boundary"):
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send the file as multipart/form-data")
-        self._parser = PushMultipartParser(options["boundary"], max_segment_count=MAX_PARTS, strict=True)
+        self._parser = PushMultipartParser(options["boundary"], max_segment_count=max_parts, strict=True)
         self._file_field = file_field
         self._field_names = field_names
         self._list_names = list_names  # fields that may be repeated
@@ -36,6 +43,7 @@ class Upload:
         self.file: IO[bytes] | None = None
         self.fields: dict[str, str] = {}
         self._field = bytearray()
+        self._max_field_bytes = max_field_bytes
 
     def feed(self, chunk: bytes) -> None:
         """Parse the next piece of the body. Raises ApiError for a form that is broken or has other fields."""
@@ -57,7 +65,7 @@ class Upload:
         except MultipartError as broken:
             raise ApiError("BAD_REQUEST", f"the form is incomplete: {broken}") from None
         if self.file is None:
-            raise invalid((("body", self._file_field), "the file is missing"))
+            raise invalid((("body", self._file_field), "the file is missing"), flaw="missing")
         self.file.seek(0)
         return self.file
 
@@ -70,7 +78,7 @@ class Upload:
     def _begin(self, part: MultipartSegment) -> None:
         known = part.name in {self._file_field, *self._field_names, *self._list_names}
         if not known:
-            raise invalid((("body", part.name), "there is no such field"))
+            raise invalid((("body", part.name), "there is no such field"), flaw="extra_forbidden")
         if (part.name == self._file_field and self.file is not None) or part.name in self.fields:
             raise invalid((("body", part.name), "the field comes twice"))
         self._part = part
@@ -85,7 +93,7 @@ class Upload:
             self.file.write(data)
             return
         self._field += data
-        if len(self._field) > MAX_FIELD_BYTES:
+        if len(self._field) > self._max_field_bytes:
             raise invalid((("body", self._part.name), "the field is too long"))
 
     def _end(self) -> None:

@@ -31,7 +31,10 @@ def without_frames(error: ErrorT) -> ErrorT:
 
 
 class ApiError(Exception):
-    """Ends a request with a problem document. `code` is from the catalogue; `extra` adds members to the document."""
+    """Ends a request with a problem document. `code` is from the catalogue; `extra` adds members to the document.
+
+    `flaw`: pydantic's type of the first of `errors`, if it is known.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class ApiError(Exception):
         headers: dict[str, str] | None = None,
         errors: list[dict[str, Any]] | None = None,
         extra: dict[str, Any] | None = None,
+        flaw: str = "",
     ) -> None:
         kind = ERRORS[code]
         self.code = code
@@ -49,6 +53,7 @@ class ApiError(Exception):
         self.headers = headers or {}
         self.errors = errors
         self.extra = extra or {}
+        self.flaw = flaw
         super().__init__(f"{code}: {self.detail}")
 
 

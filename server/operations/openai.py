@@ -16,7 +16,9 @@ from server.operations.validation import invalid
 from server.operations.voice import SpeakRequest, listen_to, speak
 from streaming.openai import settings as realtime
 from streaming.openai.conversation import new_id
+from streaming.openai.hearing import logprobs_of
 from streaming.openai.mistakes import MistakeError
+from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -31,6 +33,14 @@ MODELS = {
     "jarvis": "the whole agent",
     "gpt-realtime": "the whole agent",
     "gpt-realtime-mini": "the whole agent",
+    "gpt-realtime-1.5": "the whole agent",
+    "gpt-realtime-2": "the whole agent",
+    "gpt-realtime-2.1": "the whole agent",
+    "gpt-realtime-2.1-mini": "the whole agent",
+    "gpt-live-1": "the whole agent",
+    "gpt-transcribe": "speech to text",
+    "gpt-live-transcribe": "speech to text",
+    "gpt-realtime-whisper": "speech to text",
     "whisper-1": "speech to text",
     "gpt-4o-transcribe": "speech to text",
     "gpt-4o-mini-transcribe": "speech to text",
@@ -51,12 +61,13 @@ class OpenAiTranscriptionRequest(RequestModel):
 
     model: ModelName
     language: str | None = Field(default=None, max_length=35)
-    prompt: str | None = Field(default=None, max_length=1_024)
+    languages: list[Annotated[str, StringConstraints(max_length=35)]] = Field(default=[])
+    prompt: str | None = Field(default=None, max_length=8_192)
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(default=0.0, ge=0, le=1)
     stream: bool = False
     timestamp_granularities: list[Literal["word", "segment"]] = Field(default=["segment"])
-    include: list[str] = Field(default=[])
+    include: list[Literal["logprobs"]] = Field(default=[])
     keywords: list[str] = Field(default=[])
     chunking_strategy: str | None = None
 
@@ -74,7 +85,21 @@ async def transcribed(
 ) -> Transcript:
     """Transcribe the whole file. Raises ApiError (413, 422) and ServiceError."""
     bias = tuple((request.prompt or "").split()[:MAX_BIAS_WORDS]) + tuple(request.keywords)
-    return await listen_to(gateway, caller, realtime.language_of(request.language), file, bias)
+    language = _language(request)
+    try:
+        return await listen_to(gateway, caller, realtime.language_of(language), file, bias)
+    except ServiceError as refused:
+        if language and refused.code == "INVALID_ARGUMENT":
+            raise invalid((("language",), refused.message)) from None
+        raise
+
+
+def _language(request: OpenAiTranscriptionRequest) -> str | None:
+    """The language to expect: of several, English, which every recogniser here knows."""
+    if request.language or not request.languages:
+        return request.language
+    english = [language for language in request.languages if language.lower().partition("-")[0] == "en"]
+    return (english or request.languages)[0]
 
 
 def transcript_body(heard: Transcript, request: OpenAiTranscriptionRequest) -> str | dict[str, Any]:
@@ -95,7 +120,8 @@ def transcript_body(heard: Transcript, request: OpenAiTranscriptionRequest) -> s
             return "WEBVTT\n\n" + "".join(cues)
         case "verbose_json":
             return _verbose(heard, request, usage)
-    return {"text": heard.text, "usage": usage}
+    logprobs = {"logprobs": logprobs_of(heard.words)} if request.include else {}
+    return {"text": heard.text, **logprobs, "usage": usage}
 
 
 def _said(heard: Transcript) -> list[Any]:
@@ -105,7 +131,7 @@ def _said(heard: Transcript) -> list[Any]:
 def _verbose(heard: Transcript, request: OpenAiTranscriptionRequest, usage: dict[str, Any]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "task": "transcribe",
-        "language": request.language or "english",
+        "language": "english" if realtime.language_of(_language(request)).startswith("en") else _language(request),
         "duration": heard.duration_ms / 1000,
         "text": heard.text,
         "usage": usage,
@@ -178,9 +204,14 @@ async def spoken(gateway: Gateway, caller: Caller, request: OpenAiSpeechRequest)
         format=request.response_format,
         sample_rate=rate_hz,
     )
-    async with aclosing(speak(gateway, caller, asked)) as pieces:
-        async for _, piece in pieces:
-            yield piece
+    try:
+        async with aclosing(speak(gateway, caller, asked)) as pieces:
+            async for _, piece in pieces:
+                yield piece
+    except ApiError as refused:
+        if refused.code == "VALIDATION_ERROR":  # the same text is a field of another name there
+            raise invalid((("input",), refused.detail)) from None
+        raise
 
 
 def speech_type(request: OpenAiSpeechRequest) -> str:
@@ -222,7 +253,8 @@ async def list_models(gateway: Gateway, _caller: Caller, _request: NoParameters)
 async def get_model(gateway: Gateway, _caller: Caller, request: OpenAiModelRequest) -> OpenAiModel:
     """One of the listed models. Raises ApiError (404)."""
     if request.model not in MODELS:
-        raise ApiError("NOT_FOUND", f"The model '{request.model}' does not exist")
+        where = {"code": "model_not_found", "param": "model"}
+        raise ApiError("NOT_FOUND", f"The model '{request.model}' does not exist", extra=where)
     return _model(gateway, request.model)
 
 
@@ -261,8 +293,8 @@ class OpenAiSecretExpiry(RequestModel):
 class OpenAiSecretRequest(RequestModel):
     """The session's settings, as in `session.update`."""
 
-    expires_after: OpenAiSecretExpiry = OpenAiSecretExpiry()
-    session: dict[str, Any] = Field(default={"type": "realtime"})
+    expires_after: OpenAiSecretExpiry | None = None
+    session: dict[str, Any] | None = None
 
 
 class OpenAiSecretAnswer(ResponseModel):
@@ -276,18 +308,19 @@ class OpenAiSecretAnswer(ResponseModel):
 async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRequest) -> OpenAiSecretAnswer:
     """A key for one session of this user, for a browser or a phone."""
     voices = realtime.Voices(tuple(voice.id for voice in await gateway.services.tts.voices("", caller.context)))
-    model = request.session.get("model")
+    asked = {"type": "realtime"} if request.session is None else request.session
+    model = asked.get("model")
     fresh = realtime.new_session(
         new_id("sess"),
         model if isinstance(model, str) else "",
         caller.identity.expires_at,
-        transcription=request.session.get("type") == "transcription",
+        transcription=asked.get("type") == "transcription",
     )
     try:
-        session = realtime.merged(fresh, request.session, voices)
+        session = realtime.merged(fresh, asked, voices)
     except MistakeError as mistake:
         raise invalid(((*mistake.param.split("."),), mistake.message)) from None
-    life_s = request.expires_after.seconds
+    life_s = (request.expires_after or OpenAiSecretExpiry()).seconds
     value = await gateway.authenticator.issue_client_secret(caller.identity, life_s, session)
     return OpenAiSecretAnswer(value=value, expires_at=int(time.time()) + life_s, session=session)
 

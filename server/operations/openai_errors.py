@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from server.errors import ApiError
 
 _TYPES = {
-    401: "authentication_error",
     403: "permission_error",
-    404: "not_found_error",
     409: "conflict_error",
     429: "rate_limit_error",
 }
@@ -22,6 +20,14 @@ _CODES = {
     "TOKEN_REVOKED": "invalid_api_key",
     "RATE_LIMITED": "rate_limit_exceeded",
 }
+
+
+_FLAWS = {"missing": "missing_required_parameter", "extra_forbidden": "unknown_parameter"}
+
+
+def is_openai(path: str) -> bool:
+    """True if errors at this path are told in OpenAI's form."""
+    return path == "/v1" or path.startswith("/v1/")
 
 
 def status_of(error: ApiError) -> int:
@@ -36,13 +42,16 @@ def error_of(error: ApiError) -> dict[str, Any]:
     if error.errors:
         param = param or _param(error.errors[0]["pointer"])
         message = "; ".join(f"{_param(wrong['pointer']) or 'body'}: {wrong['detail']}" for wrong in error.errors)
-    code = _CODES.get(error.code, error.code.lower())
+        code = _FLAWS.get(error.flaw) or ("invalid_type" if error.flaw.endswith("_type") else "invalid_value")
+    else:
+        code = error.extra.get("code") or _CODES.get(error.code, error.code.lower())
     return {"error": {"message": message, "type": kind, "code": code, "param": param}}
 
 
 def _param(pointer: str) -> str | None:
-    """`#/a/0/b` as `a.0.b`."""
-    return pointer.removeprefix("#/").removeprefix("body/").replace("/", ".") or None
+    """`#/a/0/b` as `a[0].b`."""
+    parts = pointer.removeprefix("#/").removeprefix("body/").split("/")
+    return "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in parts).removeprefix(".") or None
 
 
 def error_json(error: ApiError) -> bytes:

@@ -29,10 +29,10 @@ def pointer(path: Sequence[object]) -> str:
     )
 
 
-def invalid(*wrong: tuple[Sequence[object], str]) -> ApiError:
-    """The error for invalid fields (422): the path of each, and what is wrong with it."""
+def invalid(*wrong: tuple[Sequence[object], str], flaw: str = "") -> ApiError:
+    """The error for invalid fields (422): the path of each, and what is wrong with it. `flaw`: pydantic's type of the first."""
     errors = [{"pointer": pointer(path), "detail": detail} for path, detail in wrong]
-    return ApiError("VALIDATION_ERROR", errors[0]["detail"] if len(errors) == 1 else "", errors=errors)
+    return ApiError("VALIDATION_ERROR", errors[0]["detail"] if len(errors) == 1 else "", errors=errors, flaw=flaw)
 
 
 def validated(operation: Operation, values: Any) -> RequestModel:
@@ -42,7 +42,8 @@ def validated(operation: Operation, values: Any) -> RequestModel:
     except ValidationError as wrong:
         found = wrong.errors(include_url=False, include_context=False, include_input=False)
         raise invalid(
-            *((error["loc"], error["msg"].removeprefix("Value error, ")) for error in found[:MAX_ERRORS])
+            *((error["loc"], error["msg"].removeprefix("Value error, ")) for error in found[:MAX_ERRORS]),
+            flaw=found[0]["type"],
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,11 +11,30 @@ from streaming.openai.mistakes import MistakeError
 from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streaming.domain import LaneEvent
     from streaming.openai.event_queue import EventQueue
+    from streaming.ports import Word
 
 MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio not yet taken by the recogniser: more than ten minutes of 24 kHz PCM
 MIN_COMMIT_MS = 100  # as in OpenAI's API
+
+
+LEAST_CONFIDENCE = 1e-6  # its logarithm is finite
+
+
+def logprobs_of(words: Iterable[Word]) -> list[dict[str, Any]]:
+    """The recogniser's confidence in each word, as the API's log probabilities of tokens."""
+    return [
+        {
+            "token": word.text,
+            "bytes": list(word.text.encode()),
+            "logprob": round(math.log(min(1.0, max(word.confidence, LEAST_CONFIDENCE))), 4),
+        }
+        for word in words
+        if word.confidence is not None
+    ]
 
 
 class Listener(Protocol):
@@ -22,6 +42,7 @@ class Listener(Protocol):
 
     conversation: Conversation
     event_queue: EventQueue
+    settings: dict[str, Any]
 
     def on_speech(self) -> None:
         """Speech started."""
@@ -146,7 +167,10 @@ class Hearing:
         if event.text:
             self._host.event_queue.say({"type": f"{kind}.delta", **where, "delta": event.text})
         usage = {"type": "duration", "seconds": max(0, event.end_ms - event.start_ms) / 1000}
-        self._host.event_queue.say({"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage})
+        completed = {"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage}
+        if self._host.settings.get("include"):
+            completed["logprobs"] = logprobs_of(event.words)
+        self._host.event_queue.say(completed)
 
     def broke(self, code: str, message: str) -> None:
         """The recogniser failed: no more transcripts will come."""

@@ -94,4 +94,4 @@ async def test_a_sideband_of_nobody(gateway: GatewayProcess, session: str, statu
         await websocket_connect(HTTPRequest(url, headers={"Authorization": f"Bearer {gateway.token}"}))
     assert refused.value.code == status
     assert refused.value.response is not None
-    assert json.loads(refused.value.response.body)["error"]["type"] == "not_found_error"
+    assert json.loads(refused.value.response.body)["error"]["code"] == "not_found"

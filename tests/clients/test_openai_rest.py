@@ -87,7 +87,8 @@ def test_models_and_voices(client: OpenAI, gateway: GatewayProcess) -> None:
 def test_errors_are_the_clients_own_classes(client: OpenAI, gateway: GatewayProcess) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         client.models.retrieve("nobody")
-    assert unknown.value.type == "not_found_error"
+    assert (unknown.value.type, unknown.value.code) == ("invalid_request_error", "model_not_found")
+    assert unknown.value.param == "model"
     with pytest.raises(openai.BadRequestError) as voice:
         client.audio.speech.create(model="tts-1", voice="nobody", input="hello")
     assert voice.value.param == "voice"
@@ -100,8 +101,73 @@ def test_errors_are_the_clients_own_classes(client: OpenAI, gateway: GatewayProc
     with pytest.raises(openai.AuthenticationError) as key:
         OpenAI(api_key="nobody", base_url=f"{gateway.base}/v1", max_retries=0).models.list()
     assert key.value.code == "invalid_api_key"
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.NotFoundError) as nowhere:
         client.get("/nothing", cast_to=object)
+    assert (nowhere.value.code, nowhere.value.message.count("Invalid URL (GET /v1/nothing)")) == ("unknown_url", 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "param"),
+    [
+        ({"language": "de"}, "invalid_value", "language"),
+        ({"response_format": "xml"}, "invalid_value", "response_format"),
+        ({"temperature": 2}, "invalid_value", "temperature"),
+        ({"extra_body": {"temperature": "warm"}}, "invalid_type", "temperature"),
+        ({"extra_body": {"colour": "red"}}, "unknown_parameter", "colour"),
+        ({"timestamp_granularities": ["line"]}, "invalid_value", "timestamp_granularities[0]"),
+        ({"include": ["everything"]}, "invalid_value", "include[0]"),
+    ],
+)
+def test_a_transcription_that_is_refused(client: OpenAI, options: dict[str, Any], code: str, param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        transcribe(client, **options)
+    assert (refused.value.code, refused.value.param) == (code, param)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "param"),
+    [
+        ({"input": ""}, "invalid_value", "input"),
+        ({"input": "..."}, "invalid_value", "input"),
+        ({"input": 5}, "invalid_type", "input"),
+        ({"response_format": "xml"}, "invalid_value", "response_format"),
+        ({"extra_body": {"colour": "red"}}, "unknown_parameter", "colour"),
+    ],
+)
+def test_speech_that_is_refused(client: OpenAI, options: dict[str, Any], code: str, param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.speech.create(**{"model": "tts-1", "voice": "alloy", "input": "hello", **options})
+    assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_every_option_of_a_transcription(client: OpenAI) -> None:
+    prompt = "words about the time of day " * 60  # longer than a short field
+    answer = transcribe(
+        client,
+        languages=["de", "en"],
+        prompt=prompt,
+        keywords=[f"word{index}" for index in range(40)],
+        temperature=0.2,
+        include=["logprobs"],
+        chunking_strategy={"type": "server_vad", "threshold": 0.5, "silence_duration_ms": 300},
+    )
+    assert "time" in answer.text.lower()
+    assert [one.token for one in answer.logprobs] == answer.text.split()
+    assert all(one.logprob <= 0 and bytes(map(int, one.bytes)).decode() == one.token for one in answer.logprobs)
+    assert transcribe(client, response_format="verbose_json", language="en").language == "english"
+    done = list(transcribe(client, stream=True, include=["logprobs"]))[-1]
+    assert [one.token for one in done.logprobs] == done.text.split()
+
+
+def test_headers_of_the_api(client: OpenAI) -> None:
+    for answer in (
+        client.models.with_raw_response.list(),
+        client.audio.speech.with_raw_response.create(model="tts-1", voice="alloy", input="hello"),
+    ):
+        assert answer.headers["openai-version"] == "2020-10-01"
+        assert int(answer.headers["openai-processing-ms"]) >= 0
+        assert answer.headers["x-request-id"]
+    assert {"gpt-realtime-2.1", "gpt-transcribe", "gpt-live-1"} <= {model.id for model in client.models.list()}
 
 
 def test_a_client_secret_opens_one_session(client: OpenAI, gateway: GatewayProcess) -> None:

@@ -414,3 +414,19 @@ async def test_every_answer_is_counted_by_route_template(tmp_path: Path) -> None
     assert series % ("(none)", "GET", 404) in metrics
     assert series % ("/live", "other", 405) in metrics
     assert "some-key" not in metrics
+
+
+async def test_pages_may_send_the_headers_of_openais_clients(tmp_path: Path) -> None:
+    origin = "https://app.example"
+    async with running(tmp_path, cors_origins=(origin,)) as gw:
+        asked = "authorization,content-type,openai-organization,x-stainless-retry-count"
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+        preflight = await gw.fetch("OPTIONS", "/v1/audio/speech", roles=None, headers=headers)
+        assert preflight.headers["Access-Control-Allow-Headers"] == asked
+        for strange in ("a\tb", "a" * 2_000):
+            headers["Access-Control-Request-Headers"] = strange
+            refused = await gw.fetch("OPTIONS", "/v1/audio/speech", roles=None, headers=headers)
+            assert strange not in refused.headers.get("Access-Control-Allow-Headers", "")
+        answer = await gw.fetch("GET", "/v1/models", headers={"Origin": origin})
+        exposed = answer.headers["Access-Control-Expose-Headers"]
+        assert {"X-Request-ID", "X-RateLimit-Remaining-Requests", "OpenAI-Processing-MS"} <= set(exposed.split(", "))

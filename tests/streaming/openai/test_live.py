@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
+from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped, Word
 from streaming.residents import Departure
 from tests.support.openai_client import FRAME, LONG, Client, risky, scripted, spoken
 
@@ -387,5 +387,19 @@ def test_an_observer_sees_events_without_secrets() -> None:
         second: Any = await anext(seen)
         assert (second.direction, second.message["type"]) == ("server", "session.updated")
         await seen.aclose()
+
+    scripted(test)
+
+
+def test_confidence_of_words_as_log_probabilities() -> None:
+    async def test(client: Client, _world: World) -> None:
+        words = (Word("so", 0, 100, 0.5), Word("what", 100, 200, 0.0), Word("else", 200, 300))
+        for include in (None, ["item.input_audio_transcription.logprobs"]):
+            client.update(include=include)
+            client.send("input_audio_buffer.append", audio=FRAME)
+            client.hear(SpeechStarted(0), SpeechStopped(300), FinalTranscript("so what else", 0.9, 0, 300, words))
+            told = await client.until("conversation.item.input_audio_transcription.completed")
+            found = [(one["token"], bytes(one["bytes"]), one["logprob"]) for one in told.get("logprobs") or ()]
+            assert found == ([("so", b"so", -0.6931), ("what", b"what", -13.8155)] if include else [])
 
     scripted(test)
