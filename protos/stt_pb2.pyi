@@ -189,6 +189,7 @@ class RecognizeConfig(_message.Message):
     ENDPOINTING_FIELD_NUMBER: _builtins.int
     VOCABULARY_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    TUNING_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """BCP 47, e.g. en-US"""
     sample_rate_hz: _builtins.int
@@ -203,6 +204,10 @@ class RecognizeConfig(_message.Message):
     def vocabulary(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """expected phrases, in addition to the service's domain model"""
 
+    @_builtins.property
+    def tuning(self) -> Global___Endpointing:
+        """how utterances are found; unset: as the service sees fit"""
+
     def __init__(
         self,
         *,
@@ -212,14 +217,45 @@ class RecognizeConfig(_message.Message):
         endpointing: _builtins.bool = ...,
         vocabulary: _abc.Iterable[_builtins.str] | None = ...,
         progress: _builtins.bool = ...,
+        tuning: Global___Endpointing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tuning", b"tuning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpointing", b"endpointing", "interim_results", b"interim_results", "language", b"language", "progress", b"progress", "sample_rate_hz", b"sample_rate_hz", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpointing", b"endpointing", "interim_results", b"interim_results", "language", b"language", "progress", b"progress", "sample_rate_hz", b"sample_rate_hz", "tuning", b"tuning", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecognizeConfig: _TypeAlias = RecognizeConfig  # noqa: Y015
+
+@_typing.final
+class Endpointing(_message.Message):
+    """Wishes, which a service follows within its own bounds. 0 anywhere: the service's own value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
+    LEAST_SILENCE_MS_FIELD_NUMBER: _builtins.int
+    threshold: _builtins.float
+    """probability of speech, 0 to 1, from which it begins"""
+    patience: _builtins.float
+    """factor of the silence that the service itself would wait for"""
+    least_silence_ms: _builtins.int
+    """an utterance ends after so much silence at least"""
+    def __init__(
+        self,
+        *,
+        threshold: _builtins.float = ...,
+        patience: _builtins.float = ...,
+        least_silence_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["least_silence_ms", b"least_silence_ms", "patience", b"patience", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Endpointing: _TypeAlias = Endpointing  # noqa: Y015
 
 @_typing.final
 class RecognizeRequest(_message.Message):

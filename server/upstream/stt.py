@@ -15,6 +15,7 @@ from server.upstream.stream import BidiMethod, BidiStream
 from server.upstream.trunk import Trunks
 from streaming.ports import (
     EagerEnd,
+    Endpointing,
     FinalTranscript,
     InterimTranscript,
     RecognitionProgress,
@@ -254,6 +255,10 @@ def _config_message(config: RecognitionConfig) -> stt_pb2.RecognizeRequest:
         vocabulary=config.vocabulary,
         progress=config.progress,
     )
+    if config.tuning != Endpointing():
+        message.tuning.threshold = config.tuning.threshold
+        message.tuning.patience = config.tuning.patience
+        message.tuning.least_silence_ms = config.tuning.least_silence_ms
     return stt_pb2.RecognizeRequest(config=message)
 
 

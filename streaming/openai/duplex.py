@@ -90,6 +90,9 @@ class Duplex(LiveSession):
         fresh = config.new_session(self.session_id, asked["model"], self.identity.expires_at, transcription=False)
         fresh["audio"]["input"]["format"] = fresh["audio"]["output"]["format"] = form
         fresh["audio"]["output"]["voice"] = voice
+        fresh["audio"]["input"]["turn_detection"]["prefix_padding_ms"] = (
+            0  # transcripts are told with the times of the words
+        )
         fresh["instructions"] = asked.get("instructions") or ""
         self.settings = fresh
         encoding, rate_hz = config.sound_of(form)

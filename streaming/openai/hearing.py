@@ -82,6 +82,7 @@ class Hearing:
         self._transcribes = transcribes
         self._current: str | None = None  # the item of the current utterance
         self._awaiting: deque[tuple[Entry, bool]] = deque()  # committed items still without a Final
+        self._free_from_ms = round(base_ms)  # the audio after the last utterance
         self.fed_ms = 0.0
         self._uncommitted_ms = 0.0
         self._waiting_bytes = 0
@@ -133,7 +134,7 @@ class Hearing:
         elif isinstance(event, SpeechStarted):
             self._on_started(round(self._base_ms + event.at_ms))
         elif isinstance(event, SpeechStopped) and self._current is not None:
-            at_ms = round(self._base_ms + event.at_ms)
+            at_ms = self._free_from_ms = round(self._base_ms + event.at_ms)
             self._host.event_queue.say(
                 {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": self._current}
             )
@@ -141,6 +142,9 @@ class Hearing:
         self._host.wake()
 
     def _on_started(self, at_ms: int) -> None:
+        """The audio of an utterance begins `prefix_padding_ms` before its speech, but not in the utterance before."""
+        detection = self._host.settings["audio"]["input"].get("turn_detection") or {}
+        at_ms = max(at_ms - detection.get("prefix_padding_ms", 0), min(at_ms, self._free_from_ms))
         self._current = new_id("item")
         self._host.event_queue.say(
             {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": self._current}

@@ -9,6 +9,7 @@ from typing import Any
 from streaming.agent.format import ReplyFormat
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 from streaming.openai.schema import check_detection, check_response, check_update
+from streaming.ports import Endpointing
 from streaming.sound.microphone import MicrophoneFormat
 
 PCM_RATE_HZ = 24_000  # the API's only rate for PCM
@@ -57,6 +58,8 @@ _DETECTION: dict[str, dict[str, Any]] = {
         "interrupt_response": True,
     },
 }
+_PATIENCE = {"low": 2.5, "medium": 0.0, "high": 0.5, "auto": 0.0}  # by eagerness; 0: the recogniser's own
+LEAST_THRESHOLD = LEAST_PATIENCE = 0.01  # 0 stands for the recogniser's own value
 _BETA = {
     "modalities": "output_modalities",
     "input_audio_format": "audio.input.format",
@@ -227,6 +230,25 @@ def detection_of(session: dict[str, Any]) -> dict[str, Any] | None:
     return detection
 
 
+def tuning_of(detection: dict[str, Any] | None) -> Endpointing:
+    """How turn detection steers the recogniser. With the API's defaults, the recogniser's own judgement of the words stands.
+
+    A longer `silence_duration_ms` is a minimum, a shorter one shortens the silence that the words ask for.
+    """
+    if detection is None:
+        return Endpointing()
+    if detection["type"] == "semantic_vad":
+        return Endpointing(patience=_PATIENCE[detection["eagerness"]])
+    usual = _DETECTION["server_vad"]
+    threshold, silence_ms = detection["threshold"], detection["silence_duration_ms"]
+    usual_ms = usual["silence_duration_ms"]
+    return Endpointing(
+        0.0 if threshold == usual["threshold"] else max(threshold, LEAST_THRESHOLD),
+        max(LEAST_PATIENCE, silence_ms / usual_ms) if silence_ms < usual_ms else 0.0,
+        silence_ms if silence_ms > usual_ms else 0,
+    )
+
+
 def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
     """The microphone's format. `keywords` and `prompt` of the transcription are words to expect."""
     source = session["audio"]["input"]
@@ -241,6 +263,7 @@ def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
         interim=False,
         endpointing=detection_of(session) is not None,
         vocabulary=vocabulary,
+        tuning=tuning_of(detection_of(session)),
     )
 
 

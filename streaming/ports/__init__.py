@@ -47,6 +47,7 @@ from streaming.ports.observation import Missed, Observation, Seen, SeenAudio, Se
 from streaming.ports.once import Claims, RunKey, RunOnce, run_once
 from streaming.ports.voice import (
     EagerEnd,
+    Endpointing,
     FinalTranscript,
     InterimTranscript,
     RecognitionConfig,
@@ -83,6 +84,7 @@ __all__ = [
     "ConversationTurn",
     "Desk",
     "EagerEnd",
+    "Endpointing",
     "Executor",
     "FinalTranscript",
     "Identity",

@@ -22,6 +22,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpointing:
+    """Wishes about how utterances are found; 0: the service's own value.
+
+    `threshold`: probability of speech from which it begins. `patience`: factor of the silence that the service itself would wait
+    for. `least_silence_ms`: an utterance ends after so much silence at least.
+    """
+
+    threshold: float = 0.0
+    patience: float = 0.0
+    least_silence_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecognitionConfig:
     """How to recognise. `sample_rate_hz` is the rate of the PCM passed to `send_audio`."""
 
@@ -31,6 +44,7 @@ class RecognitionConfig:
     endpointing: bool = True
     vocabulary: tuple[str, ...] = ()
     progress: bool = False
+    tuning: Endpointing = Endpointing()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from streaming.domain import Trouble
-from streaming.ports import FinalTranscript, RecognitionConfig, RecognitionProgress, SpeechStarted
+from streaming.ports import Endpointing, FinalTranscript, RecognitionConfig, RecognitionProgress, SpeechStarted
 from streaming.sound.codecs import BYTES_PER_SAMPLE, SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter
 from streaming.sound.listening import Listening, moved_by
@@ -35,6 +35,7 @@ class MicrophoneFormat:
     endpointing: bool = True
     vocabulary: tuple[str, ...] = ()
     echo_cancellation: bool = False
+    tuning: Endpointing = field(default_factory=Endpointing)
 
 
 class MicrophoneInput:
@@ -61,6 +62,7 @@ class MicrophoneInput:
             endpointing=source.endpointing,
             vocabulary=source.vocabulary,
             progress=True,
+            tuning=source.tuning,
         )
 
         def open_stream(on_taken: Callable[[int], None]) -> RecognitionStream:

@@ -140,6 +140,7 @@ class World:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)  # an action waits for its gate
     may: set[str] = field(default_factory=lambda: {"browser", "os", "search", "memory"})
     recognitions: list[ScriptedRecognition] = field(default_factory=list)
+    recognised_with: list[RecognitionConfig] = field(default_factory=list)
     syntheses: list[ScriptedSynthesis] = field(default_factory=list)
     executed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -175,6 +176,7 @@ class World:
     ) -> ScriptedRecognition:
         stream = ScriptedRecognition(on_taken)
         self.recognitions.append(stream)
+        self.recognised_with.append(config)
         if "stt" in self.failing:
             stream.push(self.failing["stt"])
         return stream

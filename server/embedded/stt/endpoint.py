@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.embedded.stt.voice_detector import VoiceDetector
 
 SPEECH, STILL_SPEECH = 0.5, 0.35  # probabilities at which speech begins, and continues
+STILL_SPEECH_SHARE = STILL_SPEECH / SPEECH
 START_FRAMES, START_SPEECH_FRAMES = 4, 3  # 128 ms, of which all but one frame are speech
 FALLING_SILENT_FRAMES = 2
 PAUSE_FRAMES = 5  # 160 ms; the detector itself reacts some 100 ms after the voice ends
@@ -69,8 +70,13 @@ EndpointEvent = SpeechBegan | SpeechWent | SpeechPaused | SpeechWentOn | SpeechE
 class SpeechEndpointer:
     """Divides 16 kHz PCM into utterances. Times are milliseconds of audio since the first sample."""
 
-    def __init__(self, detector: VoiceDetector) -> None:
+    def __init__(
+        self, detector: VoiceDetector, threshold: float = SPEECH, silence_ms: int = DEFAULT_SILENCE_MS
+    ) -> None:
+        """`threshold`: probability at which speech begins. `silence_ms`: what ends an utterance that nobody looks at."""
         self._detector = detector
+        self._speech, self._still_speech = threshold, threshold * STILL_SPEECH_SHARE
+        self._silence_ms = silence_ms
         self._rest = b""
         self._frames: deque[tuple[bytes, float]] = deque()  # seen by the detector, but not yet processed
         self._events: deque[EndpointEvent] = deque()
@@ -83,7 +89,7 @@ class SpeechEndpointer:
         self._flags: deque[bool] = deque(maxlen=RESUME_FRAMES)
         self._utterance_frames = self._silent_frames = 0
         self._spoken_until_ms = 0
-        self.silence_needed_ms = DEFAULT_SILENCE_MS
+        self.silence_needed_ms = self._silence_ms
 
     @property
     def now_ms(self) -> int:
@@ -128,9 +134,9 @@ class SpeechEndpointer:
     def _frame(self, frame: bytes, probability: float) -> None:
         self._n_frames += 1
         if self._in_speech:
-            self._during_speech(frame, probability >= STILL_SPEECH)
+            self._during_speech(frame, probability >= self._still_speech)
         else:
-            self._while_idle(frame, probability >= SPEECH)
+            self._while_idle(frame, probability >= self._speech)
 
     def _while_idle(self, frame: bytes, speech: bool) -> None:
         self._recent.append((frame, speech))

@@ -14,6 +14,7 @@ from protos import stt_pb2
 from server.embedded.stt.answers import Answers
 from server.embedded.stt.audio import BYTES_PER_SAMPLE, Resampler
 from server.embedded.stt.endpoint import (
+    DEFAULT_SILENCE_MS,
     EndpointEvent,
     SpeechBegan,
     SpeechEnded,
@@ -71,7 +72,9 @@ class Recognition:
         self._silent = True  # since the last check for a sign of life
         self._unanswered = self._at_work = False
         self._resampler = Resampler(settings.sample_rate_hz)
-        self._endpointer = SpeechEndpointer(ears.detectors.stream())
+        self._endpointer = SpeechEndpointer(
+            ears.detectors.stream(), settings.threshold, settings.silence_ms(DEFAULT_SILENCE_MS)
+        )
         self._backlog_bytes = 0  # audio that waits in `_pieces`
         self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
         self._utterance: Utterance | None = None
@@ -212,7 +215,7 @@ class Recognition:
         if not self._settings.endpointing:
             return
         if self._is_file:  # the silence alone tells: what follows is cut while this is decoded
-            self._endpointer.silence_needed_ms = UNSURE_MS
+            self._endpointer.silence_needed_ms = self._settings.silence_ms(UNSURE_MS)
             return
         self._drop_partial()
         job = utterance.job(final=True)
@@ -223,8 +226,9 @@ class Recognition:
         if self._settings.interim_results:
             await self._show(utterance, utterance.at_pause)  # the partial under way was dropped, so send this one
         text = utterance.at_pause.text
-        self._endpointer.silence_needed_ms = silence_needed_ms(text)
-        if text and self._endpointer.silence_needed_ms < OPEN_MS:
+        needed_ms = silence_needed_ms(text)
+        self._endpointer.silence_needed_ms = self._settings.silence_ms(needed_ms)
+        if text and needed_ms < OPEN_MS:
             utterance.eager_told = True
             await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
 

@@ -169,3 +169,29 @@ def test_utterances_do_not_overlap() -> None:
     edges = [event.at_ms for event in events if isinstance(event, SpeechBegan | SpeechEnded)]
     assert len(edges) == 6
     assert edges == sorted(edges)
+
+
+class Sure:
+    """A voice detector that is as sure as the first byte of a frame says, in percent."""
+
+    def probabilities(self, pcm: bytes) -> list[float]:
+        return [pcm[start] / 100 for start in range(0, len(pcm), FRAME_BYTES)]
+
+
+def heard_at(percent: int, threshold: float) -> bool:
+    ear = SpeechEndpointer(Sure(), threshold)
+    ear.push(bytes([percent]) * FRAME_BYTES * 10)
+    return any(isinstance(event, SpeechBegan) for event in iter(ear.next, None))
+
+
+def test_the_threshold_is_where_speech_begins() -> None:
+    assert [heard_at(60, threshold) for threshold in (0.3, 0.5, 0.8)] == [True, True, False]
+    assert [heard_at(40, threshold) for threshold in (0.3, 0.5, 0.8)] == [True, False, False]
+
+
+def test_an_utterance_that_nobody_looks_at_ends_after_the_silence_asked_for() -> None:
+    for silence_ms in (320, 960):
+        ear = SpeechEndpointer(Sure(), silence_ms=silence_ms)
+        ear.push(bytes([90]) * FRAME_BYTES * 20 + bytes(FRAME_BYTES * 100))
+        ended = [ear.now_ms - event.at_ms for event in iter(ear.next, None) if isinstance(event, SpeechEnded)]
+        assert ended == [silence_ms]
