@@ -61,7 +61,7 @@ class HandshakeHandler(WebSocketHandler):
             limits = SocketLimits(
                 self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
             )
-            return FrameSocket(self, limits)
+            return FrameSocket(self, limits, self.gateway.turns)
         return checked(self, super().get_websocket_protocol())
 
     def cut(self) -> None:

@@ -15,7 +15,7 @@ from handlers.base import BaseHandler
 from handlers.unserved import UnservedHandler, refuse_unreadable
 from server.errors import ApiError
 from server.net.http.incoming import IncomingRequest
-from server.net.http.server import FastServer, tornado_server
+from server.net.http.server import FastServer, bound_send_buffers, tornado_server
 from server.net.served_names import ServedNames
 from server.operations import Access
 from server.routes import Route, Router
@@ -111,8 +111,9 @@ def make_app(gateway: Gateway, routes: Iterable[Route] = ROUTES) -> GatewayAppli
 
 async def start_server(app: GatewayApplication, sockets: list[socket.socket]) -> Server:
     """Serve the application on bound sockets, with the reader chosen by HTTP_READER."""
+    bound_send_buffers(sockets)
     if app.gateway.settings.http_reader == "tornado":
         return tornado_server(app, sockets, app.gateway.settings.max_body_bytes)
-    server = FastServer(app, app.refuse_unreadable)
+    server = FastServer(app, app.refuse_unreadable, app.gateway.turns)
     await server.listen(sockets)
     return server

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from server.net.turns import Turns
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -89,6 +91,7 @@ class Gateway:
     overload: Overload
     sessions: SessionCounts = field(default_factory=NoSessions)
     jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
+    turns: Turns = field(default_factory=Turns)  # of crowded connections
     openai: OpenAiSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     draining: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from tornado.iostream import StreamClosedError
@@ -17,6 +18,7 @@ from server.net.http.exchange import Exchange
 from server.net.http.handover import Upgraded
 from server.net.http.headers import Headers
 from server.net.http.parser import RequestParser
+from server.net.turns import TURN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 # Bytes parsed in one go. Requests behind the first one in a slice wait as objects; everything later waits as bytes.
 SLICE_BYTES = 4 * 1024
+HEADS_SLICE_BYTES = 1024  # outside of a body: it may hold fifty requests
 READ_AHEAD_BYTES = 64 * 1024  # unparsed bytes behind the request being served; above this we stop reading
 WRITE_TIMEOUT_S = 30.0  # a client that takes nothing for this long is not reading
 # If we closed while a client is still sending, its kernel would discard our answer. So we read on for a while, and drop the
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._serving: Exchange | None = None
         self._unparsed = b""
         self._parsing = self._advancing = self._read_paused = False
+        self._waits = False  # for its turn, with requests that came behind another
         self._half_closed = False  # the client has closed its sending side
         self._ending = self._broken = False
         self._lingered_bytes = 0
@@ -144,7 +148,7 @@ class Connection(asyncio.Protocol):
     @property
     def _may_parse(self) -> bool:
         """False behind a request being served or an unsent answer. For a body, True if its delegate is ready for more."""
-        if self._ending or self._broken or self.lost:
+        if self._ending or self._broken or self.lost or self._waits:
             return False
         if self._reading is not None:
             return self._reading.takes_body
@@ -163,10 +167,12 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         """Parse while allowed, in slices, so that a thousand tiny requests do not all become objects."""
-        at, size = 0, len(data)
+        at, size, began = 0, len(data), perf_counter()
         while at < size and self._may_parse:
-            begin, at = at, min(size, at + SLICE_BYTES)
+            begin, at = at, min(size, at + (SLICE_BYTES if self._reading is not None else HEADS_SLICE_BYTES))
             at -= len(self._parse(data[begin:at]))
+            if at < size and perf_counter() - began > TURN_S:
+                self._wait()
         if at < size and not self._ending:
             self._unparsed = data[at:] + self._unparsed
         if self._parser.in_head and self._serving is None and self in self._connections.open:
@@ -248,8 +254,25 @@ class Connection(asyncio.Protocol):
             self._serving = None
         if not exchange.keeps_alive:
             self.end(lingers=True)
-        elif not (self._ending or self.lost):
+        elif self._ending or self.lost or self._waits:
+            return
+        elif (self._waiting or self._unparsed) and not self._advancing and not self._parsing:
+            self._wait()
+        else:
             self._go_on()
+
+    def _wait(self) -> None:
+        """Go on when it is this connection's turn: clients who wait for their answers go first."""
+        if not self._waits:
+            self._waits = True
+            self._connections.turns.wait(self._take_turn)
+
+    def _take_turn(self, _dear: bool) -> None:
+        self._waits = False
+        if not (self._ending or self.lost or self._serving) and self in self._connections.open:
+            self._go_on()
+        else:
+            self.pump()
 
     def _go_on(self) -> None:
         """Serve what waits, or wait for the client."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPServerConnectionDelegate
 
     from server.net.http.interfaces import Refuse
+    from server.net.turns import Turns
 
 IDLE_S = 75.0  # between requests; longer than the 60 s for which load balancers keep connections
 HEAD_S = 20.0  # for the first head of a connection, and for any head that has begun: Apache's default
@@ -27,9 +28,10 @@ class Open(Protocol):
 class Connections:
     """The open HTTP connections; those that became a WebSocket are not among them."""
 
-    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse) -> None:
+    def __init__(self, delegate: HTTPServerConnectionDelegate, refuse: Refuse, turns: Turns) -> None:
         self.delegate = delegate
         self.refuse = refuse
+        self.turns = turns
         self.for_headers = Patience(IDLE_S)
         self.for_head = Patience(HEAD_S)
         self.for_body = Patience(BODY_S)

@@ -7,6 +7,7 @@ costs one object. `python -m tests.bench.frames` measures it.
 from __future__ import annotations
 
 import struct
+import sys
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,6 +94,8 @@ class FrameReader:
         "_max_bytes",
         "_message",
         "_opcode",
+        "_rest",
+        "_rest_at",
         "begun",
         "ended",
         "pieces",
@@ -104,6 +107,7 @@ class FrameReader:
         self.ended = False  # closed or violated: further data is ignored
         self._max_bytes = max_message_bytes
         self._head = b""  # an incomplete header or control frame
+        self._rest, self._rest_at = b"", 0  # bytes that `feed` did not get to, and where they begin
         self._opcode = CONTINUATION  # of the unfinished message; CONTINUATION: there is none
         self._message: bytearray | None = None  # the part of it that has arrived
         self._decoder: IncrementalDecoder | None = None  # checks unfinished text as it arrives
@@ -116,31 +120,56 @@ class FrameReader:
         """True while a message is incomplete."""
         return self._opcode != CONTINUATION
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete, in order."""
-        if self._opcode == CONTINUATION and not self._head and not self.ended and data[:2] == _AUDIO_HEAD:
+    @property
+    def crowded(self) -> bool:
+        """True if `feed` or `more` stopped before the end of the bytes: call `more`."""
+        return self._rest != b""
+
+    def feed(self, data: bytes, most: int = sys.maxsize) -> list[Event]:
+        """The events that these bytes complete, in order. Stops after `most` frames; `more` goes on from there."""
+        if (
+            self._opcode == CONTINUATION
+            and not self._head
+            and not self.ended
+            and data[:2] == _AUDIO_HEAD
+            and not self._rest
+        ):
             # most reads of a microphone: one binary frame, whole
             length = data[2] << 8 | data[3] if len(data) > _AUDIO_HEAD_BYTES else 0
             if MAX_CONTROL_BYTES < length <= self._max_bytes and len(data) == _AUDIO_HEAD_BYTES + length:
                 return [unmask(data[4:_AUDIO_HEAD_BYTES], data[_AUDIO_HEAD_BYTES:])]
-        events: list[Event] = []
         if self.ended:
-            return events
-        if self._head:
+            return []
+        if self._rest:
+            data = self._rest[self._rest_at :] + data
+            self._rest = b""
+        elif self._head:
             data, self._head = self._head + data, b""
+        return self._events(data, 0, most)
+
+    def more(self, most: int) -> list[Event]:
+        """The next events of the bytes that `feed` did not get to."""
+        rest, self._rest = self._rest, b""
+        return self._events(rest, self._rest_at, most)
+
+    def _events(self, data: bytes, at: int, most: int) -> list[Event]:
+        events: list[Event] = []
         try:
-            self._read(data, events)
+            self._read(data, at, events, most)
         except ViolationError as violation:
             self._end()
             events.append(Violated(violation.code, violation.reason))
         return events
 
-    def _read(self, data: bytes, events: list[Event]) -> None:
+    def _read(self, data: bytes, at: int, events: list[Event], most: int) -> None:
         """Parse. The hot path is inlined: a complete final binary frame with a length of one or two bytes."""
-        at, size = 0, len(data)
+        size, pieces = len(data), self.pieces
         if self._left_bytes:
-            at = self._read_payload(data, 0, events)
+            at = self._read_payload(data, at, events)
         while at + 2 <= size and not self.ended:
+            if len(events) + self.pieces - pieces >= most:
+                self._rest, self._rest_at = data, at
+                return
             if data[at] == _FINAL_BINARY and self._opcode == CONTINUATION:
                 second = data[at + 1]
                 if second == _MASKED_16_BIT and at + 8 <= size:
@@ -235,7 +264,8 @@ class FrameReader:
 
     def _end(self) -> None:
         self.ended = True
-        self._head, self._message, self._decoder, self._left_bytes, self._opcode = b"", None, None, 0, CONTINUATION
+        self._head = self._rest = b""
+        self._message, self._decoder, self._left_bytes, self._opcode = None, None, 0, CONTINUATION
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:

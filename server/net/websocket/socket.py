@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
 
+from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
 
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
 
     from server.net.websocket.frames import Event
 
-EVENTS_AT_ONCE = 256  # some milliseconds; a read of 256 KiB may hold 40,000 empty frames
+# Of a read that may hold 40,000 empty frames. A command costs up to a millisecond, with the tasks that it starts.
+EVENTS_AT_ONCE = 4
+LONG_READ_BYTES = 64 * 1024  # whoever sends more at once waits for a turn before more is read
 INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
 LINGER_S = 2.0  # for the client to read our close frame and close its half
-LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime
+LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     handler: WebSocketHandler
 
-    def __init__(self, handler: WebSocketHandler, limits: SocketLimits) -> None:
+    def __init__(self, handler: WebSocketHandler, limits: SocketLimits, turns: Turns) -> None:
+        """`turns`: shared by all sockets of the loop."""
         super().__init__(handler)
         self.paused = False  # the client reads more slowly than we write
         self.close_code: int | None = None
@@ -79,9 +83,9 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._told = self._lost = False  # the handler was told of the end; the transport is gone
         self._frames, self._counted_since = 0, self._loop.time()
         self._pings = 0  # since we last looked
-        self._later: deque[Event] = (
-            deque()
-        )  # of a read that held very many events; reading is paused while there are any
+        self._turns = turns
+        self._waits = False  # for its turn; reading is paused meanwhile
+        self._kept_up = True  # since the last look all that came was handled at some time
         self._heard = self._pinged = False
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
@@ -145,29 +149,36 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             self._discard(len(data))
             return
         self._heard = True
-        reader = self._reader
-        events = reader.feed(data)
+        if self._waits:  # read before the pause
+            self._reader.feed(data, 0)
+            return
+        self._handle(self._reader.feed(data, EVENTS_AT_ONCE))
+        if self._reader.crowded or len(data) > LONG_READ_BYTES:
+            self._wait()
+
+    def _handle(self, events: list[Event]) -> None:
         self._frames += len(events)
-        if self._frames + reader.pieces > self._limits.frames_burst:
+        if self._frames + self._reader.pieces > self._limits.frames_burst:
             self._check_pace()
-        if self._later:
-            self._later.extend(events)
-        elif len(events) > EVENTS_AT_ONCE:
-            self._later.extend(events)
-            self._transport.pause_reading()
-            self._take_later()
-        elif events:
+        if events:
             self._take(events)
 
-    def _take_later(self) -> None:
-        """Take the next events of a read that held very many of them, then let other clients have a turn."""
-        if self.client_terminated:
-            self._later.clear()
-        else:
-            self._take([self._later.popleft() for _ in range(min(EVENTS_AT_ONCE, len(self._later)))])
-        if self._later:
-            self._loop.call_soon(self._take_later)
-        elif not self._transport.is_closing():
+    def _wait(self) -> None:
+        """Read on when it is this socket's turn: others go first."""
+        self._waits = True
+        self._transport.pause_reading()
+        self._turns.wait(self._take_turn)
+
+    def _take_turn(self, dear: bool) -> None:
+        self._waits = False
+        until, most = (0.0, 1) if dear else (perf_counter() + TURN_S, EVENTS_AT_ONCE)
+        while self._reader.crowded and not self.client_terminated:
+            self._handle(self._reader.more(most))
+            if self._reader.crowded and perf_counter() > until:
+                self._wait()
+                return
+        self._kept_up = True
+        if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _take(self, events: list[Event]) -> None:
@@ -251,8 +262,11 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         before, self._unfinished = self._unfinished, self._reader.begun if self._reader.unfinished else 0
         self._frames = self._reader.pieces = self._pings = 0
         self._counted_since = self._loop.time()
+        kept_up, self._kept_up = self._kept_up, not self._waits
         if before and before == self._unfinished:
             self.fail(REFUSED, "a message was not finished in time")
+        elif not kept_up and self._waits:
+            self.fail(REFUSED, "too many frames")
         elif heard:
             self._pinged = False
         elif self._pinged:
@@ -378,7 +392,9 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def _discard(self, number: int) -> None:
         self._discarded_bytes += number
         if self._discarded_bytes > LINGER_BYTES:
-            self.abort()
+            self._transport.pause_reading()  # it may still read our close frame; a reset would be faster than that
+        elif number > LONG_READ_BYTES and not self._waits:
+            self._wait()
 
     def abort(self) -> None:
         """Cut the connection; unsent data is lost."""

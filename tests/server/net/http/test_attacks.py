@@ -75,6 +75,20 @@ async def test_answers_nobody_reads_are_not_made(tmp_path: Path) -> None:
             answers += (await asyncio.get_running_loop().sock_recv(slow, 1 << 20)).count(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.parametrize("many", [LIVE * 3_000, None], ids=["answered at once", "answered by a task"])
+async def test_requests_in_a_row_leave_others_their_turn(tmp_path: Path, many: bytes | None) -> None:
+    """One client's pipeline of thousands; another client's single request is not behind it."""
+    async with running(tmp_path) as gw, client(gw) as (crowd, crowded), client(gw) as (reader, writer):
+        writer.write(LIVE)
+        await reader.readuntil(b"}")
+        crowded.write(many or intent(gw, "again") * 300)
+        await crowd.readuntil(b"HTTP/1.1 200")
+        writer.write(LIVE)
+        await reader.readuntil(b"}")
+        connection = next(one for one in gw.server.connections.open if one._waits or one._serving or one._unparsed)
+        assert connection._unparsed or connection._waiting
+
+
 async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.5)
     async with running(tmp_path) as gw, slow_client(gw.port) as slow:

@@ -14,6 +14,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
 from server.loop import run
+from server.net.turns import Turns
 from server.net.websocket.fall_back import checked
 from server.net.websocket.frames import Closed
 from server.net.websocket.socket import FrameSocket, SocketLimits
@@ -32,7 +33,9 @@ class Echo(WebSocketHandler):
 
     def get_websocket_protocol(self) -> Any:
         return (
-            FrameSocket(self, self.limits) if self.reader == "fast" else checked(self, super().get_websocket_protocol())
+            FrameSocket(self, self.limits, Turns())
+            if self.reader == "fast"
+            else checked(self, super().get_websocket_protocol())
         )
 
     def check_origin(self, origin: str) -> bool:

@@ -165,6 +165,29 @@ def test_any_cut_gives_the_same_events(data: bytes, cuts: list[int]) -> None:
     assert read(*(data[begin:end] for begin, end in pairwise(at))) == read(data)
 
 
+@given(streams, st.integers(0, 3))
+@example(frame(BINARY) * 9, 2)
+@example(frame(BINARY, b"a", fin=False) + frame(CONTINUATION, fin=False) * 9 + frame(CONTINUATION), 2)
+def test_a_few_frames_at_a_time_give_the_same_events(data: bytes, most: int) -> None:
+    reader = FrameReader(MAX_BYTES)
+    events = reader.feed(data, most)
+    assert most or not events
+    while reader.crowded:
+        before = reader.pieces
+        some = reader.more(most + 1)
+        assert len(some) + reader.pieces - before <= most + 2  # the last piece of a message is both
+        events += some
+    assert events == read(data)
+
+
+def test_what_comes_behind_unread_frames_waits_too() -> None:
+    reader = FrameReader(MAX_BYTES)
+    assert reader.feed(frame(BINARY, b"a") * 3 + frame(BINARY, bytes(200))[:5], 1) == [b"a"]
+    assert reader.feed(frame(BINARY, bytes(200))[5:], 1) == [b"a"]
+    assert reader.more(9) == [b"a", bytes(200)]
+    assert not reader.crowded
+
+
 @given(st.lists(st.tuples(payloads, st.lists(st.integers(0), max_size=4)), max_size=5))
 def test_fragments_give_the_message(sent: list[tuple[bytes, list[int]]]) -> None:
     data = b"".join(one_fragment_after_another(payload, cuts, BINARY) for payload, cuts in sent)

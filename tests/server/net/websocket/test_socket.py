@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+import sys
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,15 @@ import pytest
 from tornado.web import Application
 from tornado.websocket import WebSocketClosedError
 
-from server.net.websocket.frames import Closed
+from server.net.websocket.frames import Closed, FrameReader
 from server.net.websocket.socket import EVENTS_AT_ONCE, FrameSocket, SocketLimits
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo, HandshakeConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from server.net.websocket.frames import Event
 
 HANDSHAKE = (
     b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -312,6 +315,45 @@ async def test_others_have_a_turn_between_the_messages_of_a_crowded_read() -> No
     assert got == [(BINARY, b"%d" % number) for number in range(many)] + [(PONG, b"last")]
     assert max(sizes) <= EVENTS_AT_ONCE
     assert turns[:2] == [0, 1]
+
+
+async def test_what_stands_in_one_read_is_not_parsed_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """40,000 empty frames fit in one read: whoever counts them after parsing them all has spent the time already."""
+    reader = FrameReader(MESSAGE_BYTES)
+    assert len(reader.feed(frame(BINARY) * 40_000, EVENTS_AT_ONCE)) == EVENTS_AT_ONCE
+    parsed: list[int] = []
+    feed = FrameReader.feed
+
+    def counted(self: FrameReader, data: bytes, most: int = sys.maxsize) -> list[Event]:
+        parsed.append(len(events := feed(self, data, most)))
+        return events
+
+    monkeypatch.setattr(FrameReader, "feed", counted)
+    async with connected() as client:
+        client.send(frame(PONG) * 40_000)
+        while (got := await client.frame())[0] != CLOSE:
+            pass
+    assert int.from_bytes(got[1][:2], "big") == 1008
+    assert max(parsed) <= EVENTS_AT_ONCE
+
+
+async def test_who_is_never_done_is_closed_at_last() -> None:
+    """The turns of crowded sockets may be so rare that no rate is exceeded."""
+    limits = SocketLimits(MESSAGE_BYTES, 1024 * 1024, frames_burst=10**9, pings=10**9, ping_interval_s=0.2)
+    async with connected(limits=limits) as client:
+
+        async def flood() -> None:
+            with suppress(OSError):
+                while True:
+                    client.send(frame(PONG) * 20_000)
+                    await client.writer.drain()
+
+        async with asyncio.TaskGroup() as group:
+            flooding = group.create_task(flood(), name="flood")
+            while (got := await client.frame())[0] != CLOSE:
+                pass
+            flooding.cancel()
+    assert (int.from_bytes(got[1][:2], "big"), got[1][2:]) == (1008, b"too many frames")
 
 
 async def test_a_burst_is_no_flood() -> None:
