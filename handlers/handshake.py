@@ -14,7 +14,8 @@ from handlers.answer import account, answer_headers, name_from
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
 from server.net.websocket.fall_back import checked
-from server.net.websocket.socket import FrameSocket, SocketLimits, TransportConnection
+from server.net.websocket.limits import SocketLimits
+from server.net.websocket.socket import FrameSocket, TransportConnection
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketProtocol

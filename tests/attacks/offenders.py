@@ -294,7 +294,7 @@ FLOODS = {
     "unfinished message": Flood(unfinished, ("1008",), 45),
     "channel opens": Flood(opens, ("4029",), 10),
     "commands": Flood(commands, ("4029",), 10),
-    "never acknowledged": Flood(never_acknowledged, ("4029", "4002"), 40),
+    "never acknowledged": Flood(never_acknowledged, ("4029", "4002", "1008"), 40),
     "half-open": Flood(half_open, (CUT,), 25),
     "never authenticated": Flood(never_authenticated, ("4008",), 15),
     "slow reader": Flood(slow_reader, (CUT,), 40),

@@ -2,6 +2,7 @@
 
 frames     a client's bytes to messages, and frames to send: no I/O, no clock
 mask       the XOR of a client's payload
+limits     what one WebSocket may cost
 socket     one WebSocket: messages to its handler, batches out, pings, rate limits, closing
 fall_back  Tornado's own protocol, with our checks
 """

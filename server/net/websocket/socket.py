@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -31,28 +30,14 @@ if TYPE_CHECKING:
     from tornado.websocket import WebSocketHandler
 
     from server.net.websocket.frames import Event
+    from server.net.websocket.limits import SocketLimits
 
 # Of a read that may hold 40,000 empty frames. A command costs up to a millisecond, with the tasks that it starts.
 EVENTS_AT_ONCE = 4
-LONG_READ_BYTES = 64 * 1024  # whoever sends more at once waits for a turn before more is read
+LONG_READ_BYTES = 64 * 1024  # after a larger read, the socket waits for its turn
 INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
-
-
-@dataclass(frozen=True, slots=True)
-class SocketLimits:
-    """Limits of one socket."""
-
-    message_bytes: int  # of one message, in any number of fragments
-    write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
-    frames_per_s: int = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
-    frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
-    pings: int = 400  # of the client's, in one ping interval
-    # Of silence before a ping; after as long again without an answer, the socket is closed.
-    ping_interval_s: float = 20.0
-    write_timeout_s: float = 30.0  # a client that takes nothing for this long is not reading
-    close_timeout_s: float = 5.0  # for the client's close frame
 
 
 @runtime_checkable
@@ -85,7 +70,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._pings = 0  # since we last looked
         self._turns = turns
         self._waits = False  # for its turn; reading is paused meanwhile
-        self._kept_up = True  # since the last look all that came was handled at some time
+        self._crowded_since = 0.0  # on the loop's clock; 0: all that came was handled
         self._heard = self._pinged = False
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
@@ -166,6 +151,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def _wait(self) -> None:
         """Read on when it is this socket's turn: others go first."""
         self._waits = True
+        self._crowded_since = self._crowded_since or self._loop.time()
         self._transport.pause_reading()
         self._turns.wait(self._take_turn)
 
@@ -175,9 +161,11 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         while self._reader.crowded and not self.client_terminated:
             self._handle(self._reader.more(most))
             if self._reader.crowded and perf_counter() > until:
+                if self._loop.time() - self._crowded_since > self._limits.crowded_s:
+                    self.fail(REFUSED, "too many frames")
                 self._wait()
                 return
-        self._kept_up = True
+        self._crowded_since = 0.0
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -262,11 +250,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         before, self._unfinished = self._unfinished, self._reader.begun if self._reader.unfinished else 0
         self._frames = self._reader.pieces = self._pings = 0
         self._counted_since = self._loop.time()
-        kept_up, self._kept_up = self._kept_up, not self._waits
         if before and before == self._unfinished:
             self.fail(REFUSED, "a message was not finished in time")
-        elif not kept_up and self._waits:
-            self.fail(REFUSED, "too many frames")
         elif heard:
             self._pinged = False
         elif self._pinged:
@@ -438,8 +423,6 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    # --- further methods of Tornado's base class ---
 
     def set_nodelay(self, x: bool) -> None:
         """Set TCP_NODELAY, although the loop's transports have already done so."""

@@ -17,7 +17,8 @@ from server.loop import run
 from server.net.turns import Turns
 from server.net.websocket.fall_back import checked
 from server.net.websocket.frames import Closed
-from server.net.websocket.socket import FrameSocket, SocketLimits
+from server.net.websocket.limits import SocketLimits
+from server.net.websocket.socket import FrameSocket
 
 LARGE = 64 * 1024 * 1024
 

@@ -15,7 +15,8 @@ from tornado.web import Application
 from tornado.websocket import WebSocketClosedError
 
 from server.net.websocket.frames import Closed, FrameReader
-from server.net.websocket.socket import EVENTS_AT_ONCE, FrameSocket, SocketLimits
+from server.net.websocket.limits import SocketLimits
+from server.net.websocket.socket import EVENTS_AT_ONCE, FrameSocket
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo, HandshakeConnection
 
@@ -339,7 +340,7 @@ async def test_what_stands_in_one_read_is_not_parsed_in_one_go(monkeypatch: pyte
 
 async def test_who_is_never_done_is_closed_at_last() -> None:
     """The turns of crowded sockets may be so rare that no rate is exceeded."""
-    limits = SocketLimits(MESSAGE_BYTES, 1024 * 1024, frames_burst=10**9, pings=10**9, ping_interval_s=0.2)
+    limits = SocketLimits(MESSAGE_BYTES, 1024 * 1024, frames_burst=10**9, pings=10**9, crowded_s=0.2)
     async with connected(limits=limits) as client:
 
         async def flood() -> None:

@@ -1,0 +1,21 @@
+"""The limits of one socket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """Limits of one socket."""
+
+    message_bytes: int  # of one message, in any number of fragments
+    write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
+    frames_per_s: int = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
+    frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
+    crowded_s: float = 10.0  # so long a client may be behind with its frames: turns may be too rare to exceed a rate
+    pings: int = 400  # of the client's, in one ping interval
+    # Of silence before a ping; after as long again without an answer, the socket is closed.
+    ping_interval_s: float = 20.0
+    write_timeout_s: float = 30.0  # a client that takes nothing for this long is not reading
+    close_timeout_s: float = 5.0  # for the client's close frame
