@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 Identity = tuple[int, int]  # device and inode
 
-MAX_WALKED = 100_000  # files searched for the other name of a hard link; beyond it, every hard link is refused
+# Files searched for the other name of a hard link, and for closed folders below a listed one. Beyond it, every hard link and
+# every recursive listing is refused.
+MAX_WALKED = 100_000
+KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # environments of processes, other paths to files, raw disks
+
+
+class TooManyFilesError(Exception):
+    """A folder holds too many files to be searched for closed ones."""
 
 
 class ClosedPaths:
@@ -29,12 +36,13 @@ class ClosedPaths:
     def __init__(self, paths: Iterable[Path], root: Path) -> None:
         self._root = root
         self._paths = tuple(paths)
+        self._kernel = [place for place in KERNEL if not root.is_relative_to(place)]
         self._known: set[Identity] = set()  # kept, because a moved folder is still the same one
         self._look()
 
     def holds(self, resolved: Path) -> bool:
         """True if the path is closed or inside a closed folder. Paths that do not exist yet are compared by name."""
-        places = self._look()
+        places = [*self._look(), *self._kernel]
         if any(resolved.is_relative_to(place) for place in places):
             return True
         inside = [place for place in (resolved, *resolved.parents) if place.is_relative_to(self._root)]
@@ -43,6 +51,25 @@ class ClosedPaths:
     def is_below(self, resolved: Path) -> bool:
         """True if moving this folder would move something closed."""
         return any(place.is_relative_to(resolved) for place in self._look())
+
+    def below(self, folder: Path, levels: int | None = None) -> list[Path]:
+        """What is closed below a folder, wherever it was moved; nothing inside of it. `levels`: how deep to look.
+
+        Raises TooManyFilesError.
+        """
+        places, found, seen, rest = {*self._look(), *self._kernel}, [], 0, [(folder, 1)]
+        while rest:
+            here, level = rest.pop()
+            for entry in _entries(here):
+                seen += 1
+                if seen > MAX_WALKED:
+                    raise TooManyFilesError
+                path = here / entry.name
+                if path in places or _identity_of(entry) in self._known:
+                    found.append(path)
+                elif (levels is None or level < levels) and entry.is_dir(follow_symlinks=False):
+                    rest.append((path, level + 1))
+        return found
 
     def _look(self) -> list[Path]:
         """The current paths with links resolved; remembers the identity of those that exist."""
@@ -67,6 +94,23 @@ class ClosedPaths:
 def _identity(path: Path) -> Identity | None:
     try:
         found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _identity_of(entry: os.DirEntry[str]) -> Identity | None:
+    """The entry's own identity, not that of a link's target."""
+    try:
+        found = entry.stat(follow_symlinks=False)
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from server.embedded.os.closed import TooManyFilesError
+from server.embedded.os.hiding import hiding
+from server.embedded.os.secret_names import is_secret_name
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from server.embedded.os.closed import ClosedPaths
 
@@ -17,17 +21,6 @@ MAX_ARGUMENT_CHARS = 1_024
 
 NEVER = r"(?!)"
 COUNT = r"\d{1,6}"
-# Names of files with secrets, which are not read even through a symbolic link with another name. Safety's policies apply the
-# same rule to the requested name; this one applies to the file it leads to.
-_SECRET_NAME = re.compile(
-    r"\.env(\..*)?|\.(ssh|gnupg|aws|azure|kube|docker|netrc|pgpass|npmrc|pypirc|git|git-credentials|htpasswd)"
-    r"|id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key|p12|pfx|kdbx)|g?shadow-?|sudoers|users\.json|credentials(\..*)?"
-    r"|(.*[._-])?secrets?([._-].*)?",
-    re.IGNORECASE,
-)
-
-
-_KERNEL = (Path("/proc"), Path("/sys"), Path("/dev"))  # environments of processes, other paths to files, raw disks
 
 
 class RefusedArgumentError(ValueError):
@@ -52,6 +45,7 @@ class Command:
     words: int = 0
     word: str = r"(?s:.*)"
     opens: bool = False  # reads the files' contents, not only their names
+    copies: bool = False  # makes the second path of the first
     moves: bool = False  # renames the first path, with everything below it
     keeps: str | None = None  # pattern of the flag without which the command may remove or overwrite files
 
@@ -118,7 +112,14 @@ COMMANDS: Mapping[str, Command] = {
     "rmdir": Command("Remove empty folders", "change", least=1, most=4, keeps=NEVER),
     "touch": Command("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
     "cp": Command(
-        "Copy a file", "change", flags=r"-[nvp]+|--no-clobber", least=2, most=2, opens=True, keeps=_NO_CLOBBER
+        "Copy a file",
+        "change",
+        flags=r"-[nvp]+|--no-clobber",
+        least=2,
+        most=2,
+        opens=True,
+        copies=True,
+        keeps=_NO_CLOBBER,
     ),
     "mv": Command(
         "Move or rename a file or folder",
@@ -132,36 +133,68 @@ COMMANDS: Mapping[str, Command] = {
 }
 
 
-def check_arguments(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> None:
-    """Check a command's arguments. Raises RefusedArgumentError."""
+RECURSIVE = frozenset({"ls", "find", "du"})
+
+
+def checked(name: str, arguments: list[str], root: Path, closed: ClosedPaths) -> list[str]:
+    """The arguments to run the command with: those given, and others that keep closed paths out of a listing.
+
+    Raises RefusedArgumentError.
+    """
     command = COMMANDS[name]
-    operands = list(_operands(name, command, arguments))
+    options, operands = _parted(name, command, arguments)
     if not command.least <= len(operands) <= command.most:
         raise RefusedArgumentError(f"args: {name} takes {_number(command)}, not {len(operands)}")
-    for word in operands[: command.words]:
+    words, named = operands[: command.words], operands[command.words :]
+    for word in words:
         if not re.fullmatch(command.word, word):
             raise RefusedArgumentError(f"args: {name} is not run with {word[:80]}")
-    paths = [_resolved(operand, root) for operand in operands[command.words :]]
-    for operand, path in zip(operands[command.words :], paths, strict=True):
+    paths = [_resolved(operand, root) for operand in named]
+    for operand, path in [*zip(named, paths, strict=True), *_goal(command, named, paths, root)]:
         if _holds_secrets(path, command, root, closed):
             raise RefusedArgumentError(f"args: {operand[:80]} may hold secrets")
     if command.moves and closed.is_below(paths[0]):
-        raise RefusedArgumentError(f"args: {operands[0][:80]} may hold secrets")
+        raise RefusedArgumentError(f"args: {named[0][:80]} may hold secrets")
+    if command.words:
+        return arguments
+    try:
+        return hiding(name, options, named or [], paths or [], closed) if named else _here(name, options, root, closed)
+    except TooManyFilesError:
+        raise RefusedArgumentError(f"args: too many files for {name}: name a smaller folder") from None
 
 
-def _operands(name: str, command: Command, arguments: list[str]) -> Iterator[str]:
-    """The arguments that are neither flags nor their values."""
+def _here(name: str, options: list[str], root: Path, closed: ClosedPaths) -> list[str]:
+    """Without a path, some commands list the current folder."""
+    return hiding(name, options, ["."], [root], closed) if name in RECURSIVE else options
+
+
+def _goal(command: Command, named: list[str], paths: list[Path], root: Path) -> list[tuple[str, Path]]:
+    """What is written when the last path is a folder: a file of the first one's name in it."""
+    if not (command.moves or command.copies) or not paths[1].is_dir():
+        return []
+    goal = f"{named[1]}/{Path(named[0]).name}"
+    return [(goal, _resolved(goal, root))]
+
+
+def _parted(name: str, command: Command, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The flags with their values, and the other arguments."""
+    options: list[str] = []
+    operands: list[str] = []
     rest = iter(arguments)
     for argument in rest:
         _check_text(argument)
         if not argument.startswith("-") or argument == "":
-            yield argument
+            operands.append(argument)
         elif argument in command.valued:
             value = next(rest, None)
             if value is None or not re.fullmatch(command.valued[argument], value):
                 raise RefusedArgumentError(f"args: {name} is not run with {argument} {(value or '')[:80]}".rstrip())
-        elif not re.fullmatch(command.flags, argument):
+            options += [argument, value]
+        elif re.fullmatch(command.flags, argument):
+            options.append(argument)
+        else:
             raise RefusedArgumentError(f"args: {name} is not run with {argument[:80]}")
+    return options, operands
 
 
 def _check_text(argument: str) -> None:
@@ -193,8 +226,7 @@ def _holds_secrets(path: Path, command: Command, root: Path, closed: ClosedPaths
         return True
     if not command.opens and command.kind == "read":
         return False
-    named = any(_SECRET_NAME.fullmatch(part) for part in path.relative_to(root).parts)
-    return named or any(map(path.is_relative_to, _KERNEL))
+    return any(map(is_secret_name, path.relative_to(root).parts))
 
 
 def synopsis(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from server.embedded.executor import (
 )
 from server.embedded.os import process as os_process
 from server.embedded.os.closed import ClosedPaths
-from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, check_arguments, synopsis
+from server.embedded.os.commands import COMMANDS, MAX_ARGUMENTS, RefusedArgumentError, checked, synopsis
 from server.embedded.service import EmbeddedConfig, MissingPartError
 
 DEFAULT_ROOT = "files"
@@ -95,12 +96,13 @@ class OsService(ExecutorService):
         """Run a command."""
         assert isinstance(parameters, CommandParameters)
         try:
-            check_arguments(name, parameters.args, self._root, self._closed)
+            # in a thread: it may look through many folders
+            arguments = await asyncio.to_thread(checked, name, parameters.args, self._root, self._closed)
         except RefusedArgumentError as refused:
             raise WrongParametersError(str(refused)) from None
         await task.tell(f"running {name}")
         try:
-            ended = await os_process.run(self._executables[name], name, parameters.args, self._root, task.tell)
+            ended = await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except OSError as error:
             raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
         return Outcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))

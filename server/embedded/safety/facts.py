@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.embedded.addresses import Reach, WebAddress, read_url
 from server.embedded.os.commands import COMMANDS
+from server.embedded.os.secret_names import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +34,14 @@ def facts(executor: str, action: str, parameters: Mapping[str, Any], *, private_
     if sum(map(len, strings)) > MAX_TEXT_CHARS:
         raise TooLongError(f"parameters of more than {MAX_TEXT_CHARS} characters cannot be judged")
     lowered = [text.lower() for text in strings]
+    names = {part for text in strings for part in _SEPARATORS.split(text) if part}
     target = _target(action, parameters)
     address = _address(parameters.get("url"))
     return {
         "kind": _kind(action, parameters.get("args")) if executor == "os" else "unknown",
         "text": "".join(f"\n/{text}" for text in lowered) + "\n",
-        "names": sorted({part for text in lowered for part in _SEPARATORS.split(text) if part}),
+        "names": sorted({name.lower() for name in names}),
+        "secret": executor == "os" and any(map(is_secret_name, names)),
         "target": target.lower(),
         "words": sorted(set(_WORDS.findall(_CAMEL.sub(" ", target).lower()))),
         "scheme": address.scheme,

@@ -83,6 +83,71 @@ async def test_it_stays_closed_when_somebody_has_moved_it(root: Path) -> None:
             assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT", path
 
 
+LISTINGS: tuple[tuple[str, list[str]], ...] = (
+    *(
+        ("ls", args)
+        for args in (["-R"], ["--recursive"], ["-1aR"], ["-R", "app"], ["-RA", "app/../app", "empty"], ["-lR", "."])
+    ),
+    *(("find", args) for args in ([], ["."], ["app"], ["app/", "-type", "f"], [".", "-name", "*", "-maxdepth", "9"])),
+    *(("find", args) for args in (["app", "-size", "-9"], ["-iname", "*.wav"], ["app//"], ["(x", "app", "-empty"])),
+    *(("du", args) for args in (["-a"], ["-ah", "app"], ["-ac", "app/", "."], ["-a", "-d", "9"])),
+)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_no_listing_tells_what_is_in_it(root: Path, moved: bool) -> None:
+    (root / "softer").unlink()  # a link's own text is not inside
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        if moved:
+            (root / "app/recordings").rename(root / "empty/so[un]ds")
+            (root / "app/.jarvis").rename(root / "app/data")
+        for name, args in LISTINGS:
+            try:
+                listed = str((await execute(stub, name, {"args": args})).values)
+            except AssertionError as failed:
+                listed = str(failed)
+            for inside in ("audio.wav", "memory.sqlite3", "s1"):
+                assert inside not in listed, (name, args)
+        kept = str((await execute(stub, "find", {"args": [".", "-type", "f"]})).values["stdout"])
+        assert "./app/notes.txt" in kept.splitlines()
+        assert "notes.txt" in str((await execute(stub, "ls", {"args": ["-R"]})).values["stdout"])
+        assert "app/notes.txt" in str((await execute(stub, "du", {"args": ["-a", "app"]})).values["stdout"])
+
+
+async def test_a_copy_into_a_folder_does_not_replace_what_is_closed_there(root: Path) -> None:
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        (root / "empty/people").write_text("mine")
+        (root / "empty/link").symlink_to("../app/people")
+        for name, args in (
+            ("cp", ["empty/people", "app"]),
+            ("mv", ["empty/people", "app/"]),
+            ("cp", ["empty/link", "."]),
+        ):
+            assert (await refused(stub, name, {"args": args}))[0] == "INVALID_ARGUMENT", args
+    assert (root / "app/people").read_text() == HUSH
+
+
+async def test_a_link_in_the_goal_leads_nowhere_else(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text(HUSH)
+    (root / "empty/notes.txt").symlink_to(tmp_path / "outside")
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        assert (await refused(stub, "cp", {"args": ["app/notes.txt", "empty"]}))[0] == "INVALID_ARGUMENT"
+    assert (tmp_path / "outside").read_text() == HUSH
+
+
+async def test_a_listing_of_too_many_files_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os_closed, "MAX_WALKED", 2)
+    async with serving(service(root)) as channel:
+        stub = os_pb2_grpc.OsExecutorStub(channel)
+        for name, args in (("ls", ["-R"]), ("find", []), ("du", ["-a"])):
+            status, words = await refused(stub, name, {"args": args})
+            assert (status, words) == ("INVALID_ARGUMENT", f"args: too many files for {name}: name a smaller folder")
+        assert (await execute(stub, "find", {"args": ["empty"]})).status == "ok"
+
+
 async def test_everything_else_is_open(root: Path) -> None:
     async with serving(service(root)) as channel:
         stub = os_pb2_grpc.OsExecutorStub(channel)
@@ -128,6 +193,16 @@ async def test_the_kernels_files_are_not_opened(tmp_path: Path) -> None:
         stub = os_pb2_grpc.OsExecutorStub(channel)
         for path in ("/proc/self/environ", "proc/1/environ", "/dev/mem", f"/proc/self/root{tmp_path}/memory.sqlite3"):
             assert (await refused(stub, "cat", {"args": [path]}))[0] == "INVALID_ARGUMENT", path
+        for name, args in (
+            ("ls", ["/proc"]),
+            ("stat", ["/proc/1/exe"]),
+            ("find", ["/proc/self"]),
+            ("du", ["-s", "/dev"]),
+        ):
+            assert (await refused(stub, name, {"args": args}))[0] == "INVALID_ARGUMENT", name
+        listed = await execute(stub, "find", {"args": ["/", "-maxdepth", "1"]})
+        assert "/tmp" in listed.values["stdout"].splitlines()
+        assert "/proc" not in listed.values["stdout"].splitlines()
 
 
 def test_a_hard_link_is_closed_where_too_many_files_would_have_to_be_looked_through(

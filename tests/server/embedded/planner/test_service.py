@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 
 from server.embedded.browser.actions import ACTIONS as BROWSER_ACTIONS
 from server.embedded.os.closed import ClosedPaths
-from server.embedded.os.commands import COMMANDS, check_arguments
+from server.embedded.os.commands import COMMANDS, checked
 from server.embedded.planner.recipes import key_of
 from server.embedded.search.service import ACTIONS as SEARCH_ACTIONS
 from streaming.agent.references import fill
@@ -85,7 +85,7 @@ async def test_every_step_is_one_that_an_executor_takes(tmp_path: Path) -> None:
                 elif step.executor == "search":
                     SEARCH_ACTIONS[step.action].parameters(**parameters)
                 elif step.executor == "os" and step.action in COMMANDS:
-                    check_arguments(step.action, parameters["args"], tmp_path, ClosedPaths((), tmp_path))
+                    checked(step.action, parameters["args"], tmp_path, ClosedPaths((), tmp_path))
                 else:
                     assert step.action in {"store", "retrieve", "search", "delete", "rm"}, (text, steps)
 
@@ -96,7 +96,7 @@ async def test_commands_without_arguments_print_what_can_be_said(tmp_path: Path)
             step = (await stub.Plan(wanted(intent="run_command", command=command))).steps[0]
             assert (step.executor, step.action) == ("os", command)
             if COMMANDS[command].least == 0:
-                check_arguments(command, MessageToDict(step.parameters)["args"], tmp_path, ClosedPaths((), tmp_path))
+                checked(command, MessageToDict(step.parameters)["args"], tmp_path, ClosedPaths((), tmp_path))
 
 
 async def test_a_search_and_the_opening_of_its_last_result_are_one_plan(tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ CASES: list[tuple[str, str, dict[str, Any], tuple[str, ...], str, str]] = [
     ("os", "cat", {"args": ["/etc/shadow"]}, OPERATOR, "deny", "high"),
     ("os", "cp", {"args": ["server.pem", "x"]}, OPERATOR, "deny", "high"),
     ("os", "cat", {"args": ["/proc/1/environ"]}, OPERATOR, "deny", "high"),
+    ("os", "cat", {"args": ["prod.env"]}, OPERATOR, "deny", "high"),
+    ("os", "cat", {"args": ["gcloud/application_default_credentials.json"]}, OPERATOR, "deny", "high"),
+    ("os", "cp", {"args": [".users.json.swp", "x"]}, OPERATOR, "deny", "high"),
     ("os", "cat", {"args": ["my.environment.txt"]}, OPERATOR, "allow", "low"),
     ("os", "echo", {"args": ["credentials"]}, OPERATOR, "allow", "low"),
     # where pages are

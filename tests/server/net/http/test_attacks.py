@@ -9,7 +9,7 @@ import socket
 import struct
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
@@ -85,7 +85,8 @@ async def test_requests_in_a_row_leave_others_their_turn(tmp_path: Path, many: b
         await crowd.readuntil(b"HTTP/1.1 200")
         writer.write(LIVE)
         await reader.readuntil(b"}")
-        connection = next(one for one in gw.server.connections.open if one._waits or one._serving or one._unparsed)
+        open_now: set[Any] = gw.server.connections.open
+        connection = next(one for one in open_now if one._waits or one._serving or one._unparsed)
         assert connection._unparsed or connection._waiting
 
 

@@ -1,0 +1,96 @@
+"""Files with secrets are known by their names, and by those of their copies."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.embedded.os.secret_names import is_secret_name
+
+SECRET = (
+    *(
+        ".env",
+        ".envrc",
+        "prod.env",
+        ".env.local",
+        ".ENV.production",
+        ".netrc",
+        "_netrc",
+        ".pgpass",
+        ".npmrc",
+        ".pypirc",
+    ),
+    *(
+        "application_default_credentials.json",
+        "id_rsa",
+        "id_ed25519",
+        "id_work",
+        "x.pem",
+        "x.p12",
+        "x.kdbx",
+        "server.key",
+    ),
+    *(
+        ".aws",
+        ".kube",
+        ".docker",
+        ".ssh",
+        ".gnupg",
+        ".git-credentials",
+        ".git",
+        "users.json",
+        "secrets.yaml",
+        "jwt_secret",
+    ),
+    *("client_secret_1.json", "credentials", "credentials.toml", "my-passwords.csv", "service-account.json", "shadow"),
+    *("terraform.tfstate", ".bash_history", "key4.db", "cookies.sqlite", "Login Data", "kubeconfig", "krb5.keytab"),
+)
+COPIES = (
+    "{}~",
+    "{}.bak",
+    "{}.old",
+    "{}.1",
+    "#{}#",
+    ".#{}",
+    ".{}.swp",
+    "{}.swo",
+    "{} (copy)",
+    "{} (1)",
+    "{}.orig.bak",
+    "{}.gz",
+    "{} ",
+)
+OPEN = (
+    *(
+        "notes.txt",
+        "environment.txt",
+        "my.environment.txt",
+        "people",
+        "id_rsa.pub",
+        "monkey",
+        "turkey.txt",
+        "keyboard.md",
+    ),
+    *(
+        "secretary.txt",
+        "env",
+        "data.json",
+        "docs",
+        "aws.md",
+        "envelope.txt",
+        "main.py",
+        "idea.txt",
+        ".bashrc",
+        "history.md",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", SECRET)
+def test_what_is_secret_and_its_copies(name: str) -> None:
+    copies = [copy.format(name) for copy in COPIES]
+    assert [copy for copy in (name, name.upper(), *copies) if not is_secret_name(copy)] == []
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_what_is_not(name: str) -> None:
+    assert not is_secret_name(name)
