@@ -89,8 +89,18 @@ LISTINGS: tuple[tuple[str, list[str]], ...] = (
         for args in (["-R"], ["--recursive"], ["-1aR"], ["-R", "app"], ["-RA", "app/../app", "empty"], ["-lR", "."])
     ),
     *(("find", args) for args in ([], ["."], ["app"], ["app/", "-type", "f"], [".", "-name", "*", "-maxdepth", "9"])),
-    *(("find", args) for args in (["app", "-size", "-9"], ["-iname", "*.wav"], ["app//"], ["(x", "app", "-empty"])),
-    *(("du", args) for args in (["-a"], ["-ah", "app"], ["-ac", "app/", "."], ["-a", "-d", "9"])),
+    *(
+        ("find", args)
+        for args in (
+            ["app", "-size", "-9"],
+            ["-iname", "*.wav"],
+            ["app//"],
+            [".//app///"],
+            ["empty/../app/."],
+            ["(x", "app", "-empty"],
+        )
+    ),
+    *(("du", args) for args in (["-a"], ["-ah", "app"], ["-ac", "app//", "."], ["-a", "-d", "9"])),
 )
 
 
