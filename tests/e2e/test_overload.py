@@ -1,0 +1,114 @@
+"""A gateway that is really overloaded: it refuses newcomers, keeps the live audio, and recovers without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import struct
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
+
+from tests.bench.microphones.__main__ import FREELY, recogniser
+from tests.bench.microphones.audio import FRAME_S, marked
+from tests.support.gateway import running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.support.gateway import GatewayProcess
+
+STOPPED_S, RUNNING_S = 0.3, 0.05
+WITHIN_S = 20.0
+
+
+async def load(gateway: GatewayProcess) -> str:
+    answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{gateway.port}/health", raise_error=False)
+    return str(json.loads(answer.body)["load"])
+
+
+async def status_of_a_newcomer(gateway: GatewayProcess) -> tuple[int, str]:
+    """Status and Retry-After of a handshake."""
+    url = f"{gateway.ws}/ws/newcomer-{time.monotonic_ns()}"
+    bearer = {"Authorization": f"Bearer {gateway.own_token('newcomer', 'user')}"}
+    try:
+        (await websocket_connect(HTTPRequest(url, headers=bearer))).close()
+    except HTTPClientError as refused:
+        return refused.code, refused.response.headers.get("Retry-After", "") if refused.response is not None else ""
+    return 101, ""
+
+
+@asynccontextmanager
+async def stumbling(gateway: GatewayProcess) -> AsyncIterator[None]:
+    """The process is stopped again and again, so that its loop is late."""
+
+    async def stumble() -> None:
+        try:
+            while True:
+                os.kill(gateway.process.pid, signal.SIGSTOP)
+                await asyncio.sleep(STOPPED_S)
+                os.kill(gateway.process.pid, signal.SIGCONT)
+                await asyncio.sleep(RUNNING_S)
+        finally:
+            os.kill(gateway.process.pid, signal.SIGCONT)
+
+    async with asyncio.TaskGroup() as group:
+        stumbler = group.create_task(stumble(), name="stumble")
+        yield
+        stumbler.cancel()
+
+
+@asynccontextmanager
+async def talking(gateway: GatewayProcess) -> AsyncIterator[None]:
+    """A microphone that sends a frame every 20 ms."""
+    bearer = {"Authorization": f"Bearer {gateway.own_token('talker', 'user')}"}
+    socket = await websocket_connect(HTTPRequest(f"{gateway.ws}/ws/talker", headers=bearer))
+    await socket.write_message(json.dumps({"type": "channel.open", "channel": 1, "kind": "stt", "params": {}}))
+
+    async def talk() -> None:
+        number = 0
+        while True:
+            frame = struct.pack(">BBHIII", 1, 0, 1, 0, number, number * 20) + marked(0, number)
+            await socket.write_message(frame, binary=True)
+            number += 1
+            await asyncio.sleep(FRAME_S)
+
+    async def read() -> None:
+        while (message := await socket.read_message()) is not None:
+            event: dict[str, Any] = json.loads(message)
+            assert event["type"] not in {"error", "channel.closed"}, event
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(talk(), name="talk"), group.create_task(read(), name="read")]
+        yield
+        for task in tasks:
+            task.cancel()
+    socket.close()
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_newcomers_are_refused_live_audio_goes_on_and_it_recovers_by_itself(tmp_path: Path) -> None:
+    with recogniser(tmp_path) as ear:
+        settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "REDIS_URL": "", "OVERLOAD_LAG_MS": "60"}
+        with running_gateway(tmp_path, **settings) as gateway:
+            assert await status_of_a_newcomer(gateway) == (101, "")
+            async with talking(gateway):
+                async with stumbling(gateway), asyncio.timeout(WITHIN_S):
+                    while await status_of_a_newcomer(gateway) != (503, "2"):
+                        await asyncio.sleep(0.1)
+                    before = ear.ask("report")["frames"]
+                    while ear.ask("report")["frames"] < before + 25:
+                        await asyncio.sleep(0.1)
+                    assert await load(gateway) != "normal"
+                async with asyncio.timeout(WITHIN_S):
+                    while await status_of_a_newcomer(gateway) != (101, ""):
+                        await asyncio.sleep(0.2)
+                assert await load(gateway) == "normal"
+                assert ear.ask("report")["gaps"] == 0
