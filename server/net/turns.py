@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TURN_S = 0.0005  # a connection should stop after this long; a microphone's frame costs a tenth of a millisecond
 LONG_TURN_S = 0.002  # a turn that took longer, with all that it caused, is followed by a pause of the same length
+LONGEST_PAUSE_S = 0.02  # the time may have been spent by somebody else
 
 
 class Turns:
@@ -52,6 +53,6 @@ class Turns:
         spent_s = loop.time() - began
         self._dear = spent_s > LONG_TURN_S
         if self._dear:
-            loop.call_later(spent_s, self._next)
+            loop.call_later(min(spent_s, LONGEST_PAUSE_S), self._next)
         else:
             self._next()

@@ -97,7 +97,7 @@ async def test_bytes_may_come_in_any_pieces(tmp_path: Path, size: int) -> None:
 
 
 async def test_what_is_sent_ahead_waits_in_the_kernel_not_in_our_memory(tmp_path: Path) -> None:
-    tiny = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    tiny = b"GET /live HTTP/1.1\r\nHost: x\r\nX: %b\r\n\r\n" % (b"y" * 200)
     async with running(tmp_path) as gw:
         gw.script.task_gate = asyncio.Event()
         async with client(gw) as (reader, writer):
