@@ -37,6 +37,8 @@ _JOINERS = re.compile("[\u200c\u200d]")
 _LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\Z")
 
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF  # RFC 5214: stands before an IPv4 address; one bit of it is free
+IPV4_VERSION, DISCARD_PORT = 4, 9
 _METADATA_ADDRESSES = frozenset(  # of cloud providers, outside the link-local range
     {ip_address("fd00:ec2::254"), ip_address("100.100.100.200"), ip_address("168.63.129.16")}
 )
@@ -156,6 +158,8 @@ def address_reach(address: Address) -> Reach:
         inner = _embedded_ipv4(address)
         if inner is not None:
             return address_reach(inner)
+        if (tunnelled := _isatap_reach(address)) is not Reach.PUBLIC:
+            return tunnelled
         if address.is_site_local:  # fec0::/10 is deprecated (RFC 3879), and Python considers it global
             return Reach.PRIVATE
     if address in _METADATA_ADDRESSES or address.is_link_local or address.is_multicast:
@@ -164,7 +168,23 @@ def address_reach(address: Address) -> Reach:
         return Reach.LOOPBACK
     if address.is_reserved:
         return Reach.METADATA
-    return Reach.PUBLIC if address.is_global else Reach.PRIVATE
+    if not address.is_global:
+        return Reach.PRIVATE
+    return Reach.LOOPBACK if _is_own(address) else Reach.PUBLIC
+
+
+def _is_own(address: Address) -> bool:
+    """True if this machine has the address: a public one leads to services that a firewall may hide from others.
+
+    Nothing is sent. The kernel answers from its routes: for an own address, the source is the same.
+    """
+    family = socket.AF_INET if address.version == IPV4_VERSION else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(address), DISCARD_PORT))
+            return ip_address(probe.getsockname()[0]) == address
+        except OSError:
+            return False
 
 
 def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
@@ -173,6 +193,12 @@ def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     if address.sixtofour is not None:
         return address.sixtofour
     return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+
+
+def _isatap_reach(address: IPv6Address) -> Reach:
+    """What an ISATAP address tunnels to; public for all others."""
+    isatap = (int(address) >> 32) & _ISATAP_MASK == _ISATAP
+    return address_reach(IPv4Address(int(address) & 0xFFFFFFFF)) if isatap else Reach.PUBLIC
 
 
 def private_network_open(config: EmbeddedConfig) -> bool:

@@ -152,7 +152,7 @@ async def _resolve(host: str) -> list[Address]:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError):
+    except (OSError, ValueError, TimeoutError):  # ValueError: a zero byte in the name, or no domain
         raise NoWayError(HOST_UNREACHABLE, f"there is no host {host}, or no network") from None
     return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 

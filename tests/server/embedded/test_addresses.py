@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from urllib.parse import quote
 
 import pytest
@@ -58,6 +58,11 @@ def test_urls(url: str, scheme: str, host: str, reach: Reach) -> None:
         ("100.64.0.1", Reach.PRIVATE),
         ("fd12::1", Reach.PRIVATE),
         ("64:ff9b::a00:1", Reach.PRIVATE),
+        ("2a00::5efe:a00:1", Reach.PRIVATE),
+        ("2a00::200:5efe:7f00:1", Reach.LOOPBACK),
+        ("2a00::5efe:808:808", Reach.PUBLIC),
+        ("fe80::5efe:808:808", Reach.METADATA),
+        ("64:ff9b:1::808:808", Reach.METADATA),
         ("64:ff9b:1::a00:1", Reach.METADATA),
         ("::7f00:1", Reach.METADATA),
         ("fec0::1", Reach.PRIVATE),
@@ -73,6 +78,14 @@ def test_urls(url: str, scheme: str, host: str, reach: Reach) -> None:
 def test_addresses(address: str, reach: Reach) -> None:
     assert address_reach(ip_address(address)) is reach
     assert host_reach(address) is reach
+
+
+def test_a_public_address_of_this_machine_leads_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loopback address stands in for it: every machine has one."""
+    own, other = ip_address("127.0.0.1"), ip_address("93.184.216.34")
+    monkeypatch.setattr(IPv4Address, "is_loopback", False)
+    monkeypatch.setattr(IPv4Address, "is_global", True)
+    assert (address_reach(own), address_reach(other)) == (Reach.LOOPBACK, Reach.PUBLIC)
 
 
 @pytest.mark.parametrize(

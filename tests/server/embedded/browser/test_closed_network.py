@@ -48,14 +48,55 @@ navigator.sendBeacon('INSIDE/beacon', 'x');
 Promise.allSettled(tries).then(all => { document.title = 'reached ' + all.filter(one => one.status == 'fulfilled').length; });
 </script>"""
 
+MORE = """<!doctype html><title>More</title>
+<iframe src="/meta"></iframe><iframe src="/script"></iframe><iframe src="/header"></iframe><iframe src="/form"></iframe>
+<iframe srcdoc="<meta http-equiv=refresh content='0;url=INSIDE/srcdoc'>"></iframe>
+<link rel=modulepreload href="INSIDE/module"><link rel=manifest href="INSIDE/manifest"><link rel=icon href="INSIDE/icon">
+<link rel=preload as=font href="INSIDE/preload" crossorigin><link rel=prerender href="INSIDE/prerender">
+<style>@import 'INSIDE/import'; @font-face { font-family: f; src: url('INSIDE/font') } p { font-family: f; background: url('INSIDE/css') }</style>
+<p>text</p><picture><source srcset="INSIDE/set"><img src="INSIDE/picture"></picture><audio src="INSIDE/audio" autoplay></audio>
+<svg><image href="INSIDE/svg"/><use href="INSIDE/use#a"/></svg><video><track src="INSIDE/track" default></video>
+<a id=ping href="#here" ping="INSIDE/ping">ping</a><script type=speculationrules>{"prefetch": [{"urls": ["INSIDE/speculated"]}], "prerender": [{"urls": ["INSIDE/prerendered"]}]}</script>
+<script>
+document.getElementById('ping').click();
+const frame = document.createElement('iframe');
+frame.src = URL.createObjectURL(new Blob([`<img src="INSIDE/from-blob">`], {type: 'text/html'})); document.body.append(frame);
+new SharedWorker('/shared.js'); import('INSIDE/dynamic').catch(() => 0); new Image().src = 'INSIDE/img';
+for (const urls of ['stun:127.0.0.1:UDP', 'turn:127.0.0.1:UDP', 'turn:127.0.0.1:TCP?transport=tcp', 'turns:127.0.0.1:TCP?transport=tcp']) {
+  const peer = new RTCPeerConnection({iceServers: [{urls, username: 'u', credential: 'c'}], iceCandidatePoolSize: 2});
+  peer.createDataChannel('x'); peer.createOffer().then(offer => peer.setLocalDescription(offer));
+  peer.addIceCandidate({candidate: 'candidate:1 1 udp 2122260223 127.0.0.1 UDP typ host', sdpMid: '0'}).catch(() => 0);
+}
+new WebTransport('https://127.0.0.1:UDP/x').ready.catch(() => 0);  // waits for long
+</script>"""
+
 
 @asynccontextmanager
-async def attacker(inside: str) -> AsyncIterator[str]:
-    """A page at the public address, and a redirect to what is inside."""
+async def attacker(inside: str, udp_port: int = 9) -> AsyncIterator[str]:
+    """A page at the public address, and redirects of every kind to what is inside. `udp_port`: of this machine."""
+    ports = {"INSIDE": inside, "UDP": str(udp_port), "TCP": inside.rpartition(":")[2].partition("/")[0]}
+    ways = {
+        "/": ATTEMPTS,
+        "/more": MORE,
+        "/meta": "<meta http-equiv=refresh content='0;url=INSIDE/meta'>",
+        "/script": "<script>location.replace('INSIDE/location')</script>",
+        "/form": "<form method=post action='INSIDE/form-sent'></form><script>document.forms[0].submit()</script>",
+        "/window": "<a id=load href='INSIDE/download' download>load</a><script>open('INSIDE/window'); load.click()</script>",
+        "/shared.js": "fetch('INSIDE/shared').catch(() => 0); importScripts('INSIDE/imported')",
+    }
 
     class Page(tornado.web.RequestHandler):
         def get(self) -> None:
-            self.finish(ATTEMPTS.replace("INSIDE", inside))
+            page = ways[self.request.path]
+            for name, value in ports.items():
+                page = page.replace(name, value)
+            self.set_header("Content-Type", "text/javascript" if self.request.path.endswith(".js") else "text/html")
+            self.set_header("Link", f"<{inside}/linked>; rel=preload; as=style")
+            self.finish(page)
+
+    class Header(tornado.web.RequestHandler):
+        def get(self) -> None:
+            self.set_header("Refresh", f"0;url={inside}/refreshed")
 
     class ServiceWorker(tornado.web.RequestHandler):
         def get(self) -> None:
@@ -65,7 +106,9 @@ async def attacker(inside: str) -> AsyncIterator[str]:
     sockets = bind_sockets(0, str(PUBLIC))
     redirect = ("/redirect", tornado.web.RedirectHandler, {"url": f"{inside}/redirected", "permanent": False})
     server = tornado.httpserver.HTTPServer(
-        tornado.web.Application([("/", Page), ("/worker.js", ServiceWorker), redirect])
+        tornado.web.Application(
+            [*((way, Page) for way in ways), ("/header", Header), ("/worker.js", ServiceWorker), redirect]
+        )
     )
     server.add_sockets(sockets)
     try:
@@ -73,6 +116,22 @@ async def attacker(inside: str) -> AsyncIterator[str]:
     finally:
         server.stop()
         await server.close_all_connections()
+
+
+@asynccontextmanager
+async def datagrams() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A UDP port of this machine, and what came there: STUN, QUIC."""
+    received: list[bytes] = []
+
+    class Ear(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, _address: object) -> None:
+            received.append(data)
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Ear, local_addr=("127.0.0.1", 0))
+    try:
+        yield transport.get_extra_info("sockname")[1], received
+    finally:
+        transport.close()
 
 
 @pytest.fixture(autouse=True)
@@ -105,13 +164,16 @@ async def title_after(surfer: Surfer, url: str) -> str:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "inside.example", "localhost", "[::ffff:127.0.0.1]", "0x7f.1"])
 async def test_no_request_of_a_page_leads_inside(tmp_path: Path, host: str) -> None:
-    async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK="") as surfer:
+    async with surfing(tmp_path, BROWSER_PRIVATE_NETWORK="") as surfer, datagrams() as (port, received):
         inside = surfer.site.url.replace("127.0.0.1", host)
-        async with attacker(inside) as url:
+        async with attacker(inside, port) as url:
             assert await title_after(surfer, url) == "reached 0"
             run = await surfer.do("navigate", {"url": f"{url}/redirect"})
             assert (run.status, run.message) == ("failed", "there is no connection to the page")
-        assert surfer.site.asked == []
+            for way in ("more", "window") if host == "inside.example" else ():
+                await surfer.do("navigate", {"url": f"{url}/{way}"})
+                await surfer.do("wait", {"ms": 1_000})
+        assert (surfer.site.asked, received) == ([], [])
 
 
 async def test_a_name_that_comes_to_resolve_to_this_machine_leads_nowhere(
