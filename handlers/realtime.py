@@ -14,7 +14,7 @@ from streaming.jarvis.registry import ForbiddenError
 if TYPE_CHECKING:
     from server.gateway import Gateway
     from streaming.jarvis.entry import Attachment
-    from streaming.jarvis.journal import SavedSession
+    from streaming.jarvis.registry import Claimed
     from streaming.ports import Identity
 
 AUTH_TIMEOUT_S = 10.0  # for the first message of a socket without a token
@@ -30,7 +30,7 @@ class RealtimeHandler(SocketHandler):
         """Called by Tornado for every request."""
         super().initialize(gateway)
         self._refused: RefusedError | None = None
-        self._saved: SavedSession | None = None  # claimed from another replica, to be resumed
+        self._saved: Claimed = None  # claimed from another replica, to be resumed
         self._attachment: Attachment | None = None
         self._early: list[str | bytes] | None = None  # a list while the first message's token is verified
         self._ending: CloseCode | None = None

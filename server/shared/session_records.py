@@ -156,7 +156,7 @@ class SessionRecords:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 found = await self._link.patiently(ask, PATIENCE_S)
         except (RedisDownError, ResponseError):
-            return "unknown"
+            return "unreachable"
         words = [str(part, "utf-8") for part in found]
         if found == STALE:
             return "unknown"

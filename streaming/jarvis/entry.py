@@ -17,8 +17,7 @@ from streaming.protocol.messages import Auth, Error
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streaming.jarvis.journal import SavedSession
-    from streaming.jarvis.registry import Sessions
+    from streaming.jarvis.registry import Claimed, Sessions
     from streaming.jarvis.socket import Socket
     from streaming.ports import Identity
     from streaming.traffic import Traffic
@@ -64,7 +63,7 @@ def enter(
     identity: Identity,
     socket: Socket,
     asked: Resume | None,
-    saved: SavedSession | None = None,
+    saved: Claimed = None,
     *,
     recording: bool = False,
 ) -> Attachment:
@@ -163,7 +162,7 @@ class Attachment:
         self._resume(asked, saved)
         self.feed(held)
 
-    def _resume(self, asked: Resume, saved: SavedSession | None) -> None:
+    def _resume(self, asked: Resume, saved: Claimed) -> None:
         """Continue the requested epoch instead of the fresh one, or tell the client why not."""
         fresh = self.live
         outcome = self._sessions.resume(
@@ -197,7 +196,7 @@ class Attachment:
         """Wait until the record holds the batch; returns what to send: nothing if another replica has the session."""
         live = self.live
         if live.journal is None or await live.journal.written():
-            return live.with_notices(batch)
+            return live.told_where.ahead_of(batch)
         return []
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Written = Literal["kept", "lost", "taken", "superseded", "foreign"]
-Unclaimed = Literal["ours", "unknown", "superseded"]
+Unclaimed = Literal["ours", "unknown", "superseded", "unreachable"]
 DECIDE = -1
 TEXT = "t"  # prefix of a message's field, followed by its serial number
 # The store must be unreachable for this long before a session continues without its record. After such a gap, replicas make old
@@ -109,7 +109,7 @@ class SessionStore(Protocol):
         """Claim a record for the writer `name` and return its fields; the replica that wrote it so far lets go.
 
         Otherwise nothing changes. "ours": the writer `mine` still has it (empty: there is none). "superseded": the client has begun
-        another epoch since. "unknown": there is no record for this user and token, or it is unreachable.
+        another epoch since. "unknown": there is no record for this user and token. "unreachable": the store cannot tell.
         """
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
@@ -222,8 +222,9 @@ class Journal:
             await asyncio.sleep(WRITE_AGAIN_S)
 
     def refresh(self) -> None:
-        """Renew the record of a silent session before it expires."""
-        if self._clock() - self._written_at > REFRESH_S:
+        """Renew the record of a silent session before it expires, and let it notice that the store is unreachable."""
+        unnoticed = self.recorded and self._store.silent_s > GO_AHEAD_S
+        if unnoticed or self._clock() - self._written_at > REFRESH_S:
             self.changed()
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
 from streaming.jarvis.journal import Head
 from streaming.jarvis.observing import ChannelWatch
+from streaming.jarvis.told import Told
 from streaming.listening import ListeningClock
 from streaming.protocol import events
 from streaming.protocol import messages as wire
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 RIVAL_S = 5.0
 # Resume tokens kept per session: a client that ignores new ones can still use its first after some outages.
 KNOWN_TOKENS = 8
-GREETING = '{"type":"session.re'  # prefix of session.ready and session.resumed, which come first
 HAND_OVER_S = 1.0  # for commands being answered while a session moves
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 _DEPARTURES = {
@@ -85,8 +85,7 @@ class LiveSession:
         self._timer: asyncio.TimerHandle | None = None
         self._entered_at = 0.0  # of the socket, on the loop's clock
         self._unrecorded = False  # it can be resumed here only
-        self._told_where = asyncio.Event()  # set when the client knows where it can resume
-        self.notices: list[str] = []  # messages of the socket that are sent before the next batch
+        self.told_where = Told()
         self._timer_at = 0.0  # uvloop's handle for a time already due does not have it
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
 
@@ -323,6 +322,10 @@ class LiveSession:
         """What lanes need to continue elsewhere, by channel."""
         return self.work.save()
 
+    def only_here(self, resume_token: str) -> bool:
+        """True if no other replica can have resumed the session with this token, because no record had it."""
+        return self._unrecorded and resume_token == self.resume_token
+
     def restore(self, lanes: dict[int, dict[str, Any] | None]) -> None:
         """Continue another replica's work as far as possible. Commands it had not answered are answered with ABORTED."""
         self.work.restore(lanes)
@@ -356,15 +359,16 @@ class LiveSession:
         """The store is unreachable. A record it may still have must not be resumed, so it does not get the new token."""
         self.resume_tokens = [*self.resume_tokens[-KNOWN_TOKENS + 1 :], secrets.token_urlsafe(24)]
         self._unrecorded = True
-        self._told_where.clear()
+        self.told_where.known.clear()
         if self.socket is not None:
-            self.notices.append(serialise(self._where()))
+            self.told_where.notices.append(serialise(self._where()))
+            self.send(self.told_where.ask())
 
     def on_recorded(self) -> None:
         """The record is complete again: the session can be resumed anywhere."""
         self._unrecorded = False
-        self.notices.clear()
-        self._told_where.set()
+        self.told_where.notices.clear()
+        self.told_where.known.set()
         if self.socket is not None:
             self.send(self._where())
 
@@ -372,19 +376,9 @@ class LiveSession:
         return wire.SessionResumable(where="here" if self._unrecorded else "anywhere", resume_token=self.resume_token)
 
     def _tell_where(self) -> None:
-        self.notices.clear()
+        self.told_where.notices.clear()
         self.send(self._where())
-        self._told_where.set()
-
-    def with_notices(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """The batch to send, preceded by notices that the client must see first."""
-        if not self.notices:
-            return batch
-        greeting = 1 if isinstance(batch[0], str) and batch[0].startswith(GREETING) else 0
-        told = [*batch[:greeting], *self.notices, *batch[greeting:]]
-        self.notices.clear()
-        self._told_where.set()
-        return told
+        self.send(self.told_where.ask())
 
     async def recorded(self) -> bool:
         """Wait until an effect may begin: the record shows its cause, or the client knows that there is no record.
@@ -395,9 +389,9 @@ class LiveSession:
         if self._closed or journal is None:
             return not self._closed
         kept = await journal.written()
-        while kept and self._unrecorded and not self._told_where.is_set():
+        while kept and self._unrecorded and not self.told_where.known.is_set():
             self.wake()
-            await self._told_where.wait()
+            await self.told_where.known.wait()
         return kept and not journal.stopped
 
     def let_go(self) -> None:
@@ -406,7 +400,7 @@ class LiveSession:
             return
         if self.journal is not None:
             self.journal.stop()
-        self._told_where.set()
+        self.told_where.known.set()
         self.work.silence()
         self.lost = True
 
@@ -439,6 +433,7 @@ _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
     events.ChannelCancelled: lambda live, event: live.work.on_cancelled(event),
     events.ChannelFailed: lambda live, event: live.work.on_failed(event),
     events.CreditGranted: lambda live, event: live.work.on_credit(event),
+    events.Ponged: lambda live, event: live.told_where.ponged(event.t),
     events.SpeechArrived: lambda live, event: live.work.on_arrived(event),
     events.CallReceived: lambda live, event: live.commands.on_call(event),
     events.ConfirmationReceived: lambda live, event: live.commands.on_confirmation(event),

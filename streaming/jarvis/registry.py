@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.jarvis.journal import Journal, new_writer, saved_session
+from streaming.jarvis.journal import Journal, SavedSession, new_writer, saved_session
 from streaming.jarvis.live import LiveSession
 from streaming.protocol import messages as wire
 from streaming.protocol.server import ServerConnection
@@ -19,7 +19,7 @@ from streaming.rfc3339 import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.jarvis.journal import SavedSession, SessionStore
+    from streaming.jarvis.journal import SessionStore
     from streaming.jarvis.socket import Socket
     from streaming.ports import Desk, Identity, LaneServices
     from streaming.protocol.limits import Limits
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
+
+# What was claimed of a session. None: nothing, and the store knows of no newer state. "unreachable": the store can't tell.
+Claimed = SavedSession | Literal["unreachable"] | None
 
 SWEEP_S = 1.0  # how often sessions that can no longer be resumed are ended
 
@@ -138,7 +141,7 @@ class Sessions:
         """True if another replica may have a requested session."""
         return self._store is not None
 
-    async def claim(self, session_id: str, identity: Identity, asked: Resume | None) -> SavedSession | None:
+    async def claim(self, session_id: str, identity: Identity, asked: Resume | None) -> Claimed:
         """Claim what another replica saved of the requested session, which then belongs to this replica.
 
         The store is asked even if the session is here: it may have moved, with the news of that still under way.
@@ -149,6 +152,8 @@ class Sessions:
         here = self._journaled(session_id, asked)
         mine = here.writer.name if here is not None else ""
         found = await self._store.claim(session_id, name, identity.user_id, asked.token, mine)
+        if found == "unreachable":
+            return "unreachable"
         if isinstance(found, str) and found != "superseded":
             return None
         for left in self._of(session_id):
@@ -173,16 +178,19 @@ class Sessions:
         identity: Identity,
         asked: Resume,
         socket: Socket,
-        saved: SavedSession | None,
+        saved: Claimed,
         *,
         recording: bool,
     ) -> LiveSession | ResumeError:
         """Handle a resume request; returns the session that continues, or why none does.
 
-        `saved`: what was claimed from another replica, and wins over what is here.
+        `saved`: what was claimed from another replica, and wins over what is here. If the store could not be asked, another
+        replica may have continued the session meanwhile, unless its token says that it can be resumed here only.
         """
-        if saved is None:
+        if saved is None or saved == "unreachable":
             candidate = self._lingering(session_id, identity, asked)
+            if saved is not None and candidate is not None and not candidate.only_here(asked.token):
+                candidate = None
         else:
             candidate = self._restored(session_id, identity, saved, asked, recording=recording)
         if candidate is None:

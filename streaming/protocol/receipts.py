@@ -54,7 +54,7 @@ class Receipts:
 
     def answered(self, t: float) -> list[Event]:
         """The client has answered the ping `t`."""
-        return self.confirm(int(-t)) if 0 <= -t <= self._asked_seq else []
+        return self.confirm(int(-t)) if 0 <= -t <= self._asked_seq and t == int(t) else []
 
     def confirm(self, seq: int) -> list[Event]:
         """The client has everything up to `seq`."""

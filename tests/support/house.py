@@ -134,6 +134,7 @@ class FakeStore:
         self.stamps: dict[tuple[str, str], int] = {}
         self.slow_s = 0.001
         self.replicas: list[Sessions] = []
+        self.cut_off: set[Sessions] = set()  # replicas that get no news
         self.news_s = 0.002  # delay of news to other replicas
         self._order = 1
 
@@ -205,14 +206,17 @@ class FakeStore:
 
     def _tell(self, news: Callable[[Sessions], None]) -> None:
         for sessions in self.replicas:
-            asyncio.get_running_loop().call_later(self.news_s, news, sessions)
+            if sessions not in self.cut_off:
+                asyncio.get_running_loop().call_later(self.news_s, news, sessions)
 
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> Mapping[str, str] | Unclaimed:
         await asyncio.sleep(self.slow_s)
         record = self.records.get((session_id, resume_token))
-        if self.away or record is None or self.users[session_id] != user_id:
+        if self.away:
+            return "unreachable"
+        if record is None or self.users[session_id] != user_id:
             return "unknown"
         if int(record["order"]) and self.current.get(session_id, (0, record["epoch"]))[1] != record["epoch"]:
             return "superseded"
@@ -236,6 +240,52 @@ class FakeStore:
             del self.records[session_id, resume_token]
 
 
+class StoreLink:
+    """One replica's way to the store, which can be cut while the other replicas still reach it."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.store = store
+        self.sessions: Sessions | None = None
+        self._cut_at: float | None = None
+
+    def cut(self) -> None:
+        """From now on the replica does not reach the store, and hears nothing from it."""
+        if self._cut_at is None and self.sessions is not None:
+            self._cut_at = asyncio.get_running_loop().time()
+            self.store.cut_off.add(self.sessions)
+
+    def mend(self) -> None:
+        """The replica reaches the store again, and writes its records anew."""
+        if self._cut_at is not None and self.sessions is not None:
+            self._cut_at = None
+            self.store.cut_off.discard(self.sessions)
+            self.sessions.write_anew()
+
+    @property
+    def silent_s(self) -> float:
+        if self._cut_at is not None:
+            return asyncio.get_running_loop().time() - self._cut_at
+        return self.store.silent_s
+
+    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
+        if self._cut_at is not None:
+            await asyncio.sleep(self.store.slow_s)
+            return WriteOutcome("lost")
+        return await self.store.write(session_id, writer, head, change)
+
+    async def claim(
+        self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
+    ) -> Mapping[str, str] | Unclaimed:
+        if self._cut_at is not None:
+            await asyncio.sleep(self.store.slow_s)
+            return "unreachable"
+        return await self.store.claim(session_id, name, user_id, resume_token, mine)
+
+    async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
+        if self._cut_at is None:
+            await self.store.forget(session_id, writer, resume_token)
+
+
 class House:
     """A replica: a session registry with scripted services."""
 
@@ -244,13 +294,15 @@ class House:
     ) -> None:
         lent: Any = world
         self.group = group
+        self.link = StoreLink(store) if isinstance(store, FakeStore) else None
         self.store = store if isinstance(store, FakeStore) else None
         residents = Residents()
         self.observation = ReplicaObservation(LocalState(), None, group, residents)
         provided = LaneServices(world.services(), lent, lent, lent, lent, self.observation)
-        self.sessions = Sessions(limits, provided, FakeDesk(), group, residents, store)
-        if self.store is not None:
-            self.store.replicas.append(self.sessions)
+        self.sessions = Sessions(limits, provided, FakeDesk(), group, residents, self.link or store)
+        if self.link is not None:
+            self.link.sessions = self.sessions
+            self.link.store.replicas.append(self.sessions)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
         socket = FakeSocket(self.group)

@@ -162,7 +162,7 @@ async def test_a_redis_that_stumbles_is_asked_again_and_one_that_is_gone_is_not_
         assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
         own_redis.stop()
         assert await update(store, B, 2, core="x") == "lost"
-        assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unknown"
+        assert await store.claim("kitchen", "c", "ada", "token-1", "") == "unreachable"
         await store.forget("kitchen", B, "token-1")
 
 

@@ -20,7 +20,7 @@ from streaming.protocol import events, messages
 from streaming.protocol.limits import Limits
 from tests.support import house as houses
 from tests.support import virtual_time
-from tests.support.house import USER, FakeDesk, FakeSocket, FakeStore, House
+from tests.support.house import USER, FakeDesk, FakeSocket, FakeStore, House, StoreLink
 from tests.support.roamer import Roamer
 from tests.support.world import World
 
@@ -47,6 +47,9 @@ class Step:
         "store back",
         "store slow",
         "store emptied",
+        "link cut",
+        "link mended",
+        "deaf",
         "news slow",
         "wait",
     ]
@@ -70,6 +73,9 @@ STEPS = st.builds(
             "store back",
             "store slow",
             "store emptied",
+            "link cut",
+            "link mended",
+            "deaf",
             "news slow",
         ]
     ),
@@ -88,12 +94,15 @@ class Client(Roamer):
         self.answers: Counter[int] = Counter()
         self.lost: set[int] = set()  # asked in an epoch that could not be resumed
         self.errors: list[BaseException] = []
+        self.deaf_to: object = None  # a socket
 
     def ask(self, number: int) -> None:
         self.asked[self.client.call("echo", {"n": number, "wait_s": 0.02 * (number % 2)})] = number
         self.flush()
 
     def deliver(self, item: str | bytes) -> None:
+        if self.deaf_to is self.socket:
+            return
         try:
             super().deliver(item)
         except Exception as error:
@@ -150,6 +159,12 @@ class Model:
             case "store emptied":
                 self.store.records.clear()
                 self.store.begin_epoch()
+            case "link cut":  # this replica alone does not reach the store
+                self.link(step.to).cut()
+            case "link mended":
+                self.link(step.to).mend()
+            case "deaf":  # nothing arrives at the client on this socket any more
+                self.client.deaf_to = self.client.socket
             case "news slow":
                 self.store.news_s = min(step.wait_ms, 1_000) / 1000
         await asyncio.sleep(step.wait_ms / 1000)
@@ -169,6 +184,11 @@ class Model:
         await asyncio.sleep(0.5)
         socket.line.closed(for_good=False)
 
+    def link(self, number: int) -> StoreLink:
+        link = self.replicas[number].link
+        assert link is not None
+        return link
+
     async def connect(self, step: Step) -> None:
         await self.client.connect(self.replicas[step.to], how=step.how)
 
@@ -187,6 +207,11 @@ class Model:
 
     async def settle(self) -> None:
         self.store.away, self.store.slow_s = False, 0.001
+        for number in range(2):
+            self.link(number).mend()
+        if self.client.deaf_to is not None:
+            self.client.cut()
+            await self.connect(Step("cut", 0))
         for _ in range(12):
             await asyncio.sleep(0.5)
             await self.stay_connected(Step("wait", 0))
@@ -245,10 +270,30 @@ LEFT_RESUME = [
 ]
 
 
+# A replica that alone is cut off knows nothing of what its session came to elsewhere.
+BACK_TO_THE_CUT_OFF = [
+    Step("link cut", 0, 0),
+    Step("move", 10, 1),
+    Step("call", 10),
+    Step("move", 10, 0),
+    Step("wait", 4_000),
+]
+# Its client does not know either that the session has gone on without a record, if the socket is dead.
+GONE_BEFORE_IT_WAS_TOLD = [
+    Step("link cut", 0, 0),
+    Step("deaf", 0),
+    Step("call", 3_000),
+    Step("move", 10, 1),
+    Step("wait", 3_000),
+]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(steps=LEFT_EPOCH)
 @example(steps=ENDED_WHILE_A_COMMAND_WAITS)
 @example(steps=LEFT_RESUME)
+@example(steps=BACK_TO_THE_CUT_OFF)
+@example(steps=GONE_BEFORE_IT_WAS_TOLD)
 @given(steps=st.lists(STEPS, max_size=14))
 def test_no_promise_is_broken_whatever_happens(steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
     keeps_its_promises(steps, monkeypatch)

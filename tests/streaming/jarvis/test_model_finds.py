@@ -9,7 +9,9 @@ import pytest
 from streaming.jarvis.live import LiveSession
 from streaming.jarvis.outlet import ChannelOutlet
 from streaming.jarvis.registry import Resume, Sessions
+from streaming.jarvis.told import Told
 from streaming.listening import ListeningClock
+from streaming.protocol.messages import ServerPing
 from streaming.sound.trail import SILENCE_KEPT_MS, Trail
 from tests.streaming.jarvis import test_model as calls
 from tests.streaming.jarvis import test_model_speech as speech
@@ -24,6 +26,11 @@ def says_nothing(*_: object) -> None:
     """What a fault leaves out."""
 
 
+def taken_for_told(told: Told) -> ServerPing:
+    told.known.set()
+    return ServerPing(t=0)
+
+
 def test_a_record_that_lacks_what_was_told_is_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     step = calls.Step
     away = [step("call", 10), step("store away", 1), step("call", 3_000), step("store back", 0), step("kill", 300, 1)]
@@ -31,6 +38,18 @@ def test_a_record_that_lacks_what_was_told_is_resumed(monkeypatch: pytest.Monkey
     monkeypatch.setattr(LiveSession, "on_unrecorded", says_nothing)
     monkeypatch.setattr(FakeStore, "begin_epoch", says_nothing)
     assert_broken(lambda: calls.keeps_its_promises(away, monkeypatch), "recovered untruly")
+
+
+def test_a_replica_that_is_cut_off_resumes_what_went_on_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls.keeps_its_promises(calls.BACK_TO_THE_CUT_OFF, monkeypatch)
+    monkeypatch.setattr(LiveSession, "only_here", lambda *_: True)
+    assert_broken(lambda: calls.keeps_its_promises(calls.BACK_TO_THE_CUT_OFF, monkeypatch), "")
+
+
+def test_a_call_runs_before_its_client_knows_that_there_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls.keeps_its_promises(calls.GONE_BEFORE_IT_WAS_TOLD, monkeypatch)
+    monkeypatch.setattr(Told, "ask", taken_for_told)
+    assert_broken(lambda: calls.keeps_its_promises(calls.GONE_BEFORE_IT_WAS_TOLD, monkeypatch), "")
 
 
 def test_a_socket_that_has_not_decided_ends_the_session_that_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -435,7 +435,7 @@ def test_a_task_is_closed_with_the_truth_and_a_call_is_answered() -> None:
 def test_a_store_that_was_away_gets_everything_when_it_is_back() -> None:
     async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
         await roamer.connect(first)
-        store: Any = first.sessions._store
+        store: Any = first.store
         store.away = True
         first_channel = roamer.open(SttParams())
         await roamer.until("channel.opened")
@@ -478,7 +478,7 @@ def test_without_a_record_the_client_is_told_so() -> None:
         await roamer.connect(first)
         roamer.open(SttParams())
         await roamer.until("channel.opened")
-        store: Any = first.sessions._store
+        store: Any = first.store
         store.records.clear()
         before = roamer.client.epoch
         await move(roamer, second)
@@ -497,7 +497,7 @@ def test_a_record_of_another_version_costs_the_session_and_nothing_else(damage: 
         roamer.open(SttParams())
         await roamer.until("channel.opened")
         before = roamer.client.epoch
-        store: Any = first.sessions._store
+        store: Any = first.store
         for record in store.records.values():
             record.update(damage)
         await move(roamer, second)
