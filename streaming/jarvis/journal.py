@@ -189,8 +189,17 @@ class Journal:
             return
         self._wanted += 1
         if not self._running:
+            self._begin()
+
+    def _begin(self) -> None:
+        work = self._write_all()
+        try:
+            self._group.create_task(work, name=f"record of {self._session.session_id}")
+        except RuntimeError:  # the group has ended: this process shuts down, and its record stays as it is
+            work.close()
+            self.stop()
+        else:
             self._running = True
-            self._group.create_task(self._write_all(), name=f"record of {self._session.session_id}")
 
     def decide(self) -> None:
         """The client uses this epoch: the next write makes the session's other epochs unusable."""
@@ -199,9 +208,9 @@ class Journal:
 
     async def written(self) -> bool:
         """Wait until everything so far is stored, or cannot be. False: the record belongs to another writer."""
+        self.changed()
         if self.stopped:
             return False
-        self.changed()
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((self._wanted, future))
         return await future

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.jarvis.journal import DECIDE, GO_AHEAD_S, REFRESH_S, Head, Journal, WriteOutcome
@@ -11,6 +12,8 @@ from tests.support import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    import pytest
 
     from streaming.jarvis.journal import Change, Writer, Written
 
@@ -218,5 +221,35 @@ def test_a_silent_session_is_renewed_and_an_ended_one_forgotten() -> None:
         journal.refresh()
         assert notes.forgotten == ["s"]
         assert not await journal.written()
+
+    journalled(test)
+
+
+def test_nothing_is_written_once_the_group_has_ended(recwarn: pytest.WarningsRecorder) -> None:
+    async def body() -> None:
+        async with asyncio.TaskGroup() as group:
+            journal = Journal(Notes(), Live(), group)
+        journal.changed()
+        assert journal.stopped
+        journal = Journal(Notes(), Live(), group)
+        assert await journal.written() is False
+
+    virtual_time.run(body())
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_silent_session_notices_that_the_store_is_unreachable() -> None:
+    async def test(journal: Journal, notes: Notes, live: Live, _refused: list[str]) -> None:
+        assert await journal.written()
+        notes.silent_s = GO_AHEAD_S - 0.1
+        notes.answers = ["lost"] * 10
+        journal.refresh()
+        await asyncio.sleep(1)
+        assert live.recorded == []
+        notes.silent_s = GO_AHEAD_S + 0.1
+        journal.refresh()
+        await asyncio.sleep(2)
+        assert live.recorded == [False]
 
     journalled(test)
