@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PAUSES_S = (
-    0.0,
-    0.5,
-    1.5,
-)  # before each attempt, once the trunk broke: a service that is started anew is back within these
+# Before each attempt, once the trunk broke: a service that is started anew is back within these.
+PAUSES_S = (0.0, 0.5, 1.5, 2.5)
+BROKEN = frozenset(
+    {"UNAVAILABLE", "CIRCUIT_OPEN", "ABORTED", "CANCELLED"}
+)  # another stream may do better a little later
 
 _SYNTHESIZE: BidiMethod[TextToSpeechAsyncStub, tts_pb2.SynthesizeRequest, tts_pb2.SynthesizeResponse] = BidiMethod(
     "Synthesize", lambda stub: stub.Synthesize, guard_writes=False
@@ -92,13 +92,14 @@ class TtsStream:
         self._stream = open_stream(self._source)
         self._text: list[str] = []  # all of it
         self._ended = self._started = self._cancelled = False
+        self._repeats = False  # True once the trunk broke: the service may take a while to come back
         self._read_bytes = self._read_words = 0  # by the owner of this stream
         self._skip_bytes = self._skip_words = 0  # of the stream of now: they were read of an earlier one
         self._ear: Callable[[bytes], bool] | None = None
 
     def send_text(self, text: str) -> None:
         """Queue text; ignored once the stream has ended. Text that is not valid Unicode ends the stream with INVALID_ARGUMENT."""
-        if not text or self._ended or not (self._stream.live or self._lost_trunk):
+        if not text or self._ended or not (self._stream.live or self._repeats or self._lost_trunk):
             return
         try:
             text.encode()
@@ -140,7 +141,7 @@ class TtsStream:
                 try:
                     event = await self._next()
                 except ServiceError as broken:
-                    if not self._lost_trunk or (pause_s := next(pauses_s, None)) is None:
+                    if not self._may_repeat(broken) or (pause_s := next(pauses_s, None)) is None:
                         raise
                     log.info("speech goes on over another stream: %s", broken.code)
                     await asyncio.sleep(pause_s)
@@ -151,6 +152,11 @@ class TtsStream:
                 yield event
         finally:
             self.cancel()
+
+    def _may_repeat(self, broken: ServiceError) -> bool:
+        """True if the trunk broke, and so far nothing worse than that the service is not back yet."""
+        self._repeats = self._lost_trunk or (self._repeats and broken.code in BROKEN)
+        return self._repeats
 
     @property
     def _lost_trunk(self) -> bool:

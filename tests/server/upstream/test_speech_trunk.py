@@ -212,6 +212,36 @@ async def test_audio_is_handed_over_while_its_reader_waits_and_nothing_is_lost_w
         assert b"c" not in handed
 
 
+async def test_speech_goes_on_though_its_service_takes_a_while_to_come_back() -> None:
+    async with trunked() as (fakes, upstream, trunk):
+        asked = 0
+
+        async def back_later(call: Call) -> None:
+            nonlocal asked
+            asked += 1
+            if asked < 3:
+                await call.abort(grpc.StatusCode.UNAVAILABLE)
+            await one_call(call)
+
+        fakes.tts.on("Synthesize", back_later)
+        stream = upstream.services.tts.synthesize(CONFIG, CALLER)
+        stream.send_text("abc def")
+        stream.end()
+        events: list[SynthesisEvent] = []
+        reader = stream.__aiter__()
+        while heard(events) != "abc":
+            events.append(await anext(reader))
+        fakes.tts.on("SynthesizeMany", refused)
+        trunk._call.cancel()  # type: ignore[union-attr] # it is open: as a connection that breaks
+        events += [event async for event in reader]
+        assert heard(events) == "abc def"
+        assert events[-1] == SynthesisDone(7)
+
+
+async def refused(call: Call) -> None:
+    await call.abort(grpc.StatusCode.UNIMPLEMENTED)
+
+
 async def one_call(call: Call) -> None:
     async def requests() -> Requests:
         while (request := await call.read()) is not None:
