@@ -12,6 +12,7 @@ python -m server doctor                  check this machine and the settings, an
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -140,10 +141,29 @@ def doctor(_options: argparse.Namespace) -> int:
 
 
 def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
+
+
+def _listeners(text: str) -> int:
+    return 0 if text == "0" else _at_least_one(text)
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def _minutes(text: str) -> int:
@@ -187,7 +207,10 @@ def _token_command(command: argparse.ArgumentParser) -> None:
 
 def _talk_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=talk)
-    command.add_argument("file", nargs="?", help="an audio file (wav, mp3, ogg, webm, flac, mp4); none: the microphone")
+    said = command.add_mutually_exclusive_group()
+    said.add_argument(
+        "file", nargs="?", type=_words, help="an audio file (wav, mp3, ogg, webm, flac, mp4); none: the microphone"
+    )
     command.add_argument(
         "--url",
         type=_gateway_url,
@@ -196,7 +219,7 @@ def _talk_command(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
     command.add_argument("--session", default="", help="the conversation to go on with")
-    command.add_argument("--text", default="", help="a written turn instead of a spoken one")
+    said.add_argument("--text", type=_words, help="a written turn instead of a spoken one")
     command.add_argument("--output", default="", help="write the answer to this WAV file")
     command.add_argument("--yes", action="store_true", help="approve whatever asks for confirmation")
     command.add_argument("--json", action="store_true", help="print every event as a JSON line instead")
@@ -220,7 +243,7 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--times", type=_at_least_one, default=1, help="so many sessions at once: load instead of facts"
     )
-    command.add_argument("--timeout", type=float, default=15.0, help="seconds to wait for any one thing")
+    command.add_argument("--timeout", type=_duration, default=15.0, help="seconds to wait for any one thing")
 
 
 def _bench_command(command: argparse.ArgumentParser) -> None:
@@ -228,8 +251,10 @@ def _bench_command(command: argparse.ArgumentParser) -> None:
     command.add_argument("url", nargs="?", type=_gateway_url, default=gateway_address(), help="default: %(default)s")
     command.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
     command.add_argument("--talkers", type=_at_least_one, default=20, help="microphones at once; default: %(default)s")
-    command.add_argument("--listeners", type=int, help="sessions that are spoken to; default: one for ten talkers")
-    command.add_argument("--seconds", type=float, default=30.0, help="how long they talk; default: %(default)s")
+    command.add_argument(
+        "--listeners", type=_listeners, help="sessions that are spoken to; default: one for ten talkers"
+    )
+    command.add_argument("--seconds", type=_duration, default=30.0, help="how long they talk; default: %(default)s")
     command.add_argument("--file", default="", help="what they say, as an audio file; default: the gateway's own voice")
     command.add_argument("--text", default="", help="the words of it")
     command.add_argument("--json", default="", metavar="FILE", help="write the report there as JSON, too")

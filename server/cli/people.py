@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,9 @@ def _file(options: argparse.Namespace) -> Path:
 
 def _password(name: str) -> str:
     try:
-        return os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {name}: ")
+        with warnings.catch_warnings():  # without a terminal, getpass warns that the password may be seen
+            warnings.simplefilter("ignore", getpass.GetPassWarning)
+            return os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {name}: ")
     except (EOFError, UnicodeDecodeError):
         raise UsersError("no password: type one, or set JARVIS_PASSWORD") from None
 

@@ -62,7 +62,7 @@ class Speaker:
 
     def write(self, path: str) -> None:
         """Write a WAV file."""
-        with wave.open(path, "wb") as file:
+        with Path(path).open("wb") as opened, wave.open(opened, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(self.rate_hz or MICROPHONE_RATE_HZ)

@@ -45,12 +45,15 @@ class Reply:
         return self.text
 
     def save(self, path: str | Path) -> None:
-        """Write the spoken reply to a WAV file."""
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(SAMPLE_BYTES)
-            file.setframerate(self.sample_rate or 16_000)
-            file.writeframes(self.audio)
+        """Write the spoken reply to a WAV file. Raises GatewayError."""
+        try:
+            with open(path, "wb") as opened, wave.open(opened, "wb") as file:  # noqa: PTH123 - a path may be a string
+                file.setnchannels(1)
+                file.setsampwidth(SAMPLE_BYTES)
+                file.setframerate(self.sample_rate or 16_000)
+                file.writeframes(self.audio)
+        except OSError as error:
+            raise GatewayError("NOT_SAVED", f"{path}: {error.strerror}", "Name a file that can be written.") from None
 
     def add(self, event: Message | AudioReceived) -> None:
         """Add an event of the turn."""

@@ -24,6 +24,8 @@ from tests.support.gateway import SECRET, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.gateway import GatewayProcess
+
 
 @dataclass
 class Done:
@@ -103,6 +105,14 @@ NO_GATEWAY = "ws://127.0.0.1:9"  # the discard port: nobody listens
         (["user", "list", "--file", "empty"], "no users file"),
         (["user", "list", "--file", "deep"], "no users file"),
         (["user", "list", "--file", "."], "no users file"),
+        (["bench", "--seconds", "0"], "no number of seconds above 0"),
+        (["bench", "--seconds", "nan"], "no number of seconds above 0"),
+        (["bench", "--listeners", "-1"], "no whole number from 1 on"),
+        (["bench", "--talkers", "0"], "no whole number from 1 on"),
+        (["replay", "x.jsonl", "--timeout", "soon"], "no number of seconds above 0"),
+        (["talk", "--text", " "], "it is empty"),
+        (["talk", ""], "it is empty"),
+        (["talk", "words.txt", "--text", "hi"], "not allowed with"),
         (["user", "remove", "bob"], "there is no bob"),
         (["user", "roles", "bob", "admin"], "there is no bob"),
         (["token", "--user", ""], "sub has to be a string that is not empty"),
@@ -221,6 +231,7 @@ def test_nobody_types_a_password(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "no password" in done.stderr
+    assert "GetPassWarning" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -242,3 +253,10 @@ def test_a_reader_that_has_gone_is_no_trouble_worth_a_word(tmp_path: Path) -> No
     finally:
         os.close(written)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, gateway: GatewayProcess) -> None:
+    done = run(tmp_path, "talk", "--url", gateway.base, "--text", "what time is it", "--output", "none/answer.wav")
+    assert done.returncode == 1
+    assert done.stderr.endswith("none/answer.wav: No such file or directory\n")
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient, TurnParams, WavFile
+from streaming.client import AsyncJarvisClient, GatewayClient, GatewayError, JarvisClient, Reply, TurnParams, WavFile
 from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
@@ -163,3 +164,10 @@ async def test_a_newer_gateway_is_told_of_politely(caplog: pytest.LogCaptureFixt
             await client._compare_versions()
     assert client.server_version == "9.0.0"
     assert [record.message.startswith("the gateway is version 9.0.0") for record in caplog.records] == [True]
+
+
+def test_a_reply_that_cannot_be_saved(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GatewayError, match="NOT_SAVED"):
+        Reply(audio=bytes(320), sample_rate=16_000).save(tmp_path / "none" / "reply.wav")
+    gc.collect()  # the wave module's half-open files complained when they were collected
+    assert capfd.readouterr().err == ""
