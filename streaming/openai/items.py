@@ -143,8 +143,10 @@ def _checked_part(role: str, part: Any, param: str) -> tuple[dict[str, Any], byt
         return {"type": kind, name: words}, None
     if kind == "input_audio" and part.get("audio") is not None:
         return {"type": kind, "transcript": ""}, _decoded(part["audio"], f"{param}.audio")
-    if kind == "output_audio" and part.get("audio") is not None:
-        raise wrong(f"{param}.audio", "The agent's own sound cannot be added: give its 'transcript'.")
+    if kind == "output_audio":  # clients that restore a conversation may not have its words
+        if part.get("audio") is not None:
+            raise wrong(f"{param}.audio", "The agent's own sound cannot be added: give its 'transcript'.")
+        return {"type": kind}, None
     raise missing(f"{param}.{'audio' if kind == 'input_audio' else name}")
 
 

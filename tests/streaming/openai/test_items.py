@@ -118,6 +118,17 @@ def test_sound_in_an_item_is_recognised_before_it_is_answered() -> None:
     scripted(test)
 
 
+def test_speech_without_words_restores_a_conversation() -> None:
+    async def test(client: Client, _world: World) -> None:
+        part = {"type": "output_audio", "transcript": None, "audio": None}
+        client.send("conversation.item.create", item=message(part, role="assistant", status="incomplete"))
+        assert (await client.until("conversation.item.done"))["item"]["content"] == [{"type": "output_audio"}]
+        client.type("hello", output_modalities=["text"])
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+    scripted(test)
+
+
 def test_a_known_transcript_needs_no_recogniser() -> None:
     async def test(client: Client, world: World) -> None:
         client.send("conversation.item.create", item=message({**SOUND, "transcript": "hello"}))
