@@ -6,7 +6,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 BESIDE_TESTS := $(addprefix tests/,streaming static packaging) $(addprefix tests/server/,audio cli documents embedded identity operations)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients test-firefox lint unit core beside rest conformance fuzz floods chaos bench clean protos help
+.PHONY: run dev speech test test-clients test-firefox lint unit core beside rest conformance fuzz audit floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -24,11 +24,12 @@ speech: $(VENV)/.run ## try again to install the natural speech engines
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
 	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint beside rest
 
-lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
+lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .
 	$(BESIDE) $(VENV)/bin/ruff format --check .
 	$(BESIDE) $(VENV)/bin/mypy server handlers streaming protos tests
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
+	$(BESIDE) $(PY) -m tests.attacks.audit
 
 unit: beside rest ## pytest, all of it
 
@@ -58,6 +59,9 @@ conformance: $(VENV)/.test ## RFC 6455 with Autobahn's case numbers, including t
 SECONDS ?= 60
 fuzz: $(VENV)/.test ## random bytes into every parser of strangers' bytes, SECONDS=60 for each
 	$(PY) -m tests.attacks.fuzz --seconds $(SECONDS)
+
+audit: $(VENV)/.test ## known vulnerabilities of the installed packages, by pip-audit
+	$(PY) -m tests.attacks.audit
 
 floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers beside them
 	$(PY) -m tests.attacks.floods

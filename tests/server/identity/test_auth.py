@@ -8,6 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from server.errors import ApiError
 from server.identity.auth import GRACE_S, MAX_REMEMBERED, Authenticator
 from server.identity.tokens import LEEWAY_S
 from server.identity.users import MAX_WAITING, Users, add_user
@@ -38,6 +39,32 @@ async def test_a_token_of_anybody_with_the_secret_is_taken(auth: Authenticator) 
     assert identity.expires_at == START + 60
     assert identity.token_id.startswith("sha256-")
     assert await auth.verify(signed()) is identity
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ({"kid": "../../dev/null"}, True),
+        ({"jku": "http://127.0.0.1:1/keys"}, True),
+        ({"x5u": "http://127.0.0.1:1/cert"}, True),
+        ({"x5c": ["x"]}, True),
+        ({"jwk": {"kty": "oct", "k": "YQ"}}, True),
+        ({"crit": ["exp"]}, False),
+        ({"crit": ["b64"], "b64": False}, False),
+        ({"b64": False}, False),
+    ],
+)
+async def test_keys_in_a_token_are_ignored_and_critical_headers_are_refused(
+    auth: Authenticator, header: dict[str, Any], taken: bool
+) -> None:
+    claims = jwt.decode(signed(), options={"verify_signature": False})
+    for key, right in ((KEY, taken), ("y" * 32, False)):
+        token = jwt.encode(claims, key, algorithm="HS256", headers=header)
+        if right:
+            assert (await auth.verify(token)).user_id == "ada"
+        else:
+            with pytest.raises(ApiError):
+                await auth.verify(token)
 
 
 @pytest.mark.parametrize(
