@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
+from server.net.cut import cut
 from server.net.http.exchange import Exchange
 from server.net.http.handover import Upgraded
 from server.net.http.headers import Headers
@@ -369,7 +370,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close now; unsent data is lost."""
         self._ending = True
-        self._transport.abort()
+        cut(self._transport)
 
     def overdue(self) -> None:
         """A time limit has passed. A client that has begun a request is answered."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
 
+from server.net.cut import cut
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
@@ -384,7 +385,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection; unsent data is lost."""
         self.client_terminated = self.server_terminated = True
-        self._transport.abort()
+        cut(self._transport)
 
     def _abort(self) -> None:
         """`abort` under Tornado's name."""

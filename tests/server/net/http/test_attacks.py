@@ -90,6 +90,23 @@ async def test_requests_in_a_row_leave_others_their_turn(tmp_path: Path, many: b
         assert connection._unparsed or connection._waiting
 
 
+async def test_who_does_not_read_is_reset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mere close would stand in a queue behind the unread answers, which the kernel would keep for minutes."""
+    monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.2)
+    async with running(tmp_path) as gw, slow_client(gw.port) as slow:
+        await asyncio.get_running_loop().sock_sendall(slow, OPENAPI * 200)
+        await only_connection(gw)
+        while gw.server.connections.open:
+            await asyncio.sleep(0.01)
+
+        async def read_all() -> None:
+            while await asyncio.get_running_loop().sock_recv(slow, 1 << 20):
+                pass
+
+        with pytest.raises(ConnectionResetError):
+            await read_all()
+
+
 async def test_who_reads_the_last_answer_to_its_half_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_module, "WRITE_TIMEOUT_S", 0.5)
     async with running(tmp_path) as gw, slow_client(gw.port) as slow:
