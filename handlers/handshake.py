@@ -15,7 +15,7 @@ from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
 from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import SocketLimits
-from server.net.websocket.socket import FrameSocket, TransportConnection
+from server.net.websocket.socket import FrameSocket, gives_transport
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketProtocol
@@ -57,7 +57,7 @@ class HandshakeHandler(WebSocketHandler):
         """Our protocol if it is configured and the HTTP reader can hand over its transport, else Tornado's."""
         settings = self.gateway.settings
         connection: object = self.request.connection
-        if settings.ws_reader == "fast" and isinstance(connection, TransportConnection):
+        if settings.ws_reader == "fast" and gives_transport(connection):
             # At most one batch is in flight, and none is much larger than the queue.
             limits = SocketLimits(
                 self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0

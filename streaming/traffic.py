@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from operator import sub
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -45,4 +44,11 @@ class Traffic:
 
     def since(self, before: Traffic) -> Traffic:
         """The traffic after `before`, an earlier copy."""
-        return Traffic(*map(sub, astuple(self), astuple(before)))
+        return Traffic(
+            self.bytes_received - before.bytes_received,
+            self.bytes_sent - before.bytes_sent,
+            self.texts_received - before.texts_received,
+            self.texts_sent - before.texts_sent,
+            self.frames_received - before.frames_received,
+            self.frames_sent - before.frames_sent,
+        )
