@@ -37,6 +37,7 @@ class Response:
         self._metadata = metadata
         self._output: list[dict[str, Any]] = []
         self._entry: Entry | None = None  # the current item
+        self._previous: str | None = None  # the item before it in the conversation
         self._text = ""
         self._has_audio = False
 
@@ -126,8 +127,8 @@ class Response:
             }
         )
         if self._conversation is not None:
-            previous = self._conversation.add(entry)
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+            self._previous = self._conversation.add(entry)
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
         self._tell("content_part.added", part=self._part(""))
         item["content"] = [
             {"type": "output_audio", "transcript": ""} if self.audio else {"type": "output_text", "text": ""}
@@ -171,7 +172,9 @@ class Response:
             }
         )
         if self._conversation is not None:
-            self._event_queue.say({"type": "conversation.item.done", "item": entry.item})
+            self._event_queue.say(
+                {"type": "conversation.item.done", "previous_item_id": self._previous, "item": entry.item}
+            )
         self._output.append({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
         if heard is not None or entry.cut is not None:
             entry.heard(heard or "")
@@ -184,11 +187,11 @@ class Response:
         where = {"response_id": self.id, "output_index": len(self._output), "item": item}
         self._event_queue.say({"type": "response.output_item.added", **where})
         if self._conversation is not None:
-            previous = self._conversation.add(Entry(item))
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+            self._previous = self._conversation.add(Entry(item))
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
         self._event_queue.say({"type": "response.output_item.done", **where})
         if self._conversation is not None:
-            self._event_queue.say({"type": "conversation.item.done", "item": item})
+            self._event_queue.say({"type": "conversation.item.done", "previous_item_id": self._previous, "item": item})
         self._output.append(item)
 
     def function_call(self, item: dict[str, Any], arguments: str) -> None:
@@ -197,8 +200,8 @@ class Response:
         where = {"response_id": self.id, "output_index": len(self._output)}
         self._event_queue.say({"type": "response.output_item.added", **where, "item": item})
         if self._conversation is not None:
-            previous = self._conversation.add(entry)
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+            self._previous = self._conversation.add(entry)
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
         call = {**self._where(), "call_id": item["call_id"]}
         self._event_queue.say({"type": "response.function_call_arguments.delta", **call, "delta": arguments})
         self._event_queue.say(
@@ -207,7 +210,7 @@ class Response:
         item |= {"arguments": arguments, "status": "completed"}
         self._event_queue.say({"type": "response.output_item.done", **where, "item": item})
         if self._conversation is not None:
-            self._event_queue.say({"type": "conversation.item.done", "item": item})
+            self._event_queue.say({"type": "conversation.item.done", "previous_item_id": self._previous, "item": item})
         self._output.append(dict(item))
         self._entry = None
 

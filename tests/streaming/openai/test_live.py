@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.ports import Endpointing, FinalTranscript, SpeechStarted, SpeechStopped, Word
+from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 from streaming.residents import Departure
 from tests.support.openai_client import FRAME, LONG, Client, risky, scripted, spoken
 
@@ -391,51 +391,12 @@ def test_an_observer_sees_events_without_secrets() -> None:
     scripted(test)
 
 
-def test_confidence_of_words_as_log_probabilities() -> None:
+def test_the_end_of_an_item_names_the_one_before_as_its_start_did() -> None:
     async def test(client: Client, _world: World) -> None:
-        words = (Word("so", 0, 100, 0.5), Word("what", 100, 200, 0.0), Word("else", 200, 300))
-        for include in (None, ["item.input_audio_transcription.logprobs"]):
-            client.update(include=include)
-            client.send("input_audio_buffer.append", audio=FRAME)
-            client.hear(SpeechStarted(0), SpeechStopped(300), FinalTranscript("so what else", 0.9, 0, 300, words))
-            told = await client.until("conversation.item.input_audio_transcription.completed")
-            found = [(one["token"], bytes(one["bytes"]), one["logprob"]) for one in told.get("logprobs") or ()]
-            assert found == ([("so", b"so", -0.6931), ("what", b"what", -13.8155)] if include else [])
-
-    scripted(test)
-
-
-@pytest.mark.parametrize(
-    ("detection", "tuning"),
-    [
-        ({"type": "server_vad"}, Endpointing()),
-        ({"type": "semantic_vad"}, Endpointing()),
-        (None, Endpointing()),
-        ({"type": "server_vad", "threshold": 0.8}, Endpointing(threshold=0.8)),
-        ({"type": "server_vad", "threshold": 0}, Endpointing(threshold=0.01)),
-        ({"type": "server_vad", "silence_duration_ms": 200}, Endpointing(patience=0.4)),
-        ({"type": "server_vad", "silence_duration_ms": 0}, Endpointing(patience=0.01)),
-        ({"type": "server_vad", "silence_duration_ms": 1200}, Endpointing(least_silence_ms=1200)),
-        ({"type": "semantic_vad", "eagerness": "low"}, Endpointing(patience=2.5)),
-        ({"type": "semantic_vad", "eagerness": "high"}, Endpointing(patience=0.5)),
-    ],
-)
-def test_turn_detection_steers_the_recogniser(detection: dict[str, Any] | None, tuning: Endpointing) -> None:
-    async def test(client: Client, world: World) -> None:
-        client.update(audio={"input": {"turn_detection": detection}})
-        client.send("input_audio_buffer.append", audio=FRAME)
-        await client.until("session.updated")
-        assert world.recognised_with[-1].tuning == tuning
-
-    scripted(test)
-
-
-def test_an_utterance_begins_before_its_speech_but_not_in_the_one_before() -> None:
-    async def test(client: Client, _world: World) -> None:
-        client.update(audio={"input": {"turn_detection": {"type": "server_vad", "prefix_padding_ms": 400}}})
-        client.send("input_audio_buffer.append", audio=FRAME)
-        for start_ms, end_ms, told_ms in ((1_000, 2_000, 600), (2_100, 3_000, 2_000), (3_900, 4_000, 3_500)):
-            client.hear(SpeechStarted(start_ms), SpeechStopped(end_ms), FinalTranscript("so", 0.9, start_ms, end_ms))
-            assert (await client.until("input_audio_buffer.speech_started"))["audio_start_ms"] == told_ms
+        client.type("hello")
+        await client.until("response.done")
+        for kind in ("added", "done"):
+            user, agent = client.of(f"conversation.item.{kind}")
+            assert (user["previous_item_id"], agent["previous_item_id"]) == (None, user["item"]["id"])
 
     scripted(test)
