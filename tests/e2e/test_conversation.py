@@ -103,11 +103,11 @@ def ordered(message: dict[str, Any]) -> str:
     return json.dumps(json.loads(content), sort_keys=True) if message["role"] == "tool" else content
 
 
-async def test_two_tools_an_interruption_and_only_heard_words_go_on(tmp_path: Path, services: dict[str, str]) -> None:
+async def test_two_tools_an_interruption_and_only_heard_words_go_on(tmp_path: Path) -> None:
     told: list[Any] = []
     async with chat_endpoint(lambda number: ANSWERS[number]) as endpoint:
         settings = {"LLM_BASE_URL": endpoint.url, "LLM_MODEL": "scripted", "LLM_FIRST": "true"}
-        gateway = running_gateway(tmp_path, **services, **settings)
+        gateway = running_gateway(tmp_path, **settings)
         running = await asyncio.to_thread(gateway.__enter__)
         try:
             async with client(running) as session:
