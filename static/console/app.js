@@ -205,13 +205,12 @@ class Shell {
 		const words = { connecting: 'connecting', online: 'connected', waiting: 'reconnecting', failed: 'refused', closed: 'signed out' }[state] ?? state;
 		this.#status(state, words);
 		clearTimeout(this.slow);
-		if (state === 'online') this.#banner();
+		if (state === 'online') { this.#banner(); this.#about(); }
 		if (state === 'connecting') this.slow = setTimeout(() => this.#banner(h('span', h('strong', 'Still connecting.'), ' The gateway does not answer yet. What you say or type is kept, and sent then.')), SLOW_MS);
 	}
 
 	#onReady(ready) {
 		if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad');
-		this.#about();
 	}
 
 	/** Show services that are down, on every view. */
