@@ -15,7 +15,8 @@ from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
 from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import SocketLimits
-from server.net.websocket.socket import FrameSocket, gives_transport
+from server.net.websocket.socket import FrameSocket
+from server.net.websocket.transport import gives_transport
 
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketProtocol
@@ -62,7 +63,7 @@ class HandshakeHandler(WebSocketHandler):
             limits = SocketLimits(
                 self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
             )
-            return FrameSocket(self, limits, self.gateway.turns)
+            return FrameSocket(self, limits, self.gateway.turns, self.gateway.rounds)
         return checked(self, super().get_websocket_protocol())
 
     def cut(self) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from server.config import Settings
     from server.identity.auth import Authenticator
     from server.net.handshakes import HandshakeMeter
+    from server.net.websocket.rounds import ReadRounds
     from server.overload import Overload
     from server.shared.confirmations import ConfirmationStore
     from server.shared.idempotency import IdempotencyStore
@@ -94,6 +95,7 @@ class Gateway:
     turns: Turns = field(default_factory=Turns)  # of crowded connections
     openai: OpenAiSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
+    rounds: ReadRounds | None = None  # in which busy sockets are read; set by the lifecycle
     draining: bool = False
     loop_lag_s: float = 0.0
     requests: set[asyncio.Task[None]] = field(default_factory=set)  # requests being served; the drain waits for them

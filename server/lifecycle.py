@@ -39,6 +39,7 @@ from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
+from server.net.websocket.rounds import read_rounds
 from server.operations.quota import allowance
 from server.overload import Overload
 from server.sessions.desk import GatewayDesk
@@ -157,6 +158,7 @@ class Lifecycle:
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
         await self._start_realtime(gateway, tasks, link, epoch)
+        self._start_rounds(gateway)
         port = await self._listen(gateway)
         await _first_health(upstream)
         down = {name: health.reason for name, health in upstream.health.services.items() if not health.up}
@@ -249,6 +251,11 @@ class Lifecycle:
             gateway.overload.measured(lag_s)
 
         self._loop(tasks, gateway.metrics.watch_loop(on_lag), "loop lag")
+
+    def _start_rounds(self, gateway: Gateway) -> None:
+        gateway.rounds = rounds = read_rounds(asyncio.get_running_loop())
+        if rounds is not None:
+            self._stack.callback(rounds.close)
 
     def _start_recordings(self) -> Recorder | None:
         if self._settings.record_dir is None:

@@ -37,6 +37,7 @@ StreamT_co = TypeVar("StreamT_co", bound="TrunkStream[Any]", covariant=True)
 MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go into the next message
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
 BUSY_TICK_S = 0.005
+NEARLY = 0.3  # of a tick: less is not worth a timer
 SILENT_S = 2.0  # one stream hangs, and no stream has received anything for this long
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
@@ -66,6 +67,7 @@ class Trunk(Generic[StubT]):
         self._cancelled: list[bytes] = []
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._gathered_at = 0.0  # on the loop's clock: when the last message was put together
         self._call: grpc.aio.StreamStreamCall[Any, Any] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._background = background
@@ -171,14 +173,20 @@ class Trunk(Generic[StubT]):
             return  # the call is over: `_talk` learns why
 
     async def _gather(self) -> None:
-        """Wait for the tick, or until something is urgent."""
+        """Wait until a tick has passed since the last message, or until something is urgent.
+
+        Frames that come after a tick's silence leave at once: those that are read in rounds were gathered there.
+        """
+        loop = asyncio.get_running_loop()
         tick_s = tick(len(self._streams))
-        if tick_s and not self._hurry.is_set():
-            timer = asyncio.get_running_loop().call_later(tick_s, self._hurry.set)
+        wait_s = tick_s - (loop.time() - self._gathered_at)
+        if wait_s > NEARLY * tick_s and not self._hurry.is_set():
+            timer = loop.call_later(wait_s, self._hurry.set)
             try:
                 await self._hurry.wait()
             finally:
                 timer.cancel()
+        self._gathered_at = loop.time()
         self._hurry.clear()
         self._wake.clear()
 

@@ -16,6 +16,8 @@ from tornado.websocket import WebSocketProtocol13
 
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Pong, Violated
+from server.net.websocket.limits import PING_INTERVAL_S, PINGS
+from server.net.websocket.socket import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,9 @@ def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None) -> We
 
 class CheckedProtocol(WebSocketProtocol13):
     """Tornado's protocol with our checks; see the module. Made by `checked`."""
+
+    _pings = 0  # since the interval began
+    _pings_since = 0.0  # on the loop's clock
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
@@ -62,7 +67,10 @@ class CheckedProtocol(WebSocketProtocol13):
             if handled is not None:
                 await handled
         elif isinstance(event, Ping):
-            self._handle_message(frames.PING, event.payload)
+            if self._is_flooded():
+                await self._refuse(Violated(REFUSED, "too many pings"))
+            else:
+                self._handle_message(frames.PING, event.payload)
         elif isinstance(event, Pong):
             self._handle_message(frames.PONG, event.payload)
         elif isinstance(event, Closed):
@@ -71,6 +79,14 @@ class CheckedProtocol(WebSocketProtocol13):
             await self._end(closed_with, "")
         else:
             await self._refuse(event)
+
+    def _is_flooded(self) -> bool:
+        """Count a ping. Each is answered by a pong, which a client that does not read would leave in memory."""
+        now = asyncio.get_running_loop().time()
+        if now - self._pings_since > PING_INTERVAL_S:
+            self._pings, self._pings_since = 0, now
+        self._pings += 1
+        return self._pings > PINGS
 
     async def _refuse(self, violated: Violated) -> None:
         """Send the reason, and close."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PINGS, PING_INTERVAL_S = 400, 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class SocketLimits:
@@ -14,8 +16,8 @@ class SocketLimits:
     frames_per_s: int = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
     frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
     crowded_s: float = 10.0  # so long a client may be behind with its frames: turns may be too rare to exceed a rate
-    pings: int = 400  # of the client's, in one ping interval
+    pings: int = PINGS  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.
-    ping_interval_s: float = 20.0
+    ping_interval_s: float = PING_INTERVAL_S
     write_timeout_s: float = 30.0  # a client that takes nothing for this long is not reading
     close_timeout_s: float = 5.0  # for the client's close frame

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
 
@@ -23,6 +23,7 @@ from server.net.cut import cut
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
+from server.net.websocket.transport import gives_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
     from server.net.websocket.frames import Event
     from server.net.websocket.limits import SocketLimits
+    from server.net.websocket.rounds import ReadRounds, Seat
 
+JOIN_FRAMES = 32  # then the socket is read in rounds
 # Of a read that may hold 40,000 empty frames. A command costs up to a millisecond, with the tasks that it starts.
 EVENTS_AT_ONCE = 4
 LONG_READ_BYTES = 64 * 1024  # after a larger read, the socket waits for its turn
@@ -41,26 +44,19 @@ LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
 
-class TransportConnection(Protocol):
-    """An `httputil.HTTPConnection` that gives its transport away after writing the 101."""
-
-    def detach_transport(self) -> tuple[asyncio.Transport, bytes]:
-        """The transport, and what the client sent after its handshake. Raises StreamClosedError if it is lost."""
-
-
-def gives_transport(connection: object) -> TypeGuard[TransportConnection]:
-    """True if it is one. `isinstance` of a runtime protocol took 58 µs, twice in each handshake."""
-    return hasattr(connection, "detach_transport")
-
-
 class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     """One WebSocket; see the module."""
 
     handler: WebSocketHandler
 
-    def __init__(self, handler: WebSocketHandler, limits: SocketLimits, turns: Turns) -> None:
-        """`turns`: shared by all sockets of the loop."""
+    def __init__(
+        self, handler: WebSocketHandler, limits: SocketLimits, turns: Turns, rounds: ReadRounds | None = None
+    ) -> None:
+        """`turns` and `rounds` are shared by all sockets of the loop."""
         super().__init__(handler)
+        self._rounds = rounds
+        self._seat: Seat | None = None  # while it is read in rounds
+        self._count_limit = min(JOIN_FRAMES, limits.frames_burst)
         self.paused = False  # the client reads more slowly than we write
         self.close_code: int | None = None
         self.close_reason: str | None = None
@@ -148,7 +144,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def _handle(self, events: list[Event]) -> None:
         self._frames += len(events)
-        if self._frames + self._reader.pieces > self._limits.frames_burst:
+        if self._frames + self._reader.pieces > self._count_limit:
             self._check_pace()
         if events:
             self._take(events)
@@ -157,7 +153,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         """Read on when it is this socket's turn: others go first."""
         self._waits = True
         self._crowded_since = self._crowded_since or self._loop.time()
-        self._transport.pause_reading()
+        self._pause_reading()
         self._turns.wait(self._take_turn)
 
     def _take_turn(self, dear: bool) -> None:
@@ -171,6 +167,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
                 self._wait()
                 return
         self._crowded_since = 0.0
+        self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -236,9 +233,25 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         """The client closed its half: the transport closes once everything is sent."""
         self.client_terminated = True
 
+    def _pause_reading(self) -> None:
+        self._leave_rounds()
+        self._transport.pause_reading()
+
+    def _leave_rounds(self) -> None:
+        """The transport reads again."""
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            seat.leave()
+
     # --- rate limits and silence ---
 
     def _check_pace(self) -> None:
+        """Join the rounds after the first frames; beyond a burst, refuse a client that sends too many."""
+        self._count_limit = self._limits.frames_burst
+        if self._frames + self._reader.pieces <= self._count_limit:
+            if self._rounds is not None and self._seat is None:
+                self._seat = self._rounds.join(self._transport, self.data_received)
+            return
         now = self._loop.time()
         if now - self._counted_since < self._limits.frames_burst / self._limits.frames_per_s:
             self.fail(REFUSED, "too many frames")
@@ -382,7 +395,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def _discard(self, number: int) -> None:
         self._discarded_bytes += number
         if self._discarded_bytes > LINGER_BYTES:
-            self._transport.pause_reading()  # it may still read our close frame; a reset would be faster than that
+            self._pause_reading()  # it may still read our close frame; a reset would be faster than that
         elif number > LONG_READ_BYTES and not self._waits:
             self._wait()
 
@@ -405,6 +418,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """The transport is gone."""
         self._lost = self.client_terminated = self.server_terminated = True
+        self._leave_rounds()
         self._cancel_deadline()
         if self._beat is not None:
             self._beat.cancel()

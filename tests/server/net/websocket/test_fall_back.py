@@ -11,7 +11,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from tests.server.net.websocket.client_frames import TEXT, frame
+from server.net.websocket.limits import PINGS
+from tests.server.net.websocket.client_frames import PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
 from tests.server.net.websocket.test_socket import HANDSHAKE, Client
@@ -45,6 +46,15 @@ async def test_case(case: Case) -> None:
         found, code = await answers(client)
         assert tuple(found) == case.answers
         assert code in case.codes
+
+
+async def test_a_flood_of_pings_is_refused() -> None:
+    async with connected() as client:
+        client.send(frame(PING) * PINGS)
+        for _ in range(PINGS):
+            assert await client.frame() == (PONG, b"")
+        client.send(frame(PING))
+        assert await client.close_code() == 1008
 
 
 async def test_an_error_comes_before_the_close() -> None:

@@ -1,0 +1,185 @@
+"""Sockets that are read in rounds: nothing is lost or late, and everything unusual is left to their transports."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from server.net.turns import Turns
+from server.net.websocket.rounds import BUSY_ROUND_S, ReadRounds, pause_s
+from server.net.websocket.socket import EVENTS_AT_ONCE, JOIN_FRAMES, FrameSocket
+from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, close, frame
+from tests.server.net.websocket.echo import Echo
+from tests.server.net.websocket.test_socket import Client, connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@asynccontextmanager
+async def joined() -> AsyncIterator[tuple[ReadRounds, Client]]:
+    """A client whose socket is read in rounds."""
+    rounds = ReadRounds(asyncio.get_running_loop())
+
+    class InRounds(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return FrameSocket(self, self.limits, Turns(), rounds)
+
+    try:
+        async with connected(handler=InRounds) as client:
+            for number in range(JOIN_FRAMES + 1):
+                assert len(rounds) == 0
+                await echoed(client, b"%d" % number)
+            assert len(rounds) == 1
+            yield rounds, client
+    finally:
+        rounds.close()
+
+
+async def echoed(client: Client, payload: bytes) -> None:
+    client.send(frame(BINARY, payload))
+    assert await client.frame() == (BINARY, payload)
+
+
+async def test_everything_is_answered_in_order() -> None:
+    async with joined() as (_, client):
+        await echoed(client, b"x" * 40_000)  # more than one read
+        client.send(frame(BINARY, b"1"), frame(PING, b"2"))
+        assert await client.frame() == (BINARY, b"1")
+        assert await client.frame() == (PONG, b"2")
+
+
+@pytest.mark.parametrize("reads_per_s", [1e3, 1e4])
+async def test_a_busy_round_takes_what_came_in_between(reads_per_s: float) -> None:
+    async with joined() as (rounds, client):
+        rounds._pause_s = pause_s(reads_per_s)
+        for number in range(20):
+            client.send(frame(BINARY, b"%d" % number))
+            assert await client.frame() == (BINARY, b"%d" % number)
+
+
+def test_few_microphones_are_read_at_once() -> None:
+    assert pause_s(16 * 50) == 0
+    assert pause_s(50_000) == BUSY_ROUND_S
+
+
+class Transport:
+    """What a seat uses of a transport."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.extra = {"socket": connection}
+        self.closing = self.paused = False
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.extra.get(name)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+async def test_many_sockets_are_read_in_parts() -> None:
+    """More than one turn of the loop reads at once."""
+    turns: list[int] = []
+    rounds = ReadRounds(asyncio.get_running_loop())
+    pairs = [socket.socketpair() for _ in range(150)]
+    turn = 0
+    try:
+        for near, far in pairs:
+            transport: Any = Transport(near)
+            assert rounds.join(transport, lambda _data: turns.append(turn)) is not None
+            far.send(b"x")
+        while len(turns) < len(pairs):
+            await asyncio.sleep(0)
+            turn += 1
+        assert len(set(turns)) >= 3
+    finally:
+        rounds.close()
+        for near, far in pairs:
+            near.close()
+            far.close()
+
+
+async def test_a_client_that_closes() -> None:
+    async with joined() as (rounds, client):
+        client.send(close(1000))
+        assert await client.frame() == (CLOSE, b"\x03\xe8")
+        client.writer.close()
+        assert (await client.handler.closed).code == 1000
+        while len(rounds):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_client_that_is_gone() -> None:
+    async with joined() as (rounds, client):
+        client.writer.transport.abort()
+        assert (await client.handler.closed).code == 1006
+        assert len(rounds) == 0
+
+
+async def test_a_socket_that_we_cut() -> None:
+    async with joined() as (rounds, client):
+        client.send(frame(BINARY, b"under way"))
+        client.handler.ws_connection.abort()
+        assert (await client.handler.closed).code == 1006
+        assert len(rounds) == 0
+
+
+async def test_a_read_of_very_many_events_goes_back_to_the_transport() -> None:
+    async with joined() as (rounds, client):
+        client.send(frame(BINARY, b"") * (2 * EVENTS_AT_ONCE))
+        for _ in range(2 * EVENTS_AT_ONCE):
+            assert await client.frame() == (BINARY, b"")
+        for number in range(JOIN_FRAMES + 1):
+            await echoed(client, b"%d" % number)
+        assert len(rounds) == 1  # and comes back
+
+
+async def test_a_number_that_belongs_to_another_connection_now() -> None:
+    """A transport closes its descriptor before it says so. The next connection gets the number."""
+    heard: list[bytes] = []
+    rounds = ReadRounds(asyncio.get_running_loop())
+    near, far = socket.socketpair()
+    old: Any = Transport(near)
+    new: Any = Transport(near)
+    try:
+        first = rounds.join(old, heard.append)
+        rounds._epoll.unregister(near.fileno())  # as the kernel does when the last descriptor is closed
+        old.closing = True
+        second = rounds.join(new, heard.append)
+        assert first is not None
+        assert second is not None
+        first.read()  # it must not take the other one's data
+        assert len(rounds) == 1
+        far.send(b"for the second")
+        while not heard:
+            await asyncio.sleep(0)
+        assert heard == [b"for the second"]
+        second.leave()
+        assert len(rounds) == 0
+        assert not new.paused
+    finally:
+        rounds.close()
+        near.close()
+        far.close()
+
+
+async def test_an_encrypted_connection_is_left_to_its_transport() -> None:
+    rounds = ReadRounds(asyncio.get_running_loop())
+    near, far = socket.socketpair()
+    transport: Any = Transport(near)
+    transport.extra["sslcontext"] = object()
+    assert rounds.join(transport, lambda _data: None) is None
+    assert not transport.paused
+    rounds.close()
+    near.close()
+    far.close()
