@@ -16,7 +16,12 @@ BUCKETS = 200_000  # ten seconds
 
 def marked(talker: int, number: int) -> bytes:
     """A frame that is sent now."""
-    return _MARK.pack(time.monotonic_ns(), talker, number) + _SOUND
+    return mark(talker, number) + _SOUND
+
+
+def mark(talker: int, number: int) -> bytes:
+    """The beginning of such a frame."""
+    return _MARK.pack(time.monotonic_ns(), talker, number)
 
 
 @dataclass(slots=True)

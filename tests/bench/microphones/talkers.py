@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from server.net.websocket.mask import unmask
-from tests.bench.microphones.audio import FRAME_BYTES, FRAME_S, marked
+from tests.bench.microphones.audio import FRAME_BYTES, FRAME_S, mark, marked
 
 OPEN_AT_ONCE = 50
 TICK_S = 0.001
@@ -31,6 +31,7 @@ END_TIMEOUT_S = 30.0
 ACK_S = 1.0
 _HEADER = struct.Struct(">BBHIII")
 CHANNEL = 1
+_BEGIN = 8  # of a frame's payload, behind length and mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class Talker(asyncio.Protocol):
         self._upgraded = self._ended = self._said_end = False
         self._seen = self._acknowledged = 0
         self._mask = os.urandom(4)
+        size = _HEADER.size + FRAME_BYTES
+        self._prepared = bytearray(struct.pack("!BBH", 130, 254, size) + self._mask)
+        self._prepared += unmask(self._mask, bytes(_HEADER.size) + marked(number, 0))
         bearer = f"Authorization: Bearer {token}\r\nSec-WebSocket-Protocol: jarvis.v1\r\n" if token else ""
         self._hello = (
             f"GET /{'ws' if token else self.path}/talker-{number} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -72,6 +76,7 @@ class Talker(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        self._descriptor = transport.get_extra_info("socket").fileno()
         transport.write(self._hello.encode())
 
     def data_received(self, data: bytes) -> None:
@@ -141,12 +146,27 @@ class Talker(asyncio.Protocol):
 
     def speak(self) -> None:
         """The next frame is due."""
-        frame = marked(self.number, self.sent + len(self._waiting))
         if self._credit_bytes < FRAME_BYTES or self._waiting:
             self.held += 1
-            self._waiting.append(frame)
+            self._waiting.append(marked(self.number, self.sent + len(self._waiting)))
+        elif self._transport.get_write_buffer_size():
+            self._send(marked(self.number, self.sent))
         else:
-            self._send(frame)
+            self._send_prepared()
+
+    def _send_prepared(self) -> None:
+        """The same bytes as `_send`, of which only the first 32 change, written at once: a thousand talkers share a core."""
+        plain = _HEADER.pack(1, 0, CHANNEL, 0, self.sent, self.sent * 20) + mark(self.number, self.sent)
+        data = self._prepared
+        data[_BEGIN : _BEGIN + len(plain)] = unmask(self._mask, plain)
+        self._credit_bytes -= FRAME_BYTES
+        self.sent += 1
+        try:
+            written = os.write(self._descriptor, data)
+        except BlockingIOError:
+            written = 0
+        if written < len(data):
+            self._transport.write(bytes(data[written:]))
 
     def _send(self, frame: bytes) -> None:
         header = _HEADER.pack(1, 0, CHANNEL, 0, self.sent, self.sent * 20)
