@@ -74,6 +74,7 @@ bench: $(VENV)/.bench ## benchmarks: how long users wait, the gateway's share of
 	$(PY) -m tests.bench.share
 	$(PY) -m tests.bench.sessions
 	$(PY) -m tests.bench.frames
+	$(PY) -m tests.bench.walk
 	$(PY) -m tests.bench.microphones --talkers 1 10 100 300 1000 --rounds 3 --seconds 10 --plot docs/microphones.svg
 	$(PY) -m tests.bench.listeners --listeners 1 10 100 300 --rounds 3 --seconds 10
 	$(PY) -m tests.bench.idle

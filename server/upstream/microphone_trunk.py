@@ -10,6 +10,8 @@ from server.upstream.trunk import TrunkMethod
 from server.upstream.trunk_stream import TrunkStream
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from protos.stt_pb2_grpc import SpeechToTextAsyncStub
     from server.upstream.call import Attempt
     from server.upstream.trunk_stream import Carrier
@@ -22,8 +24,8 @@ class PieceSource(Protocol):
     """What waits to be sent on one stream."""
 
     @property
-    def waits(self) -> bool:
-        """True if there is something to take."""
+    def queue(self) -> Sized:
+        """What waits."""
 
     def take_piece(self) -> bytes:
         """As much audio as one message may hold; empty: a commit. There has to be something."""
@@ -47,17 +49,19 @@ class MicrophoneStream(TrunkStream[stt_pb2.RecognizeResponse]):
 
     @property
     def _waits(self) -> bool:
-        return self._source.waits
+        return bool(self._source.queue)
 
     def _fill(self, into: list[bytes]) -> int:
         source, n_bytes = self._source, 0
-        while source.waits and self._untaken_bytes < WINDOW_BYTES:
+        queue = source.queue
+        while queue and self._untaken_bytes < WINDOW_BYTES:
             pcm = source.take_piece()
             if pcm:
-                into.append(self.items.audio_head(len(pcm)))
+                size = len(pcm)
+                into.append(self.items.audio_head(size))
                 into.append(pcm)
-                n_bytes += len(pcm)
-                self._untaken_bytes += len(pcm)
+                n_bytes += size
+                self._untaken_bytes += size
             else:
                 into.append(self.items.commit())
         if n_bytes:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Of one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in gRPC's core.
 MAX_AUDIO_BYTES = 64 * 1024
+# Credit goes back to the client by the half of its window (64 KiB), so that it need not be counted for every frame.
+TOLD_BYTES = 3_200
 OWED_BYTES = 19_200  # 600 ms at 16 kHz; a service that reports progress would have done so for this much audio
 MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes; a caller that sends this much regardless of `on_taken` is cut off
 
@@ -58,19 +60,20 @@ class AudioSource:
         self._busy_s = busy_s
         self._commits = 0
         self._on_taken = on_taken
-        self._queue: deque[bytes] = deque()
+        self.queue: deque[bytes] = deque()  # what waits
         self._leaving_bytes = 0
+        self._tell_at_bytes = TOLD_BYTES
         self.queued_bytes = 0
 
     def audio(self, pcm: bytes) -> None:
         """Queue a frame."""
-        self._queue.append(pcm)
+        self.queue.append(pcm)
         self.queued_bytes += len(pcm)
 
     def commit(self) -> None:
         """Queue the end of the utterance."""
         self._commits += 1
-        self._queue.append(_COMMIT)
+        self.queue.append(_COMMIT)
 
     def linger_s(self) -> float:
         """Frames may accumulate, but not while a commit waits."""
@@ -78,40 +81,46 @@ class AudioSource:
 
     def take(self) -> stt_pb2.RecognizeRequest | None:
         """As much audio as fits into one message, or one commit."""
-        if not self._queue:
+        if not self.queue:
             return None
         pcm = self.take_piece()
         return stt_pb2.RecognizeRequest(audio=pcm) if pcm else stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
 
-    @property
-    def waits(self) -> bool:
-        """True if there is something to take."""
-        return bool(self._queue)
-
     def take_piece(self) -> bytes:
         """As `take`, as bytes: audio, or nothing for a commit. There has to be something."""
-        queue = self._queue
+        queue = self.queue
         pcm = queue.popleft()
         if not pcm:
             self._commits -= 1
             return pcm
         if queue:
             pcm = self._join(pcm)
-        self._leaving_bytes += len(pcm)
+        n_bytes = len(pcm)
+        self.queued_bytes -= n_bytes
+        self._leaving_bytes += n_bytes
         return pcm
 
     def _join(self, first: bytes) -> bytes:
-        queue, parts, size = self._queue, [first], len(first)
+        queue, parts, size = self.queue, [first], len(first)
         while queue and queue[0] is not _COMMIT and size + len(queue[0]) <= MAX_AUDIO_BYTES:
             size += len(queue[0])
             parts.append(queue.popleft())
         return b"".join(parts)
 
     def sent(self) -> None:
-        """Return the credit of what was sent."""
+        """Return the credit of what was sent, in portions."""
+        if self._leaving_bytes >= self._tell_at_bytes:
+            self._tell_taken()
+
+    def end(self) -> None:
+        """Nothing more will be queued: keep no credit back."""
+        self._tell_at_bytes = 1
+        if not self.queue:
+            self._tell_taken()
+
+    def _tell_taken(self) -> None:
         n_bytes, self._leaving_bytes = self._leaving_bytes, 0
         if n_bytes:
-            self.queued_bytes -= n_bytes
             self._on_taken(n_bytes)
 
     def forget_listener(self) -> None:
@@ -141,15 +150,17 @@ class SttStream:
 
     def send_audio(self, pcm: bytes) -> None:
         """Queue whole samples; ignored once the stream has ended."""
-        if not pcm or not self._stream.live:
+        stream = self._stream
+        if not pcm or not stream.live:
             return
-        self._source.audio(pcm)
-        self._unanswered_bytes += len(pcm)
-        self._stream.wake()
-        if self._source.queued_bytes > MAX_QUEUED_BYTES:
-            self._stream.fail(
-                failure("stt", "RESOURCE_EXHAUSTED", "speech recognition does not keep up with the audio")
-            )
+        source = self._source
+        source.queue.append(pcm)
+        n_bytes = len(pcm)
+        source.queued_bytes += n_bytes
+        self._unanswered_bytes += n_bytes
+        stream.wake()
+        if source.queued_bytes > MAX_QUEUED_BYTES:
+            stream.fail(failure("stt", "RESOURCE_EXHAUSTED", "speech recognition does not keep up with the audio"))
 
     def commit(self) -> None:
         """End the utterance here."""
@@ -161,6 +172,7 @@ class SttStream:
     def end(self) -> None:
         """End the audio."""
         self._ended = True
+        self._source.end()
         self._stream.end()
 
     def cancel(self) -> None:

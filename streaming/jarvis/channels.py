@@ -50,15 +50,15 @@ class Channels:
 
     # --- what the client says ---
 
-    def on_audio(self, event: events.AudioReceived) -> None:
+    def hear(self, channel: int, payload: bytes, number: int) -> None:
         """Pass a microphone frame to the lane."""
-        ear = self._ears.get(event.channel)
+        ear = self._ears.get(channel)
         if ear is None:
             return
         try:
-            ear(event.payload, event.seq)
+            ear(payload, number)
         except AudioFormatError as wrong:
-            self._fail(event.channel, "INVALID_AUDIO", str(wrong))
+            self._fail(channel, "INVALID_AUDIO", str(wrong))
 
     def on_opened(self, event: events.ChannelOpened) -> None:
         """Start the lane."""

@@ -17,6 +17,7 @@ from streaming.listening import ListeningClock
 from streaming.protocol import events
 from streaming.protocol import messages as wire
 from streaming.protocol.close_codes import CloseCode
+from streaming.protocol.frame import HEADER_BYTES
 from streaming.protocol.sendqueue import serialise
 from streaming.residents import Departure
 from streaming.rfc3339 import rfc3339
@@ -188,12 +189,14 @@ class LiveSession:
 
     def hear(self, data: bytes) -> bool:
         """Pass the next expected frame to its lane: the hot path. False: nothing was done; call `receive`."""
-        event = None if self.taps else self.connection.hear(data, self._loop.time())
-        if event is None:
+        channel = None if self.taps else self.connection.hear(data, self._loop.time())
+        if channel is None:
             return False
-        self.traffic.bytes_received += len(data)
-        self.traffic.frames_received += 1
-        self.work.on_audio(event)  # a lane with output wakes the writer itself
+        traffic = self.traffic
+        traffic.bytes_received += len(data)
+        traffic.frames_received += 1
+        # a lane with output wakes the writer itself
+        self.work.hear(channel.id, data[HEADER_BYTES:], channel.next_frame - 1)
         return True
 
     def receive(self, data: str | bytes) -> list[events.Event]:
@@ -209,7 +212,7 @@ class LiveSession:
     def handle(self, event: events.Event) -> None:
         """Handle one event of the connection."""
         if type(event) is events.AudioReceived:
-            self.work.on_audio(event)
+            self.work.hear(event.channel, event.payload, event.seq)
         elif (action := _ACTIONS.get(type(event))) is not None:
             action(self, event)
 

@@ -16,26 +16,28 @@ if TYPE_CHECKING:
     from streaming.protocol.limits import Limits
 
 _OPEN = ChannelState.OPEN
+PREPAID_BYTES = 16 * 1024  # taken from the bucket at once: half a second of 16 kHz PCM
 _unpack = HEADER.unpack_from
 
 
 class MicrophoneGate:
     """Accepts valid frames. `heard_at`: when anything last came from the client, in monotonic seconds."""
 
-    __slots__ = ("_bucket", "_channels", "_max_bytes", "heard_at")
+    __slots__ = ("_bucket", "_channels", "_max_bytes", "_prepaid_bytes", "heard_at")
 
     def __init__(self, limits: Limits, channels: dict[int, ServerChannel], now: float) -> None:
         self._channels = channels
         self._bucket = TokenBucket(limits.audio_bytes_per_s, limits.audio_burst_bytes, now)
+        self._prepaid_bytes = 0  # taken from the bucket, and not yet used
         self._max_bytes = limits.frame_bytes
         self.heard_at = now
 
-    def receive(self, data: bytes, now: float) -> AudioReceived | None:
-        """The next expected frame of an open channel, within all limits. None for anything else, which is not counted."""
+    def admit(self, data: bytes, now: float) -> ServerChannel | None:
+        """The channel of the next expected frame, if it is open and within all limits. None for anything else, which is not counted."""
         n_bytes = len(data) - HEADER_BYTES
         if n_bytes < 0:
             return None
-        version, flags, channel_id, generation, seq, pts_ms = _unpack(data)
+        version, flags, channel_id, generation, seq, _ = _unpack(data)
         channel = self._channels.get(channel_id)
         if (
             channel is None
@@ -46,13 +48,30 @@ class MicrophoneGate:
             or n_bytes > self._max_bytes
             or (seq != channel.next_frame and (seq < channel.next_frame or not flags & LOST))
             or n_bytes > channel.receive_window.available
-            or not self._bucket.take(n_bytes, now)
+            or (n_bytes > self._prepaid_bytes and not self._pay(n_bytes, now))
         ):
             return None
+        self._prepaid_bytes -= n_bytes
         channel.receive_window.available -= n_bytes
         channel.next_frame = seq + 1
         self.heard_at = now
+        return channel
+
+    def receive(self, data: bytes, now: float) -> AudioReceived | None:
+        """As `admit`, as an event."""
+        if self.admit(data, now) is None:
+            return None
+        _, flags, channel_id, _, seq, pts_ms = _unpack(data)
         return AudioReceived(channel_id, data[HEADER_BYTES:], pts_ms, False, flags & LOST != 0, 0, seq)
+
+    def _pay(self, n_bytes: int, now: float) -> bool:
+        """Take more from the bucket: much at once, or just what is missing. False: there is too little."""
+        missing = n_bytes - self._prepaid_bytes
+        for more in (max(missing, PREPAID_BYTES), missing):
+            if self._bucket.take(more, now):
+                self._prepaid_bytes += more
+                return True
+        return False
 
     def flaw(self, channel: ServerChannel, frame: Frame, now: float) -> Refusal | None:
         """Why a new frame on an open channel cannot be accepted, which closes the channel. None: it is valid, and was counted."""
@@ -62,8 +81,9 @@ class MicrophoneGate:
             return Refusal("FRAMES_MISSING", f"frame {frame.seq} came instead of {channel.next_frame}")
         if len(frame.payload) > channel.receive_window.available:
             return Refusal("FLOW_CONTROL", f"{channel.receive_window.available} bytes of credit were left")
-        if not self._bucket.take(len(frame.payload), now):
+        if len(frame.payload) > self._prepaid_bytes and not self._pay(len(frame.payload), now):
             return Refusal("AUDIO_RATE_LIMITED", "more audio per second than any microphone makes")
+        self._prepaid_bytes -= len(frame.payload)
         channel.receive_window.receive(len(frame.payload))
         channel.next_frame = frame.seq + 1
         return None

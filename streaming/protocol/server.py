@@ -126,9 +126,12 @@ class ServerConnection:
         self._gate.heard_at = now
         return self._in.receive(text, now) + self.take_events()
 
-    def hear(self, data: bytes, now: float) -> events.AudioReceived | None:
-        """The next expected frame: the hot path. None: nothing was taken, so call `receive_binary`."""
-        return None if self._repeating else self._gate.receive(data, now)
+    def hear(self, data: bytes, now: float) -> ServerChannel | None:
+        """Take the next expected frame: the hot path. Returns its channel, whose `next_frame` is the number after it.
+
+        None: nothing was taken, so call `receive_binary`.
+        """
+        return None if self._repeating else self._gate.admit(data, now)
 
     def receive_binary(self, data: bytes, now: float) -> list[Event]:
         """Handle a binary message. Raises RemoteProtocolError like `receive_text`."""

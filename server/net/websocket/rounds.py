@@ -29,7 +29,7 @@ BUSY_ROUND_S = 0.005
 class Seat:
     """One connection's place in the rounds. Its transport has stopped reading."""
 
-    __slots__ = ("_deliver", "_rounds", "_transport", "descriptor")
+    __slots__ = ("_deliver", "_rounds", "_transport", "descriptor", "left")
 
     def __init__(
         self, rounds: ReadRounds, transport: asyncio.Transport, descriptor: int, deliver: Callable[[bytes], None]
@@ -38,6 +38,7 @@ class Seat:
         self._transport = transport
         self._deliver = deliver
         self.descriptor = descriptor
+        self.left = False
 
     def read(self) -> None:
         """Read what is there. The end and errors are left to the transport, which finds them again."""
@@ -52,6 +53,9 @@ class Seat:
 
     def leave(self) -> None:
         """Let the transport read again."""
+        if self.left:
+            return
+        self.left = True
         self._rounds.forget(self)
         self._deliver = _nobody  # its owner refers to us: leave no cycle
         if not self._transport.is_closing():

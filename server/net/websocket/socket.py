@@ -55,7 +55,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         """`turns` and `rounds` are shared by all sockets of the loop."""
         super().__init__(handler)
         self._rounds = rounds
-        self._seat: Seat | None = None  # while it is read in rounds
+        self._seat: Seat | None = None  # its newest seat there
         self._count_limit = min(JOIN_FRAMES, limits.frames_burst)
         self.paused = False  # the client reads more slowly than we write
         self.close_code: int | None = None
@@ -234,14 +234,9 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self.client_terminated = True
 
     def _pause_reading(self) -> None:
-        self._leave_rounds()
+        if self._seat is not None:
+            self._seat.leave()
         self._transport.pause_reading()
-
-    def _leave_rounds(self) -> None:
-        """The transport reads again."""
-        seat, self._seat = self._seat, None
-        if seat is not None:
-            seat.leave()
 
     # --- rate limits and silence ---
 
@@ -249,7 +244,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         """Join the rounds after the first frames; beyond a burst, refuse a client that sends too many."""
         self._count_limit = self._limits.frames_burst
         if self._frames + self._reader.pieces <= self._count_limit:
-            if self._rounds is not None and self._seat is None:
+            if self._rounds is not None and (self._seat is None or self._seat.left):
                 self._seat = self._rounds.join(self._transport, self.data_received)
             return
         now = self._loop.time()
@@ -404,9 +399,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self.client_terminated = self.server_terminated = True
         cut(self._transport)
 
-    def _abort(self) -> None:
-        """`abort` under Tornado's name."""
-        self.abort()
+    _abort = abort  # under Tornado's name
 
     def on_connection_close(self) -> None:
         """Called by the handler, when the client leaves during its handshake or after the handler was told of the end."""
@@ -418,7 +411,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """The transport is gone."""
         self._lost = self.client_terminated = self.server_terminated = True
-        self._leave_rounds()
+        if self._seat is not None:
+            self._seat.leave()
         self._cancel_deadline()
         if self._beat is not None:
             self._beat.cancel()
