@@ -126,13 +126,19 @@ class ReadRounds:
         self._timer = None
         ready = self._epoll.poll(0, READS_AT_ONCE)
         seats = self._seats
-        for descriptor, _ in ready:
-            seat = seats.get(descriptor)
-            if seat is not None:
-                seat.read()
-        self._reads += len(ready)
+        try:
+            for descriptor, _ in ready:
+                seat = seats.get(descriptor)
+                if seat is not None:
+                    seat.read()
+        finally:  # a fault in one connection's code must not stop the others; what it left unread is read in the next round
+            self._go_on(len(ready))
+
+    def _go_on(self, ready: int) -> None:
+        """Choose when the next round is."""
+        self._reads += ready
         self._look_at_rate()
-        if len(ready) == READS_AT_ONCE:
+        if ready == READS_AT_ONCE:
             self._stop_watching()
             self._timer = self._loop.call_soon(self._read)
         elif self._pause_s and ready:

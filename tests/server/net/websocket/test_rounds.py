@@ -109,6 +109,32 @@ async def test_many_sockets_are_read_in_parts() -> None:
             far.close()
 
 
+async def test_a_fault_in_one_connections_code_does_not_stop_the_others() -> None:
+    heard: list[bytes] = []
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: faults.append(context["exception"]))
+    rounds = ReadRounds(loop)
+    rounds._pause_s = pause_s(1e4)
+    pairs = [socket.socketpair() for _ in range(2)]
+    deliver = [lambda _data: 1 / 0, heard.append]
+    try:
+        for (near, _), each in zip(pairs, deliver, strict=True):
+            transport: Any = Transport(near)
+            assert rounds.join(transport, each) is not None
+        for number in range(3):
+            for _, far in pairs:
+                far.send(b"x")
+            while len(heard) <= number:
+                await asyncio.sleep(0.001)
+        assert [type(fault) for fault in faults[:3]] == [ZeroDivisionError] * 3
+    finally:
+        rounds.close()
+        for near, far in pairs:
+            near.close()
+            far.close()
+
+
 async def test_a_client_that_closes() -> None:
     async with joined() as (rounds, client):
         client.send(close(1000))
