@@ -31,6 +31,7 @@ _16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
 _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
 _AUDIO_HEAD = bytes((_FINAL_BINARY, _MASKED_16_BIT))  # two bytes of length and four of mask follow
 _AUDIO_HEAD_BYTES = 8
+AUDIO_IN_ONE = 8  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
@@ -126,7 +127,10 @@ class FrameReader:
         return self._rest != b""
 
     def feed(self, data: bytes, most: int = sys.maxsize) -> list[Event]:
-        """The events that these bytes complete, in order. Stops after `most` frames; `more` goes on from there."""
+        """The events that these bytes complete, in order. Stops after `most` frames; `more` goes on from there.
+
+        AUDIO_IN_ONE frames of audio count as one, so that a loop that is late takes all that a microphone has sent meanwhile.
+        """
         if (
             self._opcode == CONTINUATION
             and not self._head
@@ -163,11 +167,11 @@ class FrameReader:
 
     def _read(self, data: bytes, at: int, events: list[Event], most: int) -> None:
         """Parse. The hot path is inlined: a complete final binary frame with a length of one or two bytes."""
-        size, pieces = len(data), self.pieces
+        size, left = len(data), most * AUDIO_IN_ONE
         if self._left_bytes:
             at = self._read_payload(data, at, events)
         while at + 2 <= size and not self.ended:
-            if len(events) + self.pieces - pieces >= most:
+            if left <= 0:
                 self._rest, self._rest_at = data, at
                 return
             if data[at] == _FINAL_BINARY and self._opcode == CONTINUATION:
@@ -179,7 +183,9 @@ class FrameReader:
                     if MAX_CONTROL_BYTES < length <= self._max_bytes and end <= size:
                         events.append(unmask(data[at + 4 : start], data[start:end]))
                         at = end
+                        left -= 1
                         continue
+            left -= AUDIO_IN_ONE
             at = self._read_frame(data, at, events)
         if at < size and not self.ended:
             self._head = data[at:]

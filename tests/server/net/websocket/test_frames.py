@@ -174,10 +174,19 @@ def test_a_few_frames_at_a_time_give_the_same_events(data: bytes, most: int) -> 
     assert most or not events
     while reader.crowded:
         before = reader.pieces
-        some = reader.more(most + 1)
-        assert len(some) + reader.pieces - before <= most + 2  # the last piece of a message is both
+        some = reader.more(most + 1)  # the last piece of a message is a piece and an event
+        assert len(some) + reader.pieces - before <= frames.AUDIO_IN_ONE * (most + 1) + 1
         events += some
     assert events == read(data)
+
+
+def test_a_microphone_catches_up_in_one_step_and_commands_do_not() -> None:
+    reader = FrameReader(MAX_BYTES)
+    audio, command = frame(BINARY, bytes(640)), frame(TEXT, b"{}")
+    assert len(reader.feed(audio * 100, 4)) == 32
+    reader = FrameReader(MAX_BYTES)
+    assert reader.feed(command * 2 + audio * 9 + command * 9, 4) == ["{}", "{}", *[bytes(640)] * 9, "{}"]
+    assert reader.crowded
 
 
 def test_what_comes_behind_unread_frames_waits_too() -> None:
