@@ -41,8 +41,6 @@ MAX_KEPT_BYTES = 3 * 1024 * 1024  # 98 s, three times the longest utterance; a s
 # Possibly the fault of the stream or service, so that another stream may do better. Refusals of the request are not.
 BROKEN = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "INTERNAL", "UNKNOWN"})
 PAUSES_S = (0.0, 0.5, 1.5, 2.5)  # before each attempt: a restarted recogniser is back within these
-# For a recogniser that never answered this microphone: it is down, and the client should know soon.
-NEVER_HEARD_ATTEMPTS = 2
 
 
 class OpenStream(Protocol):
@@ -80,7 +78,7 @@ class Listening:
         self._kept: deque[bytes | None] = deque()  # None: a commit
         self._kept_from = self._received = self._taken = 0
         self._look_at = TRIM_BYTES
-        self._ended = self._cancelled = self._heard = False
+        self._ended = self._cancelled = False
         self._told = ToldUtterance()
         self._stream = self._fresh()
 
@@ -124,7 +122,6 @@ class Listening:
                 begins_ms = self._begins_at // BYTES_PER_MS
                 async for event in self._stream:
                     moved = moved_by(event, begins_ms)
-                    self._heard = True
                     if isinstance(moved, FinalTranscript) or (
                         isinstance(moved, RecognitionProgress) and moved.at_ms > enough_at_ms
                     ):
@@ -156,9 +153,8 @@ class Listening:
             self._send_kept()
 
     def _may_try_again(self, broken: ServiceError, failures: int) -> bool:
-        most = len(PAUSES_S) if self._heard else NEVER_HEARD_ATTEMPTS
         circuit_opened = bool(failures) and broken.code == "CIRCUIT_OPEN"  # opened by others who lost their streams too
-        return not self._cancelled and failures < most and (broken.code in BROKEN or circuit_opened)
+        return not self._cancelled and failures < len(PAUSES_S) and (broken.code in BROKEN or circuit_opened)
 
     # --- streams ---
 

@@ -208,7 +208,7 @@ def test_attempts_are_bounded_and_the_first_cause_is_told() -> None:
     virtual_time.run(run())
 
 
-def test_a_recogniser_that_is_down_from_the_beginning_or_refuses_is_told_soon() -> None:
+def test_a_recogniser_that_starts_late_is_waited_for_and_one_that_refuses_or_is_known_to_be_down_is_not() -> None:
     async def run(code: str, streams: int) -> None:
         room = Room()
         room.world.failing["stt"] = broken("stt", code)
@@ -217,7 +217,7 @@ def test_a_recogniser_that_is_down_from_the_beginning_or_refuses_is_told_soon() 
             await room.lane.run()
         assert len(room.world.recognitions) == streams
 
-    virtual_time.run(run("UNAVAILABLE", 3))
+    virtual_time.run(run("UNAVAILABLE", 1 + len(PAUSES_S)))
     virtual_time.run(run("INVALID_ARGUMENT", 1))
     virtual_time.run(run("CIRCUIT_OPEN", 1))
 
