@@ -88,7 +88,7 @@ def test_the_voice_app_talks(environment: Environment, gateway: GatewayProcess, 
     while not played.exists() or played.stat().st_size < 10_000:
         assert app.poll() is None
     app.send_signal(signal.SIGINT)
-    rest, errors = app.communicate(timeout=20)
+    rest, errors = app.communicate(timeout=120)  # these tests run at low priority
     assert (rest, errors, app.returncode) == ("Bye.\n", "", 0)
 
 
