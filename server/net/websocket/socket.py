@@ -168,8 +168,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
                 return
         self._crowded_since = 0.0
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        if not self._transport.is_closing() and (self._seat is None or self._seat.left):
+            self._transport.resume_reading()  # else it has joined the rounds meanwhile
 
     def _take(self, events: list[Event]) -> None:
         for event in events:

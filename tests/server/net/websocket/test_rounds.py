@@ -170,6 +170,25 @@ async def test_a_read_of_very_many_events_goes_back_to_the_transport() -> None:
         assert len(rounds) == 1  # and comes back
 
 
+async def test_a_crowded_read_that_joins_the_rounds_is_not_read_by_its_transport_too() -> None:
+    rounds = ReadRounds(asyncio.get_running_loop())
+
+    class InRounds(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return FrameSocket(self, self.limits, Turns(), rounds)
+
+    try:
+        async with connected(handler=InRounds) as client:
+            client.send(frame(BINARY, b"") * (JOIN_FRAMES + 8))
+            for _ in range(JOIN_FRAMES + 8):
+                assert await client.frame() == (BINARY, b"")
+            assert len(rounds) == 1
+            assert not client.handler.ws_connection._transport.is_reading()
+            await echoed(client, b"and goes on")
+    finally:
+        rounds.close()
+
+
 async def test_a_number_that_belongs_to_another_connection_now() -> None:
     """A transport closes its descriptor before it says so. The next connection gets the number."""
     heard: list[bytes] = []
