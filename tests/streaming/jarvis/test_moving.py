@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from streaming.jarvis.journal import GO_AHEAD_S
 from streaming.jarvis.registry import Resume
 from streaming.ports import InterimTranscript, Plan, SpeechStarted, Step, Verdict
 from streaming.protocol.close_codes import CloseCode
@@ -142,78 +141,6 @@ def test_a_token_of_an_epoch_before_resumes_nowhere_once_the_client_has_begun_an
         for house in (first, second):
             stale = await house.enter(resume=Resume(token, 0))
             assert (await stale.until("session.ready"))["resume_error"] in {"NOT_FOUND", "EXPIRED"}
-
-    replicas(test)
-
-
-# --- a store that is away ---
-
-
-def test_what_goes_on_without_a_record_is_told_and_is_resumed_from_no_old_one() -> None:
-    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
-        assert first.store is not None
-        await roamer.connect(first)
-        roamer.call("echo", n=1)
-        await roamer.until("result")
-        old = roamer.client.resume_token
-        first.store.away = True
-        began = asyncio.get_running_loop().time()
-        for n in (2, 3, 4):
-            roamer.call("echo", n=n)
-        await roamer.until("result", 4)
-        assert asyncio.get_running_loop().time() - began >= GO_AHEAD_S
-        assert roamer.client.resume_token != old
-        await roamer.crash()
-        first.store.away = False
-        epoch = roamer.client.epoch
-        assert old is not None
-        stale = await second.enter(resume=Resume(old, 2))  # a client that ignores `session.resumable`
-        assert (await stale.until("session.ready"))["resume_error"] == "NOT_FOUND"
-        await roamer.connect(second)
-        await asyncio.sleep(5)
-        assert roamer.client.epoch != epoch
-
-    replicas(test)
-
-
-def test_a_session_that_lived_through_it_is_resumed_anywhere_again() -> None:
-    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
-        assert first.store is not None
-        await roamer.connect(first)
-        first.store.away = True
-        roamer.call("echo", n=1)
-        await roamer.until("result")
-        roamer.cut()
-        await roamer.connect(first)
-        roamer.call("echo", n=2)
-        await roamer.until("result", 2)
-        first.store.away = False
-        await asyncio.sleep(1)
-        epoch = roamer.client.epoch
-        await move(roamer, second)
-        roamer.call("echo", n=3)
-        await roamer.until("result", 3)
-        assert roamer.client.epoch == epoch
-        assert len(first.store.records) == 1
-
-    replicas(test)
-
-
-def test_no_effect_begins_that_an_old_record_could_begin_again() -> None:
-    async def test(roamer: Roamer, first: House, _second: House, world: World) -> None:
-        assert first.store is not None
-        await roamer.connect(first)
-        first.store.away = True
-        roamer.open(ExecuteParams(executor="os", action="echo", parameters={}))
-        await asyncio.sleep(GO_AHEAD_S - 0.5)
-        assert world.executed == []
-        roamer.cut()  # nobody is told
-        await asyncio.sleep(10)
-        assert world.executed == []
-        await roamer.connect(first)
-        await roamer.until("task.started")
-        await asyncio.sleep(0.1)
-        assert len(world.executed) == 1
 
     replicas(test)
 
@@ -427,86 +354,6 @@ def test_a_task_is_closed_with_the_truth_and_a_call_is_answered() -> None:
         assert world.executed == [("slow", {})]
 
     replicas(test, world)
-
-
-# --- the store ---
-
-
-def test_a_store_that_was_away_gets_everything_when_it_is_back() -> None:
-    async def test(roamer: Roamer, first: House, second: House, world: World) -> None:
-        await roamer.connect(first)
-        store: Any = first.store
-        store.away = True
-        first_channel = roamer.open(SttParams())
-        await roamer.until("channel.opened")
-        store.away = False
-        roamer.open(TtsParams(text="one"))
-        await roamer.until("channel.closed")
-        await move(roamer, second)
-        await asyncio.sleep(0.1)
-        assert len(world.recognitions) == 2
-        roamer.client.end_channel(first_channel)
-        roamer.flush()
-        await roamer.until("channel.closed", 2)
-
-    replicas(test)
-
-
-def test_the_replica_that_was_taken_for_dead_says_nothing_more() -> None:
-    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
-        await roamer.connect(first)
-        roamer.open(TtsParams(text="one two three four five six seven eight nine ten"))
-        await roamer.until("tts.started")
-        old = roamer.socket
-        assert old is not None
-        assert old.line is not None
-        live = old.line.live
-        old.open = False
-        roamer.client.detach()
-        await roamer.connect(second)
-        await roamer.until("channel.closed")
-        live.detach(old)
-        await asyncio.sleep(1)
-        assert live.lost
-        assert len(roamer.of("tts.done")) == 1
-
-    replicas(test)
-
-
-def test_without_a_record_the_client_is_told_so() -> None:
-    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
-        await roamer.connect(first)
-        roamer.open(SttParams())
-        await roamer.until("channel.opened")
-        store: Any = first.store
-        store.records.clear()
-        before = roamer.client.epoch
-        await move(roamer, second)
-        await asyncio.sleep(0.1)
-        assert roamer.client.epoch not in {before, None}
-
-    replicas(test)
-
-
-@pytest.mark.parametrize(
-    "damage", [{"core": "{"}, {"core": "{}"}, {"lanes": '{"1": {"odd": true}}'}, {"commands": "[[1]]"}]
-)
-def test_a_record_of_another_version_costs_the_session_and_nothing_else(damage: dict[str, str]) -> None:
-    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
-        await roamer.connect(first)
-        roamer.open(SttParams())
-        await roamer.until("channel.opened")
-        before = roamer.client.epoch
-        store: Any = first.store
-        for record in store.records.values():
-            record.update(damage)
-        await move(roamer, second)
-        await asyncio.sleep(0.1)
-        assert roamer.client.epoch not in {before, None}
-        roamer.open(TtsParams(text="one"))
-        await roamer.until("channel.closed")
-
-    replicas(test)
 
 
 def test_an_apology_of_a_recogniser_that_failed_is_ended_where_the_session_goes() -> None:
