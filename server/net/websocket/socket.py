@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from server.net.websocket.rounds import ReadRounds, Seat
 
 JOIN_FRAMES = 32  # then the socket is read in rounds
-# Of a read that may hold 40,000 empty frames. A command costs up to a millisecond, with the tasks that it starts.
-EVENTS_AT_ONCE = 4
+EVENTS_AT_ONCE = 4  # of maybe 40,000 in a read; a command costs up to a millisecond, with the tasks that it starts
 LONG_READ_BYTES = 64 * 1024  # after a larger read, the socket waits for its turn
 INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
 LINGER_S = 2.0  # for the client to read our close frame and close its half
@@ -71,7 +70,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._pings = 0  # since we last looked
         self._turns = turns
         self._waits = False  # for its turn; reading is paused meanwhile
-        self._crowded_since = 0.0  # on the loop's clock; 0: all that came was handled
+        self._crowded_since = self._caught_up = 0.0  # floods rest too: a rest moves the first on by twice its length
         self._heard = self._pinged = False
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
@@ -140,6 +139,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             return
         self._handle(self._reader.feed(data, EVENTS_AT_ONCE))
         if self._reader.crowded or len(data) > LONG_READ_BYTES:
+            now = self._loop.time()
+            self._crowded_since = min(now, self._crowded_since + 2 * (now - self._caught_up))
             self._wait()
 
     def _handle(self, events: list[Event]) -> None:
@@ -152,7 +153,6 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
     def _wait(self) -> None:
         """Read on when it is this socket's turn: others go first."""
         self._waits = True
-        self._crowded_since = self._crowded_since or self._loop.time()
         self._pause_reading()
         self._turns.wait(self._take_turn)
 
@@ -166,7 +166,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
                     self.fail(REFUSED, "too many frames")
                 self._wait()
                 return
-        self._crowded_since = 0.0
+        self._caught_up = self._loop.time()
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
         if not self._transport.is_closing() and (self._seat is None or self._seat.left):
             self._transport.resume_reading()  # else it has joined the rounds meanwhile
