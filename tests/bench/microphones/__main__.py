@@ -63,7 +63,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one round. `lost`: frames that were sent and never arrived, or not in order."""
+    """Of one round. `lost`: frames that were sent and never arrived, or not in order. `stuck`: sockets that did not close."""
 
     cpu_us: float
     core: float
@@ -75,6 +75,7 @@ class Figures:
     per_message: float
     lost: int
     held: int
+    stuck: int
 
 
 class Recogniser:
@@ -143,7 +144,6 @@ def measure(target: Target, ear: Recogniser, talkers: int, seconds: float, warm_
         memory_mb = target.process.memory_info().rss / 2**20
         done = next(lines)
     after = ear.ask("report")
-    assert done["not_closed"] == 0, f"{done['not_closed']} sockets of {target.name} did not end"
     arrived, gaps = after["frames"] - before["frames"], after["gaps"] - before["gaps"]
     p50_ms, p99_ms, max_ms = at_end["ages_ms"]
     frames, messages = (at_end[name] - at_begin[name] for name in ("frames", "messages"))
@@ -158,10 +158,12 @@ def measure(target: Target, ear: Recogniser, talkers: int, seconds: float, warm_
         per_message=frames / max(1, messages),
         lost=done["sent"] - arrived + gaps,
         held=done["held"],
+        stuck=done["not_closed"],
     )
 
 
-COLUMNS = "CPU µs  core   ratio   p50 ms   p99 ms   max ms    MB  frames/message  slip p99 ms  held  lost"
+SUMMED = ("lost", "held", "stuck")  # over the rounds
+COLUMNS = "CPU µs  core   ratio   p50 ms   p99 ms   max ms    MB  frames/message  slip p99 ms  held  lost  stuck"
 
 
 def show(name: str, talkers: int, figures: list[Figures], ours_us: float | None) -> float:
@@ -169,14 +171,14 @@ def show(name: str, talkers: int, figures: list[Figures], ours_us: float | None)
     median = {
         field: statistics.median(getattr(one, field) for one in figures)
         for field in Figures.__slots__
-        if field not in {"lost", "held"}
+        if field not in SUMMED
     }
-    lost, held = sum(one.lost for one in figures), sum(one.held for one in figures)
+    lost, held, stuck = (sum(getattr(one, field) for one in figures) for field in SUMMED)
     ratio = f"{median['cpu_us'] / ours_us:.2f}×" if ours_us else ""
     say(
         f"{name:10}{talkers:7}{median['cpu_us']:9.1f}{median['core']:6.2f}{ratio:>8}{median['p50_ms']:9.2f}"
         f"{median['p99_ms']:9.2f}{median['max_ms']:9.2f}{median['memory_mb']:6.0f}{median['per_message']:16.2f}"
-        f"{median['slip_ms']:13.2f}{held:6}{lost:6}"
+        f"{median['slip_ms']:13.2f}{held:6}{lost:6}{stuck:7}"
     )
     return median["cpu_us"]
 
@@ -184,7 +186,7 @@ def show(name: str, talkers: int, figures: list[Figures], ours_us: float | None)
 def compare(
     options: argparse.Namespace, talkers: int, directory: Path, settings: dict[str, str], costs: dict[str, list[Point]]
 ) -> int:
-    """Each target in turn; returns what was lost. `costs` gets the CPU a frame of each."""
+    """Each target in turn; returns what the gateway lost or did not close. `costs` gets the CPU a frame of each."""
     found: dict[str, list[Figures]] = {name: [] for name in options.targets}
     for _ in range(options.rounds):
         for name, figures in found.items():
@@ -198,7 +200,7 @@ def compare(
         cpu_us = show(name, talkers, figures, ours_us)
         costs.setdefault(name, []).append((talkers, cpu_us))
         ours_us = cpu_us if name == GATEWAY else ours_us
-    return sum(one.lost for figures in found.values() for one in figures)
+    return sum(one.lost + one.stuck for one in found.get(GATEWAY, ()))  # peers may fail, and the table says so
 
 
 def main(options: argparse.Namespace) -> int:
