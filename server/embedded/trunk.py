@@ -1,4 +1,4 @@
-"""A trunk's server side: many streams in one call, each served as a call of its own would be."""
+"""The server side of a trunk: many streams in one gRPC call, each served like a separate call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     class Call(Protocol):
-        """The servicer context of the trunk's call, as far as it is used."""
+        """The part of a servicer context that is used here."""
 
         def write(self, message: Any) -> Awaitable[None]:
             """Send one message."""
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 1_000  # items that the caller does not read
+MAX_WAITING = 1_000  # items queued for a caller that does not read
 MESSAGE_BYTES = 512 * 1024  # an eighth of what gRPC takes; more items go into the next message
 
 
 class AbortError(Exception):
-    """A stream ends with a status."""
+    """Ends a stream with a status."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -35,15 +35,15 @@ class AbortError(Exception):
 
 
 class StreamContext:
-    """What a call of its own would get as its servicer context."""
+    """A stream's replacement for the servicer context of a separate call."""
 
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
-        """End this stream with a status; the others go on."""
+        """End this stream with a status; the others continue."""
         raise AbortError(code, details)
 
 
 class TrunkStream:
-    """One stream: the requests that came for it."""
+    """One stream, with the requests received for it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -51,7 +51,7 @@ class TrunkStream:
 
 
 class TrunkCall(ABC):
-    """One call of many streams. `messages`: the service's module of protobuf messages."""
+    """One call that carries many streams. `messages`: the service's module of protobuf messages."""
 
     def __init__(self, messages: ModuleType, service: str) -> None:
         self._messages: Any = messages
@@ -66,18 +66,18 @@ class TrunkCall(ABC):
 
     @abstractmethod
     async def run(self, stream: TrunkStream) -> None:
-        """Serve a stream. AbortError is its status; any other error is INTERNAL."""
+        """Serve a stream. AbortError gives the stream's status; any other exception becomes INTERNAL."""
 
-    def took(self, stream: TrunkStream, request: Any) -> bool:  # noqa: ARG002 - for those who count
-        """A request was queued. False: the caller keeps no credit, and the stream is cancelled."""
+    def took(self, stream: TrunkStream, request: Any) -> bool:  # noqa: ARG002 - for services that count bytes
+        """Called after a request is queued. Returns False if the caller exceeds its credit: the stream is then cancelled."""
         return True
 
-    def other(self, stream: TrunkStream, item: Any) -> None:  # noqa: B027 - not every service has any
-        """An item of this service's own kind."""
+    def other(self, stream: TrunkStream, item: Any) -> None:  # noqa: B027 - not every service has such items
+        """Handle an item that only this service has, such as credit."""
 
     async def serve(self, requests: AsyncIterator[Any], call: Call) -> None:
-        """Until the caller closes his side and every stream has ended. A fault of a stream ends that stream only."""
-        await call.write(self._messages.TrunkResponse())  # the greeting: trunks are offered here
+        """Serve the call until the caller half-closes and every stream has ended. An error in a stream ends only that stream."""
+        await call.write(self._messages.TrunkResponse())  # the greeting tells the caller that this service has trunks
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name=f"{self._service} trunk: write")
             async for request in requests:
@@ -91,7 +91,7 @@ class TrunkCall(ABC):
             self._wake.set()
 
     def new_stream(self, number: int) -> TrunkStream:
-        """What is kept of a stream."""
+        """The object that holds a new stream's state."""
         return TrunkStream(number)
 
     def _take(self, item: Any, group: asyncio.TaskGroup) -> None:
@@ -99,7 +99,7 @@ class TrunkCall(ABC):
         stream = self._streams.get(number)
         if stream is None:
             if what != "request" or number in self._tasks:
-                return  # it has ended: what crossed with that is ignored
+                return  # the stream has ended; the caller sent this before it knew
             stream = self._streams[number] = self.new_stream(number)
             name = f"{self._service} trunk: stream {number}"
             self._tasks[number] = group.create_task(self._run(stream), name=name)
@@ -130,12 +130,12 @@ class TrunkCall(ABC):
             self.put(stream, end=self._messages.StreamEnd(code=code.value[0], message=message))
 
     async def answer(self, stream: TrunkStream, response: Any) -> None:
-        """Send a response, and wait while too much waits to be sent."""
+        """Queue a response, and wait while too many items are queued."""
         self.put(stream, response=response)
         await self._room.wait()
 
     def put(self, stream: TrunkStream, **what: Any) -> None:
-        """Queue an item."""
+        """Queue an item for the caller."""
         self._out.append(self._messages.StreamResponse(stream=stream.number, **what))
         self._wake.set()
         if len(self._out) > MAX_WAITING:
@@ -152,7 +152,7 @@ class TrunkCall(ABC):
 
 
 def _parts(items: list[Any]) -> list[list[Any]]:
-    """So many in each that no message becomes too long."""
+    """Split the items so that no message becomes too long."""
     parts: list[list[Any]] = []
     size = MESSAGE_BYTES
     for item in items:

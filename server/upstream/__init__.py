@@ -5,7 +5,9 @@
 - `stt tts intent planner safety executors memory`: one typed client per service, each implementing a protocol of `streaming.ports`.
 - `ServiceLine` (call.py): what all calls share: deadline, metadata, breaker, retry, measurement.
 - `BidiStream` (stream.py): what the speech streams share: a writer task, a pulling reader, an inactivity guard.
-- `Trunk` (trunk.py): one call for many microphones. `HangWatch` (hangs.py): notices a recogniser that hangs.
+- `Trunk` (trunk.py): one call for many streams; each is a `TrunkStream` (trunk_stream.py), for microphones `MicrophoneStream`
+  (microphone_trunk.py), for speech `SpeechStream` (speech_trunk.py). `ItemWriter` (trunk_items.py): their messages as bytes.
+- `HangWatch` (hangs.py): notices a recogniser that hangs.
 - `ChannelPool` (pool.py): shared HTTP/2 connections and their options. `HealthWatch` (health.py): grpc.health.v1, polled.
 - `Breaker` (breaker.py), `RetryBudget` (retry.py): pure; time is an argument.
 - `metadata`, `status`, `convert`: to and from gRPC's metadata, statuses and Struct. `Background`: tasks with an owner.

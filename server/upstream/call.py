@@ -56,7 +56,7 @@ class Attempt:
         line.running.add(self)
 
     def answered(self) -> None:
-        """The service has begun to answer. The breaker is told once, however often this is called."""
+        """The service has begun to answer. Reports success to the breaker the first time it is called."""
         if not self._answered:
             self._answered = True
             self._line.breaker.succeeded(self._permit, self._line.now())
@@ -92,7 +92,7 @@ class Attempt:
     def _end(self, status: str) -> bool:
         if self not in self._line.running:
             return False
-        self.call = None  # a stream's call holds its attempt: the cycle would wait for the collector
+        self.call = None  # a stream refers to its attempt, so keeping it would be a reference cycle
         self._line.ended(self)
         self._line.observer.observe(self._line.name, self._method, status, self._line.now() - self._started)
         return True
@@ -151,7 +151,7 @@ class ServiceLine(Generic[StubT]):
         return Attempt(self, method, permit, patience_s)
 
     def note(self, broken: ServiceError) -> None:
-        """Remember the fault, for callers that the breaker will refuse."""
+        """Keep the fault, to tell it to callers that the breaker refuses later."""
         self._last_fault = broken.message
 
     def ended(self, attempt: Attempt) -> None:

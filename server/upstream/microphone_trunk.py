@@ -1,4 +1,4 @@
-"""Microphones in a trunk: RecognizeMany. Audio goes up within a window, which opens as the service tells what it took."""
+"""Microphones in a trunk: RecognizeMany. A window limits the audio that the service has not yet reported as taken."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from server.upstream.trunk_stream import Carrier
 
 WINDOW_BYTES = 128 * 1024  # of one stream's audio that the service has not taken: four seconds at 16 kHz
-REPORT_BYTES = 16 * 1024  # a service tells what it took every so many bytes: only more than that can be overdue
+REPORT_BYTES = 16 * 1024  # the service reports in steps of this size, so less than this is never overdue
 
 
 class PieceSource(Protocol):
-    """What waits to be sent on one stream."""
+    """Audio and commits that wait to be sent on one stream."""
 
     @property
     def queue(self) -> Sized:
-        """What waits."""
+        """The pieces; empty if nothing waits."""
 
     def take_piece(self) -> bytes:
-        """As much audio as one message may hold; empty: a commit. There has to be something."""
+        """As much audio as one message may hold, or empty bytes for a commit. `queue` must not be empty."""
 
     def sent(self) -> None:
-        """What was taken has left."""
+        """The pieces taken so far were put into a message."""
 
 
 class MicrophoneStream(TrunkStream[stt_pb2.RecognizeResponse]):
-    """One microphone."""
+    """One microphone's stream."""
 
     __slots__ = ("_source", "_untaken_bytes", "_write_guard")
 
@@ -72,7 +72,7 @@ class MicrophoneStream(TrunkStream[stt_pb2.RecognizeResponse]):
 
     def _take_other(self, item: stt_pb2.StreamResponse, what: str | None) -> None:
         if what != "taken_bytes":
-            return  # of a newer service
+            return  # an item of a newer service
         was_full = self._untaken_bytes >= WINDOW_BYTES
         self._untaken_bytes = max(0, self._untaken_bytes - item.taken_bytes)
         if self._untaken_bytes > REPORT_BYTES:

@@ -1,4 +1,4 @@
-"""Speech in a trunk: SynthesizeMany. Audio comes down within a credit, which is given back as it is read."""
+"""Speech in a trunk: SynthesizeMany. The service sends audio within a credit, which is renewed as the audio is read."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from server.upstream.call import Attempt
     from server.upstream.trunk_stream import Carrier
 
-CREDIT_STEP_BYTES = 32 * 1024  # half of what a stream begins with (tts.proto): seldom, and never late
+CREDIT_STEP_BYTES = 32 * 1024  # half of a stream's first credit (tts.proto), so it is renewed rarely but in time
 
 
 class RequestSource(Protocol):
-    """What waits to be sent on one stream."""
+    """Text that waits to be sent on one stream."""
 
     @property
     def waits(self) -> bool:
         """True if there is something to take."""
 
     def take(self) -> tts_pb2.SynthesizeRequest | None:
-        """All of it."""
+        """All waiting text, or the end, as one request."""
 
 
 class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
-    """One utterance.
+    """One utterance's stream.
 
-    `ear`: while the owner waits for the next event, audio goes there as it arrives, unless it returns False. So speech in
-    real time wakes no task.
+    `ear` gets audio directly while the owner waits for the next event, so that speech in real time wakes no task. If it returns
+    False, the owner gets that audio as an event.
     """
 
     __slots__ = ("_read_bytes", "_source", "ear")
@@ -42,7 +42,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         self, source: RequestSource, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float
     ) -> None:
         self._source = source
-        self._read_bytes = 0  # and not given back
+        self._read_bytes = 0  # audio read since the credit was last renewed
         self.ear: Callable[[bytes], bool] | None = None
         super().__init__(trunk, number, first, attempt, limit_s)
 
@@ -72,7 +72,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         super().take(item)
 
     def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
-        self.ear = None  # its owner refers to this stream: a cycle would wait for the collector
+        self.ear = None  # its owner refers to this stream, so keeping it would be a reference cycle
         super().over(broken, blameless=blameless)
 
     def _was_read(self, response: tts_pb2.SynthesizeResponse) -> None:

@@ -29,7 +29,7 @@ ResponseT = TypeVar("ResponseT")
 StubT = TypeVar("StubT")
 
 
-# A tenth of a second: the status follows the failed write within the same batch.
+# How often and how long to wait for the status of a failed write, a tenth of a second in all. It normally follows at once.
 STATUS_LOOKS, STATUS_LOOK_S = 50, 0.002
 
 
@@ -82,7 +82,7 @@ class InactivityGuard:
             self._on_expired()
 
     def close(self) -> None:
-        """Never expire. The callback's owner refers to this guard, so drop it: a cycle would wait for the collector."""
+        """Never expire. Also drops the callback: its owner refers to this guard, which would be a reference cycle."""
         self._due = None
         self._on_expired = _nothing
         if self._timer is not None:
@@ -114,7 +114,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         context: CallContext,
         background: Background,
     ) -> None:
-        """`first` makes the first message; what it cannot carry is the caller's mistake."""
+        """`first` builds the first message. What protobuf cannot carry ends the stream with INVALID_ARGUMENT."""
         limit_s = line.deadline_s(context)
         self._service = line.name
         self._source = source
@@ -155,23 +155,23 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self._hurry.set()
 
     def end(self) -> None:
-        """Half-close once the source is empty. From now on, a waiting reader does not wait for ever."""
+        """Half-close once the source is empty. From now on `read` waits no longer than the stream's time limit."""
         self._ended = True
         self.wake_now()
         if self._reading:
             self._read_guard.expect()
 
     def fail(self, broken: ServiceError) -> None:
-        """End the call with an error, which the reader gets."""
+        """End the call from our side; `read` raises the error."""
         self._broken = self._broken or broken
         self._hang_up()
 
     def hung(self, broken: ServiceError) -> None:
-        """The service shows no sign of life: end the call with this error."""
+        """The service does not respond on this stream: end the call with this error."""
         self.fail(broken)
 
     def cancel(self) -> None:
-        """Stop now; the reader ends without error."""
+        """Stop now; `read` returns None."""
         self._cancelled = True
         self._hang_up()
         if self._attempt is not None:
@@ -219,7 +219,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
                 await self._wake.wait()
 
     async def _linger(self, linger_s: float) -> None:
-        """Wait, but not when something is urgent."""
+        """Wait for `linger_s`, or until something is urgent."""
         self._hurry.clear()
         timer = asyncio.get_running_loop().call_later(linger_s, self._hurry.set)
         try:
@@ -236,7 +236,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
         self._source.sent()
 
     async def read(self) -> ResponseT | None:
-        """The next answer; None at the end and after `cancel`. Raises ServiceError."""
+        """The next response; None at the end and after `cancel`. Raises ServiceError."""
         if self._events is None or self._attempt is None:
             self._raise_refusal()
             return None
@@ -264,7 +264,7 @@ class BidiStream(Generic[RequestT, ResponseT]):
                 del broken  # its traceback refers to this frame
 
     def _told(self) -> ServiceError | None:
-        """The reader's error, once: its frames refer to this stream, so the stream must not refer to it."""
+        """Take the error, to raise it. Its traceback refers to this stream, so keeping it here would be a reference cycle."""
         broken, self._broken = self._broken, None
         return broken
 
@@ -293,5 +293,5 @@ async def write_message(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], re
 
 
 async def write_bytes(call: grpc.aio.StreamStreamCall[RequestT, ResponseT], message: bytes) -> None:
-    """The same for a message that is serialised."""
+    """Like `write_message`, for a message that is already serialised."""
     await call._cython_call.send_serialized_message(message)  # type: ignore[attr-defined] # noqa: SLF001 - see above

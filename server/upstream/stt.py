@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # Of one message: two seconds of 16 kHz, the HTTP/2 window; more would only wait in gRPC's core.
 MAX_AUDIO_BYTES = 64 * 1024
-# Credit goes back to the client by the half of its window (64 KiB), so that it need not be counted for every frame.
+# Credit is returned in halves of the client's window (64 KiB), so that it is not counted for every frame.
 TOLD_BYTES = 3_200
 OWED_BYTES = 19_200  # 600 ms at 16 kHz; a service that reports progress would have done so for this much audio
 MAX_QUEUED_BYTES = 4 * 1024 * 1024  # two minutes; a caller that sends this much regardless of `on_taken` is cut off
@@ -54,7 +54,7 @@ _COMMIT = b""  # marks a commit in the queue; empty frames are never queued
 
 
 class AudioSource:
-    """Frames and commits in order. Waiting frames are sent together. `busy_s`: how long frames should accumulate now."""
+    """Queued frames and commits, in order. Queued frames are sent together. `busy_s` returns how long frames should accumulate now."""
 
     def __init__(self, on_taken: Callable[[int], None], busy_s: Callable[[], float]) -> None:
         self._busy_s = busy_s
@@ -80,14 +80,14 @@ class AudioSource:
         return 0.0 if self._commits else self._busy_s()
 
     def take(self) -> stt_pb2.RecognizeRequest | None:
-        """As much audio as fits into one message, or one commit."""
+        """A message with as much queued audio as it may hold, or with one commit. None if the queue is empty."""
         if not self.queue:
             return None
         pcm = self.take_piece()
         return stt_pb2.RecognizeRequest(audio=pcm) if pcm else stt_pb2.RecognizeRequest(commit=stt_pb2.Commit())
 
     def take_piece(self) -> bytes:
-        """As `take`, as bytes: audio, or nothing for a commit. There has to be something."""
+        """Like `take`, as bytes: audio, or empty bytes for a commit. The queue must not be empty."""
         queue = self.queue
         pcm = queue.popleft()
         if not pcm:
@@ -113,7 +113,7 @@ class AudioSource:
             self._tell_taken()
 
     def end(self) -> None:
-        """Nothing more will be queued: keep no credit back."""
+        """Nothing more will be queued: return all remaining credit."""
         self._tell_at_bytes = 1
         if not self.queue:
             self._tell_taken()
@@ -124,7 +124,7 @@ class AudioSource:
             self._on_taken(n_bytes)
 
     def forget_listener(self) -> None:
-        """The stream has ended. Drop the callback, whose owner refers to the stream: a cycle would wait for the collector."""
+        """The stream has ended. Drop the callback: its owner refers to the stream, which would be a reference cycle."""
         self._on_taken = _nobody
 
 
@@ -220,7 +220,7 @@ class SttStream:
         return self._reading and bool(owed)
 
     def hung(self) -> None:
-        """The service shows no sign of life: end the stream."""
+        """The service does not respond on this stream: end it."""
         self._stream.hung(failure("stt", "DEADLINE_EXCEEDED", "speech recognition has stopped answering"))
 
 
@@ -234,12 +234,12 @@ class SttClient:
         self._watch = HangWatch()
 
     def open_trunks(self) -> None:
-        """The service is up: open trunks before the first microphone."""
+        """Open the trunks before the first microphone. Call it when the service is up."""
         if self._trunks.enabled:
             self._trunks.open()
 
     def without_trunks(self) -> None:
-        """Give each microphone a call of its own, because only then it belongs to its caller's trace at the service."""
+        """Use a separate call per microphone. Only then are the service's spans part of the caller's trace."""
         self._trunks.enabled = False
 
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
@@ -247,7 +247,7 @@ class SttClient:
         source = AudioSource(on_taken, self._busy_s)
         trunk = self._trunks.pick()
         if trunk is not None:
-            with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
+            with suppress(ServiceError):  # refused: the separate call below fails with the reason
                 stream = trunk.open(_config_message(config), partial(MicrophoneStream, source), context)
                 return SttStream(stream, source, self._watch)
         call = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), source, context, self._background)

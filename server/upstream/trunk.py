@@ -1,9 +1,8 @@
 """A trunk: one gRPC call that carries the streams of many sessions.
 
-A gRPC message costs some 60 to 80 µs each side however short it is; a frame in a trunk's message costs a few. What all
-streams have to send within a tick leaves in one message. Each stream has credit of its own, so that a slow one does not hold
-up the others, and looks to its owner like a `BidiStream`. What is special about microphones and speech is in
-`microphone_trunk` and `speech_trunk`.
+A gRPC message costs some 60 to 80 µs on each side, however short it is; one more frame in a message costs a few. So everything that
+the streams send within a tick goes into one message. Each stream has its own credit, so a slow one does not hold up the others, and
+the same interface as a `BidiStream`. The streams of microphones and speech are in `microphone_trunk` and `speech_trunk`.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go int
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
 BUSY_TICK_S = 0.005
 NEARLY = 0.3  # of a tick: less is not worth a timer
-SILENT_S = 2.0  # one stream hangs, and no stream has received anything for this long
+SILENT_S = 2.0  # if one stream hangs and the trunk received nothing for this long, the trunk hangs
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkMethod(Generic[StubT]):
-    """A service's trunk: its method, and the one that each of its streams stands for."""
+    """The method of a service's trunk. `stands_for`: the method that a stream replaces, for metrics and the breaker."""
 
     call: Callable[[StubT], Callable[[], grpc.aio.StreamStreamCall[Any, Any]]]
     stands_for: str
@@ -55,7 +54,7 @@ class TrunkMethod(Generic[StubT]):
 
 
 class Trunk(Generic[StubT]):
-    """One such call. `ready` once the service has greeted; `over` when the call has ended."""
+    """One call with many streams. `ready`: the service's greeting has arrived. `over`: the call has ended."""
 
     def __init__(self, line: ServiceLine[StubT], method: TrunkMethod[StubT], background: Background) -> None:
         self._line = line
@@ -81,7 +80,7 @@ class Trunk(Generic[StubT]):
         return len(self._streams)
 
     def open(self, first: Any, build: StreamBuilder[StreamT], context: CallContext) -> StreamT:
-        """A stream of its own; `first` is its first request. Raises ServiceError CIRCUIT_OPEN, INVALID_ARGUMENT."""
+        """Open a stream; `first` is its first request. Raises ServiceError CIRCUIT_OPEN or INVALID_ARGUMENT."""
         number = next(self._numbers)
         with asking(self.service):
             item = whole(self._method.first(number, first, dict(call_metadata(context))))
@@ -94,7 +93,7 @@ class Trunk(Generic[StubT]):
     # --- what streams call ---
 
     def wants(self, stream: TrunkStream[Any], *, urgent: bool) -> None:
-        """The stream has something to send."""
+        """Put the stream into the next message. `urgent`: send that message without waiting for the tick."""
         if not stream.waiting:
             stream.waiting = True
             if not self._waiting:
@@ -104,17 +103,17 @@ class Trunk(Generic[StubT]):
             self._hurry.set()
 
     def forget(self, stream: TrunkStream[Any]) -> None:
-        """The stream has ended."""
+        """Remove an ended stream."""
         self._streams.pop(stream.number, None)
 
     def cancel(self, stream: TrunkStream[Any]) -> None:
-        """Tell the service that nobody reads it any more."""
+        """Cancel the stream at the service."""
         if not self.over:
             self._cancelled.append(stream.items.cancel())
             self._wake.set()
 
     def suspect(self, broken: ServiceError) -> bool:
-        """One of its streams hangs. When nothing came for any other either, all of them go on elsewhere."""
+        """One stream hangs. If no stream received anything lately, end the call; the streams' owners open new ones. Returns True then."""
         silent_s = asyncio.get_running_loop().time() - self._heard_at
         if self._hung is None and self._call is not None and silent_s >= SILENT_S:
             self._hung = broken
@@ -142,9 +141,9 @@ class Trunk(Generic[StubT]):
             broken = self._hung or broken or failure(self._line.name, "UNAVAILABLE")
             for number, stream in enumerate(list(self._streams.values())):
                 stream.lost_trunk = True
-                # one trunk broke: that is one fault, not as many as it had streams
+                # a broken trunk is one fault for the breaker, however many streams it had
                 stream.over(broken, blameless=number > 0)
-            del broken  # its traceback refers to this frame, and so to the trunk
+            del broken  # its traceback refers to this frame: a reference cycle with the trunk
 
     async def _talk(self) -> None:
         call = self._call = self._method.call(self._line.pool.pick())()
@@ -170,12 +169,12 @@ class Trunk(Generic[StubT]):
                 for message in self._messages():
                     await write_bytes(call, message)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
-            return  # the call is over: `_talk` learns why
+            return  # the call is over; `_talk` gets the error
 
     async def _gather(self) -> None:
         """Wait until a tick has passed since the last message, or until something is urgent.
 
-        Frames that come after a tick's silence leave at once: those that are read in rounds were gathered there.
+        After a tick without a message the next one is sent at once: its frames were already gathered by reading sockets in rounds.
         """
         loop = asyncio.get_running_loop()
         tick_s = tick(len(self._streams))
@@ -191,7 +190,7 @@ class Trunk(Generic[StubT]):
         self._wake.clear()
 
     def _messages(self) -> list[bytes]:
-        """Everything that waits to be sent, in messages of bounded size."""
+        """Everything that is waiting to be sent, in messages of bounded size."""
         waiting, self._waiting = self._waiting, []
         cancelled, self._cancelled = self._cancelled, []
         messages: list[bytes] = []
@@ -213,16 +212,16 @@ class StreamBuilder(Protocol[StreamT_co]):
     """Creates a stream of a trunk."""
 
     def __call__(self, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float, /) -> StreamT_co:
-        """`first` is its first item; `limit_s` how long the service may be silent while an answer is due."""
+        """`first`: the stream's first item. `limit_s`: how long the service may stay silent while a response is due."""
 
 
 def tick(streams: int) -> float:
-    """How long frames gather, in seconds: a few microphones never wait."""
+    """How long frames are gathered, in seconds. Frames of few microphones are sent at once."""
     return next((tick_s for most, tick_s in TICKS_S if streams <= most), BUSY_TICK_S)
 
 
 class Trunks(Generic[StubT]):
-    """The trunks of one service, one for each of its connections. Streams use calls of their own until a trunk is ready."""
+    """The trunks of one service, one per connection. Until a trunk is ready, each stream is a call of its own."""
 
     def __init__(
         self,
@@ -240,7 +239,7 @@ class Trunks(Generic[StubT]):
         self.enabled = True
 
     def pick(self) -> Trunk[StubT] | None:
-        """The one with the fewest streams; None: use a call of one's own."""
+        """The trunk with the fewest streams. None if there is none: the caller then opens a separate call."""
         if not self.enabled:
             return None
         if self._clock() >= self._try_at:
@@ -248,7 +247,7 @@ class Trunks(Generic[StubT]):
         return min((trunk for trunk in self._trunks if trunk.ready and not trunk.over), key=len, default=None)
 
     def open(self) -> None:
-        """Open those that are missing."""
+        """Open the missing trunks, or wait for a moment if one has just ended."""
         ended = [trunk for trunk in self._trunks if trunk.over]
         self._trunks = [trunk for trunk in self._trunks if not trunk.over]
         if ended:

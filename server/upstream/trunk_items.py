@@ -1,7 +1,7 @@
-"""The items of a trunk's messages as bytes.
+"""Writes the items of a trunk's messages as bytes, without a protobuf object per frame.
 
-A message is its items one behind the other: `TrunkRequest` has no other field, so each is written as it comes, without an
-object of protobuf for every frame. The fields are those of StreamRequest in stt.proto and tts.proto, which are numbered alike.
+`TrunkRequest` has only one field, the repeated items, so a message is its items joined. The fields of an item are those of
+StreamRequest in stt.proto and tts.proto, which have the same numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def varint(number: int) -> bytes:
 
 
 def whole(item: bytes) -> bytes:
-    """An item that protobuf has serialised."""
+    """An item from a StreamRequest that protobuf has serialised."""
     return _ITEM + varint(len(item)) + item
 
 

@@ -1,4 +1,4 @@
-"""A stream in a trunk, as its owner sees it; what is special about microphones and speech is in the classes derived from it."""
+"""One session's stream in a trunk. `MicrophoneStream` and `SpeechStream` derive from it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ ResponseT = TypeVar("ResponseT")
 
 
 class Carrier(Protocol):
-    """What a stream asks of its trunk."""
+    """The part of a `Trunk` that its streams use."""
 
     @property
     def service(self) -> str:
-        """Its name."""
+        """The service's name."""
 
     def wants(self, stream: TrunkStream[Any], *, urgent: bool) -> None:
-        """It has something to send."""
+        """Put the stream into the next message. `urgent`: send that message without waiting for the tick."""
 
     def forget(self, stream: TrunkStream[Any]) -> None:
-        """It is over."""
+        """Remove an ended stream."""
 
     def cancel(self, stream: TrunkStream[Any]) -> None:
-        """Tell the service that nobody reads it any more."""
+        """Cancel the stream at the service."""
 
     def suspect(self, broken: ServiceError) -> bool:
-        """One of its streams hangs. True: the trunk does, and ends with all of them."""
+        """One stream hangs. Returns True if the whole trunk does; then the trunk ends with all its streams."""
 
 
 class TrunkStream(ABC, Generic[ResponseT]):
@@ -78,38 +78,38 @@ class TrunkStream(ABC, Generic[ResponseT]):
         self._ended = self._end_told = self._over = self._cancelled = self._reading = self._blameless = False
         self._read_guard = InactivityGuard(limit_s, self._expire)
         self.live = True  # True if more may be sent
-        self.lost_trunk = False  # it ended with the trunk, through no fault of its own
+        self.lost_trunk = False  # True if it ended because its trunk did
         self.waiting = False  # True while it is in the trunk's list of streams with something to send
         trunk.wants(self, urgent=True)
 
     @abstractmethod
     def _fill(self, into: list[bytes]) -> int:
-        """Put what may leave now, as items, behind what is there; returns its bytes of audio."""
+        """Append the items that may be sent now; returns how many bytes of audio they have."""
 
     @property
     @abstractmethod
     def _waits(self) -> bool:
-        """True if something must still be sent before the end."""
+        """True if the source still has something to send before the stream may be half-closed."""
 
     def _take_other(self, item: Any, what: str | None) -> None:
-        """An item that is neither a response nor the end."""
+        """Handle an item that is neither a response nor the end."""
 
     def _was_read(self, response: ResponseT) -> None:
-        """The owner gets this now."""
+        """Called for each response just before the owner gets it."""
 
     # --- what its owner calls ---
 
     def wake(self) -> None:
-        """The source has something."""
+        """Call this when the source has something to send. It leaves with the next tick."""
         if not self.waiting:
             self._trunk.wants(self, urgent=False)
 
     def wake_now(self) -> None:
-        """The source has something that must not wait for the tick."""
+        """Like `wake`, but without waiting for the tick."""
         self._trunk.wants(self, urgent=True)
 
     def end(self) -> None:
-        """Half-close, once the source is empty. From now on a waiting reader is not kept waiting for ever."""
+        """Half-close once the source is empty. From now on `read` waits no longer than the stream's time limit."""
         self._ended = True
         self.live = False
         self.wake_now()
@@ -117,28 +117,28 @@ class TrunkStream(ABC, Generic[ResponseT]):
             self._read_guard.expect()
 
     def fail(self, broken: ServiceError) -> None:
-        """End the stream from our side with an error, which the reader gets."""
+        """End the stream from our side; `read` raises the error."""
         self._hang_up(broken)
 
     def hung(self, broken: ServiceError) -> None:
-        """The service shows no sign of life here. A trunk on which nothing came either ends with all its streams."""
+        """The service does not respond on this stream. End the stream, or the whole trunk if nothing arrived on it at all."""
         if not self._trunk.suspect(broken):
             self._hang_up(broken)
 
     def cancel(self) -> None:
-        """Stop now; the reader ends without an error."""
+        """Stop now; `read` returns None."""
         self._cancelled = True
         self._hang_up(None)
         self._attempt.abandoned()
 
     def _told(self) -> BaseException:
-        """What the reader gets, once: it holds this stream by its frames, so the stream must not hold it."""
+        """Take the error, to raise it. Its traceback refers to this stream, so keeping it here would be a reference cycle."""
         broken, self._broken = self._broken, None
-        assert broken is not None, "the reader has looked"
+        assert broken is not None, "read looks before it calls this"
         return broken
 
     async def read(self) -> ResponseT | None:
-        """The next answer; None at the end and after `cancel`. Raises ServiceError."""
+        """The next response; None at the end and after `cancel`. Raises ServiceError."""
         if not self._events and not self._over:
             await self._wait()
         if self._cancelled:
@@ -170,7 +170,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
     # --- what the trunk calls ---
 
     def gather(self, into: list[bytes]) -> int:
-        """Put what may leave now into a message; returns its bytes of audio."""
+        """Append what may be sent now to a message; returns how many bytes of audio that was."""
         if self._over:
             return 0
         if self._first is not None:
@@ -183,7 +183,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
         return n_bytes
 
     def take(self, item: Any) -> None:
-        """Something came for it: a StreamResponse."""
+        """Take a received StreamResponse."""
         what = item.WhichOneof("what")
         if what == "response":
             self._events.append(item.response)
@@ -195,7 +195,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
             self._take_other(item, what)
 
     def over(self, broken: BaseException | None, *, blameless: bool = False) -> None:
-        """It has ended, at the other side or with the trunk. `blameless`: the breaker counts this fault elsewhere."""
+        """The stream has ended, by the service or with the trunk. `blameless`: another stream reports this fault to the breaker."""
         if not self._over:
             self._over = True
             self.live = False

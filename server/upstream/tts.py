@@ -1,4 +1,4 @@
-"""M3, text-to-speech: text in pieces up, audio down on demand."""
+"""M3, text-to-speech: sends text in pieces, and receives audio as fast as it is read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Before each attempt, once the trunk broke: a service that is started anew is back within these.
+# Before each attempt after the trunk broke: a restarted service is back within these.
 PAUSES_S = (0.0, 0.5, 1.5, 2.5)
 BROKEN = frozenset(
     {"UNAVAILABLE", "CIRCUIT_OPEN", "ABORTED", "CANCELLED"}
@@ -49,7 +49,7 @@ _SYNTHESIZE: BidiMethod[TextToSpeechAsyncStub, tts_pb2.SynthesizeRequest, tts_pb
 
 
 class TextSource:
-    """Pieces of text in order. Waiting pieces are sent together."""
+    """Queued pieces of text, in order. Queued pieces are sent together."""
 
     def __init__(self) -> None:
         self._pieces: deque[str] = deque()
@@ -60,7 +60,7 @@ class TextSource:
 
     @property
     def waits(self) -> bool:
-        """Is there something to take?"""
+        """True if there is something to take."""
         return bool(self._pieces)
 
     def take(self) -> tts_pb2.SynthesizeRequest | None:
@@ -82,19 +82,19 @@ class TextSource:
 class TtsStream:
     """Implements `streaming.ports.SynthesisStream`.
 
-    When the trunk breaks that carries it, a fresh stream gets the whole text once more: the same text in the same voice sounds
-    the same, so what was read already is left out, and the reader goes on without a gap. `open_stream` opens one.
+    If its trunk breaks, a new stream gets the whole text again. The same text in the same voice sounds the same, so what was
+    read already is skipped, and the reader notices no gap. `open_stream` opens a stream.
     """
 
     def __init__(self, open_stream: Callable[[TextSource], SpokenStream]) -> None:
         self._open_stream = open_stream
         self._source = TextSource()
         self._stream = open_stream(self._source)
-        self._text: list[str] = []  # all of it
+        self._text: list[str] = []  # everything sent so far
         self._ended = self._started = self._cancelled = False
-        self._repeats = False  # True once the trunk broke: the service may take a while to come back
-        self._read_bytes = self._read_words = 0  # by the owner of this stream
-        self._skip_bytes = self._skip_words = 0  # of the stream of now: they were read of an earlier one
+        self._repeats = False  # True after the trunk broke, while the service may still be restarting
+        self._read_bytes = self._read_words = 0  # read by the owner, over all streams
+        self._skip_bytes = self._skip_words = 0  # to skip in the current stream, because an earlier one delivered them
         self._ear: Callable[[bytes], bool] | None = None
 
     def send_text(self, text: str) -> None:
@@ -154,7 +154,7 @@ class TtsStream:
             self.cancel()
 
     def _may_repeat(self, broken: ServiceError) -> bool:
-        """True if the trunk broke, and so far nothing worse than that the service is not back yet."""
+        """True if the trunk broke and every error since then only says that the service is not back yet."""
         self._repeats = self._lost_trunk or (self._repeats and broken.code in BROKEN)
         return self._repeats
 
@@ -164,7 +164,7 @@ class TtsStream:
 
     def _begin_again(self) -> None:
         if self._cancelled:
-            return  # the stream of before ends as a cancelled one
+            return  # cancelled: keep the old stream, which ends without an error
         self._source = TextSource()
         self._stream = self._open_stream(self._source)
         self._skip_bytes, self._skip_words = self._read_bytes, self._read_words
@@ -177,7 +177,7 @@ class TtsStream:
             self.hand_audio_to(self._ear)
 
     async def _next(self) -> SynthesisEvent | None:
-        """What was not read of an earlier stream; None at the end."""
+        """The next response, without what an earlier stream delivered; None at the end."""
         while (response := await self._stream.read()) is not None:
             event = _event(response)
             if type(event) is SynthesisAudio:
@@ -214,12 +214,12 @@ class TtsClient:
         self._trunks = Trunks(line, SPEECH, background)
 
     def open_trunks(self) -> None:
-        """The service is up: be ready before the first utterance."""
+        """Open the trunks before the first utterance. Call it when the service is up."""
         if self._trunks.enabled:
             self._trunks.open()
 
     def without_trunks(self) -> None:
-        """Give each utterance a call of its own: only those are part of their caller's trace at the service."""
+        """Use a separate call per utterance. Only then are the service's spans part of the caller's trace."""
         self._trunks.enabled = False
 
     def synthesize(self, config: SynthesisConfig, context: CallContext) -> TtsStream:
@@ -228,7 +228,7 @@ class TtsClient:
         def open_stream(source: TextSource) -> SpokenStream:
             trunk = self._trunks.pick()
             if trunk is not None:
-                with suppress(ServiceError):  # refused: a stream of its own tells why when it is read
+                with suppress(ServiceError):  # refused: the separate call below fails with the reason when it is read
                     return trunk.open(_config_message(config), partial(SpeechStream, source), context)
             return BidiStream(
                 self._line, _SYNTHESIZE, lambda: _config_message(config), source, context, self._background

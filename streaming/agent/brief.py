@@ -18,8 +18,8 @@ NO_MODEL = "I cannot use the functions of this app: no language model is set up 
 class Brief:
     """`choice`: auto, none, required, or the name of the only function to call. `max_tokens` 0: no limit.
 
-    `rounds`: those of an earlier turn that stopped for the client's functions; this turn goes on behind them.
-    `delegates`: whatever takes more than words is left to the client.
+    `rounds`: of an earlier turn that stopped for the client's functions; this turn continues after them.
+    `delegates`: plans with steps are left to the client.
     """
 
     instructions: str = ""
@@ -30,7 +30,7 @@ class Brief:
     delegates: bool = False
 
     def leaves(self, plan: Plan) -> bool:
-        """Is this the client's to do? What needs no step is said by the agent itself."""
+        """True if the client is to do this. Plans without steps are answered by the agent itself."""
         return self.delegates and (bool(plan.steps) or plan.open_ended or plan.intent == NOT_UNDERSTOOD)
 
     @property

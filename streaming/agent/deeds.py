@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"https?://(?:www\.)?", re.IGNORECASE)
 
 
 def _key(parameters: Parameters) -> str:
-    """`user.favorite-color` as "your favorite color"; empty for a key that says nothing."""
+    """`user.favorite-color` as "your favorite color"; empty for a key that has no meaning to people."""
     key = str(parameters.get("key", ""))
     return f"your {key.removeprefix(USER_KEY).replace('-', ' ')}" if key.startswith(USER_KEY) else ""
 
@@ -41,7 +41,7 @@ def _remember(parameters: Parameters) -> str:
 
 
 def _named(words: str, *names: str) -> Callable[[Parameters], str]:
-    """Words with the first of these parameters that is given."""
+    """Makes words from the first of these parameters that is given."""
 
     def say(parameters: Parameters) -> str:
         value = next((parameters[name] for name in names if isinstance(parameters.get(name), str)), "")
@@ -56,7 +56,7 @@ def _type(parameters: Parameters) -> str:
 
 
 def _objects(words: str, how_many: int | None = None) -> Callable[[Parameters], str]:
-    """Words with the command's arguments that are no flags, if there are so many."""
+    """Makes words from the command's arguments without flags, if their number fits."""
 
     def say(parameters: Parameters) -> str:
         args = [str(one) for one in parameters.get("args", ())]

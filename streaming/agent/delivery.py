@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, SynthesisStream
     from streaming.sound.echo import FarEnd
 
-# After the last word heard to its middle: a word just begun, and one sent and played while the report was under way.
+# Words after the last one heard to its middle that may have sounded too: one just begun, and one played while the report was under way.
 STARTED_WORDS = 2
 
 
@@ -33,7 +33,7 @@ class Pause:
 
 
 class Delivery:
-    """The reply, which may still be growing, and words aside: questions, and that work takes long.
+    """The reply, which may still be growing, and words besides it: questions, and remarks that work takes long.
 
     `tell` takes events, `trouble` failures. `on_first_audio` is called when the reply starts to play, `on_interrupted` when words
     have ended it.
@@ -62,7 +62,7 @@ class Delivery:
         self._on_interrupted = on_interrupted
         self.reply = ""
         self.said = ""  # the part of the reply before the current utterance
-        self.spoken = False  # to its end, or until words interrupted it
+        self.spoken = False  # True if the reply was spoken to its end, or until words interrupted it
         self.aside = ""  # what is being spoken besides the reply
         self._one_at_a_time = asyncio.Lock()
         self._growing = False  # True while more words of the reply are being made
@@ -77,7 +77,7 @@ class Delivery:
 
     def save(self) -> dict[str, Any]:
         """What another replica needs to continue, as JSON."""
-        # Words aside are spoken anew by the other replica.
+        # Words besides the reply are repeated by the other replica.
         speaking, pause = (None, None) if self.aside else (self._utterance if self.speaking else None, self._pause)
         return {
             "reply": self.reply,
@@ -233,7 +233,7 @@ class Delivery:
 
     @property
     def under_way(self) -> bool:
-        """Is something playing, or about to go on, unless words end it?"""
+        """True while something is playing, or paused by a sound and likely to continue."""
         pause = self._pause
         return self.speaking or (
             pause is not None and not (pause.words_followed.done() and pause.words_followed.result())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streaming.ports import Action
 
 MAX_VALUE_CHARS = 80  # of one parameter that is spoken; the client has it in full
-MAX_DEED_CHARS = 160  # of a whole deed; a longer one is told with its values cut
+MAX_DEED_CHARS = 160  # of the words for a whole action; longer ones have their values cut
 REMIND_AFTER_S = 20.0  # after this much silence, the question is repeated once
 
 
@@ -49,7 +49,7 @@ def still_working(progress: str) -> str:
 
 
 def _said(action: Action, *, described: bool) -> dict[str, Any]:
-    """The parameters that people would name. A note's key is a random text, so it is only told if nothing else says what is meant."""
+    """The parameters that people would name. A note's key is random text, so it is only named if there is nothing else."""
     unsaid = {"tags", "metadata", "limit"} if action.executor == "memory" else {"max_results"}
     if action.executor == "memory" and described:
         unsaid.add("key")

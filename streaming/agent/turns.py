@@ -350,7 +350,7 @@ class Turn:
 
     @property
     def under_way(self) -> bool:
-        """Is the reply playing, or waiting for what a sound turns out to be?"""
+        """True while the reply is playing, or waits to learn whether words follow a sound."""
         return self._delivery.under_way
 
     @property

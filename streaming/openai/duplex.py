@@ -1,6 +1,6 @@
-"""A session of the Live API: full duplex, without turns on the wire. What takes more than words is delegated to the client.
+"""A session of the Live API: full duplex, without turns on the wire. Requests that take more than words are delegated to the client.
 
-The same lanes, replies and memory as a Realtime session; `timeline` makes this API's events of what they tell.
+It uses the same lanes, replies and memory as a Realtime session; `timeline` converts their events to those of this API.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from streaming.openai.commands import Command
 
-MAX_SESSION_S = 24 * 3_600  # of a session whose token does not end sooner
-USAGE_S = 5.0  # it is told so often
-MAX_TO_SAY = 64  # commentaries that wait to be spoken
+MAX_SESSION_S = 24 * 3_600  # a session lasts no longer, even if its token does
+USAGE_S = 5.0  # interval of `session.usage.updated`
+MAX_TO_SAY = 64  # commentaries waiting to be spoken
 ACKNOWLEDGEMENT = "One moment."
 NORMAL = 1000
 _SILENCE = {"audio/pcm": b"\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
@@ -32,26 +32,26 @@ _PART = {"system": "input_text", "user": "input_text", "assistant": "output_text
 
 
 class Duplex(LiveSession):
-    """See the module. Nothing but `session.start` is taken before it."""
+    """See the module. Until `session.start`, every other command is refused."""
 
     queue_class = Timeline
     append_kind = "session.input_audio.append"
-    resumes = False  # the API has no way to say where a client stood
+    resumes = False  # in this API a client cannot say which event it received last
     event_queue: Timeline
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self.resource: dict[str, Any] = {}  # the session as it is told; empty before the start
+        self.resource: dict[str, Any] = {}  # the session as shown to the client; empty before the start
         self.delegates = True
         self._muted = False
         self._delegations: set[str] = set()
         self._to_say: deque[str] = deque()
-        self._acknowledging: dict[str, asyncio.TimerHandle] = {}  # delegations that nobody has said anything about
+        self._acknowledging: dict[str, asyncio.TimerHandle] = {}  # delegations that the client has not commented on yet
         self._usage_timer: asyncio.TimerHandle | None = None
         self._closed_told = False
 
     def begin(self) -> None:
-        """The socket is open. It is the client who begins."""
+        """The socket is open. In this API the client sends the first event."""
         self._expiry.start(self._expires_at)
 
     @property
@@ -130,7 +130,7 @@ class Duplex(LiveSession):
             pass
 
     def appending(self, command: Command, audio: bytes) -> Iterator[None]:
-        """Feed the microphone. A muted one is silent; time goes on. Raises MistakeError."""
+        """Feed the microphone; if it is muted, with silence of the same length. Raises MistakeError."""
         self._require_start()
         check_sound(command.fields)
         if self._muted:
@@ -144,7 +144,7 @@ class Duplex(LiveSession):
         self._acknowledge(f"{command.kind}d", command)
 
     def on_context(self, command: Command) -> None:
-        """`session.commentary.append` is spoken; `session.thinking.append` and `session.instructions.append` are known."""
+        """Speak a `session.commentary.append`; add `session.thinking.append` and `session.instructions.append` to the instructions."""
         content, delegation_id = check_append(command.fields)
         if delegation_id is not None and delegation_id not in self._delegations:
             raise wrong("delegation_id", f"there is no delegation '{delegation_id[:64]}'")
@@ -179,11 +179,11 @@ class Duplex(LiveSession):
             self.replies.say_aloud(self._to_say.popleft())
 
     def on_quiet(self) -> None:
-        """Every reply has been heard: what waits may be said."""
+        """Every reply has been heard: speak the next waiting commentary."""
         self._say_next()
 
     def on_delegated(self) -> None:
-        """A turn is left to the client."""
+        """Delegate a turn to the client."""
         delegation_id = new_id("deleg")
         self._delegations.add(delegation_id)
         delegation = {"id": delegation_id, "type": "delegation", "target": "client"}
@@ -243,14 +243,14 @@ class Duplex(LiveSession):
         self.closed()
 
     def end(self, code: int, word: str, message: str) -> None:
-        """Say why, in an `error` and in `session.closed`, and close."""
+        """Send the reason as `error` and in `session.closed`, and close."""
         if self.socket is not None:
             self.event_queue.say(error_event(MistakeError(word, message, kind="server_error")))
             self._tell_closed("expired" if word == "session_expired" else "connection_lost")
             self._leave(code if code in {RESTART, POLICY} else NORMAL, message)
 
     def closed(self) -> None:
-        """The session is over, and with it its socket."""
+        """End the session; its socket is closed."""
         super().closed()
         self._stop_acknowledging()
         if self._usage_timer is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from streaming.openai.conversation import Conversation
 
-MAX_CALLS = 256  # remembered of one session; a client that answers none of so many answers none
+MAX_CALLS = 256  # unanswered calls kept per session; the oldest are dropped
 NO_OUTPUT = "the application has not answered"
 
 
@@ -29,7 +29,7 @@ class Stopped:
     outputs: dict[str, str]
 
     def gone_on(self) -> tuple[Round, ...]:
-        """The turn's rounds, with the outputs of the calls."""
+        """The turn's rounds, completed by the outputs of the calls."""
         *before, newest = self.rounds
         known = {outcome.step_id for outcome in newest.outcomes}
         outcomes = tuple(
@@ -47,7 +47,7 @@ class Functions:
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[Stopped, str]] = {}  # and the step's id
-        self._answered: Stopped | None = None  # the newest that has an output which no turn has used yet
+        self._answered: Stopped | None = None  # the newest with an output that no turn has used yet
 
     def stop(self, text: str, calls: Sequence[Step], rounds: tuple[Round, ...]) -> list[dict[str, Any]]:
         """The turn stops to wait for these calls; returns their items."""
@@ -64,7 +64,7 @@ class Functions:
         self._calls[call_id] = (stopped, step_id)
 
     def told(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
-        """The client adds a call of an earlier conversation."""
+        """Add a call of an earlier conversation, which the client restores."""
         step = Step("told", CLIENT, name, arguments, (), "")
         self._note(call_id, Stopped("", (Round("", (step,), ()),), {}), step.id)
 
@@ -109,7 +109,7 @@ def call_item(call_id: str, step: Step) -> dict[str, Any]:
 def brief_of(
     conversation: Conversation, settings: dict[str, Any], rounds: tuple[Round, ...], *, delegates: bool
 ) -> Brief:
-    """What the language model is told beside the words: instructions, the items of `system`, the client's functions."""
+    """What the language model gets besides the words: instructions, the items of role `system`, the client's functions."""
     system = (entry.text for entry in conversation.entries.values() if entry.role == "system")
     choice, tokens = settings["tool_choice"], settings["max_output_tokens"]
     return Brief(
@@ -123,7 +123,7 @@ def brief_of(
 
 
 def _functions_of(tools: list[dict[str, Any]]) -> tuple[Tool, ...]:
-    """Those of a session's checked tools that its client runs."""
+    """The functions among a session's checked tools, which its client runs."""
     return tuple(
         Tool(CLIENT, tool["name"], tool.get("description") or "", tool.get("parameters") or {})
         for tool in tools

@@ -81,7 +81,7 @@ class LiveSession:
     queue_class = EventQueue
     append_kind = "input_audio_buffer.append"
     resumes = True
-    delegates = False  # are steps of a plan left to the client?
+    delegates = False  # True: the steps of a plan are left to the client
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class LiveSession:
             self.socket.wake()
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - part of the writer's interface
-        """There is no record."""
+        """False: there is no record."""
         return False
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
@@ -285,7 +285,7 @@ class LiveSession:
         return self.microphones.appending(audio)
 
     def receive_beside(self, data: str | bytes, refused: tuple[str, ...]) -> None:
-        """A command of another socket than its own, which may not send all of them."""
+        """Handle a command from a sideband socket. Types in `refused` are for the session's own socket only."""
         with self._telling_mistakes() as mistaken:
             command = read(data, self.actions)
             mistaken.event_id = command.event_id

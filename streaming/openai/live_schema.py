@@ -9,7 +9,7 @@ from pydantic import Field
 from streaming.openai.mistakes import MistakeError, one_of, wrong
 from streaming.openai.schema import Fields, check
 
-MAX_CONTENT_CHARS = 4_000  # some 500 tokens, of appended context
+MAX_CONTENT_CHARS = 4_000  # of appended context: some 500 tokens
 MAX_INSTRUCTIONS_CHARS = 65_536
 MAX_ITEMS = 128
 MAX_DELAY_MS = 60_000
@@ -77,7 +77,7 @@ class _Bare(Fields):
 
 
 def check_start(fields: dict[str, Any]) -> dict[str, Any]:
-    """The session of a `session.start`, its audio format complete. Raises MistakeError."""
+    """Check a `session.start`; returns its session, with the audio format completed. Raises MistakeError."""
     _check_delegation(fields.get("session"))
     check(_Start, fields, "")
     session: dict[str, Any] = dict(fields["session"])
@@ -88,7 +88,7 @@ def check_start(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_update(fields: dict[str, Any]) -> dict[str, Any]:
-    """The session of a `session.update`. Raises MistakeError."""
+    """Check a `session.update`; returns its session. Raises MistakeError."""
     _check_delegation(fields.get("session"))
     check(_Update, fields, "")
     session: dict[str, Any] = fields["session"]
@@ -96,20 +96,20 @@ def check_update(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_append(fields: dict[str, Any]) -> tuple[str, str | None]:
-    """Content and delegation of appended context. Raises MistakeError."""
+    """Check appended context; returns its content and delegation id. Raises MistakeError."""
     check(_Append, fields, "")
     return fields["content"], fields["delegation_id"]
 
 
 def check_sound(fields: dict[str, Any]) -> None:
-    """The fields of an append, of which there are many a second. Raises MistakeError."""
+    """Check the fields of an audio append, cheaply because there are many per second. Raises MistakeError."""
     unknown = next((name for name in fields if name != "audio"), None)
     if unknown is not None:
         raise MistakeError("unknown_parameter", f"Unknown parameter: '{unknown}'.", unknown)
 
 
 def check_bare(fields: dict[str, Any]) -> None:
-    """An event without fields of its own. Raises MistakeError."""
+    """Check an event that has no fields. Raises MistakeError."""
     check(_Bare, fields, "")
 
 

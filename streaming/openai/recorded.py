@@ -1,4 +1,4 @@
-"""Sound inside items that the client adds: it is recognised, and its words are kept. One item after the other."""
+"""Recognises audio inside items that the client adds, one item after the other, and keeps its words."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from streaming.sound.microphone import MicrophoneFormat
 
 CHANNEL = 2_000_000  # channel numbers start here, those of microphones at 1,000,000
-MAX_WAITING_BYTES = 32 * 1024 * 1024  # of sound that was not recognised yet
+MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio that was not recognised yet
 PIECE_MS = 100
-AHEAD_BYTES = 128 * 1024  # given to the recogniser before it has taken earlier sound
+AHEAD_BYTES = 128 * 1024  # audio queued at the recogniser; more waits until it has taken some
 
 
 class Room(Listener, Protocol):
@@ -41,7 +41,7 @@ class PartHearing(Hearing):
         self._entry = entry
         self._parts = deque(entry.sounds)
         self._awaiting.append((entry, False))
-        self.over = asyncio.Event()  # set when every part has its words, or none will get any
+        self.over = asyncio.Event()  # set when every part has its words, or recognition has failed
         self._took = asyncio.Event()
 
     def _on_final(self, event: FinalTranscript) -> None:
@@ -64,7 +64,7 @@ class PartHearing(Hearing):
         self._took.set()
 
     async def room(self, n_bytes: int) -> None:
-        """Wait until the recogniser has taken most of the earlier sound."""
+        """Wait until the recogniser has taken most of the earlier audio."""
         while self._waiting_bytes + n_bytes > AHEAD_BYTES and not self.over.is_set():
             self._took.clear()
             await self._took.wait()
@@ -78,7 +78,7 @@ class PartHearing(Hearing):
 
 
 class RecordedSound:
-    """Items whose sound waits to be recognised, and the task that does it."""
+    """Items with audio that waits to be recognised, and the task that does it."""
 
     def __init__(self, host: Room) -> None:
         self._host = host
@@ -88,7 +88,7 @@ class RecordedSound:
         self._task: asyncio.Task[None] | None = None
 
     def check(self, entry: Entry) -> None:
-        """Raise MistakeError if its sound cannot be taken."""
+        """Raise MistakeError if the audio has half samples or would exceed MAX_WAITING_BYTES."""
         encoding, _ = config.sound_of(self._host.settings["audio"]["input"]["format"])
         if encoding == "pcm_s16le" and any(len(sound) % BYTES_PER_SAMPLE for sound in entry.sounds.values()):
             raise wrong("item.content", "Invalid 'audio': pcm16 has whole samples of two bytes.")
@@ -101,7 +101,7 @@ class RecordedSound:
             )
 
     def hear(self, entry: Entry) -> None:
-        """Recognise the sound of an item that was checked, if it has any."""
+        """Recognise the audio of a checked item, if it has any."""
         if not entry.sounds:
             return
         entry.awaited = True
@@ -145,7 +145,7 @@ class RecordedSound:
             lane.end()
 
     def close(self) -> None:
-        """The session has ended."""
+        """Stop, because the session has ended."""
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()

@@ -83,7 +83,7 @@ class Sessions:
         return live
 
     def begin_duplex(self, identity: Identity, socket: Socket, voices: Voices, *, recording: bool = False) -> Duplex:
-        """A socket of the Live API has come in."""
+        """Start a session of the Live API on a new socket."""
         live = Duplex(identity, socket, self._provided, self._group, voices)
         tap = self._recorder(live) if recording and self._recorder is not None else None
         if tap is not None:

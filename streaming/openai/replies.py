@@ -63,7 +63,7 @@ class Host(Protocol):
         """Every reply was heard."""
 
     def on_delegated(self) -> None:
-        """A turn is left to the client."""
+        """Delegate a turn to the client."""
 
 
 class Replies:

@@ -1,6 +1,6 @@
-"""A second socket of a Live session: it sees what the session's own socket gets, with the user's sound, and may steer the session.
+"""A second socket of a Live session. It gets a copy of all events and of the user's audio, and may send most commands.
 
-The session never waits for it: one that does not read in time is closed.
+The session never waits for it. If it does not read in time, it is closed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DELTA = '{"type":"session.output_audio.delta","delta":"'
 
 
 class Socket(Protocol):
-    """The narrow way to its WebSocket."""
+    """A sideband's interface to its WebSocket."""
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -33,7 +33,7 @@ class Socket(Protocol):
 
 
 class Sideband:
-    """A tap on the session, and what its socket's writer takes from."""
+    """A tap on the session; the socket's writer takes the copied events from here."""
 
     def __init__(self, live: Duplex, socket: Socket) -> None:
         self._live = live
@@ -43,23 +43,23 @@ class Sideband:
         live.taps.append(self)
 
     def detach(self) -> None:
-        """Its socket is gone."""
+        """Remove the tap, because the socket is closed."""
         if self in self._live.taps:
             self._live.taps.remove(self)
 
     # --- Tap ---
 
     def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - the session's own clock counts
-        """The user's sound is reflected, as 24 kHz PCM; in other formats it is not."""
+        """Copy the user's audio if it is 24 kHz PCM, as the API does. Audio in other formats is not copied."""
         if isinstance(data, str) and _APPEND in data and self._reflects:
             try:
                 audio = read(data, PRIMARY_ONLY).text("audio")
             except (UnreadableError, MistakeError):
-                return  # the session's own socket is told
+                return  # the client is told of the mistake on the session's own socket
             self._put(json.dumps({"type": "session.input_audio.append", "audio": audio}))
 
     def sent(self, batch: list[str | bytes], at_s: float) -> None:  # noqa: ARG002 - the session's own clock counts
-        """What the session's own socket gets; sound with its place on the timeline."""
+        """Copy what the session's own socket gets. Audio also gets its position on the timeline."""
         for text in batch:
             assert isinstance(text, str), "the dialect has text messages only"
             if not text.startswith(_DELTA):
@@ -70,7 +70,7 @@ class Sideband:
                 self._put(f'{text[:-1]},"start_ms":{start_ms},"end_ms":{round(start_ms + length_ms)}}}')
 
     def ended(self) -> None:
-        """The session is over."""
+        """Close the socket, because the session has ended."""
         self._socket.end(NORMAL, "", "")
 
     @property
@@ -86,23 +86,23 @@ class Sideband:
         self._bytes += len(text)
         self._socket.wake()
 
-    # --- what its socket does ---
+    # --- called by the socket ---
 
     def receive(self, data: str | bytes) -> None:
-        """A command. What it comes to, mistakes too, goes to the session's own socket as well."""
+        """Handle a command. Its events, errors included, go to the session's own socket and are copied from there."""
         self._live.receive_beside(data, PRIMARY_ONLY)
 
     def data_to_send(self) -> list[str | bytes]:
-        """What leaves now, in order."""
+        """The events to send now, in order."""
         batch: list[str | bytes] = [*self._waiting]
         self._waiting.clear()
         self._bytes = 0
         return batch
 
-    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - as the writer asks any source
-        """No record is kept of it."""
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - part of the writer's interface
+        """False: there is no record."""
         return False
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """It leaves as it is."""
+        """The batch, unchanged."""
         return batch

@@ -1,4 +1,4 @@
-"""The Live API's server events, made of those of the Realtime API: no turns and no items, sound and words on one timeline."""
+"""Converts server events of the Realtime API to those of the Live API, which has one timeline instead of turns and items."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import Any
 
 from streaming.openai.event_queue import EventQueue
 
-AHEAD_S = 0.3  # sound is sent so long before it is due: a client plays it as it comes, and nothing tells it to stop
+AHEAD_S = 0.3  # how early audio is sent. Little, because in this API no event stops audio that a client already has
 _PASSED_ON = ("session.", "error", "info")
 
 
 class Timeline(EventQueue):
-    """Times are milliseconds since the session began. `bytes_per_ms` is that of the sound that is sent."""
+    """The event queue of a Live session. Times are milliseconds since it began. `bytes_per_ms`: of the audio sent."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._clock = asyncio.get_running_loop().time
         self._started_s = self._clock()
         self.bytes_per_ms = 48.0
-        self._due_ms = 0.0  # when all that was sent will have sounded
-        self._words: tuple[str, int] | None = None  # told, and since when they sound
-        self._begun: dict[str, int] = {}  # utterances of the user that are being said
+        self._due_ms = 0.0  # when all audio sent so far will have been played
+        self._words: tuple[str, int] | None = None  # the words being spoken, and when they began
+        self._begun: dict[str, int] = {}  # by item: when the user's utterance began
         self._ended: dict[str, int] = {}
-        self._said_before = False  # fragments of different utterances are joined as they are
+        self._said_before = (
+            False  # True: put a space before the next words, because clients join all deltas as they are
+        )
 
     @property
     def now_ms(self) -> int:
@@ -32,7 +34,7 @@ class Timeline(EventQueue):
         return round((self._clock() - self._started_s) * 1000)
 
     def say(self, event: dict[str, Any]) -> None:
-        """Queue what this event is here, if it is anything."""
+        """Queue the Live API's event for this one, if there is one."""
         kind = event["type"]
         if kind.startswith(_PASSED_ON):
             super().say(_as_error(event) if kind == "error" else event)
@@ -77,12 +79,12 @@ class Timeline(EventQueue):
         self._put(f'{{"type":"session.output_audio.delta","delta":"{b64encode(frame).decode()}"}}', response_id)
 
     def drop_audio(self, response_id: str) -> None:
-        """Somebody spoke into it: what has not left is never heard."""
+        """Drop audio that was not sent yet, because the user interrupted."""
         super().drop_audio(response_id)
         self._due_ms = min(self._due_ms, self.now_ms)
 
     async def room(self) -> None:
-        """Wait until what was sent has nearly sounded."""
+        """Wait until nearly all audio sent so far has been played."""
         await super().room()
         early_s = (self._due_ms - self.now_ms) / 1000 - AHEAD_S
         if early_s > 0:
@@ -90,7 +92,7 @@ class Timeline(EventQueue):
 
 
 def _as_error(event: dict[str, Any]) -> dict[str, Any]:
-    """The client's `event_id` is `client_event_id` here."""
+    """The same `error` event, with the client's `event_id` as `client_event_id`."""
     error = dict(event["error"])
     client_event_id = error.pop("event_id", None)
     told = {"client_event_id": client_event_id} if client_event_id else {}

@@ -58,7 +58,7 @@ class MicrophoneGate:
         return channel
 
     def receive(self, data: bytes, now: float) -> AudioReceived | None:
-        """As `admit`, as an event."""
+        """Like `admit`, but returns an event."""
         if self.admit(data, now) is None:
             return None
         _, flags, channel_id, _, seq, pts_ms = _unpack(data)

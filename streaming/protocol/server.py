@@ -230,7 +230,7 @@ class ServerConnection:
         self._out.want_receipt(channel, pts_ms)
 
     def audio_at_once(self, channel: int, payload: bytes, generation: int, pts_ms: int, now: float) -> bytes | None:
-        """As `send_audio`, for a frame that nothing has to be sent before: returns what to write. None: call `send_audio`."""
+        """Like `send_audio` if nothing has to be sent before this frame: returns the bytes to write. Otherwise None: call `send_audio`."""
         state = self._channels.get(channel)
         if state is None or generation != state.generation or not state.plays:
             return None

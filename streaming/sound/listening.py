@@ -163,7 +163,7 @@ class Listening:
         stream: RecognitionStream | None = None
 
         def taken(n_bytes: int) -> None:
-            """What leaves for the second time was counted the first time."""
+            """Report credit for audio that was sent, except for audio that is sent a second time."""
             if stream is not None and stream is not self._stream:
                 return
             self._leaving += n_bytes
@@ -210,7 +210,7 @@ class ToldUtterance:
 
     def __init__(self) -> None:
         self._over()
-        self._heard_again_ms: float | None = None  # when a new stream has come this far, it has heard everything again
+        self._heard_again_ms: float | None = None  # once a new stream has listened this far, it has caught up
 
     def _over(self) -> None:
         self._started_ms: int | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streaming.sound.trail import Position
 
 
-MARK_BYTES = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # PCM between two positions that the trail keeps
+MARK_BYTES = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # of PCM between two positions in the trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class MicrophoneInput:
         self._decoder = microphone_decoder(source.encoding, source.sample_rate_hz)
         self._outlet = outlet
         self._trail = Trail()
-        self._mark_at = 0  # bytes of PCM: the trail need not know of frames before it
+        self._mark_at = 0  # bytes of PCM: frames before this position need not be added to the trail
         self._as_it_is = isinstance(self._decoder, PassThrough)
         self._payload_in = self._payload_back = self._pcm_in = self._pcm_out = 0
         config = RecognitionConfig(
@@ -79,7 +79,7 @@ class MicrophoneInput:
         return self._trail.base_ms + pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ)
 
     def begin_at(self, at_ms: float) -> None:
-        """This much audio was received by another replica before the first frame here."""
+        """Continue a microphone of another replica, which received this much audio before the first frame here."""
         self._trail = Trail(at_ms)
 
     @property
@@ -144,7 +144,7 @@ class MicrophoneInput:
         return self._trail.from_ms - self._trail.base_ms
 
     def _on_lost(self, broken: ServiceError) -> None:
-        """The recogniser is asked again; meanwhile, tell the client why nothing is recognised."""
+        """The stream was lost and a new one is opened. Meanwhile, tell the client why nothing is recognised."""
         trouble = Trouble.of(broken, then="; what was not recognised yet is sent again")
         self._outlet.tell(replace(trouble, retryable=True))
 
@@ -155,7 +155,7 @@ class MicrophoneInput:
             act()
 
     def _on_taken(self, n_bytes: int) -> None:
-        """PCM has left: return the same share of the payload, which may have another rate or be compressed."""
+        """PCM was sent: return credit for the same share of the payload, which may have another rate or be compressed."""
         self._pcm_out += n_bytes
         due = self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
         if due > 0:

@@ -37,7 +37,7 @@ class PlayoutCursor:
         return self._reported_ms is not None
 
     def went_on(self, played_ms: float, now: float, *, reported: bool) -> None:
-        """The utterance was begun on another replica and played this far."""
+        """Continue an utterance that was begun on another replica and played this far."""
         self._started_at = now - played_ms / 1000
         if reported:
             self._reported_ms, self._reported_at = played_ms, now
@@ -57,7 +57,7 @@ class PlayoutCursor:
         return min(self.sent_ms, self._reported_ms + since_report_ms)
 
     def known_ms(self, now: float) -> float:
-        """As `played_ms`, but of a client that reports, only what it has reported."""
+        """Like `played_ms`, but for a client that reports, without the estimate since its last report."""
         return self.played_ms(now) if self._reported_ms is None else self._reported_ms
 
     def has_room(self, duration_ms: float, now: float) -> bool:

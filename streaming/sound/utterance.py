@@ -56,7 +56,7 @@ class Utterance:
         self._stopped_at: float | None = None
         self._begun = self._ended = False  # whether the client was told
         self._words_told = 0
-        self._had_pts_ms = -1  # frames up to this position reached the client from another replica
+        self._had_pts_ms = -1  # the client has the frames up to this position from another replica
         self._failed: Exception | None = None  # in `_take`, which must not raise
 
     # --- on another replica ---

@@ -1,6 +1,6 @@
-"""What a caller is told, in order, though some of it is still being decoded.
+"""Sends a caller's answers in order, even if some of them are still being decoded.
 
-Of a file the next utterances are cut while the earlier ones are decoded, so that all decoder processes have work.
+The utterances of a file are found faster than they are decoded, so several are decoded at once and all decoder processes have work.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     Answer = stt_pb2.RecognizeResponse | asyncio.Task[stt_pb2.RecognizeResponse]
     Send = Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]
 
-MAX_OWED = 8  # finals that are decoded at once, for one file: enough for two processes
+MAX_OWED = 8  # finals of one file that are decoded at the same time: enough for two processes
 
 
 class Answers:
-    """`send` tells the caller; gRPC takes one message at a time."""
+    """A queue of answers. `send` sends one; gRPC takes one message at a time."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -31,19 +31,19 @@ class Answers:
         self._draining: asyncio.Task[None] | None = None
 
     async def tell(self, answer: stt_pb2.RecognizeResponse) -> None:
-        """Behind everything that is owed."""
+        """Send an answer after all that are owed."""
         if self._later:
             self._later.append(answer)
         else:
             await self.tell_now(answer)
 
     async def tell_now(self, answer: stt_pb2.RecognizeResponse) -> None:
-        """Before what is owed: a sign of life."""
+        """Send a sign of life now, before the answers that are owed."""
         async with self._sending:
             await self._send(answer)
 
     async def owe(self, answer: asyncio.Task[stt_pb2.RecognizeResponse], group: asyncio.TaskGroup) -> None:
-        """Tell it when it is there. Waits while too much is owed."""
+        """Send this answer when it is decoded. Waits while too many are owed."""
         await self._may_owe.acquire()
         self._later.append(answer)
         if self._draining is None or self._draining.done():

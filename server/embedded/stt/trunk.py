@@ -1,4 +1,4 @@
-"""RecognizeMany: many microphones in one call, each served as a Recognize call would be."""
+"""RecognizeMany: many microphones in one call, each served like a Recognize call."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
     Recognize = Callable[["AsyncIterator[stt_pb2.RecognizeRequest]", "MicrophoneContext"], Awaitable[None]]
 
-REPORT_BYTES = 16 * 1024  # of audio taken, before its caller is told: half a second
-WINDOW_BYTES = 128 * 1024  # what a caller may have under way per stream
+REPORT_BYTES = 16 * 1024  # how much audio is taken before the caller is told: half a second
+WINDOW_BYTES = 128 * 1024  # audio per stream that a caller may send before it is told that some was taken
 
 
 class Microphone(trunk.TrunkStream):
-    """One stream."""
+    """One microphone's stream."""
 
     untaken_bytes = 0
 
 
 class MicrophoneContext(trunk.StreamContext):
-    """What a Recognize call gets as its servicer context."""
+    """A microphone's replacement for the servicer context of a Recognize call."""
 
     def __init__(self, put: Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]) -> None:
         self._put = put
 
     async def write(self, message: stt_pb2.RecognizeResponse) -> None:
-        """Answer."""
+        """Send a response."""
         await self._put(message)
 
 

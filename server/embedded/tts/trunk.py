@@ -1,4 +1,4 @@
-"""SynthesizeMany: many utterances in one call, each served as a Synthesize call would be, with credit of its own."""
+"""SynthesizeMany: many utterances in one call, each served like a Synthesize call, with its own credit."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
         "AsyncGenerator[tts_pb2.SynthesizeResponse, None]",
     ]
 
-FIRST_CREDIT_BYTES = 65_536  # of audio, before the caller grants more: tts.proto
+FIRST_CREDIT_BYTES = 65_536  # audio that may be sent before the caller grants more (tts.proto)
 
 
 class Utterance(trunk.TrunkStream):
-    """One stream, and how much audio its caller still takes."""
+    """One utterance's stream, and its remaining credit."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -29,12 +29,12 @@ class Utterance(trunk.TrunkStream):
         self._granted = asyncio.Event()
 
     def grant(self, n_bytes: int) -> None:
-        """The caller takes so much more."""
+        """The caller allows this much more audio."""
         self._credit_bytes += n_bytes
         self._granted.set()
 
     async def spend(self, n_bytes: int) -> None:
-        """Wait until there is some credit; the last message may exceed it."""
+        """Use this much credit, after waiting until there is some. The last message may exceed it."""
         while n_bytes and self._credit_bytes <= 0:
             self._granted.clear()
             await self._granted.wait()
