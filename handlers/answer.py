@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tornado.httputil import ResponseStartLine, format_timestamp
 
 from server.net.http.headers import Headers
-from server.telemetry.log import tell
+from server.telemetry.log import is_told, tell
 from server.telemetry.traceparent import random_id
 
 if TYPE_CHECKING:
@@ -71,5 +71,7 @@ def account(
     """Count and log an answer. `endpoint` is the route's template, `fields` are more fields of the log line."""
     method = method[:MAX_METHOD_CHARS]
     metrics.request(method, endpoint, status, seconds)
+    if not is_told(level):
+        return
     known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}
     tell("http", level, "request", {**known, **fields})

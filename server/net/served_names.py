@@ -7,6 +7,7 @@ rebinding) must not be taken for one of ours. An address cannot be rebound, so t
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ def machine_names() -> frozenset[str]:
     return frozenset({"localhost", own, short, f"{short}.local"}) - {"", ".local"}
 
 
+@lru_cache(512)  # asked for every request; an attacker's spellings only evict each other
 def host_name(host: str) -> str:
     """The host without port, brackets and trailing dot; empty if it is invalid."""
     try:
@@ -56,6 +58,7 @@ def _plain(name: str) -> str:
     return name.strip("[]").lower().removesuffix(".")
 
 
+@lru_cache(512)
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)

@@ -198,6 +198,11 @@ def _timestamp() -> str:
     return f"{_Second.text}.{nanoseconds // 1000:06}Z"
 
 
+def is_told(level: int) -> bool:
+    """False if `tell` would drop a line of this level."""
+    return _Sink.json_from is None or level >= _Sink.json_from
+
+
 def tell(logger: str, level: int, event: str, fields: dict[str, Any]) -> None:
     """Write the line that every request logs. Same output as structlog's, without its chain of processors.
 

@@ -110,6 +110,7 @@ class Metrics:
         self._request_seconds = self._histogram(
             "request_duration_seconds", "REST latency.", LATENCY_S, "method", "endpoint"
         )
+        self._by_answer: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._grpc_calls = self._counter("grpc_calls", "gRPC calls.", "service", "method", "status")
         self._grpc_seconds = self._histogram(
             "grpc_call_duration_seconds", "gRPC latency.", LATENCY_S, "service", "method"
@@ -147,9 +148,15 @@ class Metrics:
 
     def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """A REST request was answered; `endpoint` is the route's template."""
-        method = method if method in METHODS else OTHER
-        self._requests(method, endpoint, str(status)).inc()
-        self._request_seconds(method, endpoint).observe(seconds)
+        children = self._by_answer.get((method, endpoint, status))
+        if children is None:
+            method = method if method in METHODS else OTHER
+            children = self._requests(method, endpoint, str(status)), self._request_seconds(method, endpoint)
+            if len(self._by_answer) < MAX_SERIES:
+                self._by_answer[method, endpoint, status] = children
+        counter, histogram = children
+        counter.inc()
+        histogram.observe(seconds)
 
     def observe(self, service: str, method: str, status: str, seconds: float) -> None:
         """A gRPC call ended (`server.upstream.CallObserver`)."""

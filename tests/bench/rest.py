@@ -1,7 +1,7 @@
 """REST compared with a FastAPI gateway that does the same work: CPU per request, throughput and latency at 32 connections.
 
 Both run here at once, each in one process on uvloop, with the same M4 and the same Redis, and are asked in turns; the table
-holds the medians of the rounds. CPU is the gateway process's own, user and system with all its threads, by /proc: Redis, M4
+holds the medians of the rounds. `--against DIR` compares with the gateway of another checkout instead, for example an older one. CPU is the gateway process's own, user and system with all its threads, by /proc: Redis, M4
 and the load generator are not in it. Needs Linux, and the `bench` extra for the peer.
 """
 
@@ -163,7 +163,7 @@ def show(path: str, name: str, figures: list[float]) -> None:
     say(f"{path:24} {name:18}{cpu:12.0f}{per_s:12.0f}{p50_ms:12.2f}{p99_ms:12.2f}")
 
 
-def main(rounds: int, seconds: float) -> None:
+def main(rounds: int, seconds: float, against: Path | None) -> None:
     """Measure."""
     head(f"REST at {CONNECTIONS} connections, {rounds} rounds of {seconds:.0f} s each in turns, medians; {generator()}")
     with contextlib.ExitStack() as stack:
@@ -172,7 +172,11 @@ def main(rounds: int, seconds: float) -> None:
         settings = {"REDIS_URL": stack.enter_context(redis(directory)), "INTENT_GRPC_URL": address}
         limits = {"RATE_LIMIT_REQUESTS": "10000000", "LOG_FORMAT": "json", "LOG_LEVEL": "INFO"}
         ours = stack.enter_context(running_gateway(directory, **settings, **limits))
-        theirs = stack.enter_context(peer(directory, **settings))
+        if against is None:
+            theirs = stack.enter_context(peer(directory, **settings))
+        else:
+            other = stack.enter_context(running_gateway(directory, **settings, **limits, PYTHONPATH=str(against)))
+            theirs = Target(against.name, other.process.pid, other.base)
         say(f"{'':24} {'':18}{'CPU µs each':>12}{'per second':>12}{'p50 ms':>12}{'p99 ms':>12}")
         targets = [Target("gateway", ours.process.pid, ours.base), theirs]
         for path in ("/live", INTENT):
@@ -183,5 +187,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--against", type=Path, help="another checkout, whose gateway takes the place of FastAPI's")
     options = parser.parse_args()
-    main(options.rounds, options.seconds)
+    main(options.rounds, options.seconds, options.against)

@@ -219,8 +219,9 @@ class Connection(asyncio.Protocol):
     def request_complete(self) -> None:
         """A body is complete."""
         reading, self._reading = self._reading, None
-        self._for_body.end(self)
         if reading is not None:
+            if reading.has_body:
+                self._for_body.end(self)
             reading.complete()
 
     # --- serving, in order ---

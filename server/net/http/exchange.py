@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError, without_frames
 from server.net.http.handover import Upgraded, stream_of
+from server.net.http.headers import announces_body
 from server.net.http.interfaces import Head, Refuse, tell_refused
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Exchange(HTTPConnection):
         self.whole = False  # the request is complete
         self.finished = False  # the answer is complete
         self.keeps_alive = keeps_alive
-        self.has_body = "Content-Length" in headers or "Transfer-Encoding" in headers  # even if it is empty
+        self.has_body = announces_body(headers)
         self._link = link
         self._start_line = start_line
         self._headers = headers

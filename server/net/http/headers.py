@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tornado.httputil import HTTPHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 DefaultT = TypeVar("DefaultT")
 
@@ -26,6 +26,12 @@ def _spelled_bytes(name: bytes) -> str:
     return _spelled(name.decode("latin-1"))
 
 
+def announces_body(headers: HTTPHeaders) -> bool:
+    """True if a request with these headers has a body, even an empty one (RFC 9112, section 6)."""
+    known = headers.flat if isinstance(headers, Headers) else headers  # asked twice for every request
+    return "Content-Length" in known or "Transfer-Encoding" in known
+
+
 class Headers(HTTPHeaders):
     """Tornado's HTTPHeaders on one flat dict.
 
@@ -36,6 +42,11 @@ class Headers(HTTPHeaders):
         # `values` is kept, not copied; its names must be spelled as by `_spelled`.
         self._values: dict[str, str] = {} if values is None else values
         self._repeated: dict[str, list[str]] = {}  # only for repeated names
+
+    @property
+    def flat(self) -> Mapping[str, str]:
+        """The values by name, spelled as by `_spelled`."""
+        return self._values
 
     def add_bytes(self, name: bytes, value: bytes) -> None:
         """Add one header as received."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tornado.httputil import HTTPMessageDelegate, RequestStartLine
 
 from server.errors import ApiError
+from server.net.http.headers import announces_body
 from server.net.http.interfaces import Head, tell_refused
 from server.net.http.request import Request
 
@@ -51,7 +52,7 @@ class IncomingRequest(HTTPMessageDelegate):
             self._routes.refuse_unreadable(self._request_conn, refusal, head)
             return None
         delegate = self._routes.find_handler(request)
-        if "Content-Length" in headers or "Transfer-Encoding" in headers:
+        if announces_body(headers):
             refusal_of_body = self._check_body(start_line, headers, delegate)
             if refusal_of_body is not None:
                 self._routes.refuse_request(request, refusal_of_body, last=True)
