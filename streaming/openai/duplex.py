@@ -36,7 +36,8 @@ class Duplex(LiveSession):
 
     queue_class = Timeline
     append_kind = "session.input_audio.append"
-    resumes = False  # in this API a client cannot say which event it received last
+    reads_appends = False  # a muted microphone needs a look at each
+    resumes = False  # the API has no way to say where a client stood
     event_queue: Timeline
 
     def __init__(self, *given: Any, **named: Any) -> None:

@@ -6,7 +6,6 @@ It outlives a lost socket for a while: its client may resume it on the same repl
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
+from streaming.openai.appends import appended
 from streaming.openai.commands import FIELDS, Command, UnreadableError, read
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
@@ -23,7 +23,7 @@ from streaming.openai.idle import IdleWatch
 from streaming.openai.inbox import Inbox
 from streaming.openai.items import checked_item
 from streaming.openai.microphones import Microphones
-from streaming.openai.mistakes import MistakeError, error_event
+from streaming.openai.mistakes import MistakeError, error_event, failure_event
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from streaming.ports import Allowance, Identity, LaneServices, Seen
     from streaming.residents import Tap
-
-log = logging.getLogger(__name__)
 
 NORMAL = 1000  # the client has finished the session
 RESTART = 1012  # the official clients reconnect after this code
@@ -80,6 +78,7 @@ class LiveSession:
 
     queue_class = EventQueue
     append_kind = "input_audio_buffer.append"
+    reads_appends = True  # those in their usual form are not parsed as JSON
     resumes = True
     delegates = False  # True: the steps of a plan are left to the client
 
@@ -265,11 +264,25 @@ class LiveSession:
             for tap in self.taps:
                 tap.received(data, now)
         try:
-            if not self._inbox.takes(data):
-                self.receive_now(data)
+            if self._inbox.takes(data):
+                return
         except MistakeError as mistake:
             self.event_queue.say(error_event(mistake))
             self.wake()
+            return
+        audio = appended(data) if self.reads_appends and isinstance(data, str) else None
+        if audio is None:
+            self.receive_now(data)
+        else:
+            self._hear(*audio)
+
+    def _hear(self, audio: bytes, event_id: str) -> None:
+        """Feed the microphone: the hot path."""
+        try:
+            self.microphones.append(audio)
+        except Exception as error:  # noqa: BLE001 - any of them is answered
+            self.event_queue.say(failure_event(error, event_id))
+        self.wake()
 
     def receive_now(self, data: str | bytes) -> None:
         """Parse a message and handle it."""
@@ -322,13 +335,9 @@ class LiveSession:
         try:
             yield mistaken
         except UnreadableError as mistake:
-            self.event_queue.say(error_event(mistake, mistake.event_id))
-        except MistakeError as mistake:
-            self.event_queue.say(error_event(mistake, mistaken.event_id))
-        except Exception:
-            log.exception("an event could not be handled")  # without the event, which contains users' words
-            unforeseen = MistakeError("internal_error", "something went wrong in the gateway", kind="server_error")
-            self.event_queue.say(error_event(unforeseen, mistaken.event_id))
+            self.event_queue.say(failure_event(mistake, mistake.event_id))
+        except Exception as error:  # noqa: BLE001 - any of them is answered
+            self.event_queue.say(failure_event(error, mistaken.event_id))
 
     def on_update(self, command: Command) -> None:
         """`session.update`."""

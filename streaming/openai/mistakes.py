@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+log = logging.getLogger(__name__)
 
 
 class MistakeError(Exception):
@@ -27,6 +30,15 @@ def error_event(mistake: MistakeError, client_event_id: str = "") -> dict[str, A
     if client_event_id:
         error["event_id"] = client_event_id
     return {"type": "error", "error": error}
+
+
+def failure_event(error: Exception, client_event_id: str) -> dict[str, Any]:
+    """The `error` event for what a client event led to. An unforeseen exception is logged, and told without its words."""
+    if isinstance(error, MistakeError):
+        return error_event(error, client_event_id)
+    log.error("an event could not be handled", exc_info=error)  # without the event, which contains users' words
+    unforeseen = MistakeError("internal_error", "something went wrong in the gateway", kind="server_error")
+    return error_event(unforeseen, client_event_id)
 
 
 def wrong(param: str, message: str) -> MistakeError:
