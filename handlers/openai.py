@@ -62,6 +62,7 @@ class OpenAiSocketHandler(SocketHandler):
     async def prepare(self) -> None:
         """Admit the client before the upgrade. Raises ApiError, whose status refuses the handshake."""
         self._admission.check_handshake("")
+        await self.gateway.codecs.ready()
         identity = await self._identify()
         if not allows(Access.USER, identity.roles):
             raise ApiError("FORBIDDEN", "a live session needs the role user")

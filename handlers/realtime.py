@@ -38,6 +38,7 @@ class RealtimeHandler(SocketHandler):
     async def prepare(self) -> None:
         """Identify the client before the upgrade. A refusal follows after it, because browsers do not see a handshake's status."""
         self._admission.check_handshake(self.path_args[0])
+        await self.gateway.codecs.ready()
         try:
             self._identity = await self._admission.identify()
         except RefusedError as refused:

@@ -15,7 +15,7 @@ from handlers.negotiation import preferred
 from handlers.operation import OperationHandler
 from handlers.problem import as_api_error, problem_json
 from handlers.uploads import Upload
-from server.audio.encode import AUDIO_FORMATS
+from server.audio.formats import AUDIO_FORMATS
 from server.errors import ApiError
 from server.operations import voice
 from server.operations.operation import Streaming

@@ -30,8 +30,6 @@ from server.identity.users import UsersError
 from server.loop import run
 from server.telemetry import log
 from server.upstream import EndpointError
-from streaming.client.address import socket_url
-from streaming.client.errors import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,6 +172,9 @@ def _minutes(text: str) -> int:
 
 
 def _gateway_url(text: str) -> str:
+    from streaming.client.address import socket_url  # noqa: PLC0415 - as above
+    from streaming.client.errors import GatewayError  # noqa: PLC0415
+
     try:
         return socket_url(text)
     except GatewayError as wrong:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from server.net.turns import Turns
+from server.workers import LiveCodecs
 
 if TYPE_CHECKING:
     import asyncio
@@ -93,6 +94,7 @@ class Gateway:
     sessions: SessionCounts = field(default_factory=NoSessions)
     jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
     turns: Turns = field(default_factory=Turns)  # of crowded connections
+    codecs: LiveCodecs = field(default_factory=LiveCodecs)
     openai: OpenAiSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     rounds: ReadRounds | None = None  # in which busy sockets are read; set by the lifecycle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -15,9 +16,27 @@ T = TypeVar("T")
 
 CODEC_THREADS = 4  # further uploads wait for one piece of another, not for its whole file
 
+CODECS = "streaming.sound.ffmpeg"
+
 _pool = ThreadPoolExecutor(CODEC_THREADS, thread_name_prefix="codec")
 
 
 async def in_codec_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The call's result, computed off the event loop. Cancelling the wait does not stop the call."""
     return await asyncio.get_running_loop().run_in_executor(_pool, partial(call, *args, **kwargs))
+
+
+class LiveCodecs:
+    """The codecs of live channels. They are loaded in a thread, because that takes 0.1 s, and only by a process that serves sockets.
+
+    Loaded, they take 16 MB.
+    """
+
+    def __init__(self) -> None:
+        self._ready = False
+
+    async def ready(self) -> None:
+        """Wait until they are loaded: before a socket opens, since no session can wait for them."""
+        if not self._ready:
+            await in_codec_thread(importlib.import_module, CODECS)
+            self._ready = True

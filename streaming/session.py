@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from streaming.loudspeaker import Loudspeaker
 from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
-from streaming.sound.codecs import AudioFormatError
+from streaming.sound.pcm import AudioFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

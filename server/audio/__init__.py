@@ -1,9 +1,11 @@
 """Audio files in and out; live channels have their own codecs in `streaming.sound.codecs`.
 
-decode          an uploaded file to PCM at the recogniser's rate, in pieces, in a thread
+decode, demux   an uploaded file to PCM at the recogniser's rate, in pieces, in a thread
 sections, mp3   joined files; damaged MP3 files
 mono            any number of channels to one
 transcription   decoded pieces to one transcript, no faster than the recogniser takes them
+formats         the kinds of files that are written
 encode          a voice's PCM to wav, mp3, ogg/opus, aac, flac or bare PCM, as it is made
+errors          what is wrong with an uploaded file
 speech          synthesis to a file, in pieces
 """

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from av.audio.resampler import AudioResampler
 
+from server.audio.formats import BYTES_PER_SAMPLE
+
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-BYTES_PER_SAMPLE = 2
 MAX_CHANNELS = 64  # the limit of FFmpeg's resampler
 MAX_MIXED_CHANNELS = 8  # FFmpeg cannot mix more; the loudest channel is used instead
 WINDOW_S = 0.25  # of sound, after which the channel is chosen anew

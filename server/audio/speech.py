@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.audio.encode import AUDIO_FORMATS, BYTES_PER_SAMPLE, PcmEncoder, audio_encoder
+from server.audio.formats import AUDIO_FORMATS, BYTES_PER_SAMPLE
 from server.workers import in_codec_thread
 from streaming.ports import SynthesisAudio, SynthesisStarted
 
@@ -30,7 +30,7 @@ async def speech_file(
         async for event in stream:
             if isinstance(event, SynthesisStarted):
                 rate_hz = AUDIO_FORMATS[name].rate_hz(sample_rate_hz, event.sample_rate_hz)
-                encoder = audio_encoder(name, event.sample_rate_hz, rate_hz)
+                encoder = await in_codec_thread(_encoder, name, event.sample_rate_hz, rate_hz)
             elif isinstance(event, SynthesisAudio) and encoder is not None:
                 waiting += event.pcm
                 heard = True
@@ -43,10 +43,16 @@ async def speech_file(
         stream.cancel()
 
 
+def _encoder(name: str, voice_hz: int, rate_hz: int) -> AudioEncoder:
+    from server.audio.encode import audio_encoder  # noqa: PLC0415 - loading FFmpeg takes 0.1 s and 16 MB
+
+    return audio_encoder(name, voice_hz, rate_hz)
+
+
 async def _encoded(encoder: AudioEncoder, waiting: bytearray) -> bytes:
-    """Encode all that waits. Passing through or resampling takes some 10 µs and needs no thread."""
+    """Encode all that waits."""
     pcm = bytes(waiting)
     waiting.clear()
-    if isinstance(encoder, PcmEncoder):
+    if encoder.quick:
         return encoder.encode(pcm)
     return await in_codec_thread(encoder.encode, pcm)

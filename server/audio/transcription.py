@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from server.audio.decode import PCM_RATE_HZ
-from server.audio.mono import BYTES_PER_SAMPLE
+from server.audio.formats import BYTES_PER_SAMPLE
 from server.workers import in_codec_thread
 from streaming.ports import FinalTranscript, RecognitionConfig, TaskProgress
 

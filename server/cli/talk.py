@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
-from server.audio.decode import PCM_RATE_HZ, AudioTooLongError, UnreadableAudioError, UploadDecoder
+from server.audio.decode import PCM_RATE_HZ, UploadDecoder
+from server.audio.errors import AudioTooLongError, UnreadableAudioError
 from server.cli.keyboard import Keyboard, answer_of
 from server.cli.screen import Screen
 from streaming.client.errors import GatewayError

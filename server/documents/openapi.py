@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
-from server.audio.encode import AUDIO_FORMATS
+from server.audio.formats import AUDIO_FORMATS
 from server.errors import ERRORS, ApiError, problem
 from server.operations import OPERATIONS, Access, Streaming
 from server.operations.openai_errors import error_of, status_of

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from server.audio.encode import AUDIO_FORMATS
+from server.audio.formats import AUDIO_FORMATS
 from server.errors import ApiError
 from server.operations.fields import MAX_SPEECH_CHARS
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming

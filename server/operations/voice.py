@@ -8,8 +8,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from server.audio.decode import AudioTooLongError, UnreadableAudioError, UploadDecoder
-from server.audio.encode import AUDIO_FORMATS, MAX_RATE_HZ, MIN_RATE_HZ
+from server.audio.decode import UploadDecoder
+from server.audio.errors import AudioTooLongError, UnreadableAudioError
+from server.audio.formats import AUDIO_FORMATS, MAX_RATE_HZ, MIN_RATE_HZ
 from server.audio.speech import speech_file
 from server.audio.transcription import transcribe as transcribe_upload
 from server.errors import ApiError

@@ -12,7 +12,7 @@ from streaming.protocol import messages as wire
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.snapshot import Rewind
 from streaming.session import ChannelEnd
-from streaming.sound.codecs import AudioFormatError
+from streaming.sound.pcm import AudioFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ from streaming.lanes.stt import SttLane
 from streaming.openai import settings as config
 from streaming.openai.hearing import Hearing, Listener
 from streaming.openai.mistakes import MistakeError, wrong
-from streaming.sound.codecs import BYTES_PER_SAMPLE, AudioFormatError, pcm_duration_ms
+from streaming.sound.codecs import pcm_duration_ms
+from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

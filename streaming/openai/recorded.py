@@ -11,7 +11,7 @@ from streaming.lanes.stt import SttLane
 from streaming.openai import settings as config
 from streaming.openai.hearing import Hearing, Listener
 from streaming.openai.mistakes import MistakeError, wrong
-from streaming.sound.codecs import BYTES_PER_SAMPLE
+from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from streaming.openai.conversation import Entry

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
-from streaming.sound.codecs import BYTES_PER_SAMPLE, pcm_duration_ms
+from streaming.sound.codecs import pcm_duration_ms
+from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     import asyncio

@@ -1,20 +1,21 @@
 """The encodings of channels, to and from the PCM of the services.
 
-FFmpeg's libraries (PyAV) do the work in C. Decoding or resampling a 20 ms frame takes 2 to 10 µs, encoding it as Opus 0.17 ms,
-which is short enough for the event loop. PCM at the service's own rate passes through untouched.
+FFmpeg's libraries (PyAV, `streaming.sound.ffmpeg`) do the work in C. Decoding or resampling a 20 ms frame takes 2 to 10 µs, encoding
+it as Opus 0.17 ms, which is short enough for the event loop. PCM at the service's own rate passes through untouched.
+
+Loading the libraries takes 0.1 s and 16 MB, so a process that serves sockets does it in a thread before the first one opens.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import av
-from av.audio.codeccontext import AudioCodecContext
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
+from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError, whole_samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from streaming.sound.ffmpeg import PacketEncoder, Resampler
 
 SERVICE_RATE_HZ = 16_000  # the rate of speech recognisers; all audio is resampled to it once
 OPUS_RATE_HZ = 48_000  # RFC 6716: the codec's internal rate, whatever the input
@@ -22,7 +23,6 @@ TELEPHONE_RATE_HZ = 8_000  # RFC 3551: PCMU and PCMA
 FRAME_MS = 40  # of PCM sent to a client: half as many messages as with 20 ms, and interruptions are still prompt
 OPUS_FRAME_MS = 20  # one packet per frame, the interval of all WebRTC stacks
 OPUS_BIT_RATE = 32_000  # transparent for wide-band speech (RFC 7587, section 3.1.1 recommends 28-40 kbit/s)
-BYTES_PER_SAMPLE = 2
 
 MIN_RATE_HZ = 8_000
 MAX_RATE_HZ = 48_000
@@ -31,10 +31,6 @@ ENCODINGS = ("pcm_s16le", "mulaw", "alaw", "opus")
 SAMPLE_RATES_HZ = (8_000, 16_000, 22_050, 24_000, 44_100, 48_000)
 
 _LAWS = {"mulaw": "pcm_mulaw", "alaw": "pcm_alaw"}
-
-
-class AudioFormatError(ValueError):
-    """The client's audio is not in the announced format; the text says how."""
 
 
 class Decoder(Protocol):
@@ -49,39 +45,6 @@ def pcm_duration_ms(n_bytes: int, rate_hz: int) -> float:
     return n_bytes * 1000 / (BYTES_PER_SAMPLE * rate_hz)
 
 
-def _frame(pcm: bytes, rate_hz: int) -> AudioFrame:
-    frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
-    frame.sample_rate = rate_hz
-    frame.planes[0].update(pcm)
-    return frame
-
-
-def _pcm(frame: AudioFrame) -> bytes:
-    # Planes are padded for alignment; only the samples count.
-    return bytes(frame.planes[0])[: frame.samples * BYTES_PER_SAMPLE]
-
-
-class _Resampler:
-    """Resamples to 16-bit mono at `rate_hz`, keeping the filter's state between frames."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=rate_hz)
-
-    def feed(self, frame: AudioFrame | None) -> bytes:
-        """The samples that are ready; None flushes the filter."""
-        if frame is not None:
-            frame.pts = None
-        return b"".join(_pcm(out) for out in self._resampler.resample(frame))
-
-
-def whole_samples(payload: bytes) -> bytes:
-    """The frame itself. Raises AudioFormatError when it ends within a sample."""
-    if len(payload) % BYTES_PER_SAMPLE:
-        msg = "a pcm_s16le frame must hold whole 16-bit samples"
-        raise AudioFormatError(msg)
-    return payload
-
-
 class PassThrough:
     """PCM at the service's own rate: checked, but not changed."""
 
@@ -90,51 +53,23 @@ class PassThrough:
         return whole_samples(payload)
 
 
-class _PcmDecoder:
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._resampler = _Resampler(SERVICE_RATE_HZ)
-
-    def decode(self, payload: bytes) -> bytes:
-        pcm = whole_samples(payload)
-        return self._resampler.feed(_frame(pcm, self._rate_hz)) if pcm else b""
-
-
-class _CodecDecoder:
-    """µ-law, A-law and Opus."""
-
-    def __init__(self, codec: str, rate_hz: int) -> None:
-        context = av.CodecContext.create(codec, "r")
-        assert isinstance(context, AudioCodecContext)
-        context.sample_rate = rate_hz
-        context.layout = "mono"
-        self._context = context
-        self._resampler = _Resampler(SERVICE_RATE_HZ)
-
-    def decode(self, payload: bytes) -> bytes:
-        if not payload:
-            return b""
-        try:
-            frames = self._context.decode(av.Packet(payload))
-        except av.FFmpegError as broken:
-            msg = "the frame is not a valid packet of the announced encoding"
-            raise AudioFormatError(msg) from broken
-        return b"".join(self._resampler.feed(frame) for frame in frames)
-
-
 def microphone_decoder(encoding: str, rate_hz: int) -> Decoder:
     """The decoder for the format announced in `channel.open`. Raises AudioFormatError."""
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         msg = f"sample_rate must lie between {MIN_RATE_HZ} and {MAX_RATE_HZ}"
         raise AudioFormatError(msg)
-    if encoding == "opus":
-        return _CodecDecoder("libopus", OPUS_RATE_HZ)
-    if encoding in _LAWS:
-        return _CodecDecoder(_LAWS[encoding], rate_hz)
-    if encoding != "pcm_s16le":
+    if encoding not in ENCODINGS:
         msg = f"encoding must be one of {', '.join(ENCODINGS)}"
         raise AudioFormatError(msg)
-    return PassThrough() if rate_hz == SERVICE_RATE_HZ else _PcmDecoder(rate_hz)
+    if encoding == "pcm_s16le" and rate_hz == SERVICE_RATE_HZ:
+        return PassThrough()
+    from streaming.sound import ffmpeg  # noqa: PLC0415 - see the module
+
+    if encoding == "pcm_s16le":
+        return ffmpeg.PcmDecoder(rate_hz, SERVICE_RATE_HZ)
+    if encoding == "opus":
+        return ffmpeg.PacketDecoder("libopus", OPUS_RATE_HZ, SERVICE_RATE_HZ)
+    return ffmpeg.PacketDecoder(_LAWS[encoding], rate_hz, SERVICE_RATE_HZ)
 
 
 class SpeechEncoder:
@@ -150,7 +85,7 @@ class SpeechEncoder:
         self.encoding = encoding
         self.rate_hz = OPUS_RATE_HZ if encoding == "opus" else rate_hz
         self._service_rate_hz = service_rate_hz
-        self._resampler = _Resampler(self.rate_hz) if self.rate_hz != service_rate_hz else None
+        self._resampler = self._open_resampler()
         self.frame_ms = OPUS_FRAME_MS if encoding == "opus" else FRAME_MS
         self._frame_bytes = self.rate_hz * self.frame_ms // 1000 * BYTES_PER_SAMPLE
         self._rest = bytearray()
@@ -158,23 +93,26 @@ class SpeechEncoder:
         self.pcm_bytes_per_ms = service_rate_hz / 1000 * BYTES_PER_SAMPLE
         self._codec = self._open_codec()
 
-    def _open_codec(self) -> AudioCodecContext | None:
+    def _open_resampler(self) -> Resampler | None:
+        if self.rate_hz == self._service_rate_hz:
+            return None
+        from streaming.sound import ffmpeg  # noqa: PLC0415 - see the module
+
+        return ffmpeg.Resampler(self.rate_hz)
+
+    def _open_codec(self) -> PacketEncoder | None:
         if self.encoding == "pcm_s16le":
             return None
-        context = av.CodecContext.create(_LAWS.get(self.encoding, "libopus"), "w")
-        assert isinstance(context, AudioCodecContext)
-        context.sample_rate = self.rate_hz
-        context.layout = "mono"
-        context.format = "s16"
+        from streaming.sound import ffmpeg  # noqa: PLC0415 - see the module
+
         if self.encoding == "opus":
-            context.bit_rate = OPUS_BIT_RATE
-            context.options = {"application": "voip", "frame_duration": str(OPUS_FRAME_MS)}
-        context.open()
-        return context
+            options = {"application": "voip", "frame_duration": str(OPUS_FRAME_MS)}
+            return ffmpeg.PacketEncoder("libopus", self.rate_hz, OPUS_BIT_RATE, options)
+        return ffmpeg.PacketEncoder(_LAWS[self.encoding], self.rate_hz)
 
     def encode(self, pcm: bytes) -> Sequence[bytes]:
         """The frames that this piece completes."""
-        resampled = self._resampler.feed(_frame(pcm, self._service_rate_hz)) if self._resampler and pcm else pcm
+        resampled = self._resampler.feed_pcm(pcm, self._service_rate_hz) if self._resampler and pcm else pcm
         if not self._rest and len(resampled) == self._frame_bytes:
             # A service that speaks in real time sends just such pieces.
             return self._packets(resampled) if self._codec else (resampled,)
@@ -189,7 +127,7 @@ class SpeechEncoder:
     def flush(self) -> Sequence[bytes]:
         """The rest at the end of an utterance. The last Opus packet is padded with silence."""
         if self._resampler:
-            self._rest += self._resampler.feed(None)
+            self._rest += self._resampler.flush()
         piece = bytes(self._rest)
         self._rest.clear()
         if not piece:
@@ -201,9 +139,7 @@ class SpeechEncoder:
         return self._packets(piece)
 
     def _packets(self, pcm: bytes) -> Sequence[bytes]:
-        if self._codec is None:
-            return (pcm,)
-        return [bytes(packet) for packet in self._codec.encode(_frame(pcm, self.rate_hz))]
+        return (pcm,) if self._codec is None else self._codec.encode(pcm)
 
     def most_bytes(self, n_bytes: int) -> int:
         """Upper limit of the bytes that `encode` returns for so many bytes of PCM: none of the encodings is larger than PCM."""

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
-
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 
 from streaming.ports import ServiceError
 from streaming.sound.codecs import SERVICE_RATE_HZ
+from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BYTES_PER_SAMPLE = 2
+    from streaming.sound.ffmpeg import Resampler
+
+PARTS = ("numpy", "pywebrtc_audio")
 BLOCK_BYTES = SERVICE_RATE_HZ // 100 * BYTES_PER_SAMPLE  # AEC3 works on blocks of 10 ms
 # Between what was read and what the client plays; less is jitter of its reports, and a jump costs AEC3 a second.
 MAX_DRIFT_MS = 120
@@ -32,24 +33,21 @@ class FarEnd:
         self._pcm = bytearray()
         self._read = 0
         self._played_ms: Callable[[], float] | None = None
-        self._resampler: AudioResampler | None = None
+        self._resampler: Resampler | None = None
         self._rate_hz = 0
 
     def begin(self, rate_hz: int, played_ms: Callable[[], float]) -> None:
         """Start an utterance; `played_ms` returns how much of it the client has played."""
         self._pcm.clear()
         self._read, self._rate_hz, self._played_ms = 0, rate_hz, played_ms
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=SERVICE_RATE_HZ)
+        from streaming.sound import ffmpeg  # noqa: PLC0415 - see `codecs`
+
+        self._resampler = ffmpeg.Resampler(SERVICE_RATE_HZ)
 
     def add(self, pcm: bytes) -> None:
         """Add audio before it is sent."""
-        if self._resampler is None or not pcm:
-            return
-        frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
-        frame.sample_rate = self._rate_hz
-        frame.planes[0].update(pcm)
-        for out in self._resampler.resample(frame):
-            self._pcm += bytes(out.planes[0])[: out.samples * BYTES_PER_SAMPLE]
+        if self._resampler is not None and pcm:
+            self._pcm += self._resampler.feed_pcm(pcm, self._rate_hz)
 
     def end(self) -> None:
         """The utterance ended or was stopped."""
@@ -72,12 +70,10 @@ class EchoFilter:
     """Removes the far end from microphone audio, in order, in `run`. Raises ServiceError if AEC3 is not installed."""
 
     def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
-        try:
-            self._numpy: Any = importlib.import_module("numpy")
-            self._canceller: Any = importlib.import_module("pywebrtc_audio").EchoCanceller(SERVICE_RATE_HZ, 1, 0)
-        except ImportError:
+        if None in map(importlib.util.find_spec, PARTS):
             words = "echo cancellation is not installed here: the extra `echo` brings it"
-            raise ServiceError("UNIMPLEMENTED", words) from None
+            raise ServiceError("UNIMPLEMENTED", words)
+        self._filter: Callable[[bytes, bytes], bytes] | None = None  # made by the first audio
         self._far_end = far_end
         self._send = send
         self._near, self._far = bytearray(), bytearray()
@@ -117,8 +113,21 @@ class EchoFilter:
                 act()
 
     def _filtered(self, near: bytes, far: bytes) -> bytes:
-        numpy, filtered = self._numpy, bytearray()
+        if self._filter is None:
+            self._filter = _canceller()
+        return self._filter(near, far)
+
+
+def _canceller() -> Callable[[bytes, bytes], bytes]:
+    """A filter of near and far PCM, whole blocks of each. Blocks: loading the libraries takes 0.1 s the first time."""
+    numpy, webrtc = map(importlib.import_module, PARTS)
+    canceller: Any = webrtc.EchoCanceller(SERVICE_RATE_HZ, 1, 0)
+
+    def filtered(near: bytes, far: bytes) -> bytes:
+        clean = bytearray()
         for start in range(0, len(near), BLOCK_BYTES):
             blocks = (numpy.frombuffer(side[start : start + BLOCK_BYTES], "<i2") for side in (near, far))
-            filtered += self._canceller.process(*blocks).astype("<i2").tobytes()
-        return bytes(filtered)
+            clean += canceller.process(*blocks).astype("<i2").tobytes()
+        return bytes(clean)
+
+    return filtered

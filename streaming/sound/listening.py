@@ -22,7 +22,8 @@ from streaming.ports import (
     SpeechStopped,
     Word,
 )
-from streaming.sound.codecs import BYTES_PER_SAMPLE, SERVICE_RATE_HZ
+from streaming.sound.codecs import SERVICE_RATE_HZ
+from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

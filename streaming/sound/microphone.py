@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from streaming.domain import Trouble
 from streaming.ports import Endpointing, FinalTranscript, RecognitionConfig, RecognitionProgress, SpeechStarted
-from streaming.sound.codecs import BYTES_PER_SAMPLE, SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
+from streaming.sound.codecs import SERVICE_RATE_HZ, PassThrough, microphone_decoder, pcm_duration_ms
 from streaming.sound.echo import EchoFilter
 from streaming.sound.listening import Listening, moved_by
+from streaming.sound.pcm import BYTES_PER_SAMPLE
 from streaming.sound.trail import STEP_MS, Trail
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import time
 from typing import TYPE_CHECKING
 
 from handlers.uploads import Upload
-from server.audio.decode import AudioTooLongError, UnreadableAudioError, UploadDecoder
+from server.audio.decode import UploadDecoder
+from server.audio.errors import AudioTooLongError, UnreadableAudioError
 from server.embedded.addresses import read_url
 from server.errors import ApiError
 from server.net.http.parser import RequestParser

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from server.net.turns import Turns
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
 from server.services import SERVICES
@@ -71,7 +72,7 @@ async def sockets(house: House, talkers: int) -> list[FrameSocket]:
         client.say(type="channel.open", channel=1, kind="stt", params={})
         await client.until("channel.opened", channel=1)
         handler: Any = _Handler(client.line)
-        socket = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9))
+        socket = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), Turns())
         socket._transport = _Transport()  # type: ignore[assignment]
         found.append(socket)
     return found

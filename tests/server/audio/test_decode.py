@@ -9,7 +9,8 @@ import wave
 
 import pytest
 
-from server.audio.decode import AudioTooLongError, UnreadableAudioError, UploadDecoder
+from server.audio.decode import UploadDecoder
+from server.audio.errors import AudioTooLongError, UnreadableAudioError
 
 
 def wav(seconds: float, rate_hz: int = 16_000, channels: int = 1) -> bytes:

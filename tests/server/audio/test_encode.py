@@ -8,7 +8,8 @@ import struct
 import av
 import pytest
 
-from server.audio.encode import AUDIO_FORMATS, FORMATS, MP3_RATES_HZ, audio_encoder, wav_header
+from server.audio.encode import audio_encoder, wav_header
+from server.audio.formats import AUDIO_FORMATS, FORMATS, MP3_RATES_HZ
 
 VOICE_HZ = 22_050
 PCM = struct.pack("<10h", *range(-5000, 5000, 1000)) * (VOICE_HZ // 10)  # a second

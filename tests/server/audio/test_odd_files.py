@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.audio import mp3
-from server.audio.decode import UnreadableAudioError, UploadDecoder
+from server.audio.decode import UploadDecoder
 from server.audio.encode import audio_encoder
+from server.audio.errors import UnreadableAudioError
 from server.audio.sections import sections
 
 FILES = Path(__file__).parents[2] / "audio" / "files"

@@ -18,8 +18,8 @@ from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
 from streaming.outlet import WrongInputError
 from streaming.ports import Action, FinalTranscript, Identity, ServiceError, SpeechStarted, TaskResult, Verdict
 from streaming.session import ChannelEnd, Session
-from streaming.sound.codecs import AudioFormatError
 from streaming.sound.microphone import MicrophoneFormat
+from streaming.sound.pcm import AudioFormatError
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
 from tests.support.world import World, broken

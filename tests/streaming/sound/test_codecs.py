@@ -6,14 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from streaming.sound.codecs import (
-    ENCODINGS,
-    SERVICE_RATE_HZ,
-    AudioFormatError,
-    SpeechEncoder,
-    microphone_decoder,
-    pcm_duration_ms,
-)
+from streaming.sound.codecs import ENCODINGS, SERVICE_RATE_HZ, SpeechEncoder, microphone_decoder, pcm_duration_ms
+from streaming.sound.pcm import AudioFormatError
 
 TONE_HZ = 440
 
