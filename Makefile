@@ -3,7 +3,8 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-BESIDE_TESTS := $(addprefix tests/,streaming static packaging) $(addprefix tests/server/,audio cli documents embedded identity operations)
+BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_deploy.py test_house.py test_manner.py test_walks.py) \
+	$(addprefix tests/server/,audio cli documents embedded identity operations sessions telemetry upstream)
 ENGINES := $(wildcard deploy/engines/*)
 
 .PHONY: run dev speech test test-clients test-firefox lint unit core beside rest conformance fuzz audit floods chaos bench clean protos help

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +33,17 @@ def modules(root: Path, packages: Sequence[str] = PACKAGES) -> dict[str, Path]:
     return found
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(paths: Mapping[str, Path]) -> Graph:
     """The modules that each module imports, out of these. All imports are absolute: ruff sees to it."""
     graph: Graph = {}
     for name, path in paths.items():
         targets: set[str] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_parsed(path)):
             if isinstance(node, ast.Import):
                 targets |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -67,7 +73,7 @@ def circles(graph: Graph) -> list[list[str]]:
 def long_functions(paths: Mapping[str, Path]) -> Iterator[str]:
     """`module:function lines` of those over the limit."""
     for name, path in paths.items():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
@@ -84,8 +90,7 @@ def sizes(paths: Sequence[Path]) -> dict[str, int]:
     """Lines, and how many of them are comments (on a line of their own) or docstrings; functions; the longest module."""
     total = {"modules": len(paths), "lines": 0, "comments": 0, "docstrings": 0, "functions": 0, "longest": 0}
     for path in paths:
-        text = path.read_text()
-        lines, tree = text.splitlines(), ast.parse(text)
+        lines, tree = path.read_text().splitlines(), _parsed(path)
         total["lines"] += len(lines)
         total["longest"] = max(total["longest"], len(lines))
         total["comments"] += sum(line.lstrip().startswith("#") for line in lines)
@@ -94,12 +99,13 @@ def sizes(paths: Sequence[Path]) -> dict[str, int]:
     return total
 
 
-def _rooms(root: Path) -> dict[str, list[Path]]:
-    rooms: dict[str, list[Path]] = {}
+def rooms(root: Path) -> dict[str, list[Path]]:
+    """The files of each room: a folder, with all below it."""
+    found: dict[str, list[Path]] = {}
     for path in modules(root, (*PACKAGES, "tests")).values():
         parts = path.relative_to(root).parts[:-1]
-        rooms.setdefault("/".join(parts[:1] if parts[0] == "tests" else parts[:2]), []).append(path)
-    return rooms
+        found.setdefault("/".join(parts[:1] if parts[0] == "tests" else parts[:2]), []).append(path)
+    return found
 
 
 def main(root: Path) -> None:
@@ -110,15 +116,15 @@ def main(root: Path) -> None:
     for circle in found:
         print("  " + " → ".join(circle))
     print(f"\n{'room':<24}{'modules':>9}{'lines':>9}{'comments':>9}{'docstr.':>9}{'functions':>10}{'longest':>9}")
-    rooms = _rooms(root)
-    code = [path for room, listed in rooms.items() if room != "tests" for path in listed]
-    for room, listed in (*rooms.items(), ("all but tests", code)):
+    by_room = rooms(root)
+    code = [path for room, listed in by_room.items() if room != "tests" for path in listed]
+    for room, listed in (*by_room.items(), ("all but tests", code)):
         total = sizes(listed)
         print(
             f"{room:<24}{total['modules']:>9}{total['lines']:>9}{total['comments'] / total['lines']:>9.1%}"
             f"{total['docstrings'] / total['lines']:>9.1%}{total['functions']:>10}{total['longest']:>9}"
         )
-    print(f"\ntest lines to code lines: {sizes(rooms['tests'])['lines'] / sizes(code)['lines']:.2f}")
+    print(f"\ntest lines to code lines: {sizes(by_room['tests'])['lines'] / sizes(code)['lines']:.2f}")
 
 
 if __name__ == "__main__":

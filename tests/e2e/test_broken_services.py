@@ -46,9 +46,13 @@ class ServiceProcess:
         self.name = name
         self.address = "127.0.0.1:0"
         self._directory = directory
-        self.start()
+        self.begin()
 
     def start(self) -> None:
+        self.begin()
+        self.until_ready()
+
+    def begin(self) -> None:
         command = [sys.executable, "-m", "server.embedded", "--with-parent", "--directory", str(self._directory)]
         self.process = subprocess.Popen(
             [*command, f"{self.name}={self.address}"],
@@ -58,6 +62,8 @@ class ServiceProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
+
+    def until_ready(self) -> None:
         assert self.process.stdout is not None
         self.address = json.loads(self.process.stdout.readline())["bound"][self.name]
         assert json.loads(self.process.stdout.readline()) == {"ready": True, "down": {}}
@@ -80,6 +86,8 @@ class ServiceProcess:
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ServiceProcess]]:
     directory = tmp_path_factory.mktemp("services")
     started = {name: ServiceProcess(name, directory) for name in VARIABLES}
+    for service in started.values():
+        service.until_ready()
     yield started
     for service in started.values():
         service.kill()
@@ -94,7 +102,7 @@ def remote(services: dict[str, ServiceProcess], tmp_path_factory: pytest.TempPat
         yield running
 
 
-MIND_MS, MOUTH_MS, EAR_MS = 700, 1_500, 3_000
+MIND_MS, MOUTH_MS, EAR_MS, HUNG_EAR_MS = 700, 1_500, 3_000, 1_000
 
 
 @pytest.fixture(scope="module")
@@ -255,10 +263,19 @@ async def test_a_service_that_hangs_costs_its_deadline_and_an_apology(
 
 
 async def test_a_recogniser_that_hangs_is_apologised_for_aloud(
-    impatient: GatewayProcess, services: dict[str, ServiceProcess]
+    impatient: GatewayProcess, services: dict[str, ServiceProcess], tmp_path: Path
 ) -> None:
     await until_up(impatient, "stt")
-    async with client(impatient) as session:
+    urls = {VARIABLES[name]: service.address for name, service in services.items()}
+    deadlines = f"stt={HUNG_EAR_MS}"  # it is waited for four times
+    settings = {"EMBEDDED": "false", "REDIS_URL": "", "GRPC_DEADLINES_MS": deadlines, **urls}
+    with running_gateway(tmp_path, **settings) as hasty:
+        await hangs_in_mid_word(hasty, services)
+    await until_up(impatient, "stt")
+
+
+async def hangs_in_mid_word(gateway: GatewayProcess, services: dict[str, ServiceProcess]) -> None:
+    async with client(gateway) as session:
         turn, heard = await in_mid_word(session)
         with services["stt"].hanging():
             turn.end()
@@ -268,4 +285,3 @@ async def test_a_recogniser_that_hangs_is_apologised_for_aloud(
     assert len(heard.audio) > 10_000
     closed = heard.of(messages.ChannelClosed)[0]
     assert (closed.status, closed.code) == ("error", "DEADLINE_EXCEEDED")
-    await until_up(impatient, "stt")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.gateway import LIGHT, ROOT, environment, is_running, running_gateway
+from tests.support.replicas import only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def test_the_curl_of_the_banner_works_as_printed(gateway: GatewayProcess) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
-    with running_gateway(tmp_path) as gateway:
+    with running_gateway(tmp_path, **LIGHT) as gateway:
         children = gateway.children()
         assert len(children) >= 3
         assert gateway.stop(number) == 0
@@ -44,7 +45,7 @@ def test_a_stop_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
 
 
 def test_a_gateway_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    with running_gateway(tmp_path) as gateway:
+    with running_gateway(tmp_path) as gateway:  # with the heavy engines: they must end too
         children = gateway.children()
         gateway.stop(signal.SIGKILL)
         deadline = time.monotonic() + 15
@@ -54,7 +55,7 @@ def test_a_gateway_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_memory_and_a_developers_token_survive_a_restart(tmp_path: Path) -> None:
-    key = {"JWT_SECRET_KEY": "", **LIGHT}  # so that the gateway keeps one of its own
+    key = {"JWT_SECRET_KEY": "", **only("memory")}  # so that the gateway keeps a key of its own
     with running_gateway(tmp_path, **key) as gateway:
         token = gateway.token
         _post(gateway, "/api/v1/memory/store", '{"key": "colour", "value": "blue"}')
@@ -73,7 +74,7 @@ def test_a_missing_chromium_costs_the_browser_only(tmp_path: Path) -> None:
 
 def test_it_runs_without_uvloop(tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text("raise ImportError")
-    with running_gateway(tmp_path, **LIGHT, REDIS_URL="", PYTHONPATH=f"{tmp_path}:{ROOT}") as gateway:
+    with running_gateway(tmp_path, **only("intent"), REDIS_URL="", PYTHONPATH=f"{tmp_path}:{ROOT}") as gateway:
         assert '"get_time"' in _post(gateway, "/api/v1/agent/intent", '{"text": "what time is it"}')
         assert gateway.stop() == 0
 

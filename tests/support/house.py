@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
@@ -119,6 +119,9 @@ class FakeSocket:
             while len(self.of(kind, **fields)) < count:
                 await asyncio.sleep(0.01)
         return self.of(kind, **fields)[count - 1]
+
+
+SocketT = TypeVar("SocketT", bound=FakeSocket)
 
 
 class FakeStore:
@@ -305,7 +308,11 @@ class House:
             self.link.store.replicas.append(self.sessions)
 
     async def enter(self, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None) -> FakeSocket:
-        socket = FakeSocket(self.group)
+        return await self.connect(FakeSocket(self.group), session_id, who, resume)
+
+    async def connect(
+        self, socket: SocketT, session_id: str = "s1", who: Identity = USER, resume: Resume | None = None
+    ) -> SocketT:
         kept = await self.sessions.claim(session_id, who, resume)
         socket.line = enter(self.sessions, session_id, who, socket, resume, kept)
         socket.wake()

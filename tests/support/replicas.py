@@ -8,10 +8,11 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from tests.support.gateway import GatewayProcess, environment
+from tests.support.gateway import GatewayProcess, environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,6 +29,11 @@ VARIABLES = {
     "memory": "MEMORY_GRPC_URL",
     "browser": "BROWSER_GRPC_URL",
 }
+
+
+def only(*services: str) -> dict[str, str]:
+    """Settings with which a gateway starts these embedded services alone: nothing listens at the others' addresses."""
+    return {variable: f"127.0.0.1:{free_port()}" for name, variable in VARIABLES.items() if name not in services}
 
 
 @contextmanager
@@ -58,7 +64,8 @@ class Replicas:
     def __init__(self, directory: Path, count: int, **settings: str) -> None:
         self._directory = directory
         self._settings = {"EMBEDDED": "false", **settings}
-        self.gateways = [self._start() for _ in range(count)]
+        with ThreadPoolExecutor(count) as threads:
+            self.gateways = list(threads.map(lambda _number: self._start(), range(count)))
 
     def _start(self) -> GatewayProcess:
         return GatewayProcess(self._directory, **self._settings)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tests.support.gateway import environment, free_port
-from tests.support.replicas import VARIABLES
+from tests.support.replicas import only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +39,7 @@ class Developer:
 
     @contextmanager
     def starts(self) -> Iterator[subprocess.Popen[str]]:
-        elsewhere = {name: f"127.0.0.1:{free_port()}" for service, name in VARIABLES.items() if service != "memory"}
-        settings = {"PORT": str(free_port()), "EMBEDDED": "true", "LOG_LEVEL": "ERROR", **elsewhere}
+        settings = {"PORT": str(free_port()), "EMBEDDED": "true", "LOG_LEVEL": "ERROR", **only("memory")}
         environ = environment(self.folder, **settings) | {"PYTHONPATH": str(self.folder)}
         process = subprocess.Popen(
             [sys.executable, "-m", "server", "--reload"],

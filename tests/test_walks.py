@@ -1,0 +1,46 @@
+"""docs/HOUSE.md: the walks are those that the code takes, and every room is named."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from tests.house import ROOT, rooms
+from tests.walks import PAGE, Walk, walks, written
+
+WALKS = ("microphone", "speech", "rest", "resume", "interruption")
+
+
+@cache
+def found() -> dict[str, Walk]:
+    return walks()
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_a_walk_is_listed_as_it_goes(name: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    listed = re.search(rf"<!-- walk: {name} -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    assert listed is not None
+    assert listed[1].splitlines() == list(found()[name].lines()), "python -m tests.walks --write"
+
+
+def test_a_list_that_is_out_of_date_is_replaced() -> None:
+    stale = "# page\n<!-- walk: rest -->\nold\n<!-- end -->\nrest\n"
+    walk = Walk([("a", "f"), ("b", "g"), ("a", "h")], calls=4, nested=1)
+    assert written(stale, {"rest": walk}) == (
+        "# page\n<!-- walk: rest -->\n3 functions in 2 modules, 4 calls, at most 1 coroutines within each other.\n\n"
+        "1. `a`: `f`, `h`\n2. `b`: `g`\n<!-- end -->\nrest\n"
+    )
+
+
+def test_no_walk_goes_through_a_framework_of_another_dialect() -> None:
+    """A session of one dialect runs no code of the other."""
+    for walk in found().values():
+        assert not [module for module in walk.modules if module.startswith(("streaming/openai", "streaming/client"))]
+
+
+def test_the_page_names_every_room() -> None:
+    named = re.findall(r"^\| `([\w/]+)` \| [\d,]+ \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(room for room in rooms(ROOT) if room != "tests")
