@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from tests.bench.microphones.plot import Point
 
 GATEWAY = "gateway"
-TARGETS = (GATEWAY, "fastapi", "aiohttp", "tornado")
+DIALECT = "openai"  # the gateway again, in OpenAI's dialect: 24 kHz in base64 as JSON
+TARGETS = (GATEWAY, DIALECT, "fastapi", "aiohttp", "tornado")
 UVICORN = ("uvicorn", "tests.bench.microphones.peer_fastapi:app", "--loop", "uvloop", "--ws", "websockets")
 PEERS = {
     "fastapi": (*UVICORN, "--no-access-log", "--log-level", "warning"),
@@ -95,8 +96,8 @@ class Recogniser:
 
 
 @contextlib.contextmanager
-def recogniser(directory: Path) -> Iterator[Recogniser]:
-    command = [sys.executable, "-m", "tests.bench.microphones.recogniser"]
+def recogniser(directory: Path, *options: str) -> Iterator[Recogniser]:
+    command = [sys.executable, "-m", "tests.bench.microphones.recogniser", *options]
     log = (directory / "recogniser.log").open("wb")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True) as running:
         try:
@@ -106,10 +107,10 @@ def recogniser(directory: Path) -> Iterator[Recogniser]:
 
 
 @contextlib.contextmanager
-def gateway(directory: Path, talkers: int, **settings: str) -> Iterator[Target]:
+def gateway(directory: Path, name: str, talkers: int, **settings: str) -> Iterator[Target]:
     with running_gateway(directory, **{**FREELY, **settings}) as running:
         tokens = [running.own_token(f"user-{number}", "user") for number in range(talkers)]
-        yield Target(GATEWAY, psutil.Process(running.process.pid), running.ws, tokens)
+        yield Target(name, psutil.Process(running.process.pid), running.ws, tokens)
 
 
 @contextlib.contextmanager
@@ -127,7 +128,7 @@ def cpu_s(target: Target) -> float:
 
 def measure(target: Target, ear: Recogniser, talkers: int, seconds: float, warm_s: float) -> Figures:
     """One load from its first socket to its last."""
-    load = Load(target.ws, talkers, seconds, warm_s, target.tokens)
+    load = Load(target.ws, talkers, seconds, warm_s, target.tokens, dialect=target.name == DIALECT)
     command = [sys.executable, "-m", "tests.bench.microphones.talkers"]
     before = ear.ask("report")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as generator:
@@ -190,10 +191,10 @@ def compare(
     found: dict[str, list[Figures]] = {name: [] for name in options.targets}
     for _ in range(options.rounds):
         for name, figures in found.items():
-            with recogniser(directory) as ear:
+            with recogniser(directory, *(["--bytes"] if name == DIALECT else [])) as ear:
                 stt = {"VOICE_STT_GRPC_URL": ear.address}
-                own = gateway(directory, talkers, **settings, **stt)
-                with own if name == GATEWAY else peer(directory, name, **stt) as target:
+                own = gateway(directory, name, talkers, **settings, **stt)
+                with own if name in {GATEWAY, DIALECT} else peer(directory, name, **stt) as target:
                     figures.append(measure(target, ear, talkers, options.seconds, options.warm))
     ours_us = None
     for name, figures in found.items():

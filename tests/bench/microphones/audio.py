@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 
 FRAME_BYTES, FRAME_S = 640, 0.02  # 16 kHz, 16 bit, one channel
+DIALECT_BYTES = 960  # the same time in OpenAI's dialect: 24 kHz
 _MARK = struct.Struct("<qII")  # nanoseconds of the machine's monotonic clock, talker, number
 _SOUND = os.urandom(FRAME_BYTES - _MARK.size)
 BUCKET_US = 50
@@ -31,6 +32,8 @@ class Tally:
     frames: int = 0
     gaps: int = 0  # a frame whose number is not the one expected
     messages: int = 0  # of gRPC
+    counts_bytes: bool = False  # True: the audio was resampled on the way, so it has no marks
+    _bytes: int = 0
     _next: dict[int, int] = field(default_factory=dict)  # talker: number of its next frame
     _ages: dict[int, int] = field(default_factory=dict)  # in buckets of 50 µs, since `restart`
 
@@ -40,6 +43,10 @@ class Tally:
 
     def take(self, audio: bytes) -> None:
         """Any number of whole frames."""
+        if self.counts_bytes:
+            self._bytes += len(audio)
+            self.frames = self._bytes // FRAME_BYTES
+            return
         now = time.monotonic_ns()
         for start in range(0, len(audio), FRAME_BYTES):
             sent_at, talker, number = _MARK.unpack_from(audio, start)

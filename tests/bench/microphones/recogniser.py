@@ -19,8 +19,8 @@ REPORT_BYTES = 16 * 1024  # what was taken of a stream in a trunk is told so oft
 class Ear(stt_pb2_grpc.SpeechToTextServicer):
     """Takes frames, and says nothing until the end."""
 
-    def __init__(self) -> None:
-        self.tally = Tally()
+    def __init__(self, *, counts_bytes: bool) -> None:
+        self.tally = Tally(counts_bytes=counts_bytes)
 
     async def Recognize(self, requests: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
         tally = self.tally
@@ -61,9 +61,9 @@ def obey(command: str, tally: Tally) -> None:
     sys.stdout.flush()
 
 
-async def main() -> None:
+async def main(*, counts_bytes: bool) -> None:
     """Serve until standard input ends."""
-    ear, ended = Ear(), asyncio.Event()
+    ear, ended = Ear(counts_bytes=counts_bytes), asyncio.Event()
     server = grpc.aio.server()
     stt_pb2_grpc.add_SpeechToTextServicer_to_server(ear, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -84,4 +84,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    uvloop.run(main(counts_bytes="--bytes" in sys.argv))

@@ -14,6 +14,7 @@ import os
 import struct
 import sys
 import time
+from base64 import b64encode
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -22,13 +23,14 @@ from urllib.parse import urlsplit
 import uvloop
 
 from server.net.websocket.mask import unmask
-from tests.bench.microphones.audio import FRAME_BYTES, FRAME_S, mark, marked
+from tests.bench.microphones.audio import DIALECT_BYTES, FRAME_BYTES, FRAME_S, mark, marked
 
 OPEN_AT_ONCE = 50
 TICK_S = 0.001
 OPEN_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 30.0
 ACK_S = 1.0
+SETTLE_S = 0.5
 _HEADER = struct.Struct(">BBHIII")
 CHANNEL = 1
 _BEGIN = 8  # of a frame's payload, behind length and mask
@@ -43,6 +45,7 @@ class Load:
     seconds: float
     warm_s: float
     tokens: list[str] = field(default_factory=list)
+    dialect: bool = False  # of OpenAI instead of the gateway's own
 
 
 class Talker(asyncio.Protocol):
@@ -198,6 +201,41 @@ class Talker(asyncio.Protocol):
         self._transport.write(head + self._mask + unmask(self._mask, payload))
 
 
+class DialectTalker(Talker):
+    """Speaks OpenAI's dialect, 24 kHz in base64 as JSON: the same append each time, prepared once. Resampled audio has no marks."""
+
+    def __init__(self, number: int, host: str, token: str | None) -> None:
+        super().__init__(number, host, None)
+        bearer = f"Authorization: Bearer {token}\r\n"
+        self._hello = (
+            f"GET /v1/realtime HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{bearer}\r\n"
+        )
+        audio = b64encode(os.urandom(DIALECT_BYTES)).decode()
+        event = json.dumps(
+            {"type": "input_audio_buffer.append", "audio": audio}
+        ).encode()  # as OpenAI's client writes it
+        self._append = struct.pack("!BBH", 129, 254, len(event)) + self._mask + unmask(self._mask, event)
+
+    def _frame(self, opcode: int, payload: bytes) -> None:
+        if opcode == 1:
+            event: dict[str, Any] = json.loads(payload)
+            self.events[event["type"]] = self.events.get(event["type"], 0) + 1
+            if event["type"] == "error":
+                raise AssertionError(event)
+        super()._frame(opcode, payload)
+
+    def speak(self) -> None:
+        """The next frame is due."""
+        self.sent += 1
+        self._transport.write(self._append)
+
+    def _say_end(self) -> None:
+        """Close normally once all has arrived, because the dialect has no end of audio."""
+        self._said_end = True
+        asyncio.get_running_loop().call_later(SETTLE_S, self._write, 8, b"\x03\xe8")
+
+
 def tell(what: str, **values: Any) -> None:
     sys.stdout.write(json.dumps({"at": what, **values}) + "\n")
     sys.stdout.flush()
@@ -266,7 +304,7 @@ async def speak(talkers: list[Talker], load: Load) -> None:
 
 
 async def main(load: Load) -> None:
-    talkers = await connect(load)
+    talkers = await connect(load, DialectTalker if load.dialect else Talker)
     tell("open")
     async with asyncio.TaskGroup() as tasks:
         acknowledging = tasks.create_task(acknowledge(talkers), name="acknowledgements")
