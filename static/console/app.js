@@ -52,7 +52,7 @@ export class Session extends EventTarget {
 	}
 
 	/** Show the socket's events as rows of the Wire, because browsers show no handshake. */
-  #noteSocket() {
+	#noteSocket() {
 		const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
 		const { client } = this;
 		client.addEventListener('state', ({ detail: state }) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
@@ -157,7 +157,7 @@ class Shell {
 	}
 
 	/** Save the session, so that a reload continues it. */
-  #park() {
+	#park() {
 		const parked = this.session?.client.park();
 		if (parked) park(parked, this.session.keeper);
 		this.session?.keeper.flush();
@@ -176,7 +176,7 @@ class Shell {
 		this.#askWho();
 	}
 
-  #connect(session = new Session(this.account)) {
+	#connect(session = new Session(this.account)) {
 		this.session = session;
 		this.leave.hidden = false;
 		$('nav').hidden = false;
@@ -214,7 +214,7 @@ class Shell {
 	}
 
 	/** Show services that are down, on every view. */
-  #showTroubled(troubled) {
+	#showTroubled(troubled) {
 		$('services').hidden = troubled.length === 0;
 		text($('services'), `${troubled.map(({ name }) => name).join(', ')} down`);
 		$('services').title = troubled.map(({ name, why }) => `${name}: ${why}`).join('\n');

@@ -58,7 +58,7 @@ export class RecordingsView {
 	}
 
 	/** Name what the buttons act on. */
-  #name() {
+	#name() {
 		const { kind, name } = this.session.source;
 		const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
 		this.keep.lastChild.data = `Save ${what}`;
@@ -141,7 +141,7 @@ export class RecordingsView {
 	}
 
 	/** Start the conversation again from the beginning. */
-  #rewind() {
+	#rewind() {
 		this.conversation?.leave();
 		this.log = new TurnLog();
 		this.told = 0;

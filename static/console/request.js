@@ -94,7 +94,7 @@ export class RequestForm {
 		return path;
 	}
 
-  #jsonBody(request) {
+	#jsonBody(request) {
 		request.body = this.asJson ? this.json.value : JSON.stringify(this.#values());
 		request.headers['Content-Type'] = 'application/json';
 		request.bodyForCurl = ['--data-raw', quoted(request.body)]; // `-d` would read a file if the first character is an @

@@ -5,6 +5,10 @@ const MOST_OUTPUT_CHARS = 200_000;
 /** What ears decided: the voice detector, the recogniser, the end of turn. */
 const DECISIONS = new Set(['stt.speech_started', 'stt.partial', 'stt.speech_stopped', 'stt.final', 'turn.eager_end', 'turn.resumed', 'turn.end']);
 
+/** Messages about one turn, and the moments that some of them mark. */
+const OF_TURN = /^(turn|task|tts)\.|^error$/;
+const MARKS = { 'turn.intent': 'intent', 'turn.plan': 'plan', 'turn.safety': 'safety', 'turn.reply': 'reply', 'turn.done': 'done', 'turn.interrupted': 'interrupted', 'tts.started': 'tts' };
+
 /** One spoken or typed input, and everything that followed. Times are those of the trace, in milliseconds. */
 export class Turn {
 	id = '';
@@ -84,7 +88,6 @@ const GAP_MS = 150;
 /**
  * When the microphone's clock was at zero. Frames that waited for credit make it seem later, so the earliest value is right, unless the
  * user released push-to-talk and time passed without frames.
- *
  */
 function micStart(known, seen) {
 	return known === null || seen > known + GAP_MS ? seen : Math.min(known, seen);
@@ -105,11 +108,21 @@ export class TurnLog {
 		if (frame) this.#onFrame(line, record);
 		else if (record.direction === 'out') this.#onCommand(line, message, record.at);
 		else if (DECISIONS.has(message.type)) this.#onDecision(line, message, record.at);
+		else if (OF_TURN.test(message.type)) this.#onTurn(line, message, record.at);
 		else this[`on ${message.type}`]?.(line, message, record.at);
 	}
 
+	#onTurn(line, message, at) {
+		const act = this[`on ${message.type}`];
+		if (!act) return;
+		const turn = this.#turn(line, message);
+		act.call(this, turn, message, at, line);
+		if (message.type in MARKS) turn.mark(MARKS[message.type], at);
+		this.#changed(turn);
+	}
+
 	/** A new session: turns of the earlier one have ended; inputs not sent yet are sent in this one. */
-  #onSession() {
+	#onSession() {
 		this.#channels.clear();
 		for (const turn of this.list.filter((each) => !each.isOver)) {
 			if (turn.waits) this.#drop(turn);
@@ -146,7 +159,7 @@ export class TurnLog {
 	}
 
 	/** The turn of a message. At its first message, the oldest words that wait for a turn become it. */
-  #turn(line, message) {
+	#turn(line, message) {
 		const id = message.turn_id;
 		if (!id) return line.hearing ?? line.last ?? this.#begin(line, 'voice');
 		const known = this.#byId.get(id);
@@ -287,72 +300,50 @@ export class TurnLog {
 		this.#changed(turn);
 	}
 
-	#markOf(line, message, name, at) {
-		const turn = this.#turn(line, message);
-		turn.mark(name, at);
-		this.#changed(turn);
-		return turn;
-	}
-
 	// --- understanding ---
 
-	'on turn.intent'(line, message, at) {
-		this.#turn(line, message).intent = message;
-		this.#markOf(line, message, 'intent', at);
-	}
+	'on turn.intent'(turn, message) { turn.intent = message; }
 
-	'on turn.plan'(line, message, at) {
-		const turn = this.#turn(line, message);
+	'on turn.plan'(turn, message) {
 		turn.plan = message;
 		for (const step of message.steps) {
 			Object.assign(turn.step(step.id), { name: `${step.executor}.${step.action}`, description: step.description, parameters: step.parameters, dependsOn: step.depends_on });
 		}
-		this.#markOf(line, message, 'plan', at);
 	}
 
-	'on turn.safety'(line, message, at) {
-		this.#turn(line, message).safety = message;
-		this.#markOf(line, message, 'safety', at);
-	}
+	'on turn.safety'(turn, message) { turn.safety = message; }
 
 	// --- doing ---
 
-	#step(line, message) {
-		const turn = this.#turn(line, message);
-		return { turn, step: turn.step(message.step_id ?? '') };
-	}
-
-	'on task.started'(line, message, at) {
-		const { turn, step } = this.#step(line, message);
+	'on task.started'(turn, message, at, line) {
+		const step = this.#begun(turn, message, at);
 		this.#answered(line, step, at);
-		step.startedAt ??= at;
 		step.status = 'running';
-		this.#changed(turn);
 	}
 
-	'on task.progress'(line, message, at) {
-		const { turn, step } = this.#step(line, message);
+	#begun(turn, message, at) {
+		const step = turn.step(message.step_id ?? '');
 		step.startedAt ??= at;
+		return step;
+	}
+
+	'on task.progress'(turn, message, at) {
+		const step = this.#begun(turn, message, at);
 		if (message.data) step.output = (step.output + message.data).slice(-MOST_OUTPUT_CHARS);
 		if (message.message || message.percent !== undefined) step.progress.push({ at, percent: message.percent ?? null, message: message.message ?? '' });
-		this.#changed(turn);
 	}
 
-	'on task.confirmation_required'(line, message, at) {
-		const { turn, step } = this.#step(line, message);
-		step.status = 'asking';
-		step.askedAt = at;
+	'on task.confirmation_required'(turn, message, at) {
+		const step = turn.step(message.step_id ?? '');
 		const action = message.action ? `${message.executor}.${message.action}` : step.name;
-		step.question = { id: message.confirmation_id, actionHash: message.action_hash, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
-		this.#changed(turn);
+		const question = { id: message.confirmation_id, actionHash: message.action_hash, reason: message.sentence ?? message.reason, risk: message.risk, expiresAt: message.expires_at, action, parameters: message.parameters ?? step.parameters ?? {}, open: true };
+		Object.assign(step, { status: 'asking', askedAt: at, question });
 	}
 
-	'on task.result'(line, message, at) {
-		const { turn, step } = this.#step(line, message);
+	'on task.result'(turn, message, at, line) {
+		const step = this.#begun(turn, message, at);
 		this.#answered(line, step, at);
-		step.startedAt ??= at;
 		Object.assign(step, { endedAt: at, status: message.status, result: message.result, message: message.message ?? '' });
-		this.#changed(turn);
 	}
 
 	/** A spoken yes or no answered the question, so it is not a turn. */
@@ -372,25 +363,17 @@ export class TurnLog {
 
 	// --- answering ---
 
-	'on turn.reply'(line, message, at) {
-		const turn = this.#turn(line, message);
+	'on turn.reply'(turn, message) {
 		turn.reply = turn.replyGoesOn ? turn.reply + message.text : message.text;
 		turn.replyGoesOn = message.more === true; // a language model sends it in parts
-		this.#markOf(line, message, 'reply', at);
 	}
 
-	'on tts.started'(line, message, at) {
-		const turn = this.#turn(line, message);
+	'on tts.started'(turn, _message, _at, line) {
 		Object.assign(turn, { words: [], spokenBefore: turn.spoken, playedMs: 0 });
 		line.speaking = turn;
-		this.#markOf(line, message, 'tts', at);
 	}
 
-	'on tts.words'(line, message) {
-		const turn = this.#turn(line, message);
-		turn.words.push(...message.words);
-		this.#changed(turn);
-	}
+	'on tts.words'(turn, message) { turn.words.push(...message.words); }
 
 	'on playout.sounding'(line, _message, at) {
 		line.speaking?.mark('first_sound', at);
@@ -410,28 +393,22 @@ export class TurnLog {
 		return last && !turn.isPaused && turn.playedMs >= last.start_ms ? turn.reply.length : 0;
 	}
 
-	'on turn.interrupted'(line, message, at) {
-		const turn = this.#turn(line, message);
+	'on turn.interrupted'(turn, message, at) {
 		turn.heardText = message.heard_text;
 		turn.spoken = Math.min(turn.reply.length, message.heard_text.length);
 		this.#goOn(turn, at, true);
-		this.#markOf(line, message, 'interrupted', at);
 	}
 
-	'on turn.paused'(line, message, at) {
-		const turn = this.#turn(line, message);
+	'on turn.paused'(turn, _message, at) {
 		if (!turn.isPaused) turn.pauses.push({ from: at, to: null, words: false }); // successive sounds are one pause
-		this.#changed(turn);
 	}
 
 	/** No words followed: the rest of the reply comes as a separate utterance. */
-	'on turn.continued'(line, message, at) {
-		const turn = this.#turn(line, message);
+	'on turn.continued'(turn, _message, at) {
 		this.#goOn(turn, at, false);
 		turn.heardText = null;
 		delete turn.marks.interrupted;
 		delete turn.marks.silent;
-		this.#changed(turn);
 	}
 
 	#goOn(turn, at, words) {
@@ -439,30 +416,18 @@ export class TurnLog {
 		if (pause?.to === null) Object.assign(pause, { to: at, words });
 	}
 
-	'on turn.latency'(line, message) {
-		const turn = this.#turn(line, message);
-		turn.latency = message.stages;
-		this.#changed(turn);
-	}
+	'on turn.latency'(turn, message) { turn.latency = message.stages; }
 
-	'on turn.done'(line, message, at) {
-		const turn = this.#markOf(line, message, 'done', at);
+	'on turn.done'(turn, message, _at, line) {
 		turn.status = message.status;
 		if (message.status === 'cancelled') this.#dropAnswer(line); // somebody said "stop"
 		for (const step of turn.steps.values()) if (step.question) step.question.open = false;
-		this.#changed(turn);
 	}
 
 	// --- failing ---
 
-	'on error'(line, message) {
-		const turn = this.#turn(line, message);
-		this.#fault(turn, message);
-	}
-
-	#fault(turn, { code, message }) {
+	'on error'(turn, { code, message }) {
 		if (!turn.errors.some((error) => error.code === code && error.message === message)) turn.errors.push({ code, message, hint: hint(code) });
-		this.#changed(turn);
 	}
 
 	'on channel.closed'(line, message, at) {
@@ -470,7 +435,7 @@ export class TurnLog {
 		this.#channels.delete(line.channel);
 		if (!turn) return;
 		turn.mark('done', at);
-		if (message.status === 'error') this.#fault(turn, message);
+		if (message.status === 'error') this['on error'](turn, message);
 		if (!turn.isOver) turn.status = { ok: 'ok', cancelled: 'cancelled', error: 'failed' }[message.status] ?? message.status;
 		for (const waiting of [...line.waiting, line.hearing]) if (waiting && !waiting.isOver) { waiting.status = turn.status; this.#changed(waiting); }
 		this.#changed(turn);

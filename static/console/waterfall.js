@@ -21,7 +21,6 @@ const percent = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)
 
 /**
  * `onpick` is told when somebody wants to know more of a stage. Zero is the end of speech, or the time when the text was sent. Speech on both sides is cut off; the stages between matter.
- *
  */
 export function drawWaterfall(element, turn, now, onpick = null) {
 	const all = spans(turn, now);
