@@ -23,7 +23,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from server.shared.redis_urls import open_wire
+from server.shared.redis_urls import SingleWire, open_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -121,6 +121,11 @@ class RedisLink:
     def client(self) -> Redis:
         """The client for subscriptions only; they use connections of their own."""
         return self._wire.client
+
+    @property
+    def one_server(self) -> bool:
+        """True if a script may use any keys, because all of them are on the same server."""
+        return isinstance(self._wire, SingleWire)
 
     # --- asking ---
 

@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from server.shared.redis_link import RedisDownError
 from server.shared.state import PREFIX
+from server.shared.store_epoch import BEATING, KEY
 from streaming.jarvis.journal import Unclaimed, WriteOutcome, Written
 
 if TYPE_CHECKING:
@@ -83,27 +84,33 @@ if KEYS[4] ~= KEYS[1] then redis.call('UNLINK', KEYS[4]) end
 return {met, order}
 """
 
-# KEYS: as above. ARGV: the new owner, user, life in ms, the store's epoch, the current owner if it is the caller (else empty).
+# KEYS: as above. ARGV: the new owner, user, life in ms, the current owner if it is the caller (else empty).
 # Returns the record as it was. The term is increased.
-CLAIM = """
+CLAIMING = """
+local function claim(now_in)
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {'unknown'} end
 local owner, term, order, epoch, store = unpack(redis.call('HMGET', KEYS[1], 'owner', 'claims', 'order', 'epoch', 'store'))
 if not owner then return {'unknown'} end
 local current = redis.call('GET', KEYS[3])
 if current and tonumber(order or 0) > 0 and string.match(current, '^%d+ (.*)$') ~= epoch then return {'superseded'} end
-if owner == ARGV[5] then return {'ours'} end
-if store ~= ARGV[4] then return {'stale'} end
+if owner == ARGV[4] then return {'ours'} end
+if store ~= now_in then return {'stale'} end
 local fields = redis.call('HGETALL', KEYS[1])
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'claims', tonumber(term or 0) + 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return fields
+end
 """
+# ARGV[5]: the store's epoch.
+CLAIM = CLAIMING + "return claim(ARGV[5])"
+# KEYS[5]: the store's key. ARGV[5..6]: gap in ms, name of a new epoch. Returns the store's epoch too.
+BEAT_AND_CLAIM = f"{BEATING}{CLAIMING}local store = beat(KEYS[5], ARGV[5], ARGV[6])\nreturn {{store, claim(store)}}"
 
 FORGET = """
 if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then return redis.call('UNLINK', KEYS[1]) end
 return 0
 """
-_SHA = {script: hashlib.sha1(script.encode()).hexdigest() for script in (WRITE, CLAIM, FORGET)}  # noqa: S324 - Redis' own name of a script
+_SHA = {script: hashlib.sha1(script.encode()).hexdigest() for script in (WRITE, CLAIM, BEAT_AND_CLAIM, FORGET)}  # noqa: S324 - Redis' own name of a script
 
 
 class SessionRecords:
@@ -141,11 +148,18 @@ class SessionRecords:
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> dict[str, str] | Unclaimed:
-        keys = _keys(session_id, resume_token)
+        keys, about = _keys(session_id, resume_token), (name, user_id, self._life_ms, mine)
+
+        async def at_once(gap_ms: int, fresh: str) -> tuple[bytes, list[bytes]]:
+            store, found = await self._run(BEAT_AND_CLAIM, (*keys, KEY), *about, gap_ms, fresh)
+            return store, found
 
         async def ask() -> list[bytes]:
-            store = await self._epoch.beat()  # ask first: a Redis that was away may hold outdated records
-            found: list[bytes] = await self._run(CLAIM, keys, name, user_id, self._life_ms, store, mine)
+            """Beat first: a Redis that was away may hold outdated records. A client waits, so do both in one round trip if possible."""
+            if self._link.one_server:
+                return await self._epoch.beat_with(at_once)
+            store = await self._epoch.beat()
+            found: list[bytes] = await self._run(CLAIM, keys, *about, store)
             return found
 
         give_up_at = asyncio.get_running_loop().time() + REWRITTEN_WITHIN_S

@@ -201,15 +201,13 @@ class RedisState:
     # --- news ---
 
     async def publish(self, kind: str, **news: Any) -> None:
-        """Tell this process at once, and the others if Redis is reachable."""
+        """Tell this process at once, and the others if Redis is reachable. Nobody waits for the round trip."""
         self._local.tell(kind, news)
-        with contextlib.suppress(*AWAY):
-            await self._announce(kind, news)
+        self._announce(kind, news)
 
-    async def _announce(self, kind: str, news: dict[str, Any]) -> None:
-        await self._link.call(
-            "PUBLISH", NEWS, json.dumps({"from": self._name, "kind": kind, "news": news}), patient=True
-        )
+    def _announce(self, kind: str, news: dict[str, Any]) -> asyncio.Future[Any]:
+        text = json.dumps({"from": self._name, "kind": kind, "news": news})
+        return self._link.submit("PUBLISH", NEWS, text, patient=True)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         return self._local.subscribe(listener)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -20,9 +20,11 @@ from server.shared.redis_link import RedisDownError
 from server.shared.state import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from server.shared.redis_link import RedisLink
+
+T = TypeVar("T")
 
 KEY = f"{PREFIX}store"
 BEAT_S = 0.5
@@ -31,18 +33,22 @@ BEAT_S = 0.5
 GAP_S = 1.5
 LIFE_S = 5.0  # a replica silent for this long is taken for dead
 
-# KEYS: the store's key. ARGV: gap in ms, name of a new epoch. Returns the epoch's name.
-BEAT = """
+# Returns the epoch's name.
+BEATING = """
+local function beat(key, gap_ms, fresh)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
-local epoch, beat, known = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'beat', 'run'))
-local gap = now - tonumber(beat or 0)
-if not epoch or run ~= known or gap > tonumber(ARGV[1]) or gap < -tonumber(ARGV[1]) then epoch = ARGV[2] end
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'beat', string.format('%.0f', now), 'run', run)
+local epoch, last, known = unpack(redis.call('HMGET', key, 'epoch', 'beat', 'run'))
+local gap = now - tonumber(last or 0)
+if not epoch or run ~= known or gap > tonumber(gap_ms) or gap < -tonumber(gap_ms) then epoch = fresh end
+redis.call('HSET', key, 'epoch', epoch, 'beat', string.format('%.0f', now), 'run', run)
 return epoch
+end
 """
+# KEYS: the store's key. ARGV: gap in ms, name of a new epoch.
+BEAT = BEATING + "return beat(KEYS[1], ARGV[1], ARGV[2])"
 _SHA = hashlib.sha1(BEAT.encode()).hexdigest()  # noqa: S324 - Redis' own name of a script
 
 
@@ -74,22 +80,32 @@ class StoreEpoch:
 
     async def beat(self) -> str:
         """Ask for the epoch and show that this replica is alive. Raises RedisDownError, redis.ResponseError."""
-        sent_at = asyncio.get_running_loop().time()
-        fresh = secrets.token_hex(8)
-        gap_ms = round(GAP_S * 1000)
+        await self.beat_with(self._beat)
+        return self.name
+
+    async def _beat(self, gap_ms: int, fresh: str) -> tuple[bytes, None]:
+        alive = self._link.submit("SET", _life(self.replica), "1", "PX", round(LIFE_S * 1000), patient=True)
         try:
-            alive = self._link.submit("SET", _life(self.replica), "1", "PX", round(LIFE_S * 1000), patient=True)
-            try:
-                answer = await self._link.call("EVALSHA", _SHA, 1, KEY, gap_ms, fresh, patient=True)
-            except NoScriptError:
-                answer = await self._link.call("EVAL", BEAT, 1, KEY, gap_ms, fresh, patient=True)
-            await alive
+            answer = await self._link.call("EVALSHA", _SHA, 1, KEY, gap_ms, fresh, patient=True)
+        except NoScriptError:
+            answer = await self._link.call("EVAL", BEAT, 1, KEY, gap_ms, fresh, patient=True)
+        await alive
+        return answer, None
+
+    async def beat_with(self, run: Callable[[int, str], Awaitable[tuple[bytes, T]]]) -> T:
+        """Beat by a script of the caller's, which begins with BEATING and does more in the same round trip.
+
+        `run` is given the arguments of `beat` and returns the epoch's name and the rest of the answer. Raises as `beat` does.
+        """
+        sent_at = asyncio.get_running_loop().time()
+        try:
+            name, rest = await run(round(GAP_S * 1000), secrets.token_hex(8))
         except (RedisDownError, ResponseError):
             self._failed = True
             raise
         self._confirmed_at = max(self._confirmed_at, sent_at)
-        self._learn(str(answer, "ascii"))
-        return self.name
+        self._learn(str(name, "ascii"))
+        return rest
 
     def _learn(self, name: str) -> None:
         news = self._failed or (self.name not in {"", name})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,7 @@ class Attachment:
         # True until the first message, which may be `session.resume`. After a resume that failed too: the client may have left
         # it unanswered, and be somewhere else.
         self._undecided = undecided
+        self._greeting: list[str | bytes] | None = None  # of a session just restored from its record
         self._held: list[str | bytes] | None = None  # messages that arrive while the store is asked for the session
         self.live = live
         self._traffic_before = copy(live.traffic)
@@ -186,11 +188,23 @@ class Attachment:
 
     def data_to_send(self) -> list[str | bytes]:
         """The data to send now; none if another socket has the session."""
-        return self.live.data_to_send() if self.live.socket is self._socket else []
+        live = self.live
+        if live.socket is not self._socket:
+            return []
+        if not live.as_recorded:
+            return live.data_to_send()
+        live.as_recorded = False
+        self._greeting = live.data_to_send(max_bytes=0)
+        asyncio.get_running_loop().call_soon(self._socket.wake)  # for the rest
+        return self._greeting
 
     def must_be_saved(self, batch: list[str | bytes]) -> bool:
-        """True if the session record must hold the batch before it is sent, that is, unless it is only audio."""
-        return self.live.journal is not None and not all(type(item) is bytes for item in batch)
+        """True if the session record must hold the batch before it is sent: unless it is only audio, or says only what the record does."""
+        return (
+            batch is not self._greeting
+            and self.live.journal is not None
+            and not all(type(item) is bytes for item in batch)
+        )
 
     async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
         """Wait until the record holds the batch; returns what to send: nothing if another replica has the session."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 RIVAL_S = 5.0
 # Resume tokens kept per session: a client that ignores new ones can still use its first after some outages.
 KNOWN_TOKENS = 8
+MAX_BATCH_BYTES = 65_536
 HAND_OVER_S = 1.0  # for commands being answered while a session moves
 LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 _DEPARTURES = {
@@ -86,6 +87,7 @@ class LiveSession:
         self._timer: asyncio.TimerHandle | None = None
         self._entered_at = 0.0  # of the socket, on the loop's clock
         self._unrecorded = False  # it can be resumed here only
+        self.as_recorded = False  # just restored: its record holds all that `session.resumed` says
         self.told_where = Told()
         self._timer_at = 0.0  # uvloop's handle for a time already due does not have it
         self._expiry = TokenTimer(self._loop, self._on_expiring, self._on_expired)
@@ -247,10 +249,10 @@ class LiveSession:
             self._arm()
         return True
 
-    def data_to_send(self) -> list[str | bytes]:
-        """The data to send now, in order."""
+    def data_to_send(self, max_bytes: int = MAX_BATCH_BYTES) -> list[str | bytes]:
+        """The data to send now, in order. Messages of the socket come first, whatever `max_bytes`."""
         now = self._loop.time()
-        data = self.connection.data_to_send(now)
+        data = self.connection.data_to_send(now, max_bytes)
         self.traffic.sent(data)
         self.sent.set()
         if self.taps and data:

@@ -241,7 +241,7 @@ class Sessions:
         live.lost = True  # until it is complete: if this fails half-way, the sweep ends it
         self.residents.add(live)
         live.restore(saved.lanes)
-        live.lost = False
+        live.lost, live.as_recorded = False, True
         self.resumes["elsewhere"] += 1
         return live
 

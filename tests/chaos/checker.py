@@ -30,6 +30,7 @@ class Report:
     told: dict[str, int]
     refused: dict[str, int]
     resume_ms: tuple[int, int, int]  # p50, p99, longest
+    parts_ms: dict[str, tuple[int, int]]  # p50 and p99 of each step of the ways back
     slow: list[str]  # the ways back that took long, step by step
     drains_s: list[float]
     late_ms: int  # p99 of how late the monkey itself was woken
@@ -42,8 +43,10 @@ class Report:
             f"seed {self.seed}: {', '.join(self.faults)}: {self.sessions} sessions, {self.messages} messages, {self.moves} resumes"
             f" (p50 {self.resume_ms[0]} ms, p99 {self.resume_ms[1]} ms, longest {self.resume_ms[2]} ms), {self.lost} told lost"
         )
+        parts = ", ".join(f"{part} {p50} and {p99}" for part, (p50, p99) in self.parts_ms.items())
         return [
             head,
+            f"  of that, in ms (p50, p99): {parts}",
             f"  done {self.done}",
             f"  told {self.told}, refused {self.refused}",
             f"  the monkey itself was woken late by {self.late_ms} ms (p99); load average {getloadavg()[0]:.0f}",
@@ -79,6 +82,7 @@ def check(
     if lost and not LOSES_DATA & set(faults):
         wrong.append(f"{len(lost)} sessions were told lost ({Counter(lost)}), though Redis kept its data")
     times = [seconds for client in clients for seconds in client.resumes]
+    parts = {part: [seconds for client in clients for seconds in client.parts[part]] for part in clients[0].parts}
     return Report(
         faults=faults,
         seed=seed,
@@ -90,6 +94,7 @@ def check(
         told=outcome.told,
         refused=outcome.refused,
         resume_ms=(_ms(median(times or [0.0])), _ms(_p99(times)), _ms(max(times, default=0.0))),
+        parts_ms={part: (_ms(median(seconds or [0.0])), _ms(_p99(seconds))) for part, seconds in parts.items()},
         slow=[way for client in clients for way in client.slow],
         drains_s=cluster.drains_s,
         late_ms=_ms(_p99(late_s)),

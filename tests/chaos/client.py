@@ -80,6 +80,7 @@ class Client:
         self.url, self.session_id, self.by = url, session_id, by
         self.violations: list[str] = []
         self.resumes: list[float] = []  # seconds from the cut to `session.resumed`
+        self.parts: dict[str, list[float]] = {"dialled": [], "handshake": [], "answer": []}  # seconds of each way back
         self.slow: list[str] = []  # the ways back that took longer than LONG_AWAY_S, step by step
         self.lost: list[str] = []  # resume errors, as told
         self.codes: list[int] = []  # close codes met
@@ -100,7 +101,7 @@ class Client:
         self._next_id = 0
         self._socket: WebSocketClientConnection | None = None
         self._resumed = False
-        self._cut_at = 0.0
+        self._cut_at = self._dialled_at = self._open_at = 0.0
         self._steps: list[str] = []  # of the way back, each with the seconds since the cut
         self._stopping = False
         self.ready = asyncio.Event()
@@ -110,11 +111,13 @@ class Client:
     async def run(self) -> None:
         """Stay connected until `stop`."""
         while not self._stopping:
+            self._dialled_at = time.monotonic()
             socket = await self._connect()
             if socket is None:
                 await asyncio.sleep(TRY_AGAIN_S + self._dice.random() * TRY_AGAIN_S)
                 continue
             self._note("socket")
+            self._open_at = time.monotonic()
             self._socket, self._resumed = socket, False
             asking = bool(self._resume_token)
             if asking and self.by == "message":
@@ -338,8 +341,12 @@ class Client:
         while self._unacked and self._unacked[0][0] <= message["taken_seq"]:
             self._unacked.popleft()
         if self._cut_at:
-            away_s = time.monotonic() - self._cut_at
+            now = time.monotonic()
+            away_s = now - self._cut_at
             self.resumes.append(away_s)
+            self.parts["dialled"].append(self._dialled_at - self._cut_at)  # the last attempt, that is
+            self.parts["handshake"].append(self._open_at - self._dialled_at)
+            self.parts["answer"].append(now - self._open_at)
             if away_s > LONG_AWAY_S:
                 self._note("resumed")
                 self.slow.append(f"{away_s:.2f} s by {self.by}: {', '.join(self._steps)}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from server.shared.redis_urls import Command
     from tests.conftest import RedisServer
 
 ADA = Head("ada", "token-1", 12.5, "e1")
@@ -75,6 +76,36 @@ async def test_a_record_is_kept_changed_and_claimed(redis_url: str) -> None:
         assert told == [(CLAIMED, {"session_id": "kitchen", "owner": "a"})]
         assert await update(store, A, 3, core="late") == "taken"
         assert await update(store, B, 3, core="[2]") == "kept"
+
+
+async def test_a_client_that_comes_back_waits_for_one_round_trip(redis_url: str) -> None:
+    async with records(redis_url) as (store, told):
+        await begin(store)
+        await store.claim("kitchen", "b", "ada", "token-1", "a")  # Redis knows the script from here on
+        batches: list[list[str]] = []
+        run = store._link._wire.run
+
+        async def counted(commands: Sequence[Command]) -> list[Any]:
+            batches.append([str(command[0]) for command in commands])
+            return await run(commands)
+
+        store._link._wire.run = counted  # type: ignore[method-assign]
+        assert not isinstance(await store.claim("kitchen", "c", "ada", "token-1", ""), str)
+        assert told[-1] == (CLAIMED, {"session_id": "kitchen", "owner": "a"})
+        assert len(batches) == 1, batches
+
+
+async def test_in_a_cluster_the_store_is_asked_before_the_record(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RedisLink, "one_server", False)
+    async with records(redis_url) as (store, _told):
+        await begin(store)
+        await store._link.call("FLUSHALL")
+        assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
+        assert (await whole(store, version=2)).written == "kept"
+        assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "ours"
+        assert not isinstance(await store.claim("kitchen", "b", "ada", "token-1", ""), str)
 
 
 async def test_a_record_is_nobodys_but_its_users(redis_url: str) -> None:

@@ -164,3 +164,26 @@ def test_a_record_of_another_version_costs_the_session_and_nothing_else(damage: 
         await roamer.until("channel.closed")
 
     replicas(test)
+
+
+def test_a_client_that_moved_is_greeted_before_a_slow_store_has_the_next_record() -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        assert first.store is not None
+        await roamer.connect(first)
+        roamer.call("echo", n=1)
+        await roamer.until("result")
+        epoch, clock = roamer.client.epoch, asyncio.get_running_loop().time
+        await roamer.crash()
+        first.store.slow_s = 1.0
+        delivered = roamer.delivered
+        await roamer.connect(second)
+        began = clock()
+        while roamer.delivered == delivered:
+            await asyncio.sleep(0.01)
+        assert clock() - began < 0.1
+        roamer.call("echo", n=2)
+        await roamer.until("result", 2)
+        assert clock() - began > 1.0  # text waits
+        assert roamer.client.epoch == epoch
+
+    replicas(test)
