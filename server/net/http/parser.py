@@ -24,7 +24,10 @@ MAX_REASON_CHARS = 200  # of the parser's reason, quoted in the refusal
 FRAMING_PER_BYTE = 8
 FRAMING_BYTES = 32 * 1024
 
-_INVENTED_METHOD = re.compile(rb"\s*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
+_INVENTED_METHOD = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
+# RFC 9112, section 3: single spaces, and HTTP. llhttp also takes more spaces, HTTP/0.9, HTTP/2.0, RTSP and ICE.
+_REQUEST_LINE = re.compile(rb"[\r\n]*[^ ]+ [^ ]+ HTTP/1\.[01]\r\n")
+_EMPTY_LINE = b"\r\n\r\n"  # with the end of the line before
 
 
 class RequestSink(Protocol):
@@ -50,6 +53,9 @@ class RequestParser:
         self._headers = Headers()
         self._header_lines = 0
         self._head_bytes = 0  # fed since the end of the last request, until the next head is complete
+        self._line = b""  # of the head being parsed, as received: its first bytes, with all of the request line
+        self._last_bytes = b""  # of the head or body being parsed: three at most
+        self._left_bytes = 0  # of a body whose length was announced
         self._in_body = False  # between the end of a head and the end of its body
         self._chunked = False
         self._fed_bytes = self._body_bytes = 0  # of a chunked body, with and without framing
@@ -64,20 +70,49 @@ class RequestParser:
 
         Raises ApiError BAD_REQUEST, HEADERS_TOO_LARGE, UNIMPLEMENTED, and whatever the owner raises.
         """
+        at = 0
+        while at < len(piece):
+            end = self._boundary(piece, at)
+            rest = self._feed_part(piece[at:end])
+            if rest is not None:
+                return rest + piece[end:]
+            at = end
+        return b""
+
+    def _boundary(self, piece: bytes, at: int) -> int:
+        """Where the part ends that begins at `at`. A request always begins with a part: its line is checked as received.
+
+        Heads and chunked bodies end with an empty line, which may also be data: a cut there does no harm.
+        """
+        if self._in_body and not self._chunked:
+            return min(len(piece), at + max(1, self._left_bytes))
+        seen = self._last_bytes
+        if seen:
+            found = (seen + piece[at : at + len(_EMPTY_LINE)]).find(_EMPTY_LINE)
+            if found >= 0:
+                return at + found + len(_EMPTY_LINE) - len(seen)
+        found = piece.find(_EMPTY_LINE, at)
+        return found + len(_EMPTY_LINE) if found >= 0 else len(piece)
+
+    def _feed_part(self, part: bytes) -> bytes | None:
+        """None, or the rest of it if llhttp stopped."""
         if not self._in_body:
-            self._head_bytes += len(piece)
+            self._head_bytes += len(part)
+            if b"\n" not in self._line.lstrip(b"\r\n"):
+                self._line += part
         elif self._chunked:
-            self._fed_bytes += len(piece)
-        rest = b""
+            self._fed_bytes += len(part)
+        self._last_bytes = part[-3:] if len(part) >= 3 else (self._last_bytes + part)[-3:]
+        rest = None
         try:
-            self._parser.feed_data(piece)
+            self._parser.feed_data(part)
         except HttpParserUpgrade as upgrade:
-            rest = piece[upgrade.args[0] :]
+            rest = part[upgrade.args[0] :]
             self._read_on_without_upgrade()
         except HttpParserCallbackError as failed:
             raise failed.__context__ or failed from None
         except HttpParserInvalidMethodError as unknown:
-            raise self._unknown_method(piece, str(unknown)) from None
+            raise self._unknown_method(part, str(unknown)) from None
         except HttpParserError as broken:
             raise ApiError("BAD_REQUEST", str(broken)[:MAX_REASON_CHARS]) from None
         self._check_bounds()
@@ -116,11 +151,11 @@ class RequestParser:
         """The header that determines the end of the body; empty if there is no body."""
         if self._chunked:
             return b"Transfer-Encoding: chunked"
-        announced_bytes = int(self._headers.get("Content-Length", "0"))
-        return b"Content-Length: %d" % announced_bytes if announced_bytes else b""
+        return b"Content-Length: %d" % self._left_bytes if self._left_bytes else b""
 
     def _end(self) -> None:
         self._in_body = self._chunked = False
+        self._line = self._last_bytes = b""
         self._owner.request_complete()
 
     # --- called by llhttp ---
@@ -151,16 +186,23 @@ class RequestParser:
             return  # the synthetic request line of `_read_on_without_upgrade`
         if self._head_bytes > MAX_HEAD_BYTES:
             raise ApiError("HEADERS_TOO_LARGE")
+        if not _REQUEST_LINE.match(self._line):
+            raise ApiError(
+                "BAD_REQUEST", "the request line is a method, a target and HTTP/1.1 or 1.0, with single spaces"
+            )
         parser, headers = self._parser, self._headers
         method, version = parser.get_method().decode(), f"HTTP/{parser.get_http_version()}"
         start_line = RequestStartLine(method, self._url.decode("latin-1"), version)
         self._in_body, self._chunked = True, "Transfer-Encoding" in headers
         self._head_bytes = self._fed_bytes = self._body_bytes = 0
+        self._left_bytes = int(headers.get("Content-Length", "0"))  # llhttp has checked it
+        self._last_bytes = b""
         self._owner.head_received(start_line, headers, keeps_alive=parser.should_keep_alive())
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body."""
         self._body_bytes += len(chunk)
+        self._left_bytes -= len(chunk)
         self._owner.body_received(chunk)
 
     def on_message_complete(self) -> None:

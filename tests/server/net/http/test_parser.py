@@ -121,3 +121,35 @@ def test_whoever_owns_it_may_refuse() -> None:
     with pytest.raises(ApiError) as refused:
         RequestParser(Refusing()).feed(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert refused.value.code == "NOT_FOUND"
+
+
+ODD_LINES = [
+    b"GET  / HTTP/1.1",
+    b"GET /  HTTP/1.1",
+    b"GET\t/ HTTP/1.1",
+    b" GET / HTTP/1.1",
+    b"GET / HTTP/1.1 ",
+    b"GET /",
+    b"GET / HTTP/0.9",
+    b"GET / HTTP/2.0",
+    b"GET / RTSP/1.0",
+    b"SOURCE / ICE/1.0",
+]
+BEFORE = {
+    "nothing": b"",
+    "an empty line": b"\r\n",
+    "a request": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\na\r\n\r\n",
+    "chunks": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n",
+    "trailers": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0;a=b\r\nX: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("line", ODD_LINES, ids=repr)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_request_line_has_one_spelling(line: bytes, before: str, size: int) -> None:
+    wire = BEFORE[before] + line + b"\r\nHost: x\r\n\r\n"
+    told, refused = fed([wire[at : at + size] for at in range(0, len(wire), size)])
+    assert refused == "BAD_REQUEST"
+    assert len(told) == (before not in {"nothing", "an empty line"})
