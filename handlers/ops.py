@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -94,13 +95,27 @@ class DocumentHandler(AssetHandler):
 
 _MAKERS = {"/openapi.json": openapi_document, "/asyncapi.json": asyncapi_document}
 _made: dict[str, Asset] = {}
+_being_made: dict[str, asyncio.Event] = {}  # set when it was made, or failed
 
 
 async def _document(path: str) -> Asset:
-    if path not in _made:
+    """The document. Requests that come while it is being made wait for it: each making takes a tenth of a second."""
+    while path not in _made:
+        if path in _being_made:
+            await _being_made[path].wait()
+        else:
+            await _make(path)
+    return _made[path]
+
+
+async def _make(path: str) -> None:
+    done = _being_made[path] = asyncio.Event()
+    try:
         document = await in_codec_thread(_MAKERS[path])
         _made[path] = await make_asset(to_json(document), "application/json")
-    return _made[path]
+    finally:
+        del _being_made[path]
+        done.set()
 
 
 _HANDLERS: dict[str, type[BaseHandler]] = {

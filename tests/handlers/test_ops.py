@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
+import handlers.ops
 from server.gateway import SessionRow, SessionStats
 from server.version import __version__
 from tests.support.rest import document, problem, running
@@ -161,3 +163,33 @@ async def test_documents_are_asked_for_once(tmp_path: Path, path: str) -> None:
         again = await gw.fetch("GET", path, roles=None, headers={"If-None-Match": first.headers["Etag"]})
     assert first.code == 200
     assert (again.code, again.body) == (304, b"")
+
+
+async def test_a_document_that_many_ask_for_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def make() -> dict[str, str]:
+        made.append(1)
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(handlers.ops, "_made", {})
+    monkeypatch.setitem(handlers.ops._MAKERS, "/openapi.json", make)
+    async with running(tmp_path) as gw:
+        answers = await asyncio.gather(*(gw.fetch("GET", "/openapi.json", roles=None) for _ in range(8)))
+    assert {answer.code for answer in answers} == {200}
+    assert len(made) == 1
+
+
+async def test_a_document_whose_making_failed_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    makings = iter([ValueError("no"), None])
+
+    def make() -> dict[str, str]:
+        if (failure := next(makings)) is not None:
+            raise failure
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(handlers.ops, "_made", {})
+    monkeypatch.setitem(handlers.ops._MAKERS, "/openapi.json", make)
+    async with running(tmp_path) as gw:
+        answers = [await gw.fetch("GET", "/openapi.json", roles=None) for _ in range(2)]
+    assert [answer.code for answer in answers] == [500, 200]
