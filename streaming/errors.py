@@ -149,6 +149,7 @@ CATALOGUE: dict[str, ErrorKind] = {
     "FRAMES_MISSING": _socket("Frame numbers jumped although no loss was declared."),
     # --- the socket: bounds ---
     "TOO_MANY_CHANNELS": _socket("As many channels are open as one session may have.", retryable=True),
+    "TOO_MANY_CALLS": _socket("As many calls run as one session may have; wait for an answer.", retryable=True),
     "FLOW_CONTROL": _socket("More audio was sent than credit had been given for."),
     "AUDIO_RATE_LIMITED": _socket("More audio per second than any microphone makes."),
     "TEXT_TOO_LONG": _socket("The text is longer than one utterance may be."),

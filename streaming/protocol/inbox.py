@@ -56,6 +56,7 @@ class Inbox:
         "_out",
         "_patience",
         "_rate",
+        "_running",
         "_unix_offset_s",
         "_used",
         "taken_seq",
@@ -69,6 +70,7 @@ class Inbox:
         self._rate = TokenBucket(limits.commands_per_s, limits.command_burst, now)
         self._patience = TokenBucket(1.0, limits.refusals, now)
         self._memory = CommandMemory(limits.remembered_commands, limits.remembered_answer_bytes)
+        self._running: set[str] = set()  # ids of calls not yet answered
         self._first = True  # True until the first message of a fresh connection
         self._used = 0  # channel numbers used in this epoch, one bit each: at most 8 KiB
         self.taken_seq = 0
@@ -161,12 +163,16 @@ class Inbox:
 
     def answered(self, command_id: str, text: str) -> None:
         """Remember the owner's answer to a command."""
+        self._running.discard(command_id)
         self._memory.answer(command_id, text)
 
     def _on_call(self, message: messages.Call, _now: float) -> list[Event]:
         seen = self._memory.get(message.id)
         if seen is not None:
             return self._repeat(message, seen, "call")
+        if len(self._running) >= self._limits.running_calls:
+            return self._refuse(message, "TOO_MANY_CALLS", f"{self._limits.running_calls} calls run")
+        self._running.add(message.id)
         self._memory.remember(message.id, SeenCommand("call"))
         return [events.CallReceived(message.id, message.op, message.params)]
 

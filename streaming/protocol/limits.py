@@ -44,8 +44,10 @@ class Limits:
     """How long a session waits without a socket: a tunnel, a lift, a phone changing networks."""
     heartbeat_s: float = 20.0
     """A silent client is pinged after this time; shorter than the 30 to 60 s after which proxies drop idle sockets."""
+    running_calls: int = 128
+    """Calls not yet answered. Free ones would pile up while the gateway is busy; a page that opens asks for a dozen things."""
     remembered_commands: int = 256
-    """Command ids remembered to recognise repetitions; more than a client can have unanswered."""
+    """Command ids remembered to recognise repetitions; twice the calls that may run."""
     remembered_answer_bytes: int = 64 * KIB
     """Answers remembered for repeated commands that were lost with a socket; larger ones are still in the replay buffer."""
     merged_progress_bytes: int = 16 * KIB

@@ -266,6 +266,19 @@ def test_an_answer_too_big_to_keep_is_not_given_again() -> None:
     assert refused(server, '{"type":"call","id":"a","op":"x"}')["code"] == "ALREADY_ANSWERED"
 
 
+def test_running_calls_are_bounded() -> None:
+    server = attached(Limits(running_calls=2))
+    for command_id in "ab":
+        tell(server, type="call", id=command_id, op="x")
+    third = '{"type":"call","id":"c","op":"x"}'
+    assert refused(server, third)["code"] == "TOO_MANY_CALLS"
+    server.send_message(messages.Result(id="a", data=None))
+    sent(server)
+    assert server.receive_text(third, NOW) == [events.CallReceived("c", "x", {})]
+    assert refused(server, '{"type":"call","id":"d","op":"x"}')["code"] == "TOO_MANY_CALLS"
+    assert tell(server, type="call", id="b", op="x") == [events.CommandRepeated("b")]  # they are never refused
+
+
 def test_an_id_belongs_to_one_command() -> None:
     server = attached()
     tell(server, type="call", id="a", op="x")
