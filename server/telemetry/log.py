@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import logging
 import re
 import sys
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import structlog
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -39,6 +40,12 @@ _QUOTED = re.compile(
 )
 # Every match of the expression above contains one of these, so most lines skip the expression.
 _HINTS = ("eyJ", "earer", "EARER", "asic", "=", "://")
+
+
+# Would begin another line or steer a terminal; surrogates cannot be written at all.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_TRACEBACKS = frozenset({"exception", "stack"})  # of several lines, and ours
 
 
 def _blank_quoted(found: re.Match[str]) -> str:
@@ -71,6 +78,19 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
             event[key] = BLANK
         elif not isinstance(value, int | float):
             event[key] = _clean(value)
+    return event
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
+def printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape what would forge a line or steer a terminal. For the console: JSON escapes by itself."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if key in _TRACEBACKS else [value]
+            event[key] = "\n".join(_UNPRINTABLE.sub(_escaped, line) for line in lines)
     return event
 
 
@@ -131,7 +151,21 @@ class _SinkHandler(logging.Handler):
 
 
 def _json(event: Any, **_options: Any) -> str:
-    return to_json(event, fallback=str, inf_nan_mode="null", bytes_mode="base64").decode()
+    try:
+        return to_json(event, fallback=str, inf_nan_mode="null", bytes_mode="base64").decode()
+    except PydanticSerializationError:
+        return json.dumps(_without_surrogates(event), default=str, ensure_ascii=False)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """UTF-8 has none. Some clients' texts do, before they are refused."""
+    if isinstance(value, str):
+        return _SURROGATES.sub(_escaped, value)
+    if isinstance(value, dict):
+        return {_without_surrogates(str(key)): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    return value
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
@@ -150,7 +184,8 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
         colors=_is_terminal(stream), exception_formatter=structlog.dev.plain_traceback
     )
     renderer = plain if console else structlog.processors.JSONRenderer(serializer=_json)
-    last: list[Processor] = [structlog.processors.format_exc_info, redact, renderer]
+    form_only: list[Processor] = [printable] if console else []
+    last: list[Processor] = [structlog.processors.format_exc_info, redact, *form_only, renderer]
     structlog.configure(
         processors=[*first, structlog.stdlib.PositionalArgumentsFormatter(), *last],
         wrapper_class=structlog.make_filtering_bound_logger(level),

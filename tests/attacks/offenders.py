@@ -32,6 +32,7 @@ class Target:
 
     port: int
     token: str
+    entered: asyncio.Barrier  # offenders with a session and whoever measures: nobody floods before all have come
 
     def handshake(self, name: str, *, authenticated: bool = True) -> bytes:
         bearer = f"Authorization: Bearer {self.token}\r\n" if authenticated else ""
@@ -77,6 +78,7 @@ class Client:
             client.writer.transport.abort()
             await asyncio.sleep(0.5)
         await client.reader.readuntil(b"session.ready")
+        await target.entered.wait()
         client._began = time.monotonic()
         return client
 
@@ -281,11 +283,12 @@ async def slow_second_headers(target: Target, name: str) -> Ended:
 
 @dataclass(frozen=True)
 class Flood:
-    """A kind of hostile client: how it attacks, in which ways it may be ended, and how soon."""
+    """A kind of hostile client: how it attacks, in which ways it may be ended, and how soon. `enters`: it has a session."""
 
     attack: Callable[[Target, str], Awaitable[Ended]]
     ends: tuple[str, ...]
     within_s: float
+    enters: bool = True
 
 
 FLOODS = {
@@ -297,10 +300,10 @@ FLOODS = {
     "channel opens": Flood(opens, ("4029",), 10),
     "commands": Flood(commands, ("4029",), 10),
     "never acknowledged": Flood(never_acknowledged, ("4029", "4002", "1008"), 40),
-    "half-open": Flood(half_open, (CUT,), 25),
-    "never authenticated": Flood(never_authenticated, ("4008",), 15),
+    "half-open": Flood(half_open, (CUT,), 25, enters=False),
+    "never authenticated": Flood(never_authenticated, ("4008",), 15, enters=False),
     "slow reader": Flood(slow_reader, (CUT,), 40),
-    "slow answers": Flood(slow_answers, (CUT,), 40),
-    "slow headers": Flood(slow_headers, ("408",), 25),
-    "slow second headers": Flood(slow_second_headers, ("408",), 25),
+    "slow answers": Flood(slow_answers, (CUT,), 40, enters=False),
+    "slow headers": Flood(slow_headers, ("408",), 25, enters=False),
+    "slow second headers": Flood(slow_second_headers, ("408",), 25, enters=False),
 }

@@ -192,3 +192,40 @@ def test_a_traceback_tells_nothing_of_what_was_said(form: str) -> None:
     assert written.count("Input should be a valid integer") == 2
     assert SAID not in written
     assert JWT not in written
+
+
+FORGED = ["a\nb", "a\r\n{}", "a\x1b[2Jb", "a\x9b2Jb", "a\u2028b", "a\u202eb", "a\x00b", "a\ud800b"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize("told", FORGED, ids=ascii)
+def test_what_a_client_tells_neither_begins_a_line_nor_steers_a_terminal(
+    form: str, told: str, written: Written
+) -> None:
+    log.configure("INFO", form, written)
+    structlog.get_logger("http").info("request", user=told, path=[told])
+    log.tell("http", logging.INFO, "request", {"user": told})
+    logging.getLogger("tornado.general").warning("odd frame of %s", told)
+    lines = written.getvalue().split("\n")
+    assert len(lines) == 4
+    assert lines.pop() == ""
+    for line in lines:
+        line.encode()
+        if form == "json":
+            line = json.dumps(json.loads(line))  # noqa: PLW2901 - what a reader of JSON shows
+        assert line.isprintable() or form == "json"
+        assert not set(line) & set("\r\x1b\x00")
+
+
+def _fail() -> None:
+    raise ValueError("\x1b[2Jno")
+
+
+def test_a_traceback_in_the_console_form_has_no_lines_of_a_client(written: Written) -> None:
+    log.configure("INFO", "console", written)
+    try:
+        _fail()
+    except ValueError:
+        structlog.get_logger("http").exception("it failed")
+    assert "\x1b" not in written.getvalue()
+    assert "ValueError: \\x1b[2Jno" in written.getvalue()
