@@ -65,12 +65,18 @@ class SessionCounts(Protocol):
     def stats(self, user_id: str | None) -> SessionStats:
         """Counts of one user's sessions, or of all (None)."""
 
+    async def report(self, metrics: Metrics) -> None:
+        """Bring the metrics up to date."""
+
 
 class NoSessions:
     """`SessionCounts` of a gateway without sessions."""
 
     def stats(self, user_id: str | None) -> SessionStats:  # noqa: ARG002 - nobody has any
         return SessionStats()
+
+    async def report(self, metrics: Metrics) -> None:
+        """There is nothing to report."""
 
 
 @dataclass(slots=True)

@@ -239,10 +239,8 @@ class Lifecycle:
             allowance=partial(allowance, gateway),
         )
         self._stack.push_async_callback(gateway.openai.close)
-        gateway.sessions = stats = ResidentStats(residents, sessions.resumes)
+        gateway.sessions = ResidentStats(residents, sessions.resumes)
         gateway.state.subscribe(SessionNews(residents, sessions, observation).on_news)
-        gateway.metrics.watch_sessions(lambda: stats.stats(None), lambda: stats.queued_bytes)
-        self._loop(tasks, stats.report(gateway.metrics), "session metrics")
         self._stack.push_async_callback(sessions.close)
         self._loop(tasks, sessions.sweep(), "session sweep")
 

@@ -6,6 +6,7 @@ a message or close code; the dialect decides what to tell the client.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -161,18 +162,9 @@ class Residents:
         self._ended.add(resident.traffic)
         self._dropped_by_ended += resident.audio_bytes_dropped
 
-    def traffic(self) -> Traffic:
-        """Traffic of all sessions since the start."""
-        total = Traffic()
-        total.add(self._ended)
-        for resident in self:
-            total.add(resident.traffic)
-        return total
-
-    @property
-    def audio_bytes_dropped(self) -> int:
-        """Bytes of audio that became stale before they were sent, since the start."""
-        return self._dropped_by_ended + sum(resident.audio_bytes_dropped for resident in self)
+    def of_ended(self) -> tuple[Traffic, int]:
+        """Traffic of the sessions that have ended, and the bytes of their audio that became stale before they were sent."""
+        return replace(self._ended), self._dropped_by_ended
 
 
 def _discard(index: dict[str, dict[Resident, None]], key: str, resident: Resident) -> None:

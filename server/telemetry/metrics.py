@@ -1,6 +1,6 @@
 """Prometheus metrics. Names and labels are part of the public contract, and label values are bounded.
 
-Gauges of live sessions are read from the sessions at each scrape. Everything else is counted as it happens.
+Figures of live sessions are taken from the sessions before each scrape. Everything else is counted as it happens.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from collections import Counter as Counts
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,7 +29,7 @@ from prometheus_client.registry import Collector
 from streaming.jarvis import CLOSE_CODES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from prometheus_client import Metric
 
@@ -61,43 +63,32 @@ class _Series(Generic[MetricT]):
         return child
 
 
-class SessionCounts(Protocol):
-    """What a scrape reads (`server.gateway.SessionStats`)."""
+@dataclass(slots=True)
+class SessionNumbers:
+    """Sockets, sessions and open channels by kind, when they were last counted."""
 
-    @property
-    def sockets(self) -> int:
-        """Sockets open now."""
-
-    @property
-    def sessions(self) -> int:
-        """Sessions, with or without a socket."""
-
-    @property
-    def channels(self) -> Mapping[str, int]:
-        """Channels open now, by kind."""
+    sockets: int = 0
+    sessions: int = 0
+    queued_bytes: int = 0
+    channels: Counts[str] = field(default_factory=Counts)
 
 
 class _SessionGauges(Collector):
     """Current numbers of sockets, sessions, channels and queued bytes."""
 
-    def __init__(self, counts: Callable[[], SessionCounts], queued_bytes: Callable[[], int]) -> None:
-        self._counts = counts
-        self._queued_bytes = queued_bytes
-
-    def describe(self) -> Iterable[Metric]:
-        """Names only, because the sessions may not exist yet."""
-        return [GaugeMetricFamily(f"{PREFIX}_{name}", "") for name in ("ws_connections", "ws_sessions", "ws_channels")]
+    def __init__(self, numbers: Callable[[], SessionNumbers]) -> None:
+        self._numbers = numbers
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of one scrape."""
-        counts = self._counts()
-        yield GaugeMetricFamily(f"{PREFIX}_ws_connections", "Open WebSockets.", counts.sockets)
-        yield GaugeMetricFamily(f"{PREFIX}_ws_sessions", "Live sessions, with or without a socket.", counts.sessions)
+        numbers = self._numbers()
+        yield GaugeMetricFamily(f"{PREFIX}_ws_connections", "Open WebSockets.", numbers.sockets)
+        yield GaugeMetricFamily(f"{PREFIX}_ws_sessions", "Live sessions, with or without a socket.", numbers.sessions)
         channels = GaugeMetricFamily(f"{PREFIX}_ws_channels", "Open channels.", labels=["kind"])
-        for kind, number in counts.channels.items():
+        for kind, number in numbers.channels.items():
             channels.add_metric([kind], number)
         yield channels
-        yield GaugeMetricFamily(f"{PREFIX}_ws_send_queue_bytes", "Waiting to be sent.", self._queued_bytes())
+        yield GaugeMetricFamily(f"{PREFIX}_ws_send_queue_bytes", "Waiting to be sent.", numbers.queued_bytes)
 
 
 class Metrics:
@@ -135,6 +126,8 @@ class Metrics:
         Info(f"{PREFIX}_build", "This build.", registry=self.registry).info(
             {"version": version, "python": platform.python_version()}
         )
+        self.session_numbers = SessionNumbers()  # set before a scrape
+        self.registry.register(_SessionGauges(lambda: self.session_numbers))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
@@ -205,10 +198,6 @@ class Metrics:
         self._stage_seconds(stage).observe(seconds)
 
     # --- reading ---
-
-    def watch_sessions(self, counts: Callable[[], SessionCounts], queued_bytes: Callable[[], int] = int) -> None:
-        """Read sockets, sessions, channels and queued bytes from these functions at every scrape."""
-        self.registry.register(_SessionGauges(counts, queued_bytes))
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """Content type and exposition; OpenMetrics if the client accepts it."""

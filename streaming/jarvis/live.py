@@ -23,6 +23,7 @@ from streaming.residents import Departure
 from streaming.rfc3339 import rfc3339
 from streaming.session import Session
 from streaming.traffic import Traffic
+from streaming.wakes import on_grid
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -264,6 +265,8 @@ class LiveSession:
     def _arm(self) -> None:
         """Set the one timer for all of the connection's deadlines."""
         deadline = self.connection.next_deadline()
+        if deadline is not None:
+            deadline = on_grid(deadline)
         if self._timer is not None:
             if deadline is not None and self._timer_at <= deadline:
                 return  # it fires early and checks again, which is cheaper than a new timer per message

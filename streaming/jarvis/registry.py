@@ -284,10 +284,13 @@ class Sessions:
         """End sessions that can no longer be resumed. Runs until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            over = []
             for live in self:
-                if live.journal is not None:
+                if live.lost and live.socket is None:
+                    over.append(live)
+                elif live.journal is not None:
                     live.journal.refresh()
-            for live in [live for live in self if live.lost and live.socket is None]:
+            for live in over:
                 await self._end(live)
 
     async def _end(self, live: LiveSession) -> None:

@@ -97,11 +97,11 @@ def test_one_that_is_only_added_does_not_speak_for_its_id() -> None:
     assert len(residents.of_session("kitchen")) == 1
 
 
-def test_what_ended_sessions_counted_stays_in_the_totals() -> None:
+def test_what_ended_sessions_counted_is_kept() -> None:
     residents = Residents()
     first, second = Guest("a", "ada"), Guest("b", "bob")
     residents.make_current(first)
     residents.make_current(second)
     residents.remove(first)
-    assert residents.traffic().bytes_received == 20
-    assert residents.audio_bytes_dropped == 6
+    traffic, dropped_bytes = residents.of_ended()
+    assert (traffic.bytes_received, dropped_bytes) == (10, 3)

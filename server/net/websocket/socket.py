@@ -24,6 +24,7 @@ from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
 from server.net.websocket.transport import gives_transport
+from streaming.wakes import on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -255,7 +256,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def start_pinging(self) -> None:
         """Ping a silent client from now on."""
-        self._beat = self._loop.call_later(self._limits.ping_interval_s, self._look)
+        self._beat = self._loop.call_at(on_grid(self._loop.time() + self._limits.ping_interval_s), self._look)
 
     def _look(self) -> None:
         """Once per ping interval, check that the client is there and completes its messages."""
@@ -304,13 +305,11 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def drained(self) -> asyncio.Future[None]:
         """A future that is done when there is room for more, or fails with WebSocketClosedError if the client is gone."""
-        if self.paused and self._drained is not None:
+        if self.paused:
+            self._drained = self._drained or self._loop.create_future()
             return self._drained
         drained = self._loop.create_future()
-        if self.paused:
-            self._drained = drained
-        else:
-            drained.set_result(None)
+        drained.set_result(None)
         return drained
 
     def _check_buffer(self) -> None:

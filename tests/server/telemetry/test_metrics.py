@@ -3,14 +3,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.telemetry.metrics import MAX_SERIES, Metrics
+from server.telemetry.metrics import MAX_SERIES, Metrics, SessionNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,8 +57,7 @@ def used() -> Metrics:
     metrics.ws_dropped("progress")
     metrics.ws_resumed("recovered")
     metrics.turn_stage("first_audio", 0.7)
-    counts = SimpleNamespace(sockets=2, sessions=3, channels={"stt": 1})
-    metrics.watch_sessions(lambda: counts, lambda: 99)
+    metrics.session_numbers = SessionNumbers(2, 3, 99, Counter(stt=1))
     return metrics
 
 
