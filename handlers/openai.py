@@ -24,7 +24,7 @@ from streaming.openai.mistakes import MistakeError, error_event
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.openai.live import LiveSession
+    from streaming.openai.live import RealtimeSession
     from streaming.openai.settings import Voices
     from streaming.ports import Identity
 
@@ -49,7 +49,7 @@ class OpenAiSocketHandler(SocketHandler):
         super().initialize(gateway)
         self._voices: Voices | None = None
         self._settings: dict[str, Any] | None = None  # settings of a client secret
-        self._live: LiveSession | None = None
+        self._live: RealtimeSession | None = None
         self._ending: int | None = None
 
     @property
@@ -73,7 +73,7 @@ class OpenAiSocketHandler(SocketHandler):
         self._voices = await self.gateway.openai.voices(identity)
         self._identity = identity
 
-    def _session(self, identity: Identity, voices: Voices) -> LiveSession:
+    def _session(self, identity: Identity, voices: Voices) -> RealtimeSession:
         """The session that the client resumes, if possible, else a new one. A client secret is for a new session only."""
         sessions = self.gateway.openai
         last_event_id = self.get_query_argument("last_event_id", "")

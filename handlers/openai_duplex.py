@@ -10,10 +10,11 @@ from handlers.socket import ABNORMAL
 from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
+from streaming.openai.live import NORMAL
 from streaming.openai.sideband import Sideband
 
 if TYPE_CHECKING:
-    from streaming.openai.live import LiveSession
+    from streaming.openai.live import RealtimeSession
     from streaming.openai.settings import Voices
     from streaming.ports import Identity
 
@@ -23,7 +24,7 @@ class OpenAiDuplexHandler(OpenAiSocketHandler):
 
     endpoint = "/v1/live/sessions"
 
-    def _session(self, identity: Identity, voices: Voices) -> LiveSession:
+    def _session(self, identity: Identity, voices: Voices) -> RealtimeSession:
         return self.gateway.openai.begin_duplex(identity, self, voices, recording=requested_recording(self.request))
 
 
@@ -47,7 +48,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         assert self._identity is not None, "prepare() has let it in"
         live = self.gateway.openai.duplex(self.path_args[0], self._identity)
         if live is None:
-            self.end(1000, "", "the session has ended")
+            self.end(NORMAL, "", "the session has ended")
             return
         self._sideband = Sideband(live, self)
         self._writer.begin(self._sideband)

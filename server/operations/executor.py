@@ -293,10 +293,14 @@ _REFUSALS = (
     "CONFIRMATION_REQUIRED",
 )
 
+_task = partial(
+    Operation, method="POST", refusals=_REFUSALS, streaming=Streaming.PROGRESS, idempotency_key=True
+)  # whatever runs an action
+_list = partial(Operation, method="GET", access=Access.OPERATOR)
+
 OPERATIONS = (
-    Operation(
+    _task(
         name="executor.browser.action",
-        method="POST",
         path="/api/v1/executor/browser/action",
         summary="Act in a browser page",
         access=Access.OPERATOR,
@@ -304,23 +308,17 @@ OPERATIONS = (
         response=TaskAnswer,
         run=browse,
         service="browser",
-        refusals=_REFUSALS,
-        streaming=Streaming.PROGRESS,
-        idempotency_key=True,
     ),
-    Operation(
+    _list(
         name="executor.browser.actions",
-        method="GET",
         path="/api/v1/executor/browser/actions",
         summary="List the browser's actions",
-        access=Access.OPERATOR,
         response=ActionsAnswer,
         run=list_browser_actions,
         service="browser",
     ),
-    Operation(
+    _task(
         name="executor.os.command",
-        method="POST",
         path="/api/v1/executor/os/command",
         summary="Run a whitelisted command",
         access=Access.OPERATOR,
@@ -329,23 +327,17 @@ OPERATIONS = (
         body_limit_bytes=COMMAND_BODY_BYTES,
         run=run_command,
         service="os",
-        refusals=_REFUSALS,
-        streaming=Streaming.PROGRESS,
-        idempotency_key=True,
     ),
-    Operation(
+    _list(
         name="executor.os.commands",
-        method="GET",
         path="/api/v1/executor/os/commands",
         summary="List the whitelisted commands",
-        access=Access.OPERATOR,
         response=CommandsAnswer,
         run=list_os_commands,
         service="os",
     ),
-    Operation(
+    _task(
         name="executor.search",
-        method="POST",
         path="/api/v1/executor/search",
         summary="Search",
         access=Access.USER,
@@ -353,9 +345,6 @@ OPERATIONS = (
         response=SearchAnswer,
         run=search,
         service="search",
-        refusals=_REFUSALS,
-        streaming=Streaming.PROGRESS,
-        idempotency_key=True,
     ),
     Operation(
         name="executor.confirm",

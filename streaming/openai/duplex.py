@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.openai import settings as config
 from streaming.openai.conversation import Entry, new_id
-from streaming.openai.live import POLICY, RESTART, LiveSession
+from streaming.openai.live import NORMAL, POLICY, RESTART, RealtimeSession
 from streaming.openai.live_schema import check_append, check_bare, check_sound, check_start, check_update
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.timeline import Timeline
@@ -25,13 +25,12 @@ MAX_SESSION_S = 24 * 3_600  # a session lasts no longer, even if its token does
 USAGE_S = 5.0  # interval of `session.usage.updated`
 MAX_TO_SAY = 64  # commentaries waiting to be spoken
 ACKNOWLEDGEMENT = "One moment."
-NORMAL = 1000
 _SILENCE = {"audio/pcm": b"\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 _ROLES = {"developer": "system", "user": "user", "assistant": "assistant"}
 _PART = {"system": "input_text", "user": "input_text", "assistant": "output_text"}
 
 
-class Duplex(LiveSession):
+class Duplex(RealtimeSession):
     """See the module. Until `session.start`, every other command is refused."""
 
     queue_class = Timeline

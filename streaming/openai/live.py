@@ -73,8 +73,8 @@ class Mistaken:
     event_id: str = ""
 
 
-class LiveSession:
-    """See the module. `Duplex` speaks the Live API in its place."""
+class RealtimeSession:
+    """See the module. `Duplex`, of the Live API, derives from it."""
 
     queue_class = EventQueue
     append_kind = "input_audio_buffer.append"
@@ -435,15 +435,15 @@ class LiveSession:
 
 
 _ACTIONS: dict[str, Callable[[Any, Command], None]] = {
-    "session.update": LiveSession.on_update,
-    "input_audio_buffer.append": LiveSession.on_append,
+    "session.update": RealtimeSession.on_update,
+    "input_audio_buffer.append": RealtimeSession.on_append,
     "input_audio_buffer.commit": lambda live, _command: live.microphones.commit(),
     "input_audio_buffer.clear": lambda live, _command: live.microphones.clear(),
-    "conversation.item.create": LiveSession.on_create,
-    "conversation.item.retrieve": LiveSession.on_retrieve,
-    "conversation.item.delete": LiveSession.on_delete,
-    "conversation.item.truncate": LiveSession.on_truncate,
+    "conversation.item.create": RealtimeSession.on_create,
+    "conversation.item.retrieve": RealtimeSession.on_retrieve,
+    "conversation.item.delete": RealtimeSession.on_delete,
+    "conversation.item.truncate": RealtimeSession.on_truncate,
     "response.create": lambda live, command: live.replies.create(command),
     "response.cancel": lambda live, command: live.replies.cancel(command.optional_text("response_id")),
-    "output_audio_buffer.clear": LiveSession.on_output_clear,
+    "output_audio_buffer.clear": RealtimeSession.on_output_clear,
 }

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai.duplex import Duplex
-from streaming.openai.live import NORMAL, LiveSession
+from streaming.openai.live import NORMAL, RealtimeSession
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
 
@@ -66,9 +66,9 @@ class Sessions:
         transcription: bool,
         settings: dict[str, Any] | None = None,
         recording: bool = False,
-    ) -> LiveSession:
+    ) -> RealtimeSession:
         """Start a session on a new socket. `settings`: those of the client secret."""
-        live = LiveSession(
+        live = RealtimeSession(
             identity, socket, self._provided, self._group, voices, model=model, transcription=transcription
         )
         live.allowance = self._allowance
@@ -99,19 +99,19 @@ class Sessions:
                 return live
         return None
 
-    def waiting(self, session_id: str, last_event_id: str, identity: Identity) -> LiveSession | None:
+    def waiting(self, session_id: str, last_event_id: str, identity: Identity) -> RealtimeSession | None:
         """The user's session with that id, if it can continue after that event."""
         for live in self._residents.of_session(session_id):
-            if isinstance(live, LiveSession) and live.identity.user_id == identity.user_id:
+            if isinstance(live, RealtimeSession) and live.identity.user_id == identity.user_id:
                 return live if live.can_go_on(last_event_id) else None
         return None
 
-    def resume(self, live: LiveSession, socket: Socket, identity: Identity, last_event_id: str) -> None:
+    def resume(self, live: RealtimeSession, socket: Socket, identity: Identity, last_event_id: str) -> None:
         """Continue the session on its client's new socket. See `waiting`."""
         self._stop_waiting(live)
         live.attach(socket, identity, last_event_id)
 
-    def left(self, live: LiveSession, socket: Socket, code: int) -> None:
+    def left(self, live: RealtimeSession, socket: Socket, code: int) -> None:
         """The socket is gone. Unless the client closed normally, the session waits for it to return."""
         if live.socket is not socket and not live.lost:
             return  # it continues on another socket
@@ -122,26 +122,26 @@ class Sessions:
             loop = asyncio.get_running_loop()
             self._waiting[live.session_id] = loop.call_later(self._resume_s, self._begin_end, live)
 
-    def _stop_waiting(self, live: LiveSession) -> None:
+    def _stop_waiting(self, live: RealtimeSession) -> None:
         if (timer := self._waiting.pop(live.session_id, None)) is not None:
             timer.cancel()
 
     def give_up(self, resident: Resident) -> None:
         """End a session that waits for its client, to make room for the user's other sessions. Ignores other dialects' sessions."""
-        if isinstance(resident, LiveSession) and not resident.lost:
+        if isinstance(resident, RealtimeSession) and not resident.lost:
             self._begin_end(resident)
 
-    def _begin_end(self, live: LiveSession) -> None:
+    def _begin_end(self, live: RealtimeSession) -> None:
         self._stop_waiting(live)
         live.closed()
         self._group.create_task(self._end(live), name="end a session")
 
-    async def _end(self, live: LiveSession) -> None:
+    async def _end(self, live: RealtimeSession) -> None:
         self._stop_waiting(live)
         self._residents.remove(live)
         await live.close()
 
     async def close(self) -> None:
         """End all sessions."""
-        for live in [resident for resident in self._residents if isinstance(resident, LiveSession)]:
+        for live in [resident for resident in self._residents if isinstance(resident, RealtimeSession)]:
             await self._end(live)

@@ -10,13 +10,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.openai.commands import UnreadableError, read
+from streaming.openai.live import NORMAL, POLICY
 from streaming.openai.mistakes import MistakeError
 
 if TYPE_CHECKING:
     from streaming.openai.duplex import Duplex
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-NORMAL, POLICY = 1000, 1008
 PRIMARY_ONLY = ("session.start", "session.input_audio.append")
 _APPEND = '"session.input_audio.append"'
 _DELTA = '{"type":"session.output_audio.delta","delta":"'

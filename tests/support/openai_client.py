@@ -19,7 +19,7 @@ from tests.support.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from streaming.openai.live import LiveSession
+    from streaming.openai.live import RealtimeSession
 
 USER = Identity("u1", "ada", ("admin",))
 LONG = "so " * 30  # the reply lasts longer than is sent ahead
@@ -33,7 +33,7 @@ class Client:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.live: LiveSession | None = None
+        self.live: RealtimeSession | None = None
         self.events: list[dict[str, Any]] = []
         self.ended: int | None = None
         self._seen = 0

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 JOIN_FRAMES = 32  # then the socket is read in rounds
 EVENTS_AT_ONCE = 4  # of maybe 40,000 in a read; a command costs up to a millisecond, with the tasks that it starts
 LONG_READ_BYTES = 64 * 1024  # after a larger read, the socket waits for its turn
-INTERNAL_ERROR, REFUSED, GOING_AWAY = 1011, 1008, 1001
+NORMAL, GOING_AWAY, REFUSED, INTERNAL_ERROR = 1000, 1001, 1008, 1011
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
@@ -352,7 +352,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         if not self.server_terminated:
             self.server_terminated = True
             if code is None and reason is not None:
-                code = 1000
+                code = NORMAL
             self._transport.write(frames.close_frame(code, reason or ""))
             self._set_deadline(self._limits.close_timeout_s)
         if self.client_terminated:

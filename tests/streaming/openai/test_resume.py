@@ -18,7 +18,7 @@ from tests.support.world import World
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from streaming.openai.live import LiveSession
+    from streaming.openai.live import RealtimeSession
 
 RESUME_S = 60.0
 ABNORMAL = 1006
@@ -33,7 +33,7 @@ class House:
         self.residents = Residents()
         provided = LaneServices(self.world.services(), lent, lent, lent, lent, lent)
         self.sessions = Sessions(provided, group, self.residents, resume_s=RESUME_S)
-        self.live: LiveSession | None = None
+        self.live: RealtimeSession | None = None
 
     def come(self) -> Client:
         client = Client(self.world)
