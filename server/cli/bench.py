@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from server.cli.bench_report import Figures
-from server.cli.talk import NoAudioError, read_audio
+from server.cli.talk import NoAudioError, check_writable, read_audio
 from streaming.client.errors import GatewayError
 from streaming.client.gateway import GatewayClient
 from streaming.client.sound import FRAME_MS, MICROPHONE_RATE_HZ, SAMPLE_BYTES, TRAILING_SILENCE_MS
@@ -171,19 +171,21 @@ class Bench:
 
     async def run(self) -> int:
         """Returns the exit code: 0 if nothing was lost, 1 if something was, 2 if nothing could be measured."""
+        report = self._options.json
         try:
+            if report:
+                await asyncio.to_thread(check_writable, report)
             sentence = await self._sentence()
+            await self._load(sentence)
+            print(self.figures.as_text())  # noqa: T201 - a command line prints
+            if report:
+                await asyncio.to_thread(write_json, report, self.figures)
         except (NoAudioError, GatewayError) as error:
-            print(error, file=sys.stderr)  # noqa: T201 - a command line prints
+            print(error, file=sys.stderr)  # noqa: T201 - as above
             return 2
-        await self._load(sentence)
-        print(self.figures.as_text())  # noqa: T201 - as above
-        if self._options.json:
-            try:
-                await asyncio.to_thread(write_json, self._options.json, self.figures)
-            except OSError as error:
-                print(f"{self._options.json}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
-                return 2
+        except OSError as error:
+            print(f"{report}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
+            return 2
         return 0 if self.figures.clean else 1
 
     def _client(self, name: str) -> GatewayClient:

@@ -123,6 +123,16 @@ def _words_of(failed: BaseExceptionGroup[Exception]) -> Iterator[str]:
         yield from _words_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
 
 
+def check_writable(path: str) -> None:
+    """Tell before the work that its result could not be written. Leaves no file behind. Raises OSError."""
+    file = Path(path)
+    existed = file.exists()
+    with file.open("a", encoding="utf-8"):
+        pass
+    if not existed:
+        file.unlink()
+
+
 class Talk:
     """One conversation: the `talk` command."""
 
@@ -136,19 +146,26 @@ class Talk:
 
     async def run(self) -> int:
         """Returns the exit code: 0 if every turn ended well."""
+        output = self._options.output
+        try:
+            if output:
+                await asyncio.to_thread(check_writable, output)
+        except OSError as error:
+            print(f"{output}: {error.strerror}", file=sys.stderr)  # noqa: T201 - a command line prints
+            return 1
         try:
             if self._options.file:
                 self._pcm = await asyncio.to_thread(read_audio, self._options.file)
             await self._hold()
         except* (NoAudioError, GatewayError) as failed:  # alone, or from the task group
             self._failed = True
-            print("\n".join(dict.fromkeys(_words_of(failed))), file=sys.stderr)  # noqa: T201 - a command line prints
-        if self._options.output and (self._speaker.pcm or not self._failed):
+            print("\n".join(dict.fromkeys(_words_of(failed))), file=sys.stderr)  # noqa: T201 - as above
+        if output and (self._speaker.pcm or not self._failed):
             try:
-                self._speaker.write(self._options.output)
+                self._speaker.write(output)
             except OSError as error:
                 self._failed = True
-                print(f"{self._options.output}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
+                print(f"{output}: {error.strerror}", file=sys.stderr)  # noqa: T201 - as above
         return 1 if self._failed else 0
 
     async def _hold(self) -> None:

@@ -56,6 +56,13 @@ def test_nobody_there_is_one_line(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
+def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    report = tmp_path / "missing" / "report.json"
+    done = run(tmp_path, "bench", "http://127.0.0.1:9", "--talkers", "1", "--seconds", "1", "--json", str(report))
+    assert done.returncode == 2
+    assert done.stderr == f"{report}: No such file or directory\n"
+
+
 def test_talkers_and_listeners_are_served_and_reported(tmp_path: Path, gateway: GatewayProcess) -> None:
     report = tmp_path / "report.json"
     options = ["--talkers", "2", "--listeners", "1", "--seconds", "1", "--json", str(report)]
