@@ -33,20 +33,13 @@
  */
 /**
  * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
- * @typedef {object} Parked
- * @property {string} sessionId
- * @property {any} ready
- * @property {string} resumeToken
- * @property {number} lastSeq
- * @property {number} nextCommand
- * @property {number} nextChannel
- * @property {{command: any, after?: number}[]} commands
- * @property {{number: number, kind: ChannelKind, generation: number, owed: number}[]} channels
+ * @typedef {{sessionId: string, ready: any, resumeToken: string, lastSeq: number, nextCommand: number, nextChannel: number,
+ *   commands: {command: any, after?: number}[], channels: {number: number, kind: ChannelKind, generation: number, owed: number}[]}} Parked
  */
 /** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
     /**
-     * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people
+     * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people; the wrong fields are added
      * @param {Record<string, any>} [details] of a refused `call`, such as `confirmation_id` and `errors`
      */
     constructor(code: string, message: string, details?: Record<string, any>);

@@ -78,25 +78,18 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
 
 /**
  * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
- * @typedef {object} Parked
- * @property {string} sessionId
- * @property {any} ready
- * @property {string} resumeToken
- * @property {number} lastSeq
- * @property {number} nextCommand
- * @property {number} nextChannel
- * @property {{command: any, after?: number}[]} commands
- * @property {{number: number, kind: ChannelKind, generation: number, owed: number}[]} channels
+ * @typedef {{sessionId: string, ready: any, resumeToken: string, lastSeq: number, nextCommand: number, nextChannel: number,
+ *   commands: {command: any, after?: number}[], channels: {number: number, kind: ChannelKind, generation: number, owed: number}[]}} Parked
  */
 
 /** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
 	/**
-	 * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people
+	 * @param {string} code UPPER_SNAKE, from the protocol @param {string} message text for people; the wrong fields are added
 	 * @param {Record<string, any>} [details] of a refused `call`, such as `confirmation_id` and `errors`
 	 */
 	constructor(code, message, details = {}) {
-		super(message);
+		super([message, ...(details?.errors ?? []).map((/** @type {any} */ wrong) => `${wrong.pointer?.slice(2)}: ${wrong.detail}`)].join('; '));
 		this.name = 'JarvisError';
 		this.code = code;
 		this.details = details;

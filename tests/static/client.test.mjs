@@ -315,6 +315,12 @@ for (const [what, happens, code] of [
   });
 }
 
+test('a refused call names the wrong fields', () => {
+  const errors = [{ pointer: '#/text', detail: 'is too long' }, { pointer: '#/language', detail: 'is unknown' }];
+  assert.equal(new JarvisError('VALIDATION_ERROR', 'the parameters are wrong', { errors }).message, 'the parameters are wrong; text: is too long; language: is unknown');
+  assert.equal(new JarvisError('RATE_LIMITED', 'wait', null).message, 'wait');
+});
+
 test('a reconnection that brings no session is tried again', async () => {
   const { client, network } = await online();
   network.last.drop();

@@ -149,6 +149,46 @@ def test_the_example_runs_in_node(project: Path, gateway: GatewayProcess) -> Non
     assert "It is" in said
 
 
+REACT_APP = """\
+import { createElement } from 'react';
+import { act, create } from 'react-test-renderer';
+import { WebSocket } from 'ws';
+import { useJarvis } from './hook.jsx';
+
+const states = [];
+let client;
+function App() {
+  const jarvis = useJarvis('URL', { userId: 'developer', webSocket: WebSocket });
+  client = jarvis.client;
+  states.push(jarvis.state);
+  return null;
+}
+globalThis.IS_REACT_ACT_ENVIRONMENT = true;
+const app = await act(() => create(createElement(App)));
+while (states.at(-1) !== 'online') await act(() => new Promise((resolve) => { setTimeout(resolve, 20); }));
+const { intent } = await client.current.call('agent.intent', { text: 'what time is it' });
+const left = client.current;
+await act(() => app.unmount());
+console.log([...new Set(states)].join(), intent, left.state);
+"""
+
+
+def test_the_react_hook_is_rendered_connects_and_leaves(project: Path, gateway: GatewayProcess) -> None:
+    (project / "hook.jsx").write_text(REACT)
+    (project / "app.jsx").write_text(REACT_APP.replace("URL", gateway.base))
+    command = [
+        _tool(project, "esbuild"),
+        "app.jsx",
+        "--bundle",
+        "--format=esm",
+        "--platform=node",
+        "--packages=external",
+    ]
+    _run(*command, "--outfile=app-of-react.mjs", folder=project)
+    said = _run(shutil.which("node") or "node", "app-of-react.mjs", folder=project)
+    assert "idle,connecting,online get_time closed" in said.splitlines()
+
+
 CONNECT = """\
 import { WebSocket } from 'ws';
 import { JarvisClient } from 'jarvis-client';

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import (
-    WAIT_MS,
-    until,
-)
-from tests.support.gateway import ROOT
+from tests.support.browser import WAIT_MS, until
+from tests.support.gateway import ROOT, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.async_api import Browser
+
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
@@ -42,3 +47,42 @@ async def test_the_readme_shows_how_to_use_the_client(console: Console, gateway:
         assert "you: What time is it?" in said
         assert any(line.startswith("hearing: ") for line in said)
         await until(page, "window.heard.length > 5")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is of http.server
+        pass
+
+
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    """The client's files on another origin than the gateway's."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(STATIC)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def test_a_page_is_told_why_it_gets_no_session(shared_browser: Browser, gateway: GatewayProcess) -> None:
+    """Browsers tell a WebSocket nothing. The client finds out what can be found out."""
+    why = """([url, token]) => import('/jarvis-client.js').then(({ JarvisClient }) => {
+      const client = new JarvisClient(url, { token });
+      return client.connect().then(() => 'ready', (error) => error.code).finally(() => client.close());
+    })"""
+    with elsewhere() as base:
+        page = await shared_browser.new_page()
+        await page.goto(f"{base}/package.json")
+        assert await page.evaluate(why, [gateway.base, gateway.token]) == "ORIGIN_REFUSED"
+        assert await page.evaluate(why, [f"http://127.0.0.1:{free_port()}", gateway.token]) == "UNREACHABLE"
+        assert await page.evaluate(why, [base, gateway.token]) == "REFUSED"
+        await page.goto(f"{gateway.base}/console/package.json")
+        assert await page.evaluate(why.replace("/jarvis", "/console/jarvis"), [gateway.base, "no.token"]) == (
+            "UNAUTHENTICATED"
+        )
+        assert await page.evaluate(why.replace("/jarvis", "/console/jarvis"), [gateway.base, gateway.token]) == "ready"
+        await page.close()
