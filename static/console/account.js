@@ -1,6 +1,7 @@
 // The console's user: obtains the token and refreshes it. Tokens stay in this tab.
 
 import { JarvisError } from '../jarvis-client.js';
+import { tried } from './settings.js';
 
 const TOKEN = 'jarvis.token';
 const REFRESH = 'jarvis.refresh';
@@ -15,11 +16,11 @@ function claims(token) {
 }
 
 export class Account {
-	token = sessionStorage.getItem(TOKEN) ?? '';
-	refreshToken = sessionStorage.getItem(REFRESH) ?? '';
+	token = tried(() => sessionStorage.getItem(TOKEN)) ?? '';
+	refreshToken = tried(() => sessionStorage.getItem(REFRESH)) ?? '';
 	/** Under DEBUG, a user name is enough for the socket. */ debugUser = '';
 
-	/** At its start the gateway prints a link with a code that signs in once; a link may also contain a token. Both are read once and removed from the address. @returns {Promise<string>} the error; empty if none */
+	/** A link may have a token, or a code that signs in once. Both are removed from the address. Gives the error; empty if none. */
 	async readAddress() {
 		const given = new URLSearchParams(location.hash.slice(1));
 		const [token, code] = [given.get('token'), given.get('code')];
@@ -33,16 +34,13 @@ export class Account {
 	}
 
 	keep(token, refreshToken = '') {
-		this.token = token;
-		this.refreshToken = refreshToken;
-		sessionStorage.setItem(TOKEN, token);
-		sessionStorage.setItem(REFRESH, refreshToken);
+		Object.assign(this, { token, refreshToken });
+		tried(() => { sessionStorage.setItem(TOKEN, token); sessionStorage.setItem(REFRESH, refreshToken); });
 	}
 
 	forget() {
-		this.token = this.refreshToken = this.debugUser = '';
-		sessionStorage.removeItem(TOKEN);
-		sessionStorage.removeItem(REFRESH);
+		this.debugUser = '';
+		this.keep('');
 	}
 
 	get isKnown() {

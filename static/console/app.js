@@ -30,7 +30,7 @@ const $ = (id) => document.getElementById(id);
 
 /** One session with the gateway, and its views. Events: `source` (another trace is shown). */
 export class Session extends EventTarget {
-	/** @param {any} [parked] state from before a reload @param {Trace} [trace] likewise */
+	/** `parked` and `trace`: from before a reload. */
 	constructor(account, parked = undefined, trace = new Trace('This session', 'live')) {
 		super();
 		this.account = account;
@@ -41,14 +41,15 @@ export class Session extends EventTarget {
 		this.health = new Health();
 		this.keeper.alsoKeep(parked?.tail ?? []);
 		this.keeper.addEventListener('fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
-		/** @type {Trace[]} traces that Turns and Wire can show */ this.traces = [this.trace];
+		/** That Turns and Wire can show. */ this.traces = [this.trace];
 		this.source = this.trace;
-		this.voice = new Voice(this.client, this.trace);
+		this.voice = new Voice(this.client, this.trace, account);
 		this.voice.addEventListener('fault', (event) => this.fault(event.detail));
 		if (parked) this.voice.goOn(parked.client.commands);
 		this.#noteSocket();
 		this.client.addEventListener('wire', (event) => this.trace.add(event.detail));
 		this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this), new Later(this)];
+		this.views.forEach((view, at) => { [view.id, view.title] = VIEWS[at]; });
 	}
 
 	/** Show the socket's events as rows of the Wire, because browsers show no handshake. */
@@ -67,7 +68,6 @@ export class Session extends EventTarget {
 		this.dispatchEvent(new Event('source'));
 	}
 
-	/** Remove a trace that can no longer be shown. */
 	forget(trace) {
 		trace.stop?.();
 		this.traces = this.traces.filter((each) => each !== trace);
@@ -93,8 +93,6 @@ export class Session extends EventTarget {
 
 /** The Lab: its code comes when it is first looked at. */
 class Later {
-	id = 'lab';
-	title = 'Lab';
 	element = h('section.view.scrolling.lab', { aria: 'Lab', tabIndex: 0 });
 
 	constructor(session) {
@@ -117,7 +115,7 @@ class Later {
 class Shell {
 	session = null;
 	shown = null;
-	/** @type {WeakMap<object, [Element, number][]>} by view */ places = new WeakMap();
+	places = new WeakMap();
 	pulse = null;
 	account = new Account();
 
@@ -145,6 +143,7 @@ class Shell {
 	#askWho(why = '') {
 		this.shown?.hide();
 		this.session?.keeper.leave();
+		this.session?.voice.realtime?.socket.close(1000);
 		this.session?.health.stop();
 		$('services').hidden = true;
 		this.shown = this.session = null;
@@ -191,7 +190,7 @@ class Shell {
 	#listen({ client, account }) {
 		const on = (type, act) => client.addEventListener(type, (event) => act(event.detail));
 		on('state', (state) => this.#onState(state));
-		on('ready', (ready) => this.#onReady(ready));
+		on('ready', (ready) => { if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad'); });
 		on('resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
 		on('disconnected', (detail) => this.#onDisconnected(detail));
 		on('pong', () => this.#about());
@@ -207,10 +206,6 @@ class Shell {
 		clearTimeout(this.slow);
 		if (state === 'online') { this.#banner(); this.#about(); }
 		if (state === 'connecting') this.slow = setTimeout(() => this.#banner(h('span', h('strong', 'Still connecting.'), ' The gateway does not answer yet. What you say or type is kept, and sent then.')), SLOW_MS);
-	}
-
-	#onReady(ready) {
-		if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad');
 	}
 
 	/** Show services that are down, on every view. */
@@ -233,10 +228,10 @@ class Shell {
 	}
 
 	#onFailed(error) {
-		const again = { 4510: 'This session was opened elsewhere.', SESSION_TAKEN_OVER: 'This session was opened elsewhere.' }[error.code];
+		const again = ['4510', 'SESSION_TAKEN_OVER'].includes(error.code);
 		this.account.forget();
 		this.session?.voice.stop();
-		this.#askWho(again ? `${again} Sign in to begin another.` : `${sentence(error.message)} (${error.code}). Sign in again.`);
+		this.#askWho(again ? 'This session was opened elsewhere. Sign in to begin another.' : `${sentence(error.message)} (${error.code}). Sign in again.`);
 	}
 
 	#status(state, words) {
@@ -278,7 +273,7 @@ function places(element) {
 	return parts.filter((part) => part.scrollTop > 0).map((part) => [part, top(part)]);
 }
 
-/** Counts down in seconds, while it is on the page. @param {number} wait milliseconds */
+/** Counts down in seconds, while it is on the page. */
 function countdown(wait) {
 	const shown = h('span', { 'aria-live': 'off' });
 	const until = performance.now() + wait;

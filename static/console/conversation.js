@@ -102,7 +102,7 @@ class TurnCard {
 export class Conversation {
 	cards = new Map();
 	changed = new Set();
-	/** @type {(turn: Turn) => void} */ onPick = () => undefined;
+	onPick = () => undefined;
 
 	constructor(log, onDecision) {
 		this.log = log;
@@ -115,7 +115,6 @@ export class Conversation {
 		for (const turn of log.list) this.listener(turn);
 	}
 
-	/** Scroll to the end, where the answer to new input appears. */
 	toEnd() {
 		const box = this.list.parentElement;
 		if (box) box.scrollTop = box.scrollHeight;

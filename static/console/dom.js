@@ -5,7 +5,6 @@ const SVG = 'http://www.w3.org/2000/svg';
 /**
  * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. Properties may be left out. `aria` is the label for screen readers, names with a dash are attributes, `style` is an
  * object, other names are properties. Children: nodes, strings, numbers; null and false are left out.
- * @param {string} selector tag and classes @param {...any} rest properties and children @returns {any}
  */
 export function h(selector, ...rest) {
 	const [tag, ...classes] = selector.split('.');
@@ -37,7 +36,6 @@ function add(parent, children) {
 	}
 }
 
-/** Replace all children. */
 export function fill(parent, ...children) {
 	parent.replaceChildren();
 	add(parent, children);
@@ -93,24 +91,21 @@ export function button(label, onclick, props = {}, picture = undefined) {
 	return h(selector, { type: 'button', onclick, ...rest }, picture ? icon(picture) : null, label);
 }
 
-/** A button that only shows a picture. */
 export function pictureButton(picture, label, onclick, props = {}) {
 	return h('button.quiet.square', { type: 'button', onclick, aria: label, title: label, ...props }, icon(picture));
 }
 
-/** A labelled control. */
 export function field(label, control, hint = '') {
 	return h('label.field', h('span.label', label), control, hint ? h('span.hint', hint) : null);
 }
 
-/** @param {[string, string][]} options value and label */
 export function select(options, value, onchange, props = {}) {
 	const made = h('select', { onchange: () => onchange(made.value), ...props }, options.map(([key, label]) => h('option', { value: key }, label)));
 	made.value = value;
 	return made;
 }
 
-/** A table's rows, drawn anew only when they differ: a selection or a focused button stays. @param {string} none what is said without any */
+/** A table's rows, drawn anew only when they differ: a selection or a focused button stays. `none`: said without any. */
 export function rows(table, head, list, none, caption = list.length > 0 ? '' : none) {
 	const key = JSON.stringify([caption, list.map((row) => row.map((cell) => (cell instanceof SVGElement ? new XMLSerializer().serializeToString(cell) : cell instanceof Node ? cell.textContent : cell)))]);
 	if (table.dataset.key === key) return;
@@ -125,13 +120,13 @@ export function sketch(canvas) {
 	if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
 	const [pen, style] = [canvas.getContext('2d'), getComputedStyle(canvas)];
 	pen.clearRect(0, 0, width, height);
-	return { pen, width, height, ratio, colour: (name) => style.getPropertyValue(name) };
+	const colour = (name) => { canvas.style.color = `var(${name})`; return style.color; }; // the property itself would be `light-dark(…)`
+	return { pen, width, height, ratio, colour };
 }
 
 /** A part that scrolls: the keyboard reaches it, and a screen reader names it. */
 export const region = (selector, label, ...children) => h(selector, { tabIndex: 0, role: 'region', aria: label }, ...children);
 
-/** Call `draw` at most once a frame. */
 export function onceAFrame(draw) {
 	let waiting = false;
 	return () => {
@@ -152,7 +147,6 @@ export async function copy(words, note = 'Copied.') {
 	toast(note, 'good');
 }
 
-/** The content of an empty view. */
 export function empty(picture, title, ...more) {
 	return h('div.empty', icon(picture), h('p.title', title), more.map((each) => (each instanceof Node ? each : h('p', each))));
 }

@@ -1,9 +1,4 @@
-// The filter language of the Wire view. Pure.
-//
-//     time -ping            contains the word `time`, and not `ping`
-//     type:turn -type:tts   messages whose type begins with `turn`, and not with `tts`
-//     channel:3 way:out     of that channel, sent (in: received, local: seen by the page)
-//     /got? it/             a regular expression; it may contain spaces
+// The filter language of the Wire view; the title of its field explains it. Pure.
 
 const TERM = /(-?)(?:(type|channel|way):(\S+)|\/((?:[^/\\]|\\.)+)\/|(\S+))/g;
 

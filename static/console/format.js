@@ -1,6 +1,6 @@
 // Formats numbers and documents for people.
 
-/** @param {number | null | undefined} value milliseconds */
+/** Of milliseconds. */
 export function ms(value) {
 	if (value === null || value === undefined || Number.isNaN(value)) return '–';
 	const size = Math.abs(value);
@@ -23,13 +23,13 @@ export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1
 /** `1 session`, `2 sessions`. */
 export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 
-/** Minutes, seconds and milliseconds. @param {number} value milliseconds */
+/** Minutes, seconds and milliseconds. */
 export function clockMs(value) {
 	const whole = Math.max(0, Math.floor(value));
 	return `${Math.floor(whole / 60_000)}:${String(Math.floor(whole / 1000) % 60).padStart(2, '0')}.${String(whole % 1000).padStart(3, '0')}`;
 }
 
-/** Minutes, seconds and tenths. @param {number} value milliseconds */
+/** Minutes, seconds and tenths. */
 export const clock = (value) => clockMs(value).slice(0, -2);
 
 export const pretty = (value) => JSON.stringify(value, null, 2);

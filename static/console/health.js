@@ -5,13 +5,11 @@ import { parse, sum } from './prometheus.js';
 const EVERY_MS = 5_000;
 export const KEPT_MS = 600_000;
 
-/** @typedef {{at: number, value: number}[]} Series oldest first; `at` in milliseconds of performance.now() */
-
 export class Health extends EventTarget {
 	health = null;
 	metrics = new Map();
-	/** @type {Record<string, Series>} */ history = { lag: [], requests: [], cpu: [], queue: [] };
-	/** @type {Map<string, {at: number, state: string}[]>} service → `closed`, `half_open`, `open`, `down` */ circuits = new Map();
+	/** Oldest first: `at`, in milliseconds of performance.now(), and `value`. */ history = { lag: [], requests: [], cpu: [], queue: [] };
+	/** Of each service: `at`, and `state`: `closed`, `half_open`, `open`, `down`. */ circuits = new Map();
 
 	start() {
 		this.poll();
@@ -34,7 +32,6 @@ export class Health extends EventTarget {
 		}
 	}
 
-	/** Services that are down, or whose circuit breaker is open. */
 	get troubled() {
 		return Object.entries(this.health?.services ?? {}).filter(([, { status, circuit }]) => status !== 'up' || circuit === 'open')
 			.map(([name, { status, reason }]) => ({ name, why: reason || (status === 'up' ? 'its circuit is open' : 'it does not answer') }));

@@ -18,7 +18,7 @@ const LEAD_MS = 300; // of silence before what is said again: a voice detector w
 const LONGEST_MS = 60_000;
 const QUIET_MS = 4_000; // after the sound: nothing was heard in it
 const MOST_SESSIONS = 50;
-const ALL = ['language', 'voice', 'speed', 'reply', 'mode', 'device', 'rate', 'output'];
+const ALL = ['language', 'voice', 'speed', 'reply', 'dialect', 'mode', 'device', 'rate', 'output'];
 const NETWORK = [
 	['delay', 'Delay', 1_000, 'ms', 'Each way. What is said arrives later, and so does the answer.'],
 	['jitter', 'Jitter', 500, 'ms', 'Up to so much more, by chance: it empties the jitter buffer.'],
@@ -156,7 +156,7 @@ export class LabView {
 		this.draw();
 	}
 
-	/** @returns {Promise<Turn | null>} what came of it; null: nothing was heard */
+	/** Gives the turn that came of it; null: nothing was heard. */
 	#repeat(trace, turn) {
 		const { voice, trace: { turns } } = this.session;
 		const before = turns.list.at(-1)?.key ?? 0;
@@ -201,14 +201,18 @@ export class LabView {
 	}
 
 	async #measure() {
-		const found = (await past(this.session.client.ready?.user.user_id ?? '')).slice(0, MOST_SESSIONS);
 		const turns = [];
-		for (const [index, each] of found.entries()) {
-			text(this.measuring, `Reading ${index + 1} of ${found.length}…`);
-			turns.push(...(await recall(each)).turns.list);
+		try {
+			const found = (await past(this.session.client.ready?.user.user_id ?? '')).slice(0, MOST_SESSIONS);
+			for (const [index, each] of found.entries()) {
+				text(this.measuring, `Reading ${index + 1} of ${found.length}…`);
+				turns.push(...(await recall(each)).turns.list);
+			}
+			text(this.measuring, `${counted(found.length, 'session')}, ${counted(turns.length, 'turn')}.`);
+		} catch (error) {
+			text(this.measuring, `This browser keeps no sessions (${error.message}).`);
 		}
 		fill(this.measured, stageTables(turns));
-		text(this.measuring, `${counted(found.length, 'session')}, ${counted(turns.length, 'turn')}.`);
 	}
 
 	/** To a turn of the session looked at: `#lab/3`. */

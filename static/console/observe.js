@@ -5,11 +5,11 @@ import { Trace } from './trace.js';
 
 const way = (direction) => (direction === 'client' ? 'out' : 'in');
 
-/** @param {(why: string, seen: boolean) => void} onEnd called when it was refused or broke off; `seen`: events had arrived before */
+/** `onEnd(why, seen)`: it was refused or broke off; `seen`: events had arrived before. */
 export function observe(client, sessionId, onEnd) {
 	const trace = new Trace(`Observed: ${sessionId}`, 'observed');
 	const channel = client.open('observe', { session_id: sessionId, audio: true });
-	/** @type {any} the format of the frames that follow */ let audio = null;
+	/** Format of the frames that follow. */ let audio = null;
 	const formats = new Map();
 	const on = (type, act) => channel.addEventListener(type, (event) => act(event.detail));
 	on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));

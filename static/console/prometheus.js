@@ -1,7 +1,5 @@
 // Prometheus' text format, as far as the console needs it. Pure.
 
-/** @typedef {{labels: Record<string, string>, value: number}} Sample */
-
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
 
@@ -24,13 +22,8 @@ export function sum(metrics, name, labels = {}) {
 	return (metrics.get(name) ?? []).filter((sample) => wanted.every(([key, value]) => sample.labels[key] === value)).reduce((total, { value }) => total + value, 0);
 }
 
-/**
- * The histograms of a metric, grouped by some of their labels.
- * @param {string[]} by
- * @returns {{labels: string[], count: number, quantile: (share: number) => number | null}[]}
- */
+/** The histograms of a metric, grouped by some of their labels: `labels`, `count`, `quantile(share)`. */
 export function histograms(metrics, name, by) {
-	/** @type {Map<string, {labels: string[], buckets: Map<number, number>}>} */
 	const groups = new Map();
 	for (const { labels, value } of metrics.get(`${name}_bucket`) ?? []) {
 		const names = by.map((key) => labels[key] ?? '');

@@ -2,6 +2,7 @@
 
 import { decodeFrame } from '../jarvis/codec.js';
 import { fromBase64, toBase64 } from './format.js';
+import { tried } from './settings.js';
 import { Trace } from './trace.js';
 
 const FORM = 'jarvis.recording';
@@ -51,7 +52,7 @@ function parsed(line, number) {
 function addLine(trace, { at_ms: at, direction, message, frame }, number) {
 	const isFine = typeof at === 'number' && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || typeof message?.type === 'string');
 	if (!isFine || at > LONGEST_MS) throw new Error(`Line ${number} is no message of a recording.`);
-	trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at);
+	if (!tried(() => trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at))) throw new Error(`Line ${number} is damaged: its message lacks something.`);
 }
 
 /** A copy of the trace so far, for scrubbing. */
@@ -63,7 +64,7 @@ export function snapshot(trace) {
 
 // --- sound ---
 
-/** The audio of both sides, as it sounded. @param {number} [from] milliseconds */
+/** The audio of both sides, as it sounded. Times in milliseconds. */
 export function mix(trace, from = 0, to = Math.min(LONGEST_MS, (trace.records.at(-1)?.at ?? 0) + 500), hz = MIX_HZ) {
 	const length = Math.ceil(((to - from) * hz) / 1000);
 	const { you, agent } = pieces(trace);

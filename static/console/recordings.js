@@ -12,8 +12,6 @@ import { drawWave, peaks } from './wave.js';
 const LEAP_MS = 5_000;
 
 export class RecordingsView {
-	id = 'recordings';
-	title = 'Recordings';
 	trace = null;
 
 	constructor(session) {
@@ -26,9 +24,7 @@ export class RecordingsView {
 		this.player = h('div.stack.grow');
 		this.past = new PastSessions(session, (trace) => this.#open(trace));
 		const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
-		this.element = h('section.view.recordings', { aria: 'Recordings' }, h('div.bar-top', sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
-		this.element.addEventListener('dragover', (event) => event.preventDefault());
-		this.element.addEventListener('drop', (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); });
+		this.element = h('section.view.recordings', { aria: 'Recordings', ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); } }, h('div.bar-top', sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
 		this.#parts();
 		this.#showPast();
 	}
@@ -42,22 +38,18 @@ export class RecordingsView {
 	}
 
 	#parts() {
-		this.audio = h('audio');
-		this.canvas = h('canvas.track', { role: 'slider', tabIndex: 0, aria: 'Position', 'aria-valuemin': 0 });
-		this.canvas.addEventListener('pointerdown', (event) => { this.canvas.setPointerCapture(event.pointerId); this.#seekTo(event); });
-		this.canvas.addEventListener('pointermove', (event) => { if (event.buttons === 1) this.#seekTo(event); });
-		this.canvas.addEventListener('keydown', (event) => this.#onKey(event));
+		const playing = () => this.#showPlaying();
+		this.audio = h('audio', { onplay: playing, onpause: playing, onended: playing, ontimeupdate: () => this.draw() });
+		const grip = (event) => { this.canvas.setPointerCapture(event.pointerId); this.#seekTo(event); };
+		this.canvas = h('canvas.track', { role: 'slider', tabIndex: 0, aria: 'Position', 'aria-valuemin': 0, onpointerdown: grip, onpointermove: (event) => { if (event.buttons === 1) this.#seekTo(event); }, onkeydown: (event) => this.#onKey(event) });
 		this.toggle = h('button.primary.square', { type: 'button', aria: 'Play', onclick: () => (this.audio.paused ? this.audio.play() : this.audio.pause()) }, icon('play'));
 		this.time = h('span.num.clock');
 		this.look = button('See it in Turns and Wire', () => { if (this.trace) this.session.look(this.trace); location.hash = '#turns'; }, {}, 'turns');
 		this.history = region('div.history', 'Conversation up to there');
-		for (const type of ['play', 'pause', 'ended']) this.audio.addEventListener(type, () => this.#showPlaying());
 		this.draw = onceAFrame(() => this.#draw());
-		this.audio.addEventListener('timeupdate', () => this.draw());
 		new ResizeObserver(() => { this.waveform = null; this.draw(); }).observe(this.canvas);
 	}
 
-	/** Name what the buttons act on. */
 	#name() {
 		const { kind, name } = this.session.source;
 		const what = kind === 'live' ? 'this session' : kind === 'observed' ? 'the observed session' : name;
@@ -140,7 +132,6 @@ export class RecordingsView {
 		if (!this.audio.paused && this.element.isConnected) requestAnimationFrame(() => this.#run());
 	}
 
-	/** Start the conversation again from the beginning. */
 	#rewind() {
 		this.conversation?.leave();
 		this.log = new TurnLog();

@@ -13,7 +13,7 @@ export class RequestForm {
 		this.path = path;
 		this.method = method;
 		const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
-		/** @type {string | undefined} */ this.bodyType = type;
+		this.bodyType = type;
 		this.schema = media ? resolve(document, media.schema) : null;
 		this.bodyExample = media?.example ?? Object.values(media?.examples ?? {})[0]?.value ?? (this.schema && example(document, this.schema)) ?? {};
 		this.parameters = (operation.parameters ?? []).map((each) => resolve(document, each));

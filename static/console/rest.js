@@ -1,6 +1,6 @@
 // REST: every operation of the OpenAPI document as a form, the response with its headers, and the request as a curl command.
 
-import { button, copy, empty, fill, h, region, text, toast } from './dom.js';
+import { button, copy, empty, fill, h, region, text } from './dom.js';
 import { bytes, ms, pretty } from './format.js';
 import { RequestForm, asCurl } from './request.js';
 
@@ -9,9 +9,7 @@ const MOST_TEXT = 200_000;
 const PATIENCE_MS = 500; // a wait this long is shown
 
 export class RestView {
-	id = 'rest';
-	title = 'REST';
-	/** @type {{path: string, method: string, operation: any}[]} */ operations = [];
+	operations = [];
 	forms = new Map();
 	words = '';
 
@@ -83,7 +81,7 @@ export class RestView {
 		const send = h('button.primary', 'Send');
 		const body = h('form.card.stack', { onsubmit: (event) => { event.preventDefault(); this.#send(form, send); } },
 			h('div', h('h2.big', operation.summary), h('p.mono.path', h('span.method', { 'data-method': method }, method.toUpperCase()), ` ${path}`), (operation.description ?? '').split('\n\n').map((part) => h('p.soft', part.replaceAll('`', '')))),
-			form.element, h('div.line', send, button('Copy as curl', () => this.#copyCurl(form), {}, 'copy')), h('details', h('summary', 'As curl'), this.curl));
+			form.element, h('div.line', send, button('Copy as curl', () => copy(this.curl.textContent, 'Copied, with your token: paste it where nobody else reads.'), {}, 'copy')), h('details', h('summary', 'As curl'), this.curl));
 		fill(this.detail, h('div.stack', body, this.answer));
 		this.detail.scrollTop = 0;
 		this.#drawList();
@@ -99,14 +97,6 @@ export class RestView {
 			text(this.curl, asCurl(this.#prepare(form)));
 		} catch (error) {
 			text(this.curl, String(error));
-		}
-	}
-
-	async #copyCurl(form) {
-		try {
-			await copy(asCurl(this.#prepare(form)), 'Copied, with your token: paste it where nobody else reads.');
-		} catch (error) {
-			toast(error.message, 'bad');
 		}
 	}
 
@@ -142,7 +132,6 @@ export class RestView {
 	}
 }
 
-/** The remaining rate limit. */
 function limit(headers) {
 	const most = Number(headers.get('x-ratelimit-limit'));
 	const left = Number(headers.get('x-ratelimit-remaining'));
@@ -178,7 +167,6 @@ function showAudio(blob, box) {
 	return blob.size;
 }
 
-/** Show events as they arrive. */
 async function showStream(answer, box) {
 	const shown = h('pre.output.tall', { tabIndex: 0, id: 'answer-body', aria: 'Events' });
 	fill(box, shown);

@@ -15,7 +15,6 @@ export function resolve(document, schema) {
 	return { ...resolve(document, choices[0]), ...rest, nullable: true };
 }
 
-/** An initial value. */
 export function example(document, schema) {
 	const found = resolve(document, schema);
 	if (found.examples?.length) return found.examples[0];
@@ -30,26 +29,24 @@ function describe({ description = '', minimum, maximum, minLength, maxLength, nu
 	return [description, bounds.join(', ')].filter(Boolean).join('. ');
 }
 
-/**
- * A control for one value. `read()` returns undefined if it is empty, and throws a SyntaxError for invalid JSON.
- * @param {{document: any, name: string, schema: any, required: boolean, value: any, onchange: () => void}} options
- * @returns {{name: string, element: HTMLElement, read: () => any}}
- */
+/** A control for one value. `read()` returns undefined if it is empty, and throws a SyntaxError for invalid JSON. */
 export function control({ document, name, schema, required, value, onchange }) {
 	const found = resolve(document, schema);
 	const words = describe(found, required);
 	const make = (input, read) => ({ name, element: field(name + (required ? ' *' : ''), input, words), read });
-	if (found.contentMediaType || found.format === 'binary') return file(make, onchange);
-	if (found.enum) return choice(make, found.enum, value, required, onchange);
-	if (found.type === 'boolean') return choice(make, [true, false], value, required, onchange);
-	if (found.type === 'integer' || found.type === 'number') return number(make, found, value, onchange);
-	if (found.type === 'string') return words_(make, found, value, onchange);
-	return json(make, value, onchange);
-}
-
-function file(make, onchange) {
-	const input = h('input', { type: 'file', onchange });
-	return make(input, () => input.files[0]);
+	if (found.contentMediaType || found.format === 'binary') {
+		const input = h('input', { type: 'file', onchange });
+		return make(input, () => input.files[0]);
+	}
+	if (found.enum || found.type === 'boolean') return choice(make, found.enum ?? [true, false], value, required, onchange);
+	const typed = (selector, read, props) => {
+		const input = h(selector, { value: value ?? '', oninput: onchange, ...props });
+		return make(input, () => (input.value === '' ? undefined : read(input.value)));
+	};
+	const { type, minimum: min = '', maximum: max = '', maxLength = 0 } = found;
+	if (type === 'integer' || type === 'number') return typed('input', Number, { type: 'number', step: type === 'integer' ? 1 : 'any', min, max });
+	if (type === 'string') return maxLength > 500 ? typed('textarea', String, { rows: 2 }) : typed('input', String, { type: 'text' });
+	return typed('textarea', JSON.parse, { rows: 3, spellcheck: false, placeholder: 'JSON', value: value === undefined ? '' : pretty(value) });
 }
 
 function choice(make, values, value, required, onchange) {
@@ -57,20 +54,4 @@ function choice(make, values, value, required, onchange) {
 	if (!required) options.unshift(['', '–']);
 	const input = select(options, value === undefined ? options[0][0] : JSON.stringify(value), onchange);
 	return make(input, () => (input.value === '' ? undefined : JSON.parse(input.value)));
-}
-
-function number(make, { type, minimum, maximum }, value, onchange) {
-	const input = h('input', { type: 'number', step: type === 'integer' ? 1 : 'any', min: minimum ?? '', max: maximum ?? '', value: value ?? '', oninput: onchange });
-	return make(input, () => (input.value === '' ? undefined : Number(input.value)));
-}
-
-function words_(make, { maxLength = 0 }, value, onchange) {
-	const input = maxLength > 500 ? h('textarea', { rows: 2, value: value ?? '', oninput: onchange }) : h('input', { type: 'text', value: value ?? '', oninput: onchange });
-	return make(input, () => (input.value === '' ? undefined : input.value));
-}
-
-/** A JSON field, for lists, objects and values of any type. */
-function json(make, value, onchange) {
-	const input = h('textarea', { rows: 3, spellcheck: false, value: value === undefined ? '' : pretty(value), oninput: onchange, placeholder: 'JSON' });
-	return make(input, () => (input.value.trim() === '' ? undefined : JSON.parse(input.value)));
 }

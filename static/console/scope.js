@@ -1,6 +1,7 @@
 // Draws two seconds of audio: the microphone from above, the reply from below.
 
 import { sketch } from './dom.js';
+import { drawWave } from './wave.js';
 
 export class Scope {
 	constructor(canvas, voice) {
@@ -48,20 +49,6 @@ export class Scope {
 	}
 
 	#draw() {
-		const { pen, width, height, ratio, colour } = sketch(this.canvas);
-		pen.fillStyle = colour('--line');
-		pen.fillRect(0, height / 2 - ratio / 2, width, ratio);
-		this.#bars(pen, this.voice.heard, colour('--you'), -1);
-		this.#bars(pen, this.said, colour('--agent'), 1);
-	}
-
-	#bars(pen, levels, colour, way) {
-		const { width, height } = pen.canvas;
-		const step = width / levels.length;
-		pen.fillStyle = colour;
-		for (let index = 0; index < levels.length; index += 1) {
-			const tall = Math.sqrt(levels[index]) * (height / 2 - 1);
-			if (tall >= 0.5) pen.fillRect(index * step, way < 0 ? height / 2 - tall : height / 2, Math.max(1, step * 0.7), tall);
-		}
+		drawWave(sketch(this.canvas), { you: this.voice.heard.map(Math.sqrt), agent: this.said.map(Math.sqrt) });
 	}
 }

@@ -3,23 +3,24 @@
 const KEY = 'jarvis.console';
 
 export const settings = {
-	theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device', output: '',
+	theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device', output: '', dialect: 'jarvis',
 };
 
-try {
-	const kept = JSON.parse(localStorage.getItem(KEY) ?? '{}');
-	for (const name of Object.keys(settings)) if (typeof kept[name] === 'string') settings[name] = kept[name];
-} catch {
-	// no storage, or unknown content: use the defaults
+/** Undefined if it throws. A browser that stores nothing for this page, or no more, throws even when asked: then things last until the page is left. */
+export function tried(act) {
+	try {
+		return act();
+	} catch {
+		return undefined;
+	}
 }
+
+const kept = tried(() => JSON.parse(localStorage.getItem(KEY))) ?? {};
+for (const name of Object.keys(settings)) if (typeof kept[name] === 'string') settings[name] = kept[name];
 
 export function choose(name, value) {
 	settings[name] = value;
-	try {
-		localStorage.setItem(KEY, JSON.stringify(settings));
-	} catch {
-		// private windows may refuse to store it; it then lasts until the page is left
-	}
+	tried(() => localStorage.setItem(KEY, JSON.stringify(settings)));
 	if (name === 'theme') applyTheme();
 }
 

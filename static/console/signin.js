@@ -5,7 +5,7 @@ import { sentence } from './format.js';
 
 const HERE = new Set(['localhost', '127.0.0.1', '[::1]']);
 
-/** @param {string} [why] what went wrong before */
+/** `why`: what went wrong before. */
 export function signIn(account, onDone, why = '') {
 	const fault = h('p.fault', { role: 'alert', hidden: why === '' }, icon('warn'), h('span', why));
 	const name = h('input', { name: 'username', autocomplete: 'username', required: true });

@@ -1,10 +1,7 @@
 // A message as code that sends it. Pure.
 
-import { pretty } from './format.js';
+import { pretty, sentence } from './format.js';
 
-const PARAMS = { stt: 'SttParams', tts: 'TtsParams', execute: 'ExecuteParams', turn: 'TurnParams', observe: 'ObserveParams' };
-
-/** As a Python literal. */
 function python(value) {
 	if (value === null || value === undefined) return 'None';
 	if (typeof value === 'boolean') return value ? 'True' : 'False';
@@ -19,12 +16,11 @@ const named = (params) => Object.entries(params ?? {}).map(([name, value]) => `,
 export function asPython(message) {
 	const { type, op, kind, params = {}, confirmation_id: id, approve, action_hash: hash } = message;
 	if (type === 'call') return `answer = await client.call(${python(op)}${named(params)})`;
-	if (type === 'channel.open') return `channel = client.open(${PARAMS[kind]}(${named(params).slice(2)}))\nasync for event in channel:\n    print(event)`;
+	if (type === 'channel.open') return `channel = client.open(${sentence(kind)}Params(${named(params).slice(2)}))\nasync for event in channel:\n    print(event)`;
 	if (type === 'task.confirm') return `await client.confirm(${python(id)}, approve=${python(approve)}${hash ? `, action_hash=${python(hash)}` : ''})`;
 	return `message = ${python(message)}`;
 }
 
-/** Code for `jarvis-client.js`. */
 export function asJavaScript(message) {
 	const { type, op, kind, params = {}, confirmation_id: id, approve, action_hash: hash, seq, ...rest } = message;
 	if (type === 'call') return `const answer = await client.call(${JSON.stringify(op)}, ${pretty(params)});`;

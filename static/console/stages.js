@@ -1,7 +1,5 @@
 // The start and end of each stage of a turn. Pure.
 
-/** @typedef {{key: string, label: string, tone: string, start: number, end: number, running?: boolean, ticks?: number[], note?: string}} Span */
-
 const LABELS = {
 	speech: 'Speech', endpoint: 'End of turn', final: 'Transcript', intent: 'Intent', plan: 'Plan', safety: 'Safety', step: 'Step',
 	reply: 'Reply words', first_byte: 'First byte', first_sound: 'First sound', speaking: 'Speaking', paused: 'Paused',
@@ -9,6 +7,7 @@ const LABELS = {
 
 export const label = (key) => LABELS[key] ?? key;
 
+/** In order: `key`, `label`, `tone`, `start`, `end`, and perhaps `running`, `ticks`, `note`. */
 export function spans(turn, now) {
 	const { marks } = turn;
 	const found = [];
@@ -64,7 +63,6 @@ export function waited({ marks, askedAt, steps }) {
 	return asked.reduce((left, step) => left - (Math.min(answered, step.answeredAt ?? answered) - step.askedAt), answered - askedAt);
 }
 
-/** The duration of each stage, to compare turns. */
 export function durations(turn) {
 	const sums = new Map();
 	for (const { key, start, end, running } of spans(turn, 0)) {

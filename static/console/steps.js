@@ -11,19 +11,10 @@ const RISKS = { low: 'good', medium: 'warn', high: 'bad' };
 const IMAGE_TYPES = new Set(['image/png', 'image/jpeg', 'image/webp']);
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
-function safeLink(url) {
-	try {
-		const { protocol, href } = new URL(String(url));
-		return protocol === 'https:' || protocol === 'http:' ? href : null;
-	} catch {
-		return null;
-	}
-}
-
 /** An external link; anything but http and https stays text. */
 function link(url, words) {
-	const href = safeLink(url);
-	return href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer' }, words) : h('span', words);
+	const { protocol = '', href } = URL.parse(url) ?? {};
+	return /^https?:$/.test(protocol) ? h('a', { href, target: '_blank', rel: 'noopener noreferrer' }, words) : h('span', words);
 }
 
 function results(list) {
@@ -36,7 +27,7 @@ function picture(result) {
 	return h('img.screenshot', { src: `data:${type};base64,${data}`, alt: 'The page as the browser executor sees it', ...(width > 0 && height > 0 && { width, height }) }); // reserves its space while it is decoded, so that the content below does not jump
 }
 
-/** The result, in a suitable form. @param {string} output already shown as it streamed */
+/** The result, in a suitable form. `output`: already shown as it streamed. */
 function outcome(result, output) {
 	if (!result || Object.keys(result).length === 0) return null;
 	if (Array.isArray(result.results)) return results(result.results);

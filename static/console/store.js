@@ -1,6 +1,7 @@
 // Sessions kept by this browser, in IndexedDB: messages, frames and words, without tokens. The user can delete all of them.
 
 import { withoutSecrets } from './recording.js';
+import { tried } from './settings.js';
 import { Trace } from './trace.js';
 
 const NAME = 'jarvis.console';
@@ -36,7 +37,7 @@ function database() {
 	return opened;
 }
 
-/** Newest first. @param {string} [words] all of them have to be in it */
+/** Newest first. All `words` have to be in it. */
 export async function past(userId, words = '') {
 	const all = await answer((await database()).transaction('sessions').objectStore('sessions').getAll());
 	const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
@@ -73,7 +74,7 @@ export async function forget(ids) {
 /** Stores a trace as it grows. The event `fault` (an Error) is sent once, if the browser cannot store it. */
 export class Keeper extends EventTarget {
 	#waiting = [];
-	/** @type {Line[]} being written to the database */ #leaving = [];
+	/** Being written to the database. */ #leaving = [];
 	#timer = 0;
 	#writing = Promise.resolve();
 	#off = false;
@@ -107,7 +108,7 @@ export class Keeper extends EventTarget {
 		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
 	}
 
-	/** Resolves when everything so far is in the database, including lines that are being written. */
+	/** Resolves when everything so far is in the database. */
 	flush() {
 		this.#writing = this.#writing.then(() => this.#write());
 		return this.#writing;
@@ -155,35 +156,26 @@ export class Keeper extends EventTarget {
 
 // --- reloads: state in sessionStorage, which is private to this tab, like the token ---
 
-/** @param {any} client the result of the client's `park()` */
+/** `client`: what its `park()` gave. */
 export function park(client, keeper) {
 	let room = MOST_PARKED_BYTES;
 	const tail = keeper.untold.filter(({ bytes }) => !bytes || (room -= bytes.byteLength) > 0)
 		.map(({ bytes, ...line }) => (bytes ? { ...line, audio: [...bytes] } : line));
 	const parked = { client, startedAt: keeper.trace.startedAt };
-	for (const each of [{ ...parked, tail }, { ...parked, tail: [] }]) {
-		try {
-			sessionStorage.setItem(PARKED, JSON.stringify(each));
-			return;
-		} catch {
-			// too large: the second attempt omits the tail
-		}
-	}
+	const put = (last) => tried(() => { sessionStorage.setItem(PARKED, JSON.stringify({ ...parked, tail: last })); return true; });
+	if (!put(tail)) put([]); // it was too large
 }
 
 /** Returns the parked state once, because a duplicated tab must not take the session over. */
 export function unpark() {
-	const kept = sessionStorage.getItem(PARKED);
-	sessionStorage.removeItem(PARKED);
-	try {
-		const parked = JSON.parse(kept ?? 'null');
+	return tried(() => {
+		const kept = sessionStorage.getItem(PARKED);
+		sessionStorage.removeItem(PARKED);
+		const parked = JSON.parse(kept);
 		return parked && { ...parked, tail: parked.tail.map(({ audio, ...line }) => (audio ? { ...line, bytes: Uint8Array.from(audio) } : line)) };
-	} catch {
-		return null;
-	}
+	});
 }
 
-/** The trace from before the reload. */
 export async function restored(sessionId, startedAt, tail) {
 	const trace = new Trace('This session', 'live', startedAt);
 	trace.origin = performance.now() - (Date.now() - startedAt);

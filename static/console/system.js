@@ -1,7 +1,7 @@
 // System: the current services, sockets, sessions, latencies and limits of this gateway.
 
 import { button, copy, empty, fill, h, region, rows, svg, toast } from './dom.js';
-import { bytes, count, counted, ms } from './format.js';
+import { bytes, count, counted, ms, sentence } from './format.js';
 import { KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
 import { histograms, sum } from './prometheus.js';
@@ -9,15 +9,15 @@ import { histograms, sum } from './prometheus.js';
 const EVERY_MS = 2_000; // while the view is shown
 const SHORTEST_MS = 60_000; // a line covers at least this; a few seconds would mean little
 const STATS_EVERY = 3; // polls, because that request counts towards the rate limit
+const WIDE = ['Services', 'Failed in this session', 'Live sessions'];
+const NARROW = ['REST requests', 'Calls to services', 'Turns, by stage', 'Limits and closes'];
 const CIRCUITS = { closed: 'good', open: 'bad', half_open: 'warn' };
 
 const seconds = (value) => ms(value === null ? null : value * 1000);
 
 export class SystemView {
-	id = 'system';
-	title = 'System';
 	polls = 0;
-	/** @type {Map<string, Trace>} by session */ observed = new Map();
+	observed = new Map();
 
 	constructor(session) {
 		this.session = session;
@@ -25,18 +25,10 @@ export class SystemView {
 		this.watch.addEventListener('news', () => this.#onNews());
 		this.watch.addEventListener('silent', (event) => this.#onSilence(event.detail));
 		this.tiles = h('div.tiles');
-		const table = (label) => h('table', { aria: label });
-		this.services = table('Services');
-		this.live = table('Live sessions');
-		this.requests = table('Requests');
-		this.calls = table('Calls');
-		this.failures = table('Failures');
-		this.stages = table('Turn stages');
-		this.limits = table('Limits');
-		const card = (title, what) => h('section.card', h('h2', title), region('div.scroll', title, what));
+		this.tables = {};
+		const card = (title) => h('section.card', h('h2', title), region('div.scroll', title, this.tables[title] = h('table', { aria: title })));
 		this.fault = h('p.fault', { hidden: true });
-		this.element = h('section.view.scrolling.system', { aria: 'System', tabIndex: 0 }, this.fault, this.tiles, card('Services', this.services), card('Failed in this session', this.failures), card('Live sessions', this.live),
-			h('div.columns', card('REST requests', this.requests), card('Calls to services', this.calls), card('Turns, by stage', this.stages), card('Limits and closes', this.limits)));
+		this.element = h('section.view.scrolling.system', { aria: 'System', tabIndex: 0 }, this.fault, this.tiles, WIDE.map(card), h('div.columns', NARROW.map(card)));
 		fill(this.tiles, empty('system', 'Asking the gateway…'));
 	}
 
@@ -78,11 +70,13 @@ export class SystemView {
 		this.#drawServices(health);
 		this.#drawLive();
 		this.#drawFailures();
-		const by = (name, labels) => histograms(metrics, `api_gateway_${name}`, labels).filter((each) => each.count > 0).sort((a, b) => b.count - a.count);
-		const latency = ({ labels, count: times, quantile }) => [...labels, count(times), seconds(quantile(0.5)), seconds(quantile(0.95)), seconds(quantile(0.99))];
-		rows(this.requests, ['Endpoint', 'Method', 'count', 'p50', 'p95', 'p99'], by('request_duration_seconds', ['endpoint', 'method']).map(latency), 'No requests yet.');
-		rows(this.calls, ['Service', 'Method', 'count', 'p50', 'p95', 'p99'], by('grpc_call_duration_seconds', ['service', 'method']).map(latency), 'No calls yet.');
-		rows(this.stages, ['Stage', 'count', 'p50', 'p95', 'p99'], by('turn_stage_seconds', ['stage']).map(latency), 'No turns yet.');
+		const latencies = (title, name, ...labels) => {
+			const found = histograms(metrics, `api_gateway_${name}_seconds`, labels).filter((each) => each.count > 0).sort((a, b) => b.count - a.count);
+			rows(this.tables[title], [...labels.map(sentence), 'count', 'p50', 'p95', 'p99'], found.map((each) => [...each.labels, count(each.count), ...[0.5, 0.95, 0.99].map((share) => seconds(each.quantile(share)))]), 'None yet.');
+		};
+		latencies('REST requests', 'request_duration', 'endpoint', 'method');
+		latencies('Calls to services', 'grpc_call_duration', 'service', 'method');
+		latencies('Turns, by stage', 'turn_stage', 'stage');
 		this.#drawLimits(metrics);
 	}
 
@@ -105,19 +99,19 @@ export class SystemView {
 	#drawServices(health) {
 		const list = Object.entries(health.services ?? {}).map(([name, service]) => [name, badge(service.status, service.status === 'up' ? 'good' : 'bad'), badge(`circuit ${service.circuit}`, CIRCUITS[service.circuit] ?? ''),
 			strip(this.watch.circuits.get(name) ?? [], name), ms(service.latency_ms), String(service.running_calls ?? 0), service.changed_at ? new Date(service.changed_at).toLocaleTimeString() : '', service.engine ?? '', service.reason ?? '']);
-		rows(this.services, ['Service', 'Health', 'Breaker', 'Ten minutes', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
+		rows(this.tables.Services, ['Service', 'Health', 'Breaker', 'Ten minutes', 'Answers in', 'Calls now', 'Since', 'Engine', 'Why'], list, 'No services.');
 	}
 
 	/** A turn's id is the x-request-id of its calls. */
 	#drawFailures() {
 		const list = this.session.trace.turns.list.flatMap((turn) => turn.errors.map(({ code, message }) => [code, message, turn.id && button(turn.id, () => copy(turn.id), { title: 'Copy' }, 'copy'), button(turn.text || 'Its turn', () => this.session.showTurn(turn), {}, 'turns')]));
-		rows(this.failures, ['Code', 'What it said', 'x-request-id', 'Turn'], list, 'Nothing has failed.');
+		rows(this.tables['Failed in this session'], ['Code', 'What it said', 'x-request-id', 'Turn'], list, 'Nothing has failed.');
 	}
 
 	#drawLive() {
 		const list = (this.stats?.live ?? []).map((live) => [live.session_id, live.user_id, badge(live.connected ? 'connected' : 'away', live.connected ? 'good' : 'warn'), live.channels.join(', ') || '–', `${bytes(live.bytes_received)} / ${bytes(live.bytes_sent)}`,
 			live.session_id === this.session.client.sessionId ? 'this one' : button('Observe', () => this.#observe(live.session_id), {}, 'eye')]);
-		rows(this.live, ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, 'No live sessions.');
+		rows(this.tables['Live sessions'], ['Session', 'User', 'Socket', 'Channels', 'In / out', 'Look'], list, 'No live sessions.');
 	}
 
 	#observe(sessionId) {
@@ -138,16 +132,16 @@ export class SystemView {
 
 	#drawLimits(metrics) {
 		const list = [];
-		const add = (name, metric, label) => {
+		const add = (name, metric, label = (labels) => Object.values(labels).join(' ')) => {
 			for (const { labels, value } of metrics.get(`api_gateway_${metric}`) ?? []) if (value > 0) list.push([name, label(labels), count(value)]);
 		};
 		add('Rate limit', 'rate_limit_decisions_total', ({ result, backend }) => `${result} (${backend})`);
-		add('Sign-in refused', 'auth_failures_total', (labels) => Object.values(labels).join(' '));
-		add('Socket closed', 'ws_closes_total', (labels) => Object.values(labels).join(' '));
-		add('Resume', 'ws_resumes_total', (labels) => Object.values(labels).join(' '));
-		add('Dropped', 'ws_dropped_total', (labels) => Object.values(labels).join(' '));
+		add('Sign-in refused', 'auth_failures_total');
+		add('Socket closed', 'ws_closes_total');
+		add('Resume', 'ws_resumes_total');
+		add('Dropped', 'ws_dropped_total');
 		add('Redis errors', 'redis_errors_total', () => '');
-		rows(this.limits, ['What', 'Which', 'count'], list, 'Nothing was limited or closed.');
+		rows(this.tables['Limits and closes'], ['What', 'Which', 'count'], list, 'Nothing was limited or closed.');
 	}
 }
 
@@ -160,7 +154,6 @@ function places(list) {
 	return (at) => 100 - ((now - at) / span) * 100;
 }
 
-/** A line chart of the last ten minutes. */
 function spark(series, label) {
 	const place = places(series);
 	const most = Math.max(...series.map(({ value }) => value), 1e-9);
@@ -168,7 +161,6 @@ function spark(series, label) {
 	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last ten minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
 }
 
-/** A service's last ten minutes as a strip, coloured by state. */
 function strip(list, name) {
 	const place = places(list);
 	const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);

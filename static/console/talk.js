@@ -9,7 +9,6 @@ import { choose, settings } from './settings.js';
 import { drawWaterfall } from './waterfall.js';
 
 const EXAMPLES = ['what time is it', 'search for python tutorials', 'list files', 'remember that my favourite colour is blue', 'forget my name'];
-/** The audio measurements, with their meaning. */
 const NUMBERS = [
 	['Buffer', 'Jitter buffer: sound that waits to be played, and the depth at which playing begins: it grows with each underrun'],
 	['Underruns', 'How often the sound ran out in the middle of an answer'],
@@ -20,12 +19,9 @@ const NUMBERS = [
 	['Not yet taken', 'Kept until the gateway has taken it: it is sent again after a break'],
 	['Lost', 'Given up, because neither credit nor a socket came in time'],
 ];
-/** Labels for the speech engines in session.ready. */
 const ENGINES = { stt: 'Heard by', tts: 'spoken by' };
 
 export class TalkView {
-	id = 'talk';
-	title = 'Talk';
 
 	constructor(session) {
 		this.session = session;
@@ -52,10 +48,8 @@ export class TalkView {
 
 	#dock() {
 		this.canvas = h('canvas.scope', { 'aria-hidden': 'true' });
-		this.speak = h('button.primary.speak', { type: 'button', id: 'microphone', 'aria-pressed': 'false' });
-		this.speak.addEventListener('pointerdown', (event) => this.#down(event));
-		for (const type of ['pointerup', 'pointercancel', 'lostpointercapture']) this.speak.addEventListener(type, () => this.voice.release());
-		this.speak.addEventListener('click', () => this.#click());
+		const release = () => this.voice.release();
+		this.speak = h('button.primary.speak', { type: 'button', id: 'microphone', onpointerdown: (event) => this.#down(event), onpointerup: release, onpointercancel: release, onlostpointercapture: release, onclick: () => this.#click() });
 		this.words = h('input', { id: 'text', type: 'text', placeholder: 'or type here', maxLength: 2000, autocomplete: 'off', aria: 'Type to the agent' });
 		this.file = h('input', { id: 'wav', type: 'file', accept: 'audio/*', hidden: true, onchange: () => this.#playFile() });
 		this.hush = button('Stop', () => this.voice.hush(), { id: 'hush', hidden: true, title: 'Stop the answer (Escape)' }, 'stop');
@@ -124,7 +118,7 @@ export class TalkView {
 	// --- beside it ---
 
 	#panel() {
-		this.choices = new Choices(this.session, ['voice', 'speed', 'reply', 'device', 'rate']);
+		this.choices = new Choices(this.session, ['voice', 'speed', 'reply', 'dialect', 'device', 'rate']);
 		this.bars = h('div.waterfall');
 		this.engines = h('p.soft', { id: 'engines' });
 		this.name = h('span.soft.clip');
@@ -152,7 +146,7 @@ export class TalkView {
 		const { stats, channel, microphone } = this.voice;
 		const values = [
 			`${Math.round(stats.queuedMs)} / ${stats.targetMs} ms`, String(stats.underruns), ms(stats.droppedMs), microphone?.sampleRate ? `${microphone.sampleRate / 1000} kHz` : 'off', microphone ? ms(microphone.delayMs) : '–',
-			...['credit', 'keptBytes', 'lostBytes'].map((name) => (channel ? bytes(channel[name]) : '–')),
+			...['credit', 'keptBytes', 'lostBytes'].map((name) => (channel ? bytes(channel[name] ?? 0) : '–')),
 		];
 		values.forEach((value, index) => text(this.numbers.children[index].lastChild, value));
 	}

@@ -8,7 +8,7 @@ const NARROWEST_PX = 24; // a band that a finger hits
 const MOST_LANES = 3;
 
 export class Timeline {
-	/** @type {[number, number] | null} milliseconds of the trace */ range = null;
+	/** Milliseconds of the trace; null: all. */ range = null;
 	key = '';
 
 	constructor(onselect) {
@@ -36,7 +36,7 @@ export class Timeline {
 		this.onselect();
 	}
 
-	/** @param {number} first index of the record to begin with */
+	/** `first`: index of the record to begin with. */
 	draw({ records, turns }, first) {
 		const last = records.at(-1)?.at ?? 0;
 		const key = `${first} ${records.length} ${last} ${turns.list.length} ${this.range} ${this.canvas.clientWidth}`;

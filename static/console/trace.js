@@ -3,6 +3,8 @@
 import { LAST, LOST, decodeFrame } from '../jarvis/codec.js';
 import { TurnLog } from './turnlog.js';
 
+/** Fields of OpenAI's dialect that are sound in base64: they are kept as their size. */
+const SOUND = { 'input_audio_buffer.append': 'audio', 'response.output_audio.delta': 'delta' };
 const MOST_RECORDS = 60_000;
 const FORGET_RECORDS = 10_000; // removed at once, because removing single ones from the front of a long array is slow
 const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both directions
@@ -18,7 +20,7 @@ export class Trace extends EventTarget {
 	audioBytes = 0;
 	#firstWithAudio = 0;
 
-	/** @param {number} [startedAt] milliseconds since 1970 */
+	/** `startedAt`: milliseconds since 1970. */
 	constructor(name, kind, startedAt = Date.now()) {
 		super();
 		this.name = name;
@@ -26,7 +28,7 @@ export class Trace extends EventTarget {
 		this.startedAt = startedAt;
 		this.origin = performance.now();
 		this.turns = new TurnLog();
-		/** @type {(() => void) | null} ends a running observation */ this.stop = null;
+		/** Ends a running observation. */ this.stop = null;
 	}
 
 	get now() {
@@ -45,9 +47,11 @@ export class Trace extends EventTarget {
 		return record;
 	}
 
-	#ofMessage(direction, message, at) {
-		const size = direction === 'local' ? 0 : JSON.stringify(message).length;
-		return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel, message, frame: null, bytes: undefined, size };
+	#ofMessage(direction, whole, at) {
+		const sound = SOUND[whole.type];
+		const message = sound ? { ...whole, [sound]: `${String(whole[sound]).length} characters` } : whole;
+		const size = direction === 'local' ? 0 : JSON.stringify(whole).length;
+		return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel ?? (message.event_id && 'openai'), message, frame: null, bytes: undefined, size, isSound: Boolean(sound) };
 	}
 
 	#ofFrame(direction, bytes, at) {
@@ -55,7 +59,7 @@ export class Trace extends EventTarget {
 		const flagText = [flags & LAST ? 'last' : '', flags & LOST ? 'lost' : ''].filter(Boolean).join(' ');
 		this.audioBytes += bytes.byteLength;
 		const frame = { flags, generation, seq, ptsMs, size: payload.byteLength, flagText };
-		return { n: this.forgotten + this.records.length, at, direction, type: 'audio', channel, message: null, frame, bytes, size: bytes.byteLength };
+		return { n: this.forgotten + this.records.length, at, direction, type: 'audio', channel, message: null, frame, bytes, size: bytes.byteLength, isSound: true };
 	}
 
 	#forget() {
@@ -73,10 +77,9 @@ export class Trace extends EventTarget {
 		}
 	}
 
-	/** One line of a record. */
 	static summary({ message, frame }) {
 		if (frame) return `${frame.size} bytes · ${frame.ptsMs} ms · generation ${frame.generation} · frame ${frame.seq}${frame.flagText ? ` · ${frame.flagText}` : ''}`;
-		const { type, channel, seq, turn_id, ...rest } = message;
+		const { type, channel, seq, turn_id, event_id, ...rest } = message;
 		const shown = JSON.stringify(rest);
 		return shown.slice(1, shown.length > 400 ? 400 : -1).replace(/"(\w+)":/g, '$1: ').replaceAll(',', ', ');
 	}

@@ -1,5 +1,7 @@
 // Turns a session's messages into turns. Pure: records in, turns out; the same for live sessions and recordings.
 
+import { asNative } from './dialect.js';
+
 const MOST_TURNS = 200;
 const MOST_OUTPUT_CHARS = 200_000;
 /** What ears decided: the voice detector, the recogniser, the end of turn. */
@@ -7,7 +9,7 @@ const DECISIONS = new Set(['stt.speech_started', 'stt.partial', 'stt.speech_stop
 
 /** Messages about one turn, and the moments that some of them mark. */
 const OF_TURN = /^(turn|task|tts)\.|^error$/;
-const MARKS = { 'turn.intent': 'intent', 'turn.plan': 'plan', 'turn.safety': 'safety', 'turn.reply': 'reply', 'turn.done': 'done', 'turn.interrupted': 'interrupted', 'tts.started': 'tts' };
+const MARKS = { 'turn.intent': 'intent', 'turn.plan': 'plan', 'turn.safety': 'safety', 'turn.reply': 'reply', 'turn.done': 'done', 'turn.interrupted': 'interrupted', 'tts.started': 'tts', 'tts.audio': 'first_byte' };
 
 /** One spoken or typed input, and everything that followed. Times are those of the trace, in milliseconds. */
 export class Turn {
@@ -16,23 +18,23 @@ export class Turn {
 	stableChars = 0;
 	isFinal = false;
 	confidence = null;
-	/** @type {Record<string, number>} when what happened */ marks = {};
-	/** @type {{type: string, at: number, about: number, text: string}[]} `at`: when it was told, `about`: the moment of the microphone that it is about */ decisions = [];
+	marks = {};
+	/** `type`, `text`, `at`: when it was told, `about`: the moment of the microphone that it is about. */ decisions = [];
 	intent = null;
 	plan = null;
 	safety = null;
 	steps = new Map();
 	reply = '';
-	/** @type {{text: string, start_ms: number, end_ms: number}[]} words of the current utterance */ words = [];
+	/** Of the current utterance: `text`, `start_ms`, `end_ms`. */ words = [];
 	/** Characters of the reply that the loudspeaker has reached. */ spoken = 0;
 	spokenBefore = 0;
 	playedMs = 0;
-	/** @type {string | null} the heard part of an interrupted reply */ heardText = null;
-	/** @type {{from: number, to: number | null, words: boolean}[]} sounds during the reply; `words`: it was speech */ pauses = [];
-	/** @type {Record<string, number> | null} as measured by the server */ latency = null;
+	heardText = null;
+	/** Sounds during the reply: `from`, `to`; `words`: it was speech. */ pauses = [];
+	/** As measured by the server. */ latency = null;
 	status = '';
 	/** True if it was typed without a socket and not sent yet. */ waits = false;
-	/** @type {{code: string, message: string, hint: string}[]} */ errors = [];
+	errors = [];
 	version = 0;
 
 	constructor(key, channel, source) {
@@ -41,7 +43,7 @@ export class Turn {
 		this.source = source;
 	}
 
-	/** @param {number} at the first time counts */
+	/** The first time counts. */
 	mark(name, at) {
 		this.marks[name] ??= at;
 	}
@@ -94,30 +96,30 @@ function micStart(known, seen) {
 }
 
 export class TurnLog {
-	/** @type {Turn[]} oldest first */ list = [];
+	/** Oldest first. */ list = [];
 	listeners = new Set();
 	#nextKey = 1;
 	#byId = new Map();
 	/** What is under way in each, by number. */ #channels = new Map();
 
-	take(record) {
-		const { channel, message, frame } = record;
+	take({ channel, frame, at, direction, ...record }) {
+		const message = record.message?.event_id ? asNative(record.message) : record.message;
 		if (message?.type === 'session.ready') this.#onSession();
-		if (channel === undefined) return;
+		if (channel === undefined || !(message || frame)) return;
 		const line = this.#line(channel);
-		if (frame) this.#onFrame(line, record);
-		else if (record.direction === 'out') this.#onCommand(line, message, record.at);
-		else if (DECISIONS.has(message.type)) this.#onDecision(line, message, record.at);
-		else if (OF_TURN.test(message.type)) this.#onTurn(line, message, record.at);
-		else this[`on ${message.type}`]?.(line, message, record.at);
+		if (frame) this.#onFrame(line, direction, frame, at);
+		else if (direction === 'out') this.#onCommand(line, message, at);
+		else if (DECISIONS.has(message.type)) this.#onDecision(line, message, at);
+		else if (OF_TURN.test(message.type)) this.#onTurn(line, message, at);
+		else this[`on ${message.type}`]?.(line, message, at);
 	}
 
 	#onTurn(line, message, at) {
-		const act = this[`on ${message.type}`];
-		if (!act) return;
+		const [act, mark] = [`on ${message.type}`, MARKS[message.type]];
+		if (!mark && !this[act]) return;
 		const turn = this.#turn(line, message);
-		act.call(this, turn, message, at, line);
-		if (message.type in MARKS) turn.mark(MARKS[message.type], at);
+		this[act]?.(turn, message, at, line);
+		if (mark) turn.mark(mark, at);
 		this.#changed(turn);
 	}
 
@@ -134,7 +136,7 @@ export class TurnLog {
 	#line(channel) {
 		const known = this.#channels.get(channel);
 		if (known) return known;
-		const made = { channel, kind: 'turn', micStart: null, hearing: null, waiting: [], speaking: null, last: null, typed: null, openedBy: null };
+		const made = { channel, kind: 'turn', micStart: null, sentMs: 0, hearing: null, waiting: [], speaking: null, last: null, typed: null, openedBy: null };
 		this.#channels.set(channel, made);
 		return made;
 	}
@@ -176,6 +178,7 @@ export class TurnLog {
 	#onCommand(line, message, at) {
 		if (message.type === 'channel.open') this.#onOpen(line, message, at);
 		else if (message.type === 'playback') this.#onPlayback(line, message);
+		else if (message.type === 'append') this.#onAppend(line, message.ms, at);
 	}
 
 	#onOpen(line, { kind, seq, params = {} }, at) {
@@ -210,6 +213,11 @@ export class TurnLog {
 		this.#changed(line.typed);
 	}
 
+	#onAppend(line, ms, at) {
+		line.micStart = micStart(line.micStart, at - line.sentMs);
+		line.sentMs += ms;
+	}
+
 	#onPlayback(line, { played_ms: playedMs }) {
 		const turn = line.speaking;
 		if (!turn) return;
@@ -224,7 +232,7 @@ export class TurnLog {
 		this.#changed(turn);
 	}
 
-	#onFrame(line, { direction, frame, at }) {
+	#onFrame(line, direction, frame, at) {
 		if (direction === 'out') line.micStart = micStart(line.micStart, at - frame.ptsMs);
 		else if (line.speaking && line.speaking.marks.first_byte === undefined) {
 			line.speaking.mark('first_byte', at);
@@ -254,7 +262,7 @@ export class TurnLog {
 
 	'on stt.partial'(line, message, at) {
 		if (!line.hearing) this['on stt.speech_started'](line, {}, at);
-		Object.assign(line.hearing, { text: message.text, stableChars: message.stable_chars });
+		Object.assign(line.hearing, { text: message.text ?? '', stableChars: message.stable_chars ?? 0 });
 		line.hearing.mark('first_words', at);
 		this.#changed(line.hearing);
 	}
@@ -270,7 +278,7 @@ export class TurnLog {
 		const turn = line.hearing ?? (message.text ? this.#begin(line, 'speech') : null);
 		line.hearing = null;
 		if (!turn) return;
-		Object.assign(turn, { text: message.text, isFinal: true, confidence: message.confidence });
+		Object.assign(turn, { text: message.text ?? '', isFinal: true, confidence: message.confidence });
 		turn.mark('speech_start', this.#heardAt(line, message.start_ms, at));
 		turn.mark('speech_end', this.#heardAt(line, message.end_ms, at));
 		turn.mark('final', at);
@@ -302,7 +310,7 @@ export class TurnLog {
 
 	// --- understanding ---
 
-	'on turn.intent'(turn, message) { turn.intent = message; }
+	'on turn.intent'(turn, message) { turn.intent = { intent: '', confidence: 0, entities: {}, ...message }; }
 
 	'on turn.plan'(turn, message) {
 		turn.plan = message;
@@ -364,8 +372,9 @@ export class TurnLog {
 	// --- answering ---
 
 	'on turn.reply'(turn, message) {
-		turn.reply = turn.replyGoesOn ? turn.reply + message.text : message.text;
-		turn.replyGoesOn = message.more === true; // a language model sends it in parts
+		const { text = '', more } = message;
+		turn.reply = turn.replyGoesOn ? turn.reply + text : text;
+		turn.replyGoesOn = more === true; // a language model sends it in parts
 	}
 
 	'on tts.started'(turn, _message, _at, line) {

@@ -10,15 +10,12 @@ import { drawWaterfall, stageTables } from './waterfall.js';
 const MOST_TURNS = 50;
 
 export class TurnsView {
-	id = 'turns';
-	title = 'Turns';
 	picked = null;
-	/** @type {[number, number] | null} key and version of the turn shown in detail */ shownTurn = null;
+	/** Key and version of the turn shown in detail. */ shownTurn = null;
 
 	constructor(session) {
 		this.session = session;
 		this.draw = onceAFrame(() => this.#draw());
-		this.listener = () => this.draw();
 		this.list = h('div.turnlist', { role: 'listbox', aria: 'Turns, newest first', tabIndex: 0, onkeydown: (event) => this.#onKey(event) });
 		this.detail = region('div.detail', 'The chosen turn');
 		this.compare = region('div.compare', 'Stages compared');
@@ -42,9 +39,9 @@ export class TurnsView {
 	}
 
 	#attach() {
-		this.log?.listeners.delete(this.listener);
+		this.log?.listeners.delete(this.draw);
 		this.log = this.session.source.turns;
-		this.log.listeners.add(this.listener);
+		this.log.listeners.add(this.draw);
 		this.picked = null;
 		this.shownTurn = null;
 		this.draw();
@@ -84,7 +81,7 @@ export class TurnsView {
 		if (!way) return;
 		event.preventDefault();
 		const { turns } = this;
-		const at = turns.indexOf(this.picked ?? turns[0]);
+		const at = turns.indexOf(this.#chosen);
 		this.pick(turns[Math.max(0, Math.min(turns.length - 1, at + way))]);
 	}
 
@@ -98,19 +95,17 @@ export class TurnsView {
 			fill(this.detail, this.none);
 			return;
 		}
-		const turn = this.picked ?? turns[0];
 		if (this.one.parentElement !== this.detail) fill(this.detail, this.one);
-		this.#one(turn);
+		this.#one(this.#chosen);
 	}
 
 	#row(turn, longest) {
 		const total = waited(turn);
-		const chosen = turn === (this.picked ?? this.turns[0]);
 		const zero = turn.askedAt;
 		const pieces = spans(turn, zero).filter((span) => !['speech', 'speaking', 'paused'].includes(span.key) && !span.running && span.end > zero);
 		const bars = pieces.map((span) => h('i.bar', { 'data-tone': span.tone, style: { left: `${((span.start - zero) / longest) * 100}%`, width: `${((span.end - span.start) / longest) * 100}%` } }));
 		const words = turn.text || '…';
-		return h('div.turn-row', { role: 'option', 'aria-selected': String(chosen), onclick: () => this.pick(turn) },
+		return h('div.turn-row', { role: 'option', 'aria-selected': String(turn === this.#chosen), onclick: () => this.pick(turn) },
 			h('span.clip', words), h('span.soft.num', total === null ? turn.status || '…' : ms(total)), h('div.mini', { 'aria-hidden': 'true' }, bars));
 	}
 

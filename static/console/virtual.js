@@ -16,15 +16,13 @@ export class VirtualList extends EventTarget {
 		this.rowHeight = rowHeight;
 		this.render = render;
 		this.sizer = h('div.sizer', { role: 'presentation' });
-		this.element = h('div.virtual', { role: 'listbox', aria: label, tabIndex: 0 }, this.sizer);
+		this.element = h('div.virtual', { role: 'listbox', aria: label, tabIndex: 0, onkeydown: (event) => this.#onKey(event), onclick: (event) => this.#onClick(event) }, this.sizer);
 		this.draw = onceAFrame(() => this.#draw());
 		this.element.addEventListener('scroll', () => this.#onScroll(), { passive: true });
-		this.element.addEventListener('keydown', (event) => this.#onKey(event));
-		this.element.addEventListener('click', (event) => this.#onClick(event));
 		new ResizeObserver(() => this.draw()).observe(this.element);
 	}
 
-	/** @param {boolean} [anew] all rows may have changed */
+	/** `anew`: all rows may have changed. */
 	update(count, anew = false) {
 		this.count = count;
 		if (anew) this.#forgetRows();

@@ -5,7 +5,6 @@ import { settings } from './settings.js';
 
 const FILE_TAIL_MS = 1_200; // silence after a recording, so that the end of its last word is recognised
 const SCOPE_FRAMES = 320;
-/** The report before anything was played. */
 const SILENT = { playedMs: 0, queuedMs: 0, targetMs: 60, underruns: 0, droppedMs: 0 };
 
 /** Events: `change` (microphone, mode, or speaking), `fault` (an Error). */
@@ -13,7 +12,7 @@ export class Voice extends EventTarget {
 	microphone = null;
 	channel = null;
 	#texts = new Set();
-	/** @type {'off' | 'starting' | 'open' | 'armed' | 'held' | 'file'} */ state = 'off';
+	/** `off`, `starting`, `open`, `armed`, `held` or `file`. */ state = 'off';
 	speaker = new Speaker();
 	analyser = null;
 	sounding = 0;
@@ -21,13 +20,14 @@ export class Voice extends EventTarget {
 	level = 0;
 	/** The microphone's peak levels of the last seconds, one per 20 ms. */ heard = new Float32Array(SCOPE_FRAMES);
 
-	constructor(client, trace) {
+	constructor(client, trace, account) {
 		super();
+		this.account = account;
 		this.client = client;
 		this.trace = trace;
 	}
 
-	#become(state) {
+	#become(state = this.state) {
 		this.state = state;
 		this.dispatchEvent(new Event('change'));
 	}
@@ -59,6 +59,10 @@ export class Voice extends EventTarget {
 
 	async say(text) {
 		await this.loud();
+		if (settings.dialect === 'openai') {
+			(await this.#openai()).say(text);
+			return;
+		}
 		const waits = this.client.state !== 'online';
 		const channel = this.client.open('turn', { ...this.#params(), text });
 		if (waits) this.trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: channel.number, text } });
@@ -66,7 +70,18 @@ export class Voice extends EventTarget {
 		this.hear(channel);
 	}
 
-	/** @param {string} unsent typed text that was not sent yet */
+	/** The session of OpenAI's dialect; its code comes when it is first used. */
+	async #openai() {
+		const { Realtime } = await import('./openai.js');
+		if (this.realtime && !this.realtime.isClosed) return this.realtime;
+		this.realtime = new Realtime(this.trace, await this.account.fresh());
+		this.realtime.addEventListener('busy', () => this.#become());
+		this.realtime.addEventListener('closed', ({ detail }) => this.#onClosed(this.realtime, detail));
+		this.hear(this.realtime);
+		return this.realtime;
+	}
+
+	/** `unsent`: typed text that was not sent yet. */
 	#follow(channel, unsent = '') {
 		let words = unsent;
 		this.#texts.add(channel);
@@ -74,12 +89,12 @@ export class Voice extends EventTarget {
 		channel.addEventListener('closed', ({ detail }) => {
 			this.#texts.delete(channel);
 			if (words && detail.code === 'SESSION_LOST') this.say(words); // in the new session
-			this.dispatchEvent(new Event('change'));
+			this.#become();
 		});
-		this.dispatchEvent(new Event('change'));
+		this.#become();
 	}
 
-	/** After a reload: continue the turns as text, because a page has no sound before a click. The microphone's channel has ended. @param {any[]} commands not sent yet */
+	/** After a reload: continue the turns as text, because a page has no sound before a click. The microphone's channel has ended. `commands`: not sent yet. */
 	goOn(commands) {
 		for (const channel of this.client.channels) {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
@@ -99,7 +114,7 @@ export class Voice extends EventTarget {
 			if (on === sounds) return;
 			sounds = on;
 			this.sounding += on ? 1 : -1;
-			this.dispatchEvent(new Event('change'));
+			this.#become();
 		};
 		playout.addEventListener('report', ({ detail }) => { this.stats = detail; });
 		playout.addEventListener('sounding', () => { note('playout.sounding'); sound(true); });
@@ -119,7 +134,6 @@ export class Voice extends EventTarget {
 		else await this.#start(settings.mode === 'push' ? 'armed' : 'open');
 	}
 
-	/** The push-to-talk key or button was pressed. */
 	async press() {
 		if (this.state === 'off') await this.#start('armed');
 		if (this.state !== 'armed' || !this.microphone) return;
@@ -136,28 +150,35 @@ export class Voice extends EventTarget {
 
 	async #start(state, recording) {
 		this.#become('starting');
-		const microphone = new Microphone({ deviceId: settings.device || undefined, sampleRate: settings.rate === 'device' ? undefined : Number(settings.rate) });
+		let microphone;
 		try {
 			await this.loud();
+			const other = settings.dialect === 'openai' ? await this.#openai() : null;
+			microphone = new Microphone({ deviceId: settings.device || undefined, sampleRate: other?.rate ?? (Number(settings.rate) || undefined) });
 			microphone.isMuted = state === 'armed';
 			microphone.addEventListener('frame', ({ detail }) => this.#onFrame(detail.level));
 			microphone.addEventListener('ended', () => setTimeout(() => { if (this.microphone === microphone) this.stop(); }, FILE_TAIL_MS)); // by then it may be another one
 			await microphone.start(recording);
 			this.microphone = microphone;
-			this.#listen(state);
+			this.#listen(state, other);
 			this.#become(state);
 		} catch (error) {
-			await microphone.stop();
+			await microphone?.stop();
 			this.#become('off');
 			this.#fault(new Error(trouble(error)));
 		}
 	}
 
-	#listen(state) {
+	#listen(state, other = null) {
 		const rate = this.microphone?.sampleRate ?? 16_000;
-		const channel = this.client.open('turn', { ...this.#params(), sample_rate: rate, endpointing: state === 'open' || (state === 'file' && settings.mode === 'open') });
-		channel.addEventListener('closed', ({ detail }) => this.#onClosed(channel, detail));
-		this.hear(channel);
+		const endpointing = state === 'open' || (state === 'file' && settings.mode === 'open');
+		const channel = other ?? this.client.open('turn', { ...this.#params(), sample_rate: rate, endpointing });
+		if (other) {
+			other.listen(endpointing);
+		} else {
+			channel.addEventListener('closed', ({ detail }) => this.#onClosed(channel, detail));
+			this.hear(channel);
+		}
 		this.channel = channel;
 		this.microphone?.sendTo(channel);
 	}
@@ -186,7 +207,6 @@ export class Voice extends EventTarget {
 		await microphone?.stop();
 	}
 
-	/** Play a file as microphone input, in real time. */
 	async playFile(file) {
 		try {
 			const decoder = new OfflineAudioContext(1, 1, 48_000);
@@ -202,15 +222,14 @@ export class Voice extends EventTarget {
 		await this.#start('file', recording);
 	}
 
-	/** True if there is something to stop: speech, or a running turn. */
 	get isBusy() {
-		return this.sounding > 0 || this.#texts.size > 0;
+		return this.sounding > 0 || this.#texts.size > 0 || this.realtime?.isBusy;
 	}
 
-	/** Stop the speech and the turn. */
 	hush() {
 		for (const channel of this.#texts) channel.cancel();
-		this.channel?.cancel();
+		this.realtime?.cancel();
+		if (this.channel !== this.realtime) this.channel?.cancel();
 	}
 }
 

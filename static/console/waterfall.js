@@ -4,11 +4,9 @@ import { fill, h, rows } from './dom.js';
 import { ms, percentile } from './format.js';
 import { durations, label, spans, waited } from './stages.js';
 
-/** Round step sizes of the axis. */
 const STEPS = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000];
 const MOST_TICKS = { wide: 4, narrow: 2.5 };
 
-/** Of an axis, in milliseconds. */
 export function ticks(from, length, most) {
 	const fits = STEPS.findIndex((each) => length / each <= most);
 	const at = (step) => Array.from({ length: Math.floor((from + length) / step) - Math.ceil(from / step) + 1 }, (_, index) => (Math.ceil(from / step) + index) * step);
@@ -75,7 +73,6 @@ function foot(turn) {
 const KINDS = { speech: 'Spoken', text: 'Typed', task: 'Tasks' };
 const STAGES = ['endpoint', 'final', 'intent', 'plan', 'safety', 'step', 'reply', 'first_byte', 'first_sound'];
 
-/** How long each stage takes, in a table for each way of asking. */
 export function stageTables(turns) {
 	const kinds = Object.entries(KINDS).map(([source, name]) => [name, turns.filter((turn) => turn.source === source)]).filter(([, list]) => list.length > 0);
 	return kinds.map(([name, list]) => {

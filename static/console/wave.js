@@ -14,13 +14,13 @@ export function peaks(samples, columns) {
 	return found;
 }
 
-/** @param {{you: Float32Array, agent: Float32Array}} levels a column each */
 export function drawWave({ pen, width, ratio, colour, ...all }, { you, agent }, height = all.height) {
 	const middle = height / 2;
 	pen.fillStyle = colour('--line');
 	pen.fillRect(0, middle, width, ratio);
 	for (const [levels, name, way] of [[you, '--you', -1], [agent, '--agent', 1]]) {
 		pen.fillStyle = colour(name);
-		levels.forEach((level, at) => pen.fillRect(at, middle, 1, way * level * (middle - 2)));
+		const step = width / levels.length;
+		levels.forEach((level, at) => { if (level > 0) pen.fillRect(at * step, middle, Math.max(1, step * 0.7), way * level * (middle - 2)); });
 	}
 }

@@ -18,10 +18,8 @@ const TAKE_MS = 4; // per frame: while 50,000 records are filtered, the page sta
 const LOOK_EVERY = 256; // records between two clock checks
 
 export class WireView {
-	id = 'wire';
-	title = 'Wire';
 	filter = { words: '', audio: false, housekeeping: false };
-	/** @type {number[]} indexes of records that pass the filter */ passing = [];
+	/** Indexes of records that pass the filter. */ passing = [];
 	seen = 0;
 	/** Records with a lower number were cleared. */ cleared = 0;
 	paused = false;
@@ -34,7 +32,6 @@ export class WireView {
 		this.list = new VirtualList({ label: 'Messages, newest last', rowHeight: ROW_HEIGHT, render: (index, row) => this.#render(index, row) });
 		this.list.addEventListener('pick', () => this.#detail());
 		this.draw = onceAFrame(() => this.#take());
-		this.listener = () => this.draw();
 		this.again = () => this.#restart();
 		this.detail = h('aside.wire-detail', { aria: 'The chosen message', hidden: true });
 		this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
@@ -42,10 +39,9 @@ export class WireView {
 		this.table = h('table.channels');
 		this.timeline = new Timeline(() => this.#restart());
 		this.total = h('span.soft.num.end');
-		this.element = h('section.view.wire', { aria: 'Wire' }, this.#tools(), this.timeline.element, region('div.channel-strip', 'Channels', this.table),
+		this.element = h('section.view.wire', { aria: 'Wire', onkeydown: (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); } }, this.#tools(), this.timeline.element, region('div.channel-strip', 'Channels', this.table),
 			h('div.wire-body', h('div.wire-list', this.none, this.filtered, this.list.element), this.detail), this.#composer());
 		this.ofSocket.push(this.element.lastChild);
-		this.element.addEventListener('keydown', (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); });
 		session.addEventListener('source', () => this.#attach());
 		this.#attach();
 	}
@@ -88,10 +84,10 @@ export class WireView {
 	}
 
 	#attach() {
-		this.trace?.removeEventListener('record', this.listener);
+		this.trace?.removeEventListener('record', this.draw);
 		this.trace?.removeEventListener('forgotten', this.again);
 		this.trace = this.session.source;
-		this.trace.addEventListener('record', this.listener);
+		this.trace.addEventListener('record', this.draw);
 		this.trace.addEventListener('forgotten', this.again);
 		this.cleared = 0;
 		this.offered = -1;
@@ -127,7 +123,7 @@ export class WireView {
 		const { audio, housekeeping } = this.filter;
 		const { range } = this.timeline;
 		if (record.n < this.cleared || (range && (record.at < range[0] || record.at > range[1]))) return false;
-		if (record.frame && !audio && !this.#named('audio')) return false;
+		if (record.isSound && !audio && !this.#named(record.type)) return false;
 		if (!housekeeping && HOUSEKEEPING.has(record.type) && !this.#named(record.type)) return false;
 		return this.test(record);
 	}
@@ -169,7 +165,7 @@ export class WireView {
 		row.dataset.bad = String(record.type === 'error' || record.message?.status === 'error' || record.message?.status === 'failed');
 		const before = this.#record(index - 1);
 		fill(row, h('span.time', clockMs(record.at)), h('span.delta', { title: 'since the row above' }, before ? `+${ms(record.at - before.at)}` : ''), h('span.arrow', ARROWS[record.direction]), h('span.chan', record.channel ?? ''),
-			h('span.type', record.type), h('span.sum', Trace.summary(record)), h('span.size', record.size ? bytes(record.size) : ''));
+			h('span.type', { title: record.type }, record.type), h('span.sum', Trace.summary(record)), h('span.size', record.size ? bytes(record.size) : ''));
 	}
 
 	#detail() {
@@ -233,7 +229,7 @@ export class WireView {
 	// --- by hand ---
 
 	#composer() {
-		const words = h('textarea', { rows: 7, spellcheck: false, value: pretty({ type: 'call', op: 'agent.intent', params: { text: 'what time is it' } }), aria: 'Message as JSON' });
+		const words = h('textarea', { rows: 7, spellcheck: false, onkeydown: (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); }, value: pretty({ type: 'call', op: 'agent.intent', params: { text: 'what time is it' } }), aria: 'Message as JSON' });
 		const fault = h('p.hint', { role: 'status' });
 		const template = select([], '', (value) => { words.value = value; text(fault, ''); });
 		const load = async () => { if (template.length === 0) fill(template, (await examples()).map(([name, value]) => h('option', { value }, name))); };
@@ -245,7 +241,6 @@ export class WireView {
 				text(fault, error instanceof SyntaxError ? `This is no JSON: ${error.message}` : String(error));
 			}
 		};
-		words.addEventListener('keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); });
 		return h('details.composer', { ontoggle: load }, h('summary', 'Send a message by hand'), h('div.stack', h('div.line', h('label.line', h('span.soft', 'Template'), template), button('Send', send, { selector: 'button.primary', title: 'Ctrl+Enter' }, 'send'), fault), words));
 	}
 

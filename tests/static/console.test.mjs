@@ -303,3 +303,39 @@ test('an observed session becomes a trace of its own', () => {
   assert.ok(mix(trace).agent.some((sample) => sample !== 0), 'its sound is kept, though its beginning was not seen');
   assert.deepEqual(ends, [['gone', true]]);
 });
+
+test('a spoken turn of OpenAI’s dialect is a turn like others', () => {
+  const event = (type, fields = {}) => ({ type, event_id: 'event_1', ...fields });
+  const frame = event('input_audio_buffer.append', { audio: 'A'.repeat(1280) }); // 20 ms
+  const trace = traceOf(
+    ...Array.from({ length: 100 }, (_, index) => [1_000 + 20 * index, 'out', frame]),
+    [1_500, 'in', event('input_audio_buffer.speech_started', { audio_start_ms: 200 })],
+    [3_000, 'in', event('input_audio_buffer.speech_stopped', { audio_end_ms: 1_400 })],
+    [3_010, 'in', event('conversation.item.input_audio_transcription.completed', { transcript: 'what time is it' })],
+    [3_020, 'in', event('response.created', { response: { id: 'resp_1' } })],
+    [3_100, 'in', event('response.content_part.added', { response_id: 'resp_1', part: { type: 'audio' } })],
+    [3_110, 'in', event('response.output_audio_transcript.delta', { response_id: 'resp_1', delta: 'It is ' })],
+    [3_120, 'in', event('response.output_audio_transcript.delta', { response_id: 'resp_1', delta: 'nine.' })],
+    [3_130, 'in', event('response.output_audio.delta', { response_id: 'resp_1', delta: 'AAAA' })],
+    [3_200, 'local', { type: 'playout.sounding', channel: 'openai' }],
+    [3_300, 'in', event('error', { error: { type: 'invalid_request_error', code: null, message: 'no' } })],
+    [3_400, 'in', event('response.done', { response: { id: 'resp_1', status: 'completed' } })],
+  );
+  const [turn, ...others] = trace.turns.list;
+  assert.deepEqual([others.length, turn.text, turn.reply, turn.status, turn.id], [0, 'what time is it', 'It is nine.', 'ok', 'resp_1']);
+  const { speech_start: start, speech_end: end, endpoint, final, first_byte: byte, first_sound: sound } = turn.marks;
+  assert.deepEqual([start, end, endpoint, final, byte, sound], [1_200, 2_400, 3_000, 3_010, 3_130, 3_200]);
+  assert.deepEqual(turn.errors.map(({ code }) => code), ['invalid_request_error']);
+  assert.equal(trace.records[0].message.audio, '1280 characters');
+});
+
+test('typed words and an interruption of OpenAI’s dialect', () => {
+  const item = { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'tell me more' }] };
+  const trace = traceOf(
+    [0, 'out', { type: 'conversation.item.create', event_id: 'console_1', item }],
+    [10, 'in', { type: 'response.output_text.delta', event_id: 'event_1', response_id: 'resp_1', delta: 'Once' }],
+    [20, 'in', { type: 'response.done', event_id: 'event_2', response: { id: 'resp_1', status: 'cancelled', status_details: { reason: 'turn_detected' } } }],
+  );
+  const [turn] = trace.turns.list;
+  assert.deepEqual([turn.source, turn.text, turn.reply, turn.status, turn.marks.sent], ['text', 'tell me more', 'Once', 'interrupted', 0]);
+});

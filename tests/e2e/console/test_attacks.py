@@ -1,4 +1,4 @@
-"""Text of others that would run if it were markup."""
+"""Text of others that would run if it were markup, and files that are damaged."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.gen_test(timeout=120)
 STATIC = ROOT / "static"
+NEEDED = {"turn.plan", "turn.interrupted"}
+"""Without their fields a turn cannot be told."""
 PAYLOADS = [
     '<img src=x onerror="window.hacked=1">',
     "<script>window.hacked=1</script>",
@@ -107,6 +109,32 @@ def hostile_turn(number: int, payload: str) -> list[dict[str, Any]]:
         event("error", code=payload, message=payload, retryable=False),
         event(payload),
     ]
+
+
+async def test_a_damaged_file_is_told_and_harms_no_view(
+    console: Console, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    """Each message in turn has lost all that it says. Errors of the page fail the test at its end."""
+    whole = hostile_turn(0, "words")
+    async with console(gateway) as page:
+        await go(page, "recordings")
+        for at, line in enumerate(whole):
+            bare = {"type": line["message"]["type"], "channel": 1, "turn_id": "t0words"}
+            lines = [*whole[:at], line | {"message": bare}, *whole[at + 1 :]]
+            await page.evaluate("document.querySelectorAll('.toast').forEach((each) => each.remove())")
+            await page.set_input_files("#recording", session_file(tmp_path / f"{at}.jsonl", lines))
+            if bare["type"] in NEEDED:
+                await see(page, f".toast >> text=Line {at + 2} is damaged")
+                continue
+            await see(page, f".recordings p >> text={at}.jsonl")
+            await page.press("canvas.track", "End")
+        await page.click("text=See it in Turns and Wire")
+        await see(page, ".turn-row")
+        for text in ("{", "[]", '{"type": "jarvis.recording", "version": 1}\n{"at_ms": 1}', "\0\1"):
+            (tmp_path / "no.jsonl").write_text(text)
+            await go(page, "recordings")
+            await page.set_input_files("#recording", tmp_path / "no.jsonl")
+            await see(page, ".toast[data-tone=bad]")
 
 
 async def unharmed(page: Page) -> bool:

@@ -39,8 +39,8 @@ async def test_the_system_is_shown_as_it_is(console: Console, gateway: GatewayPr
         for name in SERVICES:
             await see(page, f"[aria-label=Services] tr:has-text('{name}') .badge >> text=circuit closed")
         await see(page, "table[aria-label='Live sessions'] >> text=this one")
-        await see(page, "table[aria-label=Calls] >> text=Recognize")
-        await see(page, "table[aria-label='Turn stages'] >> text=first_audio")
+        await see(page, "table[aria-label='Calls to services'] >> text=Recognize")
+        await see(page, "table[aria-label='Turns, by stage'] >> text=first_audio")
         assert await page.locator("[aria-label=Services] .badge >> text=circuit closed").count() == len(SERVICES)
         await see(page, "[aria-label=Services] tr:has-text('stt') [aria-label='stt, the last ten minutes: closed']")
         assert not await page.is_visible("#services")
