@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.machine import head, row, say
-from tests.support.browser import console, go, open_recording, see, session_file, turns_are_over, until
+from tests.support.browser import console, go, launched, open_recording, see, session_file, turns_are_over, until
 from tests.support.browser import say as type_words
 from tests.support.gateway import running_gateway
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent.parent.parent / "static"
 PERIOD_MS = 1000 / 60
 ROWS = 50_000
+EMPTY_MS = 3_000
 FILTERS = ("word 4", "type:stt -9", "/word \\d+7$/", "way:in 123", "")
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 READY = "performance.now()"
@@ -79,6 +80,15 @@ SCROLL = """new Promise((done) => {
   };
   requestAnimationFrame(next);
 })"""
+
+
+async def empty_page() -> list[float]:
+    """Intervals of the display when there is nothing to draw: what the browser's frame clock gives on this machine."""
+    async with launched() as browser:
+        page = await browser.new_page()
+        await page.evaluate(WATCH_FRAMES)
+        await page.wait_for_timeout(EMPTY_MS)
+        return await intervals(page)
 
 
 async def open_once(gateway: GatewayProcess, paints_ms: list[float], online_ms: list[float]) -> None:
@@ -185,15 +195,18 @@ async def main(times: int) -> None:
     delays_ms: list[float] = []
     spoken_ms: list[float] = []
     streamed_ms: list[float] = []
+    empty_ms: list[float] = []
     with tempfile.TemporaryDirectory() as directory, running_gateway(Path(directory)) as gateway:
         for _ in range(times):
             await open_once(gateway, paints_ms, online_ms)
+            empty_ms += await empty_page()
             delays, spans = await spoken_turn(gateway)
             delays_ms += delays
             spoken_ms += spans
             streamed_ms += await streamed_turns(gateway)
         scrolled_ms = await scrolled(gateway, Path(directory))
         filtered_ms = await filtered(gateway, Path(directory))
+        empty_ms += await empty_page()
         reloads_ms = [await reloaded(gateway) for _ in range(times)]
     say(
         f"{'load average, before and after':44} {before:.1f}, {os.getloadavg()[0]:.1f}; above the cores, figures are of the others too"
@@ -201,6 +214,7 @@ async def main(times: int) -> None:
     say(row("first paint", paints_ms, "ms"))
     say(row("connected, ready to listen", online_ms, "ms"))
     say(row("microphone frame to socket", delays_ms, "ms"))
+    smoothness("an empty page", empty_ms)
     smoothness("a spoken turn", spoken_ms)
     smoothness("typed turns", streamed_ms)
     smoothness(f"scrolling {ROWS:,} rows", scrolled_ms)
