@@ -176,7 +176,7 @@ console.log([...new Set(states)].join(), intent, left.state);
 def test_the_react_hook_is_rendered_connects_and_leaves(project: Path, gateway: GatewayProcess) -> None:
     (project / "hook.jsx").write_text(REACT)
     (project / "app.jsx").write_text(REACT_APP.replace("URL", gateway.base))
-    command = [
+    command: list[str | Path] = [
         _tool(project, "esbuild"),
         "app.jsx",
         "--bundle",
