@@ -57,8 +57,8 @@ async def test_speech_silences_the_answer(console: Console, gateway: GatewayProc
     two = in_a_row(
         tmp_path / "two.wav", ["flite-slt-search-python-tutorials", "flite-slt-what-time-is-it"], pause_ms=1_200
     )
-    async with console(gateway, two) as page:
-        await page.click("#microphone")
+    async with console(gateway) as page:
+        await page.set_input_files("#wav", two)
         await see(page, ".foot >> text=interrupted")
         await see(page, ".agent >> text=/^It is \\d/")
         await see(page, ".turn[data-status=ok]")
@@ -72,13 +72,13 @@ async def test_a_sound_that_is_no_voice_does_not_touch_the_answer(
     console: Console, gateway: GatewayProcess, tmp_path: Path
 ) -> None:
     clapped = in_a_row(tmp_path / "clap.wav", ["flite-slt-search-python-tutorials", clap()], pause_ms=1_500)
-    async with console(gateway, clapped) as page:
+    async with console(gateway) as page:
         await page.evaluate(
             """() => new MutationObserver(() => {
               if (document.querySelector('.agent[data-paused=true]')) window.paused = true;
             }).observe(document.querySelector('.history'), { subtree: true, childList: true, characterData: true, attributes: true })"""
         )
-        await page.click("#microphone")
+        await page.set_input_files("#wav", clapped)
         await see(page, ".turn[data-status=ok]")
         assert not await page.evaluate("window.paused")
         assert await page.inner_text(".agent .spoken") == await page.inner_text(".agent")
@@ -126,6 +126,7 @@ async def test_a_view_is_found_as_it_was_left(console: Console, gateway: Gateway
 
 async def test_a_file_is_a_microphone_too(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
+        await in_writing(page)
         await page.set_input_files("#wav", recording("list-files"))
         await see(page, ".you >> text=list files in the current directory")
         await see(page, ".step .output")
@@ -138,6 +139,7 @@ async def test_a_file_is_a_microphone_too(console: Console, gateway: GatewayProc
 
 async def test_a_risky_command_is_asked_about(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
+        await in_writing(page)
         await say(page, "forget my name")
         for what in ("memory.delete", "risk high", "user.name"):  # what an approval is for
             await see(page, f".ask >> text={what}")
