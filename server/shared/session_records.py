@@ -32,7 +32,7 @@ BEGUN_ANEW = "session.begun_anew"
 PATIENCE_S = 3.0
 REWRITTEN_WITHIN_S = 2.0  # after a new store epoch, living replicas rewrite their records within a beat
 LOOK_AGAIN_S = 0.1
-STALE = [b"stale"]
+STALE, UNKNOWN = [b"stale"], [b"unknown"]
 LOST = WriteOutcome("lost")
 
 log = structlog.get_logger(__name__)
@@ -162,11 +162,12 @@ class SessionRecords:
             found: list[bytes] = await self._run(CLAIM, keys, *about, store)
             return found
 
-        give_up_at = asyncio.get_running_loop().time() + REWRITTEN_WITHIN_S
+        clock = asyncio.get_running_loop().time
+        give_up_at = clock() + REWRITTEN_WITHIN_S
         try:
             # A client is waiting for its conversation, so ask again while Redis is unstable.
             found = await self._link.patiently(ask, PATIENCE_S)
-            while found == STALE and asyncio.get_running_loop().time() < give_up_at:
+            while (found == STALE or (found == UNKNOWN and self._unsettled)) and clock() < give_up_at:
                 await asyncio.sleep(LOOK_AGAIN_S)
                 found = await self._link.patiently(ask, PATIENCE_S)
         except (RedisDownError, ResponseError):
@@ -180,6 +181,11 @@ class SessionRecords:
         await self._state.publish(CLAIMED, session_id=session_id, owner=fields["owner"])
         fields.pop("store")
         return fields | {"claims": str(int(fields.get("claims", 0)) + 1)}
+
+    @property
+    def _unsettled(self) -> bool:
+        """True if Redis is just back: a living replica may not have written a session yet that got a new token meanwhile."""
+        return asyncio.get_running_loop().time() - self._epoch.news_at < REWRITTEN_WITHIN_S
 
     @property
     def silent_s(self) -> float:

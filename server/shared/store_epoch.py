@@ -63,7 +63,7 @@ class StoreEpoch:
         self.name = ""  # of the epoch; empty if not known yet
         self.on_news: list[Callable[[], None]] = []
         self._link = link
-        self._confirmed_at = float("-inf")
+        self._confirmed_at = self.news_at = float("-inf")  # on the loop's clock
         self._failed = False
 
     @property
@@ -111,6 +111,7 @@ class StoreEpoch:
         news = self._failed or (self.name not in {"", name})
         self.name, self._failed = name, False
         if news:
+            self.news_at = asyncio.get_running_loop().time()
             for tell in self.on_news:
                 tell()
 

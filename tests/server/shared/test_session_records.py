@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from server.shared import store_epoch
+from server.shared import session_records, store_epoch
 from server.shared.redis_link import RedisLink
 from server.shared.session_records import BEGUN_ANEW, CLAIMED, SessionRecords
 from server.shared.state import RedisState
@@ -99,6 +99,7 @@ async def test_in_a_cluster_the_store_is_asked_before_the_record(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RedisLink, "one_server", False)
+    monkeypatch.setattr(session_records, "REWRITTEN_WITHIN_S", 0.2)
     async with records(redis_url) as (store, _told):
         await begin(store)
         await store._link.call("FLUSHALL")
@@ -209,6 +210,23 @@ async def test_a_record_that_may_be_old_is_claimed_only_when_it_was_written_anew
         assert await store.claim("kitchen", "b", "ada", "token-1", "") == "unknown"
         assert (await whole(store, version=2)).written == "kept"
         assert await store.claim("kitchen", "b", "ada", "token-1", "") != "unknown"
+
+
+async def test_a_session_that_got_a_new_token_in_an_outage_is_waited_for(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_records, "REWRITTEN_WITHIN_S", 0.5)
+    async with asyncio.TaskGroup() as group, records(redis_url) as (store, _told):
+        await begin(store)
+        await store._link.call("FLUSHALL")
+        await store._epoch.beat()  # Redis is back, and its replica has not written yet
+        claiming = group.create_task(store.claim("kitchen", "b", "ada", "token-9", ""))
+        await asyncio.sleep(0.2)
+        assert (await whole(store, head=Head("ada", "token-9", 12.5, "e1"), version=2)).written == "kept"
+        assert not isinstance(await claiming, str)
+        began = asyncio.get_running_loop().time()
+        assert await store.claim("kitchen", "b", "ada", "token-8", "") == "unknown"
+        assert asyncio.get_running_loop().time() - began < 1.0  # not for ever
 
 
 async def test_a_redis_that_was_started_with_old_data_holds_nothing_to_claim(own_redis: RedisServer) -> None:
