@@ -34,6 +34,10 @@ class AbortError(Exception):
         self.code = code
 
 
+class CallerGoneError(Exception):
+    """The gateway has died: nothing can be sent to it any more."""
+
+
 class StreamContext:
     """A stream's replacement for the servicer context of a separate call."""
 
@@ -76,8 +80,21 @@ class TrunkCall(ABC):
         """Handle an item that only this service has, such as credit."""
 
     async def serve(self, requests: AsyncIterator[Any], call: Call) -> None:
-        """Serve the call until the caller half-closes and every stream has ended. An error in a stream ends only that stream."""
-        await call.write(self._messages.TrunkResponse())  # the greeting tells the caller that this service has trunks
+        """Until the caller closes his side and every stream has ended. A fault of a stream ends that stream only.
+
+        A caller that died cancels the call: gRPC would log any other end, and fail to send it.
+        """
+        try:
+            await self._serve(requests, call)
+        except* CallerGoneError:
+            gone = True
+        else:
+            gone = False
+        if gone:
+            raise asyncio.CancelledError
+
+    async def _serve(self, requests: AsyncIterator[Any], call: Call) -> None:
+        await _send(call, self._messages.TrunkResponse())  # the greeting: trunks are offered here
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name=f"{self._service} trunk: write")
             async for request in requests:
@@ -148,7 +165,16 @@ class TrunkCall(ABC):
             out, self._out = self._out, []
             self._room.set()
             for items in _parts(out):
-                await call.write(self._messages.TrunkResponse(items=items))
+                await _send(call, self._messages.TrunkResponse(items=items))
+
+
+async def _send(call: Call, message: Any) -> None:
+    try:
+        await call.write(message)
+    except Exception as failed:
+        if type(failed).__name__ != "ExecuteBatchError":  # the class is private to grpc
+            raise
+        raise CallerGoneError from failed
 
 
 def _parts(items: list[Any]) -> list[list[Any]]:

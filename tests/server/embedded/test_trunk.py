@@ -1,0 +1,57 @@
+"""A trunk's server side, without gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from protos import tts_pb2
+from server.embedded.trunk import TrunkCall, TrunkStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+cygrpc = importlib.import_module("grpc._cython.cygrpc")
+
+
+class Waiting(TrunkCall):
+    """Streams that answer once, then last until they are cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__(tts_pb2, "test")
+        self.cancelled = asyncio.Event()
+
+    async def run(self, stream: TrunkStream) -> None:
+        await self.answer(stream, tts_pb2.SynthesizeResponse())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+
+class DeadCall:
+    """Breaks at the message of that number."""
+
+    def __init__(self, breaks_at: int) -> None:
+        self._left = breaks_at
+
+    async def write(self, _message: Any) -> None:
+        if not self._left:
+            raise cygrpc.ExecuteBatchError("SendMessage")
+        self._left -= 1
+
+
+async def requests() -> AsyncIterator[Any]:
+    yield tts_pb2.TrunkRequest(items=[tts_pb2.StreamRequest(stream=1, request=tts_pb2.SynthesizeRequest())])
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("breaks_at", [0, 1])
+async def test_a_gateway_that_dies_cancels_the_call_and_its_streams(breaks_at: int) -> None:
+    trunk = Waiting()
+    with pytest.raises(asyncio.CancelledError):
+        await trunk.serve(requests(), DeadCall(breaks_at))
+    assert trunk.cancelled.is_set() == bool(breaks_at)
