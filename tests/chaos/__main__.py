@@ -28,6 +28,9 @@ def main() -> int:
         "--soak", action="store_true", help="twenty minutes of ten sessions whose sockets are cut: look at the memory"
     )
     parser.add_argument(
+        "--silent", action="store_true", help="no speech: the recognisers leave the cores to the gateways"
+    )
+    parser.add_argument(
         "--tree", type=Path, default=ROOT, help="a checkout of another commit, to be tried instead of this one"
     )
     given = parser.parse_args()
@@ -48,6 +51,7 @@ def main() -> int:
                 every_s=given.every,
                 gateways=given.gateways,
                 tree=given.tree.resolve(),
+                silent=given.silent,
             )
         )
         print("\n".join(report.lines()), flush=True)

@@ -29,13 +29,16 @@ async def run(
     every_s: float,
     gateways: int = 3,
     tree: Path = ROOT,
+    silent: bool = False,
 ) -> Report:
     """Both ways of resuming, half of the sessions each. `every_s`: between the end of a fault and the next. `tree`: whose code is tried."""
     dice = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         cluster = await asyncio.to_thread(Cluster, Path(folder), gateways, tree)
         try:
-            return await _run(cluster, faults, dice, seed=seed, sessions=sessions, seconds=seconds, every_s=every_s)
+            return await _run(
+                cluster, faults, dice, seed=seed, sessions=sessions, seconds=seconds, every_s=every_s, silent=silent
+            )
         finally:
             await asyncio.to_thread(cluster.close)
 
@@ -49,6 +52,7 @@ async def _run(
     sessions: int,
     seconds: float,
     every_s: float,
+    silent: bool,
 ) -> Report:
     outcome = Outcome()
     memory_kib: list[list[int]] = []
@@ -63,7 +67,14 @@ async def _run(
         running = [group.create_task(client.run(), name=client.session_id) for client in clients]
         work = [
             group.create_task(
-                work_on(client, outcome, AUDIO, random.Random(dice.random()), lambda: time.monotonic() >= ends_at),
+                work_on(
+                    client,
+                    outcome,
+                    AUDIO,
+                    random.Random(dice.random()),
+                    lambda: time.monotonic() >= ends_at,
+                    silent=silent,
+                ),
                 name=f"work of {client.session_id}",
             )
             for client in clients

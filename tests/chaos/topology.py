@@ -146,7 +146,7 @@ class Cluster:
 
     def __init__(self, directory: Path, gateways: int, tree: Path = ROOT) -> None:
         self.directory, self._tree = directory, tree
-        (directory / "files").mkdir()
+        (directory / "files" / "made").mkdir(parents=True)
         self._stack = contextlib.ExitStack()
         try:
             self.redis = RedisProcess(directory)

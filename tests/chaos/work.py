@@ -25,6 +25,7 @@ SENTENCES = (
     "Please remember to water the plants in the kitchen before you go away.",
     "It is going to rain in the afternoon, so take an umbrella with you.",
 )
+WITH_SPEECH = {"speech", "stt", "spoken turn"}
 RECORDINGS = {
     "flite-slt-what-time-is-it": {"what", "time", "is", "it"},
     "flite-slt-list-files": {"list", "files"},
@@ -49,9 +50,15 @@ class Outcome:
 
 
 async def work_on(
-    client: Client, outcome: Outcome, audio: Path, dice: random.Random, until: Callable[[], bool]
+    client: Client,
+    outcome: Outcome,
+    audio: Path,
+    dice: random.Random,
+    until: Callable[[], bool],
+    *,
+    silent: bool = False,
 ) -> None:
-    """Piece after piece until it is time to stop."""
+    """Piece after piece until it is time to stop. `silent`: none with speech."""
     pieces: list[tuple[str, Callable[[], Awaitable[None]]]] = [
         ("store", lambda: _store(client, outcome)),
         ("store", lambda: _store(client, outcome)),
@@ -62,6 +69,8 @@ async def work_on(
         ("stt", lambda: _hear(client, outcome, audio, dice)),
         ("spoken turn", lambda: _talk(client, outcome, audio, dice)),
     ]
+    if silent:
+        pieces = [(name, piece) for name, piece in pieces if name not in WITH_SPEECH]
     while not until():
         name, piece = dice.choice(pieces)
         try:
@@ -130,8 +139,8 @@ async def _echo(client: Client, outcome: Outcome) -> None:
 
 
 async def _approved(client: Client, outcome: Outcome) -> None:
-    """A folder is made once: a second run finds it there and fails."""
-    name = f"made-{uuid.uuid4().hex}"
+    """A folder is made once: a second run finds it there and fails. It is not among those that `list files` reads out."""
+    name = f"made/{uuid.uuid4().hex}"
     channel = client.open("execute", executor="os", action="mkdir", parameters={"args": [name]})
     asked: set[str] = set()
     while not channel.closed.done():
