@@ -16,6 +16,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import av
+
 from handlers.uploads import Upload
 from server.audio.decode import UploadDecoder
 from server.audio.errors import AudioTooLongError, UnreadableAudioError
@@ -36,6 +38,15 @@ if TYPE_CHECKING:
 
 MAX_INPUT_BYTES = 20_000
 AUDIO_BYTES = 6_000  # of each sample file: its head and some packets
+AUDIO_SUFFIXES = {".wav", ".mp3", ".ogg"}
+CONTAINERS = (
+    ("webm", "libopus"),
+    ("matroska", "flac"),
+    ("ogg", "libopus"),
+    ("flac", "flac"),
+    ("mp4", "aac"),
+    ("mp3", "mp3"),
+)
 ODD = (
     b"\0",
     b"\xff",
@@ -51,6 +62,14 @@ ODD = (
     b"=",
     b"%00",
     b"\xed\xa0\x80",
+    b"\x01\xff\xff\xff\xff\xff\xff\xff",  # EBML: of unknown size
+    b"\x1f\x43\xb6\x75\x01\xff\xff\xff\xff\xff\xff\xff",  # a cluster of unknown size
+    b"\x08\x7f\xff\xff\xff",  # EBML: 31 GiB
+    b"\x1a\x45\xdf\xa3\x80",  # another file begins
+    b"\xa3\x40\x80\x81\x00\x00\x86",  # a block with EBML lacing
+    b"\xa3\x40\x80\x81\x00\x00\x82\xff",  # and with Xiph's
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\xff",
 )
 
 
@@ -137,10 +156,21 @@ def urls(data: bytes, _dice: random.Random) -> None:
 
 
 def _samples() -> list[bytes]:
-    files = sorted(
-        path for path in AUDIO.iterdir() if path.suffix in {".wav", ".mp3", ".ogg", ".webm", ".flac", ".m4a"}
-    )
-    return [path.read_bytes()[:AUDIO_BYTES] for path in files[:12]]
+    """Speech in each container that is taken, whole where it is written here, else its beginning."""
+    files = sorted(path for path in (*AUDIO.iterdir(), *(AUDIO / "files").iterdir()) if path.suffix in AUDIO_SUFFIXES)
+    speech = (AUDIO / "flite-kal-stop.wav").read_bytes()
+    return [path.read_bytes()[:AUDIO_BYTES] for path in files] + [written(speech, *kind) for kind in CONTAINERS]
+
+
+def written(wav: bytes, container: str, codec: str) -> bytes:
+    """The same speech in another container."""
+    sink = io.BytesIO()
+    with av.open(io.BytesIO(wav)) as source, av.open(sink, "w", format=container) as target:
+        stream = target.add_stream(codec, rate=48_000)
+        for frame_ in source.decode(audio=0):
+            target.mux(stream.encode(frame_))
+        target.mux(stream.encode(None))
+    return sink.getvalue()
 
 
 HEAD = b"POST /api/v1/agent/intent?a=%20b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
