@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
+from server.shared.in_process_state import ANSWERS
 
 if TYPE_CHECKING:
     from server.shared.state import State
@@ -39,7 +40,7 @@ class IdempotencyKey:
     def name(self) -> str:
         """Key under which the answer is stored in the state."""
         digest = hashlib.sha256(f"{self.user_id}\0{self.key}".encode("utf-8", "surrogatepass")).hexdigest()
-        return f"idempotency:{digest}"
+        return f"{ANSWERS}{digest}"
 
 
 def fingerprint(operation: str, request: dict[str, Any]) -> str:

@@ -18,14 +18,21 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-MAX_ENTRIES = 100_000  # some tens of megabytes at worst; the entries that expire first are evicted
+# Above either, the entries that expire first are evicted. An entry costs some 300 bytes and its text.
+MAX_ENTRIES = 100_000
+MAX_CHARS = 64 * 1024 * 1024  # stored answers are kept for a day and may be screenshots
+ANSWERS = (
+    "idempotency:"  # these keys have room of their own, so that answers evict no tickets, questions or token families
+)
 
 
 class Expiring(Generic[T]):
-    """Values that expire. `now` and `ends` are seconds of one clock. Holds at most `max_entries`."""
+    """Values that expire. `now` and `ends` are seconds of one clock. Holds at most `max_entries`, and texts of `max_chars`."""
 
-    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES, max_chars: int = MAX_CHARS) -> None:
         self._values: dict[str, tuple[float, T]] = {}
+        self._chars = 0
+        self._max_chars = max_chars
         self._ends: list[tuple[float, str]] = []  # a heap; replaced or taken values stay in it until they expire
         self._max_entries = max_entries
 
@@ -39,23 +46,35 @@ class Expiring(Generic[T]):
 
     def put(self, key: str, value: T, ends: float, now: float) -> None:
         """Store or replace a value."""
+        self._drop(key)
         self._values[key] = (ends, value)
+        self._chars += _chars(value)
         heapq.heappush(self._ends, (ends, key))
-        while self._ends and (self._ends[0][0] <= now or len(self._values) > self._max_entries):
+        while self._ends and (self._ends[0][0] <= now or self._is_too_full):
             self._forget_first()
         if len(self._ends) > 2 * len(self._values) + 64:  # most entries are of replaced values
             self._ends = [(end, name) for name, (end, _) in self._values.items()]
             heapq.heapify(self._ends)
 
+    @property
+    def _is_too_full(self) -> bool:
+        return len(self._values) > self._max_entries or self._chars > self._max_chars
+
     def _forget_first(self) -> None:
         end, key = heapq.heappop(self._ends)
         found = self._values.get(key)
         if found is not None and found[0] == end:
-            del self._values[key]
+            self._drop(key)
+
+    def _drop(self, key: str) -> tuple[float, T] | None:
+        found = self._values.pop(key, None)
+        if found is not None:
+            self._chars -= _chars(found[1])
+        return found
 
     def pop(self, key: str, now: float) -> T | None:
         """Remove and return a value."""
-        found = self._values.pop(key, None)
+        found = self._drop(key)
         return found[1] if found is not None and found[0] > now else None
 
     def items(self, now: float) -> list[tuple[str, float, T]]:
@@ -63,38 +82,46 @@ class Expiring(Generic[T]):
         return [(key, ends, value) for key, (ends, value) in self._values.items() if ends > now]
 
 
+def _chars(value: object) -> int:
+    return len(value) if isinstance(value, str) else 0
+
+
 class LocalState:
     """`server.shared.state.State` for this process only. `clock`: Unix seconds."""
 
     shared = False
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, max_entries: int = MAX_ENTRIES) -> None:
         self._clock = clock
-        self._values: Expiring[str] = Expiring()
+        self._values: Expiring[str] = Expiring(max_entries)
+        self._answers: Expiring[str] = Expiring(max_entries)
         self._revoked: Expiring[None] = Expiring()
         self._known_revoked: set[str] = set()
         self._listeners: list[Listener] = []
 
     # --- values ---
 
+    def _holder(self, key: str) -> Expiring[str]:
+        return self._answers if key.startswith(ANSWERS) else self._values
+
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
         now = self._clock()
-        if only_new and self._values.get(key, now) is not None:
+        if only_new and self._holder(key).get(key, now) is not None:
             return False
-        self._values.put(key, value, now + ttl_s, now)
+        self._holder(key).put(key, value, now + ttl_s, now)
         return True
 
     async def get(self, key: str) -> str | None:
-        return self._values.get(key, self._clock())
+        return self._holder(key).get(key, self._clock())
 
     async def take(self, key: str) -> str | None:
-        return self._values.pop(key, self._clock())
+        return self._holder(key).pop(key, self._clock())
 
     async def replace(self, key: str, old: str, new: str, ttl_s: float) -> bool:
         now = self._clock()
-        if self._values.get(key, now) != old:
+        if self._holder(key).get(key, now) != old:
             return False
-        self._values.put(key, new, now + ttl_s, now)
+        self._holder(key).put(key, new, now + ttl_s, now)
         return True
 
     # --- revocations ---
@@ -119,7 +146,7 @@ class LocalState:
         return answer
 
     async def forget(self, key: str) -> None:
-        self._values.pop(key, self._clock())
+        self._holder(key).pop(key, self._clock())
 
     # --- news ---
 

@@ -231,3 +231,28 @@ def test_too_many_values_push_out_those_that_end_first() -> None:
         values.put("again", 1, 2000.0, 0.0)
     assert len(values) == 10
     assert len(values._ends) < 100
+
+
+def test_long_values_push_out_those_that_end_first() -> None:
+    values: Expiring[str] = Expiring(max_chars=100)
+    for number in range(10):
+        values.put(str(number), "x" * 30, 100.0 + number, now=0.0)
+    assert [key for key, _, _ in values.items(0.0)] == ["7", "8", "9"]
+    for _ in range(10):
+        values.put("9", "x" * 40, 200.0, now=0.0)  # replaced, not added
+    assert [key for key, _, _ in values.items(0.0)] == ["7", "8", "9"]
+    values.pop("8", 0.0)
+    values.put("a", "x" * 30, 300.0, now=0.0)
+    assert [key for key, _, _ in values.items(0.0)] == ["7", "9", "a"]
+    values.put("too long", "x" * 101, 400.0, now=0.0)
+    assert len(values) == 0
+
+
+async def test_answers_kept_for_a_day_push_out_no_tickets() -> None:
+    state = LocalState(max_entries=10)
+    await state.put("ticket:a", "ada", 30.0)
+    for number in range(20):
+        await state.put(f"idempotency:{number}", "{}", 86_400.0, only_new=True)
+    assert await state.get("ticket:a") == "ada"
+    assert await state.get("idempotency:0") is None
+    assert await state.take("idempotency:19") == "{}"
