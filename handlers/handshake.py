@@ -64,7 +64,7 @@ class HandshakeHandler(WebSocketHandler):
                 self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
             )
             return FrameSocket(self, limits, self.gateway.turns, self.gateway.rounds)
-        return checked(self, super().get_websocket_protocol())
+        return checked(self, super().get_websocket_protocol(), self.gateway.turns)
 
     def cut(self) -> None:
         """Close the connection now; unsent data is lost."""

@@ -1,7 +1,8 @@
 """Tornado's own WebSocket protocol with RFC 6455's checks: the fall-back `WS_READER=tornado`.
 
 Tornado 6.6.1 accepts unmasked frames, echoes close codes that must not be sent, and drops the connection without a code for
-all other violations. So the bytes go through our FrameReader here too. Stream, writing and pings remain Tornado's.
+all other violations. So the bytes go through our FrameReader here too, and a crowded read takes turns. Stream, writing and pings
+remain Tornado's.
 """
 
 from __future__ import annotations
@@ -16,43 +17,70 @@ from tornado.websocket import WebSocketProtocol13
 
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Pong, Violated
-from server.net.websocket.limits import PING_INTERVAL_S, PINGS
-from server.net.websocket.socket import REFUSED
+from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
+from server.net.websocket.socket import EVENTS_AT_ONCE, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
+    from server.net.turns import Turns
     from server.net.websocket.frames import Event
 
 READ_BYTES = 64 * 1024
 
 
-def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None) -> WebSocketProtocol | None:
-    """Tornado's protocol with our checks."""
-    return CheckedProtocol(handler, False, tornados.params) if isinstance(tornados, WebSocketProtocol13) else tornados
+def checked(handler: WebSocketHandler, tornados: WebSocketProtocol | None, turns: Turns) -> WebSocketProtocol | None:
+    """Tornado's protocol with our checks. `turns` are shared by all sockets of the loop."""
+    if not isinstance(tornados, WebSocketProtocol13):
+        return tornados
+    protocol = CheckedProtocol(handler, False, tornados.params)
+    protocol.turns = turns
+    return protocol
 
 
 class CheckedProtocol(WebSocketProtocol13):
     """Tornado's protocol with our checks; see the module. Made by `checked`."""
 
+    turns: Turns
     _pings = 0  # since the interval began
     _pings_since = 0.0  # on the loop's clock
+    _frames = 0  # and pieces of frames, since the count began
+    _frames_since = 0.0
 
     async def _receive_frame_loop(self) -> None:
         """Read until either side ends the connection."""
         reader = FrameReader(self.params.max_message_size)
+        self._frames_since = asyncio.get_running_loop().time()
         try:
             while not self.client_terminated:
                 data = await self._read()
-                for event in reader.feed(data):
-                    await self._take(event)
+                await self._take_all(reader.feed(data, EVENTS_AT_ONCE), reader)
+                while reader.crowded and not self.client_terminated:
+                    await self._take_all(reader.more(1 if await self._turn() else EVENTS_AT_ONCE), reader)
                 await asyncio.sleep(0)  # buffered data is read without waiting, so let others run
         except StreamClosedError:
             self._abort()
         finally:
             self.handler.on_ws_connection_close(self.close_code, self.close_reason)
+
+    async def _turn(self) -> bool:
+        """Wait for this socket's turn. True if turns are dear."""
+        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.turns.wait(lambda dear: None if mine.done() else mine.set_result(dear))
+        return await mine
+
+    async def _take_all(self, events: list[Event], reader: FrameReader) -> None:
+        self._frames += len(events)
+        if self._frames + reader.pieces > FRAMES_BURST:
+            now = asyncio.get_running_loop().time()
+            if now - self._frames_since < FRAMES_BURST / FRAMES_PER_S:
+                await self._refuse(Violated(REFUSED, "too many frames"))
+            self._frames = reader.pieces = 0
+            self._frames_since = now
+        for event in events:
+            await self._take(event)
 
     async def _read(self) -> bytes:
         data = await self.stream.read_bytes(READ_BYTES, partial=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PINGS, PING_INTERVAL_S = 400, 20.0
+FRAMES_PER_S = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
+FRAMES_BURST = 10_000  # a client that reconnects may have minutes of small frames to send
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +15,8 @@ class SocketLimits:
 
     message_bytes: int  # of one message, in any number of fragments
     write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
-    frames_per_s: int = 1_000  # sustained, of any kind; a microphone sends 50 a second, and a session has 16 channels
-    frames_burst: int = 10_000  # a client that reconnects may have minutes of small frames to send
+    frames_per_s: int = FRAMES_PER_S
+    frames_burst: int = FRAMES_BURST
     crowded_s: float = 10.0  # so long a client may be behind with its frames: turns may be too rare to exceed a rate
     pings: int = PINGS  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.

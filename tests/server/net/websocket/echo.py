@@ -36,7 +36,7 @@ class Echo(WebSocketHandler):
         return (
             FrameSocket(self, self.limits, Turns())
             if self.reader == "fast"
-            else checked(self, super().get_websocket_protocol())
+            else checked(self, super().get_websocket_protocol(), Turns())
         )
 
     def check_origin(self, origin: str) -> bool:

@@ -11,8 +11,9 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from server.net.websocket.limits import PINGS
-from tests.server.net.websocket.client_frames import PING, PONG, TEXT, frame
+from server.net.websocket.limits import FRAMES_BURST, PINGS
+from server.net.websocket.socket import EVENTS_AT_ONCE
+from tests.server.net.websocket.client_frames import BINARY, PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
 from tests.server.net.websocket.test_socket import HANDSHAKE, Client
@@ -54,6 +55,35 @@ async def test_a_flood_of_pings_is_refused() -> None:
         for _ in range(PINGS):
             assert await client.frame() == (PONG, b"")
         client.send(frame(PING))
+        assert await client.close_code() == 1008
+
+
+async def test_others_have_a_turn_between_the_messages_of_a_crowded_read() -> None:
+    seen: list[str] = []
+
+    class Ticking(Echo):
+        def on_message(self, message: str | bytes) -> None:
+            seen.append("message")
+            asyncio.get_running_loop().call_soon(seen.append, "another")
+            super().on_message(message)
+
+    many = 5 * EVENTS_AT_ONCE
+    async with connected(Ticking) as client:
+        client.send(frame(TEXT, b"x") * many)
+        for _ in range(many):
+            assert await client.frame() == (TEXT, b"x")
+    longest = max(len(run) for run in "".join(word[0] for word in seen).split("a"))
+    assert longest <= EVENTS_AT_ONCE
+
+
+@pytest.mark.parametrize("flood", [frame(BINARY), frame(PONG)], ids=["empty frames", "pongs"])
+async def test_a_flood_of_frames_is_refused(flood: bytes) -> None:
+    class Deaf(Echo):
+        def on_message(self, message: str | bytes) -> None:
+            pass
+
+    async with connected(Deaf) as client:
+        client.send(flood * (FRAMES_BURST + 100))
         assert await client.close_code() == 1008
 
 
