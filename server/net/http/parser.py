@@ -188,7 +188,8 @@ class RequestParser:
             raise ApiError("HEADERS_TOO_LARGE")
         if not _REQUEST_LINE.match(self._line):
             raise ApiError(
-                "BAD_REQUEST", "the request line is a method, a target and HTTP/1.1 or 1.0, with single spaces"
+                "BAD_REQUEST",
+                "the request line is a method, a target and a version (HTTP/1.1 or 1.0), with single spaces",
             )
         parser, headers = self._parser, self._headers
         method, version = parser.get_method().decode(), f"HTTP/{parser.get_http_version()}"
