@@ -112,9 +112,6 @@ class Exchange(HTTPConnection):
         if self._refusal is not None or start_line is None:
             self.break_off(self._refusal or ApiError("BAD_REQUEST"))
             return
-        if start_line.version not in {"HTTP/1.1", "HTTP/1.0"}:
-            self.break_off(ApiError("BAD_REQUEST", "only the versions 1.0 and 1.1 of HTTP are spoken here"))
-            return
         self._began = asyncio.get_running_loop().time()
         delegate = self._delegate = self._link.delegate.start_request(self._link, self)
         self._hold(delegate.headers_received(start_line, self._headers))
