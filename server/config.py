@@ -163,6 +163,9 @@ class Settings(BaseSettings):
         "", description="embedded speech-to-text: whisper, pocketsphinx; empty: whisper where it is installed"
     )
     stt_model_path: str = Field("", description="another Whisper model (CTranslate2) for the embedded speech-to-text")
+    turn_model_path: str = Field(
+        "", description="smart-turn v3 (ONNX), which judges from the sound whether a turn is over"
+    )
     tts_engine: Literal["", "hibari", "espeak", "piper"] = Field(
         "", description="hibari, espeak or piper for the embedded text-to-speech; empty: the best one installed"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+COMPLETE = 0.5  # probability from which the turn model takes a turn for complete
 COMPLETE_MS = 288  # a sentence with full stop; the decode that finds it takes this long anyway
 UNSURE_MS = 576  # no full stop, or nothing recognised
 DICTATING_MS = 960  # digits: more may follow
@@ -36,8 +37,18 @@ _COMMAND_WORDS, _NUMBER_WORDS = (
 )
 
 
-def silence_needed_ms(text: str) -> int:
-    """The silence that ends a turn with this text so far, in milliseconds."""
+def silence_needed_ms(text: str, complete: float | None = None) -> int:
+    """The silence that ends a turn with this text so far, in milliseconds.
+
+    `complete`: the turn model's probability that it is complete, if there is such a model. It decides where the words leave it open.
+    """
+    needed_ms = _by_words(text)
+    if complete is None or needed_ms == OPEN_MS or not text:
+        return needed_ms
+    return COMPLETE_MS if complete >= COMPLETE else OPEN_MS
+
+
+def _by_words(text: str) -> int:
     words = _WORD.findall(text.lower())
     if not words:
         return UNSURE_MS

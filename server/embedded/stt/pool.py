@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from server.embedded.service import MissingPartError
 from server.embedded.stt.process import DecoderDiedError, DecoderProcess
+from server.embedded.stt.transcript import Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from server.embedded.stt.engine import Engine
-    from server.embedded.stt.transcript import Job, Transcript
+    from server.embedded.stt.transcript import Job
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,14 @@ class _Waiting:
     done: asyncio.Future[Transcript] = field(compare=False)
     since_s: float = field(compare=False)
     attempts: int = field(compare=False, default=0)
+    stale: Callable[[], bool] = field(compare=False, default=lambda: False)
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it need not be decoded any more. A stale one is answered without words."""
+        if not self.done.done() and self.stale():
+            self.done.set_result(Transcript())
+        return self.done.done()
 
 
 class DecoderPool:
@@ -101,11 +110,10 @@ class DecoderPool:
         seen = await self.glance(job)
         return await self.glance(replace(job, closer=True)) if seen.doubtful else seen
 
-    async def glance(self, job: Job) -> Transcript:
-        """Do the same without the closer look."""
-        waiting = _Waiting(
-            (_kind(job), next(self._numbers)), job, asyncio.get_running_loop().create_future(), time.monotonic()
-        )
+    async def glance(self, job: Job, stale: Callable[[], bool] = lambda: False) -> Transcript:
+        """Do the same without the closer look. If `stale` says so when its turn comes, it is not decoded but has no words."""
+        done: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting((_kind(job), next(self._numbers)), job, done, time.monotonic(), stale=stale)
         heapq.heappush(self._queue, waiting)
         self._dispatch()
         return await waiting.done
@@ -124,7 +132,7 @@ class DecoderPool:
 
     def _next_batch(self, n_idle: int) -> list[_Waiting]:
         """For one of so many idle processes: its share of what is next."""
-        while self._queue and self._queue[0].done.done():
+        while self._queue and self._queue[0].withdrawn:
             heapq.heappop(self._queue)  # withdrawn
         if not self._queue:
             return []
@@ -132,15 +140,17 @@ class DecoderPool:
         if kind == PARTIAL and n_idle == 1 and len(self.processes) > 1:
             return []
         alike = sum(waiting.rank[0] == kind and not waiting.done.done() for waiting in self._queue)
-        most = min(_MOST[kind], -(-alike // n_idle))
+        # A busy process is idle again soon, and then takes its share too: the last of several finals comes sooner.
+        n_sharing = n_idle if kind == PARTIAL else len(self.processes)
+        most = min(_MOST[kind], -(-alike // n_sharing))
         batch: list[_Waiting] = []
         while self._queue and len(batch) < most:
             first = self._queue[0]
-            if not first.done.done() and (first.rank[0], first.job.vocabulary) != (kind, vocabulary):
-                break
-            heapq.heappop(self._queue)
-            if not first.done.done():
+            if not first.withdrawn:
+                if (first.rank[0], first.job.vocabulary) != (kind, vocabulary):
+                    break
                 batch.append(first)
+            heapq.heappop(self._queue)
         return batch
 
     async def _work(self, process: DecoderProcess, batch: list[_Waiting]) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from server.embedded.stt.config import RecognizeSettings
+    from server.embedded.stt.turn_model import TurnModel
 
     TrunkContext = grpc.aio.ServicerContext[stt_pb2.TrunkRequest, stt_pb2.TrunkResponse]
     Context = grpc.aio.ServicerContext[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse]
@@ -46,9 +47,10 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         """Verify and load the models. Raises MissingPartError."""
         options = self.config.option
         chosen = await asyncio.to_thread(engine.chosen, options("STT_ENGINE"), options("STT_MODEL_PATH"))
+        turn_model = await asyncio.to_thread(_turn_model, options("TURN_MODEL_PATH"))
         pool = DecoderPool(chosen)
         await pool.start()
-        self._ears = Ears(pool, chosen.detectors())
+        self._ears = Ears(pool, chosen.detectors(), turn_model)
         self.engine = chosen.label
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -78,6 +80,14 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
     ) -> None:
         """Transcribe many microphones in one call."""
         await TrunkCall(cast("Any", self.Recognize)).serve(request_iterator, context)
+
+
+def _turn_model(path: str) -> TurnModel | None:
+    if not path:
+        return None
+    from server.embedded.stt.turn_model import TurnModel  # noqa: PLC0415 - needs numpy, which comes with the engine
+
+    return TurnModel(path)
 
 
 async def _settings(requests: AsyncIterator[stt_pb2.RecognizeRequest]) -> RecognizeSettings:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from server.embedded.stt.engine import Detectors
     from server.embedded.stt.pool import DecoderPool
     from server.embedded.stt.transcript import HeardWord, Transcript
+    from server.embedded.stt.turn_model import TurnModel
 
     Send = Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]
 
@@ -56,6 +57,7 @@ class Ears:
 
     pool: DecoderPool
     detectors: Detectors
+    turn_model: TurnModel | None = None
 
 
 class Committed:
@@ -68,6 +70,7 @@ class Recognition:
     def __init__(self, settings: RecognizeSettings, ears: Ears, send: Send) -> None:
         self._settings = settings
         self._pool = ears.pool
+        self._turn_model = ears.turn_model
         self._answers = Answers(send)
         self._silent = True  # since the last check for a sign of life
         self._unanswered = self._at_work = False
@@ -219,18 +222,22 @@ class Recognition:
             return
         self._drop_partial()
         job = utterance.job(final=True)
-        utterance.at_pause = await self._pool.glance(job)
+        utterance.at_pause, complete = await asyncio.gather(self._pool.glance(job), self._judged(job.pcm))
         if utterance.at_pause.doubtful:  # the pause is long enough for it, mostly
             look = self._pool.glance(replace(job, closer=True))
             utterance.closer = self._group.create_task(look, name="stt: look closer")
         if self._settings.interim_results:
             await self._show(utterance, utterance.at_pause)  # the partial under way was dropped, so send this one
         text = utterance.at_pause.text
-        needed_ms = silence_needed_ms(text)
+        needed_ms = silence_needed_ms(text, complete)
         self._endpointer.silence_needed_ms = self._settings.silence_ms(needed_ms)
         if text and needed_ms < OPEN_MS:
             utterance.eager_told = True
             await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
+
+    async def _judged(self, pcm: bytes) -> float | None:
+        """How probably the turn is complete, if a model for that is configured."""
+        return None if self._turn_model is None else await asyncio.to_thread(self._turn_model.complete, pcm)
 
     async def _go_on(self, utterance: Utterance, at_ms: int) -> None:
         utterance.forget_pause()
@@ -273,7 +280,8 @@ class Recognition:
     async def _decode_partial(self, utterance: Utterance) -> Transcript | None:
         began_s = time.monotonic()
         try:
-            transcript = await self._pool.decode(utterance.job(final=False))
+            # where the voice has just ended, the pause is decoded in a moment, and a partial would be in its way
+            transcript = await self._pool.glance(utterance.job(final=False), lambda: self._endpointer.falling_silent)
         except DecoderDiedError:
             return None  # the final will report it
         # without words there is nothing to show yet, and the first words are not to wait

@@ -26,6 +26,21 @@ def test_a_sentence_with_its_full_stop_is_over_soon(text: str) -> None:
     assert silence_needed_ms(text) <= UNSURE_MS
 
 
+@pytest.mark.parametrize(
+    ("text", "complete", "needed_ms"),
+    [
+        ("What time is it?", 0.9, COMPLETE_MS),
+        ("What time is it?", 0.1, OPEN_MS),  # it did not sound like the end
+        ("My number is five five", 0.9, COMPLETE_MS),
+        ("tell my brother", 0.5, COMPLETE_MS),
+        ("search for", 0.9, OPEN_MS),  # the words know better
+        ("", 0.9, UNSURE_MS),
+    ],
+)
+def test_a_model_of_turns_decides_where_the_words_do_not(text: str, complete: float, needed_ms: int) -> None:
+    assert silence_needed_ms(text, complete) == needed_ms
+
+
 @pytest.mark.parametrize("text", ["What time is it?", "Stop.", "List files in the current directory."])
 def test_what_is_complete_waits_least(text: str) -> None:
     assert silence_needed_ms(text) == COMPLETE_MS

@@ -13,7 +13,7 @@ from server.embedded.stt.voice_detector import Silero
 from tests.server.embedded.speech import recording, silence
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from server.embedded.stt.transcript import Job
 
@@ -26,7 +26,7 @@ class LatePool:
     def __init__(self) -> None:
         self.decoded = 0
 
-    async def decode(self, _job: Job) -> Transcript:
+    async def glance(self, _job: Job, _stale: Callable[[], bool] = bool) -> Transcript:
         self.decoded += 1
         if self.decoded > 1:
             return Transcript("list files")
@@ -59,12 +59,11 @@ class CountingPool:
     def __init__(self) -> None:
         self.into_silence = 0
 
-    async def decode(self, job: Job) -> Transcript:
+    async def glance(self, job: Job, _stale: Callable[[], bool] = bool) -> Transcript:
+        if job.final:
+            return Transcript("list files in the current directory.")
         self.into_silence += not any(job.pcm[-SILENT_BYTES:])
         return Transcript("list files")
-
-    async def glance(self, _job: Job) -> Transcript:
-        return Transcript("list files in the current directory.")
 
 
 async def test_no_partial_is_decoded_where_the_voice_has_just_ended() -> None:
@@ -87,3 +86,34 @@ async def test_no_partial_is_decoded_where_the_voice_has_just_ended() -> None:
         await Recognition(settings, Ears(pool, Silero()), take).run(requests(pcm))
     assert partials
     assert pool.into_silence == 0
+
+
+class BusyPool:
+    """Its processes are busy: a partial waits until the voice has ended."""
+
+    def __init__(self) -> None:
+        self.stale_at_pause: list[bool] = []
+        self._stale: Callable[[], bool] = bool
+
+    async def glance(self, job: Job, stale: Callable[[], bool] = bool) -> Transcript:
+        if job.final:
+            self.stale_at_pause.append(self._stale())
+            return Transcript("list files in the current directory.")
+        self._stale = stale
+        assert not stale()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_partial_that_waits_is_stale_once_the_voice_has_ended() -> None:
+    pool: Any = BusyPool()
+    settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
+
+    async def requests() -> AsyncIterator[stt_pb2.RecognizeRequest]:
+        yield stt_pb2.RecognizeRequest(audio=recording("flite-slt-list-files") + silence(1500))
+
+    async def take(_answer: stt_pb2.RecognizeResponse) -> None:
+        pass
+
+    await Recognition(settings, Ears(pool, Silero()), take).run(requests())
+    assert pool.stale_at_pause == [True]
