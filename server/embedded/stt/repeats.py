@@ -6,6 +6,7 @@ import re
 
 _NO_LETTERS = re.compile(r"[^\w']+")
 _SOUND_NOTES = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|[♪♫]+")
+LEAST_LETTERS = 8  # of a repetition spelt in another way; shorter ones are also parts of words
 _ANY_WORD = re.compile(r"\w")
 
 
@@ -22,6 +23,16 @@ def without_repeats(words: list[str]) -> tuple[list[str], bool]:
             least = size if start == 0 and size == 1 else 2 * size if start else min(size, 2)
             if len(rest) >= least and all(key == keys[start + index % size] for index, key in enumerate(rest)):
                 return words[: start + size], True
+    return _without_respelt_repeat(words, keys)
+
+
+def _without_respelt_repeat(words: list[str], keys: list[str]) -> tuple[list[str], bool]:
+    """The same for a sentence whose repetition is divided into words in another way: "Forget my name. For get my name."."""
+    letters = "".join(keys)
+    for size in range(1, len(words)):
+        once = "".join(keys[:size])
+        if LEAST_LETTERS <= len(once) <= len(letters) / 2 and letters == (once * len(letters))[: len(letters)]:
+            return words[:size], True
     return words, False
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WINDOW_S = 30  # the model's training window
 FINAL_PADDING_S, PARTIAL_PADDING_S, CLOSER_PADDING_S = 4, 2, 8
+REPETITION_PENALTY = 1.05  # so that it stops instead of repeating the phrase; 1.1 begins to change words
 MIN_TOKENS, TOKENS_PER_S = 8, 6  # fast speech has some five tokens per second
 # Mean log probabilities per token. Correct short commands go down to -1.6 ("cancel"); white noise starts at -1.9.
 UNSURE_LOG_PROBABILITY = -1.7  # a less certain final is decoded again in a longer window
@@ -124,6 +125,7 @@ class Whisper:
             encoded,
             [prompt] * len(jobs),
             beam_size=1,
+            repetition_penalty=REPETITION_PENALTY,
             max_length=min(448, 2 * n_tokens + len(prompt)),  # half of it is for the output
             return_scores=True,
             return_no_speech_prob=True,
