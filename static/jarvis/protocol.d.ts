@@ -82,6 +82,8 @@ export interface TurnParams {
   time_zone?: string;
   /** Remove the reply's own sound from the microphone. For clients that cannot do it themselves and report `playback`. */
   echo_cancellation?: boolean;
+  /** Hear nothing until this was said, and again when nobody has spoken for 8 s. Empty: hear everything. */
+  wake_word?: "" | "hey_jarvis";
 }
 
 /** The safety verdict on one action. */

@@ -205,7 +205,10 @@ def _turn(params: given.TurnParams, setup: LaneSetup) -> Lane:
         sample_rate_hz=params.reply_sample_rate,
         time_zone=params.time_zone,
     )
-    source = replace(_microphone(params), echo_cancellation=params.echo_cancellation) if params.text is None else None
+    source = None
+    if params.text is None:
+        wishes = {"echo_cancellation": params.echo_cancellation, "wake_word": bool(params.wake_word)}
+        source = replace(_microphone(params), **wishes)
     return TurnLane(setup, source, reply, params.text)
 
 

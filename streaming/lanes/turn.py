@@ -30,6 +30,7 @@ from streaming.ports import (
 )
 from streaming.sound.echo import FarEnd
 from streaming.sound.microphone import MicrophoneFormat, MicrophoneInput
+from streaming.sound.wake import Attention
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -76,7 +77,16 @@ class TurnLane(Lane):
         self._language = source.language if source else reply.language
         self._far_end = FarEnd() if source is not None and source.echo_cancellation else None
         self._microphone = (
-            MicrophoneInput(self._services.stt, source, self._context, self._outlet, self._far_end) if source else None
+            MicrophoneInput(
+                self._services.stt,
+                source,
+                self._context,
+                self._outlet,
+                self._far_end,
+                Attention(self._in_conversation, self._sounding) if source.wake_word else None,
+            )
+            if source
+            else None
         )
         self._text = text
         self._turn: Turn | None = None
@@ -107,14 +117,14 @@ class TurnLane(Lane):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._understand(), name="turn: understand")
             group.create_task(self._converse(), name="turn: converse")
-            echo = self._microphone.echo if self._microphone is not None else None
-            filtering = group.create_task(echo.run(), name="turn: take the echo out") if echo is not None else None
+            filters = self._microphone.filters if self._microphone is not None else ()
+            filtering = [group.create_task(one.run(), name=f"turn: {type(one).__name__}") for one in filters]
             try:
                 await self._listen(group)
             except ServiceError as error:
                 broken = error
-            if filtering is not None:
-                filtering.cancel()
+            for task in filtering:
+                task.cancel()
             await self._heard.put(None)
         if broken is not None:
             await self._apologise(broken)
@@ -136,6 +146,12 @@ class TurnLane(Lane):
         """The moment of words that begin now, or began `s_ago` seconds ago."""
         at = self._listening_clock() - s_ago
         return Moment(self._open_question, over_our_voice=self._setup.loudspeaker.sounded_at(at))
+
+    def _in_conversation(self) -> bool:
+        return self._somebody_speaks or self._turn is not None or bool(self._under_way) or self.asking
+
+    def _sounding(self) -> bool:
+        return self._setup.loudspeaker.sounded_at(self._listening_clock())
 
     @property
     def _open_question(self) -> Confirmation | None:

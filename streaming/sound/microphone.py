@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streaming.domain import Trouble
@@ -12,6 +13,7 @@ from streaming.sound.echo import EchoFilter
 from streaming.sound.listening import Listening, moved_by
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 from streaming.sound.trail import STEP_MS, Trail
+from streaming.sound.wake import WakeGate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, RecognitionEvent, RecognitionStream, ServiceError, SpeechToText
     from streaming.sound.echo import FarEnd
     from streaming.sound.trail import Position
+    from streaming.sound.wake import Attention
 
 
 MARK_BYTES = STEP_MS * SERVICE_RATE_HZ * BYTES_PER_SAMPLE // 1000  # of PCM between two positions in the trail
@@ -36,6 +39,7 @@ class MicrophoneFormat:
     endpointing: bool = True
     vocabulary: tuple[str, ...] = ()
     echo_cancellation: bool = False
+    wake_word: bool = False
     tuning: Endpointing = field(default_factory=Endpointing)
 
 
@@ -49,6 +53,7 @@ class MicrophoneInput:
         context: CallContext,
         outlet: Outlet,
         far_end: FarEnd | None = None,
+        attention: Attention | None = None,
     ) -> None:
         self._decoder = microphone_decoder(source.encoding, source.sample_rate_hz)
         self._outlet = outlet
@@ -72,7 +77,15 @@ class MicrophoneInput:
         self._listening = Listening(
             open_stream, self._on_taken, self._needed_ms, self._on_lost, commits_only=not source.endpointing
         )
-        self.echo = EchoFilter(far_end, self._listening.send_audio) if far_end is not None else None
+        self._gate = WakeGate(attention, self._listening.send_audio) if attention is not None else None
+        hear = self._gate.feed if self._gate is not None else self._listening.send_audio
+        self._echo = EchoFilter(far_end, hear) if far_end is not None else None
+        self._hear = self._echo.feed if self._echo is not None else hear
+
+    @property
+    def filters(self) -> tuple[EchoFilter | WakeGate, ...]:
+        """What has to run for audio to get through."""
+        return tuple(one for one in (self._echo, self._gate) if one is not None)
 
     @property
     def received_ms(self) -> float:
@@ -82,6 +95,8 @@ class MicrophoneInput:
     def begin_at(self, at_ms: float) -> None:
         """Continue a microphone of another replica, which received this much audio before the first frame here."""
         self._trail = Trail(at_ms)
+        if self._gate is not None:
+            self._gate.wake()  # the conversation goes on here
 
     @property
     def needed(self) -> Position | None:
@@ -122,12 +137,8 @@ class MicrophoneInput:
         pcm = payload if self._as_it_is and len(payload) % BYTES_PER_SAMPLE == 0 else self._decoder.decode(payload)
         self._payload_in += len(payload)
         self._pcm_in += len(pcm)
-        if not pcm:
-            return
-        if self.echo is not None:
-            self.echo.feed(pcm)
-        else:
-            self._listening.send_audio(pcm)
+        if pcm:
+            self._hear(pcm)
 
     def commit(self) -> None:
         """End the utterance after the audio fed so far."""
@@ -150,10 +161,9 @@ class MicrophoneInput:
         self._outlet.tell(replace(trouble, retryable=True))
 
     def _behind_audio(self, act: Callable[[], None]) -> None:
-        if self.echo is not None:
-            self.echo.then(act)
-        else:
-            act()
+        for one in reversed(self.filters):
+            act = partial(one.then, act)
+        act()
 
     def _on_taken(self, n_bytes: int) -> None:
         """PCM was sent: return credit for the same share of the payload, which may have another rate or be compressed."""

@@ -115,6 +115,8 @@ class TurnParams(MicrophoneParams):
     """IANA name of the user's time zone, for answers about time; empty: the gateway's own."""
     echo_cancellation: bool = False
     """Remove the reply's own sound from the microphone. For clients that cannot do it themselves and report `playback`."""
+    wake_word: Literal["", "hey_jarvis"] = ""
+    """Hear nothing until this was said, and again when nobody has spoken for 8 s. Empty: hear everything."""
 
     @model_validator(mode="after")
     def _reply_rate_fits(self) -> Self:

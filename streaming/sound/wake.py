@@ -1,0 +1,141 @@
+"""Keeps a microphone shut until it hears "Hey Jarvis", and again some seconds after the conversation. microWakeWord, off the event loop.
+
+While it is shut, the recogniser gets silence of the same length, so that times, credit and resuming are as with an open microphone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streaming.ports import ServiceError
+from streaming.sound.codecs import BYTES_PER_SAMPLE, SERVICE_RATE_HZ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BYTES_PER_MS = SERVICE_RATE_HZ // 1000 * BYTES_PER_SAMPLE
+HELD_MS = (
+    160  # the beginning of the next word, by the time that the wake word is recognised; more would let its end through
+)
+AWAKE_MS = 8_000  # how long the microphone stays open when nobody speaks and nothing is under way
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What the gate needs to know. `busy`: somebody speaks, or a turn is under way. `deaf`: the client's loudspeaker plays our voice."""
+
+    busy: Callable[[], bool]
+    deaf: Callable[[], bool]
+
+
+class WakeWord:
+    """Recognises "Hey Jarvis" in 16 kHz PCM. Raises ServiceError if microWakeWord is not installed."""
+
+    def __init__(self) -> None:
+        try:
+            package: Any = importlib.import_module("pymicro_wakeword")
+        except ImportError:
+            words = "the wake word is not installed here: the extra `wake` brings it"
+            raise ServiceError("UNIMPLEMENTED", words) from None
+        self._model: Any = package.MicroWakeWord.from_builtin(package.Model.HEY_JARVIS)
+        self._features: Any = package.MicroWakeWordFeatures()
+
+    def heard(self, pcm: bytes) -> bool:
+        """True if it was said, at the latest in `pcm`, the audio that follows the last call's. Blocks; 4 ms per second of audio."""
+        found = False
+        for features in self._features.process_streaming(pcm):  # all of them, because the model has a memory
+            found |= bool(self._model.process_streaming(features))
+        return found
+
+    def forget(self) -> None:
+        """Begin again: what follows is not the continuation of what was heard."""
+        self._features.reset()
+        self._model.reset()
+
+
+class WakeGate:
+    """Passes audio on in `run`, in order and as much of it as came: as it was while awake, as silence while asleep."""
+
+    def __init__(self, attention: Attention, send: Callable[[bytes], None], word: WakeWord | None = None) -> None:
+        self._attention = attention
+        self._send = send
+        self._word = word or WakeWord()
+        self._fresh = True  # the word has heard nothing yet
+        self._held = b""
+        self._near = bytearray()
+        self._taking = False
+        self._awake_bytes = 0  # how much more audio is passed on
+        self._after: list[Callable[[], None]] = []
+        self._news = asyncio.Event()
+
+    @property
+    def awake(self) -> bool:
+        """True while the recogniser hears what the microphone hears."""
+        return self._awake_bytes > 0
+
+    def wake(self) -> None:
+        """Open the microphone, as the wake word does."""
+        self._awake_bytes = AWAKE_MS * BYTES_PER_MS
+
+    def feed(self, pcm: bytes) -> None:
+        """Add whole samples."""
+        self._near += pcm
+        self._news.set()
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Call `act` when all audio up to here was sent."""
+        self._after.append(act)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            acts, self._after = self._after, []
+            pcm = bytes(self._near)
+            self._near.clear()
+            if pcm:
+                self._taking = True
+                await self._take(pcm)
+                self._taking = False
+            if acts and self._held:
+                self._send(bytes(len(self._held)))
+                self._held = b""
+            for act in acts:
+                act()
+
+    async def _take(self, pcm: bytes) -> None:
+        if not self.awake:
+            await self._listen(pcm)
+            return
+        if self._attention.busy():
+            self.wake()
+        self._awake_bytes -= len(pcm)
+        self._send(pcm)
+
+    async def _listen(self, pcm: bytes) -> None:
+        held = self._held + pcm
+        if await self._woken(pcm):
+            self.wake()
+        kept = held[-HELD_MS * BYTES_PER_MS :]
+        self._send(bytes(len(held) - len(kept)))
+        self._held = b"" if self.awake else kept
+        if self.awake:
+            self._send(kept)
+
+    async def _woken(self, pcm: bytes) -> bool:
+        if self._attention.deaf():
+            if not self._fresh:
+                self._fresh = True
+                await asyncio.to_thread(self._word.forget)
+            return False
+        self._fresh = False
+        if not await asyncio.to_thread(self._word.heard, pcm):
+            return False
+        self._fresh = True
+        await asyncio.to_thread(self._word.forget)  # for the next time
+        return True

@@ -1,0 +1,146 @@
+"""The wake word with its real model, on audio time, and the gate that it opens."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.ports import ServiceError
+from streaming.sound.wake import AWAKE_MS, BYTES_PER_MS, HELD_MS, Attention, WakeGate, WakeWord
+from tests.server.embedded.speech import recording, silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FRAME_BYTES = 640
+
+
+class Word:
+    """Stands for the model: is said where the audio begins with "wake"."""
+
+    def __init__(self) -> None:
+        self.given = bytearray()
+        self.forgotten = 0
+
+    def heard(self, pcm: bytes) -> bool:
+        self.given += pcm
+        return pcm.startswith(b"wake")
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+@dataclass
+class World:
+    """What the gate asks about."""
+
+    busy: bool = False
+    deaf: bool = False
+
+
+class Microphone:
+    """A gate that runs, and what came through it."""
+
+    def __init__(self, word: object, world: World) -> None:
+        self.through = bytearray()
+        attention = Attention(lambda: world.busy, lambda: world.deaf)
+        self.gate = WakeGate(attention, self.through.extend, word)  # type: ignore[arg-type] # stands for the model
+
+    async def hear(self, pcm: bytes) -> bytes:
+        """What comes through of this audio, and of what was held before."""
+        before = len(self.through)
+        for start in range(0, len(pcm), FRAME_BYTES):
+            self.gate.feed(pcm[start : start + FRAME_BYTES])
+            await self._settled()
+        return bytes(self.through[before:])
+
+    async def then(self, act: Callable[[], None]) -> None:
+        done = asyncio.Event()
+        self.gate.then(act)
+        self.gate.then(done.set)
+        await done.wait()
+
+    async def _settled(self) -> None:
+        while self.gate._near or self.gate._taking:
+            await asyncio.sleep(0)
+
+
+async def running(word: object, world: World, group: asyncio.TaskGroup) -> tuple[Microphone, asyncio.Task[None]]:
+    microphone = Microphone(word, world)
+    return microphone, group.create_task(microphone.gate.run(), name="gate")
+
+
+def frame(begin: bytes) -> bytes:
+    return begin.ljust(FRAME_BYTES, b"\1")
+
+
+async def test_silence_comes_through_until_the_word_and_then_what_follows_it() -> None:
+    async with asyncio.TaskGroup() as group:
+        microphone, task = await running(Word(), World(), group)
+        before = await microphone.hear(frame(b"chat") * 50)
+        assert not any(before)
+        assert len(before) == 50 * FRAME_BYTES - HELD_MS * BYTES_PER_MS
+        woken = await microphone.hear(frame(b"wake"))
+        assert woken == (frame(b"chat") * 50 + frame(b"wake"))[-HELD_MS * BYTES_PER_MS :].rjust(len(woken), b"\0")
+        assert await microphone.hear(frame(b"what time is it")) == frame(b"what time is it")
+        assert len(microphone.through) == 52 * FRAME_BYTES, "no sample is lost or added"
+        task.cancel()
+
+
+async def test_it_falls_asleep_some_seconds_after_the_conversation() -> None:
+    world = World()
+    async with asyncio.TaskGroup() as group:
+        microphone, task = await running(Word(), world, group)
+        world.busy = True
+        await microphone.hear(frame(b"wake") + frame(b"talk") * (AWAKE_MS // 20 + 100))
+        assert microphone.gate.awake
+        world.busy = False
+        await microphone.hear(frame(b"still") * (AWAKE_MS // 20 - 2))
+        assert microphone.gate.awake
+        await microphone.hear(frame(b"late"))
+        assert not microphone.gate.awake
+        assert not any(await microphone.hear(frame(b"chat") * 20))
+        await microphone.hear(frame(b"wake"))
+        assert microphone.gate.awake
+        task.cancel()
+
+
+async def test_it_is_deaf_while_the_gateway_speaks() -> None:
+    word, world = Word(), World(deaf=True)
+    async with asyncio.TaskGroup() as group:
+        microphone, task = await running(word, world, group)
+        await microphone.hear(frame(b"wake") * 3)
+        assert not microphone.gate.awake
+        assert not word.given
+        world.deaf = False
+        await microphone.hear(frame(b"wa") + frame(b"wake"))
+        assert microphone.gate.awake
+        task.cancel()
+
+
+async def test_what_is_held_is_silence_at_a_commit() -> None:
+    async with asyncio.TaskGroup() as group:
+        microphone, task = await running(Word(), World(), group)
+        await microphone.hear(frame(b"chat") * 3)
+        lengths: list[int] = []
+        await microphone.then(lambda: lengths.append(len(microphone.through)))
+        assert lengths == [3 * FRAME_BYTES]
+        assert not any(microphone.through)
+        task.cancel()
+
+
+def test_the_model_hears_its_word_and_no_other() -> None:
+    word = WakeWord()
+    for name in ("flite-slt-what-time-is-it", "human-card-001", "flite-slt-list-files"):
+        assert not word.heard(recording(name) + silence(500)), name
+    word.forget()
+    assert word.heard(recording("hibari-hey-jarvis") + silence(500))
+
+
+def test_without_the_extra_it_is_refused_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pymicro_wakeword", None)
+    with pytest.raises(ServiceError, match="the extra `wake`"):
+        WakeWord()
