@@ -1,12 +1,15 @@
 """False ends of a turn against delay: `python -m tests.bench.end_of_turn`. Needs the extras `voice` and `ears`.
 
 Sentences of the embedded voice, each with a silence of 0.3 to 1.2 s spliced in between two words. A turn that ends in that silence is
-cut off. The delay is audio time from the end of speech to the end of the turn; decoding comes on top only where it takes longer.
+cut off. `--turn-model PATH` adds the rules with a model at TURN_MODEL_PATH. The delay is audio time from the end of speech to the end of the turn; decoding comes on top only where it takes longer.
 """
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ from server.embedded.stt.endpoint import SpeechBegan, SpeechEnded, SpeechEndpoin
 from server.embedded.stt.engine import chosen
 from server.embedded.stt.pause import silence_needed_ms
 from server.embedded.stt.transcript import Job
+from server.embedded.stt.turn_model import TurnModel
 from server.embedded.stt.voice_detector import Silero
 from server.embedded.stt.whisper import Whisper
 from server.embedded.tts.hibari import Hibari
@@ -25,7 +29,7 @@ from server.embedded.tts.speech import timed_words
 from tests.bench.machine import head, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 SENTENCES = (
     ("Search for python tutorials.", (2, 3)),
@@ -43,6 +47,8 @@ PAUSES_MS = (300, 600, 900, 1200)
 FIXED_MS = (200, 300, 400, 600, 800, 1000, 1200, 1400)
 SCALES = (0.5, 0.75, 1.0, 1.25)
 TAIL_MS, BYTES_PER_MS = 2500, 32
+
+Rule = Callable[[str, bytes], float]  # the silence in ms that ends a turn with these words and this sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class Judge:
             self._texts[pcm] = seen.text
         return self._texts[pcm]
 
-    def ended_ms(self, thought: Thought, needed_ms: Callable[[str], float]) -> int:
+    def ended_ms(self, thought: Thought, needed_ms: Rule) -> int:
         """When the first turn ends, in the recording's time."""
         endpointer, said = SpeechEndpointer(self._detector.stream()), bytearray()
         for start in range(0, len(thought.pcm), 640):
@@ -104,36 +110,47 @@ class Judge:
                     case SpeechBegan() | SpeechWent():
                         said += event.pcm
                     case SpeechPaused():
-                        endpointer.silence_needed_ms = int(needed_ms(self._text(bytes(said))))
+                        endpointer.silence_needed_ms = int(needed_ms(self._text(bytes(said)), bytes(said)))
                     case SpeechEnded():
                         return endpointer.now_ms
         return endpointer.now_ms
 
 
-def fixed(silence_ms: float) -> Callable[[str], float]:
+def fixed(silence_ms: float) -> Rule:
     """The same silence whatever was said."""
-    return lambda _text: silence_ms
+    return lambda _text, _pcm: silence_ms
 
 
-def scaled(factor: float) -> Callable[[str], float]:
+def scaled(factor: float) -> Rule:
     """The silence that the words need, longer or shorter."""
-    return lambda text: factor * silence_needed_ms(text)
+    return lambda text, _pcm: factor * silence_needed_ms(text)
 
 
-def main() -> None:
+def modelled(path: str, factor: float) -> Rule:
+    """The silence that words and turn model need."""
+    model = TurnModel(path)
+    judged = cache(model.complete)
+    return lambda text, pcm: factor * silence_needed_ms(text, judged(pcm))
+
+
+def main(turn_model: str) -> None:
     head("the end of a turn: false ends against delay")
     thoughts, judge = list(recordings()), Judge()
     rules = [(f"words, times {factor:g}", scaled(factor)) for factor in SCALES]
+    if turn_model:
+        rules += [(f"words and model, times {factor:g}", modelled(turn_model, factor)) for factor in SCALES]
     rules += [(f"{silence} ms of silence", fixed(silence)) for silence in FIXED_MS]
     say(f"{len(thoughts)} recordings, a quarter each with a pause of {', '.join(map(str, PAUSES_MS))} ms")
-    say(f"{'rule':24} {'cut off':>9}  {'delay p50':>9}  {'p95':>7}")
+    say(f"{'rule':28} {'cut off':>9}  {'delay p50':>9}  {'p95':>7}")
     for name, needed in rules:
         ends_ms = [judge.ended_ms(thought, needed) - thought.speech_end_ms for thought in thoughts]
         delays = [end for end in ends_ms if end >= 0]
         cut = len(ends_ms) - len(delays)
         p50, p95 = (np.percentile(delays, share) if delays else float("nan") for share in (50, 95))
-        say(f"{name:24} {100 * cut / len(thoughts):7.0f} %  {p50:6.0f} ms  {p95:4.0f} ms")
+        say(f"{name:28} {100 * cut / len(thoughts):7.0f} %  {p50:6.0f} ms  {p95:4.0f} ms")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--turn-model", default="", metavar="PATH")
+    main(parser.parse_args().turn_model)
