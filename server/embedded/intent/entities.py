@@ -48,6 +48,7 @@ _NO_NAME = re.compile(
 _TOP_LEVEL = "com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|eu|us|ca|au|nl|ch|at|it|es"
 _DOMAIN_SAID = re.compile(rf"\b(?!(?:the|a|an|of|in|and)\b)([a-z0-9-]+) dot ({_TOP_LEVEL})\b", re.IGNORECASE)
 _FLAG = re.compile(r"\s*(?<!\S)(minus|dash|hyphen)\s+(?=\w)", re.IGNORECASE)
+_POINTING = re.compile(r"(?:(?:for|about|up) )?(?:it|that|this|them|something)", re.IGNORECASE)  # to what is asked for
 _ABOUT_NOTHING = re.compile(
     r"(?:it|that|this|there|up|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
     re.IGNORECASE,
@@ -277,6 +278,8 @@ def clean(entities: dict[str, Any], *, guess: bool) -> Cleaned:
         name: _as_meant(name, value.strip()) if isinstance(value, str) else value for name, value in entities.items()
     }
     if any(value == "" for value in cleaned.values()):
+        raise NoEntityError
+    if _POINTING.fullmatch(str(cleaned.get("query", ""))):
         raise NoEntityError
     if guess and _ABOUT_NOTHING.match(str(cleaned.get("query", "something"))):
         raise NoEntityError

@@ -208,7 +208,7 @@ def _read(tokens: list[str], *, asked: bool) -> Sum | None:
         if asked and reader.at > 0 and tokens[reader.at :] in (["percent"], ["percent", "of"]):
             return Sum({"first": first, "operation": "percent of"}, whole=False)
         began = reader.at
-        operation = reader.operator()
+        operation = "plus" if asked and reader.take("and") else reader.operator()  # "what is two and two"
         after = reader.at
         second = reader.number() if operation else None
         if second is not None and not reader.next:

@@ -135,8 +135,11 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return "ask_url_site"
     if lacking:
         return f"ask_{lacking}"
+    if intent == "yes" and entities.get("mood"):
+        return "yes_fine"
     if intent == "repeat":
-        return "" if entities.get("text") else "repeat_nothing"
+        who = "_user" if entities.get("who") == "user" else ""
+        return f"repeat{who}" if entities.get("text") else f"repeat{who}_nothing"
     if intent == "get_time" and facts.get("place"):
         zone = _places().get(facts["place"].lower())
         facts["time"] = _clock(now.astimezone(ZoneInfo(zone))) if zone else ""

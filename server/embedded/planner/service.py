@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from contextlib import aclosing
 from datetime import datetime
@@ -44,17 +45,24 @@ ASKED_OF_WHAT = " of what?"  # ends the question of `ask_second_percent`
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 # Also with LLM_FIRST: these are about the conversation itself.
 ALWAYS_TEMPLATES = frozenset({"yes", "no", "stop", "repeat"})
+# Said to what was told, and not only to a question.
+_ACKNOWLEDGED = re.compile(
+    r"(?:(?:(?:oh|ah|well),? )?(?:ok|okay|right|fine|alright|all right|sure|correct|exactly|sounds good|it's fine|that's fine|that's right)"
+    r"[.!, ]*)+",
+    re.IGNORECASE,
+)
 CONTEXT_TURNS = 20  # the newest turns considered, to understand "open the first one"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Turn]) -> Entities:
+def with_context(intent: str, entities: Entities, turns: Sequence[planner_pb2.Turn], text: str = "") -> Entities:
     """Resolve what "open the first one" and "say that again" refer to."""
     recent = [turn for turn in turns[-CONTEXT_TURNS:] if len(turn.text) <= MAX_TEXT_CHARS][::-1]
     if intent == "repeat":
-        said = next((turn.text for turn in recent if turn.role == "assistant" and turn.text.strip()), "")
-        return entities | {"text": said}
+        role = str(entities.get("who", "assistant"))
+        said = (turn.text for turn in recent if turn.role == role and turn.text.strip() and turn.text != text)
+        return entities | {"text": next(said, "")}
     if intent == "open_result" and not entities.get("query"):
         asked = (recognise(turn.text)[0] for turn in recent if turn.role == "user" and turn.text.strip())
         query = next((str(guess.entities["query"]) for guess in asked if guess.entities.get("query")), "")
@@ -110,7 +118,9 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
             intent, entities = heard.intent, {**heard.entities, **entities}
     if intent == UNKNOWN:
         return intent, entities | _not_understood(request.text, request.context)
-    return intent, with_context(intent, entities, request.context)
+    if intent == "yes" and _ACKNOWLEDGED.fullmatch(request.text.strip()):
+        return intent, entities | {"mood": "fine"}
+    return intent, with_context(intent, entities, request.context, request.text)
 
 
 def _answered(text: str, turns: Sequence[planner_pb2.Turn]) -> Guess | None:

@@ -9,6 +9,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DECIMALS = 4  # beyond this the result is "about"
+MAX_POWER_DIGITS = 18  # of a power; nobody listens to more
+
+OWN_WORDS = frozenset({"share", "power", "root", "remainder"})  # operations with a reply of their own
+
+
+class UnspeakableError(ArithmeticError):
+    """The result has too many digits to be said, or is no real number."""
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction:
+    most = max(abs(base.numerator), base.denominator)
+    if exponent.denominator != 1 or (most > 1 and abs(exponent) * len(str(most)) > 3 * MAX_POWER_DIGITS):
+        raise UnspeakableError
+    found = (
+        Fraction(base**exponent.numerator)
+        if base or exponent > 0
+        else Fraction(1, exponent.denominator * int(exponent == 0))
+    )
+    if abs(found) >= 10**MAX_POWER_DIGITS:
+        raise UnspeakableError
+    return found
+
+
+def _root(radicand: Fraction, degree: Fraction) -> Fraction:
+    """Exact where the root is a fraction."""
+    n = int(degree)
+    if radicand < 0 and n % 2 == 0:
+        raise UnspeakableError
+    size, sign = abs(radicand), -1 if radicand < 0 else 1
+    near = Fraction(round(size.numerator ** (1 / n)), round(size.denominator ** (1 / n)) or 1)
+    return sign * (near if near**n == size else Fraction(float(size) ** (1 / n)))
+
 
 _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "plus": lambda first, second: first + second,
@@ -19,6 +51,9 @@ _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "plus percent": lambda first, second: first + first * second / 100,
     "minus percent": lambda first, second: first - first * second / 100,
     "share": lambda first, second: 100 * first / second,
+    "remainder": lambda first, second: first % second,
+    "power": _power,
+    "root": _root,
 }
 
 
@@ -32,11 +67,15 @@ def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
         result = work_out(Fraction(str(entities["first"])), Fraction(str(entities["second"])))
     except ZeroDivisionError:
         return "calculate_never"
+    except UnspeakableError:
+        return f"calculate_{entities['operation']}_never"
     told = round(result, MAX_DECIMALS)
     facts["result"] = f"{told.numerator}" if told.denominator == 1 else f"{float(told):.{MAX_DECIMALS}f}".rstrip("0")
     about = "" if told == result else "_about"
-    if entities["operation"] == "share":
-        return f"calculate_share{about}"
+    if entities["operation"] == "root":
+        facts["degree"] = {"2": "square", "3": "cube"}.get(facts["second"], facts["second"])
+    if entities["operation"] in OWN_WORDS:
+        return f"calculate_{entities['operation']}{about}"
     if entities["operation"].endswith(" percent"):
         facts["operation"] = entities["operation"].removesuffix(" percent")
         facts["second"] = f"{facts['second']} percent"

@@ -175,10 +175,20 @@ def test_what_was_said_is_understood_and_kept(text: str, intent: str, entities: 
         ("what is a quarter of 200", 200, "divided by", 4),
         ("double 45", 45, "times", 2),
         ("five squared", 5, "times", 5),
+        ("what is two and two", 2, "plus", 2),
+        ("2^3", 2, "power", 3),
+        ("two to the power of ten", 2, "power", 10),
+        ("what is four cubed", 4, "power", 3),
+        ("what is the square root of 16", 16, "root", 2),
+        ("√81", 81, "root", 2),
+        ("the cube root of twenty-seven", 27, "root", 3),
+        ("what is 10 mod 3", 10, "remainder", 3),
         ("5€ + 3€", 5, "plus", 3),
         ("add 20 percent to 50", 50, "plus percent", 20),
         ("increase 200 by 15%", 200, "plus percent", 15),
         ("fifty plus ten per cent", 50, "plus percent", 10),
+        ("what is 50 percent more than 80", 80, "plus percent", 50),
+        ("what is 10 percent less than 80", 80, "minus percent", 10),
         ("take 15 percent off 60", 60, "minus percent", 15),
         ("what is 50% off 80", 80, "minus percent", 50),
         ("90 minus ten percent", 90, "minus percent", 10),
@@ -205,7 +215,7 @@ def test_a_percentage_of_nothing_is_a_sum_that_lacks_a_number(text: str) -> None
     assert (best.intent, best.entities) == ("calculate", {"first": 15, "operation": "percent of"})
 
 
-@pytest.mark.parametrize("text", ["2^3", "what is the square root of 16", "what is 2 + 3 * 4", "(2+3)*4"])
+@pytest.mark.parametrize("text", ["2^3^2", "what is 2 + 3 * 4", "(2+3)*4", "what is two and two and two"])
 def test_other_arithmetic_is_no_web_search(text: str) -> None:
     best = recognise(text)[0]
     assert best.intent == "calculate"

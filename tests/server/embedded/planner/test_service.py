@@ -136,6 +136,8 @@ async def test_the_last_answer_is_said_again(tmp_path: Path) -> None:
     async with planner(tmp_path) as stub:
         again = await said(stub, "say that again", [], turns=[*LATEST[:2], ("user", "say that again")])
         nothing = await said(stub, "say that again", [])
+        mine = await said(stub, "what did I just say", [], turns=[*LATEST[:2], ("user", "what did I just say")])
+    assert mine == f"You said: {next(text for role, text in reversed(LATEST[:2]) if role == 'user')}"
     assert again == "I found 5 results."
     assert nothing == "I have not said anything yet."
 
