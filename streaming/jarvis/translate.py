@@ -207,8 +207,9 @@ def _turn(params: given.TurnParams, setup: LaneSetup) -> Lane:
     )
     source = None
     if params.text is None:
-        wishes = {"echo_cancellation": params.echo_cancellation, "wake_word": bool(params.wake_word)}
-        source = replace(_microphone(params), **wishes)
+        source = replace(
+            _microphone(params), echo_cancellation=params.echo_cancellation, wake_word=bool(params.wake_word)
+        )
     return TurnLane(setup, source, reply, params.text)
 
 

@@ -222,13 +222,14 @@ class Recognition:
             return
         self._drop_partial()
         job = utterance.job(final=True)
-        utterance.at_pause, complete = await asyncio.gather(self._pool.glance(job), self._judged(job.pcm))
-        if utterance.at_pause.doubtful:  # the pause is long enough for it, mostly
+        seen, complete = await asyncio.gather(self._pool.glance(job), self._judged(job.pcm))
+        utterance.at_pause = seen
+        if seen.doubtful:  # the pause is long enough for it, mostly
             look = self._pool.glance(replace(job, closer=True))
             utterance.closer = self._group.create_task(look, name="stt: look closer")
         if self._settings.interim_results:
-            await self._show(utterance, utterance.at_pause)  # the partial under way was dropped, so send this one
-        text = utterance.at_pause.text
+            await self._show(utterance, seen)  # the partial under way was dropped, so send this one
+        text = seen.text
         needed_ms = silence_needed_ms(text, complete)
         self._endpointer.silence_needed_ms = self._settings.silence_ms(needed_ms)
         if text and needed_ms < OPEN_MS:
