@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming.ports import ServiceError
-from streaming.sound.codecs import BYTES_PER_SAMPLE, SERVICE_RATE_HZ
+from streaming.sound.codecs import SERVICE_RATE_HZ
+from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
