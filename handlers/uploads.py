@@ -5,13 +5,16 @@ from __future__ import annotations
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
 
+import structlog
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from server.errors import ApiError
+from server.errors import DEFAULT_RETRY_S, ApiError, retry_after
 from server.operations.validation import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+log = structlog.get_logger(__name__)
 
 SPOOL_BYTES = 1024 * 1024  # half a minute of PCM; most voice commands never touch the disk
 MAX_PARTS = 16
@@ -46,7 +49,7 @@ class Upload:
         self._max_field_bytes = max_field_bytes
 
     def feed(self, chunk: bytes) -> None:
-        """Parse the next piece of the body. Raises ApiError for a form that is broken or has other fields."""
+        """Parse the next piece of the body. Raises ApiError for a form that is broken or has other fields, and on a full disk."""
         try:
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):
@@ -90,7 +93,12 @@ class Upload:
         assert self._part is not None
         if self._part.name == self._file_field:
             assert self.file is not None
-            self.file.write(data)
+            try:
+                self.file.write(data)
+            except OSError as full:  # of descriptors or of the disk, when the file moves there
+                log.warning("an upload could not be stored", reason=full.strerror)
+                words = "there is no room for the file at the moment"
+                raise ApiError("UNAVAILABLE", words, headers={"Retry-After": retry_after(DEFAULT_RETRY_S)}) from None
             return
         self._field += data
         if len(self._field) > self._max_field_bytes:

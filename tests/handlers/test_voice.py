@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import struct
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import av
 import pytest
 
+from handlers.uploads import SPOOL_BYTES
 from handlers.voice import SpeakHandler
 from server.audio.decode import UploadDecoder
 from server.audio.encode import audio_encoder
@@ -203,6 +206,20 @@ async def test_an_upload_that_grows_too_large_is_one_answer(tmp_path: Path) -> N
     assert [line for line in counted.splitlines() if line.startswith("api_gateway_requests_total{")] == [
         f'api_gateway_requests_total{{endpoint="{STT}",method="POST",status="413"}} 1.0'
     ]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+async def test_a_disk_without_room_is_told_and_the_next_upload_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async with running(tmp_path) as gw:
+        with monkeypatch.context() as patch:
+            rollover = Mock(side_effect=OSError(number, "no room"))
+            patch.setattr("tempfile.SpooledTemporaryFile.rollover", rollover)
+            refused = await transcribe(gw, form([("audio", bytes(2 * SPOOL_BYTES))]))
+        again = await transcribe(gw, form([("audio", audio_file("wav"))]))
+    assert (problem(refused), refused.headers["Retry-After"]) == ((503, "UNAVAILABLE"), "1")
+    assert again.code == 200
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(tmp_path: Path) -> None:
