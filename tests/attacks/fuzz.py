@@ -14,7 +14,7 @@ import json
 import random
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -165,8 +165,8 @@ def _samples() -> list[bytes]:
 def written(wav: bytes, container: str, codec: str) -> bytes:
     """The same speech in another container."""
     sink = io.BytesIO()
-    with av.open(io.BytesIO(wav)) as source, av.open(sink, "w", format=container) as target:
-        stream = target.add_stream(codec, rate=48_000)
+    with av.open(io.BytesIO(wav), "r") as source, av.open(sink, "w", format=container) as target:
+        stream: Any = target.add_stream(codec, rate=48_000)
         for frame_ in source.decode(audio=0):
             target.mux(stream.encode(frame_))
         target.mux(stream.encode(None))
