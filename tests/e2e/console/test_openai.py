@@ -39,6 +39,7 @@ async def test_typed_words_are_answered_in_openais_dialect(console: Console, gat
         await see(page, ".agent >> text=I will not do it")
         await go(page, "wire")
         await see_on_the_wire(page, "session.created", "session.update", "conversation.item.create", "response.done")
+        assert await page.locator(".vrow[data-bad=true]").count() == 0
 
 
 async def test_spoken_words_are_answered_in_openais_dialect(console: Console, gateway: GatewayProcess) -> None:
@@ -68,3 +69,4 @@ async def test_what_is_refused_is_told_in_the_turn(console: Console, gateway: Ga
         await say(page, "what time is it")
         await go(page, "wire")
         await see(page, ".vrow[data-bad=true] >> text=not today")
+        assert await page.locator(".vrow .type >> text=session.created").count() == 0

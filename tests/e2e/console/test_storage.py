@@ -80,3 +80,4 @@ async def test_a_gateway_with_another_key_leads_back_to_the_sign_in(console: Con
         await go(page, "wire")
         await page.click("#cut")
         await see(page, "#sign-in >> text=Sign in again")
+        assert await page.get_attribute("#status", "data-state") != "online"
