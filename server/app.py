@@ -10,7 +10,20 @@ from urllib.parse import unquote_to_bytes
 
 from tornado.web import Application, RequestHandler
 
-from handlers import agent, auth, console, executor, memory, openai, openai_audio, openai_duplex, ops, realtime, voice
+from handlers import (
+    agent,
+    auth,
+    console,
+    executor,
+    memory,
+    openai,
+    openai_audio,
+    openai_duplex,
+    ops,
+    realtime,
+    twilio,
+    voice,
+)
 from handlers.base import BaseHandler
 from handlers.unserved import UnservedHandler, refuse_unreadable
 from server.errors import ApiError
@@ -48,6 +61,7 @@ ROUTES: tuple[Route, ...] = (
     *openai.routes,
     *openai_audio.routes,
     *openai_duplex.routes,
+    *twilio.routes,
 )
 
 

@@ -19,7 +19,12 @@ from server.shared.redis_urls import RedisUrlError, check_url
 MIN_SECRET_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 PLACEHOLDERS = ("change", "secret", "placeholder", "example", "password", "your", "default", "insert", "replace", "jwt")
 MIN_SECRET_CHARACTERS = 10  # distinct ones; one in a million keys of 32 random hex digits has fewer
-SECRETS = ("JWT_SECRET_KEY", "REDIS_URL", "LLM_API_KEY")  # each may come from NAME_FILE; never echoed
+SECRETS = (
+    "JWT_SECRET_KEY",
+    "REDIS_URL",
+    "LLM_API_KEY",
+    "TWILIO_AUTH_TOKEN",
+)  # each may come from NAME_FILE; never echoed
 ALGORITHMS = Literal["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 
 Words = Annotated[tuple[str, ...], NoDecode]  # a JSON list, or separated by commas
@@ -181,6 +186,14 @@ class Settings(BaseSettings):
     llm_stall_seconds: float = Field(10, gt=0, le=25, description="its longest silence; then an apology is said")
     llm_reply_seconds: float = Field(60, gt=0, le=600, description="its longest single answer")
 
+    twilio_auth_token_file: Path | None = Field(None, description="file that holds TWILIO_AUTH_TOKEN")
+    twilio_auth_token: SecretStr = Field(
+        SecretStr(""), description="of the Twilio account whose calls /v1/twilio takes; empty: none are taken"
+    )
+    twilio_url: str = Field(
+        "", description="address of /v1/twilio as the TwiML names it; empty: wss://, the Host header and the path"
+    )
+
     # --- how values are read ---
 
     @model_validator(mode="before")
@@ -213,7 +226,7 @@ class Settings(BaseSettings):
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("jwt_secret_key", "redis_url", "llm_api_key", mode="before")
+    @field_validator("jwt_secret_key", "redis_url", "llm_api_key", "twilio_auth_token", mode="before")
     @classmethod
     def _from_file(cls, value: object, info: ValidationInfo) -> object:
         path = info.data.get(f"{info.field_name}_file")

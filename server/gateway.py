@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streaming.openai.registry import Sessions as OpenAiSessions
     from streaming.ports import Services
     from streaming.residents import Residents
+    from streaming.twilio.registry import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Gateway:
     turns: Turns = field(default_factory=Turns)  # of crowded connections
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
     openai: OpenAiSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
+    twilio: Calls = field(init=False)  # telephone calls; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     rounds: ReadRounds | None = None  # in which busy sockets are read; set by the lifecycle
     draining: bool = False

@@ -64,6 +64,7 @@ from server.version import __version__
 from streaming.jarvis.registry import Sessions
 from streaming.openai.registry import Sessions as OpenAiSessions
 from streaming.residents import Residents
+from streaming.twilio.registry import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -239,6 +240,8 @@ class Lifecycle:
             allowance=partial(allowance, gateway),
         )
         self._stack.push_async_callback(gateway.openai.close)
+        gateway.twilio = Calls(provided, self._clients, residents)
+        self._stack.push_async_callback(gateway.twilio.close)
         gateway.sessions = ResidentStats(residents, sessions.resumes)
         gateway.state.subscribe(SessionNews(residents, sessions, observation).on_news)
         self._stack.push_async_callback(sessions.close)

@@ -417,6 +417,12 @@ class TurnLane(Lane):
             raise WrongInputError("this turn was given as text")
         self._microphone.commit()
 
+    def typed(self, text: str) -> None:
+        """Take words that did not come through the microphone, such as a telephone's keys: a turn like that of an utterance."""
+        if self._microphone is None:
+            raise WrongInputError("this turn was given as text")
+        self._act_on(Heard(text, self._stopwatch(), begun=self._moment()))
+
     def playback(self, played_ms: int) -> None:
         """Report how much of the reply the client has played."""
         if self._turn is not None:

@@ -1,0 +1,111 @@
+"""`/v1/twilio`: a telephone call by Twilio Media Streams. Only handshakes that Twilio signed are admitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.socket import ABNORMAL, SocketHandler
+from server.errors import ApiError
+from server.identity.twilio import is_signed
+from server.operations import Access
+from server.routes import Route
+from streaming.jarvis.entry import RefusedError
+from streaming.twilio.call import POLICY
+from streaming.twilio.registry import caller_of
+from streaming.twilio.wire import Start, UnreadableError, read
+
+if TYPE_CHECKING:
+    from server.gateway import Gateway
+    from streaming.twilio.call import Call
+
+START_TIMEOUT_S = 10.0  # Twilio sends `start` directly after the handshake
+MAX_MESSAGE_BYTES = 64 * 1024  # Twilio's have a few hundred
+
+
+class TwilioHandler(SocketHandler):
+    """One call's WebSocket."""
+
+    endpoint = "/v1/twilio"
+
+    def initialize(self, gateway: Gateway) -> None:
+        """Called by Tornado for every request."""
+        super().initialize(gateway)
+        self._call: Call | None = None
+        self._ending: int | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        """Smaller than for other sockets."""
+        return MAX_MESSAGE_BYTES
+
+    async def prepare(self) -> None:
+        """Admit Twilio before the upgrade. Raises ApiError, whose status refuses the handshake."""
+        self._admission.check_handshake("")
+        settings = self.gateway.settings
+        auth_token = settings.twilio_auth_token.get_secret_value()
+        if not auth_token:
+            raise ApiError("NOT_FOUND", "telephony is not set up: set TWILIO_AUTH_TOKEN")
+        url = settings.twilio_url or f"wss://{self.request.host}{self.request.uri}"
+        if not is_signed(url, self.request.headers.get("X-Twilio-Signature", ""), auth_token):
+            self.gateway.metrics.auth_failure("signature")
+            raise ApiError("FORBIDDEN", "X-Twilio-Signature is missing, or not of this address")
+
+    def opened(self) -> None:
+        """Wait for `start`."""
+        late = "no start message came in time"
+        self._start_timer(START_TIMEOUT_S, self.end, POLICY, "", late)
+
+    def on_messages(self, messages: list[str | bytes]) -> None:
+        """Handle all messages of one read."""
+        for message in messages:
+            if self._ending is not None:
+                return
+            if self._call is not None:
+                self._call.receive(message)
+            else:
+                self._before_start(message)
+
+    def _before_start(self, message: str | bytes) -> None:
+        try:
+            start = read(message)
+            if isinstance(start, Start):
+                self._begin(start)
+        except UnreadableError as flaw:
+            self.end(POLICY, "", str(flaw))
+        except RefusedError as refused:
+            self.gateway.metrics.auth_failure(refused.reason)
+            self.end(POLICY, "", refused.message)
+
+    def _begin(self, start: Start) -> None:
+        self._cancel_timer()
+        identity = caller_of(start)
+        self._admission.check_sockets(identity, "")
+        self._identity = identity
+        self._call = self.gateway.twilio.begin(identity, self, start)
+        self._writer.begin(self._call)
+
+    def on_close(self) -> None:
+        """The caller, Twilio or we have hung up."""
+        self._cancel_timer()
+        self._writer.stop()
+        call, self._call = self._call, None
+        code = self._ending or self.close_code or ABNORMAL
+        if call is not None:
+            self.gateway.twilio.left(call)
+        self._account(code, call.session_id if call is not None else "", call.traffic if call is not None else None)
+
+    def last_words(self, code: int, reason: str) -> str:  # noqa: ARG002 - part of the socket's interface
+        """None: Twilio has no such message."""
+        return ""
+
+    def end(self, code: int, farewell: str, reason: str) -> None:
+        """Send what waits, then close. Cut the connection if that takes too long."""
+        if self._ending is None:
+            self._ending = code
+            self.finish_within(farewell, code, reason[:120])
+
+
+routes = (
+    # prepare() checks Twilio's signature
+    Route(TwilioHandler.endpoint, TwilioHandler, Access.PUBLIC),
+)

@@ -1,0 +1,214 @@
+"""One telephone call, a Resident: Twilio's socket on one side, a turn lane with an open microphone on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from streaming.agent.format import ReplyFormat
+from streaming.lanes.turn import TurnLane
+from streaming.ports import SeenMessage
+from streaming.residents import Departure
+from streaming.session import Session
+from streaming.sound.microphone import MicrophoneFormat
+from streaming.traffic import Traffic
+from streaming.twilio import wire
+from streaming.twilio.keypad import Keypad
+from streaming.twilio.line import Line
+from streaming.watch import Watch, json_object
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from streaming.outlet import LaneSetup
+    from streaming.ports import Identity, LaneServices, Seen, Side
+    from streaming.residents import Tap
+    from streaming.session import ChannelEnd
+
+ENCODING, RATE_HZ = "mulaw", 8_000
+CHANNEL = 1
+NORMAL, GOING_AWAY, POLICY, FAILED = 1000, 1001, 1008, 1011
+_CODES = {Departure.RESTART: GOING_AWAY, Departure.SIGNED_OUT: POLICY}
+
+
+class Socket(Protocol):
+    """A call's interface to its WebSocket."""
+
+    traceparent: str
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+    def end(self, code: int, farewell: str, reason: str) -> None:
+        """Send what waits, then close. Twilio then goes on with the TwiML after `<Connect>`."""
+
+
+class Call:
+    """See the module. It ends with its socket."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        socket: Socket,
+        provided: LaneServices,
+        group: asyncio.TaskGroup,
+        start: wire.Start,
+    ) -> None:
+        self.session_id = f"call_{secrets.token_hex(11)}"
+        self.identity = identity
+        self.opened_at = time.time()
+        self.traffic = Traffic()
+        self.taps: list[Tap] = []
+        self._socket: Socket | None = socket
+        self._clock = asyncio.get_running_loop().time
+        self._lanes = Session(self.session_id, identity, provided, group, self._clock)
+        self._line = Line(start.stream_sid, self._on_played, socket.wake)
+        self._keypad = Keypad(self._on_entered)
+        self._lane = self._open(start.parameters.get("language", "en-US"), start.parameters.get("voice", ""))
+
+    def _open(self, language: str, voice: str) -> TurnLane:
+        source = MicrophoneFormat(language=language, encoding=ENCODING, sample_rate_hz=RATE_HZ)
+        reply = ReplyFormat(language=language, voice=voice, encoding=ENCODING, sample_rate_hz=RATE_HZ)
+
+        def build(setup: LaneSetup) -> TurnLane:
+            self._lane = TurnLane(setup, source, reply)
+            return self._lane
+
+        assert self._socket is not None, "it was given just now"
+        self._lanes.open(CHANNEL, build, self._line, self._on_ended, self._socket.traceparent)
+        return self._lane
+
+    def _on_ended(self, end: ChannelEnd) -> None:
+        """The lane ends by itself only if the recogniser is lost, after an apology."""
+        if end.status == "error":
+            self._leave(FAILED, end.message or "the conversation cannot go on")
+
+    # --- what Twilio sends ---
+
+    def receive(self, data: str | bytes) -> None:
+        """Handle one message. One that is not Twilio's ends the call."""
+        self.traffic.received(data)
+        for tap in self.taps:
+            tap.received(data, self._clock())
+        try:
+            message = wire.read(data)
+        except wire.UnreadableError as flaw:
+            self._leave(POLICY, str(flaw))
+            return
+        match message:
+            case wire.Media(audio):
+                self._lane.audio(audio)
+            case wire.Mark(name):
+                self._line.played(name)
+            case wire.Dtmf(digit):
+                self._lane.interrupt()
+                self._keypad.press(digit)
+            case wire.Stop():
+                self._leave(NORMAL, "")
+            case wire.Start():
+                self._leave(POLICY, "the call has started already")
+            case _:
+                pass
+
+    def _on_played(self, played_ms: int) -> None:
+        self._lane.playback(played_ms)
+
+    def _on_entered(self, keys: str) -> None:
+        self._lane.typed(keys)
+
+    # --- what its socket sends ---
+
+    def data_to_send(self) -> list[str | bytes]:
+        """The messages to send now, in order."""
+        batch = self._line.take()
+        self.traffic.sent(batch)
+        for tap in self.taps:
+            tap.sent(batch, self._clock())
+        return batch
+
+    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - part of the writer's interface
+        """There is no record."""
+        return False
+
+    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
+        """The batch, unchanged."""
+        return batch
+
+    # --- for the gateway: see Resident ---
+
+    @property
+    def connected(self) -> bool:
+        return self._socket is not None
+
+    @property
+    def busy(self) -> bool:
+        """True while a turn is under way."""
+        return self._line.turns > 0
+
+    @property
+    def must_finish(self) -> bool:
+        """True while a turn is under way, as a call cannot move to another replica."""
+        return self.busy
+
+    @property
+    def channels(self) -> Counter[str]:
+        return Counter({"turn": 1} if self._lanes.busy else {})
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._line.bytes
+
+    @property
+    def audio_bytes_dropped(self) -> int:
+        """Characters of messages with sound that became stale before they were sent."""
+        return self._line.audio_bytes_dropped
+
+    def announce_drain(self, reconnect_after_ms: int) -> None:
+        """Does nothing: a telephone cannot reconnect."""
+
+    async def hand_over(self) -> None:
+        """Does nothing: a call cannot move."""
+
+    def leave(self, reason: Departure) -> None:
+        """Close the socket, which ends the call here."""
+        self._leave(_CODES[reason], reason.value)
+
+    def dismiss(self, reason: Departure) -> None:
+        """The same."""
+        self.leave(reason)
+
+    def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
+        return CallWatch(self, audio=audio).seen()
+
+    def _leave(self, code: int, reason: str) -> None:
+        socket, self._socket = self._socket, None
+        self._keypad.stop()
+        if socket is not None:
+            socket.end(code, "", reason)
+
+    async def close(self) -> None:
+        """The socket is gone: stop the lane and end the taps."""
+        self._socket = None
+        self._keypad.stop()
+        await self._lanes.close()
+        for tap in self.taps:
+            tap.ended()
+        self.taps.clear()
+
+
+class CallWatch(Watch):
+    """How observers see a call: every message; those with sound only if `audio`."""
+
+    def __init__(self, call: Call, *, audio: bool) -> None:
+        super().__init__(call)
+        self._audio = audio
+
+    def wants(self, data: str | bytes) -> bool:
+        return isinstance(data, str) and (self._audio or '"payload"' not in data)
+
+    def read(self, side: Side, data: str | bytes) -> list[Seen]:
+        message = json_object(data) if isinstance(data, str) else None
+        return [] if message is None else [SeenMessage(side, message)]

@@ -1,0 +1,52 @@
+"""All telephone calls of this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streaming.ports import Identity
+from streaming.twilio.call import Call
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from streaming.ports import LaneServices
+    from streaming.residents import Residents
+    from streaming.twilio.call import Socket
+    from streaming.twilio.wire import Start
+
+ROLES = ("user",)  # no caller may use executors that need more
+
+
+def caller_of(start: Start) -> Identity:
+    """The caller as a user: by the TwiML's `caller` parameter, such as the number; else each call is a user of its own."""
+    name = start.parameters.get("caller") or start.call_sid
+    return Identity(f"phone:{name}", name, ROLES)
+
+
+class Calls:
+    """The calls, kept in `residents`; their tasks run in `group`."""
+
+    def __init__(self, provided: LaneServices, group: asyncio.TaskGroup, residents: Residents) -> None:
+        self._provided = provided
+        self._group = group
+        self._residents = residents
+
+    def begin(self, identity: Identity, socket: Socket, start: Start) -> Call:
+        """A call begins on an open socket."""
+        call = Call(identity, socket, self._provided, self._group, start)
+        self._residents.make_current(call)
+        return call
+
+    def left(self, call: Call) -> None:
+        """The call's socket is gone."""
+        self._group.create_task(self._end(call), name="end a call")
+
+    async def _end(self, call: Call) -> None:
+        self._residents.remove(call)
+        await call.close()
+
+    async def close(self) -> None:
+        """End all calls."""
+        for call in [resident for resident in self._residents if isinstance(resident, Call)]:
+            await self._end(call)
