@@ -25,6 +25,7 @@ class EventQueue:
         self._left = 0  # number of the last event that was sent
         self.bytes = 0
         self.audio_bytes_dropped = 0
+        self.has_spoken = False  # the client was sent audio
         self.sent = asyncio.Event()
 
     def _next_id(self) -> str:
@@ -41,6 +42,7 @@ class EventQueue:
 
     def audio(self, frame: bytes, response_id: str, item_id: str, output_index: int) -> None:
         """Queue `response.output_audio.delta`. All ids are ours, so nothing needs escaping."""
+        self.has_spoken = True
         self._put(
             f'{{"event_id":"{self._next_id()}","type":"response.output_audio.delta","response_id":"{response_id}",'
             f'"item_id":"{item_id}","output_index":{output_index},"content_index":0,"delta":"{b64encode(frame).decode()}"}}',

@@ -27,6 +27,7 @@ from streaming.openai.mistakes import MistakeError, error_event, failure_event
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
+from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext
 from streaming.residents import Departure
@@ -60,10 +61,6 @@ class Socket(Protocol):
 
     def end(self, code: int, farewell: str, reason: str) -> None:
         """Send what waits, then this event, then close."""
-
-
-def _nothing() -> None:
-    pass
 
 
 @dataclass(slots=True)
@@ -104,7 +101,7 @@ class RealtimeSession:
         self.lost = False
         self.voices = voices
         self.allowance: Callable[[Identity], Allowance] | None = None  # the user's rate limit
-        self.on_lost: Callable[[], None] = _nothing  # called when the session ends while it has no socket
+        self.on_lost: Callable[[], None] = lambda: None  # called when the session ends while it has no socket
         self.provided = provided
         self.group = group
         self.conversation = Conversation()
@@ -115,6 +112,7 @@ class RealtimeSession:
         self.microphones = Microphones(self)
         self.recorded = RecordedSound(self)
         self.remembered = Remembered(self)
+        self.tool_lists = ToolLists(self)
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
         self._inbox = Inbox(self._receive_long, self.receive_now, group)
@@ -342,12 +340,14 @@ class RealtimeSession:
     def on_update(self, command: Command) -> None:
         """`session.update`."""
         fresh = config.merged(self.settings, command.fields.get("session"), self.voices)
+        config.check_voice(self.settings, fresh, spoken=self.event_queue.has_spoken)
         heard_so = config.microphone_of(self.settings)
         self.settings = fresh
         self._idle.stop()
         if config.microphone_of(fresh) != heard_so:
             self.microphones.retire()
         self.event_queue.say({"type": "session.updated", "session": fresh})
+        self.tool_lists.list_new(fresh.get("tools") or [])
 
     def on_append(self, command: Command) -> None:
         """`input_audio_buffer.append`."""

@@ -152,6 +152,7 @@ class Replies:
                 f"Conversation already has an active response in progress: {self.active.id}. "
                 "Wait until the response is finished before creating a new one.",
             )
+        config.check_voice(self._host.settings, settings, spoken=self.event_queue.has_spoken)
         self._begin(settings, metadata, instructions, given)
 
     def _input(self, given: list[dict[str, Any]]) -> list[Entry]:

@@ -224,6 +224,18 @@ def check_output(output: Any, voices: Voices, param: str) -> None:
     voices.ours(output["voice"], f"{param}.voice")
 
 
+def check_voice(session: dict[str, Any], fresh: dict[str, Any], *, spoken: bool) -> None:
+    """The voice stays once the agent has spoken, as in OpenAI's API. Raises MistakeError."""
+    if spoken and _voice_of(session) != _voice_of(fresh):
+        message = "Cannot update a conversation's voice if assistant audio is present."
+        raise MistakeError("cannot_update_voice", message)
+
+
+def _voice_of(settings: dict[str, Any]) -> Any:
+    voice = settings["audio"]["output"]["voice"]
+    return voice["id"] if isinstance(voice, dict) else voice
+
+
 def detection_of(session: dict[str, Any]) -> dict[str, Any] | None:
     """The turn detection; None: the client commits."""
     detection: dict[str, Any] | None = session["audio"]["input"].get("turn_detection")

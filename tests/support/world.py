@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from streaming.agent.actions import hash_of
 from streaming.loudspeaker import Loudspeaker
 from streaming.ports import (
+    ActionInfo,
     Confirmation,
     ConversationTurn,
     FinalTranscript,
@@ -232,6 +233,10 @@ class World:
         except (asyncio.CancelledError, GeneratorExit):
             self.stopped.append(action)
             raise
+
+    async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
+        self._check("actions")
+        return [ActionInfo("rm", "remove a file", {"type": "object", "properties": {"path": {"type": "string"}}})]
 
     # M10
     async def put_turn(self, turn_id: str, role: str, text: str, context: CallContext) -> None:

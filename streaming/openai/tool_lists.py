@@ -1,0 +1,85 @@
+"""A session's `mcp` tools: the agent's own actions are listed as an item; other servers cannot be reached from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.turns import AGENT
+from streaming.ports import ServiceError
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from streaming.openai.event_queue import EventQueue
+    from streaming.ports import CallContext, Identity, LaneServices
+
+EXECUTORS = ("browser", "os", "search")
+
+
+class Host(Protocol):
+    """The session, as seen by `ToolLists`."""
+
+    session_id: str
+    identity: Identity
+    conversation: Conversation
+    event_queue: EventQueue
+    provided: LaneServices
+    group: asyncio.TaskGroup
+
+    def call_context(self, session_id: str) -> CallContext:
+        """The context of a call for this conversation of the agent's memory."""
+
+    def wake(self) -> None:
+        """There may be something to send."""
+
+
+class ToolLists:
+    """Lists each server once a session, when it is first named."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._listed: set[str] = set()
+
+    def list_new(self, tools: list[dict[str, Any]]) -> None:
+        """Start listing the servers among these checked tools that are new."""
+        for tool in tools:
+            if tool["type"] == "mcp" and tool["server_label"] not in self._listed:
+                self._listed.add(tool["server_label"])
+                self._host.group.create_task(self._list(tool), name="list tools")
+
+    async def _list(self, tool: dict[str, Any]) -> None:
+        host = self._host
+        item = {"id": new_id("mcpl"), "type": "mcp_list_tools", "server_label": tool["server_label"], "tools": []}
+        previous = host.conversation.add(Entry(item))
+        place = {"previous_item_id": previous, "item": item}
+        host.event_queue.say({"type": "conversation.item.added", **place})
+        host.event_queue.say({"type": "mcp_list_tools.in_progress", "item_id": item["id"]})
+        host.wake()
+        try:
+            found = await self._tools() if tool["server_label"] == AGENT else None
+        except ServiceError:
+            found = None
+        if found is None:
+            host.event_queue.say({"type": "mcp_list_tools.failed", "item_id": item["id"]})
+        else:
+            item["tools"] = [one for one in found if _allowed(one["name"], tool.get("allowed_tools"))]
+            host.event_queue.say({"type": "mcp_list_tools.completed", "item_id": item["id"]})
+            host.event_queue.say({"type": "conversation.item.done", **place})
+        host.wake()
+
+    async def _tools(self) -> list[dict[str, Any]]:
+        """The actions that this user may run. Raises ServiceError."""
+        provided, identity = self._host.provided, self._host.identity
+        context = self._host.call_context(self._host.session_id)
+        return [
+            {"name": f"{name}.{action.name}", "description": action.description, "input_schema": action.parameters}
+            for name in EXECUTORS
+            if provided.permissions.may_execute(name, identity.roles)
+            for action in await getattr(provided.services, name).actions(context)
+        ]
+
+
+def _allowed(name: str, allowed: list[str] | dict[str, Any] | None) -> bool:
+    names = allowed.get("tool_names") if isinstance(allowed, dict) else allowed
+    return names is None or name in names
