@@ -71,6 +71,7 @@ class OpenAiSocketHandler(SocketHandler):
         except RefusedError as refused:
             raise ApiError("RATE_LIMITED", refused.message, headers={"Retry-After": "1"}) from None
         self._voices = await self.gateway.openai.voices(identity)
+        self.gateway.authenticator.check_signed_in(identity)  # a sign-out during the wait found no session to close
         self._identity = identity
 
     def _session(self, identity: Identity, voices: Voices) -> RealtimeSession:

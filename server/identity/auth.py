@@ -109,6 +109,10 @@ class Authenticator:
         self._check_alive(token, identity)
         return identity
 
+    def check_signed_in(self, identity: Identity) -> None:
+        """Check a verified identity again, after a wait. Raises TokenError if its token has expired or was revoked meanwhile."""
+        self._check_alive("", identity)
+
     def _remember(self, token: str, identity: Identity) -> None:
         self._verified[token] = identity
         if len(self._verified) > MAX_REMEMBERED:
