@@ -21,8 +21,12 @@ def _signature(url: str, auth_token: str) -> bytes:
     return base64.b64encode(hmac.digest(auth_token.encode(), url.encode(), "sha1"))
 
 
-def _spellings(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+def _spellings(url: str) -> tuple[str, ...]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return ()  # no address of ours: whoever calls wrote it into the Host header
     host = parts.netloc.removesuffix(f":{PORT}")
-    with_port = host if parts.port not in (None, PORT) else f"{host}:{PORT}"
+    with_port = host if port not in (None, PORT) else f"{host}:{PORT}"
     return parts._replace(netloc=host).geturl(), parts._replace(netloc=with_port).geturl()

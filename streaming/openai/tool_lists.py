@@ -50,14 +50,15 @@ class ToolLists:
 
     async def _list(self, tool: dict[str, Any]) -> None:
         host = self._host
-        item = {"id": new_id("mcpl"), "type": "mcp_list_tools", "server_label": tool["server_label"], "tools": []}
+        label = tool["server_label"]
+        item: dict[str, Any] = {"id": new_id("mcpl"), "type": "mcp_list_tools", "server_label": label, "tools": []}
         previous = host.conversation.add(Entry(item))
         place = {"previous_item_id": previous, "item": item}
         host.event_queue.say({"type": "conversation.item.added", **place})
         host.event_queue.say({"type": "mcp_list_tools.in_progress", "item_id": item["id"]})
         host.wake()
         try:
-            found = await self._tools() if tool["server_label"] == AGENT else None
+            found = await self._tools() if label == AGENT else None
         except ServiceError:
             found = None
         if found is None:

@@ -27,6 +27,8 @@ def test_the_default_port_may_be_left_out(url: str, signature: str) -> None:
         ("wss://example.com/v1/twilio?x=1", PLAIN, AUTH_TOKEN),
         ("wss://example.com:8443/v1/twilio", PLAIN, AUTH_TOKEN),
         ("https://example.com/v1/twilio", PLAIN, AUTH_TOKEN),
+        ("wss://example.com:x/v1/twilio", PLAIN, AUTH_TOKEN),
+        ("wss://[example.com/v1/twilio", PLAIN, AUTH_TOKEN),
     ],
 )
 def test_anything_else_is_refused(url: str, signature: str, auth_token: str) -> None:
