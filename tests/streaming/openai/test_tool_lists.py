@@ -85,6 +85,7 @@ def test_a_voice_may_change_while_only_text_was_sent() -> None:
         client.type("hello", output_modalities=["text"])
         await client.until("response.done")
         client.update(audio={"output": {"voice": "hibari"}})
-        await client.until("session.updated")
+        told = (await client.until("session.updated"))["session"]
+        assert told["audio"]["output"]["voice"] == "hibari"
 
     scripted(test)
