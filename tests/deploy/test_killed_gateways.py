@@ -111,7 +111,7 @@ async def test_gateways_that_were_each_killed_once_take_all_sessions_again(
             gateways[0].kill()
             await asyncio.sleep(0.1)
             await all_are_in()
-            assert connected == set(range(SESSIONS))
+            assert len(connected) == SESSIONS
             for client in clients:
                 client.cancel()
     for gateway in gateways:
