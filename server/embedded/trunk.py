@@ -80,9 +80,9 @@ class TrunkCall(ABC):
         """Handle an item that only this service has, such as credit."""
 
     async def serve(self, requests: AsyncIterator[Any], call: Call) -> None:
-        """Until the caller closes his side and every stream has ended. A fault of a stream ends that stream only.
+        """Serve the call until the caller half-closes and every stream has ended. An error in a stream ends only that stream.
 
-        A caller that died cancels the call: gRPC would log any other end, and fail to send it.
+        A caller that died cancels the call: gRPC would log any other end, and fail to send its status.
         """
         try:
             await self._serve(requests, call)
@@ -94,7 +94,7 @@ class TrunkCall(ABC):
             raise asyncio.CancelledError
 
     async def _serve(self, requests: AsyncIterator[Any], call: Call) -> None:
-        await _send(call, self._messages.TrunkResponse())  # the greeting: trunks are offered here
+        await _send(call, self._messages.TrunkResponse())  # the greeting tells the caller that this service has trunks
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name=f"{self._service} trunk: write")
             async for request in requests:
