@@ -76,18 +76,12 @@ class TurnLane(Lane):
         self._reply = reply
         self._language = source.language if source else reply.language
         self._far_end = FarEnd() if source is not None and source.echo_cancellation else None
-        self._microphone = (
-            MicrophoneInput(
-                self._services.stt,
-                source,
-                self._context,
-                self._outlet,
-                self._far_end,
-                Attention(self._in_conversation, self._sounding) if source.wake_word else None,
+        self._microphone: MicrophoneInput | None = None
+        if source is not None:
+            attention = Attention(self._in_conversation, self._sounding) if source.wake_word else None
+            self._microphone = MicrophoneInput(
+                self._services.stt, source, self._context, self._outlet, self._far_end, attention
             )
-            if source
-            else None
-        )
         self._text = text
         self._turn: Turn | None = None
         self._turn_task: asyncio.Task[None] | None = None
@@ -98,9 +92,8 @@ class TurnLane(Lane):
         self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
         self._somebody_speaks = False
         self._begun: Moment | None = None  # when the current utterance began
-        self._hears_itself = (
-            False  # an echo of the reply reached this microphone, so only words interrupt the reply from now on
-        )
+        # An echo of the reply reached this microphone, so only words interrupt the reply from now on.
+        self._hears_itself = False
         self._under_way = 0  # number of utterances not answered yet
         self._waiting: list[Heard] = []  # those whose turn has not begun
         self._turn_begun = False  # here or on another replica; a turn given as text runs once
