@@ -69,7 +69,6 @@ export class Account {
 		this.forget();
 	}
 
-	/** A token that will not expire soon; refreshed if necessary. */
 	async fresh() {
 		if (this.refreshToken && this.expiresInMs < AHEAD_MS) {
 			const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });

@@ -52,7 +52,6 @@ export function toBase64(data) {
 
 export const fromBase64 = (encoded) => Uint8Array.from(atob(encoded), (sign) => sign.charCodeAt(0));
 
-/** Offsets, bytes and characters, sixteen per line. */
 export function hexdump(data, most = 256) {
 	const lines = [];
 	for (let at = 0; at < Math.min(data.length, most); at += 16) {

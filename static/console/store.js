@@ -181,5 +181,6 @@ export async function restored(sessionId, startedAt, tail) {
 	trace.origin = performance.now() - (Date.now() - startedAt);
 	const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
 	for (const line of ordered([...kept, ...tail])) trace.add(line, line.at);
+	if (trace.kinds.has('channel:openai')) trace.add({ direction: 'local', message: { type: 'channel.closed', channel: 'openai', status: 'lost' } }); // its socket ended with the page
 	return trace;
 }

@@ -75,7 +75,6 @@ export class Timeline {
 	}
 }
 
-/** From the first word to the last sound. */
 export function stretch({ marks }, now) {
 	const times = Object.values(marks);
 	return [Math.min(...times), marks.done === undefined ? now : Math.max(...times)];

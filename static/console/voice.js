@@ -76,7 +76,7 @@ export class Voice extends EventTarget {
 		if (this.realtime && !this.realtime.isClosed) return this.realtime;
 		this.realtime = new Realtime(this.trace, await this.account.fresh());
 		this.realtime.addEventListener('busy', () => this.#become());
-		this.realtime.addEventListener('closed', ({ detail }) => this.#onClosed(this.realtime, detail));
+		this.realtime.addEventListener('closed', ({ detail }) => { if (detail.status === 'error') this.#fault(detail); this.#onClosed(this.realtime, detail); });
 		this.hear(this.realtime);
 		return this.realtime;
 	}
