@@ -32,19 +32,29 @@ async def test_a_turn_is_spoken_typed_and_looked_at(gateway: GatewayProcess, tmp
         await page.see(".turn:last-child .you", "What time is it?")
         await page.see(".turn:last-child[data-status=ok] .agent", "It is ")
         for choice, rate in (("device", " kHz"), ("16000", "16 kHz")):
-            await choose_rate(page, choice)
-            await page.evaluate(PRESS)
-            await page.see("#microphone[data-state=open]")
-            await page.until(f"{MICROPHONE}.endsWith('{rate}')")
-            await page.evaluate(PRESS)
-            await page.see("#microphone[data-state=off]")
+            await choose(page, "Rate", choice)
+            await open_and_close_the_microphone(page, rate)
         await page.evaluate("location.hash = '#wire'")
         await page.see(".band", "What time is it?")
         await page.see(".vrow .type", "turn.done")
         await page.evaluate("location.hash = '#lab'")
         await page.see("table[aria-label='Decisions in turn A'] td", "speech begins")
+        await page.evaluate("location.hash = '#talk'")
+        await choose(page, "Dialect", "openai")
+        await page.evaluate(TYPE)
+        await page.until("document.querySelectorAll('.talk .turn').length === 3")
+        await page.see(".turn:last-child[data-status=ok] .agent", "It is ")
+        await open_and_close_the_microphone(page, "24 kHz")
 
 
-async def choose_rate(page: FirefoxPage, value: str) -> None:
-    find = "[...document.querySelectorAll('.panel label')].find((each) => each.textContent.startsWith('Rate'))"
+async def open_and_close_the_microphone(page: FirefoxPage, rate: str) -> None:
+    await page.evaluate(PRESS)
+    await page.see("#microphone[data-state=open]")
+    await page.until(f"{MICROPHONE}.endsWith('{rate}')")
+    await page.evaluate(PRESS)
+    await page.see("#microphone[data-state=off]")
+
+
+async def choose(page: FirefoxPage, label: str, value: str) -> None:
+    find = f"[...document.querySelectorAll('.panel label')].find((each) => each.textContent.startsWith('{label}'))"
     await page.evaluate(f"(({{ control }}) => {{ control.value = '{value}'; control.onchange(); }})({find})")
