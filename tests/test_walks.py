@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from tests.house import ROOT, rooms
-from tests.walks import PAGE, Walk, walks, written
+from tests.walks import PAGE, Walk, walks, with_rooms, written
 
 AGAIN = "out of date: python -m tests.walks --write"
 MAY_DIFFER = 0.05  # of a walk's functions: a small change of a module need not touch the page
@@ -53,6 +53,15 @@ def test_no_walk_goes_through_a_framework_of_another_dialect() -> None:
         assert not [module for module in walk.modules if module.startswith(("streaming/openai", "streaming/client"))]
 
 
+def test_a_room_that_the_page_lacks_gets_a_row_and_one_that_is_gone_loses_it() -> None:
+    head = "| room | lines | contents |\n|---|---|---|\n"
+    page = with_rooms(f"# page\n{head}| `server/net` | 1 | HTTP |\n| `server/gone` | 2 | – |\n\nrest\n")
+    assert re.search(r"^\| `server/net` \| \d,\d+ \| HTTP \|$", page, re.MULTILINE)
+    assert re.search(r"^\| `streaming/sound` \| \d,\d+ \| Audio of live channels\. \|$", page, re.MULTILINE)
+    assert "server/gone" not in page
+    assert page.endswith("|\n\nrest\n")
+
+
 def test_the_page_names_every_room() -> None:
     named = re.findall(r"^\| `([\w/]+)` \| [\d,]+ \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(named) == sorted(room for room in rooms(ROOT) if room != "tests")
+    assert sorted(named) == sorted(room for room in rooms(ROOT) if room != "tests"), AGAIN

@@ -1,11 +1,12 @@
 """The walks through the house: `python -m tests.walks` lists the functions that a frame, a request, a resume and a barge-in pass.
 
 The code really runs: real sessions, lanes, trunks and handlers, with scripted services and clients. Listed are functions of
-`server`, `handlers` and `streaming`, each where it is first called. `--write` updates the lists in docs/HOUSE.md.
+`server`, `handlers` and `streaming`, each where it is first called. `--write` updates the lists and the table of rooms in docs/HOUSE.md.
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import re
@@ -25,7 +26,7 @@ from streaming.jarvis.registry import Resume
 from streaming.ports import InterimTranscript, SpeechStarted
 from streaming.protocol import frame
 from streaming.protocol.limits import Limits
-from tests.house import PACKAGES, ROOT
+from tests.house import PACKAGES, ROOT, rooms, sizes
 from tests.server.net.websocket import client_frames
 from tests.support import virtual_time
 from tests.support.house import FakeSocket, FakeStore, House, housed
@@ -308,11 +309,26 @@ def written(page: str, found: dict[str, Walk]) -> str:
     return _GENERATED.sub(lambda part: part[1] + "\n".join(found[part[2]].lines()) + "\n" + part[3], page)
 
 
+def with_rooms(page: str) -> str:
+    """The page with a row for each room: its lines now, and its contents as written, or the first line of its docstring."""
+    contents = dict(re.findall(r"^\| `([\w/]+)` \| [\d,]+ \| (.*) \|$", page, re.MULTILINE))
+    rows = []
+    for room, files in rooms(ROOT).items():
+        if room != "tests":
+            first_line = (ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text())) or "").partition(
+                "\n"
+            )[0]
+            rows.append(f"| `{room}` | {sizes(files)['lines']:,} | {contents.get(room, first_line)} |\n")
+    head = "| room | lines | contents |\n|---|---|---|\n"
+    before, _, behind = page.partition(head)
+    return before + head + "".join(rows) + re.sub(r"\A(?:\|.*\n)*", "", behind)
+
+
 def main() -> None:
-    """Print the walks, or write them."""
+    """Print the walks, or write them and the rooms."""
     found = walks()
     if "--write" in sys.argv:
-        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+        PAGE.write_text(with_rooms(written(PAGE.read_text(encoding="utf-8"), found)), encoding="utf-8")
         return
     for name, walk in found.items():
         print(f"\n{name}: " + "\n".join(walk.lines()))
