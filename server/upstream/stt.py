@@ -139,8 +139,9 @@ class SttStream:
         self,
         stream: BidiStream[stt_pb2.RecognizeRequest, stt_pb2.RecognizeResponse] | MicrophoneStream,
         source: AudioSource,
-        watch: HangWatch,
+        watch: HangWatch | None,
     ) -> None:
+        """`watch` notices a hang of a service that was asked for progress. No other one promised signs of life (protos/stt.proto)."""
         self._stream = stream
         self._source = source
         self._watch = watch
@@ -182,7 +183,8 @@ class SttStream:
 
     async def __aiter__(self) -> AsyncGenerator[RecognitionEvent | RecognitionProgress, None]:
         """Events in order. Raises ServiceError."""
-        self._watch.add(self)
+        if self._watch is not None:
+            self._watch.add(self)
         try:
             while (response := await self._read()) is not None:
                 event = _event(response)
@@ -190,7 +192,8 @@ class SttStream:
                 if event is not None:
                     yield event
         finally:
-            self._watch.discard(self)
+            if self._watch is not None:
+                self._watch.discard(self)
             self.cancel()
 
     async def _read(self) -> stt_pb2.RecognizeResponse | None:
@@ -204,7 +207,8 @@ class SttStream:
         self.signs += 1
         self._unanswered_bytes = 0
         if isinstance(event, RecognitionProgress):
-            self._watch.promised = True
+            if self._watch is not None:
+                self._watch.promised = True
         elif isinstance(event, SpeechStarted):
             self._in_speech = True
         elif isinstance(event, FinalTranscript):
@@ -245,13 +249,14 @@ class SttClient:
     def recognize(self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]) -> SttStream:
         """Open a stream at once."""
         source = AudioSource(on_taken, self._busy_s)
+        watch = self._watch if config.progress else None
         trunk = self._trunks.pick()
         if trunk is not None:
             with suppress(ServiceError):  # refused: the separate call below fails with the reason
                 stream = trunk.open(_config_message(config), partial(MicrophoneStream, source), context)
-                return SttStream(stream, source, self._watch)
+                return SttStream(stream, source, watch)
         call = BidiStream(self._line, _RECOGNIZE, lambda: _config_message(config), source, context, self._background)
-        return SttStream(call, source, self._watch)
+        return SttStream(call, source, watch)
 
     def _busy_s(self) -> float:
         busy = len(self._line.running) - FREE_STREAMS

@@ -11,10 +11,12 @@ import pytest
 from protos import stt_pb2
 from server.upstream import CircuitState, hangs
 from server.upstream.hangs import HangWatch
+from server.upstream.stt import OWED_BYTES
 from streaming.domain import Trouble
 from streaming.lanes.stt import SttLane
-from streaming.ports import FinalTranscript
+from streaming.ports import FinalTranscript, RecognitionConfig
 from streaming.sound.microphone import MicrophoneFormat
+from tests.server.upstream.test_stt import CALLER, Taken, read_all
 from tests.server.upstream.test_trunk import carrying, trunk_of
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
@@ -174,6 +176,30 @@ async def test_the_service_dies_and_comes_back_on_an_open_microphone() -> None:
             await talker.until_heard(1, 2, 3)
             assert [trouble.code for trouble in talker.outlet.of(Trouble)] == ["UNAVAILABLE"]
             talker.lane.end()
+
+
+async def test_a_file_that_takes_long_to_decode_is_no_hang() -> None:
+    """Who did not ask for progress was promised no sign of life, whatever the service reports to others."""
+    recogniser, decoded = Recogniser(), asyncio.Event()
+
+    async def slow(call: Call) -> None:
+        while await call.read() is not None:
+            pass
+        await decoded.wait()
+        await call.write(heard(7, 200))
+
+    async with fakes_of(recogniser, trunks=False) as fakes, fakes.upstream() as upstream, asyncio.TaskGroup() as group:
+        talker = Talker(upstream)
+        group.create_task(talker.lane.run(), name="lane")
+        talker.say(0, 1)
+        await talker.until_heard(1)
+        fakes.stt.on("Recognize", slow)
+        stream = upstream.services.stt.recognize(RecognitionConfig(interim=False), CALLER, Taken())
+        stream.send_audio(bytes(2 * OWED_BYTES))
+        stream.end()
+        asyncio.get_running_loop().call_later(2 * hangs.LOOKS * hangs.LOOK_S, decoded.set)
+        assert await read_all(stream) == [FinalTranscript("7", 0.0, 0, 200)]
+        talker.lane.end()
 
 
 class Stream:
