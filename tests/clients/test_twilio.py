@@ -191,3 +191,14 @@ async def test_a_stream_that_is_not_one_is_closed(telephony: GatewayProcess) -> 
         async with asyncio.timeout(10):
             await socket.wait_closed()
     assert (socket.close_code, "mediaFormat" in str(socket.close_reason)) == (1008, True)
+
+
+async def test_what_is_too_large_is_closed_without_a_message(telephony: GatewayProcess) -> None:
+    """Twilio's protocol has no message for errors."""
+    async with dial(telephony) as socket:
+        await socket.send("x" * 100_000)
+        async with asyncio.timeout(10):
+            await socket.wait_closed()
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()  # not even an empty message
+    assert socket.close_code == 1009

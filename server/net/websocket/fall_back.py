@@ -121,8 +121,8 @@ class CheckedProtocol(WebSocketProtocol13):
         if not self.server_terminated:
             self.close_code, self.close_reason = violated.code, violated.reason
             last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
-            if last_words is not None:
-                await self.write_message(last_words(violated.code, violated.reason))
+            if last_words is not None and (words := last_words(violated.code, violated.reason)):
+                await self.write_message(words)
         await self._end(violated.code, violated.reason)
 
     async def _end(self, code: int | None, reason: str) -> None:

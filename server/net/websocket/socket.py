@@ -370,10 +370,10 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._tell_handler()
 
     def _say_last_words(self, code: int, reason: str) -> None:
-        """Send the result of the handler's `last_words(code, reason)`, if it has that method, before the close frame."""
+        """Send the result of the handler's `last_words(code, reason)`, if any, before the close frame."""
         last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
-        if last_words is not None and not self._lost:
-            self._transport.write(frames.data_frame(last_words(code, reason)))
+        if last_words is not None and not self._lost and (words := last_words(code, reason)):
+            self._transport.write(frames.data_frame(words))
 
     def _failed(self) -> None:
         """The handler raised."""
