@@ -34,6 +34,7 @@ def test_everything_but_what_is_meant_to_be_public_asks_for_a_token() -> None:
     assert public == {
         "/", "/live", "/ready", "/health", "/metrics", "/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/asyncapi",
         "/console", "/console/{path}", "/console/development-token", "/ws/{session_id}", "/v1/realtime", "/v1/live/sessions", "/v1/live/sessions/{id}/attach",
+        "/v1/twilio",  # signed by Twilio
         "/api/v1/auth/token", "/api/v1/auth/refresh",
     }  # fmt: skip
 
@@ -107,7 +108,13 @@ async def test_requests_follow_each_other_on_one_connection(tmp_path: Path) -> N
 
 def test_every_http_handler_has_the_common_shell() -> None:
     others = {route.path for route in ROUTES if not issubclass(route.handler, BaseHandler)}
-    assert others == {"/ws/{session_id}", "/v1/realtime", "/v1/live/sessions", "/v1/live/sessions/{id}/attach"}
+    assert others == {
+        "/ws/{session_id}",
+        "/v1/realtime",
+        "/v1/live/sessions",
+        "/v1/live/sessions/{id}/attach",
+        "/v1/twilio",
+    }
 
 
 async def test_what_is_written_leaves_at_once(tmp_path: Path) -> None:

@@ -311,6 +311,8 @@ class Exchange(HTTPConnection):
 
     def _give_away(self) -> tuple[bytes, Upgraded]:
         """Give the connection away and drop all references: a WebSocket lives for hours and needs none of this."""
+        if self._link.lost:  # the client left before the 101
+            raise StreamClosedError
         assert self._switch, "no protocol was switched to"
         head, upgraded = self._switch, self._link.upgrade()
         self._delegate = self._close_callback = None
