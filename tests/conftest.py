@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -14,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from server.telemetry import log
 from tests.support.gateway import GatewayProcess, running_gateway
 from tests.support.replicas import service_process
 
@@ -57,6 +61,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     longest = sorted(seconds.items(), key=lambda item: -item[1])[:6]
     slowest = " · ".join(f"{name.removeprefix('tests/')} {spent:.0f} s" for name, spent in longest)
     terminalreporter.write_line(f"slowest: {slowest}")
+
+
+# A shell's background job ignores SIGINT, and so would every process that a test starts and ends by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A test may configure the logging of its process; the next test finds it as it was."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    if structlog.is_configured():
+        log._Sink.stream = log._Sink.json_from = None
+        logging.captureWarnings(capture=False)
+        structlog.reset_defaults()
+        root.handlers[:], root.level = before
 
 
 def redis_server_binary() -> str:

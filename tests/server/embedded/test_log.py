@@ -55,7 +55,6 @@ async def test_a_services_lines_name_the_request_that_the_console_shows() -> Non
                 )
     finally:
         await server.stop(None)
-        log.configure("WARNING", "json")
     [line] = [json.loads(each) for each in lines.getvalue().splitlines()]
     assert "broken" in line["exception"]
     assert (line["service"], line["request_id"], line["session_id"]) == ("safety", "r-1", "séance")

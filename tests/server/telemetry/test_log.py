@@ -4,16 +4,13 @@ import io
 import json
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import structlog
 from pydantic import BaseModel, ValidationError
 
 from server.telemetry import log
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SAID = "my dog is called Rex"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
@@ -25,16 +22,11 @@ class Written(io.StringIO):
 
 
 @pytest.fixture
-def written() -> Iterator[Written]:
-    """What is logged, as JSON; the process's logging is as before afterwards."""
-    root, stream = logging.getLogger(), Written()
-    before = (root.handlers[:], root.level)
+def written() -> Written:
+    """What is logged, as JSON."""
+    stream = Written()
     log.configure("INFO", "json", stream)
-    yield stream
-    log._Sink.stream = log._Sink.json_from = None
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-    root.handlers[:], root.level = before
+    return stream
 
 
 def test_a_line_is_one_json_object(written: Written) -> None:
@@ -124,12 +116,8 @@ def test_warnings_are_lines_too(written: Written) -> None:
 
 
 def test_the_console_form_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
     log.configure("INFO", "console")
     structlog.get_logger("http").info("request", token="abc", status=200)
-    structlog.reset_defaults()
-    root.handlers[:], root.level = before
     shown = capsys.readouterr().err
     assert "request" in shown
     assert "status" in shown
@@ -157,12 +145,8 @@ def test_a_secret_in_a_request_s_line_is_blanked_all_the_same(written: Written) 
 
 
 def test_a_request_s_line_has_the_console_form_too(capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
     log.configure("INFO", "console")
     log.tell("http", logging.INFO, "request", {"status": 200})
-    structlog.reset_defaults()
-    root.handlers[:], root.level = before
     shown = capsys.readouterr().err
     assert "request" in shown
     assert not shown.startswith("{")
@@ -177,17 +161,13 @@ def test_a_traceback_tells_nothing_of_what_was_said(form: str) -> None:
         assert token
         Heard.model_validate({"words": said})
 
-    root, stream = logging.getLogger(), io.StringIO()
-    before = (root.handlers[:], root.level)
+    stream = io.StringIO()
     log.configure("INFO", form, stream)
     for logger in (structlog.get_logger("a"), logging.getLogger("b")):
         try:
             hear(SAID, f"Bearer {JWT}")
         except ValidationError:
             logger.exception("failed")
-    log._Sink.stream = log._Sink.json_from = None
-    structlog.reset_defaults()
-    root.handlers[:], root.level = before
     written = stream.getvalue()
     assert written.count("Input should be a valid integer") == 2
     assert SAID not in written
