@@ -66,6 +66,9 @@ class SessionCounts(Protocol):
     def stats(self, user_id: str | None) -> SessionStats:
         """Counts of one user's sessions, or of all (None)."""
 
+    def counts(self) -> tuple[int, int]:
+        """Open sockets, and sessions with or without one: of all users, and cheap, because anybody may ask."""
+
     async def report(self, metrics: Metrics) -> None:
         """Bring the metrics up to date."""
 
@@ -75,6 +78,10 @@ class NoSessions:
 
     def stats(self, user_id: str | None) -> SessionStats:  # noqa: ARG002 - nobody has any
         return SessionStats()
+
+    def counts(self) -> tuple[int, int]:
+        """None."""
+        return 0, 0
 
     async def report(self, metrics: Metrics) -> None:
         """There is nothing to report."""

@@ -168,7 +168,7 @@ def _services(gateway: Gateway) -> dict[str, ServiceAnswer]:
 async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> HealthAnswer:
     """The gateway's full state."""
     summary = await readiness(gateway)
-    sessions = gateway.sessions.stats(None)
+    sockets, sessions = gateway.sessions.counts()
     return HealthAnswer(
         status=summary.status,
         version=__version__,
@@ -179,8 +179,8 @@ async def health(gateway: Gateway, _caller: Caller, _request: NoParameters) -> H
         event_loop_lag_ms=round(gateway.loop_lag_s * 1000, 3),
         load=gateway.overload.load.word,
         requests_running=gateway.requests_running,
-        sockets=sessions.sockets,
-        sessions=sessions.sessions,
+        sockets=sockets,
+        sessions=sessions,
     )
 
 

@@ -48,6 +48,11 @@ class ResidentStats:
             live=tuple(_row(resident) for resident in found),
         )
 
+    def counts(self) -> tuple[int, int]:
+        """Open sockets and sessions, without the rows of `stats`."""
+        found = list(self._residents)
+        return sum(resident.connected for resident in found), len(found)
+
     async def report(self, metrics: Metrics) -> None:
         """Bring the metrics up to date, for a scrape. Counts a few sessions at a time, so that nothing else has to wait long."""
         async with self._reporting:

@@ -140,6 +140,9 @@ class OneSession:
             return SessionStats()
         return SessionStats(1, 1, {"stt": 1, "tts": 1}, 10, 20, 3, 4, {"audio_bytes": 5}, (live,))
 
+    def counts(self) -> tuple[int, int]:
+        return 1, 1
+
     async def report(self, metrics: Metrics) -> None:
         metrics.session_numbers.sockets = 1
 

@@ -64,3 +64,10 @@ async def test_two_scrapes_at_once_count_nothing_twice() -> None:
         residents.make_current(resident(number))
     await asyncio.gather(stats.report(metrics), stats.report(metrics))
     assert value(metrics, "ws_bytes_total", direction="in") == 20 * AT_ONCE
+
+
+def test_what_anybody_may_ask_makes_no_rows() -> None:
+    residents = Residents()
+    for number in range(3):
+        residents.add(resident(number))  # has nothing of what a row tells
+    assert ResidentStats(residents, {}).counts() == (2, 3)
