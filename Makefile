@@ -23,7 +23,7 @@ speech: $(VENV)/.run ## try again to install the natural speech engines
 
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j3 BESIDE="nice -n 19" lint beside rest
+	@$(MAKE) --no-print-directory -j4 BESIDE="nice -n 19" lint core beside rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -32,12 +32,12 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 	$(BESIDE) $(PY) -m tests.attacks.audit
 
-unit: beside rest ## pytest, all of it
+unit: core beside rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
 
-beside: core # tests that may run slowly: they use virtual time, or wait as long as it takes
+beside: $(VENV)/.test # tests that may run slowly: they use virtual time, or wait as long as it takes
 	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BESIDE_TESTS)
 
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
