@@ -47,7 +47,7 @@ class Limits:
     running_calls: int = 128
     """Calls not yet answered. Free ones would pile up while the gateway is busy; a page that opens asks for a dozen things."""
     remembered_commands: int = 256
-    """Command ids remembered to recognise repetitions; twice the calls that may run."""
+    """Command ids remembered to recognise repetitions; twice the calls that may run, which are never forgotten."""
     remembered_answer_bytes: int = 64 * KIB
     """Answers remembered for repeated commands that were lost with a socket; larger ones are still in the replay buffer."""
     merged_progress_bytes: int = 16 * KIB

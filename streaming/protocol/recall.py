@@ -15,6 +15,11 @@ class SeenCommand:
     answered: bool = False
     answer: str | None = None  # the answer's text without number; None if it was forgotten
 
+    @property
+    def waits(self) -> bool:
+        """True if it is not answered yet. Channel commands never wait, because channels report for themselves."""
+        return not self.answered and self.channel is None
+
 
 class CommandMemory:
     """The newest commands and, up to a limit in bytes, their newest answers."""
@@ -33,12 +38,12 @@ class CommandMemory:
         return self._seen.get(command_id)
 
     def remember(self, command_id: str, command: SeenCommand) -> None:
-        """Remember a new command."""
+        """Remember a new command. Beyond the limit, forget the oldest that does not wait for its answer."""
         self._seen[command_id] = command
         self.version += 1
         if len(self._seen) > self._max_commands:
-            _, forgotten = self._seen.popitem(last=False)
-            self._forget_answer(forgotten)
+            oldest = next((key for key, seen in self._seen.items() if not seen.waits), next(iter(self._seen)))
+            self._forget_answer(self._seen.pop(oldest))
 
     def answer(self, command_id: str, text: str) -> None:
         """Remember a command's answer; only the first one counts."""
@@ -60,8 +65,8 @@ class CommandMemory:
             command.answer = None
 
     def unanswered(self) -> list[str]:
-        """Ids of unanswered commands. Channel commands are excluded, because channels report for themselves."""
-        return [key for key, seen in self._seen.items() if not seen.answered and seen.channel is None]
+        """Ids of the commands that wait for an answer."""
+        return [key for key, seen in self._seen.items() if seen.waits]
 
     def save(self) -> list[list[object]]:
         return [[key, seen.what, seen.channel, seen.answered, seen.answer] for key, seen in self._seen.items()]

@@ -22,6 +22,24 @@ def test_the_oldest_command_is_forgotten_with_its_answer() -> None:
     assert [getattr(memory.get(key), "answer", None) for key in "bc"] == ["12345", "12345"]
 
 
+def test_who_waits_for_an_answer_is_not_forgotten_for_newer_ones() -> None:
+    memory = CommandMemory(3, 100)
+    memory.remember("slow", SeenCommand("call"))
+    memory.remember("open", SeenCommand("channel.open stt", 3))
+    for key in "abc":
+        memory.remember(key, SeenCommand("call"))
+        memory.answer(key, "12345")
+    assert memory.unanswered() == ["slow"]
+    assert [entry[0] for entry in memory.save()] == ["slow", "b", "c"]
+
+
+def test_commands_that_wait_are_bounded_too() -> None:
+    memory = CommandMemory(2, 100)
+    for key in "abc":
+        memory.remember(key, SeenCommand("task.confirm"))
+    assert memory.unanswered() == ["b", "c"]
+
+
 def test_answers_are_bounded_in_bytes_and_the_newest_stay() -> None:
     memory = CommandMemory(10, 10)
     for key in "abc":
