@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from streaming.protocol.snapshot import Snapshot
     from streaming.residents import Tap
 
-
 # A claim may come from an older socket, which the client has given up for this one but whose handshake was delayed by up to this
 # long. A young socket whose session is claimed is therefore told to retry; an older one is told that another has taken its place.
 RIVAL_S = 5.0
@@ -169,7 +168,7 @@ class LiveSession:
     def detach(self, socket: Socket) -> None:
         """The socket is gone. Does nothing if another one has replaced it."""
         if self.socket is socket:
-            self.socket = None
+            self.socket, self.as_recorded = None, False
             if self._closed:
                 return
             self._listening.leave()
@@ -179,8 +178,7 @@ class LiveSession:
 
     def end_socket(self, code: CloseCode, reason: str) -> None:
         """Close the socket; the session waits to be resumed."""
-        socket = self.socket
-        if socket is not None:
+        if (socket := self.socket) is not None:
             self.detach(socket)
             socket.end(code, reason)
 
@@ -202,6 +200,7 @@ class LiveSession:
     def receive(self, data: str | bytes) -> list[events.Event]:
         """Feed the connection; returns its events. Raises RemoteProtocolError: close with its code."""
         now = self._loop.time()
+        self.as_recorded = False  # what is taken now, and its acknowledgement, are not in the record yet
         self.traffic.received(data)
         for tap in self.taps:
             tap.received(data, now)
@@ -421,6 +420,7 @@ class LiveSession:
             tap.ended()
         self.taps.clear()
         self._closed = self.leaving = True  # leave no reference cycles: the collector hardly ever runs
+        self.told_where.known.set()  # nobody will confirm it any more
         self._expiry.stop()
         if self._timer is not None:
             self._timer.cancel()

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streaming.jarvis.entry import enter
 from streaming.jarvis.journal import GO_AHEAD_S
 from streaming.jarvis.registry import Resume
+from streaming.protocol.limits import Limits
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams
 from tests.streaming.jarvis.test_moving import move, replicas
+from tests.support.house import USER, FakeSocket
 
 if TYPE_CHECKING:
     from tests.support.house import House
@@ -66,6 +69,43 @@ def test_a_session_that_lived_through_it_is_resumed_anywhere_again() -> None:
         await roamer.until("result", 3)
         assert roamer.client.epoch == epoch
         assert len(first.store.records) == 1
+
+    replicas(test)
+
+
+def test_nothing_taken_from_a_hasty_client_is_acknowledged_before_the_record_has_it() -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        await roamer.crash()
+        asked = Resume(roamer.client.resume_token or "", roamer.client.last_seq)
+        saved = await second.sessions.claim("s1", USER, asked)
+        socket = FakeSocket(second.group)
+        socket.reading = False
+        socket.line = enter(second.sessions, "s1", USER, socket, asked, saved)
+        for n in range(1, Limits().acknowledge_every + 1):
+            socket.say(type="call", id=str(n), op="echo", seq=n)
+        batch = socket.line.data_to_send()
+        assert any('"type":"ack"' in str(item) for item in batch)
+        assert socket.line.must_be_saved(batch)
+
+    replicas(test)
+
+
+def test_a_call_that_waits_to_be_allowed_ends_with_its_session() -> None:
+    async def test(_roamer: Roamer, first: House, _second: House, _world: World) -> None:
+        assert first.store is not None
+        socket = await first.enter()
+        first.store.away = True
+        socket.say(type="call", id="a", op="echo", seq=1)
+        await asyncio.sleep(GO_AHEAD_S + 1)  # the client was told, and does not confirm it
+        assert socket.line is not None
+        live = socket.line.live
+        commands = live.commands
+        assert commands.busy
+        socket.line.closed(for_good=True)
+        await live.close()
+        await asyncio.sleep(0.1)
+        assert not commands.busy
 
     replicas(test)
 
