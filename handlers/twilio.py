@@ -49,6 +49,7 @@ class TwilioHandler(SocketHandler):
         if not is_signed(url, self.request.headers.get("X-Twilio-Signature", ""), auth_token):
             self.gateway.metrics.auth_failure("signature")
             raise ApiError("FORBIDDEN", "X-Twilio-Signature is missing, or not of this address")
+        await self.gateway.codecs.ready()
 
     def opened(self) -> None:
         """Wait for `start`."""
