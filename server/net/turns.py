@@ -25,6 +25,11 @@ class Turns:
         self._waiting: deque[Callable[[bool], None]] = deque()
         self._running = self._dear = False
 
+    @property
+    def crowd(self) -> int:
+        """How many connections share the turns, with the one whose turn it is."""
+        return len(self._waiting) + 1
+
     def wait(self, go_on: Callable[[bool], None]) -> None:
         """Call `go_on(dear)` when its turn comes. It should stop after TURN_S, if dear after one message, and wait again."""
         self._waiting.append(go_on)

@@ -17,7 +17,9 @@ class SocketLimits:
     write_buffer_bytes: int  # of data that the client does not read; beyond it the connection is cut
     frames_per_s: int = FRAMES_PER_S
     frames_burst: int = FRAMES_BURST
-    crowded_s: float = 10.0  # so long a client may be behind with its frames: turns may be too rare to exceed a rate
+    # So long a client may be behind with its frames: turns may be too rare to exceed a rate. While ten are behind, a second counts as
+    # a tenth for each: after a cut, many honest clients have some seconds of audio to send.
+    crowded_s: float = 10.0
     pings: int = PINGS  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.
     ping_interval_s: float = PING_INTERVAL_S

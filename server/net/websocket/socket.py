@@ -70,9 +70,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._frames, self._counted_since = 0, self._loop.time()
         self._pings = 0  # since we last looked
         self._turns = turns
-        self._waits = False  # for its turn; reading is paused meanwhile
-        self._crowded_since = self._caught_up = 0.0  # floods rest too: a rest moves the first on by twice its length
-        self._heard = self._pinged = False
+        self._waits = self._heard = self._pinged = False  # the first: for its turn; reading is paused meanwhile
+        self._crowded_s = self._turn_at = self._caught_up = 0.0  # the first: behind, less rests: floods rest too
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
         self._drained: asyncio.Future[None] | None = None  # for writers that wait for room
@@ -140,8 +139,8 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
             return
         self._handle(self._reader.feed(data, EVENTS_AT_ONCE))
         if self._reader.crowded or len(data) > LONG_READ_BYTES:
-            now = self._loop.time()
-            self._crowded_since = min(now, self._crowded_since + 2 * (now - self._caught_up))
+            self._turn_at = self._loop.time()
+            self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
 
     def _handle(self, events: list[Event]) -> None:
@@ -159,11 +158,13 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def _take_turn(self, dear: bool) -> None:
         self._waits = False
+        before, self._turn_at = self._turn_at, self._loop.time()
+        self._crowded_s += (self._turn_at - before) / self._turns.crowd
         until, most = (0.0, 1) if dear else (perf_counter() + TURN_S, EVENTS_AT_ONCE)
         while self._reader.crowded and not self.client_terminated:
             self._handle(self._reader.more(most))
             if self._reader.crowded and perf_counter() > until:
-                if self._loop.time() - self._crowded_since > self._limits.crowded_s:
+                if self._crowded_s > self._limits.crowded_s:
                     self.fail(REFUSED, "too many frames")
                 self._wait()
                 return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 from tornado.web import Application
 from tornado.websocket import WebSocketClosedError
 
+from server.net.turns import LONG_TURN_S, Turns
 from server.net.websocket.frames import Closed, FrameReader
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import EVENTS_AT_ONCE, FrameSocket
@@ -355,6 +357,29 @@ async def test_who_is_never_done_is_closed_at_last() -> None:
                 pass
             flooding.cancel()
     assert (int.from_bytes(got[1][:2], "big"), got[1][2:]) == (1008, b"too many frames")
+
+
+async def test_who_waits_for_many_others_is_no_flood() -> None:
+    many, each = 16, 10
+    turns = Turns()
+    limits = SocketLimits(MESSAGE_BYTES, 1024 * 1024, crowded_s=0.5)
+
+    class Slow(Echo):
+        def get_websocket_protocol(self) -> Any:
+            return FrameSocket(self, self.limits, turns)
+
+        def on_message(self, message: str | bytes) -> None:
+            time.sleep(LONG_TURN_S * 1.5)  # so that turns are dear
+            super().on_message(message)
+
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(limits=limits, handler=Slow)) for _ in range(many)]
+        began = time.monotonic()
+        for client in clients:
+            client.send(frame(BINARY, b"a") * each)
+        for client in clients:
+            assert [await client.frame() for _ in range(each)] == [(BINARY, b"a")] * each
+        assert time.monotonic() - began > limits.crowded_s
 
 
 async def test_a_burst_is_no_flood() -> None:
