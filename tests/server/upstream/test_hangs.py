@@ -16,7 +16,8 @@ from streaming.domain import Trouble
 from streaming.lanes.stt import SttLane
 from streaming.ports import FinalTranscript, RecognitionConfig
 from streaming.sound.microphone import MicrophoneFormat
-from tests.server.upstream.test_stt import CALLER, Taken, read_all
+from tests.server.upstream.observing import CALLER
+from tests.server.upstream.test_stt import Taken, read_all
 from tests.server.upstream.test_trunk import carrying, trunk_of
 from tests.support import virtual_time
 from tests.support.outlet import RecordingOutlet, frame_for
