@@ -38,9 +38,12 @@ class IdempotencyKey:
 
     @property
     def name(self) -> str:
-        """Key under which the answer is stored in the state."""
-        digest = hashlib.sha256(f"{self.user_id}\0{self.key}".encode("utf-8", "surrogatepass")).hexdigest()
-        return f"{ANSWERS}{digest}"
+        """Key under which the answer is stored in the state, with its owner behind it: a full state evicts fairly."""
+        return f"{ANSWERS}{_digest(self.user_id + chr(0) + self.key)}:{_digest(self.user_id)[:16]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def fingerprint(operation: str, request: dict[str, Any]) -> str:

@@ -18,8 +18,9 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-# Above either, the entries that expire first are evicted. An entry costs some 300 bytes and its text.
+# Above either, the entries that expire first are evicted.
 MAX_ENTRIES = 100_000
+ENTRY_CHARS = 300  # what an entry takes besides its text, roughly
 MAX_CHARS = 64 * 1024 * 1024  # stored answers are kept for a day and may be screenshots
 ANSWERS = (
     "idempotency:"  # these keys have room of their own, so that answers evict no tickets, questions or token families
@@ -47,11 +48,12 @@ class Expiring(Generic[T]):
     def put(self, key: str, value: T, ends: float, now: float) -> None:
         """Store or replace a value."""
         self._drop(key)
-        self._values[key] = (ends, value)
-        self._chars += _chars(value)
+        self._add(key, value, ends)
         heapq.heappush(self._ends, (ends, key))
-        while self._ends and (self._ends[0][0] <= now or self._is_too_full):
+        while self._ends and self._ends[0][0] <= now:
             self._forget_first()
+        while self._values and self._is_too_full:
+            self._make_room()
         if len(self._ends) > 2 * len(self._values) + 64:  # most entries are of replaced values
             self._ends = [(end, name) for name, (end, _) in self._values.items()]
             heapq.heapify(self._ends)
@@ -59,6 +61,14 @@ class Expiring(Generic[T]):
     @property
     def _is_too_full(self) -> bool:
         return len(self._values) > self._max_entries or self._chars > self._max_chars
+
+    def _make_room(self) -> None:
+        """Evict one value."""
+        self._forget_first()
+
+    def _add(self, key: str, value: T, ends: float) -> None:
+        self._values[key] = (ends, value)
+        self._chars += _chars(value)
 
     def _forget_first(self) -> None:
         end, key = heapq.heappop(self._ends)
@@ -86,6 +96,54 @@ def _chars(value: object) -> int:
     return len(value) if isinstance(value, str) else 0
 
 
+class Shared(Expiring[str]):
+    """Whoever takes most of a full room loses the oldest of their own values. Keys end with their owner, behind a colon."""
+
+    def __init__(self, max_entries: int = MAX_ENTRIES, max_chars: int = MAX_CHARS) -> None:
+        super().__init__(max_entries, max_chars)
+        self._owned: dict[str, dict[str, None]] = {}  # keys of each owner, the oldest first
+        self._standing: dict[
+            str, tuple[int, int, str]
+        ] = {}  # of each owner: minus their weight, a number, and the owner
+        self._heaviest: list[tuple[int, int, str]] = []  # a heap of them, some outdated
+        self._number = 0  # of equally heavy owners, whose weight changed last comes last
+
+    def _add(self, key: str, value: str, ends: float) -> None:
+        super()._add(key, value, ends)
+        self._owned.setdefault(_owner(key), {})[key] = None
+        self._weigh(_owner(key), ENTRY_CHARS + len(value))
+
+    def _drop(self, key: str) -> tuple[float, str] | None:
+        found = super()._drop(key)
+        if found is not None:
+            owner = _owner(key)
+            del self._owned[owner][key]
+            self._weigh(owner, -ENTRY_CHARS - len(found[1]))
+        return found
+
+    def _weigh(self, owner: str, more: int) -> None:
+        weight = more - self._standing.get(owner, (0,))[0]
+        if not weight:
+            del self._standing[owner], self._owned[owner]
+            return
+        self._number += 1
+        standing = self._standing[owner] = (-weight, self._number, owner)
+        heapq.heappush(self._heaviest, standing)
+        if len(self._heaviest) > 2 * len(self._standing) + 64:  # most are outdated
+            self._heaviest = list(self._standing.values())
+            heapq.heapify(self._heaviest)
+
+    def _make_room(self) -> None:
+        while self._standing.get(self._heaviest[0][2]) is not self._heaviest[0]:
+            heapq.heappop(self._heaviest)
+        owner = self._heaviest[0][2]
+        self._drop(next(iter(self._owned[owner])))
+
+
+def _owner(key: str) -> str:
+    return key.rpartition(":")[2]
+
+
 class LocalState:
     """`server.shared.state.State` for this process only. `clock`: Unix seconds."""
 
@@ -94,7 +152,7 @@ class LocalState:
     def __init__(self, clock: Callable[[], float] = time.time, max_entries: int = MAX_ENTRIES) -> None:
         self._clock = clock
         self._values: Expiring[str] = Expiring(max_entries)
-        self._answers: Expiring[str] = Expiring(max_entries)
+        self._answers = Shared(max_entries)
         self._revoked: Expiring[None] = Expiring()
         self._known_revoked: set[str] = set()
         self._listeners: list[Listener] = []

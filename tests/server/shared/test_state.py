@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.shared.in_process_state import Expiring, LocalState
+from server.errors import ApiError
+from server.shared.idempotency import IdempotencyKey, IdempotencyStore
+from server.shared.in_process_state import Expiring, LocalState, Shared
 from server.shared.redis_link import PATIENT_TIMEOUT_S
 from server.shared.state import RedisState
 from tests.server.redis_support import replica, running_link, until_heard, until_up
@@ -256,3 +258,31 @@ async def test_answers_kept_for_a_day_push_out_no_tickets() -> None:
     assert await state.get("ticket:a") == "ada"
     assert await state.get("idempotency:0") is None
     assert await state.take("idempotency:19") == "{}"
+
+
+def test_who_fills_the_room_loses_only_their_own_answers() -> None:
+    room = Shared(max_chars=1_000)
+    room.put("a:ada", "x" * 100, 50.0, now=0.0)  # would expire first
+    for number in range(100):
+        room.put(f"{number}:eve", "x" * 100, 100.0 + number, now=0.0)
+    assert room.get("a:ada", 0.0) is not None
+    assert [key for key, _, _ in room.items(0.0)] == ["a:ada", *(f"{number}:eve" for number in range(91, 100))]
+    for _ in range(1_000):
+        room.put("b:ada", "x" * 90, 200.0, now=0.0)  # replaced, not added
+        assert room.pop("b:ada", 0.0)
+    assert len(room._heaviest) < 100
+    room.put("too long:eve", "x" * 1_001, 400.0, now=0.0)
+    assert [key for key, _, _ in room.items(0.0)] == ["a:ada"]
+    room.put("b:ada", "x", 500.0, now=60.0)
+    assert [key for key, _, _ in room.items(60.0)] == ["b:ada"]
+    assert room._owned == {"ada": {"b:ada": None}}
+
+
+async def test_many_answers_of_one_user_push_out_nobody_elses() -> None:
+    store = IdempotencyStore(LocalState(max_entries=10))
+    await store.claim(IdempotencyKey("ada", "k", "asked"))
+    for number in range(50):
+        await store.claim(IdempotencyKey("eve", str(number), "asked"))
+    with pytest.raises(ApiError) as refused:
+        await store.claim(IdempotencyKey("ada", "k", "asked"))
+    assert refused.value.code == "IDEMPOTENCY_IN_PROGRESS"
