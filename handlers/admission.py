@@ -129,6 +129,13 @@ class Admission:
         except ApiError as refused:
             raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
 
+    def check_signed_in(self, identity: Identity) -> None:
+        """Raises RefusedError if the token was signed out while its handshake waited: the sign-out found no session to close."""
+        try:
+            self._gateway.authenticator.check_signed_in(identity)
+        except ApiError as refused:
+            raise RefusedError(CloseCode.BAD_TOKEN, refused.detail, "bad_token") from None
+
     async def _identify_ticket(self, ticket: str) -> Identity:
         try:
             return await self._gateway.authenticator.redeem_ticket(ticket)

@@ -68,6 +68,7 @@ class RealtimeHandler(SocketHandler):
 
     def _enter(self, identity: Identity) -> None:
         try:
+            self._admission.check_signed_in(identity)
             self._admission.check_sockets(identity, self.path_args[0])
             asked, recording = requested_resume(self.request), requested_recording(self.request)
             self._attachment = enter(
