@@ -86,7 +86,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Escape what would forge a line or steer a terminal. For the console: JSON escapes by itself."""
+    """Escape what would forge a line or steer a terminal, for the console. `_json` does it for JSON."""
     for key, value in event.items():
         if isinstance(value, str):
             lines = value.split("\n") if key in _TRACEBACKS else [value]
@@ -152,9 +152,15 @@ class _SinkHandler(logging.Handler):
 
 def _json(event: Any, **_options: Any) -> str:
     try:
-        return to_json(event, fallback=str, inf_nan_mode="null", bytes_mode="base64").decode()
+        line = to_json(event, fallback=str, inf_nan_mode="null", bytes_mode="base64").decode()
     except PydanticSerializationError:
-        return json.dumps(_without_surrogates(event), default=str, ensure_ascii=False)
+        line = json.dumps(_without_surrogates(event), default=str, ensure_ascii=False)
+    # JSON itself only escapes up to U+001F: a terminal takes U+009B for an escape sequence, and U+2028 ends a line elsewhere.
+    return line if line.isascii() and "\x7f" not in line else _UNPRINTABLE.sub(_escaped_in_json, line)
+
+
+def _escaped_in_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _without_surrogates(value: Any) -> Any:
