@@ -24,9 +24,10 @@ MAX_REASON_CHARS = 200  # of the parser's reason, quoted in the refusal
 FRAMING_PER_BYTE = 8
 FRAMING_BYTES = 32 * 1024
 
-_INVENTED_METHOD = re.compile(rb"[\r\n]*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
-# RFC 9112, section 3: single spaces, and HTTP. llhttp also takes more spaces, HTTP/0.9, HTTP/2.0, RTSP and ICE.
-_REQUEST_LINE = re.compile(rb"[\r\n]*[^ ]+ [^ ]+ HTTP/1\.[01]\r\n")
+_INVENTED_METHOD = re.compile(rb"(?:\r\n)*[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r\n")
+# RFC 9112, section 3: single spaces, and HTTP, behind empty lines. llhttp also takes more spaces, HTTP/0.9, HTTP/2.0, RTSP and ICE,
+# and a bare CR or LF before the line.
+_REQUEST_LINE = re.compile(rb"(?:\r\n)*[^ \r\n]+ [^ \r\n]+ HTTP/1\.[01]\r\n")
 _EMPTY_LINE = b"\r\n\r\n"  # with the end of the line before
 
 

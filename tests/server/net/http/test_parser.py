@@ -128,6 +128,8 @@ ODD_LINES = [
     b"GET /  HTTP/1.1",
     b"GET\t/ HTTP/1.1",
     b" GET / HTTP/1.1",
+    b"\rGET / HTTP/1.1",
+    b"\nGET / HTTP/1.1",
     b"GET / HTTP/1.1 ",
     b"GET /",
     b"GET / HTTP/0.9",
