@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from handlers.admission import requested_recording
 from handlers.openai import OpenAiSocketHandler
@@ -10,13 +11,19 @@ from handlers.socket import ABNORMAL
 from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
-from streaming.openai.live import NORMAL
+from streaming.expiry import TokenTimer
+from streaming.openai.live import NORMAL, POLICY
 from streaming.openai.sideband import Sideband
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.gateway import Gateway
     from streaming.openai.live import RealtimeSession
     from streaming.openai.settings import Voices
     from streaming.ports import Identity
+
+MAX_SIDEBANDS = 8  # of one session: each may let 4 MiB wait
 
 
 class OpenAiDuplexHandler(OpenAiSocketHandler):
@@ -32,7 +39,13 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
     """A second socket of a session, opened by the same user."""
 
     endpoint = "/v1/live/sessions/{id}/attach"
-    _sideband: Sideband | None = None
+
+    def initialize(self, gateway: Gateway) -> None:
+        """Called by Tornado for every request."""
+        super().initialize(gateway)
+        self._sideband: Sideband | None = None
+        self._expiry = TokenTimer(asyncio.get_running_loop(), None, self._on_expired)
+        self._hear_no_more: Callable[[], None] = lambda: None  # of sign-outs
 
     async def prepare(self) -> None:
         """Raises ApiError: the handshake is refused with its status."""
@@ -40,8 +53,11 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         assert self._identity is not None, "it was let in"
         if self._settings is not None:
             raise ApiError("FORBIDDEN", "a client secret opens a session of its own only")
-        if self.gateway.openai.duplex(self.path_args[0], self._identity) is None:
+        live = self.gateway.openai.duplex(self.path_args[0], self._identity)
+        if live is None:
             raise ApiError("NOT_FOUND", "there is no such session, or it has not started")
+        if sum(isinstance(tap, Sideband) for tap in live.taps) >= MAX_SIDEBANDS:
+            raise ApiError("RATE_LIMITED", f"a session has at most {MAX_SIDEBANDS} such sockets")
 
     def opened(self) -> None:
         """Attach to the session, which may have ended since the handshake."""
@@ -52,6 +68,17 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
             return
         self._sideband = Sideband(live, self)
         self._writer.begin(self._sideband)
+        # Its token may be another than the session's own.
+        self._expiry.start(self._identity.expires_at)
+        self._hear_no_more = self.gateway.state.subscribe(self._on_news)
+
+    def _on_expired(self) -> None:
+        self.end(POLICY, "", "the token has expired")
+
+    def _on_news(self, kind: str, news: dict[str, Any]) -> None:
+        identity = self._identity
+        if kind == "revoked" and identity is not None and news["token_id"] in {identity.token_id, identity.family}:
+            self.end(POLICY, "", "the token was signed out")
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Handle all messages of one read."""
@@ -62,6 +89,9 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
     def on_close(self) -> None:
         """The socket is closed; the session continues."""
         self._cancel_timer()
+        self._expiry.stop()
+        self._hear_no_more()
+        self._hear_no_more = lambda: None
         self._writer.stop()
         sideband, self._sideband = self._sideband, None
         if sideband is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from handlers.openai_duplex import MAX_SIDEBANDS
 from streaming.openai.settings import Voices
 from tests.support.rest import running
 
@@ -34,3 +36,75 @@ async def test_a_sign_out_during_the_handshake(tmp_path: Path, path: str) -> Non
         with pytest.raises(HTTPClientError) as refused:
             await websocket_connect(request)
     assert refused.value.code == 401
+
+
+async def test_a_sign_out_while_a_session_is_claimed(tmp_path: Path) -> None:
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+
+        class SlowClaim:
+            async def claim(self, _session_id: str, identity: Identity, _asked: object) -> None:
+                await rest.gateway.authenticator.sign_out(identity)
+
+        slow: Any = SlowClaim()
+        rest.gateway.jarvis = slow
+        by_header = HTTPRequest(f"ws://127.0.0.1:{rest.port}/ws/signed-out?resume=x", headers=rest.bearer())
+        by_message = HTTPRequest(f"ws://127.0.0.1:{rest.port}/ws/signed-out?resume=x")
+        for request in (by_header, by_message):
+            socket = await websocket_connect(request)
+            if request is by_message:
+                await socket.write_message(json.dumps({"type": "auth", "token": rest.token()}))
+            farewell = await socket.read_message()
+            assert isinstance(farewell, str)
+            assert json.loads(farewell)["message"] == "the token was signed out"
+            assert await socket.read_message() is None
+            assert socket.close_code == 4501
+
+
+class Attachable:
+    """Stands for the sessions: there is one, which is always there."""
+
+    def __init__(self) -> None:
+        self.taps: list[Any] = []
+
+    async def voices(self, _identity: Identity) -> Voices:
+        return Voices()
+
+    def duplex(self, _session_id: str, _identity: Identity) -> Attachable:
+        return self
+
+
+async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        session: Any = Attachable()
+        rest.gateway.openai = session
+        listeners = len(rest.gateway.state._listeners)  # type: ignore[attr-defined] # the local state's
+        url = f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach"
+        tokens = rest.token(), rest.token(life_s=0.3)
+        sockets = [
+            await websocket_connect(HTTPRequest(url, headers={"Authorization": f"Bearer {token}"})) for token in tokens
+        ]
+        assert len(session.taps) == 2
+        await rest.gateway.authenticator.sign_out(await rest.gateway.authenticator.verify(tokens[0]))
+        for socket in sockets:
+            assert await socket.read_message() is None
+            assert socket.close_code == 1008
+        while session.taps or len(rest.gateway.state._listeners) > listeners:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.001)
+
+
+async def test_a_session_has_so_many_sidebands(tmp_path: Path) -> None:
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        session: Any = Attachable()
+        rest.gateway.openai = session
+        request = HTTPRequest(f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach", headers=rest.bearer())
+        sockets = [await websocket_connect(request) for _ in range(MAX_SIDEBANDS)]
+        with pytest.raises(HTTPClientError) as refused:
+            await websocket_connect(request)
+        assert refused.value.code == 429
+        for socket in sockets:
+            socket.close()
+        while session.taps:
+            await asyncio.sleep(0.001)
