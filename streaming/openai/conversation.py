@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000  # of one session
 MAX_CHARS = 4 * 1024 * 1024  # of all items of one session
+PART_CHARS = 256  # what an empty part takes in memory
 TOLERANCE_MS = 1_000  # a client's clock may exceed the end of the audio by this much, which is clamped, not refused
 
 
@@ -49,8 +50,9 @@ class Entry:
 
     @property
     def chars(self) -> int:
-        """Number of characters that count against MAX_CHARS."""
-        return len(self.text) + sum(len(self.item.get(name) or "") for name in ("arguments", "output"))
+        """Number of characters that count against MAX_CHARS: of all texts, and PART_CHARS for each part, which may be empty."""
+        texts = sum(len(value) for value in self.item.values() if isinstance(value, str))
+        return len(self.text) + texts + PART_CHARS * len(self.item.get("content") or ())
 
     def heard(self, text: str) -> None:
         """Set the words heard by the gateway's clock. A truncation by the client takes precedence."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streaming.openai.event_queue import EventQueue
     from streaming.ports import CallContext, Identity, LaneServices
 
+MAX_LISTED = 128  # labels of one session: as many tools as it may have at once
 EXECUTORS = ("browser", "os", "search")
 
 
@@ -35,7 +36,7 @@ class Host(Protocol):
 
 
 class ToolLists:
-    """Lists each server once a session, when it is first named."""
+    """Lists each server once a session, when it is first named; at most MAX_LISTED of them."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -44,7 +45,7 @@ class ToolLists:
     def list_new(self, tools: list[dict[str, Any]]) -> None:
         """Start listing the servers among these checked tools that are new."""
         for tool in tools:
-            if tool["type"] == "mcp" and tool["server_label"] not in self._listed:
+            if tool["type"] == "mcp" and tool["server_label"] not in self._listed and len(self._listed) < MAX_LISTED:
                 self._listed.add(tool["server_label"])
                 self._host.group.create_task(self._list(tool), name="list tools")
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streaming.openai.conversation import Conversation
+from streaming.openai.items import checked_item
+from streaming.openai.mistakes import MistakeError
 from streaming.ports import FinalTranscript
 from tests.support.openai_client import FRAME, Client, scripted
 from tests.support.world import broken
@@ -171,3 +174,19 @@ def test_sound_that_cannot_be_recognised_leaves_the_other_words() -> None:
         assert (await client.until("response.done"))["response"]["status"] == "completed"
 
     scripted(test)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        message(*[{"type": "input_text", "text": ""}] * 2_000),
+        {"type": "function_call", "name": "x" * 250_000, "arguments": "", "call_id": "c" * 250_000},
+    ],
+    ids=["empty parts", "long names"],
+)
+def test_what_is_no_word_counts_too(item: dict[str, Any]) -> None:
+    conversation = Conversation()
+    for _ in range(10):
+        conversation.add(checked_item(item))
+    with pytest.raises(MistakeError, match="conversation_too_long"):
+        conversation.check(checked_item(item))

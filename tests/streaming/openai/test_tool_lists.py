@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streaming.openai.tool_lists import MAX_LISTED
 from tests.support.openai_client import Client, scripted
 from tests.support.world import broken
 
@@ -87,5 +88,16 @@ def test_a_voice_may_change_while_only_text_was_sent() -> None:
         client.update(audio={"output": {"voice": "hibari"}})
         told = (await client.until("session.updated"))["session"]
         assert told["audio"]["output"]["voice"] == "hibari"
+
+    scripted(test)
+
+
+def test_only_so_many_servers_are_listed() -> None:
+    async def test(client: Client, _world: World) -> None:
+        for first in range(0, 300, 100):
+            client.update(tools=[{"type": "mcp", "server_label": str(label)} for label in range(first, first + 100)])
+            await client.soon()
+        assert len(client.of("mcp_list_tools.failed")) == MAX_LISTED
+        assert client.of("error") == []
 
     scripted(test)
