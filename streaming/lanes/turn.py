@@ -141,7 +141,7 @@ class TurnLane(Lane):
         return Moment(self._open_question, over_our_voice=self._setup.loudspeaker.sounded_at(at))
 
     def _in_conversation(self) -> bool:
-        return self._somebody_speaks or self._turn is not None or bool(self._under_way) or self.asking
+        return self._somebody_speaks or self.answering or self.asking
 
     def _sounding(self) -> bool:
         return self._setup.loudspeaker.sounded_at(self._listening_clock())
@@ -268,8 +268,7 @@ class TurnLane(Lane):
 
     async def _recognised(self, heard: Heard) -> Intent | None:
         """None if M4 is down: the turn itself asks again, and apologises."""
-        early = await heard.guess.intent() if heard.guess is not None else None
-        if early is not None:
+        if heard.guess is not None and (early := await heard.guess.intent()) is not None:
             return early
         try:
             return await self._services.intent.recognize(heard.text, self._language, self._context)
@@ -310,8 +309,7 @@ class TurnLane(Lane):
     async def _converse(self) -> None:
         await self._finish_saved_turn()
         while (item := await self._next.get()) is not None:
-            heard, intent, told = item
-            await self._take_turn(heard, intent, told)
+            await self._take_turn(*item)
             self._under_way -= 1
 
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
@@ -420,6 +418,11 @@ class TurnLane(Lane):
         """Report how much of the reply the client has played."""
         if self._turn is not None:
             self._turn.report_playback(played_ms)
+
+    @property
+    def answering(self) -> bool:
+        """True while a turn is under way, or words wait for theirs."""
+        return self._turn is not None or self._under_way > 0
 
     @property
     def asking(self) -> bool:

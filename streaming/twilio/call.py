@@ -145,8 +145,8 @@ class Call:
 
     @property
     def busy(self) -> bool:
-        """True while a turn is under way."""
-        return self._line.turns > 0
+        """True while words or keys are not answered yet."""
+        return self._lane.answering
 
     @property
     def must_finish(self) -> bool:

@@ -33,7 +33,6 @@ class Line:
         self._utterance = 0
         self._stale = True  # nothing is being said, or what is said was interrupted
         self._unmarked_ms = 0.0
-        self.turns = 0  # under way
 
     # --- Twilio's side ---
 
@@ -54,17 +53,10 @@ class Line:
     # --- streaming.outlet.Outlet ---
 
     def tell(self, event: LaneEvent) -> None:
-        """Note where utterances and turns begin and end; nothing else reaches a telephone."""
-        match event:
-            case domain.SpeechBegins():
-                self._utterance += 1
-                self._stale, self._unmarked_ms = False, 0.0
-            case domain.TurnEnd():
-                self.turns += 1
-            case domain.TurnDone():
-                self.turns = max(0, self.turns - 1)
-            case _:
-                pass
+        """Note where utterances begin; nothing else reaches a telephone."""
+        if isinstance(event, domain.SpeechBegins):
+            self._utterance += 1
+            self._stale, self._unmarked_ms = False, 0.0
 
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Send one frame of sound, and now and then a mark."""

@@ -16,11 +16,20 @@ if TYPE_CHECKING:
     from streaming.twilio.wire import Start
 
 ROLES = ("user",)  # no caller may use executors that need more
+_LETTERS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")  # as on a keypad
+_WITHHELD = ("anonymous", "restricted", "blocked", "unknown", "unavailable", "private")
+# In place of a number that is withheld, Twilio's `From` has such a word, or its digits: +266696687 is "anonymous".
+WITHHELD = frozenset({"", *_WITHHELD, *(word.translate(_LETTERS) for word in _WITHHELD)})
 
 
 def caller_of(start: Start) -> Identity:
-    """The caller as a user: by the TwiML's `caller` parameter, such as the number; else each call is a user of its own."""
-    name = start.parameters.get("caller") or start.call_sid
+    """The caller as a user: by the TwiML's `caller` parameter, such as the number.
+
+    Without one, or with a number that is withheld, each call is a user of its own: strangers must not share a memory.
+    """
+    name = start.parameters.get("caller", "").strip()
+    if name.lower().removeprefix("+") in WITHHELD:
+        name = start.call_sid
     return Identity(f"phone:{name}", name, ROLES)
 
 

@@ -13,6 +13,7 @@ from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
 MAX_DEPTH = 8
 MAX_NAME_CHARS = 128  # of ids, digits and the like
 KEYS = "0123456789*#ABCD"  # ABCD: the fourth column, which few telephones have
+PARAMETERS = ("caller", "language", "voice")  # others of the TwiML are not for us
 INBOUND = ("inbound", "inbound_track")
 
 
@@ -22,7 +23,7 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The call begins. `parameters` are those of the TwiML."""
+    """The call begins. `parameters`: those of the TwiML that are known here."""
 
     stream_sid: str
     call_sid: str
@@ -123,7 +124,7 @@ def _start(fields: dict[str, Any]) -> Start:
     given = fields.get("customParameters") or {}
     if not isinstance(given, dict):
         raise UnreadableError("'customParameters' must be an object")
-    parameters = {name: _text(given, name) for name, value in given.items() if value != ""}
+    parameters = {name: _text(given, name) for name in PARAMETERS if given.get(name, "") != ""}
     return Start(_text(fields, "streamSid"), _text(fields, "callSid"), parameters)
 
 

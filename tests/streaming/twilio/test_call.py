@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.ports import FinalTranscript, LaneServices, SpeechStarted, SpeechStopped
+from streaming.ports import FinalTranscript, Intent, LaneServices, SpeechStarted, SpeechStopped
 from streaming.residents import Departure, Residents
 from streaming.twilio.registry import Calls, caller_of
-from streaming.twilio.wire import Start
+from streaming.twilio.wire import Start, read
 from tests.support import virtual_time
-from tests.support.openai_client import spoken
+from tests.support.openai_client import risky, spoken
 from tests.support.world import World, broken
 
 if TYPE_CHECKING:
@@ -241,7 +241,37 @@ def test_as_a_resident() -> None:
     scripted(test)
 
 
+def test_a_call_is_busy_while_keys_are_answered_and_not_after_a_yes() -> None:
+    async def test(telephone: Telephone, world: World) -> None:
+        assert telephone.call is not None
+        risky(world)
+        world.intents["no"] = Intent("no", 1.0)
+        for digit in "7#":
+            telephone.send("dtmf", dtmf={"digit": digit})
+        assert telephone.call.must_finish
+        await telephone.until(lambda: bool(spoken(world)))
+        telephone.say("wipe it")
+        await telephone.until(lambda: bool(world.questions))
+        telephone.say("no")
+        await telephone.until(world.questions["q1"].done)
+        await telephone.until(lambda: not telephone.call.busy)  # type: ignore[union-attr]
+
+    scripted(test)
+
+
 def test_callers_are_users_of_their_own() -> None:
     assert caller_of(START).user_id == "phone:+15550100"
     assert caller_of(Start("MZ1", "CA1")).user_id == "phone:CA1"
     assert caller_of(START).roles == ("user",)
+
+
+@pytest.mark.parametrize("withheld", ["anonymous", "Restricted", "+266696687", "266696687", "+7378742833", " ", "+"])
+def test_strangers_without_a_number_share_no_memory(withheld: str) -> None:
+    assert caller_of(Start("MZ1", "CA1", {"caller": withheld})).user_id == "phone:CA1"
+
+
+def test_parameters_that_are_not_ours_may_be_long() -> None:
+    form = {"encoding": "audio/x-mulaw", "sampleRate": 8_000, "channels": 1}
+    given = {"caller": "+15550100", "language": "", "campaign": "x" * 400, "n": 5}
+    start = {"streamSid": "MZ1", "callSid": "CA1", "mediaFormat": form, "customParameters": given}
+    assert read(json.dumps({"event": "start", "start": start})) == START
