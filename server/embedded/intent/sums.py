@@ -43,6 +43,7 @@ _OPERATORS = {
     "×": "times", "·": "times", "x": "times", "times": "times", "/": "divided by", "÷": "divided by", ":": "divided by",
     "over": "divided by",
 }  # fmt: skip
+CHAINED = frozenset({"plus", "minus", "times", "divided by"})  # may follow each other: `2 plus 3 times 4`
 _NEGATIVE = frozenset({"-", "−", "–", "minus", "negative"})
 _BEYOND = frozenset(  # beyond the four operations
     {"squared", "cubed", "root", "power", "factorial", "mod", "modulo", "percent", "^", "√", "!", "(", "%"}
@@ -58,7 +59,7 @@ Number = int | float
 
 @dataclass(slots=True)
 class Sum:
-    """`entities` are those of `calculate`. `whole` is False for more than two numbers, or another operation."""
+    """`entities` are those of `calculate`. `whole` is False for a sum that cannot be read to its end."""
 
     entities: dict[str, Any] = field(default_factory=dict)
     whole: bool = True
@@ -207,15 +208,33 @@ def _read(tokens: list[str], *, asked: bool) -> Sum | None:
     if first is not None:
         if asked and reader.at > 0 and tokens[reader.at :] in (["percent"], ["percent", "of"]):
             return Sum({"first": first, "operation": "percent of"}, whole=False)
-        began = reader.at
-        operation = "plus" if asked and reader.take("and") else reader.operator()  # "what is two and two"
+        operation = _operation(reader, asked=asked)
         after = reader.at
         second = reader.number() if operation else None
-        if second is not None and not reader.next:
-            return Sum({"first": first, "operation": operation, "second": second})
-        if second is not None and began < after:
+        if second is not None:
+            entities = {"first": first, "operation": operation, "second": second}
+            then = _then(reader, asked=asked) if operation in CHAINED else []
+            if not reader.next:
+                return Sum(entities | ({"then": then} if then else {}))
             return Sum({"first": first, "rest": " ".join(tokens[after:])}, whole=False)
     return Sum(whole=False) if _is_arithmetic(tokens) else None
+
+
+def _operation(reader: _Reader, *, asked: bool) -> str:
+    return "plus" if asked and reader.take("and") else reader.operator()  # "what is two and two"
+
+
+def _then(reader: _Reader, *, asked: bool) -> list[str | Number]:
+    """What follows the second number, as operation and number in turn. Stops before anything else."""
+    then: list[str | Number] = []
+    while True:
+        began = reader.at
+        operation = _operation(reader, asked=asked)
+        number = reader.number() if operation in CHAINED else None
+        if number is None:
+            reader.at = began
+            return then
+        then += [operation, number]
 
 
 def _is_arithmetic(tokens: list[str]) -> bool:

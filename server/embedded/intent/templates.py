@@ -25,7 +25,8 @@ _BECOME = {
     "program": ("command", "args"),
     "new_folder": ("args",),
     "named_file": ("path",),
-}  # slots whose value is split: see `entities`
+    "second": ("second", "then"),
+}  # slots whose value is split (see `entities`), or goes on (see `sums`)
 
 
 @cache

@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.planner.sums import CHAINED
 from server.embedded.spelling import folded
 
 if TYPE_CHECKING:
@@ -95,6 +96,14 @@ def _number(value: Any) -> int | float:
     return value
 
 
+def _then(value: Any) -> list[Any]:
+    """The rest of a sum, as operation and number in turn: `["plus", 4]`."""
+    listed = isinstance(value, list) and len(value) <= MAX_ARGUMENTS and len(value) % 2 == 0
+    if not listed or not all(isinstance(part, str) and part in CHAINED for part in value[::2]):
+        raise WrongEntityError(f"has to be a list of operations and numbers in turn, at most {MAX_ARGUMENTS}")
+    return [part if at % 2 == 0 else _number(part) for at, part in enumerate(value)]
+
+
 def _words(value: Any) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_ARGUMENTS:
         raise WrongEntityError(f"has to be a list of at most {MAX_ARGUMENTS} texts")
@@ -129,6 +138,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "first": _number,
     "second": _number,
     "args": _words,
+    "then": _then,
     "value": _any,  # any JSON, stored unchanged
 }
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.planner.spoken_values import spoken_value
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DECIMALS = 4  # beyond this the result is "about"
 MAX_POWER_DIGITS = 18  # of a power; nobody listens to more
 
+CHAINED = frozenset({"plus", "minus", "times", "divided by"})  # may follow each other in one sum
 OWN_WORDS = frozenset({"share", "power", "root", "remainder"})  # operations with a reply of their own
 
 
@@ -57,18 +60,37 @@ _DONE: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 }
 
 
+def _worked_out(entities: dict[str, Any]) -> Fraction:
+    """The exact result. As in school, `times` and `divided by` go before `plus` and `minus`."""
+    # from the decimal digits, so that 0.1 is exactly a tenth
+    first, second = Fraction(str(entities["first"])), Fraction(str(entities["second"]))
+    then = entities.get("then") or []
+    if not then:
+        return _DONE[entities["operation"]](first, second)
+    total, part = Fraction(0), first
+    operations = [entities["operation"], *then[::2]]
+    numbers = [second, *(Fraction(str(number)) for number in then[1::2])]
+    for operation, number in zip(operations, numbers, strict=True):
+        if operation in {"plus", "minus"}:
+            total += part
+            part = number if operation == "plus" else -number
+        else:
+            part = _DONE[operation](part, number)
+    return total + part
+
+
 def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
     """Add `result` to the facts; returns the variant of the reply, empty for the plain one."""
-    work_out = _DONE.get(entities["operation"])
-    if work_out is None:
+    if entities["operation"] not in (CHAINED if entities.get("then") else _DONE):
         return "calculate_unknown"
     try:
-        # from the decimal digits, so that 0.1 is exactly a tenth
-        result = work_out(Fraction(str(entities["first"])), Fraction(str(entities["second"])))
+        result = _worked_out(entities)
     except ZeroDivisionError:
         return "calculate_never"
     except UnspeakableError:
         return f"calculate_{entities['operation']}_never"
+    if entities.get("then"):
+        facts["second"] = " ".join([facts["second"], *(spoken_value(part) for part in entities["then"])])
     told = round(result, MAX_DECIMALS)
     facts["result"] = f"{told.numerator}" if told.denominator == 1 else f"{float(told):.{MAX_DECIMALS}f}".rstrip("0")
     about = "" if told == result else "_about"

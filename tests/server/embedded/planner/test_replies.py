@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from server.embedded.planner.recipes import WrongEntityError, read_entities
 from server.embedded.planner.replies import reply
 
 MARCH_1 = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
@@ -56,9 +57,34 @@ def test_another_days_date_and_parts_of_todays(entities: dict[str, str], now: da
         (10, "remainder", 3, "10 divided by 3 leaves 1."),
         (10, "remainder", 0, "Nothing can be divided by zero."),
         (10, "divided by", 0, "Nothing can be divided by zero."),
-        (10, "to the power of", 2, "I can only do sums of two numbers."),
-        (2, "plus", None, "I can only do sums of two numbers."),
+        (10, "to the power of", 2, "I cannot work out that sum."),
+        (2, "plus", None, "I cannot work out that sum."),
     ],
 )
 def test_sums(first: float, operation: str, second: float | None, words: str) -> None:
     assert reply("calculate", {"first": first, "operation": operation, "second": second}, [], MARCH_1) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "words"),
+    [
+        (2, ["plus", 4], "2 plus 3 plus 4 is 9."),
+        (2, ["times", 4], "2 plus 3 times 4 is 14."),
+        (0.1, ["minus", 0.1, "divided by", 3], "0.1 plus 3 minus 0.1 divided by 3 is about 3.0667."),
+        (2, ["divided by", 0], "Nothing can be divided by zero."),
+    ],
+)
+def test_longer_sums(first: float, then: list[str | float], words: str) -> None:
+    asked = {"first": first, "operation": "plus", "second": 3, "then": then}
+    assert reply("calculate", read_entities(asked), [], MARCH_1) == words
+
+
+@pytest.mark.parametrize("then", ["plus 4", ["plus"], [4, "plus"], ["power", 4], ["plus", "4"], [["plus"], 4]])
+def test_a_sum_that_goes_on_oddly_is_refused(then: object) -> None:
+    with pytest.raises(WrongEntityError, match=r"^entities\.then has to be"):
+        read_entities({"first": 2, "operation": "plus", "second": 3, "then": then})
+
+
+def test_what_cannot_be_done_is_said_shortly() -> None:
+    asked = {"cannot": "set timers, alarms or reminders", "heard": "set a timer"}
+    assert reply("unknown", asked, [], MARCH_1) == "I am sorry, I cannot set timers, alarms or reminders."
