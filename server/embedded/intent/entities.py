@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 MAX_NAME_WORDS = 3  # in the name of a site: "new york times"
 
 _KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # these may contain punctuation: passwords, names, text to echo
-_SET_OFF_BY_QUOTES = frozenset({"label", "url", "site", "path", "named_file", "new_folder", "attribute", "place"})
+_SET_OFF_BY_QUOTES = frozenset(
+    {"label", "url", "site", "path", "named_file", "new_name", "new_file", "attribute", "place"}
+)
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
 _SIGNS = {"dot": ".", "slash": "/", "dash": "-", "hyphen": "-", "minus": "-", "underscore": "_", "colon": ":"}
@@ -69,7 +71,7 @@ def domain_words(text: str) -> str:
     return _DOMAIN_SAID.sub(r"\1.\2", text)
 
 
-def _written(words: str) -> str:
+def written(words: str) -> str:
     """`docs slash a dot txt` → docs/a.txt."""
     return _SPOKEN_SIGN.sub(lambda found: _SIGNS[found[1].lower()], words.strip())
 
@@ -85,8 +87,8 @@ def url_of(words: str) -> str:
     sites: dict[str, str] = templates.document()["sites"]
     if name.lower() in sites:
         return f"https://{sites[name.lower()]}"
-    host = _HOST.match(_written(name).replace(" ", ""))
-    if not host or _is_file(name):
+    host = _HOST.match(written(name).replace(" ", ""))
+    if not host or is_file(name):
         raise NoEntityError
     plain = _in_ascii(host["host"].lower())
     return f"{_scheme(plain)}://{plain}{host['rest']}"
@@ -99,7 +101,7 @@ def _called(words: str) -> str:
     return name.removeprefix("the ").removeprefix("The ")
 
 
-def _is_file(name: str) -> bool:
+def is_file(name: str) -> bool:
     """True for file names, such as `notes.txt` and `my docs/plan.md`, but not `example.com/plan.md`."""
     first = name.split("/", 1)[0]
     return bool(_FILE.match(name)) and ("/" not in name or not _HOST.match(first))
@@ -148,7 +150,7 @@ def _site(entities: dict[str, Any]) -> bool:
 
 
 def _path(entities: dict[str, Any]) -> bool:
-    path = _written(re.sub(r"\b(folder|directory)\Z", "", str(entities["path"])))
+    path = written(re.sub(r"\b(folder|directory)\Z", "", str(entities["path"])))
     if path in {"", "here", "current", "the current", "this"}:
         raise NoEntityError
     entities["path"] = path if "/" in path or "." in path else path.removeprefix("the ")
@@ -157,8 +159,8 @@ def _path(entities: dict[str, Any]) -> bool:
 
 def _named_file(entities: dict[str, Any]) -> bool:
     """A path that was named without the word "file", so it must look like one. Raises NoEntityError."""
-    entities["path"] = _written(entities.pop("named_file"))
-    if not _is_file(entities["path"]):
+    entities["path"] = written(entities.pop("named_file"))
+    if not is_file(entities["path"]):
         raise NoEntityError
     return False
 
@@ -187,9 +189,18 @@ def _program(entities: dict[str, Any]) -> bool:
     return False
 
 
-def _new_folder(entities: dict[str, Any]) -> bool:
+def _new_name(entities: dict[str, Any]) -> bool:
     """A single name, however many words it has."""
-    entities["args"] = [_written(entities.pop("new_folder"))]
+    entities["args"] = [written(entities.pop("new_name"))]
+    return False
+
+
+def _new_file(entities: dict[str, Any]) -> bool:
+    """A name that was given without the word "called", so it must look like a file's. Raises NoEntityError."""
+    name = written(entities.pop("new_file"))
+    if not is_file(name):
+        raise NoEntityError
+    entities["args"] = [name]
     return False
 
 
@@ -240,7 +251,8 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "label": _label,
     "arguments": _arguments,
     "program": _program,
-    "new_folder": _new_folder,
+    "new_name": _new_name,
+    "new_file": _new_file,
     "query": _query,
     "attribute": _attribute,
     "value": _value,

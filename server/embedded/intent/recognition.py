@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hassil import recognize_all
 
 from server.embedded.intent import templates
+from server.embedded.intent.beyond import beyond
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import nearest
 from server.embedded.intent.normalise import readings, without_courtesy
@@ -147,4 +148,6 @@ def recognise(text: str) -> tuple[Guess, ...]:
     found = sum_of(text) or sum_of(said_by(without_courtesy(without_hesitations(words_of(text)))))
     if found is not None:
         return (Guess("calculate", OPEN if found.whole else GUESSED, found.entities),)
+    if cannot := beyond(text):
+        return (Guess(UNKNOWN, 0.0, {"cannot": cannot}),)
     return tuple(_judged(text)) or (Guess(UNKNOWN, 0.0),)

@@ -23,7 +23,8 @@ _SLOT_NAMES = re.compile(r"\{(?:\w+:)?(\w+)\}")
 _BECOME = {
     "arguments": ("args",),
     "program": ("command", "args"),
-    "new_folder": ("args",),
+    "new_name": ("args",),
+    "new_file": ("args",),
     "named_file": ("path",),
     "second": ("second", "then"),
 }  # slots whose value is split (see `entities`), or goes on (see `sums`)

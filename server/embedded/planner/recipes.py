@@ -130,6 +130,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "place",
             "day",
             "part",
+            "cannot",
         ),
         _text,
     ),
@@ -137,8 +138,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "ordinal": _index,
     "first": _number,
     "second": _number,
-    "args": _words,
     "then": _then,
+    "args": _words,
     "value": _any,  # any JSON, stored unchanged
 }
 

@@ -148,6 +148,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return _other_date(facts, now)
     if intent == "calculate":
         return told_sum(facts, entities)
+    if intent == "unknown" and facts.get("cannot"):
+        return "unknown_cannot"
     if intent == "unknown" and facts.get("heard"):
         return "unknown_again" if entities.get("again") else "unknown_heard"
     if intent in _UNCLEAR:

@@ -187,7 +187,7 @@ _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
 def _command(facts: Facts, result: Result) -> str:
     lines = [line for line in _text_of(result, "stdout").splitlines() if line.strip()]
     if not lines:
-        return "run_mkdir" if facts.get("command") == "mkdir" else "run_command_silent"
+        return {"mkdir": "run_mkdir", "touch": "run_touch"}.get(str(facts.get("command")), "run_command_silent")
     special = _COMMANDS.get(str(facts.get("command")))
     variant = special(facts, lines) if special else ""
     if variant:

@@ -170,21 +170,24 @@ MACHINE: list[Said] = [
     ("who am i", "run_command", {"command": "whoami"}),
     ("uptime", "run_command", {"command": "uptime"}),
     ("what is the host name", "run_command", {"command": "hostname"}),
+    ("create a file called notes dot txt", "run_command", {"command": "touch", "args": ["notes.txt"]}),
+    ("Make a new file called shopping list.", "run_command", {"command": "touch", "args": ["shopping list"]}),
+    ("create notes.txt", "run_command", {"command": "touch", "args": ["notes.txt"]}),
     ("say hello world", "run_command", {"command": "echo", "args": ["hello", "world"]}),
 ]
 
+TWO_PLUS_THREE = {"first": 2.0, "operation": "plus", "second": 3.0}
 SUMS: list[Said] = [
     ("what is two plus two", "calculate", {"first": 2.0, "operation": "plus", "second": 2.0}),
     ("What's 10 * 3?", "calculate", {"first": 10.0, "operation": "times", "second": 3.0}),
-TWO_PLUS_THREE = {"first": 2.0, "operation": "plus", "second": 3.0}
     ("how much is 1,500 minus 2.5", "calculate", {"first": 1500.0, "operation": "minus", "second": 2.5}),
     ("twenty five divided by four", "calculate", {"first": 25.0, "operation": "divided by", "second": 4.0}),
-]
-
-UNDERSTOOD = RECORDED + TALK + MEMORIES + WEB + MACHINE + SUMS
     ("what is two plus three plus four", "calculate", TWO_PLUS_THREE | {"then": ["plus", 4.0]}),
     ("What is 2 + 3 × 4 - 5?", "calculate", TWO_PLUS_THREE | {"then": ["times", 4.0, "minus", 5.0]}),
     ("what is two and three and four", "calculate", TWO_PLUS_THREE | {"then": ["plus", 4.0]}),
+]
+
+UNDERSTOOD = RECORDED + TALK + MEMORIES + WEB + MACHINE + SUMS
 
 
 async def test_what_people_say_is_understood(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What people ask of a voice agent and this one cannot do, so that it says so instead of searching for the words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from server.embedded.intent.entities import is_file, written
+from server.embedded.intent.normalise import without_courtesy
+from server.embedded.intent.words import keys_of, said_by, with_contractions_whole, without_hesitations, words_of
+
+if TYPE_CHECKING:
+    from re import Pattern
+
+TIMERS = "set timers, alarms or reminders"
+UNITS = "convert units"
+DELETE = "delete files"
+CALLS = "make calls or send messages"
+MUSIC = "play music or videos"
+DEVICES = "control lights or other devices"
+
+_CLOCK = r"(?:timers?|alarms?|alarm clock|stop ?watch|reminders?|count ?down)"
+_UNIT = (
+    r"(?:(?:square |cubic )?(?:(?:kilo|centi|milli)?(?:met(?:er|re)s?|grams?|lit(?:er|re)s?)|miles?|feet|foot|inch(?:es)?|yards?"
+    r"|kilos?|pounds?|ounces?|stones?|tons?|tonnes?|gallons?|pints?|quarts?|cups?|(?:table|tea)spoons?|acres?|hectares?"
+    r"|(?:degrees? )?(?:celsius|centigrade|fahrenheit|kelvin)|degrees?|seconds?|minutes?|hours?|days?|weeks?|months?|years?"
+    r"|dollars?|euros?|yen|(?:kilo|mega|giga|tera)?bytes?|km|cm|mm|kg|lbs?|oz|ml|kmh|mph|knots?))"
+)
+_THING = r"(?:lights?|lamps?|heating|heater|thermostat|tv|television|radio|fan|oven|air conditioning|volume|bluetooth|wi ?fi)"
+
+_ASKED: tuple[tuple[Pattern[str], str], ...] = (
+    (
+        re.compile(
+            rf"(?:set|start|create|make|add|put|give me|cancel|stop|delete) (?:(?!file|folder|note)\w+ ){{0,6}}{_CLOCK}\b"
+        ),
+        TIMERS,
+    ),
+    (re.compile(rf"(?:an? )?(?:[\w ]+ (?:second|minute|hour)s? )?{_CLOCK}(?: (?:for|at|in) .*)?\Z"), TIMERS),
+    (re.compile(r"(?:remind|wake) (?:me|us) (?!what|who|where|when\b.* was|of )"), TIMERS),
+    (re.compile(rf"convert .*\b{_UNIT}\b"), UNITS),
+    (re.compile(rf"how (?:many|much) {_UNIT} (?:(?:are|is) )?(?:there )?(?:are |is )?in .*\b{_UNIT}\Z"), UNITS),
+    (re.compile(rf"how (?:many|much) {_UNIT} (?:are|is) (?!in\b).*\b{_UNIT}\Z"), UNITS),
+    (re.compile(rf"(?:what is |how much is )?(?:an? |[\w.]+ ){{1,4}}{_UNIT} (?:in|into|to) {_UNIT}\Z"), UNITS),
+    (
+        re.compile(
+            r"(?:delete|remove|erase|trash) (?:(?:all|the|my|this|that|these|those|of) )*(?:files?|folders?|director(?:y|ies))\b"
+        ),
+        DELETE,
+    ),
+    (re.compile(r"(?:delete|remove|erase|trash) .* (?:file|folder|directory)\Z"), DELETE),
+    (re.compile(r"(?:send|write|compose) .*\b(?:messages?|e ?mails?|mails?|texts?|sms)\b"), CALLS),
+    (re.compile(r"(?:make|place) an? (?:phone |video )?call\b"), CALLS),
+    (
+        re.compile(
+            r"(?:call|phone|ring|dial|text|email) (?:my (?:\w+)|mum|mom|mother|dad|father|the (?:police|doctor|office|bank))\b"
+        ),
+        CALLS,
+    ),
+    (re.compile(r"play (?:me |us |some |the |a )*\w+"), MUSIC),
+    (re.compile(rf"(?:turn|switch) (?:on|off|up|down) (?:.* )?{_THING}\b"), DEVICES),
+    (re.compile(rf"(?:turn|switch|dim|set) (?:.* )?{_THING} (?:on|off|up|down|to)\b"), DEVICES),
+    (re.compile(rf"dim (?:.* )?{_THING}\Z"), DEVICES),
+)
+_DELETED = re.compile(r"(?:delete|remove|erase|trash) (?:the )?(?P<name>.+)", re.IGNORECASE)
+
+
+def beyond(text: str) -> str:
+    """What is asked for and cannot be done, to be said after "I cannot"; empty for anything else."""
+    words = with_contractions_whole(without_courtesy(without_hesitations(words_of(text))))
+    key = keys_of(words).lower()
+    for pattern, cannot in _ASKED:
+        if pattern.match(key):
+            return cannot
+    deleted = _DELETED.fullmatch(said_by(words).rstrip(".?!, "))
+    return DELETE if deleted and is_file(written(deleted["name"])) else ""
