@@ -29,6 +29,7 @@ _CONTRACTED = {"'s": "is", "'re": "are", "'m": "am"}
 _WITHOUT_APOSTROPHE = {"whats": "what's", "wheres": "where's", "whos": "who's", "hows": "how's", "thats": "that's"}
 _SPOKEN = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}  # as in the templates
 _IS = frozenset({"is", "are"})
+_ASKS = frozenset({"forget", "delete", "about", "tell", "know", "you", "what's", "whats", "who's", "when's", "where's"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,20 @@ def without_repetition(words: Sequence[Word]) -> list[Word]:
 
 
 def with_statement_whole(words: Sequence[Word]) -> list[Word]:
-    """`my name's Ada` is `my name is Ada`, if no verb follows: in `my dog's name is Rex`, the 's is possessive."""
+    """`my name's Ada` is `my name is Ada`, if no verb follows: in `my dog's name is Rex`, the 's is possessive.
+
+    It is also possessive where `my …` is what is asked for: `forget my dog's name`, `do you know my dog's name`.
+    """
     keys = [word.key.lower() for word in words]
-    if "my" not in keys[:-2] or _IS & set(keys):
+    if "my" not in keys[:-2] or _IS & set(keys) or _asks(keys[: keys.index("my")][-2:]):
         return list(words)
     ended = [at for at in range(keys.index("my") + 1, len(keys) - 1) if keys[at].endswith(("'s", "'re"))]
     return [*words[: ended[-1]], *_whole(words[ended[-1]]), *words[ended[-1] + 1 :]] if ended else list(words)
+
+
+def _asks(before: Sequence[str]) -> bool:
+    """True if the two words before `my` make a request of it rather than a statement: not `forget that my name's Ada`."""
+    return bool(_ASKS & set(before)) and before[-1] != "that"
 
 
 def with_contractions_whole(words: Sequence[Word]) -> list[Word]:
