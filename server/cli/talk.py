@@ -176,20 +176,22 @@ class Talk:
                 self._screen.engines(gateway.ready.engines)
             turn = gateway.open(self._params())
             console = Console(file=sys.stderr)
-            with Live(self._screen, console=console, auto_refresh=not given.json) as live:
-                async with asyncio.TaskGroup() as group:
+            try:
+                with Live(self._screen, console=console, auto_refresh=not given.json) as live:
+                    async with asyncio.TaskGroup() as group:
 
-                    def typed(line: str) -> None:
-                        group.create_task(self._typed(line, gateway), name="answer")
+                        def typed(line: str) -> None:
+                            group.create_task(self._typed(line, gateway), name="answer")
 
-                    speaking = group.create_task(self._say(turn), name="microphone")
-                    with Keyboard(typed):
-                        async for event in turn:
-                            await self._on(event, gateway, turn)
-                            live.update(self._screen)
-                    speaking.cancel()
-            if not console.is_terminal and not given.json:
-                console.line()  # rich ends its last line only on terminals
+                        speaking = group.create_task(self._say(turn), name="microphone")
+                        with Keyboard(typed):
+                            async for event in turn:
+                                await self._on(event, gateway, turn)
+                                live.update(self._screen)
+                        speaking.cancel()
+            finally:
+                if not console.is_terminal and not given.json:
+                    console.line()  # rich ends its last line only on terminals
 
     def _params(self) -> TurnParams:
         if self._options.text:
