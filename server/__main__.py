@@ -11,25 +11,28 @@ python -m server doctor                  check this machine and the settings, an
 
 from __future__ import annotations
 
-import argparse
-import math
-import os
-import signal
-import sys
-import traceback
-from typing import TYPE_CHECKING
+from server.interrupts import ended_silently
 
-from server.children import ChildError
-from server.cli.banner import banner
-from server.cli.environment import client_settings, gateway_address, laptop_defaults, saved_token, serving_settings
-from server.cli.people import add_commands
-from server.cli.reload import WATCHED, run_reloading, start_watching, watch_files
-from server.config import ConfigError
-from server.identity.roles import ROLES
-from server.identity.users import UsersError
-from server.loop import run
-from server.telemetry import log
-from server.upstream import EndpointError
+with ended_silently():
+    import argparse
+    import math
+    import os
+    import signal
+    import sys
+    import traceback
+    from typing import TYPE_CHECKING
+
+    from server.children import ChildError
+    from server.cli.banner import banner
+    from server.cli.environment import client_settings, gateway_address, laptop_defaults, saved_token, serving_settings
+    from server.cli.people import add_commands
+    from server.cli.reload import WATCHED, run_reloading, start_watching, watch_files
+    from server.config import ConfigError
+    from server.identity.roles import ROLES
+    from server.identity.users import UsersError
+    from server.loop import run
+    from server.telemetry import log
+    from server.upstream import EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,14 +7,17 @@ If it ends normally (Ctrl-C, SIGTERM), so does the wrapper.
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from pathlib import Path
-from typing import NoReturn
+from server.interrupts import ended_silently
 
-import structlog
-from tornado import autoreload
+with ended_silently():
+    import os
+    import signal
+    import sys
+    from pathlib import Path
+    from typing import NoReturn
+
+    import structlog
+    from tornado import autoreload
 
 log = structlog.get_logger(__name__)
 

@@ -8,18 +8,21 @@ standard input: options that must not stand in the environment.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import logging
-import os
-import signal
-import sys
-from pathlib import Path
+from server.interrupts import ended_silently
 
-from server.embedded.host import SERVICES, Host
-from server.embedded.service import EmbeddedConfig
-from server.telemetry import log
+with ended_silently():
+    import argparse
+    import asyncio
+    import json
+    import logging
+    import os
+    import signal
+    import sys
+    from pathlib import Path
+
+    from server.embedded.host import SERVICES, Host
+    from server.embedded.service import EmbeddedConfig
+    from server.telemetry import log
 
 GRPC_SERVER = "grpc._cython.cygrpc"  # the logger of grpc.aio's servers
 LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR"})
