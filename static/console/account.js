@@ -7,14 +7,6 @@ const TOKEN = 'jarvis.token';
 const REFRESH = 'jarvis.refresh';
 const AHEAD_MS = 60_000; // refreshed this long before it expires
 
-function claims(token) {
-	try {
-		return JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')));
-	} catch {
-		return {};
-	}
-}
-
 export class Account {
 	token = tried(() => sessionStorage.getItem(TOKEN)) ?? '';
 	refreshToken = tried(() => sessionStorage.getItem(REFRESH)) ?? '';
@@ -28,9 +20,7 @@ export class Account {
 		history.replaceState(null, '', location.pathname + location.search);
 		if (token) this.keep(token);
 		if (!code) return '';
-		const answer = await fetch(`/console/development-token?code=${encodeURIComponent(code)}`).catch(() => null);
-		if (answer?.ok) this.keep((await answer.json()).access_token);
-		return answer?.ok || this.isKnown ? '' : 'That link was used already, or is too old.';
+		return await this.#developed(`?code=${encodeURIComponent(code)}`) || this.isKnown ? '' : 'That link was used already, or is too old.';
 	}
 
 	keep(token, refreshToken = '') {
@@ -48,15 +38,19 @@ export class Account {
 	}
 
 	get expiresInMs() {
-		const { exp } = claims(this.token);
+		const { exp } = tried(() => JSON.parse(atob(this.token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))) ?? {};
 		return typeof exp === 'number' ? exp * 1000 - Date.now() : Infinity;
 	}
 
 	/** For a gateway with DEBUG: a development token if it runs on this machine; else a name, which is enough for its sockets. */
 	async develop() {
-		const answer = await fetch('/console/development-token').catch(() => null);
+		if (!await this.#developed('')) this.debugUser = 'developer';
+	}
+
+	async #developed(query) {
+		const answer = await fetch(`/console/development-token${query}`).catch(() => null);
 		if (answer?.ok) this.keep((await answer.json()).access_token);
-		else this.debugUser = 'developer';
+		return answer?.ok;
 	}
 
 	async signIn(username, password) {
@@ -70,16 +64,24 @@ export class Account {
 	}
 
 	async fresh() {
-		if (this.refreshToken && this.expiresInMs < AHEAD_MS) {
-			const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });
-			this.keep(pair.access_token, pair.refresh_token);
-		}
+		return this.refreshToken && this.expiresInMs < AHEAD_MS ? this.renew() : this.token;
+	}
+
+	/** Another token, whatever this computer's clock says of the old one. */
+	async renew() {
+		if (!this.refreshToken) throw new Error('Your token ends soon: sign in again.');
+		const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });
+		this.keep(pair.access_token, pair.refresh_token);
 		return this.token;
 	}
 
 	/** A ticket for one socket, because a token in an address would end up in logs. */
 	async ticket() {
-		const { ticket } = await this.#post('/api/v1/auth/ticket', undefined, await this.fresh());
+		const asked = (token) => this.#post('/api/v1/auth/ticket', undefined, token);
+		const { ticket } = await asked(await this.fresh()).catch(async (error) => {
+			if (error.code !== 'TOKEN_EXPIRED' || !this.refreshToken) throw error;
+			return asked(await this.renew());
+		});
 		return ticket;
 	}
 

@@ -184,7 +184,7 @@ class Shell {
 		session.health.start();
 		this.#route();
 		session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
-		this.pulse ??= setInterval(() => { if (document.visibilityState === 'visible') this.session?.client.ping(); }, PING_EVERY_MS);
+		this.pulse ??= setInterval(() => { if (!document.hidden) this.session?.client.ping(); }, PING_EVERY_MS);
 	}
 
 	#listen({ client, account }) {
@@ -196,7 +196,7 @@ class Shell {
 		on('pong', () => this.#about());
 		on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
 		on('error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
-		on('auth.expiring', async () => { if (account.refreshToken) client.refreshAuth(await account.fresh()); else toast('Your token ends soon: sign in again.', 'bad'); });
+		on('auth.expiring', () => account.renew().then((token) => client.refreshAuth(token)).catch((error) => this.session?.fault(error)));
 		on('failed', (error) => this.#onFailed(error));
 	}
 

@@ -5,8 +5,7 @@ export function ms(value) {
 	if (value === null || value === undefined || Number.isNaN(value)) return '–';
 	const size = Math.abs(value);
 	if (size >= 60_000) return size < 600_000 ? `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s` : `${Math.round(value / 60_000)} min`;
-	if (size >= 10_000) return `${(value / 1000).toFixed(1)} s`;
-	if (size >= 1_000) return `${(value / 1000).toFixed(2)} s`;
+	if (size >= 1_000) return `${(value / 1000).toFixed(size < 10_000 ? 2 : 1)} s`;
 	return size > 0 && size < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 

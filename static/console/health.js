@@ -13,7 +13,7 @@ export class Health extends EventTarget {
 
 	start() {
 		this.poll();
-		this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.poll(); }, EVERY_MS);
+		this.timer = setInterval(() => this.poll(), EVERY_MS);
 	}
 
 	stop() {
@@ -21,6 +21,7 @@ export class Health extends EventTarget {
 	}
 
 	async poll() {
+		if (document.hidden) return;
 		try {
 			const [health, metrics] = await Promise.all([get('/health').then((answer) => answer.json()), get('/metrics').then((answer) => answer.text())]);
 			this.health = health;

@@ -34,7 +34,7 @@ export class SystemView {
 
 	show() {
 		this.watch.poll();
-		this.timer = setInterval(() => { if (document.visibilityState === 'visible') this.watch.poll(); }, EVERY_MS);
+		this.timer = setInterval(() => this.watch.poll(), EVERY_MS);
 	}
 
 	hide() {
@@ -116,18 +116,13 @@ export class SystemView {
 
 	#observe(sessionId) {
 		const running = this.observed.get(sessionId);
-		const trace = running?.stop ? running : this.#beginToObserve(sessionId);
-		this.observed.set(sessionId, trace);
-		this.session.look(trace);
-		location.hash = '#wire';
-	}
-
-	#beginToObserve(sessionId) {
-		const trace = observe(this.session.client, sessionId, (why, seen) => {
+		const trace = running?.stop ? running : observe(this.session.client, sessionId, (why, seen) => {
 			toast(`${sessionId} cannot be observed: ${why}`, 'bad');
 			if (!seen) this.session.forget(trace);
 		});
-		return trace;
+		this.observed.set(sessionId, trace);
+		this.session.look(trace);
+		location.hash = '#wire';
 	}
 
 	#drawLimits(metrics) {
@@ -164,7 +159,7 @@ function spark(series, label) {
 function strip(list, name) {
 	const place = places(list);
 	const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);
-	const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list[list.length - 1].at) - place(at)), class: `state-${state}` }));
+	const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list.at(-1).at) - place(at)), class: `state-${state}` }));
 	const words = parts.map(({ state }) => state.replace('_', ' ')).join(', then ');
 	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'strip', role: 'img', 'aria-label': `${name}, the last ten minutes: ${words}` }, ...bars);
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("script", ["client.test.mjs", "console.test.mjs"])
+@pytest.mark.parametrize("script", ["account.test.mjs", "client.test.mjs", "console.test.mjs"])
 def test_javascript(script: str) -> None:
     node = shutil.which("node")
     assert node, "Node.js 20 or later is needed for this test (apt-get install nodejs)"
