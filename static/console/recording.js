@@ -15,9 +15,8 @@ const GAP_MS = 150;
 export function save(trace, about) {
 	const lines = [`${JSON.stringify({ type: FORM, version: VERSION, protocol: 'jarvis.v1', started_at: new Date(trace.startedAt).toISOString(), ...about })}\n`];
 	for (const { at, direction, message, bytes } of trace.records) {
-		const line = { at_ms: Math.round(at * 10) / 10, direction };
-		if (message) lines.push(`${JSON.stringify({ ...line, message: withoutSecrets(message) })}\n`);
-		else if (bytes) lines.push(`${JSON.stringify({ ...line, frame: toBase64(bytes) })}\n`);
+		const what = message ? { message: withoutSecrets(message) } : bytes && { frame: toBase64(bytes) };
+		if (what) lines.push(`${JSON.stringify({ at_ms: Math.round(at * 10) / 10, direction, ...what })}\n`);
 	}
 	return new Blob(lines, { type: 'application/jsonl' });
 }
@@ -50,7 +49,8 @@ function parsed(line, number) {
 }
 
 function addLine(trace, { at_ms: at, direction, message, frame }, number) {
-	const isFine = typeof at === 'number' && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || typeof message?.type === 'string');
+	const rate = message?.params?.sample_rate ?? message?.sample_rate ?? MIX_HZ;
+	const isFine = typeof at === 'number' && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || typeof message?.type === 'string') && rate >= 8_000 && rate <= 48_000;
 	if (!isFine || at > LONGEST_MS) throw new Error(`Line ${number} is no message of a recording.`);
 	if (!tried(() => trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at))) throw new Error(`Line ${number} is damaged: its message lacks something.`);
 }
@@ -150,10 +150,10 @@ export function toWav({ you, agent }) {
 	put(8, 'WAVEfmt ');
 	[16, 0x0002_0001, MIX_HZ, MIX_HZ * 4, 0x0010_0004, 0, you.length * 4].forEach((value, index) => data.setUint32(16 + index * 4, value, true));
 	put(36, 'data');
-	const clipped = (value) => Math.max(-1, Math.min(1, value)) * 0x7fff;
-	for (let index = 0; index < you.length; index += 1) {
-		data.setInt16(44 + index * 4, clipped(you[index] * 0.8 + agent[index] * 0.25), true);
-		data.setInt16(46 + index * 4, clipped(agent[index] * 0.8 + you[index] * 0.25), true);
-	}
+	const ear = (at, near, far) => data.setInt16(at, Math.max(-1, Math.min(1, near * 0.8 + far * 0.25)) * 0x7fff, true);
+	you.forEach((mine, index) => {
+		ear(44 + index * 4, mine, agent[index]);
+		ear(46 + index * 4, agent[index], mine);
+	});
 	return new Blob([data], { type: 'audio/wav' });
 }

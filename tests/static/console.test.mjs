@@ -234,7 +234,9 @@ test('a recording comes back as it was, without what lets people in', async () =
 });
 
 for (const [what, words] of [['nothing', ''], ['a page', '<!doctype html>'], ['another document', '{"a": 1}'], ['a later version', '{"type":"jarvis.recording","version":9}'],
-  ['a damaged line', '{"type":"jarvis.recording","version":1}\n{"at_ms":'], ['no time', '{"type":"jarvis.recording","version":1}\n{"direction":"in","message":{"type":"x"}}']]) {
+  ['a damaged line', '{"type":"jarvis.recording","version":1}\n{"at_ms":'], ['no time', '{"type":"jarvis.recording","version":1}\n{"direction":"in","message":{"type":"x"}}'],
+  ['sound of no rate', '{"type":"jarvis.recording","version":1}\n{"at_ms":1,"direction":"out","message":{"type":"channel.open","channel":1,"params":{"sample_rate":0}}}'],
+  ['sound of a rate in words', '{"type":"jarvis.recording","version":1}\n{"at_ms":1,"direction":"in","message":{"type":"tts.started","channel":1,"sample_rate":"many"}}']]) {
   test(`${what} is no recording, and it is said why`, () => assert.throws(() => load(words, 'file'), /recording|Line|version/));
 }
 
