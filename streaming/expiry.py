@@ -33,7 +33,9 @@ class TokenTimer:
             return
         left_s = expires_at - time.time()
         if self._on_expiring is not None:
-            self._timers.append(self._loop.call_later(max(0.0, left_s - WARNING_S), self._on_expiring))
+            # A token of a minute is renewed after half of it: a warning at once would lead to the next renewal, and so on.
+            early_s = min(WARNING_S, left_s / 2)
+            self._timers.append(self._loop.call_later(max(0.0, left_s - early_s), self._on_expiring))
         self._timers.append(self._loop.call_later(max(0.0, left_s), self._on_expired))
 
     def stop(self) -> None:
