@@ -11,7 +11,7 @@ const CHOICES = {
 	speed: ['Speed', 'Of the answer. Its pitch stays.', pairs(['0.75', '1', '1.25', '1.5', '2'], (speed) => `${speed} ×`)],
 	reply: ['Answer', 'In writing: no speech is made, and no loudspeaker waited for.', [['audio', 'Aloud'], ['text', 'In writing']]],
 	mode: ['End of a turn', 'By the gateway: silence and words tell it that you have finished. By hand: when you let go of the button, or the recording ends.', [['open', 'By the gateway'], ['push', 'By hand']]],
-	dialect: ['Dialect', 'What this page speaks with the gateway: the Wire shows it. OpenAI’s has a session of its own, which a reload ends.', [['jarvis', 'jarvis.v1'], ['openai', 'OpenAI Realtime']]],
+	dialect: ['Dialect', 'What this page speaks with the gateway: the Wire shows it. OpenAI’s has a session of its own, which a reload ends.', [['jarvis', 'jarvis.v1'], ['openai', 'OpenAI']]],
 	device: ['Microphone', 'Which one is opened, the next time that you speak.', [['', 'Default']]],
 	rate: ['Rate', 'Device: the gateway resamples, once. 16 kHz: the browser does, and a third of the bytes is sent.', [['device', 'Device'], ['16000', '16 kHz']]],
 	output: ['Loudspeaker', 'Where answers sound. Firefox and Safari leave that to the system.', [['', 'Default']]],

@@ -12,7 +12,7 @@ export function ms(value) {
 export function bytes(value) {
 	if (value < 1024) return `${value} B`;
 	if (value < 1024 * 1024) return `${(value / 1024).toFixed(value < 10_240 ? 1 : 0)} KiB`;
-	return `${(value / 1024 / 1024).toFixed(1)} MiB`;
+	return `${(value / 1024 / 1024).toFixed(value < 1e8 ? 1 : 0)} MiB`;
 }
 
 export const count = (value) => value.toLocaleString('en');

@@ -55,12 +55,12 @@ function speechEnd(turn, now) {
 	return turn.marks.interrupted ?? turn.marks.silent ?? turn.marks.done ?? now;
 }
 
-/** How long the user waited for the answer: for its first sound, or for its text if it is not spoken. Their own time to say yes is left out. */
+/** How long the user waited for the answer: for its first sound, or for its text if it is not spoken. Without the time they took before it to say yes. */
 export function waited({ marks, askedAt, steps }) {
 	const answered = marks.first_sound ?? (marks.done === undefined ? undefined : marks.reply);
 	if (answered === undefined) return null;
-	const asked = [...steps.values()].filter((step) => step.askedAt !== null && step.askedAt < answered);
-	return asked.reduce((left, step) => left - (Math.min(answered, step.answeredAt ?? answered) - step.askedAt), answered - askedAt);
+	const asked = [...steps.values()].filter((step) => step.answeredAt !== null && step.answeredAt < answered);
+	return asked.reduce((left, step) => left - (step.answeredAt - step.askedAt), answered - askedAt);
 }
 
 export function durations(turn) {

@@ -159,6 +159,8 @@ test('the time that a person takes to say yes is not the agent’s', () => {
   assert.deepEqual(stretch(trace.turns.list[0], 9999), [0, 5160]);
   const spoken = traceOf(...SPOKEN, asked(2700, 's2'));
   assert.equal(waited(spoken.turns.list[0]), 2400 - 1620, 'asked after the first sound');
+  const heard = traceOf(...SPOKEN.filter(([at]) => at < 2240), asked(2235, 's2'), ...SPOKEN.filter(([at]) => at > 2300));
+  assert.equal(waited(heard.turns.list[0]), 2400 - 1620, 'the first sound is the question');
 });
 
 test('a bad network keeps the order, and holds up what follows a lost message', () => {
