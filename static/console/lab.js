@@ -176,7 +176,7 @@ export class LabView {
 		const { speech_start: start, speech_end: end, final } = turn.marks;
 		const sampleRate = rateOf(trace, turn);
 		const { you } = mix(trace, Math.max(0, start - LEAD_MS), (end ?? final) + LEAD_MS, sampleRate);
-		const buffer = new AudioBuffer({ length: you.length, sampleRate });
+		const buffer = new AudioBuffer({ length: you.length || 1, sampleRate });
 		buffer.copyToChannel(you, 0);
 		this.session.voice.playSound(buffer);
 	}

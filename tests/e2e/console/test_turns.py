@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -166,6 +166,28 @@ async def test_the_lab_shows_why_a_turn_ended_and_asks_it_another_way(
         await page.click("#measure")
         await see(page, ".lab table[aria-label=Spoken] th >> text=Spoken, 2")
         await see(page, ".lab table[aria-label=Typed] td >> text=To the answer")
+
+
+async def test_a_recorded_turn_without_its_sound_is_run_again_and_over(
+    console: Console, gateway: GatewayProcess, tmp_path: Path
+) -> None:
+    heard: list[dict[str, Any]] = [
+        {"type": "channel.open", "channel": 1, "kind": "turn", "params": {}},
+        {"type": "stt.speech_started", "channel": 1, "at_ms": 100},
+        {"type": "stt.partial", "channel": 1, "text": "what", "stable_chars": 4},
+        {"type": "turn.intent", "channel": 1, "turn_id": "a", "intent": "get_time", "confidence": 1, "entities": {}},
+        {"type": "turn.done", "channel": 1, "turn_id": "a", "status": "ok"},
+    ]
+    lines = [
+        {"at_ms": 100 * at, "direction": "out" if at == 0 else "in", "message": each} for at, each in enumerate(heard)
+    ]
+    async with console(gateway) as page:
+        await open_recording(page, session_file(tmp_path / "silent.jsonl", lines))
+        await page.click("text=See it in Turns and Wire")
+        await go(page, "lab")
+        await page.click("#again")
+        await see(page, "table[aria-label='Run again'] td >> text=nothing heard")
+        assert await page.is_enabled("#again")
 
 
 async def test_tens_of_thousands_of_rows(console: Console, gateway: GatewayProcess, tmp_path: Path) -> None:
