@@ -997,7 +997,7 @@ export class Speaker {
 			this.output.connect(this.context.destination);
 			this.loaded = this.context.audioWorklet.addModule(this.options.worklet ?? PLAYOUT());
 		}
-		await this.loaded;
+		await this.loaded?.catch((error) => this.stop().then(() => { throw error; }));
 		await this.context.resume();
 	}
 

@@ -33,7 +33,7 @@ export class RecordingsView {
 		this.audio.pause();
 		this.trace = null;
 		text(this.about, '');
-		fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file: messages and sound, without tokens; the form of a bug report. Open one here, or drop it on this page, to scrub through it.'));
+		fill(this.player, this.past.element, empty('recordings', 'No recording is open', 'Save this session as a file, without tokens, for a bug report. Open one here, or drop it on this page, to scrub through it.'));
 		this.past.load();
 	}
 
@@ -154,7 +154,7 @@ export class RecordingsView {
 		const position = this.positionMs;
 		this.#tellUpTo(position);
 		text(this.time, `${clock(position)} / ${clock(durationMs)}`);
-		for (const [name, value] of [['aria-valuemax', durationMs], ['aria-valuenow', position]]) this.canvas.setAttribute(String(name), String(Math.round(Number(value))));
+		for (const [name, value] of [['aria-valuemax', durationMs], ['aria-valuenow', position]]) this.canvas.setAttribute(name, Math.round(value));
 		this.canvas.setAttribute('aria-valuetext', `${clock(position)} of ${clock(durationMs)}`);
 		this.#drawTrack(position / Math.max(1, durationMs));
 	}

@@ -33,7 +33,7 @@ export function signIn(account, onDone, why = '') {
 	};
 
 	const developer = h('div.field', { hidden: !HERE.has(location.hostname) }, button('Continue as developer', async () => { await account.develop(); onDone(); }),
-		h('span.hint', 'With the development token, where the gateway runs with DEBUG on this machine.'));
+		h('span.hint', 'Where the gateway runs with DEBUG on this machine.'));
 
 	return h('section.gate', { aria: 'Sign in' }, h('form.card', { id: 'sign-in', onsubmit: attempt },
 		h('h2', 'Sign in'), h('p.soft', 'To speak with this gateway, and to see what it does.'), fault,

@@ -22,7 +22,6 @@ const NUMBERS = [
 const ENGINES = { stt: 'Heard by', tts: 'spoken by' };
 
 export class TalkView {
-
 	constructor(session) {
 		this.session = session;
 		this.voice = session.voice;
@@ -133,12 +132,9 @@ export class TalkView {
 		const engines = this.session.client.ready?.engines ?? {};
 		text(this.engines, Object.entries(ENGINES).filter(([name]) => engines[name]).map(([name, by]) => `${by} ${engines[name]}`).join(', '));
 		const turn = this.session.trace.turns.list.at(-1);
-		if (turn) {
-			text(this.name, turn.text);
-			drawWaterfall(this.bars, turn, this.session.trace.now);
-		} else {
-			fill(this.bars, h('p.soft', 'After the first turn: how long each stage took.'));
-		}
+		text(this.name, turn?.text ?? '');
+		if (turn) drawWaterfall(this.bars, turn, this.session.trace.now);
+		else fill(this.bars, h('p.soft', 'After the first turn: how long each stage took.'));
 		this.#drawNumbers();
 	}
 

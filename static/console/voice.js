@@ -58,16 +58,13 @@ export class Voice extends EventTarget {
 	}
 
 	async say(text) {
-		await this.loud();
-		if (settings.dialect === 'openai') {
-			(await this.#openai()).say(text);
-			return;
-		}
+		const reply = await this.loud().then(() => settings.reply, () => 'text'); // offline
+		if (settings.dialect === 'openai') return (await this.#openai()).say(text);
 		const waits = this.client.state !== 'online';
-		const channel = this.client.open('turn', { ...this.#params(), text });
+		const channel = this.client.open('turn', { ...this.#params(), reply, text });
 		if (waits) this.trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: channel.number, text } });
 		this.#follow(channel, waits ? text : '');
-		this.hear(channel);
+		if (reply !== 'text') this.hear(channel);
 	}
 
 	/** The session of OpenAI's dialect; its code comes when it is first used. */
@@ -173,9 +170,8 @@ export class Voice extends EventTarget {
 		const rate = this.microphone?.sampleRate ?? 16_000;
 		const endpointing = state === 'open' || (state === 'file' && settings.mode === 'open');
 		const channel = other ?? this.client.open('turn', { ...this.#params(), sample_rate: rate, endpointing });
-		if (other) {
-			other.listen(endpointing);
-		} else {
+		if (other) other.listen(endpointing);
+		else {
 			channel.addEventListener('closed', ({ detail }) => this.#onClosed(channel, detail));
 			this.hear(channel);
 		}

@@ -247,13 +247,9 @@ export class WireView {
 	/** Channels are opened through the client, which assigns the number; everything else is sent unchanged. */
 	#send(message) {
 		const { client, voice } = this.session;
-		if (message.type === 'channel.open') {
-			this.#open(client, voice, message);
-		} else if (message.type === 'call') {
-			client.call(message.op, message.params ?? {}).catch(() => undefined); // the answer is shown as a message
-		} else {
-			client.send(message);
-		}
+		if (message.type === 'channel.open') this.#open(client, voice, message);
+		else if (message.type === 'call') client.call(message.op, message.params ?? {}).catch(() => undefined); // shown as a message
+		else client.send(message);
 	}
 
 	async #open(client, voice, { kind, params = {} }) {

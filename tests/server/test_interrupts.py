@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_neither_does_it_while_a_command_imports_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kept", [signal.SIG_IGN, signal.default_int_handler, lambda *_: None])
-def test_the_handler_of_before_is_there_again(kept: signal.Handlers) -> None:
+def test_the_handler_of_before_is_there_again(kept: Any) -> None:
     before = signal.signal(signal.SIGINT, kept)
     try:
         with ended_silently():

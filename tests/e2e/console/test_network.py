@@ -94,6 +94,19 @@ async def test_being_offline_is_told_and_can_be_ended(console: Console, gateway:
         assert not await page.is_visible("#banner")
 
 
+async def test_what_is_typed_before_any_sound_was_loaded_waits_too(console: Console, gateway: GatewayProcess) -> None:
+    """Without a gateway the worklet cannot be loaded: the answer comes in writing, and the next one aloud."""
+    async with console(gateway, pardon=("ERR_", "worklet")) as page:
+        await page.route("**/worklets/playout.js", lambda route: route.abort())
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await see(page, ".agent >> text=/^It is \\d/")
+        await page.unroute("**/worklets/playout.js")
+        await say(page, "what time is it")
+        await turns_are_over(page, 2)
+        assert await page.evaluate("window.heard.length") > 0
+
+
 async def test_a_gateway_that_does_not_answer_is_told(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway, signed_in=False) as page:
         enough = asyncio.Event()
