@@ -35,16 +35,21 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     clock = asyncio.get_running_loop().time
     began = clock()
     deadline = began + within_s * (1 - CLOSE_SHARE)
-    staying = list(gateway.residents)
-    log.info("draining", sockets=sum(resident.connected for resident in staying))
-    for resident in staying:
-        if resident.connected:
-            resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load
-    while (staying or gateway.requests_running) and clock() < deadline:
+    log.info("draining", sockets=sum(resident.connected for resident in gateway.residents))
+    told: set[Resident] = set()
+    left: set[Resident] = set()
+    while True:
+        # Looked up anew: a socket may have been opened before, and begin its session only now.
+        staying = [resident for resident in gateway.residents if resident not in left]
+        for resident in staying:
+            if resident.connected and resident not in told:
+                told.add(resident)
+                resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load
+        if not (staying or gateway.requests_running) or clock() >= deadline:
+            break
         leaving = _may_leave(staying, paused_enough=clock() >= began + PAUSE_S)
         await _leave(leaving)
-        gone = set(leaving)
-        staying = [resident for resident in staying if resident not in gone]
+        left.update(leaving)
         await asyncio.sleep(LOOK_S)
     await _leave(staying)
     await asyncio.sleep(0)  # let the writers send what waits before they close

@@ -44,3 +44,17 @@ async def test_a_session_does_not_wait_for_the_record_of_another() -> None:
         assert not slow.left.is_set()
         slow.saved.set()
     assert slow.left.is_set()
+
+
+async def test_a_session_that_begins_on_an_open_socket_during_the_drain_leaves_too() -> None:
+    gateway = SimpleNamespace(draining=False, residents=[], requests_running=1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(drain(cast("Gateway", gateway), 5.0), name="drain")
+        await asyncio.sleep(0)
+        late = Guest()
+        late.saved.set()
+        gateway.residents.append(late)
+        async with asyncio.timeout(5.0):
+            await late.left.wait()
+        gateway.requests_running = 0
+    assert late.left.is_set()
