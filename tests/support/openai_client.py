@@ -67,12 +67,12 @@ class Client:
     def speak(self, text: str) -> None:
         self.hear(SpeechStarted(100), SpeechStopped(500), FinalTranscript(text, 0.9, 100, 500))
 
-    async def until(self, kind: str) -> dict[str, Any]:
-        """The next event of that type behind the one that was waited for before."""
+    async def until(self, *kinds: str) -> dict[str, Any]:
+        """The next event of one of these types behind the one that was waited for before."""
         async with asyncio.timeout(200):
             while True:
                 for index in range(self._seen, len(self.events)):
-                    if self.events[index]["type"] == kind:
+                    if self.events[index]["type"] in kinds:
                         self._seen = index + 1
                         return self.events[index]
                 await asyncio.sleep(0.01)
