@@ -267,7 +267,7 @@ async def test_a_token_without_the_role_is_refused(gateway: GatewayProcess) -> N
 
 
 async def test_a_cut_in_the_middle_of_a_reply_is_not_noticed(gateway: GatewayProcess) -> None:
-    """With the lines of docs/OPENAI.md."""
+    """With the lines of docs/OPENAI.md. The reply is long: of a short one, all may be in the client's memory before the cut."""
     lines = re.findall(
         r"```python\n(seen = .*?)```", (ROOT / "docs" / "OPENAI.md").read_text(encoding="utf-8"), re.DOTALL
     )
@@ -279,7 +279,7 @@ async def test_a_cut_in_the_middle_of_a_reply_is_not_noticed(gateway: GatewayPro
     async def each(connection: AsyncRealtimeConnection, event: Any) -> None:
         told.append(event)
         if event.type == "session.created":
-            item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "what time is it"}]}
+            item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "what can you do"}]}
             await connection.conversation.item.create(item=item)  # type: ignore[arg-type] # as the page has it
             await connection.response.create()
         elif event.type == "response.output_audio.delta" and sum(one.type == event.type for one in told) == 2:
