@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.ports import ServiceError
 from streaming.sound.codecs import SERVICE_RATE_HZ
+from streaming.sound.filters import AudioFilter
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
@@ -66,51 +67,37 @@ class FarEnd:
         return taken.ljust(n_bytes, b"\0") if end > 0 else bytes(n_bytes)
 
 
-class EchoFilter:
-    """Removes the far end from microphone audio, in order, in `run`. Raises ServiceError if AEC3 is not installed."""
+class EchoFilter(AudioFilter):
+    """Removes the far end from microphone audio, some 15 ms per second of audio. Raises ServiceError if AEC3 is not installed."""
 
     def __init__(self, far_end: FarEnd, send: Callable[[bytes], None]) -> None:
         if None in map(importlib.util.find_spec, PARTS):
             words = "echo cancellation is not installed here: the extra `echo` brings it"
             raise ServiceError("UNIMPLEMENTED", words)
+        super().__init__(send)
         self._filter: Callable[[bytes, bytes], bytes] | None = None  # made by the first audio
         self._far_end = far_end
-        self._send = send
-        self._near, self._far = bytearray(), bytearray()
-        self._after: list[Callable[[], None]] = []  # commit and end, called once the audio before them was sent
-        self._news = asyncio.Event()
+        self._far = bytearray()
 
     def feed(self, pcm: bytes) -> None:
         """Add a frame that was just recorded."""
-        self._near += pcm
         self._far += self._far_end.take(len(pcm))
-        self._news.set()
+        super().feed(pcm)
 
-    def then(self, act: Callable[[], None]) -> None:
-        """Call `act` when all audio up to here was sent."""
-        self._after.append(act)
-        self._news.set()
-
-    async def run(self) -> None:
-        """Filter in a thread until cancelled; some 15 ms per second of audio."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            acts, self._after = self._after, []
-            whole = len(self._near) // BLOCK_BYTES * BLOCK_BYTES
-            near, far = bytes(self._near[:whole]), bytes(self._far[:whole])
-            del self._near[:whole], self._far[:whole]
-            rest = b""
-            if acts:  # the rest is less than a block, and is sent unfiltered
-                rest = bytes(self._near)
-                self._near.clear()
-                self._far.clear()
-            if near:
-                self._send(await asyncio.to_thread(self._filtered, near, far))
-            if rest:
-                self._send(rest)
-            for act in acts:
-                act()
+    async def _pass_on(self, *, whole: bool) -> None:
+        """Filter in a thread. The rest is less than a block, and is sent unfiltered."""
+        blocks = len(self._near) // BLOCK_BYTES * BLOCK_BYTES
+        near, far = bytes(self._near[:blocks]), bytes(self._far[:blocks])
+        del self._near[:blocks], self._far[:blocks]
+        rest = b""
+        if whole:
+            rest = bytes(self._near)
+            self._near.clear()
+            self._far.clear()
+        if near:
+            self._send(await asyncio.to_thread(self._filtered, near, far))
+        if rest:
+            self._send(rest)
 
     def _filtered(self, near: bytes, far: bytes) -> bytes:
         if self._filter is None:

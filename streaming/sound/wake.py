@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.ports import ServiceError
 from streaming.sound.codecs import SERVICE_RATE_HZ
+from streaming.sound.filters import AudioFilter
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
@@ -57,20 +58,17 @@ class WakeWord:
         self._model.reset()
 
 
-class WakeGate:
+class WakeGate(AudioFilter):
     """Passes audio on in `run`, in order and as much of it as came: as it was while awake, as silence while asleep."""
 
     def __init__(self, attention: Attention, send: Callable[[bytes], None], word: WakeWord | None = None) -> None:
+        super().__init__(send)
         self._attention = attention
-        self._send = send
         self._word = word or WakeWord()
         self._fresh = True  # the word has heard nothing yet
         self._held = b""
-        self._near = bytearray()
         self._taking = False
         self._awake_bytes = 0  # how much more audio is passed on
-        self._after: list[Callable[[], None]] = []
-        self._news = asyncio.Event()
 
     @property
     def awake(self) -> bool:
@@ -81,33 +79,16 @@ class WakeGate:
         """Open the microphone, as the wake word does."""
         self._awake_bytes = AWAKE_MS * BYTES_PER_MS
 
-    def feed(self, pcm: bytes) -> None:
-        """Add whole samples."""
-        self._near += pcm
-        self._news.set()
-
-    def then(self, act: Callable[[], None]) -> None:
-        """Call `act` when all audio up to here was sent."""
-        self._after.append(act)
-        self._news.set()
-
-    async def run(self) -> None:
-        """Listen until cancelled."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            acts, self._after = self._after, []
-            pcm = bytes(self._near)
-            self._near.clear()
-            if pcm:
-                self._taking = True
-                await self._take(pcm)
-                self._taking = False
-            if acts and self._held:
-                self._send(bytes(len(self._held)))
-                self._held = b""
-            for act in acts:
-                act()
+    async def _pass_on(self, *, whole: bool) -> None:
+        pcm = bytes(self._near)
+        self._near.clear()
+        if pcm:
+            self._taking = True
+            await self._take(pcm)
+            self._taking = False
+        if whole and self._held:
+            self._send(bytes(len(self._held)))
+            self._held = b""
 
     async def _take(self, pcm: bytes) -> None:
         if not self.awake:
