@@ -134,6 +134,13 @@ class RedisServer:
         assert self.process is not None
         self.process.send_signal(18)
 
+    def save(self) -> None:
+        """Write the data to disk, for the next start; Redis answers meanwhile."""
+        with redis.Redis.from_url(self.url) as client:
+            client.bgsave()
+            while client.info("persistence")["rdb_bgsave_in_progress"]:
+                time.sleep(0.01)
+
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client:
             client.flushall()

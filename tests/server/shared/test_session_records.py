@@ -232,7 +232,7 @@ async def test_a_session_that_got_a_new_token_in_an_outage_is_waited_for(
 async def test_a_redis_that_was_started_with_old_data_holds_nothing_to_claim(own_redis: RedisServer) -> None:
     async with records(own_redis.url) as (store, _told):
         await begin(store)
-        await store._link.call("SAVE")
+        await asyncio.to_thread(own_redis.save)
         await update(store, A, 2, core="newer")
         own_redis.stop()
         own_redis.start()

@@ -178,7 +178,7 @@ async def test_news_are_heard_again_after_redis_was_killed(own_redis: RedisServe
 async def test_values_go_to_memory_when_redis_is_full(own_redis: RedisServer) -> None:
     async with running_link(own_redis.url) as link:
         state = RedisState(link)
-        await link.call("CONFIG", "SET", "maxmemory", "1")
+        await link.call("CONFIG", "SET", "maxmemory", "1", patient=True)
         await state.put("k", "v", 60)
         assert await state.get("k") == "v"
         assert link.up
@@ -187,7 +187,7 @@ async def test_values_go_to_memory_when_redis_is_full(own_redis: RedisServer) ->
 async def test_values_go_to_memory_when_redis_takes_no_writes(own_redis: RedisServer) -> None:
     async with running_link(own_redis.url) as link:
         state = RedisState(link)
-        await link.call("CONFIG", "SET", "min-replicas-to-write", "1")
+        await link.call("CONFIG", "SET", "min-replicas-to-write", "1", patient=True)
         assert await state.put("k", "v", 60, only_new=True)
         assert await state.get("k") == "v"
 
