@@ -1,6 +1,6 @@
 """The main interface: everything about a live session.
 
-session: lanes that live and die alone · domain: what lanes say · outlet: what a lane is given · loudspeaker: does the gateway itself sound? ·
+session: lanes that live and die alone · domain: what lanes say · outlet: what a lane is given · sounding: does the gateway itself sound? ·
 residents: what the gateway sees of any live session · watch: an observer's look at one · lanes: one module per kind of work · ports: what lanes need from services · agent: a turn ·
 sound: audio of live channels · protocol: jarvis.v1 as pure code · jarvis: sessions that speak it · openai: sessions that speak OpenAI
 Realtime · client: the Python client.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from streaming.loudspeaker import Loudspeaker
+from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,7 +54,7 @@ class Outlet(Protocol):
 class LaneSetup:
     """What a lane is built from. `clock` is monotonic, in seconds; `listening_clock` stops while the client is away, when nothing is played.
 
-    All lanes of a session share its `loudspeaker`.
+    All lanes of a session share its `sounding`.
     """
 
     outlet: Outlet
@@ -62,7 +62,7 @@ class LaneSetup:
     context: CallContext
     clock: Callable[[], float]
     listening_clock: Callable[[], float]
-    loudspeaker: Loudspeaker = field(default_factory=Loudspeaker)
+    sounding: Sounding = field(default_factory=Sounding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from streaming.loudspeaker import Loudspeaker
 from streaming.outlet import LaneSetup, Outlet
 from streaming.ports import CallContext, ServiceError
 from streaming.sound.pcm import AudioFormatError
+from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class Session:
         self._group = group
         self._clock = clock
         self._listening_clock = listening_clock or clock
-        self._loudspeaker = Loudspeaker()
+        self._sounding = Sounding()
         self._running: dict[int, _Running] = {}
 
     @property
@@ -86,7 +86,7 @@ class Session:
             traceparent=span.traceparent,
         )
         try:
-            setup = LaneSetup(outlet, self._provided, context, self._clock, self._listening_clock, self._loudspeaker)
+            setup = LaneSetup(outlet, self._provided, context, self._clock, self._listening_clock, self._sounding)
             lane = build(setup)
         except Exception as refused:
             span.end(refused)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import grpc.aio
 
 
+class InvalidRequestError(Exception):
+    """The caller's mistake; the text says what is wrong."""
+
+
 class MissingPartError(Exception):
     """A part that the service needs is missing; the text says which one, and how to get it."""
 

@@ -46,7 +46,7 @@ class StreamContext:
         raise AbortError(code, details)
 
 
-class TrunkStream:
+class ServedStream:
     """One stream, with the requests received for it."""
 
     def __init__(self, number: int) -> None:
@@ -60,7 +60,7 @@ class TrunkCall(ABC):
     def __init__(self, messages: ModuleType, service: str) -> None:
         self._messages: Any = messages
         self._service = service
-        self._streams: dict[int, TrunkStream] = {}
+        self._streams: dict[int, ServedStream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._out: list[Any] = []
         self._wake = asyncio.Event()
@@ -69,14 +69,14 @@ class TrunkCall(ABC):
         self._closing = False
 
     @abstractmethod
-    async def run(self, stream: TrunkStream) -> None:
+    async def run(self, stream: ServedStream) -> None:
         """Serve a stream. AbortError gives the stream's status; any other exception becomes INTERNAL."""
 
-    def took(self, stream: TrunkStream, request: Any) -> bool:  # noqa: ARG002 - for services that count bytes
+    def took(self, stream: ServedStream, request: Any) -> bool:  # noqa: ARG002 - for services that count bytes
         """Called after a request is queued. Returns False if the caller exceeds its credit: the stream is then cancelled."""
         return True
 
-    def other(self, stream: TrunkStream, item: Any) -> None:  # noqa: B027 - not every service has such items
+    def other(self, stream: ServedStream, item: Any) -> None:  # noqa: B027 - not every service has such items
         """Handle an item that only this service has, such as credit."""
 
     async def serve(self, requests: AsyncIterator[Any], call: Call) -> None:
@@ -107,9 +107,9 @@ class TrunkCall(ABC):
             self._closing = True
             self._wake.set()
 
-    def new_stream(self, number: int) -> TrunkStream:
+    def new_stream(self, number: int) -> ServedStream:
         """The object that holds a new stream's state."""
-        return TrunkStream(number)
+        return ServedStream(number)
 
     def _take(self, item: Any, group: asyncio.TaskGroup) -> None:
         number, what = item.stream, item.WhichOneof("what")
@@ -131,7 +131,7 @@ class TrunkCall(ABC):
         else:
             self.other(stream, item)
 
-    async def _run(self, stream: TrunkStream) -> None:
+    async def _run(self, stream: ServedStream) -> None:
         code, message = grpc.StatusCode.OK, ""
         try:
             await self.run(stream)
@@ -146,12 +146,12 @@ class TrunkCall(ABC):
             del self._streams[stream.number], self._tasks[stream.number]
             self.put(stream, end=self._messages.StreamEnd(code=code.value[0], message=message))
 
-    async def answer(self, stream: TrunkStream, response: Any) -> None:
+    async def answer(self, stream: ServedStream, response: Any) -> None:
         """Queue a response, and wait while too many items are queued."""
         self.put(stream, response=response)
         await self._room.wait()
 
-    def put(self, stream: TrunkStream, **what: Any) -> None:
+    def put(self, stream: ServedStream, **what: Any) -> None:
         """Queue an item for the caller."""
         self._out.append(self._messages.StreamResponse(stream=stream.number, **what))
         self._wake.set()

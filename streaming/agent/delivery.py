@@ -193,7 +193,7 @@ class Delivery:
             encoding=self._format.encoding,
             sample_rate_hz=self._format.sample_rate_hz,
             clock=self._setup.listening_clock,
-            loudspeaker=self._setup.loudspeaker,
+            sounding=self._setup.sounding,
             turn_id=self._turn_id,
             on_first_audio=lambda: None if self.aside else self._on_first_audio(),
             far_end=self._far_end,

@@ -30,7 +30,7 @@ class TtsLane(Lane):
             encoding=speech.encoding,
             sample_rate_hz=speech.sample_rate_hz,
             clock=self._listening_clock,
-            loudspeaker=setup.loudspeaker,
+            sounding=setup.sounding,
         )
         if text is not None:
             self.text(text)

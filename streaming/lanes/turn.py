@@ -138,13 +138,13 @@ class TurnLane(Lane):
     def _moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""
         at = self._listening_clock() - s_ago
-        return Moment(self._open_question, over_our_voice=self._setup.loudspeaker.sounded_at(at))
+        return Moment(self._open_question, over_our_voice=self._setup.sounding.sounded_at(at))
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking
 
     def _sounding(self) -> bool:
-        return self._setup.loudspeaker.sounded_at(self._listening_clock())
+        return self._setup.sounding.sounded_at(self._listening_clock())
 
     @property
     def _open_question(self) -> Confirmation | None:

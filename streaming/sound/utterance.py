@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
-from streaming.loudspeaker import Loudspeaker
 from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from streaming.sound.codecs import SpeechEncoder
 from streaming.sound.playout import PlayoutCursor, heard_text
+from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ class Utterance:
         turn_id: str | None = None,
         on_first_audio: Callable[[], None] = lambda: None,
         far_end: FarEnd | None = None,
-        loudspeaker: Loudspeaker | None = None,
+        sounding: Sounding | None = None,
     ) -> None:
         self._stream = stream
         self._outlet = outlet
@@ -52,7 +52,7 @@ class Utterance:
         self._nudge = asyncio.Event()  # set when a report may release the next frame
         self._on_first_audio = on_first_audio
         self._far_end = far_end
-        self._loudspeaker = loudspeaker or Loudspeaker()
+        self._sounding = sounding or Sounding()
         self._stopped_at: float | None = None
         self._begun = self._ended = False  # whether the client was told
         self._words_told = 0
@@ -213,7 +213,7 @@ class Utterance:
     def _play(self, frame: bytes, duration_ms: float, now: float) -> None:
         if self._pts_ms == 0:
             self._on_first_audio()
-        self._loudspeaker.begins(self)
+        self._sounding.begins(self)
         self._outlet.play(frame, round(self._pts_ms))
         self._advance(duration_ms, now)
 
@@ -257,6 +257,6 @@ class Utterance:
             await self._wait_for_report(1.0)
 
     def _fall_silent(self) -> None:
-        self._loudspeaker.ends(self, self._clock())
+        self._sounding.ends(self, self._clock())
         if self._far_end is not None:
             self._far_end.end()

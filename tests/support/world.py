@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streaming.agent.actions import hash_of
-from streaming.loudspeaker import Loudspeaker
 from streaming.ports import (
     ActionInfo,
     Confirmation,
@@ -30,6 +29,7 @@ from streaming.ports import (
     Verdict,
     Word,
 )
+from streaming.sounding import Sounding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -155,7 +155,7 @@ class World:
     withdrawn: list[str] = field(default_factory=list)  # like `asked`: calls that were cancelled while they were slow
     conversations: list[list[str]] = field(default_factory=list)  # the texts passed to each `plan`
     questions: dict[str, asyncio.Future[bool | None]] = field(default_factory=dict)
-    loudspeaker: Loudspeaker = field(default_factory=Loudspeaker)  # all lanes belong to one session
+    sounding: Sounding = field(default_factory=Sounding)  # all lanes belong to one session
     confirmations: dict[str, Confirmation] = field(default_factory=dict)
 
     def _check(self, service: str) -> None:

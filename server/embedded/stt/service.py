@@ -9,13 +9,13 @@ import grpc
 import grpc.aio
 
 from protos import stt_pb2, stt_pb2_grpc
-from server.embedded.service import EmbeddedConfig, EmbeddedService, MissingPartError
+from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError, MissingPartError
 from server.embedded.stt import engine
 from server.embedded.stt.config import InvalidConfigError, checked
 from server.embedded.stt.pool import DecoderPool
 from server.embedded.stt.process import DecoderDiedError
-from server.embedded.stt.stream import Ears, InvalidRequestError, Recognition
-from server.embedded.stt.trunk import TrunkCall
+from server.embedded.stt.stream import Ears, Recognition
+from server.embedded.stt.trunk import RecognizeManyCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,7 +79,7 @@ class SpeechToTextService(EmbeddedService, stt_pb2_grpc.SpeechToTextServicer):
         self, request_iterator: AsyncIterator[stt_pb2.TrunkRequest], context: TrunkContext
     ) -> None:
         """Transcribe many microphones in one call."""
-        await TrunkCall(cast("Any", self.Recognize)).serve(request_iterator, context)
+        await RecognizeManyCall(cast("Any", self.Recognize)).serve(request_iterator, context)
 
 
 def _turn_model(path: str) -> TurnModel | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from protos import stt_pb2
+from server.embedded.service import InvalidRequestError
 from server.embedded.stt.answers import Answers
 from server.embedded.stt.audio import BYTES_PER_SAMPLE, Resampler
 from server.embedded.stt.endpoint import (
@@ -26,7 +27,7 @@ from server.embedded.stt.endpoint import (
 from server.embedded.stt.pause import OPEN_MS, UNSURE_MS, silence_needed_ms
 from server.embedded.stt.process import DecoderDiedError
 from server.embedded.stt.transcript import confidence
-from server.embedded.stt.utterance import BYTES_PER_MS, Utterance
+from server.embedded.stt.utterance import BYTES_PER_MS, HeardUtterance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -45,10 +46,6 @@ PARTIAL_WAIT_S = 0.15  # how long listening waits for a partial; a later one is 
 PROGRESS_MS = 400  # a message costs some 60 µs on each side
 LIFE_S = 0.5  # interval of signs of life while an answer is owed, as promised in stt.proto
 IDLE_S = 10.0  # a microphone that stops in mid-word (a dead network, silence suppression) ends its utterance
-
-
-class InvalidRequestError(Exception):
-    """The caller's mistake; the text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class Recognition:
         )
         self._backlog_bytes = 0  # audio that waits in `_pieces`
         self._pieces: asyncio.Queue[bytes | Committed | None] = asyncio.Queue(MAX_WAITING_PIECES)
-        self._utterance: Utterance | None = None
+        self._utterance: HeardUtterance | None = None
         self._partial: asyncio.Task[Transcript | None] | None = None
         self._uncommitted = False  # push-to-talk: there is audio after the last commit
         self._told_ms = 0  # how far the caller knows that we have listened
@@ -211,9 +208,9 @@ class Recognition:
     async def _begin(self, began: SpeechBegan) -> None:
         if self._held_span is None:
             await self._send(stt_pb2.RecognizeResponse(speech_started=stt_pb2.SpeechStarted(at_ms=began.at_ms)))
-        self._utterance = Utterance(began, self._settings.vocabulary, _text(self._held))
+        self._utterance = HeardUtterance(began, self._settings.vocabulary, _text(self._held))
 
-    async def _pause(self, utterance: Utterance, at_ms: int) -> None:
+    async def _pause(self, utterance: HeardUtterance, at_ms: int) -> None:
         """Decode what was said; its words determine how long the pause may be."""
         if not self._settings.endpointing:
             return
@@ -240,7 +237,7 @@ class Recognition:
         """How probably the turn is complete, if a model for that is configured."""
         return None if self._turn_model is None else await asyncio.to_thread(self._turn_model.complete, pcm)
 
-    async def _go_on(self, utterance: Utterance, at_ms: int) -> None:
+    async def _go_on(self, utterance: HeardUtterance, at_ms: int) -> None:
         utterance.forget_pause()
         if utterance.eager_told:
             utterance.eager_told = False
@@ -266,7 +263,7 @@ class Recognition:
             if transcript is not None:
                 await self._show(utterance, transcript)
 
-    async def _show(self, utterance: Utterance, transcript: Transcript) -> None:
+    async def _show(self, utterance: HeardUtterance, transcript: Transcript) -> None:
         """Send a partial if its text is new."""
         partial = utterance.partial(transcript)
         if partial is not None:
@@ -278,7 +275,7 @@ class Recognition:
         if self._pieces.empty():
             self._pieces.put_nowait(b"")
 
-    async def _decode_partial(self, utterance: Utterance) -> Transcript | None:
+    async def _decode_partial(self, utterance: HeardUtterance) -> Transcript | None:
         began_s = time.monotonic()
         try:
             # where the voice has just ended, the pause is decoded in a moment, and a partial would be in its way
@@ -296,7 +293,7 @@ class Recognition:
 
     # --- ends ---
 
-    async def _end(self, utterance: Utterance, end_ms: int) -> None:
+    async def _end(self, utterance: HeardUtterance, end_ms: int) -> None:
         self._drop_partial()
         self._utterance = None
         if self._settings.endpointing:
@@ -310,10 +307,10 @@ class Recognition:
             self._held += await self._words(utterance)
             self._held_span = (self._held_span[0] if self._held_span else utterance.at_ms, end_ms)
 
-    async def _decoded(self, utterance: Utterance, end_ms: int) -> stt_pb2.RecognizeResponse:
+    async def _decoded(self, utterance: HeardUtterance, end_ms: int) -> stt_pb2.RecognizeResponse:
         return _final(await self._words(utterance), utterance.at_ms, end_ms)
 
-    async def _words(self, utterance: Utterance) -> list[HeardWord]:
+    async def _words(self, utterance: HeardUtterance) -> list[HeardWord]:
         transcript = utterance.at_pause
         if utterance.closer is not None:
             transcript = await utterance.closer

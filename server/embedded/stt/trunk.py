@@ -10,19 +10,19 @@ from server.embedded import trunk
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    Recognize = Callable[["AsyncIterator[stt_pb2.RecognizeRequest]", "MicrophoneContext"], Awaitable[None]]
+    Recognize = Callable[["AsyncIterator[stt_pb2.RecognizeRequest]", "TalkerContext"], Awaitable[None]]
 
 REPORT_BYTES = 16 * 1024  # how much audio is taken before the caller is told: half a second
 WINDOW_BYTES = 128 * 1024  # audio per stream that a caller may send before it is told that some was taken
 
 
-class Microphone(trunk.TrunkStream):
+class TalkerStream(trunk.ServedStream):
     """One microphone's stream."""
 
     untaken_bytes = 0
 
 
-class MicrophoneContext(trunk.StreamContext):
+class TalkerContext(trunk.StreamContext):
     """A microphone's replacement for the servicer context of a Recognize call."""
 
     def __init__(self, put: Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]) -> None:
@@ -33,27 +33,27 @@ class MicrophoneContext(trunk.StreamContext):
         await self._put(message)
 
 
-class TrunkCall(trunk.TrunkCall):
+class RecognizeManyCall(trunk.TrunkCall):
     """One RecognizeMany call."""
 
     def __init__(self, recognize: Recognize) -> None:
         super().__init__(stt_pb2, "stt")
         self._recognize = recognize
 
-    def new_stream(self, number: int) -> Microphone:
-        return Microphone(number)
+    def new_stream(self, number: int) -> TalkerStream:
+        return TalkerStream(number)
 
-    def took(self, stream: trunk.TrunkStream, request: stt_pb2.RecognizeRequest) -> bool:
-        assert isinstance(stream, Microphone), "made by new_stream"
+    def took(self, stream: trunk.ServedStream, request: stt_pb2.RecognizeRequest) -> bool:
+        assert isinstance(stream, TalkerStream), "made by new_stream"
         stream.untaken_bytes += len(request.audio)
         return stream.untaken_bytes <= 2 * WINDOW_BYTES
 
-    async def run(self, stream: trunk.TrunkStream) -> None:
-        assert isinstance(stream, Microphone), "made by new_stream"
-        context = MicrophoneContext(lambda event: self.answer(stream, event))
+    async def run(self, stream: trunk.ServedStream) -> None:
+        assert isinstance(stream, TalkerStream), "made by new_stream"
+        context = TalkerContext(lambda event: self.answer(stream, event))
         await self._recognize(self._requests(stream), context)
 
-    async def _requests(self, stream: Microphone) -> AsyncIterator[stt_pb2.RecognizeRequest]:
+    async def _requests(self, stream: TalkerStream) -> AsyncIterator[stt_pb2.RecognizeRequest]:
         taken = 0
         while (request := await stream.requests.get()) is not None:
             yield request

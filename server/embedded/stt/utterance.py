@@ -17,7 +17,7 @@ PARTIAL_SHARE = 0.5  # of the time a talker's partials may be decoded: fewer com
 FIRST_PARTIAL_MS = 200  # of speech; less has no recognisable word
 
 
-class Utterance:
+class HeardUtterance:
     """One utterance. `held`: text before it in the same turn."""
 
     def __init__(self, began: SpeechBegan, vocabulary: tuple[str, ...], held: str = "") -> None:

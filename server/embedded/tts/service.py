@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from protos import tts_pb2, tts_pb2_grpc
-from server.embedded.service import EmbeddedConfig, EmbeddedService
+from server.embedded.service import EmbeddedConfig, EmbeddedService, InvalidRequestError
 from server.embedded.tts import engines
 from server.embedded.tts.booth import Booth
 from server.embedded.tts.manner import InvalidSpeedError, Manner, checked
@@ -21,7 +21,7 @@ from server.embedded.tts.pieces import Piece, PieceCutter
 from server.embedded.tts.rates import at_rate
 from server.embedded.tts.scripts import probable_language
 from server.embedded.tts.speech import Speech
-from server.embedded.tts.trunk import TrunkCall
+from server.embedded.tts.trunk import SynthesizeManyCall
 from server.embedded.tts.voices import UnknownVoiceError, VoiceCatalogue
 
 if TYPE_CHECKING:
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     ListContext = grpc.aio.ServicerContext[tts_pb2.ListVoicesRequest, tts_pb2.ListVoicesResponse]
 
 MAX_TEXT_CHARS = 100_000  # of one call: two hours of speech; more is a mistake
-
-
-class InvalidRequestError(Exception):
-    """The caller's mistake; the text says what is wrong."""
 
 
 class UnsayableError(Exception):
@@ -104,7 +100,7 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         self, request_iterator: AsyncIterator[tts_pb2.TrunkRequest], context: TrunkContext
     ) -> None:
         """Speak many texts in one call."""
-        await TrunkCall(cast("Any", self.Synthesize)).serve(request_iterator, context)
+        await SynthesizeManyCall(cast("Any", self.Synthesize)).serve(request_iterator, context)
 
     async def _speak(self, requests: Requests) -> AsyncIterator[tts_pb2.SynthesizeResponse]:
         manner = checked(await _config(requests), self._catalogue)

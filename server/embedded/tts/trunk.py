@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FIRST_CREDIT_BYTES = 65_536  # audio that may be sent before the caller grants more (tts.proto)
 
 
-class Utterance(trunk.TrunkStream):
+class CreditedStream(trunk.ServedStream):
     """One utterance's stream, and its remaining credit."""
 
     def __init__(self, number: int) -> None:
@@ -41,28 +41,28 @@ class Utterance(trunk.TrunkStream):
         self._credit_bytes -= n_bytes
 
 
-class TrunkCall(trunk.TrunkCall):
+class SynthesizeManyCall(trunk.TrunkCall):
     """One SynthesizeMany call."""
 
     def __init__(self, synthesize: Synthesize) -> None:
         super().__init__(tts_pb2, "tts")
         self._synthesize = synthesize
 
-    def new_stream(self, number: int) -> Utterance:
-        return Utterance(number)
+    def new_stream(self, number: int) -> CreditedStream:
+        return CreditedStream(number)
 
-    def other(self, stream: trunk.TrunkStream, item: tts_pb2.StreamRequest) -> None:
-        assert isinstance(stream, Utterance), "made by new_stream"
+    def other(self, stream: trunk.ServedStream, item: tts_pb2.StreamRequest) -> None:
+        assert isinstance(stream, CreditedStream), "made by new_stream"
         stream.grant(item.credit_bytes)
 
-    async def run(self, stream: trunk.TrunkStream) -> None:
-        assert isinstance(stream, Utterance), "made by new_stream"
+    async def run(self, stream: trunk.ServedStream) -> None:
+        assert isinstance(stream, CreditedStream), "made by new_stream"
         async with aclosing(self._synthesize(_requests(stream), trunk.StreamContext())) as responses:
             async for response in responses:
                 await stream.spend(len(response.audio))
                 await self.answer(stream, response)
 
 
-async def _requests(stream: trunk.TrunkStream) -> AsyncIterator[tts_pb2.SynthesizeRequest]:
+async def _requests(stream: trunk.ServedStream) -> AsyncIterator[tts_pb2.SynthesizeRequest]:
     while (request := await stream.requests.get()) is not None:
         yield request

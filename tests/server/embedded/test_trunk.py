@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from protos import tts_pb2
-from server.embedded.trunk import TrunkCall, TrunkStream
+from server.embedded.trunk import ServedStream, TrunkCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ class Waiting(TrunkCall):
         super().__init__(tts_pb2, "test")
         self.cancelled = asyncio.Event()
 
-    async def run(self, stream: TrunkStream) -> None:
+    async def run(self, stream: ServedStream) -> None:
         await self.answer(stream, tts_pb2.SynthesizeResponse())
         try:
             await asyncio.Event().wait()

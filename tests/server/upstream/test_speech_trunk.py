@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from protos import tts_pb2
-from server.embedded.tts.trunk import FIRST_CREDIT_BYTES, TrunkCall
+from server.embedded.tts.trunk import FIRST_CREDIT_BYTES, SynthesizeManyCall
 from server.upstream.trunk import Trunk
 from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from tests.server.upstream.observing import CALLER
@@ -51,7 +51,7 @@ def carrying(synthesize: Synthesize) -> Callable[[Call], Awaitable[None]]:
             while (request := await call.read()) is not None:
                 yield request
 
-        await TrunkCall(synthesize).serve(requests(), call)
+        await SynthesizeManyCall(synthesize).serve(requests(), call)
 
     return handle
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from server.embedded.stt.trunk import TrunkCall
+from server.embedded.stt.trunk import RecognizeManyCall
 from server.upstream.microphone_trunk import WINDOW_BYTES, MicrophoneStream
 from server.upstream.trunk import Trunk, tick
 from streaming.ports import ServiceError
@@ -47,7 +47,7 @@ def carrying(recognize: Recognize) -> Callable[[Call], Awaitable[None]]:
             while (request := await call.read()) is not None:
                 yield request
 
-        await TrunkCall(recognize).serve(requests(), call)
+        await RecognizeManyCall(recognize).serve(requests(), call)
 
     return handle
 

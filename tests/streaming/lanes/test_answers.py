@@ -72,8 +72,8 @@ def test_a_yes_that_the_end_of_the_question_may_have_made_approves_nothing(s_lat
         async with talk(world) as it:
             it.microphone.say("go")
             await it.until(SpeechEnds)
-            while world.loudspeaker.sounded_at(asyncio.get_running_loop().time() - 10):
-                if not world.loudspeaker._sounding:
+            while world.sounding.sounded_at(asyncio.get_running_loop().time() - 10):
+                if not world.sounding._sounding:
                     break
                 await asyncio.sleep(0.01)
             await asyncio.sleep(s_later)

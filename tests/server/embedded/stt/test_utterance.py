@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from server.embedded.stt.endpoint import SpeechBegan
-from server.embedded.stt.utterance import PARTIAL_EVERY_MS, Utterance
+from server.embedded.stt.utterance import PARTIAL_EVERY_MS, HeardUtterance
 
 
-def after(took_ms: float) -> Utterance:
+def after(took_ms: float) -> HeardUtterance:
     """An utterance whose partial took so long."""
-    utterance = Utterance(SpeechBegan(0, 0, bytes(32 * 300)), ())
+    utterance = HeardUtterance(SpeechBegan(0, 0, bytes(32 * 300)), ())
     utterance.job(final=False)
     utterance.partial_took(took_ms)
     return utterance
 
 
-def due_ms(utterance: Utterance) -> int:
+def due_ms(utterance: HeardUtterance) -> int:
     """The audio that has to come before the next one."""
     waited_ms = 0
     while not utterance.partial_due():

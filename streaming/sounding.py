@@ -5,7 +5,7 @@ from __future__ import annotations
 ECHO_S = 0.2  # delay until played audio reaches a microphone, through jitter buffer, room and radio link
 
 
-class Loudspeaker:
+class Sounding:
     """Utterances report when they start and stop to sound, on the session's listening clock."""
 
     def __init__(self) -> None:
