@@ -391,6 +391,24 @@ def test_an_observer_sees_events_without_secrets() -> None:
     scripted(test)
 
 
+def test_an_observer_without_audio_gets_none_in_whatever_form_it_comes() -> None:
+    async def test(client: Client, _world: World) -> None:
+        assert client.live is not None
+        seen = client.live.watch(audio=False)
+        client.send("input_audio_buffer.append", event_id="x" * 300, audio=FRAME)
+        client.live.receive(json.dumps({"audio": FRAME, "type": "input_audio_buffer.append"}))
+        item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": FRAME}]}
+        client.send("conversation.item.create", item=item)
+        client.send("response.create", response={"conversation": "none", "input": [item]})
+        client.live.closed()
+        await client.live.close()
+        text = json.dumps([one.message async for one in seen])  # type: ignore[attr-defined] # messages only
+        assert FRAME not in text
+        assert '"audio": "\\u2026"' in text
+
+    scripted(test)
+
+
 def test_the_end_of_an_item_names_the_one_before_as_its_start_did() -> None:
     async def test(client: Client, _world: World) -> None:
         client.type("hello")
