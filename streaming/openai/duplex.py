@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MAX_SESSION_S = 24 * 3_600  # a session lasts no longer, even if its token does
 USAGE_S = 5.0  # interval of `session.usage.updated`
 MAX_TO_SAY = 64  # commentaries waiting to be spoken
+MAX_CONTEXT_CHARS = 65_536  # of what the client has appended; the oldest is forgotten, as a session may last a day
 ACKNOWLEDGEMENT = "One moment."
+DEFAULT_VOICE = "marin"
 _SILENCE = {"audio/pcm": b"\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 _ROLES = {"developer": "system", "user": "user", "assistant": "assistant"}
 _PART = {"system": "input_text", "user": "input_text", "assistant": "output_text"}
@@ -43,9 +45,10 @@ class Duplex(RealtimeSession):
         super().__init__(*given, **named)
         self.resource: dict[str, Any] = {}  # the session as shown to the client; empty before the start
         self.delegates = True
-        self._muted = False
+        self.muted = False
         self._delegations: set[str] = set()
         self._to_say: deque[str] = deque()
+        self._context: deque[str] = deque()  # appended by the client, for the model
         self._acknowledging: dict[str, asyncio.TimerHandle] = {}  # delegations that the client has not commented on yet
         self._usage_timer: asyncio.TimerHandle | None = None
         self._closed_told = False
@@ -85,7 +88,8 @@ class Duplex(RealtimeSession):
         asked = check_start(command.fields)
         audio = asked.get("audio") or {}
         form = audio.get("format") or {"type": "audio/pcm", "rate": config.PCM_RATE_HZ}
-        voice = (audio.get("output") or {}).get("voice") or "marin"
+        given_voice = (audio.get("output") or {}).get("voice")
+        voice = DEFAULT_VOICE if given_voice is None else given_voice
         self.voices.ours(voice, "session.audio.output.voice")
         fresh = config.new_session(self.session_id, asked["model"], self.identity.expires_at, transcription=False)
         fresh["audio"]["input"]["format"] = fresh["audio"]["output"]["format"] = form
@@ -99,12 +103,12 @@ class Duplex(RealtimeSession):
         self.event_queue.bytes_per_ms = rate_hz * (2 if encoding == "pcm_s16le" else 1) / 1000
         for item in asked.get("input") or ():
             self._recall(item)
-        delegation = {"acknowledgement_delay_ms": 0, **(asked.get("delegation") or {"type": "client"})}
+        delegation = {"type": "client", "acknowledgement_delay_ms": 0, **_given(asked.get("delegation"))}
         self.resource = {
             "id": self.session_id,
             "expires_at": int(self._expires_at),
             "status": "active",
-            **{name: value for name, value in asked.items() if value is not None},
+            **_given(asked),
             "audio": {"format": form, "output": {"voice": voice}},
             "delegation": delegation,
         }
@@ -119,9 +123,8 @@ class Duplex(RealtimeSession):
 
     def on_update(self, command: Command) -> None:
         """`session.update`: what may change while a session goes on."""
-        change = check_update(command.fields).get("delegation")
-        if change is not None:
-            self.resource = {**self.resource, "delegation": {**self.resource["delegation"], **change}}
+        change = _given(check_update(command.fields).get("delegation"))
+        self.resource = {**self.resource, "delegation": {**self.resource["delegation"], **change}}
         self._acknowledge("session.updated", command, session=self.resource)
 
     def on_append(self, command: Command) -> None:
@@ -133,14 +136,14 @@ class Duplex(RealtimeSession):
         """Feed the microphone; if it is muted, with silence of the same length. Raises MistakeError."""
         self._require_start()
         check_sound(command.fields)
-        if self._muted:
+        if self.muted:
             audio = _SILENCE[self.resource["audio"]["format"]["type"]] * len(audio)
         return self.microphones.appending(audio)
 
     def on_mute(self, command: Command) -> None:
         """`session.input_audio.mute` and `.unmute`."""
         check_bare(command.fields)
-        self._muted = command.kind.endswith(".mute")
+        self.muted = command.kind.endswith(".mute")
         self._acknowledge(f"{command.kind}d", command)
 
     def on_context(self, command: Command) -> None:
@@ -159,8 +162,14 @@ class Duplex(RealtimeSession):
             return
         if kind == "thinking":
             self._stop_acknowledging()
-        known = self.settings["instructions"]
-        self.settings["instructions"] = f"{known}\n{content}" if known else content
+        self._add_context(content)
+
+    def _add_context(self, content: str) -> None:
+        self._context.append(content)
+        while sum(map(len, self._context)) > MAX_CONTEXT_CHARS:
+            self._context.popleft()
+        given = self.resource.get("instructions") or ""
+        self.settings["instructions"] = "\n".join(text for text in (given, *self._context) if text)
 
     def on_close(self, command: Command) -> None:
         """`session.close`."""
@@ -256,6 +265,11 @@ class Duplex(RealtimeSession):
         if self._usage_timer is not None:
             self._usage_timer.cancel()
             self._usage_timer = None
+
+
+def _given(fields: dict[str, Any] | None) -> dict[str, Any]:
+    """The fields that are not null. Null means the default, or no change."""
+    return {name: value for name, value in (fields or {}).items() if value is not None}
 
 
 def _not_here(_live: Duplex, command: Command) -> None:

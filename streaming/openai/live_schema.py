@@ -52,6 +52,7 @@ class _Session(Fields):
     safety_identifier: str | None = Field(None, max_length=256)
     store: Literal[False] | None = None
     triggers: list[Any] | None = Field(None, max_length=0)
+    client: Any = None  # see `_check_supported`
 
 
 class _Start(Fields):
@@ -78,7 +79,7 @@ class _Bare(Fields):
 
 def check_start(fields: dict[str, Any]) -> dict[str, Any]:
     """Check a `session.start`; returns its session, with the audio format completed. Raises MistakeError."""
-    _check_delegation(fields.get("session"))
+    _check_supported(fields.get("session"))
     check(_Start, fields, "")
     session: dict[str, Any] = dict(fields["session"])
     form = (session.get("audio") or {}).get("format")
@@ -89,7 +90,7 @@ def check_start(fields: dict[str, Any]) -> dict[str, Any]:
 
 def check_update(fields: dict[str, Any]) -> dict[str, Any]:
     """Check a `session.update`; returns its session. Raises MistakeError."""
-    _check_delegation(fields.get("session"))
+    _check_supported(fields.get("session"))
     check(_Update, fields, "")
     session: dict[str, Any] = fields["session"]
     return session
@@ -113,13 +114,18 @@ def check_bare(fields: dict[str, Any]) -> None:
     check(_Bare, fields, "")
 
 
-def _check_delegation(session: Any) -> None:
-    delegation = session.get("delegation") if isinstance(session, dict) else None
+def _check_supported(session: Any) -> None:
+    """Refuse by name what the API has and this server does not."""
+    if not isinstance(session, dict):
+        return  # refused by the model
+    delegation = session.get("delegation")
     kind = delegation.get("type") if isinstance(delegation, dict) else None
     if one_of(kind, ("responses", "decisions")):
         raise MistakeError(
             "unsupported_value", f"tasks are delegated to the client here, not to {kind}", "session.delegation.type"
         )
+    if session.get("client") is not None:
+        raise MistakeError("unsupported_value", "there is no WebRTC, which 'client' is for", "session.client")
 
 
 def _check_format(form: dict[str, Any]) -> None:

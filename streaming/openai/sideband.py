@@ -50,8 +50,8 @@ class Sideband:
     # --- Tap ---
 
     def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - the session's own clock counts
-        """Copy the user's audio if it is 24 kHz PCM, as the API does. Audio in other formats is not copied."""
-        if isinstance(data, str) and _APPEND in data and self._reflects:
+        """Copy the user's audio if it is 24 kHz PCM, as the API does, unless it is muted. Audio in other formats is not copied."""
+        if isinstance(data, str) and _APPEND in data and self._reflects and not self._live.muted:
             try:
                 audio = read(data, PRIMARY_ONLY).text("audio")
             except (UnreadableError, MistakeError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streaming.openai.duplex import MAX_CONTEXT_CHARS
 from streaming.openai.registry import Sessions
 from streaming.openai.settings import Voices
 from streaming.openai.sideband import Sideband
@@ -255,7 +256,9 @@ def test_mistakes_are_typed_and_the_session_lives(kind: str, fields: dict[str, A
         ({"voice": "marin"}, "unknown_parameter", "session.voice"),
         ({"audio": {"format": {"type": "audio/pcm", "rate": 8_000}}}, "invalid_value", "session.audio.format.rate"),
         ({"audio": {"output": {"voice": "nobody"}}}, "invalid_value", "session.audio.output.voice"),
+        ({"audio": {"output": {"voice": ""}}}, "invalid_value", "session.audio.output.voice"),
         ({"store": True}, "invalid_value", "session.store"),
+        ({"client": {"data_channel": {}}}, "unsupported_value", "session.client"),
         ({"input": [{"role": "user", "content": []}]}, "invalid_value", "session.input[0].content"),
     ],
 )
@@ -268,6 +271,70 @@ def test_a_start_that_is_refused_may_be_tried_again(change: dict[str, Any], code
         await client.until("session.started")
 
     scripted(test, start=False)
+
+
+def test_null_settings_are_the_defaults() -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        delegation = {"type": "client", "acknowledgement_delay_ms": None}
+        client.start(delegation=delegation, audio={"format": None, "output": {"voice": None}}, client=None, input=None)
+        told = (await client.until("session.started"))["session"]
+        assert told["delegation"] == {"type": "client", "acknowledgement_delay_ms": 0}
+        assert told["audio"]["output"] == {"voice": "marin"}
+        client.send("session.update", session={"delegation": delegation})
+        told = (await client.until("session.updated"))["session"]
+        assert told["delegation"]["acknowledgement_delay_ms"] == 0
+        client.send("session.input_audio.append", audio=FRAME)
+        client.speak("tidy up")
+        await client.until("session.delegation.created")
+        await client.until("session.output_audio.delta")
+        assert client.told.startswith("One")
+        assert client.of("error") == []
+
+    scripted(test, start=False)
+
+
+def test_appended_context_is_bounded_and_the_oldest_is_forgotten() -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        assert client.live is not None
+        client.start(instructions="be kind")
+        for index in range(40):
+            client.append("thinking", f"{index} " + "x" * 3_900)
+            await client.until("session.thinking.appended")
+        known = client.live.settings["instructions"]
+        assert known.startswith("be kind\n")
+        assert "\n39 x" in known
+        assert "\n0 x" not in known
+        assert len(known) <= MAX_CONTEXT_CHARS + 100
+        assert client.of("error") == []
+
+    scripted(test, start=False)
+
+
+def test_what_a_muted_microphone_hears_is_not_copied_beside() -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        assert client.live is not None
+        sideband = Sideband(client.live, Beside())
+        client.send("session.input_audio.mute")
+        client.send("session.input_audio.append", audio=FRAME)
+        await client.until("session.input_audio.muted")
+        assert [json.loads(item)["type"] for item in sideband.data_to_send()] == ["session.input_audio.muted"]
+
+    scripted(test)
+
+
+def test_an_observer_without_audio_gets_none() -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        assert client.live is not None
+        seen = client.live.watch(audio=False)
+        client.send("session.input_audio.append", event_id="x" * 300, audio=FRAME)
+        client.append("commentary", "Hello.")
+        await client.until("session.output_audio.delta")
+        await client.live.close()
+        kinds = {one.message["type"] async for one in seen}  # type: ignore[attr-defined] # messages only
+        assert "session.output_transcript.delta" in kinds
+        assert not kinds & {"session.output_audio.delta", "session.input_audio.append"}
+
+    scripted(test)
 
 
 class Beside:
