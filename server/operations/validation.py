@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from server.errors import ApiError
+from streaming.flaws import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pydantic_core import ErrorDetails
 
     from server.operations.operation import Operation, RequestModel
 
@@ -42,9 +45,13 @@ def validated(operation: Operation, values: Any) -> RequestModel:
     except ValidationError as wrong:
         found = wrong.errors(include_url=False, include_context=False, include_input=False)
         raise invalid(
-            *((error["loc"], error["msg"].removeprefix("Value error, ")) for error in found[:MAX_ERRORS]),
+            *((_path(error, values), error["msg"].removeprefix("Value error, ")) for error in found[:MAX_ERRORS]),
             flaw=found[0]["type"],
         ) from None
+
+
+def _path(error: ErrorDetails, values: Any) -> tuple[str | int, ...]:
+    return path_of(error["loc"], values, absent=error["type"] == "missing")
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from streaming.flaws import path_of
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
 
 MAX_WORDS = 256  # expected words for a transcription
@@ -278,13 +279,13 @@ def check(model: type[BaseModel], given: Any, param: str) -> None:
     try:
         model.model_validate(given)
     except ValidationError as flaws:
-        raise _mistake(flaws, param) from None
+        raise _mistake(flaws, given, param) from None
 
 
-def _mistake(flaws: ValidationError, param: str) -> MistakeError:
+def _mistake(flaws: ValidationError, given: Any, param: str) -> MistakeError:
     """The first flaw, in the API's words."""
     flaw = flaws.errors(include_url=False, include_input=False)[0]
-    for part in flaw["loc"]:
+    for part in path_of(flaw["loc"], given, absent=flaw["type"] == "missing"):
         param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else part
     kind = flaw["type"]
     if kind == "missing":
