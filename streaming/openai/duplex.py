@@ -294,4 +294,5 @@ _ACTIONS: dict[str, Callable[[Any, Command], None]] = {
     "decision.item.delete": _not_here,
     "response.create": _not_here,
     "response.item.create": _not_here,
+    "transport.dtmf.send": _not_here,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,17 +25,30 @@ class _Audio(Fields):
     output: _Output | None = None
 
 
-class _Part(Fields):
-    type: Literal["input_text", "text", "output_text"] = "input_text"
+class _Words(Fields):
+    type: Literal["input_text"] = "input_text"
+    text: str = Field(min_length=1)
+
+
+class _ReplyWords(Fields):
+    type: Literal["text", "output_text"] = "text"
     text: str = Field(min_length=1)
 
 
 class _Item(Fields):
     type: Literal["message"] = "message"
-    role: Literal["developer", "user", "assistant"]
-    content: list[_Part] = Field(min_length=1, max_length=1)
     id: str | None = None
     status: Literal["incomplete", "completed"] | None = None
+
+
+class _Message(_Item):
+    role: Literal["developer", "user"]
+    content: list[_Words] = Field(min_length=1, max_length=1)
+
+
+class _Reply(_Item):
+    role: Literal["assistant"]
+    content: list[_ReplyWords] = Field(min_length=1, max_length=1)
 
 
 class _Delegation(Fields):
@@ -47,7 +60,7 @@ class _Session(Fields):
     model: str = Field(min_length=1, max_length=128)
     audio: _Audio | None = None
     delegation: _Delegation | None = None
-    input: list[_Item] | None = Field(None, max_length=MAX_ITEMS)
+    input: list[Annotated[_Message | _Reply, Field(discriminator="role")]] | None = Field(None, max_length=MAX_ITEMS)
     instructions: str | None = Field(None, max_length=MAX_INSTRUCTIONS_CHARS)
     safety_identifier: str | None = Field(None, max_length=256)
     store: Literal[False] | None = None

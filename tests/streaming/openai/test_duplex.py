@@ -6,9 +6,10 @@ import asyncio
 import json
 from base64 import b64decode, b64encode
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+from openai.types.live import ClientEvent, ConnectClientEvent
 
 from streaming.openai.duplex import MAX_CONTEXT_CHARS
 from streaming.openai.registry import Sessions
@@ -235,6 +236,7 @@ def test_a_departure_is_said_before_the_close(reason: Departure, code: int) -> N
         ("session.input_audio.append", {"audio": FRAME, "rate": 1}, "unknown_parameter", "rate"),
         ("session.input_audio.mute", {"now": True}, "unknown_parameter", "now"),
         ("decision.create", {}, "unsupported_event", "type"),
+        ("transport.dtmf.send", {"event": "1"}, "unsupported_event", "type"),
     ],
 )  # fmt: skip
 def test_mistakes_are_typed_and_the_session_lives(kind: str, fields: dict[str, Any], code: str, param: str) -> None:
@@ -260,8 +262,11 @@ def test_mistakes_are_typed_and_the_session_lives(kind: str, fields: dict[str, A
         ({"store": True}, "invalid_value", "session.store"),
         ({"client": {"data_channel": {}}}, "unsupported_value", "session.client"),
         ({"input": [{"role": "user", "content": []}]}, "invalid_value", "session.input[0].content"),
+        ({"input": [{"role": "tool", "content": [{"text": "a"}]}]}, "invalid_value", "session.input[0]"),
+        ({"input": [{"role": "user", "content": [{"type": "output_text", "text": "a"}]}]}, "invalid_value", "session.input[0].content[0].type"),
+        ({"input": [{"role": "assistant", "content": [{"type": "input_text", "text": "a"}]}]}, "invalid_value", "session.input[0].content[0].type"),
     ],
-)
+)  # fmt: skip
 def test_a_start_that_is_refused_may_be_tried_again(change: dict[str, Any], code: str, param: str) -> None:
     async def test(client: LiveClient, _world: World) -> None:
         client.start(**change)
@@ -271,6 +276,17 @@ def test_a_start_that_is_refused_may_be_tried_again(change: dict[str, Any], code
         await client.until("session.started")
 
     scripted(test, start=False)
+
+
+def test_every_published_client_event_is_known() -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        assert client.live is not None
+        unions = (get_args(union)[0] for union in (ClientEvent, ConnectClientEvent))
+        models = {model for union in unions for model in get_args(union)}
+        published = {get_args(model.model_fields["type"].annotation)[0] for model in models}
+        assert published == set(client.live.actions)
+
+    scripted(test)
 
 
 def test_null_settings_are_the_defaults() -> None:
