@@ -168,13 +168,13 @@ class Hearing:
     def _tell_transcript(self, entry: Entry, event: FinalTranscript, part: int = 0) -> None:
         kind = "conversation.item.input_audio_transcription"
         where = {"item_id": entry.item["id"], "content_index": part}
+        sureness = {"logprobs": logprobs_of(event.words)} if self._host.settings.get("include") else {}
         if event.text:
-            self._host.event_queue.say({"type": f"{kind}.delta", **where, "delta": event.text})
+            self._host.event_queue.say({"type": f"{kind}.delta", **where, "delta": event.text, **sureness})
         usage = {"type": "duration", "seconds": max(0, event.end_ms - event.start_ms) / 1000}
-        completed = {"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage}
-        if self._host.settings.get("include"):
-            completed["logprobs"] = logprobs_of(event.words)
-        self._host.event_queue.say(completed)
+        self._host.event_queue.say(
+            {"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage, **sureness}
+        )
 
     def broke(self, code: str, message: str) -> None:
         """The recogniser failed: no more transcripts will come."""

@@ -21,6 +21,9 @@ def test_confidence_of_words_as_log_probabilities() -> None:
             client.send("input_audio_buffer.append", audio=FRAME)
             client.hear(SpeechStarted(0), SpeechStopped(300), FinalTranscript("so what else", 0.9, 0, 300, words))
             told = await client.until("conversation.item.input_audio_transcription.completed")
+            assert client.of("conversation.item.input_audio_transcription.delta")[-1].get("logprobs") == told.get(
+                "logprobs"
+            )
             found = [(one["token"], bytes(one["bytes"]), one["logprob"]) for one in told.get("logprobs") or ()]
             assert found == ([("so", b"so", -0.6931), ("what", b"what", -13.8155)] if include else [])
 
