@@ -10,14 +10,13 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from server.audio.formats import AUDIO_FORMATS
 from server.errors import ApiError
-from server.operations.fields import MAX_SPEECH_CHARS
 from server.operations.operation import KIB, Access, NoParameters, Operation, RequestModel, ResponseModel, Streaming
 from server.operations.validation import invalid
 from server.operations.voice import SpeakRequest, listen_to, speak
 from streaming.openai import settings as realtime
 from streaming.openai.conversation import new_id
 from streaming.openai.hearing import logprobs_of
-from streaming.openai.mistakes import MistakeError
+from streaming.openai.mistakes import MistakeError, one_of, wrong
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
@@ -29,29 +28,50 @@ if TYPE_CHECKING:
 
 UPLOAD_BYTES = 25 * 1024 * KIB  # OpenAI's limit
 SPEECH_RATE_HZ = 24_000  # of `pcm` and `wav`, as in OpenAI's API
+AGENT, RECOGNISER, VOICE = "the whole agent", "speech to text", "text to speech"
 MODELS = {
-    "jarvis": "the whole agent",
-    "gpt-realtime": "the whole agent",
-    "gpt-realtime-mini": "the whole agent",
-    "gpt-realtime-1.5": "the whole agent",
-    "gpt-realtime-2": "the whole agent",
-    "gpt-realtime-2.1": "the whole agent",
-    "gpt-realtime-2.1-mini": "the whole agent",
-    "gpt-live-1": "the whole agent",
-    "gpt-transcribe": "speech to text",
-    "gpt-live-transcribe": "speech to text",
-    "gpt-realtime-whisper": "speech to text",
-    "whisper-1": "speech to text",
-    "gpt-4o-transcribe": "speech to text",
-    "gpt-4o-mini-transcribe": "speech to text",
-    "tts-1": "text to speech",
-    "tts-1-hd": "text to speech",
-    "gpt-4o-mini-tts": "text to speech",
+    "jarvis": AGENT,
+    "gpt-realtime": AGENT,
+    "gpt-realtime-2025-08-28": AGENT,
+    "gpt-realtime-mini": AGENT,
+    "gpt-realtime-mini-2025-10-06": AGENT,
+    "gpt-realtime-mini-2025-12-15": AGENT,
+    "gpt-realtime-1.5": AGENT,
+    "gpt-realtime-2": AGENT,
+    "gpt-realtime-2.1": AGENT,
+    "gpt-realtime-2.1-mini": AGENT,
+    "gpt-4o-realtime-preview": AGENT,
+    "gpt-4o-realtime-preview-2024-10-01": AGENT,
+    "gpt-4o-realtime-preview-2024-12-17": AGENT,
+    "gpt-4o-realtime-preview-2025-06-03": AGENT,
+    "gpt-4o-mini-realtime-preview": AGENT,
+    "gpt-4o-mini-realtime-preview-2024-12-17": AGENT,
+    "gpt-audio-1.5": AGENT,
+    "gpt-audio-mini": AGENT,
+    "gpt-audio-mini-2025-10-06": AGENT,
+    "gpt-audio-mini-2025-12-15": AGENT,
+    "gpt-live-1": AGENT,
+    "gpt-live-1.1": AGENT,
+    "gpt-transcribe": RECOGNISER,
+    "gpt-live-transcribe": RECOGNISER,
+    "gpt-realtime-whisper": RECOGNISER,
+    "whisper-1": RECOGNISER,
+    "gpt-4o-transcribe": RECOGNISER,
+    "gpt-4o-mini-transcribe": RECOGNISER,
+    "gpt-4o-mini-transcribe-2025-12-15": RECOGNISER,
+    "tts-1": VOICE,
+    "tts-1-hd": VOICE,
+    "gpt-4o-mini-tts": VOICE,
+    "gpt-4o-mini-tts-2025-12-15": VOICE,
 }
-"""Model names that are listed, and what serves them. Other names are accepted too: there is only one model of each kind."""
+"""Model names that are listed, and what serves them: all that OpenAI's clients name, but the one that tells speakers apart.
+
+Other names are accepted too: there is only one model of each kind.
+"""
 
 MIN_SECRET_S, MAX_SECRET_S = 10, 7_200  # OpenAI's limits
 MAX_BIAS_WORDS = 64  # words taken from a prompt
+MAX_INPUT_CHARS = 4_096  # of a text to speak: OpenAI's limit
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
@@ -180,7 +200,7 @@ class OpenAiSpeechRequest(RequestModel):
     )
 
     model: ModelName
-    input: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SPEECH_CHARS)]
+    input: Annotated[str, StringConstraints(min_length=1, max_length=MAX_INPUT_CHARS)]
     voice: Annotated[str, StringConstraints(min_length=1, max_length=128)] | OpenAiVoiceId
     instructions: str | None = None
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
@@ -195,7 +215,7 @@ async def spoken(gateway: Gateway, caller: Caller, request: OpenAiSpeechRequest)
     try:
         voice = voices.ours(name, "voice")
     except MistakeError as unknown:
-        raise invalid((("voice",), unknown.message)) from None
+        raise _refused(unknown) from None
     rate_hz = SPEECH_RATE_HZ if request.response_format in {"pcm", "wav"} else None
     asked = SpeakRequest(
         text=request.input,
@@ -305,10 +325,17 @@ class OpenAiSecretAnswer(ResponseModel):
     session: dict[str, Any]
 
 
+def _refused(mistake: MistakeError) -> ApiError:
+    """The same mistake as an HTTP error."""
+    return ApiError("VALIDATION_ERROR", mistake.message, extra={"code": mistake.code, "param": mistake.param})
+
+
 async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRequest) -> OpenAiSecretAnswer:
     """A key for one session of this user, for a browser or a phone."""
     voices = realtime.Voices(tuple(voice.id for voice in await gateway.services.tts.voices("", caller.context)))
     asked = {"type": "realtime"} if request.session is None else request.session
+    if "type" in asked and not one_of(asked["type"], ("realtime", "transcription")):
+        raise _refused(wrong("session.type", "Supported values are: 'realtime' and 'transcription'."))
     model = asked.get("model")
     fresh = realtime.new_session(
         new_id("sess"),
@@ -319,7 +346,7 @@ async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRe
     try:
         session = realtime.merged(fresh, asked, voices)
     except MistakeError as mistake:
-        raise invalid(((*mistake.param.split("."),), mistake.message)) from None
+        raise _refused(mistake) from None
     life_s = (request.expires_after or OpenAiSecretExpiry()).seconds
     value = await gateway.authenticator.issue_client_secret(caller.identity, life_s, session)
     return OpenAiSecretAnswer(value=value, expires_at=int(time.time()) + life_s, session=session)

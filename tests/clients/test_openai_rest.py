@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import av
 import openai
 import pytest
 from openai import OpenAI
+from openai.types import AudioModel
+from openai.types.audio import SpeechModel
+from openai.types.live import SessionConfig
+from openai.types.realtime import AudioTranscription, RealtimeSessionCreateRequest
 
 from tests.support.gateway import AUDIO
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from tests.support.gateway import GatewayProcess
 
 TIME = AUDIO / "flite-slt-what-time-is-it.wav"
@@ -84,6 +90,24 @@ def test_models_and_voices(client: OpenAI, gateway: GatewayProcess) -> None:
     assert {"alloy"} <= {voice["id"] for voice in voices["data"]}  # type: ignore[index] # JSON
 
 
+def test_every_model_that_the_client_names_is_listed(client: OpenAI) -> None:
+    names: set[str] = set()
+    for union in (AudioModel, SpeechModel, _models_of(RealtimeSessionCreateRequest), _models_of(AudioTranscription)):
+        names |= _literals(union)
+    names |= _literals(_models_of(SessionConfig))
+    assert names - {model.id for model in client.models.list()} == {"gpt-4o-transcribe-diarize"}
+
+
+def _models_of(kind: type[BaseModel]) -> Any:
+    return kind.model_fields["model"].annotation
+
+
+def _literals(annotation: Any) -> set[str]:
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {name for part in get_args(annotation) for name in _literals(part)}
+
+
 def test_errors_are_the_clients_own_classes(client: OpenAI, gateway: GatewayProcess) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         client.models.retrieve("nobody")
@@ -130,6 +154,9 @@ def test_a_transcription_that_is_refused(client: OpenAI, options: dict[str, Any]
         ({"input": ""}, "invalid_value", "input"),
         ({"input": "..."}, "invalid_value", "input"),
         ({"input": 5}, "invalid_type", "input"),
+        ({"input": "a " * 2_049}, "invalid_value", "input"),
+        ({"voice": 5}, "invalid_type", "voice"),
+        ({"voice": {}}, "invalid_type", "voice"),
         ({"response_format": "xml"}, "invalid_value", "response_format"),
         ({"extra_body": {"colour": "red"}}, "unknown_parameter", "colour"),
     ],
@@ -190,6 +217,22 @@ def test_a_client_secret_opens_one_session(client: OpenAI, gateway: GatewayProce
         guest.models.list()
     with pytest.raises(openai.BadRequestError):
         client.realtime.client_secrets.create(expires_after={"anchor": "created_at", "seconds": 5})
+
+
+@pytest.mark.parametrize(
+    ("session", "code", "param"),
+    [
+        ({}, "missing_required_parameter", "session.type"),
+        ({"type": "video"}, "invalid_value", "session.type"),
+        ({"type": "realtime", "modalities": ["text"]}, "unknown_parameter", "session.modalities"),
+        ({"type": "realtime", "instructions": 5}, "invalid_type", "session.instructions"),
+        ({"type": "transcription", "tools": []}, "unknown_parameter", "session.tools"),
+    ],
+)
+def test_a_client_secret_that_is_refused(client: OpenAI, session: Any, code: str, param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.realtime.client_secrets.create(session=session)
+    assert (refused.value.code, refused.value.param) == (code, param)
 
 
 def test_a_client_secret_resumes_no_session_of_its_user(client: OpenAI, gateway: GatewayProcess) -> None:
