@@ -103,7 +103,7 @@ class Sessions:
         """The user's session with that id, if it can continue after that event."""
         for live in self._residents.of_session(session_id):
             if isinstance(live, RealtimeSession) and live.identity.user_id == identity.user_id:
-                return live if live.can_go_on(last_event_id) else None
+                return live if live.resumes and live.can_go_on(last_event_id) else None
         return None
 
     def resume(self, live: RealtimeSession, socket: Socket, identity: Identity, last_event_id: str) -> None:

@@ -8,6 +8,8 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.clients.published import checked_live
 from tests.clients.test_openai_sdk import FRAME_BYTES, PATIENCE_S, async_client, at_24khz
@@ -95,3 +97,44 @@ async def test_a_sideband_of_nobody(gateway: GatewayProcess, session: str, statu
     assert refused.value.code == status
     assert refused.value.response is not None
     assert json.loads(refused.value.response.body)["error"]["code"] == "not_found"
+
+
+async def test_nobody_else_enters_a_session(gateway: GatewayProcess) -> None:
+    alice, bob, admin = (
+        gateway.own_token(name, role) for name, role in (("alice", "user"), ("bob", "user"), ("eve", "admin"))
+    )
+    async with (
+        socket_of(gateway, "/v1/live/sessions", alice) as live,
+        socket_of(gateway, "/v1/realtime", alice) as real,
+    ):
+        await live.send(json.dumps({"type": "session.start", "session": {"model": "gpt-live-1"}}))
+        started = json.loads(await live.recv())
+        live_id = started["session"]["id"]
+        created = json.loads(await real.recv())
+        item = {"id": "mine", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+        await real.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        for stranger in (bob, admin):
+            for session_id in (live_id, created["session"]["id"]):
+                with pytest.raises(InvalidStatus) as refused:
+                    await socket_of(gateway, f"/v1/live/sessions/{session_id}/attach", stranger)
+                assert refused.value.response.status_code == 404
+                resume = f"/v1/realtime?resume={session_id}&last_event_id={created['event_id']}"
+                async with socket_of(gateway, resume, stranger) as own:
+                    first = json.loads(await own.recv())
+                    assert first["type"] == "session.created"
+                    assert first["session"]["id"] != session_id
+                    await own.send(json.dumps({"type": "conversation.item.retrieve", "item_id": "mine"}))
+                    assert json.loads(await own.recv())["error"]["code"] == "item_retrieve_invalid_item_id"
+        resume = (
+            f"/v1/realtime?resume={live_id}&last_event_id={started['event_id']}"  # which the Live API does not have
+        )
+        async with socket_of(gateway, resume, alice) as another:
+            assert json.loads(await another.recv())["type"] == "session.created"
+        with pytest.raises(InvalidStatus):
+            await socket_of(gateway, f"/v1/live/sessions/{created['session']['id']}/attach", alice)
+        await live.send(json.dumps({"type": "session.input_audio.mute"}))
+        assert json.loads(await live.recv())["type"] == "session.input_audio.muted"
+
+
+def socket_of(gateway: GatewayProcess, path: str, token: str) -> connect:
+    return connect(f"{gateway.ws}{path}", additional_headers={"Authorization": f"Bearer {token}"})
