@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic.json_schema import models_json_schema
 
+from server.documents import dialects
 from server.version import __version__
 from streaming.protocol.messages import ClientMessage, Message, ServerMessage
 
@@ -135,10 +136,11 @@ def asyncapi_document() -> Json:
                 "security": [{"$ref": "#/components/securitySchemes/bearer"}],
             }
         },
-        "channels": {"session": _session(messages)},
+        "channels": {"session": _session(messages), **dialects.channels()},
         "operations": {
             "receive": _operation("receive", CLIENT_MODELS, "client", "What a client sends"),
             "send": _operation("send", SERVER_MODELS, "server", "What the gateway sends"),
+            **dialects.operations(),
         },
         "components": {
             "messages": messages,
@@ -197,6 +199,8 @@ _PAGE = """\
     {server}
     <h2 id="audio">Audio frames, both ways</h2>
     <p>{audio}</p>
+    <h2 id="dialects">Sockets of other dialects</h2>
+    {dialects}
   </main>
 </body>
 </html>
@@ -213,7 +217,24 @@ def asyncapi_page() -> str:
         server_links=_links(SERVER_MODELS, "server"),
         client="\n".join(_article(model, "client", schemas) for model in CLIENT_MODELS),
         server="\n".join(_article(model, "server", schemas) for model in SERVER_MODELS),
+        dialects="\n".join(map(_dialect, dialects.DIALECTS)),
     )
+
+
+def _dialect(dialect: dialects.Dialect) -> str:
+    lists = "".join(
+        f"<h4>{heading}</h4><ul>{''.join(_named(name, summary) for name, summary in messages.items())}</ul>"
+        for heading, messages in (("Received", dialect.received), ("Sent", dialect.sent))
+        if messages
+    )
+    return (
+        f'<article id="{dialect.key}"><h3>{escape(dialect.title)}: <code>WS {escape(dialect.address)}</code></h3>'
+        f'<p>{_prose(dialect.description)} <a href="{dialect.more}">More</a></p>{lists}</article>'
+    )
+
+
+def _named(name: str, summary: str) -> str:
+    return f"<li><code>{escape(name)}</code>{': ' if summary else ''}{escape(summary)}</li>"
 
 
 def _links(models: list[type[Message]], direction: str) -> str:

@@ -278,6 +278,17 @@ def _not_here(_live: Duplex, command: Command) -> None:
     )
 
 
+UNSUPPORTED_EVENTS = (
+    "session.output_audio.fixture.play",
+    "decision.create",
+    "decision.item.create",
+    "decision.item.delete",
+    "response.create",
+    "response.item.create",
+    "transport.dtmf.send",
+)
+"""Client events of the Live API that belong to what this server does not have."""
+
 _ACTIONS: dict[str, Callable[[Any, Command], None]] = {
     "session.start": Duplex.on_start,
     "session.update": Duplex.on_update,
@@ -288,11 +299,6 @@ _ACTIONS: dict[str, Callable[[Any, Command], None]] = {
     "session.thinking.append": Duplex.on_context,
     "session.commentary.append": Duplex.on_context,
     "session.close": Duplex.on_close,
-    "session.output_audio.fixture.play": _not_here,
-    "decision.create": _not_here,
-    "decision.item.create": _not_here,
-    "decision.item.delete": _not_here,
-    "response.create": _not_here,
-    "response.item.create": _not_here,
-    "transport.dtmf.send": _not_here,
+    **dict.fromkeys(UNSUPPORTED_EVENTS, _not_here),
 }
+CLIENT_EVENTS = tuple(_ACTIONS)

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from handlers.socket import SocketHandler
+from server.app import ROUTES
 from server.documents.asyncapi import CLIENT_MODELS, SERVER_MODELS, asyncapi_document, asyncapi_page, type_in_words
+from streaming.openai.commands import TYPES
 from streaming.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES
 from tests.support.documents import references, resolve
 
@@ -39,6 +42,22 @@ def test_every_message_of_the_wire_is_there() -> None:
     }
     assert {"call", "channel.open", "session.resume"} <= names
     assert {"session.ready", "turn.latency", "channel.closed"} <= names
+
+
+def test_every_socket_is_there() -> None:
+    served = {route.path for route in ROUTES if issubclass(route.handler, SocketHandler)}
+    assert {channel["address"] for channel in DOCUMENT["channels"].values()} == served
+    page = asyncapi_page()
+    for channel in DOCUMENT["channels"].values():
+        assert f"WS {channel['address']}" in page
+
+
+def test_messages_of_other_dialects_are_in_their_channels_only() -> None:
+    twilio = DOCUMENT["channels"]["twilio"]["messages"]
+    assert set(twilio) == {"connected", "start", "media", "dtmf", "mark", "stop", "clear"}
+    assert set(DOCUMENT["channels"]["realtime"]["messages"]) == set(TYPES)
+    assert "session.start" in DOCUMENT["channels"]["live"]["messages"]
+    assert "decision.create" not in DOCUMENT["channels"]["live"]["messages"]
 
 
 def test_each_direction_has_its_own() -> None:
