@@ -194,6 +194,28 @@ def test_ids_are_the_same_in_all_events_of_a_turn() -> None:
     scripted(test)
 
 
+def test_a_reply_in_text_has_the_order_of_the_api() -> None:
+    async def test(client: Client, _world: World) -> None:
+        client.type("hello", output_modalities=["text"])
+        done = (await client.until("response.done"))["response"]
+        kinds = [event["type"] for event in client.events if event["type"].startswith("response.")]
+        assert kinds == [
+            "response.created",
+            "response.output_item.added",
+            "response.content_part.added",
+            *["response.output_text.delta"] * kinds.count("response.output_text.delta"),
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.done",
+        ]
+        words = "".join(event["delta"] for event in client.of("response.output_text.delta"))
+        assert words == client.of("response.output_text.done")[0]["text"] == done["output"][0]["content"][0]["text"]
+        assert words
+
+    scripted(test)
+
+
 def test_a_second_response_meanwhile_names_the_first() -> None:
     async def test(client: Client, _world: World) -> None:
         client.type(LONG)
