@@ -12,7 +12,7 @@ from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
 from streaming.expiry import TokenTimer
-from streaming.openai.live import NORMAL, POLICY
+from streaming.openai.closing import NORMAL, POLICY
 from streaming.openai.sideband import Sideband
 
 if TYPE_CHECKING:

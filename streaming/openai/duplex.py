@@ -9,8 +9,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai import settings as config
+from streaming.openai.closing import NORMAL, POLICY, RESTART, last_mistake
 from streaming.openai.conversation import Entry, new_id
-from streaming.openai.live import NORMAL, POLICY, RESTART, RealtimeSession
+from streaming.openai.live import RealtimeSession
 from streaming.openai.live_schema import check_append, check_bare, check_sound, check_start, check_update
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.timeline import Timeline
@@ -254,7 +255,7 @@ class Duplex(RealtimeSession):
     def end(self, code: int, word: str, message: str) -> None:
         """Send the reason as `error` and in `session.closed`, and close."""
         if self.socket is not None:
-            self.event_queue.say(error_event(MistakeError(word, message, kind="server_error")))
+            self.event_queue.say(error_event(last_mistake(code, word, message)))
             self._tell_closed("expired" if word == "session_expired" else "connection_lost")
             self._leave(code if code in {RESTART, POLICY} else NORMAL, message)
 

@@ -16,6 +16,7 @@ from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
+from streaming.openai.closing import DEPARTURES, POLICY, last_mistake
 from streaming.openai.commands import FIELDS, Command, UnreadableError, read
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
@@ -30,7 +31,6 @@ from streaming.openai.replies import Replies
 from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext
-from streaming.residents import Departure
 from streaming.session import Session
 from streaming.traffic import Traffic
 
@@ -38,17 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
     from streaming.ports import Allowance, Identity, LaneServices, Seen
-    from streaming.residents import Tap
+    from streaming.residents import Departure, Tap
 
-NORMAL = 1000  # the client has finished the session
-RESTART = 1012  # the official clients reconnect after this code
-POLICY = 1008  # but not after this one
 # Of events. Lanes stop far below this, but answers to a client that does not read do not.
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-_DEPARTURES = {
-    Departure.RESTART: (RESTART, "session_restart", "the gateway restarts: connect again"),
-    Departure.SIGNED_OUT: (POLICY, "token_revoked", "the token was signed out"),
-}
 
 
 class Socket(Protocol):
@@ -156,7 +149,7 @@ class RealtimeSession:
 
     def leave(self, reason: Departure) -> None:
         """Close the socket and end the session."""
-        self.end(*_DEPARTURES[reason])
+        self.end(*DEPARTURES[reason])
         self.closed()
 
     def dismiss(self, reason: Departure) -> None:
@@ -178,7 +171,7 @@ class RealtimeSession:
         """Send the reason as an `error`, and close."""
         socket = self.socket
         if socket is not None:
-            self.event_queue.say(error_event(MistakeError(word, message, kind="server_error")))
+            self.event_queue.say(error_event(last_mistake(code, word, message)))
             socket.end(code, "", message)
             self.closed()
 

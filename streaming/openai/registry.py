@@ -6,8 +6,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from streaming.openai.closing import NORMAL
 from streaming.openai.duplex import Duplex
-from streaming.openai.live import NORMAL, RealtimeSession
+from streaming.openai.live import RealtimeSession
 from streaming.openai.settings import Voices
 from streaming.ports import CallContext, ServiceError
 

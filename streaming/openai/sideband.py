@@ -9,8 +9,8 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.openai.closing import NORMAL, POLICY
 from streaming.openai.commands import UnreadableError, read
-from streaming.openai.live import NORMAL, POLICY
 from streaming.openai.mistakes import MistakeError
 
 if TYPE_CHECKING:

@@ -365,13 +365,16 @@ def test_transcription_alone() -> None:
     scripted(test, transcription=True)
 
 
-@pytest.mark.parametrize(("reason", "code"), [(Departure.RESTART, 1012), (Departure.SIGNED_OUT, 1008)])
-def test_a_departure_is_said_before_the_close(reason: Departure, code: int) -> None:
+@pytest.mark.parametrize(
+    ("reason", "code", "kind"),
+    [(Departure.RESTART, 1012, "server_error"), (Departure.SIGNED_OUT, 1008, "invalid_request_error")],
+)
+def test_a_departure_is_said_before_the_close(reason: Departure, code: int, kind: str) -> None:
     async def test(client: Client, _world: World) -> None:
         assert client.live is not None
         client.live.leave(reason)
         assert client.ended == code
-        assert client.events[-1]["type"] == "error"
+        assert client.events[-1]["error"]["type"] == kind
 
     scripted(test)
 
