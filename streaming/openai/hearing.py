@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.mistakes import MistakeError
 from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
+from streaming.unrecorded import UnrecordedOutlet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +73,7 @@ def commit_item(host: Listener, item_id: str) -> Entry:
     return entry
 
 
-class Hearing:
+class Hearing(UnrecordedOutlet):
     """`base_ms`: audio taken by earlier lanes of the session; times count from the start of the session."""
 
     def __init__(self, host: Listener, base_ms: float, *, detects: bool, transcribes: bool) -> None:
@@ -192,29 +193,6 @@ class Hearing:
             self._host.on_words(entry, automatic=automatic)
         self._awaiting.clear()
 
-    def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
-        """Not used: a recogniser plays nothing."""
-
-    def has_room(self, n_bytes: int) -> bool:  # noqa: ARG002 - it plays nothing
-        """Not used: a recogniser plays nothing."""
-        return True
-
-    async def room(self, n_bytes: int) -> None:
-        """Not used: a recogniser plays nothing."""
-
-    def receipt(self) -> None:
-        """These sessions end with their socket, so nobody could repeat lost speech."""
-
-    async def recorded(self) -> bool:
-        """These sessions have no record, as they end with their socket."""
-        return True
-
-    async def caught_up(self) -> None:
-        """Not used: a recogniser plays nothing."""
-
     def taken(self, n_bytes: int) -> None:
         """The recogniser took that many bytes."""
         self._waiting_bytes -= n_bytes
-
-    def interrupt(self) -> None:
-        """Not used: a recogniser plays nothing."""

@@ -6,7 +6,6 @@ It outlives a lost socket for a while: its client may resume it on the same repl
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,13 +31,13 @@ from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext
 from streaming.session import Session
-from streaming.traffic import Traffic
+from streaming.unrecorded import UnrecordedResident
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
     from streaming.ports import Allowance, Identity, LaneServices, Seen
-    from streaming.residents import Departure, Tap
+    from streaming.residents import Departure
 
 # Of events. Lanes stop far below this, but answers to a client that does not read do not.
 MAX_WAITING_BYTES = 4 * 1024 * 1024
@@ -63,7 +62,7 @@ class Mistaken:
     event_id: str = ""
 
 
-class RealtimeSession:
+class RealtimeSession(UnrecordedResident):
     """See the module. `Duplex`, of the Live API, derives from it."""
 
     queue_class = EventQueue
@@ -83,12 +82,8 @@ class RealtimeSession:
         model: str = "",
         transcription: bool = False,
     ) -> None:
+        super().__init__(new_id("sess"), identity)
         self._loop = asyncio.get_running_loop()
-        self.session_id = new_id("sess")
-        self.identity = identity
-        self.opened_at = time.time()
-        self.traffic = Traffic()
-        self.taps: list[Tap] = []
         self.socket: Socket | None = socket
         self.traceparent = socket.traceparent
         self.lost = False
@@ -141,20 +136,10 @@ class RealtimeSession:
         """Bytes of audio, in base64, that became stale before they were sent."""
         return self.event_queue.audio_bytes_dropped
 
-    def announce_drain(self, reconnect_after_ms: int) -> None:
-        """Does nothing: the protocol has no such event, and clients learn it from the close code."""
-
-    async def hand_over(self) -> None:
-        """Does nothing: no part of it can continue elsewhere."""
-
     def leave(self, reason: Departure) -> None:
         """Close the socket and end the session."""
         self.end(*DEPARTURES[reason])
         self.closed()
-
-    def dismiss(self, reason: Departure) -> None:
-        """Close the socket and end the session."""
-        self.leave(reason)
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
         return EventWatch(self, audio=audio).seen()
@@ -215,9 +200,7 @@ class RealtimeSession:
         self._inbox.close()
         self.recorded.close()
         await self.lanes.close()
-        for tap in self.taps:
-            tap.ended()
-        self.taps.clear()
+        self._end_taps()
 
     def wake(self) -> None:
         """There may be something to send. A client that lets too much of it wait loses its session."""
@@ -227,33 +210,17 @@ class RealtimeSession:
         elif self.socket is not None and self.event_queue.bytes:
             self.socket.wake()
 
-    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - part of the writer's interface
-        """False: there is no record."""
-        return False
-
-    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """The batch, unchanged."""
-        return batch
-
     def data_to_send(self) -> list[str | bytes]:
         """The data to send now, in order."""
         batch = self.event_queue.take()
-        self.traffic.sent(batch)
-        if self.taps and batch:
-            now = self._loop.time()
-            for tap in self.taps:
-                tap.sent(batch, now)
+        self._note_sent(batch)
         return batch
 
     # --- client events ---
 
     def receive(self, data: str | bytes) -> None:
         """Handle one message. A mistake is answered and has no effect."""
-        self.traffic.received(data)
-        if self.taps:
-            now = self._loop.time()
-            for tap in self.taps:
-                tap.received(data, now)
+        self._note_received(data)
         try:
             if self._inbox.takes(data):
                 return

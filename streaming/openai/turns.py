@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from streaming import domain
 from streaming.sound.codecs import pcm_duration_ms
 from streaming.sound.pcm import BYTES_PER_SAMPLE
+from streaming.unrecorded import UnrecordedOutlet
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,7 +44,7 @@ class Floor(Protocol):
         """There may be something to send."""
 
 
-class Speaking:
+class Speaking(UnrecordedOutlet):
     """One turn. `response`: the one it was started for; after a question or an interruption, one of its own."""
 
     def __init__(
@@ -301,20 +302,6 @@ class Speaking:
         if self.response is None:
             self.response = self._floor.own_response(self)
         await self._floor.event_queue.room()
-
-    def receipt(self) -> None:
-        """These sessions end with their socket, so nobody could repeat lost speech."""
-
-    async def recorded(self) -> bool:
-        """These sessions have no record, as they end with their socket."""
-        return True
-
-    async def caught_up(self) -> None:
-        """Wait until the queue is short."""
-        await self._floor.event_queue.room()
-
-    def taken(self, n_bytes: int) -> None:
-        """Not used: a turn given as text takes no audio."""
 
     def interrupt(self) -> None:
         """Drop audio that was not sent yet."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,18 +12,18 @@ from streaming.ports import SeenMessage
 from streaming.residents import Departure
 from streaming.session import Session
 from streaming.sound.microphone import MicrophoneFormat
-from streaming.traffic import Traffic
 from streaming.twilio import wire
 from streaming.twilio.keypad import Keypad
 from streaming.twilio.line import Line
+from streaming.unrecorded import UnrecordedResident
 from streaming.watch import Watch, json_object
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncGenerator
 
     from streaming.outlet import LaneSetup
     from streaming.ports import Identity, LaneServices, Seen, Side
-    from streaming.residents import Tap
     from streaming.session import ChannelEnd
 
 ENCODING, RATE_HZ = "mulaw", 8_000
@@ -46,7 +44,7 @@ class Socket(Protocol):
         """Send what waits, then close. Twilio then goes on with the TwiML after `<Connect>`."""
 
 
-class Call:
+class Call(UnrecordedResident):
     """See the module. It ends with its socket."""
 
     def __init__(
@@ -57,13 +55,8 @@ class Call:
         group: asyncio.TaskGroup,
         start: wire.Start,
     ) -> None:
-        self.session_id = f"call_{secrets.token_hex(11)}"
-        self.identity = identity
-        self.opened_at = time.time()
-        self.traffic = Traffic()
-        self.taps: list[Tap] = []
+        super().__init__(f"call_{secrets.token_hex(11)}", identity)
         self._socket: Socket | None = socket
-        self._clock = asyncio.get_running_loop().time
         self._lanes = Session(self.session_id, identity, provided, group, self._clock)
         self._line = Line(start.stream_sid, self._on_played, socket.wake)
         self._keypad = Keypad(self._on_entered)
@@ -90,9 +83,7 @@ class Call:
 
     def receive(self, data: str | bytes) -> None:
         """Handle one message. One that is not Twilio's ends the call."""
-        self.traffic.received(data)
-        for tap in self.taps:
-            tap.received(data, self._clock())
+        self._note_received(data)
         try:
             message = wire.read(data)
         except wire.UnreadableError as flaw:
@@ -124,17 +115,7 @@ class Call:
     def data_to_send(self) -> list[str | bytes]:
         """The messages to send now, in order."""
         batch = self._line.take()
-        self.traffic.sent(batch)
-        for tap in self.taps:
-            tap.sent(batch, self._clock())
-        return batch
-
-    def must_be_saved(self, batch: list[str | bytes]) -> bool:  # noqa: ARG002 - part of the writer's interface
-        """There is no record."""
-        return False
-
-    async def saved(self, batch: list[str | bytes]) -> list[str | bytes]:
-        """The batch, unchanged."""
+        self._note_sent(batch)
         return batch
 
     # --- for the gateway: see Resident ---
@@ -166,19 +147,9 @@ class Call:
         """Characters of messages with sound that became stale before they were sent."""
         return self._line.audio_bytes_dropped
 
-    def announce_drain(self, reconnect_after_ms: int) -> None:
-        """Does nothing: a telephone cannot reconnect."""
-
-    async def hand_over(self) -> None:
-        """Does nothing: a call cannot move."""
-
     def leave(self, reason: Departure) -> None:
         """Close the socket, which ends the call here."""
         self._leave(_CODES[reason], reason.value)
-
-    def dismiss(self, reason: Departure) -> None:
-        """The same."""
-        self.leave(reason)
 
     def watch(self, *, audio: bool) -> AsyncGenerator[Seen]:
         return CallWatch(self, audio=audio).seen()
@@ -194,9 +165,7 @@ class Call:
         self._socket = None
         self._keypad.stop()
         await self._lanes.close()
-        for tap in self.taps:
-            tap.ended()
-        self.taps.clear()
+        self._end_taps()
 
 
 class CallWatch(Watch):

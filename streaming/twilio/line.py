@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from streaming import domain
 from streaming.twilio import wire
+from streaming.unrecorded import UnrecordedOutlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ MARK_MS = 200  # sound between two marks: shorter than a word
 MAX_AHEAD_BYTES = 64 * 1024  # of messages that wait for the socket: some five seconds of sound
 
 
-class Line:
+class Line(UnrecordedOutlet):
     """`playback` gets how much of the current utterance was played, in milliseconds. `wake`: there is something to send."""
 
     def __init__(self, stream_sid: str, playback: Callable[[int], None], wake: Callable[[], None]) -> None:
@@ -94,17 +95,3 @@ class Line:
         while not self.has_room(n_bytes) and not self._stale:
             self._sent.clear()
             await self._sent.wait()
-
-    def receipt(self) -> None:
-        """A call ends with its socket, so nobody could repeat lost speech."""
-
-    async def recorded(self) -> bool:
-        """A call has no record."""
-        return True
-
-    async def caught_up(self) -> None:
-        """Wait until the queue is short."""
-        await self.room(0)
-
-    def taken(self, n_bytes: int) -> None:
-        """Not used: a telephone has no credit."""
