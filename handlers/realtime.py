@@ -91,7 +91,7 @@ class RealtimeHandler(SocketHandler):
         """Feed all messages of one read; the session is woken once."""
         attachment = self._attachment
         if attachment is not None:
-            attachment.feed(messages)
+            attachment.feed(messages, self.behind_since)
             return
         try:
             for message in messages:

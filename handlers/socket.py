@@ -12,6 +12,7 @@ import structlog
 from handlers.admission import Admission
 from handlers.handshake import HandshakeHandler
 from handlers.writer import SocketWriter
+from server.net.websocket.socket import FrameSocket
 from server.telemetry.traceparent import next_traceparent, trace_id
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class SocketHandler(HandshakeHandler):
     def on_message(self, message: str | bytes) -> None:
         """Handle a single message, as delivered by Tornado's protocol."""
         self.on_messages([message])
+
+    @property
+    def behind_since(self) -> float | None:
+        """When the messages being delivered were read, if they have waited for their turn since; on the loop's clock."""
+        return self.ws_connection.behind_since if isinstance(self.ws_connection, FrameSocket) else None
 
     def wake(self) -> None:
         """Send what the session has queued."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -10,20 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TURN_S = 0.0005  # a connection should stop after this long; a microphone's frame costs a tenth of a millisecond
-LONG_TURN_S = 0.002  # a turn that took longer, with all that it caused, is followed by a pause of the same length
-LONGEST_PAUSE_S = 0.02  # the time may have been spent by somebody else
+LONG_TURN_S = 0.001  # a turn that took longer, with the tasks that it started, had dear messages
+SHORT_TURN_S = 0.0002  # a dear turn, of one message, that took no longer: the messages are cheap again
+PAUSE = 3.0  # after a dear turn the others have so many times its length: all crowds together get a quarter of the loop
+LONGEST_PAUSE_S = 0.02
 
 
 class Turns:
     """One turn of one connection in each iteration of the loop, first come, first served.
 
-    A turn is measured with the tasks that it started. After a long one the others get as much time, so that all crowded connections
-    together never have more than half of the loop; and the next turns are told that they are dear, until one was short.
+    A turn is measured with the tasks that it started, in CPU time of this thread: what other processes take is nobody's fault.
+    After a dear one the loop belongs to others for a while, and the next turns are of one message each, until they are cheap.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[bool], None]] = deque()
-        self._running = self._dear = False
+        self._running = False
+        self.dear = False  # the messages of those who wait cost much: take one at a time
 
     @property
     def crowd(self) -> int:
@@ -38,26 +42,21 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        loop.call_soon(
-            self._over, began
-        )  # runs even if the turn raises; tasks that the turn starts run before the one after
-        self._waiting.popleft()(self._dear)
+        # `_over` runs even if the turn raises. Tasks that the turn starts run before `_pause`.
+        asyncio.get_running_loop().call_soon(self._over, time.thread_time())
+        self._waiting.popleft()(self.dear)
 
     def _over(self, began: float) -> None:
-        loop = asyncio.get_running_loop()
         if self._waiting:
-            loop.call_soon(self._pause, began)
+            asyncio.get_running_loop().call_soon(self._pause, began)
         else:
-            self._running = self._dear = False
+            self._running = self.dear = False
 
     def _pause(self, began: float) -> None:
         """The tasks of the turn have had their first step."""
-        loop = asyncio.get_running_loop()
-        spent_s = loop.time() - began
-        self._dear = spent_s > LONG_TURN_S
-        if self._dear:
-            loop.call_later(min(spent_s, LONGEST_PAUSE_S), self._next)
+        spent_s = time.thread_time() - began
+        self.dear = spent_s > (SHORT_TURN_S if self.dear else LONG_TURN_S)
+        if self.dear:
+            asyncio.get_running_loop().call_later(min(PAUSE * spent_s, LONGEST_PAUSE_S), self._next)
         else:
             self._next()

@@ -111,8 +111,11 @@ class Attachment:
 
     # --- in ---
 
-    def feed(self, messages: Iterable[str | bytes]) -> None:
-        """Handle messages and frames of the client in order. Ends the socket if one breaks the protocol."""
+    def feed(self, messages: Iterable[str | bytes], arrived_at: float | None = None) -> None:
+        """Handle messages and frames of the client in order. Ends the socket if one breaks the protocol.
+
+        `arrived_at`: when they were read, if they have waited since; on the loop's clock.
+        """
         only_audio = True
         try:
             for data in messages:
@@ -122,7 +125,7 @@ class Attachment:
                 if self._held is not None:
                     self._hold(data)
                 elif type(data) is not bytes or self._undecided or not live.hear(data):
-                    self._take(live, data)
+                    self._take(live, data, arrived_at)
                     only_audio = False
         except RemoteProtocolError as broken:
             self._socket.end(broken.close_code, broken.message)
@@ -130,8 +133,8 @@ class Attachment:
         if not only_audio:
             self.live.wake()
 
-    def _take(self, live: LiveSession, data: str | bytes) -> None:
-        for event in live.receive(data):
+    def _take(self, live: LiveSession, data: str | bytes, arrived_at: float | None) -> None:
+        for event in live.receive(data, arrived_at):
             if type(event) is events.ResumeRequested:
                 self._on_resume(Resume(event.resume_token, event.last_seq))
                 return

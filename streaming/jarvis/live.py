@@ -197,7 +197,7 @@ class LiveSession:
             self.work.hear(channel.id, data[HEADER_BYTES:], channel.next_frame - 1)
         return channel is not None
 
-    def receive(self, data: str | bytes) -> list[events.Event]:
+    def receive(self, data: str | bytes, arrived_at: float | None = None) -> list[events.Event]:
         """Feed the connection; returns its events. Raises RemoteProtocolError: close with its code."""
         now = self._loop.time()
         self.as_recorded = False  # what is taken now, and its acknowledgement, are not in the record yet
@@ -206,7 +206,7 @@ class LiveSession:
             tap.received(data, now)
         if type(data) is bytes:
             return self.connection.receive_binary(data, now)
-        return self.connection.receive_text(str(data), now)
+        return self.connection.receive_text(str(data), now, arrived_at)
 
     def handle(self, event: events.Event) -> None:
         """Handle one event of the connection."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MAX_ERROR_CHARS = 300  # field names in it come from the client, and may be long
 # These start no work, and without them a session could stall or not stop. They count towards the rate but are never refused.
 NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
+# Each of these starts a task or a lane. Any other message only changes the state of what runs.
+STARTS_WORK = frozenset({"call", "channel.open", "task.confirm", "auth.refresh", "session.resume"})
 
 
 class _Sent(Protocol):
@@ -89,10 +91,11 @@ class Inbox:
         if self._came_before(parsed):
             return []
         first, self._first = self._first, False
-        if not self._rate.take(1.0, now):
-            self._lose_patience(now)
+        price = self._price(parsed.type, len(text))
+        if not self._rate.take(price, now):
+            self._lose_patience(now, 1.0 + len(text) // self._limits.text_unit_bytes)
             if parsed.type not in NEVER_REFUSED:
-                return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(1.0) * 1000))
+                return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
         message = validate(text, parsed)
         if isinstance(message, Refusal):
             return self._refuse(parsed, message.code, message.message)
@@ -115,8 +118,13 @@ class Inbox:
             self._out.put_for_socket(messages.ServerAck(seq=number))
         return False
 
-    def _lose_patience(self, now: float) -> None:
-        if not self._patience.take(1.0, now):
+    def _price(self, kind: str, n_chars: int) -> float:
+        """What a message counts against the rate; never more than a whole burst."""
+        work = self._limits.work_price if kind in STARTS_WORK else 1.0
+        return min(self._limits.command_burst, work + n_chars // self._limits.text_unit_bytes)
+
+    def _lose_patience(self, now: float, price: float = 1.0) -> None:
+        if not self._patience.take(price, now):
             raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "too many messages, in spite of being told")
 
     def _refuse(self, sent: _Sent, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:

@@ -24,6 +24,10 @@ class Limits:
     """Sustained rate of text messages: that of a language model's tokens sent as `tts.text`."""
     command_burst: float = 400.0
     """Burst of text messages: everything a client may have to repeat after a resume."""
+    work_price: float = 3.0
+    """A message that starts work counts as so many. All calls that may run (`running_calls`) still fit into one burst."""
+    text_unit_bytes: int = 4 * KIB
+    """A text message counts once more for each unit in it: the largest takes as long to read as dozens of small ones."""
     refusals: float = 200.0
     """Rate-limited messages that are answered before the socket is closed with 4029; one is forgiven per second."""
     audio_bytes_per_s: float = 256.0 * KIB

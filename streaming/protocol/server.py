@@ -120,11 +120,15 @@ class ServerConnection:
 
     # --- receiving ---
 
-    def receive_text(self, text: str, now: float) -> list[Event]:
-        """Handle a text message. Raises RemoteProtocolError: close the socket with its code."""
+    def receive_text(self, text: str, now: float, arrived_at: float | None = None) -> list[Event]:
+        """Handle a text message. Raises RemoteProtocolError: close the socket with its code.
+
+        `arrived_at`: when its bytes were read, if that was earlier. Limits are of the rate at which the client sends: a flood must
+        not seem slow because it is handled slowly.
+        """
         self._require_socket()
         self._gate.heard_at = now
-        return self._in.receive(text, now) + self.take_events()
+        return self._in.receive(text, now if arrived_at is None else arrived_at) + self.take_events()
 
     def hear(self, data: bytes, now: float) -> ServerChannel | None:
         """Take the next expected frame: the hot path. Returns its channel, whose `next_frame` is the number after it.

@@ -89,6 +89,7 @@ class Client:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+        await asyncio.sleep(0)  # `drain` does not let the reader run while there is room
         if self.writer.transport.is_closing():
             raise ConnectionResetError
 

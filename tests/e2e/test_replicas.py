@@ -231,7 +231,9 @@ async def why_refused(client: GatewayClient) -> str:
             try:
                 await client.call("agent.intents")
             except GatewayError as refused:
-                return refused.code
+                if refused.code != "RATE_LIMITED":
+                    return refused.code
+                await asyncio.sleep(0.1)  # its rate allows some more then
 
 
 async def test_what_a_killed_replica_asked_has_nothing_left_to_approve(replicas: Replicas) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError
-from server.net.cut import cut
+from server.net.cut import cut, unsent_bytes
 from server.net.http.exchange import Exchange
 from server.net.http.handover import Upgraded
 from server.net.http.headers import Headers
@@ -363,7 +363,7 @@ class Connection(asyncio.Protocol):
 
     def _lingered(self) -> None:
         """The linger time is over. Give a client that is slow to read the answer more time."""
-        if self._transport.get_write_buffer_size():
+        if unsent_bytes(self._transport):
             self._set_timer(WRITE_TIMEOUT_S, self.abort)
         else:
             self.abort()

@@ -72,6 +72,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._turns = turns
         self._waits = self._heard = self._pinged = False  # the first: for its turn; reading is paused meanwhile
         self._crowded_s = self._turn_at = self._caught_up = 0.0  # the first: behind, less rests: floods rest too
+        self.behind_since: float | None = None  # when the messages that wait for their turn were read
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
         self._drained: asyncio.Future[None] | None = None  # for writers that wait for room
@@ -137,9 +138,9 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         if self._waits:  # read before the pause
             self._reader.feed(data, 0)
             return
-        self._handle(self._reader.feed(data, EVENTS_AT_ONCE))
+        self._handle(self._reader.feed(data, 1 if self._turns.dear else EVENTS_AT_ONCE))
         if self._reader.crowded or len(data) > LONG_READ_BYTES:
-            self._turn_at = self._loop.time()
+            self.behind_since = self._turn_at = self._loop.time()
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
 
@@ -168,7 +169,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
                     self.fail(REFUSED, "too many frames")
                 self._wait()
                 return
-        self._caught_up = self._loop.time()
+        self.behind_since, self._caught_up = None, self._loop.time()
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
         if not self._transport.is_closing() and (self._seat is None or self._seat.left):
             self._transport.resume_reading()  # else it has joined the rounds meanwhile
@@ -403,10 +404,9 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
 
     def on_connection_close(self) -> None:
         """Called by the handler, when the client leaves during its handshake or after the handler was told of the end."""
-        if not self._told:
-            self._told = True
-            if hasattr(self, "_transport"):
-                self.abort()
+        told, self._told = self._told, True
+        if not told and hasattr(self, "_transport"):
+            self.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The transport is gone."""

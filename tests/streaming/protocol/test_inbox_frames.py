@@ -89,7 +89,7 @@ def test_credit_comes_back_as_audio_is_taken() -> None:
 
 
 def test_too_many_commands_are_refused_then_the_socket_closes() -> None:
-    server = attached(Limits(commands_per_s=1.0, command_burst=2.0, refusals=3.0))
+    server = attached(Limits(commands_per_s=3.0, command_burst=6.0, refusals=3.0))
     for number in range(2):
         assert len(tell(server, type="call", id=str(number), op="x")) == 1
     for _ in range(3):
@@ -100,6 +100,52 @@ def test_too_many_commands_are_refused_then_the_socket_closes() -> None:
         tell(server, type="call", id="a", op="x")
     assert closed.value.close_code == 4029
     assert len(server.receive_text('{"type":"call","id":"a","op":"x"}', NOW + 1)) == 1
+
+
+def test_a_message_that_starts_work_counts_more() -> None:
+    server = attached(Limits(commands_per_s=1.0, command_burst=7.0, work_price=3.0))
+    for number in range(2):
+        assert len(tell(server, type="call", id=str(number), op="x")) == 1
+    error = refused(server, '{"type":"channel.open","channel":1,"kind":"stt"}')
+    assert (error["code"], error["retry_after_ms"]) == ("RATE_LIMITED", 2000)
+    assert refused(server, '{"type":"tts.text","channel":1,"text":"a"}')["code"] == "UNKNOWN_CHANNEL"  # one is left
+
+
+def test_a_long_message_counts_more_and_ends_patience_sooner() -> None:
+    server = attached(Limits(commands_per_s=1.0, command_burst=10.0, refusals=8.0, text_unit_bytes=100))
+    long = {"type": "ping", "t": 1, "padding": "x" * 700}
+    for _ in range(2):
+        tell(server, **long)  # the second is over the rate
+    with pytest.raises(RemoteProtocolError) as closed:
+        tell(server, **long)
+    assert closed.value.close_code == 4029
+
+
+def test_the_longest_message_is_taken_from_a_rested_client() -> None:
+    server = attached(Limits(command_burst=5.0, text_unit_bytes=10), "tts")
+    text = '{"type":"tts.text","channel":1,"text":"' + "x" * 1_000 + '"}'
+    assert server.receive_text(text, NOW + 1) == [events.TextReceived(1, "x" * 1_000)]
+
+
+def test_a_flood_is_not_slow_because_it_is_handled_slowly() -> None:
+    server = attached(Limits(commands_per_s=10.0, command_burst=6.0, work_price=3.0, refusals=2.0))
+    calls = (f'{{"type":"call","id":"{number}","op":"x"}}' for number in range(5))
+    codes = [server.receive_text(next(calls), NOW + number, arrived_at=NOW) for number in range(4)]
+    assert [event for (event,) in codes] == [
+        events.CallReceived("0", "x", {}),
+        events.CallReceived("1", "x", {}),
+        events.CommandRefused("RATE_LIMITED"),
+        events.CommandRefused("RATE_LIMITED"),
+    ]
+    with pytest.raises(RemoteProtocolError):
+        server.receive_text(next(calls), NOW + 4, arrived_at=NOW)
+
+
+def test_as_many_calls_as_may_run_fit_into_a_burst() -> None:
+    limits = Limits()
+    server = attached(limits)
+    for number in range(limits.running_calls):
+        assert len(tell(server, type="call", id=str(number), op="x")) == 1
 
 
 def test_what_keeps_a_session_going_is_taken_over_the_rate_too() -> None:

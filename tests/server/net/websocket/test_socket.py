@@ -369,7 +369,9 @@ async def test_who_waits_for_many_others_is_no_flood() -> None:
             return FrameSocket(self, self.limits, turns)
 
         def on_message(self, message: str | bytes) -> None:
-            time.sleep(LONG_TURN_S * 1.5)  # so that turns are dear
+            until = time.thread_time() + LONG_TURN_S * 1.5  # so that turns are dear
+            while time.thread_time() < until:
+                pass
             super().on_message(message)
 
     async with AsyncExitStack() as stack:
@@ -380,6 +382,23 @@ async def test_who_waits_for_many_others_is_no_flood() -> None:
         for client in clients:
             assert [await client.frame() for _ in range(each)] == [(BINARY, b"a")] * each
         assert time.monotonic() - began > limits.crowded_s
+
+
+async def test_messages_that_waited_tell_since_when() -> None:
+    since: list[float | None] = []
+
+    class Watching(Echo):
+        def on_message(self, message: str | bytes) -> None:
+            since.append(self.ws_connection.behind_since)  # type: ignore[union-attr]
+            super().on_message(message)
+
+    async with connected(handler=Watching) as client:
+        client.send(frame(TEXT, b"a") * 50)
+        assert [await client.frame() for _ in range(50)] == [(TEXT, b"a")] * 50
+        client.send(frame(TEXT, b"b"))
+        assert await client.frame() == (TEXT, b"b")
+    assert (since[0], since[-1]) == (None, None)
+    assert len(set(since)) == 2
 
 
 async def test_a_burst_is_no_flood() -> None:
