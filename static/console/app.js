@@ -2,7 +2,7 @@
 
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
-import { button, fill, h, icon, pictureButton, set, text, toast } from './dom.js';
+import { button, fill, h, icon, on, pictureButton, set, text, toast } from './dom.js';
 import { counted, ms, sentence } from './format.js';
 import { Health } from './health.js';
 import { BadSocket } from './network.js';
@@ -37,29 +37,33 @@ export class Session extends EventTarget {
 		const options = account.debugUser ? { userId: account.debugUser } : { getTicket: () => account.ticket() };
 		this.client = new JarvisClient(location.origin, { webSocket: BadSocket, ...options, ...(parked && { resume: parked.client }) });
 		this.trace = trace;
-		this.keeper = new Keeper(trace, this.client.sessionId, () => this.client.ready?.user.user_id ?? '');
+		this.keeper = new Keeper(trace, this.client.sessionId, () => this.userId);
 		this.health = new Health();
 		this.keeper.alsoKeep(parked?.tail ?? []);
-		this.keeper.addEventListener('fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
+		on(this.keeper, 'fault', () => toast('This browser keeps nothing: what happens here is forgotten when the page is left.', 'bad'));
 		/** That Turns and Wire can show. */ this.traces = [this.trace];
 		this.source = this.trace;
 		this.voice = new Voice(this.client, this.trace, account);
-		this.voice.addEventListener('fault', (event) => this.fault(event.detail));
+		on(this.voice, 'fault', (error) => this.fault(error));
 		if (parked) this.voice.goOn(parked.client.commands);
 		this.#noteSocket();
-		this.client.addEventListener('wire', (event) => this.trace.add(event.detail));
+		on(this.client, 'wire', (seen) => this.trace.add(seen));
 		this.views = [new TalkView(this), new TurnsView(this), new WireView(this), new RestView(this), new SystemView(this), new RecordingsView(this), new Later(this)];
 		this.views.forEach((view, at) => { [view.id, view.title] = VIEWS[at]; });
+	}
+
+	get userId() {
+		return this.client.ready?.user.user_id ?? '';
 	}
 
 	/** Show the socket's events as rows of the Wire, because browsers show no handshake. */
 	#noteSocket() {
 		const note = (type, fields) => this.trace.add({ direction: 'local', message: { type, ...fields } });
 		const { client } = this;
-		client.addEventListener('state', ({ detail: state }) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
-		client.addEventListener('disconnected', ({ detail }) => note('socket.closed', detail));
-		client.addEventListener('resumed', ({ detail: { took_ms: took, replayed, taken_seq: taken } }) => note('socket.resumed', { took_ms: took, messages_replayed: replayed, commands_taken: taken }));
-		client.addEventListener('failed', ({ detail: { code, message } }) => note('socket.refused', { code, message }));
+		on(client, 'state', (state) => { if (state === 'connecting') note('socket.handshake', { session_id: client.sessionId, after_seq: client.lastSeq }); });
+		on(client, 'disconnected', (why) => note('socket.closed', why));
+		on(client, 'resumed', ({ took_ms: took, replayed, taken_seq: taken }) => note('socket.resumed', { took_ms: took, messages_replayed: replayed, commands_taken: taken }));
+		on(client, 'failed', ({ code, message }) => note('socket.refused', { code, message }));
 	}
 
 	look(trace) {
@@ -107,8 +111,6 @@ class Later {
 	async openLink(key) {
 		(await this.loading).openLink(key);
 	}
-
-	hide() {}
 }
 
 /** The frame around the views: connection, navigation, theme. */
@@ -123,10 +125,10 @@ class Shell {
 		applyTheme();
 		this.#tools();
 		fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(id), h('span', title))));
-		window.addEventListener('hashchange', () => this.#route());
+		on(window, 'hashchange', () => this.#route());
 		shortcuts(this);
 		const fault = await this.account.readAddress();
-		window.addEventListener('pagehide', () => this.#park());
+		on(window, 'pagehide', () => this.#park());
 		if (this.account.isKnown) await this.#goOn();
 		else this.#askWho(fault);
 	}
@@ -141,7 +143,7 @@ class Shell {
 	}
 
 	#askWho(why = '') {
-		this.shown?.hide();
+		this.#leave();
 		this.session?.keeper.leave();
 		this.session?.voice.realtime?.socket.close(1000);
 		this.session?.health.stop();
@@ -180,7 +182,7 @@ class Shell {
 		this.leave.hidden = false;
 		$('nav').hidden = false;
 		this.#listen(session);
-		session.health.addEventListener('news', () => this.#showTroubled(session.health.troubled));
+		on(session.health, 'news', () => this.#showTroubled(session.health.troubled));
 		session.health.start();
 		this.#route();
 		session.client.connect({ keepTrying: true }).catch(() => undefined); // `failed` tells
@@ -188,16 +190,15 @@ class Shell {
 	}
 
 	#listen({ client, account }) {
-		const on = (type, act) => client.addEventListener(type, (event) => act(event.detail));
-		on('state', (state) => this.#onState(state));
-		on('ready', (ready) => { if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad'); });
-		on('resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
-		on('disconnected', (detail) => this.#onDisconnected(detail));
-		on('pong', () => this.#about());
-		on('draining', () => toast('The gateway is restarting; this session moves on by itself.'));
-		on('error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
-		on('auth.expiring', () => account.renew().then((token) => client.refreshAuth(token)).catch((error) => this.session?.fault(error)));
-		on('failed', (error) => this.#onFailed(error));
+		on(client, 'state', (state) => this.#onState(state));
+		on(client, 'ready', (ready) => { if (ready.resume_error) toast('The session could not be resumed: a new one began.', 'bad'); });
+		on(client, 'resumed', ({ took_ms: took, replayed }) => toast(`${took > 0 ? `Back after ${ms(took)}` : 'This page goes on where it was'}, nothing lost${replayed > 0 ? `: ${counted(replayed, 'message')} came again` : ''}.`, 'good'));
+		on(client, 'disconnected', (detail) => this.#onDisconnected(detail));
+		on(client, 'pong', () => this.#about());
+		on(client, 'draining', () => toast('The gateway is restarting; this session moves on by itself.'));
+		on(client, 'error', (error) => { if (!error.id && error.code !== 'DRAINING') toast(`${error.code}: ${error.message}. ${hint(error.code)}`, 'bad'); });
+		on(client, 'auth.expiring', () => account.renew().then((token) => client.refreshAuth(token)).catch((error) => this.session?.fault(error)));
+		on(client, 'failed', (error) => this.#onFailed(error));
 	}
 
 	#onState(state) {
@@ -249,7 +250,7 @@ class Shell {
 		const [id, link] = location.hash.slice(1).split('/');
 		const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
 		if (view === this.shown) { if (link) view.openLink?.(link); return; }
-		this.shown?.hide();
+		this.#leave();
 		if (this.shown) this.places.set(this.shown, places(this.shown.element));
 		this.shown = view;
 		for (const link of $('nav').children) link.setAttribute('aria-current', link.dataset.view === view.id ? 'page' : 'false');
@@ -258,6 +259,12 @@ class Shell {
 		view.show();
 		for (const [part, top] of this.places.get(view) ?? []) part.scrollTop = top;
 		if (link) view.openLink?.(link);
+	}
+
+	/** Of the view that was shown. */
+	#leave() {
+		clearInterval(this.shown?.timer);
+		this.shown?.hide?.();
 	}
 
 	#show(element) {

@@ -1,6 +1,6 @@
 // What a turn is asked with, each with what it means: a few of them in Talk, all in the Lab.
 
-import { field, fill, h, select } from './dom.js';
+import { choices, field, fill, h, select } from './dom.js';
 import { choose, settings } from './settings.js';
 
 const pairs = (values, words = String) => values.map((value) => [value, words(value)]);
@@ -63,7 +63,7 @@ export class Choices {
 	#offer(name, options) {
 		const made = this.made[name];
 		if (!made) return;
-		fill(made, options.map(([value, label]) => h('option', { value }, label)));
+		fill(made, choices(options));
 		made.value = settings[name];
 		if (made.selectedIndex < 0) made.value = '';
 	}

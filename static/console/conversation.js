@@ -43,7 +43,7 @@ class TurnCard {
 		const { text: words, isFinal, stableChars, source } = this.turn;
 		text(this.stable, isFinal ? words : words.slice(0, stableChars));
 		text(this.growing, isFinal ? '' : words.slice(stableChars) || (words ? '' : '…'));
-		this.you.dataset.final = String(isFinal);
+		this.you.dataset.final = isFinal;
 		this.you.dataset.source = source;
 	}
 
@@ -70,7 +70,7 @@ class TurnCard {
 
 	#said() {
 		const { reply, spoken, source, isPaused } = this.turn;
-		this.agent.dataset.paused = String(isPaused);
+		this.agent.dataset.paused = isPaused;
 		this.agent.hidden = reply === '' || source === 'voice';
 		text(this.spoken, reply.slice(0, spoken));
 		text(this.unspoken, reply.slice(spoken));

@@ -17,7 +17,7 @@ export function h(selector, ...rest) {
 
 export function set(element, props) {
 	for (const [name, value] of Object.entries(props)) {
-		if (name === 'style') for (const [property, text] of Object.entries(value)) element.style.setProperty(property, String(text));
+		if (name === 'style') for (const [property, text] of Object.entries(value)) element.style.setProperty(property, text);
 		else if (name === 'aria') attribute(element, 'aria-label', value);
 		else if (name.includes('-') || name === 'role' || name === 'for' || name === 'list') attribute(element, name, value);
 		else element[name] = value;
@@ -26,8 +26,8 @@ export function set(element, props) {
 }
 
 function attribute(element, name, value) {
-	if (value === null || value === undefined || value === false) element.removeAttribute(name);
-	else element.setAttribute(name, value === true ? '' : String(value));
+	if (value === null || value === undefined) element.removeAttribute(name);
+	else element.setAttribute(name, value);
 }
 
 function add(parent, children) {
@@ -49,7 +49,7 @@ export function text(element, value) {
 
 export function svg(tag, attributes = {}, ...children) {
 	const made = document.createElementNS(SVG, tag);
-	for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+	for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
 	made.append(...children);
 	return made;
 }
@@ -95,12 +95,22 @@ export function pictureButton(picture, label, onclick, props = {}) {
 	return h('button.quiet.square', { type: 'button', onclick, aria: label, title: label, ...props }, icon(picture));
 }
 
+/** Buttons of which one is pressed, the one of `value`. */
+export function segments(label, options, value, onpick) {
+	const press = (chosen) => [...made.children].forEach((each, at) => each.setAttribute('aria-pressed', options[at][0] === chosen));
+	const made = h('div.segments', { role: 'group', aria: label, press }, options.map(([each, words]) => button(words, (event) => { press(each); onpick(each, event); })));
+	press(value);
+	return made;
+}
+
 export function field(label, control, hint = '') {
 	return h('label.field', h('span.label', label), control, hint ? h('span.hint', hint) : null);
 }
 
+export const choices = (list) => list.map(([value, label = value]) => h('option', { value }, label));
+
 export function select(options, value, onchange, props = {}) {
-	const made = h('select', { onchange: () => onchange(made.value), ...props }, options.map(([key, label]) => h('option', { value: key }, label)));
+	const made = h('select', { onchange: () => onchange(made.value), ...props }, choices(options));
 	made.value = value;
 	return made;
 }
@@ -113,6 +123,8 @@ export function rows(table, head, list, none, caption = list.length > 0 ? '' : n
 	fill(table, caption && h('caption', caption), list.length > 0 && [h('thead', h('tr', head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', list.map((row) => h('tr', row.map((cell) => h('td', cell)))))]);
 }
 
+const colours = {};
+
 /** A canvas as sharp as the display, wiped, and the colours of the theme. */
 export function sketch(canvas) {
 	const ratio = window.devicePixelRatio;
@@ -120,7 +132,13 @@ export function sketch(canvas) {
 	if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
 	const [pen, style] = [canvas.getContext('2d'), getComputedStyle(canvas)];
 	pen.clearRect(0, 0, width, height);
-	const colour = (name) => { canvas.style.color = `var(${name})`; return style.color; }; // the property itself would be `light-dark(…)`
+	const scheme = `${document.documentElement.dataset.theme} ${matchMedia('(prefers-color-scheme: dark)').matches}`;
+	const colour = (name) => { // asking for a style lays the page out: once is enough
+		const known = colours[`${scheme} ${name}`];
+		if (known) return known;
+		canvas.style.color = `var(${name})`; // the property itself would be `light-dark(…)`
+		return (colours[`${scheme} ${name}`] = style.color);
+	};
 	return { pen, width, height, ratio, colour };
 }
 
@@ -136,8 +154,11 @@ export function onceAFrame(draw) {
 	};
 }
 
+/** Listen to an event; `act` gets its detail. */
+export const on = (target, type, act, options = {}) => target.addEventListener(type, ({ detail }) => act(detail), options);
+
 export function toast(message, tone = '') {
-	const shown = h('p.toast', { 'data-tone': tone }, message);
+	const shown = h('p.card.toast', { 'data-tone': tone }, message);
 	document.getElementById('toasts')?.append(shown);
 	setTimeout(() => shown.remove(), tone === 'bad' ? 8_000 : 4_000);
 }

@@ -1,7 +1,7 @@
 // Lab: why a turn ended when it did, the same turn asked another way, a bad network, and how long turns take over many sessions.
 
 import { Choices } from './choices.js';
-import { button, field, fill, h, onceAFrame, region, rows, sketch, text } from './dom.js';
+import { button, choices, field, fill, h, on, onceAFrame, region, rows, sketch, text } from './dom.js';
 import { counted, ms } from './format.js';
 import { network } from './network.js';
 import { mix } from './recording.js';
@@ -44,7 +44,7 @@ class Side {
 	offer(known, first) {
 		const chosen = this.choice.value || first;
 		const groups = Map.groupBy(known, ([, { trace }]) => trace.name);
-		fill(this.choice, h('option', { value: '' }, 'none'), [...groups].map(([name, list]) => h('optgroup', { label: name }, list.map(([value, { turn }]) => h('option', { value }, turn.text || '…')))));
+		fill(this.choice, h('option', { value: '' }, 'none'), [...groups].map(([name, list]) => h('optgroup', { label: name }, choices(list.map(([value, { turn }]) => [value, turn.text || '…'])))));
 		this.choice.value = known.has(chosen) ? chosen : '';
 		this.picked = known.get(this.choice.value);
 	}
@@ -101,7 +101,7 @@ export class LabView {
 			card('Asked another way', this.engines, this.choices.element, h('div.line', this.again, this.all, this.halt), this.note, this.table),
 			card('A bad network', h('div.fields', NETWORK.map((each) => this.#slider(each)))),
 			card('How long turns take', h('div.line', measure, this.measuring), this.measured));
-		session.addEventListener('source', () => { this.sides[0].choice.value = ''; this.draw(); });
+		on(session, 'source', () => { this.sides[0].choice.value = ''; this.draw(); });
 		session.trace.turns.listeners.add(() => this.draw());
 		new ResizeObserver(() => this.draw()).observe(element);
 	}
@@ -165,7 +165,7 @@ export class LabView {
 			const listener = (each) => { if (each.key > before && each.isOver && each.status !== 'answer') resolve(each); };
 			turns.listeners.add(listener);
 			off.signal.onabort = () => turns.listeners.delete(listener);
-			voice.addEventListener('change', () => { if (voice.state === 'off') setTimeout(() => { if ((turns.list.at(-1)?.key ?? 0) <= before) resolve(null); }, QUIET_MS); }, { signal: off.signal });
+			on(voice, 'change', () => { if (voice.state === 'off') setTimeout(() => { if ((turns.list.at(-1)?.key ?? 0) <= before) resolve(null); }, QUIET_MS); }, { signal: off.signal });
 		}).finally(() => off.abort());
 		if (turn.source === 'text') voice.say(turn.text);
 		else this.#speak(trace, turn);
@@ -203,7 +203,7 @@ export class LabView {
 	async #measure() {
 		const turns = [];
 		try {
-			const found = (await past(this.session.client.ready?.user.user_id ?? '')).slice(0, MOST_SESSIONS);
+			const found = (await past(this.session.userId)).slice(0, MOST_SESSIONS);
 			for (const [index, each] of found.entries()) {
 				text(this.measuring, `Reading ${index + 1} of ${found.length}…`);
 				turns.push(...(await recall(each)).turns.list);

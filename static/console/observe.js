@@ -1,6 +1,7 @@
 // A live copy of another session: the messages in its `observe.event`s become a separate trace.
 
 import { encodeFrame } from '../jarvis/codec.js';
+import { on } from './dom.js';
 import { Trace } from './trace.js';
 
 const way = (direction) => (direction === 'client' ? 'out' : 'in');
@@ -11,9 +12,8 @@ export function observe(client, sessionId, onEnd) {
 	const channel = client.open('observe', { session_id: sessionId, audio: true });
 	/** Format of the frames that follow. */ let audio = null;
 	const formats = new Map();
-	const on = (type, act) => channel.addEventListener(type, (event) => act(event.detail));
-	on('observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
-	on('observe.audio', (message) => {
+	on(channel, 'observe.event', ({ direction, message }) => trace.add({ direction: way(direction), message }));
+	on(channel, 'observe.audio', (message) => {
 		audio = message;
 		const { direction, source_channel: source, encoding, sample_rate: rate } = message;
 		const [of, format] = [`${direction} ${source}`, `${encoding} ${rate}`];
@@ -21,12 +21,12 @@ export function observe(client, sessionId, onEnd) {
 		formats.set(of, format); // formats announced before the observation began
 		trace.add({ direction: 'local', message: { type: 'observe.audio', channel: source, direction, encoding, sample_rate: rate } });
 	});
-	on('observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));
-	on('audio', (frame) => {
+	on(channel, 'observe.dropped', (message) => trace.add({ direction: 'local', message: { ...message, channel: undefined } }));
+	on(channel, 'audio', (frame) => {
 		channel.played(frame.payload.byteLength);
 		if (audio) trace.add({ direction: way(audio.direction), bytes: encodeFrame({ ...frame, channel: audio.source_channel }) });
 	});
-	on('closed', ({ status, message, code }) => {
+	on(channel, 'closed', ({ status, message, code }) => {
 		const seen = trace.records.length > 0;
 		trace.stop = null;
 		trace.add({ direction: 'local', message: { type: 'observe.ended', status, ...(code && { code, message }) } });

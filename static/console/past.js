@@ -20,11 +20,11 @@ export class PastSessions {
 	}
 
 	async load() {
-		const { client, keeper } = this.session;
+		const { userId, keeper } = this.session;
 		const asked = ++this.asked;
 		try {
 			await keeper.flush();
-			const found = await past(client.ready?.user.user_id ?? '', this.words.value);
+			const found = await past(userId, this.words.value);
 			if (asked !== this.asked) return; // a newer search has started
 			this.found = found.filter((each) => each.id !== keeper.id);
 			this.#draw();

@@ -1,7 +1,7 @@
 // Recordings: save this session, open a recording, listen to it, and scrub through it.
 
 import { Conversation } from './conversation.js';
-import { button, empty, fill, h, icon, onceAFrame, region, sketch, text, toast } from './dom.js';
+import { button, empty, fill, h, icon, on, onceAFrame, region, sketch, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
 import { load, mix, save, snapshot, toWav } from './recording.js';
 import { PastSessions } from './past.js';
@@ -20,7 +20,7 @@ export class RecordingsView {
 		this.about = h('p.soft');
 		this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
 		this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
-		session.addEventListener('source', () => this.#name());
+		on(session, 'source', () => this.#name());
 		this.player = h('div.stack.grow');
 		this.past = new PastSessions(session, (trace) => this.#open(trace));
 		const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
@@ -45,7 +45,7 @@ export class RecordingsView {
 		this.toggle = h('button.primary.square', { type: 'button', aria: 'Play', onclick: () => (this.audio.paused ? this.audio.play() : this.audio.pause()) }, icon('play'));
 		this.time = h('span.num.clock');
 		this.look = button('See it in Turns and Wire', () => { if (this.trace) this.session.look(this.trace); location.hash = '#turns'; }, {}, 'turns');
-		this.history = region('div.history', 'Conversation up to there');
+		this.history = region('div.history.card', 'Conversation up to there');
 		this.draw = onceAFrame(() => this.#draw());
 		new ResizeObserver(() => { this.waveform = null; this.draw(); }).observe(this.canvas);
 	}

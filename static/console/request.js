@@ -1,6 +1,6 @@
 // An operation of the OpenAPI document: its form, and the request made from it.
 
-import { fill, h, select } from './dom.js';
+import { fill, h, segments, select } from './dom.js';
 import { pretty, quoted } from './format.js';
 import { control, example, resolve } from './schema.js';
 
@@ -36,16 +36,12 @@ export class RequestForm {
 	}
 
 	#modes() {
-		if (this.bodyType !== 'application/json') return null;
-		const mode = (asJson, label) => h('button', { type: 'button', 'aria-pressed': String(this.asJson === asJson), onclick: () => this.#mode(asJson) }, label);
-		this.modes = h('div.segments', { role: 'group', aria: 'Body' }, mode(false, 'Form'), mode(true, 'JSON'));
-		return this.modes;
+		return this.bodyType === 'application/json' ? segments('Body', [[false, 'Form'], [true, 'JSON']], this.asJson, (asJson) => this.#mode(asJson)) : null;
 	}
 
 	#mode(asJson) {
 		if (asJson && !this.asJson) this.json.value = this.#tryPretty();
 		this.asJson = asJson;
-		[...this.modes.children].forEach((each, index) => each.setAttribute('aria-pressed', String((index === 1) === asJson)));
 		this.#showBody();
 		this.onchange();
 	}

@@ -1,6 +1,6 @@
 // Draws two seconds of audio: the microphone from above, the reply from below.
 
-import { sketch } from './dom.js';
+import { on, sketch } from './dom.js';
 import { drawWave } from './wave.js';
 
 export class Scope {
@@ -10,7 +10,7 @@ export class Scope {
 		this.said = new Float32Array(voice.heard.length);
 		this.wave = new Float32Array(1024);
 		this.running = false;
-		voice.addEventListener('change', () => this.#run());
+		on(voice, 'change', () => this.#run());
 	}
 
 	#run() {
@@ -49,6 +49,6 @@ export class Scope {
 	}
 
 	#draw() {
-		drawWave(sketch(this.canvas), { you: this.voice.heard.map(Math.sqrt), agent: this.said.map(Math.sqrt) });
+		if (this.canvas.isConnected) drawWave(sketch(this.canvas), { you: this.voice.heard.map(Math.sqrt), agent: this.said.map(Math.sqrt) });
 	}
 }

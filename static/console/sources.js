@@ -1,6 +1,6 @@
 // Selects the trace to show: this session, an observed one, or a recording.
 
-import { fill, h, pictureButton, select } from './dom.js';
+import { fill, h, on, pictureButton, select } from './dom.js';
 
 export function sourcePicker(session) {
 	const box = h('div.source');
@@ -11,7 +11,7 @@ export function sourcePicker(session) {
 			: [], session.source === session.trace ? null : pictureButton('cross', session.source.stop ? 'Stop observing' : 'Close it', () => session.forget(session.source)));
 		box.hidden = session.traces.length < 2;
 	};
-	session.addEventListener('source', draw);
+	on(session, 'source', draw);
 	draw();
 	return box;
 }

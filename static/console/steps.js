@@ -48,7 +48,7 @@ export class StepCard {
 		this.output = h('pre.output', { hidden: true, tabIndex: 0, aria: 'Output' });
 		this.more = h('div');
 		this.question = h('div', { hidden: true });
-		this.element = h('div.step', h('div.line', this.state, this.name, this.what, this.time), this.question, this.bar, this.note, this.output, this.more);
+		this.element = h('div.card.step', h('div.line', this.state, this.name, this.what, this.time), this.question, this.bar, this.note, this.output, this.more);
 	}
 
 	update(step) {

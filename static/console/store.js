@@ -8,6 +8,7 @@ const NAME = 'jarvis.console';
 const FLUSH_MS = 1_000;
 const MOST_SESSIONS = 50;
 const MOST_BYTES = 256 * 1024 * 1024; // for all sessions together; the oldest are deleted first
+const PRUNE_BYTES = 1024 * 1024; // between two looks at all sessions
 const MOST_WORDS = 8_000; // searchable characters per session
 const PARKED = 'jarvis.parked';
 const MOST_PARKED_BYTES = 1_000_000; // of frames that a reload leaves no time to store
@@ -37,12 +38,18 @@ function database() {
 	return opened;
 }
 
+/** Newest first. */
+async function sessions() {
+	const all = await answer((await database()).transaction('sessions').objectStore('sessions').getAll());
+	return all.sort((a, b) => b.lastAt - a.lastAt);
+}
+
+const toWrite = async () => (await database()).transaction(['sessions', 'lines'], 'readwrite');
+
 /** Newest first. All `words` have to be in it. */
 export async function past(userId, words = '') {
-	const all = await answer((await database()).transaction('sessions').objectStore('sessions').getAll());
 	const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
-	const found = all.filter((each) => each.userId === userId && wanted.every((word) => `${each.sessionId} ${each.words}`.toLowerCase().includes(word)));
-	return found.sort((a, b) => b.lastAt - a.lastAt);
+	return (await sessions()).filter((each) => each.userId === userId && wanted.every((word) => `${each.sessionId} ${each.words}`.toLowerCase().includes(word)));
 }
 
 /** In order, each once. */
@@ -62,7 +69,7 @@ export async function recall(kept) {
 }
 
 export async function forget(ids) {
-	const transaction = (await database()).transaction(['sessions', 'lines'], 'readwrite');
+	const transaction = await toWrite();
 	for (const id of ids) {
 		transaction.objectStore('sessions').delete(id);
 		const cursor = transaction.objectStore('lines').index('id').openKeyCursor(id);
@@ -78,6 +85,7 @@ export class Keeper extends EventTarget {
 	#timer = 0;
 	#writing = Promise.resolve();
 	#off = false;
+	#pruneAt = 0;
 
 	constructor(trace, sessionId, userId) {
 		super();
@@ -122,7 +130,7 @@ export class Keeper extends EventTarget {
 		}
 		[this.#leaving, this.#waiting] = [this.#waiting, []];
 		try {
-			const transaction = (await database()).transaction(['sessions', 'lines'], 'readwrite');
+			const transaction = await toWrite();
 			transaction.objectStore('lines').add({ id: this.id, lines: this.#leaving });
 			transaction.objectStore('sessions').put(this.#about());
 			await done(transaction);
@@ -142,9 +150,10 @@ export class Keeper extends EventTarget {
 	}
 
 	async #prune() {
-		const all = (await answer((await database()).transaction('sessions').objectStore('sessions').getAll())).sort((a, b) => b.lastAt - a.lastAt);
+		if (this.bytes < this.#pruneAt) return;
+		this.#pruneAt = this.bytes + PRUNE_BYTES;
 		let total = 0;
-		const gone = all.filter((each, index) => { total += each.bytes; return each.id !== this.id && (index >= MOST_SESSIONS || total > MOST_BYTES); });
+		const gone = (await sessions()).filter((each, index) => { total += each.bytes; return each.id !== this.id && (index >= MOST_SESSIONS || total > MOST_BYTES); });
 		if (gone.length > 0) await forget(gone.map((each) => each.id));
 	}
 

@@ -1,6 +1,6 @@
 // System: the current services, sockets, sessions, latencies and limits of this gateway.
 
-import { button, copy, empty, fill, h, region, rows, svg, toast } from './dom.js';
+import { button, copy, empty, fill, h, on, region, rows, svg, toast } from './dom.js';
 import { bytes, count, counted, ms, sentence } from './format.js';
 import { KEPT_MS, get } from './health.js';
 import { observe } from './observe.js';
@@ -22,8 +22,8 @@ export class SystemView {
 	constructor(session) {
 		this.session = session;
 		this.watch = session.health;
-		this.watch.addEventListener('news', () => this.#onNews());
-		this.watch.addEventListener('silent', (event) => this.#onSilence(event.detail));
+		on(this.watch, 'news', () => this.#onNews());
+		on(this.watch, 'silent', (error) => this.#onSilence(error));
 		this.tiles = h('div.tiles');
 		this.tables = {};
 		const card = (title) => h('section.card', h('h2', title), region('div.scroll', title, this.tables[title] = h('table', { aria: title })));
@@ -38,7 +38,6 @@ export class SystemView {
 	}
 
 	hide() {
-		clearInterval(this.timer);
 		this.polls = 0;
 	}
 
@@ -81,7 +80,7 @@ export class SystemView {
 	}
 
 	#drawTiles(health, metrics) {
-		const tile = (name, value, more = '', history = null) => h('div.tile', h('span.soft', name), h('strong', value), h('span.soft.small', more), history && spark(history, name));
+		const tile = (name, value, more = '', history = null) => h('div.tile.card', h('span.soft', name), h('strong', value), h('span.soft.small', more), history && spark(history, name));
 		const { lag, requests, cpu, queue } = this.watch.history;
 		const last = (series) => series.at(-1)?.value;
 		const redis = health.redis ?? {};

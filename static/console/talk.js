@@ -2,7 +2,7 @@
 
 import { Choices } from './choices.js';
 import { Conversation } from './conversation.js';
-import { button, empty, fill, h, icon, onceAFrame, pictureButton, region, text } from './dom.js';
+import { button, empty, fill, h, icon, on, onceAFrame, pictureButton, region, segments, text } from './dom.js';
 import { bytes, ms } from './format.js';
 import { Scope } from './scope.js';
 import { choose, settings } from './settings.js';
@@ -30,7 +30,7 @@ export class TalkView {
 		this.panel = this.#panel();
 		this.element = h('section.view.talk', { aria: 'Talk' }, h('div.stage', this.#history(), this.#dock()), this.panel);
 		this.scope = new Scope(this.canvas, this.voice);
-		this.voice.addEventListener('change', () => this.#showVoice());
+		on(this.voice, 'change', () => this.#showVoice());
 		this.welcome.hidden = session.trace.turns.list.length > 0;
 		session.trace.turns.listeners.add(() => { this.welcome.hidden = true; this.drawPanel(); });
 		this.drawPanel = onceAFrame(() => this.#drawPanel());
@@ -54,25 +54,15 @@ export class TalkView {
 		this.hush = button('Stop', () => this.voice.hush(), { id: 'hush', hidden: true, title: 'Stop the answer (Escape)' }, 'stop');
 		const form = h('form.typed', { onsubmit: (event) => this.#submit(event) }, this.words, h('button', { aria: 'Send' }, icon('send')));
 		const open = pictureButton('file', 'Play a recording as the microphone', () => this.file.click(), { className: 'square' });
-		const more = pictureButton('system', 'Timing, audio and voice', () => more.setAttribute('aria-expanded', String(this.panel.classList.toggle('open'))), { className: 'square narrow', 'aria-expanded': 'false' });
-		return h('div.dock', this.canvas, h('div.controls', this.speak, this.#modes(), form, this.hush, open, more, this.file));
-	}
-
-	#modes() {
-		const mode = (value, label) => h('button', { type: 'button', 'data-mode': value, onclick: (event) => this.#mode(value, event) }, label);
-		this.modes = h('div.segments', { role: 'group', aria: 'Microphone' }, mode('open', 'Open mic'), mode('push', 'Push to talk'));
-		return this.modes;
+		const more = pictureButton('system', 'Timing, audio and voice', () => more.setAttribute('aria-expanded', this.panel.classList.toggle('open')), { className: 'square narrow', 'aria-expanded': 'false' });
+		this.modes = segments('Microphone', [['open', 'Open mic'], ['push', 'Push to talk']], settings.mode, (value, event) => this.#mode(value, event));
+		return h('div.dock', this.canvas, h('div.controls', this.speak, this.modes, form, this.hush, open, more, this.file));
 	}
 
 	async #mode(value, event) {
 		if (event.detail > 0) event.currentTarget.blur(); // after a click, so that the space bar is for speaking and not for this button
 		choose('mode', value);
 		if (this.voice.isOn) await this.voice.stop();
-		this.#showMode();
-	}
-
-	#showMode() {
-		for (const each of this.modes.children) each.setAttribute('aria-pressed', String(each.dataset.mode === settings.mode));
 		this.#showVoice();
 	}
 
@@ -108,7 +98,7 @@ export class TalkView {
 		const { state, isBusy } = this.voice;
 		const words = { off: settings.mode === 'push' ? 'Hold to talk' : 'Speak', starting: 'Starting…', open: 'Listening', armed: 'Hold to talk', held: 'Listening', file: 'Playing the file' }[state];
 		fill(this.speak, icon(state === 'open' || state === 'file' ? 'stop' : 'talk'), h('span', words));
-		this.speak.setAttribute('aria-pressed', String(['open', 'held', 'file'].includes(state)));
+		this.speak.setAttribute('aria-pressed', ['open', 'held', 'file'].includes(state));
 		this.speak.dataset.state = state;
 		this.hush.hidden = !isBusy;
 		this.drawPanel?.();
@@ -129,6 +119,7 @@ export class TalkView {
 	}
 
 	#drawPanel() {
+		if (!this.element.isConnected) return;
 		const engines = this.session.client.ready?.engines ?? {};
 		text(this.engines, Object.entries(ENGINES).filter(([name]) => engines[name]).map(([name, by]) => `${by} ${engines[name]}`).join(', '));
 		const turn = this.session.trace.turns.list.at(-1);
@@ -150,11 +141,8 @@ export class TalkView {
 	show() {
 		this.timer = setInterval(() => { if (this.voice.isOn || this.voice.isBusy) this.drawPanel(); }, 200);
 		this.choices.show();
-		this.#showMode();
+		this.modes.press(settings.mode);
+		this.#showVoice();
 		this.drawPanel();
-	}
-
-	hide() {
-		clearInterval(this.timer);
 	}
 }

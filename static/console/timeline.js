@@ -53,7 +53,7 @@ export class Timeline {
 			const free = lanes.findIndex((edge) => edge <= left);
 			const lane = free >= 0 ? free : Math.min(lanes.length, MOST_LANES - 1);
 			lanes[lane] = Math.max(right, left + NARROWEST_PX);
-			return button(turn.text || '…', () => this.select([start, end]), { selector: 'button.band', title: `${turn.text}, ${ms(end - start)}`, 'aria-pressed': String(this.range?.[0] === start), style: { left: `${left}px`, width: `${right - left}px`, top: `${lane * NARROWEST_PX}px` } });
+			return button(turn.text || '…', () => this.select([start, end]), { selector: 'button.band', title: `${turn.text}, ${ms(end - start)}`, 'aria-pressed': this.range?.[0] === start, style: { left: `${left}px`, width: `${right - left}px`, top: `${lane * NARROWEST_PX}px` } });
 		}));
 		this.bands.style.height = `${lanes.length * NARROWEST_PX}px`;
 	}

@@ -1,7 +1,7 @@
 // Turns: the last fifty as bars on a time axis, the actions of each, and statistics of their durations.
 
 import { Conversation } from './conversation.js';
-import { button, copy, empty, fill, h, onceAFrame, region, text } from './dom.js';
+import { button, copy, empty, fill, h, on, onceAFrame, region, text } from './dom.js';
 import { ms, pretty } from './format.js';
 import { sourcePicker } from './sources.js';
 import { spans, waited } from './stages.js';
@@ -22,7 +22,7 @@ export class TurnsView {
 		this.element = h('section.view.split', { aria: 'Turns' },
 			h('div.side-list', sourcePicker(session), this.list, this.compare), this.detail);
 		this.#parts();
-		session.addEventListener('source', () => this.#attach());
+		on(session, 'source', () => this.#attach());
 		this.#attach();
 	}
 
@@ -105,7 +105,7 @@ export class TurnsView {
 		const pieces = spans(turn, zero).filter((span) => !['speech', 'speaking', 'paused'].includes(span.key) && !span.running && span.end > zero);
 		const bars = pieces.map((span) => h('i.bar', { 'data-tone': span.tone, style: { left: `${((span.start - zero) / longest) * 100}%`, width: `${((span.end - span.start) / longest) * 100}%` } }));
 		const words = turn.text || '…';
-		return h('div.turn-row', { role: 'option', 'aria-selected': String(turn === this.#chosen), onclick: () => this.pick(turn) },
+		return h('div.turn-row', { role: 'option', 'aria-selected': turn === this.#chosen, onclick: () => this.pick(turn) },
 			h('span.clip', words), h('span.soft.num', total === null ? turn.status || '…' : ms(total)), h('div.mini', { 'aria-hidden': 'true' }, bars));
 	}
 
@@ -146,9 +146,5 @@ export class TurnsView {
 	show() {
 		this.draw();
 		this.timer = setInterval(() => { if (this.session.trace.turns.list.some((turn) => !turn.isOver)) this.draw(); }, 250);
-	}
-
-	hide() {
-		clearInterval(this.timer);
 	}
 }

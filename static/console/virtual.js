@@ -1,6 +1,6 @@
 // A list of any length, of which only the visible rows are in the document.
 
-import { h, onceAFrame } from './dom.js';
+import { h, on, onceAFrame, set } from './dom.js';
 
 const SPARE_ROWS = 6;
 
@@ -10,6 +10,7 @@ export class VirtualList extends EventTarget {
 	picked = -1;
 	follow = true;
 	#shown = new Map();
+	#stale = false;
 
 	constructor({ label, rowHeight, render }) {
 		super();
@@ -18,20 +19,15 @@ export class VirtualList extends EventTarget {
 		this.sizer = h('div.sizer', { role: 'presentation' });
 		this.element = h('div.virtual', { role: 'listbox', aria: label, tabIndex: 0, onkeydown: (event) => this.#onKey(event), onclick: (event) => this.#onClick(event) }, this.sizer);
 		this.draw = onceAFrame(() => this.#draw());
-		this.element.addEventListener('scroll', () => this.#onScroll(), { passive: true });
+		on(this.element, 'scroll', () => this.#onScroll(), { passive: true });
 		new ResizeObserver(() => this.draw()).observe(this.element);
 	}
 
 	/** `anew`: all rows may have changed. */
 	update(count, anew = false) {
 		this.count = count;
-		if (anew) this.#forgetRows();
+		this.#stale ||= anew;
 		this.draw();
-	}
-
-	#forgetRows() {
-		for (const row of this.#shown.values()) row.remove();
-		this.#shown.clear();
 	}
 
 	pick(index) {
@@ -40,7 +36,7 @@ export class VirtualList extends EventTarget {
 		const { scrollTop, clientHeight } = this.element;
 		if (top < scrollTop) this.element.scrollTop = top;
 		else if (top + this.rowHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.rowHeight - clientHeight;
-		for (const [at, row] of this.#shown) row.setAttribute('aria-selected', String(at === this.picked));
+		for (const [at, row] of this.#shown) row.setAttribute('aria-selected', at === this.picked);
 		this.draw();
 		this.dispatchEvent(new CustomEvent('pick', { detail: this.picked }));
 	}
@@ -71,20 +67,23 @@ export class VirtualList extends EventTarget {
 		if (this.follow) this.element.scrollTop = this.count * this.rowHeight;
 		const first = Math.max(0, Math.floor(this.element.scrollTop / this.rowHeight) - SPARE_ROWS);
 		const last = Math.min(this.count, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.rowHeight) + SPARE_ROWS);
+		const spare = []; // rows are used again: making elements is what costs frames
 		for (const [index, row] of this.#shown) {
-			if (index >= first && index < last) continue;
-			row.remove();
+			if (index >= first && index < last && !this.#stale) continue;
+			spare.push(row);
 			this.#shown.delete(index);
 		}
-		for (let index = first; index < last; index += 1) if (!this.#shown.has(index)) this.#add(index);
+		this.#stale = false;
+		for (let index = first; index < last; index += 1) if (!this.#shown.has(index)) this.#put(index, spare.shift() ?? h('div.vrow', { role: 'option' }));
+		for (const row of spare) row.remove();
 		this.#announce();
 	}
 
-	#add(index) {
-		const row = h('div.vrow', { role: 'option', 'data-index': index, id: `${this.element.getAttribute('aria-label')?.replace(/\W/g, '')}-${index}`, 'aria-selected': String(index === this.picked), 'aria-posinset': index + 1, 'aria-setsize': this.count, style: { top: `${index * this.rowHeight}px` } });
+	#put(index, row) {
+		set(row, { 'data-index': index, id: `${this.element.getAttribute('aria-label')?.replace(/\W/g, '')}-${index}`, 'aria-selected': index === this.picked, 'aria-posinset': index + 1, 'aria-setsize': this.count, style: { top: `${index * this.rowHeight}px` } });
 		this.render(index, row);
 		this.#shown.set(index, row);
-		this.sizer.append(row);
+		if (!row.isConnected) this.sizer.append(row);
 	}
 
 	#announce() {

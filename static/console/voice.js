@@ -1,6 +1,7 @@
 // Voice input and output of the console: speech, text and audio files become turns, and the replies are played.
 
 import { Microphone, Speaker } from '../jarvis-client.js';
+import { on } from './dom.js';
 import { settings } from './settings.js';
 
 const FILE_TAIL_MS = 1_200; // silence after a recording, so that the end of its last word is recognised
@@ -72,8 +73,8 @@ export class Voice extends EventTarget {
 		const { Realtime } = await import('./openai.js');
 		if (this.realtime && !this.realtime.isClosed) return this.realtime;
 		this.realtime = new Realtime(this.trace, await this.account.fresh());
-		this.realtime.addEventListener('busy', () => this.#become());
-		this.realtime.addEventListener('closed', ({ detail }) => { if (detail.status === 'error') this.#fault(detail); this.#onClosed(this.realtime, detail); });
+		on(this.realtime, 'busy', () => this.#become());
+		on(this.realtime, 'closed', (told) => { if (told.status === 'error') this.#fault(told); this.#onClosed(this.realtime, told); });
 		this.hear(this.realtime);
 		return this.realtime;
 	}
@@ -82,10 +83,10 @@ export class Voice extends EventTarget {
 	#follow(channel, unsent = '') {
 		let words = unsent;
 		this.#texts.add(channel);
-		channel.addEventListener('channel.opened', () => { words = ''; });
-		channel.addEventListener('closed', ({ detail }) => {
+		on(channel, 'channel.opened', () => { words = ''; });
+		on(channel, 'closed', ({ code }) => {
 			this.#texts.delete(channel);
-			if (words && detail.code === 'SESSION_LOST') this.say(words); // in the new session
+			if (words && code === 'SESSION_LOST') this.say(words); // in the new session
 			this.#become();
 		});
 		this.#become();
@@ -96,7 +97,7 @@ export class Voice extends EventTarget {
 		for (const channel of this.client.channels) {
 			const unsent = commands.find(({ command }) => command.type === 'channel.open' && command.channel === channel.number)?.command.params.text ?? '';
 			if (channel.kind === 'turn' || channel.kind === 'tts') this.#follow(channel, unsent);
-			channel.addEventListener('audio', ({ detail }) => channel.played(detail.payload.byteLength));
+			on(channel, 'audio', ({ payload }) => channel.played(payload.byteLength));
 			if (channel.kind === 'turn' && !this.trace.turns.isTyped(channel.number)) channel.end();
 			if (channel.kind === 'observe') channel.cancel();
 		}
@@ -113,10 +114,10 @@ export class Voice extends EventTarget {
 			this.sounding += on ? 1 : -1;
 			this.#become();
 		};
-		playout.addEventListener('report', ({ detail }) => { this.stats = detail; });
-		playout.addEventListener('sounding', () => { note('playout.sounding'); sound(true); });
-		playout.addEventListener('silent', () => { if (sounds) note('playout.silent'); sound(false); });
-		playout.addEventListener('underrun', ({ detail }) => note('playout.underrun', detail));
+		on(playout, 'report', (stats) => { this.stats = stats; });
+		on(playout, 'sounding', () => { note('playout.sounding'); sound(true); });
+		on(playout, 'silent', () => { if (sounds) note('playout.silent'); sound(false); });
+		on(playout, 'underrun', (stats) => note('playout.underrun', stats));
 	}
 
 	// --- microphone ---
@@ -153,8 +154,8 @@ export class Voice extends EventTarget {
 			const other = settings.dialect === 'openai' ? await this.#openai() : null;
 			microphone = new Microphone({ deviceId: settings.device || undefined, sampleRate: other?.rate ?? (Number(settings.rate) || undefined) });
 			microphone.isMuted = state === 'armed';
-			microphone.addEventListener('frame', ({ detail }) => this.#onFrame(detail.level));
-			microphone.addEventListener('ended', () => setTimeout(() => { if (this.microphone === microphone) this.stop(); }, FILE_TAIL_MS)); // by then it may be another one
+			on(microphone, 'frame', ({ level }) => this.#onFrame(level));
+			on(microphone, 'ended', () => setTimeout(() => { if (this.microphone === microphone) this.stop(); }, FILE_TAIL_MS)); // by then it may be another one
 			await microphone.start(recording);
 			this.microphone = microphone;
 			this.#listen(state, other);
@@ -172,7 +173,7 @@ export class Voice extends EventTarget {
 		const channel = other ?? this.client.open('turn', { ...this.#params(), sample_rate: rate, endpointing });
 		if (other) other.listen(endpointing);
 		else {
-			channel.addEventListener('closed', ({ detail }) => this.#onClosed(channel, detail));
+			on(channel, 'closed', (told) => this.#onClosed(channel, told));
 			this.hear(channel);
 		}
 		this.channel = channel;

@@ -49,13 +49,13 @@ function extent(all) {
 }
 
 function axis(from, length, most) {
-	const marks = ticks(from, length, most).map((tick) => h('span', { style: { left: percent((tick - from) / length) }, 'data-zero': tick === 0 }, tick === 0 ? '0' : ms(tick).replace('.00', '')));
+	const marks = ticks(from, length, most).map((tick) => h('span', { style: { left: percent((tick - from) / length) } }, tick === 0 ? '0' : ms(tick).replace('.00', '')));
 	return h('div.row.axis', { 'aria-hidden': 'true' }, h('span.name'), h('div.lane', marks), h('span.took'));
 }
 
-function row({ label, tone, start, end, running = false, ticks: progress = [], note = '', ...span }, at, zero, onpick) {
+function row({ label, tone, start, end, ticks: progress = [], note = '', ...span }, at, zero, onpick) {
 	const words = `${label}: ${ms(end - start)}, from ${ms(start - zero)} to ${ms(end - zero)}${note ? `, ${note}` : ''}`;
-	const bar = h('div.bar', { 'data-tone': tone, 'data-running': running, style: { left: percent(at(start)), right: percent(1 - at(end)) } });
+	const bar = h('div.bar', { 'data-tone': tone, style: { left: percent(at(start)), right: percent(1 - at(end)) } });
 	bar.dataset.cut = `${at(start) < 0 ? 'start ' : ''}${at(end) > 1 ? 'end' : ''}`;
 	const dots = progress.map((time) => h('i.tick', { style: { left: percent(at(time)) } }));
 	const pick = onpick && (() => onpick({ start, end, ...span }));

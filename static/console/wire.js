@@ -1,6 +1,6 @@
 // Wire: every message and frame in both directions, the channels at a glance, sending by hand, and cutting the socket.
 
-import { button, copy, empty, fill, h, onceAFrame, pictureButton, region, rows, select, text, toast } from './dom.js';
+import { button, choices, copy, empty, fill, h, on, onceAFrame, pictureButton, region, rows, select, text, toast } from './dom.js';
 import { compiled } from './filter.js';
 import { bytes, clockMs, count, counted, hexdump, ms, pretty } from './format.js';
 import { asJavaScript, asPython } from './snippets.js';
@@ -11,6 +11,7 @@ import { VirtualList } from './virtual.js';
 
 const ROW_HEIGHT = 24;
 const ARROWS = { in: '↓', out: '↑', local: '·' };
+const CELLS = ['time', 'delta', 'arrow', 'chan', 'type', 'sum', 'size'];
 const OFFERED = ['way:in', 'way:out', 'way:local'];
 const HOUSEKEEPING = new Set(['ack', 'credit', 'playback', 'ping', 'pong']);
 const AWAY_MS = 5_000;
@@ -19,10 +20,11 @@ const LOOK_EVERY = 256; // records between two clock checks
 
 export class WireView {
 	filter = { words: '', audio: false, housekeeping: false };
-	/** Indexes of records that pass the filter. */ passing = [];
+	/** Indexes of records that pass the filter, as shown. */ passing = [];
+	/** The same of the newest filter, which is shown when all records have been looked at. */ found = this.passing;
 	seen = 0;
 	/** Records with a lower number were cleared. */ cleared = 0;
-	paused = false;
+	/** The number of the first record that a pause does not show; null: no pause. */ pausedAt = null;
 	test = compiled('');
 	offered = -1;
 	boxes = [];
@@ -30,9 +32,9 @@ export class WireView {
 	constructor(session) {
 		this.session = session;
 		this.list = new VirtualList({ label: 'Messages, newest last', rowHeight: ROW_HEIGHT, render: (index, row) => this.#render(index, row) });
-		this.list.addEventListener('pick', () => this.#detail());
+		on(this.list, 'pick', () => this.#detail());
 		this.draw = onceAFrame(() => this.#take());
-		this.again = () => this.#restart();
+		this.again = () => this.#begin();
 		this.detail = h('aside.wire-detail', { aria: 'The chosen message', hidden: true });
 		this.none = empty('wire', 'Nothing on the wire', 'Every message and audio frame of the session appears here as it is sent or received.');
 		this.filtered = empty('wire', 'Nothing passes the filter', button('Show everything', () => this.#showAll()));
@@ -42,7 +44,7 @@ export class WireView {
 		this.element = h('section.view.wire', { aria: 'Wire', onkeydown: (event) => { if (event.key === 'Escape' && !this.detail.hidden) this.#close(); } }, this.#tools(), this.timeline.element, region('div.channel-strip', 'Channels', this.table),
 			h('div.wire-body', h('div.wire-list', this.none, this.filtered, this.list.element), this.detail), this.#composer());
 		this.ofSocket.push(this.element.lastChild);
-		session.addEventListener('source', () => this.#attach());
+		on(session, 'source', () => this.#attach());
 		this.#attach();
 	}
 
@@ -66,10 +68,10 @@ export class WireView {
 		return h('div.bar-top', sourcePicker(this.session), words, this.words, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, clear, this.pause, cut, away);
 	}
 
-	#pause() {
-		this.paused = !this.paused;
-		this.pause.setAttribute('aria-pressed', String(this.paused));
-		text(this.pause, this.paused ? 'Go on' : 'Pause');
+	#pause(paused = this.pausedAt === null) {
+		this.pausedAt = paused ? this.trace.forgotten + this.trace.records.length : null;
+		this.pause.setAttribute('aria-pressed', paused);
+		text(this.pause, paused ? 'Go on' : 'Pause');
 		this.draw();
 	}
 
@@ -87,6 +89,7 @@ export class WireView {
 		this.trace?.removeEventListener('record', this.draw);
 		this.trace?.removeEventListener('forgotten', this.again);
 		this.trace = this.session.source;
+		this.#pause(false);
 		this.trace.addEventListener('record', this.draw);
 		this.trace.addEventListener('forgotten', this.again);
 		this.cleared = 0;
@@ -94,6 +97,13 @@ export class WireView {
 		this.timeline.range = null;
 		const elsewhere = this.trace !== this.session.trace; // not this page's socket: there is nothing to cut, and nowhere to send
 		for (const each of this.ofSocket) each.hidden = elsewhere;
+		this.#begin();
+	}
+
+	/** The rows shown are of other records. */
+	#begin() {
+		this.passing = [];
+		this.list.update(0, true);
 		this.#restart();
 	}
 
@@ -106,11 +116,8 @@ export class WireView {
 			this.search.reportValidity();
 			return;
 		}
-		this.passing = [];
+		this.found = [];
 		this.seen = 0;
-		this.list.picked = -1;
-		this.detail.hidden = true;
-		this.list.update(0, true);
 		this.draw();
 	}
 
@@ -129,27 +136,35 @@ export class WireView {
 	}
 
 	#take() {
-		if (!this.element.isConnected || !this.trace || this.paused) return;
-		const { records } = this.trace;
+		if (!this.element.isConnected || !this.trace) return;
+		const { records, forgotten } = this.trace;
+		const end = Math.min(records.length, (this.pausedAt ?? Infinity) - forgotten);
 		const until = performance.now() + TAKE_MS;
-		for (; this.seen < records.length; this.seen += 1) {
+		for (; this.seen < end; this.seen += 1) {
 			if (this.seen % LOOK_EVERY === 0 && performance.now() > until) { this.draw(); break; }
-			if (this.#passes(records[this.seen])) this.passing.push(this.seen);
+			if (this.#passes(records[this.seen])) this.found.push(this.seen);
+		}
+		const anew = this.found !== this.passing;
+		if (anew && this.seen < end) return; // the earlier rows stay so long: laying out each part of the new ones would cost frames
+		if (anew) {
+			this.passing = this.found;
+			this.list.picked = -1;
+			this.detail.hidden = true;
 		}
 		this.#offer(this.trace.kinds);
 		this.none.hidden = records.length > 0;
 		this.filtered.hidden = records.length === 0 || this.passing.length > 0;
 		this.list.element.hidden = this.passing.length === 0;
-		text(this.total, `${count(this.passing.length)} of ${count(this.trace.forgotten + records.length)}`);
-		this.list.update(this.passing.length);
+		text(this.total, `${count(this.passing.length)} of ${count(forgotten + end)}`);
+		this.list.update(this.passing.length, anew);
 		this.#pickLinked();
-		if (this.seen === records.length) this.#strips();
+		if (this.seen === end) this.#strips();
 	}
 
 	#offer(kinds) {
 		if (this.offered === kinds.size) return;
 		this.offered = kinds.size;
-		fill(this.words, [...OFFERED, ...kinds].sort().map((value) => h('option', { value })));
+		fill(this.words, choices([...OFFERED, ...kinds].sort().map((word) => [word])));
 	}
 
 	// --- rows ---
@@ -162,10 +177,12 @@ export class WireView {
 		const record = this.#record(index);
 		if (!record) return;
 		row.dataset.direction = record.direction;
-		row.dataset.bad = String(record.type === 'error' || record.message?.status === 'error' || record.message?.status === 'failed');
+		row.dataset.bad = record.type === 'error' || ['error', 'failed'].includes(record.message?.status);
 		const before = this.#record(index - 1);
-		fill(row, h('span.time', clockMs(record.at)), h('span.delta', { title: 'since the row above' }, before ? `+${ms(record.at - before.at)}` : ''), h('span.arrow', ARROWS[record.direction]), h('span.chan', record.channel ?? ''),
-			h('span.type', { title: record.type }, record.type), h('span.sum', Trace.summary(record)), h('span.size', record.size ? bytes(record.size) : ''));
+		const cells = [clockMs(record.at), before ? `+${ms(record.at - before.at)}` : '', ARROWS[record.direction], record.channel ?? '', record.type, Trace.summary(record), record.size ? bytes(record.size) : ''];
+		if (!row.firstChild) row.append(...CELLS.map((name) => h(`span.${name}`, { title: name === 'delta' ? 'since the row above' : '' })));
+		cells.forEach((cell, at) => { row.children[at].textContent = cell; });
+		row.children[4].title = record.type;
 	}
 
 	#detail() {
@@ -211,7 +228,6 @@ export class WireView {
 	// --- time and channels ---
 
 	#strips() {
-		if (this.paused) return;
 		this.timeline.draw(this.trace, Math.max(0, this.cleared - this.trace.forgotten));
 		this.#channelTable();
 	}
@@ -232,7 +248,7 @@ export class WireView {
 		const words = h('textarea', { rows: 7, spellcheck: false, onkeydown: (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) send(); }, value: pretty({ type: 'call', op: 'agent.intent', params: { text: 'what time is it' } }), aria: 'Message as JSON' });
 		const fault = h('p.hint', { role: 'status' });
 		const template = select([], '', (value) => { words.value = value; text(fault, ''); });
-		const load = async () => { if (template.length === 0) fill(template, (await examples()).map(([name, value]) => h('option', { value }, name))); };
+		const load = async () => { if (template.length === 0) fill(template, choices(await examples())); };
 		const send = () => {
 			try {
 				this.#send(JSON.parse(words.value));
@@ -262,11 +278,7 @@ export class WireView {
 	show() {
 		this.#restart();
 		this.list.follow = this.linked === undefined;
-		this.timer = setInterval(() => this.#strips(), 500);
-	}
-
-	hide() {
-		clearInterval(this.timer);
+		this.timer = setInterval(() => { if (this.pausedAt === null) this.#strips(); }, 500);
 	}
 }
 
@@ -274,5 +286,5 @@ export class WireView {
 async function examples() {
 	const answer = await fetch('/asyncapi.json').then((found) => found.json()).catch(() => ({ components: { messages: {} } }));
 	const commands = Object.entries(answer.components.messages).filter(([key]) => key.startsWith('client.'));
-	return commands.map(([, { name, examples: [{ payload: { id, seq, ...payload } }] }]) => [`${name} ${payload.kind ?? ''}`, pretty(payload)]);
+	return commands.map(([, { name, examples: [{ payload: { id, seq, ...payload } }] }]) => [pretty(payload), `${name} ${payload.kind ?? ''}`]);
 }

@@ -190,6 +190,13 @@ async def test_a_recorded_turn_without_its_sound_is_run_again_and_over(
         assert await page.is_enabled("#again")
 
 
+WATCH_FOR_BLANKS = """
+window.blanks = 0;
+new MutationObserver(() => { if (document.querySelector('.virtual').hidden || !document.querySelector('.vrow')) window.blanks += 1; })
+  .observe(document.querySelector('.wire-list'), { attributes: true, childList: true, subtree: true });
+"""
+
+
 async def test_tens_of_thousands_of_rows(console: Console, gateway: GatewayProcess, tmp_path: Path) -> None:
     kinds = ("credit.x", "pong")
     lines = [{"at_ms": n, "direction": "in", "message": {"type": kinds[n % 2], "t": n}} for n in range(40_000)]
@@ -205,3 +212,28 @@ async def test_tens_of_thousands_of_rows(console: Console, gateway: GatewayProce
         await page.press(".virtual", "End")
         await see(page, ".vrow[aria-selected=true] >> text=0:39.9")
         assert await page.locator(".vrow").count() < 80
+        await page.evaluate("document.querySelectorAll('.vrow').forEach((row) => { row.wasThere = true; })")
+        await page.press(".virtual", "Home")
+        await see(page, ".vrow[aria-selected=true] >> text=0:00.0")
+        assert await page.evaluate("[...document.querySelectorAll('.vrow')].every((row) => row.wasThere)")
+        await page.evaluate(WATCH_FOR_BLANKS)
+        await page.fill("input[type=search]", "type:pong 3999")
+        await see(page, "text=9 of 40,000")
+        assert await page.evaluate("window.blanks") == 0, "the earlier rows stay until the filter has seen all"
+
+
+async def test_a_pause_stands_still_and_can_be_filtered(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await go(page, "wire")
+        await see(page, ".vrow .type >> text=session.ready")
+        await page.click("#pause")
+        await page.click("text=Send a message by hand")
+        await page.press(".composer textarea", "Control+Enter")
+        await see(page, ".composer >> text=Sent.")
+        assert await page.locator(".vrow >> text=agent.intent").count() == 0
+        await page.fill("input[type=search]", "type:session")
+        await see(page, "text=/^1 of/")
+        await page.fill("input[type=search]", "agent.intent")
+        await see(page, "text=Nothing passes the filter")
+        await page.click("#pause")
+        await see(page, ".vrow >> text=agent.intent")
