@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from streaming.traffic import Traffic
@@ -48,7 +49,7 @@ class UnrecordedOutlet:
         """There is no sound to drop."""
 
 
-class UnrecordedResident:
+class UnrecordedResident(ABC):
     """A `Resident` and the writer's source, but for what is said on the wire."""
 
     def __init__(self, session_id: str, identity: Identity) -> None:
@@ -59,15 +60,15 @@ class UnrecordedResident:
         self.taps: list[Tap] = []
         self._clock = asyncio.get_running_loop().time
 
-    def announce_drain(self, reconnect_after_ms: int) -> None:
+    def announce_drain(self, reconnect_after_ms: int) -> None:  # noqa: B027 - a default
         """Does nothing: the dialects have no such message, and clients learn it from the close code."""
 
-    async def hand_over(self) -> None:
+    async def hand_over(self) -> None:  # noqa: B027 - a default
         """Does nothing: no part of it can continue elsewhere."""
 
+    @abstractmethod
     def leave(self, reason: Departure) -> None:
         """Close the socket and end the session."""
-        raise NotImplementedError
 
     def dismiss(self, reason: Departure) -> None:
         """The same, as it would not go on without its socket."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -29,7 +29,7 @@ async def connected() -> AsyncIterator[tuple[socket.socket, asyncio.Transport]]:
         client.setblocking(False)
         transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, ours)
         try:
-            yield client, cast("asyncio.Transport", transport)
+            yield client, transport
         finally:
             transport.abort()
 
