@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tornado.httputil import ResponseStartLine, format_timestamp
 
-from server.net.http.headers import Headers
+from server.net.http.headers import Headers, by_name
 from server.telemetry.log import is_told, tell
 from server.telemetry.traceparent import random_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tornado.httputil import HTTPHeaders
 
@@ -56,7 +56,7 @@ def start_line(status: int) -> ResponseStartLine:
 
 def name_from(headers: HTTPHeaders) -> str:
     """The request's id: the client's own if it is well-formed, else a random one."""
-    given = headers.get("X-Request-ID")
+    given = by_name(headers).get("X-Request-ID")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
 
 
@@ -66,12 +66,18 @@ def answer_headers(request_id: str) -> Headers:
 
 
 def account(
-    metrics: Metrics, level: int, method: str, endpoint: str, status: int, seconds: float, fields: Mapping[str, str]
+    metrics: Metrics,
+    level: int,
+    method: str,
+    endpoint: str,
+    status: int,
+    seconds: float,
+    fields: Callable[[], Mapping[str, str]],
 ) -> None:
-    """Count and log an answer. `endpoint` is the route's template, `fields` are more fields of the log line."""
+    """Count and log an answer. `endpoint` is the route's template; `fields` gives more fields, if a line is written."""
     method = method[:MAX_METHOD_CHARS]
     metrics.request(method, endpoint, status, seconds)
     if not is_told(level):
         return
     known = {"method": method, "endpoint": endpoint, "status": status, "ms": round(seconds * 1000, 2)}
-    tell("http", level, "request", {**known, **fields})
+    tell("http", level, "request", {**known, **fields()})

@@ -195,7 +195,7 @@ class BaseHandler(HTTPMessageDelegate):
     async def reply(self, status: int, body: bytes, content_type: str = "application/json") -> None:
         """Answer with the whole body, compressed if that pays."""
         self.status = status
-        self._headers["Content-Type"] = content_type
+        self._headers.flat["Content-Type"] = content_type
         if len(body) >= GZIP_FROM_BYTES:
             body = await self._compressed(body)
         self.finish_whole(body)
@@ -222,7 +222,7 @@ class BaseHandler(HTTPMessageDelegate):
         if self.gateway.draining:
             headers["Connection"] = "close"  # the next request on a kept connection would meet the end of the process
         if self.status not in BODILESS:
-            headers["Content-Length"] = str(len(body))
+            headers.flat["Content-Length"] = str(len(body))
         self._connection.write_headers(start_line(self.status), headers, None if head_only else body)
         self.answer_begun = True
         self.end()
@@ -301,21 +301,16 @@ class BaseHandler(HTTPMessageDelegate):
         if self._refused_elsewhere:
             return
         level = logging.INFO if self.logged or self.status >= 500 else logging.DEBUG
-        fields = {"request_id": self.request_id, **self.log_fields()}
-        request = self.request
-        account(
-            self.gateway.metrics,
-            level,
-            request.method or "",
-            self.route.path,
-            self.status,
-            request.request_time(),
-            fields,
-        )
+        request, seconds = self.request, self.request.request_time()
+        method, endpoint = request.method or "", self.route.path
+        account(self.gateway.metrics, level, method, endpoint, self.status, seconds, self.log_fields)
 
     def log_fields(self) -> dict[str, str]:
         """Further fields of the log line; no secrets, no user's words."""
-        return {"code": self.error_code} if self.error_code else {}
+        fields = {"request_id": self.request_id}
+        if self.error_code:
+            fields["code"] = self.error_code
+        return fields
 
 
 def _decoded(name: str) -> str:

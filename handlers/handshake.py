@@ -105,4 +105,6 @@ class HandshakeHandler(WebSocketHandler):
             fields = {"request_id": self.request_id, "code": self._error_code}
             request = self.request
             seconds = request.request_time()
-            account(self.gateway.metrics, logging.INFO, request.method or "", self.endpoint, status, seconds, fields)
+            account(
+                self.gateway.metrics, logging.INFO, request.method or "", self.endpoint, status, seconds, lambda: fields
+            )

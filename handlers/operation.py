@@ -13,6 +13,7 @@ from handlers.negotiation import accepts, prefers
 from server.errors import ApiError
 from server.identity.auth import TokenError
 from server.net.client_address import client_address
+from server.net.http.headers import by_name
 from server.net.strict_json import loads
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
@@ -22,7 +23,7 @@ from server.telemetry.traceparent import trace_id
 from streaming.ports import CallContext, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from server.operations import Operation
     from server.operations.operation import RequestModel
@@ -61,6 +62,11 @@ class OperationHandler(BaseHandler):
         """The operation of this method and path."""
         method = "GET" if self.request.method == "HEAD" else self.request.method
         return self.route.operations[method]
+
+    @property
+    def asked_with(self) -> Mapping[str, str]:
+        """The request's headers, to be looked up by names spelled as by `server.net.http.headers.spelled`."""
+        return by_name(self.request.headers)
 
     # --- who, and how often ---
 
@@ -103,7 +109,7 @@ class OperationHandler(BaseHandler):
     async def _identify(self, operation: Operation) -> tuple[Identity, ApiError | None]:
         if operation.access is Access.PUBLIC:
             return ANONYMOUS, None
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        scheme, _, token = self.asked_with.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             self.gateway.metrics.auth_failure("unauthenticated")
             return ANONYMOUS, ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
@@ -117,19 +123,20 @@ class OperationHandler(BaseHandler):
 
     def _tell_limit(self, decision: Decision, window_s: int) -> None:
         """Set the `X-RateLimit-*` headers and those of draft-ietf-httpapi-ratelimit-headers."""
-        headers = self._headers
-        headers["X-RateLimit-Limit"] = str(decision.limit)
-        headers["X-RateLimit-Remaining"] = str(decision.remaining)
+        headers = self._headers.flat  # the names are spelled as there
+        limit, remaining = decision.limit, decision.remaining
+        headers["X-RateLimit-Limit"] = str(limit)
+        headers["X-RateLimit-Remaining"] = str(remaining)
         headers["X-RateLimit-Reset"] = str(math.ceil(decision.reset_at))
         left_s = max(0, math.ceil(decision.reset_at - time.time()))
-        headers["RateLimit"] = f'"default";r={decision.remaining};t={left_s}'
-        headers["RateLimit-Policy"] = f'"default";q={decision.limit};w={window_s}'
+        headers["RateLimit"] = f'"default";r={remaining};t={left_s}'
+        headers["RateLimit-Policy"] = f'"default";q={limit};w={window_s}'
 
     # --- what ---
 
     def check_acceptable(self, operation: Operation) -> None:
         """Raises ApiError NOT_ACCEPTABLE if Accept allows no form of the answer."""
-        accept = self.request.headers.get("Accept")
+        accept = self.asked_with.get("Accept")
         if accept is None or accept == "*/*" or accepts(accept, operation.content_type):
             return
         if operation.streaming in _WITH_EVENTS and accepts(accept, "text/event-stream"):
@@ -148,7 +155,7 @@ class OperationHandler(BaseHandler):
 
     def caller(self, identity: Identity, request: RequestModel) -> Caller:
         """The caller, with the ids passed on to the services."""
-        self._span = self.gateway.tracer.span(self.operation.name, self.request.headers.get("traceparent", ""))
+        self._span = self.gateway.tracer.span(self.operation.name, self.asked_with.get("Traceparent", ""))
         self.traceparent = self._span.traceparent
         context = CallContext(
             user_id=identity.user_id,
@@ -171,10 +178,10 @@ class OperationHandler(BaseHandler):
 
     def body(self, taken: dict[str, Any]) -> dict[str, Any]:
         """The body's JSON object. Raises ApiError, also for a field that is already in the path."""
-        content_type = self.request.headers.get("Content-Type", "")
+        content_type = self.asked_with.get("Content-Type", "")
         if content_type not in JSON_TYPES and content_type.partition(";")[0].strip().lower() != "application/json":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "send application/json")
-        if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if self.asked_with.get("Content-Encoding", "identity").lower() != "identity":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "compressed bodies are not read")
         values = loads(self.request.body)
         if not isinstance(values, dict):

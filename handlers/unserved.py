@@ -61,4 +61,4 @@ def refuse_unreadable(
     request_conn.write_headers(start_line(refusal.status), headers, None if head.method == "HEAD" else body)
     request_conn.finish()
     fields = {"request_id": request_id, "code": refusal.code}  # not the detail, which may quote a token
-    account(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, fields)
+    account(gateway.metrics, logging.INFO, head.method, endpoint, refusal.status, head.seconds, lambda: fields)

@@ -14,7 +14,7 @@ _ids = Random(SystemRandom().getrandbits(128))  # noqa: S311 - ids, not secrets;
 
 def random_id(n_bytes: int) -> str:
     """That many random bytes in hexadecimal. For ids only, never for secrets."""
-    return f"{_ids.getrandbits(8 * n_bytes):0{2 * n_bytes}x}"
+    return _ids.getrandbits(8 * n_bytes).to_bytes(n_bytes).hex()
 
 
 def next_traceparent(given: str) -> str:

@@ -4,6 +4,7 @@ server       the listening sockets: FastServer, or Tornado's own HTTPServer (HTT
 connections  the open connections and what they share
 connection   one client's connection: bytes in, answers out in order, closing
 parser       bytes to heads and bodies, without I/O
+whole_request  the usual request, which arrives in one read, in one pass
 exchange     one request and its answer: a tornado.httputil.HTTPConnection
 incoming     checks framing and size between any reader and the handler
 request      Tornado's HTTPServerRequest, parsed on demand

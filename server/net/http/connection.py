@@ -19,6 +19,7 @@ from server.net.http.exchange import Exchange
 from server.net.http.handover import Upgraded
 from server.net.http.headers import Headers
 from server.net.http.parser import RequestParser
+from server.net.http.whole_request import MAX_WHOLE_BYTES, whole_request
 from server.net.turns import TURN_S
 
 if TYPE_CHECKING:
@@ -167,7 +168,12 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _feed(self, data: bytes) -> None:
-        """Parse while allowed, in slices, so that a thousand tiny requests do not all become objects."""
+        """Parse a usual, whole request in one pass; all else in slices, so that a thousand tiny requests do not become objects."""
+        if self._reading is None and len(data) <= MAX_WHOLE_BYTES and self._parser.idle:
+            whole = whole_request(data)
+            if whole is not None:
+                self._serve_whole(*whole)
+                return
         at, size, began = 0, len(data), perf_counter()
         while at < size and self._may_parse:
             begin, at = at, min(size, at + (SLICE_BYTES if self._reading is not None else HEADS_SLICE_BYTES))
@@ -210,6 +216,13 @@ class Connection(asyncio.Protocol):
         self._reading = exchange = Exchange(self, start_line, headers, keeps_alive=keeps_alive)
         self._waiting.append(exchange)
         self._advance()
+
+    def _serve_whole(self, start_line: RequestStartLine, headers: Headers, body: bytes) -> None:
+        """Serve a request that the parser need not see. No other one waits, or is being served."""
+        self._for_headers.end(self)
+        self._for_head.end(self)
+        self._serving = exchange = Exchange(self, start_line, headers, keeps_alive=True)
+        exchange.begin_whole(body)
 
     def body_received(self, chunk: bytes) -> None:
         """A piece of a body."""

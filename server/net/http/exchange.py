@@ -13,7 +13,7 @@ from tornado.iostream import StreamClosedError
 
 from server.errors import ApiError, without_frames
 from server.net.http.handover import Upgraded, stream_of
-from server.net.http.headers import announces_body
+from server.net.http.headers import Headers, announces_body, by_name
 from server.net.http.interfaces import Head, Refuse, tell_refused
 
 if TYPE_CHECKING:
@@ -70,36 +70,39 @@ class Exchange(HTTPConnection):
     """
 
     protocol = "http"  # TLS ends in front of us
+    # Most exchanges leave these as they are.
+    whole = False  # the request is complete
+    finished = False  # the answer is complete
+    _delegate: HTTPMessageDelegate | None = None  # from begin() until the answer or the connection ends
+    _held: asyncio.Future[None] | None = None  # the delegate accepts more when this is done
+    _began = 0.0  # on the loop's clock
+    _refusal: ApiError | None = None  # for a request that failed before its turn
+    _close_callback: Callable[[], None] | None = None
+    _head_written = False
+    _left_bytes: int | None = None  # left of the answer's Content-Length
+    _chunks_out = False
+    _switch = b""  # the head of a 101, to be sent by whoever takes the connection
 
-    def __init__(
-        self, link: Link, start_line: RequestStartLine | None, headers: HTTPHeaders, *, keeps_alive: bool
-    ) -> None:
-        self.whole = False  # the request is complete
-        self.finished = False  # the answer is complete
+    def __init__(self, link: Link, start_line: RequestStartLine | None, headers: Headers, *, keeps_alive: bool) -> None:
         self.keeps_alive = keeps_alive
-        self.has_body = announces_body(headers)
         self._link = link
         self._start_line = start_line
-        self._headers = headers
-        self._delegate: HTTPMessageDelegate | None = None  # from begin() until the answer or the connection ends
+        self._headers: HTTPHeaders = headers
         self._waiting_body: deque[bytes] = deque()
-        self._held: asyncio.Future[None] | None = None  # the delegate accepts more when this is done
         # HTTP/1.0 has no interim answers (RFC 9110, section 10.1.1).
         self._expects_continue = (
-            "Expect" in headers
-            and headers["Expect"].lower() == "100-continue"
+            "Expect" in headers.flat
+            and headers.flat["Expect"].lower() == "100-continue"
             and start_line is not None
             and start_line.version == "HTTP/1.1"
         )
-        self._began = 0.0  # on the loop's clock
-        self._refusal: ApiError | None = None  # for a request that failed before its turn
-        self._close_callback: Callable[[], None] | None = None
-        self._head_written = False
-        self._left_bytes: int | None = None  # left of the answer's Content-Length
-        self._chunks_out = False
-        self._switch = b""  # the head of a 101, to be sent by whoever takes the connection
 
     # --- the request ---
+
+    @property
+    def has_body(self) -> bool:
+        """True if a body was announced, even an empty one."""
+        return announces_body(self._headers)
 
     @property
     def takes_body(self) -> bool:
@@ -116,6 +119,13 @@ class Exchange(HTTPConnection):
         delegate = self._delegate = self._link.delegate.start_request(self._link, self)
         self._hold(delegate.headers_received(start_line, self._headers))
         self._go_on()
+
+    def begin_whole(self, body: bytes) -> None:
+        """Its turn has come, and it has arrived whole."""
+        self.whole = True
+        if body:
+            self._waiting_body.append(body)
+        self.begin()
 
     def body(self, chunk: bytes) -> None:
         """A piece of the body arrived."""
@@ -238,7 +248,8 @@ class Exchange(HTTPConnection):
         version, method = (
             ("HTTP/1.1", "") if self._start_line is None else (self._start_line.version, self._start_line.method)
         )
-        length = headers.get("Content-Length")
+        known = by_name(headers)
+        length = known.get("Content-Length")
         self._chunks_out = False
         if method == "HEAD" or status in BODILESS:
             self._left_bytes = 0
@@ -249,7 +260,7 @@ class Exchange(HTTPConnection):
             self._chunks_out = True
         else:
             self.keeps_alive = False  # the answer ends with the connection
-        if not self.whole or headers.get("Connection", "").lower() == "close":
+        if not self.whole or known.get("Connection", "").lower() == "close":
             self.keeps_alive = False  # the rest of the request is not read
         if not self.keeps_alive:
             headers["Connection"] = "close"
@@ -323,8 +334,7 @@ class Exchange(HTTPConnection):
 
 def head_bytes(start_line: ResponseStartLine, headers: HTTPHeaders) -> bytes:
     """The head up to the empty line. Raises ValueError for a header with a line break."""
-    lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
-    lines += [f"{name}: {value}" for name, value in headers.get_all()]
+    lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}", *map(": ".join, headers.get_all())]
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
         raise ValueError("a header with a line end in it")

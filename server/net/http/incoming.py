@@ -30,15 +30,16 @@ MAX_LENGTH_DIGITS = 18  # the digits of a signed 64-bit number, which Python par
 class IncomingRequest(HTTPMessageDelegate):
     """Returned by `start_request`. Refusals are sent before the body: before 100 Continue, and before a handler begins."""
 
+    _request: Request
+    _delegate: HTTPMessageDelegate | None = None  # None once the request is refused
+    _limit_bytes = 0
+    _received_bytes = 0
+    _spilling = False  # the body is too large, and its rest is dropped
+
     def __init__(self, routes: Routes, server_conn: object, request_conn: HTTPConnection) -> None:
         self._routes = routes
         self._server_conn = server_conn
         self._request_conn = request_conn
-        self._request: Request
-        self._delegate: HTTPMessageDelegate | None = None  # None once the request is refused
-        self._limit_bytes = 0
-        self._received_bytes = 0
-        self._spilling = False  # the body is too large, and its rest is dropped
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders

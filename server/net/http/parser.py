@@ -62,6 +62,11 @@ class RequestParser:
         self._fed_bytes = self._body_bytes = 0  # of a chunked body, with and without framing
 
     @property
+    def idle(self) -> bool:
+        """True between requests."""
+        return not (self._in_body or self._head_bytes)
+
+    @property
     def in_head(self) -> bool:
         """True while a head is incomplete."""
         return not self._in_body and self._head_bytes > 0

@@ -11,6 +11,7 @@ from tornado.escape import parse_qs_bytes
 from tornado.httputil import HTTPServerRequest, split_host_and_port
 
 from server.errors import ApiError
+from server.net.http.headers import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +30,13 @@ class Request(HTTPServerRequest):
     uri: str
     method: str
     remote_ip: str
+    body = b""
 
     def __init__(
         self, connection: HTTPConnection, server_connection: object, start_line: RequestStartLine, headers: HTTPHeaders
     ) -> None:
         self.method, self.uri, self.version = start_line
         self.headers = headers
-        self.body = b""
         self.connection = connection
         self.server_connection = server_connection
         context = getattr(connection, "context")  # noqa: B009 - not in HTTPConnection's interface, although Tornado uses it
@@ -88,7 +89,7 @@ _ON_DEMAND: dict[str, Callable[[Request], Any]] = {
 
 
 def _host(headers: HTTPHeaders, version: str) -> str:
-    host: str | None = headers.get("Host")
+    host = by_name(headers).get("Host")
     if host is None:
         if version == "HTTP/1.0":
             return "127.0.0.1"
