@@ -6,7 +6,7 @@ import re
 import time
 from functools import lru_cache
 from http.client import responses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tornado.httputil import ResponseStartLine, format_timestamp
 
@@ -34,18 +34,18 @@ _DEFAULT_HEADERS = {
 }
 
 
-class _Date:
-    """The Date header, formatted once per second."""
+class _Second:
+    """The headers that all answers of one second share."""
 
-    second = 0
-    text = ""
+    number = 0
+    headers: ClassVar[dict[str, str]] = {}
 
     @classmethod
-    def now(cls) -> str:
+    def now(cls) -> dict[str, str]:
         second = int(time.time())
-        if second != cls.second:
-            cls.second, cls.text = second, format_timestamp(second)
-        return cls.text
+        if second != cls.number:
+            cls.number, cls.headers = second, {**_DEFAULT_HEADERS, "Date": format_timestamp(second)}
+        return cls.headers
 
 
 @lru_cache
@@ -62,7 +62,7 @@ def name_from(headers: HTTPHeaders) -> str:
 
 def answer_headers(request_id: str) -> Headers:
     """The headers of every answer."""
-    return Headers({**_DEFAULT_HEADERS, "Date": _Date.now(), "X-Request-ID": request_id})
+    return Headers({**_Second.now(), "X-Request-ID": request_id})
 
 
 def account(

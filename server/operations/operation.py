@@ -103,10 +103,14 @@ class Operation:
     callable: bool = True  # by a socket's `call`; needs `run`
     also: tuple[tuple[int, str], ...] = ()  # other statuses with the response model, and when they are sent
     path_parameters: tuple[str, ...] = field(init=False)  # in the order of the path
+    takes_body: bool = field(init=False)  # True if the parameters are in the body, else they are in the query
 
     def __post_init__(self) -> None:
-        """Take the path parameters from the path."""
-        object.__setattr__(self, "path_parameters", tuple(re.findall(r"\{(\w+)\}", self.path)))
+        """Take the path parameters from the path; what else the request has is its body, if the method has one."""
+        in_path = re.findall(r"\{(\w+)\}", self.path)
+        others = self.request.model_fields.keys() - set(in_path)
+        object.__setattr__(self, "path_parameters", tuple(in_path))
+        object.__setattr__(self, "takes_body", bool(others) and self.method in {"POST", "PUT", "PATCH"})
 
     @property
     def group(self) -> str:
@@ -117,10 +121,3 @@ class Operation:
     def of_openai(self) -> bool:
         """True for operations of OpenAI's API, which has an error form of its own."""
         return self.path.startswith("/v1/")
-
-    @property
-    def takes_body(self) -> bool:
-        """True if the parameters are in the body, else they are in the query."""
-        return self.method in {"POST", "PUT", "PATCH"} and not (
-            self.request.model_fields.keys() <= set(self.path_parameters)
-        )

@@ -273,8 +273,10 @@ class Connection(asyncio.Protocol):
             return
         elif (self._waiting or self._unparsed) and not self._advancing and not self._parsing:
             self._wait()
-        else:
+        elif self._waiting or self._unparsed or self._reading or self._read_paused or self._half_closed:
             self._go_on()
+        else:
+            self._wait_for_client()
 
     def _wait(self) -> None:
         """Go on when it is this connection's turn: clients who wait for their answers go first."""
@@ -298,9 +300,13 @@ class Connection(asyncio.Protocol):
         if self._half_closed:
             self.end(lingers=False)
         else:
-            self._for_headers.begin(self)
-            if self._parser.in_head:
-                self._for_head.begin(self)  # it came with the request before
+            self._wait_for_client()
+
+    def _wait_for_client(self) -> None:
+        """Nothing is left to do: give the client time for its next request."""
+        self._for_headers.begin(self)
+        if self._parser.in_head:
+            self._for_head.begin(self)  # it came with the request before
 
     def check_upgrade(self) -> None:
         """Refuse the upgrade if earlier answers are still unsent, or if another request follows.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tornado.httputil import HTTPMessageDelegate, RequestStartLine
 
 from server.errors import ApiError
-from server.net.http.headers import announces_body
+from server.net.http.headers import announces_body, by_name
 from server.net.http.interfaces import Head, tell_refused
 from server.net.http.request import Request
 
@@ -66,19 +66,20 @@ class IncomingRequest(HTTPMessageDelegate):
     ) -> ApiError | None:
         """Refuse a body because of its headers."""
         self._limit_bytes = self._routes.body_limit_bytes(delegate)
-        length = headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in headers:
-            if "Content-Length" in headers:
+        known = by_name(headers)
+        length = known.get("Content-Length", "0")
+        if "Transfer-Encoding" in known:
+            if "Content-Length" in known:
                 return ApiError("BAD_REQUEST", "Content-Length can't be present with Transfer-Encoding")
             if start_line.version != "HTTP/1.1":
                 return ApiError("BAD_REQUEST", "chunked bodies came with HTTP/1.1 (RFC 9112, section 6.1)")
-            if headers["Transfer-Encoding"].lower() != "chunked":
+            if known["Transfer-Encoding"].lower() != "chunked":
                 return ApiError("BAD_REQUEST", "the only Transfer-Encoding read here is chunked")
         if not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
             return ApiError("BAD_REQUEST", "Content-Length is not a number")
         announced_bytes = int(length)
         self._spilling = announced_bytes > self._limit_bytes
-        if self._spilling and (announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in headers):
+        if self._spilling and (announced_bytes > self._limit_bytes + SPILL_BYTES or "Expect" in known):
             return self._too_large()
         return None
 
