@@ -36,13 +36,14 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
     False, the owner gets that audio as an event.
     """
 
-    __slots__ = ("_read_bytes", "_source", "ear")
+    __slots__ = ("_credit_waits", "_read_bytes", "_source", "ear")
 
     def __init__(
         self, source: RequestSource, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float
     ) -> None:
         self._source = source
         self._read_bytes = 0  # audio read since the credit was last renewed
+        self._credit_waits = False  # it is renewed with the trunk's next message
         self.ear: Callable[[bytes], bool] | None = None
         super().__init__(trunk, number, first, attempt, limit_s)
 
@@ -56,7 +57,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
             into.append(self.items.request(request.SerializeToString()))
         if self._read_bytes >= CREDIT_STEP_BYTES:
             into.append(self.items.credit(self._read_bytes))
-            self._read_bytes = 0
+            self._read_bytes, self._credit_waits = 0, False
         return 0
 
     def take(self, item: tts_pb2.StreamResponse) -> None:
@@ -65,7 +66,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
             audio = response.audio
             if audio and self.ear(audio):
                 self._attempt.answered()
-                self._was_read(response)
+                self._count(len(audio))
                 if self._ended:
                     self._read_guard.expect()  # the service is at work
                 return
@@ -76,9 +77,14 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         super().over(broken, blameless=blameless)
 
     def _was_read(self, response: tts_pb2.SynthesizeResponse) -> None:
-        self._read_bytes += len(response.audio)
-        if self._read_bytes >= CREDIT_STEP_BYTES:
-            self.wake()
+        self._count(len(response.audio))
+
+    def _count(self, n_bytes: int) -> None:
+        """Renew the credit with the trunk's next message. A message of its own for each utterance's credit would cost too much."""
+        self._read_bytes += n_bytes
+        if self._read_bytes >= CREDIT_STEP_BYTES and not self._credit_waits:
+            self._credit_waits = True
+            self._trunk.later(self)
 
 
 def _first(number: int, request: Any, metadata: dict[str, str]) -> bytes:

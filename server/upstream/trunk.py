@@ -37,6 +37,7 @@ MESSAGE_BYTES = 1024 * 1024  # a quarter of what gRPC takes; more streams go int
 TICKS_S = ((16, 0.0), (50, 0.002), (200, 0.004))  # up to this many streams, frames gather for this long
 BUSY_TICK_S = 0.005
 NEARLY = 0.3  # of a tick: less is not worth a timer
+LATER_S = 0.05  # for what is not urgent at all: a service has half a stream's credit left by then
 SILENT_S = 2.0  # if one stream hangs and the trunk received nothing for this long, the trunk hangs
 TRY_AGAIN_S = 1.0  # after a trunk broke
 NOT_OFFERED_S = 300.0  # a service without trunks may be replaced by one that has them
@@ -63,6 +64,8 @@ class Trunk(Generic[StubT]):
         self._streams: dict[int, TrunkStream[Any]] = {}
         self._numbers = itertools.count(1)
         self._waiting: list[TrunkStream[Any]] = []
+        self._unhurried: list[TrunkStream[Any]] = []
+        self._later: asyncio.TimerHandle | None = None
         self._cancelled: list[bytes] = []
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -102,6 +105,17 @@ class Trunk(Generic[StubT]):
         if urgent:
             self._hurry.set()
 
+    def later(self, stream: TrunkStream[Any]) -> None:
+        """Put the stream into the next message, whenever that leaves, or into one of its own after LATER_S."""
+        self._unhurried.append(stream)
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(LATER_S, self._hurry_unhurried)
+
+    def _hurry_unhurried(self) -> None:
+        self._later = None
+        if self._unhurried:
+            self._wake.set()
+
     def forget(self, stream: TrunkStream[Any]) -> None:
         """Remove an ended stream."""
         self._streams.pop(stream.number, None)
@@ -138,6 +152,8 @@ class Trunk(Generic[StubT]):
             self.over = True
             if self._writer is not None:
                 self._writer.cancel()
+            if self._later is not None:
+                self._later.cancel()
             broken = self._hung or broken or failure(self._line.name, "UNAVAILABLE")
             for number, stream in enumerate(list(self._streams.values())):
                 stream.lost_trunk = True
@@ -192,6 +208,9 @@ class Trunk(Generic[StubT]):
     def _messages(self) -> list[bytes]:
         """Everything that is waiting to be sent, in messages of bounded size."""
         waiting, self._waiting = self._waiting, []
+        if self._unhurried:
+            waiting += self._unhurried
+            self._unhurried.clear()
         cancelled, self._cancelled = self._cancelled, []
         messages: list[bytes] = []
         items: list[bytes] = []

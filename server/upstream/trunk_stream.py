@@ -30,6 +30,9 @@ class Carrier(Protocol):
     def wants(self, stream: TrunkStream[Any], *, urgent: bool) -> None:
         """Put the stream into the next message. `urgent`: send that message without waiting for the tick."""
 
+    def later(self, stream: TrunkStream[Any]) -> None:
+        """Put the stream into the next message, whenever that leaves, or into one of its own a little later."""
+
     def forget(self, stream: TrunkStream[Any]) -> None:
         """Remove an ended stream."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from protos import tts_pb2
 from server.embedded.tts.trunk import FIRST_CREDIT_BYTES, SynthesizeManyCall
+from server.upstream.speech_trunk import CREDIT_STEP_BYTES
 from server.upstream.trunk import Trunk
 from streaming.ports import ServiceError, SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
 from tests.server.upstream.observing import CALLER
@@ -45,10 +46,13 @@ async def letters(requests: Requests, context: Any) -> AsyncGenerator[tts_pb2.Sy
     yield tts_pb2.SynthesizeResponse(done=tts_pb2.Done(duration_ms=len(spoken)))
 
 
-def carrying(synthesize: Synthesize) -> Callable[[Call], Awaitable[None]]:
+def carrying(
+    synthesize: Synthesize, look: Callable[[tts_pb2.TrunkRequest], None] = lambda _: None
+) -> Callable[[Call], Awaitable[None]]:
     async def handle(call: Call) -> None:
         async def requests() -> AsyncIterator[tts_pb2.TrunkRequest]:
             while (request := await call.read()) is not None:
+                look(request)
                 yield request
 
         await SynthesizeManyCall(synthesize).serve(requests(), call)
@@ -66,9 +70,12 @@ async def trunk_of(upstream: Upstream) -> Trunk[Any]:
 
 
 @asynccontextmanager
-async def trunked(synthesize: Synthesize = letters) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk[Any]]]:
+async def trunked(
+    synthesize: Synthesize = letters, look: Callable[[tts_pb2.TrunkRequest], None] = lambda _: None
+) -> AsyncIterator[tuple[FakeServices, Upstream, Trunk[Any]]]:
+    """`look` sees each message that the service gets."""
     fakes = FakeServices("tts")
-    fakes.tts.on("SynthesizeMany", carrying(synthesize))
+    fakes.tts.on("SynthesizeMany", carrying(synthesize, look))
     async with fakes, fakes.upstream() as upstream:
         yield fakes, upstream, await trunk_of(upstream)
 
@@ -121,6 +128,31 @@ async def test_a_reader_that_stops_holds_back_its_own_stream_alone() -> None:
             for _ in range(500):
                 assert await anext(events) == SynthesisAudio(CHUNK)
         assert sum(made) <= 500 * len(CHUNK) + FIRST_CREDIT_BYTES + 2 * len(CHUNK)
+
+
+async def test_credit_of_many_utterances_leaves_together() -> None:
+    """A message costs more than the credit in it, and half of each stream's credit is left."""
+    granted: list[int] = []  # streams that got credit, for each message with some
+
+    async def for_ever(requests: Requests, _context: Any) -> AsyncGenerator[tts_pb2.SynthesizeResponse, None]:
+        await anext(requests)
+        while True:
+            yield tts_pb2.SynthesizeResponse(audio=CHUNK)
+
+    def look(request: tts_pb2.TrunkRequest) -> None:
+        if grants := sum(item.credit_bytes > 0 for item in request.items):
+            granted.append(grants)
+
+    async with trunked(for_ever, look) as (_, upstream, _trunk), asyncio.timeout(10), AsyncExitStack() as stack:
+        for speech in [upstream.services.tts.synthesize(CONFIG, CALLER) for _ in range(20)]:
+            events = speech.__aiter__()
+            await stack.enter_async_context(aclosing(events))  # type: ignore[type-var] # it is a generator
+            for _ in range(CREDIT_STEP_BYTES // len(CHUNK)):
+                await anext(events)
+            await asyncio.sleep(0.005)
+        while sum(granted) < 20:
+            await asyncio.sleep(0.005)
+        assert len(granted) <= 10
 
 
 async def test_a_status_ends_its_stream_alone() -> None:
