@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 1_000  # items queued for a caller that does not read
 MESSAGE_BYTES = 512 * 1024  # an eighth of what gRPC takes; more items go into the next message
+# Up to this many streams, responses gather for this long: a message costs both sides far more than one more item in it.
+TICKS_S = ((16, 0.0), (50, 0.002))
+BUSY_TICK_S = 0.005
 
 
 class AbortError(Exception):
@@ -159,13 +162,24 @@ class TrunkCall(ABC):
             self._room.clear()
 
     async def _write(self, call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        sent_at = 0.0
         while self._out or not self._closing:
             await self._wake.wait()
+            wait_s = sent_at + tick_s(len(self._streams)) - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
             self._wake.clear()
+            sent_at = loop.time()
             out, self._out = self._out, []
             self._room.set()
             for items in _parts(out):
                 await _send(call, self._messages.TrunkResponse(items=items))
+
+
+def tick_s(streams: int) -> float:
+    """The least time between two messages, in seconds. The responses of few streams are sent at once."""
+    return next((tick for most, tick in TICKS_S if streams <= most), BUSY_TICK_S)
 
 
 async def _send(call: Call, message: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from protos import tts_pb2
 from server.embedded.trunk import ServedStream, TrunkCall
+from tests.support import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -42,6 +43,43 @@ class DeadCall:
         if not self._left:
             raise cygrpc.ExecuteBatchError("SendMessage")
         self._left -= 1
+
+
+class CountingCall:
+    """Takes messages; `items`: how many each had."""
+
+    def __init__(self) -> None:
+        self.items: list[int] = []
+
+    async def write(self, message: Any) -> None:
+        self.items.append(len(message.items))
+
+
+@pytest.mark.parametrize(("streams", "messages"), [(16, 30), (60, 7)])
+def test_responses_of_many_streams_gather(streams: int, messages: int) -> None:
+    """Thirty responses, one in each millisecond: those of few streams are sent at once."""
+    trunk, call = Waiting(), CountingCall()
+
+    async def opening() -> AsyncIterator[Any]:
+        request = tts_pb2.SynthesizeRequest()
+        yield tts_pb2.TrunkRequest(items=[tts_pb2.StreamRequest(stream=n, request=request) for n in range(streams)])
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(trunk.serve(opening(), call), name="trunk")
+            await asyncio.sleep(0.1)
+            assert sum(call.items) == streams
+            call.items.clear()
+            for _ in range(30):
+                trunk.put(ServedStream(0), response=tts_pb2.SynthesizeResponse())
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)
+            serving.cancel()
+
+    virtual_time.run(test())
+    assert sum(call.items) == 30
+    assert abs(len(call.items) - messages) <= 1
 
 
 async def requests() -> AsyncIterator[Any]:
