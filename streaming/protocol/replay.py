@@ -56,10 +56,14 @@ class ReplayBuffer:
         if seq > self.last_seq:
             raise LocalProtocolError(f"{seq} was never sent")
         newest = None
-        while self._sent and self._sent[0].seq <= seq:
-            if type(self._sent[0].data) is bytes:
-                newest = self._sent[0]
-            self._forget()
+        kept, n_bytes = self._sent, 0
+        while kept and kept[0].seq <= seq:  # many frames of speech at once, so without a call for each
+            sent = kept.popleft()
+            n_bytes += sent.size
+            self.floor = sent.seq
+            if type(sent.data) is bytes:
+                newest = sent
+        self.bytes -= n_bytes
         return newest
 
     def expire(self, now: float) -> None:

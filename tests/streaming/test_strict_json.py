@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.strict_json import NotJsonError, UnsafeJsonError, parse_object
+from streaming.strict_json import FlawError, NotJsonError, UnsafeJsonError, parse_object, strict_value
 
 DEPTH = 8
 scalars = (
@@ -23,6 +23,28 @@ documents = st.dictionaries(st.text(), st.recursive(scalars, lambda inner: st.li
 def test_everything_that_is_i_json_is_taken(document: dict[str, object], ascii_only: bool) -> None:
     text = json.dumps(document, ensure_ascii=ascii_only)
     assert parse_object(text, 64) == document
+
+
+pairs = st.tuples(
+    st.sampled_from(["seq", "channel", "type", "Seq", "a.b", ""]),
+    st.sampled_from(["0", "7", "-1", "01", "1.0", "1e2", "999999999999999", "9007199254740992", "null", '"x"', "[1]"]),
+)
+
+
+@given(st.lists(pairs, max_size=4), st.sampled_from([" ", ""]), st.sampled_from(["ack", "channel.end", "é", "\\u0061"]))
+def test_short_messages_of_integers_are_read_like_all_others(
+    found: list[tuple[str, str]], space: str, kind: str
+) -> None:
+    """They have a way of their own, because there are many of them. It must not differ."""
+    text = "{" + f",{space}".join(f'"{name}":{space}{value}' for name, value in [("type", f'"{kind}"'), *found]) + "}"
+    try:
+        expected = strict_value(text, DEPTH)
+    except (FlawError, ValueError):
+        with pytest.raises((NotJsonError, UnsafeJsonError)):
+            parse_object(text, DEPTH)
+    else:
+        assert parse_object(text, DEPTH) == expected
+        assert [type(value) for value in parse_object(text, DEPTH).values()] == [type(v) for v in expected.values()]
 
 
 @given(st.text())
