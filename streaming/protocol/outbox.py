@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from streaming.protocol import frame
@@ -69,8 +68,8 @@ class Outbox:
         self._acknowledges = False  # a client that never acknowledges is not held back: it never resumes either
         self._held_since: float | None = None
         self._moved = 0  # sent by another replica, but not received
-        self._socket: deque[str] = deque()  # messages of the socket, sent first and without number
-        self._resending: deque[str | bytes] = deque()
+        self._socket: list[str] = []  # messages of the socket, sent first and without number
+        self._resending: list[str | bytes] = []  # the next one last
 
     # --- a socket comes and goes ---
 
@@ -99,7 +98,7 @@ class Outbox:
             SessionResumed(epoch=epoch, replayed=len(missed) + self._moved, taken_seq=taken_seq, channels=next_frames)
         )
         self._moved = 0
-        self._resending.extend(sent.data for sent in missed)
+        self._resending = [sent.data for sent in reversed(missed)]
         return True
 
     # --- in ---
@@ -224,7 +223,7 @@ class Outbox:
         self._socket.clear()
         size = 0
         while size < max_bytes and self._resending:
-            data.append(self._resending.popleft())
+            data.append(self._resending.pop())
             size += len(data[-1])
         if not self._full:
             self._held_since = None
