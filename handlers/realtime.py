@@ -26,6 +26,8 @@ class RealtimeHandler(SocketHandler):
 
     endpoint = "/ws/{session_id}"
 
+    __slots__ = ("_attachment", "_early", "_ending", "_refused", "_saved")
+
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
         super().initialize(gateway)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from streaming.expiry import TokenTimer
+from streaming.flag import Flag
 from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
 from streaming.jarvis.journal import Head
@@ -71,13 +72,12 @@ class LiveSession:
         self.connection = connection
         self.resume_tokens = [secrets.token_urlsafe(24)]  # the newest last; all of them are valid here
         self.opened_at = time.time()
-        self.lost = False  # it can no longer be resumed
-        self._closed = False  # it has ended, and nothing of it runs any more
+        self.lost = self._closed = False  # it can no longer be resumed; it has ended, and nothing of it runs any more
         self.leaving = False  # another replica will continue it: nothing more is taken from the client
         self.traffic = Traffic()
         self.taps: list[Tap] = []
         self.recording = False  # True if one of the taps is a recording
-        self.sent = asyncio.Event()  # set with every batch sent
+        self.sent = Flag()  # set with every batch sent
         self.journal: Journal | None = None
         self.socket: Socket | None = None
         self.commands = Commands(self, desk, provided, group)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.domain import LaneEvent
+    from streaming.flag import Flag
     from streaming.jarvis.socket import Socket
     from streaming.protocol.server import ServerConnection
 
@@ -22,7 +23,7 @@ class OutletHost(Protocol):
     """What outlets use of their live session."""
 
     connection: ServerConnection
-    sent: asyncio.Event  # set with every batch sent
+    sent: Flag  # set with every batch sent
     socket: Socket | None
 
     def wake(self) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from streaming.flag import Flag
 from streaming.protocol.messages import ServerPing
 
 GREETING = '{"type":"session.re'  # prefix of session.ready and session.resumed, which come first
@@ -16,7 +15,7 @@ class Told:
     """
 
     def __init__(self) -> None:
-        self.known = asyncio.Event()
+        self.known = Flag()
         self.notices: list[str] = []  # messages of the socket that are sent before the next batch
         self._asked = 0
 

@@ -328,7 +328,7 @@ class Exchange(HTTPConnection):
         head, upgraded = self._switch, self._link.upgrade()
         self._delegate = self._close_callback = None
         self._headers = HTTPHeaders()
-        del self._link
+        del self._link, self._waiting_body
         return head, upgraded
 
 

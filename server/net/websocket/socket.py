@@ -23,6 +23,7 @@ from server.net.cut import cut
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
+from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport
 from streaming.wakes import on_grid
 
@@ -44,7 +45,7 @@ LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
 
 
-class FrameSocket(WebSocketProtocol, asyncio.Protocol):
+class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     """One WebSocket; see the module."""
 
     handler: WebSocketHandler
@@ -58,8 +59,7 @@ class FrameSocket(WebSocketProtocol, asyncio.Protocol):
         self._seat: Seat | None = None  # its newest seat there
         self._count_limit = min(JOIN_FRAMES, limits.frames_burst)
         self.paused = False  # the client reads more slowly than we write
-        self.close_code: int | None = None
-        self.close_reason: str | None = None
+        self.close_code = self.close_reason = None
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
