@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import struct
 import time
@@ -11,8 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
+from tests.chaos.wire import Address, RefusedHandshakeError, Wire, connect
 
 if TYPE_CHECKING:
     import random
@@ -32,6 +30,8 @@ OF_THE_SOCKET = {
 }
 TRY_AGAIN_S = 0.05
 LONG_AWAY_S = 1.0  # the way back is noted when it took longer
+PARTS = ("dialled", "connected", "upgraded", "answered", "first message")
+"""Of a way back: from the cut to the (last) attempt, the TCP connection, the 101, `session.resumed`, the next numbered message."""
 ACK_EVERY = 32
 CONNECT_S = 5.0
 CREDIT_BYTES = 16_384
@@ -80,7 +80,7 @@ class Client:
         self.url, self.session_id, self.by = url, session_id, by
         self.violations: list[str] = []
         self.resumes: list[float] = []  # seconds from the cut to `session.resumed`
-        self.parts: dict[str, list[float]] = {"dialled": [], "handshake": [], "answer": []}  # seconds of each way back
+        self.parts: dict[str, list[float]] = {name: [] for name in PARTS}  # seconds of each way back
         self.slow: list[str] = []  # the ways back that took longer than LONG_AWAY_S, step by step
         self.lost: list[str] = []  # resume errors, as told
         self.codes: list[int] = []  # close codes met
@@ -99,9 +99,9 @@ class Client:
         self._command_seq: dict[str, int] = {}  # of commands whose answer came
         self._next_channel = 1
         self._next_id = 0
-        self._socket: WebSocketClientConnection | None = None
+        self._socket: Wire | None = None
         self._resumed = False
-        self._cut_at = self._dialled_at = self._open_at = 0.0
+        self._cut_at = self._dialled_at = self._resumed_at = 0.0
         self._steps: list[str] = []  # of the way back, each with the seconds since the cut
         self._stopping = False
         self.ready = asyncio.Event()
@@ -117,37 +117,32 @@ class Client:
                 await asyncio.sleep(TRY_AGAIN_S + self._dice.random() * TRY_AGAIN_S)
                 continue
             self._note("socket")
-            self._open_at = time.monotonic()
             self._socket, self._resumed = socket, False
             asking = bool(self._resume_token)
             if asking and self.by == "message":
                 self._write({"type": "session.resume", "resume_token": self._resume_token, "last_seq": self._last_seq})
-            while (data := await socket.read_message()) is not None:
+            while (data := await socket.read()) is not None:
                 if self._socket is not socket:
                     break
                 self._receive(data)
+            if socket.flaw:
+                self.violations.append(socket.flaw)
             if self._socket is socket:
                 self._gone(socket.close_code)
 
-    async def _connect(self) -> WebSocketClientConnection | None:
+    async def _connect(self) -> Wire | None:
         query = (
             f"?resume={self._resume_token}&last_seq={self._last_seq}" if self._resume_token and self.by == "url" else ""
         )
-        request = HTTPRequest(
-            f"{self.url}/ws/{self.session_id}{query}",
-            headers={"Authorization": f"Bearer {self._token()}"},
-            connect_timeout=CONNECT_S,
-            request_timeout=CONNECT_S,
-        )
-        connecting = asyncio.ensure_future(websocket_connect(request, subprotocols=["jarvis.v1"]))  # noqa: TID251 - Tornado's
+        host, port = self.url.removeprefix("ws://").split(":")
+        address = Address(host, int(port), f"/ws/{self.session_id}{query}", self._token())
         try:
-            return await asyncio.wait_for(asyncio.shield(connecting), CONNECT_S)
+            return await connect(address, CONNECT_S)
         except TimeoutError:
-            connecting.add_done_callback(_hang_up)
             self._note("no answer")
-        except HTTPClientError as refused:
-            self._note(f"status {refused.code}")
-        except (WebSocketError, OSError) as failed:
+        except RefusedHandshakeError as refused:
+            self._note(str(refused))
+        except OSError as failed:
             self._note(type(failed).__name__)
         return None
 
@@ -169,15 +164,9 @@ class Client:
 
     def cut(self, *, half_a_frame: bool = False) -> None:
         """The network fails; `half_a_frame`: in the middle of one."""
-        socket = self._socket
-        if socket is None:
+        if self._socket is None:
             return
-        stream = socket.protocol.stream if socket.protocol is not None else None
-        if stream is not None:
-            if half_a_frame:
-                with contextlib.suppress(Exception):
-                    stream.socket.send(b"\x82\xfe\x02")  # a binary frame whose length has not come yet
-            stream.close()
+        self._socket.cut(half_a_frame=half_a_frame)
         self._gone(None)
 
     @property
@@ -194,7 +183,7 @@ class Client:
         """Say goodbye."""
         self._stopping = True
         if self._socket is not None:
-            self._socket.close(1000)
+            self._socket.close()
 
     # --- what the work does ---
 
@@ -283,6 +272,9 @@ class Client:
             self.violations.append(f"{what} has number {seq} behind {self._last_seq}")
         self._last_seq = seq
         self._since_ack += 1
+        if self._resumed_at:
+            self.parts["first message"].append(time.monotonic() - self._resumed_at)
+            self._resumed_at = 0.0
 
     def _acknowledge(self, *, at_once: bool = False) -> None:
         if self._since_ack >= ACK_EVERY or (at_once and self._since_ack):
@@ -296,7 +288,7 @@ class Client:
             while self._unacked and self._unacked[0][0] <= message["seq"]:
                 self._unacked.popleft()
         elif kind == "auth.expiring":
-            self._write({"type": "auth", "token": self._token()})
+            self._write({"type": "auth.refresh", "token": self._token()})
         elif kind == "session.ready":
             if self._resume_token and self.by == "message" and "resume_error" not in message:
                 return  # the server has not read `session.resume` yet
@@ -344,9 +336,7 @@ class Client:
             now = time.monotonic()
             away_s = now - self._cut_at
             self.resumes.append(away_s)
-            self.parts["dialled"].append(self._dialled_at - self._cut_at)  # the last attempt, that is
-            self.parts["handshake"].append(self._open_at - self._dialled_at)
-            self.parts["answer"].append(now - self._open_at)
+            self._note_parts(now)
             if away_s > LONG_AWAY_S:
                 self._note("resumed")
                 self.slow.append(f"{away_s:.2f} s by {self.by}: {', '.join(self._steps)}")
@@ -364,6 +354,14 @@ class Client:
             microphone.sent_up_to = start
             self._send_frames(number)
         self.ready.set()
+
+    def _note_parts(self, now: float) -> None:
+        socket = self._socket
+        assert socket is not None, "it has just answered"
+        moments = (self._cut_at, self._dialled_at, socket.connected_at, socket.opened_at, now)
+        for name, before, after in zip(PARTS, moments, moments[1:], strict=False):
+            self.parts[name].append(after - before)
+        self._resumed_at = now
 
     def _on_event(self, kind: str, message: dict[str, Any]) -> None:
         if kind in {"result", "error"} and message.get("id") is not None:
@@ -425,20 +423,9 @@ class Client:
         self._write_text(json.dumps(message))
 
     def _write_text(self, text: str) -> None:
-        self._send(text, binary=False)
+        if self._socket is not None:
+            self._socket.send(text)
 
     def _write_bytes(self, data: bytes) -> None:
-        self._send(data, binary=True)
-
-    def _send(self, data: str | bytes, *, binary: bool) -> None:
-        socket = self._socket
-        if socket is not None:
-            with contextlib.suppress(WebSocketError):
-                task = asyncio.ensure_future(socket.write_message(data, binary=binary))  # noqa: TID251 - a client of Tornado's
-                task.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def _hang_up(connecting: asyncio.Future[WebSocketClientConnection]) -> None:
-    """A socket that comes when nobody waits for it any more must not speak for the session."""
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().close()
+        if self._socket is not None:
+            self._socket.send(data)
