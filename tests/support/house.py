@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from server.shared.observation import ReplicaObservation
 from server.shared.state import LocalState
@@ -124,15 +124,23 @@ class FakeSocket:
 SocketT = TypeVar("SocketT", bound=FakeSocket)
 
 
+StoreState = Literal["well", "away", "read-only", "full"]
+
+
 class FakeStore:
-    """An in-process `SessionStore` with the rules of `server.shared.session_records`. `away`: stores nothing. `slow_s`: time per write."""
+    """An in-process `SessionStore` with the rules of `server.shared.session_records`. `slow_s`: time per write.
+
+    `state`: "away" stores nothing; "read-only" refuses each write; "full" refuses what makes it larger, as Redis does in a script
+    whose first write only removes something. No beat of a replica is confirmed in any of them.
+    """
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str], dict[str, str]] = {}
         self.users: dict[str, str] = {}
         self.current: dict[str, tuple[int, str]] = {}  # order, epoch
         self.writes = 0
-        self._away_since: float | None = None
+        self._silent_since: float | None = None
+        self._state: StoreState = "well"
         self.epoch = 1  # the store's epoch; records of an older one cannot be claimed
         self.stamps: dict[tuple[str, str], int] = {}
         self.slow_s = 0.001
@@ -143,17 +151,25 @@ class FakeStore:
 
     @property
     def away(self) -> bool:
-        return self._away_since is not None
+        return self._state == "away"
 
     @away.setter
     def away(self, away: bool) -> None:
-        loop = asyncio.get_running_loop()
-        if away:
-            self._away_since = loop.time() if self._away_since is None else self._away_since
-        elif self._away_since is not None:
+        self.state = "away" if away else "well"
+
+    @property
+    def state(self) -> StoreState:
+        return self._state
+
+    @state.setter
+    def state(self, state: StoreState) -> None:
+        if state != "well":
+            self._silent_since = asyncio.get_running_loop().time() if self._silent_since is None else self._silent_since
+        elif self._silent_since is not None:
             if self.silent_s > GAP_S:
                 self.begin_epoch()
-            self._away_since = None
+            self._silent_since = None
+        self._state = state
 
     def begin_epoch(self) -> None:
         """Start a new epoch, as after a long absence or a restart: each replica writes its records again."""
@@ -162,12 +178,13 @@ class FakeStore:
 
     @property
     def silent_s(self) -> float:
-        return asyncio.get_running_loop().time() - self._away_since if self._away_since is not None else 0.0
+        return asyncio.get_running_loop().time() - self._silent_since if self._silent_since is not None else 0.0
 
     async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
         await asyncio.sleep(self.slow_s)
         self.writes += 1
-        if self.away:
+        removes_first = change.order == 0 and (change.whole or bool(change.gone))
+        if self._state != "well" and not (self._state == "full" and removes_first):
             return WriteOutcome("lost")
         if self.users.get(session_id, head.user_id) != head.user_id:
             return WriteOutcome("foreign")
@@ -217,7 +234,7 @@ class FakeStore:
     ) -> Mapping[str, str] | Unclaimed:
         await asyncio.sleep(self.slow_s)
         record = self.records.get((session_id, resume_token))
-        if self.away:
+        if self._state != "well":
             return "unreachable"
         if record is None or self.users[session_id] != user_id:
             return "unknown"
@@ -239,7 +256,7 @@ class FakeStore:
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         record = self.records.get((session_id, resume_token))
-        if record is not None and record["owner"] == writer.name:
+        if record is not None and record["owner"] == writer.name and self._state in {"well", "full"}:
             del self.records[session_id, resume_token]
 
 

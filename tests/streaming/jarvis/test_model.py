@@ -44,6 +44,8 @@ class Step:
         "leave",
         "move",
         "store away",
+        "store read-only",
+        "store full",
         "store back",
         "store slow",
         "store emptied",
@@ -70,6 +72,8 @@ STEPS = st.builds(
             "leave",
             "move",
             "store away",
+            "store read-only",
+            "store full",
             "store back",
             "store slow",
             "store emptied",
@@ -152,6 +156,10 @@ class Model:
                 await self.connect(step)
             case "store away":
                 self.store.away = True
+            case "store read-only":
+                self.store.state = "read-only"
+            case "store full":
+                self.store.state = "full"
             case "store back":
                 self.store.away = False
             case "store slow":
@@ -206,7 +214,7 @@ class Model:
             await asyncio.sleep(0.5)
 
     async def settle(self) -> None:
-        self.store.away, self.store.slow_s = False, 0.001
+        self.store.state, self.store.slow_s = "well", 0.001
         for number in range(2):
             self.link(number).mend()
         if self.client.deaf_to is not None:
