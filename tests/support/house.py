@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from server.shared.observation import ReplicaObservation
+from server.shared.session_records import LOOK_AGAIN_S, REWRITTEN_WITHIN_S
 from server.shared.state import LocalState
 from server.shared.store_epoch import GAP_S
 from streaming.jarvis.entry import Attachment, enter
@@ -125,6 +127,8 @@ SocketT = TypeVar("SocketT", bound=FakeSocket)
 
 
 StoreState = Literal["well", "away", "read-only", "full"]
+Key = tuple[str, str]  # session, resume token
+Saved = tuple[dict[Key, dict[str, str]], dict[str, str], dict[str, tuple[int, str]], dict[Key, int]]
 
 
 class FakeStore:
@@ -141,6 +145,8 @@ class FakeStore:
         self.writes = 0
         self._silent_since: float | None = None
         self._state: StoreState = "well"
+        self._saved: Saved = ({}, {}, {}, {})
+        self._epoch_at = float("-inf")
         self.epoch = 1  # the store's epoch; records of an older one cannot be claimed
         self.stamps: dict[tuple[str, str], int] = {}
         self.slow_s = 0.001
@@ -171,9 +177,25 @@ class FakeStore:
             self._silent_since = None
         self._state = state
 
+    def flush(self) -> None:
+        """Everything is gone, as after FLUSHALL or a restart without a disk."""
+        for part in (self.records, self.users, self.current, self.stamps):
+            part.clear()
+        self.begin_epoch()
+
+    def save(self) -> None:
+        """What a restart will find."""
+        self._saved = deepcopy((self.records, self.users, self.current, self.stamps))
+
+    def restart(self) -> None:
+        """As it was when it was last saved; empty if it never was."""
+        self.records, self.users, self.current, self.stamps = deepcopy(self._saved)
+        self.begin_epoch()
+
     def begin_epoch(self) -> None:
         """Start a new epoch, as after a long absence or a restart: each replica writes its records again."""
         self.epoch += 1
+        self._epoch_at = asyncio.get_running_loop().time()
         self._tell(lambda sessions: sessions.write_anew())
 
     @property
@@ -233,9 +255,12 @@ class FakeStore:
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> Mapping[str, str] | Unclaimed:
         await asyncio.sleep(self.slow_s)
-        record = self.records.get((session_id, resume_token))
         if self._state != "well":
             return "unreachable"
+        record = self.records.get((session_id, resume_token))
+        while record is None and asyncio.get_running_loop().time() - self._epoch_at < REWRITTEN_WITHIN_S:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            record = self.records.get((session_id, resume_token))
         if record is None or self.users[session_id] != user_id:
             return "unknown"
         if int(record["order"]) and self.current.get(session_id, (0, record["epoch"]))[1] != record["epoch"]:
@@ -243,9 +268,9 @@ class FakeStore:
         if record["owner"] == mine:
             return "ours"
         for _ in range(20):
-            if self.stamps[session_id, resume_token] == self.epoch:
+            if self.stamps.get((session_id, resume_token)) == self.epoch:
                 break
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(LOOK_AGAIN_S)
             record = self.records.get((session_id, resume_token), record)
         else:
             return "unknown"

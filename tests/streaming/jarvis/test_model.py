@@ -49,6 +49,9 @@ class Step:
         "store back",
         "store slow",
         "store emptied",
+        "store emptied while away",
+        "store saved",
+        "store restarted",
         "link cut",
         "link mended",
         "deaf",
@@ -77,6 +80,9 @@ STEPS = st.builds(
             "store back",
             "store slow",
             "store emptied",
+            "store emptied while away",
+            "store saved",
+            "store restarted",
             "link cut",
             "link mended",
             "deaf",
@@ -165,8 +171,16 @@ class Model:
             case "store slow":
                 self.store.slow_s = min(step.wait_ms, 300) / 1000  # the link to the real one waits a second at most
             case "store emptied":
-                self.store.records.clear()
-                self.store.begin_epoch()
+                self.store.flush()
+            case "store emptied while away":
+                self.client.cut()
+                self.store.flush()
+                await asyncio.sleep(step.wait_ms / 1000)
+                await self.connect(step)
+            case "store saved":
+                self.store.save()
+            case "store restarted":
+                self.store.restart()
             case "link cut":  # this replica alone does not reach the store
                 self.link(step.to).cut()
             case "link mended":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from server.shared.session_records import REWRITTEN_WITHIN_S
 from streaming.protocol import events, messages
 from streaming.protocol.limits import Limits
 from streaming.protocol.messages import SttParams, TtsParams, TurnParams
@@ -29,10 +30,35 @@ if TYPE_CHECKING:
     from streaming.protocol.events import Event
 
 What = Literal[
-    "speak", "burst", "hush", "last", "cut", "move", "kill", "vanish", "drain", "store away", "store back", "news slow"
+    "speak",
+    "burst",
+    "hush",
+    "last",
+    "cut",
+    "move",
+    "kill",
+    "vanish",
+    "drain",
+    "store away",
+    "store back",
+    "store read-only",
+    "store full",
+    "store emptied",
+    "store saved",
+    "store restarted",
+    "news slow",
 ]
 How = Literal["url", "message"]
-RARE: tuple[What, ...] = ("store away", "store back", "news slow")
+RARE: tuple[What, ...] = (
+    "store away",
+    "store back",
+    "store read-only",
+    "store full",
+    "store emptied",
+    "store saved",
+    "store restarted",
+    "news slow",
+)
 LAST_WORDS_S = 90.0  # for whatever is said at the end
 WORDS_PER_UTTERANCE = 2
 SENTENCE_WORDS = 20  # more than is sent ahead
@@ -194,6 +220,7 @@ class Model:
         self.replicas = [House(self.world, group, Limits(), self.store) for _ in range(2)]
         self.client = Speaker(kind)
         self.store_was_away = False
+        self.emptied_at = float("-inf")
 
     async def do(self, step: Step) -> None:
         client = self.client
@@ -216,6 +243,7 @@ class Model:
                 client.cut()
                 await self.connect(step)
             case "kill":
+                self.note_death()
                 await client.crash()
                 await self.connect(step)
             case "move":
@@ -223,18 +251,32 @@ class Model:
                 await self.connect(step)
             case "vanish":  # it is away for a while, and then its replica is gone
                 await self.be_away(step)
+                self.note_death()
                 await client.crash()
                 await self.connect(step)
             case "drain":
                 await self.drain(step)
             case "store away":
                 self.store.away = self.store_was_away = True
+            case "store read-only" | "store full":
+                self.store.state = "full" if step.what == "store full" else "read-only"
+                self.store_was_away = True
             case "store back":
-                self.store.away = False
+                self.store.state = "well"
+            case "store emptied" | "store restarted":
+                self.emptied_at = asyncio.get_running_loop().time()
+                (self.store.flush if step.what == "store emptied" else self.store.restart)()
+            case "store saved":
+                self.store.save()
             case "news slow":
                 self.store.news_s = min(step.wait_ms, 1_000) / 1000
         await asyncio.sleep(step.wait_ms / 1000)
         await self.stay_connected(step)
+
+    def note_death(self) -> None:
+        """A replica that dies before it has written its records again loses them."""
+        if asyncio.get_running_loop().time() - self.emptied_at < REWRITTEN_WITHIN_S:
+            self.store_was_away = True
 
     async def be_away(self, step: Step) -> None:
         self.client.cut()
@@ -268,7 +310,7 @@ class Model:
             await asyncio.sleep(0.5)
 
     async def settle(self) -> None:
-        self.store.away = False
+        self.store.state = "well"
         self.client.hush()
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + LAST_WORDS_S
