@@ -39,17 +39,11 @@ class Response:
         self._entry: Entry | None = None  # the current item
         self._previous: str | None = None  # the item before it in the conversation
         self._text = ""
-        self._has_audio = False
 
     @property
     def audio(self) -> bool:
         """True if it is spoken."""
         return bool(self.settings["output_modalities"] == ["audio"])
-
-    @property
-    def entry(self) -> Entry | None:
-        """The current item."""
-        return self._entry
 
     def _body(self, status: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
         output = self.settings["audio"]["output"]
@@ -96,7 +90,7 @@ class Response:
 
     def _where(self) -> dict[str, Any]:
         assert self._entry is not None, "there is an item"
-        return {"response_id": self.id, "item_id": self._entry.item["id"], "output_index": len(self._output)}
+        return {**self._place, "item_id": self._entry.item["id"]}
 
     def _tell(self, kind: str, **fields: Any) -> None:
         self._event_queue.say({"type": f"response.{kind}", **self._where(), "content_index": 0, **fields})
@@ -116,19 +110,8 @@ class Response:
             "status": "in_progress",
             "content": [],
         }
-        entry = self._entry = Entry(item)
-        self._text, self._has_audio = "", False
-        self._event_queue.say(
-            {
-                "type": "response.output_item.added",
-                "response_id": self.id,
-                "output_index": len(self._output),
-                "item": item,
-            }
-        )
-        if self._conversation is not None:
-            self._previous = self._conversation.add(entry)
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
+        entry = self._begin(item)
+        self._text = ""
         self._tell("content_part.added", part=self._part(""))
         item["content"] = [
             {"type": "output_audio", "transcript": ""} if self.audio else {"type": "output_text", "text": ""}
@@ -149,8 +132,8 @@ class Response:
         entry.sent_ms += duration_ms
         self._event_queue.audio(frame, self.id, entry.item["id"], len(self._output))
 
-    def close_item(self, *, complete: bool = True, heard: str | None = None) -> None:
-        """End the open message, if any. `heard`: the part of an interrupted one that the user heard."""
+    def close_item(self, *, complete: bool = True) -> None:
+        """End the open message, if any."""
         entry = self._entry
         if entry is None:
             return
@@ -163,56 +146,54 @@ class Response:
         name = "transcript" if self.audio else "text"
         entry.item["content"][0][name] = self._text
         entry.item["status"] = "completed" if complete else "incomplete"
-        self._event_queue.say(
-            {
-                "type": "response.output_item.done",
-                "response_id": self.id,
-                "output_index": len(self._output),
-                "item": entry.item,
-            }
-        )
-        if self._conversation is not None:
-            self._event_queue.say(
-                {"type": "conversation.item.done", "previous_item_id": self._previous, "item": entry.item}
-            )
-        self._output.append({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
-        if heard is not None or entry.cut is not None:
-            entry.heard(heard or "")
-        self._entry = None
+        self._end({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
+        if entry.cut is not None:
+            entry.heard("")  # what the client has cut meanwhile stays cut
 
     # --- items other than messages ---
 
     def whole_item(self, item: dict[str, Any]) -> None:
         """Add an item that is complete at once, such as a request for approval."""
-        where = {"response_id": self.id, "output_index": len(self._output), "item": item}
-        self._event_queue.say({"type": "response.output_item.added", **where})
-        if self._conversation is not None:
-            self._previous = self._conversation.add(Entry(item))
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
-        self._event_queue.say({"type": "response.output_item.done", **where})
-        if self._conversation is not None:
-            self._event_queue.say({"type": "conversation.item.done", "previous_item_id": self._previous, "item": item})
-        self._output.append(item)
+        message = self._entry  # it may be open, and goes on
+        self._begin(item)
+        self._end(item)
+        self._entry = message
 
     def function_call(self, item: dict[str, Any], arguments: str) -> None:
         """Send a `function_call` item with its arguments, from its start to its end."""
-        entry = self._entry = Entry(item)
-        where = {"response_id": self.id, "output_index": len(self._output)}
-        self._event_queue.say({"type": "response.output_item.added", **where, "item": item})
-        if self._conversation is not None:
-            self._previous = self._conversation.add(entry)
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
+        self._begin(item)
         call = {**self._where(), "call_id": item["call_id"]}
         self._event_queue.say({"type": "response.function_call_arguments.delta", **call, "delta": arguments})
         self._event_queue.say(
             {"type": "response.function_call_arguments.done", **call, "name": item["name"], "arguments": arguments}
         )
         item |= {"arguments": arguments, "status": "completed"}
-        self._event_queue.say({"type": "response.output_item.done", **where, "item": item})
+        self._end(dict(item))
+
+    # --- any item ---
+
+    def _begin(self, item: dict[str, Any]) -> Entry:
+        """Tell that an item begins, also in the conversation."""
+        entry = self._entry = Entry(item)
+        self._event_queue.say({"type": "response.output_item.added", **self._place, "item": item})
+        if self._conversation is not None:
+            self._previous = self._conversation.add(entry)
+            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
+        return entry
+
+    def _end(self, told: dict[str, Any]) -> None:
+        """Tell that the item ends. `told`: the item as `response.done` will have it."""
+        assert self._entry is not None, "it has begun"
+        item = self._entry.item
+        self._event_queue.say({"type": "response.output_item.done", **self._place, "item": item})
         if self._conversation is not None:
             self._event_queue.say({"type": "conversation.item.done", "previous_item_id": self._previous, "item": item})
-        self._output.append(dict(item))
+        self._output.append(told)
         self._entry = None
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"response_id": self.id, "output_index": len(self._output)}
 
     # --- the end ---
 
