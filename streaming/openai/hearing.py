@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.conversation import Entry, new_id
 from streaming.openai.mistakes import MistakeError
 from streaming.ports import FinalTranscript, SpeechStarted, SpeechStopped
 from streaming.unrecorded import UnrecordedOutlet
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streaming.domain import LaneEvent
-    from streaming.openai.event_queue import EventQueue
+    from streaming.openai.host import Host
     from streaming.ports import Word
 
 MAX_WAITING_BYTES = 32 * 1024 * 1024  # of audio not yet taken by the recogniser: more than ten minutes of 24 kHz PCM
@@ -38,24 +38,7 @@ def logprobs_of(words: Iterable[Word]) -> list[dict[str, Any]]:
     ]
 
 
-class Listener(Protocol):
-    """The session, as seen by `Hearing`."""
-
-    conversation: Conversation
-    event_queue: EventQueue
-    settings: dict[str, Any]
-
-    def on_speech(self) -> None:
-        """Speech started."""
-
-    def on_words(self, entry: Entry, *, automatic: bool) -> None:
-        """The transcript of an utterance is ready. `automatic`: turn detection ended the utterance."""
-
-    def wake(self) -> None:
-        """There may be something to send."""
-
-
-def commit_item(host: Listener, item_id: str) -> Entry:
+def commit_item(host: Host, item_id: str) -> Entry:
     """Make the input audio buffer's content an item of the conversation, whose transcript follows."""
     item: dict[str, Any] = {
         "id": item_id,
@@ -76,7 +59,7 @@ def commit_item(host: Listener, item_id: str) -> Entry:
 class Hearing(UnrecordedOutlet):
     """`base_ms`: audio taken by earlier lanes of the session; times count from the start of the session."""
 
-    def __init__(self, host: Listener, base_ms: float, *, detects: bool, transcribes: bool) -> None:
+    def __init__(self, host: Host, base_ms: float, *, detects: bool, transcribes: bool) -> None:
         self._host = host
         self._base_ms = base_ms
         self._detects = detects

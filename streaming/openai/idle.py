@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from streaming.openai.conversation import new_id
 from streaming.openai.hearing import commit_item
@@ -10,14 +10,13 @@ from streaming.openai.hearing import commit_item
 if TYPE_CHECKING:
     import asyncio
 
-    from streaming.openai.hearing import Listener
+    from streaming.openai.host import Host
     from streaming.openai.microphones import Microphones
     from streaming.openai.replies import Replies
 
-    class Host(Listener, Protocol):
+    class IdleHost(Host, Protocol):
         """The session, as seen by `IdleWatch`."""
 
-        settings: dict[str, Any]
         microphones: Microphones
         replies: Replies
 
@@ -32,7 +31,7 @@ STILL_THERE = "Are you still there?"
 class IdleWatch:
     """One timer, from the end of a reply's audio until somebody speaks or another reply begins."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, host: IdleHost, loop: asyncio.AbstractEventLoop) -> None:
         self._host = host
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from streaming.lanes.stt import SttLane
 from streaming.openai import settings as config
-from streaming.openai.hearing import Hearing, Listener
+from streaming.openai.hearing import Hearing
 from streaming.openai.mistakes import MistakeError, wrong
 from streaming.sound.codecs import pcm_duration_ms
 from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError
@@ -15,23 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from streaming.lanes.base import Lane
-    from streaming.session import ChannelEnd, Session
+    from streaming.openai.host import Host
+    from streaming.session import ChannelEnd
 
 PIECE_MS = 100  # of a long append that is decoded
 MICROPHONE = 1_000_000  # channel numbers of microphones start here, those of turns at 1
 
 
-class Room(Listener, Protocol):
-    """The session, as seen by its microphones."""
-
-    lanes: Session
-    settings: dict[str, Any]
-
-
 class Microphones:
     """At most one lane takes audio; earlier ones finish what was committed to them."""
 
-    def __init__(self, host: Room) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
         self._hearing: Hearing | None = None
         self._channel = MICROPHONE

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from streaming.lanes.stt import SttLane
 from streaming.openai import settings as config
-from streaming.openai.hearing import Hearing, Listener
+from streaming.openai.hearing import Hearing
 from streaming.openai.mistakes import MistakeError, wrong
 from streaming.sound.pcm import BYTES_PER_SAMPLE
 
 if TYPE_CHECKING:
     from streaming.openai.conversation import Entry
+    from streaming.openai.host import Host
     from streaming.ports import FinalTranscript
-    from streaming.session import ChannelEnd, Session
+    from streaming.session import ChannelEnd
     from streaming.sound.microphone import MicrophoneFormat
 
 CHANNEL = 2_000_000  # channel numbers start here, those of microphones at 1,000,000
@@ -25,18 +26,10 @@ PIECE_MS = 100
 AHEAD_BYTES = 128 * 1024  # audio queued at the recogniser; more waits until it has taken some
 
 
-class Room(Listener, Protocol):
-    """The session, as seen by `RecordedSound`."""
-
-    lanes: Session
-    settings: dict[str, Any]
-    group: asyncio.TaskGroup
-
-
 class PartHearing(Hearing):
     """Recognition of one item's sound: one final per part."""
 
-    def __init__(self, host: Listener, entry: Entry, *, transcribes: bool) -> None:
+    def __init__(self, host: Host, entry: Entry, *, transcribes: bool) -> None:
         super().__init__(host, 0.0, detects=False, transcribes=transcribes)
         self._entry = entry
         self._parts = deque(entry.sounds)
@@ -80,7 +73,7 @@ class PartHearing(Hearing):
 class RecordedSound:
     """Items with audio that waits to be recognised, and the task that does it."""
 
-    def __init__(self, host: Room) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
         self._waiting: deque[tuple[Entry, MicrophoneFormat, bool]] = deque()
         self._waiting_bytes = 0

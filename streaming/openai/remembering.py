@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
-    from streaming.openai.conversation import Conversation, Entry
-    from streaming.ports import CallContext, LaneServices
-
-
-class Host(Protocol):
-    """The session, as seen by `Remembered`."""
-
-    session_id: str
-    conversation: Conversation
-    provided: LaneServices
-    group: asyncio.TaskGroup
-
-    def call_context(self, session_id: str) -> CallContext:
-        """The context of a call for this conversation of the agent's memory."""
+    from streaming.openai.conversation import Entry
+    from streaming.openai.host import Host
 
 
 class Remembered:

@@ -11,8 +11,9 @@ from streaming import domain
 from streaming.lanes.tts import TtsLane
 from streaming.lanes.turn import TurnLane
 from streaming.openai import settings as config
-from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.conversation import Entry, new_id
 from streaming.openai.functions import Functions, brief_of, call_item, json_object
+from streaming.openai.host import Host
 from streaming.openai.items import checked_item
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.response import Response
@@ -22,54 +23,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.openai.commands import Command
-    from streaming.openai.event_queue import EventQueue
     from streaming.openai.recorded import RecordedSound
     from streaming.openai.remembering import Remembered
     from streaming.outlet import LaneSetup
-    from streaming.ports import Allowance, CallContext, Identity, LaneServices, Round
-    from streaming.session import ChannelEnd, Session
+    from streaming.ports import Allowance, Identity, Round
+    from streaming.session import ChannelEnd
 
 MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
 GREETED = "hello"  # what the agent answers if a response is requested before anybody has said anything
 PLAYED_ALL_MS = 10**9  # told to a lane whose client wants the next reply: it has done with this one
 
 
-class Host(Protocol):
+class RepliesHost(Host, Protocol):
     """The session, as seen by its replies."""
 
-    session_id: str
-    identity: Identity
-    conversation: Conversation
-    event_queue: EventQueue
-    lanes: Session
-    settings: dict[str, Any]
     voices: config.Voices
     allowance: Callable[[Identity], Allowance] | None
-    provided: LaneServices
-    group: asyncio.TaskGroup
     traceparent: str
-
-    def call_context(self, session_id: str) -> CallContext:
-        """The context of a call for this conversation of the agent's memory."""
-
-    def wake(self) -> None:
-        """There may be something to send."""
-
     recorded: RecordedSound
     remembered: Remembered
     delegates: bool
-
-    def on_quiet(self) -> None:
-        """Every reply was heard."""
-
-    def on_delegated(self) -> None:
-        """Delegate a turn to the client."""
 
 
 class Replies:
     """`active`: the conversation's response; `floor` is set when it ends."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: RepliesHost) -> None:
         self._host = host
         self.conversation, self.event_queue = host.conversation, host.event_queue
         self._conversation_id = new_id("conv")

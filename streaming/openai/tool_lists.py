@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from streaming.openai.conversation import Conversation, Entry, new_id
+from streaming.openai.conversation import Entry, new_id
 from streaming.openai.turns import AGENT
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from streaming.openai.event_queue import EventQueue
-    from streaming.ports import CallContext, Identity, LaneServices
+    from streaming.openai.host import Host
 
 MAX_LISTED = 128  # labels of one session: as many tools as it may have at once
 EXECUTORS = ("browser", "os", "search")
-
-
-class Host(Protocol):
-    """The session, as seen by `ToolLists`."""
-
-    session_id: str
-    identity: Identity
-    conversation: Conversation
-    event_queue: EventQueue
-    provided: LaneServices
-    group: asyncio.TaskGroup
-
-    def call_context(self, session_id: str) -> CallContext:
-        """The context of a call for this conversation of the agent's memory."""
-
-    def wake(self) -> None:
-        """There may be something to send."""
 
 
 class ToolLists:
