@@ -52,6 +52,7 @@ class JarvisClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # held while a call is handed to the loop, so that the loop does not end meanwhile
 
     def __enter__(self) -> Self:
         """Connect. Raises GatewayError on failure."""
@@ -69,10 +70,13 @@ class JarvisClient:
 
     def __exit__(self, *_error: object) -> None:
         """Close the session."""
-        if self._loop is not None and self._thread is not None and self._ended is not None:
-            self._loop.call_soon_threadsafe(self._ended.set)
+        with self._lock:
+            if self._loop is not None and self._ended is not None:
+                self._loop.call_soon_threadsafe(self._ended.set)
+            self._loop = None  # what was handed to it before is cancelled when it ends
+        if self._thread is not None:
             self._thread.join()
-        self._client = self._loop = self._thread = None
+        self._client = self._thread = None
 
     def _live(self, opened: Future[None]) -> None:
         try:
@@ -86,7 +90,11 @@ class JarvisClient:
         async with AsyncJarvisClient(**self._arguments) as client:
             self._client, self._loop = client, asyncio.get_running_loop()
             opened.set_result(None)
-            await self._ended.wait()
+            try:
+                await self._ended.wait()
+            finally:
+                with self._lock:
+                    self._loop = None
 
     def _connected(self) -> AsyncJarvisClient:
         if self._client is None:
@@ -95,11 +103,11 @@ class JarvisClient:
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the session's thread and return its result. Raises what it raises, and GatewayError if the client is closed."""
-        loop = self._loop
-        if loop is None or loop.is_closed():
+        with self._lock:
+            running = None if self._loop is None else asyncio.run_coroutine_threadsafe(work, self._loop)
+        if running is None:
             work.close()
             raise GatewayError("CLOSED", "the client is not connected")
-        running = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return running.result()
         except CancelledError:

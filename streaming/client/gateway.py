@@ -20,7 +20,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, ValidationError
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
 
@@ -146,6 +146,9 @@ class GatewayClient:
             command_id = self.connection.call(op, params)
         except PydanticSerializationError as wrong:
             raise GatewayError("INVALID_ARGUMENT", f"{op}: {wrong}", "Parameters are what JSON can hold.") from None
+        except ValidationError:
+            advice = "Its name is a string, such as 'agent.intent'."
+            raise GatewayError("INVALID_ARGUMENT", f"no operation is called {op!r:.40}", advice) from None
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 return await self._answer(command_id)

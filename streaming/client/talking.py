@@ -60,6 +60,9 @@ class AsyncJarvisClient(GatewayClient):
     ) -> Turn:
         """A conversation, for `async with` and `async for`. `params` are those of TurnParams. Raises GatewayError."""
         if source is not None:
+            if not (hasattr(source, "frames") and hasattr(source, "sample_rate")):
+                advice = "Pass a Microphone, a WavFile, or what has sample_rate and frames()."
+                raise GatewayError("INVALID_ARGUMENT", f"no source of speech: {source!r:.40}", advice)
             params.setdefault("sample_rate", source.sample_rate)
         try:
             checked = TurnParams(**params)
@@ -98,6 +101,8 @@ class AsyncJarvisClient(GatewayClient):
         return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
 
     async def _answer_to(self, turn: Turn, timeout_s: float) -> Reply:
+        if not isinstance(timeout_s, int | float):
+            raise GatewayError("INVALID_ARGUMENT", f"timeout_s: {timeout_s!r:.40}", "Pass a number of seconds.")
         answer = Reply()
         try:
             async with asyncio.timeout(timeout_s), turn:

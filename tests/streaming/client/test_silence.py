@@ -182,3 +182,38 @@ def test_a_client_is_not_entered_twice(gateway: GatewayProcess) -> None:
         with pytest.raises(GatewayError, match="WRONG_STATE"), client:
             pass
         assert client.call("agent.intent", text="what time is it")["intent"] == "get_time"
+
+
+def test_no_thread_waits_for_a_client_that_is_being_closed(gateway: GatewayProcess) -> None:
+    """A call that is handed over while the session ends is told so, too."""
+    ended: list[str] = []
+
+    def ask_on(client: JarvisClient) -> None:
+        with pytest.raises(GatewayError) as refused:
+            while True:
+                client.call("ws.stats")
+        ended.append(refused.value.code)
+
+    for _ in range(8):
+        with JarvisClient(gateway.base, user_id="threads") as client:
+            threads = [threading.Thread(target=ask_on, args=(client,), daemon=True) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            thread.join(10)
+    assert set(ended) <= {"CLOSED", "RATE_LIMITED"}
+    assert len(ended) == 8 * 6
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (lambda client: client.call(5), "no operation is called 5"),
+        (lambda client: client.say("hi", timeout_s="1"), "timeout_s: '1'. Pass a number"),
+        (lambda client: client.turn(source=5), "no source of speech: 5. Pass a Microphone"),
+    ],
+    ids=["operation", "timeout", "source"],
+)
+def test_an_argument_of_another_type_is_told(gateway: GatewayProcess, mistake: Any, told: str) -> None:
+    with JarvisClient(gateway.base, user_id="types") as client, pytest.raises(GatewayError, match=told):
+        mistake(client)
