@@ -1,6 +1,7 @@
 /** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
 /** @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'failed' | 'closed'} ClientState */
 /** @typedef {import('./jarvis/codec.js').Frame} Frame */
+/** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
 /** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
 /** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
 /**
@@ -257,6 +258,10 @@ export class Playout extends Playout_base {
 export type ChannelKind = "stt" | "tts" | "execute" | "turn" | "observe";
 export type ClientState = "idle" | "connecting" | "online" | "waiting" | "failed" | "closed";
 export type Frame = import("./jarvis/codec.js").Frame;
+export type Waiting = {
+    resolve: (data: any) => void;
+    reject: (error: Error) => void;
+};
 export type ParamsOf = import("./jarvis/protocol.js").ParamsOf;
 export type ServerMessages = import("./jarvis/protocol.js").ServerMessages;
 /**

@@ -45,6 +45,7 @@ const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'pin
 /** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
 /** @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'failed' | 'closed'} ClientState */
 /** @typedef {import('./jarvis/codec.js').Frame} Frame */
+/** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
 /** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
 /** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
 /**
@@ -248,7 +249,7 @@ export class JarvisChannel extends TellingChannel {
 	#release() {
 		const next = this.#kept[this.#unsent]?.seq ?? this.#nextFrame;
 		while (this.#behind.length > 0 && this.#behind[0].frame <= next) {
-			const { type, frame } = /** @type {{type: string, frame: number}} */ (this.#behind.shift());
+			const [{ type, frame }] = this.#behind.splice(0, 1);
 			this.#client.send({ type, channel: this.number }, frame);
 		}
 	}
@@ -343,7 +344,7 @@ export class JarvisClient extends TellingClient {
 	/** @type {ClientOptions} */ #options;
 	/** @type {WebSocket | null} */ #socket = null;
 	/** @type {Map<number, JarvisChannel>} */ #channels = new Map();
-	/** @type {Map<string, {resolve: (data: any) => void, reject: (error: Error) => void}>} */ #answers = new Map();
+	/** @type {Map<string, Waiting>} */ #answers = new Map();
 	/** @type {{command: any, after?: number}[]} */ #commands = [];
 	#nextCommand = 1;
 	#nextChannel = 1;
@@ -352,17 +353,17 @@ export class JarvisClient extends TellingClient {
 	#lastSeq = 0;
 	#acknowledged = 0;
 	#unacknowledgedBytes = 0;
-	/** @type {any} */ #ackTimer = 0;
+	#ackTimer = 0;
 	#resumeToken = '';
 	/** True on a new socket until the server has started or resumed the session; nothing may be sent before. */
 	#held = true;
 	#delayMs = FIRST_DELAY_MS;
 	/** @type {number | null} */ #askedDelayMs = null;
-	/** @type {any} */ #retryTimer = 0;
-	/** @type {any} */ #pulse = 0;
+	#retryTimer = 0;
+	#pulse = 0;
 	#lastHeardAt = 0;
 	#lostAt = 0;
-	/** @type {any} until it may leave a gateway that drains */ #leaveTimer = 0;
+	/** Until it may leave a gateway that drains. */ #leaveTimer = 0;
 	#leaving = false;
 	#refusedTickets = 0;
 	#keepTrying = false;
@@ -840,7 +841,7 @@ export class JarvisClient extends TellingClient {
 		for (const { reject } of answers) reject(error);
 	}
 
-	/** @param {string} id @param {(waiting: {resolve: (data: any) => void, reject: (error: Error) => void}) => void} how */
+	/** @param {string} id @param {(waiting: Waiting) => void} how */
 	#settle(id, how) {
 		const waiting = this.#answers.get(id);
 		if (!waiting) return;

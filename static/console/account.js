@@ -1,4 +1,4 @@
-// The console's user: obtains the token and refreshes it. Tokens stay in this tab.
+// The console's user: obtains the token and refreshes it. Tokens stay in this tab and its duplicates.
 
 import { JarvisError } from '../jarvis-client.js';
 import { tried } from './settings.js';
@@ -6,11 +6,33 @@ import { tried } from './settings.js';
 const TOKEN = 'jarvis.token';
 const REFRESH = 'jarvis.refresh';
 const AHEAD_MS = 60_000; // refreshed this long before it expires
+const ANSWER_MS = 200; // for another tab to tell that it has a newer token
+const PATIENCE_MS = 15_000;
+
+/** Of a token; nothing if it is none. */
+const claims = (token) => tried(() => JSON.parse(atob(token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))) ?? {};
 
 export class Account {
 	token = tried(() => sessionStorage.getItem(TOKEN)) ?? '';
 	refreshToken = tried(() => sessionStorage.getItem(REFRESH)) ?? '';
 	/** Under DEBUG, a user name is enough for the socket. */ debugUser = '';
+	/** A refresh token that is used twice ends the sign-in, so duplicated tabs tell each other the newest. */ tabs = tried(() => new BroadcastChannel('jarvis.tabs'));
+
+	constructor() {
+		if (this.tabs) this.tabs.onmessage = ({ data }) => this.#hear(...data);
+	}
+
+	/** Of another tab. It takes the newer token of the same sign-in, or is told it. */
+	#hear(token, refreshToken) {
+		const [mine, theirs] = [this.token, token].map(claims);
+		if (!mine.fam || mine.fam !== theirs.fam) return;
+		if (theirs.iat > mine.iat) this.keep(token, refreshToken);
+		else if (theirs.iat < mine.iat) this.#tell();
+	}
+
+	#tell() {
+		this.tabs?.postMessage([this.token, this.refreshToken]);
+	}
 
 	/** A link may have a token, or a code that signs in once. Both are removed from the address. Gives the error; empty if none. */
 	async readAddress() {
@@ -20,7 +42,7 @@ export class Account {
 		history.replaceState(null, '', location.pathname + location.search);
 		if (token) this.keep(token);
 		if (!code) return '';
-		return await this.#developed(`?code=${encodeURIComponent(code)}`) || this.isKnown ? '' : 'That link was used already, or is too old.';
+		return await this.#developed(`?code=${encodeURIComponent(code)}`) || this.isKnown || await this.#developed('') ? '' : 'That link was used already, or is too old.';
 	}
 
 	keep(token, refreshToken = '') {
@@ -37,9 +59,12 @@ export class Account {
 		return this.token !== '' || this.debugUser !== '';
 	}
 
-	get expiresInMs() {
-		const { exp } = tried(() => JSON.parse(atob(this.token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')))) ?? {};
-		return typeof exp === 'number' ? exp * 1000 - Date.now() : Infinity;
+	get #endsSoon() {
+		return claims(this.token).exp * 1000 - Date.now() < AHEAD_MS;
+	}
+
+	get #isRenewable() {
+		return this.refreshToken !== '' || claims(this.token).sub === 'developer';
 	}
 
 	/** For a gateway with DEBUG: a development token if it runs on this machine; else a name, which is enough for its sockets. */
@@ -64,22 +89,31 @@ export class Account {
 	}
 
 	async fresh() {
-		return this.refreshToken && this.expiresInMs < AHEAD_MS ? this.renew() : this.token;
+		return this.#endsSoon && this.#isRenewable ? this.renew() : this.token;
 	}
 
 	/** Another token, whatever this computer's clock says of the old one. */
 	async renew() {
-		if (!this.refreshToken) throw new Error('Your token ends soon: sign in again.');
+		const before = this.token;
+		if (!this.refreshToken && !(this.#isRenewable && await this.#developed(''))) throw new Error('Your token ends soon: sign in again.');
+		if (this.token === before) await (globalThis.navigator?.locks?.request('jarvis.refresh', () => this.#refresh(before)) ?? this.#refresh(before));
+		return this.token;
+	}
+
+	async #refresh(before) {
+		this.#tell();
+		await new Promise((resolve) => { setTimeout(resolve, ANSWER_MS); });
+		if (this.token !== before) return; // another tab had done it
 		const pair = await this.#post('/api/v1/auth/refresh', { refresh_token: this.refreshToken });
 		this.keep(pair.access_token, pair.refresh_token);
-		return this.token;
+		this.#tell();
 	}
 
 	/** A ticket for one socket, because a token in an address would end up in logs. */
 	async ticket() {
 		const asked = (token) => this.#post('/api/v1/auth/ticket', undefined, token);
 		const { ticket } = await asked(await this.fresh()).catch(async (error) => {
-			if (error.code !== 'TOKEN_EXPIRED' || !this.refreshToken) throw error;
+			if (error.code !== 'TOKEN_EXPIRED' || !this.#isRenewable) throw error;
 			return asked(await this.renew());
 		});
 		return ticket;
@@ -89,7 +123,7 @@ export class Account {
 		const headers = { Accept: 'application/json' };
 		if (body) headers['Content-Type'] = 'application/json';
 		if (token) headers.Authorization = `Bearer ${token}`;
-		const answer = await fetch(path, { method: 'POST', headers, body: body && JSON.stringify(body) });
+		const answer = await fetch(path, { method: 'POST', headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE_MS) });
 		if (answer.status === 204) return {};
 		const document = await answer.json().catch(() => ({}));
 		if (answer.ok) return document;

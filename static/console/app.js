@@ -129,6 +129,7 @@ class Shell {
 		shortcuts(this);
 		const fault = await this.account.readAddress();
 		on(window, 'pagehide', () => this.#park());
+		window.addEventListener('pageshow', ({ persisted }) => persisted && unpark()); // it lives on, and a duplicate must not find its session
 		if (this.account.isKnown) await this.#goOn();
 		else this.#askWho(fault);
 	}
@@ -143,18 +144,22 @@ class Shell {
 	}
 
 	#askWho(why = '') {
-		this.#leave();
-		this.session?.keeper.leave();
-		this.session?.voice.realtime?.socket.close(1000);
-		this.session?.health.stop();
-		$('services').hidden = true;
-		this.shown = this.session = null;
+		this.#end();
 		this.leave.hidden = true;
 		$('nav').hidden = true;
 		text($('about'), '');
 		this.#status('signed-out', 'not signed in');
 		this.#show(signIn(this.account, () => this.#connect(), why));
 		document.querySelector('input')?.focus();
+	}
+
+	#end() {
+		this.#leave();
+		this.session?.keeper.leave();
+		this.session?.voice.realtime?.socket.close(1000);
+		this.session?.health.stop();
+		$('services').hidden = true;
+		this.shown = this.session = null;
 	}
 
 	/** Save the session, so that a reload continues it. */
@@ -225,14 +230,17 @@ class Shell {
 	#onDisconnected({ code, reason, retry_in_ms: wait }) {
 		if (wait === null || wait < 1_000) return;
 		const words = !navigator.onLine ? 'This computer is offline.' : code === CUT ? 'The socket was cut.' : 'The gateway cannot be reached.';
-		this.#banner(h('span', h('strong', words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again in `, countdown(wait), '. '), button('Try now', () => this.session?.client.retryNow()));
+		this.#banner(h('span', h('strong', words), ` ${reason && code !== CUT ? `It said: ${reason}. ` : ''}What you have said is kept; trying again within ${Math.ceil(wait / 1000)} s. `), button('Try now', () => this.session?.client.retryNow()));
 	}
 
 	#onFailed(error) {
-		const again = ['4510', 'SESSION_TAKEN_OVER'].includes(error.code);
-		this.account.forget();
 		this.session?.voice.stop();
-		this.#askWho(again ? 'This session was opened elsewhere. Sign in to begin another.' : `${sentence(error.message)} (${error.code}). Sign in again.`);
+		if (['4510', 'SESSION_TAKEN_OVER'].includes(error.code)) {
+			this.#banner('This session was opened elsewhere, and goes on there. ', button('Begin another here', () => { this.#end(); this.#connect(); }));
+			return;
+		}
+		this.account.forget();
+		this.#askWho(`${sentence(error.message)} (${error.code}). Sign in again.`);
 	}
 
 	#status(state, words) {
@@ -278,16 +286,6 @@ function places(element) {
 	const parts = [element, ...element.querySelectorAll('*')];
 	const top = (part) => (part.scrollTop + part.clientHeight > part.scrollHeight - AT_END_PX ? Number.MAX_SAFE_INTEGER : part.scrollTop);
 	return parts.filter((part) => part.scrollTop > 0).map((part) => [part, top(part)]);
-}
-
-/** Counts down in seconds, while it is on the page. */
-function countdown(wait) {
-	const shown = h('span', { 'aria-live': 'off' });
-	const until = performance.now() + wait;
-	const draw = () => { text(shown, `${Math.max(0, Math.ceil((until - performance.now()) / 1000))} s`); if (shown.isConnected) setTimeout(draw, 500); };
-	draw();
-	requestAnimationFrame(draw);
-	return shown;
 }
 
 new Shell().start();

@@ -107,6 +107,9 @@ export function field(label, control, hint = '') {
 	return h('label.field', h('span.label', label), control, hint ? h('span.hint', hint) : null);
 }
 
+/** Unseen: a button clicks it. `act` gets the file. */
+export const filePicker = (id, accept, act) => h('input', { type: 'file', id, accept, hidden: true, onchange: ({ target }) => { const [file] = target.files; target.value = ''; if (file) act(file); } });
+
 export const choices = (list) => list.map(([value, label = value]) => h('option', { value }, label));
 
 export function select(options, value, onchange, props = {}) {
@@ -117,7 +120,7 @@ export function select(options, value, onchange, props = {}) {
 
 /** A table's rows, drawn anew only when they differ: a selection or a focused button stays. `none`: said without any. */
 export function rows(table, head, list, none, caption = list.length > 0 ? '' : none) {
-	const key = JSON.stringify([caption, list.map((row) => row.map((cell) => (cell instanceof SVGElement ? new XMLSerializer().serializeToString(cell) : cell instanceof Node ? cell.textContent : cell)))]);
+	const key = JSON.stringify([caption, list.map((row) => row.map((cell) => cell?.outerHTML ?? cell))]);
 	if (table.dataset.key === key) return;
 	table.dataset.key = key;
 	fill(table, caption && h('caption', caption), list.length > 0 && [h('thead', h('tr', head.map((name) => h('th', { scope: 'col' }, name)))), h('tbody', list.map((row) => h('tr', row.map((cell) => h('td', cell)))))]);

@@ -1,7 +1,7 @@
 // Recordings: save this session, open a recording, listen to it, and scrub through it.
 
 import { Conversation } from './conversation.js';
-import { button, empty, fill, h, icon, on, onceAFrame, region, sketch, text, toast } from './dom.js';
+import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, sketch, text, toast } from './dom.js';
 import { bytes, clock, count, download } from './format.js';
 import { load, mix, save, snapshot, toWav } from './recording.js';
 import { PastSessions } from './past.js';
@@ -16,7 +16,7 @@ export class RecordingsView {
 
 	constructor(session) {
 		this.session = session;
-		this.file = h('input', { type: 'file', accept: '.jsonl,.json', hidden: true, id: 'recording', onchange: () => this.#pickFile() });
+		this.file = filePicker('recording', '.jsonl,.json', (file) => this.#read(file));
 		this.about = h('p.soft');
 		this.keep = button('Save this session', () => this.#save(), { selector: 'button.primary' }, 'save');
 		this.scrub = button('Scrub this session', () => this.#open(snapshot(session.source)), {}, 'play');
@@ -24,7 +24,7 @@ export class RecordingsView {
 		this.player = h('div.stack.grow');
 		this.past = new PastSessions(session, (trace) => this.#open(trace));
 		const back = button('Past sessions', () => this.#showPast(), { id: 'past' }, 'recordings');
-		this.element = h('section.view.recordings', { aria: 'Recordings', ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); } }, h('div.bar-top', sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
+		this.element = h('section.view.recordings', { aria: 'Recordings', ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.#read(event.dataTransfer.files[0]); } }, h('div.bar-top.line', sourcePicker(session), this.keep, button('Open a recording', () => this.file.click(), {}, 'file'), this.scrub, back, this.file, this.about), this.player);
 		this.#parts();
 		this.#showPast();
 	}
@@ -66,12 +66,6 @@ export class RecordingsView {
 		const blob = save(trace, own ? { session_id: client.sessionId, user_id: user?.user_id ?? '' } : { name: trace.name });
 		download(own ? `${client.sessionId}.jsonl` : `${trace.name.replace(/[^\w.-]+/g, '-').replace(/\.jsonl$/, '')}.jsonl`, blob);
 		toast(`Saved: ${count(trace.records.length)} messages and frames, ${bytes(blob.size)}.${trace.forgotten ? ` The first ${count(trace.forgotten)} were no longer kept.` : ''}`, 'good');
-	}
-
-	#pickFile() {
-		const [file] = this.file.files;
-		this.file.value = '';
-		if (file) this.#read(file);
 	}
 
 	async #read(file) {

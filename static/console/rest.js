@@ -18,7 +18,7 @@ export class RestView {
 		this.list = h('nav.operations', { aria: 'Operations' });
 		this.detail = region('div.detail', 'The chosen operation');
 		const search = h('input', { type: 'search', placeholder: 'Find an operation', aria: 'Find an operation', oninput: () => { this.words = search.value.toLowerCase(); this.#drawList(); } });
-		this.element = h('section.view.split.rest', { aria: 'REST' }, h('div.side-list', h('div.bar-top', search), this.list), this.detail);
+		this.element = h('section.view.split.rest', { aria: 'REST' }, h('div.side-list', h('div.bar-top.line', search), this.list), this.detail);
 	}
 
 	show() {
@@ -138,7 +138,7 @@ function limit(headers) {
 	if (!most) return null;
 	const retry = headers.get('retry-after');
 	const words = `${left} of ${most} requests left${retry ? `; again in ${retry} s` : ''}`;
-	return h('label.limit.soft', words, h('meter', { max: most, value: left, low: most * 0.1, aria: words }));
+	return h('label.limit.line.soft', words, h('meter', { max: most, value: left, low: most * 0.1, aria: words }));
 }
 
 /** Gives its size. */

@@ -148,11 +148,13 @@ function places(list) {
 	return (at) => 100 - ((now - at) / span) * 100;
 }
 
+const chart = (kind, label, ...parts) => svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: kind, role: 'img', 'aria-label': label }, ...parts);
+
 function spark(series, label) {
 	const place = places(series);
 	const most = Math.max(...series.map(({ value }) => value), 1e-9);
 	const points = series.map(({ at, value }) => `${place(at).toFixed(1)},${(22 - (value / most) * 20).toFixed(1)}`).join(' ');
-	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'spark', role: 'img', 'aria-label': `${label}, the last ten minutes` }, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
+	return chart('spark', `${label}, the last ten minutes`, svg('polyline', { points, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'vector-effect': 'non-scaling-stroke' }));
 }
 
 function strip(list, name) {
@@ -160,5 +162,5 @@ function strip(list, name) {
 	const parts = list.filter(({ state }, index) => index === 0 || list[index - 1].state !== state);
 	const bars = parts.map(({ at, state }, index) => svg('rect', { x: place(at), y: 4, height: 16, width: Math.max(1, place(parts[index + 1]?.at ?? list.at(-1).at) - place(at)), class: `state-${state}` }));
 	const words = parts.map(({ state }) => state.replace('_', ' ')).join(', then ');
-	return svg('svg', { viewBox: '0 0 100 24', preserveAspectRatio: 'none', class: 'strip', role: 'img', 'aria-label': `${name}, the last ten minutes: ${words}` }, ...bars);
+	return chart('strip', `${name}, the last ten minutes: ${words}`, ...bars);
 }

@@ -2,7 +2,7 @@
 
 import { Choices } from './choices.js';
 import { Conversation } from './conversation.js';
-import { button, empty, fill, h, icon, on, onceAFrame, pictureButton, region, segments, text } from './dom.js';
+import { button, empty, filePicker, fill, h, icon, on, onceAFrame, pictureButton, region, segments, text } from './dom.js';
 import { bytes, ms } from './format.js';
 import { Scope } from './scope.js';
 import { choose, settings } from './settings.js';
@@ -50,13 +50,13 @@ export class TalkView {
 		const release = () => this.voice.release();
 		this.speak = h('button.primary.speak', { type: 'button', id: 'microphone', onpointerdown: (event) => this.#down(event), onpointerup: release, onpointercancel: release, onlostpointercapture: release, onclick: () => this.#click() });
 		this.words = h('input', { id: 'text', type: 'text', placeholder: 'or type here', maxLength: 2000, autocomplete: 'off', aria: 'Type to the agent' });
-		this.file = h('input', { id: 'wav', type: 'file', accept: 'audio/*', hidden: true, onchange: () => this.#playFile() });
+		this.file = filePicker('wav', 'audio/*', (file) => this.voice.playFile(file));
 		this.hush = button('Stop', () => this.voice.hush(), { id: 'hush', hidden: true, title: 'Stop the answer (Escape)' }, 'stop');
 		const form = h('form.typed', { onsubmit: (event) => this.#submit(event) }, this.words, h('button', { aria: 'Send' }, icon('send')));
 		const open = pictureButton('file', 'Play a recording as the microphone', () => this.file.click(), { className: 'square' });
 		const more = pictureButton('system', 'Timing, audio and voice', () => more.setAttribute('aria-expanded', this.panel.classList.toggle('open')), { className: 'square narrow', 'aria-expanded': 'false' });
 		this.modes = segments('Microphone', [['open', 'Open mic'], ['push', 'Push to talk']], settings.mode, (value, event) => this.#mode(value, event));
-		return h('div.dock', this.canvas, h('div.controls', this.speak, this.modes, form, this.hush, open, more, this.file));
+		return h('div.dock', this.canvas, h('div.controls.line', this.speak, this.modes, form, this.hush, open, more, this.file));
 	}
 
 	async #mode(value, event) {
@@ -86,12 +86,6 @@ export class TalkView {
 	#say(words) {
 		this.conversation.toEnd();
 		this.voice.say(words).catch((error) => this.session.fault(error));
-	}
-
-	#playFile() {
-		const [file] = this.file.files;
-		this.file.value = '';
-		if (file) this.voice.playFile(file);
 	}
 
 	#showVoice() {

@@ -65,7 +65,7 @@ export class WireView {
 		this.pause = button('Pause', () => this.#pause(), { id: 'pause', 'aria-pressed': 'false', title: 'Stand still; what comes meanwhile is not lost' });
 		this.search = words;
 		this.words = h('datalist', { id: 'wire-words' });
-		return h('div.bar-top', sourcePicker(this.session), words, this.words, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, clear, this.pause, cut, away);
+		return h('div.bar-top.line', sourcePicker(this.session), words, this.words, check('audio', 'audio'), check('housekeeping', 'housekeeping'), this.total, clear, this.pause, cut, away);
 	}
 
 	#pause(paused = this.pausedAt === null) {

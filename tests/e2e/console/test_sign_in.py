@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import (
-    say,
-    see,
-)
+from server.identity.users import add_user
+from tests.support.browser import go, say, see, until
+from tests.support.gateway import client, running_gateway
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
@@ -51,3 +52,46 @@ async def test_a_token_that_is_refused_leads_back_to_the_sign_in(console: Consol
         await page.reload()
         await see(page, "#sign-in >> text=Sign in again")
         assert await page.locator("#status[data-state=online]").count() == 0
+
+
+async def test_duplicated_tabs_tell_each_other_their_newest_tokens(console: Console, tmp_path: Path) -> None:
+    """A refresh token is good for one use: if both tabs used it, both would be signed out."""
+    add_user(tmp_path / "users.json", "ada", "a long password", ["user"])
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as gateway:
+        async with console(gateway, signed_in=False, pardon=("401", "503")) as page:
+            await page.fill("[name=username]", "ada")
+            await page.fill("[name=password]", "a long password")
+            await page.click("#sign-in button.primary")
+            await see(page, "#status[data-state=online]")
+            async with page.expect_popup() as copied:  # copies the tab's storage, as duplicating it does
+                await page.evaluate("window.open('/console')")
+            copy = await copied.value
+            await see(copy, "#status[data-state=online]")
+            kept = "sessionStorage.getItem('jarvis.refresh')"
+            first = await page.evaluate(kept)
+            assert await copy.evaluate(kept) == first
+            ended = {"code": "TOKEN_EXPIRED", "detail": "the token has expired"}
+            await page.route("**/auth/ticket", lambda route: route.fulfill(status=401, json=ended), times=1)
+            await go(page, "wire")
+            await page.click("#cut")
+            await until(page, f"{kept} !== '{first}'")
+            await until(copy, f"{kept} === '{await page.evaluate(kept)}'")
+            await see(page, "#status[data-state=online]")
+
+
+async def test_a_link_that_was_used_still_signs_this_machine_in(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, signed_in=False, pardon=("401",)) as page:
+        await page.goto("about:blank")
+        await page.goto(f"{gateway.base}/console#code=was-used-in-another-tab")
+        await see(page, "#status[data-state=online]")
+
+
+async def test_a_session_that_was_opened_elsewhere_can_be_begun_anew(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        session = (await page.inner_text("#about")).split(" · ")[1]
+        async with client(gateway, session):
+            await see(page, "#banner >> text=opened elsewhere")
+        assert not await page.is_visible("#sign-in"), "the user is still signed in"
+        await page.click("text=Begin another here")
+        await see(page, "#status[data-state=online]")
+        assert session not in await page.inner_text("#about")
