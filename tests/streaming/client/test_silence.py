@@ -189,10 +189,11 @@ def test_no_thread_waits_for_a_client_that_is_being_closed(gateway: GatewayProce
     ended: list[str] = []
 
     def ask_on(client: JarvisClient) -> None:
-        with pytest.raises(GatewayError) as refused:
+        try:
             while True:
                 client.call("ws.stats")
-        ended.append(refused.value.code)
+        except GatewayError as refused:
+            ended.append(refused.code)
 
     for _ in range(8):
         with JarvisClient(gateway.base, user_id="threads") as client:
