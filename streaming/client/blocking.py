@@ -52,7 +52,9 @@ class JarvisClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()  # held while a call is handed to the loop, so that the loop does not end meanwhile
+        self._lock = (
+            threading.Lock()
+        )  # held while a call is handed to the loop, so that the loop does not end meanwhile
 
     def __enter__(self) -> Self:
         """Connect. Raises GatewayError on failure."""
