@@ -84,6 +84,7 @@ async def test_a_link_that_was_used_still_signs_this_machine_in(console: Console
         await page.goto("about:blank")
         await page.goto(f"{gateway.base}/console#code=was-used-in-another-tab")
         await see(page, "#status[data-state=online]")
+        assert not await page.is_visible("#sign-in")
 
 
 async def test_a_session_that_was_opened_elsewhere_can_be_begun_anew(console: Console, gateway: GatewayProcess) -> None:
