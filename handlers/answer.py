@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tornado.httputil import ResponseStartLine, format_timestamp
 
-from server.net.http.headers import Headers, by_name
+from server.net.http.headers import Headers
 from server.telemetry.log import is_told, tell
 from server.telemetry.traceparent import random_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from tornado.httputil import HTTPHeaders
 
     from server.telemetry.metrics import Metrics
 
@@ -54,9 +52,9 @@ def start_line(status: int) -> ResponseStartLine:
     return ResponseStartLine("HTTP/1.1", status, responses.get(status, "Unknown"))
 
 
-def name_from(headers: HTTPHeaders) -> str:
+def name_from(headers: Mapping[str, str]) -> str:
     """The request's id: the client's own if it is well-formed, else a random one."""
-    given = by_name(headers).get("X-Request-ID")
+    given = headers.get("X-Request-ID")
     return given if given is not None and _REQUEST_ID.fullmatch(given) else random_id(16)
 
 

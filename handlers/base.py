@@ -16,6 +16,7 @@ from handlers.answer import account, answer_headers, name_from, start_line
 from handlers.negotiation import accepts_gzip
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError, without_frames
+from server.net.http.headers import by_name
 from server.operations.openai_errors import error_json, is_openai, status_of
 from server.workers import in_codec_thread
 
@@ -65,7 +66,8 @@ class BaseHandler(HTTPMessageDelegate):
         self.gateway = gateway
         self.route = route
         self.request = request
-        self.request_id = name_from(request.headers)
+        self.asked_with = by_name(request.headers)  # names are spelled as by `server.net.http.headers.spelled`
+        self.request_id = name_from(self.asked_with)
         self._connection = cast("AnswerConnection", request.connection)
         self._path = path
         self._chunks: list[bytes] = []

@@ -13,7 +13,6 @@ from handlers.negotiation import accepts, prefers
 from server.errors import ApiError
 from server.identity.auth import TokenError
 from server.net.client_address import client_address
-from server.net.http.headers import by_name
 from server.net.strict_json import loads
 from server.operations import Access, Caller, caller_of, require_access
 from server.operations.operation import Streaming
@@ -23,7 +22,7 @@ from server.telemetry.traceparent import trace_id
 from streaming.ports import CallContext, Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable
 
     from server.operations import Operation
     from server.operations.operation import RequestModel
@@ -62,11 +61,6 @@ class OperationHandler(BaseHandler):
         """The operation of this method and path."""
         method = "GET" if self.request.method == "HEAD" else self.request.method
         return self.route.operations[method]
-
-    @property
-    def asked_with(self) -> Mapping[str, str]:
-        """The request's headers, to be looked up by names spelled as by `server.net.http.headers.spelled`."""
-        return by_name(self.request.headers)
 
     # --- who, and how often ---
 
