@@ -9,7 +9,7 @@ from tornado.web import HTTPError
 
 from handlers.admission import requested_recording
 from handlers.problem import as_api_error
-from handlers.socket import ABNORMAL, SocketHandler
+from handlers.socket import ForeignSocketHandler
 from server.errors import ApiError
 from server.identity.auth import CLIENT_SECRET, TokenError
 from server.net.websocket.frames import TOO_BIG
@@ -39,7 +39,7 @@ _LAST_WORDS = {
 MAX_MODEL_CHARS = 128  # of the echoed name
 
 
-class OpenAiSocketHandler(SocketHandler):
+class OpenAiSocketHandler(ForeignSocketHandler):
     """One WebSocket of OpenAI's dialect."""
 
     endpoint = "/v1/realtime"
@@ -50,7 +50,6 @@ class OpenAiSocketHandler(SocketHandler):
         self._voices: Voices | None = None
         self._settings: dict[str, Any] | None = None  # settings of a client secret
         self._live: RealtimeSession | None = None
-        self._ending: int | None = None
 
     @property
     def max_message_size(self) -> int:
@@ -155,7 +154,7 @@ class OpenAiSocketHandler(SocketHandler):
         live, self._live = self._live, None
         if live is None:
             return
-        code = self._ending or self.close_code or ABNORMAL
+        code = self.closed_with
         self.gateway.openai.left(live, self, code)
         self._account(code, live.session_id, live.traffic)
 
@@ -165,12 +164,6 @@ class OpenAiSocketHandler(SocketHandler):
         word, message = _LAST_WORDS.get(code, ("invalid_frame", reason))
         mistake = MistakeError(word, reason or message, kind=kind)
         return json.dumps({"event_id": new_id("event"), **error_event(mistake)})
-
-    def end(self, code: int, farewell: str, reason: str) -> None:
-        """Send what waits and the farewell, then close. Cut the connection if that takes too long."""
-        if self._ending is None:
-            self._ending = code
-            self.finish_within(farewell, code, reason)
 
 
 routes = (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.admission import requested_recording
 from handlers.openai import OpenAiSocketHandler
-from handlers.socket import ABNORMAL
 from server.errors import ApiError
 from server.operations import Access
 from server.routes import Route
@@ -96,7 +95,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         sideband, self._sideband = self._sideband, None
         if sideband is not None:
             sideband.detach()
-        self._account(self._ending or self.close_code or ABNORMAL, self.path_args[0], None)
+        self._account(self.closed_with, self.path_args[0], None)
 
 
 routes = (

@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 ABNORMAL = 1006  # RFC 6455 section 7.1.5: the connection ended without a close frame
 _SENT = HTTPHeaders()
 _NO_TEMPLATES = ObjectDict()
+MAX_REASON_CHARS = 120  # RFC 6455, section 5.5: a close frame has room for 123 bytes
 CLOSE_TIMEOUT_S = 5.0  # for writing what waits; then the connection is cut
 
 
@@ -123,3 +124,20 @@ class SocketHandler(HandshakeHandler):
         if self.traceparent:
             fields["trace_id"] = trace_id(self.traceparent)
         log.info("socket closed", code=code, **fields, **(asdict(traffic) if traffic is not None else {}))
+
+
+class ForeignSocketHandler(SocketHandler):
+    """A WebSocket of another dialect than ours. Its session says the farewell in its own words."""
+
+    _ending: int | None = None  # the code that we closed it with
+
+    @property
+    def closed_with(self) -> int:
+        """The close code: ours, else the client's."""
+        return self._ending or self.close_code or ABNORMAL
+
+    def end(self, code: int, farewell: str, reason: str) -> None:
+        """Send what waits and the farewell, then close. Cut the connection if that takes too long."""
+        if self._ending is None:
+            self._ending = code
+            self.finish_within(farewell, code, reason[:MAX_REASON_CHARS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.socket import ABNORMAL, SocketHandler
+from handlers.socket import ForeignSocketHandler
 from server.errors import ApiError
 from server.identity.twilio import is_signed
 from server.operations import Access
@@ -22,7 +22,7 @@ START_TIMEOUT_S = 10.0  # Twilio sends `start` directly after the handshake
 MAX_MESSAGE_BYTES = 64 * 1024  # Twilio's have a few hundred
 
 
-class TwilioHandler(SocketHandler):
+class TwilioHandler(ForeignSocketHandler):
     """One call's WebSocket."""
 
     endpoint = "/v1/twilio"
@@ -31,7 +31,6 @@ class TwilioHandler(SocketHandler):
         """Called by Tornado for every request."""
         super().initialize(gateway)
         self._call: Call | None = None
-        self._ending: int | None = None
 
     @property
     def max_message_size(self) -> int:
@@ -90,20 +89,15 @@ class TwilioHandler(SocketHandler):
         self._cancel_timer()
         self._writer.stop()
         call, self._call = self._call, None
-        code = self._ending or self.close_code or ABNORMAL
         if call is not None:
             self.gateway.twilio.left(call)
-        self._account(code, call.session_id if call is not None else "", call.traffic if call is not None else None)
+        self._account(
+            self.closed_with, call.session_id if call is not None else "", call.traffic if call is not None else None
+        )
 
     def last_words(self, code: int, reason: str) -> str:  # noqa: ARG002 - part of the socket's interface
         """None: Twilio has no such message."""
         return ""
-
-    def end(self, code: int, farewell: str, reason: str) -> None:
-        """Send what waits, then close. Cut the connection if that takes too long."""
-        if self._ending is None:
-            self._ending = code
-            self.finish_within(farewell, code, reason[:120])
 
 
 routes = (
