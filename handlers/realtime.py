@@ -77,6 +77,7 @@ class RealtimeHandler(SocketHandler):
                 self.gateway.jarvis, self.path_args[0], identity, self, asked, self._saved, recording=recording
             )
             self._writer.begin(self._attachment)
+            self.take_lone(self._attachment.hear)
         except RefusedError as refused:
             self.refuse(refused)
         except ForbiddenError:

@@ -81,6 +81,11 @@ class SocketHandler(HandshakeHandler):
         """When the messages being delivered were read, if they have waited for their turn since; on the loop's clock."""
         return self.ws_connection.behind_since if isinstance(self.ws_connection, FrameSocket) else None
 
+    def take_lone(self, take: Callable[[bytes | str], bool]) -> None:
+        """`take` gets messages that come alone, without `on_messages`: the hot path. It returns False for those that it leaves."""
+        if isinstance(self.ws_connection, FrameSocket):
+            self.ws_connection.express = take
+
     def wake(self) -> None:
         """Send what the session has queued."""
         self._writer.wake()

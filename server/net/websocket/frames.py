@@ -29,8 +29,9 @@ MAX_REASON_BYTES = MAX_CONTROL_BYTES - 2  # a close frame's payload without its 
 NO_CODE = 1005  # means a close frame without code; never sent
 _16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
 _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
-_AUDIO_HEAD = bytes((_FINAL_BINARY, _MASKED_16_BIT))  # two bytes of length and four of mask follow
-_AUDIO_HEAD_BYTES = 8
+# Of a whole message whose length takes two bytes. These and four bytes of mask follow.
+_LONE_HEADS = frozenset({bytes((_FINAL_BINARY, _MASKED_16_BIT)), bytes((FIN | TEXT, _MASKED_16_BIT))})
+_LONE_HEAD_BYTES = 8
 AUDIO_IN_ONE = 8  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
@@ -87,6 +88,7 @@ class FrameReader:
     """Parses one client's frames. `max_message_bytes` limits a message, and so what is buffered of an unfinished one."""
 
     __slots__ = (
+        "_between",
         "_decoder",
         "_final",
         "_head",
@@ -97,6 +99,8 @@ class FrameReader:
         "_opcode",
         "_rest",
         "_rest_at",
+        "_usual_bytes",
+        "_usual_head",
         "begun",
         "ended",
         "pieces",
@@ -115,6 +119,8 @@ class FrameReader:
         self._left_bytes = 0  # missing from a data frame that has partly arrived
         self._mask = b""  # that frame's mask, rotated to its next byte
         self._final = False  # True if that frame is the last of its message
+        self._between = True  # no message, header or data is unfinished, and nothing has ended
+        self._usual_head, self._usual_bytes = b"", -1  # of the newest frame that came alone: most are like it
 
     @property
     def unfinished(self) -> bool:
@@ -126,22 +132,34 @@ class FrameReader:
         """True if `feed` or `more` stopped before the end of the bytes: call `more`."""
         return self._rest != b""
 
+    def lone(self, data: bytes) -> bytes | str | None:
+        """The message, if these bytes are one whole frame as microphones send them: the hot path. None: nothing was taken, so call `feed`."""
+        if not self._between:
+            return None
+        if len(data) != self._usual_bytes or data[:4] != self._usual_head:
+            if not self._is_whole(data):
+                return None
+            self._usual_head, self._usual_bytes = data[:4], len(data)
+        payload = unmask(data[4:8], data[8:])
+        if data[0] == _FINAL_BINARY:
+            return payload
+        try:
+            return payload.decode()
+        except UnicodeDecodeError:
+            return None  # `feed` finds the same, and says so
+
+    def _is_whole(self, data: bytes) -> bool:
+        """True for one whole message whose length takes two bytes."""
+        if data[:2] not in _LONE_HEADS or len(data) <= _LONE_HEAD_BYTES:
+            return False
+        length = data[2] << 8 | data[3]
+        return MAX_CONTROL_BYTES < length <= self._max_bytes and len(data) == _LONE_HEAD_BYTES + length
+
     def feed(self, data: bytes, most: int = sys.maxsize) -> list[Event]:
         """The events that these bytes complete, in order. Stops after `most` frames; `more` goes on from there.
 
         AUDIO_IN_ONE frames of audio count as one, so that a loop that is late takes all that a microphone has sent meanwhile.
         """
-        if (
-            self._opcode == CONTINUATION
-            and not self._head
-            and not self.ended
-            and data[:2] == _AUDIO_HEAD
-            and not self._rest
-        ):
-            # most reads of a microphone: one binary frame, whole
-            length = data[2] << 8 | data[3] if len(data) > _AUDIO_HEAD_BYTES else 0
-            if MAX_CONTROL_BYTES < length <= self._max_bytes and len(data) == _AUDIO_HEAD_BYTES + length:
-                return [unmask(data[4:_AUDIO_HEAD_BYTES], data[_AUDIO_HEAD_BYTES:])]
         if self.ended:
             return []
         if self._rest:
@@ -163,6 +181,7 @@ class FrameReader:
         except ViolationError as violation:
             self._end()
             events.append(Violated(violation.code, violation.reason))
+        self._between = not (self.ended or self._head or self._rest) and self._opcode == CONTINUATION
         return events
 
     def _read(self, data: bytes, at: int, events: list[Event], most: int) -> None:

@@ -36,6 +36,7 @@ class SocketSlots:
         "_waits",
         "close_code",
         "close_reason",
+        "express",
         "paused",
     )
 

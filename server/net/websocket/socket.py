@@ -13,18 +13,18 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, TCP_NODELAY
+from socket import TCP_NODELAY
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
-from tornado.websocket import WebSocketClosedError, WebSocketProtocol, WebSocketProtocol13
+from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
 from server.net.cut import cut
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
 from server.net.websocket.slots import SocketSlots
-from server.net.websocket.transport import gives_transport
+from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.wakes import on_grid
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._reader = FrameReader(limits.message_bytes)
+        self.express: Callable[[bytes | str], bool] | None = None  # takes a lone message; False: deliver it as usual
         self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
         self._subprotocol: str | None = None
         self._told = self._lost = False  # the handler was told of the end; the transport is gone
@@ -90,16 +91,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             handler.set_status(400)
             handler.finish("Missing/Invalid WebSocket headers")
             return
-        offered = headers.get("Sec-WebSocket-Protocol")
-        self._subprotocol = handler.select_subprotocol([name.strip() for name in offered.split(",")] if offered else [])
-        if self._subprotocol:
-            handler.set_header("Sec-WebSocket-Protocol", self._subprotocol)
-        handler.clear_header("Content-Type")
-        handler.set_status(101)
-        handler.set_header("Upgrade", "websocket")
-        handler.set_header("Connection", "Upgrade")
-        handler.set_header("Sec-WebSocket-Accept", WebSocketProtocol13.compute_accept_value(key))
-        handler.finish()
+        self._subprotocol = switch_protocols(handler, key)
         connection: object = handler.request.connection
         assert gives_transport(connection), "looked at before this protocol was chosen"
         self._transport, early = connection.detach_transport()
@@ -135,10 +127,17 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._discard(len(data))
             return
         self._heard = True
-        if self._waits:  # read before the pause
-            self._reader.feed(data, 0)
+        message = self._reader.lone(data)
+        if message is not None:  # most reads
+            self._frames += 1
+            if self._frames + self._reader.pieces > self._count_limit:
+                self._check_pace()
+            self._take_lone(message)
             return
-        self._handle(self._reader.feed(data, 1 if self._turns.dear else EVENTS_AT_ONCE))
+        waits = self._waits  # this was read before the pause
+        self._handle(self._reader.feed(data, 0 if waits else 1 if self._turns.dear else EVENTS_AT_ONCE))
+        if waits:
+            return
         if self._reader.crowded or len(data) > LONG_READ_BYTES:
             self.behind_since = self._turn_at = self._loop.time()
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
@@ -185,11 +184,12 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             except Exception:  # noqa: BLE001 - as above
                 self._failed()
 
-    def _take_message(self, message: bytes | str) -> None:
+    def _take_lone(self, message: bytes | str) -> None:
         if self.client_terminated or self.server_terminated:
             return
         try:
-            self._deliver([message])
+            if self.express is None or not self.express(message):
+                self._deliver([message])
         except Exception:  # noqa: BLE001 - as above
             self._failed()
 
@@ -201,7 +201,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         """Handle events in order: control frames are among them."""
         for event in events:
             if isinstance(event, bytes | str):
-                self._take_message(event)
+                self._take_lone(event)
             elif self.client_terminated:
                 return
             elif isinstance(event, Ping):
@@ -413,6 +413,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._lost = self.client_terminated = self.server_terminated = True
         if self._seat is not None:
             self._seat.leave()
+        self.express = None
         self._cancel_deadline()
         if self._beat is not None:
             self._beat.cancel()
@@ -439,9 +440,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def set_nodelay(self, x: bool) -> None:
         """Set TCP_NODELAY, although the loop's transports have already done so."""
-        connection = self._transport.get_extra_info("socket")
-        if connection is not None and connection.family in {AF_INET, AF_INET6}:
-            connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, int(x))
+        set_tcp(self._transport, TCP_NODELAY, on=x)
 
     def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - for clients only
         raise AssertionError("a server's socket has no server")

@@ -17,8 +17,15 @@ MAX_BYTES = 1000
 
 
 def read(*pieces: bytes, max_bytes: int = MAX_BYTES) -> list[Event]:
-    reader = FrameReader(max_bytes)
-    return [event for piece in pieces for event in reader.feed(piece)]
+    """The events of these pieces, which must be the same on the hot path of a socket."""
+    reader, socket = FrameReader(max_bytes), FrameReader(max_bytes)
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    hot: list[Event] = []
+    for piece in pieces:
+        lone = socket.lone(piece)
+        hot += socket.feed(piece) if lone is None else [lone]
+    assert hot == events
+    return events
 
 
 def code_of(events: list[Event]) -> int:
@@ -55,6 +62,33 @@ RIGHT: dict[str, tuple[bytes, list[Event]]] = {
 def test_what_frames_mean(data: bytes, events: list[Event]) -> None:
     assert read(data) == events
     assert read(*(data[at : at + 1] for at in range(len(data)))) == events
+
+
+@pytest.mark.parametrize("size", [126, 640, MAX_BYTES])
+@pytest.mark.parametrize("opcode", [BINARY, TEXT])
+def test_a_frame_that_comes_alone_takes_the_hot_path(opcode: int, size: int) -> None:
+    reader = FrameReader(MAX_BYTES)
+    payload = b"x" * size
+    for _ in range(2):
+        assert reader.lone(frame(opcode, payload)) == (payload if opcode == BINARY else payload.decode())
+    assert reader.lone(frame(opcode, payload)[:-1]) is None
+    assert reader.lone(frame(opcode, payload) + b"\0") is None
+
+
+def test_nothing_is_alone_within_a_message_or_behind_the_end() -> None:
+    reader = FrameReader(MAX_BYTES)
+    whole = frame(BINARY, bytes(200))
+    reader.feed(frame(BINARY, b"begun", fin=False))
+    assert reader.lone(whole) is None
+    reader.feed(frame(CONTINUATION, b"done"))
+    assert reader.lone(whole) == bytes(200)
+    reader.feed(whole[:5])
+    assert reader.lone(whole) is None
+    reader.feed(whole[5:] + close())
+    assert reader.lone(whole) is None
+    crowded = FrameReader(MAX_BYTES)
+    crowded.feed(frame(TEXT, b"1") + frame(TEXT, b"2"), 1)
+    assert crowded.lone(whole) is None
 
 
 def test_a_message_of_more_than_64_kib() -> None:

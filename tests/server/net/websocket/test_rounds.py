@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.net.turns import Turns
-from server.net.websocket.rounds import BUSY_ROUND_S, ReadRounds, pause_s
+from server.net.websocket.rounds import BUSY_ROUND_S, QUICK_ACK, ReadRounds, pause_s
 from server.net.websocket.socket import EVENTS_AT_ONCE, JOIN_FRAMES, FrameSocket
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, close, frame
 from tests.server.net.websocket.echo import Echo
@@ -60,6 +60,39 @@ async def test_a_busy_round_takes_what_came_in_between(reads_per_s: float) -> No
         for number in range(20):
             client.send(frame(BINARY, b"%d" % number))
             assert await client.frame() == (BINARY, b"%d" % number)
+
+
+@pytest.mark.skipif(QUICK_ACK is None, reason="Linux only")
+async def test_acknowledgements_of_frames_in_rounds_may_be_late() -> None:
+    async with joined() as (_, client):
+        transport = client.handler.ws_connection._transport
+        assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, QUICK_ACK) == 0
+
+
+async def test_a_lone_frame_goes_the_short_way_if_that_takes_it() -> None:
+    taken = asyncio.get_running_loop().create_future()
+
+    def take(message: bytes | str) -> bool:
+        if message[:1] != b"a":
+            return False
+        taken.set_result(message)
+        return True
+
+    async with joined() as (_, client):
+        client.handler.ws_connection.express = take
+        client.send(frame(BINARY, b"a" * 200))
+        assert await taken == b"a" * 200
+        await echoed(client, b"b" * 200)
+
+
+async def test_a_fault_on_the_short_way_ends_that_socket() -> None:
+    def take(_message: bytes | str) -> bool:
+        raise ZeroDivisionError
+
+    async with joined() as (_, client):
+        client.handler.ws_connection.express = take
+        client.send(frame(BINARY, b"a" * 200))
+        assert await client.close_code() == 1011
 
 
 def test_few_microphones_are_read_at_once() -> None:
