@@ -52,21 +52,21 @@ class MicrophoneStream(TrunkStream[stt_pb2.RecognizeResponse]):
         return bool(self._source.queue)
 
     def _fill(self, into: list[bytes]) -> int:
-        source, n_bytes = self._source, 0
-        queue = source.queue
-        while queue and self._untaken_bytes < WINDOW_BYTES:
+        source, items, untaken_bytes = self._source, self.items, self._untaken_bytes
+        queue, before_bytes = source.queue, untaken_bytes
+        while queue and untaken_bytes < WINDOW_BYTES:
             pcm = source.take_piece()
             if pcm:
                 size = len(pcm)
-                into.append(self.items.audio_head(size))
-                into.append(pcm)
-                n_bytes += size
-                self._untaken_bytes += size
+                into += (items.audio_head(size), pcm)
+                untaken_bytes += size
             else:
-                into.append(self.items.commit())
+                into.append(items.commit())
+        n_bytes = untaken_bytes - before_bytes
         if n_bytes:
+            self._untaken_bytes = untaken_bytes
             source.sent()
-            if self._untaken_bytes > REPORT_BYTES:
+            if untaken_bytes > REPORT_BYTES:
                 self._write_guard.expect()
         return n_bytes
 

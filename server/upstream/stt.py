@@ -61,14 +61,19 @@ class AudioSource:
         self._commits = 0
         self._on_taken = on_taken
         self.queue: deque[bytes] = deque()  # what waits
-        self._leaving_bytes = 0
-        self._tell_at_bytes = TOLD_BYTES
-        self.queued_bytes = 0
+        self.came_bytes = self.left_bytes = 0  # of audio that was ever queued, and ever taken
+        self._tell_at_bytes = self._step_bytes = TOLD_BYTES  # when so much has left, credit is told next
+        self._told_bytes = 0
+
+    @property
+    def queued_bytes(self) -> int:
+        """Of audio that waits."""
+        return self.came_bytes - self.left_bytes
 
     def audio(self, pcm: bytes) -> None:
         """Queue a frame."""
         self.queue.append(pcm)
-        self.queued_bytes += len(pcm)
+        self.came_bytes += len(pcm)
 
     def commit(self) -> None:
         """Queue the end of the utterance."""
@@ -95,9 +100,7 @@ class AudioSource:
             return pcm
         if queue:
             pcm = self._join(pcm)
-        n_bytes = len(pcm)
-        self.queued_bytes -= n_bytes
-        self._leaving_bytes += n_bytes
+        self.left_bytes += len(pcm)
         return pcm
 
     def _join(self, first: bytes) -> bytes:
@@ -109,17 +112,19 @@ class AudioSource:
 
     def sent(self) -> None:
         """Return the credit of what was sent, in portions."""
-        if self._leaving_bytes >= self._tell_at_bytes:
+        if self.left_bytes >= self._tell_at_bytes:
             self._tell_taken()
 
     def end(self) -> None:
         """Nothing more will be queued: return all remaining credit."""
-        self._tell_at_bytes = 1
+        self._step_bytes = 1
+        self._tell_at_bytes = self._told_bytes + 1
         if not self.queue:
             self._tell_taken()
 
     def _tell_taken(self) -> None:
-        n_bytes, self._leaving_bytes = self._leaving_bytes, 0
+        n_bytes, self._told_bytes = self.left_bytes - self._told_bytes, self.left_bytes
+        self._tell_at_bytes = self.left_bytes + self._step_bytes
         if n_bytes:
             self._on_taken(n_bytes)
 
@@ -145,7 +150,7 @@ class SttStream:
         self._stream = stream
         self._source = source
         self._watch = watch
-        self._unanswered_bytes = self._commits = 0
+        self._answered_bytes = self._commits = 0  # the first: what had come at the last answer
         self._in_speech = self._ended = self._reading = False
         self.signs = 0
 
@@ -156,11 +161,9 @@ class SttStream:
             return
         source = self._source
         source.queue.append(pcm)
-        n_bytes = len(pcm)
-        source.queued_bytes += n_bytes
-        self._unanswered_bytes += n_bytes
+        came_bytes = source.came_bytes = source.came_bytes + len(pcm)
         stream.wake()
-        if source.queued_bytes > MAX_QUEUED_BYTES:
+        if came_bytes - source.left_bytes > MAX_QUEUED_BYTES:
             stream.fail(failure("stt", "RESOURCE_EXHAUSTED", "speech recognition does not keep up with the audio"))
 
     def commit(self) -> None:
@@ -205,7 +208,7 @@ class SttStream:
 
     def _answered(self, event: RecognitionEvent | RecognitionProgress | None) -> None:
         self.signs += 1
-        self._unanswered_bytes = 0
+        self._answered_bytes = self._source.came_bytes
         if isinstance(event, RecognitionProgress):
             if self._watch is not None:
                 self._watch.promised = True
@@ -220,7 +223,8 @@ class SttStream:
     @property
     def owed(self) -> bool:
         """True if the service owes an answer and somebody is waiting for it."""
-        owed = self._in_speech or self._commits or self._ended or self._unanswered_bytes > OWED_BYTES
+        unanswered_bytes = self._source.came_bytes - self._answered_bytes
+        owed = self._in_speech or self._commits or self._ended or unanswered_bytes > OWED_BYTES
         return self._reading and bool(owed)
 
     def hung(self) -> None:

@@ -95,15 +95,15 @@ class Trunk(Generic[StubT]):
 
     # --- what streams call ---
 
-    def wants(self, stream: TrunkStream[Any], *, urgent: bool) -> None:
-        """Put the stream into the next message. `urgent`: send that message without waiting for the tick."""
-        if not stream.waiting:
-            stream.waiting = True
-            if not self._waiting:
-                self._wake.set()
-            self._waiting.append(stream)
-        if urgent:
-            self._hurry.set()
+    def enlist(self, stream: TrunkStream[Any]) -> None:
+        """Put the stream into the next message. It calls this once for each message: see `waiting`."""
+        if not self._waiting:
+            self._wake.set()
+        self._waiting.append(stream)
+
+    def hurry(self) -> None:
+        """Send the next message without waiting for the tick."""
+        self._hurry.set()
 
     def later(self, stream: TrunkStream[Any]) -> None:
         """Put the stream into the next message, whenever that leaves, or into one of its own after LATER_S."""
@@ -216,7 +216,6 @@ class Trunk(Generic[StubT]):
         items: list[bytes] = []
         size = 0
         for stream in waiting:
-            stream.waiting = False
             size += stream.gather(items)
             if size >= MESSAGE_BYTES:
                 messages.append(b"".join(items))

@@ -27,8 +27,11 @@ class Carrier(Protocol):
     def service(self) -> str:
         """The service's name."""
 
-    def wants(self, stream: TrunkStream[Any], *, urgent: bool) -> None:
-        """Put the stream into the next message. `urgent`: send that message without waiting for the tick."""
+    def enlist(self, stream: TrunkStream[Any]) -> None:
+        """Put the stream into the next message. It calls this once for each message: see `waiting`."""
+
+    def hurry(self) -> None:
+        """Send the next message without waiting for the tick."""
 
     def later(self, stream: TrunkStream[Any]) -> None:
         """Put the stream into the next message, whenever that leaves, or into one of its own a little later."""
@@ -83,7 +86,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
         self.live = True  # True if more may be sent
         self.lost_trunk = False  # True if it ended because its trunk did
         self.waiting = False  # True while it is in the trunk's list of streams with something to send
-        trunk.wants(self, urgent=True)
+        self.wake_now()
 
     @abstractmethod
     def _fill(self, into: list[bytes]) -> int:
@@ -105,11 +108,13 @@ class TrunkStream(ABC, Generic[ResponseT]):
     def wake(self) -> None:
         """Call this when the source has something to send. It leaves with the next tick."""
         if not self.waiting:
-            self._trunk.wants(self, urgent=False)
+            self.waiting = True
+            self._trunk.enlist(self)
 
     def wake_now(self) -> None:
         """Like `wake`, but without waiting for the tick."""
-        self._trunk.wants(self, urgent=True)
+        self.wake()
+        self._trunk.hurry()
 
     def end(self) -> None:
         """Half-close once the source is empty. From now on `read` waits no longer than the stream's time limit."""
@@ -174,6 +179,7 @@ class TrunkStream(ABC, Generic[ResponseT]):
 
     def gather(self, into: list[bytes]) -> int:
         """Append what may be sent now to a message; returns how many bytes of audio that was."""
+        self.waiting = False
         if self._over:
             return 0
         if self._first is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 from streaming.protocol.channel import ChannelState
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _OPEN = ChannelState.OPEN
 PREPAID_BYTES = 16 * 1024  # taken from the bucket at once: half a second of 16 kHz PCM
 _unpack = HEADER.unpack_from
+_unpack_words = struct.Struct(">IIII").unpack_from  # version, flags and channel in one number; generation, seq, pts_ms
+_PLAIN = VERSION << 24  # what that number is without flags and channel
 
 
 class MicrophoneGate:
@@ -33,7 +36,33 @@ class MicrophoneGate:
         self.heard_at = now
 
     def admit(self, data: bytes, now: float) -> ServerChannel | None:
-        """The channel of the next expected frame, if it is open and within all limits. None for anything else, which is not counted."""
+        """The channel of the next expected frame, if it is open and within all limits. None for anything else, which is not counted.
+
+        Frames with flags are left to `receive`, too.
+        """
+        n_bytes = len(data) - HEADER_BYTES
+        if n_bytes < 0:
+            return None
+        head, generation, seq, _ = _unpack_words(data)
+        channel = self._channels.get(head - _PLAIN)  # with flags or another version, there is no such channel
+        if (
+            channel is None
+            or seq != channel.next_frame
+            or generation
+            or channel.state is not _OPEN
+            or n_bytes > channel.receive_window.available
+            or n_bytes > self._max_bytes
+            or (n_bytes > self._prepaid_bytes and not self._pay(n_bytes, now))
+        ):
+            return None
+        self._prepaid_bytes -= n_bytes
+        channel.receive_window.available -= n_bytes
+        channel.next_frame = seq + 1
+        self.heard_at = now
+        return channel
+
+    def _admit_flagged(self, data: bytes, now: float) -> ServerChannel | None:
+        """The same for frames with flags, except LAST."""
         n_bytes = len(data) - HEADER_BYTES
         if n_bytes < 0:
             return None
@@ -45,9 +74,9 @@ class MicrophoneGate:
             or flags & LAST
             or version != VERSION
             or generation
-            or n_bytes > self._max_bytes
             or (seq != channel.next_frame and (seq < channel.next_frame or not flags & LOST))
             or n_bytes > channel.receive_window.available
+            or n_bytes > self._max_bytes
             or (n_bytes > self._prepaid_bytes and not self._pay(n_bytes, now))
         ):
             return None
@@ -58,8 +87,8 @@ class MicrophoneGate:
         return channel
 
     def receive(self, data: bytes, now: float) -> AudioReceived | None:
-        """Like `admit`, but returns an event."""
-        if self.admit(data, now) is None:
+        """Like `admit`, also for frames with flags, and returns an event."""
+        if self._admit_flagged(data, now) is None:
             return None
         _, flags, channel_id, _, seq, pts_ms = _unpack(data)
         return AudioReceived(channel_id, data[HEADER_BYTES:], pts_ms, False, flags & LOST != 0, 0, seq)

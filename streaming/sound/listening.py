@@ -88,8 +88,8 @@ class Listening:
     def send_audio(self, pcm: bytes) -> None:
         """Queue whole samples."""
         self._kept.append(pcm)
-        self._received += len(pcm)
-        if self._received >= self._look_at:
+        received = self._received = self._received + len(pcm)
+        if received >= self._look_at:
             self._trim()
         self._stream.send_audio(pcm)
 

@@ -134,8 +134,13 @@ class MicrophoneInput:
         if self._pcm_in >= self._mark_at:
             self._trail.add(number, pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ), self._payload_in)
             self._mark_at = self._pcm_in + MARK_BYTES
-        pcm = payload if self._as_it_is and len(payload) % BYTES_PER_SAMPLE == 0 else self._decoder.decode(payload)
-        self._payload_in += len(payload)
+        n_bytes = len(payload)
+        self._payload_in += n_bytes
+        if self._as_it_is and n_bytes % BYTES_PER_SAMPLE == 0:
+            self._pcm_in += n_bytes
+            self._hear(payload)
+            return
+        pcm = self._decoder.decode(payload)
         self._pcm_in += len(pcm)
         if pcm:
             self._hear(pcm)
