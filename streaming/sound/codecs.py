@@ -37,7 +37,14 @@ class Decoder(Protocol):
     """Decodes a microphone's frames to PCM at SERVICE_RATE_HZ."""
 
     def decode(self, payload: bytes) -> bytes:
-        """The PCM of one frame, empty while a filter fills. Raises AudioFormatError."""
+        """The PCM of one frame, empty while a filter fills or the frame is held. Raises AudioFormatError."""
+
+    @property
+    def holds(self) -> bool:
+        """True if a frame waits to be decoded together with the next one."""
+
+    def rest(self) -> bytes:
+        """The PCM of a frame that is held."""
 
 
 def pcm_duration_ms(n_bytes: int, rate_hz: int) -> float:
@@ -47,6 +54,12 @@ def pcm_duration_ms(n_bytes: int, rate_hz: int) -> float:
 
 class PassThrough:
     """PCM at the service's own rate: checked, but not changed."""
+
+    holds = False
+
+    def rest(self) -> bytes:
+        """Empty: nothing is held."""
+        return b""
 
     def decode(self, payload: bytes) -> bytes:
         """The frame itself."""

@@ -14,6 +14,8 @@ from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError, whole_sample
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+TOGETHER_MS = 40  # of PCM; a recogniser gets the first of two frames 20 ms later
+
 
 def _frame(pcm: bytes, rate_hz: int) -> AudioFrame:
     frame = AudioFrame(format="s16", layout="mono", samples=len(pcm) // BYTES_PER_SAMPLE)
@@ -51,15 +53,27 @@ class Resampler:
 
 
 class PcmDecoder:
-    """PCM at another rate."""
+    """PCM at another rate. Short frames are resampled two at a time: a call takes some 17 µs, however little it resamples."""
 
     def __init__(self, rate_hz: int, service_rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._resampler = Resampler(service_rate_hz)
+        self._least_bytes = rate_hz * TOGETHER_MS // 1000 * BYTES_PER_SAMPLE
+        self._held = b""
+
+    @property
+    def holds(self) -> bool:
+        """True if a short frame waits for the next one."""
+        return self._held != b""
 
     def decode(self, payload: bytes) -> bytes:
-        """The PCM of one frame."""
-        pcm = whole_samples(payload)
+        """The PCM of one frame, and of the one before it if that was held; empty if this one is held."""
+        self._held += whole_samples(payload)
+        return self.rest() if len(self._held) >= self._least_bytes else b""
+
+    def rest(self) -> bytes:
+        """The PCM of what is held."""
+        pcm, self._held = self._held, b""
         return self._resampler.feed_pcm(pcm, self._rate_hz) if pcm else b""
 
 
@@ -73,6 +87,11 @@ class PacketDecoder:
         context.layout = "mono"
         self._context = context
         self._resampler = Resampler(service_rate_hz)
+        self.holds = False
+
+    def rest(self) -> bytes:
+        """Empty: nothing is held."""
+        return b""
 
     def decode(self, payload: bytes) -> bytes:
         """The PCM of one packet. Raises AudioFormatError."""

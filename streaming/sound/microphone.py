@@ -131,7 +131,7 @@ class MicrophoneInput:
 
     def feed(self, payload: bytes, number: int = 0) -> None:
         """Take a frame from the client, with its number."""
-        if self._pcm_in >= self._mark_at:
+        if self._pcm_in >= self._mark_at and not self._decoder.holds:
             self._trail.add(number, pcm_duration_ms(self._pcm_in, SERVICE_RATE_HZ), self._payload_in)
             self._mark_at = self._pcm_in + MARK_BYTES
         n_bytes = len(payload)
@@ -140,7 +140,9 @@ class MicrophoneInput:
             self._pcm_in += n_bytes
             self._hear(payload)
             return
-        pcm = self._decoder.decode(payload)
+        self._decoded(self._decoder.decode(payload))
+
+    def _decoded(self, pcm: bytes) -> None:
         self._pcm_in += len(pcm)
         if pcm:
             self._hear(pcm)
@@ -166,6 +168,7 @@ class MicrophoneInput:
         self._outlet.tell(replace(trouble, retryable=True))
 
     def _behind_audio(self, act: Callable[[], None]) -> None:
+        self._decoded(self._decoder.rest())
         for one in reversed(self.filters):
             act = partial(one.then, act)
         act()
@@ -173,7 +176,9 @@ class MicrophoneInput:
     def _on_taken(self, n_bytes: int) -> None:
         """PCM was sent: return credit for the same share of the payload, which may have another rate or be compressed."""
         self._pcm_out += n_bytes
-        due = self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
+        due = (
+            self._payload_in * self._pcm_out // self._pcm_in - self._payload_back
+        )  # a frame that is held is soon decoded
         if due > 0:
             self._payload_back += due
             self._outlet.taken(due)

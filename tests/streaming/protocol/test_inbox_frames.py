@@ -182,6 +182,10 @@ def test_the_burst_is_exact_although_it_is_paid_for_in_portions(last_bytes: int,
 def test_the_fast_way_takes_the_expected_frame_and_no_other() -> None:
     server = attached(None, "stt")
     assert server.hear(frame.encode(1, b"b", seq=1), NOW) is None
+    assert server.hear(b"short", NOW) is None
+    assert server.hear(frame.encode(1, b"a", seq=0, flags=0x80), NOW) is None  # flags are looked at elsewhere
+    assert server.hear(b"\2" + frame.encode(1, b"a", seq=0)[1:], NOW) is None  # another version
+    assert server.hear(frame.encode(1, b"a", seq=0, generation=1), NOW) is None
     channel = server.hear(frame.encode(1, b"a", seq=0, pts_ms=5), NOW)
     assert channel is not None
     assert (channel.id, channel.next_frame) == (1, 1)

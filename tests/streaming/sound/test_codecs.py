@@ -62,6 +62,20 @@ def test_pcm_at_the_service_rate_is_not_touched() -> None:
     assert microphone_decoder("pcm_s16le", 16_000).decode(frame) is frame
 
 
+def test_short_frames_are_resampled_two_at_a_time() -> None:
+    together, apart = microphone_decoder("pcm_s16le", 24_000), microphone_decoder("pcm_s16le", 24_000)
+    frames = [tone(24_000, 0.1)[start : start + 960] for start in range(0, 4800, 960)]  # five of 20 ms
+    heard = []
+    for number, frame in enumerate(frames):
+        heard.append(apart.decode(frame))
+        assert apart.holds is (number % 2 == 0)
+        assert (heard[-1] == b"") is apart.holds
+    heard.append(apart.rest())
+    assert not apart.holds
+    assert b"".join(heard) == together.decode(b"".join(frames))
+    assert apart.rest() == b""
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_empty_frame_is_no_audio(encoding: str) -> None:
     assert microphone_decoder(encoding, 48_000).decode(b"") == b""
