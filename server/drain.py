@@ -38,20 +38,22 @@ async def drain(gateway: Gateway, within_s: float) -> None:
     log.info("draining", sockets=sum(resident.connected for resident in gateway.residents))
     told: set[Resident] = set()
     left: set[Resident] = set()
-    while True:
-        # Looked up anew: a socket may have been opened before, and begin its session only now.
-        staying = [resident for resident in gateway.residents if resident not in left]
-        for resident in staying:
-            if resident.connected and resident not in told:
-                told.add(resident)
-                resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load
-        if not (staying or gateway.requests_running) or clock() >= deadline:
-            break
-        leaving = _may_leave(staying, paused_enough=clock() >= began + PAUSE_S)
-        await _leave(leaving)
-        left.update(leaving)
-        await asyncio.sleep(LOOK_S)
-    await _leave(staying)
+    async with asyncio.TaskGroup() as leaving:  # a session whose record takes long delays no other
+        while True:
+            # Looked up anew: a socket may have been opened before, and begin its session only now.
+            staying = [resident for resident in gateway.residents if resident not in left]
+            for resident in staying:
+                if resident.connected and resident not in told:
+                    told.add(resident)
+                    resident.announce_drain(random.randrange(RECONNECT_SPREAD_MS))  # noqa: S311 - spreads load
+            done = not (staying or gateway.requests_running) or clock() >= deadline
+            wave = staying if done else _may_leave(staying, paused_enough=clock() >= began + PAUSE_S)
+            for resident in wave:
+                leaving.create_task(_hand_over(resident), name="hand over")
+            if done:
+                break
+            left.update(wave)
+            await asyncio.sleep(LOOK_S)
     await asyncio.sleep(0)  # let the writers send what waits before they close
 
 
@@ -63,12 +65,7 @@ def _may_leave(staying: list[Resident], *, paused_enough: bool) -> list[Resident
     return [resident for resident in staying if not resident.connected or ready(resident)][:BATCH]
 
 
-async def _leave(leaving: list[Resident]) -> None:
-    """Each session leaves as soon as its own record is saved; after that, its client is not heard any more."""
-    await asyncio.gather(*(_hand_over(resident) for resident in leaving))
-
-
 async def _hand_over(resident: Resident) -> None:
-    """Save what another replica needs, then close the socket."""
+    """Save what another replica needs, then close the socket. Its client is not heard any more meanwhile."""
     await resident.hand_over()
     resident.leave(Departure.RESTART)

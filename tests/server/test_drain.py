@@ -58,3 +58,19 @@ async def test_a_session_that_begins_on_an_open_socket_during_the_drain_leaves_t
             await late.left.wait()
         gateway.requests_running = 0
     assert late.left.is_set()
+
+
+async def test_a_session_that_pauses_later_does_not_wait_for_the_record_of_an_earlier_one() -> None:
+    slow, later = Guest(), Guest()
+    later.busy = True
+    later.saved.set()
+    gateway = SimpleNamespace(draining=False, residents=[slow, later], requests_running=0)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(drain(cast("Gateway", gateway), 5.0), name="drain")
+        await asyncio.sleep(0.05)
+        later.busy = False
+        async with asyncio.timeout(1.0):
+            await later.left.wait()
+        assert not slow.left.is_set()
+        slow.saved.set()
+    assert slow.left.is_set()
