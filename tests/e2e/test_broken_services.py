@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -192,6 +193,39 @@ async def test_a_service_that_dies_costs_an_apology_not_the_socket(
         again = await listen(turn)
     assert again.of(messages.TurnDone)[0].status == "ok", again.of(messages.Error)
     assert again.of(messages.ChannelClosed)[0].status == "ok"
+
+
+@contextmanager
+def no_writes(service: ServiceProcess) -> Iterator[None]:
+    """The disk takes nothing more from this service, as when its quota is used up."""
+    pid, limit = service.process.pid, resource.RLIMIT_FSIZE
+    before = resource.prlimit(pid, limit)
+    resource.prlimit(pid, limit, (1, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, limit, before)
+
+
+async def test_a_disk_that_takes_no_writes_costs_only_what_is_new(
+    remote: GatewayProcess, services: dict[str, ServiceProcess]
+) -> None:
+    async with client(remote) as session:
+        await session.call("memory.store", key="shelf", value="44")
+        await listen(session.open(TurnParams(text="remember that my shoe size is 44", reply="text")))
+        with no_writes(services["memory"]):
+            for _ in range(12):  # more refusals than a breaker bears
+                with pytest.raises(GatewayError, match="the disk takes no writes, so nothing new can be") as refused:
+                    await session.call("memory.store", key="shelf", value="45")
+                assert refused.value.code == "RESOURCE_EXHAUSTED"
+                assert (await session.call("memory.retrieve", key="shelf"))["value"] == "44"
+            told = await listen(session.open(TurnParams(text="remember that my shoe size is 46", reply="text")))
+            (reply,) = told.replies()
+            assert "the disk takes no writes" in reply
+            (found,) = (await listen(session.open(TurnParams(text="what is my shoe size", reply="text")))).replies()
+            assert "44" in found
+        await session.call("memory.store", key="shelf", value="45")
+        assert (await session.call("memory.retrieve", key="shelf"))["value"] == "45"
 
 
 async def in_mid_word(session: GatewayClient) -> tuple[ClientChannel, Heard]:

@@ -34,6 +34,15 @@ MAX_TTL_S = 100 * 365 * 86_400  # a hundred years; longer means for ever
 DEFAULT_LIMIT, MAX_LIMIT = 10, 100
 ROLES = ("user", "assistant")
 DISK_FULL = "the disk is full, so nothing new can be remembered"
+NO_WRITES = "the disk takes no writes, so nothing new can be remembered"
+# Details of SQLITE_IOERR when only writing failed, as over a quota or a limit of the file's size.
+WRITE_FAILED = {
+    sqlite3.SQLITE_IOERR_WRITE,
+    sqlite3.SQLITE_IOERR_FSYNC,
+    sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+}
 PRIMARY_CODE = 0xFF  # of an SQLite error; the other bits are details
 NO_SUCH_KEY = "no such key"  # also the answer for another user's key
 
@@ -169,14 +178,17 @@ class MemoryService(EmbeddedService, memory_pb2_grpc.MemoryServicer):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _ask(self, context: Context, work: Callable[[MemoryStore], T]) -> T:
-        """Run it in the thread. A full disk is not the service's fault: stored data can still be read."""
+        """Run it in the thread. A disk that takes no writes is not the service's fault: stored data can still be read."""
         store = self._store
         assert store is not None, "calls are refused until start() is done"
         try:
             return await self._in_thread(lambda: work(store))
         except sqlite3.Error as error:
-            if error.sqlite_errorcode & PRIMARY_CODE == sqlite3.SQLITE_FULL:
+            primary = error.sqlite_errorcode & PRIMARY_CODE
+            if primary == sqlite3.SQLITE_FULL:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, DISK_FULL)
+            if primary == sqlite3.SQLITE_READONLY or error.sqlite_errorcode in WRITE_FAILED:
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, NO_WRITES)
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"the database failed: {type(error).__name__}")
         raise AssertionError("abort raises")
 
