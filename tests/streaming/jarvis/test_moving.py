@@ -101,7 +101,7 @@ def test_a_client_that_begins_anew_elsewhere_leaves_no_work_behind() -> None:
     replicas(test)
 
 
-@pytest.mark.parametrize("news_s", [0.0, 0.0005, 0.002, 0.02])
+@pytest.mark.parametrize("news_s", [0.0, 0.0005, 0.002, 0.02, 0.15, 1.5])
 @pytest.mark.parametrize("how", ["url", "message"])
 def test_a_client_may_go_to_and_fro_however_late_the_news_are(how: Literal["url", "message"], news_s: float) -> None:
     async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
@@ -127,8 +127,11 @@ def test_a_client_may_go_to_and_fro_however_late_the_news_are(how: Literal["url"
     replicas(test)
 
 
-def test_a_token_of_an_epoch_before_resumes_nowhere_once_the_client_has_begun_anew() -> None:
+@pytest.mark.parametrize("news_s", [0.002, 5.0])
+def test_a_token_of_an_epoch_before_resumes_nowhere_once_the_client_has_begun_anew(news_s: float) -> None:
     async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        assert first.store is not None
+        first.store.news_s = news_s
         await roamer.connect(first)
         roamer.open(TtsParams(text="one two three"))
         await roamer.until("tts.started")
