@@ -81,6 +81,7 @@ class SpeechEndpointer:
         self._frames: deque[tuple[bytes, float]] = deque()  # seen by the detector, but not yet processed
         self._events: deque[EndpointEvent] = deque()
         self._n_frames = 0
+        self.silence = 0  # number of the current silence, or of the next one while somebody speaks
         self._begin_idle()
 
     def _begin_idle(self) -> None:
@@ -159,9 +160,12 @@ class SpeechEndpointer:
     def _during_speech(self, frame: bytes, speech: bool) -> None:
         self._utterance_frames += 1
         self._flags.append(speech)
+        if speech and self.falling_silent and not self._paused:
+            self.silence += 1
         self._silent_frames = 0 if speech and not self._paused else self._silent_frames + 1
         if self._paused and sum(self._flags) >= RESUME_SPEECH_FRAMES:
             self._paused, self._silent_frames = False, 0
+            self.silence += 1
             self._events.append(SpeechWentOn(self.now_ms - RESUME_FRAMES * FRAME_MS))
         if speech and not self._paused:
             self._spoken_until_ms = self.now_ms
@@ -175,6 +179,7 @@ class SpeechEndpointer:
             self._events.append(self._end())
 
     def _end(self) -> SpeechEnded:
+        self.silence += 1
         ended = SpeechEnded(self._spoken_until_ms)
         self._begin_idle()
         return ended

@@ -1,7 +1,8 @@
 """The service's decoder processes, and the queue in front of them.
 
 Finals come first, then closer looks at doubtful ones, which take several times as long, then partials. Within a kind the queue is first
-in, first out. A process takes several jobs of one kind at once: they are encoded in one call, which halves the decoder's time for each.
+in, first out. A process takes several jobs of one kind at once: the first and those nearest to its length. They are encoded in one call,
+which halves the decoder's time for each.
 Where there are several processes, one of them takes no partials, so that a final never waits behind those.
 """
 
@@ -83,6 +84,11 @@ class DecoderPool:
         """The running processes."""
         return tuple(process for process in self._processes if process.alive)
 
+    @property
+    def at_leisure(self) -> bool:
+        """True if a process is idle, so that a job would be begun at once."""
+        return not self._queue and any(not process.busy for process in self.processes)
+
     async def start(self) -> None:
         """Start the first two, so that the first utterances are decoded fast. Raises MissingPartError."""
         started = await asyncio.gather(
@@ -139,18 +145,19 @@ class DecoderPool:
         kind, vocabulary = self._queue[0].rank[0], self._queue[0].job.vocabulary
         if kind == PARTIAL and n_idle == 1 and len(self.processes) > 1:
             return []
-        alike = sum(waiting.rank[0] == kind and not waiting.done.done() for waiting in self._queue)
+        first = self._queue[0].job
+        alike = [
+            waiting
+            for waiting in self._queue
+            if waiting.rank[0] == kind and waiting.job.vocabulary == vocabulary and not waiting.withdrawn
+        ]
         # A busy process is idle again soon, and then takes its share too: the last of several finals comes sooner.
         n_sharing = n_idle if kind == PARTIAL else len(self.processes)
-        most = min(_MOST[kind], -(-alike // n_sharing))
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < most:
-            first = self._queue[0]
-            if not first.withdrawn:
-                if (first.rank[0], first.job.vocabulary) != (kind, vocabulary):
-                    break
-                batch.append(first)
-            heapq.heappop(self._queue)
+        most = min(_MOST[kind], -(-len(alike) // n_sharing))
+        # All windows of a batch are as long as its longest.
+        batch = sorted(alike, key=lambda waiting: (abs(len(waiting.job.pcm) - len(first.pcm)), waiting.rank))[:most]
+        self._queue = [waiting for waiting in self._queue if waiting not in batch]
+        heapq.heapify(self._queue)
         return batch
 
     async def _work(self, process: DecoderProcess, batch: list[_Waiting]) -> None:

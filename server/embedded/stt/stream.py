@@ -26,7 +26,7 @@ from server.embedded.stt.endpoint import (
 )
 from server.embedded.stt.pause import OPEN_MS, UNSURE_MS, silence_needed_ms
 from server.embedded.stt.process import DecoderDiedError
-from server.embedded.stt.transcript import confidence
+from server.embedded.stt.transcript import begins_with, confidence
 from server.embedded.stt.utterance import BYTES_PER_MS, HeardUtterance
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from server.embedded.stt.config import RecognizeSettings
     from server.embedded.stt.engine import Detectors
     from server.embedded.stt.pool import DecoderPool
-    from server.embedded.stt.transcript import HeardWord, Transcript
+    from server.embedded.stt.transcript import HeardWord, Job, Transcript
     from server.embedded.stt.turn_model import TurnModel
 
     Send = Callable[[stt_pb2.RecognizeResponse], Awaitable[None]]
@@ -160,6 +160,7 @@ class Recognition:
         self._endpointer.push(piece)
         while (event := self._endpointer.next()) is not None:
             await self._on(event)
+        self._look_ahead()
         await self._look()
         await self._tell_progress()
 
@@ -219,7 +220,7 @@ class Recognition:
             return
         self._drop_partial()
         job = utterance.job(final=True)
-        seen, complete = await asyncio.gather(self._pool.glance(job), self._judged(job.pcm))
+        seen, complete = await asyncio.gather(self._seen(utterance, job), self._judged(job.pcm))
         utterance.at_pause = seen
         if seen.doubtful:  # the pause is long enough for it, mostly
             look = self._pool.glance(replace(job, closer=True))
@@ -232,6 +233,36 @@ class Recognition:
         if text and needed_ms < OPEN_MS:
             utterance.eager_told = True
             await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
+
+    def _look_ahead(self) -> None:
+        """Begin the decode of a pause before it is certain, if a process is idle. What comes until then is silence."""
+        utterance, silence = self._utterance, self._endpointer.silence
+        if utterance is None or not self._settings.endpointing or utterance.at_pause is not None or self._is_file:
+            return
+        if utterance.ahead is not None and utterance.ahead_in != silence:
+            utterance.drop_ahead()
+        if utterance.ahead is None and self._endpointer.falling_silent and self._pool.at_leisure:
+            utterance.ahead_in = silence
+            work = self._decode_ahead(utterance.job(final=True))
+            utterance.ahead = self._group.create_task(work, name="stt: look ahead")
+
+    async def _decode_ahead(self, job: Job) -> Transcript | None:
+        try:
+            return await self._pool.glance(job)
+        except DecoderDiedError:
+            return None  # decoded again at the pause, which will report it
+
+    async def _seen(self, utterance: HeardUtterance, job: Job) -> Transcript:
+        """What was said until this pause, perhaps decoded ahead of it."""
+        ahead, utterance.ahead = utterance.ahead, None
+        if ahead is not None and utterance.ahead_in == self._endpointer.silence:
+            early = await ahead
+            # a partial may have promised more meanwhile
+            if early is not None and (early.doubtful or begins_with(early.text, job.promised)):
+                return early
+        elif ahead is not None:
+            ahead.cancel()
+        return await self._pool.glance(job)
 
     async def _judged(self, pcm: bytes) -> float | None:
         """How probably the turn is complete, if a model for that is configured."""
@@ -295,6 +326,7 @@ class Recognition:
 
     async def _end(self, utterance: HeardUtterance, end_ms: int) -> None:
         self._drop_partial()
+        utterance.drop_ahead()
         self._utterance = None
         if self._settings.endpointing:
             await self._send(stt_pb2.RecognizeResponse(speech_stopped=stt_pb2.SpeechStopped(at_ms=end_ms)))

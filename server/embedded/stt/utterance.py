@@ -31,6 +31,8 @@ class HeardUtterance:
         self._promise = Promise()
         self._told = ""
         self.at_pause: Transcript | None = None  # valid until speech continues
+        self.ahead: asyncio.Task[Transcript | None] | None = None  # a decode begun before the pause is certain
+        self.ahead_in = 0  # the silence in which it was begun
         self.closer: asyncio.Task[Transcript] | None = None  # a closer look at it, if it is doubtful
         self.eager_told = False
 
@@ -57,6 +59,12 @@ class HeardUtterance:
         if self.closer is not None:
             self.closer.cancel()
             self.closer = None
+
+    def drop_ahead(self) -> None:
+        """Speech went on before the silence was a pause, or the utterance is over."""
+        if self.ahead is not None:
+            self.ahead.cancel()
+            self.ahead = None
 
     def partial(self, transcript: Transcript) -> tuple[str, int] | None:
         """A partial's text and number of stable characters; None if its text is not new."""
