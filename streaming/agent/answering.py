@@ -14,10 +14,14 @@ APPROVALS = {"yes": True, "no": False, "stop": False}
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The state when words began: the open question, and whether the gateway's own speech could be heard."""
+    """The state when words began: the open question, and whether the gateway's own speech could be heard.
+
+    `meanwhile`: other words were being answered while the question waited.
+    """
 
     question: Confirmation | None = None
     over_our_voice: bool = False
+    meanwhile: bool = False
 
 
 class Answer(StrEnum):

@@ -36,7 +36,7 @@ class Delivery:
     """The reply, which may still be growing, and words besides it: questions, and remarks that work takes long.
 
     `tell` takes events, `trouble` failures. `on_first_audio` is called when the reply starts to play, `on_interrupted` when words
-    have ended it.
+    have ended it. `floor` is held while something is spoken.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Delivery:
         trouble: Callable[[ServiceError], None],
         on_first_audio: Callable[[], None],
         on_interrupted: Callable[[], None],
+        floor: asyncio.Lock,
     ) -> None:
         self._setup = setup
         self._context = context
@@ -64,7 +65,7 @@ class Delivery:
         self.said = ""  # the part of the reply before the current utterance
         self.spoken = False  # True if the reply was spoken to its end, or until words interrupted it
         self.aside = ""  # what is being spoken besides the reply
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = floor
         self._growing = False  # True while more words of the reply are being made
         self._takes_words: SynthesisStream | None = None  # speaks the words of a growing reply as they come
         self._utterance: Utterance | None = None

@@ -58,6 +58,7 @@ class Turn:
         reply: ReplyFormat,
         stopwatch: Stopwatch,
         on_question: Callable[[Confirmation | None], None],
+        floor: asyncio.Lock,
         somebody_speaks: Callable[[], bool] = lambda: False,
         far_end: FarEnd | None = None,
         brief: Brief = NO_BRIEF,
@@ -82,6 +83,7 @@ class Turn:
             self.trouble,
             lambda: stopwatch.mark("first_audio"),
             self._interrupted,
+            floor,
         )
         self._asker = Asker(self._delivery.say_aside, self._delivery.hush, on_question)
         self._somebody_speaks = somebody_speaks

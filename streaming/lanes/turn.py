@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from streaming.agent.answering import Answer, Moment, answer
 from streaming.agent.eager import Guess
 from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
+from streaming.agent.stage import Stage
 from streaming.agent.stopwatch import Stopwatch
 from streaming.agent.turns import NO_BRIEF, Turn
 from streaming.domain import Trouble, TurnEnd
@@ -83,9 +84,6 @@ class TurnLane(Lane):
                 self._services.stt, source, self._context, self._outlet, self._far_end, attention
             )
         self._text = text
-        self._turn: Turn | None = None
-        self._turn_task: asyncio.Task[None] | None = None
-        self._question: Confirmation | None = None  # the current turn's
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
         self._guess: Guess | None = None  # on the current utterance
@@ -100,6 +98,7 @@ class TurnLane(Lane):
         self._saved: tuple[dict[str, Any], int] | None = None  # the turn that another replica began
         self._heard: asyncio.Queue[Heard | None] = asyncio.Queue(MAX_WAITING)
         self._next: asyncio.Queue[tuple[Heard, Intent | None, str | None] | None] = asyncio.Queue(MAX_WAITING)
+        self._stage = Stage(self._next, self._serve)
 
     async def run(self) -> None:
         """Run until the input has ended and every turn is done. Raises ServiceError if the recogniser fails."""
@@ -138,7 +137,8 @@ class TurnLane(Lane):
     def _moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""
         at = self._listening_clock() - s_ago
-        return Moment(self._open_question, over_our_voice=self._setup.sounding.sounded_at(at))
+        sounded = self._setup.sounding.sounded_at(at)
+        return Moment(self._open_question, over_our_voice=sounded, meanwhile=self._stage.meanwhile)
 
     def _in_conversation(self) -> bool:
         return self._somebody_speaks or self.answering or self.asking
@@ -147,9 +147,13 @@ class TurnLane(Lane):
         return self._setup.sounding.sounded_at(self._listening_clock())
 
     @property
+    def _turn(self) -> Turn | None:
+        return self._stage.turn
+
+    @property
     def _open_question(self) -> Confirmation | None:
         """This lane's question, else the session's newest."""
-        return self._question or self._provided.confirmations.asked_in(self._context)
+        return self._stage.question or self._provided.confirmations.asked_in(self._context)
 
     def _stopwatch(self, began_s_ago: float = 0.0) -> Stopwatch:
         return Stopwatch(self._clock, self._clock() - began_s_ago)
@@ -277,11 +281,13 @@ class TurnLane(Lane):
 
     async def _about_current_turn(self, heard: Heard, intent: Intent) -> str | None:
         """The reply to words that answer a question or stop the turn, usually empty; None for other words."""
-        told = await self._answered(heard, intent)
-        if told is None and intent.intent == "stop" and self._turn_task is not None and not self._turn_task.done():
-            self._turn_task.cancel()
+        stops = intent.intent == "stop"
+        if stops and heard.begun.meanwhile:
+            if self._stage.meanwhile:
+                self._stage.stop()  # the answer to other words; the question stands
             return ""
-        return told
+        told = await self._answered(heard, intent)
+        return "" if told is None and stops and self._stage.stop() else told
 
     async def _answered(self, heard: Heard, intent: Intent) -> str | None:
         """The same, for words that answer a question."""
@@ -299,18 +305,19 @@ class TurnLane(Lane):
                 via=via,
             )
             return "" if settled else None
-        if self._question is not None and self._turn is not None:
-            self._turn.ask_again()  # the question says how to approve it
-            return ""
-        return str(given)
+        # the question says how to approve it
+        return "" if self._stage.ask_again() else str(given)
 
     # --- turns, one at a time ---
 
     async def _converse(self) -> None:
         await self._finish_saved_turn()
         while (item := await self._next.get()) is not None:
-            await self._take_turn(*item)
-            self._under_way -= 1
+            await self._serve(item)
+
+    async def _serve(self, item: tuple[Heard, Intent | None, str | None]) -> None:
+        await self._take_turn(*item)
+        self._under_way -= 1
 
     async def _take_turn(self, heard: Heard, intent: Intent | None, told: str | None = None) -> None:
         turn = self._new_turn(uuid.uuid4().hex, heard.text, heard.stopwatch)
@@ -329,28 +336,21 @@ class TurnLane(Lane):
             text,
             self._reply,
             stopwatch,
-            on_question=self._on_question,
+            on_question=lambda question: self._stage.on_question(turn_id, question),
+            floor=self._stage.floor,
             somebody_speaks=lambda: self._somebody_speaks,
             far_end=self._far_end,
             brief=self._brief,
         )
 
     async def _run(self, turn: Turn, work: Coroutine[None, None, None]) -> None:
-        self._turn, self._turn_begun = turn, True
-        async with asyncio.TaskGroup() as group:
-            task = self._turn_task = group.create_task(work, name=f"turn {turn.turn_id}")
-            # awaiting the task would raise if "stop" cancelled it, and cancel the whole lane
-            await asyncio.wait([task])
-        self._turn = self._turn_task = None
-
-    def _on_question(self, question: Confirmation | None) -> None:
-        self._question = question
+        self._turn_begun = True
+        await self._stage.run(turn, work)
 
     async def _apologise(self, broken: ServiceError) -> None:
         """The recogniser failed: apologise in the reply's form, then let the channel close with the error."""
-        turn = self._turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
-        await turn.apologise(broken)
-        self._turn = None
+        turn = self._new_turn(uuid.uuid4().hex, "", self._stopwatch())
+        await self._stage.run(turn, turn.apologise(broken))
         raise broken
 
     # --- on another replica ---
@@ -365,12 +365,12 @@ class TurnLane(Lane):
     @property
     def must_finish(self) -> bool:
         """True while steps are running. Another replica could not continue them, as it would not know whether they took effect."""
-        return self._turn is not None and self._turn.acting
+        return any(turn.acting for turn in self._stage.turns)
 
     def save(self) -> dict[str, Any]:
         return {
             "at_ms": self._microphone.needed_at_ms if self._microphone is not None else 0.0,
-            "turn": self._turn.save() if self._turn is not None else None,
+            "turn": next((turn.save() for turn in self._stage.turns), None),
             "waiting": [[heard.text, heard.stopwatch.save()] for heard in self._waiting],
             "begun": self._turn_begun,
         }
@@ -427,14 +427,14 @@ class TurnLane(Lane):
     @property
     def asking(self) -> bool:
         """True while the turn waits for the user's yes or no."""
-        return self._question is not None
+        return self._stage.question is not None
 
     def interrupt(self) -> None:
         """Silence the reply for good, as spoken words would: only the part that was heard is remembered.
 
         A turn that has not spoken yet is cancelled, unless it is acting or waiting for an answer: then it continues silently.
         """
-        turn, task = self._turn, self._turn_task
+        turn, task = self._stage.turn, self._stage.task
         if turn is None or task is None:
             return
         if turn.speaking:

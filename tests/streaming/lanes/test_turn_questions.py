@@ -171,3 +171,71 @@ def test_long_work_is_not_silent_and_says_nothing_while_somebody_speaks() -> Non
         assert it.outlet.of(TurnDone)[0].status == "ok"
 
     virtual_time.run(body())
+
+
+def test_other_words_are_answered_while_a_question_waits_and_it_is_asked_again() -> None:
+    async def body() -> None:
+        world = risky()
+        world.intents["what time is it"] = Intent("get_time", 0.9)
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("what time is it")
+            await it.until(TurnDone)
+            assert world.executed == []
+            await it.until(SpeechEnds, 3)
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await it.until(TurnDone, 2)
+        assert [synthesis.texts[0] for synthesis in world.syntheses] == [
+            "Shall I delete demo with everything in it?",
+            "one two three four five what time is it",
+            "Shall I delete demo with everything in it?",
+            "one two three four five goal",
+        ]
+        assert len(world.executed) == 1
+
+    virtual_time.run(body())
+
+
+def test_stop_ends_the_answer_to_other_words_and_leaves_the_question() -> None:
+    async def body() -> None:
+        world = risky()
+        world.intents |= {"what time is it": Intent("get_time", 0.9), "stop": Intent("stop", 0.9)}
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("what time is it")
+            await it.until(TurnReply)
+            await asyncio.sleep(0.5)
+            it.microphone.say("stop")
+            await it.until(TurnDone)
+            await it.until(SpeechEnds, 3)
+            await asyncio.sleep(3)
+            it.microphone.say("yes")
+            await it.until(TurnDone, 2)
+        assert len(world.executed) == 1
+
+    virtual_time.run(body())
+
+
+def test_a_question_answered_elsewhere_waits_for_the_answer_to_other_words() -> None:
+    """The two replies do not sound at once."""
+
+    async def body() -> None:
+        world = risky()
+        world.intents["what time is it"] = Intent("get_time", 0.9)
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(3)
+            it.microphone.say("what time is it")
+            await it.until(TurnReply)
+            world.questions[it.outlet.of(TaskNeedsConfirmation)[0].confirmation_id].set_result(True)
+            await it.until(TurnDone, 2)
+        assert [turn.status for turn in it.outlet.of(TurnDone)] == ["ok", "ok"]
+        assert len(world.executed) == 1
+
+    virtual_time.run(body())
