@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from streaming.ports import CallContext, SynthesisStream
     from streaming.sound.echo import FarEnd
 
-# Words after the last one heard to its middle that may have sounded too: one just begun, and one played while the report was under way.
-STARTED_WORDS = 2
+# Words after the last one heard to its middle that may have sounded too: one just begun, and those played while the report was under way.
+STARTED_WORDS = 4
 
 
 @dataclass(slots=True)

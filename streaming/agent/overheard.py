@@ -54,7 +54,8 @@ BACKCHANNELS = frozenset(
 )
 """Said alone while somebody else speaks, they mean "go on", even a "yes": an approval comes after the question."""
 
-COMMANDS = frozenset(["stop", "wait", "no", "cancel", "quiet", "enough"])
+# "top" is what is left of a "stop" whose beginning the echo covered.
+COMMANDS = frozenset(["stop", "top", "wait", "no", "cancel", "quiet", "enough"])
 MAX_BACKCHANNEL_WORDS = 3  # "yeah okay right"; more words are a sentence
 CLEAR_WORDS = 2  # a partial of fewer words is often misheard
 CERTAIN_WORDS = 3  # so many words are no hum, however they were heard

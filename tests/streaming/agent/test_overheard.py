@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from streaming.agent.delivery import STARTED_WORDS
 from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
 
 REPLY = "It is ten past five. The folder holds twelve files, and the largest is the readme"
@@ -76,3 +77,17 @@ def test_only_what_was_just_said_comes_back() -> None:
 
 def test_what_was_said_long_ago_does_not_come_back() -> None:
     assert overheard("stop the music", "stop the music " + "word " * 60) is Overheard.WORDS
+
+
+@pytest.mark.parametrize("late", [1, 2, 3, 4])
+def test_an_echo_is_known_although_the_report_of_what_was_played_is_late(late: int) -> None:
+    """The recogniser has half of the last word, and the report lacks it and some before it."""
+    sentence = "You can ask me for the time or the date, to search for something, to open a page"
+    reply = sentence.split()
+    played = reply.index("something,") + 1
+    ours = " ".join(reply[: played - late + STARTED_WORDS])
+    assert overheard("to search for some", ours) is Overheard.ECHO
+
+
+def test_a_stop_whose_beginning_was_covered_is_meant() -> None:
+    assert overheard("Top.", REPLY, Sureness.DOUBTFUL) is Overheard.WORDS
