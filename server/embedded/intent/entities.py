@@ -135,8 +135,13 @@ def arguments_of(words: str) -> list[str]:
         return text.removesuffix('"').split()
 
 
+_PRECEDES_ADDRESS = re.compile(r"\A(?:of|at|for|called|named)\s+(?=\S)", re.IGNORECASE)
+_PRECEDES_PATH = re.compile(r"\A(?:the )?(?:folder|directory) (?:named |called )?(?=\S)", re.IGNORECASE)
+_PRECEDES_FILE = re.compile(r"\A(?:out (?:loud )?)?(?:(?:the )?file (?:named|called) )?(?=\S)", re.IGNORECASE)
+
+
 def _url(entities: dict[str, Any]) -> bool:
-    entities["url"] = url_of(entities["url"])
+    entities["url"] = url_of(_PRECEDES_ADDRESS.sub("", entities["url"]))
     return False
 
 
@@ -150,7 +155,8 @@ def _site(entities: dict[str, Any]) -> bool:
 
 
 def _path(entities: dict[str, Any]) -> bool:
-    path = written(re.sub(r"\b(folder|directory)\Z", "", str(entities["path"])))
+    named = _PRECEDES_PATH.sub("", str(entities["path"]))
+    path = written(re.sub(r"\b(folder|directory)\Z", "", named))
     if path in {"", "here", "current", "the current", "this"}:
         raise NoEntityError
     entities["path"] = path if "/" in path or "." in path else path.removeprefix("the ")
@@ -159,7 +165,7 @@ def _path(entities: dict[str, Any]) -> bool:
 
 def _named_file(entities: dict[str, Any]) -> bool:
     """A path that was named without the word "file", so it must look like one. Raises NoEntityError."""
-    entities["path"] = written(entities.pop("named_file"))
+    entities["path"] = written(_PRECEDES_FILE.sub("", entities.pop("named_file")))
     if not is_file(entities["path"]):
         raise NoEntityError
     return False

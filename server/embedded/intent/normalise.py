@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from server.embedded.intent.words import (
     keys_of,
     with_contractions_whole,
+    with_signs_said,
     with_statement_whole,
     without_decoration,
     without_hesitations,
@@ -47,7 +48,7 @@ def without_courtesy(words: Sequence[Word]) -> list[Word]:
 
 def readings(words: Sequence[Word]) -> list[list[Word]]:
     """Distinct readings. Later ones change more of what was said, and are only used if earlier ones match nothing."""
-    fluent = with_statement_whole(without_hesitations(words))
+    fluent = with_statement_whole(without_hesitations(with_signs_said(words)))
     bare = without_courtesy(without_repetition(without_courtesy(without_decoration(fluent))))
     whole = with_contractions_whole(bare)
     ways = [without_courtesy(fluent), fluent, without_courtesy(words), list(words), bare, whole]

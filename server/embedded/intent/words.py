@@ -28,6 +28,18 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]\.\Z")  # "p.m.", "U.S."
 _CONTRACTED = {"'s": "is", "'re": "are", "'m": "am"}
 _WITHOUT_APOSTROPHE = {"whats": "what's", "wheres": "where's", "whos": "who's", "hows": "how's", "thats": "that's"}
 _SPOKEN = {"1st": "first", "2nd": "second", "3rd": "third", "4th": "fourth", "5th": "fifth"}  # as in the templates
+_SIGNS = {
+    "👍": "yes",
+    "✅": "yes",
+    "👌": "yes",
+    "✔": "yes",
+    "👎": "no",
+    "❌": "no",
+    "🚫": "no",
+    "✋": "stop",
+    "🛑": "stop",
+}
+_JOINERS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")  # variants and skin tones of an emoji
 _IS = frozenset({"is", "are"})
 _ASKS = frozenset({"forget", "delete", "about", "tell", "know", "you", "what's", "whats", "who's", "when's", "where's"})
 
@@ -78,6 +90,12 @@ def without_final_period(text: str) -> str:
     if not last.endswith(".") or last.endswith("..") or _INITIALS.search(last):
         return text
     return text if last[:-1].lower() in _ABBREVIATIONS else text[:-1]
+
+
+def with_signs_said(words: Sequence[Word]) -> list[Word]:
+    """`👍` alone is `yes`; beside words it is decoration."""
+    said = [_SIGNS.get(_JOINERS.sub("", word.said)) for word in words]
+    return [Word(sign, sign) for sign in said if sign] if all(said) else list(words)
 
 
 # --- what is not part of the meaning ---
