@@ -180,7 +180,8 @@ async def test_a_decode_ahead_that_breaks_a_promise_is_made_again() -> None:
     """A partial that ended meanwhile promised more than was promised when the decode ahead began."""
     pool: Any = LeisurePool()
     settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
-    recognition = Recognition(settings, Ears(pool, Silero()), asyncio.Queue().put)
+    answers: asyncio.Queue[stt_pb2.RecognizeResponse] = asyncio.Queue()
+    recognition = Recognition(settings, Ears(pool, Silero()), answers.put)
 
     async def ahead(text: str) -> Transcript:
         return Transcript(text)
