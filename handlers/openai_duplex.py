@@ -12,6 +12,7 @@ from server.operations import Access
 from server.routes import Route
 from streaming.expiry import TokenTimer
 from streaming.openai.closing import NORMAL, POLICY
+from streaming.openai.inbox import LONG_CHARS
 from streaming.openai.sideband import Sideband
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
     """A second socket of a session, opened by the same user."""
 
     endpoint = "/v1/live/sessions/{id}/attach"
+
+    @property
+    def max_message_size(self) -> int:
+        """Smaller than the session's own: it sends no audio, and its commands are parsed at once."""
+        return LONG_CHARS
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""

@@ -13,6 +13,7 @@ from streaming.openai.closing import NORMAL, POLICY, RESTART, last_mistake
 from streaming.openai.conversation import Entry, new_id
 from streaming.openai.live import RealtimeSession
 from streaming.openai.live_schema import check_append, check_bare, check_sound, check_start, check_update
+from streaming.openai.microphones import PIECE_MS
 from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.openai.timeline import Timeline
 
@@ -47,6 +48,7 @@ class Duplex(RealtimeSession):
         self.resource: dict[str, Any] = {}  # the session as shown to the client; empty before the start
         self.delegates = True
         self.muted = False
+        self.reflections: list[Callable[[bytes], None]] = []  # of sidebands: they get what the microphone gets
         self._delegations: set[str] = set()
         self._to_say: deque[str] = deque()
         self._context: deque[str] = deque()  # appended by the client, for the model
@@ -138,8 +140,16 @@ class Duplex(RealtimeSession):
         self._require_start()
         check_sound(command.fields)
         if self.muted:
-            audio = _SILENCE[self.resource["audio"]["format"]["type"]] * len(audio)
-        return self.microphones.appending(audio)
+            return self.microphones.appending(_SILENCE[self.resource["audio"]["format"]["type"]] * len(audio))
+        return self._reflecting(audio)
+
+    def _reflecting(self, audio: bytes) -> Iterator[None]:
+        """Feed the microphone, and show each piece to the sidebands."""
+        piece_bytes = round(self.event_queue.bytes_per_ms * PIECE_MS)
+        for number, _ in enumerate(self.microphones.appending(audio)):
+            for reflect in self.reflections:
+                reflect(audio[number * piece_bytes : (number + 1) * piece_bytes])
+            yield
 
     def on_mute(self, command: Command) -> None:
         """`session.input_audio.mute` and `.unmute`."""

@@ -5,20 +5,17 @@ The session never waits for it. If it does not read in time, it is closed.
 
 from __future__ import annotations
 
-import json
+from base64 import b64encode
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.openai.closing import NORMAL, POLICY
-from streaming.openai.commands import UnreadableError, read
-from streaming.openai.mistakes import MistakeError
 
 if TYPE_CHECKING:
     from streaming.openai.duplex import Duplex
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 PRIMARY_ONLY = ("session.start", "session.input_audio.append")
-_APPEND = '"session.input_audio.append"'
 _DELTA = '{"type":"session.output_audio.delta","delta":"'
 
 
@@ -41,22 +38,19 @@ class Sideband:
         self._waiting: deque[str] = deque()
         self._bytes = 0
         live.taps.append(self)
+        live.reflections.append(self._reflect)
 
     def detach(self) -> None:
         """Remove the tap, because the socket is closed."""
         if self in self._live.taps:
             self._live.taps.remove(self)
+        if self._reflect in self._live.reflections:
+            self._live.reflections.remove(self._reflect)
 
     # --- Tap ---
 
-    def received(self, data: str | bytes, at_s: float) -> None:  # noqa: ARG002 - the session's own clock counts
-        """Copy the user's audio if it is 24 kHz PCM, as the API does, unless it is muted. Audio in other formats is not copied."""
-        if isinstance(data, str) and _APPEND in data and self._reflects and not self._live.muted:
-            try:
-                audio = read(data, PRIMARY_ONLY).text("audio")
-            except (UnreadableError, MistakeError):
-                return  # the client is told of the mistake on the session's own socket
-            self._put(json.dumps({"type": "session.input_audio.append", "audio": audio}))
+    def received(self, data: str | bytes, at_s: float) -> None:
+        """Does nothing: commands are seen by what comes of them, audio by `_reflect`."""
 
     def sent(self, batch: list[str | bytes], at_s: float) -> None:  # noqa: ARG002 - the session's own clock counts
         """Copy what the session's own socket gets. Audio also gets its position on the timeline."""
@@ -72,6 +66,11 @@ class Sideband:
     def ended(self) -> None:
         """Close the socket, because the session has ended."""
         self._socket.end(NORMAL, "", "")
+
+    def _reflect(self, audio: bytes) -> None:
+        """Copy the user's audio if it is 24 kHz PCM, as the API does. Audio in other formats is not copied."""
+        if self._reflects:
+            self._put(f'{{"type":"session.input_audio.append","audio":"{b64encode(audio).decode()}"}}')
 
     @property
     def _reflects(self) -> bool:

@@ -11,6 +11,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from handlers.openai_duplex import MAX_SIDEBANDS
+from streaming.openai.inbox import LONG_CHARS
 from streaming.openai.settings import Voices
 from tests.support.rest import running
 
@@ -66,6 +67,7 @@ class Attachable:
 
     def __init__(self) -> None:
         self.taps: list[Any] = []
+        self.reflections: list[Any] = []
 
     async def voices(self, _identity: Identity) -> Voices:
         return Voices()
@@ -108,3 +110,19 @@ async def test_a_session_has_so_many_sidebands(tmp_path: Path) -> None:
             socket.close()
         while session.taps:
             await asyncio.sleep(0.001)
+
+
+async def test_a_sideband_sends_no_long_messages(tmp_path: Path) -> None:
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        session: Any = Attachable()
+        rest.gateway.openai = session
+        url = f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach"
+        socket = await websocket_connect(HTTPRequest(url, headers=rest.bearer()))
+        await socket.write_message(" " * (LONG_CHARS + 1))
+        while await socket.read_message() is not None:
+            pass
+        assert socket.close_code == 1009
+        while session.taps:
+            await asyncio.sleep(0.001)
+        assert session.reflections == []

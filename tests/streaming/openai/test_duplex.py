@@ -338,6 +338,23 @@ def test_what_a_muted_microphone_hears_is_not_copied_beside() -> None:
     scripted(test)
 
 
+def test_a_long_append_is_shown_beside_in_pieces_and_what_is_refused_is_not() -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        assert client.live is not None
+        sideband = Sideband(client.live, Beside())
+        client.send("session.input_audio.append", event_id="x", audio="%")
+        client.send("session.input_audio.append", audio=FRAME, rate=1)
+        client.send("session.input_audio.append", audio=b64encode(b64decode(FRAME) * 10).decode())
+        client.send("session.input_audio.mute")
+        await client.until("session.input_audio.muted")
+        shown = [json.loads(item) for item in sideband.data_to_send()]
+        assert [event["audio"] for event in shown if event["type"] == "session.input_audio.append"] == [FRAME] * 10
+        sideband.detach()
+        assert client.live.reflections == []
+
+    scripted(test)
+
+
 def test_an_observer_without_audio_gets_none() -> None:
     async def test(client: LiveClient, _world: World) -> None:
         assert client.live is not None
