@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 
 from protos import memory_pb2 as pb
+from server.embedded.memory.words import MAX_INDEXED_CHARS, indexed
 from server.embedded.spelling import folded
 from tests.server.embedded.serving import code_of
 
@@ -155,3 +156,12 @@ async def test_keys_and_words_of_an_older_database_are_made_anew(tmp_path: Path)
     old.close()
     async with memory(tmp_path) as stub:
         assert await found(stub, "会議") == ["caf\u00e9"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufdfa" * 20_000, "a@" * 30_000, "会議東京" * 15_000], ids=["ligatures", "words", "pairs"]
+)
+def test_long_values_cost_little(text: str) -> None:
+    """A pair of a dense script is written with its space."""
+    assert len(indexed(text)) <= 3 * MAX_INDEXED_CHARS
+    assert indexed("milk " + text).startswith("milk ")
