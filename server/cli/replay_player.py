@@ -20,7 +20,7 @@ from streaming.protocol import events, messages
 from streaming.protocol import frame as wire_frame
 from streaming.protocol.errors import LocalProtocolError
 from streaming.protocol.frame import Frame
-from streaming.protocol.rate import TokenBucket
+from streaming.rate import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

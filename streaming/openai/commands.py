@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
-from streaming.strict_json import NotJsonError, UnsafeJsonError, can_be_sent, parse_object
+from streaming.strict_json import (
+    MAX_VALUES,
+    NotJsonError,
+    UnsafeJsonError,
+    can_be_sent,
+    has_too_many_values,
+    parse_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -91,6 +98,8 @@ def read(data: str | bytes, types: Collection[str] = TYPES) -> Command:
     """The command in a message, one of `types`. Raises UnreadableError."""
     if isinstance(data, bytes):
         raise UnreadableError("invalid_message", "events are JSON in text messages; audio is base64 in them", "", "")
+    if has_too_many_values(data):
+        raise UnreadableError("invalid_json", f"an event has at most {MAX_VALUES} values", "", "")
     try:
         fields = parse_object(data, MAX_DEPTH)
     except UnsafeJsonError as flaw:

@@ -10,7 +10,14 @@ from pydantic import ValidationError
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.messages import CLIENT_MESSAGES
-from streaming.strict_json import NotJsonError, UnsafeJsonError, can_be_sent, parse_object
+from streaming.strict_json import (
+    MAX_VALUES,
+    NotJsonError,
+    UnsafeJsonError,
+    can_be_sent,
+    has_too_many_values,
+    parse_object,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -68,11 +75,13 @@ class Refusal:
 
 
 def parse(text: str, limits: Limits) -> Parsed:
-    """Parse a text message. Raises RemoteProtocolError: 1009 if too big, 1007 if not a JSON object."""
+    """Parse a text message. Raises RemoteProtocolError: 1009 if it is too big or has too many values, 1007 if not a JSON object."""
     # Only text that may be too big is encoded to count its bytes.
     size = len(text)
     if size * _UTF8_MAX > limits.text_bytes and len(text.encode("utf-8", "surrogatepass")) > limits.text_bytes:
         raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {limits.text_bytes} bytes")
+    if has_too_many_values(text):
+        raise RemoteProtocolError(CloseCode.MESSAGE_TOO_BIG, f"a text message may have {MAX_VALUES} values")
     try:
         return Parsed(parse_object(text, limits.json_depth))
     except UnsafeJsonError as error:

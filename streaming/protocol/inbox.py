@@ -9,9 +9,9 @@ from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, 
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
 from streaming.protocol.inbound import Refusal, parse, validate
-from streaming.protocol.rate import TokenBucket
 from streaming.protocol.recall import CommandMemory, SeenCommand
 from streaming.protocol.window import ReceiveWindow
+from streaming.rate import TokenBucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_ERROR_CHARS = 300  # field names in it come from the client, and may be long
 # These start no work, and without them a session could stall or not stop. They count towards the rate but are never refused.
 NEVER_REFUSED = frozenset({"ack", "credit", "playback", "ping", "pong", "channel.end", "channel.cancel"})
+UNIT_VALUES = 256  # take as long to read as `text_unit_bytes` of plain text
 # Each of these starts a task or a lane. Any other message only changes the state of what runs.
 STARTS_WORK = frozenset({"call", "channel.open", "task.confirm", "auth.refresh", "session.resume"})
 
@@ -91,9 +92,9 @@ class Inbox:
         if self._came_before(parsed):
             return []
         first, self._first = self._first, False
-        price = self._price(parsed.type, len(text))
+        price = self._price(parsed.type, text)
         if not self._rate.take(price, now):
-            self._lose_patience(now, 1.0 + len(text) // self._limits.text_unit_bytes)
+            self._lose_patience(now, self._price("", text))
             if parsed.type not in NEVER_REFUSED:
                 return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
         message = validate(text, parsed)
@@ -118,10 +119,11 @@ class Inbox:
             self._out.put_for_socket(messages.ServerAck(seq=number))
         return False
 
-    def _price(self, kind: str, n_chars: int) -> float:
+    def _price(self, kind: str, text: str) -> float:
         """What a message counts against the rate; never more than a whole burst."""
         work = self._limits.work_price if kind in STARTS_WORK else 1.0
-        return min(self._limits.command_burst, work + n_chars // self._limits.text_unit_bytes)
+        units = len(text) // self._limits.text_unit_bytes + text.count(",") // UNIT_VALUES
+        return min(self._limits.command_burst, work + units)
 
     def _lose_patience(self, now: float, price: float = 1.0) -> None:
         if not self._patience.take(price, now):

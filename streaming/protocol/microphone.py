@@ -9,7 +9,7 @@ from streaming.protocol.channel import ChannelState
 from streaming.protocol.events import AudioReceived
 from streaming.protocol.frame import HEADER, HEADER_BYTES, LAST, LOST, VERSION
 from streaming.protocol.inbound import Refusal
-from streaming.protocol.rate import TokenBucket
+from streaming.rate import TokenBucket
 
 if TYPE_CHECKING:
     from streaming.protocol.channel import ServerChannel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from server.errors import ApiError
 from server.net.strict_json import MAX_DEPTH, loads
 from streaming.protocol.messages.base import MAX_SAFE_INTEGER as MAX_INTEGER
+from streaming.strict_json import MAX_VALUES, has_too_many_values
 
 
 @pytest.mark.parametrize(
@@ -29,9 +31,9 @@ from streaming.protocol.messages.base import MAX_SAFE_INTEGER as MAX_INTEGER
         (b'["\\ud800"]', "surrogate"),
         (b'{"\\udfff": 1}', "surrogate"),
         (b'["\xff"]', "UTF-8 at byte 2"),
-        (b"[" * 100_000, "deeper"),
+        (b"[" * 9_000, "deeper"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "deeper"),
-        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "deeper"),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, "deeper"),
         (b"{'a': 1}", "line 1"),
         (b'["\x01"]', "control character"),
         (b"[01]", "line 1"),
@@ -80,3 +82,25 @@ def test_any_bytes_are_a_value_or_a_refusal(body: bytes) -> None:
 )
 def test_what_is_json_everywhere_comes_through(value: object) -> None:
     assert loads(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "too_many"),
+    [
+        ("[" + "0," * MAX_VALUES + "0]", True),
+        ("[" * MAX_VALUES + "0,0", True),
+        ('["' + "," * 2 * MAX_VALUES + '"]', False),  # separators in strings are none
+        ('"' + '\\"' * 100_000 + "," * 2 * MAX_VALUES, False),  # a string that does not end is read once
+        ('["\\\\"' + "," * 2 * MAX_VALUES, True),  # a string ends behind an escaped backslash
+        ('["\\\n' + "," * 2 * MAX_VALUES, False),
+    ],
+)
+def test_values_are_counted_before_they_are_read(text: str, too_many: bool) -> None:
+    began = time.thread_time()
+    assert has_too_many_values(text) is too_many
+    assert time.thread_time() - began < 0.5
+
+
+def test_a_body_has_so_many_values() -> None:
+    with pytest.raises(ApiError, match="10000 values"):
+        loads(json.dumps([0] * 2 * MAX_VALUES))

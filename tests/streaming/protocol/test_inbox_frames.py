@@ -121,6 +121,24 @@ def test_a_long_message_counts_more_and_ends_patience_sooner() -> None:
     assert closed.value.close_code == 4029
 
 
+def test_many_values_count_more() -> None:
+    server = attached(Limits(commands_per_s=1.0, command_burst=10.0, refusals=10.0))
+    many = {"type": "ping", "t": 1, "values": [0] * 9 * 256}
+    tell(server, **many)
+    tell(server, **many)  # over the rate
+    with pytest.raises(RemoteProtocolError) as closed:
+        tell(server, **many)
+    assert closed.value.close_code == 4029
+
+
+@pytest.mark.parametrize("values", ["[]", "{}", "0"])
+def test_more_values_than_a_message_may_have_close_the_socket(values: str) -> None:
+    server = attached()
+    with pytest.raises(RemoteProtocolError, match="10000 values") as closed:
+        server.receive_text(f'{{"type":"ping","t":1,"values":[{",".join([values] * 12_000)}]}}', NOW)
+    assert closed.value.close_code == 1009
+
+
 def test_the_longest_message_is_taken_from_a_rested_client() -> None:
     server = attached(Limits(command_burst=5.0, text_unit_bytes=10), "tts")
     text = '{"type":"tts.text","channel":1,"text":"' + "x" * 1_000 + '"}'

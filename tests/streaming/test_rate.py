@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.protocol.rate import TokenBucket
+from streaming.rate import TokenBucket
 
 
 def test_a_burst_then_the_rate() -> None:
