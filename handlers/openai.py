@@ -145,7 +145,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         """Handle all messages of one read."""
         if self._live is not None and self._ending is None:
             for message in messages:
-                self._live.receive(message)
+                self._live.receive(message, self.behind_since)
 
     def on_close(self) -> None:
         """Detach the session. It waits for the client, unless the client closed for good."""

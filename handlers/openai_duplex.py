@@ -89,7 +89,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         """Handle all messages of one read."""
         if self._sideband is not None and self._ending is None:
             for message in messages:
-                self._sideband.receive(message)
+                self._sideband.receive(message, self.behind_since)
 
     def on_close(self) -> None:
         """The socket is closed; the session continues."""

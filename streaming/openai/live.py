@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.expiry import TokenTimer
@@ -16,7 +14,7 @@ from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
 from streaming.openai.closing import DEPARTURES, POLICY, last_mistake
-from streaming.openai.commands import FIELDS, Command, UnreadableError, read
+from streaming.openai.commands import FIELDS, Command, read
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
@@ -24,9 +22,11 @@ from streaming.openai.inbox import Inbox
 from streaming.openai.items import checked_item
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event, failure_event
+from streaming.openai.pace import Pace
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
+from streaming.openai.telling import telling_mistakes
 from streaming.openai.tool_lists import ToolLists
 from streaming.openai.watching import EventWatch
 from streaming.ports import CallContext
@@ -53,13 +53,6 @@ class Socket(Protocol):
 
     def end(self, code: int, farewell: str, reason: str) -> None:
         """Send what waits, then this event, then close."""
-
-
-@dataclass(slots=True)
-class Mistaken:
-    """The client event that an `error` is about."""
-
-    event_id: str = ""
 
 
 class RealtimeSession(UnrecordedResident):
@@ -103,6 +96,8 @@ class RealtimeSession(UnrecordedResident):
         self.tool_lists = ToolLists(self)
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
+        self._pace = Pace(self.append_kind, self._loop.time())
+        self._arrived_at: float | None = None
         self._inbox = Inbox(self._receive_long, self.receive_now, group)
         self._expiry = TokenTimer(self._loop, None, self._on_expired)
 
@@ -218,9 +213,10 @@ class RealtimeSession(UnrecordedResident):
 
     # --- client events ---
 
-    def receive(self, data: str | bytes) -> None:
-        """Handle one message. A mistake is answered and has no effect."""
+    def receive(self, data: str | bytes, arrived_at: float | None = None) -> None:
+        """Handle one message. A mistake is answered and has no effect. `arrived_at`: when it was read, if it has waited since."""
         self._note_received(data)
+        self._arrived_at = arrived_at
         try:
             if self._inbox.takes(data):
                 return
@@ -244,22 +240,29 @@ class RealtimeSession(UnrecordedResident):
 
     def receive_now(self, data: str | bytes) -> None:
         """Parse a message and handle it."""
-        with self._telling_mistakes() as mistaken:
+        with telling_mistakes(self, data) as mistaken:
             command = read(data, self.actions)
             mistaken.event_id = command.event_id
+            self.count(command.kind, data)
             self.act(command)
         self.wake()
+
+    def count(self, kind: str, data: str | bytes) -> None:
+        """Count an event. Raises MistakeError if there are too many."""
+        self._pace.count(kind, len(data), self._loop.time() if self._arrived_at is None else self._arrived_at)
 
     def appending(self, command: Command, audio: bytes) -> Iterator[None]:
         """Feed the microphone, piece by piece. Raises MistakeError."""
         command.check_fields()
         return self.microphones.appending(audio)
 
-    def receive_beside(self, data: str | bytes, refused: tuple[str, ...]) -> None:
+    def receive_beside(self, data: str | bytes, refused: tuple[str, ...], arrived_at: float | None = None) -> None:
         """Handle a command from a sideband socket. Types in `refused` are for the session's own socket only."""
-        with self._telling_mistakes() as mistaken:
+        self._arrived_at = arrived_at
+        with telling_mistakes(self, data) as mistaken:
             command = read(data, self.actions)
             mistaken.event_id = command.event_id
+            self.count(command.kind, data)
             if command.kind in refused:
                 raise MistakeError("unsupported_event", f"'{command.kind}' is for the session's own socket", "type")
             self.act(command)
@@ -272,9 +275,10 @@ class RealtimeSession(UnrecordedResident):
 
     async def _receive_long(self, data: str | bytes) -> None:
         """Handle a long message: parse it in a thread, and feed its audio in pieces."""
-        with self._telling_mistakes() as mistaken:
+        with telling_mistakes(self, data) as mistaken:
             command = await asyncio.to_thread(read, data, self.actions)
             mistaken.event_id = command.event_id
+            self.count(command.kind, data)
             if command.kind == self.append_kind:
                 audio = await asyncio.to_thread(command.audio)
                 for _ in self.appending(command, audio):
@@ -285,17 +289,6 @@ class RealtimeSession(UnrecordedResident):
             else:
                 self.act(command)
         self.wake()
-
-    @contextmanager
-    def _telling_mistakes(self) -> Iterator[Mistaken]:
-        """Answer any exception inside with an `error`."""
-        mistaken = Mistaken()
-        try:
-            yield mistaken
-        except UnreadableError as mistake:
-            self.event_queue.say(failure_event(mistake, mistake.event_id))
-        except Exception as error:  # noqa: BLE001 - any of them is answered
-            self.event_queue.say(failure_event(error, mistaken.event_id))
 
     def on_update(self, command: Command) -> None:
         """`session.update`."""

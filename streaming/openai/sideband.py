@@ -87,9 +87,9 @@ class Sideband:
 
     # --- called by the socket ---
 
-    def receive(self, data: str | bytes) -> None:
+    def receive(self, data: str | bytes, arrived_at: float | None = None) -> None:
         """Handle a command. Its events, errors included, go to the session's own socket and are copied from there."""
-        self._live.receive_beside(data, PRIMARY_ONLY)
+        self._live.receive_beside(data, PRIMARY_ONLY, arrived_at)
 
     def data_to_send(self) -> list[str | bytes]:
         """The events to send now, in order."""

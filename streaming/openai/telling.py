@@ -1,0 +1,53 @@
+"""Answers what goes wrong with a client event."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from streaming.openai.closing import POLICY
+from streaming.openai.commands import UnreadableError
+from streaming.openai.mistakes import failure_event
+from streaming.openai.pace import FloodError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streaming.openai.event_queue import EventQueue
+
+
+class Session(Protocol):
+    """What is used of the session."""
+
+    event_queue: EventQueue
+
+    def count(self, kind: str, data: str | bytes) -> None:
+        """Count an event. Raises MistakeError if there are too many."""
+
+    def end(self, code: int, word: str, message: str) -> None:
+        """Send the reason as an `error`, and close."""
+
+
+@dataclass(slots=True)
+class Mistaken:
+    """The client event that an `error` is about."""
+
+    event_id: str = ""
+
+
+@contextmanager
+def telling_mistakes(session: Session, data: str | bytes) -> Iterator[Mistaken]:
+    """Answer any exception inside with an `error`. A flood ends the session."""
+    mistaken = Mistaken()
+    try:
+        try:
+            yield mistaken
+        except UnreadableError as mistake:
+            mistaken.event_id = mistake.event_id
+            session.count("", data)
+            raise
+    except FloodError as flood:
+        session.end(POLICY, flood.code, flood.message)
+    except Exception as error:  # noqa: BLE001 - any of them is answered
+        session.event_queue.say(failure_event(error, mistaken.event_id))

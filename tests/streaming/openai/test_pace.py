@@ -1,0 +1,79 @@
+"""Clients of OpenAI's dialect that send too much."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.openai.mistakes import MistakeError
+from streaming.openai.pace import APPEND_PRICE, BURST, PRICED_CHARS, REFUSALS, WORK_PRICE, FloodError, Pace
+from tests.support.openai_client import FRAME, Client, scripted
+
+if TYPE_CHECKING:
+    from tests.support.world import World
+
+APPEND = "input_audio_buffer.append"
+
+
+def taken(pace: Pace, kind: str, n_chars: int = 0, at: float = 0.0) -> int:
+    """How many of these events are taken before one is refused."""
+    for number in range(10_000):
+        try:
+            pace.count(kind, n_chars, at)
+        except MistakeError:
+            return number
+    raise AssertionError("none was refused")
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_chars", "price"),
+    [
+        ("conversation.item.create", 100, 1.0),
+        ("session.update", 100, WORK_PRICE),
+        ("response.create", 100, WORK_PRICE),
+        ("conversation.item.create", 3 * PRICED_CHARS, 4.0),
+        (APPEND, 100_000, APPEND_PRICE),
+        ("", 100, 1.0),
+    ],
+)
+def test_events_count_by_their_work_and_length(kind: str, n_chars: int, price: float) -> None:
+    assert taken(Pace(APPEND, 0.0), kind, n_chars) == int(BURST / price)
+
+
+def test_the_longest_event_is_taken_from_a_rested_client() -> None:
+    assert taken(Pace(APPEND, 0.0), "session.update", 1 << 30) == 1
+
+
+def test_a_client_that_goes_on_is_a_flood() -> None:
+    pace = Pace(APPEND, 0.0)
+    taken(pace, "session.update")
+    for _ in range(int(REFUSALS) - 1):
+        with pytest.raises(MistakeError) as refused:
+            pace.count("session.update", 0, 0.0)
+        assert not isinstance(refused.value, FloodError)
+    with pytest.raises(FloodError):
+        pace.count("session.update", 0, 0.0)
+    pace.count("session.update", 0, 1.0)  # a second later the rate allows more
+
+
+@pytest.mark.parametrize(
+    "event", [{"type": "session.update", "session": {"type": "realtime"}}, {"type": "nonsense"}], ids=["read", "unread"]
+)
+def test_a_flood_ends_the_session_and_sound_is_none(event: dict[str, object]) -> None:
+    async def test(client: Client, _world: World) -> None:
+        assert client.live is not None
+        for _ in range(700):
+            client.send(APPEND, audio=FRAME)
+        await client.soon()
+        assert not client.of("error")
+        for _ in range(2_000):
+            if client.ended is None:
+                client.live.receive(json.dumps({**event, "event_id": "e"}), arrived_at=0.0)
+        assert client.ended == 1008
+        codes = [event["error"]["code"] for event in client.of("error")]
+        assert codes[-1] == "rate_limit_exceeded"
+        assert codes.count("rate_limit_exceeded") == REFUSALS + 1
+
+    scripted(test)
