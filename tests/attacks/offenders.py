@@ -34,10 +34,10 @@ class Target:
     token: str
     entered: asyncio.Barrier  # offenders with a session and whoever measures: nobody floods before all have come
 
-    def handshake(self, name: str, *, authenticated: bool = True) -> bytes:
+    def handshake(self, name: str, *, authenticated: bool = True, path: str = "/ws/") -> bytes:
         bearer = f"Authorization: Bearer {self.token}\r\n" if authenticated else ""
         return (
-            f"GET /ws/{name} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path}{name} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{bearer}\r\n"
         ).encode()
 
@@ -68,16 +68,23 @@ class Client:
         return cls(*await asyncio.open_connection(sock=own, limit=1 << 24))
 
     @classmethod
-    async def entered(cls, target: Target, name: str, room_bytes: int = 1 << 20) -> Client:
+    async def entered(
+        cls,
+        target: Target,
+        name: str,
+        room_bytes: int = 1 << 20,
+        path: str = "/ws/",
+        greeting: bytes = b"session.ready",
+    ) -> Client:
         """With a session."""
         while True:  # a gateway that is busy with the flood before refuses it for a moment
             client = await cls.connected(target, room_bytes)
-            client.writer.write(target.handshake(name))
+            client.writer.write(target.handshake(name, path=path))
             if b" 101 " in await client.reader.readline():
                 break
             client.writer.transport.abort()
             await asyncio.sleep(0.5)
-        await client.reader.readuntil(b"session.ready")
+        await client.reader.readuntil(greeting)
         await target.entered.wait()
         client.begins()
         return client
@@ -216,6 +223,27 @@ async def commands(target: Target, name: str) -> Ended:
     return await client.ended(until_refused(client, itertools.repeat(said({"type": "ack", "seq": 1}) * BATCH)))
 
 
+async def openai_updates(target: Target, name: str) -> Ended:
+    """Events of OpenAI's dialect that change the whole session."""
+    client = await Client.entered(target, "", path="/v1/realtime?model=", greeting=b"session.created")
+    update = said({"type": "session.update", "session": {"type": "realtime", "instructions": name}})
+    return await client.ended(until_refused(client, itertools.repeat(update * BATCH)))
+
+
+async def long_messages(target: Target, name: str) -> Ended:
+    """Messages with about as many values as are taken."""
+    client = await Client.entered(target, name)
+    many = said({"type": "ping", "t": 1, "values": [[]] * 4_900})
+    return await client.ended(until_refused(client, itertools.repeat(many)))
+
+
+async def stray_frames(target: Target, name: str) -> Ended:
+    """Audio of a channel that was never opened."""
+    client = await Client.entered(target, name)
+    stray = frame(BINARY, struct.pack(">BBHIII", 1, 0, 9, 0, 0, 0) + bytes(160))
+    return await client.ended(until_refused(client, itertools.repeat(stray * BATCH)))
+
+
 async def never_acknowledged(target: Target, name: str) -> Ended:
     """Answers are read, and never acknowledged nor wanted again."""
     client = await Client.entered(target, name)
@@ -307,6 +335,9 @@ FLOODS = {
     "unfinished message": Flood(unfinished, ("1008",), 45),
     "channel opens": Flood(opens, ("4029",), 10),
     "commands": Flood(commands, ("4029",), 10),
+    "OpenAI's updates": Flood(openai_updates, ("1008",), 10),
+    "long messages": Flood(long_messages, ("4029",), 10),
+    "stray frames": Flood(stray_frames, ("4029",), 10),
     "never acknowledged": Flood(never_acknowledged, ("4029", "4002", "1008"), 40),
     "half-open": Flood(half_open, (CUT,), 25, enters=False),
     "never authenticated": Flood(never_authenticated, ("4008",), 15, enters=False),
