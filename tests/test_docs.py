@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from server.config import Settings
 from server.embedded.__main__ import default_address
 from server.embedded.host import SERVICES
 from server.operations import OPERATIONS
+from streaming.protocol.limits import Limits
 
 if TYPE_CHECKING:
     from tests.support.gateway import GatewayProcess
@@ -90,3 +92,21 @@ def test_every_promise_of_the_security_page_names_a_test_that_exists() -> None:
         f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
     ]
     assert missing == []
+
+
+_UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
+
+
+def test_the_bounds_of_the_security_page_are_those_of_the_code() -> None:
+    table = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("## Buffers")[2].partition("## Executors")[0]
+    bounds = re.findall(r"\| (\d+) ?(KiB|MiB|) \| `([\w.:]+)` \|", table)
+    assert len(bounds) == table.count("`tests/") >= 15
+    for number, unit, name in bounds:
+        module, _, constant = name.rpartition(":")
+        if not module:
+            value = Settings.model_fields[name.lower()].default
+        elif constant.startswith("Limits."):
+            value = getattr(Limits(), constant.partition(".")[2])
+        else:
+            value = getattr(importlib.import_module(module), constant)
+        assert value == int(number) * _UNITS.get(unit, 1), name
