@@ -7,8 +7,8 @@
  *     const turn = client.open('turn', { text: 'what time is it', reply: 'text' });
  *     turn.addEventListener('turn.reply', (event) => console.log(event.detail.text));
  *
- * It reconnects with full jitter and resumes the session: commands that the server has not acknowledged and microphone frames that
- * it has not taken are sent again, and missed messages arrive in order, each once. The protocol: `streaming/protocol/PROTOCOL.md`.
+ * It reconnects and resumes the session: commands and microphone frames that the server has not taken are sent again, and missed
+ * messages arrive in order, each once. The protocol: `streaming/protocol/PROTOCOL.md`.
  *
  * @module jarvis-client
  */
@@ -16,7 +16,7 @@
 import { LAST, LOST, decodeFrame, encodeFrame } from './jarvis/codec.js';
 
 const FIRST_DELAY_MS = 200;
-/** Timeout of the probe that finds out why the first connection failed. */
+/** For finding out why the first connection failed. */
 const PROBE_MS = 3_000;
 /** Time for a connection to bring a session. The gateway gives a client without a token 10 s, and then says so. */
 const GREETING_MS = 15_000;
@@ -27,13 +27,13 @@ const ACK_EVERY_BYTES = 65_536;
 const ACK_AFTER_MS = 1_000;
 /** Audio per channel that the server may send ahead of playback: six seconds at 22 kHz. */
 const SPEAKER_WINDOW_BYTES = 262_144;
-/** Microphone audio kept while there is no credit or no socket. Beyond it the oldest frames are dropped and marked as lost. */
+/** Microphone audio kept while there is no credit or no socket. Beyond it the oldest frames are lost. */
 const MICROPHONE_KEEP_BYTES = 2_097_152;
 /** Used until `session.ready` brings the server's interval. */
 const DEFAULT_HEARTBEAT_MS = 20_000;
 /** Close codes after which a new attempt would be refused as well; so are 4500 and above. */
 const FINAL_CODES = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
-/** A ticket is valid for seconds, and only once. If it is refused, the client requests another one before it gives up. */
+/** A ticket is valid for seconds, and once: if it is refused, another one is requested. */
 const REFUSED = 4501;
 const TOKEN_EXPIRED = 4009;
 /** What the gateway takes as a session's id. */
@@ -499,7 +499,10 @@ export class JarvisClient extends TellingClient {
 			new URL(this.#url); // throws if there is no host
 			if (!SESSION_ID.test(this.sessionId)) throw new SyntaxError(`sessionId: ${SESSION_ID}`);
 			const socket = new Socket(address, protocols);
-			socket.onerror = () => undefined; // `close` follows; without a listener `ws` would end the process
+			socket.onerror = (/** @type {any} */ { message }) => { // Node tells more than browsers; its own WebSocket may send no `close`
+				if (message) this.#parting ??= { message };
+				if (socket.readyState !== 2) setTimeout(() => this.#closed(socket, { code: 1006, reason: '' }), 0);
+			};
 			return socket;
 		} catch (error) { // a SyntaxError: an invalid URL, or a token with characters that headers cannot hold
 			this.#fail(new JarvisError('INVALID_URL', `no WebSocket can be opened to ${this.#url}: ${/** @type {Error} */ (error).message}`));
@@ -514,7 +517,7 @@ export class JarvisClient extends TellingClient {
 		const answers = (mode) => fetch(address, { mode, cache: 'no-store', signal: AbortSignal.timeout(PROBE_MS) }).then(() => true, () => false);
 		let error = new JarvisError('UNREACHABLE', `nobody answers at ${this.#url}: is the gateway running, and is the address right?`);
 		if (await answers('cors')) {
-			error = new JarvisError('REFUSED', reason || `${this.#url} answers, but opens no WebSocket: is its path right, and does a proxy in between pass it on?`);
+			error = new JarvisError('REFUSED', reason || `${this.#url} answers, but opens no WebSocket: ${this.#parting?.message ?? 'is its path right, and does a proxy in between pass it on?'}`);
 		} else if (await answers('no-cors')) {
 			error = new JarvisError('ORIGIN_REFUSED', `${this.#url} does not take this page: add ${globalThis.location?.origin ?? 'its origin'} to CORS_ORIGINS of the gateway`);
 		}

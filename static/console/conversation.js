@@ -109,7 +109,7 @@ export class Conversation {
 		this.onDecision = onDecision;
 		this.list = h('ol.turns', { 'aria-live': 'polite', aria: 'Conversation' });
 		this.draw = onceAFrame(() => this.#draw());
-		this.list.addEventListener('load', () => { if (this.follows) this.toEnd(); }, true); // a picture may be taller than the space reserved for it
+		this.list.addEventListener('load', () => { if (this.follows) this.toEnd(); }, true); // a picture may be taller than reserved
 		this.listener = (turn) => { this.changed.add(turn); this.draw(); };
 		log.listeners.add(this.listener);
 		for (const turn of log.list) this.listener(turn);

@@ -19,7 +19,7 @@ export class BadSocket extends (globalThis.WebSocket ?? Object) {
 		way.due = arrival(now, way.due, network);
 		if (way.due <= now && way.waiting.length === 0) { act(); return; }
 		way.waiting.push(act);
-		setTimeout(() => way.waiting.shift()(), way.due - now); // the oldest one, whichever timer fires: timers are too coarse to keep the order
+		setTimeout(() => way.waiting.shift()(), way.due - now); // the oldest: timers are too coarse to keep the order
 	}
 
 	send(data) {

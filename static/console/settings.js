@@ -6,7 +6,7 @@ export const settings = {
 	theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device', output: '', dialect: 'jarvis',
 };
 
-/** Undefined if it throws. A browser that stores nothing for this page, or no more, throws even when asked: then things last until the page is left. */
+/** Undefined if it throws. A browser that stores nothing for this page throws even when asked: then things last until it is left. */
 export function tried(act) {
 	try {
 		return act();

@@ -49,7 +49,7 @@ function extent(all) {
 }
 
 function axis(from, length, most) {
-	const marks = ticks(from, length, most).map((tick) => h('span', { style: { left: percent((tick - from) / length) } }, tick === 0 ? '0' : ms(tick).replace('.00', '')));
+	const marks = ticks(from, length, most).map((tick) => h('span', { style: { left: percent((tick - from) / length) } }, tick === 0 ? '0' : Math.abs(tick) % 60_000 < 1_000 ? ms(tick) : `${tick / 1000} s`));
 	return h('div.row.axis', { 'aria-hidden': 'true' }, h('span.name'), h('div.lane', marks), h('span.took'));
 }
 

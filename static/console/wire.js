@@ -145,7 +145,7 @@ export class WireView {
 			if (this.#passes(records[this.seen])) this.found.push(this.seen);
 		}
 		const anew = this.found !== this.passing;
-		if (anew && this.seen < end) return; // the earlier rows stay so long: laying out each part of the new ones would cost frames
+		if (anew && this.seen < end) return; // the earlier rows stay: to lay out each part costs frames
 		if (anew) {
 			this.passing = this.found;
 			this.list.picked = -1;

@@ -432,3 +432,15 @@ test('goodbye ends the session and everything in it', async () => {
   mock.timers.tick(60_000);
   assert.equal(network.sockets.length, 1);
 });
+
+test('a socket that fails without a close, as Node 20 has it, is no reason to wait', async () => {
+  const network = fakeNetwork();
+  const client = new JarvisClient('ws://gateway/', { token: 't', webSocket: network.FakeSocket });
+  mock.method(globalThis, 'fetch', async () => ({}));
+  const refused = assert.rejects(client.connect(), { code: 'REFUSED', message: /opens no WebSocket: Unexpected server response: 503/ });
+  await TICK();
+  network.last.onerror({ message: 'Unexpected server response: 503' });
+  mock.timers.tick(1);
+  await refused;
+  mock.restoreAll();
+});
