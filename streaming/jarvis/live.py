@@ -191,13 +191,11 @@ class LiveSession:
     def hear(self, data: bytes) -> bool:
         """Pass the next expected frame to its lane, which wakes the writer if it must: the hot path. False: call `receive`."""
         channel = None if self.taps else self.connection.hear(data, self._loop.time())
-        if channel is None:
-            return False
-        traffic = self.traffic
-        traffic.bytes_received += len(data)
-        traffic.frames_received += 1
-        self.work.hear(channel.id, data[HEADER_BYTES:], channel.next_frame - 1)
-        return True
+        if channel is not None:
+            self.traffic.bytes_received += len(data)
+            self.traffic.frames_received += 1
+            self.work.hear(channel.id, data[HEADER_BYTES:], channel.next_frame - 1)
+        return channel is not None
 
     def receive(self, data: str | bytes, arrived_at: float | None = None) -> list[events.Event]:
         """Feed the connection; returns its events. Raises RemoteProtocolError: close with its code."""
