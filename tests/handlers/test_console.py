@@ -78,7 +78,8 @@ async def test_pages_load_from_here_alone_and_hold_no_code(tmp_path: Path, path:
         page = await gw.fetch("GET", path, roles=None)
         html = page.body.decode()
         policy = page.headers["Content-Security-Policy"]
-        for address in re.findall(r'(?:src|href)="([^"]+)"', html):
+        loaded = re.sub(r'<a href="https://[^"]+"', "<a", html)  # a link elsewhere is followed by whoever clicks it
+        for address in re.findall(r'(?:src|href)="([^"]+)"', loaded):
             assert address.startswith(("/", "#", "data:,"))
             if address.startswith("/"):
                 assert (await gw.fetch("GET", address.partition("#")[0], roles=None)).code in {200, 404, 308}
