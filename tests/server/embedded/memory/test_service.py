@@ -263,17 +263,32 @@ class SmallStore(MemoryStore):
         self._db.execute(f"PRAGMA max_page_count = {pages + 2}")
 
 
-async def test_what_is_kept_can_be_read_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class RemountedStore(MemoryStore):
+    """On a disk that takes one item, and then no writes."""
+
+    def put(self, request: pb.StoreRequest, key: str) -> float:
+        created_at = super().put(request, key)
+        self._db.execute("PRAGMA query_only = ON")
+        return created_at
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        (SmallStore, "the disk is full, so nothing new can be remembered"),
+        (RemountedStore, "the disk takes no writes, so nothing new can be remembered"),
+    ],
+)
+async def test_what_is_kept_can_be_read_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: type[MemoryStore], told: str
+) -> None:
     """Each refused write is no fault of the service either: faults would close it to readers too."""
-    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", SmallStore)
+    monkeypatch.setattr("server.embedded.memory.service.MemoryStore", store)
     async with memory(tmp_path) as stub:
         await stub.Store(item())
         for _ in range(10):
             status, words = await refusal(stub.Store(item('"' + "x" * 60_000 + '"', key="more")))
-            assert (status, words) == (
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "the disk is full, so nothing new can be remembered",
-            )
+            assert (status, words) == (grpc.StatusCode.RESOURCE_EXHAUSTED, told)
             assert (await stub.Retrieve(pb.RetrieveRequest(user_id="ada", key="colour"))).value_json == '"blue"'
             assert await found(stub, "blue") == ["colour"]
     assert status.name not in FAULTS
