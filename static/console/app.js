@@ -1,4 +1,4 @@
-// The debug console: the frame around the views. It is built on jarvis-client.js, which others may copy.
+// The frame around the views.
 
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
@@ -171,7 +171,9 @@ class Shell {
 
 	async #goOn() {
 		const parked = unpark();
-		this.#connect(parked ? new Session(this.account, parked, await restored(parked.client.sessionId, parked.startedAt, parked.tail)) : undefined);
+		// fails if another version left it
+		const again = async ({ client, startedAt, tail }) => new Session(this.account, parked, await restored(client.sessionId, startedAt, tail));
+		this.#connect(parked ? await again(parked).catch(() => undefined) : undefined);
 	}
 
 	async #signOut() {

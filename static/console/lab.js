@@ -1,4 +1,4 @@
-// Lab: why a turn ended when it did, the same turn asked another way, a bad network, and how long turns take over many sessions.
+// Lab: why a turn ended when it did, turns asked another way, a bad network, percentiles of many sessions.
 
 import { Choices } from './choices.js';
 import { button, choices, field, fill, h, on, onceAFrame, region, rows, sketch, text } from './dom.js';

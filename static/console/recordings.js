@@ -1,4 +1,4 @@
-// Recordings: save this session, open a recording, listen to it, and scrub through it.
+// Recordings: save this session; open, hear and scrub recordings.
 
 import { Conversation } from './conversation.js';
 import { button, empty, filePicker, fill, h, icon, on, onceAFrame, region, sketch, text, toast } from './dom.js';

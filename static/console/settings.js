@@ -6,7 +6,7 @@ export const settings = {
 	theme: 'auto', mode: 'open', voice: '', speed: '1', language: 'en-US', reply: 'audio', device: '', rate: 'device', output: '', dialect: 'jarvis',
 };
 
-/** Undefined if it throws. A browser that stores nothing for this page throws even when asked: then things last until it is left. */
+/** Undefined if it throws, as a browser does that stores nothing for this page. */
 export function tried(act) {
 	try {
 		return act();
@@ -17,6 +17,7 @@ export function tried(act) {
 
 const kept = tried(() => JSON.parse(localStorage.getItem(KEY))) ?? {};
 for (const name of Object.keys(settings)) if (typeof kept[name] === 'string') settings[name] = kept[name];
+if (!['dark', 'light'].includes(settings.theme)) settings.theme = 'auto';
 
 export function choose(name, value) {
 	settings[name] = value;

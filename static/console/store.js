@@ -1,4 +1,4 @@
-// Sessions kept by this browser, in IndexedDB: messages, frames and words, without tokens. The user can delete all of them.
+// Sessions kept by this browser, in IndexedDB: messages, frames and words, without tokens.
 
 import { withoutSecrets } from './recording.js';
 import { tried } from './settings.js';

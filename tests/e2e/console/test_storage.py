@@ -81,3 +81,21 @@ async def test_a_gateway_with_another_key_leads_back_to_the_sign_in(console: Con
         await page.click("#cut")
         await see(page, "#sign-in >> text=Sign in again")
         assert not await page.evaluate("sessionStorage.getItem('jarvis.token')"), "a refused token is forgotten"
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "localStorage.setItem('jarvis.console', JSON.stringify({ theme: 'sepia', mode: 'shout', rate: 'x' }))",
+        "sessionStorage.setItem('jarvis.parked', JSON.stringify({ tail: [], client: {} }))",
+        "sessionStorage.setItem('jarvis.parked', JSON.stringify({ tail: [] }))",
+    ],
+    ids=["settings", "session", "nothing"],
+)
+async def test_what_another_version_left_stops_no_page(console: Console, gateway: GatewayProcess, left: str) -> None:
+    async with console(gateway) as page:
+        await page.goto(f"{gateway.base}/live")
+        await page.evaluate(left)
+        await page.goto(f"{gateway.base}/console")
+        await see(page, "#status[data-state=online]")
+        assert await page.is_visible("#microphone")
