@@ -7,3 +7,8 @@ session_records          sessions that other replicas can resume
 store_epoch              whether Redis still holds what was written to it
 observation              watching a session that lives on another replica
 """
+
+from server.lean import import_without
+
+# For metrics of its own, which are off: the SDK takes 2.4 MB. Our traces import it when they are configured.
+import_without("redis", "opentelemetry")
