@@ -17,7 +17,7 @@ def test_a_gateway_starts_without_what_it_does_not_use() -> None:
         "assert not {'rich', 'opentelemetry', 'greenlet', 'av', 'numpy'} & set(sys.modules), 'loaded for nothing'\n"
         "import rich.console"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 def test_a_library_that_needs_what_is_hidden_fails_and_hides_nothing() -> None:
