@@ -1,8 +1,8 @@
 """The walk of 40 ms of speech within one process, by stage: from a trunk's message to the bytes for the socket, and a client's reports.
 
 Real trunk streams, sessions, lanes and sockets, without kernel, gRPC and clients. CPU is that of this thread in the best round. In a
-whole gateway it costs two to three times as much, because its caches are cold: compare two states of the code, not this figure with
-another. It hardly depends on what else the machine does.
+whole gateway it costs more, because its caches are cold. On a busy machine it costs up to two and a half times as much: compare two
+states of the code by turns, not this figure with another.
 """
 
 from __future__ import annotations
