@@ -106,8 +106,8 @@ class RedisLink:
         self._group = group
         self._on_error = on_error
         self._lost = asyncio.Event()
-        self._back = asyncio.Event()
-        self._back.set()
+        self._answering = asyncio.Event()  # set while `up`, and when closed: nobody waits for what will not come
+        self._answering.set()
         self._next = _Batch()  # gathers the commands of this tick
         self._running: _Batch | None = None
         self._closed = False
@@ -158,15 +158,19 @@ class RedisLink:
         return await self.submit(*command, patient=patient)
 
     async def patiently(self, ask: Callable[[], Coroutine[Any, Any, Any]], within_s: float) -> Any:
-        """Retry `ask` when Redis is back, for data that only Redis has. Raises RedisDownError if it is not back in time."""
+        """Retry `ask` when Redis is back, for data that only Redis has.
+
+        Raises RedisDownError if it is not back in time, and at once if the link is closed.
+        """
         try:
             async with asyncio.timeout(within_s):
-                while True:
+                while not self._closed:
                     with contextlib.suppress(RedisDownError):
                         return await ask()
-                    await self._back.wait()
+                    await self._answering.wait()
         except TimeoutError:
-            raise RedisDownError from None
+            pass
+        raise RedisDownError
 
     def _send(self) -> None:
         """Called at the end of the tick. Send the batch, unless another one is under way: then this one waits and keeps growing."""
@@ -180,8 +184,7 @@ class RedisLink:
             self._group.create_task(work, name=name)
         except RuntimeError:
             work.close()
-            self._closed, self._connected = True, False
-            self._fail_waiting()
+            self._end()
 
     def _given_up(self, batch: _Batch) -> bool:
         """True if the batch's commands have already failed, by timeout or close."""
@@ -203,6 +206,7 @@ class RedisLink:
         self._running = None
         if self._overdue:
             self._overdue = False
+            self._answering.set()
             self._spawn(self._tell_back(), "redis answers again")
         if unfit is not None:
             self._lose(str(unfit))
@@ -221,6 +225,7 @@ class RedisLink:
             loop.call_later(wait_s, self._late, batch, loop.time() + wait_s, graces + 1)
         else:
             self._overdue = True
+            self._answering.clear()
             self._on_error()
             batch.fail_hasty()
             wait_s = PATIENT_TIMEOUT_S - COMMAND_TIMEOUT_S
@@ -241,10 +246,10 @@ class RedisLink:
         """Fail all waiting commands, so that their callers continue without Redis, and drop the connection."""
         self._on_error()
         self._overdue = False
+        self._answering.clear()
         if self._connected:
             self._connected = False
             self._lost.set()
-            self._back.clear()
             log.warning("redis is lost: this process decides alone", reason=reason)
         self._fail_waiting()
         self._spawn(self._drop(), "redis connection given up")
@@ -275,7 +280,7 @@ class RedisLink:
 
     async def _found(self) -> None:
         self._lost.clear()
-        self._back.set()
+        self._answering.set()
         self._connected = True
         log.info("redis is back")
         await self._tell_back()
@@ -303,10 +308,14 @@ class RedisLink:
             raise RedisDownError
         return replies
 
+    def _end(self) -> None:
+        self._closed, self._connected = True, False
+        self._answering.set()
+        self._fail_waiting()
+
     async def close(self) -> None:
         """Fail waiting commands, end the probe and close all connections."""
-        self._closed, self._connected = True, False
-        self._fail_waiting()
+        self._end()
         self._lost.set()
         with contextlib.suppress(RedisError, OSError):
             await self._wire.close()

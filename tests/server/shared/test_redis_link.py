@@ -208,6 +208,33 @@ async def test_closing_fails_what_waits(own_redis: RedisServer) -> None:
     own_redis.thaw()
 
 
+async def test_a_patient_question_leaves_the_loop_to_others_while_redis_is_slow(own_redis: RedisServer) -> None:
+    """Slow is not lost: what may not wait is refused at once, and must not be asked again at once."""
+    async with running_link(own_redis.url) as link:
+        own_redis.freeze()
+        with pytest.raises(RedisDownError):
+            await link.call("PING")
+        assert not link.up
+        asyncio.get_running_loop().call_later(0.2, own_redis.thaw)
+        assert await link.patiently(lambda: link.call("ECHO", "slow"), 10) == b"slow"
+
+
+async def test_a_patient_question_ends_when_the_link_is_closed(own_redis: RedisServer) -> None:
+    async with running_link(own_redis.url) as link, asyncio.TaskGroup() as group:
+        own_redis.stop()
+
+        async def ask() -> None:
+            with pytest.raises(RedisDownError):
+                await link.patiently(lambda: link.call("PING", patient=True), 60)
+
+        asked = group.create_task(ask(), name="ask")
+        await asyncio.sleep(0.1)
+        await link.close()
+        await asked
+        with pytest.raises(RedisDownError):
+            await link.patiently(lambda: link.call("PING", patient=True), 60)
+
+
 async def test_a_group_that_has_ended_takes_nothing_more(redis_url: str) -> None:
     async with asyncio.TaskGroup() as group:
         link = RedisLink(redis_url, group, lambda: None)
