@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.config import Settings
+from server.config import SECRETS, Settings
 from server.embedded.__main__ import default_address
 from server.embedded.host import SERVICES
 from server.operations import OPERATIONS
@@ -27,6 +27,11 @@ SETTINGS = (ROOT / "docs" / "SETTINGS.md").read_text(encoding="utf-8")
 def test_the_settings_table_names_every_setting_with_its_meaning() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \|[^|]*\| (.*) \|$", SETTINGS, re.MULTILINE))
     assert rows == {name.upper(): field.description for name, field in Settings.model_fields.items()}
+
+
+def test_the_settings_page_names_every_secret_that_may_come_from_a_file() -> None:
+    (named,) = re.findall(r"^(`.*) are also read from the file that `NAME_FILE` names\.$", SETTINGS, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", named) == list(SECRETS)
 
 
 def test_settings_in_the_readme_exist() -> None:
