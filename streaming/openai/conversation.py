@@ -72,11 +72,6 @@ class Conversation:
         self._chars: dict[str, int] = {}  # of each item, as it was added
         self._all_chars = 0
 
-    @property
-    def last_id(self) -> str | None:
-        """The id of the newest item."""
-        return next(reversed(self.entries), None)
-
     def check(self, entry: Entry, after: str | None = None) -> None:
         """Raise MistakeError if the client may not add this item. The gateway adds its own items without a check."""
         item_id = entry.item["id"]
