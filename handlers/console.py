@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,19 @@ if TYPE_CHECKING:
 STATIC = (Path(__file__).resolve().parent.parent / "static").resolve()
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")  # of folders and files: no leading dot, nothing encoded
-_TYPES = {".js": "text/javascript; charset=utf-8", ".mjs": "text/javascript; charset=utf-8"}
+# Of all files in `static/`, which Python's mimetypes would look up in the machine's own tables.
+TYPES = {
+    "": "text/plain; charset=utf-8",  # licences
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ts": "text/plain; charset=utf-8",  # TypeScript has no registered type; by its name alone it would be a film
+    ".txt": "text/plain; charset=utf-8",
+}
 _MAX_PATH_CHARS = 200
 _PORT = re.compile(r":[0-9]+$")
 _OUR_NAMES = {"127.0.0.1", "localhost", "[::1]"}
@@ -49,9 +60,7 @@ async def file_asset(file: Path) -> Asset:
     stamp = (status.st_mtime_ns, status.st_size)
     known = _files.get(file)
     if known is None or known[0] != stamp:
-        content_type = _TYPES.get(file.suffix) or guess_type(file.name)[0] or "application/octet-stream"
-        if content_type.startswith("text/") and "charset" not in content_type:
-            content_type += "; charset=utf-8"
+        content_type = TYPES.get(file.suffix, "application/octet-stream")
         known = _files[file] = stamp, await make_asset(await in_codec_thread(file.read_bytes), content_type)
     return known[1]
 

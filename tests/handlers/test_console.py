@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import mimetypes
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from handlers.console import STATIC
+from handlers.console import STATIC, TYPES
 from tests.support.rest import problem, running
 
 if TYPE_CHECKING:
@@ -29,6 +30,25 @@ async def test_nothing_else_is_served(tmp_path: Path, path: str) -> None:
         answer = await gw.raw(f"GET /console/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 404")
         assert b"application/problem+json" in answer
+
+
+async def test_types_do_not_come_from_the_tables_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for suffix in (".ts", ".png", ".md"):
+        monkeypatch.setitem(mimetypes.types_map, suffix, "video/of-this-machine")
+    async with running(tmp_path) as gw:
+        told = [
+            (await gw.fetch("GET", f"/console/{path}", roles=None)).headers["Content-Type"]
+            for path in ("jarvis-client.d.ts", "docs/console/talk.png", "README.md", "vendor/redoc/LICENSE")
+        ]
+    text = "text/plain; charset=utf-8"
+    assert told == [text, "image/png", "text/markdown; charset=utf-8", text]
+
+
+def test_every_file_has_a_type_of_its_own() -> None:
+    suffixes = {file.suffix for file in STATIC.rglob("*") if file.is_file() and "node_modules" not in file.parts}
+    assert suffixes == set(TYPES)
 
 
 async def test_a_link_that_leads_out_is_not_followed(tmp_path: Path) -> None:
