@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,3 +116,13 @@ def test_the_bounds_of_the_security_page_are_those_of_the_code() -> None:
         else:
             value = getattr(importlib.import_module(module), constant)
         assert value == int(number) * _UNITS.get(unit, 1), name
+
+
+def test_what_an_installed_gateway_says_is_missing_can_be_installed_without_a_checkout() -> None:
+    sources = [
+        file.read_text(encoding="utf-8") for folder in ("server", "streaming") for file in (ROOT / folder).rglob("*.py")
+    ]
+    told = {extra for text in sources for extra in re.findall(r"pip install 'jarvis-gateway\[([a-z,]+)\]'", text)}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert {"voice", "espeak"} <= told <= set(extras)
+    assert [text for text in sources if "pip install -e" in text] == []

@@ -152,7 +152,7 @@ def _load() -> tuple[Any, Path]:
     try:
         loader: Any = importlib.import_module("espeakng_loader")
     except ImportError:
-        raise MissingPartError("eSpeak NG is missing: pip install -e '.[espeak]'") from None
+        raise MissingPartError("eSpeak NG is missing: pip install 'jarvis-gateway[espeak]'") from None
     try:
         return ctypes.CDLL(loader.get_library_path()), Path(loader.get_data_path())
     except OSError as error:

@@ -177,7 +177,9 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as missing:
-        raise MissingPartError(f"the voice hibari is missing ({missing.name}): pip install -e '.[voice]'") from None
+        raise MissingPartError(
+            f"the voice hibari is missing ({missing.name}): pip install 'jarvis-gateway[voice]'"
+        ) from None
 
 
 def _verified(assets: Path) -> bytes:
