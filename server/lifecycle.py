@@ -158,6 +158,7 @@ class Lifecycle:
             overload=Overload(overload_limits(settings), lambda: len(residents)),
         )
         self._loop(tasks, gateway.confirmations.expire(), "confirmations")
+        self._loop(tasks, gateway.confirmations.keep(), "questions")
         await self._start_realtime(gateway, tasks, link, epoch)
         self._start_rounds(gateway)
         port = await self._listen(gateway)
@@ -229,7 +230,7 @@ class Lifecycle:
         limits = session_limits(self._settings)
         sessions = Sessions(limits, provided, desk, self._clients, residents, store, recorder)
         if epoch is not None:
-            epoch.on_news.append(sessions.write_anew)
+            epoch.on_news += [sessions.write_anew, gateway.confirmations.write_anew]
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
         gateway.openai = OpenAiSessions(
             provided,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
+from streaming.flag import Flag
 from streaming.ports import Action, CallContext, Confirmation, ServiceError
 from streaming.rfc3339 import rfc3339
 
@@ -67,6 +68,7 @@ class ConfirmationStore:
         self._decided_here: dict[
             str, bool
         ] = {}  # decisions for lanes of this process, which reach them whatever happens to the state
+        self._anew = Flag()
         self._approving: dict[str, asyncio.Future[None]] = {}  # approvers, waiting to hear that the lane took it
         state.subscribe(self._on_news)
 
@@ -109,12 +111,16 @@ class ConfirmationStore:
             deferred,
             expires_at,
         )
-        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), self._life_s + TAKEN_LATE_S)
+        await self._record(confirmation_id, question)
         if not deferred:
             self._here[confirmation_id] = question
             asyncio.get_running_loop().call_later(2 * self._life_s, self._here.pop, confirmation_id, None)
         self._audited("asked", confirmation_id, question, context)
         return Confirmation(confirmation_id, rfc3339(expires_at), question.action_hash, self._by_voice(question))
+
+    async def _record(self, confirmation_id: str, question: Question) -> None:
+        left_s = question.expires_at - time.time() + TAKEN_LATE_S
+        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), left_s, only_new=True)
 
     def _by_voice(self, question: Question) -> bool:
         """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""
@@ -158,6 +164,21 @@ class ConfirmationStore:
             confirmation_id, at = await self._deferred.get()
             await asyncio.sleep(at - loop.time())  # all live equally long: the first queued expires first
             await self._close(confirmation_id, "expired")
+
+    def write_anew(self) -> None:
+        """Redis may have lost the questions. `keep` writes those whose lanes wait here, so that every replica can settle them again."""
+        self._anew.set()
+
+    async def keep(self) -> None:
+        """A loop that writes questions anew when `write_anew` says so. A deferred one stays lost: it may have been approved elsewhere."""
+        while True:
+            await self._anew.wait()
+            self._anew.clear()
+            for confirmation_id, question in list(self._here.items()):
+                if await self._state.get(_answered(confirmation_id)) is None:
+                    await self._record(confirmation_id, question)
+                if confirmation_id not in self._here:  # settled meanwhile
+                    await self._state.forget(_key(confirmation_id))
 
     async def _heard(self, confirmation_id: str) -> bool | None:
         """Take the decision and tell its maker that it was received. None if it was withdrawn before."""

@@ -52,6 +52,39 @@ async def test_a_question_that_redis_has_lost_is_settled_where_its_lane_waits() 
     assert waiting.result() is True
 
 
+async def test_a_question_that_redis_has_lost_is_settled_by_another_replica_again() -> None:
+    state = LocalState()
+    store, elsewhere = ConfirmationStore(state), ConfirmationStore(state)
+    asked = await store.create(ACTION, VERDICT, ADA)
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(store.keep(), name="keeping")
+        waiting = group.create_task(store.decision(asked.confirmation_id), name="lane")
+        await asyncio.sleep(0)
+        await state.forget(f"confirmation:{asked.confirmation_id}")  # FLUSHALL
+        assert not await elsewhere.settle(asked.confirmation_id, ADA, approve=True)
+        store.write_anew()
+        await asyncio.sleep(0)
+        assert await elsewhere.settle(asked.confirmation_id, ADA, approve=True)
+        assert not await store.settle(asked.confirmation_id, ADA, approve=False)
+        keeping.cancel()
+    assert waiting.result() is True
+
+
+async def test_an_answered_question_is_not_opened_again() -> None:
+    state = LocalState()
+    store, elsewhere = ConfirmationStore(state), ConfirmationStore(state)
+    asked = await store.create(ACTION, VERDICT, ADA)  # nobody waits for its decision yet
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(store.keep(), name="keeping")
+        assert await elsewhere.settle(asked.confirmation_id, ADA, approve=False)
+        store.write_anew()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert await state.get(f"confirmation:{asked.confirmation_id}") is None
+        assert await store.decision(asked.confirmation_id) is False
+        keeping.cancel()
+
+
 class DistantState(LocalState):
     """Takes a round trip for everything, as Redis does."""
 
