@@ -1,12 +1,14 @@
 """Recordings of sessions whose clients asked for one, each in a file of RECORD_DIR. `streaming.jarvis.recording` has the format.
 
 The event loop only queues what crosses the wire. A thread parses it, removes secrets and writes it in batches. The queue is
-bounded: what does not fit is counted, and the file says where it is missing. A failing disk ends the recording, nothing else.
+bounded: what does not fit is counted, and the file says where it is missing, also for a disk that was full for a while. A disk
+that fails otherwise ends the recording, nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import queue
 import secrets
@@ -39,6 +41,9 @@ DIRECTORY_MODE = 0o700
 NO_BEGINNING = frozenset({"session.resume", "ping", "pong", "ack"})
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
 class Item(NamedTuple):
     """One entry for the thread. `data` is None at the end of the session."""
 
@@ -66,17 +71,22 @@ class RecordingFile:
         self._max_bytes = max_bytes
         self._scribe = Scribe()
         self._file: int | None = None
-        self._lines: list[str] = []
-        self._size = self._written = 0
+        self._head = head
+        self._lines: list[str] = [head]
+        self._size, self._written = len(head), 0
         self._begun = False
-        self._add(head)
+        self._held = (0, 0)  # number and bytes of the entries in `_lines`, and of those that are missing between them
+        self._missed = (0, 0)  # of the entries that a full disk had no room for
 
     def take(self, item: Item) -> None:
         """Add one entry."""
         if self.done:
             return
-        if any(item.missed):
-            said = {"type": "recording.dropped", "count": item.missed[0], "bytes": item.missed[1]}
+        missed = _sum(self._missed, item.missed)
+        self._missed = (0, 0)
+        if any(missed):
+            said = {"type": "recording.dropped", "count": missed[0], "bytes": missed[1]}
+            self._held = _sum(self._held, missed)
             self._add(entry_line(Entry(min(item.at_ms, LONGEST_MS), "local", said)))
         if item.data is None:
             self._end(item.at_ms, "the session is over")
@@ -88,6 +98,7 @@ class RecordingFile:
             entry = self._scribe.entry(item.at_ms, item.direction, item.data)
             if entry is not None:
                 self._begun |= item.direction == "out" and entry.type not in NO_BEGINNING
+                self._held = _sum(self._held, (1, item.size))
                 self._add(entry_line(entry))
 
     def _add(self, line: str) -> None:
@@ -99,17 +110,27 @@ class RecordingFile:
         self._add(entry_line(Entry(min(at_ms, LONGEST_MS), "local", {"type": "recording.ended", "reason": reason})))
 
     def flush(self) -> None:
-        """Write the entries taken so far. If the disk is full, the part already written stays readable."""
+        """Write the entries taken so far. What a full disk has no room for is counted; the part already written stays readable."""
         try:
             if self._begun and self._lines:
                 self._write("".join(self._lines).encode())
                 self._lines.clear()
-            if self.done:
-                self._close()
+                self._held = (0, 0)
         except OSError as error:
+            if error.errno in _FULL and not self.done:
+                self._leave_out(error)
+                return
             self.done = True
-            self._lines.clear()
             log.error("recording lost", file=self._path.name, reason=error.strerror)  # noqa: TRY400 - nothing to trace
+        if self.done:
+            self._close()
+
+    def _leave_out(self, full: OSError) -> None:
+        """There may be room again later."""
+        self._missed, self._held = self._held, (0, 0)
+        self._lines = [] if self._written else [self._head]
+        self._size = self._written or len(self._head)
+        log.warning("recording has a gap", file=self._path.name, reason=full.strerror)
 
     def _write(self, data: bytes) -> None:
         if self._file is None:
@@ -120,7 +141,7 @@ class RecordingFile:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
             os.ftruncate(self._file, self._written)  # no half line
-            self._close()
+            os.lseek(self._file, self._written, os.SEEK_SET)
             raise
         self._written += len(data)
 
@@ -129,6 +150,10 @@ class RecordingFile:
         if self._file is not None:
             file, self._file = self._file, None
             os.close(file)
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
 
 
 class RecordingTap:

@@ -280,3 +280,34 @@ async def test_a_full_disk_leaves_a_file_that_can_be_read(tmp_path: Path, monkey
         await socket.until("result", 21)
     (recording,) = files(tmp_path)
     assert types(recording).count("out call") == 1
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_when_a_full_disk_has_room_again_the_recording_goes_on_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    full, write = not before, os.write
+
+    def filling(file: int, data: bytes) -> int:
+        if full and threading.current_thread().name == "recordings":
+            if len(data) > 1:
+                return write(file, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", filling)
+    recordings = Recordings(tmp_path, 10**6)
+    async with studio(recordings) as made:
+        socket = await made.enter(record=True)
+        for count, full in enumerate((not before, True, True, False), 1):  # noqa: B007 - the closure reads it
+            socket.say(type="call", id=f"c{count}", op="echo", params={})
+            await socket.until("result", count)
+            await written(recordings)
+    (recording,) = files(tmp_path)
+    calls = [entry.message["id"] for entry in recording.entries if entry.type == "call" and entry.message]
+    said = [
+        entry.message["count"] for entry in recording.entries if entry.type == "recording.dropped" and entry.message
+    ]
+    assert calls == (["c1", "c4"] if before else ["c4"])
+    assert len(said) == 1
+    assert said[0] >= 4  # two calls and their results
