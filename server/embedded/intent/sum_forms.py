@@ -21,6 +21,8 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("divide A by B", "divided by", "A", "B"),
     ("split|share A by|between|among B", "divided by", "A", "B"),
     ("split|share A between|among B people|friends|ways", "divided by", "A", "B"),
+    ("A less than B", "minus", "B", "A"),
+    ("A more than B", "plus", "B", "A"),
     ("half of A", "divided by", "A", 2),
     ("half A", "divided by", "A", 2),
     ("third of A", "divided by", "A", 3),
@@ -44,13 +46,13 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("add|put A percent to|on B", "plus percent", "B", "A"),
     ("add A percent tip|tax|vat|interest to B", "plus percent", "B", "A"),
     ("increase|raise B by A percent", "plus percent", "B", "A"),
-    ("B plus A percent", "plus percent", "B", "A"),
+    ("B plus|+ A percent", "plus percent", "B", "A"),
     ("B and|with A percent more", "plus percent", "B", "A"),
     ("A percent more than B", "plus percent", "B", "A"),
     ("A percent less than B", "minus percent", "B", "A"),
     ("subtract|take|deduct A percent from|off B", "minus percent", "B", "A"),
     ("decrease|reduce|lower B by A percent", "minus percent", "B", "A"),
-    ("B minus|less A percent", "minus percent", "B", "A"),
+    ("B minus|less|-|−|– A percent", "minus percent", "B", "A"),
     ("A percent off|discount|from B", "minus percent", "B", "A"),
     ("A percent discount|reduction on|off|of|from B", "minus percent", "B", "A"),
     ("A percent tip|tax|vat|interest on|of B", "percent of", "A", "B"),
@@ -64,9 +66,25 @@ _FORMS: tuple[tuple[str, str, str | int, str | int], ...] = (
     ("A of B in|as percent", "share", "A", "B"),
     ("A of B as a percentage", "share", "A", "B"),
 )
+# Before three or more numbers: `add 5 and 7 and 3`, `the sum of 1, 2 and 3`.
+_LISTS: tuple[tuple[str, str], ...] = (
+    ("add up", "plus"),
+    ("add", "plus"),
+    ("sum of", "plus"),
+    ("total of", "plus"),
+    ("multiply", "times"),
+    ("product of", "times"),
+)
+COMMA = ","
+_JOINERS = frozenset({COMMA, "and", "by", "with", "to"})  # between the numbers of a list
+_LEAST_LISTED = 3
 _PATTERNS = tuple((tuple(form.split()), operation, first, second) for form, operation, first, second in _FORMS)
 WORDS = frozenset(
-    word for form, *_ in _FORMS for part in form.split() if not part.isupper() for word in part.split("|")
+    word
+    for form in (*(form for form, *_ in _FORMS), *(lead for lead, _ in _LISTS))
+    for part in form.split()
+    if not part.isupper()
+    for word in part.split("|")
 )
 _ARTICLES = frozenset({"the", "a", "an"})
 
@@ -110,6 +128,36 @@ def read_form(reader: Numbers) -> dict[str, Any] | None:
             return {"first": _one(first, found), "operation": operation, "second": _one(second, found)}
     reader.at = began
     return None
+
+
+def read_list(reader: Numbers) -> dict[str, Any] | None:
+    """The entities of `calculate`, if a list of three or more numbers follows; `then` has those after the second."""
+    began = reader.at + (reader.next in _ARTICLES)
+    for lead, operation in _LISTS:
+        reader.at = began
+        if reader.take(*lead.split()) and (numbers := _listed(reader)) is not None:
+            first, second, *rest = numbers
+            return {
+                "first": first,
+                "operation": operation,
+                "second": second,
+                "then": [part for number in rest for part in (operation, number)],
+            }
+    reader.at = began
+    return None
+
+
+def _listed(reader: Numbers) -> list[Number] | None:
+    """All numbers up to the end; None if something else is among them, or there are too few."""
+    numbers: list[Number] = []
+    while reader.next:
+        number = reader.number()
+        if number is None:
+            return None
+        numbers.append(number)
+        while reader.next in _JOINERS:
+            reader.at += 1
+    return numbers if len(numbers) >= _LEAST_LISTED else None
 
 
 def _one(named: str | int, found: dict[str, Number]) -> Number:

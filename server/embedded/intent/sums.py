@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.embedded.intent.sum_forms import WORDS, read_form
+from server.embedded.intent.sum_forms import COMMA, WORDS, read_form, read_list
 
 MAX_TOKENS = 60  # nobody says a longer sum
 MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
@@ -18,8 +18,14 @@ _LEAD = re.compile(
 )
 _END_MARKS = "=?.!, "
 _END_WORDS = ("equals", "equal", "makes", "make", "is", "be", "come to", "please")
-_TOKEN = re.compile(r"\s*(\d[\d,]*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·/÷:%^()!√])")
-_PER_CENT = re.compile(r"\bper cent\b")
+_TOKEN = re.compile(r"\s*(\d+(?:,\d+)*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·/÷:%^()!√,])")
+_WRITTEN_OTHERWISE = (
+    (re.compile(r"\bper cent\b"), "percent"),
+    (re.compile(r"\bhalf a dozen\b"), "6"),
+    (re.compile(r"\bsqrt\b(?: of\b)?"), "√"),
+    (re.compile(r"\*\*"), "^"),
+    (re.compile(r"\(\s*([+\-−–]?\s*[\d.,]+)\s*\)"), r" \1 "),  # `sqrt(16)`, `5 - (-3)`
+)
 _CURRENCY = re.compile(r"(?<![a-z])(dollars?|bucks?|euros?|pounds?|usd|eur|gbp)(?![a-z])|[$€£]")
 _SIGNS = {"$": "dollar", "€": "euro", "£": "pound", "usd": "dollar", "eur": "euro", "gbp": "pound", "buck": "dollar"}
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
@@ -36,12 +42,12 @@ _UNITS = (
 )  # fmt: skip
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SMALL = {word: value for value, word in enumerate(_UNITS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
-_SCALES = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
+_SCALES = {"dozen": 12, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _HUNDRED = 100
 _OPERATORS = {
     "+": "plus", "plus": "plus", "-": "minus", "−": "minus", "–": "minus", "minus": "minus", "*": "times",
     "×": "times", "·": "times", "x": "times", "times": "times", "/": "divided by", "÷": "divided by", ":": "divided by",
-    "over": "divided by",
+    "over": "divided by", "less": "minus",
 }  # fmt: skip
 CHAINED = frozenset({"plus", "minus", "times", "divided by"})  # may follow each other: `2 plus 3 times 4`
 _NEGATIVE = frozenset({"-", "−", "–", "minus", "negative"})
@@ -187,7 +193,9 @@ def _may_stand_alone(body: str) -> bool:
 
 def _tokens(body: str) -> list[str]:
     """The tokens; empty if something does not belong in a sum."""
-    text = _PER_CENT.sub("percent", _HYPHEN.sub(" ", body))
+    text = _HYPHEN.sub(" ", body)
+    for pattern, plain in _WRITTEN_OTHERWISE:
+        text = pattern.sub(plain, text).strip()
     tokens: list[str] = []
     at = 0
     while at < len(text) and len(tokens) <= MAX_TOKENS:
@@ -201,8 +209,12 @@ def _tokens(body: str) -> list[str]:
 
 def _read(tokens: list[str], *, asked: bool) -> Sum | None:
     """The sum of these tokens. `asked`: a question came before them."""
-    if (form := read_form(_Reader(tokens))) is not None:
+    form = read_form(_Reader(tokens)) or read_list(_Reader(tokens))
+    if form is not None:
         return Sum(form)
+    tokens = [token for at, token in enumerate(tokens) if token != COMMA or not _beside_operator(tokens, at)]
+    if COMMA in tokens:
+        return None
     reader = _Reader(tokens)
     first = reader.number()
     if first is not None:
@@ -218,6 +230,11 @@ def _read(tokens: list[str], *, asked: bool) -> Sum | None:
                 return Sum(entities | ({"then": then} if then else {}))
             return Sum({"first": first, "rest": " ".join(tokens[after:])}, whole=False)
     return Sum(whole=False) if _is_arithmetic(tokens) else None
+
+
+def _beside_operator(tokens: list[str], at: int) -> bool:
+    """True for the comma of `five, plus three`."""
+    return bool({"multiplied", "divided", *_OPERATORS} & {*tokens[at - 1 : at], *tokens[at + 1 : at + 2]})
 
 
 def _operation(reader: _Reader, *, asked: bool) -> str:

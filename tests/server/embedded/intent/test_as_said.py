@@ -206,6 +206,19 @@ def test_what_was_said_is_understood_and_kept(text: str, intent: str, entities: 
         ("split 90 between three people", 90, "divided by", 3),
         ("add 5% tax to 200", 200, "plus percent", 5),
         ("Jarvis, could you add 20% to 50, please?", 50, "plus percent", 20),
+        ("sqrt(16)", 16, "root", 2),
+        ("what is sqrt of 81", 81, "root", 2),
+        ("5 - (-3)", 5, "minus", -3),
+        ("2 ** 10", 2, "power", 10),
+        ("a dozen times 3", 12, "times", 3),
+        ("two dozen plus one", 24, "plus", 1),
+        ("half a dozen plus 2", 6, "plus", 2),
+        ("twelve less five", 12, "minus", 5),
+        ("what's 5 less than 12", 12, "minus", 5),
+        ("seven more than ten", 10, "plus", 7),
+        ("five, plus three", 5, "plus", 3),
+        ("100 - 20%", 100, "minus percent", 20),
+        ("50 + 10%", 50, "plus percent", 10),
     ],
 )
 def test_sums_are_read_in_any_form(text: str, first: float, operation: str, second: float) -> None:
@@ -308,3 +321,26 @@ def test_a_long_text_is_bounded_before_it_costs(text: str, compared: list[int]) 
 def test_a_long_value_is_kept_whole() -> None:
     fact = " ".join(f"word-{number}," for number in range(200)) + " end!"
     assert recognise(f"remember that {fact}")[0].entities == {"fact": fact}
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers", "operation"),
+    [
+        ("add 5 and 7 and 3", [5, 7, 3], "plus"),
+        ("add up five, seven and three", [5, 7, 3], "plus"),
+        ("what is the sum of 1, 2, and 1,000?", [1, 2, 1000], "plus"),
+        ("multiply 2 by 3 by 4", [2, 3, 4], "times"),
+        ("the product of 2, 3, 4 and 5", [2, 3, 4, 5], "times"),
+    ],
+)
+def test_a_list_of_numbers_is_one_sum(text: str, numbers: list[float], operation: str) -> None:
+    first, second, *rest = numbers
+    then = [part for number in rest for part in (operation, number)]
+    wanted = {"first": first, "operation": operation, "second": second, "then": then}
+    best = recognise(text)[0]
+    assert (best.intent, best.entities) == ("calculate", wanted)
+
+
+@pytest.mark.parametrize("text", ["add milk, eggs and bread", "1, 2, 3", "what is 3, 4, 5", "a dozen", "less is more"])
+def test_numbers_in_a_row_are_no_sum(text: str) -> None:
+    assert recognise(text)[0].intent != "calculate"
