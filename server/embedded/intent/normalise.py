@@ -27,7 +27,10 @@ _POLITE_START = re.compile(
     r"(?:\s+please)?\s+(?=\w)",
     re.IGNORECASE,
 )
-_OPENING = re.compile(r"\A(?:well|so|oh|right|now|and|but|okay|ok|alright|hey|hi|hello)\s+(?=\w)", re.IGNORECASE)
+_OPENING = re.compile(
+    r"\A(?:well|so|oh|right|now|and|but|okay|ok|alright|hey|hi|hello|like|actually|i mean|you know)\s+(?=\w)",
+    re.IGNORECASE,
+)
 
 
 def _without_start(words: Sequence[Word], pattern: re.Pattern[str]) -> list[Word]:

@@ -61,7 +61,7 @@ def _key(said: str) -> str:
     if len(said) > MAX_KEY_CHARS:
         return OPAQUE
     bare = _EDGES.sub("", said)
-    hides_sign = said[0] in "-./~" and len(said) > 1
+    hides_sign = said[0] in "-./~" and len(said) > 1 and not said.startswith("...")
     plain = _PLAIN.fullmatch(bare)
     return _SPOKEN.get(bare.lower(), bare) if plain and not hides_sign else OPAQUE
 

@@ -61,3 +61,19 @@ def test_requests(text: str, intent: str, entities: dict[str, Any]) -> None:
 
 def test_an_emoji_beside_words_is_decoration() -> None:
     assert recognise("👍 what time is it")[0].intent == "get_time"
+
+
+@pytest.mark.parametrize(
+    ("text", "intent"),
+    [
+        ("y", "yes"),
+        ("N.", "no"),
+        ("I mean, what time is it", "get_time"),
+        ("you know, what's the time", "get_time"),
+        ("actually, what time is it?", "get_time"),
+        ("...what time is it...", "get_time"),
+        ("read the file .../notes.txt", "read_file"),
+    ],
+)
+def test_letters_and_openings_that_people_type(text: str, intent: str) -> None:
+    assert recognise(text)[0].intent == intent
