@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from handlers.socket import ForeignSocketHandler
@@ -11,6 +12,7 @@ from server.operations import Access
 from server.routes import Route
 from streaming.jarvis.entry import RefusedError
 from streaming.twilio.call import POLICY
+from streaming.twilio.pace import Pace
 from streaming.twilio.registry import caller_of
 from streaming.twilio.wire import Start, UnreadableError, read
 
@@ -52,13 +54,18 @@ class TwilioHandler(ForeignSocketHandler):
 
     def opened(self) -> None:
         """Wait for `start`."""
+        self._pace = Pace(asyncio.get_running_loop().time())
         late = "no start message came in time"
         self._start_timer(START_TIMEOUT_S, self.end, POLICY, "", late)
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Handle all messages of one read."""
+        arrived_at = self.behind_since or asyncio.get_running_loop().time()
         for message in messages:
             if self._ending is not None:
+                return
+            if not self._pace.takes(message, arrived_at):
+                self.end(POLICY, "", "too many messages")
                 return
             if self._call is not None:
                 self._call.receive(message)

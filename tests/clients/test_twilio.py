@@ -193,6 +193,18 @@ async def test_a_stream_that_is_not_one_is_closed(telephony: GatewayProcess) -> 
     assert (socket.close_code, "mediaFormat" in str(socket.close_reason)) == (1008, True)
 
 
+async def test_who_sends_more_than_a_telephone_can_is_closed(telephony: GatewayProcess) -> None:
+    async with dial(telephony) as socket:
+        caller = Caller(socket)
+        await caller.begin()
+        with suppress(ConnectionClosed):
+            for _ in range(5_000):
+                await caller.send("dtmf", dtmf={"track": "inbound_track", "digit": "#"})
+        async with asyncio.timeout(10):
+            await socket.wait_closed()
+    assert (socket.close_code, socket.close_reason) == (1008, "too many messages")
+
+
 async def test_what_is_too_large_is_closed_without_a_message(telephony: GatewayProcess) -> None:
     """Twilio's protocol has no message for errors."""
     async with dial(telephony) as socket:
