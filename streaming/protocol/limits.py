@@ -28,8 +28,9 @@ class Limits:
     """A message that starts work counts as so many. All calls that may run (`running_calls`) still fit into one burst."""
     text_unit_bytes: int = 4 * KIB
     """A text message counts once more for each unit in it: the largest takes as long to read as dozens of small ones."""
-    refusals: float = 200.0
-    """Rate-limited messages that are answered before the socket is closed with 4029; one is forgiven per second."""
+    refusals: float = 400.0
+    """Rate-limited messages that are answered before the socket is closed with 4029; one is forgiven per second. A client that
+    sends 500 calls at once gets 133 through, and is told about the others."""
     audio_bytes_per_s: float = 256.0 * KIB
     """Sustained rate of microphone bytes: two channels of 48 kHz PCM and some more."""
     audio_burst_bytes: float = float(2 * MIB)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.protocol import events, frame
+from streaming.protocol import events, frame, messages
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.limits import Limits
 from tests.streaming.protocol.test_inbox import refused, tell
@@ -164,6 +164,18 @@ def test_as_many_calls_as_may_run_fit_into_a_burst() -> None:
     server = attached(limits)
     for number in range(limits.running_calls):
         assert len(tell(server, type="call", id=str(number), op="x")) == 1
+
+
+def test_five_hundred_calls_at_once_are_slowed_and_not_cut() -> None:
+    limits = Limits()
+    server = attached(limits)
+    taken = 0
+    for number in range(500):
+        (event,) = tell(server, type="call", id=str(number), op="x")
+        if isinstance(event, events.CallReceived):
+            taken += 1
+            server.send_message(messages.Result(id=event.id, data={}))
+    assert taken == limits.command_burst // limits.work_price
 
 
 def test_what_keeps_a_session_going_is_taken_over_the_rate_too() -> None:
