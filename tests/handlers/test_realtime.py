@@ -312,7 +312,8 @@ async def test_an_answer_of_megabytes_arrives_and_costs_nobody_the_gateway(gatew
     for number in range(30):
         store = {"type": "call", "id": f"s{number}", "op": "memory.store", "params": {"key": f"k{number}", **params}}
         await socket.write_message(json.dumps(store))
-        assert (await first(socket))["type"] == "result"
+        answer = await first(socket)
+        assert answer["type"] == "result", answer
     search = {"type": "call", "id": "s", "op": "memory.search", "params": {"query": "haystack", "limit": 30}}
     await socket.write_message(json.dumps(search))
     assert len((await first(socket))["data"]["results"]) == 30

@@ -107,6 +107,14 @@ class SpeechEndpointer:
         """True if a pause may be near: the utterance is then decoded again in a moment."""
         return self._silent_frames >= FALLING_SILENT_FRAMES
 
+    @property
+    def surplus_silence_bytes(self) -> int:
+        """Silence after the frames that tell of a near pause. A decode at a pause leaves it out.
+
+        So the same speech has the same words, whether its decode began early or late.
+        """
+        return max(0, self._silent_frames - FALLING_SILENT_FRAMES) * FRAME_BYTES
+
     def push(self, pcm: bytes) -> None:
         """Add audio of any length."""
         data = self._rest + pcm

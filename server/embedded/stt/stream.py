@@ -219,8 +219,8 @@ class Recognition:
             self._endpointer.silence_needed_ms = self._settings.silence_ms(UNSURE_MS)
             return
         self._drop_partial()
-        job = utterance.job(final=True)
-        seen, complete = await asyncio.gather(self._seen(utterance, job), self._judged(job.pcm))
+        job = self._pause_job(utterance)
+        seen, complete = await asyncio.gather(self._seen(utterance, job), self._judged(utterance.pcm))
         utterance.at_pause = seen
         if seen.doubtful:  # the pause is long enough for it, mostly
             look = self._pool.glance(replace(job, closer=True))
@@ -243,8 +243,11 @@ class Recognition:
             utterance.drop_ahead()
         if utterance.ahead is None and self._endpointer.falling_silent and self._pool.at_leisure:
             utterance.ahead_in = silence
-            work = self._decode_ahead(utterance.job(final=True))
+            work = self._decode_ahead(self._pause_job(utterance))
             utterance.ahead = self._group.create_task(work, name="stt: look ahead")
+
+    def _pause_job(self, utterance: HeardUtterance) -> Job:
+        return utterance.job(final=True, leave_out_bytes=self._endpointer.surplus_silence_bytes)
 
     async def _decode_ahead(self, job: Job) -> Transcript | None:
         try:

@@ -48,10 +48,20 @@ class HeardUtterance:
         """Time the next partial by how long the last one took, its wait in the queue included."""
         self._partial_every_ms = max(PARTIAL_EVERY_MS, ms / PARTIAL_SHARE)
 
-    def job(self, *, final: bool) -> Job:
-        """A job to decode all audio so far."""
+    @property
+    def pcm(self) -> bytes:
+        """All audio so far."""
+        return bytes(self._pcm)
+
+    def job(self, *, final: bool, leave_out_bytes: int = 0) -> Job:
+        """A job to decode the audio so far, but for so many bytes at its end."""
         self._looked_at_bytes = len(self._pcm)
-        return Job(bytes(self._pcm), final, self._vocabulary, self._promise.text if final else "")
+        return Job(
+            bytes(self._pcm[: len(self._pcm) - leave_out_bytes]),
+            final,
+            self._vocabulary,
+            self._promise.text if final else "",
+        )
 
     def forget_pause(self) -> None:
         """Speech went on."""
