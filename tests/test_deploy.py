@@ -20,7 +20,8 @@ from tornado.httpclient import AsyncHTTPClient
 from server.app import ROUTES
 from server.config import Settings
 from server.telemetry.metrics import Metrics
-from tests.e2e.test_behind_nginx import plain_conf
+from tests.deploy.test_nginx_streams import certificate, tls_conf
+from tests.e2e.test_behind_nginx import CONF, plain_conf
 from tests.support.gateway import free_port, running_gateway
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,14 +164,29 @@ async def test_processes_share_a_port(tmp_path: Path) -> None:
     assert len(started) == 2, "both processes answered"
 
 
-def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
-    conf = tmp_path / "nginx.conf"
-    conf.write_text(plain_conf(tmp_path, free_port(), [8001, 8002]))
+def _nginx_says(conf: Path) -> tuple[int, str]:
     done = subprocess.run(
-        ["nginx", "-t", "-c", str(conf), "-e", str(tmp_path / "error.log")],
+        ["nginx", "-t", "-c", str(conf), "-e", str(conf.with_name("error.log"))],
         capture_output=True,
         text=True,
         check=False,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
     )
-    assert done.returncode == 0, done.stderr
+    return done.returncode, done.stderr
+
+
+def test_nginx_accepts_its_configuration(tmp_path: Path) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(plain_conf(tmp_path, free_port(), [8001, 8002]))
+    assert _nginx_says(conf)[0] == 0
+
+
+def test_an_nginx_before_http2_on_accepts_what_the_configuration_advises_for_it(tmp_path: Path) -> None:
+    text = CONF.read_text()
+    (advised,) = re.findall(r"^# Before 1\.25\.1.*: write `(listen .*;)` instead\.$", text, flags=re.MULTILINE)
+    assert text.count("    listen 443 ssl;\n") == text.count("    http2 on;\n") == 1
+    certificate(tmp_path)
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(tls_conf(tmp_path, 443, [8001, 8002]).replace("listen 127.0.0.1:443 ssl;", advised))
+    code, said = _nginx_says(conf)
+    assert code == 0, said
