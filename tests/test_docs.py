@@ -65,6 +65,12 @@ def test_the_readme_has_no_figure_without_its_command() -> None:
     assert not re.search(r"\d+ (ms|µs)", section) or "make bench" in section
 
 
+def test_the_readme_promises_the_start_that_its_table_measured() -> None:
+    (promised,) = re.findall(r"the gateway starts in some (\d+) seconds", README)
+    (measured,) = re.findall(r"^\| start to listening, .* \| ([\d.]+) s \|", README, re.MULTILINE)
+    assert int(promised) == round(float(measured))
+
+
 def test_the_readme_shows_the_way_in_the_order_that_people_go() -> None:
     sections = re.findall(r"^## (.+)$", README, re.MULTILINE)
     assert sections == [
