@@ -46,11 +46,13 @@ class ServiceError(Exception):
         """True if no task can have run, so that the same request may run one.
 
         The gateway refuses before a task starts. But a question must not be asked twice, and a task that was stopped may have run
-        in part. So may one whose executor failed, unless the call was never made.
+        in part. So may one whose executor failed, unless the call was never made. Memory stores all or nothing: while it has no
+        room, nothing.
         """
         if self.service == GATEWAY:
             return self.code not in _RAN_OR_ASKED
-        return self.code == "CIRCUIT_OPEN" or self.service == "safety"
+        no_room = (self.service, self.code) == ("memory", "RESOURCE_EXHAUSTED")
+        return no_room or self.code == "CIRCUIT_OPEN" or self.service == "safety"
 
 
 _RAN_OR_ASKED = frozenset({"CONFIRMATION_REQUIRED", "CANCELLED"})

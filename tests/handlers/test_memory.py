@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from streaming.ports import ConversationTurn
+from streaming.ports import ConversationTurn, ServiceError
 from tests.support.rest import document, problem, running
 
 if TYPE_CHECKING:
@@ -138,3 +138,18 @@ async def test_keys_of_other_scripts_are_kept_composed(tmp_path: Path, key: str)
     async with running(tmp_path) as gw:
         answer = await gw.fetch("POST", STORE, {"value": 1, "key": unicodedata.normalize("NFD", key)})
         assert (answer.code, document(answer)["key"]) == (201, key)
+
+
+async def test_what_a_full_memory_refused_may_be_stored_later_with_the_same_key(tmp_path: Path) -> None:
+    async with running(tmp_path) as gw:
+
+        async def ask() -> int:
+            body = {"key": "colour", "value": "blue"}
+            return (await gw.fetch("POST", STORE, body, headers={"Idempotency-Key": "s-1"})).code
+
+        gw.script.failing["memory"] = ServiceError("RESOURCE_EXHAUSTED", "the disk is full", service="memory")
+        assert await ask() == 429
+        gw.script.failing["memory"] = ServiceError("DEADLINE_EXCEEDED", "who knows", service="memory")
+        assert await ask() == 504
+        del gw.script.failing["memory"]
+        assert await ask() == 504  # it may have been stored
