@@ -9,7 +9,7 @@ from streaming.protocol.channel import PLAYS_AUDIO, ChannelInput, ChannelState, 
 from streaming.protocol.close_codes import CloseCode
 from streaming.protocol.errors import ERROR_CODES, RemoteProtocolError
 from streaming.protocol.inbound import Refusal, parse, validate
-from streaming.protocol.recall import CommandMemory, SeenCommand
+from streaming.protocol.recall import CommandMemory, SeenCommand, digest
 from streaming.protocol.window import ReceiveWindow
 from streaming.rate import TokenBucket
 
@@ -177,30 +177,34 @@ class Inbox:
         self._memory.answer(command_id, text)
 
     def _on_call(self, message: messages.Call, _now: float) -> list[Event]:
+        command = SeenCommand("call", request=digest(message.op, message.params))
         seen = self._memory.get(message.id)
         if seen is not None:
-            return self._repeat(message, seen, "call")
+            return self._repeat(message, seen, command)
         if len(self._running) >= self._limits.running_calls:
             return self._refuse(message, "TOO_MANY_CALLS", f"{self._limits.running_calls} calls run")
         self._running.add(message.id)
-        self._memory.remember(message.id, SeenCommand("call"))
+        self._memory.remember(message.id, command)
         return [events.CallReceived(message.id, message.op, message.params)]
 
     def _on_confirm(self, message: messages.TaskConfirm, _now: float) -> list[Event]:
         if message.id is not None:
+            command = SeenCommand("task.confirm", request=digest(message.confirmation_id, message.approve))
             seen = self._memory.get(message.id)
             if seen is not None:
-                return self._repeat(message, seen, "task.confirm")
-            self._memory.remember(message.id, SeenCommand("task.confirm"))
+                return self._repeat(message, seen, command)
+            self._memory.remember(message.id, command)
         return [
             events.ConfirmationReceived(
                 message.confirmation_id, message.approve, message.id, message.channel, message.action_hash
             )
         ]
 
-    def _repeat(self, message: messages.Call | messages.TaskConfirm, seen: SeenCommand, what: str) -> list[Event]:
+    def _repeat(
+        self, message: messages.Call | messages.TaskConfirm, seen: SeenCommand, command: SeenCommand
+    ) -> list[Event]:
         assert message.id is not None, "only commands with an id are remembered"
-        if seen.what != what:
+        if seen.what != command.what or seen.request not in {0, command.request}:  # 0: in a record of an older gateway
             return self._refuse(message, "ID_REUSED", f"that id belongs to an earlier {seen.what}")
         if seen.answer is not None:
             self._out.put_again(seen.answer)
@@ -240,6 +244,8 @@ class Inbox:
         channel = self._out.channels.get(message.channel)
         if channel is None or channel.state is ChannelState.CLOSING:
             return self._refuse(message, "ALREADY_ANSWERED", f"channel {message.channel} is closed")
+        if channel.params != message.params:
+            return self._refuse(message, "ID_REUSED", f"that id belongs to an earlier {seen.what}")
         self._tell_opened(channel)
         return [events.CommandRepeated(message.id)]
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
+
+
+def digest(*request: object) -> int:
+    """A number that is equal for equal requests, at every replica. It tells a client's mistakes, and guards nothing."""
+    return zlib.crc32(json.dumps(request, sort_keys=True).encode())
 
 
 @dataclass(slots=True)
@@ -14,6 +21,7 @@ class SeenCommand:
     channel: int | None = None
     answered: bool = False
     answer: str | None = None  # the answer's text without number; None if it was forgotten
+    request: int = 0  # digest of what was asked; 0 for a channel, which has its parameters
 
     @property
     def waits(self) -> bool:
@@ -69,7 +77,9 @@ class CommandMemory:
         return [key for key, seen in self._seen.items() if seen.waits]
 
     def save(self) -> list[list[object]]:
-        return [[key, seen.what, seen.channel, seen.answered, seen.answer] for key, seen in self._seen.items()]
+        return [
+            [key, seen.what, seen.channel, seen.answered, seen.answer, seen.request] for key, seen in self._seen.items()
+        ]
 
     def restore(self, entries: list[list[object]]) -> None:
         """Restore what `save` returned."""

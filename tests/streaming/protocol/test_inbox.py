@@ -235,14 +235,14 @@ def test_commands_are_acknowledged_now_and_then() -> None:
 def test_a_repeated_call_is_not_run_again() -> None:
     server = attached()
     assert tell(server, type="call", id="a", op="x", params={"p": 1}) == [events.CallReceived("a", "x", {"p": 1})]
-    assert tell(server, type="call", id="a", op="x") == [events.CommandRepeated("a")]
+    assert tell(server, type="call", id="a", op="x", params={"p": 1}) == [events.CommandRepeated("a")]
     assert sent(server) == []
     server.send_message(messages.Result(id="a", data=1))
     assert talk(
         server,
         """
         << {"type":"result","id":"a","data":1,"seq":1}
-        >> {"type":"call","id":"a","op":"x"}
+        >> {"type":"call","id":"a","op":"x","params":{"p":1}}
         << {"type":"result","id":"a","data":1,"seq":2}
         """,
     ) == [events.CommandRepeated("a")]
@@ -288,6 +288,21 @@ def test_an_id_belongs_to_one_command() -> None:
     assert refused(server, '{"type":"channel.open","id":"a","channel":1,"kind":"stt"}')["code"] == "ID_REUSED"
 
 
+def test_another_request_does_not_get_the_answer_to_the_first() -> None:
+    server = attached()
+    first = {"type": "call", "id": "a", "op": "x"}
+    tell(server, **first, params={"value": 1, "key": "k"})
+    server.send_message(messages.Result(id="a", data=1))
+    sent(server)
+    for other in ('"op":"x","params":{"value":2,"key":"k"}', '"op":"y","params":{"value":1,"key":"k"}'):
+        assert refused(server, f'{{"type":"call","id":"a",{other}}}')["code"] == "ID_REUSED"
+    assert tell(server, **first, params={"key": "k", "value": 1}) == [events.CommandRepeated("a")]
+    sent(server)
+    confirm = '{"type":"task.confirm","id":"b","confirmation_id":"c","approve":%s}'
+    assert len(server.receive_text(confirm % "false", NOW)) == 1
+    assert refused(server, confirm % "true")["code"] == "ID_REUSED"
+
+
 def test_a_confirmation_counts_once() -> None:
     server = attached()
     confirm = {"type": "task.confirm", "confirmation_id": "c", "approve": True}
@@ -306,6 +321,7 @@ def test_a_channel_opened_again_by_the_same_command_is_the_same() -> None:
     assert again == events.CommandRepeated("a")
     assert refused(server, command.replace("stt", "tts"))["code"] == "ID_REUSED"
     assert refused(server, command.replace("1", "3"))["code"] == "ID_REUSED"
+    assert refused(server, command.replace('"stt"', '"stt","params":{"interim":false}'))["code"] == "ID_REUSED"
     server.close_channel(1)
     assert server.receive_text(command, NOW) == [events.CommandRefused("ALREADY_ANSWERED")]
     sent(server)
