@@ -69,7 +69,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._subprotocol: str | None = None
         self._told = self._lost = False  # the handler was told of the end; the transport is gone
         self._frames, self._counted_since = 0, self._loop.time()
-        self._pings = 0  # since we last looked
+        self._pings = self._discarded_bytes = 0  # the first: since we last looked
         self._turns = turns
         self._waits = self._heard = self._pinged = False  # the first: for its turn; reading is paused meanwhile
         self._crowded_s = self._turn_at = self._caught_up = 0.0  # the first: behind, less rests: floods rest too
@@ -77,7 +77,6 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._unfinished = 0  # number of the message that was unfinished at the last check; 0: none was
         self._pong: bytes | None = None  # to be sent when there is room
         self._drained: asyncio.Future[None] | None = None  # for writers that wait for room
-        self._discarded_bytes = 0
         self._beat: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None  # for the client to read, to close, or to be gone
 
@@ -145,6 +144,8 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def _handle(self, events: list[Event]) -> None:
         self._frames += len(events)
+        if len(events) > 1 and self._seat is not None:
+            self._seat.together(events)
         if self._frames + self._reader.pieces > self._count_limit:
             self._check_pace()
         if events:

@@ -69,6 +69,38 @@ async def test_acknowledgements_of_frames_in_rounds_may_be_late() -> None:
         assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, QUICK_ACK) == 0
 
 
+async def taken_together(client: Client, *frames: bytes) -> None:
+    """Send frames that nobody answers, in one piece."""
+    done = asyncio.get_running_loop().create_future()
+    heard: list[bytes | str] = []
+
+    def take(message: bytes | str) -> bool:
+        heard.append(message)
+        if len(heard) == len(frames):
+            done.set_result(None)
+        return True
+
+    socket_of = client.handler.ws_connection
+    socket_of.express, socket_of._deliver = take, lambda messages: [take(each) for each in messages]
+    client.send(*(frame(BINARY, each) for each in frames))
+    await done
+
+
+@pytest.mark.skipif(QUICK_ACK is None, reason="Linux only")
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_a_client_that_waits_for_acknowledgements_gets_them_with_each_read(in_time: bool) -> None:
+    """Without TCP_NODELAY a frame is held back until the one before is acknowledged, and comes together with the next one."""
+    async with joined() as (rounds, client):
+        tcp = client.handler.ws_connection._transport.get_extra_info("socket")
+        rounds._pause_s = 0.0 if in_time else BUSY_ROUND_S
+        rounds._emptied_at = 0.0
+        await taken_together(client, b"a" * 200, b"b" * 200)
+        tcp.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 0)  # as the kernel does when we send something
+        await taken_together(client, b"c" * 200)
+        assert (client.handler.ws_connection._seat._prompt_reads > 0) is in_time
+        assert not in_time or tcp.getsockopt(socket.IPPROTO_TCP, QUICK_ACK) == 1
+
+
 async def test_a_lone_frame_goes_the_short_way_if_that_takes_it() -> None:
     taken = asyncio.get_running_loop().create_future()
 
