@@ -136,7 +136,7 @@ class MicrophoneInput:
             self._mark_at = self._pcm_in + MARK_BYTES
         n_bytes = len(payload)
         self._payload_in += n_bytes
-        if self._as_it_is and n_bytes % BYTES_PER_SAMPLE == 0:
+        if self._as_it_is and n_bytes and n_bytes % BYTES_PER_SAMPLE == 0:
             self._pcm_in += n_bytes
             self._hear(payload)
             return

@@ -254,3 +254,17 @@ def test_an_utterance_without_end_is_kept_up_to_a_limit() -> None:
         assert MAX_KEPT_BYTES - 64_000 <= len(room.newest.heard) <= MAX_KEPT_BYTES + TRIM_BYTES
 
     in_a_room(body)
+
+
+def test_empty_frames_are_not_kept() -> None:
+    """They cost neither credit nor audio, so nothing else would limit them."""
+
+    async def body(room: Room) -> None:
+        room.say(FRAME_MS)
+        for _ in range(1_000):
+            room.lane.audio(b"")
+        room.say(FRAME_MS)
+        assert len(room.lane._microphone._listening._kept) == 2
+        assert room.frames() == [0, 1]
+
+    in_a_room(body)
