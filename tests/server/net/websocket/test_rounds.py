@@ -11,8 +11,8 @@ import pytest
 
 from server.net.turns import Turns
 from server.net.websocket.rounds import BUSY_ROUND_S, QUICK_ACK, ReadRounds, pause_s
-from server.net.websocket.socket import EVENTS_AT_ONCE, JOIN_FRAMES, FrameSocket
-from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, close, frame
+from server.net.websocket.socket import EVENTS_AT_ONCE, JOIN_FRAMES, LONG_READ_BYTES, FrameSocket
+from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo
 from tests.server.net.websocket.test_socket import Client, connected
 
@@ -115,6 +115,35 @@ async def test_a_lone_frame_goes_the_short_way_if_that_takes_it() -> None:
         client.send(frame(BINARY, b"a" * 200))
         assert await taken == b"a" * 200
         await echoed(client, b"b" * 200)
+
+
+async def test_a_lone_frame_read_during_a_pause_waits_for_those_before_it() -> None:
+    lone = b"a" * 200
+    async with connected() as client:
+        heard: list[bytes | str] = []
+        paused = client.handler.ws_connection
+        paused.express, paused._deliver = lambda _message: False, heard.extend
+        paused.data_received(b"".join(frame(TEXT, b"%d" % number) for number in range(2 * EVENTS_AT_ONCE)))
+        assert paused._waits
+        paused.data_received(frame(BINARY, lone))
+        assert lone not in heard
+        while lone not in heard:
+            await asyncio.sleep(0)
+        assert heard == [*map(str, range(2 * EVENTS_AT_ONCE)), lone]
+
+
+async def test_the_rest_of_a_frame_that_is_read_during_a_pause() -> None:
+    """The pause is for the length of the read alone: nothing of it waits."""
+    long, lone = b"a" * (LONG_READ_BYTES - 1_000), b"b" * 2_000
+    async with connected() as client:
+        heard: list[bytes | str] = []
+        paused = client.handler.ws_connection
+        paused.express, paused._deliver = lambda _message: False, heard.extend
+        data = frame(BINARY, long) + frame(BINARY, lone)
+        paused.data_received(data[:-100])
+        assert paused._waits
+        paused.data_received(data[-100:])
+        assert heard == [long, lone]
 
 
 async def test_a_fault_on_the_short_way_ends_that_socket() -> None:
