@@ -199,7 +199,10 @@ class Bench:
             return Sentence(in_frames(await asyncio.to_thread(read_audio, given.file)), given.text)
         text = given.text or SENTENCE
         async with self._client("voice") as gateway:
-            pcm, _ = await asyncio.wait_for(speech(gateway, text), ANSWER_TIMEOUT_S)
+            try:
+                pcm, _ = await asyncio.wait_for(speech(gateway, text), ANSWER_TIMEOUT_S)
+            except TimeoutError:  # an OSError, but not of the report's file
+                raise GatewayError("TIMEOUT", f"no speech within {ANSWER_TIMEOUT_S:.0f} s") from None
         return Sentence(in_frames(pcm), text)
 
     async def _load(self, sentence: Sentence) -> None:

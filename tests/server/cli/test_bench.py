@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from server.cli import bench
 from server.cli.bench_report import Figures, percentiles
+from streaming.client.errors import GatewayError
 from tests.server.cli.test_main import run
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from tests.support.gateway import GatewayProcess
@@ -54,6 +58,24 @@ def test_nobody_there_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "no gateway at ws://127.0.0.1:9" in done.stderr
     assert done.stdout == ""
+
+
+async def test_a_gateway_that_does_not_speak_in_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nobody:
+        async def __aenter__(self) -> None:
+            """Connected at once."""
+
+        async def __aexit__(self, *_error: object) -> None:
+            """Closed at once."""
+
+    def late(_gateway: object, _text: str) -> Awaitable[object]:
+        raise TimeoutError
+
+    monkeypatch.setattr(bench, "speech", late)
+    monkeypatch.setattr(bench.Bench, "_client", lambda _bench, _name: Nobody())
+    options = argparse.Namespace(file=None, text="", json=None, token="", talkers=1, listeners=0, seconds=1.0, url="")
+    with pytest.raises(GatewayError, match="no speech within"):
+        await bench.Bench(options)._sentence()
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
