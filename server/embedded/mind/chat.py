@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -46,7 +47,11 @@ class Answer:
     def add(self, delta: ChoiceDeltaToolCall) -> int:
         """Add a piece of a call; returns its length. Some endpoints use index 0 for all calls, so a new id starts a new call."""
         name = (delta.function.name if delta.function else None) or ""
-        arguments = (delta.function.arguments if delta.function else None) or ""
+        arguments: object = (delta.function.arguments if delta.function else None) or ""
+        if not isinstance(arguments, str):  # the client does not check; some endpoints send the object itself
+            arguments = json.dumps(arguments)
+        if not isinstance(name, str):
+            raise TypeError("a function's name is no text")
         at = self._by_index.get(delta.index)
         if at is None or (delta.id and delta.id != self.calls[at].id):
             self._by_index[delta.index] = len(self.calls)
@@ -149,12 +154,21 @@ class Chat:
                 continue
             answer.cut = answer.cut or chunk.choices[0].finish_reason == "length"
             delta = chunk.choices[0].delta
-            words = delta.content or ""
+            words = _text(delta.content)
             chars += len(words) + sum(answer.add(call) for call in delta.tool_calls or ())
             if chars > MAX_ANSWER_CHARS:
                 raise MindError("INTERNAL", "the language model's answer does not end")
             if words:
                 yield words
+
+
+def _text(content: object) -> str:
+    """The words of a delta; some endpoints send them as a list of parts. Raises an error for anything else."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise TypeError("content is neither text nor parts")
+    return "".join(_text(part["text"]) for part in content if part.get("type") == "text")
 
 
 def _refusal(refused: Any) -> MindError:

@@ -27,12 +27,12 @@ class SentenceCutter:
             if not _SHORT.search(self._open[: found.end()]):
                 end = found.end()
         whole, self._open = self._open[:end], self._open[end:]
-        return whole
+        return _sound(whole)
 
     def rest(self) -> str:
         """The incomplete sentence at the end of the text."""
         rest, self._open = "" if self._thinking else self._open, ""
-        return rest
+        return _sound(rest)
 
     def _past_thoughts(self) -> bool:
         """True once the answer itself has begun. Some models send their reasoning first, inside a tag."""
@@ -47,3 +47,8 @@ class SentenceCutter:
                 return False
             self._open, self._thinking = answer.lstrip(), False
         return True
+
+
+def _sound(text: str) -> str:
+    """Valid Unicode: an emoji that came as halves in two deltas is whole, and a half alone is U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 import pytest
@@ -158,6 +158,43 @@ async def test_malformed_arguments_are_sent_back_to_the_model(tmp_path: Path, ar
         *_, asked, answer = endpoint.asked[1]["messages"]
         assert isinstance(json.loads(asked["tool_calls"][0]["function"]["arguments"]), dict)
         assert "no JSON object" in answer["content"]
+
+
+async def test_arguments_sent_as_an_object_become_a_step(tmp_path: Path) -> None:
+    delta = {
+        "index": 0,
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "os__mkdir", "arguments": {"args": ["demo"]}},
+    }
+    scene = Scene([{"tool_calls": [delta]}])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        (event,) = await events(stub)
+    assert MessageToDict(event.step.parameters) == {"args": ["demo"]}
+
+
+async def test_words_sent_as_parts_and_halves_of_characters_are_whole(tmp_path: Path) -> None:
+    parts = {"content": [{"type": "text", "text": "Hi \ud83d"}, {"type": "image_url"}]}
+    scene = Scene([parts, {"content": "\ude00 there. "}, {"content": "A half: \ud83d."}])
+    async with chat_endpoint(lambda _n: scene) as endpoint, planner(tmp_path, endpoint.url) as stub:
+        heard = await events(stub)
+    assert "".join(event.words.text for event in heard) == "Hi 😀 there. A half: \ufffd."
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": {"a": 1}},
+        {"content": 5},
+        {"content": [5]},
+        {"content": [{"type": "text", "text": {}}]},
+        {"tool_calls": [{"index": 0, "function": {"name": ["a"], "arguments": ""}}]},
+        {"tool_calls": 5},
+    ],
+)
+async def test_a_delta_of_another_shape_is_a_failure(tmp_path: Path, delta: dict[str, Any]) -> None:
+    async with chat_endpoint(lambda _n: Scene([delta])) as endpoint:
+        assert (await failure_of(tmp_path, endpoint)).code == "INTERNAL"
 
 
 async def test_a_model_that_only_asks_for_what_there_is_not_is_given_up(tmp_path: Path) -> None:
