@@ -2,8 +2,8 @@
 
 service: the gRPC side · manner: the caller's settings · voices: ids, Google's names, languages · pieces: splitting text into
 sentences · booth: sharing an engine among callers · speech: pieces to audio and words · engines: choice of engines · hibari,
-espeak, piper: the engines, behind engine · alignment, word_edges, onnx_outputs: hibari's word times · scripts, rates: when another
-engine helps out · tempo, level: speed and loudness.
+espeak, piper: the engines, behind engine · alignment, word_edges, onnx_outputs: hibari's word times · scripts, rates, runs: when
+another engine helps out · tempo, level: speed and loudness.
 """
 
 from server.embedded.tts.service import TextToSpeechService

@@ -35,10 +35,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """One piece of text as 16-bit mono PCM; empty if nothing in it can be said. No marks: the engine has no word times."""
+    """One piece of text as 16-bit mono PCM; empty if nothing in it can be said. No marks: the engine has no word times.
+
+    `unsaid`: from and to, of the characters whose script the engine left out.
+    """
 
     pcm: bytes
     marks: tuple[Mark, ...] = ()
+    unsaid: tuple[tuple[int, int], ...] = ()
 
 
 class Engine(Protocol):

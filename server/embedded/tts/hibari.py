@@ -96,7 +96,7 @@ class Hibari:
             sound, edges = self._sound(reading, speed)
             marks += [Mark(starts[each.word], began_ms + each.start_ms, began_ms + each.end_ms) for each in edges]
             pcm += sound
-        return Spoken(bytes(pcm), tuple(marks))
+        return Spoken(bytes(pcm), tuple(marks), tuple(found.span() for found in _OTHER_SCRIPT.finditer(text)))
 
     def _read(self, text: str) -> Reading:
         """The text's pronunciation."""

@@ -19,6 +19,7 @@ from server.embedded.tts.booth import Booth
 from server.embedded.tts.manner import InvalidSpeedError, Manner, checked
 from server.embedded.tts.pieces import Piece, PieceCutter
 from server.embedded.tts.rates import at_rate
+from server.embedded.tts.runs import joined, runs
 from server.embedded.tts.scripts import probable_language
 from server.embedded.tts.speech import Speech
 from server.embedded.tts.trunk import SynthesizeManyCall
@@ -125,8 +126,25 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
 
         Raises UnsayableError for letters or digits that no engine can say, rather than leaving them out silently.
         """
-        engine = self._catalogue.engine_of(manner.voice_id)
         text = piece.speakable
+        spoken = await self._say_run(text, manner, rate_hz, first=first)
+        if not spoken.pcm and any(char.isalnum() for char in text):
+            raise UnsayableError(f"the voice {manner.voice_id} cannot say {piece.text.strip()[:40]!r}")
+        if spoken.pcm and spoken.unsaid and self._replaced(text, spoken, manner):
+            said = [
+                (at, await self._say_run(run, manner, rate_hz, first=first)) for at, run in runs(text, spoken.unsaid)
+            ]
+            return joined(said, rate_hz)
+        return spoken if spoken.pcm else None
+
+    def _replaced(self, text: str, spoken: Spoken, manner: Manner) -> bool:
+        """True if another engine speaks the language of what was left out."""
+        left_out = "".join(text[start:end] for start, end in spoken.unsaid)
+        return self._catalogue.instead_of(manner.voice_id, probable_language(left_out)) is not None
+
+    async def _say_run(self, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
+        """A text as PCM of that rate, by another engine if this one can say nothing of it; empty if none can."""
+        engine = self._catalogue.engine_of(manner.voice_id)
         spoken = await self._booths[engine.name].say(text, manner.voice_id, manner.engine_speed, first=first)
         if spoken.pcm:
             return spoken
@@ -137,11 +155,8 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
             spoken = await self._booths[engine.name].say(
                 text, other, engine.speaking_rate(manner.engine_speed), first=first
             )
-            if spoken.pcm:
-                return at_rate(spoken, engine.sample_rate_hz, rate_hz)
-        if any(char.isalnum() for char in text):
-            raise UnsayableError(f"the voice {manner.voice_id} cannot say {piece.text.strip()[:40]!r}")
-        return None
+            return at_rate(spoken, engine.sample_rate_hz, rate_hz)
+        return spoken
 
 
 async def _config(requests: Requests) -> tts_pb2.SynthesizeConfig:

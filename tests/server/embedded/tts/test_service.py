@@ -118,6 +118,16 @@ async def test_what_the_voice_cannot_say_another_says(address: str, text: str) -
     assert max(abs(sample) for sample in array.array("h", pcm(said)[-RATE_HZ:])) > 3_000
 
 
+@pytest.mark.parametrize("text", ["My friend is Владимир Петров today.", "東京 is far.", "I live in 東京"])
+async def test_words_in_another_script_within_a_sentence_are_said(address: str, text: str) -> None:
+    said = await speak(address, text)
+    assert words(said) == text.split()
+    times = [(word.start_ms, word.end_ms) for response in said for word in response.words.words]
+    assert times == sorted(times)
+    assert all(end - start > 60 for start, end in times)
+    assert len(pcm(said)) / 2 / RATE_HZ * 1000 == pytest.approx(said[-1].done.duration_ms, abs=1)
+
+
 @pytest.mark.parametrize("text", ["...", "😀", "ᚠᚢᚦ", "It is done. ᚠᚢᚦ."])
 async def test_what_nobody_can_say_is_an_error_and_no_silence(address: str, text: str) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:

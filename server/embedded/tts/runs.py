@@ -1,0 +1,44 @@
+"""A piece spoken by several engines, because it has words in several scripts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from server.embedded.tts.engine import Spoken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+BYTES_PER_SAMPLE = 2
+
+
+def runs(text: str, unsaid: Sequence[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+    """The text in runs, each with its start: those that were said and those that were not, alternating. White space is no run."""
+    edges = [0]
+    for start, end in unsaid:
+        if len(edges) > 1 and not any(map(str.isalnum, text[edges[-1] : start])):
+            edges[-1] = end  # another word in the same script
+        else:
+            edges += [start, end]
+    for start, end in zip(edges, [*edges[1:], len(text)], strict=True):
+        if any(map(str.isalnum, text[start:end])):
+            yield start, text[start:end]
+
+
+def joined(parts: Sequence[tuple[int, Spoken]], rate_hz: int) -> Spoken:
+    """The runs one after the other, all at `rate_hz`."""
+    pcm, marks = bytearray(), []
+    for start, spoken in parts:
+        began_ms = len(pcm) * 1000 / (BYTES_PER_SAMPLE * rate_hz)
+        marks += [
+            replace(
+                mark,
+                position=mark.position + start,
+                at_ms=mark.at_ms + began_ms,
+                end_ms=None if mark.end_ms is None else mark.end_ms + began_ms,
+            )
+            for mark in spoken.marks
+        ]
+        pcm += spoken.pcm
+    return Spoken(bytes(pcm), tuple(marks))
