@@ -218,8 +218,7 @@ def _talk_command(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--url",
         type=_gateway_url,
-        default=gateway_address(),
-        help="the gateway, as http:// or ws://; default: %(default)s",
+        help="the gateway, as http:// or ws://; default: this machine's, at PORT",
     )
     command.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
     command.add_argument("--session", default="", help="the conversation to go on with")
@@ -235,8 +234,7 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--url",
         type=_gateway_url,
-        default=gateway_address(),
-        help="the gateway, as http:// or ws://; default: %(default)s",
+        help="the gateway, as http:// or ws://; default: this machine's, at PORT",
     )
     who = command.add_mutually_exclusive_group()
     who.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
@@ -252,7 +250,7 @@ def _replay_command(command: argparse.ArgumentParser) -> None:
 
 def _bench_command(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=bench)
-    command.add_argument("url", nargs="?", type=_gateway_url, default=gateway_address(), help="default: %(default)s")
+    command.add_argument("url", nargs="?", type=_gateway_url, help="default: this machine's, at PORT")
     command.add_argument("--token", default=saved_token(), help="default: JARVIS_TOKEN, or none (DEBUG)")
     command.add_argument("--talkers", type=_at_least_one, default=20, help="microphones at once; default: %(default)s")
     command.add_argument(
@@ -278,6 +276,8 @@ def _done() -> int:
     """Run the requested command; returns its exit code."""
     try:
         options = parser().parse_args()
+        if "url" in options and options.url is None:  # not as a default: an invalid PORT is no mistake of `--url`
+            options.url = gateway_address()
         if options.run is serve:  # a failure here is a bug of ours, and gets a traceback
             return serve_watched(options) if options.watched else serve(options)
         return _command(options)

@@ -384,3 +384,20 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(list(dict.fromkeys(lines))) from None  # one invalid network fails as IPv4 and as IPv6
     except UnicodeDecodeError:
         raise ConfigError([".env: it is not UTF-8"]) from None
+
+
+class _Port(BaseSettings):
+    """Only that setting, read and checked like all others."""
+
+    model_config = Settings.model_config
+    port: int = Field(Settings.model_fields["port"].default, ge=0, le=65535)
+
+
+def configured_port() -> int:
+    """The port of this folder's gateway, even if other settings are invalid. Raises ConfigError."""
+    try:
+        return _Port().port
+    except ValidationError as error:
+        raise ConfigError([_line(item) for item in error.errors(include_url=False)]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([".env: it is not UTF-8"]) from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from server.config import ConfigError, Settings, load_settings
+from server.config import ConfigError, Settings, configured_port, load_settings
 from server.identity.development_key import key_file, with_kept_key
 
 LAPTOP = {"DEBUG": "true", "HOST": "127.0.0.1"}  # the defaults of `make run`, unless environment or .env differ
@@ -65,8 +65,8 @@ def _kept(known: dict[str, str]) -> Path:
 
 
 def gateway_address() -> str:
-    """The address of this folder's gateway, by PORT and `.env`."""
-    return f"ws://127.0.0.1:{variables().get('PORT') or Settings.model_fields['port'].default}"
+    """The address of this folder's gateway, by PORT and `.env`, which other invalid settings do not hide. Raises ConfigError."""
+    return f"ws://127.0.0.1:{configured_port()}"
 
 
 def saved_token() -> str:

@@ -155,6 +155,15 @@ def test_talk_knows_the_port_that_is_configured(tmp_path: Path, where: str) -> N
     assert "no gateway at ws://127.0.0.1:9" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["talk", "--text", "hi"], ["replay", "x"], ["bench"]], ids=" ".join)
+@pytest.mark.parametrize("port", ["abc", "70000", "-1"])
+def test_an_invalid_port_is_a_mistake_of_that_setting(tmp_path: Path, words: list[str], port: str) -> None:
+    done = run(tmp_path, *words, PORT=port)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"PORT={port}: should be ")
+    assert "--url" not in done.stderr
+
+
 def test_users_are_listed_changed_and_removed(tmp_path: Path) -> None:
     assert "nobody yet" in run(tmp_path, "user", "list").stdout
     run(tmp_path, "user", "add", "ada", JARVIS_PASSWORD="correct horse")
