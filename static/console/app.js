@@ -104,12 +104,12 @@ class Later {
 	}
 
 	async show() {
-		this.loading ??= import('./lab.js').then(({ LabView }) => new LabView(this.session, this.element));
-		(await this.loading).show();
+		this.loading ??= import('./lab.js').then(({ LabView }) => new LabView(this.session, this.element)).catch((error) => { this.loading = null; this.session.fault(error); });
+		(await this.loading)?.show();
 	}
 
 	async openLink(key) {
-		(await this.loading).openLink(key);
+		(await this.loading)?.openLink(key);
 	}
 }
 
@@ -125,7 +125,7 @@ class Shell {
 		applyTheme();
 		this.#tools();
 		fill($('nav'), VIEWS.map(([id, title], index) => h('a', { href: `#${id}`, 'data-view': id, title: `${title} (${index + 1})` }, icon(id), h('span', title))));
-		on(window, 'hashchange', () => this.#route());
+		on(window, 'hashchange', () => (/[#&](token|code)=/.test(location.hash) ? location.reload() : this.#route())); // a link
 		shortcuts(this);
 		const fault = await this.account.readAddress();
 		on(window, 'pagehide', () => this.#park());

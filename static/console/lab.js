@@ -17,7 +17,6 @@ const AROUND_MS = 400; // of a turn, in its picture
 const LEAD_MS = 300; // of silence before what is said again: a voice detector wants a beginning
 const LONGEST_MS = 60_000;
 const QUIET_MS = 4_000; // after the sound: nothing was heard in it
-const MOST_SESSIONS = 50;
 const ALL = ['language', 'voice', 'speed', 'reply', 'dialect', 'mode', 'device', 'rate', 'output'];
 const NETWORK = [
 	['delay', 'Delay', 1_000, 'ms', 'Each way. What is said arrives later, and so does the answer.'],
@@ -203,7 +202,7 @@ export class LabView {
 	async #measure() {
 		const turns = [];
 		try {
-			const found = (await past(this.session.userId)).slice(0, MOST_SESSIONS);
+			const found = await past(this.session.userId);
 			for (const [index, each] of found.entries()) {
 				text(this.measuring, `Reading ${index + 1} of ${found.length}…`);
 				turns.push(...(await recall(each)).turns.list);

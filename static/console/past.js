@@ -4,8 +4,6 @@ import { button, fill, h, text, toast } from './dom.js';
 import { bytes, counted, ms } from './format.js';
 import { forget, past, recall } from './store.js';
 
-const SHOWN = 50;
-
 export class PastSessions {
 	constructor(session, onOpen) {
 		this.session = session;
@@ -36,7 +34,7 @@ export class PastSessions {
 	#draw() {
 		const { found } = this;
 		this.all.hidden = found.length === 0;
-		fill(this.list, found.slice(0, SHOWN).map((each) => this.#row(each)));
+		fill(this.list, found.map((each) => this.#row(each)));
 		text(this.note, found.length === 0 ? (this.words.value ? 'None has these words.' : 'None yet: each session is kept in this browser, without tokens, until you forget it.') : `${counted(found.length, 'session')}, kept in this browser only.`);
 	}
 

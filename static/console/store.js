@@ -102,6 +102,10 @@ export class Keeper extends EventTarget {
 		if (this.#off) return;
 		this.bytes += size;
 		this.#waiting.push(bytes ? { n, at, direction, bytes } : { n, at, direction, message: withoutSecrets(message) });
+		this.#soon();
+	}
+
+	#soon() {
 		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
 	}
 
@@ -113,7 +117,7 @@ export class Keeper extends EventTarget {
 	/** Of before a reload: already in the trace. */
 	alsoKeep(list) {
 		this.#waiting.unshift(...list);
-		this.#timer ||= setTimeout(() => this.flush(), FLUSH_MS);
+		this.#soon();
 	}
 
 	/** Resolves when everything so far is in the database. */
@@ -125,7 +129,7 @@ export class Keeper extends EventTarget {
 	async #write() {
 		this.#timer = 0;
 		if (this.#waiting.length === 0 || !this.userId()) { // before session.ready the user is unknown
-			if (this.#waiting.length > 0) this.#timer = setTimeout(() => this.flush(), FLUSH_MS);
+			if (this.#waiting.length > 0) this.#soon();
 			return;
 		}
 		[this.#leaving, this.#waiting] = [this.#waiting, []];

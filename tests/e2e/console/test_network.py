@@ -124,3 +124,14 @@ async def test_a_gateway_that_does_not_answer_is_told(console: Console, gateway:
         await page.unroute_all(behavior="wait")
         await see(page, "#status[data-state=online]")
         assert not await page.is_visible("#banner")
+
+
+async def test_the_lab_can_be_opened_after_it_could_not_be_loaded(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, pardon=("Failed to load resource",)) as page:
+        await page.route("**/lab.js", lambda route: route.abort(), times=1)
+        await page.click("#nav [data-view=lab]")
+        await see(page, ".toast >> text=lab.js")
+        await go(page, "talk")
+        await go(page, "lab")
+        await see(page, "#measure")
+        assert await page.is_visible("#again")

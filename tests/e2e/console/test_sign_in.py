@@ -87,6 +87,15 @@ async def test_a_link_that_was_used_still_signs_this_machine_in(console: Console
         assert not await page.is_visible("#sign-in")
 
 
+async def test_a_link_signs_in_where_the_page_is_open_already(console: Console, gateway: GatewayProcess) -> None:
+    """The browser loads no page for it, because only the part behind # differs."""
+    async with console(gateway, signed_in=False) as page:
+        await see(page, "#sign-in")
+        await page.evaluate(f"location.hash = 'token={gateway.token}'")
+        await see(page, "#status[data-state=online]")
+        assert "token" not in page.url
+
+
 async def test_a_session_that_was_opened_elsewhere_can_be_begun_anew(console: Console, gateway: GatewayProcess) -> None:
     async with console(gateway) as page:
         session = (await page.inner_text("#about")).split(" · ")[1]
