@@ -40,8 +40,10 @@ _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 ad
 _ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF  # RFC 5214: stands before an IPv4 address; one bit of it is free
 IPV4_VERSION, DISCARD_PORT = 4, 9
 _METADATA_ADDRESSES = frozenset(  # of cloud providers, outside the link-local range
-    {ip_address("fd00:ec2::254"), ip_address("100.100.100.200"), ip_address("168.63.129.16")}
+    map(ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
 )
+# Not for the internet by IANA's registries, but global for some releases of Python 3.11.
+_NOT_GLOBAL = (ip_network("192.0.0.0/24"), ip_network("3fff::/20"))
 _METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "metadata", "instance-data"})
 _PRIVATE_SUFFIXES = (".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".home.arpa")
 
@@ -168,7 +170,7 @@ def address_reach(address: Address) -> Reach:
         return Reach.LOOPBACK
     if address.is_reserved:
         return Reach.METADATA
-    if not address.is_global:
+    if not address.is_global or any(address in network for network in _NOT_GLOBAL):
         return Reach.PRIVATE
     return Reach.LOOPBACK if _is_own(address) else Reach.PUBLIC
 
