@@ -26,8 +26,8 @@ class Limits:
     """Burst of text messages: everything a client may have to repeat after a resume."""
     work_price: float = 3.0
     """A message that starts work counts as so many. All calls that may run (`running_calls`) still fit into one burst."""
-    text_unit_bytes: int = 4 * KIB
-    """A text message counts once more for each unit in it: the largest takes as long to read as dozens of small ones."""
+    text_unit_bytes: int = 16 * KIB
+    """A text message counts once more for each unit in it: the largest takes much longer to read than a small one."""
     refusals: float = 400.0
     """Rate-limited messages that are answered before the socket is closed with 4029; one is forgiven per second. A client that
     sends 500 calls at once gets 133 through, and is told about the others."""
