@@ -67,6 +67,7 @@ class Hearing(UnrecordedOutlet):
         self._current: str | None = None  # the item of the current utterance
         self._awaiting: deque[tuple[Entry, bool]] = deque()  # committed items still without a Final
         self._free_from_ms = round(base_ms)  # the audio after the last utterance
+        self._covered_ms = 0.0  # audio that the client committed before it was recognised: its speech begins no item
         self.fed_ms = 0.0
         self._uncommitted_ms = 0.0
         self._waiting_bytes = 0
@@ -100,6 +101,7 @@ class Hearing(UnrecordedOutlet):
 
     def commit(self) -> None:
         """The client ended the utterance."""
+        self._covered_ms = self._base_ms + self.fed_ms
         self._commit(self._current or new_id("item"), automatic=False)
 
     def _commit(self, item_id: str, *, automatic: bool) -> None:
@@ -116,7 +118,9 @@ class Hearing(UnrecordedOutlet):
         elif self.closed or not self._detects:
             return
         elif isinstance(event, SpeechStarted):
-            self._on_started(round(self._base_ms + event.at_ms))
+            at_ms = round(self._base_ms + event.at_ms)
+            if not self._awaiting or at_ms >= self._covered_ms:
+                self._on_started(at_ms)
         elif isinstance(event, SpeechStopped) and self._current is not None:
             at_ms = self._free_from_ms = round(self._base_ms + event.at_ms)
             self._host.event_queue.say(

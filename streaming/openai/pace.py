@@ -1,4 +1,4 @@
-"""How fast a client may send events. Audio has limits of its own, and counts little here."""
+"""How fast a client may send events. Sound has limits of its own, and does not count here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from streaming.rate import TokenBucket
 EVENTS_PER_S = 100.0
 BURST = 1_500.0  # a client that restores a conversation of a thousand items sends them at once
 WORK_PRICE = 10.0  # of events that start work or change the whole session
-APPEND_PRICE = 1.0  # of those not in their usual form: 50 a second, and half a minute of sound at once after a pause
+SOUND_CHARS = (
+    128  # an append of fewer has less than 10 ms of sound, and counts; others may be as many as there is sound
+)
 PRICED_CHARS = 4096  # an event counts once more for each
 REFUSALS = 200.0  # that are answered before the socket is closed; one is forgiven per second
 _WORK = frozenset({"session.update", "response.create", "session.start"})
@@ -28,9 +30,9 @@ class Pace:
 
     def count(self, kind: str, n_chars: int, arrived_at: float) -> None:
         """Count one event; `kind` is empty if it could not be read. Raises MistakeError, or FloodError in the end."""
-        price = APPEND_PRICE
-        if kind != self._append_kind:
-            price = (WORK_PRICE if kind in _WORK else 1.0) + n_chars // PRICED_CHARS
+        if kind == self._append_kind and n_chars >= SOUND_CHARS:
+            return
+        price = (WORK_PRICE if kind in _WORK else 1.0) + n_chars // PRICED_CHARS
         if self._rate.take(min(price, BURST), arrived_at):
             return
         refusal = FloodError if not self._patience.take(1.0, arrived_at) else MistakeError

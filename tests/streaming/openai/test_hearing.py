@@ -64,3 +64,28 @@ def test_an_utterance_begins_before_its_speech_but_not_in_the_one_before() -> No
             assert (await client.until("input_audio_buffer.speech_started"))["audio_start_ms"] == told_ms
 
     scripted(test)
+
+
+def test_speech_that_is_recognised_after_its_commit_begins_no_second_item() -> None:
+    """A script that sends faster than real time, with turn detection on."""
+
+    async def test(client: Client, _world: World) -> None:
+        for at_ms, words in ((50, "what time is it"), (250, "hello again")):
+            for _ in range(2):
+                client.send("input_audio_buffer.append", audio=FRAME)
+            await client.soon()
+            client.send("input_audio_buffer.commit")
+            await client.soon()
+            stopped = SpeechStopped(at_ms + 100)
+            client.hear(SpeechStarted(at_ms), stopped, FinalTranscript(words, 0.9, at_ms, at_ms + 100))
+            await client.soon()
+        committed = [event["item_id"] for event in client.of("input_audio_buffer.committed")]
+        told = client.of("conversation.item.input_audio_transcription.completed")
+        assert [(event["item_id"], event["transcript"]) for event in told] == [
+            (committed[0], "what time is it"),
+            (committed[1], "hello again"),
+        ]
+        client.send("response.create")
+        await client.until("response.done")
+
+    scripted(test)

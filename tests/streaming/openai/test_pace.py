@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.openai.mistakes import MistakeError
-from streaming.openai.pace import APPEND_PRICE, BURST, PRICED_CHARS, REFUSALS, WORK_PRICE, FloodError, Pace
+from streaming.openai.pace import BURST, PRICED_CHARS, REFUSALS, SOUND_CHARS, WORK_PRICE, FloodError, Pace
 from tests.support.openai_client import FRAME, Client, scripted
 
 if TYPE_CHECKING:
@@ -34,12 +34,21 @@ def taken(pace: Pace, kind: str, n_chars: int = 0, at: float = 0.0) -> int:
         ("session.update", 100, WORK_PRICE),
         ("response.create", 100, WORK_PRICE),
         ("conversation.item.create", 3 * PRICED_CHARS, 4.0),
-        (APPEND, 100_000, APPEND_PRICE),
+        (APPEND, SOUND_CHARS - 1, 1.0),
         ("", 100, 1.0),
     ],
 )
 def test_events_count_by_their_work_and_length(kind: str, n_chars: int, price: float) -> None:
     assert taken(Pace(APPEND, 0.0), kind, n_chars) == int(BURST / price)
+
+
+def test_sound_counts_for_nothing() -> None:
+    pace = Pace(APPEND, 0.0)
+    taken(pace, "session.update")
+    for _ in range(15_000):  # five minutes, sent as fast as a script can
+        pace.count(APPEND, SOUND_CHARS, 0.0)
+    with pytest.raises(MistakeError):
+        pace.count("session.update", 0, 0.0)
 
 
 def test_the_longest_event_is_taken_from_a_rested_client() -> None:
