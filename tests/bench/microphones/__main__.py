@@ -191,7 +191,7 @@ def compare(
     found: dict[str, list[Figures]] = {name: [] for name in options.targets}
     for _ in range(options.rounds):
         for name, figures in found.items():
-            with recogniser(directory, *(["--bytes"] if name == DIALECT else [])) as ear:
+            with recogniser(directory, *(["--resampled"] if name == DIALECT else [])) as ear:
                 stt = {"VOICE_STT_GRPC_URL": ear.address}
                 own = gateway(directory, name, talkers, **settings, **stt)
                 with own if name in {GATEWAY, DIALECT} else peer(directory, name, **stt) as target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from typing import Any
@@ -19,15 +20,16 @@ REPORT_BYTES = 16 * 1024  # what was taken of a stream in a trunk is told so oft
 class Ear(stt_pb2_grpc.SpeechToTextServicer):
     """Takes frames, and says nothing until the end."""
 
-    def __init__(self, *, counts_bytes: bool) -> None:
-        self.tally = Tally(counts_bytes=counts_bytes)
+    def __init__(self, *, resampled: bool) -> None:
+        self.tally = Tally(resampled=resampled)
+        self._calls = itertools.count(-1, -1)  # numbers of streams that are calls of their own; a trunk's are positive
 
     async def Recognize(self, requests: Any, _context: Any) -> Any:  # noqa: N802 - gRPC's name
-        tally = self.tally
+        tally, stream = self.tally, next(self._calls)
         async for request in requests:
             if request.audio:
                 tally.messages += 1
-                tally.take(request.audio)
+                tally.take(request.audio, stream)
         yield stt_pb2.RecognizeResponse(final=stt_pb2.Final())
 
     async def RecognizeMany(self, requests: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
@@ -40,7 +42,7 @@ class Ear(stt_pb2_grpc.SpeechToTextServicer):
             for item in request.items:
                 audio = item.request.audio
                 if audio:
-                    tally.take(audio)
+                    tally.take(audio, item.stream)
                     taken[item.stream] = taken.get(item.stream, 0) + len(audio)
                     if taken[item.stream] >= REPORT_BYTES:
                         out.append(stt_pb2.StreamResponse(stream=item.stream, taken_bytes=taken.pop(item.stream)))
@@ -61,9 +63,9 @@ def obey(command: str, tally: Tally) -> None:
     sys.stdout.flush()
 
 
-async def main(*, counts_bytes: bool) -> None:
+async def main(*, resampled: bool) -> None:
     """Serve until standard input ends."""
-    ear, ended = Ear(counts_bytes=counts_bytes), asyncio.Event()
+    ear, ended = Ear(resampled=resampled), asyncio.Event()
     server = grpc.aio.server()
     stt_pb2_grpc.add_SpeechToTextServicer_to_server(ear, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -84,4 +86,4 @@ async def main(*, counts_bytes: bool) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(counts_bytes="--bytes" in sys.argv))
+    uvloop.run(main(resampled="--resampled" in sys.argv))

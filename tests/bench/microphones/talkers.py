@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from server.net.websocket.mask import unmask
-from tests.bench.microphones.audio import DIALECT_BYTES, FRAME_BYTES, FRAME_S, mark, marked
+from tests.bench.microphones.audio import FRAME_BYTES, FRAME_S, dialect_marked, mark, marked
 
 OPEN_AT_ONCE = 50
 TICK_S = 0.001
@@ -202,7 +202,7 @@ class Talker(asyncio.Protocol):
 
 
 class DialectTalker(Talker):
-    """Speaks OpenAI's dialect, 24 kHz in base64 as JSON: the same append each time, prepared once. Resampled audio has no marks."""
+    """Speaks OpenAI's dialect, 24 kHz in base64 as JSON, as OpenAI's client writes it."""
 
     def __init__(self, number: int, host: str, token: str | None) -> None:
         super().__init__(number, host, None)
@@ -211,11 +211,6 @@ class DialectTalker(Talker):
             f"GET /v1/realtime HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{bearer}\r\n"
         )
-        audio = b64encode(os.urandom(DIALECT_BYTES)).decode()
-        event = json.dumps(
-            {"type": "input_audio_buffer.append", "audio": audio}
-        ).encode()  # as OpenAI's client writes it
-        self._append = struct.pack("!BBH", 129, 254, len(event)) + self._mask + unmask(self._mask, event)
 
     def _frame(self, opcode: int, payload: bytes) -> None:
         if opcode == 1:
@@ -227,12 +222,14 @@ class DialectTalker(Talker):
 
     def speak(self) -> None:
         """The next frame is due."""
+        audio = b64encode(dialect_marked(self.number, self.sent)).decode()
         self.sent += 1
-        self._transport.write(self._append)
+        self._say({"type": "input_audio_buffer.append", "audio": audio})
 
     def _say_end(self) -> None:
-        """Close normally once all has arrived, because the dialect has no end of audio."""
+        """Commit, because the gateway may hold the newest frame, and close normally once all has arrived: the dialect has no end of audio."""
         self._said_end = True
+        self._say({"type": "input_audio_buffer.commit"})
         asyncio.get_running_loop().call_later(SETTLE_S, self._write, 8, b"\x03\xe8")
 
 
