@@ -57,9 +57,12 @@ class _Carrier:
         self.streams: dict[int, TrunkStream[Any]] = {}
         self.grants = 0
 
-    def wants(self, stream: TrunkStream[Any], **_how: bool) -> None:
+    def enlist(self, stream: TrunkStream[Any]) -> None:
         """Sent to nobody."""
         stream.gather([])
+
+    def hurry(self) -> None:
+        """Nothing waits."""
 
     def later(self, stream: TrunkStream[Any]) -> None:
         """Counted, but sent to nobody."""
