@@ -13,18 +13,15 @@ if TYPE_CHECKING:
     from re import Pattern
 
 TIMERS = "set timers, alarms or reminders"
-UNITS = "convert units"
+CURRENCIES = "convert currencies, because I do not know their rates"
 DELETE = "delete files"
 CALLS = "make calls or send messages"
 MUSIC = "play music or videos"
 DEVICES = "control lights or other devices"
 
 _CLOCK = r"(?:timers?|alarms?|alarm clock|stop ?watch|reminders?|count ?down)"
-_UNIT = (
-    r"(?:(?:square |cubic )?(?:(?:kilo|centi|milli)?(?:met(?:er|re)s?|grams?|lit(?:er|re)s?)|miles?|feet|foot|inch(?:es)?|yards?"
-    r"|kilos?|pounds?|ounces?|stones?|tons?|tonnes?|gallons?|pints?|quarts?|cups?|(?:table|tea)spoons?|acres?|hectares?"
-    r"|(?:degrees? )?(?:celsius|centigrade|fahrenheit|kelvin)|degrees?|seconds?|minutes?|hours?|days?|weeks?|months?|years?"
-    r"|dollars?|euros?|yen|(?:kilo|mega|giga|tera)?bytes?|km|cm|mm|kg|lbs?|oz|ml|kmh|mph|knots?))"
+_CURRENCY = (
+    r"(?:(?:us )?dollars?|bucks?|euros?|pounds?(?: sterling)?|yen|yuan|rupees?|francs?|usd|eur|gbp|bitcoins?|[$€£])"
 )
 _THING = r"(?:lights?|lamps?|heating|heater|thermostat|tv|television|radio|fan|oven|air conditioning|volume|bluetooth|wi ?fi)"
 
@@ -37,10 +34,8 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     ),
     (re.compile(rf"(?:an? )?(?:[\w ]+ (?:second|minute|hour)s? )?{_CLOCK}(?: (?:for|at|in) .*)?\Z"), TIMERS),
     (re.compile(r"(?:remind|wake) (?:me|us) (?!what|who|where|when\b.* was|of )"), TIMERS),
-    (re.compile(rf"convert .*\b{_UNIT}\b"), UNITS),
-    (re.compile(rf"how (?:many|much) {_UNIT} (?:(?:are|is) )?(?:there )?(?:are |is )?in .*\b{_UNIT}\Z"), UNITS),
-    (re.compile(rf"how (?:many|much) {_UNIT} (?:are|is) (?!in\b).*\b{_UNIT}\Z"), UNITS),
-    (re.compile(rf"(?:what is |how much is )?(?:an? |[\w.]+ ){{1,4}}{_UNIT} (?:in|into|to) {_UNIT}\Z"), UNITS),
+    (re.compile(rf"(?:.* )?{_CURRENCY} (?:in|into|to) {_CURRENCY}\Z"), CURRENCIES),
+    (re.compile(rf"how (?:many|much) {_CURRENCY} (?:are|is) .*\b{_CURRENCY}\Z"), CURRENCIES),
     (
         re.compile(
             r"(?:delete|remove|erase|trash) (?:(?:all|the|my|this|that|these|those|of) )*(?:files?|folders?|director(?:y|ies))\b"

@@ -15,11 +15,19 @@ from hassil import recognize_all
 
 from server.embedded.intent import templates
 from server.embedded.intent.beyond import beyond
+from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import nearest
 from server.embedded.intent.normalise import readings, without_courtesy
 from server.embedded.intent.sums import sum_of
-from server.embedded.intent.words import Word, keys_of, said_by, without_hesitations, words_of
+from server.embedded.intent.words import (
+    Word,
+    keys_of,
+    said_by,
+    with_contractions_whole,
+    without_hesitations,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +153,11 @@ def _each_once(guesses: list[Guess]) -> list[Guess]:
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[Guess, ...]:
     """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
-    found = sum_of(text) or sum_of(said_by(without_courtesy(without_hesitations(words_of(text)))))
+    plain = said_by(with_contractions_whole(without_courtesy(without_hesitations(words_of(text)))))
+    units = conversion_of(plain)
+    if units is not None:
+        return (Guess("convert", OPEN, units),)
+    found = sum_of(text) or sum_of(plain)
     if found is not None:
         return (Guess("calculate", OPEN if found.whole else GUESSED, found.entities),)
     if cannot := beyond(text):

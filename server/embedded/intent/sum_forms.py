@@ -101,6 +101,8 @@ class Numbers(Protocol):
 
     def number(self) -> Number | None: ...
 
+    def operator(self) -> str: ...
+
 
 def _values(pattern: Sequence[str], reader: Numbers) -> dict[str, Number] | None:
     """The numbers of a form that fits all tokens."""

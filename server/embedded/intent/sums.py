@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.embedded.intent.sum_forms import COMMA, WORDS, read_form, read_list
+from server.embedded.intent.sum_trees import WORDS as TREE_WORDS
+from server.embedded.intent.sum_trees import read_tree
 
 MAX_TOKENS = 60  # nobody says a longer sum
 MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
@@ -34,6 +36,7 @@ _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
 # Arithmetic outside the tokens above: currencies, other digit groupings, `50% off 80`.
 _FIGURES = re.compile(r"(?=.*\d[^a-z]*[+*×÷^%])[\d\s.,+\-−–*×·/÷:%^()√=$€£]+(?:(?:off|of|from|on|x)[\d\s.,%$€£]+)*\Z")
+_FACTORIAL = re.compile(r"\d+!\??\Z")
 _NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # names that look like sums
 
 _UNITS = (
@@ -58,7 +61,9 @@ _OTHER = frozenset(
     {"and", "a", "half", "third", "quarter", "square", "cube", "to", "the", "of", "by", "from", "point", "divided"}
     | {"multiplied", "hundred", "difference", "sum", "product", "between", "with", "per", "cent"}
 )
-_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *WORDS, *_SMALL})
+_KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *WORDS, *TREE_WORDS, *_SMALL})
+
+_TREELIKE = frozenset({*_BEYOND, *TREE_WORDS}) - {"a", "an", "the", "plus", "percent", "%"}
 
 Number = int | float
 
@@ -157,12 +162,20 @@ class _Reader:
         return name
 
 
+def number_in(words: str) -> Number | None:
+    """The number that the words are, such as `twenty five` or `2.5`; None if they are anything else."""
+    tokens = _tokens(words)
+    reader = _Reader(tokens)
+    number = reader.number() if tokens else None
+    return None if reader.next else number
+
+
 def sum_of(text: str) -> Sum | None:
     """The sum in a text; None if it is none."""
     spaced = " ".join(text.split()).lower()
     found = _LEAD.match(spaced)
     lead = bool(found and found["lead"])
-    body = _without_end(spaced[found.end() if found else 0 :])
+    body = _without_end(spaced[found.end() if found else 0 :], factorial=lead)
     if not body or body in _NAMES or _DATED.match(body) or not (lead or _may_stand_alone(body)):
         return None
     tokens = _tokens(_without_currency(body))
@@ -171,8 +184,10 @@ def sum_of(text: str) -> Sum | None:
     return Sum(whole=False) if beyond else read
 
 
-def _without_end(body: str) -> str:
-    """`5 + 3 equals?` as `5 + 3`."""
+def _without_end(body: str, *, factorial: bool) -> str:
+    """`5 + 3 equals?` as `5 + 3`. `factorial`: the sign of `what is 5!` belongs to the sum."""
+    if factorial and _FACTORIAL.match(body):
+        return body.rstrip("?=., ")
     left = body.rstrip(_END_MARKS)
     for word in _END_WORDS:
         left = left.removesuffix(f" {word}").rstrip(_END_MARKS)
@@ -212,6 +227,9 @@ def _read(tokens: list[str], *, asked: bool) -> Sum | None:
     form = read_form(_Reader(tokens)) or read_list(_Reader(tokens))
     if form is not None:
         return Sum(form)
+    tree = None if _is_small(tokens) else read_tree(_Reader(_lists_apart(tokens)))
+    if isinstance(tree, list) or (tree is not None and asked):
+        return Sum({"tree": tree})
     tokens = [token for at, token in enumerate(tokens) if token != COMMA or not _beside_operator(tokens, at)]
     if COMMA in tokens:
         return None
@@ -230,6 +248,22 @@ def _read(tokens: list[str], *, asked: bool) -> Sum | None:
                 return Sum(entities | ({"then": then} if then else {}))
             return Sum({"first": first, "rest": " ".join(tokens[after:])}, whole=False)
     return Sum(whole=False) if _is_arithmetic(tokens) else None
+
+
+def _is_small(tokens: list[str]) -> bool:
+    """True for the sums that are entities of their own: `2 plus 3`, `2 plus 3 times 4`."""
+    return not (_TREELIKE & set(tokens))
+
+
+def _lists_apart(tokens: list[str]) -> list[str]:
+    """`3,4,5` as three numbers; `3,400` is one."""
+    apart: list[str] = []
+    for token in tokens:
+        if "," in token[1:] and not _GROUPED.match(token):
+            apart += [part for number in token.split(",") for part in (COMMA, number)][1:]
+        else:
+            apart.append(token)
+    return apart
 
 
 def _beside_operator(tokens: list[str], at: int) -> bool:

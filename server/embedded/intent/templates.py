@@ -26,8 +26,9 @@ _BECOME = {
     "new_name": ("args",),
     "new_file": ("args",),
     "named_file": ("path",),
-    "second": ("second", "then"),
-}  # slots whose value is split (see `entities`), or goes on (see `sums`)
+    "second": ("second", "then", "tree"),
+    "amount": ("amount", "more", "more_unit"),
+}  # slots whose value is split (see `entities`), or goes on (see `sums` and `conversions`)
 
 
 @cache

@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from server.embedded.planner.sums import CHAINED
+from server.embedded.planner.sums import CHAINED, NUMBERS_OF, OPERATIONS
 from server.embedded.spelling import folded
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ NOTES = 5  # remembered items about something; nobody listens to more
 MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
+MAX_DEPTH = 32  # of a sum's parentheses
 ABOUT_USER = "about-user"
 NOTE = "note"
 
@@ -65,6 +66,7 @@ class Recipe:
     goal: str
     steps: Callable[[Entities], list[Step]] = _no_steps
     needs: tuple[str, ...] = ()
+    unless: str = ""  # an entity that is enough by itself
 
     @property
     def takes_steps(self) -> bool:
@@ -104,6 +106,21 @@ def _then(value: Any) -> list[Any]:
     return [part if at % 2 == 0 else _number(part) for at, part in enumerate(value)]
 
 
+def _tree(value: Any, depth: int = 0) -> Any:
+    """A sum as a tree: a number, "pi", or a list of an operation and its trees."""
+    if value == "pi":
+        return value
+    if not isinstance(value, list):
+        return _number(value)
+    if depth > MAX_DEPTH or not 2 <= len(value) <= MAX_ARGUMENTS:
+        raise WrongEntityError(f"has lists of 2 to {MAX_ARGUMENTS} entries, at most {MAX_DEPTH} deep")
+    if not isinstance(value[0], str) or value[0] not in OPERATIONS:
+        raise WrongEntityError("has an unknown operation")
+    if len(value) != 1 + NUMBERS_OF.get(value[0], len(value) - 1):
+        raise WrongEntityError(f"has too few or too many numbers for {value[0]}")
+    return [value[0], *(_tree(part, depth + 1) for part in value[1:])]
+
+
 def _words(value: Any) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_ARGUMENTS:
         raise WrongEntityError(f"has to be a list of at most {MAX_ARGUMENTS} texts")
@@ -131,6 +148,9 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "day",
             "part",
             "cannot",
+            "unit",
+            "into",
+            "more_unit",
         ),
         _text,
     ),
@@ -138,7 +158,10 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "ordinal": _index,
     "first": _number,
     "second": _number,
+    "amount": _number,
+    "more": _number,
     "then": _then,
+    "tree": _tree,
     "args": _words,
     "value": _any,  # any JSON, stored unchanged
 }
@@ -158,6 +181,8 @@ def read_entities(given: Mapping[str, Any]) -> Entities:
 def missing(intent: str, entities: Entities) -> str:
     """The first required entity that is missing; empty if there is none."""
     recipe = RECIPES.get(intent)
+    if recipe is not None and recipe.unless in entities:
+        return ""
     return next((name for name in recipe.needs if entities.get(name) in ("", None)), "") if recipe else ""
 
 
@@ -283,7 +308,8 @@ RECIPES: dict[str, Recipe] = {
     "recall": Recipe("Recall something about you", _recall, ("attribute",)),
     "recall_notes": Recipe("Recall what you told me", _recall_notes),
     "forget": Recipe("Forget something about you", _forget),
-    "calculate": Recipe("Work out a sum", needs=("first", "second", "operation")),
+    "calculate": Recipe("Work out a sum", needs=("first", "second", "operation"), unless="tree"),
+    "convert": Recipe("Convert units", needs=("amount", "unit", "into")),
     "repeat": Recipe("Say it again"),
     "stop": Recipe("Stop"),
     "help": Recipe("Tell what can be asked"),

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 
+from server.embedded.planner.conversions import told_conversion
 from server.embedded.planner.recipes import RECIPES, missing
 from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
 from server.embedded.planner.spoken_values import counted, speakable, spoken_day, spoken_value
@@ -148,6 +149,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return _other_date(facts, now)
     if intent == "calculate":
         return told_sum(facts, entities)
+    if intent == "convert":
+        return told_conversion(facts, entities)
     if intent == "unknown" and facts.get("cannot"):
         return "unknown_cannot"
     if intent == "unknown" and facts.get("heard"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.planner.spoken_values import spoken_value
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_DECIMALS = 4  # beyond this the result is "about"
 MAX_POWER_DIGITS = 18  # of a power; nobody listens to more
+MAX_FACTORIAL = 19  # has 18 digits
 
 CHAINED = frozenset({"plus", "minus", "times", "divided by"})  # may follow each other in one sum
 OWN_WORDS = frozenset({"share", "power", "root", "remainder"})  # operations with a reply of their own
@@ -79,8 +82,65 @@ def _worked_out(entities: dict[str, Any]) -> Fraction:
     return total + part
 
 
+def _factorial(number: Fraction) -> Fraction:
+    if number.denominator != 1 or not 0 <= number <= MAX_FACTORIAL:
+        raise UnspeakableError
+    return Fraction(math.factorial(number.numerator))
+
+
+_OVER_LISTS: dict[str, Callable[[list[Fraction]], Fraction]] = {
+    "average": lambda numbers: Fraction(sum(numbers), len(numbers)),
+    "median": lambda numbers: Fraction(median(numbers)),
+    "largest": max,
+    "smallest": min,
+    "plus": lambda numbers: sum(numbers, Fraction(0)),
+    "times": lambda numbers: math.prod(numbers, start=Fraction(1)),
+}
+OPERATIONS = frozenset({*_DONE, *_OVER_LISTS, "factorial"})  # in a tree
+NUMBERS_OF = {"factorial": 1} | dict.fromkeys(_DONE.keys() - _OVER_LISTS.keys(), 2)  # the others take any number
+
+
+def _of_tree(tree: Any) -> Fraction:
+    """The value of a tree: a number, "pi", or an operation with its trees."""
+    if not isinstance(tree, list):
+        return Fraction(math.pi) if tree == "pi" else Fraction(str(tree))
+    operation, *parts = tree
+    numbers = [_of_tree(part) for part in parts]
+    if operation == "factorial":
+        result = _factorial(numbers[0])
+    elif operation in _OVER_LISTS:
+        result = _OVER_LISTS[operation](numbers)
+    else:
+        result = _DONE[operation](*numbers)
+    if max(abs(result.numerator), result.denominator) >= 10 ** (MAX_POWER_DIGITS * 4):
+        raise UnspeakableError
+    return result
+
+
+def told_tree(facts: dict[str, Any], tree: Any) -> str:
+    """Add `result` to the facts; returns the name of the reply."""
+    try:
+        result = _of_tree(tree)
+    except ZeroDivisionError:
+        return "calculate_never"
+    except UnspeakableError:
+        return "calculate_tree_never"
+    if abs(result) >= 10**MAX_POWER_DIGITS:
+        return "calculate_tree_never"
+    return "calculate_tree_about" if _told(facts, result) else "calculate_tree"
+
+
+def _told(facts: dict[str, Any], result: Fraction) -> bool:
+    """Add `result` to the facts. True if it is rounded."""
+    told = round(result, MAX_DECIMALS)
+    facts["result"] = f"{told.numerator}" if told.denominator == 1 else f"{float(told):.{MAX_DECIMALS}f}".rstrip("0")
+    return told != result
+
+
 def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
-    """Add `result` to the facts; returns the variant of the reply, empty for the plain one."""
+    """Add `result` to the facts; returns the name of the reply, empty for the plain one."""
+    if "tree" in entities:
+        return told_tree(facts, entities["tree"])
     if entities["operation"] not in (CHAINED if entities.get("then") else _DONE):
         return "calculate_unknown"
     try:
@@ -91,9 +151,7 @@ def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:
         return f"calculate_{entities['operation']}_never"
     if entities.get("then"):
         facts["second"] = " ".join([facts["second"], *(spoken_value(part) for part in entities["then"])])
-    told = round(result, MAX_DECIMALS)
-    facts["result"] = f"{told.numerator}" if told.denominator == 1 else f"{float(told):.{MAX_DECIMALS}f}".rstrip("0")
-    about = "" if told == result else "_about"
+    about = "_about" if _told(facts, result) else ""
     if entities["operation"] == "root":
         facts["degree"] = {"2": "square", "3": "cube"}.get(facts["second"], facts["second"])
     if entities["operation"] in OWN_WORDS:

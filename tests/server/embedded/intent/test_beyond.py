@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.embedded.intent.beyond import CALLS, DELETE, DEVICES, MUSIC, TIMERS, UNITS, beyond
+from server.embedded.intent.beyond import CALLS, CURRENCIES, DELETE, DEVICES, MUSIC, TIMERS, beyond
 from server.embedded.intent.recognition import UNKNOWN, recognise
 
 ASKED = {
@@ -17,14 +17,10 @@ ASKED = {
         "cancel the timer",
         "timer for five minutes",
     ],
-    UNITS: [
-        "How many feet are in a mile?",
-        "how many centimeters are there in an inch",
-        "How many feet is 3 miles?",
-        "convert 10 miles to kilometers",
-        "What's 20 degrees Celsius in Fahrenheit?",
-        "what is 5.5 feet in meters",
-        "five pounds in kilograms",
+    CURRENCIES: [
+        "How much is 10 dollars in euros?",
+        "convert 5 euros to pounds",
+        "how many yen is 3 dollars",
     ],
     DELETE: [
         "Delete notes.txt.",

@@ -177,6 +177,7 @@ MACHINE: list[Said] = [
 ]
 
 TWO_PLUS_THREE = {"first": 2.0, "operation": "plus", "second": 3.0}
+FIVE_FEET = {"amount": 5.0, "unit": "foot"}
 SUMS: list[Said] = [
     ("what is two plus two", "calculate", {"first": 2.0, "operation": "plus", "second": 2.0}),
     ("What's 10 * 3?", "calculate", {"first": 10.0, "operation": "times", "second": 3.0}),
@@ -185,6 +186,8 @@ SUMS: list[Said] = [
     ("what is two plus three plus four", "calculate", TWO_PLUS_THREE | {"then": ["plus", 4.0]}),
     ("What is 2 + 3 × 4 - 5?", "calculate", TWO_PLUS_THREE | {"then": ["times", 4.0, "minus", 5.0]}),
     ("what is two and three and four", "calculate", TWO_PLUS_THREE | {"then": ["plus", 4.0]}),
+    ("what is two plus two to the power of two", "calculate", {"tree": ["plus", 2.0, ["power", 2.0, 2.0]]}),
+    ("5 feet 3 inches in meters", "convert", FIVE_FEET | {"more": 3.0, "more_unit": "inch", "into": "meter"}),
 ]
 
 UNDERSTOOD = RECORDED + TALK + MEMORIES + WEB + MACHINE + SUMS
@@ -207,7 +210,7 @@ NEARLY: list[Said] = [  # said, or heard, not quite as any template has it
     ("what i my favourite colour", "recall", {"attribute": "favourite colour"}),
     ("take screen shot of this page", "screenshot", {}),
     ("what can i you do", "help", {}),
-    ("what is two plus two to the power of two", "calculate", {"first": 2.0, "rest": "two to the power of two"}),
+    ("what is two plus two to the root of two", "calculate", {"first": 2.0, "rest": "two to the root of two"}),
 ]
 
 

@@ -1,0 +1,99 @@
+"""Sums of any form and units of measurement, from words to the reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from server.embedded.intent.recognition import recognise
+from server.embedded.planner.recipes import WrongEntityError, read_entities
+from tests.server.embedded.planner.told import told
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("average of 3, 4 and 5", "That is 4."),
+        ("What is the average of 3,4,5?", "That is 4."),
+        ("the median of 1, 2 and 10", "That is 2."),
+        ("what is the maximum of 3, 9 and 4", "That is 9."),
+        ("pi times 2", "That is about 6.2832."),
+        ("What is pi?", "That is about 3.1416."),
+        ("(2+3)*4", "That is 20."),
+        ("((1+2)*3)^2", "That is 81."),
+        ("what is (10 - 4) / 3", "That is 2."),
+        ("5 factorial", "That is 120."),
+        ("What is 5!", "That is 120."),
+        ("what is 5 plus 3!", "5 plus 3 is 8."),
+        ("what is 100 factorial", "I cannot work that out, or it has more digits than I can say."),
+        ("9^9^9", "I cannot work that out, or it has more digits than I can say."),
+        ("fifth root of 32", "That is 2."),
+        ("3 squared plus 4 squared", "That is 25."),
+        ("5 plus 3 times the square root of 9", "That is 14."),
+        ("what is a half plus a third", "That is about 0.8333."),
+        ("two thirds of 90", "That is 60."),
+        ("five and a half times two", "That is 11."),
+        ("(3 + 4) / (2 - 2)", "Nothing can be divided by zero."),
+    ],
+)
+def test_sums_of_any_form(text: str, words: str) -> None:
+    assert told(text) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["average", "mean streets", "the fifth of november", "a third of the people", "pi", "the sum of all fears"]
+)
+def test_words_of_arithmetic_alone_are_no_sum(text: str) -> None:
+    assert recognise(text)[0].intent != "calculate"
+
+
+@pytest.mark.parametrize(
+    "tree",
+    ["tau", ["plus"], ["power", 2], ["factorial", 2, 3], ["shout", 1], [1, 2], ["plus", True], [[1], 2]],
+)
+def test_a_tree_that_is_no_sum_is_refused(tree: Any) -> None:
+    with pytest.raises(WrongEntityError):
+        read_entities({"tree": tree})
+
+
+def test_a_tree_that_is_too_deep_is_refused() -> None:
+    tree: Any = 1
+    for _ in range(100):
+        tree = ["plus", tree, 1]
+    with pytest.raises(WrongEntityError):
+        read_entities({"tree": tree})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("How many miles is 5 kilometres?", "5 kilometers are about 3.107 miles."),
+        ("convert 20 celsius to fahrenheit", "20 degrees Celsius are 68 degrees Fahrenheit."),
+        ("-40 c to f", "-40 degrees Celsius are -40 degrees Fahrenheit."),
+        ("what is 0 celsius in kelvin", "0 degrees Celsius are 273.15 kelvin."),
+        ("How many feet are in a mile?", "1 mile is 5280 feet."),
+        ("how many centimeters are there in an inch", "1 inch is 2.54 centimeters."),
+        ("How many feet is 3 miles?", "3 miles are 15840 feet."),
+        ("convert ten miles to kilometers", "10 miles are about 16.09 kilometers."),
+        ("what is 5.5 feet in meters", "5.5 feet are about 1.676 meters."),
+        ("five pounds in kilograms", "5 pounds are about 2.268 kilograms."),
+        ("5km to miles", "5 kilometers are about 3.107 miles."),
+        ("how tall is 6 foot 2 in cm", "6 feet 2 inches are 187.96 centimeters."),
+        ("half a mile in metres", "0.5 miles are about 804.7 meters."),
+        ("how many minutes are there in an hour and a half", "1.5 hours are 90 minutes."),
+        ("what is 60 mph in kmh", "60 miles per hour are about 96.56 kilometers per hour."),
+        ("how many days in a year", "1 year is 365 days."),
+        ("convert 5 kg to metres", "I cannot convert kilograms into meters."),
+        ("convert 3 apples to oranges", "I do not know these units."),
+    ],
+)
+def test_units(text: str, words: str) -> None:
+    assert told(text) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["10 feet to the left", "a day in paris", "five minutes to ten", "what is a mile", "9 to 5"]
+)
+def test_other_amounts_are_not_converted(text: str) -> None:
+    assert recognise(text)[0].intent != "convert"
