@@ -42,6 +42,7 @@ _HOST = re.compile(
     r"(?P<rest>(?::\d{1,5})?(?:[/?#]\S*)?)\Z",
     re.IGNORECASE,
 )
+_GOES_ON = re.compile(r"\.\S*\s")  # `example.com and read it`; but `my site.com` is one name
 _CALLED = re.compile(r"(?:the )?(?P<name>.+?) (?:home ?page|page|website|web site|site)\Z", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9 ]{2,}\Z")
 _NO_NAME = re.compile(
@@ -87,8 +88,9 @@ def url_of(words: str) -> str:
     sites: dict[str, str] = templates.document()["sites"]
     if name.lower() in sites:
         return f"https://{sites[name.lower()]}"
-    host = _HOST.match(written(name).replace(" ", ""))
-    if not host or is_file(name):
+    address = written(name)
+    host = _HOST.match(address.replace(" ", ""))
+    if not host or is_file(name) or _GOES_ON.search(address):
         raise NoEntityError
     plain = _in_ascii(host["host"].lower())
     return f"{_scheme(plain)}://{plain}{host['rest']}"

@@ -19,6 +19,7 @@ from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import nearest
 from server.embedded.intent.normalise import readings, without_courtesy
+from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
     Word,
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from hassil.recognize import RecognizeResult
 
 UNKNOWN = "unknown"
+SEVERAL = "several"  # requests in one sentence, as texts
+WHOLE = frozenset({"calculate", "convert", "open_result", "yes", "no", "stop"})  # never divided into several requests
+ASIDE = frozenset({"yes", "no", "stop", "repeat", "greeting", "thanks", "goodbye", "how_are_you"})  # none of several
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
 NEARLY = 0.8  # factor for the likeness if no template fits
 CLOSER = 0.85  # likeness above which a near miss beats a guess
@@ -153,6 +157,23 @@ def _each_once(guesses: list[Guess]) -> list[Guess]:
 @lru_cache(maxsize=256)
 def recognise(text: str) -> tuple[Guess, ...]:
     """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
+    whole = _one_request(text)
+    if whole[0].confidence >= OPEN and whole[0].intent in WHOLE:
+        return whole
+    parts = requests_of(text, _clear)
+    return (Guess(SEVERAL, OPEN, {"requests": parts}), *whole) if parts else whole
+
+
+def _clear(part: str) -> str:
+    """The intent of what can be one of several requests; empty for anything else."""
+    best = _one_request(part)[0]
+    if best.entities.get("command") == "echo":
+        return FREE
+    return best.intent if best.confidence >= OPEN and best.intent not in ASIDE else ""
+
+
+@lru_cache(maxsize=256)
+def _one_request(text: str) -> tuple[Guess, ...]:
     plain = said_by(with_contractions_whole(without_courtesy(without_hesitations(words_of(text)))))
     units = conversion_of(plain)
     if units is not None:

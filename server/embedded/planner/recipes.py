@@ -163,6 +163,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "then": _then,
     "tree": _tree,
     "args": _words,
+    "requests": _words,
     "value": _any,  # any JSON, stored unchanged
 }
 

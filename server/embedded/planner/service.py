@@ -20,13 +20,14 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
-from server.embedded.intent.recognition import UNKNOWN, recognise
+from server.embedded.intent.recognition import SEVERAL, UNKNOWN, recognise
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import Outcome, reply
+from server.embedded.planner.several import joined, replies
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:
 def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
     """The steps for a request; none if something is missing, which the reply then asks for. Raises WrongEntityError."""
     intent, entities = _wanted(request)
+    if intent == SEVERAL:
+        return _plan_several(entities, request.context)
     recipe = RECIPES.get(intent, ANSWER)
     response = planner_pb2.PlanResponse(plan_id=uuid.uuid4().hex, goal=recipe.goal, intent=intent)
     response.entities.update(entities)
@@ -159,6 +162,20 @@ def plan(request: planner_pb2.PlanRequest) -> planner_pb2.PlanResponse:
     return response
 
 
+def _plan_several(entities: Entities, context: Sequence[planner_pb2.Turn]) -> planner_pb2.PlanResponse:
+    """One plan for all requests: the steps of each follow those of the one before. Raises WrongEntityError."""
+    requests = entities.get("requests") or []
+    if not requests:
+        raise WrongEntityError("entities.requests has to hold texts")
+    turns, plans = list(context), []
+    for text in requests:
+        if recognise(text)[0].intent == SEVERAL:
+            raise WrongEntityError("entities.requests has to hold one request in each text")
+        plans.append(plan(planner_pb2.PlanRequest(text=text, context=turns)))
+        turns.append(planner_pb2.Turn(role="user", text=text))
+    return joined(requests, plans)
+
+
 def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcome]) -> list[Outcome]:
     """One outcome per step, in the plan's order; a step without one counts as unknown, never as done."""
     known = {
@@ -173,7 +190,10 @@ def compose(request: planner_pb2.ComposeRequest) -> str:
     """The text of the reply. Raises WrongEntityError."""
     now = moment(request.time_zone)
     entities = _values(request.plan.entities, "entities")
-    return reply(request.plan.intent, entities, _outcomes(request.plan, request.outcomes), now)
+    outcomes = _outcomes(request.plan, request.outcomes)
+    if request.plan.intent == SEVERAL:
+        return replies(entities, outcomes, now)
+    return reply(request.plan.intent, entities, outcomes, now)
 
 
 class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):

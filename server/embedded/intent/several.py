@@ -1,0 +1,56 @@
+"""Several requests in one sentence: `create a folder called demo and list the files`.
+
+It is divided only where each part is a clear request by itself, so that "search for salt and pepper" stays whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_PARTS = 4
+MAX_CHARS = 300  # a longer text is a story rather than a list of requests
+_MARKS = ".,;!? "
+MAX_JOINTS = 6  # looked at from the left
+
+_JOINT = re.compile(
+    r"\s*[,;.!?]?\s+(?P<then>and then|then|and after that|after that)\s+|\s*(?P<stop>[;.!?])\s+(?:and\s+)?|\s*,?\s+and\s+(?:also\s+)?|\s*,\s+",
+    re.IGNORECASE,
+)
+
+Clear = str
+"""The intent of a clear request; empty for anything else."""
+# What is remembered or echoed may have the words of a request: only "then" or the end of a sentence divides it from the next,
+# or "and my …", which is remembered too.
+FREE = "remember_fact"
+_FREE = frozenset({FREE, "remember"})
+
+
+def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
+    """The requests, at most MAX_PARTS; empty if the text is not several. `clear` judges one part."""
+    if len(text) > MAX_CHARS:
+        return []
+    parts: list[str] = []
+    rest = text.strip()
+    while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, clear)):
+        parts.append(divided[0])
+        rest = divided[1]
+    all_different = len({part.lower().strip(_MARKS) for part in (*parts, rest)}) == len(parts) + 1
+    return [*parts, rest] if parts and all_different and clear(rest) else []
+
+
+def _divided(text: str, clear: Callable[[str], Clear]) -> tuple[str, str] | None:
+    """The first request, and the rest, which begins with another one."""
+    for _, joint in zip(range(MAX_JOINTS), _JOINT.finditer(text), strict=False):
+        first, rest = text[: joint.start()].strip(), text[joint.end() :].strip()
+        if not first or not rest:
+            continue
+        intent = clear(first)
+        follows = clear(rest)
+        divides = joint["then"] or joint["stop"] or intent not in _FREE or intent == follows == "remember"
+        if intent and divides and (follows or _divided(rest, clear)):
+            return first, rest
+    return None

@@ -1,0 +1,94 @@
+"""Several requests in one sentence: where it is divided, the plan for all of them, and the reply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from server.embedded.intent.recognition import SEVERAL, recognise
+from server.embedded.planner.recipes import WrongEntityError
+from server.embedded.planner.service import compose, plan
+from tests.server.embedded.planner.asking import NOON, Told, ended, wanted
+from tests.server.embedded.planner.told import planned
+
+
+@pytest.mark.parametrize(
+    ("text", "requests"),
+    [
+        ("Create a folder called demo and list the files.", ["Create a folder called demo", "list the files."]),
+        ("create a folder called demo. List the files.", ["create a folder called demo", "List the files."]),
+        ("open example.com and read it", ["open example.com", "read it"]),
+        ("list the files, then tell me the time", ["list the files", "tell me the time"]),
+        ("what time is it, what day is it and who are you", ["what time is it", "what day is it", "who are you"]),
+        ("my name is Ada and my city is Paris", ["my name is Ada", "my city is Paris"]),
+        ("remember to feed the cat, then list the files", ["remember to feed the cat", "list the files"]),
+    ],
+)
+def test_a_sentence_is_divided_where_each_part_is_a_request(text: str, requests: list[str]) -> None:
+    guess = recognise(text)[0]
+    assert (guess.intent, guess.entities) == (SEVERAL, {"requests": requests})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "search for salt and pepper",
+        "create a folder called rock and roll",
+        "my favourite band is Earth, Wind and Fire",
+        "remember to feed the cat and take a screenshot",
+        "my favourite words are stop and go back",
+        "echo hello and list files",
+        "search for python and open the first result",
+        "what is 2 plus 2 and 3 plus 3",
+        "yes, list the files",
+        "hello, what time is it",
+    ],
+)
+def test_what_belongs_together_is_not_divided(text: str) -> None:
+    assert recognise(text)[0].intent != SEVERAL
+
+
+def test_the_steps_of_the_second_request_follow_those_of_the_first() -> None:
+    made = planned("take a screenshot and search for cats and read the first result")
+    steps = [(step.id, step.action, MessageToDict(step.parameters), list(step.depends_on)) for step in made.steps]
+    found = {"query": "cats", "max_results": 5.0}
+    assert steps == [
+        ("s1", "screenshot", {}, []),
+        ("s2", "search", found, ["s1"]),
+        ("s3", "search", found, ["s2"]),
+        ("s4", "navigate", {"url": "${s3.results.0.url}"}, ["s3"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        (
+            [("ok", {}, ""), ("ok", {"stdout": "demo\n"}, "")],
+            "I have made the folder demo. There is 1 entry here: demo. It is 12:05 PM.",
+        ),
+        (
+            [("declined", {}, ""), ("skipped", {}, "an earlier step did not succeed")],
+            "All right, I will not do it. I am sorry, I could not go on: an earlier step did not succeed. It is 12:05 PM.",
+        ),
+    ],
+)
+def test_each_request_gets_its_reply(outcomes: list[Told], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = planned("create a folder called demo, list the files and tell me the time")
+    monkeypatch.setattr("server.embedded.planner.service.moment", lambda _zone: NOON)
+    assert compose(ended(made, outcomes)) == words
+
+
+@pytest.mark.parametrize("entities", [{}, {"requests": []}, {"requests": ["list the files and take a screenshot"]}])
+def test_requests_that_are_none_are_refused(entities: dict[str, Any]) -> None:
+    with pytest.raises(WrongEntityError):
+        plan(wanted(intent=SEVERAL, **entities))
+
+
+def test_a_plan_without_its_parts_is_refused() -> None:
+    made = planned("list the files and tell me the time")
+    made.ClearField("entities")
+    with pytest.raises(WrongEntityError):
+        compose(ended(made, [("ok", {}, "")]))
