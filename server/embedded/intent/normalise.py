@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from server.embedded.intent.words import Word
 
-_POLITE_END = re.compile(r"(?:\A|\s)(?:please|thank you|thanks|jarvis|computer|for me)\Z", re.IGNORECASE)
+_POLITE_END = re.compile(r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me)\Z", re.IGNORECASE)
 _POLITE_START = re.compile(
     r"\A(?:(?:hey|hi|hello|ok|okay)\s+)?(?:jarvis|computer)\s+(?=\w)"
     r"|\A(?:please|could you|can you|would you|will you|i want you to|i would like you to|i'd like you to)"
@@ -29,6 +29,14 @@ _POLITE_START = re.compile(
 )
 _OPENING = re.compile(
     r"\A(?:well|so|oh|right|now|and|but|okay|ok|alright|hey|hi|hello|like|actually|i mean|you know)\s+(?=\w)",
+    re.IGNORECASE,
+)
+# What may stand before a request, and is no courtesy of one word. After these, words approve nothing: "let's go", "no, do it".
+_LOOSE = re.compile(
+    r"\A(?:(?:i want|i need|i would like|i'd like)(?: you)? to(?: (?:know|see|have|hear))?|let's|let us"
+    r"|would you mind(?: telling me)?|(?:would you )?be so (?:kind|good)(?: and| as to)|kindly|i (?:was wondering|wonder)"
+    r"|do you happen to know|(?:can|could|may|might) (?:i|we)(?: please)? (?:have|get|see|know|hear)"
+    r"|no|nope|wait|sorry|thanks|thank you|great|good|perfect|wrong|i meant|i said)\s+(?=\w)",
     re.IGNORECASE,
 )
 
@@ -47,6 +55,14 @@ def without_courtesy(words: Sequence[Word]) -> list[Word]:
         left = left[: -len(found[0].split())]
         left[-1] = type(left[-1])(left[-1].said.rstrip(",;"), left[-1].key)
     return _without_start(left, _POLITE_START) or list(words)
+
+
+def loosely(words: Sequence[Word]) -> list[Word]:
+    """`I'd like to know what time it is` and `sorry, what time is it` without their beginnings. Such words never approve anything."""
+    left = without_courtesy(without_hesitations(words))
+    while len(shorter := without_courtesy(_without_start(left, _LOOSE))) < len(left):
+        left = shorter
+    return left
 
 
 def readings(words: Sequence[Word]) -> list[list[Word]]:

@@ -5,8 +5,9 @@ Templates are compared with the words' keys; slots are filled with what was said
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,17 @@ from server.embedded.intent import templates
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
 from server.embedded.intent.entities import NoEntityError, clean, url_of
-from server.embedded.intent.likeness import nearest
-from server.embedded.intent.normalise import readings, without_courtesy
+from server.embedded.intent.likeness import NEVER, nearest
+from server.embedded.intent.mending import misheard, mistyped
+from server.embedded.intent.normalise import loosely, readings, without_courtesy
 from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
+    OPAQUE,
     Word,
     keys_of,
     said_by,
     with_contractions_whole,
-    without_hesitations,
     words_of,
 )
 
@@ -41,6 +43,10 @@ SEVERAL = "several"  # requests in one sentence, as texts
 WHOLE = frozenset({"calculate", "convert", "open_result", "yes", "no", "stop"})  # never divided into several requests
 ASIDE = frozenset({"yes", "no", "stop", "repeat", "greeting", "thanks", "goodbye", "how_are_you"})  # none of several
 SURE, OPEN, GUESSED = 0.95, 0.9, 0.6  # confidence: all words named by the template; with open slots; an open question
+_DECLINED = re.compile(
+    r"(?:don't|do not|never|you (?:must|should) not|i (?:don't|do not) want you to) (?!(?:ever )?forget\b)(?P<rest>.+)",
+    re.IGNORECASE,
+)
 NEARLY = 0.8  # factor for the likeness if no template fits
 CLOSER = 0.85  # likeness above which a near miss beats a guess
 
@@ -125,13 +131,35 @@ def _judged(text: str) -> list[Guess]:
         if fitting and fitting[0].confidence > GUESSED:
             return fitting
         guesses = guesses or fitting
+    fitting = by_template(loosely(words_of(text)))
+    if fitting and fitting[0].confidence > GUESSED and fitting[0].intent != "yes":
+        return fitting
     # Repairing keeps only letters. A sentence with digits or signs was typed, and nothing in it is misheard.
     mendable = [way for way in ways if all(word.plain and _spelt(word) for word in way)]
+    if ways and not guesses and (mended := _mended(mistyped(ways[-1]))):
+        return mended
     likely = by_likeness(mendable[-1]) if mendable else []
     if not guesses and not likely and (address := _address(text)):
         return [address]
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
     return _each_once([*near, *guesses])
+
+
+def _mended(ways: Sequence[tuple[list[Word], frozenset[str]]]) -> list[Guess]:
+    """The first way that fits a template of which the mended words are a part, rather than of a slot's value."""
+    for words, mended in ways:
+        guesses = [guess for guess in by_template(words) if guess.confidence > GUESSED and guess.intent not in NEVER]
+        if guesses and not mended & set(re.findall(r"[a-z]+", str(guesses[0].entities))):
+            return [replace(guesses[0], confidence=round(NEARLY * guesses[0].confidence, 2))]
+    return []
+
+
+def suggestion(text: str) -> str:
+    """A request that sounds like the text, to be asked for; empty if there is none."""
+    ways = readings(words_of(text))
+    heard = misheard(ways[-1]) if ways else []
+    found = next((words for words, mended in heard if _mended([(words, mended)])), None)
+    return keys_of(found) if found is not None and OPAQUE not in keys_of(found) else ""
 
 
 def _address(text: str) -> Guess | None:
@@ -161,6 +189,8 @@ def recognise(text: str) -> tuple[Guess, ...]:
     if whole[0].confidence >= OPEN and whole[0].intent in WHOLE:
         return whole
     parts = requests_of(text, _clear)
+    if len(parts) == 1:  # the others were taken back
+        return _one_request(parts[0])
     return (Guess(SEVERAL, OPEN, {"requests": parts}), *whole) if parts else whole
 
 
@@ -172,9 +202,18 @@ def _clear(part: str) -> str:
     return best.intent if best.confidence >= OPEN and best.intent not in ASIDE else ""
 
 
+def _declines(text: str) -> bool:
+    """`don't open example.com`: a request that is not wanted. `don't forget` is a request, and `don't stop` none."""
+    found = _DECLINED.match(keys_of(without_courtesy(words_of(text))))
+    best = recognise(found["rest"])[0] if found else None
+    return best is not None and best.intent not in {UNKNOWN, *ASIDE}
+
+
 @lru_cache(maxsize=256)
 def _one_request(text: str) -> tuple[Guess, ...]:
-    plain = said_by(with_contractions_whole(without_courtesy(without_hesitations(words_of(text)))))
+    if _declines(text):
+        return (Guess("no", OPEN),)
+    plain = said_by(with_contractions_whole(loosely(words_of(text))))
     units = conversion_of(plain)
     if units is not None:
         return (Guess("convert", OPEN, units),)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_PARTS = 4
 MAX_CHARS = 300  # a longer text is a story rather than a list of requests
+_TAKES_BACK = re.compile(r"(?:no|nope|wait|sorry|actually|i mean|i meant|rather)\b", re.IGNORECASE)
 _MARKS = ".,;!? "
 MAX_JOINTS = 6  # looked at from the left
 
@@ -38,8 +39,15 @@ def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
     while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, clear)):
         parts.append(divided[0])
         rest = divided[1]
+    if not parts or not clear(rest):
+        return []
     all_different = len({part.lower().strip(_MARKS) for part in (*parts, rest)}) == len(parts) + 1
-    return [*parts, rest] if parts and all_different and clear(rest) else []
+    return _not_taken_back([*parts, rest]) if all_different else []
+
+
+def _not_taken_back(parts: list[str]) -> list[str]:
+    """Without those that the next one corrects: `open example.com, no, open example.org`."""
+    return [part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not _TAKES_BACK.match(after)]
 
 
 def _divided(text: str, clear: Callable[[str], Clear]) -> tuple[str, str] | None:

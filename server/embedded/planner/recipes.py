@@ -36,6 +36,7 @@ _IN_WORDS = {
     "mv": "Move",
     "ln": "Link",
 }
+NAMED = frozenset({"mkdir", "touch"})  # commands that need a name
 _ABOUT_SELF = frozenset({"me", "myself", "us"})
 
 
@@ -184,6 +185,8 @@ def missing(intent: str, entities: Entities) -> str:
     recipe = RECIPES.get(intent)
     if recipe is not None and recipe.unless in entities:
         return ""
+    if intent == "run_command" and entities.get("command") in NAMED and not entities.get("args"):
+        return "args"
     return next((name for name in recipe.needs if entities.get(name) in ("", None)), "") if recipe else ""
 
 

@@ -134,6 +134,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return "ask_second_percent"
     if lacking == "url" and facts.get("site"):
         return "ask_url_site"
+    if lacking == "args":
+        return f"ask_args_{facts['command']}"
     if lacking:
         return f"ask_{lacking}"
     if intent == "yes" and entities.get("mood"):
@@ -153,6 +155,8 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
         return told_conversion(facts, entities)
     if intent == "unknown" and facts.get("cannot"):
         return "unknown_cannot"
+    if intent == "unknown" and facts.get("suggested"):
+        return "unknown_suggested"
     if intent == "unknown" and facts.get("heard"):
         return "unknown_again" if entities.get("again") else "unknown_heard"
     if intent in _UNCLEAR:

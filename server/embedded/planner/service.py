@@ -20,11 +20,12 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
-from server.embedded.intent.recognition import SEVERAL, UNKNOWN, recognise
+from server.embedded.intent.recognition import SEVERAL, UNKNOWN, recognise, suggestion
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
+from server.embedded.planner.follow_ups import whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
 from server.embedded.planner.replies import Outcome, reply
 from server.embedded.planner.several import joined, replies
@@ -35,14 +36,12 @@ if TYPE_CHECKING:
 
     from google.protobuf.struct_pb2 import Struct
 
-    from server.embedded.intent.recognition import Guess
 
 log = logging.getLogger(__name__)
 
 MAX_TEXT_CHARS = 2_000
 MAX_INTENT_CHARS = 128
 MAX_HEARD_CHARS = 100  # repeated to the user
-ASKED_OF_WHAT = " of what?"  # ends the question of `ask_second_percent`
 NOT_UNDERSTOOD = "I did not understand"  # in replies to what was not understood
 # Also with LLM_FIRST: these are about the conversation itself.
 ALWAYS_TEMPLATES = frozenset({"yes", "no", "stop", "repeat"})
@@ -110,28 +109,21 @@ def _wanted(request: planner_pb2.PlanRequest) -> tuple[str, Entities]:
     if not request.intent and not request.text.strip():
         raise WrongEntityError("either intent or text has to be given")
     intent, entities = request.intent, read_entities(_values(request.entities, "entities"))
-    answered = _answered(request.text, request.context) if intent in ("", UNKNOWN) else None
-    if answered is not None:
-        return answered.intent, dict(answered.entities)
+    completed = whole_request(request.text, intent, request.context)
+    if completed is not None:
+        return completed.intent, with_context(completed.intent, dict(completed.entities), request.context, request.text)
     if request.text.strip() and (not intent or missing(intent, entities)):
         heard = next((guess for guess in recognise(request.text) if intent in ("", guess.intent)), None)
         if heard is not None:
             intent, entities = heard.intent, {**heard.entities, **entities}
     if intent == UNKNOWN:
-        return intent, entities | _not_understood(request.text, request.context)
+        suggested = "" if "cannot" in entities else suggestion(request.text)
+        return intent, entities | (
+            {"suggested": suggested} if suggested else _not_understood(request.text, request.context)
+        )
     if intent == "yes" and _ACKNOWLEDGED.fullmatch(request.text.strip()):
         return intent, entities | {"mood": "fine"}
     return intent, with_context(intent, entities, request.context, request.text)
-
-
-def _answered(text: str, turns: Sequence[planner_pb2.Turn]) -> Guess | None:
-    """What "80" or "of 80" means after "What is 15 percent?" and "15 percent of what?"."""
-    asked = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "")
-    if not asked.endswith(ASKED_OF_WHAT) or len(text) > MAX_HEARD_CHARS:
-        return None
-    whole = f"{asked.removesuffix(ASKED_OF_WHAT)} of {text.strip().removeprefix('of ').removeprefix('Of ')}"
-    guess = recognise(whole)[0]
-    return guess if guess.intent == "calculate" and "second" in guess.entities else None
 
 
 def _not_understood(text: str, turns: Sequence[planner_pb2.Turn]) -> Entities:

@@ -202,7 +202,7 @@ async def test_what_people_say_is_understood(tmp_path: Path) -> None:
 
 
 NEARLY: list[Said] = [  # said, or heard, not quite as any template has it
-    ("what time it is", "get_time", {}),
+    ("what time so is it", "get_time", {}),
     ("what is the thyme", "get_time", {}),
     ("liz files in the current directory", "list_files", {}),
     ("that is files in the current directory", "list_files", {}),
