@@ -6,6 +6,7 @@ output_item.done → conversation.item.done)* → response.done, exactly once.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.openai.conversation import Conversation, Entry, new_id
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from streaming.openai.event_queue import EventQueue
 
 Status = Literal["completed", "cancelled", "failed", "incomplete"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """An item that has begun. Another one may begin before it ends, so each keeps its place."""
+
+    entry: Entry
+    place: dict[str, Any]  # `response_id` and `output_index` of its events
+    previous: str | None  # the item before it in the conversation
 
 
 class Response:
@@ -35,9 +45,8 @@ class Response:
         self._conversation = conversation
         self._conversation_id = conversation_id
         self._metadata = metadata
-        self._output: list[dict[str, Any]] = []
-        self._entry: Entry | None = None  # the current item
-        self._previous: str | None = None  # the item before it in the conversation
+        self._output: list[dict[str, Any]] = []  # one for each item that has begun; empty until it has ended
+        self._message: _Begun | None = None  # the open message
         self._text = ""
 
     @property
@@ -88,20 +97,20 @@ class Response:
 
     # --- a message ---
 
-    def _where(self) -> dict[str, Any]:
-        assert self._entry is not None, "there is an item"
-        return {**self._place, "item_id": self._entry.item["id"]}
-
-    def _tell(self, kind: str, **fields: Any) -> None:
-        self._event_queue.say({"type": f"response.{kind}", **self._where(), "content_index": 0, **fields})
+    def _tell(self, kind: str, message: _Begun, **fields: Any) -> None:
+        where = {**message.place, "item_id": message.entry.item["id"], "content_index": 0}
+        self._event_queue.say({"type": f"response.{kind}", **where, **fields})
 
     def _part(self, text: str) -> dict[str, str]:
         return {"type": "audio", "transcript": text} if self.audio else {"type": "text", "text": text}
 
     def open_item(self) -> Entry:
         """Start a message, unless one is open."""
-        if self._entry is not None:
-            return self._entry
+        return self._open_message().entry
+
+    def _open_message(self) -> _Begun:
+        if self._message is not None:
+            return self._message
         item: dict[str, Any] = {
             "id": new_id("item"),
             "object": "realtime.item",
@@ -110,90 +119,86 @@ class Response:
             "status": "in_progress",
             "content": [],
         }
-        entry = self._begin(item)
+        message = self._message = self._begin(item)
         self._text = ""
-        self._tell("content_part.added", part=self._part(""))
+        self._tell("content_part.added", message, part=self._part(""))
         item["content"] = [
             {"type": "output_audio", "transcript": ""} if self.audio else {"type": "output_text", "text": ""}
         ]
-        return entry
+        return message
 
     def words(self, text: str) -> None:
         """Add words to the message."""
         if not text:
             return
-        self.open_item()
+        message = self._open_message()
         self._text += text
-        self._tell("output_audio_transcript.delta" if self.audio else "output_text.delta", delta=text)
+        self._tell("output_audio_transcript.delta" if self.audio else "output_text.delta", message, delta=text)
 
     def sound(self, frame: bytes, duration_ms: float) -> None:
         """Add encoded audio to the message."""
-        entry = self.open_item()
-        entry.sent_ms += duration_ms
-        self._event_queue.audio(frame, self.id, entry.item["id"], len(self._output))
+        message = self._open_message()
+        message.entry.sent_ms += duration_ms
+        self._event_queue.audio(frame, self.id, message.entry.item["id"], message.place["output_index"])
 
     def close_item(self, *, complete: bool = True) -> None:
         """End the open message, if any."""
-        entry = self._entry
-        if entry is None:
+        message, self._message = self._message, None
+        if message is None:
             return
+        entry = message.entry
         if self.audio:
-            self._tell("output_audio.done")
-            self._tell("output_audio_transcript.done", transcript=self._text)
+            self._tell("output_audio.done", message)
+            self._tell("output_audio_transcript.done", message, transcript=self._text)
         else:
-            self._tell("output_text.done", text=self._text)
-        self._tell("content_part.done", part=self._part(self._text))
+            self._tell("output_text.done", message, text=self._text)
+        self._tell("content_part.done", message, part=self._part(self._text))
         name = "transcript" if self.audio else "text"
         entry.item["content"][0][name] = self._text
         entry.item["status"] = "completed" if complete else "incomplete"
-        self._end({**entry.item, "content": [dict(part) for part in entry.item["content"]]})
+        self._end(message, {**entry.item, "content": [dict(part) for part in entry.item["content"]]})
         if entry.cut is not None:
             entry.heard("")  # what the client has cut meanwhile stays cut
 
     # --- items other than messages ---
 
     def whole_item(self, item: dict[str, Any]) -> None:
-        """Add an item that is complete at once, such as a request for approval."""
-        message = self._entry  # it may be open, and goes on
-        self._begin(item)
-        self._end(item)
-        self._entry = message
+        """Add an item that is complete at once, such as a request for approval. An open message goes on."""
+        self._end(self._begin(item), item)
 
     def function_call(self, item: dict[str, Any], arguments: str) -> None:
         """Send a `function_call` item with its arguments, from its start to its end."""
-        self._begin(item)
-        call = {**self._where(), "call_id": item["call_id"]}
+        begun = self._begin(item)
+        call = {**begun.place, "item_id": item["id"], "call_id": item["call_id"]}
         self._event_queue.say({"type": "response.function_call_arguments.delta", **call, "delta": arguments})
         self._event_queue.say(
             {"type": "response.function_call_arguments.done", **call, "name": item["name"], "arguments": arguments}
         )
         item |= {"arguments": arguments, "status": "completed"}
-        self._end(dict(item))
+        self._end(begun, dict(item))
 
     # --- any item ---
 
-    def _begin(self, item: dict[str, Any]) -> Entry:
+    def _begin(self, item: dict[str, Any]) -> _Begun:
         """Tell that an item begins, also in the conversation."""
-        entry = self._entry = Entry(item)
-        self._event_queue.say({"type": "response.output_item.added", **self._place, "item": item})
-        if self._conversation is not None:
-            self._previous = self._conversation.add(entry)
-            self._event_queue.say({"type": "conversation.item.added", "previous_item_id": self._previous, "item": item})
-        return entry
+        place = {"response_id": self.id, "output_index": len(self._output)}
+        self._output.append({})
+        self._event_queue.say({"type": "response.output_item.added", **place, "item": item})
+        entry = Entry(item)
+        if self._conversation is None:
+            return _Begun(entry, place, None)
+        previous = self._conversation.add(entry)
+        self._event_queue.say({"type": "conversation.item.added", "previous_item_id": previous, "item": item})
+        return _Begun(entry, place, previous)
 
-    def _end(self, told: dict[str, Any]) -> None:
+    def _end(self, begun: _Begun, told: dict[str, Any]) -> None:
         """Tell that the item ends. `told`: the item as `response.done` will have it."""
-        assert self._entry is not None, "it has begun"
-        item = self._entry.item
-        self._event_queue.say({"type": "response.output_item.done", **self._place, "item": item})
+        item = begun.entry.item
+        self._event_queue.say({"type": "response.output_item.done", **begun.place, "item": item})
         if self._conversation is not None:
-            self._event_queue.say({"type": "conversation.item.done", "previous_item_id": self._previous, "item": item})
-        self._output.append(told)
-        self._entry = None
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        return {"response_id": self.id, "output_index": len(self._output)}
+            place = {"previous_item_id": begun.previous, "item": item}
+            self._event_queue.say({"type": "conversation.item.done", **place})
+        self._output[begun.place["output_index"]] = told
 
     # --- the end ---
 
