@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import HTTPError
@@ -23,6 +24,8 @@ from streaming.openai.conversation import new_id
 from streaming.openai.mistakes import MistakeError, error_event
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from server.gateway import Gateway
     from streaming.openai.live import RealtimeSession
     from streaming.openai.settings import Voices
@@ -43,6 +46,7 @@ class OpenAiSocketHandler(ForeignSocketHandler):
     """One WebSocket of OpenAI's dialect."""
 
     endpoint = "/v1/realtime"
+    takes_secrets = True
 
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
@@ -70,8 +74,15 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         except RefusedError as refused:
             raise ApiError("RATE_LIMITED", refused.message, headers={"Retry-After": "1"}) from None
         self._voices = await self.gateway.openai.voices(identity)
+        await self._spend_secret()
         self.gateway.authenticator.check_signed_in(identity)  # a sign-out during the wait found no session to close
         self._identity = identity
+
+    async def _spend_secret(self) -> None:
+        """Use up a client secret, after all other checks: a refused handshake may be tried again. Raises ApiError."""
+        if self._settings is not None:
+            with self._counting_refusals():
+                await self.gateway.authenticator.spend_client_secret(self._key())
 
     def _session(self, identity: Identity, voices: Voices) -> RealtimeSession:
         """The session that the client resumes, if possible, else a new one. A client secret is for a new session only."""
@@ -98,16 +109,23 @@ class OpenAiSocketHandler(ForeignSocketHandler):
             self.gateway.metrics.auth_failure("unauthenticated")
             raise ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
         authenticator = self.gateway.authenticator
-        try:
+        with self._counting_refusals():
             if token.startswith(CLIENT_SECRET):
-                identity, self._settings = await authenticator.redeem_client_secret(token)
+                if not self.takes_secrets:
+                    raise ApiError("FORBIDDEN", "a client secret opens a session of its own only")
+                identity, self._settings = await authenticator.client_secret(token)
             else:
                 identity = await authenticator.verify(token)
                 await authenticator.revocation(identity)
+        return identity
+
+    @contextmanager
+    def _counting_refusals(self) -> Iterator[None]:
+        try:
+            yield
         except TokenError as refused:
             self.gateway.metrics.auth_failure(refused.reason)
             raise
-        return identity
 
     def _key(self) -> str:
         """The key, from the header or from a browser's subprotocol."""

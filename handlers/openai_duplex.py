@@ -39,6 +39,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
     """A second socket of a session, opened by the same user."""
 
     endpoint = "/v1/live/sessions/{id}/attach"
+    takes_secrets = False
 
     @property
     def max_message_size(self) -> int:
@@ -56,8 +57,6 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
         """Raises ApiError: the handshake is refused with its status."""
         await super().prepare()
         assert self._identity is not None, "it was let in"
-        if self._settings is not None:
-            raise ApiError("FORBIDDEN", "a client secret opens a session of its own only")
         live = self.gateway.openai.duplex(self.path_args[0], self._identity)
         if live is None:
             raise ApiError("NOT_FOUND", "there is no such session, or it has not started")

@@ -268,13 +268,22 @@ class Authenticator:
         await self._state.put(f"secret:{_digest(secret)}", json.dumps(record), life_s)
         return secret
 
-    async def redeem_client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
-        """The identity and session settings that the secret was issued for. Raises TokenError (401)."""
-        record = await self._state.take(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
+    async def client_secret(self, secret: str) -> tuple[Identity, dict[str, Any]]:
+        """The identity and session settings that the secret was issued for. It stays valid. Raises TokenError (401)."""
+        record = await self._state.get(f"secret:{_digest(secret)}") if len(secret) <= MAX_TICKET_CHARS else None
         if record is None:
-            raise TokenError("ticket", "the client secret was used, has expired, or never was")
+            raise _spent_secret()
         fields = json.loads(record)
         return await self._alive(fields["identity"]), fields["session"]
+
+    async def spend_client_secret(self, secret: str) -> None:
+        """Use up the secret, whose session is about to begin. Raises TokenError (401) if another was faster."""
+        if await self._state.take(f"secret:{_digest(secret)}") is None:
+            raise _spent_secret()
+
+
+def _spent_secret() -> TokenError:
+    return TokenError("ticket", "the client secret was used, has expired, or never was")
 
 
 def _record(identity: Identity) -> dict[str, Any]:

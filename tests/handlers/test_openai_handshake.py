@@ -1,4 +1,4 @@
-"""A token that is signed out while its handshake waits opens no session."""
+"""Handshakes of OpenAI's dialect that are refused: a token signed out meanwhile, a client secret, sidebands."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from handlers.openai_duplex import MAX_SIDEBANDS
+from server.identity.auth import TokenError
 from streaming.openai.inbox import LONG_CHARS
 from streaming.openai.settings import Voices
+from streaming.ports import ServiceError
 from tests.support.rest import running
 
 if TYPE_CHECKING:
@@ -60,6 +62,39 @@ async def test_a_sign_out_while_a_session_is_claimed(tmp_path: Path) -> None:
             assert json.loads(farewell)["message"] == "the token was signed out"
             assert await socket.read_message() is None
             assert socket.close_code == 4501
+
+
+async def test_a_refused_handshake_leaves_the_client_secret_valid(tmp_path: Path) -> None:
+    async with running(tmp_path) as rest, asyncio.TaskGroup() as tasks:
+        rest.gateway.session_tasks = tasks
+        authenticator = rest.gateway.authenticator
+        secret = await authenticator.issue_client_secret(await authenticator.verify(rest.token()), 60, {"a": 1})
+        key = {"Authorization": f"Bearer {secret}"}
+        base = f"ws://127.0.0.1:{rest.port}/v1"
+
+        class NoVoices:
+            async def voices(self, _identity: Identity) -> Voices:
+                raise ServiceError("UNAVAILABLE", "the voices are away")
+
+        away: Any = NoVoices()
+        rest.gateway.openai = away
+        refusals = [
+            HTTPRequest(f"{base}/realtime", headers=key),
+            HTTPRequest(f"{base}/realtime", headers={**key, "Origin": "https://elsewhere.example"}),
+            HTTPRequest(f"{base}/live/sessions/sess_1/attach", headers=key),
+        ]
+        statuses = []
+        for request in refusals:
+            with pytest.raises(HTTPClientError) as refused:
+                await websocket_connect(request)
+            statuses.append(refused.value.code)
+        assert statuses == [503, 403, 403]
+        assert (await authenticator.client_secret(secret))[1] == {"a": 1}
+        await authenticator.spend_client_secret(secret)
+        with pytest.raises(TokenError):  # a second socket that looked at the secret at the same time
+            await authenticator.spend_client_secret(secret)
+        with pytest.raises(TokenError):
+            await authenticator.client_secret(secret)
 
 
 class Attachable:
