@@ -8,7 +8,6 @@ import re
 import time
 from base64 import b64encode
 from contextlib import aclosing
-from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -24,14 +23,15 @@ from server.operations.openai_errors import error_of
 from server.operations.operation import Streaming
 from server.operations.validation import validated
 from server.routes import operation_routes
-from streaming.openai.hearing import logprobs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from server.audio.transcription import Transcript
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
     from server.shared.rate_limits import Decision
-    from streaming.ports import TaskProgress
+    from streaming.ports import FinalTranscript
 
 _LISTS = tuple(
     name + end for name in ("timestamp_granularities", "include", "keywords", "languages") for end in ("[]", "")
@@ -120,21 +120,6 @@ class OpenAiSpeechHandler(OpenAiHandler):
         self.end()
 
 
-class _Deltas(WaitingEvents):
-    """Recognised utterances as `transcript.text.delta` events."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._begun = False
-
-    def put(self, progress: TaskProgress) -> None:
-        """Queue an utterance."""
-        if progress.data:
-            delta = f" {progress.data}" if self._begun else progress.data
-            self._begun = True
-            self.put_event(data_event({"type": "transcript.text.delta", "delta": delta}))
-
-
 class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     """`POST /v1/audio/transcriptions`."""
 
@@ -166,25 +151,34 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
     async def _stream(self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]) -> None:
         """Send utterances as they are heard, then the whole text. A refusal before the first event keeps its status."""
         self._tell_version()
-        waiting = _Deltas()
-        work = self._heard(replace(caller, progress=waiting.put), request, file)
+        waiting = WaitingEvents()
+        begun = False
+
+        def heard(spoken: FinalTranscript) -> None:
+            nonlocal begun
+            if spoken.text:
+                waiting.put_event(data_event(openai.delta_event(spoken, request, first=not begun)))
+                begun = True
+
+        work = self._heard(caller, request, file, heard)
         ended = await relayed(work, "transcription", waiting, self.send_events)
         if isinstance(ended, Exception):
             if not self.answer_begun:
                 raise ended
             await self.send_events(data_event(error_of(as_api_error(ended))))
         else:
-            done: dict[str, Any] = {"type": "transcript.text.done", "text": ended.text}
-            if request.include:
-                done["logprobs"] = logprobs_of(ended.words)
-            await self.send_events(data_event(done))
+            await self.send_events(data_event(openai.done_event(ended, request)))
         self.end()
 
     async def _heard(
-        self, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]
+        self,
+        caller: Caller,
+        request: OpenAiTranscriptionRequest,
+        file: IO[bytes],
+        heard: Callable[[FinalTranscript], None],
     ) -> Transcript | Exception:
         try:
-            return await openai.transcribed(self.gateway, caller, request, file)
+            return await openai.transcribed(self.gateway, caller, request, file, heard)
         except Exception as error:  # noqa: BLE001 - the caller answers it
             return error
 

@@ -95,10 +95,11 @@ async def transcribe(
     context: CallContext,
     progress: Callable[[TaskProgress], None],
     vocabulary: tuple[str, ...] = (),
+    heard: Callable[[FinalTranscript], None] | None = None,
 ) -> Transcript:
     """All utterances of the file. Raises UnreadableAudioError, AudioTooLongError and ServiceError.
 
-    `progress` is told each utterance as it is heard, and how much of the file has been read.
+    `progress` is told each utterance as it is heard, and how much of the file has been read. `heard` gets the utterances whole.
     """
     first = await in_codec_thread(decoder.next_piece)  # decode before opening a stream: the file may be unreadable
     if first is None:
@@ -107,7 +108,7 @@ async def transcribe(
     config = RecognitionConfig(language=language, sample_rate_hz=PCM_RATE_HZ, interim=False, vocabulary=vocabulary)
     stream = speech_to_text.recognize(config, context, feed.taken)
     try:
-        utterances = await _recognized(feed, first, stream, progress)
+        utterances = await _recognized(feed, first, stream, progress, heard)
     except ExceptionGroup as group:
         raise group.exceptions[0] from None  # reading and recognising do not fail together; report the first failure
     finally:
@@ -116,7 +117,11 @@ async def transcribe(
 
 
 async def _recognized(
-    feed: _Feed, first: bytes, stream: RecognitionStream, progress: Callable[[TaskProgress], None]
+    feed: _Feed,
+    first: bytes,
+    stream: RecognitionStream,
+    progress: Callable[[TaskProgress], None],
+    heard: Callable[[FinalTranscript], None] | None,
 ) -> list[FinalTranscript]:
     utterances: list[FinalTranscript] = []
     async with asyncio.TaskGroup() as group:
@@ -125,5 +130,7 @@ async def _recognized(
             if isinstance(event, FinalTranscript):
                 utterances.append(event)
                 progress(TaskProgress(f"heard until {event.end_ms} ms", data=event.text))
+                if heard is not None:
+                    heard(event)
         feeding.cancel()  # the service ended early
     return utterances

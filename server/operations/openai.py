@@ -20,11 +20,12 @@ from streaming.openai.mistakes import MistakeError, one_of, wrong
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from server.audio.transcription import Transcript
     from server.gateway import Gateway
     from server.operations.operation import Caller
+    from streaming.ports import FinalTranscript
 
 UPLOAD_BYTES = 25 * 1024 * KIB  # OpenAI's limit
 SPEECH_RATE_HZ = 24_000  # of `pcm` and `wav`, as in OpenAI's API
@@ -101,13 +102,17 @@ class OpenAiTranscription(ResponseModel):
 
 
 async def transcribed(
-    gateway: Gateway, caller: Caller, request: OpenAiTranscriptionRequest, file: IO[bytes]
+    gateway: Gateway,
+    caller: Caller,
+    request: OpenAiTranscriptionRequest,
+    file: IO[bytes],
+    heard: Callable[[FinalTranscript], None] | None = None,
 ) -> Transcript:
-    """Transcribe the whole file. Raises ApiError (413, 422) and ServiceError."""
+    """Transcribe the whole file; `heard` gets each utterance. Raises ApiError (413, 422) and ServiceError."""
     bias = tuple((request.prompt or "").split()[:MAX_BIAS_WORDS]) + tuple(request.keywords)
     language = _language(request)
     try:
-        return await listen_to(gateway, caller, realtime.language_of(language), file, bias)
+        return await listen_to(gateway, caller, realtime.language_of(language), file, bias, heard)
     except ServiceError as refused:
         if language and refused.code == "INVALID_ARGUMENT":
             raise invalid((("language",), refused.message)) from None
@@ -142,6 +147,20 @@ def transcript_body(heard: Transcript, request: OpenAiTranscriptionRequest) -> s
             return _verbose(heard, request, usage)
     logprobs = {"logprobs": logprobs_of(heard.words)} if request.include else {}
     return {"text": heard.text, **logprobs, "usage": usage}
+
+
+def delta_event(spoken: FinalTranscript, request: OpenAiTranscriptionRequest, *, first: bool) -> dict[str, Any]:
+    """A recognised utterance as `transcript.text.delta`. Clients join all deltas as they are."""
+    logprobs = {"logprobs": logprobs_of(spoken.words)} if request.include else {}
+    return {"type": "transcript.text.delta", "delta": spoken.text if first else f" {spoken.text}", **logprobs}
+
+
+def done_event(heard: Transcript, request: OpenAiTranscriptionRequest) -> dict[str, Any]:
+    """`transcript.text.done`. Its `usage` can only be in tokens: words are counted."""
+    logprobs = {"logprobs": logprobs_of(heard.words)} if request.include else {}
+    n_words = len(heard.text.split())
+    usage = {"type": "tokens", "input_tokens": 0, "output_tokens": n_words, "total_tokens": n_words}
+    return {"type": "transcript.text.done", "text": heard.text, **logprobs, "usage": usage}
 
 
 def _said(heard: Transcript) -> list[Any]:

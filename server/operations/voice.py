@@ -28,11 +28,12 @@ from server.workers import in_codec_thread
 from streaming.ports import SynthesisConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from server.audio.transcription import Transcript
     from server.gateway import Gateway
     from server.operations.operation import Caller
+    from streaming.ports import FinalTranscript
 
 UPLOAD_BYTES = 32 * 1024 * KIB  # ten minutes of 16-bit mono at 24 kHz, hours of Opus
 
@@ -127,13 +128,21 @@ async def transcribe(gateway: Gateway, caller: Caller, request: TranscribeReques
 
 
 async def listen_to(
-    gateway: Gateway, caller: Caller, language: str, file: IO[bytes], vocabulary: tuple[str, ...] = ()
+    gateway: Gateway,
+    caller: Caller,
+    language: str,
+    file: IO[bytes],
+    vocabulary: tuple[str, ...] = (),
+    heard: Callable[[FinalTranscript], None] | None = None,
 ) -> Transcript:
-    """All utterances of the file; `vocabulary`: words to expect. Raises ApiError (413, 422) and ServiceError."""
+    """All utterances of the file; `vocabulary`: words to expect. Raises ApiError (413, 422) and ServiceError.
+
+    `heard` gets each utterance as soon as it is recognised.
+    """
     decoder = UploadDecoder(file)
     try:
         return await transcribe_upload(
-            decoder, language, gateway.services.stt, caller.context, caller.progress, vocabulary
+            decoder, language, gateway.services.stt, caller.context, caller.progress, vocabulary, heard
         )
     except UnreadableAudioError as wrong:
         raise ApiError("UNREADABLE_AUDIO", str(wrong)) from None

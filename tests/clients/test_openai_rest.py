@@ -182,8 +182,10 @@ def test_every_option_of_a_transcription(client: OpenAI) -> None:
     assert [one.token for one in answer.logprobs] == answer.text.split()
     assert all(one.logprob <= 0 and bytes(map(int, one.bytes)).decode() == one.token for one in answer.logprobs)
     assert transcribe(client, response_format="verbose_json", language="en").language == "english"
-    done = list(transcribe(client, stream=True, include=["logprobs"]))[-1]
+    *deltas, done = list(transcribe(client, stream=True, include=["logprobs"]))
     assert [one.token for one in done.logprobs] == done.text.split()
+    assert [one.token for delta in deltas for one in delta.logprobs] == done.text.split()
+    assert done.usage.output_tokens == len(done.text.split())
 
 
 def test_headers_of_the_api(client: OpenAI) -> None:
