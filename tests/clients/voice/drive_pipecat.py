@@ -93,6 +93,8 @@ async def main(base: str, token: str, path: str) -> None:
     await say()
     await below.until(LLMFullResponseEndFrame)
     after = await below.until(LLMFullResponseEndFrame)
+    while not after["text"]:  # if the reply was complete before the interruption, pipecat ends it once more
+        after = await below.until(LLMFullResponseEndFrame)
     append = LLMMessagesAppendFrame([{"role": "assistant", "content": "I was elsewhere."}], run_llm=False)
     await task.queue_frame(append)
     error = ""
