@@ -7,7 +7,7 @@ from base64 import b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
+from streaming.openai.mistakes import MistakeError, beyond, missing, one_of, wrong
 from streaming.strict_json import (
     MAX_VALUES,
     NotJsonError,
@@ -66,12 +66,14 @@ class Command:
         return value
 
     def whole(self, name: str) -> int:
-        """A required whole number from 0. Raises MistakeError."""
+        """A required integer from 0. Raises MistakeError."""
         value = self.fields.get(name)
         if value is None:
             raise missing(name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise MistakeError("invalid_type", f"Invalid type for '{name}': expected a whole number from 0.", name)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise MistakeError("invalid_type", f"Invalid type for '{name}': expected an integer.", name)
+        if value < 0:
+            raise beyond(name, 0, below=True)
         return value
 
     def optional_text(self, name: str) -> str | None:

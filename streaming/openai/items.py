@@ -128,7 +128,11 @@ def _checked_content(role: str, content: list[Any], param: str) -> tuple[list[di
 
 
 def _checked_part(role: str, part: Any, param: str) -> tuple[dict[str, Any], bytes | None]:
-    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(part, dict):
+        raise MistakeError("invalid_type", f"Invalid type for '{param}': expected an object.", param)
+    kind = part.get("type")
+    if kind is None:
+        raise missing(f"{param}.type")
     if role == "assistant" and kind == "input_text":  # as pipecat sends it to restore a conversation
         kind = "output_text"
     if not one_of(kind, _PARTS[role]):

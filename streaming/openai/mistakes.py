@@ -10,6 +10,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TOO_LONG = {
+    "string": "string_above_max_length",
+    "array": "array_above_max_length",
+    "object": "object_above_max_properties",
+}
+_UNITS = {"string": "characters", "array": "elements", "object": "properties"}
+
 
 class MistakeError(Exception):
     """Answered with an `error` event; the socket stays open. `param`: path of the field, empty if it is about none."""
@@ -44,6 +51,20 @@ def failure_event(error: Exception, client_event_id: str) -> dict[str, Any]:
 def wrong(param: str, message: str) -> MistakeError:
     """The error for an invalid value."""
     return MistakeError("invalid_value", message, param)
+
+
+def beyond(param: str, limit: float, *, below: bool) -> MistakeError:
+    """The error for a number below a minimum or above a maximum, whose type tells integers from decimals."""
+    kind, sign = ("minimum", ">=") if below else ("maximum", "<=")
+    number, where = "decimal" if isinstance(limit, float) else "integer", "below" if below else "above"
+    message = f"Invalid '{param}': {number} {where} {kind} value. Expected a value {sign} {limit}."
+    return MistakeError(f"{number}_{where}_{kind[:3]}_value", message, param)
+
+
+def too_long(param: str, what: str, limit: int) -> MistakeError:
+    """The error for a string, an array or an object that is too long."""
+    message = f"Invalid '{param}': {what} too long. Expected at most {limit} {_UNITS[what]}."
+    return MistakeError(_TOO_LONG[what], message, param)
 
 
 def missing(param: str) -> MistakeError:

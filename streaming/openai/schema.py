@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streaming.flaws import path_of
-from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
+from streaming.openai.mistakes import MistakeError, beyond, missing, one_of, too_long, wrong
 
 MAX_WORDS = 256  # expected words for a transcription
 MAX_TOOLS = 128
@@ -232,9 +232,12 @@ def check_response(asked: dict[str, Any]) -> None:
     _check_spoken(asked, "response")
     for name, value in (asked.get("metadata") or {}).items():
         if len(name) > MAX_METADATA_NAME_CHARS:
-            raise wrong("response.metadata", f"a key has at most {MAX_METADATA_NAME_CHARS} characters")
+            raise wrong(
+                "response.metadata",
+                f"Invalid 'response.metadata': a key has at most {MAX_METADATA_NAME_CHARS} characters.",
+            )
         if len(value) > MAX_METADATA_CHARS:
-            raise wrong(f"response.metadata.{name}", f"a value has at most {MAX_METADATA_CHARS} characters")
+            raise too_long(f"response.metadata.{name}", "string", MAX_METADATA_CHARS)
 
 
 def check_detection(detection: Any, param: str) -> None:
@@ -249,15 +252,27 @@ def _check_spoken(given: dict[str, Any], where: str) -> None:
         raise wrong(
             f"{where}.output_modalities", 'Invalid modalities. Supported combinations are: ["text"] and ["audio"].'
         )
-    if tokens not in (None, "inf") and (type(tokens) is not int or not 1 <= tokens <= MAX_OUTPUT_TOKENS):
-        raise wrong(f"{where}.max_output_tokens", f'a whole number from 1 to {MAX_OUTPUT_TOKENS}, or "inf"')
+    _check_tokens(tokens, f"{where}.max_output_tokens")
     for index, tool in enumerate(given.get("tools") or ()):
         _check_tool(tool, f"{where}.tools[{index}]")
     _check_choice(given.get("tool_choice"), f"{where}.tool_choice")
 
 
+def _check_tokens(tokens: Any, param: str) -> None:
+    if tokens is None or tokens == "inf":
+        return
+    if type(tokens) is not int:
+        raise wrong(param, f"Invalid value for '{param}': expected an integer, or 'inf'.")
+    if not 1 <= tokens <= MAX_OUTPUT_TOKENS:
+        raise beyond(param, 1 if tokens < 1 else MAX_OUTPUT_TOKENS, below=tokens < 1)
+
+
 def _check_tool(tool: Any, param: str) -> None:
-    kind = tool.get("type") if isinstance(tool, dict) else None
+    if not isinstance(tool, dict):
+        raise MistakeError("invalid_type", f"Invalid type for '{param}': expected an object.", param)
+    kind = tool.get("type")
+    if kind is None:
+        raise missing(f"{param}.type")
     if not one_of(kind, ("function", "mcp")):
         raise wrong(f"{param}.type", f"Invalid value: '{str(kind)[:64]}'. Supported values are: 'function' and 'mcp'.")
     if kind == "function" and isinstance(tool.get("function"), dict):
@@ -287,7 +302,7 @@ def _mistake(flaws: ValidationError, given: Any, param: str) -> MistakeError:
     flaw = flaws.errors(include_url=False, include_input=False)[0]
     for part in path_of(flaw["loc"], given, absent=flaw["type"] == "missing"):
         param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else part
-    kind = flaw["type"]
+    kind, context = flaw["type"], flaw.get("ctx") or {}
     if kind == "missing":
         return missing(param)
     if kind == "extra_forbidden":
@@ -296,5 +311,11 @@ def _mistake(flaws: ValidationError, given: Any, param: str) -> MistakeError:
     if kind.endswith("_type") and expected is not None:
         return MistakeError("invalid_type", f"Invalid type for '{param}': expected {expected}.", param)
     if kind == "literal_error":
-        return wrong(param, f"Invalid value for '{param}'. Supported values are: {flaw['ctx']['expected']}.")
+        return wrong(param, f"Invalid value for '{param}'. Supported values are: {context['expected']}.")
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        below = "ge" in context
+        return beyond(param, context["ge" if below else "le"], below=below)
+    if kind in {"string_too_long", "too_long"}:
+        what = "string" if kind == "string_too_long" else "object" if context["field_type"] == "Dictionary" else "array"
+        return too_long(param, what, context["max_length"])
     return wrong(param, f"Invalid value for '{param}': {flaw['msg']}.")

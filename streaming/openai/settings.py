@@ -138,8 +138,10 @@ def new_session(session_id: str, model: str, expires_at: float | None, *, transc
 
 def merged(session: dict[str, Any], update: Any, voices: Voices) -> dict[str, Any]:
     """The session after an update; the old one is unchanged. Raises MistakeError, in which case no part of the update applies."""
-    if not isinstance(update, dict):
+    if update is None:
         raise missing("session")
+    if not isinstance(update, dict):
+        raise MistakeError("invalid_type", "Invalid type for 'session': expected an object.", "session")
     if "type" not in update:
         raise missing("session.type")
     if update["type"] != session["type"]:
