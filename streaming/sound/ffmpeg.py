@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from fractions import Fraction
+from typing import TYPE_CHECKING, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
+from av.filter import Graph
 
 from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError, whole_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from av.filter.context import FilterContext
 
 TOGETHER_MS = 40  # of PCM; a recogniser gets the first of two frames 20 ms later
 
@@ -30,30 +34,61 @@ def _pcm(frame: AudioFrame) -> bytes:
 
 
 class Resampler:
-    """Resamples to 16-bit mono at `rate_hz`, keeping the filter's state between frames."""
+    """Resamples to 16-bit mono at `rate_hz`, keeping the filter's state between frames.
+
+    The same filters as PyAV's AudioResampler, which asks for output until there is no more: it learns that by an exception, which takes
+    longer than the resampling. A frame in gives at most one out, so one question does: 10.6 µs for 40 ms of PCM, not 22.6.
+    """
 
     def __init__(self, rate_hz: int) -> None:
-        self._resampler = AudioResampler(format="s16", layout="mono", rate=rate_hz)
+        self._rate_hz = rate_hz
+        self._graph: Graph | None = None  # built for the first frame's format; PyAV's contexts do not keep it alive
+        self._source: FilterContext
+        self._sink: FilterContext
 
     def feed(self, frame: AudioFrame) -> bytes:
         """The samples that are ready."""
         frame.pts = None
-        return self._resampled(frame)
+        if self._graph is None:
+            self._build(frame)
+        self._source.push(frame)
+        try:
+            return _pcm(cast("AudioFrame", self._sink.pull()))
+        except BlockingIOError:  # the first samples are still in the filter
+            return b""
+
+    def _build(self, frame: AudioFrame) -> None:
+        self._graph = graph = Graph()
+        self._source = graph.add_abuffer(
+            sample_rate=frame.sample_rate,
+            format=frame.format.name,
+            layout=frame.layout.name,
+            time_base=Fraction(1, frame.sample_rate),
+        )
+        resampler = graph.add("aformat", f"sample_rates={self._rate_hz}:sample_fmts=s16:channel_layouts=mono")
+        self._sink = graph.add("abuffersink")
+        self._source.link_to(resampler)
+        resampler.link_to(self._sink)
+        graph.configure()
 
     def feed_pcm(self, pcm: bytes, rate_hz: int) -> bytes:
         """The same, of 16-bit mono PCM."""
-        return self._resampled(_frame(pcm, rate_hz))
+        return self.feed(_frame(pcm, rate_hz))
 
     def flush(self) -> bytes:
         """The samples that are still in the filter."""
-        return self._resampled(None)
-
-    def _resampled(self, frame: AudioFrame | None) -> bytes:
-        return b"".join(_pcm(out) for out in self._resampler.resample(frame))
+        if self._graph is None:
+            return b""
+        self._source.push(None)
+        rest = []
+        with contextlib.suppress(EOFError):
+            while True:
+                rest.append(_pcm(cast("AudioFrame", self._sink.pull())))
+        return b"".join(rest)
 
 
 class PcmDecoder:
-    """PCM at another rate. Short frames are resampled two at a time: a call takes 21.5 µs for 20 ms, and 24.2 µs for 40 ms."""
+    """PCM at another rate. Short frames are resampled two at a time: a call takes 9.1 µs for 20 ms, and 10.6 µs for 40 ms."""
 
     def __init__(self, rate_hz: int, service_rate_hz: int) -> None:
         self._rate_hz = rate_hz

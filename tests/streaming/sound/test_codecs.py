@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 from itertools import pairwise
 
 import pytest
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 
 from streaming.sound.codecs import ENCODINGS, SERVICE_RATE_HZ, SpeechEncoder, microphone_decoder, pcm_duration_ms
+from streaming.sound.ffmpeg import Resampler
 from streaming.sound.pcm import AudioFormatError
 
 TONE_HZ = 440
@@ -107,3 +111,23 @@ def test_half_a_sample_is_refused(rate_hz: int) -> None:
 def test_a_packet_that_is_not_opus_is_refused() -> None:
     with pytest.raises(AudioFormatError, match="not a valid packet"):
         microphone_decoder("opus", 48_000).decode(b"\xff\xff\xff")
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(24_000, 16_000), (22_050, 16_000), (16_000, 24_000), (8_000, 16_000)])
+@pytest.mark.parametrize("n_bytes", [10, 960, 1_920, 50_000])
+def test_the_resampler_gives_what_pyav_s_gives(from_hz: int, to_hz: int, n_bytes: int) -> None:
+    """Ours asks for one frame out for each frame in. PyAV's asks until there is no more, which takes twice as long."""
+    pcm = random.Random(1).randbytes(60_000)
+    ours, pyav = Resampler(to_hz), AudioResampler(format="s16", layout="mono", rate=to_hz)
+    heard, expected = b"", b""
+    for start in range(0, len(pcm), n_bytes):
+        piece = pcm[start : start + n_bytes]
+        frame = AudioFrame(format="s16", layout="mono", samples=len(piece) // 2)
+        frame.sample_rate = from_hz
+        frame.planes[0].update(piece)
+        heard += ours.feed_pcm(piece, from_hz)
+        expected += b"".join(bytes(out.planes[0])[: out.samples * 2] for out in pyav.resample(frame))
+    heard += ours.flush()
+    expected += b"".join(bytes(out.planes[0])[: out.samples * 2] for out in pyav.resample(None))
+    assert heard == expected
+    assert len(heard) > len(pcm) * to_hz // from_hz - 100
