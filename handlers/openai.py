@@ -158,6 +158,11 @@ class OpenAiSocketHandler(ForeignSocketHandler):
         assert self._voices is not None, "likewise"
         self._live = self._session(self._identity, self._voices)
         self._writer.begin(self._live)
+        self.take_lone(self._hear)
+
+    def _hear(self, message: str | bytes) -> bool:
+        """Take a piece of audio that came alone. False: deliver it as usual."""
+        return self._live is not None and self._ending is None and self._live.hear(message)
 
     def on_messages(self, messages: list[str | bytes]) -> None:
         """Handle all messages of one read."""

@@ -31,9 +31,13 @@ class Inbox:
         self._waiting_chars = 0
         self._task: asyncio.Task[None] | None = None
 
+    def must_take(self, data: str | bytes) -> bool:
+        """True for an event that is long, or behind a long one."""
+        return self._task is not None or len(data) > LONG_CHARS
+
     def takes(self, data: str | bytes) -> bool:
-        """Queue an event that is long, or behind a long one; False for any other. Raises MistakeError if too much is queued."""
-        if self._task is None and len(data) <= LONG_CHARS:
+        """Queue an event that must be queued; False for any other. Raises MistakeError if too much is queued."""
+        if not self.must_take(data):
             return False
         if self._waiting_chars + len(data) > MAX_WAITING_CHARS:
             raise MistakeError(

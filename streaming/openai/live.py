@@ -228,15 +228,28 @@ class RealtimeSession(UnrecordedResident):
         if audio is None:
             self.receive_now(data)
         else:
-            self._hear(*audio)
+            self._append(*audio)
 
-    def _hear(self, audio: bytes, event_id: str) -> None:
-        """Feed the microphone: the hot path."""
+    def hear(self, data: str | bytes) -> bool:
+        """Take an append that came alone: the hot path. False: nothing was done, so call `receive`."""
+        if type(data) is not str or self.taps or not self.reads_appends or self._inbox.must_take(data):
+            return False
+        audio = appended(data)
+        if audio is None:
+            return False
+        self.traffic.bytes_received += len(data)
+        self.traffic.texts_received += 1
+        self._append(*audio)
+        return True
+
+    def _append(self, audio: bytes, event_id: str) -> None:
+        """Feed the microphone."""
         try:
             self.microphones.append(audio)
         except Exception as error:  # noqa: BLE001 - any of them is answered
             self.event_queue.say(failure_event(error, event_id))
-        self.wake()
+        if self.event_queue.bytes:
+            self.wake()
 
     def receive_now(self, data: str | bytes) -> None:
         """Parse a message and handle it."""

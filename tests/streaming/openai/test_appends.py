@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -83,6 +84,27 @@ def test_mistakes_on_the_short_way_have_their_event_id() -> None:
         assert (error["code"], error["param"], error["event_id"]) == ("invalid_value", "audio", "mine")
         client.send("input_audio_buffer.commit")
         await client.until("input_audio_buffer.committed")
+
+    scripted(test)
+
+
+def test_only_audio_is_taken_on_the_short_way_and_only_in_its_turn() -> None:
+    async def test(client: Client, _world: World) -> None:
+        live = client.live
+        assert live is not None
+        audio = json.dumps({"type": KIND, "audio": FRAME})
+        assert live.hear(audio)
+        assert (live.traffic.texts_received, live.traffic.bytes_received) == (1, len(audio))
+        others = ['{"type": "input_audio_buffer.commit"}', audio.encode(), json.dumps({"type": KIND, "audio": "A"})]
+        assert not any(live.hear(other) for other in others)
+        long = json.dumps({"type": KIND, "audio": b64encode(bytes(200_000)).decode()})
+        assert not live.hear(long)
+        live.receive(long)
+        assert not live.hear(audio)  # it is behind the long one
+        tap: Any = SimpleNamespace(received=lambda *_: None, sent=lambda *_: None, ended=lambda: None)
+        live.taps.append(tap)
+        assert not live.hear(audio)  # `receive` shows it to the tap
+        assert live.microphones.fed_ms == 100
 
     scripted(test)
 
