@@ -2,7 +2,7 @@
 
 The frame: config (settings) · loop (uvloop or asyncio) · lifecycle (start to stop) · composition (settings to parts) · gateway (what
 handlers get) · app, routes (HTTP) · errors (the catalogue) · drain · overload (load shedding) · children (child processes) ·
-services (the table of the nine) · lean (imports without ballast) · interrupts (Ctrl-C during imports) · workers (threads for codecs) · version.
+services (the table of the nine) · lean (imports without ballast) · interrupts (Ctrl-C during imports) · streams (missing standard streams) · workers (threads for codecs) · version.
 
 The packages: identity (callers) · operations (what clients may ask for) · sessions (live sessions) · shared (what replicas share) ·
 upstream (gRPC clients) · net (HTTP and WebSocket bytes) · audio (files) · telemetry · documents · cli · embedded (reference services).
@@ -10,12 +10,16 @@ upstream (gRPC clients) · net (HTTP and WebSocket bytes) · audio (files) · te
 
 import os
 
+from server.interrupts import ended_silently
 from server.lean import import_without
+from server.streams import open_missing
 
 # gRPC's core logs to standard error in a form of its own. It reads this variable when it is loaded.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # The gRPC client's newer I/O passes every call through threads of its own, at some 50 µs of CPU each: a tenth of a whole
 # request (grpcio 1.85; `python -m tests.bench.floor`). A test fails once a release has no other.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client")
-# For tracebacks in colour, which our log does not have: rich takes 3.7 MB and a tenth of the start.
-import_without("structlog", "rich", "greenlet")
+open_missing()
+with ended_silently():
+    # For tracebacks in colour, which our log does not have: rich takes 3.7 MB and a tenth of the start.
+    import_without("structlog", "rich", "greenlet")

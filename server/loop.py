@@ -7,7 +7,6 @@ import errno
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from tornado.ioloop import IOLoop
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -40,8 +39,9 @@ def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run `main` on an IOLoop of its own, then cancel remaining tasks and close the loop."""
+    """Run `main` on a loop of its own, which `IOLoop.current()` gives in it; then cancel remaining tasks and close the loop.
+
+    Ctrl-C cancels `main`, and raises KeyboardInterrupt when it has ended.
+    """
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        asyncio.set_event_loop(runner.get_loop())
-        result: ResultT = IOLoop.current().run_sync(lambda: main)
-    return result
+        return runner.run(main)

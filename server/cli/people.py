@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,12 +45,28 @@ def _file(options: argparse.Namespace) -> Path:
 
 
 def _password(name: str) -> str:
+    """From the environment, the terminal, or a line of standard input if there is no terminal. Raises UsersError."""
+    known = os.environ.get("JARVIS_PASSWORD")
+    if known:
+        return known
     try:
-        with warnings.catch_warnings():  # without a terminal, getpass warns that the password may be seen
-            warnings.simplefilter("ignore", getpass.GetPassWarning)
-            return os.environ.get("JARVIS_PASSWORD") or getpass.getpass(f"password for {name}: ")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # else it prints a warning of its own
+            password = getpass.getpass(f"password for {name}: ")
+    except getpass.GetPassWarning:  # no terminal
+        password = _line()
     except (EOFError, UnicodeDecodeError):
-        raise UsersError("no password: type one, or set JARVIS_PASSWORD") from None
+        password = ""
+    if not password:
+        raise UsersError("no password: type one, or set JARVIS_PASSWORD")
+    return password
+
+
+def _line() -> str:
+    try:
+        return sys.stdin.readline().rstrip("\n")
+    except UnicodeDecodeError:
+        return ""
 
 
 def _add(options: argparse.Namespace) -> int:

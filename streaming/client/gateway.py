@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import random
 import re
 import secrets
@@ -51,6 +52,8 @@ CALL_TIMEOUT_S = 330.0  # longer than the longest `timeout_ms` of an operation, 
 GREETING_TIMEOUT_S = 15.0  # the gateway gives a client without a token 10 s for it, and then says so
 SESSION_ID_ADVICE = "Use 1 to 128 letters, digits, and _ . : -"
 SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+# Tornado logs a failed TLS handshake, which our exception tells. Without a handler of the program's own, Python would print the line.
+logging.getLogger("tornado.general").addHandler(logging.NullHandler())
 
 
 class GatewayClient:

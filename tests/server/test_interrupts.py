@@ -34,6 +34,7 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 @pytest.mark.parametrize(
     ("pressed_at", "command"),
     [
+        ("structlog", "server talk --text hello"),
         ("server.children", "server talk --text hello"),
         ("tornado.autoreload", "server.cli.reload"),
         ("server.embedded.host", "server.embedded"),

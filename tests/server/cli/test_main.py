@@ -239,9 +239,7 @@ def test_nobody_types_a_password(tmp_path: Path) -> None:
         start_new_session=True,  # no terminal to ask at
     )
     assert done.returncode == 2
-    assert "no password" in done.stderr
-    assert "GetPassWarning" not in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "no password: type one, or set JARVIS_PASSWORD\n"
 
 
 def test_adding_a_user_wants_no_key(tmp_path: Path) -> None:
@@ -269,3 +267,23 @@ def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, gateway: G
     assert done.returncode == 1
     assert done.stderr.endswith("none/answer.wav: No such file or directory\n")
     assert "Traceback" not in done.stderr
+
+
+def test_tls_where_there_is_none_is_one_line(tmp_path: Path, gateway: GatewayProcess) -> None:
+    command = [sys.executable, "-m", "server", "talk", "--url", gateway.base.replace("http", "https"), "--text", "hi"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "does not speak TLS" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_missing_standard_stream_stops_no_command(tmp_path: Path, closed: str) -> None:
+    shell = f'"{sys.executable}" -m server token {closed}'
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=tmp_path, env=environment(tmp_path), capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert bool(done.stdout) == ("1>&-" not in closed)
