@@ -1,42 +1,15 @@
-/** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
-/** @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'failed' | 'closed'} ClientState */
-/** @typedef {import('./jarvis/codec.js').Frame} Frame */
-/** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
+/** @typedef {import('./jarvis/client.js').ChannelKind} ChannelKind */
+/** @typedef {import('./jarvis/client.js').ClientState} ClientState */
+/** @typedef {import('./jarvis/client.js').ChannelEvents} ChannelEvents */
+/** @typedef {import('./jarvis/client.js').ClientEvents} ClientEvents */
+/** @typedef {import('./jarvis/client.js').ClientOptions} ClientOptions */
+/** @typedef {import('./jarvis/client.js').Disconnected} Disconnected */
+/** @typedef {import('./jarvis/client.js').Parked} Parked */
+/** @typedef {import('./jarvis/client.js').PlayoutReport} PlayoutReport */
+/** @typedef {import('./jarvis/client.js').Frame} Frame */
 /** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
 /** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
-/**
- * The events of a channel: every message by its type, and the client's own.
- * @typedef {ServerMessages & {audio: Frame, stale: {generation: number}, message: import('./jarvis/protocol.js').ServerMessage,
- *   closed: import('./jarvis/protocol.js').ChannelClosed}} ChannelEvents
- */
-/**
- * @typedef {object} Disconnected
- * @property {number} code of the close
- * @property {string} reason
- * @property {number | null} retry_in_ms null if the client does not reconnect
- */
-/**
- * @typedef {ServerMessages & {state: ClientState, ready: import('./jarvis/protocol.js').SessionReady,
- *   resumed: import('./jarvis/protocol.js').SessionResumed & {took_ms: number}, disconnected: Disconnected, failed: JarvisError,
- *   draining: import('./jarvis/protocol.js').SessionDraining,
- *   wire: {direction: 'in' | 'out', message?: any, bytes?: Uint8Array}}} ClientEvents
- */
-/**
- * @typedef {object} ClientOptions
- * @property {string} [sessionId] the conversation's id; generated if left out
- * @property {string} [token] an access token
- * @property {() => Promise<string>} [getTicket] called before every connection, because a ticket is valid once. A JarvisError that it
- *   throws is final; any other error is taken for a network failure, and the client tries again
- * @property {string} [userId] instead of a token, if the gateway runs with DEBUG
- * @property {Parked} [resume] the result of `park()` from an earlier page: continues that session with its open channels
- * @property {boolean} [record] consent to a recording, if the gateway makes them; `ready.recording` tells whether it does
- * @property {any} [webSocket] another implementation, such as `ws` for Node before 22, or for tests
- */
-/**
- * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
- * @typedef {{sessionId: string, ready: any, resumeToken: string, lastSeq: number, nextCommand: number, nextChannel: number,
- *   commands: {command: any, after?: number}[], channels: {number: number, kind: ChannelKind, generation: number, owed: number}[]}} Parked
- */
+/** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
 /** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
     /**
@@ -47,7 +20,7 @@ export class JarvisError extends Error {
     code: string;
     details: Record<string, any>;
 }
-declare const JarvisChannel_base: TellingOf<ChannelEvents>;
+declare const JarvisChannel_base: TellingOf<import("./jarvis/client.js").ChannelEvents>;
 /**
  * One stream of work. Every message of the channel is an event of its type (`stt.final`, `turn.reply` …) and also a `message`;
  * `audio` carries a frame; `stale` means that audio not played yet must be dropped; `closed` is the last event. `event.detail` is the message.
@@ -56,7 +29,7 @@ export class JarvisChannel extends JarvisChannel_base {
     /** @param {JarvisClient} client @param {number} number @param {ChannelKind} kind */
     constructor(client: JarvisClient, number: number, kind: ChannelKind);
     /** @readonly */ readonly number: number;
-    /** @readonly */ readonly kind: ChannelKind;
+    /** @readonly */ readonly kind: import("./jarvis/client.js").ChannelKind;
     /** Generation of the newest audio; older frames never reach the page. */
     generation: number;
     isClosed: boolean;
@@ -93,7 +66,7 @@ export class JarvisChannel extends JarvisChannel_base {
     /** @internal */
     park(): {
         number: number;
-        kind: ChannelKind;
+        kind: import("./jarvis/client.js").ChannelKind;
         generation: number;
         owed: number;
     };
@@ -118,7 +91,7 @@ export class JarvisChannel extends JarvisChannel_base {
     close(message: any): void;
     #private;
 }
-declare const JarvisClient_base: TellingOf<ClientEvents>;
+declare const JarvisClient_base: TellingOf<import("./jarvis/client.js").ClientEvents>;
 /**
  * A session with a gateway. Events: `state` (the new state), `ready`, `resumed` (with `took_ms`), `disconnected` (with `retry_in_ms`,
  * null if it does not reconnect), `failed` (a JarvisError), `draining`, `resumable`, `error` (without a channel), `wire` (every message and frame, for developers).
@@ -219,14 +192,6 @@ export class Microphone extends Microphone_base {
     #private;
 }
 /**
- * @typedef {object} PlayoutReport
- * @property {number} playedMs played time of the current utterance
- * @property {number} queuedMs time waiting in the jitter buffer
- * @property {number} targetMs the buffer depth at which playing starts; grows with each underrun
- * @property {number} underruns how often the buffer was empty inside an utterance
- * @property {number} droppedMs time dropped by interruptions
- */
-/**
  * The loudspeaker: plays the speech of channels, each through its own jitter buffer, and reports to the server what was really played.
  */
 export class Speaker {
@@ -255,130 +220,20 @@ export class Playout extends Playout_base {
     flush(): void;
     #private;
 }
-export type ChannelKind = "stt" | "tts" | "execute" | "turn" | "observe";
-export type ClientState = "idle" | "connecting" | "online" | "waiting" | "failed" | "closed";
-export type Frame = import("./jarvis/codec.js").Frame;
+export type ChannelKind = import("./jarvis/client.js").ChannelKind;
+export type ClientState = import("./jarvis/client.js").ClientState;
+export type ChannelEvents = import("./jarvis/client.js").ChannelEvents;
+export type ClientEvents = import("./jarvis/client.js").ClientEvents;
+export type ClientOptions = import("./jarvis/client.js").ClientOptions;
+export type Disconnected = import("./jarvis/client.js").Disconnected;
+export type Parked = import("./jarvis/client.js").Parked;
+export type PlayoutReport = import("./jarvis/client.js").PlayoutReport;
+export type Frame = import("./jarvis/client.js").Frame;
+export type ParamsOf = import("./jarvis/protocol.js").ParamsOf;
+export type ServerMessages = import("./jarvis/protocol.js").ServerMessages;
 export type Waiting = {
     resolve: (data: any) => void;
     reject: (error: Error) => void;
 };
-export type ParamsOf = import("./jarvis/protocol.js").ParamsOf;
-export type ServerMessages = import("./jarvis/protocol.js").ServerMessages;
-/**
- * The events of a channel: every message by its type, and the client's own.
- */
-export type ChannelEvents = ServerMessages & {
-    audio: Frame;
-    stale: {
-        generation: number;
-    };
-    message: import("./jarvis/protocol.js").ServerMessage;
-    closed: import("./jarvis/protocol.js").ChannelClosed;
-};
-export type Disconnected = {
-    /**
-     * of the close
-     */
-    code: number;
-    reason: string;
-    /**
-     * null if the client does not reconnect
-     */
-    retry_in_ms: number | null;
-};
-export type ClientEvents = ServerMessages & {
-    state: ClientState;
-    ready: import("./jarvis/protocol.js").SessionReady;
-    resumed: import("./jarvis/protocol.js").SessionResumed & {
-        took_ms: number;
-    };
-    disconnected: Disconnected;
-    failed: JarvisError;
-    draining: import("./jarvis/protocol.js").SessionDraining;
-    wire: {
-        direction: "in" | "out";
-        message?: any;
-        bytes?: Uint8Array;
-    };
-};
-export type ClientOptions = {
-    /**
-     * the conversation's id; generated if left out
-     */
-    sessionId?: string | undefined;
-    /**
-     * an access token
-     */
-    token?: string | undefined;
-    /**
-     * called before every connection, because a ticket is valid once. A JarvisError that it
-     * throws is final; any other error is taken for a network failure, and the client tries again
-     */
-    getTicket?: (() => Promise<string>) | undefined;
-    /**
-     * instead of a token, if the gateway runs with DEBUG
-     */
-    userId?: string | undefined;
-    /**
-     * the result of `park()` from an earlier page: continues that session with its open channels
-     */
-    resume?: Parked | undefined;
-    /**
-     * consent to a recording, if the gateway makes them; `ready.recording` tells whether it does
-     */
-    record?: boolean | undefined;
-    /**
-     * another implementation, such as `ws` for Node before 22, or for tests
-     */
-    webSocket?: any;
-};
-/**
- * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
- */
-export type Parked = {
-    sessionId: string;
-    ready: any;
-    resumeToken: string;
-    lastSeq: number;
-    nextCommand: number;
-    nextChannel: number;
-    commands: {
-        command: any;
-        after?: number;
-    }[];
-    channels: {
-        number: number;
-        kind: ChannelKind;
-        generation: number;
-        owed: number;
-    }[];
-};
-/**
- * An EventTarget whose events carry a `detail`. `Events` maps event names to its types.
- */
-export type TellingOf<Events> = new () => Omit<EventTarget, "addEventListener"> & {
-    addEventListener<T extends keyof Events>(type: T, listener: (event: CustomEvent<Events[T]>) => void, options?: AddEventListenerOptions): void;
-};
-export type PlayoutReport = {
-    /**
-     * played time of the current utterance
-     */
-    playedMs: number;
-    /**
-     * time waiting in the jitter buffer
-     */
-    queuedMs: number;
-    /**
-     * the buffer depth at which playing starts; grows with each underrun
-     */
-    targetMs: number;
-    /**
-     * how often the buffer was empty inside an utterance
-     */
-    underruns: number;
-    /**
-     * time dropped by interruptions
-     */
-    droppedMs: number;
-};
+export type TellingOf<Events> = import("./jarvis/client.js").TellingOf<Events>;
 export {};

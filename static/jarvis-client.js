@@ -42,46 +42,18 @@ const MOST_REFUSED_TICKETS = 3;
 /** Commands of the socket, not of the session: they have no number and are not sent again. */
 const OF_SOCKET = new Set(['session.resume', 'auth', 'auth.refresh', 'ack', 'ping', 'pong']);
 
-/** @typedef {'stt' | 'tts' | 'execute' | 'turn' | 'observe'} ChannelKind */
-/** @typedef {'idle' | 'connecting' | 'online' | 'waiting' | 'failed' | 'closed'} ClientState */
-/** @typedef {import('./jarvis/codec.js').Frame} Frame */
-/** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
+/** @typedef {import('./jarvis/client.js').ChannelKind} ChannelKind */
+/** @typedef {import('./jarvis/client.js').ClientState} ClientState */
+/** @typedef {import('./jarvis/client.js').ChannelEvents} ChannelEvents */
+/** @typedef {import('./jarvis/client.js').ClientEvents} ClientEvents */
+/** @typedef {import('./jarvis/client.js').ClientOptions} ClientOptions */
+/** @typedef {import('./jarvis/client.js').Disconnected} Disconnected */
+/** @typedef {import('./jarvis/client.js').Parked} Parked */
+/** @typedef {import('./jarvis/client.js').PlayoutReport} PlayoutReport */
+/** @typedef {import('./jarvis/client.js').Frame} Frame */
 /** @typedef {import('./jarvis/protocol.js').ParamsOf} ParamsOf */
 /** @typedef {import('./jarvis/protocol.js').ServerMessages} ServerMessages */
-/**
- * The events of a channel: every message by its type, and the client's own.
- * @typedef {ServerMessages & {audio: Frame, stale: {generation: number}, message: import('./jarvis/protocol.js').ServerMessage,
- *   closed: import('./jarvis/protocol.js').ChannelClosed}} ChannelEvents
- */
-/**
- * @typedef {object} Disconnected
- * @property {number} code of the close
- * @property {string} reason
- * @property {number | null} retry_in_ms null if the client does not reconnect
- */
-/**
- * @typedef {ServerMessages & {state: ClientState, ready: import('./jarvis/protocol.js').SessionReady,
- *   resumed: import('./jarvis/protocol.js').SessionResumed & {took_ms: number}, disconnected: Disconnected, failed: JarvisError,
- *   draining: import('./jarvis/protocol.js').SessionDraining,
- *   wire: {direction: 'in' | 'out', message?: any, bytes?: Uint8Array}}} ClientEvents
- */
-/**
- * @typedef {object} ClientOptions
- * @property {string} [sessionId] the conversation's id; generated if left out
- * @property {string} [token] an access token
- * @property {() => Promise<string>} [getTicket] called before every connection, because a ticket is valid once. A JarvisError that it
- *   throws is final; any other error is taken for a network failure, and the client tries again
- * @property {string} [userId] instead of a token, if the gateway runs with DEBUG
- * @property {Parked} [resume] the result of `park()` from an earlier page: continues that session with its open channels
- * @property {boolean} [record] consent to a recording, if the gateway makes them; `ready.recording` tells whether it does
- * @property {any} [webSocket] another implementation, such as `ws` for Node before 22, or for tests
- */
-
-/**
- * A session to continue in another page, as JSON. Secret: it contains the resume token. Valid while the gateway waits (`ready.resume_window_ms`).
- * @typedef {{sessionId: string, ready: any, resumeToken: string, lastSeq: number, nextCommand: number, nextChannel: number,
- *   commands: {command: any, after?: number}[], channels: {number: number, kind: ChannelKind, generation: number, owed: number}[]}} Parked
- */
+/** @typedef {{resolve: (data: any) => void, reject: (error: Error) => void}} Waiting */
 
 /** The gateway refused a command, or finally refused the connection. */
 export class JarvisError extends Error {
@@ -98,10 +70,8 @@ export class JarvisError extends Error {
 }
 
 /**
- * An EventTarget whose events carry a `detail`. `Events` maps event names to its types.
  * @template Events
- * @typedef {new () => Omit<EventTarget, 'addEventListener'> & {addEventListener<T extends keyof Events>(type: T,
- *   listener: (event: CustomEvent<Events[T]>) => void, options?: AddEventListenerOptions): void}} TellingOf
+ * @typedef {import('./jarvis/client.js').TellingOf<Events>} TellingOf
  */
 
 /** @type {TellingOf<Record<string, any>>} */
@@ -971,15 +941,6 @@ export class Microphone extends Telling {
 		await context?.close();
 	}
 }
-
-/**
- * @typedef {object} PlayoutReport
- * @property {number} playedMs played time of the current utterance
- * @property {number} queuedMs time waiting in the jitter buffer
- * @property {number} targetMs the buffer depth at which playing starts; grows with each underrun
- * @property {number} underruns how often the buffer was empty inside an utterance
- * @property {number} droppedMs time dropped by interruptions
- */
 
 /**
  * The loudspeaker: plays the speech of channels, each through its own jitter buffer, and reports to the server what was really played.

@@ -33,15 +33,7 @@ export const HEADER_BYTES: 16;
 export const LAST: 1;
 /** Flag: audio was lost before this frame. */
 export const LOST: 2;
-/**
- * @typedef {object} Frame
- * @property {number} flags LAST, LOST, or both
- * @property {number} channel 1 to 65535
- * @property {number} generation audio of an older generation than the newest must not be played; 0 from a client
- * @property {number} seq the channel's frame number from a client, the session's sequence number from a server
- * @property {number} ptsMs position in the input or utterance, in milliseconds
- * @property {Uint8Array} payload audio in the channel's encoding
- */
+/** @typedef {import('./client.js').Frame} Frame */
 /** The data is not a valid frame: close the socket with `closeCode`. */
 export class FrameError extends Error {
     /**
@@ -51,29 +43,4 @@ export class FrameError extends Error {
     constructor(message: string, closeCode: number);
     closeCode: number;
 }
-export type Frame = {
-    /**
-     * LAST, LOST, or both
-     */
-    flags: number;
-    /**
-     * 1 to 65535
-     */
-    channel: number;
-    /**
-     * audio of an older generation than the newest must not be played; 0 from a client
-     */
-    generation: number;
-    /**
-     * the channel's frame number from a client, the session's sequence number from a server
-     */
-    seq: number;
-    /**
-     * position in the input or utterance, in milliseconds
-     */
-    ptsMs: number;
-    /**
-     * audio in the channel's encoding
-     */
-    payload: Uint8Array;
-};
+export type Frame = import("./client.js").Frame;

@@ -12,15 +12,7 @@ export const LAST = 0x01;
 /** Flag: audio was lost before this frame. */
 export const LOST = 0x02;
 
-/**
- * @typedef {object} Frame
- * @property {number} flags LAST, LOST, or both
- * @property {number} channel 1 to 65535
- * @property {number} generation audio of an older generation than the newest must not be played; 0 from a client
- * @property {number} seq the channel's frame number from a client, the session's sequence number from a server
- * @property {number} ptsMs position in the input or utterance, in milliseconds
- * @property {Uint8Array} payload audio in the channel's encoding
- */
+/** @typedef {import('./client.js').Frame} Frame */
 
 /** The data is not a valid frame: close the socket with `closeCode`. */
 export class FrameError extends Error {

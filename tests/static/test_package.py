@@ -78,13 +78,13 @@ def test_it_packs_what_it_needs_and_nothing_else(project: Path) -> None:
     package = project / "node_modules" / "jarvis-client"
     files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     code = {"jarvis-client.js", "jarvis/codec.js", "worklets/capture.js", "worklets/playout.js"}
-    types = {"jarvis-client.d.ts", "jarvis/codec.d.ts", "jarvis/protocol.d.ts"}
+    types = {"jarvis-client.d.ts", "jarvis/client.d.ts", "jarvis/codec.d.ts", "jarvis/protocol.d.ts"}
     assert files == code | types | {"package.json", "README.md"}
 
 
 def test_the_types_are_those_of_the_source(project: Path, tmp_path: Path) -> None:
     """Made from the JSDoc in a folder without them: tsc would read the old ones instead of the scripts."""
-    for name in ("jarvis-client.js", "jarvis/codec.js", "jarvis/protocol.d.ts"):
+    for name in ("jarvis-client.js", "jarvis/codec.js", "jarvis/client.d.ts", "jarvis/protocol.d.ts"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(STATIC / name, tmp_path / name)
     shutil.copy(HERE / "tsconfig.json", tmp_path)
