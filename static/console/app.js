@@ -2,7 +2,7 @@
 
 import { JarvisClient } from '../jarvis-client.js';
 import { Account } from './account.js';
-import { button, fill, h, icon, on, pictureButton, set, text, toast } from './dom.js';
+import { button, fill, h, icon, missing, on, pictureButton, set, text, toast } from './dom.js';
 import { counted, ms, sentence } from './format.js';
 import { Health } from './health.js';
 import { BadSocket } from './network.js';
@@ -258,7 +258,10 @@ class Shell {
 	#route() {
 		if (!this.session) return;
 		const [id, link] = location.hash.slice(1).split('/');
-		const view = this.session.views.find((each) => each.id === id) ?? this.session.views[0];
+		if (id === 'main' && this.shown) return; // the link that skips to the view
+		const named = this.session.views.find((each) => each.id === id);
+		if (id && id !== 'main' && !named) missing(`A view called ${id}`);
+		const view = named ?? this.session.views[0];
 		if (view === this.shown) { if (link) view.openLink?.(link); return; }
 		this.#leave();
 		if (this.shown) this.places.set(this.shown, places(this.shown.element));

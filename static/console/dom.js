@@ -166,6 +166,9 @@ export function toast(message, tone = '') {
 	setTimeout(() => shown.remove(), tone === 'bad' ? 8_000 : 4_000);
 }
 
+/** A link leads to something that is not there: say so, whatever is shown in its place. */
+export const missing = (what) => toast(`${what} is not here, or not any more.`, 'bad');
+
 export async function copy(words, note = 'Copied.') {
 	await navigator.clipboard.writeText(words);
 	toast(note, 'good');

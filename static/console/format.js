@@ -3,10 +3,12 @@
 /** Of milliseconds. */
 export function ms(value) {
 	if (value === null || value === undefined || Number.isNaN(value)) return '–';
-	const size = Math.abs(value);
-	if (size >= 60_000) return size < 600_000 ? `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s` : `${Math.round(value / 60_000)} min`;
-	if (size >= 1_000) return `${(value / 1000).toFixed(size < 10_000 ? 2 : 1)} s`;
-	return size > 0 && size < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+	if (value < 0) return `-${ms(-value)}`;
+	const seconds = Math.round(value / 1000);
+	if (value >= 600_000) return `${Math.round(value / 60_000)} min`;
+	if (value >= 59_950) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+	if (value >= 1_000) return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`;
+	return value > 0 && value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
 export function bytes(value) {

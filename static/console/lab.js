@@ -1,7 +1,7 @@
 // Lab: why a turn ended when it did, turns asked another way, a bad network, percentiles of many sessions.
 
 import { Choices } from './choices.js';
-import { button, choices, field, fill, h, on, onceAFrame, region, rows, sketch, text } from './dom.js';
+import { button, choices, field, fill, h, missing, on, onceAFrame, region, rows, sketch, text } from './dom.js';
 import { counted, ms } from './format.js';
 import { network } from './network.js';
 import { mix } from './recording.js';
@@ -216,7 +216,9 @@ export class LabView {
 
 	/** To a turn of the session looked at: `#lab/3`. */
 	openLink(key) {
-		this.sides[0].choice.append(h('option', { value: `${this.session.traces.indexOf(this.session.source)}/${key}`, selected: true }));
+		const value = `${this.session.traces.indexOf(this.session.source)}/${key}`;
+		if (!this.#byName.has(value)) missing(`Turn ${key}`);
+		this.sides[0].choice.append(h('option', { value, selected: true }));
 		this.draw();
 	}
 

@@ -1,6 +1,6 @@
 // REST: every operation of the OpenAPI document as a form, the response with its headers, and the request as a curl command.
 
-import { button, copy, empty, fill, h, region, text } from './dom.js';
+import { button, copy, empty, fill, h, missing, region, text } from './dom.js';
 import { bytes, ms, pretty } from './format.js';
 import { RequestForm, asCurl } from './request.js';
 
@@ -32,8 +32,14 @@ export class RestView {
 	/** A link to one operation: `#rest/agent.intent`. */
 	openLink(id) {
 		this.linked = id;
-		const found = this.operations.find(({ operation }) => operation.operationId === id);
-		if (found) this.#pick(found);
+		if (this.document) this.#pickLinked();
+	}
+
+	#pickLinked() {
+		const named = (id) => this.operations.find(({ operation }) => operation.operationId === id);
+		const found = named(this.linked);
+		if (this.linked && !found) missing(`An operation called ${this.linked}`);
+		this.#pick(found ?? this.chosen ?? named('agent.intent') ?? this.operations[0]);
 	}
 
 	async #load() {
@@ -48,7 +54,7 @@ export class RestView {
 		}
 		this.operations = Object.entries(this.document.paths).flatMap(([path, item]) => METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
 		this.#drawList();
-		this.#pick(this.operations.find(({ operation }) => operation.operationId === (this.linked ?? 'agent.intent')) ?? this.operations[0]);
+		this.#pickLinked();
 	}
 
 	#drawList() {

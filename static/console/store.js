@@ -25,23 +25,50 @@ const done = (transaction) => new Promise((resolve, reject) => {
 
 let opened = null;
 
+/** Whether a store has the form of this version. `store(name)` gives it. */
+const fits = { sessions: (store) => store.keyPath === 'id', lines: (store) => store.autoIncrement && store.indexNames.contains('id') };
+const unfit = (names, store) => Object.keys(fits).filter((name) => !names.contains(name) || !fits[name](store(name)));
+
+/** `version`: the newest there is, if left out. */
+const open = (version) => new Promise((resolve, reject) => {
+	const request = indexedDB.open(NAME, version);
+	request.onupgradeneeded = () => {
+		const { result, transaction } = request;
+		for (const name of unfit(result.objectStoreNames, (each) => transaction.objectStore(each))) {
+			if (result.objectStoreNames.contains(name)) result.deleteObjectStore(name);
+			if (name === 'sessions') result.createObjectStore(name, { keyPath: 'id' });
+			else result.createObjectStore(name, { autoIncrement: true }).createIndex('id', 'id');
+		}
+	};
+	request.onsuccess = () => resolve(request.result);
+	request.onerror = () => reject(request.error);
+	request.onblocked = () => reject(new Error('another tab of an older version holds it: close that one'));
+});
+
+/** Opened once, and again after another tab changed it or the browser removed it. */
 function database() {
-	opened ??= new Promise((resolve, reject) => {
-		const request = indexedDB.open(NAME, 1);
-		request.onupgradeneeded = () => {
-			request.result.createObjectStore('sessions', { keyPath: 'id' });
-			request.result.createObjectStore('lines', { autoIncrement: true }).createIndex('id', 'id');
-		};
-		request.onsuccess = () => resolve(request.result);
-		request.onerror = () => reject(request.error);
-	});
+	const forget = () => { opened = null; };
+	opened ??= (async () => {
+		let found = await open();
+		if (unfit(found.objectStoreNames, (name) => found.transaction(name).objectStore(name)).length > 0) {
+			found.close();
+			found = await open(found.version + 1);
+		}
+		found.onversionchange = () => { found.close(); forget(); };
+		found.onclose = forget;
+		return found;
+	})();
+	opened.catch(forget);
 	return opened;
 }
+
+/** A row of which something may be missing or of another type, because a fault or another version wrote it. */
+const mended = ({ words, ...row }) => ({ ...row, words: String(words ?? ''), ...Object.fromEntries(['startedAt', 'lastAt', 'bytes', 'turns'].map((name) => [name, Number(row[name]) || 0])) });
 
 /** Newest first. */
 async function sessions() {
 	const all = await answer((await database()).transaction('sessions').objectStore('sessions').getAll());
-	return all.sort((a, b) => b.lastAt - a.lastAt);
+	return all.map(mended).sort((a, b) => b.lastAt - a.lastAt);
 }
 
 const toWrite = async () => (await database()).transaction(['sessions', 'lines'], 'readwrite');
@@ -55,18 +82,21 @@ export async function past(userId, words = '') {
 /** In order, each once. */
 async function lines(id) {
 	const chunks = await answer((await database()).transaction('lines').objectStore('lines').index('id').getAll(id));
-	return ordered(chunks.flatMap((chunk) => chunk.lines));
+	return ordered(chunks.flatMap((chunk) => chunk.lines ?? []));
 }
 
 function ordered(list) {
-	return [...new Map(list.map((line) => [line.n, line])).values()].sort((a, b) => a.n - b.n);
+	return [...new Map(list.filter(Boolean).map((line) => [line.n, line])).values()].sort((a, b) => a.n - b.n);
 }
 
 export async function recall(kept) {
 	const trace = new Trace(`${kept.sessionId}, ${new Date(kept.startedAt).toLocaleString()}`, 'recording', kept.startedAt);
-	for (const line of await lines(kept.id)) trace.add(line, line.at);
+	retell(trace, await lines(kept.id));
 	return trace;
 }
+
+/** All but what is damaged. */
+const retell = (trace, list) => list.forEach((line) => tried(() => trace.add(line, line.at)));
 
 export async function forget(ids) {
 	const transaction = await toWrite();
@@ -84,6 +114,7 @@ export class Keeper extends EventTarget {
 	/** Being written to the database. */ #leaving = [];
 	#timer = 0;
 	#writing = Promise.resolve();
+	#retried = false;
 	#off = false;
 	#pruneAt = 0;
 
@@ -139,8 +170,16 @@ export class Keeper extends EventTarget {
 			transaction.objectStore('sessions').put(this.#about());
 			await done(transaction);
 			this.#leaving = [];
+			this.#retried = false;
 			await this.#prune();
 		} catch (error) {
+			if (!this.#retried) { // another tab may have changed the database meanwhile
+				this.#retried = true;
+				this.#waiting.unshift(...this.#leaving);
+				this.#leaving = [];
+				this.#soon();
+				return;
+			}
 			this.#off = true;
 			this.#leaving = this.#waiting = [];
 			this.dispatchEvent(new CustomEvent('fault', { detail: error }));
@@ -193,7 +232,7 @@ export async function restored(sessionId, startedAt, tail) {
 	const trace = new Trace('This session', 'live', startedAt);
 	trace.origin = performance.now() - (Date.now() - startedAt);
 	const kept = await lines(`${sessionId}@${startedAt}`).catch(() => []);
-	for (const line of ordered([...kept, ...tail])) trace.add(line, line.at);
+	retell(trace, ordered([...kept, ...tail]));
 	if (trace.kinds.has('channel:openai')) trace.add({ direction: 'local', message: { type: 'channel.closed', channel: 'openai', status: 'lost' } }); // its socket ended with the page
 	return trace;
 }

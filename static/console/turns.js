@@ -1,7 +1,7 @@
 // Turns: the last fifty as bars on a time axis, the actions of each, and statistics of their durations.
 
 import { Conversation } from './conversation.js';
-import { button, copy, empty, fill, h, on, onceAFrame, region, text } from './dom.js';
+import { button, copy, empty, fill, h, missing, on, onceAFrame, region, text } from './dom.js';
 import { ms, pretty } from './format.js';
 import { sourcePicker } from './sources.js';
 import { spans, waited } from './stages.js';
@@ -57,6 +57,7 @@ export class TurnsView {
 	openLink(key) {
 		const turn = this.log?.list.find((each) => each.key === Number(key));
 		if (turn) this.picked = turn;
+		else missing(`Turn ${key}`);
 		this.draw();
 	}
 

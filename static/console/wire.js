@@ -1,6 +1,6 @@
 // Wire: every message and frame in both directions, the channels at a glance, sending by hand, and cutting the socket.
 
-import { button, choices, copy, empty, fill, h, on, onceAFrame, pictureButton, region, rows, select, text, toast } from './dom.js';
+import { button, choices, copy, empty, fill, h, missing, on, onceAFrame, pictureButton, region, rows, select, text } from './dom.js';
 import { compiled } from './filter.js';
 import { bytes, clockMs, count, counted, hexdump, ms, pretty } from './format.js';
 import { asJavaScript, asPython } from './snippets.js';
@@ -209,7 +209,7 @@ export class WireView {
 	openLink(number) {
 		const at = (this.trace?.records ?? []).findIndex(({ n }) => n === Number(number));
 		if (at < 0) {
-			toast('That message is not here any more.', 'bad');
+			missing(`Message ${number}`);
 			return;
 		}
 		if (!this.#passes(this.trace.records[at])) this.#showAll();

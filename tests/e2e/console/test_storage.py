@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser import go, in_writing, say, see, turns_are_over
+from tests.support.browser import WAIT_MS, go, in_writing, say, see, turns_are_over
 
 if TYPE_CHECKING:
+    from playwright.async_api import Page
+
     from tests.support.browser import Console
     from tests.support.gateway import GatewayProcess
 
@@ -21,6 +24,39 @@ FULL = """
 IDBObjectStore.prototype.add = IDBObjectStore.prototype.put = () => { throw new DOMException('full', 'QuotaExceededError'); };
 Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };
 """
+
+# A promise of an open database, to run in another page of the console's origin.
+OPEN = """
+const open = (version, upgrade) => new Promise((resolve, reject) => {
+  const request = indexedDB.open('jarvis.console', version);
+  request.onupgradeneeded = () => upgrade?.(request.result);
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = request.onblocked = () => reject(new Error('blocked, or failed'));
+});
+const all = async (name) => {
+  const db = await open();
+  db.onversionchange = () => db.close();
+  const rows = db.objectStoreNames.contains(name) ? db.transaction(name).objectStore(name).getAll() : {};
+  await new Promise((resolve) => { rows.onsuccess = resolve; if (rows.readyState !== 'pending') resolve(); });
+  db.close();
+  return rows.result ?? [];
+};
+"""
+DAMAGE = """async () => {
+  const [{ id, userId }] = await all('sessions');
+  const db = await open();
+  const writing = db.transaction(['sessions', 'lines'], 'readwrite');
+  for (const row of [{ id: 'without words', userId }, { id: 'of types', userId, words: 3, startedAt: 'x', bytes: null, turns: {} }])
+    writing.objectStore('sessions').put(row);
+  for (const lines of [undefined, 3, [null, {}, { n: 'x', at: 1, direction: 'in', message: {} }, { n: 9e5, at: 1, direction: 'in', bytes: 'x' }]])
+    writing.objectStore('lines').add({ id, lines });
+  await new Promise((resolve) => { writing.oncomplete = resolve; });
+  db.close();
+}"""
+LATER = """async () => {
+  await new Promise((resolve) => { indexedDB.deleteDatabase('jarvis.console').onsuccess = resolve; });
+  (await open(7, (db) => db.createObjectStore('sessions', { keyPath: 'number' }))).close();
+}"""
 
 
 @pytest.mark.parametrize("trouble", [BLOCKED, FULL], ids=["blocked", "full"])
@@ -99,3 +135,80 @@ async def test_what_another_version_left_stops_no_page(console: Console, gateway
         await page.goto(f"{gateway.base}/console")
         await see(page, "#status[data-state=online]")
         assert await page.is_visible("#microphone")
+
+
+async def _elsewhere(page: Page, gateway: GatewayProcess, script: str) -> Any:
+    """Run it in another tab of that origin."""
+    tab = await page.context.new_page()
+    await tab.goto(f"{gateway.base}/live")
+    done = await tab.evaluate(f"() => {{ {OPEN} return ({script})(); }}")
+    await tab.close()
+    return done
+
+
+async def _kept(page: Page, gateway: GatewayProcess, turns: int) -> None:
+    """Wait until the browser has a session of so many turns."""
+    async with asyncio.timeout(WAIT_MS / 1000):
+        while turns not in [row.get("turns") for row in await _elsewhere(page, gateway, "() => all('sessions')")]:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_damaged_row_hides_no_other_session(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await turns_are_over(page, 1)
+        await _kept(page, gateway, 1)
+        await _elsewhere(page, gateway, DAMAGE)
+        await page.goto(f"{gateway.base}/live")
+        await page.evaluate("sessionStorage.clear()")
+        await page.goto(f"{gateway.base}/console#token={gateway.token}")
+        await see(page, "#status[data-state=online]")
+        await go(page, "recordings")
+        await see(page, ".past li >> nth=2")
+        await page.click(".past-open >> text=what time is it")
+        await see(page, "canvas.track")
+        await page.click("#past")
+        await page.click("[aria-label='Past sessions'] >> text=Forget all")
+        await see(page, "text=None yet")
+
+
+async def test_a_database_of_another_form_is_made_anew(console: Console, gateway: GatewayProcess) -> None:
+    async with console(gateway, signed_in=False) as page:
+        await _elsewhere(page, gateway, LATER)
+        await page.goto("about:blank")
+        await page.goto(f"{gateway.base}/console#token={gateway.token}")
+        await see(page, "#status[data-state=online]")
+        await in_writing(page)
+        await say(page, "what time is it")
+        await _kept(page, gateway, 1)
+
+
+async def test_another_tab_may_change_the_database(console: Console, gateway: GatewayProcess) -> None:
+    """It is not kept waiting by a page that has the database open, and that page stores what follows."""
+    async with console(gateway) as page:
+        await in_writing(page)
+        await say(page, "what time is it")
+        await _kept(page, gateway, 1)
+        await _elsewhere(page, gateway, "() => open(99).then((db) => db.close())")
+        await say(page, "what time is it")
+        await _kept(page, gateway, 2)
+        await _elsewhere(
+            page,
+            gateway,
+            "() => new Promise((done) => { indexedDB.deleteDatabase('jarvis.console').onsuccess = done; })",
+        )
+        await say(page, "what time is it")
+        await _kept(page, gateway, 3)
+
+
+@pytest.mark.parametrize("link", ["turns/999", "wire/999", "rest/memory.boil", "lab/999", "kitchen"])
+async def test_a_link_to_what_is_not_there_says_so(console: Console, gateway: GatewayProcess, link: str) -> None:
+    async with console(gateway) as page:
+        await page.evaluate(f"location.hash = '{link}'")
+        await see(page, ".toast >> text=is not here, or not any more")
+        shown = await page.inner_text("#nav [aria-current=page]")
+        await page.evaluate("location.hash = 'main'")  # the link that skips to the view
+        await page.wait_for_timeout(50)
+        assert await page.locator(".toast").count() == 1
+        assert await page.inner_text("#nav [aria-current=page]") == shown
