@@ -343,3 +343,8 @@ test('typed words and an interruption of OpenAI’s dialect', () => {
   const [turn] = trace.turns.list;
   assert.deepEqual([turn.source, turn.text, turn.reply, turn.status, turn.marks.sent], ['text', 'tell me more', 'Once', 'interrupted', 0]);
 });
+
+test('durations never have a sixtieth second, whatever their sign', () => {
+  const told = [119_700, 59_960, 59_940, -61_000, -5, 9.9, 999, 1_500, 600_000, NaN].map(ms);
+  assert.deepEqual(told, ['2 min 0 s', '1 min 0 s', '59.9 s', '-1 min 1 s', '-5.0 ms', '9.9 ms', '999 ms', '1.50 s', '10 min', '–']);
+});
