@@ -33,6 +33,7 @@ class HandshakeHandler(WebSocketHandler):
     gateway: Gateway
     endpoint: str  # the route's template
     request_id: str
+    session_asks = False  # True: the dialect has heartbeats of its own, so a ping of the WebSocket would be a second
     _error_code = ""  # of the problem document that was sent
 
     def initialize(self, gateway: Gateway) -> None:
@@ -60,8 +61,12 @@ class HandshakeHandler(WebSocketHandler):
         connection: object = self.request.connection
         if settings.ws_reader == "fast" and gives_transport(connection):
             # At most one batch is in flight, and none is much larger than the queue.
+            interval_s = self.ping_interval or 0
             limits = SocketLimits(
-                self.max_message_size, 2 * settings.ws_queue_bytes, ping_interval_s=self.ping_interval or 0
+                self.max_message_size,
+                2 * settings.ws_queue_bytes,
+                ping_interval_s=interval_s,
+                pings_silent=not (self.session_asks and settings.ws_heartbeat_seconds <= interval_s),
             )
             return FrameSocket(self, limits, self.gateway.turns, self.gateway.rounds)
         return checked(self, super().get_websocket_protocol(), self.gateway.turns)

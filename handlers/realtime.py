@@ -25,6 +25,7 @@ class RealtimeHandler(SocketHandler):
     """One WebSocket of jarvis.v1."""
 
     endpoint = "/ws/{session_id}"
+    session_asks = True
 
     __slots__ = ("_attachment", "_early", "_ending", "_refused", "_saved")
 

@@ -23,5 +23,6 @@ class SocketLimits:
     pings: int = PINGS  # of the client's, in one ping interval
     # Of silence before a ping; after as long again without an answer, the socket is closed.
     ping_interval_s: float = PING_INTERVAL_S
+    pings_silent: bool = True  # False: the session asks a silent client itself
     write_timeout_s: float = 30.0  # a client that takes nothing for this long is not reading
     close_timeout_s: float = 5.0  # for the client's close frame

@@ -274,7 +274,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         elif self._pinged:
             self.abort()
             return
-        elif not self.is_closing():
+        elif self._limits.pings_silent and not self.is_closing():
             self._pinged = True
             self._transport.write(frames.ping_frame())
         if not self.client_terminated:
