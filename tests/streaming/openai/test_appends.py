@@ -95,7 +95,11 @@ def test_only_audio_is_taken_on_the_short_way_and_only_in_its_turn() -> None:
         audio = json.dumps({"type": KIND, "audio": FRAME})
         assert live.hear(audio)
         assert (live.traffic.texts_received, live.traffic.bytes_received) == (1, len(audio))
-        others = ['{"type": "input_audio_buffer.commit"}', audio.encode(), json.dumps({"type": KIND, "audio": "A"})]
+        others: list[str | bytes] = [
+            '{"type": "input_audio_buffer.commit"}',
+            audio.encode(),
+            json.dumps({"type": KIND, "audio": "A"}),
+        ]
         assert not any(live.hear(other) for other in others)
         long = json.dumps({"type": KIND, "audio": b64encode(bytes(200_000)).decode()})
         assert not live.hear(long)
