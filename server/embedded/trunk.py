@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 1_000  # items queued for a caller that does not read
 MESSAGE_BYTES = 512 * 1024  # an eighth of what gRPC takes; more items go into the next message
-# Up to this many streams, responses gather for this long: a message costs both sides far more than one more item in it.
+# Up to this many streams, responses gather for this long: a message costs both sides far more than one more item in it. Above
+# that, for `TrunkCall.busy_tick_s`.
 TICKS_S = ((16, 0.0), (50, 0.002))
 BUSY_TICK_S = 0.005
 
@@ -59,6 +60,8 @@ class ServedStream:
 
 class TrunkCall(ABC):
     """One call that carries many streams. `messages`: the service's module of protobuf messages."""
+
+    busy_tick_s = BUSY_TICK_S  # how long the responses of many streams gather
 
     def __init__(self, messages: ModuleType, service: str) -> None:
         self._messages: Any = messages
@@ -166,7 +169,7 @@ class TrunkCall(ABC):
         sent_at = 0.0
         while self._out or not self._closing:
             await self._wake.wait()
-            wait_s = sent_at + tick_s(len(self._streams)) - loop.time()
+            wait_s = sent_at + tick_s(len(self._streams), self.busy_tick_s) - loop.time()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
             self._wake.clear()
@@ -177,9 +180,9 @@ class TrunkCall(ABC):
                 await _send(call, self._messages.TrunkResponse(items=items))
 
 
-def tick_s(streams: int) -> float:
-    """The least time between two messages, in seconds. The responses of few streams are sent at once."""
-    return next((tick for most, tick in TICKS_S if streams <= most), BUSY_TICK_S)
+def tick_s(streams: int, busy_s: float) -> float:
+    """The least time between two messages, in seconds. The responses of few streams are sent at once, of many every `busy_s`."""
+    return next((tick for most, tick in TICKS_S if streams <= most), busy_s)
 
 
 async def _send(call: Call, message: Any) -> None:

@@ -14,6 +14,7 @@ import uvloop
 
 from protos import tts_pb2, tts_pb2_grpc
 from server.embedded.trunk import tick_s
+from server.embedded.tts.trunk import SPEECH_TICK_S
 
 FRAME_BYTES, FRAME_S = 1_280, 0.04  # 16 kHz, 16 bit, one channel
 SHORTEST_TICK_S = 0.002
@@ -51,7 +52,9 @@ class Mouth(tts_pb2_grpc.TextToSpeechServicer):
 
         async def speak() -> None:
             while True:
-                await asyncio.sleep(max(SHORTEST_TICK_S, tick_s(len(due))))  # as the embedded services do
+                await asyncio.sleep(
+                    max(SHORTEST_TICK_S, tick_s(len(due), SPEECH_TICK_S))
+                )  # as the embedded services do
                 now = time.monotonic()
                 items = [_item(number, started()) for number in new]
                 new.clear()

@@ -55,10 +55,13 @@ class CountingCall:
         self.items.append(len(message.items))
 
 
-@pytest.mark.parametrize(("streams", "messages"), [(16, 30), (60, 7)])
-def test_responses_of_many_streams_gather(streams: int, messages: int) -> None:
+@pytest.mark.parametrize(
+    ("streams", "busy_tick_s", "messages"), [(16, 0.005, 30), (16, 0.01, 30), (60, 0.005, 7), (60, 0.01, 4)]
+)
+def test_responses_of_many_streams_gather(streams: int, busy_tick_s: float, messages: int) -> None:
     """Thirty responses, one in each millisecond: those of few streams are sent at once."""
     trunk, call = Waiting(), CountingCall()
+    trunk.busy_tick_s = busy_tick_s
 
     async def opening() -> AsyncIterator[Any]:
         request = tts_pb2.SynthesizeRequest()
