@@ -17,6 +17,7 @@ from hassil import recognize_all
 from server.embedded.intent import templates
 from server.embedded.intent.beyond import beyond
 from server.embedded.intent.conversions import conversion_of
+from server.embedded.intent.dates import date_asked
 from server.embedded.intent.entities import NoEntityError, clean, url_of
 from server.embedded.intent.likeness import NEVER, nearest
 from server.embedded.intent.mending import misheard, mistyped
@@ -214,6 +215,9 @@ def _one_request(text: str) -> tuple[Guess, ...]:
     if _declines(text):
         return (Guess("no", OPEN),)
     plain = said_by(with_contractions_whole(loosely(words_of(text))))
+    other = date_asked(plain)
+    if other is not None:
+        return (Guess(other[0], OPEN, other[1]),)
     units = conversion_of(plain)
     if units is not None:
         return (Guess("convert", OPEN, units),)

@@ -147,6 +147,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
             "to",
             "place",
             "day",
+            "when",
+            "ask",
             "part",
             "cannot",
             "unit",

@@ -8,14 +8,16 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import yaml
 
 from server.embedded.planner.conversions import told_conversion
+from server.embedded.planner.dates import spoken_clock, spoken_date, told_day, told_time
+from server.embedded.planner.places import SEVERAL_ZONES, zone_of
 from server.embedded.planner.recipes import RECIPES, missing
 from server.embedded.planner.results import READERS, Facts, are_of, entries, forgotten_note, found, title_of
-from server.embedded.planner.spoken_values import counted, speakable, spoken_day, spoken_value
+from server.embedded.planner.spoken_values import counted, speakable, spoken_value
 from server.embedded.planner.sums import told_sum
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|un
 # When nothing in the conversation says what is meant.
 _UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}
 _DAYS = {"tomorrow": 1, "yesterday": -1}
-_AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +57,19 @@ def _templates() -> dict[str, str]:
     return loaded
 
 
-@cache
-def _places() -> dict[str, str]:
-    """City → time zone, from the names of the time zone database."""
-    zones = sorted(zone for zone in available_timezones() if zone.startswith(_AREAS))
-    return {zone.rpartition("/")[2].replace("_", " ").lower(): zone for zone in zones}
-
-
-def _clock(now: datetime) -> str:
-    return f"{now.hour % 12 or 12}:{now.minute:02d} {'AM' if now.hour < 12 else 'PM'}"
-
-
-def _date(now: datetime) -> str:
-    return f"{now:%A}, {now:%B} {spoken_day(now.day)}"
-
-
 def _other_date(facts: Facts, now: datetime) -> str:
     """The template for a day next to today, or for a part of the date; empty for today."""
+    if facts.get("when"):
+        return told_day(facts, now)
+    if facts.get("place"):
+        zone = zone_of(facts["place"])
+        if zone in {"", SEVERAL_ZONES}:
+            return "get_time_several" if zone else "get_time_nowhere"
+        facts["date"] = spoken_date(now.astimezone(ZoneInfo(zone)).date(), now.date())
+        return "get_date_place"
     asked = facts.get("day") or facts.get("part") or ""
     if asked in _DAYS:
-        facts["date"] = _date(now + timedelta(days=_DAYS[asked]))
+        facts["date"] = spoken_date(now.date() + timedelta(days=_DAYS[asked]), now.date())
     return f"get_date_{asked}" if f"get_date_{asked}" in _templates() else ""
 
 
@@ -83,7 +77,13 @@ def _facts(entities: dict[str, Any], now: datetime) -> Facts:
     facts: Facts = {name: speakable(spoken_value(value), MAX_ENTITY_CHARS) for name, value in entities.items()}
     if "text" in entities:
         facts["text"] = speakable(spoken_value(entities["text"]), MAX_REPEATED_CHARS)
-    facts |= {"time": _clock(now), "date": _date(now), "month": f"{now:%B}", "year": str(now.year)}
+    facts |= {
+        "time": spoken_clock(now),
+        "date": spoken_date(now.date(), now.date()),
+        "month": f"{now:%B}",
+        "year": str(now.year),
+        "week": str(now.isocalendar().week),
+    }
     if isinstance(entities.get("attribute"), str):
         facts["are"] = are_of(entities["attribute"])
     return facts
@@ -143,9 +143,13 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
     if intent == "repeat":
         who = "_user" if entities.get("who") == "user" else ""
         return f"repeat{who}" if entities.get("text") else f"repeat{who}_nothing"
+    if intent == "get_time" and facts.get("when"):
+        return told_time(facts, now)
     if intent == "get_time" and facts.get("place"):
-        zone = _places().get(facts["place"].lower())
-        facts["time"] = _clock(now.astimezone(ZoneInfo(zone))) if zone else ""
+        zone = zone_of(facts["place"])
+        if zone == SEVERAL_ZONES:
+            return "get_time_several"
+        facts["time"] = spoken_clock(now.astimezone(ZoneInfo(zone))) if zone else ""
         return "get_time_place" if zone else "get_time_nowhere"
     if intent == "get_date":
         return _other_date(facts, now)
