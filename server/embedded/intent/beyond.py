@@ -18,6 +18,14 @@ DELETE = "delete files"
 CALLS = "make calls or send messages"
 MUSIC = "play music or videos"
 DEVICES = "control lights or other devices"
+JOKES = "tell jokes or stories, or sing"
+TRANSLATION = "translate"
+CHANCE = "toss coins or roll dice"
+TABS = "reload pages, go forward, or open and close tabs"
+TYPING = "type into pages"
+WRITING = "write into files"
+EVERYTHING = "forget everything at once"
+LISTS = "keep lists. Say, for example: remember to buy milk"
 
 _CLOCK = r"(?:timers?|alarms?|alarm clock|stop ?watch|reminders?|count ?down)"
 _CURRENCY = (
@@ -55,7 +63,39 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     (re.compile(rf"(?:turn|switch) (?:on|off|up|down) (?:.* )?{_THING}\b"), DEVICES),
     (re.compile(rf"(?:turn|switch|dim|set) (?:.* )?{_THING} (?:on|off|up|down|to)\b"), DEVICES),
     (re.compile(rf"dim (?:.* )?{_THING}\Z"), DEVICES),
+    (
+        re.compile(
+            r"(?:tell|give|know) (?:me |us )?(?:an?(?:other)?|some|any|the|one)?\b.*\b(?:jokes?|story|stories|riddles?|poems?)\Z"
+        ),
+        JOKES,
+    ),
+    (re.compile(r"do you know (?:an?|any|some)\b.*\b(?:jokes?|story|stories|riddles?|poems?)\Z"), JOKES),
+    (re.compile(r"sing\b|make me laugh\Z"), JOKES),
+    (re.compile(r"translate\b|how (?:do|would) (?:you|i) say .* in [a-z]+\Z"), TRANSLATION),
+    (
+        re.compile(
+            r"(?:flip|toss|throw) (?:a |the )?coins?\b|roll (?:a |the |some |two )?(?:dice|die)\b|(?:pick|choose) an? (?:random )?number\b"
+        ),
+        CHANCE,
+    ),
+    (
+        re.compile(
+            r"(?:reload|refresh)(?: (?:the|this) page| it)?\Z|go forward\Z|close (?:the |this )?(?:tab|browser|window|page)\Z"
+        ),
+        TABS,
+    ),
+    (re.compile(r"(?:open|new) (?:an? |the )?(?:new |another )?(?:tab|window)\Z"), TABS),
+    (re.compile(r"type .+ (?:in|into) "), TYPING),
+    (re.compile(r"(?:write|append|save|put|add) .+ (?:to|into|in) (?:the |my )?file\b"), WRITING),
+    (
+        re.compile(
+            r"(?:forget|delete) (?:everything|all)(?: (?:about me|you know|of it))?\Z|(?:forget|delete) (?:all )?my notes\Z"
+        ),
+        EVERYTHING,
+    ),
+    (re.compile(r"(?:add|put) .+ (?:to|on) (?:my|the) (?:\w+ ){0,2}list\Z"), LISTS),
 )
+_WRITTEN = re.compile(r"(?:write|append|save|put|add) .+ (?:to|into|in) (?P<name>\S+)", re.IGNORECASE)
 _DELETED = re.compile(r"(?:delete|remove|erase|trash) (?:the )?(?P<name>.+)", re.IGNORECASE)
 
 
@@ -66,5 +106,8 @@ def beyond(text: str) -> str:
     for pattern, cannot in _ASKED:
         if pattern.match(key):
             return cannot
+    written_to = _WRITTEN.fullmatch(said_by(words).rstrip(".?!, "))
+    if written_to and is_file(written(written_to["name"])):
+        return WRITING
     deleted = _DELETED.fullmatch(said_by(words).rstrip(".?!, "))
     return DELETE if deleted and is_file(written(deleted["name"])) else ""

@@ -17,7 +17,20 @@ MAX_NAME_WORDS = 3  # in the name of a site: "new york times"
 
 _KEPT_WHOLE = frozenset({"value", "fact", "arguments"})  # these may contain punctuation: passwords, names, text to echo
 _SET_OFF_BY_QUOTES = frozenset(
-    {"label", "url", "site", "path", "named_file", "new_name", "new_file", "attribute", "place"}
+    {
+        "label",
+        "url",
+        "site",
+        "path",
+        "named_file",
+        "new_name",
+        "new_file",
+        "attribute",
+        "place",
+        "source",
+        "named_source",
+    }
+    | {"target", "searched", "named_searched"}
 )
 _QUESTION_MARKS = ".?,;:…"  # not "!": "search for Wham!"
 
@@ -212,6 +225,25 @@ def _new_file(entities: dict[str, Any]) -> bool:
     return False
 
 
+def _source(entities: dict[str, Any]) -> bool:
+    """What is moved or copied, and where to."""
+    source = entities.pop("named_source", "")
+    if source and not is_file(written(source)):
+        raise NoEntityError  # `move on to the next`
+    entities["args"] = [written(source or entities.pop("source")), written(entities.pop("target"))]
+    return False
+
+
+def _searched(entities: dict[str, Any]) -> bool:
+    """The name of a file to be found. Raises NoEntityError for what was not called a file, and does not look like one."""
+    named = entities.pop("named_searched", "")
+    if named and not is_file(written(named)):
+        raise NoEntityError
+    name = written(named or entities.pop("searched"))
+    entities["args"] = [".", "-name", name] if is_file(name) else [".", "-iname", f"*{name}*"]
+    return False
+
+
 def _query(entities: dict[str, Any]) -> bool:
     entities["query"] = domain_words(entities["query"])
     return False
@@ -261,6 +293,10 @@ _CLEAN: dict[str, Callable[[dict[str, Any]], bool]] = {
     "program": _program,
     "new_name": _new_name,
     "new_file": _new_file,
+    "source": _source,
+    "named_source": _source,
+    "searched": _searched,
+    "named_searched": _searched,
     "query": _query,
     "attribute": _attribute,
     "value": _value,

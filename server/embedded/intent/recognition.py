@@ -207,7 +207,7 @@ def _declines(text: str) -> bool:
     """`don't open example.com`: a request that is not wanted. `don't forget` is a request, and `don't stop` none."""
     found = _DECLINED.match(keys_of(without_courtesy(words_of(text))))
     best = recognise(found["rest"])[0] if found else None
-    return best is not None and best.intent not in {UNKNOWN, *ASIDE}
+    return best is not None and best.intent not in ASIDE and (best.intent != UNKNOWN or "cannot" in best.entities)
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,7 @@ _BECOME = {
     "program": ("command", "args"),
     "new_name": ("args",),
     "new_file": ("args",),
+    **dict.fromkeys(("source", "named_source", "target", "searched", "named_searched"), ("args",)),
     "named_file": ("path",),
     "second": ("second", "then", "tree"),
     "amount": ("amount", "more", "more_unit"),

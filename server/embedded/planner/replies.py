@@ -84,6 +84,12 @@ def _facts(entities: dict[str, Any], now: datetime) -> Facts:
         "year": str(now.year),
         "week": str(now.isocalendar().week),
     }
+    args = entities.get("args")
+    if isinstance(args, list) and len(args) > 1:
+        facts |= {
+            "source": speakable(str(args[0]), MAX_ENTITY_CHARS),
+            "target": speakable(str(args[-1]), MAX_ENTITY_CHARS),
+        }
     if isinstance(entities.get("attribute"), str):
         facts["are"] = are_of(entities["attribute"])
     return facts
@@ -151,6 +157,9 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
             return "get_time_several"
         facts["time"] = spoken_clock(now.astimezone(ZoneInfo(zone))) if zone else ""
         return "get_time_place" if zone else "get_time_nowhere"
+    if intent in {"who_are_you", "thanks"} and facts.get("part"):
+        known = f"{intent}_{facts['part']}"
+        return known if known in _templates() else ""
     if intent == "get_date":
         return _other_date(facts, now)
     if intent == "calculate":

@@ -172,6 +172,12 @@ def _processors(facts: Facts, lines: list[str]) -> str:
     return "run_nproc"
 
 
+def _found_files(facts: Facts, lines: list[str]) -> str:
+    names = [line.removeprefix("./") for line in lines]
+    facts |= {"count": counted(len(names), "file"), "names": spoken_names(names)}
+    return "run_find"
+
+
 _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
     "df": _disk,
     "free": _memory,
@@ -181,13 +187,25 @@ _COMMANDS: dict[str, Callable[[Facts, list[str]], str]] = {
     "hostname": _one_line("run_hostname"),
     "nproc": _processors,
     "echo": _one_line("run_echo"),
+    "find": _found_files,
+}
+
+
+# What is said after a command that printed nothing.
+_SILENT = {
+    "mkdir": "run_mkdir",
+    "touch": "run_touch",
+    "rmdir": "run_rmdir",
+    "mv": "run_mv",
+    "cp": "run_cp",
+    "find": "run_find_nothing",
 }
 
 
 def _command(facts: Facts, result: Result) -> str:
     lines = [line for line in _text_of(result, "stdout").splitlines() if line.strip()]
     if not lines:
-        return {"mkdir": "run_mkdir", "touch": "run_touch"}.get(str(facts.get("command")), "run_command_silent")
+        return _SILENT.get(str(facts.get("command")), "run_command_silent")
     special = _COMMANDS.get(str(facts.get("command")))
     variant = special(facts, lines) if special else ""
     if variant:

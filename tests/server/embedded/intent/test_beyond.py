@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from server.embedded.intent.beyond import CALLS, CURRENCIES, DELETE, DEVICES, MUSIC, TIMERS, beyond
+from server.embedded.intent.beyond import (
+    CALLS,
+    CHANCE,
+    CURRENCIES,
+    DELETE,
+    DEVICES,
+    EVERYTHING,
+    JOKES,
+    LISTS,
+    MUSIC,
+    TABS,
+    TIMERS,
+    TRANSLATION,
+    TYPING,
+    WRITING,
+    beyond,
+)
 from server.embedded.intent.recognition import UNKNOWN, recognise
 
 ASKED = {
@@ -31,6 +47,14 @@ ASKED = {
     ],
     CALLS: ["Send an email to Bob.", "call my mother", "make a phone call", "text my brother"],
     MUSIC: ["Play some music.", "play the beatles"],
+    JOKES: ["Tell me a joke.", "tell me another joke", "do you know any jokes", "sing a song"],
+    TRANSLATION: ["translate hello to French", "how do you say hello in Spanish"],
+    CHANCE: ["Flip a coin.", "roll a dice", "pick a number between 1 and 10"],
+    TABS: ["reload the page", "refresh", "go forward", "close the tab", "open a new tab"],
+    TYPING: ["type hello into the search box"],
+    WRITING: ["write hello to notes.txt", "append milk to the file shopping"],
+    EVERYTHING: ["forget everything", "delete my notes", "Forget everything you know."],
+    LISTS: ["add milk to my shopping list"],
     DEVICES: ["turn on the lights", "Turn the volume down.", "switch off the light in the kitchen"],
 }
 

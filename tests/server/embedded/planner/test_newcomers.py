@@ -1,0 +1,69 @@
+"""What newcomers say: small talk, notes, and files that are moved, copied and found."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from server.embedded.planner.replies import Outcome, reply
+from tests.server.embedded.planner.asking import NOON
+from tests.server.embedded.planner.told import planned, told
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Are you a robot?", "I am a computer program called Jarvis."),
+        ("how old are you", "I am a computer program called Jarvis."),
+        ("Do you speak German?", "I understand English only."),
+        ("You're great!", "Thank you."),
+        ("cheers", "You are welcome."),
+        ("nice to meet you", "Hello. What can I do for you?"),
+        ("see you tomorrow", "Goodbye."),
+        ("create a new folder", "What should the folder be called?"),
+    ],
+)
+def test_what_they_are_told(text: str, words: str) -> None:
+    assert told(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "parameters"),
+    [
+        ("take a note: buy milk", "store", {"value": "buy milk", "tags": ["note"]}),
+        ("write down that the code is 1234", "store", {"value": "the code is 1234", "tags": ["note"]}),
+        ("Read my notes.", "search", {"query": "", "limit": 5}),
+        ("what's my dog called", "retrieve", {"key": "user.dog"}),
+        ("search google for cats", "search", {"query": "cats", "max_results": 5}),
+        ("what's in the docs folder", "ls", {"args": ["docs"]}),
+        ("rename notes.txt to plan.txt", "mv", {"args": ["notes.txt", "plan.txt"]}),
+        ('rename the folder demo to "my stuff"', "mv", {"args": ["demo", "my stuff"]}),
+        ("copy notes dot txt to docs slash old dot txt", "cp", {"args": ["notes.txt", "docs/old.txt"]}),
+        ("remove the empty folder demo", "rmdir", {"args": ["demo"]}),
+        ("find the file notes.txt", "find", {"args": [".", "-name", "notes.txt"]}),
+        ("where is my file report", "find", {"args": [".", "-iname", "*report*"]}),
+    ],
+)
+def test_what_is_done_for_them(text: str, action: str, parameters: dict[str, object]) -> None:
+    (step,) = planned(text).steps
+    assert (step.action, MessageToDict(step.parameters)) == (action, parameters)
+
+
+@pytest.mark.parametrize("text", ["move on to the next", "copy that", "find me a good book", "where is the love"])
+def test_what_is_no_file_is_left_alone(text: str) -> None:
+    assert all(step.executor != "os" for step in planned(text).steps)
+
+
+@pytest.mark.parametrize(
+    ("text", "stdout", "words"),
+    [
+        ("rename notes.txt to plan.txt", "", "I have moved notes.txt to plan.txt."),
+        ("copy notes.txt to old.txt", "", "I have copied notes.txt to old.txt."),
+        ("rmdir demo", "", "I have removed the folder demo."),
+        ("find the file notes.txt", "./docs/notes.txt\n", "I found 1 file: docs/notes.txt."),
+        ("find the file notes.txt", "", "I found no such file."),
+    ],
+)
+def test_what_became_of_it_is_said(text: str, stdout: str, words: str) -> None:
+    made = planned(text)
+    assert reply(made.intent, MessageToDict(made.entities), [Outcome("ok", {"stdout": stdout})], NOON) == words
