@@ -305,13 +305,16 @@ class Turn:
             )
 
     async def _remember(self, role: str, text: str) -> None:
-        """Add one speaker's words to the conversation. If memory is down, the turn continues without it."""
+        """Add one speaker's words to the conversation.
+
+        If memory takes none, the client is told, and the turn goes on: its status is that of the reply.
+        """
         if not text:
             return
         try:
             await self._services.memory.put_turn(f"{self.turn_id}-{role}", role, text, self._context)
         except ServiceError as broken:
-            self.trouble(broken)
+            self._tell(Trouble.of(broken, self.turn_id))
 
     async def _deliver(self, reply: str) -> str:
         """Give the answer; returns the part of it that was heard."""

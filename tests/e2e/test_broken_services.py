@@ -222,6 +222,11 @@ async def test_a_disk_that_takes_no_writes_costs_only_what_is_new(
             told = await listen(session.open(TurnParams(text="remember that my shoe size is 46", reply="text")))
             (reply,) = told.replies()
             assert "the disk takes no writes" in reply
+            plain = await listen(session.open(TurnParams(text="what time is it", reply="text")))
+            assert [error.code for error in plain.of(messages.Error)] == [
+                "RESOURCE_EXHAUSTED"
+            ] * 2  # for either speaker's words
+            assert [done.status for done in plain.of(messages.TurnDone)] == ["ok"]
             (found,) = (await listen(session.open(TurnParams(text="what is my shoe size", reply="text")))).replies()
             assert "44" in found
         await session.call("memory.store", key="shelf", value="45")

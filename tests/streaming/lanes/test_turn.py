@@ -137,6 +137,7 @@ def test_without_memory_the_turn_goes_on() -> None:
             await it.until(TurnDone)
         assert it.outlet.of(SpeechEnds)
         assert {trouble.code for trouble in it.outlet.of(Trouble)} == {"UNAVAILABLE"}
+        assert [done.status for done in it.outlet.of(TurnDone)] == ["ok"]  # the reply was given
 
     virtual_time.run(body())
 
