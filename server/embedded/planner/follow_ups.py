@@ -58,19 +58,22 @@ def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> 
         return None
     said = text.strip().rstrip(".?!,")
     guess = recognise(text)[0]
-    if intent not in {"", UNKNOWN, "yes", "calculate"} or (guess.intent not in _OPEN and guess.confidence > GUESSED):
+    bare = guess.intent == "open_page" and " " not in said  # `python`: a site, or an answer
+    if not bare and (intent not in {"", *_OPEN} or (guess.intent not in _OPEN and guess.confidence > GUESSED)):
         return None
     asked = next((turn.text for turn in reversed(turns) if turn.role == "assistant"), "").strip()
     before = next(
         (turn.text for turn in reversed(turns) if turn.role == "user" and turn.text.strip() != text.strip()), ""
     )
+    if bare:
+        return _answer(said, asked)
     if guess.intent == "yes":
         suggested = _SUGGESTED.search(asked)
         return _understood(suggested["request"]) if suggested else None
     if guess.intent == "calculate":
         return _of_the_result(said, asked) if "first" not in guess.entities and "tree" not in guess.entities else None
     return (
-        _answer(said, asked, guess)
+        (_answer(said, asked) if guess.intent == UNKNOWN or guess.confidence < GUESSED else None)
         or (_of_the_result(said, asked) if _THAT.search(said) else None)
         or (_again(said, before) if before else None)
     )
@@ -82,10 +85,8 @@ def _understood(request: str) -> Guess | None:
     return guess if guess.confidence >= OPEN else None
 
 
-def _answer(said: str, asked: str, guess: Guess) -> Guess | None:
-    """The answer to the agent's question. A clear request is no answer."""
-    if guess.intent != UNKNOWN and guess.confidence >= GUESSED:
-        return None
+def _answer(said: str, asked: str) -> Guess | None:
+    """The request that is completed by an answer to the agent's question."""
     if asked.endswith(ASKED_OF_WHAT):
         whole = f"{asked.removesuffix(ASKED_OF_WHAT)} of {said.removeprefix('of ').removeprefix('Of ')}"
         percentage = recognise(whole)[0]

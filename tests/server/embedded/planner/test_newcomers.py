@@ -39,6 +39,7 @@ def test_what_they_are_told(text: str, words: str) -> None:
         ("rename notes.txt to plan.txt", "mv", {"args": ["notes.txt", "plan.txt"]}),
         ('rename the folder demo to "my stuff"', "mv", {"args": ["demo", "my stuff"]}),
         ("copy notes dot txt to docs slash old dot txt", "cp", {"args": ["notes.txt", "docs/old.txt"]}),
+        ("what does notes.txt say", "cat", {"args": ["notes.txt"]}),
         ("remove the empty folder demo", "rmdir", {"args": ["demo"]}),
         ("find the file notes.txt", "find", {"args": [".", "-name", "notes.txt"]}),
         ("where is my file report", "find", {"args": [".", "-iname", "*report*"]}),
