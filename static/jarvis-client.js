@@ -533,7 +533,7 @@ export class JarvisClient extends TellingClient {
 			this.#giveUp(reason);
 			return;
 		}
-		const wait = this.#askedDelayMs ?? Math.random() * this.#delayMs;
+		const wait = this.#askedDelayMs ?? Math.round(Math.random() * this.#delayMs);
 		this.#askedDelayMs = null;
 		this.#delayMs = Math.min(LONGEST_DELAY_MS, this.#delayMs * 2);
 		this.#retryTimer = setTimeout(() => this.#open(), wait);

@@ -50,7 +50,7 @@ export class Turn {
 
 	/** When the user began to wait for an answer. */
 	get askedAt() {
-		return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? 0;
+		return this.marks.speech_end ?? this.marks.sent ?? this.marks.speech_start ?? this.marks.typed ?? 0;
 	}
 
 	get isOver() {
@@ -207,8 +207,9 @@ export class TurnLog {
 	}
 
 	/** Typed without a socket; sent when there is one. */
-	'on typed.waiting'(line, message) {
+	'on typed.waiting'(line, message, at) {
 		line.typed = this.#begin(line, 'text');
+		line.typed.mark('typed', at);
 		Object.assign(line.typed, { text: message.text, isFinal: true, waits: true });
 		this.#changed(line.typed);
 	}

@@ -107,7 +107,7 @@ export class TurnsView {
 		const bars = pieces.map((span) => h('i.bar', { 'data-tone': span.tone, style: { left: `${((span.start - zero) / longest) * 100}%`, width: `${((span.end - span.start) / longest) * 100}%` } }));
 		const words = turn.text || '…';
 		return h('div.turn-row', { role: 'option', 'aria-selected': turn === this.#chosen, onclick: () => this.pick(turn) },
-			h('span.clip', words), h('span.soft.num', total === null ? turn.status || '…' : ms(total)), h('div.mini', { 'aria-hidden': 'true' }, bars));
+			h('span.clip', words), h('span.soft.num', total === null ? turn.status || (turn.waits ? 'waits' : '…') : ms(total)), h('div.mini', { 'aria-hidden': 'true' }, bars));
 	}
 
 	#one(turn) {

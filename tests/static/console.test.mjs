@@ -348,3 +348,12 @@ test('durations never have a sixtieth second, whatever their sign', () => {
   const told = [119_700, 59_960, 59_940, -61_000, -5, 9.9, 999, 1_500, 600_000, NaN].map(ms);
   assert.deepEqual(told, ['2 min 0 s', '1 min 0 s', '59.9 s', '-1 min 1 s', '-5.0 ms', '9.9 ms', '999 ms', '1.50 s', '10 min', '–']);
 });
+
+test('a text that waits for the connection stands where it was typed', () => {
+  const trace = new Trace('t', 'live');
+  trace.add({ direction: 'local', message: { type: 'typed.waiting', channel: 1, text: 'hello' } }, 5_000);
+  const [turn] = trace.turns.list;
+  assert.deepEqual([turn.askedAt, stretch(turn, 7_000)], [5_000, [5_000, 7_000]]);
+  trace.add({ direction: 'out', message: { type: 'channel.open', channel: 1, kind: 'turn', params: { text: 'hello' }, seq: 1 } }, 8_000);
+  assert.equal(turn.askedAt, 8_000);
+});
