@@ -2,11 +2,6 @@
  * A client of the Jarvis gateway: `jarvis.v1` over one WebSocket, for browsers and Node. No dependencies: install the package, or
  * copy this file, `jarvis/codec.js` and `worklets/`.
  *
- *     const client = new JarvisClient('http://127.0.0.1:8000', { token });
- *     await client.connect();
- *     const turn = client.open('turn', { text: 'what time is it', reply: 'text' });
- *     turn.addEventListener('turn.reply', (event) => console.log(event.detail.text));
- *
  * It reconnects and resumes the session: commands and microphone frames that the server has not taken are sent again, and missed
  * messages arrive in order, each once. The protocol: `streaming/protocol/PROTOCOL.md`.
  *

@@ -166,7 +166,7 @@ export function toast(message, tone = '') {
 	setTimeout(() => shown.remove(), tone === 'bad' ? 8_000 : 4_000);
 }
 
-/** A link leads to something that is not there: say so, whatever is shown in its place. */
+/** For a link that leads nowhere. */
 export const missing = (what) => toast(`${what} is not here, or not any more.`, 'bad');
 
 export async function copy(words, note = 'Copied.') {

@@ -11,12 +11,14 @@ const VERSION = 1;
 export const MIX_HZ = 16_000;
 const LONGEST_MS = 3_600_000;
 const GAP_MS = 150;
+const OPENAI_HZ = 24_000;
 
 export function save(trace, about) {
 	const lines = [`${JSON.stringify({ type: FORM, version: VERSION, protocol: 'jarvis.v1', started_at: new Date(trace.startedAt).toISOString(), ...about })}\n`];
-	for (const { at, direction, message, bytes } of trace.records) {
+	for (const record of trace.records) {
+		const { direction, message, bytes } = Trace.told(record);
 		const what = message ? { message: withoutSecrets(message) } : bytes && { frame: toBase64(bytes) };
-		if (what) lines.push(`${JSON.stringify({ at_ms: Math.round(at * 10) / 10, direction, ...what })}\n`);
+		if (what) lines.push(`${JSON.stringify({ at_ms: Math.round(record.at * 10) / 10, direction, ...what })}\n`);
 	}
 	return new Blob(lines, { type: 'application/jsonl' });
 }
@@ -58,7 +60,10 @@ function addLine(trace, { at_ms: at, direction, message, frame }, number) {
 /** A copy of the trace so far, for scrubbing. */
 export function snapshot(trace) {
 	const copy = new Trace(`Up to ${new Date().toLocaleTimeString()}`, 'recording', trace.startedAt);
-	for (const { direction, message, bytes, at } of trace.records) if (message || bytes) copy.add({ direction, message, bytes }, at);
+	for (const record of trace.records) {
+		const told = Trace.told(record);
+		if (told.message || told.bytes) copy.add(told, record.at);
+	}
 	return copy;
 }
 
@@ -76,14 +81,16 @@ function pieces(trace) {
 	const agent = [];
 	const channels = new Map();
 	const line = (number) => {
-		if (!channels.has(number)) channels.set(number, { rate: 16_000, plain: true, next: 0, run: { start: -Infinity }, utterance: null });
+		if (!channels.has(number)) channels.set(number, { rate: number === 'openai' ? OPENAI_HZ : 16_000, plain: true, next: 0, run: { start: -Infinity }, utterance: null });
 		return channels.get(number);
 	};
 	for (const { at, direction, channel, message, bytes } of trace.records) {
 		if (channel === undefined) continue;
 		if (message) onMessage(line(channel), message, at);
-		else if (bytes && direction === 'out') you.push(...spoken(line(channel), decodeFrame(bytes), at));
-		else if (bytes) agent.push(...answered(line(channel), decodeFrame(bytes), at));
+		if (!bytes) continue;
+		const frame = message ? { payload: bytes } : decodeFrame(bytes);
+		if (direction === 'out') you.push(...spoken(line(channel), frame, at));
+		else agent.push(...answered(line(channel), frame, at));
 	}
 	return { you: you.map(({ run, ...piece }) => ({ ...piece, at: Math.max(0, run.start + piece.at) })), agent: agent.map(({ utterance, ...piece }) => ({ ...piece, at: utterance.start + piece.at, until: utterance.until })) };
 }
@@ -95,11 +102,12 @@ function onMessage(line, message, at) {
 	else onSession(line, message, plain, at);
 }
 
-const utterance = ({ sample_rate: rate }, plain) => ({ rate, plain, start: null, sounded: false, until: Infinity });
+const utterance = ({ sample_rate: rate }, plain) => ({ rate, plain, start: null, sounded: false, until: Infinity, came: 0 });
 
 function onSession(line, message, plain, at) {
 	if (message.type === 'channel.open') Object.assign(line, { rate: message.params?.sample_rate ?? 16_000, plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
 	else if (message.type === 'tts.started') line.utterance = utterance(message, plain);
+	else if (message.type === 'response.content_part.added' && message.part?.type === 'audio') line.utterance = utterance({ sample_rate: OPENAI_HZ }, true);
 	else if (!line.utterance) return;
 	else if (message.type === 'playout.sounding' && !line.utterance.sounded) Object.assign(line.utterance, { start: at, sounded: true });
 	else if (['playout.silent', 'turn.interrupted', 'turn.paused'].includes(message.type)) line.utterance.until = Math.min(line.utterance.until, at);
@@ -119,10 +127,12 @@ function spoken(line, { payload, ptsMs }, at) {
 }
 
 /** If no report says when it was played, it is assumed to be played on arrival. */
-function answered({ utterance }, { payload, ptsMs }, at) {
+function answered({ utterance }, { payload, ptsMs = utterance?.came }, at) {
 	if (!utterance?.plain) return [];
 	utterance.start ??= at;
-	return [{ at: ptsMs, rate: utterance.rate, samples: toSamples(payload), utterance }];
+	const samples = toSamples(payload);
+	utterance.came = ptsMs + (samples.length * 1000) / utterance.rate;
+	return [{ at: ptsMs, rate: utterance.rate, samples, utterance }];
 }
 
 function toSamples(payload) {

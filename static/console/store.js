@@ -42,10 +42,10 @@ const open = (version) => new Promise((resolve, reject) => {
 	};
 	request.onsuccess = () => resolve(request.result);
 	request.onerror = () => reject(request.error);
-	request.onblocked = () => reject(new Error('another tab of an older version holds it: close that one'));
+	request.onblocked = () => reject(new Error('another tab holds it: close that'));
 });
 
-/** Opened once, and again after another tab changed it or the browser removed it. */
+/** Opened again after another tab changed it, or the browser removed it. */
 function database() {
 	const forget = () => { opened = null; };
 	opened ??= (async () => {
@@ -62,7 +62,7 @@ function database() {
 	return opened;
 }
 
-/** A row of which something may be missing or of another type, because a fault or another version wrote it. */
+/** A fault, or another version, may have written anything into a row. */
 const mended = ({ words, ...row }) => ({ ...row, words: String(words ?? ''), ...Object.fromEntries(['startedAt', 'lastAt', 'bytes', 'turns'].map((name) => [name, Number(row[name]) || 0])) });
 
 /** Newest first. */
@@ -129,10 +129,11 @@ export class Keeper extends EventTarget {
 		trace.addEventListener('record', this.listener);
 	}
 
-	#take({ n, at, direction, message, bytes, size }) {
+	#take(record) {
 		if (this.#off) return;
-		this.bytes += size;
-		this.#waiting.push(bytes ? { n, at, direction, bytes } : { n, at, direction, message: withoutSecrets(message) });
+		const { message, ...told } = Trace.told(record);
+		this.bytes += record.size;
+		this.#waiting.push({ n: record.n, at: record.at, ...told, ...(message && { message: withoutSecrets(message) }) });
 		this.#soon();
 	}
 

@@ -80,7 +80,7 @@ export class SystemView {
 	}
 
 	#drawTiles(health, metrics) {
-		const tile = (name, value, more = '', history = null) => h('div.tile.card', h('span.soft', name), h('strong', value), h('span.soft.small', more), history && spark(history, name));
+		const tile = (name, value, more = '', history = null) => h('div.tile.card', h('span.soft', name), h('strong', value), h('span.soft', more), history && spark(history, name));
 		const { lag, requests, cpu, queue } = this.watch.history;
 		const last = (series) => series.at(-1)?.value;
 		const redis = health.redis ?? {};

@@ -1,9 +1,10 @@
 // All messages and frames of a session in order: this page's, an observed one, or a recording. All views read it.
 
 import { LAST, LOST, decodeFrame } from '../jarvis/codec.js';
+import { fromBase64, toBase64 } from './format.js';
 import { TurnLog } from './turnlog.js';
 
-/** Fields of OpenAI's dialect that are sound in base64: they are kept as their size. */
+/** Fields of OpenAI's dialect with sound in base64, which is kept as bytes. */
 const SOUND = { 'input_audio_buffer.append': 'audio', 'response.output_audio.delta': 'delta' };
 const MOST_RECORDS = 60_000;
 const FORGET_RECORDS = 10_000; // removed at once, because removing single ones from the front of a long array is slow
@@ -11,7 +12,7 @@ const MOST_AUDIO_BYTES = 96 * 1024 * 1024; // a quarter of an hour in both direc
 
 /**
  * A record: `n` (its number, from 0), `at` (milliseconds since the trace began), `direction` (`in`, `out`, or `local`: what the page itself saw), `type`, `channel`,
- * `message` (null for a frame), `words` (for filters), `frame` (its head), `bytes` (of a frame, as on the wire), `size` (in bytes).
+ * `message` (null for a frame), `words` (for filters), `frame` (its head), `bytes` (of a frame, as on the wire; of such a message, its sound), `size` (in bytes).
  */
 export class Trace extends EventTarget {
 	records = [];
@@ -49,9 +50,17 @@ export class Trace extends EventTarget {
 
 	#ofMessage(direction, whole, at) {
 		const sound = SOUND[whole.type];
-		const message = sound ? { ...whole, [sound]: `${String(whole[sound]).length} characters` } : whole;
+		const bytes = / /.test(whole[sound] ?? ' ') ? undefined : fromBase64(whole[sound]); // once forgotten, it is a number of characters
+		const message = bytes ? { ...whole, [sound]: `${whole[sound].length} characters` } : whole;
 		const size = direction === 'local' ? 0 : JSON.stringify(whole).length;
-		return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel ?? (message.event_id && 'openai'), message, frame: null, bytes: undefined, size, isSound: Boolean(sound) };
+		this.audioBytes += bytes?.length ?? 0;
+		return { n: this.forgotten + this.records.length, at, direction, type: String(message.type), channel: message.channel ?? (message.event_id && 'openai'), message, frame: null, bytes, size, isSound: Boolean(sound) };
+	}
+
+	/** What `add` takes: with the sound in the message again. */
+	static told({ direction, message, bytes }) {
+		const sound = bytes && SOUND[message?.type];
+		return message ? { direction, message: sound ? { ...message, [sound]: toBase64(bytes) } : message } : { direction, bytes };
 	}
 
 	#ofFrame(direction, bytes, at) {

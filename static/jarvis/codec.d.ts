@@ -1,6 +1,5 @@
 /**
  * Encode one binary message.
- *
  * @param {{channel: number, payload: Uint8Array | ArrayBuffer, generation?: number, seq?: number, ptsMs?: number, flags?: number}} frame
  * @returns {Uint8Array<ArrayBuffer>} a new array; pass its buffer to `WebSocket.send` or `postMessage`
  * @throws {RangeError} if a number does not fit its field
@@ -15,7 +14,6 @@ export function encodeFrame({ channel, payload, generation, seq, ptsMs, flags }:
 }): Uint8Array<ArrayBuffer>;
 /**
  * Decode one binary message. The payload is a view, not a copy; use `payload.slice()` if alignment matters.
- *
  * @param {Uint8Array | ArrayBuffer} data
  * @returns {Frame}
  * @throws {FrameError} if the header is too short or of another version
@@ -23,7 +21,6 @@ export function encodeFrame({ channel, payload, generation, seq, ptsMs, flags }:
 export function decodeFrame(data: Uint8Array | ArrayBuffer): Frame;
 /**
  * The binary frame of `jarvis.v1`: 16 bytes of header, big-endian, then audio. No dependencies; runs in browsers, workers and Node.
- * Tested with the same vectors as the server's codec (`tests/golden`).
  *
  * @module jarvis/codec
  */
@@ -36,10 +33,7 @@ export const LOST: 2;
 /** @typedef {import('./client.js').Frame} Frame */
 /** The data is not a valid frame: close the socket with `closeCode`. */
 export class FrameError extends Error {
-    /**
-     * @param {string} message text for people
-     * @param {number} closeCode close code for the WebSocket
-     */
+    /** @param {string} message @param {number} closeCode */
     constructor(message: string, closeCode: number);
     closeCode: number;
 }

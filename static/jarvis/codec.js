@@ -1,6 +1,5 @@
 /**
  * The binary frame of `jarvis.v1`: 16 bytes of header, big-endian, then audio. No dependencies; runs in browsers, workers and Node.
- * Tested with the same vectors as the server's codec (`tests/golden`).
  *
  * @module jarvis/codec
  */
@@ -16,10 +15,7 @@ export const LOST = 0x02;
 
 /** The data is not a valid frame: close the socket with `closeCode`. */
 export class FrameError extends Error {
-	/**
-	 * @param {string} message text for people
-	 * @param {number} closeCode close code for the WebSocket
-	 */
+	/** @param {string} message @param {number} closeCode */
 	constructor(message, closeCode) {
 		super(message);
 		this.name = 'FrameError';
@@ -29,11 +25,7 @@ export class FrameError extends Error {
 
 const PROTOCOL_ERROR = 1002;
 
-/**
- * @param {string} name
- * @param {number} value
- * @param {number} bits
- */
+/** @param {string} name @param {number} value @param {number} bits */
 function checkUnsigned(name, value, bits) {
 	if (!Number.isInteger(value) || value < 0 || value >= 2 ** bits) {
 		throw new RangeError(`${name}: ${value} is no unsigned number of ${bits} bits`);
@@ -42,7 +34,6 @@ function checkUnsigned(name, value, bits) {
 
 /**
  * Encode one binary message.
- *
  * @param {{channel: number, payload: Uint8Array | ArrayBuffer, generation?: number, seq?: number, ptsMs?: number, flags?: number}} frame
  * @returns {Uint8Array<ArrayBuffer>} a new array; pass its buffer to `WebSocket.send` or `postMessage`
  * @throws {RangeError} if a number does not fit its field
@@ -68,7 +59,6 @@ export function encodeFrame({ channel, payload, generation = 0, seq = 0, ptsMs =
 
 /**
  * Decode one binary message. The payload is a view, not a copy; use `payload.slice()` if alignment matters.
- *
  * @param {Uint8Array | ArrayBuffer} data
  * @returns {Frame}
  * @throws {FrameError} if the header is too short or of another version

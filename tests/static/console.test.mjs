@@ -9,7 +9,7 @@ import { clockMs, fromBase64, hexdump, ms, percentile, quoted, toBase64 } from '
 import { arrival } from '../../static/console/network.js';
 import { histograms, parse, sum } from '../../static/console/prometheus.js';
 import { observe } from '../../static/console/observe.js';
-import { load, mix, save, toWav } from '../../static/console/recording.js';
+import { load, mix, save, snapshot, toWav } from '../../static/console/recording.js';
 import { asJavaScript, asPython } from '../../static/console/snippets.js';
 import { example, resolve } from '../../static/console/schema.js';
 import { bands, powers } from '../../static/console/spectrum.js';
@@ -356,4 +356,27 @@ test('a text that waits for the connection stands where it was typed', () => {
   assert.deepEqual([turn.askedAt, stretch(turn, 7_000)], [5_000, [5_000, 7_000]]);
   trace.add({ direction: 'out', message: { type: 'channel.open', channel: 1, kind: 'turn', params: { text: 'hello' }, seq: 1 } }, 8_000);
   assert.equal(turn.askedAt, 8_000);
+});
+
+test('sound of OpenAI\'s dialect is kept, saved, opened again and mixed', async () => {
+  const trace = new Trace('t', 'live');
+  const sound = toBase64(new Uint8Array(new Int16Array(2_400).fill(8_000).buffer)); // 100 ms
+  const say = (at, direction, message) => trace.add({ direction, message: { event_id: 'e', ...message } }, at);
+  for (const at of [100, 200]) say(at, 'out', { type: 'input_audio_buffer.append', audio: sound });
+  say(400, 'in', { type: 'response.content_part.added', part: { type: 'audio' } });
+  for (const at of [410, 411]) say(at, 'in', { type: 'response.output_audio.delta', delta: sound });
+  say(412, 'in', { type: 'response.content_part.done', part: { type: 'audio' } });
+  trace.add({ direction: 'local', message: { type: 'playout.sounding', channel: 'openai' } }, 500);
+  assert.match(trace.records[0].message.audio, /^\d+ characters$/);
+  const forgotten = new Trace('of an older recording', 'recording');
+  forgotten.add({ direction: 'out', message: trace.records[0].message }, 1);
+  assert.deepEqual([forgotten.audioBytes, forgotten.records[0].message], [0, trace.records[0].message]);
+  const opened = load(await save(trace, {}).text(), 'again');
+  assert.equal(opened.audioBytes, trace.audioBytes);
+  for (const each of [trace, opened, snapshot(trace)]) {
+    const { you, agent } = mix(each, 0, 1_000, 1_000);
+    const loud = (track) => [track.findIndex((level) => level > 0.2), track.findLastIndex((level) => level > 0.2)];
+    assert.deepEqual(loud(you), [0, 199]);
+    assert.deepEqual(loud(agent), [500, 699]);
+  }
 });
