@@ -58,7 +58,7 @@ class Side {
 
 	#picture(trace, { decisions, askedAt }) {
 		const zero = decisions[0].about;
-		rows(this.table, ['', 'Decision', 'About', 'Told', 'After'], decisions.map(({ type, at, about, text: words }, index) => [String(index + 1), `${DECIDED[type]}${words ? `: ${words}` : ''}`, ms(about - zero), ms(at - zero), ms(at - about)]));
+		rows(this.table, ['', 'Decision', 'About', 'Told', 'After'], decisions.map(({ type, at, about, text: words }, index) => [String(index + 1), `${DECIDED[type]}${words ? `: ${words}` : ''}`, ms(about - zero), ms(at - zero), ms(at - about || null)]));
 		const from = Math.max(0, zero - AROUND_MS);
 		const to = Math.min(from + LONGEST_MS, Math.max(askedAt, ...decisions.map(({ at }) => at)) + AROUND_MS);
 		const hz = rateOf(trace, this.picked.turn);

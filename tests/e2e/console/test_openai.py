@@ -58,6 +58,10 @@ async def test_spoken_words_are_answered_in_openais_dialect(console: Console, ga
         await page.reload()  # the conversation stays, the session of that dialect ends
         await go(page, "turns")
         await see(page, ".turn-row >> text=what time is it")
+        await go(page, "lab")  # its sound was kept: it is heard again
+        await page.click("#again")
+        await see(page, "text=1 turn run again")
+        await see(page, "[aria-label='Run again'] td:nth-child(2) >> text=same")
 
 
 async def test_a_socket_that_is_refused_is_told(console: Console, gateway: GatewayProcess) -> None:
