@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 MAX_ID_CHARS = 64
 _UTF8_MAX = 4  # bytes of one character
 
+# What pydantic says of Python's types, in JSON's words.
+_JSON_WORDS = {
+    "dict_type": "Input should be an object",
+    "model_type": "Input should be an object",
+    "tuple_type": "Input should be a valid array",
+}
+
 # Messages of the socket, which have no sequence number of their own (the `seq` of an `ack` is that of another message).
 UNNUMBERED = frozenset({"session.resume", "auth", "auth.refresh", "ack", "ping", "pong"})
 
@@ -90,12 +97,12 @@ def parse(text: str, limits: Limits) -> Parsed:
         raise RemoteProtocolError(CloseCode.INVALID_PAYLOAD, str(error)) from error
 
 
-def validate(text: str, parsed: Parsed) -> ClientMessage | Refusal:
+def validate(parsed: Parsed) -> ClientMessage | Refusal:
     """The command, or why it is refused."""
     if parsed.flaw is not None:
         return Refusal("INVALID_JSON", parsed.flaw)
     try:
-        return CLIENT_MESSAGES.validate_json(text)
+        return CLIENT_MESSAGES.validate_python(parsed.fields)
     except ValidationError as error:
         return _explain(error.errors(include_url=False, include_input=False)[0], parsed)
 
@@ -107,4 +114,5 @@ def _explain(details: ErrorDetails, parsed: Parsed) -> Refusal:
     # The first part of `loc` is the union's member; for `channel.open`, so is the second.
     tags = 2 if parsed.type == "channel.open" else 1
     field = ".".join(str(part) for part in details["loc"][tags:])
-    return Refusal("INVALID_FIELD", f"{field}: {details['msg']}" if field else details["msg"])
+    wrong = _JSON_WORDS.get(details["type"], details["msg"])
+    return Refusal("INVALID_FIELD", f"{field}: {wrong}" if field else wrong)

@@ -97,7 +97,7 @@ class Inbox:
             self._lose_patience(now, self._price("", text))
             if parsed.type not in NEVER_REFUSED:
                 return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
-        message = validate(text, parsed)
+        message = validate(parsed)
         if isinstance(message, Refusal):
             return self._refuse(parsed, message.code, message.message)
         if isinstance(message, messages.SessionResume) and first:

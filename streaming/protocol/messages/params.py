@@ -17,8 +17,8 @@ from streaming.protocol.messages.base import (
 )
 
 Vocabulary = Annotated[
-    tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=200)
-]
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=200, strict=False)
+]  # not strict: an array of JSON is a list
 Speed = Annotated[float, Field(ge=0.25, le=4.0)]
 
 

@@ -67,6 +67,21 @@ def test_long_text_of_few_bytes_is_taken() -> None:
         ('{"type":"ping","id":"i"}', "INVALID_FIELD", "t: Field required"),
         ('{"type":"ping","id":"i","t":"1"}', "INVALID_FIELD", "t."),
         ('{"type":"ping","id":"i","t":1,"wings":2}', "INVALID_FIELD", "wings: "),
+        (
+            '{"type":"channel.open","id":"i","channel":1,"kind":"stt","params":[]}',
+            "INVALID_FIELD",
+            "params: Input should be an object",
+        ),
+        (
+            '{"type":"channel.open","id":"i","channel":1,"kind":"stt","params":{"vocabulary":"a"}}',
+            "INVALID_FIELD",
+            "params.vocabulary: Input should be a valid array",
+        ),
+        (
+            '{"type":"channel.open","id":"i","channel":1,"kind":"stt","params":{"vocabulary":[1]}}',
+            "INVALID_FIELD",
+            "params.vocabulary.0: Input should be a valid string",
+        ),
         ('{"type":"channel.open","id":"i","channel":1,"kind":"fly"}', "INVALID_FIELD", "kind"),
         ('{"type":"channel.open","id":"i","channel":"1","kind":"stt"}', "INVALID_FIELD", "channel: "),
         ('{"type":"channel.open","id":"i","channel":2,"kind":"stt"}', "INVALID_FIELD", "channel: "),
