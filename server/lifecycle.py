@@ -20,7 +20,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tornado.autoreload import add_reload_hook
-from tornado.netutil import bind_sockets
 
 from server.app import make_app, start_server
 from server.children import BundledRedis, EmbeddedProcess
@@ -39,6 +38,7 @@ from server.gateway import Gateway
 from server.identity.auth import Authenticator
 from server.identity.users import Users
 from server.net.handshakes import HandshakeMeter
+from server.net.http.server import check_free, listening_sockets
 from server.net.websocket.rounds import read_rounds
 from server.operations.quota import allowance
 from server.overload import Overload
@@ -123,6 +123,8 @@ class Lifecycle:
 
     async def _start(self, tasks: asyncio.TaskGroup) -> Started:
         settings = self._settings
+        # First, because the services take seconds.
+        check_free(settings.host, settings.port, reuse_port=settings.reuse_port)
         metrics = Metrics(__version__)
         redis_url, redis_words = await self._find_redis()
         embedded = await self._start_embedded(tasks)
@@ -268,10 +270,7 @@ class Lifecycle:
 
     async def _listen(self, gateway: Gateway) -> int:
         host, port = self._settings.host, self._settings.port
-        try:
-            sockets = bind_sockets(port, host, reuse_port=self._settings.reuse_port)
-        except OSError as refused:
-            raise OSError(refused.errno, f"{host}:{port}: {refused.strerror}") from None
+        sockets = listening_sockets(host, port, reuse_port=self._settings.reuse_port)
         server = await start_server(make_app(gateway), sockets)
         self._stack.push_async_callback(server.close_all_connections)
         self._stack.callback(server.stop)

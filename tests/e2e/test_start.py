@@ -91,11 +91,12 @@ def test_wrong_settings_stop_the_start_with_one_line_each(tmp_path: Path) -> Non
 
 
 def test_a_port_in_use_is_named(gateway: GatewayProcess, tmp_path: Path) -> None:
-    settings = environment(tmp_path, PORT=str(gateway.port), EMBEDDED="false", REDIS_URL="")
+    settings = environment(tmp_path, PORT=str(gateway.port), EMBEDDED_DIR=str(tmp_path / "services"))
     done = subprocess.run(
         [sys.executable, "-m", "server"], cwd=tmp_path, env=settings, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
+    assert not (tmp_path / "services").exists(), "the services were started for nothing"
     assert f"cannot start: [Errno {errno.EADDRINUSE}] 127.0.0.1:{gateway.port}: Address already in use\n" in done.stderr
 
 

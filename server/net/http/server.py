@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 
 from server.net.http.connection import Connection
 from server.net.http.connections import BODY_S, IDLE_S, Connections
@@ -62,6 +64,39 @@ class FastServer:
     async def close_all_connections(self) -> None:
         """Close all HTTP connections, whatever they are doing."""
         await self.connections.abort()
+
+
+def listening_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
+    """Bind and listen. Raises OSError, which names the address."""
+    try:
+        return bind_sockets(port, host, reuse_port=reuse_port)
+    except OSError as refused:
+        raise _naming(refused, host, port) from None
+
+
+def check_free(host: str, port: int, *, reuse_port: bool) -> None:
+    """Fail now if the port is taken or forbidden. Binds without listening, so that no client is let in. Raises OSError."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, kind, protocol, _, address in found:
+        try:
+            _try_bind(socket.socket(family, kind, protocol), address, reuse_port=reuse_port)
+        except OSError as refused:
+            if refused.errno in {errno.EADDRINUSE, errno.EACCES}:
+                raise _naming(refused, host, port) from None
+
+
+def _try_bind(tried: socket.socket, address: Any, *, reuse_port: bool) -> None:
+    with tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if tried.family == socket.AF_INET6:
+            tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as Tornado binds
+        tried.bind(address)
+
+
+def _naming(refused: OSError, host: str, port: int) -> OSError:
+    return OSError(refused.errno, f"{host}:{port}: {refused.strerror}")
 
 
 def bound_send_buffers(sockets: Iterable[socket.socket]) -> None:
