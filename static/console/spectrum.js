@@ -62,6 +62,6 @@ export function drawMarks({ pen, height, ratio, colour }, marks) {
 	marks.forEach(([about, told], index) => {
 		line(about, []);
 		if (told - about > 1) line(told, [2 * ratio, 3 * ratio]);
-		pen.fillText(String(index + 1), about + 3 * ratio, (11 + (index % 4) * 12) * ratio);
+		pen.fillText(String(index + 1), about + 3 * ratio, (11 + (index % 8) * 12) * ratio);
 	});
 }
