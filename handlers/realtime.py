@@ -123,6 +123,8 @@ class RealtimeHandler(SocketHandler):
         except RefusedError as refused:
             self.refuse(refused)
             return
+        if self.ws_connection is None:
+            return  # the client has left meanwhile; a record that was claimed can be claimed again
         self._cancel_timer()
         if self._ending is None:
             self._enter(self._identity)

@@ -162,6 +162,10 @@ CATALOGUE: dict[str, ErrorKind] = {
 }
 
 
+# Never retryable, although ABORTED is: whoever asks again without the same id may cause a second effect.
+OUTCOME_UNKNOWN = "the replica that ran it is gone: whether it took effect is not known"
+
+
 def is_retryable(code: str) -> bool:
     """True if the same request may succeed later; False for an unknown code."""
     kind = CATALOGUE.get(code)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
 from server.shared.in_process_state import ANSWERS
+from streaming.errors import OUTCOME_UNKNOWN
 
 if TYPE_CHECKING:
     from server.shared.state import State
@@ -83,7 +84,7 @@ class IdempotencyStore:
             return
         await asyncio.sleep(DEAD_AFTER_S)
         if not await epoch.lives(replica):
-            raise ApiError("ABORTED", "the gateway that ran it is gone: whether it took effect is not known")
+            raise ApiError("ABORTED", OUTCOME_UNKNOWN)
 
     async def keep(self, key: IdempotencyKey, answer: StoredAnswer) -> None:
         """Keep the answer for a day."""

@@ -29,6 +29,7 @@ from streaming.domain import (
     TurnPlanned,
     TurnReply,
 )
+from streaming.errors import OUTCOME_UNKNOWN
 from streaming.ports import Conversation, SafetyReport, ServiceError
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 
 NO_BRIEF = Brief()
-LOST_STEP = "the replica that ran it is gone: whether it took effect is not known"
 
 
 class Turn:
@@ -165,8 +165,8 @@ class Turn:
         Nor is a language model asked again in the middle of its reply, because it would say something else.
         """
         for step_id in tuple(self._ledger.running):
-            self._tell(TaskEnded("failed", {}, LOST_STEP, step_id, self.turn_id))
-        lost = ServiceError("ABORTED", LOST_STEP)
+            self._tell(TaskEnded("failed", {}, OUTCOME_UNKNOWN, step_id, self.turn_id))
+        lost = ServiceError("ABORTED", OUTCOME_UNKNOWN, final=True)
         self.trouble(lost)
         return apology(lost)
 

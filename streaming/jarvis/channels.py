@@ -194,7 +194,7 @@ class Channels:
     def _restore_lane(self, channel: ServerChannel, saved: dict[str, Any] | None) -> None:
         def build(setup: LaneSetup) -> Lane:
             if saved is None:
-                raise ServiceError("ABORTED", LOST_WORK)
+                raise ServiceError("ABORTED", LOST_WORK, final=True)
             lane = lane_of(channel.params, setup)
             lane.restore(saved, SpeechPosition(channel.sent_pts_ms))
             if channel.hears and channel.state is ChannelState.INPUT_ENDED:

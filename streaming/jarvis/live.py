@@ -7,6 +7,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
+from streaming.errors import OUTCOME_UNKNOWN
 from streaming.expiry import TokenTimer
 from streaming.flag import Flag
 from streaming.jarvis.channels import Channels
@@ -44,7 +45,6 @@ RIVAL_S = 5.0
 KNOWN_TOKENS = 8
 MAX_BATCH_BYTES = 65_536
 HAND_OVER_S = 1.0  # for commands being answered while a session moves
-LOST_CALL = "the replica that ran it is gone: whether it took effect is not known"
 _DEPARTURES = {
     Departure.RESTART: (CloseCode.SERVICE_RESTART, "the gateway restarts: resume elsewhere"),
     Departure.SIGNED_OUT: (CloseCode.BAD_TOKEN, "the token was signed out"),
@@ -334,7 +334,7 @@ class LiveSession:
         """Continue another replica's work as far as possible. Commands it had not answered are answered with ABORTED."""
         self.work.restore(lanes)
         for command_id in self.connection.unanswered():
-            self.connection.send_message(wire.Error(id=command_id, code="ABORTED", message=LOST_CALL, retryable=True))
+            self.connection.send_message(wire.Error(id=command_id, code="ABORTED", message=OUTCOME_UNKNOWN))
 
     async def hand_over(self) -> None:
         """Bring the session record up to date, then stop without telling the client: another replica will continue.

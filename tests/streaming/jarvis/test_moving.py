@@ -289,6 +289,7 @@ def test_a_step_under_way_is_not_run_again_and_the_user_is_told() -> None:
         assert world.executed == [("slow", {})]
         assert roamer.of("task.result")[0]["status"] == "'failed'"
         assert roamer.of("error")[0]["code"] == "'ABORTED'"
+        assert roamer.of("error")[0]["retryable"] == "False", "it may have taken effect"
         assert "lost track" in roamer.of("turn.reply")[0]["text"]
         assert len(roamer.of("turn.plan")) == 1
 

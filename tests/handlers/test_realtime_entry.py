@@ -1,0 +1,38 @@
+"""Entering a session takes a moment: the token is verified, and the store may be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from handlers.realtime import RealtimeHandler
+
+
+async def test_a_client_that_leaves_while_its_token_is_verified_opens_no_session() -> None:
+    verified = asyncio.Event()
+
+    async def identify_token(_token: str) -> object:
+        await verified.wait()
+        return SimpleNamespace(user_id="ada")
+
+    async def claim(*_: object) -> None:
+        return None
+
+    handler: Any = object.__new__(RealtimeHandler)
+    entered: list[object] = []
+    handler.gateway = SimpleNamespace(jarvis=SimpleNamespace(claim=claim))
+    handler.request = SimpleNamespace(arguments={}, query_arguments={})
+    handler.path_args = ["s1"]
+    handler._admission = SimpleNamespace(
+        identify_token=identify_token, check_signed_in=entered.append, check_sockets=entered.append
+    )
+    handler._timer = handler._ending = handler._attachment = None
+    handler._early = ["{}"]
+    handler.ws_connection = object()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(handler._authenticate("token"))
+        await asyncio.sleep(0)
+        handler.ws_connection = None  # Tornado, when the connection is gone
+        verified.set()
+    assert entered == []
