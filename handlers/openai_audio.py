@@ -27,7 +27,7 @@ from server.routes import operation_routes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.audio.transcription import Transcript
+    from server.audio.transcription import FileTranscript
     from server.operations import Caller, Operation
     from server.operations.operation import RequestModel
     from server.shared.rate_limits import Decision
@@ -176,7 +176,7 @@ class OpenAiTranscriptionHandler(OpenAiHandler, TranscribeHandler):
         request: OpenAiTranscriptionRequest,
         file: IO[bytes],
         heard: Callable[[FinalTranscript], None],
-    ) -> Transcript | Exception:
+    ) -> FileTranscript | Exception:
         try:
             return await openai.transcribed(self.gateway, caller, request, file, heard)
         except Exception as error:  # noqa: BLE001 - the caller answers it

@@ -24,7 +24,7 @@ GONE = (WebSocketClosedError, StreamClosedError)  # on_close of the handler repo
 SURELY_ALL_CHARS = 16_384
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """The source of batches: a `streaming.jarvis.entry.Attachment`, or a session of another dialect."""
 
     def data_to_send(self) -> list[str | bytes]:
@@ -46,7 +46,7 @@ class SocketWriter:
     def __init__(self, handler: HandshakeHandler, tasks: asyncio.TaskGroup) -> None:
         self._handler = handler
         self._tasks = tasks
-        self._source: Source | None = None
+        self._source: BatchSource | None = None
         self._scheduled = False
         self._asks = False  # the source may have something; else only `_frames` wait
         self._busy = False  # a batch waits for the session record, or for the client to read
@@ -54,7 +54,7 @@ class SocketWriter:
         self._over = False
         self._frames: list[str | bytes] = []  # of this tick, which leave in one call
 
-    def begin(self, source: Source) -> None:
+    def begin(self, source: BatchSource) -> None:
         """Start writing what this session sends."""
         self._source = source
         self.wake()
@@ -116,7 +116,7 @@ class SocketWriter:
             self._over = True
             self._handler.cut()
 
-    def _write_batch(self, source: Source) -> None:
+    def _write_batch(self, source: BatchSource) -> None:
         batch = source.data_to_send()
         if batch and source.must_be_saved(batch):
             self._busy = True
@@ -131,7 +131,7 @@ class SocketWriter:
         socket = self._handler.ws_connection
         return self._busy or self._over or socket is None or (isinstance(socket, FrameSocket) and socket.paused)
 
-    async def _save(self, source: Source, batch: list[str | bytes]) -> None:
+    async def _save(self, source: BatchSource, batch: list[str | bytes]) -> None:
         try:
             saved = await source.saved(batch)
             if saved and not self._over:

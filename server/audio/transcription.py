@@ -24,7 +24,7 @@ PROGRESS_STEP_PERCENT = 5
 
 
 @dataclass(slots=True)
-class Transcript:
+class FileTranscript:
     """All utterances. `confidence` is their mean, weighted by their number of words."""
 
     utterances: list[FinalTranscript] = field(default_factory=list)
@@ -96,14 +96,14 @@ async def transcribe(
     progress: Callable[[TaskProgress], None],
     vocabulary: tuple[str, ...] = (),
     heard: Callable[[FinalTranscript], None] | None = None,
-) -> Transcript:
+) -> FileTranscript:
     """All utterances of the file. Raises UnreadableAudioError, AudioTooLongError and ServiceError.
 
     `progress` is told each utterance as it is heard, and how much of the file has been read. `heard` gets the utterances whole.
     """
     first = await in_codec_thread(decoder.next_piece)  # decode before opening a stream: the file may be unreadable
     if first is None:
-        return Transcript()
+        return FileTranscript()
     feed = _Feed(decoder, progress)
     config = RecognitionConfig(language=language, sample_rate_hz=PCM_RATE_HZ, interim=False, vocabulary=vocabulary)
     stream = speech_to_text.recognize(config, context, feed.taken)
@@ -113,7 +113,7 @@ async def transcribe(
         raise group.exceptions[0] from None  # reading and recognising do not fail together; report the first failure
     finally:
         stream.cancel()
-    return Transcript(utterances, decoder.duration_ms)
+    return FileTranscript(utterances, decoder.duration_ms)
 
 
 async def _recognized(

@@ -60,7 +60,7 @@ class _Place:
                 _in_order(self.said["order of speech"], kind)
 
 
-class Outcome:
+class ReplayOutcome:
     """Takes all that a gateway sent. `place`: `channel 1 (turn)`, `call 2 agent.intent`, equal in both sessions; or SESSION."""
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class Fact:
         return f"{'equal  ' if self.equal else 'differs'}  {self.place:<20} {self.what:<16} {sides}"
 
 
-def compared(recorded: Outcome, replayed: Outcome) -> list[Fact]:
+def compared(recorded: ReplayOutcome, replayed: ReplayOutcome) -> list[Fact]:
     """All facts of either session."""
     ours, theirs = recorded.facts(), replayed.facts()
     return [_fact(*key, ours.get(key), theirs.get(key)) for key in dict.fromkeys((*ours, *theirs))]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any
 
-from server.cli.replay_outcome import BYTES_PER_SAMPLE, SESSION, Outcome
+from server.cli.replay_outcome import BYTES_PER_SAMPLE, SESSION, ReplayOutcome
 from server.cli.replay_script import Cue, Script
 from streaming.client.errors import GatewayError
 from streaming.client.gateway import GatewayClient
@@ -45,7 +45,7 @@ class _Speaker:
 class Played:
     """The result of a replay. `in_vain`: what was expected but did not come."""
 
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: ReplayOutcome = field(default_factory=ReplayOutcome)
     in_vain: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from server.cli.replay_outcome import SESSION, Outcome
+from server.cli.replay_outcome import SESSION, ReplayOutcome
 from streaming.protocol import frame as wire_frame
 from streaming.protocol import messages
 from streaming.protocol.messages import CLIENT_MESSAGES
@@ -41,7 +41,7 @@ class Milestone(NamedTuple):
     nth: int
     turns: int
 
-    def reached(self, outcome: Outcome) -> bool:
+    def reached(self, outcome: ReplayOutcome) -> bool:
         """True if it came, or can no longer come."""
         counts = outcome.counts
         return (
@@ -77,7 +77,7 @@ class Script:
     milestones: list[Milestone] = field(default_factory=list)
     questions: dict[str, tuple[str, int]] = field(default_factory=dict)
     interrupted: set[tuple[str, int]] = field(default_factory=set)  # interrupted utterances
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: ReplayOutcome = field(default_factory=ReplayOutcome)
     left_out: Counter[str] = field(default_factory=Counter)  # what cannot be played, with counts
 
 

@@ -22,7 +22,7 @@ from streaming.ports import ServiceError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from server.audio.transcription import Transcript
+    from server.audio.transcription import FileTranscript
     from server.gateway import Gateway
     from server.operations.operation import Caller
     from streaming.ports import FinalTranscript
@@ -107,7 +107,7 @@ async def transcribed(
     request: OpenAiTranscriptionRequest,
     file: IO[bytes],
     heard: Callable[[FinalTranscript], None] | None = None,
-) -> Transcript:
+) -> FileTranscript:
     """Transcribe the whole file; `heard` gets each utterance. Raises ApiError (413, 422) and ServiceError."""
     bias = tuple((request.prompt or "").split()[:MAX_BIAS_WORDS]) + tuple(request.keywords)
     language = _language(request)
@@ -127,7 +127,7 @@ def _language(request: OpenAiTranscriptionRequest) -> str | None:
     return (english or request.languages)[0]
 
 
-def transcript_body(heard: Transcript, request: OpenAiTranscriptionRequest) -> str | dict[str, Any]:
+def transcript_body(heard: FileTranscript, request: OpenAiTranscriptionRequest) -> str | dict[str, Any]:
     """The answer in the requested format: plain text, or an object."""
     usage = {"type": "duration", "seconds": heard.duration_ms / 1000}
     match request.response_format:
@@ -155,7 +155,7 @@ def delta_event(spoken: FinalTranscript, request: OpenAiTranscriptionRequest, *,
     return {"type": "transcript.text.delta", "delta": spoken.text if first else f" {spoken.text}", **logprobs}
 
 
-def done_event(heard: Transcript, request: OpenAiTranscriptionRequest) -> dict[str, Any]:
+def done_event(heard: FileTranscript, request: OpenAiTranscriptionRequest) -> dict[str, Any]:
     """`transcript.text.done`. Its `usage` can only be in tokens: words are counted."""
     logprobs = {"logprobs": logprobs_of(heard.words)} if request.include else {}
     n_words = len(heard.text.split())
@@ -163,11 +163,11 @@ def done_event(heard: Transcript, request: OpenAiTranscriptionRequest) -> dict[s
     return {"type": "transcript.text.done", "text": heard.text, **logprobs, "usage": usage}
 
 
-def _said(heard: Transcript) -> list[Any]:
+def _said(heard: FileTranscript) -> list[Any]:
     return [spoken for spoken in heard.utterances if spoken.text]
 
 
-def _verbose(heard: Transcript, request: OpenAiTranscriptionRequest, usage: dict[str, Any]) -> dict[str, Any]:
+def _verbose(heard: FileTranscript, request: OpenAiTranscriptionRequest, usage: dict[str, Any]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "task": "transcribe",
         "language": "english" if realtime.language_of(_language(request)).startswith("en") else _language(request),

@@ -30,7 +30,7 @@ from streaming.ports import SynthesisConfig
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from server.audio.transcription import Transcript
+    from server.audio.transcription import FileTranscript
     from server.gateway import Gateway
     from server.operations.operation import Caller
     from streaming.ports import FinalTranscript
@@ -63,7 +63,7 @@ class TranscriptAnswer(ResponseModel):
     words: list[WordAnswer]
 
 
-def _transcript_answer(transcript: Transcript, language: str) -> TranscriptAnswer:
+def _transcript_answer(transcript: FileTranscript, language: str) -> TranscriptAnswer:
     words = [
         WordAnswer(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
         for word in transcript.words
@@ -134,7 +134,7 @@ async def listen_to(
     file: IO[bytes],
     vocabulary: tuple[str, ...] = (),
     heard: Callable[[FinalTranscript], None] | None = None,
-) -> Transcript:
+) -> FileTranscript:
     """All utterances of the file; `vocabulary`: words to expect. Raises ApiError (413, 422) and ServiceError.
 
     `heard` gets each utterance as soon as it is recognised.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from server.shared.redis_link import RedisLink
     from server.shared.state import State
     from server.shared.store_epoch import StoreEpoch
-    from streaming.jarvis.journal import Change, Head, Writer
+    from streaming.jarvis.journal import Change, SessionHead, Writer
 
 CLAIMED = "session.claimed"
 BEGUN_ANEW = "session.begun_anew"
@@ -122,7 +122,7 @@ class SessionRecords:
         self._state = state
         self._life_ms = round(life_s * 1000)
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
+    async def write(self, session_id: str, writer: Writer, head: SessionHead, change: Change) -> WriteOutcome:
         fields = [part for item in change.fields.items() for part in item]
         if change.whole:
             fields += ["opened_at", str(head.opened_at)]

@@ -27,7 +27,7 @@ def spoken(text: str) -> tuple[str, ...]:
     return tuple(word for word in words if word)
 
 
-class Guess:
+class EarlyPlan:
     """Intent, and if wanted the plan, of words that are probably complete. Starts at once, in tasks of `group`.
 
     `with_plan` is False while an earlier turn is under way, because the plan must know how it ended.

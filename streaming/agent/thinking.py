@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 10  # the planner ends earlier; this stops one that does not
 
 
-class Speaker(Protocol):
+class ThinkingTurn(Protocol):
     """The turn, as seen by Thinking."""
 
     def add_words(self, words: str, *, last: bool, cut: bool = False) -> None:
@@ -46,7 +46,7 @@ class Speaker(Protocol):
 class Thinking:
     """Runs once. `interrupt` ends the call to the language model at any time."""
 
-    def __init__(self, planner: Planner, context: CallContext, speaker: Speaker) -> None:
+    def __init__(self, planner: Planner, context: CallContext, speaker: ThinkingTurn) -> None:
         self._planner = planner
         self._context = context
         self._speaker = speaker

@@ -35,7 +35,7 @@ from streaming.ports import Conversation, SafetyReport, ServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from streaming.agent.eager import Guess
+    from streaming.agent.eager import EarlyPlan
     from streaming.agent.format import ReplyFormat
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
@@ -123,7 +123,7 @@ class Turn:
         if self._ledger.admit(event):
             self._setup.outlet.tell(event)
 
-    async def run(self, intent: Intent | None = None, guess: Guess | None = None) -> None:
+    async def run(self, intent: Intent | None = None, guess: EarlyPlan | None = None) -> None:
         """From the text to the end of the reply. A failing service ends the turn with an apology.
 
         `guess` was made for the same words; its plan is used if it has one.
@@ -170,7 +170,7 @@ class Turn:
         self.trouble(lost)
         return apology(lost)
 
-    async def _answer(self, intent: Intent | None, guess: Guess | None) -> str:
+    async def _answer(self, intent: Intent | None, guess: EarlyPlan | None) -> str:
         """Do what is asked and say the result; returns what was heard."""
         try:
             plan = await self._plan(intent or await self._understand(), guess)
@@ -250,7 +250,7 @@ class Turn:
     async def _understand(self) -> Intent:
         return await self._services.intent.recognize(self._text, self._format.language, self._context)
 
-    async def _plan(self, intent: Intent, guess: Guess | None) -> Plan:
+    async def _plan(self, intent: Intent, guess: EarlyPlan | None) -> Plan:
         self._stopwatch.mark("intent")
         self._tell(TurnIntent(self.turn_id, intent))
         plan = await guess.plan() if guess is not None else None

@@ -33,7 +33,7 @@ REFRESH_S = 20.0  # how often the record of a silent session is renewed, as reco
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class SessionHead:
     """The session's owner and current token. `opened_at`: Unix seconds."""
 
     user_id: str
@@ -80,7 +80,7 @@ class WriteOutcome:
 class SavedSession:
     """A session as another replica left it. `lanes`: state of each channel's lane, None if it cannot continue."""
 
-    head: Head
+    head: SessionHead
     snapshot: Snapshot
     lanes: dict[int, dict[str, Any] | None]
     writer: Writer
@@ -96,7 +96,7 @@ class SessionStore(Protocol):
     def silent_s(self) -> float:
         """Seconds since the newest write that the store confirmed was sent."""
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
+    async def write(self, session_id: str, writer: Writer, head: SessionHead, change: Change) -> WriteOutcome:
         """Set the changed fields and delete those that are gone.
 
         "taken": another replica has claimed the record. "superseded": the client has begun another epoch. "foreign": the session
@@ -124,7 +124,7 @@ class Journaled(Protocol):
         """The session's id."""
 
     @property
-    def head(self) -> Head:
+    def head(self) -> SessionHead:
         """The session's owner and token."""
 
     @property
@@ -335,7 +335,7 @@ def new_writer() -> str:
 
 def saved_session(name: str, user_id: str, resume_token: str, fields: Mapping[str, str]) -> SavedSession:
     """Rebuild a session from its record's fields. Raises KeyError, ValueError for a record of another version."""
-    head = Head(user_id, resume_token, float(fields["opened_at"]), fields["epoch"])
+    head = SessionHead(user_id, resume_token, float(fields["opened_at"]), fields["epoch"])
     texts = {name: text for name, text in fields.items() if name.startswith(TEXT)}
     snapshot = Snapshot(
         json.loads(fields["core"]),

@@ -12,7 +12,7 @@ from streaming.expiry import TokenTimer
 from streaming.flag import Flag
 from streaming.jarvis.channels import Channels
 from streaming.jarvis.commands import Commands
-from streaming.jarvis.journal import Head
+from streaming.jarvis.journal import SessionHead
 from streaming.jarvis.observing import ChannelWatch
 from streaming.jarvis.told import Told
 from streaming.listening import ListeningClock
@@ -309,9 +309,9 @@ class LiveSession:
         return self.journal is not None
 
     @property
-    def head(self) -> Head:
+    def head(self) -> SessionHead:
         """The session's owner and token."""
-        return Head(self.identity.user_id, self.resume_token, self.opened_at, self.connection.epoch)
+        return SessionHead(self.identity.user_id, self.resume_token, self.opened_at, self.connection.epoch)
 
     @property
     def resume_token(self) -> str:

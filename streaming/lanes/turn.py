@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from streaming.agent.answering import Answer, Moment, answer
-from streaming.agent.eager import Guess
+from streaming.agent.eager import EarlyPlan
 from streaming.agent.overheard import Overheard, Sureness, overheard, sureness_of
 from streaming.agent.stage import Stage
 from streaming.agent.stopwatch import Stopwatch
@@ -51,7 +51,7 @@ class Heard:
 
     text: str
     stopwatch: Stopwatch
-    guess: Guess | None = None
+    guess: EarlyPlan | None = None
     begun: Moment = field(default_factory=Moment)
 
     def drop_guess(self) -> None:
@@ -86,7 +86,7 @@ class TurnLane(Lane):
         self._text = text
         self._speech_ended: Stopwatch | None = None
         self._endpointing = source is None or source.endpointing
-        self._guess: Guess | None = None  # on the current utterance
+        self._guess: EarlyPlan | None = None  # on the current utterance
         self._over: Turn | None = None  # the turn whose reply the current utterance interrupted
         self._somebody_speaks = False
         self._begun: Moment | None = None  # when the current utterance began
@@ -185,7 +185,7 @@ class TurnLane(Lane):
                 self._weigh(text, Sureness.GROWING)
             case EagerEnd(text=text) if text and self._weigh(text, Sureness.ENDING):
                 self._withdraw()
-                self._guess = Guess(
+                self._guess = EarlyPlan(
                     self._setup, text, self._language, group, with_plan=not self._under_way and self._turn is None
                 )
             case SpeechResumed():

@@ -25,7 +25,7 @@ from tests.support.world import World, broken
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from streaming.jarvis.journal import Change, Head, SessionStore, Unclaimed, Writer
+    from streaming.jarvis.journal import Change, SessionHead, SessionStore, Unclaimed, Writer
     from streaming.ports import CallContext
 
 USER = Identity("u1", "ada", ("admin",))
@@ -202,7 +202,7 @@ class FakeStore:
     def silent_s(self) -> float:
         return asyncio.get_running_loop().time() - self._silent_since if self._silent_since is not None else 0.0
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
+    async def write(self, session_id: str, writer: Writer, head: SessionHead, change: Change) -> WriteOutcome:
         await asyncio.sleep(self.slow_s)
         self.writes += 1
         removes_first = change.order == 0 and (change.whole or bool(change.gone))
@@ -312,7 +312,7 @@ class StoreLink:
             return asyncio.get_running_loop().time() - self._cut_at
         return self.store.silent_s
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
+    async def write(self, session_id: str, writer: Writer, head: SessionHead, change: Change) -> WriteOutcome:
         if self._cut_at is not None:
             await asyncio.sleep(self.store.slow_s)
             return WriteOutcome("lost")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cli.replay import _percentile, read_script
-from server.cli.replay_outcome import Outcome, compared
+from server.cli.replay_outcome import ReplayOutcome, compared
 from server.cli.replay_script import Milestone, Script, script_of
 from streaming.jarvis.recording import Entry, Recording, RecordingError, entry_line, head_line
 from streaming.protocol import frame, messages
@@ -174,7 +174,7 @@ def test_a_command_comes_behind_what_its_client_had_been_told() -> None:
 
 
 def test_nobody_waits_for_what_cannot_come_any_more() -> None:
-    outcome = Outcome()
+    outcome = ReplayOutcome()
     spoken = Milestone("channel 1 (turn)", "tts.started", 1, 0)
     answered = Milestone("call 1 x", "result", 1, 0)
     assert not spoken.reached(outcome)

@@ -15,7 +15,7 @@ import redis
 from server.shared.rate_limits import RateLimiter
 from server.shared.session_records import SessionRecords
 from server.shared.store_epoch import StoreEpoch
-from streaming.jarvis.journal import DECIDE, Change, Head, Writer
+from streaming.jarvis.journal import DECIDE, Change, SessionHead, Writer
 from tests.conftest import redis_server_binary
 from tests.server.redis_support import replica
 
@@ -104,7 +104,7 @@ async def test_everything_works_over(kind: str, request: pytest.FixtureRequest) 
         assert await there.replace("k", "v", "w", 60)
         assert (await here.take("k"), await there.take("k")) == ("w", None)
         old, new = (SessionRecords(state._link, StoreEpoch(state._link, "r"), state, 60) for state in (here, there))
-        head = Head("ada", "token", 0.0, "e1")
+        head = SessionHead("ada", "token", 0.0, "e1")
         whole = Change({"core": "{}", "t1": "x"}, [], whole=True, version=1, builds_on=0, order=DECIDE)
         update = Change({"core": "{}"}, [], whole=False, version=2, builds_on=1, order=DECIDE)
         assert (await old.write("kitchen", Writer("a"), head, whole)).written == "kept"

@@ -11,7 +11,7 @@ from server.shared.redis_link import RedisLink
 from server.shared.session_records import BEGUN_ANEW, CLAIMED, SessionRecords
 from server.shared.state import RedisState
 from server.shared.store_epoch import GAP_S, StoreEpoch
-from streaming.jarvis.journal import DECIDE, Change, Head, WriteOutcome, Writer
+from streaming.jarvis.journal import DECIDE, Change, SessionHead, WriteOutcome, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from server.shared.redis_urls import Command
     from tests.conftest import RedisServer
 
-ADA = Head("ada", "token-1", 12.5, "e1")
+ADA = SessionHead("ada", "token-1", 12.5, "e1")
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def records(url: str, life_s: float = 60.0) -> AsyncIterator[tuple[Session
 async def whole(
     store: SessionRecords,
     owner: str = "a",
-    head: Head = ADA,
+    head: SessionHead = ADA,
     *,
     term: int = 0,
     version: int = 1,
@@ -61,7 +61,7 @@ async def update(
 A, B = Writer("a"), Writer("b", 1)
 
 
-async def begin(store: SessionRecords, owner: str = "a", head: Head = ADA, order: int = 0) -> str:
+async def begin(store: SessionRecords, owner: str = "a", head: SessionHead = ADA, order: int = 0) -> str:
     return (await whole(store, owner, head, order=order)).written
 
 
@@ -115,13 +115,13 @@ async def test_a_record_is_nobodys_but_its_users(redis_url: str) -> None:
         assert await store.claim("kitchen", "b", "bob", "token-1", "") == "unknown"
         assert await store.claim("kitchen", "b", "ada", "token-2", "") == "unknown"
         assert await store.claim("attic", "b", "ada", "token-1", "") == "unknown"
-        assert await begin(store, "c", Head("bob", "token-3", 0.0, "e3")) == "foreign"
+        assert await begin(store, "c", SessionHead("bob", "token-3", 0.0, "e3")) == "foreign"
         assert told == []
 
 
 async def test_the_epoch_that_the_client_uses_makes_the_others_unusable(redis_url: str) -> None:
     async with records(redis_url) as (store, told):
-        first, second = ADA, Head("ada", "token-2", 0.0, "e2")
+        first, second = ADA, SessionHead("ada", "token-2", 0.0, "e2")
         order = (await whole(store, "a", first, order=DECIDE)).order
         assert order > 1_700_000_000_000
         assert (await whole(store, "b", second)).written == "kept"
@@ -222,7 +222,7 @@ async def test_a_session_that_got_a_new_token_in_an_outage_is_waited_for(
         await store._epoch.beat()  # Redis is back, and its replica has not written yet
         claiming = group.create_task(store.claim("kitchen", "b", "ada", "token-9", ""))
         await asyncio.sleep(0.2)
-        assert (await whole(store, head=Head("ada", "token-9", 12.5, "e1"), version=2)).written == "kept"
+        assert (await whole(store, head=SessionHead("ada", "token-9", 12.5, "e1"), version=2)).written == "kept"
         assert not isinstance(await claiming, str)
         began = asyncio.get_running_loop().time()
         assert await store.claim("kitchen", "b", "ada", "token-8", "") == "unknown"
@@ -246,7 +246,7 @@ async def test_a_fresh_token_takes_the_record_away_from_the_old_one(redis_url: s
     async with records(redis_url) as (store, _told):
         await begin(store)
         change = Change({"core": "{}"}, [], whole=True, version=2, builds_on=1, order=0, former="token-1")
-        fresh = Head("ada", "token-9", 12.5, "e1")
+        fresh = SessionHead("ada", "token-9", 12.5, "e1")
         assert (await store.write("kitchen", A, fresh, change)).written == "kept"
         assert await store.claim("kitchen", "b", "ada", "token-1", "a") == "unknown"
         assert await store.claim("kitchen", "b", "ada", "token-9", "a") == "ours"

@@ -6,7 +6,7 @@ import asyncio
 import gc
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.jarvis.journal import DECIDE, GO_AHEAD_S, REFRESH_S, Head, Journal, WriteOutcome
+from streaming.jarvis.journal import DECIDE, GO_AHEAD_S, REFRESH_S, Journal, SessionHead, WriteOutcome
 from streaming.protocol.snapshot import Snapshot
 from tests.support import virtual_time
 
@@ -30,7 +30,7 @@ class Notes:
         self.slow_s = 1.0
         self.silent_s = 0.0
 
-    async def write(self, session_id: str, writer: Writer, head: Head, change: Change) -> WriteOutcome:
+    async def write(self, session_id: str, writer: Writer, head: SessionHead, change: Change) -> WriteOutcome:
         await asyncio.sleep(self.slow_s)
         self.writes.append(("whole" if change.whole else "update", set(change.fields), sorted(change.gone)))
         self.orders.append(change.order)
@@ -46,7 +46,7 @@ class Notes:
 
 class Live:
     session_id = "s"
-    head = Head("ada", "token", 0.0, "e1")
+    head = SessionHead("ada", "token", 0.0, "e1")
     connected = True
     refused: list[str]
 
@@ -151,7 +151,7 @@ def test_a_session_goes_on_without_a_record_only_after_a_while_and_is_told() -> 
         began = asyncio.get_running_loop().time()
         assert await journal.written()
         assert asyncio.get_running_loop().time() - began < 0.1
-        live.head = Head("ada", "another token", 0.0, "e1")
+        live.head = SessionHead("ada", "another token", 0.0, "e1")
         notes.answers = []
         assert await journal.written()
         assert live.recorded == [False, True]
