@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MIN_CHARS = 4  # of a word that may be mended; shorter ones are too much alike
+MIN_CHARS_WRONG = 6  # of one with a wrong letter
 SOUNDS_LIKE = 0.8  # of two words: "soldier" and "folder" are 0.9 alike, "house" and "mouse" 0.8
 MAX_WORDS = 12  # in a longer sentence, there are too many words to change
 _VOWELS = frozenset("aeiouy")
@@ -71,13 +72,17 @@ def _typed_for(typed: str) -> tuple[str, ...]:
 
 
 def _one_slip(typed: str, word: str) -> bool:
-    """A letter too many, missing or wrong, or two neighbours swapped (Damerau's distance is 1)."""
+    """A letter too many, missing or wrong, or two neighbours swapped (Damerau's distance is 1).
+
+    Short words differ by one letter too often for a wrong one to be a slip: "loop" is not "look".
+    """
     start = 0
     while start < min(len(typed), len(word)) and typed[start] == word[start]:
         start += 1
     one, other = typed[start:], word[start:]
     swapped = one[:2] == other[:2][::-1] and len(one) > 1 and one[2:] == other[2:]
-    return swapped or one[1:] == other or one == other[1:] or (start > 0 and one[1:] == other[1:])
+    wrong = start > 0 and one[1:] == other[1:] and len(typed) >= MIN_CHARS_WRONG
+    return swapped or one[1:] == other or one == other[1:] or wrong
 
 
 @lru_cache(maxsize=1024)

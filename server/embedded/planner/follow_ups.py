@@ -37,7 +37,6 @@ _AND_THAT = {
     "recall": ("what is {}", "what is my {}"),
     "open_page": ("open {}",),
     "open_result": ("open {}",),
-    "list_files": ("list the files in {}",),
     "convert": ("convert {}",),
 }
 _OPEN = frozenset({UNKNOWN, "yes", "calculate"})  # may depend on what was said before

@@ -67,6 +67,11 @@ def test_what_is_done_then(turns: Turns, text: str, action: str, parameters: dic
     assert (step.action, MessageToDict(step.parameters)) == (action, parameters)
 
 
+def test_a_mere_no_goes_on_with_nothing() -> None:
+    before = [("user", "list the files"), ("assistant", "There is 1 entry here: notes.txt.")]
+    assert not planned("no, do it", [*before, ("user", "no, do it")]).steps
+
+
 def test_the_questions_are_those_that_are_asked() -> None:
     replies = REPLIES_FILE.read_text(encoding="utf-8")
     assert [question for question in ASKED if f'"{question}"' not in replies] == []
