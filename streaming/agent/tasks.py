@@ -26,6 +26,7 @@ FAILED_STATUS = {
     "SAFETY_DENIED": "denied",
     "NOT_APPROVED": "declined",
 }
+UNANSWERED = "nobody answered in time"
 
 
 class TaskRun:
@@ -51,6 +52,7 @@ class TaskRun:
         self._asker = asker  # None: only the client asks the question
         self.task_id = uuid.uuid4().hex
         self.started = False  # True: the task may have had effects
+        self._unanswered = False  # True: the question expired
 
     @property
     def _context(self) -> CallContext:
@@ -79,7 +81,7 @@ class TaskRun:
                 return self._failed(exhausted)
         refused = await refusal(verdict, partial(self._confirmed, verdict))
         if refused is not None:
-            return self._failed(refused)
+            return self._outcome("declined", message=UNANSWERED) if self._unanswered else self._failed(refused)
         self._tell(TaskStarted(self.task_id, self._step_id, self._turn_id))
         if not await self._setup.outlet.recorded():
             raise ServiceError("ABORTED", "the session has moved to another replica")
@@ -120,6 +122,7 @@ class TaskRun:
         )
         decision = confirmations.decision(question.confirmation_id)
         approved = await (decision if self._asker is None else self._asker.ask(question, sentence, decision))
+        self._unanswered = approved is None
         return bool(approved) and hash_of(self._action) == question.action_hash
 
     def _tell_progress(self, event: TaskProgress) -> None:

@@ -30,6 +30,7 @@ MAX_REPEATED_CHARS = 2_000
 
 # An outcome has only text, no code. These are the ways in which services say that a key does not exist.
 _NO_SUCH_KEY = re.compile(r"no such (key|thing|item)|not found|does not exist|unknown key", re.IGNORECASE)
+_UNANSWERED = re.compile(r"nobody answered|no answer", re.IGNORECASE)
 # When nothing in the conversation says what is meant.
 _UNCLEAR = {"open_result": "open_result_nothing", "forget": "forget_what"}
 _DAYS = {"tomorrow": 1, "yesterday": -1}
@@ -115,6 +116,8 @@ def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
         return _result_not_opened(bad, outcomes[0].result, facts)
     if bad.status == "unknown":
         return "unfinished"
+    if bad.status == "declined" and _UNANSWERED.search(bad.message):
+        return "declined_unanswered"
     return bad.status if bad.status in {"denied", "declined", "cancelled", "timeout", "skipped"} else "failed"
 
 

@@ -88,6 +88,22 @@ def test_silence_is_told_once() -> None:
     virtual_time.run(body())
 
 
+def test_a_question_that_expires_is_told_apart_from_a_refusal() -> None:
+    async def body() -> None:
+        world = risky()
+        async with talk(world) as it:
+            it.microphone.say("go")
+            await it.until(SpeechEnds)
+            await asyncio.sleep(120)
+            world.questions["q1"].set_result(None)
+            await it.until(TurnDone)
+        (ended,) = it.outlet.of(TaskEnded)
+        assert (ended.status, ended.message) == ("declined", "nobody answered in time")
+        assert world.executed == []
+
+    virtual_time.run(body())
+
+
 @pytest.mark.parametrize("answer", ["yes", "yes please do it"])
 def test_an_approval_into_the_question_approves_nothing_and_it_is_asked_again(answer: str) -> None:
     async def body() -> None:

@@ -51,6 +51,7 @@ SAID: list[tuple[str, list[Told], str]] = [
     ("forget my name", [("ok", {}, "")], "I have forgotten your name."),
     ("forget my name", [("failed", {}, "no such key")], "I do not know your name, so there is nothing to forget."),
     ("forget my name", [("declined", {}, "it was not approved")], "All right, I will not do it."),
+    ("forget my name", [("declined", {}, "nobody answered in time")], "I had no answer, so I have not done it."),
     ("list files", [("ok", {"stdout": TWELVE}, "")], "There are 12 entries here: file 0, file 1, file 2 and 9 more."),
     ("list files", [("ok", {"stdout": "__init__.py\nc\n"}, "")], "There are 2 entries here: init.py and c."),
     ("list files", [("ok", {"stdout": "a b\nc\n"}, "")], "There are 2 entries here: a b and c."),
