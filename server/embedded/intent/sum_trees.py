@@ -138,11 +138,14 @@ class _Descent:
         reader = self._reader
         if reader.take("√"):
             return ["root", self._whole(), 2]
-        degree = _DEGREES.get(reader.next)
+        named = reader.next
+        degree = _DEGREES.get(named)
         if degree is None:
             return None
         began = reader.at
         reader.at += 1
+        if named in {"square", "cube"} and reader.take("of"):
+            return ["power", self._whole(), degree]
         if not reader.take("root"):
             reader.at = began
             return None

@@ -16,7 +16,7 @@ MAX_GLUED_DIGITS = 3  # `7-2` is a sum, `555-1234` a telephone number
 
 _LEAD = re.compile(
     r"(?P<lead>(?:what is|what's|what’s|whats|how much is|what would|how much would|what does|tell me what|do you know what"
-    r"|calculate|compute|work out|tell me)\b)? ?"
+    r"|calculate|compute|work out|tell me how much|tell me)\b)? ?"
 )
 _END_MARKS = "=?.!, "
 _END_WORDS = ("equals", "equal", "makes", "make", "is", "be", "come to", "please")

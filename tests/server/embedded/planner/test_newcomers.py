@@ -20,6 +20,7 @@ from tests.server.embedded.planner.told import planned, told
         ("cheers", "You are welcome."),
         ("nice to meet you", "Hello. What can I do for you?"),
         ("see you tomorrow", "Goodbye."),
+        ("I need help", told("help")),
         ("create a new folder", "What should the folder be called?"),
     ],
 )
