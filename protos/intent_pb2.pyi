@@ -55,7 +55,7 @@ class RecognizeResponse(_message.Message):
     ENTITIES_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
     intent: _builtins.str
-    """`unknown` if no intent fits"""
+    """`unknown` if no intent fits; `several` if `entities.requests` has the text of each of several requests"""
     confidence: _builtins.float
     """0 to 1"""
     @_builtins.property
