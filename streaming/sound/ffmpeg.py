@@ -59,6 +59,7 @@ class Resampler:
 
     def _build(self, frame: AudioFrame) -> None:
         self._graph = graph = Graph()
+        graph.threads = 1  # else each graph starts two more on this machine, for filters that we do not have
         self._source = graph.add_abuffer(
             sample_rate=frame.sample_rate,
             format=frame.format.name,
