@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from base64 import b64encode
 from collections import deque
 from typing import Any
+
+from pybase64 import b64encode_as_string
 
 MAX_AHEAD_BYTES = 256 * 1024  # some four seconds of 24 kHz audio in base64; above this, lanes wait
 MAX_DIGITS = 15  # of an event's number in a client's message
@@ -45,7 +46,7 @@ class EventQueue:
         self.has_spoken = True
         self._put(
             f'{{"event_id":"{self._next_id()}","type":"response.output_audio.delta","response_id":"{response_id}",'
-            f'"item_id":"{item_id}","output_index":{output_index},"content_index":0,"delta":"{b64encode(frame).decode()}"}}',
+            f'"item_id":"{item_id}","output_index":{output_index},"content_index":0,"delta":"{b64encode_as_string(frame)}"}}',
             response_id,
         )
 

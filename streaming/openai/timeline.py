@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from typing import Any
+
+from pybase64 import b64encode_as_string
 
 from streaming.openai.event_queue import EventQueue
 
@@ -76,7 +77,7 @@ class Timeline(EventQueue):
         """Queue `session.output_audio.delta`."""
         self._due_ms = max(self._due_ms, self.now_ms) + len(frame) / self.bytes_per_ms
         self._next_id()
-        self._put(f'{{"type":"session.output_audio.delta","delta":"{b64encode(frame).decode()}"}}', response_id)
+        self._put(f'{{"type":"session.output_audio.delta","delta":"{b64encode_as_string(frame)}"}}', response_id)
 
     def drop_audio(self, response_id: str) -> None:
         """Drop audio that was not sent yet, because the user interrupted."""
