@@ -65,7 +65,9 @@ class Hearing(UnrecordedOutlet):
         self._detects = detects
         self._transcribes = transcribes
         self._current: str | None = None  # the item of the current utterance
-        self._awaiting: deque[tuple[Entry, bool]] = deque()  # committed items still without a Final
+        # committed items still without a Final; if turn detection committed them; and milliseconds of their audio
+        self._awaiting: deque[tuple[Entry, bool, float]] = deque()
+        self._started_ms = 0  # of the current utterance, with its padding
         self._free_from_ms = round(base_ms)  # the audio after the last utterance
         self._covered_ms = 0.0  # audio that the client committed before it was recognised: its speech begins no item
         self.fed_ms = 0.0
@@ -102,12 +104,12 @@ class Hearing(UnrecordedOutlet):
     def commit(self) -> None:
         """The client ended the utterance."""
         self._covered_ms = self._base_ms + self.fed_ms
-        self._commit(self._current or new_id("item"), automatic=False)
+        self._commit(self._current or new_id("item"), self._uncommitted_ms, automatic=False)
 
-    def _commit(self, item_id: str, *, automatic: bool) -> None:
+    def _commit(self, item_id: str, audio_ms: float, *, automatic: bool) -> None:
         self._current = None
         self._uncommitted_ms = 0.0
-        self._awaiting.append((commit_item(self._host, item_id), automatic))
+        self._awaiting.append((commit_item(self._host, item_id), automatic, audio_ms))
 
     # --- streaming.outlet.Outlet ---
 
@@ -126,13 +128,14 @@ class Hearing(UnrecordedOutlet):
             self._host.event_queue.say(
                 {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": self._current}
             )
-            self._commit(self._current, automatic=True)
+            self._commit(self._current, at_ms - self._started_ms, automatic=True)
         self._host.wake()
 
     def _on_started(self, at_ms: int) -> None:
         """The audio of an utterance begins `prefix_padding_ms` before its speech, but not in the utterance before."""
         detection = self._host.settings["audio"]["input"].get("turn_detection") or {}
         at_ms = max(at_ms - detection.get("prefix_padding_ms", 0), min(at_ms, self._free_from_ms))
+        self._started_ms = at_ms
         self._current = new_id("item")
         self._host.event_queue.say(
             {"type": "input_audio_buffer.speech_started", "audio_start_ms": at_ms, "item_id": self._current}
@@ -143,23 +146,23 @@ class Hearing(UnrecordedOutlet):
         if not self._awaiting:
             if self.closed or not event.text:
                 return
-            self._commit(self._current or new_id("item"), automatic=True)
-        entry, automatic = self._awaiting.popleft()
+            self._commit(self._current or new_id("item"), event.end_ms - event.start_ms, automatic=True)
+        entry, automatic, audio_ms = self._awaiting.popleft()
         entry.awaited = False
         entry.heard(event.text)
         if self._transcribes and entry.cut is None:  # otherwise the client has deleted the item meanwhile
-            self._tell_transcript(entry, event)
+            self._tell_transcript(entry, event, audio_ms)
         if not entry.text:
             entry.answered = True
         self._host.on_words(entry, automatic=automatic)
 
-    def _tell_transcript(self, entry: Entry, event: FinalTranscript, part: int = 0) -> None:
+    def _tell_transcript(self, entry: Entry, event: FinalTranscript, audio_ms: float, part: int = 0) -> None:
         kind = "conversation.item.input_audio_transcription"
         where = {"item_id": entry.item["id"], "content_index": part}
         sureness = {"logprobs": logprobs_of(event.words)} if self._host.settings.get("include") else {}
         if event.text:
             self._host.event_queue.say({"type": f"{kind}.delta", **where, "delta": event.text, **sureness})
-        usage = {"type": "duration", "seconds": max(0, event.end_ms - event.start_ms) / 1000}
+        usage = {"type": "duration", "seconds": round(max(0.0, audio_ms) / 1000, 3)}
         self._host.event_queue.say(
             {"type": f"{kind}.completed", **where, "transcript": event.text, "usage": usage, **sureness}
         )
@@ -167,7 +170,7 @@ class Hearing(UnrecordedOutlet):
     def broke(self, code: str, message: str) -> None:
         """The recogniser failed: no more transcripts will come."""
         self.closed = True
-        for entry, automatic in self._awaiting:
+        for entry, automatic, _audio_ms in self._awaiting:
             entry.awaited, entry.answered = False, True
             self._host.event_queue.say(
                 {

@@ -29,11 +29,12 @@ AHEAD_BYTES = 128 * 1024  # audio queued at the recogniser; more waits until it 
 class PartHearing(Hearing):
     """Recognition of one item's sound: one final per part."""
 
-    def __init__(self, host: Host, entry: Entry, *, transcribes: bool) -> None:
+    def __init__(self, host: Host, entry: Entry, bytes_per_ms: float, *, transcribes: bool) -> None:
         super().__init__(host, 0.0, detects=False, transcribes=transcribes)
         self._entry = entry
+        self._bytes_per_ms = bytes_per_ms
         self._parts = deque(entry.sounds)
-        self._awaiting.append((entry, False))
+        self._awaiting.append((entry, False, 0.0))
         self.over = asyncio.Event()  # set when every part has its words, or recognition has failed
         self._took = asyncio.Event()
 
@@ -44,7 +45,8 @@ class PartHearing(Hearing):
         if entry.cut is None:  # otherwise the client has deleted the item meanwhile
             entry.item["content"][index]["transcript"] = event.text
             if self._transcribes:
-                self._tell_transcript(entry, event, index)
+                audio_ms = len(entry.sounds[index]) / self._bytes_per_ms
+                self._tell_transcript(entry, event, audio_ms, index)
         if not self._parts:
             self._awaiting.clear()
             self.over.set()
@@ -109,18 +111,19 @@ class RecordedSound:
         try:
             while self._waiting:
                 entry, source, transcribes = self._waiting.popleft()
-                await self._recognise(entry, source, PartHearing(self._host, entry, transcribes=transcribes))
+                per_sample = BYTES_PER_SAMPLE if source.encoding == "pcm_s16le" else 1
+                bytes_per_ms = source.sample_rate_hz * per_sample / 1000
+                hearing = PartHearing(self._host, entry, bytes_per_ms, transcribes=transcribes)
+                await self._recognise(entry, source, hearing, round(PIECE_MS * bytes_per_ms))
                 self._waiting_bytes -= _size(entry)
                 entry.sounds = {}
         finally:
             self._task = None
 
-    async def _recognise(self, entry: Entry, source: MicrophoneFormat, hearing: PartHearing) -> None:
+    async def _recognise(self, entry: Entry, source: MicrophoneFormat, hearing: PartHearing, piece_bytes: int) -> None:
         self._channel += 1
         channel = self._channel
         self._host.lanes.open(channel, lambda setup: SttLane(setup, source), hearing, hearing.ended)
-        per_sample = BYTES_PER_SAMPLE if source.encoding == "pcm_s16le" else 1
-        piece_bytes = source.sample_rate_hz * PIECE_MS // 1000 * per_sample
         for sound in entry.sounds.values():
             for start in range(0, len(sound), piece_bytes):
                 piece = sound[start : start + piece_bytes]

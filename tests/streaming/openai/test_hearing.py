@@ -89,3 +89,21 @@ def test_speech_that_is_recognised_after_its_commit_begins_no_second_item() -> N
         await client.until("response.done")
 
     scripted(test)
+
+
+def test_usage_is_the_audio_of_the_item_not_only_its_speech() -> None:
+    async def test(client: Client, _world: World) -> None:
+        client.send("input_audio_buffer.append", audio=FRAME)
+        client.hear(SpeechStarted(600), SpeechStopped(1_000), FinalTranscript("hello", 0.9, 700, 900))
+        told = await client.until("conversation.item.input_audio_transcription.completed")
+        assert told["usage"] == {"type": "duration", "seconds": 0.7}  # with 300 ms before the speech
+        client.update(audio={"input": {"turn_detection": None}})
+        for _ in range(3):
+            client.send("input_audio_buffer.append", audio=FRAME)
+        client.send("input_audio_buffer.commit")
+        await client.soon()
+        client.hear(FinalTranscript("hello", 0.9, 100, 150))
+        told = await client.until("conversation.item.input_audio_transcription.completed")
+        assert told["usage"] == {"type": "duration", "seconds": 0.3}
+
+    scripted(test)

@@ -115,6 +115,7 @@ def test_sound_in_an_item_is_recognised_before_it_is_answered() -> None:
         assert world.asked[0] == "intent hello\nwhat is\nthe time"
         told = client.of("conversation.item.input_audio_transcription.completed")
         assert [(event["content_index"], event["transcript"]) for event in told] == [(1, "what is"), (2, "the time")]
+        assert [event["usage"]["seconds"] for event in told] == [0.1, 0.1]
         client.send("conversation.item.retrieve", item_id="mine")
         item = (await client.until("conversation.item.retrieved"))["item"]
         assert [part.get("transcript") for part in item["content"]] == [None, "what is", "the time"]
