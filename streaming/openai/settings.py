@@ -308,8 +308,10 @@ def response_settings(session: dict[str, Any], asked: dict[str, Any], voices: Vo
     """The session's settings, overridden by those of a `response.create`. Raises MistakeError."""
     check_response(asked)
     fresh = {name: session[name] if asked.get(name) is None else asked[name] for name in _OF_RESPONSES}
-    fresh["audio"] = {"output": dict(session["audio"]["output"])}
     given = (asked.get("audio") or {}).get("output") or {}
-    fresh["audio"]["output"] |= {name: value for name, value in given.items() if value is not None}
-    check_output(fresh["audio"]["output"], voices, "response.audio.output")
+    output = {**session["audio"]["output"], **{name: value for name, value in given.items() if value is not None}}
+    if given.get("format") is not None:  # the session's own was checked; the Live API has more rates
+        output["format"] = checked_format(output["format"], "response.audio.output.format")
+    voices.ours(output["voice"], "response.audio.output.voice")
+    fresh["audio"] = {"output": output}
     return fresh

@@ -118,6 +118,24 @@ def test_what_needs_no_step_is_answered_on_one_timeline() -> None:
     scripted(test)
 
 
+@pytest.mark.parametrize(
+    ("form", "bytes_per_ms"),
+    [({"type": "audio/pcm", "rate": 16_000}, 32), ({"type": "audio/pcmu"}, 8), ({"type": "audio/pcma"}, 8)],
+)
+def test_replies_have_the_format_of_the_session(form: dict[str, Any], bytes_per_ms: int) -> None:
+    async def test(client: LiveClient, _world: World) -> None:
+        client.start(audio={"format": form})
+        await client.until("session.started")
+        client.send("session.input_audio.append", audio=FRAME)
+        client.speak("hello")
+        await client.until("session.output_audio.delta")
+        await asyncio.sleep(3)
+        audio = b"".join(b64decode(event["delta"]) for event in client.of("session.output_audio.delta"))
+        assert len(audio) == pytest.approx(6 * 200 * bytes_per_ms, abs=40 * bytes_per_ms)
+
+    scripted(test, start=False)
+
+
 def test_sound_is_sent_as_it_is_due_and_words_into_it_end_it() -> None:
     async def test(client: LiveClient, world: World) -> None:
         client.append("commentary", LONG)
