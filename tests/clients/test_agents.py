@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.clients.test_openai_sdk import FRAME_BYTES, at_24khz
+from tests.clients.test_openai_sdk import FRAME_BYTES, async_client, at_24khz
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.support.gateway import GatewayProcess
 
 realtime = pytest.importorskip("agents.realtime", reason="make test-clients installs openai-agents")
@@ -44,3 +46,39 @@ async def test_openai_agents(gateway: GatewayProcess) -> None:
         await until(session, "agent_end")
         await session.send_message("what time is it")
         assert "audio" in await until(session, "agent_end")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_its_voice_pipeline(gateway: GatewayProcess, streamed: bool) -> None:
+    """Speech to text by the audio endpoint or by a transcription session, text to speech by the endpoint."""
+    numpy = pytest.importorskip("numpy")
+    voice = pytest.importorskip("agents.voice")
+    heard: list[str] = []
+
+    class Repeating(voice.VoiceWorkflowBase):  # type: ignore[misc, name-defined] # known only where it is installed
+        async def run(self, transcription: str) -> AsyncIterator[str]:
+            heard.append(transcription)
+            yield f"You said {transcription}"
+
+    provider = voice.OpenAIVoiceModelProvider(openai_client=async_client(gateway))
+    pipeline = voice.VoicePipeline(
+        workflow=Repeating(), config=voice.VoicePipelineConfig(model_provider=provider, tracing_disabled=True)
+    )
+    samples = numpy.frombuffer(at_24khz("flite-slt-what-time-is-it"), dtype=numpy.int16)
+    if streamed:
+        source = voice.StreamedAudioInput()
+        for start in range(0, len(samples), FRAME_BYTES):
+            await source.add_audio(samples[start : start + FRAME_BYTES])
+        await source.add_audio(
+            None
+        )  # it commits what it has not heard yet, and expects a certain error if that is nothing
+    else:
+        source = voice.AudioInput(buffer=samples)
+    n_samples = 0
+    async with asyncio.timeout(25):
+        async for event in (await pipeline.run(source)).stream():
+            if event.type == "voice_stream_event_audio" and event.data is not None:
+                n_samples += len(event.data)
+    assert len(heard) == 1
+    assert "time" in heard[0].lower()
+    assert n_samples > 24_000
