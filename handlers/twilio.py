@@ -18,7 +18,7 @@ from streaming.twilio.wire import Start, UnreadableError, read
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
-    from streaming.twilio.call import Call
+    from streaming.twilio.call import PhoneCall
 
 START_TIMEOUT_S = 10.0  # Twilio sends `start` directly after the handshake
 MAX_MESSAGE_BYTES = 64 * 1024  # Twilio's have a few hundred
@@ -32,7 +32,7 @@ class TwilioHandler(ForeignSocketHandler):
     def initialize(self, gateway: Gateway) -> None:
         """Called by Tornado for every request."""
         super().initialize(gateway)
-        self._call: Call | None = None
+        self._call: PhoneCall | None = None
 
     @property
     def max_message_size(self) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPConnection, HTTPServerRequest
 
     from server.gateway import Gateway
-    from server.net.http.interfaces import RequestHead
+    from server.net.http.interfaces import UnreadableHead
     from server.routes import Route
 
 
@@ -49,7 +49,7 @@ class UnservedHandler(BaseHandler):
 
 
 def refuse_unreadable(
-    gateway: Gateway, endpoint: str, request_conn: HTTPConnection, refusal: ApiError, head: RequestHead
+    gateway: Gateway, endpoint: str, request_conn: HTTPConnection, refusal: ApiError, head: UnreadableHead
 ) -> None:
     """Answer, count and log bytes that are not a readable request. The connection closes after the answer."""
     request_id = name_from(head.headers)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPConnection, HTTPMessageDelegate, HTTPServerRequest
 
     from server.gateway import Gateway
-    from server.net.http.interfaces import RequestHead
+    from server.net.http.interfaces import UnreadableHead
     from server.net.http.server import Server
 
 MAX_PATH_CHARS = 4 * 1024
@@ -113,7 +113,7 @@ class GatewayApplication(Application):
         route = found[0] if found is not None else NOWHERE  # metrics and log show whose limit was exceeded
         UnservedHandler(self.gateway, route, request, refusal).answer(last=last)
 
-    def refuse_unreadable(self, request_conn: HTTPConnection, refusal: ApiError, head: RequestHead) -> None:
+    def refuse_unreadable(self, request_conn: HTTPConnection, refusal: ApiError, head: UnreadableHead) -> None:
         """Answer bytes that are not a readable request, and close the connection."""
         refuse_unreadable(self.gateway, NOWHERE.path, request_conn, refusal, head)
 

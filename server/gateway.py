@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from server.telemetry.tracing import Tracer
     from server.upstream import Upstream
     from streaming.jarvis.registry import Sessions
-    from streaming.openai.registry import Sessions as OpenAiSessions
+    from streaming.openai.registry import RealtimeSessions
     from streaming.ports import Services
     from streaming.residents import Residents
     from streaming.twilio.registry import Calls
@@ -109,7 +109,7 @@ class Gateway:
     jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
     turns: Turns = field(default_factory=Turns)  # of crowded connections
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
-    openai: OpenAiSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
+    openai: RealtimeSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     twilio: Calls = field(init=False)  # telephone calls; likewise
     session_tasks: asyncio.TaskGroup = field(init=False)  # the group of the sockets' and sessions' tasks
     rounds: ReadRounds | None = None  # in which busy sockets are read; set by the lifecycle

@@ -62,7 +62,7 @@ from server.telemetry.tracing import make_tracer, traced
 from server.upstream import Upstream
 from server.version import __version__
 from streaming.jarvis.registry import Sessions
-from streaming.openai.registry import Sessions as OpenAiSessions
+from streaming.openai.registry import RealtimeSessions
 from streaming.residents import Residents
 from streaming.twilio.registry import Calls
 
@@ -234,7 +234,7 @@ class Lifecycle:
         if epoch is not None:
             epoch.on_news += [sessions.write_anew, gateway.confirmations.write_anew]
         gateway.jarvis, gateway.session_tasks = sessions, self._clients
-        gateway.openai = OpenAiSessions(
+        gateway.openai = RealtimeSessions(
             provided,
             self._clients,
             residents,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_WAITING_BYTES = 1_048_576  # of one observer: some ten seconds of a busy session with its audio
 
 
-class Watched(Protocol):
+class Tapped(Protocol):
     """The live session, as seen by observers."""
 
     taps: list[Tap]
@@ -31,7 +31,7 @@ class Watched(Protocol):
 class Watch(ABC):
     """A tap on one session and what it saw (`seen`), until the session ends or moves to another replica."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Tapped) -> None:
         self._watched = watched
         self._waiting: deque[tuple[Side, str | bytes]] = deque()
         self._bytes = 0

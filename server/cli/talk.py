@@ -34,7 +34,7 @@ class NoAudioError(Exception):
     """There is no audio to send; the text says why."""
 
 
-class Speaker:
+class ReplyPlayer:
     """Collects the reply's audio for the file, and plays it if the machine can."""
 
     def __init__(self, *, aloud: bool) -> None:
@@ -139,7 +139,7 @@ class Talk:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._screen = Screen()
-        self._speaker = Speaker(aloud=not options.json)
+        self._speaker = ReplyPlayer(aloud=not options.json)
         self._pcm = b""  # of the audio file
         self._asked: list[messages.TaskConfirmationRequired] = []  # confirmations that wait for an answer, oldest first
         self._failed = False

@@ -20,7 +20,7 @@ with ended_silently():
     import sys
     from pathlib import Path
 
-    from server.embedded.host import SERVICES, Host
+    from server.embedded.host import SERVICES, EmbeddedServices
     from server.embedded.service import EmbeddedConfig
     from server.telemetry import log
 
@@ -74,7 +74,7 @@ async def run(options: argparse.Namespace) -> None:
     options.directory.mkdir(parents=True, exist_ok=True)
     told = json.loads(sys.stdin.buffer.readline()) if options.secrets else {}
     config = EmbeddedConfig(directory=options.directory, options=tuple({**os.environ, **told}.items()))
-    host = Host(addresses(options.services), config)
+    host = EmbeddedServices(addresses(options.services), config)
     _say({"bound": await host.bind()})
     _say({"ready": True, "down": await host.start()})
     await _until_asked_to_stop(with_parent=options.with_parent)

@@ -49,7 +49,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """How a task ended; `message`: why it failed."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Task:
         async with self._writing:
             await self._context.write(executor_pb2.ExecuteEvent(progress=told))
 
-    async def end(self, outcome: Outcome) -> None:
+    async def end(self, outcome: TaskOutcome) -> None:
         """Send the last event."""
         status = "ok" if outcome.ok else "failed"
         ended = executor_pb2.Result(status=status, result=struct(outcome.values), message=outcome.message)
@@ -130,7 +130,7 @@ class ExecutorService(EmbeddedService):
         """The actions by name."""
 
     @abstractmethod
-    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Run an action; `parameters` is of the action's own model. Raises TaskError."""
 
     def add_to(self, server: grpc.aio.Server) -> None:

@@ -190,7 +190,7 @@ class HostedService:
             await self._service.stop()
 
 
-class Host:
+class EmbeddedServices:
     """All requested services."""
 
     def __init__(self, addresses: dict[str, str], config: EmbeddedConfig) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
     from types import ModuleType
 
-    class Call(Protocol):
+    class ServicerCall(Protocol):
         """The part of a servicer context that is used here."""
 
         def write(self, message: Any) -> Awaitable[None]:
@@ -85,7 +85,7 @@ class TrunkCall(ABC):
     def other(self, stream: ServedStream, item: Any) -> None:  # noqa: B027 - not every service has such items
         """Handle an item that only this service has, such as credit."""
 
-    async def serve(self, requests: AsyncIterator[Any], call: Call) -> None:
+    async def serve(self, requests: AsyncIterator[Any], call: ServicerCall) -> None:
         """Serve the call until the caller half-closes and every stream has ended. An error in a stream ends only that stream.
 
         A caller that died cancels the call: gRPC would log any other end, and fail to send its status.
@@ -99,7 +99,7 @@ class TrunkCall(ABC):
         if gone:
             raise asyncio.CancelledError
 
-    async def _serve(self, requests: AsyncIterator[Any], call: Call) -> None:
+    async def _serve(self, requests: AsyncIterator[Any], call: ServicerCall) -> None:
         await _send(call, self._messages.TrunkResponse())  # the greeting tells the caller that this service has trunks
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(call), name=f"{self._service} trunk: write")
@@ -164,7 +164,7 @@ class TrunkCall(ABC):
         if len(self._out) > MAX_WAITING:
             self._room.clear()
 
-    async def _write(self, call: Call) -> None:
+    async def _write(self, call: ServicerCall) -> None:
         loop = asyncio.get_running_loop()
         sent_at = 0.0
         while self._out or not self._closing:
@@ -185,7 +185,7 @@ def tick_s(streams: int, busy_s: float) -> float:
     return next((tick for most, tick in TICKS_S if streams <= most), busy_s)
 
 
-async def _send(call: Call, message: Any) -> None:
+async def _send(call: ServicerCall, message: Any) -> None:
     try:
         await call.write(message)
     except Exception as failed:

@@ -62,7 +62,7 @@ class _Grant:
     at: float
 
 
-class _Revocation:
+class _RevocationCheck:
     """A pending revocation check in Redis. Awaiting it raises TokenError if the token was revoked."""
 
     __slots__ = ("_lookup",)
@@ -131,7 +131,7 @@ class Authenticator:
         Call this before `RateLimiter.check` and await it afterwards: both then share one round trip. While Redis is lost, only
         revocations known to this process count.
         """
-        return _Revocation(self._state.revocation(*_ids(identity)))
+        return _RevocationCheck(self._state.revocation(*_ids(identity)))
 
     # --- issuing ---
 

@@ -16,7 +16,7 @@ LOOK_S = 0.5
 LOOKS = 5  # checks without a sign of life: 2.5 to 3 seconds, five times what was promised
 
 
-class Watched(Protocol):
+class GuardedStream(Protocol):
     """A stream that may hang."""
 
     @property
@@ -36,15 +36,17 @@ class HangWatch:
 
     def __init__(self) -> None:
         self.promised = False  # True if this service has reported progress
-        self._watched: dict[Watched, tuple[int, int]] = {}  # signs at the last check, and checks since they changed
+        self._watched: dict[
+            GuardedStream, tuple[int, int]
+        ] = {}  # signs at the last check, and checks since they changed
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, stream: Watched) -> None:
+    def add(self, stream: GuardedStream) -> None:
         """Watch a stream from now on."""
         self._watched[stream] = (stream.signs, 0)
         self._set_timer()
 
-    def discard(self, stream: Watched) -> None:
+    def discard(self, stream: GuardedStream) -> None:
         """The stream has ended."""
         self._watched.pop(stream, None)
         if not self._watched and self._timer is not None:

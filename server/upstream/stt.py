@@ -218,7 +218,7 @@ class SttStream:
             self._in_speech = False
             self._commits = max(0, self._commits - 1)
 
-    # --- server.upstream.hangs.Watched ---
+    # --- server.upstream.hangs.GuardedStream ---
 
     @property
     def owed(self) -> bool:

@@ -29,7 +29,7 @@ from streaming.client import refusal
 from streaming.client.address import socket_url
 from streaming.client.channel import ClientChannel
 from streaming.client.errors import GatewayError
-from streaming.client.pause import Conversation
+from streaming.client.pause import Activity
 from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
 from streaming.protocol.close_codes import CLOSE_CODES, CloseCode
@@ -85,7 +85,7 @@ class GatewayClient:
         self._channels: dict[int, ClientChannel] = {}
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self._pongs: list[asyncio.Future[float]] = []
-        self._conversation = Conversation()
+        self._conversation = Activity()
         self._leave_at: float | None = (
             None  # set when the gateway drains; from this time on, leave it at the next pause
         )

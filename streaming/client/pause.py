@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams, Message
 
 
-class Conversation:
+class Activity:
     """The activity on the open channels, as far as their messages show it.
 
     A task is active as long as its channel is open, because another replica could not continue it. So is speech on a `tts` channel.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OBSERVE = '{"type":"observe.'  # not shown to further observers: two that watch each other would never end
 
 
-class Watched(watch.Watched, Protocol):
+class WatchedSession(watch.Tapped, Protocol):
     """The live session, as seen by observers."""
 
     connection: ServerConnection
@@ -27,7 +27,7 @@ class Watched(watch.Watched, Protocol):
 class ChannelWatch(watch.Watch):
     """Shows every message, and every frame of audio if `audio`."""
 
-    def __init__(self, live: Watched, *, audio: bool) -> None:
+    def __init__(self, live: WatchedSession, *, audio: bool) -> None:
         super().__init__(live)
         self._live = live
         self._audio = audio

@@ -15,7 +15,7 @@ LONG_CHARS = 128 * 1024  # two seconds of PCM in base64, which takes about a mil
 MAX_WAITING_CHARS = 64 * 1024 * 1024  # of events behind a long one
 
 
-class Inbox:
+class EventInbox:
     """`read_long` handles long events, `read_now` all others. The task runs in `group`."""
 
     def __init__(

@@ -18,7 +18,7 @@ from streaming.openai.commands import FIELDS, Command, read
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
-from streaming.openai.inbox import Inbox
+from streaming.openai.inbox import EventInbox
 from streaming.openai.items import checked_item
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event, failure_event
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 
 
-class Socket(Protocol):
+class RealtimeSocket(Protocol):
     """A session's interface to its WebSocket."""
 
     traceparent: str
@@ -67,7 +67,7 @@ class RealtimeSession(UnrecordedResident):
     def __init__(
         self,
         identity: Identity,
-        socket: Socket,
+        socket: RealtimeSocket,
         provided: LaneServices,
         group: asyncio.TaskGroup,
         voices: config.Voices,
@@ -77,7 +77,7 @@ class RealtimeSession(UnrecordedResident):
     ) -> None:
         super().__init__(new_id("sess"), identity)
         self._loop = asyncio.get_running_loop()
-        self.socket: Socket | None = socket
+        self.socket: RealtimeSocket | None = socket
         self.traceparent = socket.traceparent
         self.lost = False
         self.voices = voices
@@ -98,7 +98,7 @@ class RealtimeSession(UnrecordedResident):
         self._idle = IdleWatch(self, self._loop)
         self._pace = Pace(self.append_kind, self._loop.time())
         self._arrived_at: float | None = None
-        self._inbox = Inbox(self._receive_long, self.receive_now, group)
+        self._inbox = EventInbox(self._receive_long, self.receive_now, group)
         self._expiry = TokenTimer(self._loop, None, self._on_expired)
 
     # --- for the gateway: see Resident ---
@@ -165,7 +165,7 @@ class RealtimeSession(UnrecordedResident):
         """True if everything after this event is still there."""
         return not self.lost and self.event_queue.can_go_on(last_event_id)
 
-    def attach(self, socket: Socket, identity: Identity, last_event_id: str) -> None:
+    def attach(self, socket: RealtimeSocket, identity: Identity, last_event_id: str) -> None:
         """Continue on this socket, after the last event that the client received. See `can_go_on`."""
         former = self.socket
         if former is not None:

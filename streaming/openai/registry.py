@@ -15,14 +15,14 @@ from streaming.ports import CallContext, ServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streaming.openai.live import Socket
+    from streaming.openai.live import RealtimeSocket
     from streaming.ports import Allowance, Identity, LaneServices
     from streaming.residents import Recorder, Resident, Residents
 
 VOICES_S = 60.0  # time after which the list of voices is refreshed
 
 
-class Sessions:
+class RealtimeSessions:
     """The sessions, kept in `residents`; their tasks run in `group`. A session without a socket waits `resume_s` for its client."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Sessions:
     def begin(
         self,
         identity: Identity,
-        socket: Socket,
+        socket: RealtimeSocket,
         voices: Voices,
         *,
         model: str,
@@ -83,7 +83,9 @@ class Sessions:
         live.begin()
         return live
 
-    def begin_duplex(self, identity: Identity, socket: Socket, voices: Voices, *, recording: bool = False) -> Duplex:
+    def begin_duplex(
+        self, identity: Identity, socket: RealtimeSocket, voices: Voices, *, recording: bool = False
+    ) -> Duplex:
         """Start a session of the Live API on a new socket."""
         live = Duplex(identity, socket, self._provided, self._group, voices)
         tap = self._recorder(live) if recording and self._recorder is not None else None
@@ -107,12 +109,12 @@ class Sessions:
                 return live if live.resumes and live.can_go_on(last_event_id) else None
         return None
 
-    def resume(self, live: RealtimeSession, socket: Socket, identity: Identity, last_event_id: str) -> None:
+    def resume(self, live: RealtimeSession, socket: RealtimeSocket, identity: Identity, last_event_id: str) -> None:
         """Continue the session on its client's new socket. See `waiting`."""
         self._stop_waiting(live)
         live.attach(socket, identity, last_event_id)
 
-    def left(self, live: RealtimeSession, socket: Socket, code: int) -> None:
+    def left(self, live: RealtimeSession, socket: RealtimeSocket, code: int) -> None:
         """The socket is gone. Unless the client closed normally, the session waits for it to return."""
         if live.socket is not socket and not live.lost:
             return  # it continues on another socket

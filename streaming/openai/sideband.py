@@ -19,7 +19,7 @@ PRIMARY_ONLY = ("session.start", "session.input_audio.append")
 _DELTA = '{"type":"session.output_audio.delta","delta":"'
 
 
-class Socket(Protocol):
+class SidebandSocket(Protocol):
     """A sideband's interface to its WebSocket."""
 
     def wake(self) -> None:
@@ -32,7 +32,7 @@ class Socket(Protocol):
 class Sideband:
     """A tap on the session; the socket's writer takes the copied events from here."""
 
-    def __init__(self, live: Duplex, socket: Socket) -> None:
+    def __init__(self, live: Duplex, socket: SidebandSocket) -> None:
         self._live = live
         self._socket = socket
         self._waiting: deque[str] = deque()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streaming.openai.event_queue import EventQueue
 
 
-class Session(Protocol):
+class ToldSession(Protocol):
     """What is used of the session."""
 
     event_queue: EventQueue
@@ -37,7 +37,7 @@ class Mistaken:
 
 
 @contextmanager
-def telling_mistakes(session: Session, data: str | bytes) -> Iterator[Mistaken]:
+def telling_mistakes(session: ToldSession, data: str | bytes) -> Iterator[Mistaken]:
     """Answer any exception inside with an `error`. A flood ends the session."""
     mistaken = Mistaken()
     try:

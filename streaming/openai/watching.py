@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.openai.mistakes import one_of
 from streaming.ports import SeenMessage
-from streaming.watch import Watch, Watched, json_object
+from streaming.watch import Tapped, Watch, json_object
 
 if TYPE_CHECKING:
     from streaming.ports import Seen, Side
@@ -41,7 +41,7 @@ def redacted(value: Any, hidden: frozenset[str] = SECRETS) -> Any:
 class EventWatch(Watch):
     """Shows every event; audio only if `audio`."""
 
-    def __init__(self, live: Watched, *, audio: bool) -> None:
+    def __init__(self, live: Tapped, *, audio: bool) -> None:
         super().__init__(live)
         self._audio = audio
         self._hidden = SECRETS if audio else SECRETS | {"audio"}

@@ -14,7 +14,7 @@ from streaming.session import Session
 from streaming.sound.microphone import MicrophoneFormat
 from streaming.twilio import wire
 from streaming.twilio.keypad import Keypad
-from streaming.twilio.line import Line
+from streaming.twilio.line import CallOutlet
 from streaming.unrecorded import UnrecordedResident
 from streaming.watch import Watch, json_object
 
@@ -32,7 +32,7 @@ NORMAL, GOING_AWAY, POLICY, FAILED = 1000, 1001, 1008, 1011
 _CODES = {Departure.RESTART: GOING_AWAY, Departure.SIGNED_OUT: POLICY}
 
 
-class Socket(Protocol):
+class CallSocket(Protocol):
     """A call's interface to its WebSocket."""
 
     traceparent: str
@@ -44,21 +44,21 @@ class Socket(Protocol):
         """Send what waits, then close. Twilio then goes on with the TwiML after `<Connect>`."""
 
 
-class Call(UnrecordedResident):
+class PhoneCall(UnrecordedResident):
     """See the module. It ends with its socket."""
 
     def __init__(
         self,
         identity: Identity,
-        socket: Socket,
+        socket: CallSocket,
         provided: LaneServices,
         group: asyncio.TaskGroup,
         start: wire.Start,
     ) -> None:
         super().__init__(f"call_{secrets.token_hex(11)}", identity)
-        self._socket: Socket | None = socket
+        self._socket: CallSocket | None = socket
         self._lanes = Session(self.session_id, identity, provided, group, self._clock)
-        self._line = Line(start.stream_sid, self._on_played, socket.wake)
+        self._line = CallOutlet(start.stream_sid, self._on_played, socket.wake)
         self._keypad = Keypad(self._on_entered)
         self._lane = self._open(start.parameters.get("language", "en-US"), start.parameters.get("voice", ""))
 
@@ -171,7 +171,7 @@ class Call(UnrecordedResident):
 class CallWatch(Watch):
     """How observers see a call: every message; those with sound only if `audio`."""
 
-    def __init__(self, call: Call, *, audio: bool) -> None:
+    def __init__(self, call: PhoneCall, *, audio: bool) -> None:
         super().__init__(call)
         self._audio = audio
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streaming.ports import Identity
-from streaming.twilio.call import Call
+from streaming.twilio.call import PhoneCall
 
 if TYPE_CHECKING:
     import asyncio
 
     from streaming.ports import LaneServices
     from streaming.residents import Residents
-    from streaming.twilio.call import Socket
+    from streaming.twilio.call import CallSocket
     from streaming.twilio.wire import Start
 
 ROLES = ("user",)  # no caller may use executors that need more
@@ -41,21 +41,21 @@ class Calls:
         self._group = group
         self._residents = residents
 
-    def begin(self, identity: Identity, socket: Socket, start: Start) -> Call:
+    def begin(self, identity: Identity, socket: CallSocket, start: Start) -> PhoneCall:
         """A call begins on an open socket."""
-        call = Call(identity, socket, self._provided, self._group, start)
+        call = PhoneCall(identity, socket, self._provided, self._group, start)
         self._residents.make_current(call)
         return call
 
-    def left(self, call: Call) -> None:
+    def left(self, call: PhoneCall) -> None:
         """The call's socket is gone."""
         self._group.create_task(self._end(call), name="end a call")
 
-    async def _end(self, call: Call) -> None:
+    async def _end(self, call: PhoneCall) -> None:
         self._residents.remove(call)
         await call.close()
 
     async def close(self) -> None:
         """End all calls."""
-        for call in [resident for resident in self._residents if isinstance(resident, Call)]:
+        for call in [resident for resident in self._residents if isinstance(resident, PhoneCall)]:
             await self._end(call)

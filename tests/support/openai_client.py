@@ -8,7 +8,7 @@ from base64 import b64encode
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from streaming.openai.registry import Sessions
+from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
 from streaming.ports import FinalTranscript, Identity, LaneServices, Plan, SpeechStarted, SpeechStopped, Step, Verdict
 from streaming.residents import Residents
@@ -96,7 +96,7 @@ async def session(world: World, **options: Any) -> AsyncIterator[Client]:
     provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
     async with asyncio.TaskGroup() as group:
         residents = Residents()
-        sessions = Sessions(provided, group, residents)
+        sessions = RealtimeSessions(provided, group, residents)
         client = Client(world)
         options = {"model": "", "transcription": False, **options}
         client.live = sessions.begin(USER, client, Voices(("hibari",)), **options)

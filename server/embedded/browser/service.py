@@ -20,7 +20,7 @@ from server.embedded.browser.actions import (
     net_error_words,
 )
 from server.embedded.browser.pages import Chromium, find_chromium, first_line
-from server.embedded.executor import Action, ExecutorService, Outcome, Parameters, Task
+from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ class BrowserService(ExecutorService):
         """The actions on a page."""
         return ACTIONS
 
-    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Run an action on the conversation's page."""
         assert self._chromium is not None, "calls are refused until start() is done"
         await task.tell(begin_words(name, parameters), percent=0)
@@ -82,7 +82,7 @@ class BrowserService(ExecutorService):
         await task.tell("done" if outcome.ok else outcome.message, percent=100)
         return outcome
 
-    async def _attempt(self, tabs: Tabs, name: str, parameters: Parameters, task: Task) -> Outcome:
+    async def _attempt(self, tabs: Tabs, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         tabs.dialogs.clear()
         try:
             page = await tabs.page()
@@ -91,12 +91,12 @@ class BrowserService(ExecutorService):
             await task.tell("the page is there", percent=20)
             values = await STEPS[name](Work(tabs, page, task), parameters)
         except FailedError as failed:
-            return Outcome(await _where(tabs), ok=False, message=str(failed))
+            return TaskOutcome(await _where(tabs), ok=False, message=str(failed))
         except PlaywrightTimeout:
-            return Outcome(await _where(tabs), ok=False, message=missing_words(parameters))
+            return TaskOutcome(await _where(tabs), ok=False, message=missing_words(parameters))
         except PlaywrightError as error:
-            return Outcome(await _where(tabs), ok=False, message=self._words(error, parameters))
-        return Outcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
+            return TaskOutcome(await _where(tabs), ok=False, message=self._words(error, parameters))
+        return TaskOutcome({**values, "dialogs": list(tabs.dialogs)} if tabs.dialogs else values)
 
     def _words(self, error: PlaywrightError, parameters: Parameters) -> str:
         """Why it failed, from the best source: the gate, Chromium's error, or Playwright's."""

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from server.embedded.intent import templates
-from server.embedded.intent.words import OPAQUE, Word
+from server.embedded.intent.words import OPAQUE, SaidWord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,17 +38,19 @@ def vocabulary() -> frozenset[str]:
     return frozenset(word for sentence in sentences for word in _WORD.findall(sentence))
 
 
-def mistyped(words: Sequence[Word]) -> list[tuple[list[Word], frozenset[str]]]:
+def mistyped(words: Sequence[SaidWord]) -> list[tuple[list[SaidWord], frozenset[str]]]:
     """The sentence with mistyped words mended, and the mended words; empty if none is."""
     return _mended(words, _typed_for)
 
 
-def misheard(words: Sequence[Word]) -> list[tuple[list[Word], frozenset[str]]]:
+def misheard(words: Sequence[SaidWord]) -> list[tuple[list[SaidWord], frozenset[str]]]:
     """The sentence with a word that sounds like one of a template in its place, likeliest first."""
     return _mended(words, _heard_for) if len(words) <= MAX_WORDS else []
 
 
-def _mended(words: Sequence[Word], meant: Callable[[str], tuple[str, ...]]) -> list[tuple[list[Word], frozenset[str]]]:
+def _mended(
+    words: Sequence[SaidWord], meant: Callable[[str], tuple[str, ...]]
+) -> list[tuple[list[SaidWord], frozenset[str]]]:
     """All other readings: each doubtful word once by each word meant, and all of them by their first."""
     doubtful = {
         at: found
@@ -58,7 +60,7 @@ def _mended(words: Sequence[Word], meant: Callable[[str], tuple[str, ...]]) -> l
     ways = [{at: found[0] for at, found in doubtful.items()}] if len(doubtful) > 1 else []
     ways += [{at: one} for at, found in doubtful.items() for one in found]
     return [
-        ([Word(way[at], way[at]) if at in way else word for at, word in enumerate(words)], frozenset(way.values()))
+        ([SaidWord(way[at], way[at]) if at in way else word for at, word in enumerate(words)], frozenset(way.values()))
         for way in ways
     ]
 

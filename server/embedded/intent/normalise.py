@@ -18,7 +18,7 @@ from server.embedded.intent.words import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.embedded.intent.words import Word
+    from server.embedded.intent.words import SaidWord
 
 _POLITE_END = re.compile(r"(?:\A|\s)(?:please|instead|thank you|thanks|jarvis|computer|for me)\Z", re.IGNORECASE)
 _POLITE_START = re.compile(
@@ -41,14 +41,14 @@ _LOOSE = re.compile(
 )
 
 
-def _without_start(words: Sequence[Word], pattern: re.Pattern[str]) -> list[Word]:
+def _without_start(words: Sequence[SaidWord], pattern: re.Pattern[str]) -> list[SaidWord]:
     left = list(words)
     while found := pattern.match(keys_of(left)):
         left = left[len(found[0].split()) :]
     return left
 
 
-def without_courtesy(words: Sequence[Word]) -> list[Word]:
+def without_courtesy(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`Hey Jarvis, could you … please` without the courtesy, which open slots would swallow."""
     left = list(words)
     while (found := _POLITE_END.search(keys_of(left))) and len(found[0].split()) < len(left):
@@ -57,7 +57,7 @@ def without_courtesy(words: Sequence[Word]) -> list[Word]:
     return _without_start(left, _POLITE_START) or list(words)
 
 
-def loosely(words: Sequence[Word]) -> list[Word]:
+def loosely(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`I'd like to know what time it is` and `sorry, what time is it` without their beginnings. Such words never approve anything."""
     left = without_courtesy(without_hesitations(words))
     while len(shorter := without_courtesy(_without_start(left, _LOOSE))) < len(left):
@@ -65,7 +65,7 @@ def loosely(words: Sequence[Word]) -> list[Word]:
     return left
 
 
-def readings(words: Sequence[Word]) -> list[list[Word]]:
+def readings(words: Sequence[SaidWord]) -> list[list[SaidWord]]:
     """Distinct readings. Later ones change more of what was said, and are only used if earlier ones match nothing."""
     fluent = with_statement_whole(without_hesitations(with_signs_said(words)))
     bare = without_courtesy(without_repetition(without_courtesy(without_decoration(fluent))))

@@ -26,7 +26,7 @@ from server.embedded.intent.several import FREE, requests_of
 from server.embedded.intent.sums import sum_of
 from server.embedded.intent.words import (
     OPAQUE,
-    Word,
+    SaidWord,
     keys_of,
     said_by,
     with_contractions_whole,
@@ -53,7 +53,7 @@ CLOSER = 0.85  # likeness above which a near miss beats a guess
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class IntentCandidate:
     """An intent with its entities and confidence, 0 to 1."""
 
     intent: str
@@ -65,11 +65,11 @@ class Guess:
 class _Fit:
     """One way in which a template fits; the one with the larger `rank` is better."""
 
-    guess: Guess
+    guess: IntentCandidate
     rank: tuple[float, int, int]
 
 
-def _value(entity: MatchEntity, words: Sequence[Word], ends: Sequence[int]) -> Any:
+def _value(entity: MatchEntity, words: Sequence[SaidWord], ends: Sequence[int]) -> Any:
     """A slot's value; for an open slot, the words as said. `ends[n]`: where the n-th word ends among the keys."""
     if not entity.is_wildcard or entity.text_span is None:
         return entity.value
@@ -77,7 +77,7 @@ def _value(entity: MatchEntity, words: Sequence[Word], ends: Sequence[int]) -> A
     return said_by(words[bisect_right(ends, start) : bisect_left(ends, end) + 1])
 
 
-def _fit(result: RecognizeResult, words: Sequence[Word], ends: Sequence[int]) -> _Fit | None:
+def _fit(result: RecognizeResult, words: Sequence[SaidWord], ends: Sequence[int]) -> _Fit | None:
     guess = bool(result.intent_metadata and result.intent_metadata.get(templates.GUESS))
     given = {entity.name: _value(entity, words, ends) for entity in result.entities_list}
     try:
@@ -89,10 +89,10 @@ def _fit(result: RecognizeResult, words: Sequence[Word], ends: Sequence[int]) ->
     # The more of the text the template itself names, the better. Of two ways to divide the rest, take the one with a shorter
     # first slot: "my favourite saying | is | life is short".
     rank = (confidence, result.text_chunks_matched or 0, -(wild[0] if wild else 0))
-    return _Fit(Guess(result.intent.name, confidence, entities), rank)
+    return _Fit(IntentCandidate(result.intent.name, confidence, entities), rank)
 
 
-def by_template(words: Sequence[Word]) -> list[Guess]:
+def by_template(words: Sequence[SaidWord]) -> list[IntentCandidate]:
     """All intents that fit, best first, each once."""
     ends = list(accumulate((len(word.key) + 1 for word in words), initial=-1))[1:]
     best: dict[str, _Fit] = {}
@@ -103,30 +103,30 @@ def by_template(words: Sequence[Word]) -> list[Guess]:
     return [fit.guess for fit in sorted(best.values(), key=lambda fit: fit.rank, reverse=True)]
 
 
-def by_likeness(words: Sequence[Word]) -> list[Guess]:
+def by_likeness(words: Sequence[SaidWord]) -> list[IntentCandidate]:
     """Intents of sentences similar to this one, with the entities of the repaired sentence."""
     return [
-        Guess(intent, round(likeness * NEARLY, 2), guess.entities)
+        IntentCandidate(intent, round(likeness * NEARLY, 2), guess.entities)
         for likeness, intent, repaired in nearest(keys_of(words))
         for guess in by_template(_as_said(repaired.split(), words))
         if guess.intent == intent
     ]
 
 
-def _as_said(repaired: Sequence[str], words: Sequence[Word]) -> list[Word]:
+def _as_said(repaired: Sequence[str], words: Sequence[SaidWord]) -> list[SaidWord]:
     """The repaired sentence, with the speaker's own form of all words that were kept."""
-    kept: list[Word] = []
+    kept: list[SaidWord] = []
     at = 0
     for key in repaired:
         same = next((index for index in range(at, len(words)) if words[index].key.lower() == key), None)
-        kept.append(Word(key, key) if same is None else words[same])
+        kept.append(SaidWord(key, key) if same is None else words[same])
         at = at if same is None else same + 1
     return kept
 
 
-def _judged(text: str) -> list[Guess]:
+def _judged(text: str) -> list[IntentCandidate]:
     ways = readings(words_of(text))
-    guesses: list[Guess] = []
+    guesses: list[IntentCandidate] = []
     for way in ways:
         fitting = by_template(way)
         if fitting and fitting[0].confidence > GUESSED:
@@ -146,7 +146,7 @@ def _judged(text: str) -> list[Guess]:
     return _each_once([*near, *guesses])
 
 
-def _mended(ways: Sequence[tuple[list[Word], frozenset[str]]]) -> list[Guess]:
+def _mended(ways: Sequence[tuple[list[SaidWord], frozenset[str]]]) -> list[IntentCandidate]:
     """The first way that fits a template of which the mended words are a part, rather than of a slot's value."""
     for words, mended in ways:
         guesses = [guess for guess in by_template(words) if guess.confidence > GUESSED and guess.intent not in NEVER]
@@ -163,7 +163,7 @@ def suggestion(text: str) -> str:
     return keys_of(found) if found is not None and OPAQUE not in keys_of(found) else ""
 
 
-def _address(text: str) -> Guess | None:
+def _address(text: str) -> IntentCandidate | None:
     """The guess for text that is only the address of a page."""
     if len(text.split()) != 1:
         return None
@@ -171,20 +171,20 @@ def _address(text: str) -> Guess | None:
         url = url_of(text.strip().rstrip(".,;!"))
     except NoEntityError:
         return None
-    return Guess("open_page", OPEN, {"url": url})
+    return IntentCandidate("open_page", OPEN, {"url": url})
 
 
-def _spelt(word: Word) -> bool:
+def _spelt(word: SaidWord) -> bool:
     return templates.spoken(word.key) == word.key.lower()
 
 
-def _each_once(guesses: list[Guess]) -> list[Guess]:
+def _each_once(guesses: list[IntentCandidate]) -> list[IntentCandidate]:
     """The first guess of each intent, which is its best."""
     return list({guess.intent: guess for guess in reversed(guesses)}.values())[::-1]
 
 
 @lru_cache(maxsize=256)
-def recognise(text: str) -> tuple[Guess, ...]:
+def recognise(text: str) -> tuple[IntentCandidate, ...]:
     """Intents, best first; only `unknown` if nothing fits. Do not modify the entities."""
     whole = _one_request(text)
     if whole[0].confidence >= OPEN and whole[0].intent in WHOLE:
@@ -192,7 +192,7 @@ def recognise(text: str) -> tuple[Guess, ...]:
     parts = requests_of(text, _clear)
     if len(parts) == 1:  # the others were taken back
         return _one_request(parts[0])
-    return (Guess(SEVERAL, OPEN, {"requests": parts}), *whole) if parts else whole
+    return (IntentCandidate(SEVERAL, OPEN, {"requests": parts}), *whole) if parts else whole
 
 
 def _clear(part: str) -> str:
@@ -211,19 +211,19 @@ def _declines(text: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _one_request(text: str) -> tuple[Guess, ...]:
+def _one_request(text: str) -> tuple[IntentCandidate, ...]:
     if _declines(text):
-        return (Guess("no", OPEN),)
+        return (IntentCandidate("no", OPEN),)
     plain = said_by(with_contractions_whole(loosely(words_of(text))))
     other = date_asked(plain)
     if other is not None:
-        return (Guess(other[0], OPEN, other[1]),)
+        return (IntentCandidate(other[0], OPEN, other[1]),)
     units = conversion_of(plain)
     if units is not None:
-        return (Guess("convert", OPEN, units),)
+        return (IntentCandidate("convert", OPEN, units),)
     found = sum_of(text) or sum_of(plain)
     if found is not None:
-        return (Guess("calculate", OPEN if found.whole else GUESSED, found.entities),)
+        return (IntentCandidate("calculate", OPEN if found.whole else GUESSED, found.entities),)
     if cannot := beyond(text):
-        return (Guess(UNKNOWN, 0.0, {"cannot": cannot}),)
-    return tuple(_judged(text)) or (Guess(UNKNOWN, 0.0),)
+        return (IntentCandidate(UNKNOWN, 0.0, {"cannot": cannot}),)
+    return tuple(_judged(text)) or (IntentCandidate(UNKNOWN, 0.0),)

@@ -15,7 +15,7 @@ from server.embedded.intent.recognition import recognise
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
-    from server.embedded.intent.recognition import Guess
+    from server.embedded.intent.recognition import IntentCandidate
 
 MAX_TEXT_CHARS = 2_000
 MAX_ALTERNATIVES = 3
@@ -35,7 +35,7 @@ def _struct(values: dict[str, Any]) -> Struct:
     return struct
 
 
-def _answer(best: Guess, others: tuple[Guess, ...]) -> intent_pb2.RecognizeResponse:
+def _answer(best: IntentCandidate, others: tuple[IntentCandidate, ...]) -> intent_pb2.RecognizeResponse:
     return intent_pb2.RecognizeResponse(
         intent=best.intent,
         confidence=best.confidence,

@@ -45,7 +45,7 @@ _ASKS = frozenset({"forget", "delete", "about", "tell", "know", "you", "what's",
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class SaidWord:
     """A word. `said` has its signs; `key` is compared with templates."""
 
     said: str
@@ -66,20 +66,20 @@ def _key(said: str) -> str:
     return _SPOKEN.get(bare.lower(), bare) if plain and not hides_sign else OPAQUE
 
 
-def words_of(text: str) -> list[Word]:
+def words_of(text: str) -> list[SaidWord]:
     """At most MAX_WORDS words, plus one for the rest of the text."""
     said = text.translate(_QUOTES).split()
-    words = [Word(one, _key(one)) for one in said[:MAX_WORDS]]
+    words = [SaidWord(one, _key(one)) for one in said[:MAX_WORDS]]
     rest = " ".join(said[MAX_WORDS:])
-    return [*words, Word(rest, OPAQUE)] if rest else words
+    return [*words, SaidWord(rest, OPAQUE)] if rest else words
 
 
-def keys_of(words: Sequence[Word]) -> str:
+def keys_of(words: Sequence[SaidWord]) -> str:
     """The sentence as templates see it."""
     return " ".join(word.key for word in words)
 
 
-def said_by(words: Sequence[Word]) -> str:
+def said_by(words: Sequence[SaidWord]) -> str:
     """The words as they were said."""
     return " ".join(word.said for word in words)
 
@@ -92,18 +92,18 @@ def without_final_period(text: str) -> str:
     return text if last[:-1].lower() in _ABBREVIATIONS else text[:-1]
 
 
-def with_signs_said(words: Sequence[Word]) -> list[Word]:
+def with_signs_said(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`👍` alone is `yes`; beside words it is decoration."""
     said = [_SIGNS.get(_JOINERS.sub("", word.said)) for word in words]
-    return [Word(sign, sign) for sign in said if sign] if all(said) else list(words)
+    return [SaidWord(sign, sign) for sign in said if sign] if all(said) else list(words)
 
 
 # --- what is not part of the meaning ---
 
 
-def without_hesitations(words: Sequence[Word]) -> list[Word]:
+def without_hesitations(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`what's the, uh, time` is `what's the time`. Capitals ("ER") are a name."""
-    kept: list[Word] = []
+    kept: list[SaidWord] = []
     for word in words:
         if not _HESITATION.fullmatch(word.key) or (word.key.isupper() and len(word.key) > 1):
             kept.append(word)
@@ -112,12 +112,12 @@ def without_hesitations(words: Sequence[Word]) -> list[Word]:
     return kept
 
 
-def without_decoration(words: Sequence[Word]) -> list[Word]:
+def without_decoration(words: Sequence[SaidWord]) -> list[SaidWord]:
     """Drop words without letters and digits: emoji, dashes."""
     return [word for word in words if any(char.isalnum() for char in word.said)]
 
 
-def without_repetition(words: Sequence[Word]) -> list[Word]:
+def without_repetition(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`stop stop stop` is `stop`, `what's the the time` is `what's the time`, a doubled sentence is one."""
     kept = list(words)
     for length in range(min(len(kept) // 2, _MAX_REPEATED), 0, -1):
@@ -132,7 +132,7 @@ def without_repetition(words: Sequence[Word]) -> list[Word]:
     return kept
 
 
-def with_statement_whole(words: Sequence[Word]) -> list[Word]:
+def with_statement_whole(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`my name's Ada` is `my name is Ada`, if no verb follows: in `my dog's name is Rex`, the 's is possessive.
 
     It is also possessive where `my …` is what is asked for: `forget my dog's name`, `do you know my dog's name`.
@@ -149,15 +149,15 @@ def _asks(before: Sequence[str]) -> bool:
     return bool(_ASKS & set(before)) and before[-1] != "that"
 
 
-def with_contractions_whole(words: Sequence[Word]) -> list[Word]:
+def with_contractions_whole(words: Sequence[SaidWord]) -> list[SaidWord]:
     """`where's` is `where is`, `i'm` is `i am`, with or without the apostrophe."""
     return [whole for word in words for whole in _whole(word)]
 
 
-def _whole(word: Word) -> list[Word]:
+def _whole(word: SaidWord) -> list[SaidWord]:
     key = _WITHOUT_APOSTROPHE.get(word.key.lower(), word.key)
     for ending, verb in _CONTRACTED.items():
         if key.lower().endswith(ending) and len(key) > len(ending):
             stem = key[: -len(ending)]
-            return [Word(stem, stem), Word(verb, verb)]
+            return [SaidWord(stem, stem), SaidWord(verb, verb)]
     return [word]

@@ -65,7 +65,7 @@ def _owner(user_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundItem:
     """A search result. `score`: 0 to 1, the share of the query in the item, with rare words counting more."""
 
     row: sqlite3.Row
@@ -171,14 +171,14 @@ class MemoryStore:
 
     # --- search ---
 
-    def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[Found]:
+    def search(self, user_id: str, query: str, tags: list[str], limit: int) -> list[FoundItem]:
         """Best matches first; of equal ones, the newest. An empty query finds the newest items with those tags.
 
         The score is computed from the user's own items only. FTS5's bm25 counts words over all users, which would reveal how often others
         use a word, and has no fixed scale.
         """
         if not query.strip():
-            return [Found(row, 1.0) for row in self._newest(user_id, tags, limit)]
+            return [FoundItem(row, 1.0) for row in self._newest(user_id, tags, limit)]
         matches = {word: self._having(word, user_id, tags) for word in query_words(query)}
         whole = self._live_count(user_id)
         # inverse document frequency, as in BM25 but never negative; a word without any match has the highest weight
@@ -189,7 +189,7 @@ class MemoryStore:
                 scores[item_id] = scores.get(item_id, 0.0) + weights[word]
         best = sorted(scores, key=lambda item_id: (-round(scores[item_id], 9), -item_id))[:limit]
         rows = self._rows(best)
-        return [Found(rows[item_id], round(scores[item_id] / sum(weights.values()), 4)) for item_id in best]
+        return [FoundItem(rows[item_id], round(scores[item_id] / sum(weights.values()), 4)) for item_id in best]
 
     def _newest(self, user_id: str, tags: list[str], limit: int) -> list[sqlite3.Row]:
         sql = f"SELECT * FROM items WHERE {_LIVE}{_TAGGED * len(tags)} ORDER BY created_at DESC, id DESC LIMIT ?"  # noqa: S608 - constants

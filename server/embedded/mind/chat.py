@@ -37,7 +37,7 @@ _REFUSALS = {
 
 
 @dataclass(slots=True)
-class Answer:
+class ChatAnswer:
     """The tool calls of an answer, in order."""
 
     calls: list[ToolCall] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Chat:
         self,
         messages: list[Message],
         functions: list[Message],
-        answer: Answer,
+        answer: ChatAnswer,
         *,
         tool_choice: str,
         max_tokens: int = 0,
@@ -139,7 +139,7 @@ class Chat:
             log.warning("the language model's answer broke off", exc_info=True)
             raise MindError("UNAVAILABLE", "the language model broke off") from None
 
-    async def _pieces(self, chunks: AsyncStream[ChatCompletionChunk], answer: Answer) -> AsyncGenerator[str, None]:
+    async def _pieces(self, chunks: AsyncStream[ChatCompletionChunk], answer: ChatAnswer) -> AsyncGenerator[str, None]:
         """The answer's words. Raises TimeoutError after a silence, or if the whole answer takes too long."""
         loop = asyncio.get_running_loop()
         over_at, chars = loop.time() + self._config.reply_s, 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.struct_pb2 import Struct
 
 from protos import planner_pb2
-from server.embedded.mind.chat import Answer
+from server.embedded.mind.chat import ChatAnswer
 from server.embedded.mind.errors import MindError
 from server.embedded.mind.messages import Toolbox, ToolCall, answered, asked, conversation
 from server.embedded.mind.sentences import SentenceCutter
@@ -38,7 +38,7 @@ async def converse(
     may_call = len(request.rounds) < MAX_ROUNDS and request.tool_choice != "none"
     choice = (request.tool_choice or "auto") if may_call else "none"
     for _ in range(MAX_WRONG_ANSWERS + 1):
-        answer, cutter, said = Answer(), SentenceCutter(), ""
+        answer, cutter, said = ChatAnswer(), SentenceCutter(), ""
         said_by_chat = chat.stream(messages, box.functions(), answer, tool_choice=choice, max_tokens=request.max_tokens)
         async with aclosing(said_by_chat) as pieces:
             async for piece in pieces:

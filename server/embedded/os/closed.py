@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Identity = tuple[int, int]  # device and inode
+FileId = tuple[int, int]  # device and inode
 
 # Files searched for the other name of a hard link, and for closed folders below a listed one. Beyond it, every hard link and
 # every recursive listing is refused.
@@ -37,7 +37,7 @@ class ClosedPaths:
         self._root = root
         self._paths = tuple(paths)
         self._kernel = [place for place in KERNEL if not root.is_relative_to(place)]
-        self._known: set[Identity] = set()  # kept, because a moved folder is still the same one
+        self._known: set[FileId] = set()  # kept, because a moved folder is still the same one
         self._look()
 
     def holds(self, resolved: Path) -> bool:
@@ -91,7 +91,7 @@ class ClosedPaths:
         return False
 
 
-def _identity(path: Path) -> Identity | None:
+def _identity(path: Path) -> FileId | None:
     try:
         found = path.stat()
     except OSError:
@@ -107,7 +107,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _identity_of(entry: os.DirEntry[str]) -> Identity | None:
+def _identity_of(entry: os.DirEntry[str]) -> FileId | None:
     """The entry's own identity, not that of a link's target."""
     try:
         found = entry.stat(follow_symlinks=False)
@@ -116,7 +116,7 @@ def _identity_of(entry: os.DirEntry[str]) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _files(folders: Iterable[Path], root: Path) -> Iterator[Identity]:
+def _files(folders: Iterable[Path], root: Path) -> Iterator[FileId]:
     """Identities of all files in the folders, except those below the root."""
     for folder in folders:
         for where, inner, files in os.walk(folder):

@@ -28,7 +28,7 @@ class RefusedArgumentError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class OsCommand:
     """One command.
 
     `kind`: its effect on the machine. `flags`: pattern of whole flags; `valued`: flags, with the pattern of the argument that follows.
@@ -58,30 +58,32 @@ _LINES = {"-n": COUNT, "-c": COUNT, "--lines": COUNT, "--bytes": COUNT}
 _NO_CLOBBER = r"-[vp]*n[nvp]*|--no-clobber"
 _LINE_FLAGS = r"-[nc]?\d{1,6}|--(lines|bytes)=\d{1,6}|-[qv]"
 
-COMMANDS: Mapping[str, Command] = {
-    "ls": Command("List files", flags=r"-[1aAlhRrtSdFp]+|--(all|almost-all|human-readable|reverse|recursive)", most=8),
-    "pwd": Command("Tell the current directory"),
-    "date": Command(
+COMMANDS: Mapping[str, OsCommand] = {
+    "ls": OsCommand(
+        "List files", flags=r"-[1aAlhRrtSdFp]+|--(all|almost-all|human-readable|reverse|recursive)", most=8
+    ),
+    "pwd": OsCommand("Tell the current directory"),
+    "date": OsCommand(
         "Tell date and time",
         flags=r"-u|--utc|-I(date|hours|minutes|seconds)?|-R|--iso-8601(=\w+)?|--rfc-3339=\w+",
         most=1,
         words=1,
         word=r"\+[-+%\w :/.,]+",
     ),
-    "cal": Command("Show a calendar", flags=r"-[13my]", most=2, words=2, word=r"\d{1,4}"),
-    "whoami": Command("Tell the user"),
-    "hostname": Command("Tell the machine's name", flags=r"-[sf]"),
-    "uptime": Command("Tell how long the machine is up", flags=r"-[ps]|--pretty|--since"),
-    "uname": Command("Tell the system's name", flags=r"-[asnrvmo]+"),
-    "nproc": Command("Tell the number of processors", flags=r"--all"),
-    "free": Command("Tell free memory", flags=r"-[bkmghtw]+"),
-    "df": Command("Tell free disk space", flags=r"-[hHTik]+", most=2),
-    "du": Command("Tell how much space files take", flags=r"-[hsack]+", valued={"-d": r"\d{1,2}"}, most=4),
-    "cat": Command("Show files", flags=r"-[nbsAET]+", least=1, most=8, opens=True),
-    "head": Command("Show the first lines of files", flags=_LINE_FLAGS, valued=_LINES, least=1, most=8, opens=True),
-    "tail": Command("Show the last lines of files", flags=_LINE_FLAGS, valued=_LINES, least=1, most=8, opens=True),
-    "wc": Command("Count lines, words and bytes", flags=r"-[lwcmL]+", least=1, most=8, opens=True),
-    "grep": Command(
+    "cal": OsCommand("Show a calendar", flags=r"-[13my]", most=2, words=2, word=r"\d{1,4}"),
+    "whoami": OsCommand("Tell the user"),
+    "hostname": OsCommand("Tell the machine's name", flags=r"-[sf]"),
+    "uptime": OsCommand("Tell how long the machine is up", flags=r"-[ps]|--pretty|--since"),
+    "uname": OsCommand("Tell the system's name", flags=r"-[asnrvmo]+"),
+    "nproc": OsCommand("Tell the number of processors", flags=r"--all"),
+    "free": OsCommand("Tell free memory", flags=r"-[bkmghtw]+"),
+    "df": OsCommand("Tell free disk space", flags=r"-[hHTik]+", most=2),
+    "du": OsCommand("Tell how much space files take", flags=r"-[hsack]+", valued={"-d": r"\d{1,2}"}, most=4),
+    "cat": OsCommand("Show files", flags=r"-[nbsAET]+", least=1, most=8, opens=True),
+    "head": OsCommand("Show the first lines of files", flags=_LINE_FLAGS, valued=_LINES, least=1, most=8, opens=True),
+    "tail": OsCommand("Show the last lines of files", flags=_LINE_FLAGS, valued=_LINES, least=1, most=8, opens=True),
+    "wc": OsCommand("Count lines, words and bytes", flags=r"-[lwcmL]+", least=1, most=8, opens=True),
+    "grep": OsCommand(
         "Find lines in files",
         flags=r"-[inclwxvoHhFE]+",
         valued={"-m": COUNT, "-A": COUNT, "-B": COUNT, "-C": COUNT},
@@ -90,7 +92,7 @@ COMMANDS: Mapping[str, Command] = {
         words=1,
         opens=True,
     ),
-    "find": Command(
+    "find": OsCommand(
         "Find files by name",
         valued={
             "-name": r"[^/]+",
@@ -103,15 +105,15 @@ COMMANDS: Mapping[str, Command] = {
         flags=r"-empty",
         most=4,
     ),
-    "stat": Command("Tell size, owner and times of files", least=1, most=8),
-    "file": Command("Tell what kind of files they are", flags=r"-[bi]+", least=1, most=8, opens=True),
-    "sha256sum": Command("Tell the checksum of files", least=1, most=8, opens=True),
-    "echo": Command("Say something back", flags=r"-n", most=MAX_ARGUMENTS, words=MAX_ARGUMENTS),
-    "sleep": Command("Wait some seconds", least=1, most=1, words=1, word=r"\d{1,3}(\.\d{1,3})?"),
-    "mkdir": Command("Make folders", "change", flags=r"-p|--parents", least=1, most=4),
-    "rmdir": Command("Remove empty folders", "change", least=1, most=4, keeps=NEVER),
-    "touch": Command("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
-    "cp": Command(
+    "stat": OsCommand("Tell size, owner and times of files", least=1, most=8),
+    "file": OsCommand("Tell what kind of files they are", flags=r"-[bi]+", least=1, most=8, opens=True),
+    "sha256sum": OsCommand("Tell the checksum of files", least=1, most=8, opens=True),
+    "echo": OsCommand("Say something back", flags=r"-n", most=MAX_ARGUMENTS, words=MAX_ARGUMENTS),
+    "sleep": OsCommand("Wait some seconds", least=1, most=1, words=1, word=r"\d{1,3}(\.\d{1,3})?"),
+    "mkdir": OsCommand("Make folders", "change", flags=r"-p|--parents", least=1, most=4),
+    "rmdir": OsCommand("Remove empty folders", "change", least=1, most=4, keeps=NEVER),
+    "touch": OsCommand("Make empty files, or mark files as changed now", "change", flags=r"-c", least=1, most=4),
+    "cp": OsCommand(
         "Copy a file",
         "change",
         flags=r"-[nvp]+|--no-clobber",
@@ -121,7 +123,7 @@ COMMANDS: Mapping[str, Command] = {
         copies=True,
         keeps=_NO_CLOBBER,
     ),
-    "mv": Command(
+    "mv": OsCommand(
         "Move or rename a file or folder",
         "change",
         flags=r"-[nv]+|--no-clobber",
@@ -168,7 +170,7 @@ def _here(name: str, options: list[str], root: Path, closed: ClosedPaths) -> lis
     return hiding(name, options, ["."], [root], closed) if name in RECURSIVE else options
 
 
-def _goal(command: Command, named: list[str], paths: list[Path], root: Path) -> list[tuple[str, Path]]:
+def _goal(command: OsCommand, named: list[str], paths: list[Path], root: Path) -> list[tuple[str, Path]]:
     """What is written when the last path is a folder: a file of the first one's name in it."""
     if not (command.moves or command.copies) or not paths[1].is_dir():
         return []
@@ -176,7 +178,7 @@ def _goal(command: Command, named: list[str], paths: list[Path], root: Path) -> 
     return [(goal, _resolved(goal, root))]
 
 
-def _parted(name: str, command: Command, arguments: list[str]) -> tuple[list[str], list[str]]:
+def _parted(name: str, command: OsCommand, arguments: list[str]) -> tuple[list[str], list[str]]:
     """The flags with their values, and the other arguments."""
     options: list[str] = []
     operands: list[str] = []
@@ -202,7 +204,7 @@ def _check_text(argument: str) -> None:
         raise RefusedArgumentError(f"args: an argument has at most {MAX_ARGUMENT_CHARS} characters, and no zero byte")
 
 
-def _number(command: Command) -> str:
+def _number(command: OsCommand) -> str:
     if command.most == 0:
         return "no arguments"
     span = f"{command.least}" if command.least == command.most else f"{command.least} to {command.most}"
@@ -220,7 +222,7 @@ def _resolved(operand: str, root: Path) -> Path:
     return resolved
 
 
-def _holds_secrets(path: Path, command: Command, root: Path, closed: ClosedPaths) -> bool:
+def _holds_secrets(path: Path, command: OsCommand, root: Path, closed: ClosedPaths) -> bool:
     """Closed paths are closed to all commands. Files that are secret by their name may be listed, but not read or changed."""
     if closed.holds(path):
         return True

@@ -15,9 +15,9 @@ from pydantic import Field, create_model
 from server.embedded.executor import (
     Action,
     ExecutorService,
-    Outcome,
     Parameters,
     Task,
+    TaskOutcome,
     UnavailableError,
     WrongParametersError,
 )
@@ -92,7 +92,7 @@ class OsService(ExecutorService):
         """The whitelisted commands that this machine has."""
         return self._actions
 
-    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Run a command."""
         assert isinstance(parameters, CommandParameters)
         try:
@@ -105,7 +105,7 @@ class OsService(ExecutorService):
             ended = await os_process.run(self._executables[name], name, arguments, self._root, task.tell)
         except OSError as error:
             raise UnavailableError(f"{name} cannot be started: {error.strerror}") from None
-        return Outcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
+        return TaskOutcome(asdict(ended), ok=ended.exit_code == 0, message=why(name, ended))
 
 
 def why(name: str, ended: os_process.Ended) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protos import planner_pb2
-    from server.embedded.intent.recognition import Guess
+    from server.embedded.intent.recognition import IntentCandidate
 
 MAX_CHARS = 100  # of an answer; a longer text is a request of its own
 ASKED_OF_WHAT = " of what?"  # ends the question of `ask_second_percent`
@@ -51,7 +51,7 @@ _RESULT = re.compile(r"(?:\bis|\bare|That is)(?: about)? (?P<number>-?\d+(?:\.\d
 _THAT = re.compile(r"\b(?:that|it|the result)\b", re.IGNORECASE)
 
 
-def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> Guess | None:
+def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> IntentCandidate | None:
     """What the text means after these turns; None if it stands by itself. `intent`: recognised, or empty."""
     if not turns or len(text) > MAX_CHARS:
         return None
@@ -78,13 +78,13 @@ def whole_request(text: str, intent: str, turns: Sequence[planner_pb2.Turn]) -> 
     )
 
 
-def _understood(request: str) -> Guess | None:
+def _understood(request: str) -> IntentCandidate | None:
     """The request, if it is clear."""
     guess = recognise(request)[0]
     return guess if guess.confidence >= OPEN else None
 
 
-def _answer(said: str, asked: str) -> Guess | None:
+def _answer(said: str, asked: str) -> IntentCandidate | None:
     """The request that is completed by an answer to the agent's question."""
     if asked.endswith(ASKED_OF_WHAT):
         whole = f"{asked.removesuffix(ASKED_OF_WHAT)} of {said.removeprefix('of ').removeprefix('Of ')}"
@@ -94,7 +94,7 @@ def _answer(said: str, asked: str) -> Guess | None:
     return _understood(ASKED[question].format(said)) if question else None
 
 
-def _of_the_result(said: str, asked: str) -> Guess | None:
+def _of_the_result(said: str, asked: str) -> IntentCandidate | None:
     """`times 2` and `divide that by 2`, after a sum."""
     result = _RESULT.search(asked)
     if result is None:
@@ -106,7 +106,7 @@ def _of_the_result(said: str, asked: str) -> Guess | None:
     return guess if guess.intent == "calculate" and guess.confidence >= OPEN else None
 
 
-def _again(said: str, before: str) -> Guess | None:
+def _again(said: str, before: str) -> IntentCandidate | None:
     """`again`, `no, I meant tomorrow`, `and in London?`, after another request."""
     if _AGAIN.fullmatch(said):
         return _understood(before)

@@ -45,7 +45,7 @@ class WrongEntityError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RecipeStep:
     """One step; ids are s1, s2 … in order."""
 
     executor: str
@@ -55,7 +55,7 @@ class Step:
     depends_on: tuple[str, ...] = ()
 
 
-def _no_steps(_entities: Entities) -> list[Step]:
+def _no_steps(_entities: Entities) -> list[RecipeStep]:
     """No steps: the reply is enough."""
     return []
 
@@ -65,7 +65,7 @@ class Recipe:
     """An intent's goal, its steps, and the entities that it requires."""
 
     goal: str
-    steps: Callable[[Entities], list[Step]] = _no_steps
+    steps: Callable[[Entities], list[RecipeStep]] = _no_steps
     needs: tuple[str, ...] = ()
     unless: str = ""  # an entity that is enough by itself
 
@@ -205,7 +205,7 @@ def key_of(attribute: str) -> str:
 # --- steps ---
 
 
-def _remember(entities: Entities) -> list[Step]:
+def _remember(entities: Entities) -> list[RecipeStep]:
     attribute = entities["attribute"]
     given = {
         "key": key_of(attribute),
@@ -213,85 +213,89 @@ def _remember(entities: Entities) -> list[Step]:
         "tags": [ABOUT_USER],
         "metadata": {"attribute": attribute},
     }
-    return [Step("memory", "store", given, f"Remember your {attribute}")]
+    return [RecipeStep("memory", "store", given, f"Remember your {attribute}")]
 
 
-def _remember_fact(entities: Entities) -> list[Step]:
-    return [Step("memory", "store", {"value": entities["fact"], "tags": [NOTE]}, "Remember a note")]
+def _remember_fact(entities: Entities) -> list[RecipeStep]:
+    return [RecipeStep("memory", "store", {"value": entities["fact"], "tags": [NOTE]}, "Remember a note")]
 
 
-def _recall(entities: Entities) -> list[Step]:
+def _recall(entities: Entities) -> list[RecipeStep]:
     attribute = entities["attribute"]
-    return [Step("memory", "retrieve", {"key": key_of(attribute)}, f"Look up your {attribute}")]
+    return [RecipeStep("memory", "retrieve", {"key": key_of(attribute)}, f"Look up your {attribute}")]
 
 
-def _recall_notes(entities: Entities) -> list[Step]:
+def _recall_notes(entities: Entities) -> list[RecipeStep]:
     """Look up notes about a topic; without one, or about the user, the newest ones."""
     topic = entities.get("topic", "")
     if topic.lower() in _ABOUT_SELF:
-        return [Step("memory", "search", {"query": "", "limit": NOTES, "tags": [ABOUT_USER]}, "Look up what I know")]
-    return [Step("memory", "search", {"query": topic, "limit": NOTES}, "Look up what you told me")]
+        return [
+            RecipeStep("memory", "search", {"query": "", "limit": NOTES, "tags": [ABOUT_USER]}, "Look up what I know")
+        ]
+    return [RecipeStep("memory", "search", {"query": topic, "limit": NOTES}, "Look up what you told me")]
 
 
-def _forget(entities: Entities) -> list[Step]:
+def _forget(entities: Entities) -> list[RecipeStep]:
     """Forget an attribute by its key, or a note by searching for it. No steps if it is unclear what is meant."""
     attribute, topic = entities.get("attribute"), entities.get("topic")
     if attribute:
-        return [Step("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
+        return [RecipeStep("memory", "delete", {"key": key_of(attribute)}, f"Forget your {attribute}")]
     if not topic:
         return []
     looked_up = {"query": topic, "limit": 1, "tags": [NOTE]}
     return [
-        Step("memory", "search", looked_up, f"Look up what you told me about {topic}"),
-        Step("memory", "delete", {"key": "${s1.results.0.key}"}, f"Forget what you told me about {topic}", ("s1",)),
+        RecipeStep("memory", "search", looked_up, f"Look up what you told me about {topic}"),
+        RecipeStep(
+            "memory", "delete", {"key": "${s1.results.0.key}"}, f"Forget what you told me about {topic}", ("s1",)
+        ),
     ]
 
 
-def _search(entities: Entities) -> list[Step]:
+def _search(entities: Entities) -> list[RecipeStep]:
     query = entities["query"]
     most = max(SEARCH_RESULTS, entities.get("ordinal", 0) + 1)
-    return [Step("search", "search", {"query": query, "max_results": most}, f"Search for {query}")]
+    return [RecipeStep("search", "search", {"query": query, "max_results": most}, f"Search for {query}")]
 
 
-def _open_result(entities: Entities) -> list[Step]:
+def _open_result(entities: Entities) -> list[RecipeStep]:
     """Search and open a result. The query was spoken or is from the conversation; without one, there is nothing to open."""
     if not entities.get("query"):
         return []
     url = f"${{s1.results.{entities.get('ordinal', 0)}.url}}"
-    return [*_search(entities), Step("browser", "navigate", {"url": url}, "Open the result", ("s1",))]
+    return [*_search(entities), RecipeStep("browser", "navigate", {"url": url}, "Open the result", ("s1",))]
 
 
-def _navigate(entities: Entities) -> list[Step]:
-    return [Step("browser", "navigate", {"url": entities["url"]}, "Open the page")]
+def _navigate(entities: Entities) -> list[RecipeStep]:
+    return [RecipeStep("browser", "navigate", {"url": entities["url"]}, "Open the page")]
 
 
-def _screenshot(entities: Entities) -> list[Step]:
+def _screenshot(entities: Entities) -> list[RecipeStep]:
     if not entities.get("url"):
         return [_browser("screenshot", "Take a picture of the page")]
     return [*_navigate(entities), _browser("screenshot", "Take a picture of the page", depends_on=("s1",))]
 
 
-def _browser(action: str, words: str, depends_on: tuple[str, ...] = (), **parameters: Any) -> Step:
-    return Step("browser", action, parameters, words, depends_on)
+def _browser(action: str, words: str, depends_on: tuple[str, ...] = (), **parameters: Any) -> RecipeStep:
+    return RecipeStep("browser", action, parameters, words, depends_on)
 
 
-def _scroll(entities: Entities) -> list[Step]:
+def _scroll(entities: Entities) -> list[RecipeStep]:
     return [_browser("scroll", "Scroll the page", to=entities.get("to", "down"))]
 
 
-def _list_files(entities: Entities) -> list[Step]:
+def _list_files(entities: Entities) -> list[RecipeStep]:
     path = entities.get("path", "")
-    return [Step("os", "ls", {"args": [path] if path else []}, "List files")]
+    return [RecipeStep("os", "ls", {"args": [path] if path else []}, "List files")]
 
 
-def _run(entities: Entities) -> list[Step]:
+def _run(entities: Entities) -> list[RecipeStep]:
     command = entities["command"]
     args = entities.get("args", _SPEAKABLE_ARGUMENTS.get(command, []))
-    return [Step("os", command, {"args": list(args)}, _IN_WORDS.get(command, f"Run {command}"))]
+    return [RecipeStep("os", command, {"args": list(args)}, _IN_WORDS.get(command, f"Run {command}"))]
 
 
-def _read_file(entities: Entities) -> list[Step]:
-    return [Step("os", "cat", {"args": [entities["path"]]}, f"Read {entities['path']}")]
+def _read_file(entities: Entities) -> list[RecipeStep]:
+    return [RecipeStep("os", "cat", {"args": [entities["path"]]}, f"Read {entities['path']}")]
 
 
 RECIPES: dict[str, Recipe] = {

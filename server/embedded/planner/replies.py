@@ -37,7 +37,7 @@ _DAYS = {"tomorrow": 1, "yesterday": -1}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """One step's outcome. `status`: ok, failed, denied, declined, cancelled, timeout, skipped, or unknown if there is none."""
 
     status: str
@@ -96,13 +96,13 @@ def _facts(entities: dict[str, Any], now: datetime) -> Facts:
     return facts
 
 
-def _reason(outcome: Outcome) -> str:
+def _reason(outcome: StepOutcome) -> str:
     stderr = outcome.result.get("stderr")
     told = outcome.message or (stderr if isinstance(stderr, str) else "")
     return speakable(told, MAX_REASON_CHARS).rstrip(".") or "something went wrong"
 
 
-def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
+def _failure(intent: str, outcomes: list[StepOutcome], facts: Facts) -> str:
     """The template for the first step that failed; empty if none did."""
     bad = next((outcome for outcome in outcomes if outcome.status != "ok"), None)
     if bad is None:
@@ -121,7 +121,7 @@ def _failure(intent: str, outcomes: list[Outcome], facts: Facts) -> str:
     return bad.status if bad.status in {"denied", "declined", "cancelled", "timeout", "skipped"} else "failed"
 
 
-def _result_not_opened(bad: Outcome, searched: dict[str, Any], facts: Facts) -> str:
+def _result_not_opened(bad: StepOutcome, searched: dict[str, Any], facts: Facts) -> str:
     """The search succeeded, but opening a result failed."""
     results = entries(searched, "results")
     if not results:
@@ -180,7 +180,7 @@ def _without_steps(intent: str, entities: dict[str, Any], facts: Facts, now: dat
     return "unfinished" if intent in RECIPES and RECIPES[intent].takes_steps else ""
 
 
-def reply(intent: str, entities: dict[str, Any], outcomes: list[Outcome], now: datetime) -> str:
+def reply(intent: str, entities: dict[str, Any], outcomes: list[StepOutcome], now: datetime) -> str:
     """The text of the reply. `outcomes`: one per step, in the plan's order."""
     facts = _facts(entities, now)
     if not outcomes:

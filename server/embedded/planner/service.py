@@ -27,7 +27,7 @@ from server.embedded.mind.errors import MindError
 from server.embedded.mind.rounds import converse
 from server.embedded.planner.follow_ups import whole_request
 from server.embedded.planner.recipes import ANSWER, RECIPES, Entities, WrongEntityError, missing, read_entities
-from server.embedded.planner.replies import Outcome, reply
+from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.several import joined, replies
 from server.embedded.service import EmbeddedService
 
@@ -168,14 +168,14 @@ def _plan_several(entities: Entities, context: Sequence[planner_pb2.Turn]) -> pl
     return joined(requests, plans)
 
 
-def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcome]) -> list[Outcome]:
+def _outcomes(plan: planner_pb2.PlanResponse, given: Iterable[planner_pb2.Outcome]) -> list[StepOutcome]:
     """One outcome per step, in the plan's order; a step without one counts as unknown, never as done."""
     known = {
-        outcome.step_id: Outcome(outcome.status, _values(outcome.result, "result"), outcome.message)
+        outcome.step_id: StepOutcome(outcome.status, _values(outcome.result, "result"), outcome.message)
         for outcome in given
     }
     ids = [step.id for step in plan.steps] or list(known)
-    return [known.get(step_id, Outcome("unknown", {}, "")) for step_id in ids]
+    return [known.get(step_id, StepOutcome("unknown", {}, "")) for step_id in ids]
 
 
 def compose(request: planner_pb2.ComposeRequest) -> str:

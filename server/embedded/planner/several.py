@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from protos import planner_pb2
 from server.embedded.intent.recognition import SEVERAL
 from server.embedded.planner.recipes import WrongEntityError
-from server.embedded.planner.replies import Outcome, reply
+from server.embedded.planner.replies import StepOutcome, reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ def _moved(value: Any, by: int) -> Any:
     return [_moved(one, by) for one in value] if isinstance(value, list) else value
 
 
-def replies(entities: dict[str, Any], outcomes: list[Outcome], now: datetime) -> str:
+def replies(entities: dict[str, Any], outcomes: list[StepOutcome], now: datetime) -> str:
     """What is said to each part, in turn. Raises WrongEntityError for parts of another shape."""
     said, at = [], 0
     try:

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from server.embedded.search.provider import MAX_SNIPPET_CHARS, MAX_TITLE_CHARS, Found, one_line
+from server.embedded.search.provider import MAX_SNIPPET_CHARS, MAX_TITLE_CHARS, WebResult, one_line
 from server.embedded.telling import telling_words
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class SearchIndex:
         """Close the connection."""
         self._db.close()
 
-    def search(self, query: str, most: int) -> list[Found]:
+    def search(self, query: str, most: int) -> list[WebResult]:
         """Best documents first, each once, by its best passage."""
-        found: dict[str, Found] = {}
+        found: dict[str, WebResult] = {}
         for expression in expressions(query):
             for title, url, snippet, rank in self._db.execute(_QUERY, (expression, most * 8)):
-                found.setdefault(url, Found(title, url, one_line(snippet, MAX_SNIPPET_CHARS), _score(rank)))
+                found.setdefault(url, WebResult(title, url, one_line(snippet, MAX_SNIPPET_CHARS), _score(rank)))
             if len(found) >= most:
                 break
         return sorted(found.values(), key=lambda entry: entry.score, reverse=True)[:most]

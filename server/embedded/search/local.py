@@ -18,7 +18,7 @@ from server.embedded.service import MissingPartError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from server.embedded.search.provider import Found
+    from server.embedded.search.provider import WebResult
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class LocalProvider:
             raise MissingPartError(f"the search index {self._path} cannot be opened: {error}") from None
         self._building.start()
 
-    async def search(self, query: str, most: int) -> Sequence[Found]:
+    async def search(self, query: str, most: int) -> Sequence[WebResult]:
         """Full-text search. Raises ProviderError."""
         assert self._index is not None
         try:

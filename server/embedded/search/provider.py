@@ -16,7 +16,7 @@ _SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WebResult:
     """One result. Title and snippet are plain text, `score` is 0 to 1."""
 
     title: str
@@ -37,7 +37,7 @@ class Provider(Protocol):
     async def start(self) -> None:
         """Prepare the provider. Raises MissingPartError."""
 
-    async def search(self, query: str, most: int) -> Sequence[Found]:
+    async def search(self, query: str, most: int) -> Sequence[WebResult]:
         """At most `most` results, best first. Raises ProviderError."""
 
     async def stop(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
-from server.embedded.executor import Action, ExecutorService, Outcome, Parameters, Task, UnavailableError
+from server.embedded.executor import Action, ExecutorService, Parameters, Task, TaskOutcome, UnavailableError
 from server.embedded.search.local import LocalProvider
 from server.embedded.search.provider import ProviderError
 from server.embedded.search.web import DdgsProvider, SearxngProvider
@@ -66,7 +66,7 @@ class SearchService(ExecutorService):
         """The single action, search."""
         return ACTIONS
 
-    async def perform(self, name: str, parameters: Parameters, task: Task) -> Outcome:
+    async def perform(self, name: str, parameters: Parameters, task: Task) -> TaskOutcome:
         """Search."""
         assert name in ACTIONS
         assert isinstance(parameters, SearchParameters)
@@ -78,7 +78,7 @@ class SearchService(ExecutorService):
             raise UnavailableError(str(error)) from None
         results = [asdict(entry) for entry in found]
         await task.tell(f"found {len(results)} result{'' if len(results) == 1 else 's'}", percent=100)
-        return Outcome({"query": parameters.query, "provider": self._provider.name, "results": results})
+        return TaskOutcome({"query": parameters.query, "provider": self._provider.name, "results": results})
 
 
 def chosen(config: EmbeddedConfig) -> Provider:

@@ -14,8 +14,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from server.embedded.search.provider import (
     MAX_SNIPPET_CHARS,
     MAX_TITLE_CHARS,
-    Found,
     ProviderError,
+    WebResult,
     by_rank,
     one_line,
 )
@@ -46,7 +46,7 @@ class SearxngProvider:
             raise MissingPartError(f"SEARXNG_URL: {self._url} is no http address")
         self._client = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BODY_BYTES)
 
-    async def search(self, query: str, most: int) -> Sequence[Found]:
+    async def search(self, query: str, most: int) -> Sequence[WebResult]:
         """Ask the instance. Raises ProviderError."""
         return found_in(await self._ask(query), most)
 
@@ -78,13 +78,13 @@ class SearxngProvider:
             self._client.close()
 
 
-def found_in(rows: list[Any], most: int) -> list[Found]:
+def found_in(rows: list[Any], most: int) -> list[WebResult]:
     """Results from SearXNG's rows, without those that lack a title or web address."""
     usable = [row for row in rows if isinstance(row, dict) and _is_page(row)][:most]
     scores = [_score(row.get("score")) for row in usable]
     best = max(scores, default=0.0)
     return [
-        Found(
+        WebResult(
             _plain(row["title"], MAX_TITLE_CHARS),
             row["url"],
             _plain(row.get("content"), MAX_SNIPPET_CHARS),
@@ -124,7 +124,7 @@ class DdgsProvider:
         except ImportError:
             raise MissingPartError("the Python package ddgs is missing: pip install ddgs") from None
 
-    async def search(self, query: str, most: int) -> Sequence[Found]:
+    async def search(self, query: str, most: int) -> Sequence[WebResult]:
         """Search in a thread. Raises ProviderError."""
         try:
             rows = await asyncio.to_thread(self._ask, query, most)
@@ -134,7 +134,7 @@ class DdgsProvider:
             raise ProviderError(f"no search engine answers: {one_line(str(error), 200)}") from None
         usable = [row for row in rows if row.get("href")][:most]
         return [
-            Found(
+            WebResult(
                 one_line(row.get("title") or row["href"], MAX_TITLE_CHARS),
                 row["href"],
                 one_line(row.get("body") or "", MAX_SNIPPET_CHARS),

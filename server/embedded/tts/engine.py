@@ -25,7 +25,7 @@ class EngineVoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class WordMark:
     """The start of a word: its character in the text, and milliseconds of audio; also its end if the engine knows it."""
 
     position: int
@@ -41,7 +41,7 @@ class Spoken:
     """
 
     pcm: bytes
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[WordMark, ...] = ()
     unsaid: tuple[tuple[int, int], ...] = ()
 
 

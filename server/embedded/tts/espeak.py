@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from server.embedded.service import MissingPartError
-from server.embedded.tts.engine import EngineVoice, Mark, Spoken
+from server.embedded.tts.engine import EngineVoice, Spoken, WordMark
 from server.embedded.tts.level import volume_percent
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Espeak:
     def _begin(self, wanted: Callable[[], bool]) -> None:
         self._wanted = wanted
         self._pcm = bytearray()
-        self._marks: list[Mark] = []
+        self._marks: list[WordMark] = []
 
     def _synthesise(self, text: str) -> None:
         data = text.encode()
@@ -140,7 +140,7 @@ class Espeak:
         while events and events[index].type != EVENT_END:
             event = events[index]
             if event.type == EVENT_WORD:
-                self._marks.append(Mark(event.text_position - 1, event.audio_position))
+                self._marks.append(WordMark(event.text_position - 1, event.audio_position))
             index += 1
         if samples and n_samples:
             self._pcm += ctypes.string_at(samples, n_samples * 2)

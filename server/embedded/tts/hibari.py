@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from server.embedded.service import MissingPartError
 from server.embedded.tts.alignment import origins
-from server.embedded.tts.engine import EngineVoice, Mark, Spoken
+from server.embedded.tts.engine import EngineVoice, Spoken, WordMark
 from server.embedded.tts.onnx_outputs import with_float_output
 from server.embedded.tts.word_edges import FRAME_MS, Edges, counted, heard
 
@@ -94,7 +94,7 @@ class Hibari:
                 break
             began_ms = len(pcm) * 500 / self.sample_rate_hz
             sound, edges = self._sound(reading, speed)
-            marks += [Mark(starts[each.word], began_ms + each.start_ms, began_ms + each.end_ms) for each in edges]
+            marks += [WordMark(starts[each.word], began_ms + each.start_ms, began_ms + each.end_ms) for each in edges]
             pcm += sound
         return Spoken(bytes(pcm), tuple(marks), tuple(found.span() for found in _OTHER_SCRIPT.finditer(text)))
 

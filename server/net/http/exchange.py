@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from server.errors import ApiError, without_frames
 from server.net.http.handover import Upgraded, stream_of
 from server.net.http.headers import Headers, announces_body, by_name
-from server.net.http.interfaces import Refuse, RequestHead, tell_refused
+from server.net.http.interfaces import Refuse, UnreadableHead, tell_refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -182,12 +182,12 @@ class Exchange(HTTPConnection):
         self.keeps_alive = False
         self._link.refuse(self, refusal, self._head())
 
-    def _head(self) -> RequestHead:
+    def _head(self) -> UnreadableHead:
         start_line = self._start_line
         if start_line is None:
-            return RequestHead()
+            return UnreadableHead()
         seconds = asyncio.get_running_loop().time() - self._began
-        return RequestHead(start_line.method, start_line.path, self._headers, seconds)
+        return UnreadableHead(start_line.method, start_line.path, self._headers, seconds)
 
     def client_left(self) -> None:
         """The client closed its sending side. It may still be reading, so the answer can still be written."""

@@ -11,7 +11,7 @@ from tornado.httputil import HTTPMessageDelegate, RequestStartLine
 
 from server.errors import ApiError
 from server.net.http.headers import announces_body, by_name
-from server.net.http.interfaces import RequestHead, tell_refused
+from server.net.http.interfaces import UnreadableHead, tell_refused
 from server.net.http.request import Request
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class IncomingRequest(HTTPMessageDelegate):
         try:
             request = self._request = Request(self._request_conn, self._server_conn, start_line, headers)
         except ApiError as refusal:
-            head = RequestHead(start_line.method, start_line.path, headers)
+            head = UnreadableHead(start_line.method, start_line.path, headers)
             self._routes.refuse_unreadable(self._request_conn, refusal, head)
             return None
         delegate = self._routes.find_handler(request)

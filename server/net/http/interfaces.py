@@ -55,7 +55,7 @@ def tell_refused(delegate: HTTPMessageDelegate) -> None:
 
 
 @dataclass(slots=True)
-class RequestHead:
+class UnreadableHead:
     """What is known of an unreadable request, possibly nothing. `seconds`: time since its headers came."""
 
     method: str = ""
@@ -67,7 +67,7 @@ class RequestHead:
 class Refuse(Protocol):
     """Answers input that is not a readable request."""
 
-    def __call__(self, request_conn: HTTPConnection, refusal: ApiError, head: RequestHead) -> None:
+    def __call__(self, request_conn: HTTPConnection, refusal: ApiError, head: UnreadableHead) -> None:
         """Write the whole answer."""
 
 
@@ -83,5 +83,5 @@ class Routes(Protocol):
     def refuse_request(self, request: Request, refusal: ApiError, *, last: bool) -> None:
         """Write the whole answer. `last`: the rest of the request is not read, so the connection closes afterwards."""
 
-    def refuse_unreadable(self, request_conn: HTTPConnection, refusal: ApiError, head: RequestHead) -> None:
+    def refuse_unreadable(self, request_conn: HTTPConnection, refusal: ApiError, head: UnreadableHead) -> None:
         """Answer input that is not a readable request."""

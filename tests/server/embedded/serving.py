@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from server.embedded.host import Host
+from server.embedded.host import EmbeddedServices
 from server.embedded.service import EmbeddedConfig
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def channel(name: str, directory: Path) -> AsyncIterator[grpc.aio.Channel]:
-    host = Host({name: "127.0.0.1:0"}, EmbeddedConfig(directory))
+    host = EmbeddedServices({name: "127.0.0.1:0"}, EmbeddedConfig(directory))
     addresses = await host.bind()
     assert await host.start() == {}
     async with grpc.aio.insecure_channel(addresses[name]) as opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from server.embedded.host import Host
+from server.embedded.host import EmbeddedServices
 from server.embedded.service import EmbeddedConfig
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ async def test_a_taken_port_is_left_to_its_owner_without_a_word(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
-        host = Host({"safety": taken}, EmbeddedConfig(tmp_path))
+        host = EmbeddedServices({"safety": taken}, EmbeddedConfig(tmp_path))
         bound = await host.bind()
         await host.stop()
     assert bound["safety"] != taken

@@ -14,7 +14,7 @@ from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
 from streaming.client import GatewayClient, TurnParams
-from streaming.client.pause import Conversation
+from streaming.client.pause import Activity
 from streaming.protocol import messages
 from streaming.protocol.messages import ExecuteParams, TtsParams
 
@@ -139,7 +139,7 @@ def test_what_is_no_pause(params: Any, begins: list[messages.Message], ends: mes
 
 
 def pauses_behind(params: Any, *said: messages.Message) -> bool:
-    conversation = Conversation()
+    conversation = Activity()
     conversation.opened(1, params)
     for message in said:
         conversation.note(message)

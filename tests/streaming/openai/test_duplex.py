@@ -12,7 +12,7 @@ import pytest
 from openai.types.live import ClientEvent, ConnectClientEvent
 
 from streaming.openai.duplex import MAX_CONTEXT_CHARS
-from streaming.openai.registry import Sessions
+from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
 from streaming.openai.sideband import Sideband
 from streaming.ports import FinalTranscript, LaneServices, Plan, SeenMessage, SpeechStarted, SpeechStopped, Step
@@ -56,7 +56,7 @@ async def session(world: World) -> AsyncIterator[LiveClient]:
     provided = LaneServices(world.services(), lent, lent, lent, lent, lent)
     async with asyncio.TaskGroup() as group:
         residents = Residents()
-        sessions = Sessions(provided, group, residents)
+        sessions = RealtimeSessions(provided, group, residents)
         client = LiveClient(world)
         client.live = sessions.begin_duplex(USER, client, Voices(("hibari",)))
         yield client

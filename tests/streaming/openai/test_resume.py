@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.openai.event_queue import KEPT_BYTES
 from streaming.openai.live import MAX_WAITING_BYTES
-from streaming.openai.registry import Sessions
+from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
 from streaming.ports import Identity, LaneServices
 from streaming.residents import Departure, Residents
@@ -32,7 +32,7 @@ class House:
         lent: Any = self.world
         self.residents = Residents()
         provided = LaneServices(self.world.services(), lent, lent, lent, lent, lent)
-        self.sessions = Sessions(provided, group, self.residents, resume_s=RESUME_S)
+        self.sessions = RealtimeSessions(provided, group, self.residents, resume_s=RESUME_S)
         self.live: RealtimeSession | None = None
 
     def come(self) -> Client:

@@ -21,7 +21,7 @@ from tests.support.world import World, broken
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from streaming.twilio.call import Call
+    from streaming.twilio.call import PhoneCall
 
 START = Start("MZ1", "CA1", {"caller": "+15550100"})
 LONG = "so " * 30  # its reply has seven seconds of speech
@@ -34,7 +34,7 @@ class Telephone:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.call: Call | None = None
+        self.call: PhoneCall | None = None
         self.got: list[dict[str, Any]] = []
         self.ended: tuple[int, str] | None = None
         self.marks = True

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
-from server.embedded.host import Host
+from server.embedded.host import EmbeddedServices
 from server.embedded.mind.rounds import MAX_ROUNDS, MAX_WRONG_ANSWERS
 from server.embedded.service import EmbeddedConfig
 from tests.support.chat_endpoint import ChatEndpoint, Scene, call, chat_endpoint, words
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def planner(directory: Path, url: str, **options: str) -> AsyncIterator[PlannerAsyncStub]:
     named = {"LLM_BASE_URL": url, "LLM_MODEL": "m1", "LLM_API_KEY": "sk-test", **options}
-    host = Host({"planner": "127.0.0.1:0"}, EmbeddedConfig(directory, tuple(named.items())))
+    host = EmbeddedServices({"planner": "127.0.0.1:0"}, EmbeddedConfig(directory, tuple(named.items())))
     addresses = await host.bind()
     assert await host.start() == {}
     async with grpc.aio.insecure_channel(addresses["planner"]) as channel:

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # th
 from protos import os_pb2_grpc
 from server.embedded.os import commands as os_commands
 from server.embedded.os import process as os_process
-from server.embedded.os.commands import COMMANDS, Command
+from server.embedded.os.commands import COMMANDS, OsCommand
 from server.embedded.os.service import OsService
 from server.embedded.service import MissingPartError
 from tests.server.embedded.executing import config, execute, listed, refused, request, serving
@@ -47,7 +47,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         path.write_text(f"#!{sys.executable}\n{code}")
         path.chmod(0o755)
         monkeypatch.setattr(
-            os_commands, "COMMANDS", table := {**os_commands.COMMANDS, name: Command("A test", most=4, words=4)}
+            os_commands, "COMMANDS", table := {**os_commands.COMMANDS, name: OsCommand("A test", most=4, words=4)}
         )
         monkeypatch.setattr("server.embedded.os.service.COMMANDS", table)
 

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2
-from server.embedded.planner.replies import Outcome, reply
+from server.embedded.planner.replies import StepOutcome, reply
 from server.embedded.planner.service import plan
 from streaming.agent.references import fill
 
@@ -67,21 +67,24 @@ def test_nothing_is_forgotten_when_nobody_knows_what(said: list[str]) -> None:
     assert reply(made.intent, {}, [], NOON).startswith("I do not know what to forget.")
 
 
-FOUND = Outcome("ok", {"results": [NOTE]})
+FOUND = StepOutcome("ok", {"results": [NOTE]})
 TOPIC = {"topic": "the parking"}
 
 
 @pytest.mark.parametrize(
     ("outcomes", "words"),
     [
-        ([FOUND, Outcome("ok", {})], "I have forgotten what you told me: i parked on level two."),
-        ([FOUND, Outcome("declined", {}, "it was not approved")], "All right, I will not do it."),
+        ([FOUND, StepOutcome("ok", {})], "I have forgotten what you told me: i parked on level two."),
+        ([FOUND, StepOutcome("declined", {}, "it was not approved")], "All right, I will not do it."),
         (
-            [Outcome("ok", {"results": []}), Outcome("skipped", {}, "nothing to go on with")],
+            [StepOutcome("ok", {"results": []}), StepOutcome("skipped", {}, "nothing to go on with")],
             "I do not remember anything about the parking, so there is nothing to forget.",
         ),
-        ([Outcome("failed", {}, "it is down"), Outcome("skipped", {})], "I am sorry, that did not work: it is down."),
+        (
+            [StepOutcome("failed", {}, "it is down"), StepOutcome("skipped", {})],
+            "I am sorry, that did not work: it is down.",
+        ),
     ],
 )
-def test_what_became_of_it_is_said(outcomes: list[Outcome], words: str) -> None:
+def test_what_became_of_it_is_said(outcomes: list[StepOutcome], words: str) -> None:
     assert reply("forget", TOPIC, outcomes, NOON) == words

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from server.embedded.planner.replies import Outcome, reply
+from server.embedded.planner.replies import StepOutcome, reply
 from tests.server.embedded.planner.asking import NOON
 from tests.server.embedded.planner.told import planned, told
 
@@ -68,4 +68,4 @@ def test_what_is_no_file_is_left_alone(text: str) -> None:
 )
 def test_what_became_of_it_is_said(text: str, stdout: str, words: str) -> None:
     made = planned(text)
-    assert reply(made.intent, MessageToDict(made.entities), [Outcome("ok", {"stdout": stdout})], NOON) == words
+    assert reply(made.intent, MessageToDict(made.entities), [StepOutcome("ok", {"stdout": stdout})], NOON) == words

@@ -10,7 +10,7 @@ import pytest
 from protos import planner_pb2
 from server.embedded.intent import templates
 from server.embedded.planner.recipes import RECIPES
-from server.embedded.planner.replies import Outcome, reply
+from server.embedded.planner.replies import StepOutcome, reply
 from tests.server.embedded.serving import refusal
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ async def test_words_in_braces_are_no_templates(tmp_path: Path) -> None:
 def test_every_intent_has_words() -> None:
     for intent in templates.document()["intents"]:
         steps = RECIPES[intent].takes_steps if intent in RECIPES else False
-        told = [Outcome("ok", {"value": 1}, "")] if steps else []
+        told = [StepOutcome("ok", {"value": 1}, "")] if steps else []
         entities = dict.fromkeys(RECIPES[intent].needs if intent in RECIPES else (), "x")
         words = reply(intent, entities, told, NOON)
         assert (intent, words == "") == (intent, intent == "stop")

@@ -9,7 +9,7 @@ import pytest
 
 from server.embedded.service import EmbeddedConfig, MissingPartError
 from server.embedded.tts import TextToSpeechService
-from server.embedded.tts.engine import Mark, Spoken
+from server.embedded.tts.engine import Spoken, WordMark
 from server.embedded.tts.level import volume_percent, with_soft_edges
 from server.embedded.tts.manner import Manner
 from server.embedded.tts.pieces import Boundary, Piece
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_a_word_with_several_marks_is_one_word_and_one_without_is_none() -> None:
-    spoken = Spoken(b"", (Mark(0, 0), Mark(5, 300), Mark(6, 400), Mark(6, 500), Mark(13, 900)))
+    spoken = Spoken(b"", (WordMark(0, 0), WordMark(5, 300), WordMark(6, 400), WordMark(6, 500), WordMark(13, 900)))
     words = timed_words("Pay, $5.00 – now", spoken, 1200)
     assert [(word.text, word.start_ms, word.end_ms) for word in words] == [
         ("Pay,", 0, 300),
@@ -67,7 +67,7 @@ def test_language_tags_are_spelled_as_usual(tag: str, expected: str) -> None:
 def test_length_and_words_follow_the_tempo(tempo: float) -> None:
     speech = Speech(Manner("v", 1.0, tempo), 22_050)
     piece = Piece("one two", Boundary.SENTENCE)
-    spoken = Spoken(bytes(2 * 22_050), (Mark(0, 0), Mark(4, 500)))
+    spoken = Spoken(bytes(2 * 22_050), (WordMark(0, 0), WordMark(4, 500)))
     responses = [*speech.responses(piece, spoken), *speech.finish()]
     words = [word for response in responses for word in response.words.words]
     assert [(word.start_ms, word.end_ms) for word in words] == [
@@ -111,7 +111,7 @@ async def test_without_the_natural_voice_the_light_one_speaks(
 
 
 async def test_words_end_where_the_engine_says() -> None:
-    words = timed_words("one, two", Spoken(b"", (Mark(0, 20, 300), Mark(5, 500, 900))), 950)
+    words = timed_words("one, two", Spoken(b"", (WordMark(0, 20, 300), WordMark(5, 500, 900))), 950)
     assert [(word.start_ms, word.end_ms) for word in words] == [(20, 300), (500, 900)]
 
 
