@@ -36,9 +36,8 @@ class HangWatch:
 
     def __init__(self) -> None:
         self.promised = False  # True if this service has reported progress
-        self._watched: dict[
-            GuardedStream, tuple[int, int]
-        ] = {}  # signs at the last check, and checks since they changed
+        # Answers at the last check, and checks since they changed.
+        self._watched: dict[GuardedStream, tuple[int, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, stream: GuardedStream) -> None:
