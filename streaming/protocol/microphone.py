@@ -55,6 +55,7 @@ class MicrophoneGate:
             or (n_bytes > self._prepaid_bytes and not self._pay(n_bytes, now))
         ):
             return None
+        # This is `_count` written out: one call less for each frame of each microphone.
         self._prepaid_bytes -= n_bytes
         channel.receive_window.available -= n_bytes
         channel.next_frame = seq + 1
@@ -80,11 +81,15 @@ class MicrophoneGate:
             or (n_bytes > self._prepaid_bytes and not self._pay(n_bytes, now))
         ):
             return None
+        self._count(channel, n_bytes, seq)
+        self.heard_at = now
+        return channel
+
+    def _count(self, channel: ServerChannel, n_bytes: int, seq: int) -> None:
+        """Count a valid frame. It fits into the channel's window, and into what was taken from the bucket."""
         self._prepaid_bytes -= n_bytes
         channel.receive_window.available -= n_bytes
         channel.next_frame = seq + 1
-        self.heard_at = now
-        return channel
 
     def receive(self, data: bytes, now: float) -> AudioReceived | None:
         """Like `admit`, also for frames with flags, and returns an event."""
@@ -112,7 +117,5 @@ class MicrophoneGate:
             return Refusal("FLOW_CONTROL", f"{channel.receive_window.available} bytes of credit were left")
         if len(frame.payload) > self._prepaid_bytes and not self._pay(len(frame.payload), now):
             return Refusal("AUDIO_RATE_LIMITED", "more audio per second than any microphone makes")
-        self._prepaid_bytes -= len(frame.payload)
-        channel.receive_window.receive(len(frame.payload))
-        channel.next_frame = frame.seq + 1
+        self._count(channel, len(frame.payload), frame.seq)
         return None
