@@ -153,7 +153,7 @@ async def listen_to(
 
 
 class VoicesRequest(RequestModel):
-    """The language whose voices are listed; all if omitted."""
+    """The language whose voices are listed; all if omitted. If no voice has the whole tag, it is shortened: de-DE, then de."""
 
     language: Language | None = None
 

@@ -121,18 +121,37 @@ class VoiceCatalogue:
         variant = variants[alike.index(letter) % len(variants)]
         return f"{base}+{variant}" if variant else base
 
+    def _of_range(self, tag: str) -> list[EngineVoice]:
+        if not tag:
+            return list(self._voices.values())
+        found: list[EngineVoice] = []
+        while tag and not found:
+            found = [
+                voice
+                for voice in self._voices.values()
+                if any(known == tag or known.startswith(f"{tag}-") for _, known in voice.languages)
+            ]
+            tag = _shorter(tag)
+        return found
+
     def listed(self, language: str) -> Iterator[ListedVoice]:
-        """The voices of a language (all if it is empty), each followed by its variants."""
-        wanted = language.strip().replace("_", "-").lower()
-        for voice in self._voices.values():
-            if wanted and not any(known == wanted or known.startswith(f"{wanted}-") for _, known in voice.languages):
-                continue
+        """The voices of a language (all if it is empty), each followed by its variants.
+
+        Where no voice has the whole tag, it is shortened from its end until one does (RFC 4647, 3.4): de-DE lists those of de.
+        """
+        for voice in self._of_range(language.strip().replace("_", "-").lower()):
             tag, engine = spelled(voice.language), self._homes[voice.id]
             yield ListedVoice(voice.id, voice.name, tag, voice.gender, engine)
             for variant in LISTED_VARIANTS:
                 if variant in engine.variants:
                     gender = "female" if variant.startswith("f") else "male"
                     yield ListedVoice(f"{voice.id}+{variant}", f"{voice.name}, {variant}", tag, gender, engine)
+
+
+def _shorter(tag: str) -> str:
+    """The tag without its last part, and without a single letter or digit before that, which only introduces it."""
+    rest = tag.rpartition("-")[0]
+    return rest[:-2] if rest[-2:-1] == "-" else rest
 
 
 def spelled(tag: str) -> str:

@@ -302,6 +302,31 @@ async def test_voices_are_listed_with_what_one_needs_to_choose(address: str) -> 
     assert list(none) == []
 
 
+@pytest.mark.parametrize(
+    ("language", "listed"),
+    [
+        ("de-DE", {"de"}),
+        ("de_AT", {"de"}),
+        ("de-DE-1996", {"de"}),
+        ("de-x-home", {"de"}),
+        ("en-ZA", {"en-us", "en-gb"}),
+        ("fr", {"fr-fr", "fr-be"}),
+        ("tlh-DE", set()),
+        ("-", set()),
+    ],
+)
+async def test_a_region_that_no_voice_has_lists_the_voices_of_the_language(
+    address: str, language: str, listed: set[str]
+) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = tts_pb2_grpc.TextToSpeechStub(channel)
+        voices = (await stub.ListVoices(tts_pb2.ListVoicesRequest(language=language))).voices
+    ids = {voice.id for voice in voices}
+    assert ids >= listed
+    assert bool(ids) == bool(listed)
+    assert {voice.language.partition("-")[0] for voice in voices} <= {language[:2]}
+
+
 @pytest.mark.gen_test(timeout=60)
 async def test_every_listed_voice_speaks(address: str) -> None:
     async with grpc.aio.insecure_channel(address) as channel:
