@@ -38,7 +38,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "own")
 if os.environ.get("TEST_LOOP") == "uvloop":
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
-# As the gateway has them. With Python's own, the collector took 2.2 s of tests/streaming/openai, with these 1.0. Tests of leaks collect by hand.
+# The gateway's own values. With Python's, the collector took 2.2 s of tests/streaming/openai, now 1.0. Tests of leaks collect by hand.
 gc.set_threshold(10_000, 20, 20)
 
 UNHURRIED_S = 10.0

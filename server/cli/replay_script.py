@@ -69,7 +69,7 @@ class Cue:
 
 @dataclass(slots=True)
 class Script:
-    """See the module. `questions`: place and number of each confirmation id."""
+    """The messages to send. `questions`: place and number of each confirmation id."""
 
     name: str
     session_id: str = ""

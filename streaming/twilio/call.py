@@ -45,7 +45,7 @@ class CallSocket(Protocol):
 
 
 class PhoneCall(UnrecordedResident):
-    """See the module. It ends with its socket."""
+    """A call as a Resident. It ends with its socket."""
 
     def __init__(
         self,
