@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,8 @@ GAIN = 1.8  # brings the voice to level.TARGET_RMS; its highest peaks stay below
 MAX_AMPLITUDE = 32_767
 QUIET_RMS = 0.002  # of 1: 28 dB below the voice; it is far quieter between words
 LEAD_MS, TAIL_MS = 20, 60  # silence kept around a piece; the network adds 0.3 s before and after
-# Words in letters other than Latin; a single π is known.
-_OTHER_SCRIPT = re.compile(r"(?:(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]){2,}")
+_OTHER_LETTER = re.compile(r"(?![ªµºÀ-ʯᴀ-ỿﬀ-ﬆ])[^\W\d_a-zA-Z]")  # not Latin
+_JOINERS = "\u200c\u200d"  # within words of Persian and of Indian scripts
 WARM_UP = "Warm: 1, 2; zyxt?"  # uses the lexicon, the numbers, and the network for unknown words
 
 
@@ -87,22 +88,33 @@ class Hibari:
 
     def say(self, text: str, voice_id: str, speed: float, wanted: Callable[[], bool]) -> Spoken:  # noqa: ARG002 - it has one voice
         """Synthesise; see Engine. No audio if nothing in `text` can be said."""
-        starts = _word_starts(text)
+        unsaid = self._unsaid(text)
+        sayable = text
+        for start, end in unsaid:  # the network would produce noise
+            sayable = sayable[:start] + " " * (end - start) + sayable[end:]
+        starts = _word_starts(sayable)
         pcm, marks = bytearray(), []
-        for reading in _short(self._read(text)):
+        for reading in _short(self._read(sayable)):
             if not wanted():
                 break
             began_ms = len(pcm) * 500 / self.sample_rate_hz
             sound, edges = self._sound(reading, speed)
             marks += [WordMark(starts[each.word], began_ms + each.start_ms, began_ms + each.end_ms) for each in edges]
             pcm += sound
-        return Spoken(bytes(pcm), tuple(marks), tuple(found.span() for found in _OTHER_SCRIPT.finditer(text)))
+        return Spoken(bytes(pcm), tuple(marks), unsaid)
+
+    def _unsaid(self, text: str) -> tuple[tuple[int, int], ...]:
+        """From and to, of each word in another script. Some single letters are known: π, but not 水."""
+        return tuple(
+            (start, end)
+            for start, end in _in_other_scripts(text)
+            if end - start > 1 or not any(word is not None for word in self._read(text[start:end]).words)
+        )
 
     def _read(self, text: str) -> Reading:
         """The text's pronunciation."""
-        sayable = _OTHER_SCRIPT.sub(lambda word: " " * len(word[0]), text)  # the network would produce noise
         # The package takes [text](/phonemes/) for markup of its own.
-        normal = self._normalize(sayable.replace("](", "] ("))
+        normal = self._normalize(text.replace("](", "] ("))
         from_, word_of = origins(text, normal), _word_of(text)
         phonemes, words, position, latest = "", [], 0, 0
         for token in self._g2p.phonemize_tokens(self._g2p.tokenize(normal)):
@@ -156,6 +168,17 @@ def _short(reading: Reading) -> Iterator[Reading]:
         if any(word is not None for word in part.words):
             yield part
         phonemes, words = phonemes[end:], words[end:]
+
+
+def _in_other_scripts(text: str) -> Iterator[tuple[int, int]]:
+    """From and to, of letters next to each other that are not Latin, with their combining signs (हिन्दी has three)."""
+    start = None
+    for at, char in enumerate("" if text.isascii() else f"{text} "):
+        if _OTHER_LETTER.match(char):
+            start = at if start is None else start
+        elif start is not None and char not in _JOINERS and not unicodedata.category(char).startswith("M"):
+            yield start, at
+            start = None
 
 
 def _word_starts(text: str) -> list[int]:

@@ -1,11 +1,12 @@
-"""A piece spoken by several engines, because it has words in several scripts."""
+"""A piece spoken in parts, because it has words in several scripts."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from server.embedded.tts.engine import Spoken
+from server.embedded.tts.engine import Spoken, WordMark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,13 @@ def runs(text: str, unsaid: Sequence[tuple[int, int]]) -> Iterator[tuple[int, st
     for start, end in zip(edges, [*edges[1:], len(text)], strict=True):
         if any(map(str.isalnum, text[start:end])):
             yield start, text[start:end]
+
+
+def standing_for(text: str, spoken: Spoken, rate_hz: int) -> Spoken:
+    """Sound that was made from other words, with the words of `text` spread over it."""
+    starts = [found.start() for found in re.finditer(r"\S+", text)]
+    word_ms = len(spoken.pcm) * 1000 / (BYTES_PER_SAMPLE * rate_hz) / len(starts)
+    return Spoken(spoken.pcm, tuple(WordMark(start, n * word_ms, (n + 1) * word_ms) for n, start in enumerate(starts)))
 
 
 def joined(parts: Sequence[tuple[int, Spoken]], rate_hz: int) -> Spoken:

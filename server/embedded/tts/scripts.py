@@ -1,4 +1,4 @@
-"""Guesses the language of a text that a voice cannot say, by the script of its letters."""
+"""Guesses the language of a text that a voice cannot say, by the script of its letters, or names the script."""
 
 from __future__ import annotations
 
@@ -43,3 +43,14 @@ def probable_language(text: str) -> str:
     if "ja" in found:
         return "ja"
     return max(set(found), key=found.count) if found else ""
+
+
+NAMES = {"CJK": "Chinese", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean"}
+"""What people call a script, where Unicode calls it something else."""
+
+
+def in_place_of(text: str) -> str:
+    """What to say in place of words that nobody can say: "a word in Cyrillic"."""
+    name = unicodedata.name(next(filter(str.isalpha, text)), "").partition(" ")[0]
+    what = "words" if len(text.split()) > 1 else "a word"
+    return f"{what} in {NAMES.get(name, name.title() or 'unknown letters')}"

@@ -19,8 +19,8 @@ from server.embedded.tts.booth import Booth
 from server.embedded.tts.manner import InvalidSpeedError, Manner, checked
 from server.embedded.tts.pieces import Piece, PieceCutter
 from server.embedded.tts.rates import at_rate
-from server.embedded.tts.runs import joined, runs
-from server.embedded.tts.scripts import probable_language
+from server.embedded.tts.runs import joined, runs, standing_for
+from server.embedded.tts.scripts import in_place_of, probable_language
 from server.embedded.tts.speech import Speech
 from server.embedded.tts.trunk import SynthesizeManyCall
 from server.embedded.tts.voices import UnknownVoiceError, VoiceCatalogue
@@ -130,17 +130,20 @@ class TextToSpeechService(EmbeddedService, tts_pb2_grpc.TextToSpeechServicer):
         spoken = await self._say_run(text, manner, rate_hz, first=first)
         if not spoken.pcm and any(char.isalnum() for char in text):
             raise UnsayableError(f"the voice {manner.voice_id} cannot say {piece.text.strip()[:40]!r}")
-        if spoken.pcm and spoken.unsaid and self._replaced(text, spoken, manner):
-            said = [
-                (at, await self._say_run(run, manner, rate_hz, first=first)) for at, run in runs(text, spoken.unsaid)
+        if spoken.pcm and spoken.unsaid:
+            parts = [
+                (at, await self._say_part(run, manner, rate_hz, first=first)) for at, run in runs(text, spoken.unsaid)
             ]
-            return joined(said, rate_hz)
+            return joined(parts, rate_hz)
         return spoken if spoken.pcm else None
 
-    def _replaced(self, text: str, spoken: Spoken, manner: Manner) -> bool:
-        """True if another engine speaks the language of what was left out."""
-        left_out = "".join(text[start:end] for start, end in spoken.unsaid)
-        return self._catalogue.instead_of(manner.voice_id, probable_language(left_out)) is not None
+    async def _say_part(self, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
+        """A run within a piece. If no engine can say it, the listener is told that there is such a word."""
+        spoken = await self._say_run(text, manner, rate_hz, first=first)
+        if spoken.pcm:
+            return spoken
+        named = await self._say_run(in_place_of(text), manner, rate_hz, first=first)
+        return standing_for(text, named, rate_hz)
 
     async def _say_run(self, text: str, manner: Manner, rate_hz: int, *, first: bool) -> Spoken:
         """A text as PCM of that rate, by another engine if this one can say nothing of it; empty if none can."""
