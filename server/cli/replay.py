@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from server.cli.replay_outcome import compared
 from server.cli.replay_player import Played, Player
@@ -16,16 +16,26 @@ from streaming.jarvis.recording import RecordingError, read
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 NOT_COMPARED = 2  # exit code
+MOST_LINE = 16_000_000  # characters; a message of a socket is far smaller
 DEVELOPER = "developer"  # if no user is named
+
+
+def _lines(file: TextIO, path: str) -> Iterator[str]:
+    """The lines, each of bounded length: a device such as /dev/zero never ends its first. Raises RecordingError."""
+    while line := file.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise RecordingError(f"{path} is no recording of a session: a line is longer than {MOST_LINE} characters")
+        yield line
 
 
 def read_script(path: str) -> Script:
     """Read a recording as a script. Raises RecordingError."""
     try:
         with Path(path).open(encoding="utf-8") as file:
-            script = script_of(read(file, path))
+            script = script_of(read(_lines(file, path), path))
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

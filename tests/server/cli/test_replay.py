@@ -320,3 +320,8 @@ def test_the_console_s_own_recordings_are_read(tmp_path: Path) -> None:
     found = read_script(str(file))
     assert found.session_id == "console"
     assert [cue.place for cue in found.cues] == ["call 1 agent.intent"]
+
+
+def test_a_line_without_an_end_is_refused() -> None:
+    with pytest.raises(RecordingError, match="/dev/zero is no recording of a session: a line is longer than"):
+        read_script("/dev/zero")
