@@ -76,7 +76,12 @@ def listening_sockets(host: str, port: int, *, reuse_port: bool) -> list[socket.
 
 def check_free(host: str, port: int, *, reuse_port: bool) -> None:
     """Fail now if the port is taken or forbidden. Binds without listening, so that no client is let in. Raises OSError."""
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as unknown:
+        raise _naming(unknown, host, port) from None
+    except UnicodeError:  # from the idna codec: an empty or overlong label
+        raise OSError(errno.EINVAL, f"{host}:{port}: not a host name") from None
     for family, kind, protocol, _, address in found:
         try:
             _try_bind(socket.socket(family, kind, protocol), address, reuse_port=reuse_port)
