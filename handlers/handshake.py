@@ -13,6 +13,7 @@ from tornado.websocket import WebSocketHandler
 from handlers.answer import account, answer_headers, name_from
 from handlers.problem import as_api_error, problem_json
 from server.errors import ApiError
+from server.net.cut import hung_up
 from server.net.websocket.fall_back import checked
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
@@ -77,6 +78,16 @@ class HandshakeHandler(WebSocketHandler):
             self.ws_connection.abort()
         elif self.ws_connection is not None and self.ws_connection.stream is not None:
             self.ws_connection.stream.close()
+
+    def client_left(self) -> bool:
+        """True if the client has closed the connection, although that may not have been read yet.
+
+        After a stall, ours or a proxy's, a handshake may come behind the next one of a client that has given it up.
+        """
+        if isinstance(self.ws_connection, FrameSocket):
+            return self.ws_connection.client_left()
+        stream = self.ws_connection.stream if self.ws_connection is not None else None
+        return stream is None or hung_up(stream.socket)
 
     def on_connection_close(self) -> None:
         """Called by Tornado. A client that left before its socket was open has nothing to close.

@@ -70,6 +70,8 @@ class RealtimeHandler(SocketHandler):
             self._start_timer(AUTH_TIMEOUT_S, self.refuse, timeout)
 
     def _enter(self, identity: Identity) -> None:
+        if self.client_left():
+            return  # it must not take the session from the client's next socket; a claimed record can be claimed again
         try:
             self._admission.check_signed_in(identity)
             self._admission.check_sockets(identity, self.path_args[0])
@@ -123,13 +125,11 @@ class RealtimeHandler(SocketHandler):
         except RefusedError as refused:
             self.refuse(refused)
             return
-        if self.ws_connection is None:
-            return  # the client has left meanwhile; a record that was claimed can be claimed again
         self._cancel_timer()
-        if self._ending is None:
+        if self._ending is None and not self.client_left():
             self._enter(self._identity)
-        early, self._early = self._early or [], None
-        self.on_messages(early)
+            early, self._early = self._early or [], None
+            self.on_messages(early)
 
     def on_close(self) -> None:
         """Detach the session, count and log."""

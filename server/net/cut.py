@@ -1,7 +1,8 @@
-"""Ends a connection without waiting for the client."""
+"""Ends a connection without waiting for the client, or sees that the client has ended it."""
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -28,6 +29,15 @@ def cut(transport: asyncio.Transport) -> None:
         with suppress(OSError):  # a Unix socket has no such option, or it is closed already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
     transport.abort()
+
+
+def hung_up(connection: socket.socket | None) -> bool:
+    """True if the client has closed its side, although the loop may not have read that yet."""
+    if connection is None or sys.platform != "linux":
+        return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:

@@ -160,7 +160,7 @@ class Client:
         if code is not None:
             self.codes.append(code)
             if not self._stopping and (code >= 4500 or code in {1000, 1002, 1003, 1007, 1008, 1009}):
-                self.violations.append(f"closed {code}: do not reconnect")
+                self.violations.append(f"closed {code}: do not reconnect; {self._steps}")
 
     def cut(self, *, half_a_frame: bool = False) -> None:
         """The network fails; `half_a_frame`: in the middle of one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,42 @@ async def test_a_token_in_the_first_message_and_commands_right_behind_it(gateway
     assert (await first(socket))["data"]["intent"] == "help"
 
 
+async def test_a_handshake_that_its_client_has_given_up_takes_no_session_over(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, EMBEDDED="false", REDIS_URL="") as slow:
+        socket = await opened(slow, "/ws/door-9", {"Authorization": f"Bearer {slow.token}"})
+        assert (await first(socket))["type"] == "session.ready"
+        slow.process.send_signal(signal.SIGSTOP)
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", slow.port)
+            writer.write(
+                "GET /ws/door-9 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+                f"Authorization: Bearer {slow.token}\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            slow.process.send_signal(signal.SIGCONT)
+        while sockets(slow) != 1:
+            await asyncio.sleep(0.05)
+        await socket.write_message(json.dumps({"type": "ping", "t": 7}))
+        assert (await first(socket))["type"] == "pong"
+
+
+def sockets(gateway: GatewayProcess) -> float:
+    """How many WebSockets are open."""
+    found = re.search(r"^api_gateway_ws_connections (.*)$", scraped(gateway), re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def scraped(gateway: GatewayProcess) -> str:
+    command = ["curl", "-sS", f"{gateway.base}/metrics"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 async def test_a_development_session_needs_debug(gateway: GatewayProcess, tmp_path: Path) -> None:
     socket = await opened(gateway, "/ws/door-5?user_id=ada")
     assert (await first(socket))["user"]["user_id"] == "ada"
@@ -119,9 +156,7 @@ async def test_a_bad_token_is_told_and_closed(gateway: GatewayProcess, token: st
 
 def closes(gateway: GatewayProcess, code: int) -> float:
     """How many sockets the gateway has closed with that code."""
-    command = ["curl", "-sS", f"{gateway.base}/metrics"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(rf'^api_gateway_ws_closes_total{{code="{code}"}} (.*)$', text, re.MULTILINE)
+    found = re.search(rf'^api_gateway_ws_closes_total{{code="{code}"}} (.*)$', scraped(gateway), re.MULTILINE)
     return float(found[1]) if found is not None else 0.0
 
 

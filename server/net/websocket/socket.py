@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
-from server.net.cut import cut
+from server.net.cut import cut, hung_up
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
@@ -395,6 +395,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._pause_reading()  # it may still read our close frame; a reset would be faster than that
         elif number > LONG_READ_BYTES and not self._waits:
             self._wait()
+
+    def client_left(self) -> bool:
+        """True if the client has closed its side of the connection, read or not."""
+        return self._lost or hung_up(self._transport.get_extra_info("socket"))
 
     def abort(self) -> None:
         """Cut the connection; unsent data is lost."""
