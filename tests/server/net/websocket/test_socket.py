@@ -419,30 +419,6 @@ async def test_a_message_that_is_never_finished() -> None:
         assert (opcode, int.from_bytes(payload[:2], "big")) == (CLOSE, 1008)
 
 
-async def test_a_client_that_is_gone_without_a_word() -> None:
-    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024, ping_interval_s=0.05)) as client:
-        assert (await client.frame())[0] == PING
-        assert (await client.handler.closed).code == 1006
-
-
-async def test_a_session_that_asks_a_silent_client_itself_needs_no_ping() -> None:
-    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024, ping_interval_s=0.05, pings_silent=False)) as client:
-        await asyncio.sleep(0.25)
-        client.send(frame(TEXT, b"a"))
-        assert await client.frame() == (TEXT, b"a")
-
-
-async def test_a_client_that_answers_pings_stays() -> None:
-    async with connected(limits=SocketLimits(MESSAGE_BYTES, 1024, ping_interval_s=0.05)) as client:
-        for _ in range(3):
-            assert (await client.frame())[0] == PING
-            client.send(frame(PONG))
-        client.send(frame(TEXT, b"a"))
-        while (got := await client.frame())[0] == PING:
-            client.send(frame(PONG))
-        assert got == (TEXT, b"a")
-
-
 @pytest.mark.parametrize(("family", "set_for"), [(socket.AF_INET, [1]), (socket.AF_INET6, [1]), (socket.AF_UNIX, [])])
 async def test_delay_is_for_tcp_alone(family: int, set_for: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Python 3.11.2, which is Debian 12's, does not give one member of an enum as an attribute of another."""
