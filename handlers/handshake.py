@@ -85,7 +85,7 @@ class HandshakeHandler(WebSocketHandler):
         After a stall, ours or a proxy's, a handshake may come behind the next one of a client that has given it up.
         """
         if isinstance(self.ws_connection, FrameSocket):
-            return self.ws_connection.client_left()
+            return hung_up(self.ws_connection.transport.get_extra_info("socket"))
         stream = self.ws_connection.stream if self.ws_connection is not None else None
         return stream is None or hung_up(stream.socket)
 

@@ -142,7 +142,7 @@ class _ClientSocket(FakeSocket):
     def connect(self) -> FrameSocket:
         handler: Any = _Handler(self.line)
         socket = handler.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20), Turns())
-        socket._transport = _Transport()  # type: ignore[assignment]
+        socket.transport = _Transport()  # type: ignore[assignment]
         self.writer = SocketWriter(handler, self._group)
         return socket
 

@@ -35,6 +35,8 @@ def hung_up(connection: socket.socket | None) -> bool:
     """True if the client has closed its side, although the loop may not have read that yet."""
     if connection is None or sys.platform != "linux":
         return False
+    if connection.fileno() < 0:
+        return True
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLRDHUP)
     return bool(poll.poll(0))

@@ -135,7 +135,7 @@ class Listener:
         self.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), Turns())
         self.transport: Any = _Transport()
         socket: Any = self.ws_connection
-        socket._transport = self.transport
+        socket.transport = self.transport
         self._writer = SocketWriter(handler, house.group)
         self.wake, self.write_frame = self._writer.wake, self._writer.write_frame
         line._socket = line.live.socket = self

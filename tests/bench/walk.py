@@ -74,7 +74,7 @@ async def sockets(house: House, talkers: int) -> list[FrameSocket]:
         handler: Any = _Handler(client.line)
         socket = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20, frames_burst=10**9), Turns())
         socket.express = client.line.hear
-        socket._transport = _Transport()  # type: ignore[assignment]
+        socket.transport = _Transport()  # type: ignore[assignment]
         found.append(socket)
     return found
 

@@ -29,7 +29,6 @@ class SocketSlots:
         "_seat",
         "_subprotocol",
         "_told",
-        "_transport",
         "_turn_at",
         "_turns",
         "_unfinished",
@@ -38,6 +37,7 @@ class SocketSlots:
         "close_reason",
         "express",
         "paused",
+        "transport",
     )
 
     close_code: int | None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
-from server.net.cut import cut, hung_up
+from server.net.cut import cut
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
@@ -62,7 +62,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self.close_code = self.close_reason = None
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
+        self.transport: asyncio.Transport
         self._reader = FrameReader(limits.message_bytes)
         self.express: Callable[[bytes | str], bool] | None = None  # takes a lone message; False: deliver it as usual
         self._deliver = cast("Callable[[list[Any]], None]", getattr(handler, "on_messages", self._deliver_singly))
@@ -93,8 +93,8 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._subprotocol = switch_protocols(handler, key)
         connection: object = handler.request.connection
         assert gives_transport(connection), "looked at before this protocol was chosen"
-        self._transport, early = connection.detach_transport()
-        self._transport.set_protocol(self)
+        self.transport, early = connection.detach_transport()
+        self.transport.set_protocol(self)
         self.start_pinging()
         await self._open()
         if early and not self._lost:
@@ -106,10 +106,10 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         try:
             opening = handler.open(*handler.open_args, **handler.open_kwargs)
             if opening is not None:
-                self._transport.pause_reading()
+                self.transport.pause_reading()
                 await opening
-                if not self._transport.is_closing():
-                    self._transport.resume_reading()
+                if not self.transport.is_closing():
+                    self.transport.resume_reading()
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and ends this socket only
             self._failed()
 
@@ -171,8 +171,8 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
                 return
         self.behind_since, self._caught_up = None, self._loop.time()
         self._count_limit = min(self._frames + JOIN_FRAMES, self._limits.frames_burst)
-        if not self._transport.is_closing() and (self._seat is None or self._seat.left):
-            self._transport.resume_reading()  # else it has joined the rounds meanwhile
+        if not self.transport.is_closing() and (self._seat is None or self._seat.left):
+            self.transport.resume_reading()  # else it has joined the rounds meanwhile
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
@@ -223,7 +223,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         if self.paused:
             self._pong = ping.payload
         elif not self.server_terminated:
-            self._transport.write(frames.pong_frame(ping.payload))
+            self.transport.write(frames.pong_frame(ping.payload))
         self._run_callback(self.handler.on_ping, ping.payload)
 
     def _closed(self, closed: Closed) -> None:
@@ -240,7 +240,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _pause_reading(self) -> None:
         if self._seat is not None:
             self._seat.leave()
-        self._transport.pause_reading()
+        self.transport.pause_reading()
 
     # --- rate limits and silence ---
 
@@ -249,7 +249,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._count_limit = self._limits.frames_burst
         if self._frames + self._reader.pieces <= self._count_limit:
             if self._rounds is not None and (self._seat is None or self._seat.left):
-                self._seat = self._rounds.join(self._transport, self.data_received)
+                self._seat = self._rounds.join(self.transport, self.data_received)
             return
         now = self._loop.time()
         if now - self._counted_since < self._limits.frames_burst / self._limits.frames_per_s:
@@ -276,7 +276,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             return
         elif self._limits.pings_silent and not self.is_closing():
             self._pinged = True
-            self._transport.write(frames.ping_frame())
+            self.transport.write(frames.ping_frame())
         if not self.client_terminated:
             self.start_pinging()
 
@@ -286,7 +286,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         """Write the messages in one call. Raises WebSocketClosedError."""
         if self.is_closing():
             raise WebSocketClosedError
-        self._transport.writelines([frames.data_frame(message) for message in messages])
+        self.transport.writelines([frames.data_frame(message) for message in messages])
         self._check_buffer()
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:
@@ -298,13 +298,13 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             message = message.encode()
         elif not binary and isinstance(message, bytes):
             message = message.decode()
-        self._transport.write(frames.data_frame(message))
+        self.transport.write(frames.data_frame(message))
         self._check_buffer()
         return self.drained()
 
     def write_ping(self, data: bytes) -> None:
         """Send a ping; the payload has at most 125 bytes."""
-        self._transport.write(frames.ping_frame(data))
+        self.transport.write(frames.ping_frame(data))
 
     def drained(self) -> asyncio.Future[None]:
         """A future that is done when there is room for more, or fails with WebSocketClosedError if the client is gone."""
@@ -317,7 +317,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def _check_buffer(self) -> None:
         """The last resort against a full buffer. Writers that stop while `paused` never reach it."""
-        if self._transport.get_write_buffer_size() > self._limits.write_buffer_bytes:
+        if self.transport.get_write_buffer_size() > self._limits.write_buffer_bytes:
             self.abort()
 
     def pause_writing(self) -> None:
@@ -334,7 +334,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._cancel_deadline()
         pong, self._pong = self._pong, None
         if pong is not None:
-            self._transport.write(frames.pong_frame(pong))
+            self.transport.write(frames.pong_frame(pong))
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
             drained.set_result(None)
@@ -356,7 +356,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self.server_terminated = True
             if code is None and reason is not None:
                 code = NORMAL
-            self._transport.write(frames.close_frame(code, reason or ""))
+            self.transport.write(frames.close_frame(code, reason or ""))
             self._set_deadline(self._limits.close_timeout_s)
         if self.client_terminated:
             self._linger()
@@ -376,7 +376,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         """Send the result of the handler's `last_words(code, reason)`, if any, before the close frame."""
         last_words: Callable[[int, str], str] | None = getattr(self.handler, "last_words", None)
         if last_words is not None and not self._lost and (words := last_words(code, reason)):
-            self._transport.write(frames.data_frame(words))
+            self.transport.write(frames.data_frame(words))
 
     def _failed(self) -> None:
         """The handler raised."""
@@ -386,7 +386,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
     def _linger(self) -> None:
         """Everything is sent: close our half, and wait for the client."""
         with suppress(OSError, RuntimeError):  # it has gone, but the loop has not told us yet
-            self._transport.write_eof()
+            self.transport.write_eof()
         self._set_deadline(LINGER_S)
 
     def _discard(self, number: int) -> None:
@@ -396,21 +396,17 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         elif number > LONG_READ_BYTES and not self._waits:
             self._wait()
 
-    def client_left(self) -> bool:
-        """True if the client has closed its side of the connection, read or not."""
-        return self._lost or hung_up(self._transport.get_extra_info("socket"))
-
     def abort(self) -> None:
         """Cut the connection; unsent data is lost."""
         self.client_terminated = self.server_terminated = True
-        cut(self._transport)
+        cut(self.transport)
 
     _abort = abort  # under Tornado's name
 
     def on_connection_close(self) -> None:
         """Called by the handler, when the client leaves during its handshake or after the handler was told of the end."""
         told, self._told = self._told, True
-        if not told and hasattr(self, "_transport"):
+        if not told and hasattr(self, "transport"):
             self.abort()
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -445,7 +441,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
 
     def set_nodelay(self, x: bool) -> None:
         """Set TCP_NODELAY, although the loop's transports have already done so."""
-        set_tcp(self._transport, TCP_NODELAY, on=x)
+        set_tcp(self.transport, TCP_NODELAY, on=x)
 
     def _process_server_headers(self, key: str | bytes, headers: HTTPHeaders) -> None:  # noqa: ARG002 - for clients only
         raise AssertionError("a server's socket has no server")

@@ -65,7 +65,7 @@ async def test_a_busy_round_takes_what_came_in_between(reads_per_s: float) -> No
 @pytest.mark.skipif(QUICK_ACK is None, reason="Linux only")
 async def test_acknowledgements_of_frames_in_rounds_may_be_late() -> None:
     async with joined() as (_, client):
-        transport = client.handler.ws_connection._transport
+        transport = client.handler.ws_connection.transport
         assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, QUICK_ACK) == 0
 
 
@@ -91,7 +91,7 @@ async def taken_together(client: Client, *frames: bytes) -> None:
 async def test_a_client_that_waits_for_acknowledgements_gets_them_with_each_read(in_time: bool) -> None:
     """Without TCP_NODELAY a frame is held back until the one before is acknowledged, and comes together with the next one."""
     async with joined() as (rounds, client):
-        tcp = client.handler.ws_connection._transport.get_extra_info("socket")
+        tcp = client.handler.ws_connection.transport.get_extra_info("socket")
         rounds._pause_s = 0.0 if in_time else BUSY_ROUND_S
         rounds._emptied_at = 0.0
         await taken_together(client, b"a" * 200, b"b" * 200)
@@ -280,7 +280,7 @@ async def test_a_crowded_read_that_joins_the_rounds_is_not_read_by_its_transport
             client.send(frame(BINARY, b"") * (JOIN_FRAMES + 8))
             for _ in range(JOIN_FRAMES + 8):
                 assert await client.frame() == (BINARY, b"")
-            both = len(rounds) == 1 and client.handler.ws_connection._transport.is_reading()
+            both = len(rounds) == 1 and client.handler.ws_connection.transport.is_reading()
             assert not both
             await echoed(client, b"and goes on")
     finally:

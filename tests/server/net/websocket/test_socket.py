@@ -427,6 +427,6 @@ async def test_delay_is_for_tcp_alone(family: int, set_for: list[int], monkeypat
     async with connected() as client:
         frame_socket = client.handler.ws_connection
         with monkeypatch.context() as patch:
-            patch.setattr(frame_socket, "_transport", SimpleNamespace(get_extra_info=lambda _name: plain))
+            patch.setattr(frame_socket, "transport", SimpleNamespace(get_extra_info=lambda _name: plain))
             frame_socket.set_nodelay(True)
     assert values == set_for
