@@ -145,6 +145,9 @@ class Attachment:
             if type(event) is events.ResumeRequested:
                 self._on_resume(Resume(event.resume_token, event.last_seq))
                 return
+            if type(event) is events.ResumeRefused:
+                self._on_resume_refused(event)
+                return
             live.handle(event)
         if self._undecided:
             self._begin_anew()
@@ -165,6 +168,14 @@ class Attachment:
             self._sessions.group.create_task(self._ask(asked), name="session of another replica")
         else:
             self._resume(asked, None)
+
+    def _on_resume_refused(self, refused: events.ResumeRefused) -> None:
+        """Answer as for an unknown token, because the client waits for `session.ready` or `session.resumed`.
+
+        Its old session is left alone: the next message decides.
+        """
+        self._sessions.greet(self.live, "NOT_FOUND")
+        self.live.send(Error(id=refused.id, code=refused.code, message=refused.message))
 
     async def _ask(self, asked: Resume) -> None:
         saved = await self._sessions.claim(self.live.session_id, self.live.identity, asked)

@@ -159,6 +159,15 @@ class ResumeRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeRefused:
+    """An invalid `session.resume` as first message: answer with `SessionReady` and its `resume_error`, then with this `Error`."""
+
+    id: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRepeated:
     """A command was repeated. It was answered from memory or its answer is under way; nothing is to be done."""
 
@@ -246,6 +255,7 @@ Event = (
     | ConfirmationReceived
     | AuthRefreshReceived
     | ResumeRequested
+    | ResumeRefused
     | CommandRepeated
     | CommandRefused
     | SlowConsumer

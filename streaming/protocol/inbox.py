@@ -99,6 +99,8 @@ class Inbox:
                 return self._refuse(parsed, "RATE_LIMITED", "too many messages", round(self._rate.wait_s(price) * 1000))
         message = validate(parsed)
         if isinstance(message, Refusal):
+            if first and parsed.type == "session.resume":
+                return [events.ResumeRefused(parsed.id, message.code, message.message[:MAX_ERROR_CHARS])]
             return self._refuse(parsed, message.code, message.message)
         if isinstance(message, messages.SessionResume) and first:
             return [events.ResumeRequested(message.resume_token, message.last_seq)]

@@ -247,6 +247,23 @@ def test_any_other_first_message_lets_the_old_work_go(first_message: dict[str, A
     housed(test)
 
 
+@pytest.mark.parametrize("flaw", [{"last_seq": -1}, {"last_seq": "1"}, {"resume_token": 7}, {"extra": 1}])
+def test_an_invalid_resume_is_answered_and_discards_nothing(flaw: dict[str, Any]) -> None:
+    async def test(house: House, world: World) -> None:
+        _first, token, second = await taken_over(house)
+        second.say(**{"type": "session.resume", "id": "r1", "resume_token": token, "last_seq": 1, **flaw})
+        error = await second.until("error", id="r1")
+        assert error["code"] == "INVALID_FIELD"
+        assert [text["type"] for text in second.texts] == ["session.ready", "session.ready", "error"]
+        assert [ready.get("resume_error") for ready in second.of("session.ready")] == [None, "NOT_FOUND"]
+        await asyncio.sleep(2)
+        assert not world.recognitions[0].cancelled  # the old session can still be resumed, on another socket
+        third = await house.enter(resume=Resume(token, 1))
+        await third.until("session.resumed")
+
+    housed(test)
+
+
 def test_who_resumes_by_message_is_who_the_new_token_says() -> None:
     async def test(house: House, _world: World) -> None:
         expiring = replace(USER, expires_at=time.time() + 1)

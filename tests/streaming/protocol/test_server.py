@@ -403,3 +403,17 @@ def test_what_was_never_sent_or_is_gone_can_not_be_resumed() -> None:
     assert not server.resume(0, NOW)
     assert not server.resume(2, NOW)
     assert server.resume(1, NOW)
+
+
+@pytest.mark.parametrize("flaw", [{"last_seq": -1}, {"last_seq": "7"}, {"resume_token": None}, {"extra": 1}])
+def test_an_invalid_first_resume_is_left_to_the_owner_to_answer(flaw: dict[str, Any]) -> None:
+    server = attached()
+    asked = {"type": "session.resume", "id": "r1", "resume_token": "t", "last_seq": 7, **flaw}
+    (refusal,) = server.receive_text(json.dumps(asked), NOW)
+    assert isinstance(refusal, events.ResumeRefused)
+    assert (refusal.id, refusal.code) == ("r1", "INVALID_FIELD")
+    assert next(iter(flaw)) in refusal.message
+    assert server.data_to_send(NOW) == []
+    assert server.receive_text(json.dumps(asked), NOW) == [
+        events.CommandRefused("INVALID_FIELD")
+    ]  # no longer the first
