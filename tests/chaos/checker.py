@@ -32,7 +32,7 @@ class Report:
     resume_ms: tuple[int, int, int]  # p50, p99, longest
     parts_ms: dict[str, tuple[int, int]]  # p50 and p99 of each step of the ways back
     slow: list[str]  # the ways back that took long, step by step
-    drains_s: list[float]
+    drains_s: list[tuple[float, float]]  # until the process had ended, until all sessions had left
     late_ms: int  # p99 of how late the monkey itself was woken
     memory_kib: list[list[int]]  # of each gateway, 0 while it is down, now and then
     wrong: list[str]
@@ -50,7 +50,7 @@ class Report:
             f"  done {self.done}",
             f"  told {self.told}, refused {self.refused}",
             f"  the monkey itself was woken late by {self.late_ms} ms (p99); load average {getloadavg()[0]:.0f}",
-            *([f"  drains: {', '.join(f'{seconds:.1f}' for seconds in self.drains_s)} s"] if self.drains_s else []),
+            *([f"  drains (of that, until all had left): {_drains(self.drains_s)} s"] if self.drains_s else []),
             *(f"  away {line}" for line in self.slow),
             *(
                 f"  memory of a gateway in MiB: {' '.join(str(kib // 1024) for kib in row)}"
@@ -101,6 +101,10 @@ def check(
         memory_kib=memory_kib,
         wrong=wrong,
     )
+
+
+def _drains(drains_s: list[tuple[float, float]]) -> str:
+    return ", ".join(f"{ended_s:.1f} ({left_s:.1f})" for ended_s, left_s in drains_s)
 
 
 def _p99(times: list[float]) -> float:

@@ -160,7 +160,7 @@ class Cluster:
             self.logs: list[Path] = []
             self._starts = itertools.count()
             self.gateways: dict[int, GatewayProcess] = {}
-            self.drains_s: list[float] = []
+            self.drains_s: list[tuple[float, float]] = []  # until the process had ended, until all sessions had left
             self._stack.callback(self._stop_gateways)
             with ThreadPoolExecutor() as together:
                 list(together.map(self.start_gateway, self.ports))
@@ -205,7 +205,7 @@ class Cluster:
         gateway = self.gateways.pop(port)
         code = gateway.stop()
         assert code == 0, f"a drained gateway ended with {code}"
-        self.drains_s.append(time.monotonic() - began)
+        self.drains_s.append((time.monotonic() - began, _left_after_s(gateway.log)))
 
     def resident_kib(self) -> list[int]:
         """Memory of each gateway, its own pages and shared ones; 0 while it is down."""
@@ -285,6 +285,12 @@ class Cluster:
     def close(self) -> None:
         """Everything, in the opposite order."""
         self._stack.close()
+
+
+def _left_after_s(log: Path) -> float:
+    """How long the gateway's last session stayed in its drain, as its log tells."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"drained"' in line]
+    return float(lines[-1]["seconds"]) if lines else 0.0
 
 
 def _resident_kib(pid: int) -> int:

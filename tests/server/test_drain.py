@@ -6,7 +6,8 @@ import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from server.drain import drain
+from server.drain import LOOK_S, PAUSE_S, drain
+from tests.support import virtual_time
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
@@ -74,3 +75,25 @@ async def test_a_session_that_pauses_later_does_not_wait_for_the_record_of_an_ea
         assert not slow.left.is_set()
         slow.saved.set()
     assert slow.left.is_set()
+
+
+class Industrious(Guest):
+    """Always busy. Of each LOOK_S, it pauses for 40 ms before it begins the next work that must be finished here."""
+
+    busy = True
+
+    @property
+    def must_finish(self) -> bool:  # type: ignore[override] # of a plain guest it is a constant
+        return not 0.04 <= asyncio.get_running_loop().time() % LOOK_S < 0.08
+
+
+def test_a_session_that_works_on_and_on_leaves_in_a_short_pause() -> None:
+    async def body() -> float:
+        guest = Industrious()
+        guest.saved.set()
+        gateway = SimpleNamespace(draining=False, residents=[guest], requests_running=0)
+        await drain(cast("Gateway", gateway), 30.0)
+        assert guest.left.is_set()
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(body()) < PAUSE_S + 2 * LOOK_S
