@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 JOIN_FRAMES = 32  # then the socket is read in rounds
 EVENTS_AT_ONCE = 4  # of maybe 40,000 in a read; a command costs up to a millisecond, with the tasks that it starts
+DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits.crowded_s`
 LONG_READ_BYTES = 64 * 1024  # after a larger read, the socket waits for its turn
 NORMAL, GOING_AWAY, REFUSED, INTERNAL_ERROR = 1000, 1001, 1008, 1011
 LINGER_S = 2.0  # for the client to read our close frame and close its half
@@ -158,9 +159,8 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._turns.wait(self._take_turn)
 
     def _take_turn(self, dear: bool) -> None:
-        self._waits = False
-        before, self._turn_at = self._turn_at, self._loop.time()
-        self._crowded_s += (self._turn_at - before) / self._turns.crowd
+        self._waits, before, self._turn_at = False, self._turn_at, self._loop.time()
+        self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if dear else sys.maxsize)
         until, most = (0.0, 1) if dear else (perf_counter() + TURN_S, EVENTS_AT_ONCE)
         while self._reader.crowded and not self.client_terminated:
             self._handle(self._reader.more(most))

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import pytest
 from tornado.web import Application
 from tornado.websocket import WebSocketClosedError
 
-from server.net.turns import LONG_TURN_S, Turns
+from server.net.turns import TURN_S, Turns
 from server.net.websocket.frames import Closed, FrameReader
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import EVENTS_AT_ONCE, FrameSocket
@@ -23,7 +23,7 @@ from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION
 from tests.server.net.websocket.echo import Echo, HandshakeConnection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from server.net.websocket.frames import Event
 
@@ -359,29 +359,43 @@ async def test_who_is_never_done_is_closed_at_last() -> None:
     assert (int.from_bytes(got[1][:2], "big"), got[1][2:]) == (1008, b"too many frames")
 
 
-async def test_who_waits_for_many_others_is_no_flood() -> None:
-    many, each = 16, 10
-    turns = Turns()
-    limits = SocketLimits(MESSAGE_BYTES, 1024 * 1024, crowded_s=0.5)
+class LargeCrowd(Turns):
+    """A turn each 10 ms, of one socket of a million; all are dear or none."""
 
-    class Slow(Echo):
+    crowd = 10**6
+
+    def __init__(self, *, are_dear: bool) -> None:
+        super().__init__()
+        self._are_dear = are_dear
+
+    def wait(self, go_on: Callable[[bool], None]) -> None:
+        asyncio.get_running_loop().call_later(0.01, go_on, self._are_dear)
+
+
+@pytest.mark.parametrize("dear", [False, True], ids=["who waits for many others is no flood", "dear ones end it"])
+async def test_time_behind_in_a_crowd(dear: bool) -> None:
+    """In dear turns one message is taken each: the client's own rate is never exceeded."""
+    limits = SocketLimits(MESSAGE_BYTES, 1024 * 1024, crowded_s=0.03)
+
+    class OneOfMany(Echo):
         def get_websocket_protocol(self) -> Any:
-            return FrameSocket(self, self.limits, turns)
+            return FrameSocket(self, self.limits, LargeCrowd(are_dear=dear))
 
         def on_message(self, message: str | bytes) -> None:
-            until = time.thread_time() + LONG_TURN_S * 1.5  # so that turns are dear
-            while time.thread_time() < until:
+            until = time.perf_counter() + TURN_S / EVENTS_AT_ONCE
+            while time.perf_counter() < until:
                 pass
             super().on_message(message)
 
-    async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(connected(limits=limits, handler=Slow)) for _ in range(many)]
+    async with connected(limits=limits, handler=OneOfMany) as client:
         began = time.monotonic()
-        for client in clients:
-            client.send(frame(BINARY, b"a") * each)
-        for client in clients:
-            assert [await client.frame() for _ in range(each)] == [(BINARY, b"a")] * each
+        client.send(frame(BINARY, b"a") * 64)
+        got = await client.frame()
+        echoes = 1
+        while got == (BINARY, b"a") and echoes < 64:
+            got, echoes = await client.frame(), echoes + 1
         assert time.monotonic() - began > limits.crowded_s
+        assert got == ((CLOSE, b"\x03\xf0too many frames") if dear else (BINARY, b"a"))
 
 
 async def test_messages_that_waited_tell_since_when() -> None:
