@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 Tree = Any  # int | float | str | list[Tree]; JSON has no recursive type in mypy that is easier to read
 
 PI = "pi"
+MAX_DEPTH = 32  # of lists in lists
 _ORDINALS = ("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _DEGREES = {"square": 2, "cube": 3, "cubic": 3} | {word: n for n, word in enumerate(_ORDINALS, 3)}
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
     form: n for n, word in enumerate(_ORDINALS, 3) for form in (word, f"{word}s")
 }
-_OVER_LISTS = {
+OVER_LISTS = {
     "average": "average", "mean": "average", "median": "median", "maximum": "largest", "largest": "largest",
     "biggest": "largest", "highest": "largest", "minimum": "smallest", "smallest": "smallest", "lowest": "smallest",
     "sum": "plus", "total": "plus", "product": "times",
 }  # fmt: skip
 _ARTICLES = frozenset({"the", "a", "an"})
-WORDS = frozenset({PI, "root", "factorial", "number", "value", "plus", *_DEGREES, *_PARTS, *_OVER_LISTS, *_ARTICLES})
+WORDS = frozenset({PI, "root", "factorial", "number", "value", "plus", *_DEGREES, *_PARTS, *OVER_LISTS, *_ARTICLES})
 
 
 class _NoTreeError(Exception):
@@ -41,7 +42,13 @@ def read_tree(reader: Numbers) -> Tree | None:
         tree = _Descent(reader).sum()
     except _NoTreeError:
         return None
-    return tree if not reader.next and (isinstance(tree, list) or tree == PI) else None
+    if reader.next or _depth(tree) > MAX_DEPTH:
+        return None
+    return tree if isinstance(tree, list) or tree == PI else None
+
+
+def _depth(tree: Tree) -> int:
+    return 1 + max(_depth(part) for part in tree[1:]) if isinstance(tree, list) else 0
 
 
 class _Descent:
@@ -157,7 +164,7 @@ class _Descent:
 
     def _over_list(self) -> Tree | None:
         reader = self._reader
-        operation = _OVER_LISTS.get(reader.next)
+        operation = OVER_LISTS.get(reader.next)
         if operation is None:
             return None
         reader.at += 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.embedded.intent.sum_forms import COMMA, WORDS, read_form, read_list
+from server.embedded.intent.sum_trees import OVER_LISTS, read_tree
 from server.embedded.intent.sum_trees import WORDS as TREE_WORDS
-from server.embedded.intent.sum_trees import read_tree
 
 MAX_TOKENS = 60  # nobody says a longer sum
 MAX_DIGITS = 15  # of a number: what a double, and so JSON, represents exactly
@@ -22,16 +22,29 @@ _END_MARKS = "=?.!, "
 _END_WORDS = ("equals", "equal", "makes", "make", "is", "be", "come to", "please")
 _TOKEN = re.compile(r"\s*(\d+(?:,\d+)*(?:\.\d+)?|\.\d+|[a-z]+|[+\-−–*×·/÷:%^()!√,])")
 _WRITTEN_OTHERWISE = (
+    (re.compile(r"½ of\b"), "half of"),
+    (re.compile(r"¼ of\b"), "quarter of"),
+    (re.compile(r"¾ of\b"), "three quarters of"),
     (re.compile(r"\bper cent\b"), "percent"),
     (re.compile(r"\bhalf a dozen\b"), "6"),
     (re.compile(r"\bsqrt\b(?: of\b)?"), "√"),
     (re.compile(r"\*\*"), "^"),
-    (re.compile(r"\(\s*([+\-−–]?\s*[\d.,]+)\s*\)"), r" \1 "),  # `sqrt(16)`, `5 - (-3)`
+    *(
+        (re.compile(rf"\s*{sign}"), decimals)
+        for sign, decimals in (("½", ".5"), ("¼", ".25"), ("¾", ".75"), ("⅛", ".125"))
+    ),
+    *((re.compile(sign), power) for sign, power in (("²", "^2"), ("³", "^3"))),
+    # `sqrt(16)`, `5 - (-3)`; but `(-5)^2` is another number than `-5^2`
+    (re.compile(r"\(\s*([+\-−–]?\s*[\d.,]+)\s*\)(?!\s*(?:\^|!|squared|cubed|to the\b))"), r" \1 "),
 )
 _CURRENCY = re.compile(r"(?<![a-z])(dollars?|bucks?|euros?|pounds?|usd|eur|gbp)(?![a-z])|[$€£]")
 _SIGNS = {"$": "dollar", "€": "euro", "£": "pound", "usd": "dollar", "eur": "euro", "gbp": "pound", "buck": "dollar"}
 _HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z])")  # `twenty-five`
 _GLUED = re.compile(r"(\d+)([-/:])(\d+)\Z")
+_TIME = re.compile(r"\d{1,2}:\d\d\Z")  # not 9 divided by 30
+MAX_FIGURES = 300  # characters; matching takes time with their square
+# Quotes, emoji and other decoration around a sum.
+_DECORATION = re.compile(r"\A[^\w\s(+\-−–√.$€£]+\s*|\s*[^\w\s)!%=?.,$€£]+\Z")
 _DATED = re.compile(r"\d+([-/:])\d+\1\d+\Z")  # dates, telephone numbers, times
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
 # Arithmetic outside the tokens above: currencies, other digit groupings, `50% off 80`.
@@ -65,6 +78,9 @@ _KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, 
 
 _TREELIKE = frozenset({*_BEYOND, *TREE_WORDS}) - {"a", "an", "the", "plus", "percent", "%"}
 
+# Without one of these, tokens are at most a number.
+_ACTS = frozenset({*_OPERATORS, *_BEYOND, *OVER_LISTS, "of", "divided", "multiplied"})
+
 Number = int | float
 
 
@@ -96,7 +112,9 @@ class _Reader:
         if self.next in _NEGATIVE:
             sign, self.at = -1, self.at + 1
         value = self._digits() if self.next[:1].isdigit() or self.next[:1] == "." else self._words()
-        return None if value is None else sign * value
+        if value is None or abs(value) >= 10**MAX_DIGITS:
+            return None
+        return sign * value
 
     def _digits(self) -> Number | None:
         written = self.next
@@ -172,15 +190,15 @@ def number_in(words: str) -> Number | None:
 
 def sum_of(text: str) -> Sum | None:
     """The sum in a text; None if it is none."""
-    spaced = " ".join(text.split()).lower()
+    spaced = _DECORATION.sub("", " ".join(text.split()).lower())
     found = _LEAD.match(spaced)
     lead = bool(found and found["lead"])
     body = _without_end(spaced[found.end() if found else 0 :], factorial=lead)
-    if not body or body in _NAMES or _DATED.match(body) or not (lead or _may_stand_alone(body)):
+    if not body or body in _NAMES or _DATED.match(body) or _TIME.match(body) or not (lead or _may_stand_alone(body)):
         return None
     tokens = _tokens(_without_currency(body))
     read = _read(tokens, asked=lead) if tokens else None
-    beyond = read is None and _FIGURES.match(body)
+    beyond = read is None and len(body) <= MAX_FIGURES and _FIGURES.match(body)
     return Sum(whole=False) if beyond else read
 
 
@@ -224,9 +242,13 @@ def _tokens(body: str) -> list[str]:
 
 def _read(tokens: list[str], *, asked: bool) -> Sum | None:
     """The sum of these tokens. `asked`: a question came before them."""
+    if len(tokens) > MAX_TOKENS:  # the rest was not looked at
+        return Sum(whole=False) if _is_arithmetic(tokens) else None
     form = read_form(_Reader(tokens)) or read_list(_Reader(tokens))
     if form is not None:
         return Sum(form)
+    if not asked and not set(tokens) & _ACTS:
+        return None  # a number, such as `five and a half`
     tree = None if _is_small(tokens) else read_tree(_Reader(_lists_apart(tokens)))
     if isinstance(tree, list) or (tree is not None and asked):
         return Sum({"tree": tree})

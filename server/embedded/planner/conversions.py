@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from server.embedded.intent.units import Unit, converted, unit_called
-from server.embedded.planner.spoken_values import spoken_value
 
 DIGITS = 4  # significant ones, of what is rounded
 
@@ -34,6 +34,8 @@ def told_conversion(facts: dict[str, Any], entities: dict[str, Any]) -> str:
         )
     except ValueError:
         return "convert_never"
+    if unit.dimension == "temperature" and amount * unit.size + unit.zero < 0:
+        return "convert_cold"
     told = _rounded(result)
     facts["result"] = _said(told, into)
     return "convert_about" if told != result else ""
@@ -48,5 +50,5 @@ def _rounded(value: Fraction) -> Fraction:
 
 
 def _said(amount: Fraction, unit: Unit) -> str:
-    plain = int(amount) if amount.denominator == 1 else float(amount)
-    return f"{spoken_value(plain)} {unit.of(amount)}"
+    plain = f"{int(amount)}" if amount.denominator == 1 else f"{Decimal(str(float(amount))):f}"  # never "1e-06"
+    return f"{plain} {unit.of(amount)}"

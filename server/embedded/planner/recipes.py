@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from server.embedded.intent.sum_trees import MAX_DEPTH
 from server.embedded.planner.sums import CHAINED, NUMBERS_OF, OPERATIONS
 from server.embedded.spelling import folded
 
@@ -19,7 +20,6 @@ NOTES = 5  # remembered items about something; nobody listens to more
 MAX_KEY_CHARS = 128
 MAX_ENTITY_CHARS = 2_000
 MAX_ARGUMENTS = 64
-MAX_DEPTH = 32  # of a sum's parentheses
 ABOUT_USER = "about-user"
 NOTE = "note"
 

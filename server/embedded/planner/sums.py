@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DECIMALS = 4  # beyond this the result is "about"
+SMALL = Fraction(1, 1000)  # a smaller result has MIN_DIGITS significant digits instead, so that it is not "about 0"
+MIN_DIGITS = 3
+MOST_DECIMALS = 15
+MAX_POWER_BITS = 4_000  # before its size is looked at: takes microseconds
 MAX_POWER_DIGITS = 18  # of a power; nobody listens to more
 MAX_FACTORIAL = 19  # has 18 digits
 
@@ -26,7 +30,9 @@ class UnspeakableError(ArithmeticError):
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction:
     most = max(abs(base.numerator), base.denominator)
-    if exponent.denominator != 1 or (most > 1 and abs(exponent) * len(str(most)) > 3 * MAX_POWER_DIGITS):
+    if exponent.denominator != 1:
+        return _fractional_power(base, exponent)
+    if most > 1 and abs(exponent) * most.bit_length() > MAX_POWER_BITS:
         raise UnspeakableError
     found = (
         Fraction(base**exponent.numerator)
@@ -36,6 +42,19 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
     if abs(found) >= 10**MAX_POWER_DIGITS:
         raise UnspeakableError
     return found
+
+
+def _fractional_power(base: Fraction, exponent: Fraction) -> Fraction:
+    """`2 to the power of 0.5`, with the precision of a double."""
+    if base < 0:
+        raise UnspeakableError
+    try:
+        found = float(base) ** float(exponent)
+    except OverflowError:
+        raise UnspeakableError from None
+    if found >= 10**MAX_POWER_DIGITS:
+        raise UnspeakableError
+    return Fraction(found)
 
 
 def _root(radicand: Fraction, degree: Fraction) -> Fraction:
@@ -132,9 +151,25 @@ def told_tree(facts: dict[str, Any], tree: Any) -> str:
 
 def _told(facts: dict[str, Any], result: Fraction) -> bool:
     """Add `result` to the facts. True if it is rounded."""
-    told = round(result, MAX_DECIMALS)
-    facts["result"] = f"{told.numerator}" if told.denominator == 1 else f"{float(told):.{MAX_DECIMALS}f}".rstrip("0")
+    decimals = _decimals(result)
+    told = round(result, decimals)
+    facts["result"] = _written(told, decimals)
     return told != result
+
+
+def _decimals(result: Fraction) -> int:
+    """How many decimals are told."""
+    if not 0 < abs(result) < SMALL:
+        return MAX_DECIMALS
+    zeros = len(str(result.denominator // abs(result.numerator))) - 1
+    return min(zeros + MIN_DIGITS, MOST_DECIMALS)
+
+
+def _written(told: Fraction, decimals: int) -> str:
+    """All digits, exactly: a double has only 15 of them."""
+    whole, part = divmod(int(abs(told) * 10**decimals), 10**decimals)
+    digits = f"{whole}.{part:0{decimals}d}".rstrip("0").removesuffix(".")
+    return f"-{digits}" if told < 0 else digits
 
 
 def told_sum(facts: dict[str, Any], entities: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ def test_another_days_date_and_parts_of_todays(entities: dict[str, str], now: da
         (0, "power", 0, "0 to the power of 0 is 1."),
         (0, "power", -1, "Nothing can be divided by zero."),
         (9, "power", 999_999_999, "9 to the power of 999999999 is more than I can say."),
-        (2, "power", 0.5, "2 to the power of 0.5 is more than I can say."),
+        (2, "power", 0.5, "2 to the power of 0.5 is about 1.4142."),
         (144, "root", 2, "The square root of 144 is 12."),
         (2, "root", 2, "The square root of 2 is about 1.4142."),
         (0.25, "root", 2, "The square root of 0.25 is 0.5."),

@@ -38,6 +38,29 @@ from tests.server.embedded.planner.told import told
         ("tell me how much 5 plus 5 is", "5 plus 5 is 10."),
         ("five and a half times two", "That is 11."),
         ("(3 + 4) / (2 - 2)", "Nothing can be divided by zero."),
+        ("2^57", "2 to the power of 57 is 144115188075855872."),
+        ("1.5^60", "1.5 to the power of 60 is about 36768468716.933."),
+        ("4^(1/2)", "That is 2."),
+        ("0^-1", "Nothing can be divided by zero."),
+        ("0^-0.5", "Nothing can be divided by zero."),
+        ("(-5)^2 + 1", "That is 26."),
+        ("1 + (-5)^2", "That is 26."),
+        ("5 - (-3)", "5 minus -3 is 8."),
+        ("1 divided by 30000", "1 divided by 30000 is about 0.0000333."),
+        ("1 divided by 2000", "1 divided by 2000 is 0.0005."),
+        ("100000000000000 / 3", "100000000000000 divided by 3 is about 33333333333333.3333."),
+        ("-1 / 3", "-1 divided by 3 is about -0.3333."),
+        ("½ + ½", "0.5 plus 0.5 is 1."),
+        ("3½ + 1", "3.5 plus 1 is 4.5."),
+        ("what is ½ of 10", "10 divided by 2 is 5."),
+        ("5² + 1", "That is 26."),
+        ('"5 + 3"', "5 plus 3 is 8."),
+        ("😀 5 + 3 😀", "5 plus 3 is 8."),
+        ("**5 + 3**", "5 plus 3 is 8."),
+        ("1 mm in km", "1 millimeter is 0.000001 kilometers."),
+        ("-500 c in f", "Nothing is as cold as -500 degrees Celsius."),
+        ("what is five and a half", "That is 5.5."),
+        ("+".join("1" * 30), f"1 {'plus 1 ' * 29}is 30."),
     ],
 )
 def test_sums_of_any_form(text: str, words: str) -> None:
@@ -45,7 +68,32 @@ def test_sums_of_any_form(text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["average", "mean streets", "the fifth of november", "a third of the people", "pi", "the sum of all fears"]
+    "text",
+    [
+        "+".join("1" * 40),  # longer than what is read
+        f"5 {'billion ' * 40}plus 1",  # more than a double holds
+        f"one {'hundred ' * 40}plus one",
+        f"what is {'- ' * 50}1 + 1",
+    ],
+)
+def test_a_sum_beyond_bounds_is_refused_and_not_worked_out_in_part(text: str) -> None:
+    assert told(text) == "I cannot work out that sum."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "average",
+        "mean streets",
+        "the fifth of november",
+        "a third of the people",
+        "pi",
+        "the sum of all fears",
+        "a quarter",
+        "two thirds",
+        "five and a half",
+        "what is 9:30",
+    ],
 )
 def test_words_of_arithmetic_alone_are_no_sum(text: str) -> None:
     assert recognise(text)[0].intent != "calculate"
