@@ -45,6 +45,12 @@ _OFFSET = {
     )
     for units in (_LONG, _SHORT)
 }
+_HALF_MORE = re.compile(rf"({_LONG}|{_SHORT})s? and a half\b")  # `an hour and a half`
+_PARTS = {
+    "a": 1, "an": 1, "one": 1, "half a": 0.5, "half an": 0.5, "a half": 0.5, "a quarter of an": 0.25, "a quarter": 0.25,
+    "three quarters of an": 0.75, "a couple of": 2, "a couple": 2,
+}  # fmt: skip
+_SMALLER = {"week": (7, "day"), "year": (12, "month"), "hour": (60, "minute"), "minute": (60, "second")}
 _WEEKDAY = re.compile(
     rf"(?:on )?(?P<which>next|this|this coming|last|the next|the last)? ?(?P<day>{'|'.join(_WEEKDAYS)})"
 )
@@ -72,6 +78,8 @@ def date_asked(text: str) -> tuple[str, dict[str, Any]] | None:
     """The intent, `get_date` or `get_time`, and its entities; None if no other day or time is asked for."""
     said = " ".join(text.lower().replace("?", " ").split()).rstrip(".! ")
     if len(said) > MAX_CHARS:
+        return None
+    if said.removeprefix("what is ") in _FEASTS:  # which day it is, or what is celebrated
         return None
     for pattern, read, intent, ask in _QUESTIONS:
         found = pattern.fullmatch(said)
@@ -107,17 +115,26 @@ def _clock(words: str) -> str:
 
 
 def _offset(words: str, units: str) -> str:
-    found = _OFFSET[units].fullmatch(words)
+    found = _OFFSET[units].fullmatch(_HALF_MORE.sub(r"and a half \1", words))
     if found is None:
         return ""
     name = next(name for name in ("after", "from_now", "ago") if found[name])
-    number = 1 if found[name] in {"a", "an", "one"} else number_in(found[name])
-    if not isinstance(number, int) or not 0 <= number <= MAX_AMOUNT:
+    number, unit = _amount(found[name]), found[f"{name}_unit"]
+    if number is None or not 0 <= number <= MAX_AMOUNT:
         return ""
-    unit = found[f"{name}_unit"]
-    if unit == "week":
-        number, unit = 7 * number, "day"
-    return f"{'-' if name == 'ago' else '+'}{number} {unit}s"
+    if unit in _SMALLER and (unit == "week" or number != int(number)):
+        times, unit = _SMALLER[unit]
+        number *= times
+    if number != int(number):
+        return ""
+    return f"{'-' if name == 'ago' else '+'}{int(number)} {unit}s"
+
+
+def _amount(words: str) -> float | None:
+    """`3`, `an`, `half an`, `two and a half`, `a couple of`; None if it is no number."""
+    bare = words.removesuffix(" and a half")
+    amount = _PARTS[bare] if bare in _PARTS else number_in(bare)
+    return amount if amount is None or bare == words else amount + 0.5
 
 
 def _weekday(words: str) -> str:

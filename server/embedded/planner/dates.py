@@ -9,7 +9,7 @@ from typing import Any
 
 from server.embedded.planner.spoken_values import counted, spoken_day
 
-_OFFSET = re.compile(r"(?P<amount>[+-]\d{1,6}) (?P<unit>days|months|years|hours|minutes|seconds)")
+_OFFSET = re.compile(r"(?P<amount>[+-]\d{1,7}) (?P<unit>days|months|years|hours|minutes|seconds)")
 _WEEKDAY = re.compile(r"weekday (?P<last>-?)(?P<day>[0-6])")
 _DATE = re.compile(r"(?:(?P<year>\d{4})-)?(?P<month>\d\d)-(?P<day>\d\d)")
 _CLOCK = re.compile(r"(?P<hour>\d\d):(?P<minute>\d\d)")
@@ -65,6 +65,9 @@ def _told_until(facts: dict[str, Any], clock: re.Match[str], now: datetime) -> s
     if hour > 23 or minute > 59:
         return "get_date_never"
     ahead = (hour * 60 + minute - now.hour * 60 - now.minute - 1) % (24 * 60) + 1
+    # the clocks may change until then, so that the hours are others than those between the two times
+    until = (now + timedelta(minutes=ahead)).astimezone(UTC) - now.astimezone(UTC)
+    ahead = round(until.total_seconds()) // 60
     hours, minutes = divmod(ahead, 60)
     parts = [counted(number, noun) for number, noun in ((hours, "hour"), (minutes, "minute")) if number]
     facts |= {"count": " and ".join(parts), "are": "is" if ahead in {1, 60} else "are"}

@@ -44,6 +44,12 @@ from tests.server.embedded.planner.told import told
         ("how long until 5 pm", "There are 4 hours and 55 minutes until 5:00 PM."),
         ("how long until noon", "There are 23 hours and 55 minutes until 12:00 PM."),
         ("how many minutes until 12:06", "There is 1 minute until 12:06 PM."),
+        ("what time will it be in half an hour", "That will be 12:35 PM."),
+        ("what time is it in an hour and a half", "That will be 1:35 PM."),
+        ("what time will it be in 2 and a half hours", "That will be 2:35 PM."),
+        ("what time will it be in 2.5 hours", "That will be 2:35 PM."),
+        ("what time was it a quarter of an hour ago", "That was 11:50 AM."),
+        ("what day is it in a year and a half", "That will be Wednesday, September 1st, 2027."),
         ("time in Paris", "It is 1:05 PM in Paris."),
         ("what time is it in Berlin, Germany?", "It is 1:05 PM in Berlin, Germany."),
         ("what time is it in San Francisco", "It is 4:05 AM in San Francisco."),
@@ -59,7 +65,14 @@ def test_what_is_asked_is_told(text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["when is my birthday", "when is the meeting", "how long is a mile", "what is the weather tomorrow"]
+    "text",
+    [
+        "when is my birthday",
+        "when is the meeting",
+        "how long is a mile",
+        "what is the weather tomorrow",
+        "what is Halloween?",
+    ],
 )
 def test_other_questions_are_not_about_the_calendar(text: str) -> None:
     assert recognise(text)[0].intent not in {"get_date", "get_time"}
@@ -74,3 +87,8 @@ def test_a_time_that_is_none(when: str) -> None:
 def test_hours_are_counted_across_a_change_of_the_clocks() -> None:
     before = datetime(2026, 3, 29, 1, 30, tzinfo=ZoneInfo("Europe/Berlin"))
     assert reply("get_time", {"when": "+1 hours", "ask": "time"}, [], before) == "That will be 3:30 AM."
+
+
+def test_hours_until_a_time_are_counted_across_a_change_of_the_clocks() -> None:
+    before = datetime(2026, 3, 29, 1, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert reply("get_time", {"when": "08:00", "ask": "until"}, [], before) == "There are 6 hours until 8:00 AM."
