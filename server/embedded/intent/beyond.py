@@ -36,7 +36,7 @@ _THING = r"(?:lights?|lamps?|heating|heater|thermostat|tv|television|radio|fan|o
 _ASKED: tuple[tuple[Pattern[str], str], ...] = (
     (
         re.compile(
-            rf"(?:set|start|create|make|add|put|give me|cancel|stop|delete) (?:(?!file|folder|note)\w+ ){{0,6}}{_CLOCK}\b"
+            rf"(?:set|start|create|make|add|put|give me|cancel|stop|delete) (?:(?!file|folder|director|note)\w+ ){{0,6}}{_CLOCK}\b"
         ),
         TIMERS,
     ),
@@ -51,7 +51,7 @@ _ASKED: tuple[tuple[Pattern[str], str], ...] = (
         DELETE,
     ),
     (re.compile(r"(?:delete|remove|erase|trash) .* (?:file|folder|directory)\Z"), DELETE),
-    (re.compile(r"(?:send|write|compose) .*\b(?:messages?|e ?mails?|mails?|texts?|sms)\b"), CALLS),
+    (re.compile(r"(?:send|write(?! down\b)|compose) .*\b(?:messages?|e ?mails?|mails?|texts?|sms)\b"), CALLS),
     (re.compile(r"(?:make|place) an? (?:phone |video )?call\b"), CALLS),
     (
         re.compile(

@@ -30,6 +30,9 @@ _SMALL = frozenset(
     | {"that", "the", "this", "to", "what's", "with", "you"}
 )
 _SMALL_WEIGHT = 0.4
+# Words that turn a request into something else: a sentence without them is never like one with them.
+_TURNS = frozenset({"don't", "not", "never", "no", "nobody", "cannot", "can't", "won't", "without", "nothing"})
+_TURNS |= {"did", "why", "if", "should", "took", "would", "was", "were", "shouldn't", "didn't", "wouldn't"}
 _EXTRA = 0.7  # of the weight of a superfluous word
 
 Alignment = tuple[float, tuple[str, ...]]
@@ -100,8 +103,11 @@ def _known() -> tuple[tuple[str, tuple[str, ...], frozenset[str], float], ...]:
 
 def _worth_aligning(said: Sequence[str]) -> list[tuple[str, tuple[str, ...], float]]:
     there = frozenset(said)
+    turns = _TURNS & there
     found = []
     for intent, words, fixed, whole in _known():
+        if turns - fixed:
+            continue
         shared = fixed & there
         if sum(map(weight, shared)) < SHARED * whole or len(words) > len(said) + MAX_LENGTH_GAP:
             continue

@@ -48,6 +48,7 @@ _DECLINED = re.compile(
     r"(?:don't|do not|never|you (?:must|should) not|i (?:don't|do not) want you to) (?!(?:ever )?forget\b)(?P<rest>.+)",
     re.IGNORECASE,
 )
+_HOW_TO = re.compile(r"(?:how|why|when|whether|what|ways?) ", re.IGNORECASE)  # a query that may name several acts
 NEARLY = 0.8  # factor for the likeness if no template fits
 CLOSER = 0.85  # likeness above which a near miss beats a guess
 
@@ -124,7 +125,7 @@ def _as_said(repaired: Sequence[str], words: Sequence[SaidWord]) -> list[SaidWor
     return kept
 
 
-def _judged(text: str) -> list[IntentCandidate]:
+def _judged(text: str, *, mend: bool) -> list[IntentCandidate]:
     ways = readings(words_of(text))
     guesses: list[IntentCandidate] = []
     for way in ways:
@@ -133,8 +134,10 @@ def _judged(text: str) -> list[IntentCandidate]:
             return fitting
         guesses = guesses or fitting
     fitting = by_template(loosely(words_of(text)))
-    if fitting and fitting[0].confidence > GUESSED and fitting[0].intent != "yes":
+    if fitting and fitting[0].confidence > GUESSED and not _risky(fitting[0]):
         return fitting
+    if not mend:
+        return [address] if not guesses and (address := _address(text)) else guesses
     # Repairing keeps only letters. A sentence with digits or signs was typed, and nothing in it is misheard.
     mendable = [way for way in ways if all(word.plain and _spelt(word) for word in way)]
     if ways and not guesses and (mended := _mended(mistyped(ways[-1]))):
@@ -144,6 +147,11 @@ def _judged(text: str) -> list[IntentCandidate]:
         return [address]
     near = [guess for guess in likely if not guesses or guess.confidence >= CLOSER * NEARLY]
     return _each_once([*near, *guesses])
+
+
+def _risky(guess: IntentCandidate) -> bool:
+    """Approval, and `no, forget that`, which means the request rather than what is remembered."""
+    return guess.intent == "yes" or (guess.intent == "forget" and not guess.entities)
 
 
 def _mended(ways: Sequence[tuple[list[SaidWord], frozenset[str]]]) -> list[IntentCandidate]:
@@ -197,8 +205,9 @@ def recognise(text: str) -> tuple[IntentCandidate, ...]:
 
 def _clear(part: str) -> str:
     """The intent of what can be one of several requests; empty for anything else."""
-    best = _one_request(part)[0]
-    if best.entities.get("command") == "echo":
+    best = _one_request(part, mend=False)[0]
+    query = str(best.entities.get("query", ""))
+    if best.entities.get("command") == "echo" or (best.intent == "web_search" and _HOW_TO.match(query)):
         return FREE
     return best.intent if best.confidence >= OPEN and best.intent not in ASIDE else ""
 
@@ -206,12 +215,13 @@ def _clear(part: str) -> str:
 def _declines(text: str) -> bool:
     """`don't open example.com`: a request that is not wanted. `don't forget` is a request, and `don't stop` none."""
     found = _DECLINED.match(keys_of(without_courtesy(words_of(text))))
-    best = recognise(found["rest"])[0] if found else None
+    once = found is not None and not _DECLINED.match(found["rest"])  # forty times "never" would take forty readings
+    best = recognise(found["rest"])[0] if found and once else None
     return best is not None and best.intent not in ASIDE and (best.intent != UNKNOWN or "cannot" in best.entities)
 
 
-@lru_cache(maxsize=256)
-def _one_request(text: str) -> tuple[IntentCandidate, ...]:
+@lru_cache(maxsize=512)
+def _one_request(text: str, *, mend: bool = True) -> tuple[IntentCandidate, ...]:
     if _declines(text):
         return (IntentCandidate("no", OPEN),)
     plain = said_by(with_contractions_whole(loosely(words_of(text))))
@@ -226,4 +236,4 @@ def _one_request(text: str) -> tuple[IntentCandidate, ...]:
         return (IntentCandidate("calculate", OPEN if found.whole else GUESSED, found.entities),)
     if cannot := beyond(text):
         return (IntentCandidate(UNKNOWN, 0.0, {"cannot": cannot}),)
-    return tuple(_judged(text)) or (IntentCandidate(UNKNOWN, 0.0),)
+    return tuple(_judged(text, mend=mend)) or (IntentCandidate(UNKNOWN, 0.0),)

@@ -16,6 +16,7 @@ MAX_CHARS = 300  # a longer text is a story rather than a list of requests
 _TAKES_BACK = re.compile(r"(?:no|nope|wait|sorry|actually|i mean|i meant|rather)\b", re.IGNORECASE)
 _MARKS = ".,;!? "
 MAX_JOINTS = 6  # looked at from the left
+MAX_JUDGED = 16  # different parts of one text; each takes some milliseconds
 
 _JOINT = re.compile(
     r"\s*[,;.!?]?\s+(?P<then>and then|then|and after that|after that)\s+|\s*(?P<stop>[;.!?])\s+(?:and\s+)?|\s*,?\s+and\s+(?:also\s+)?|\s*,\s+",
@@ -34,12 +35,19 @@ def requests_of(text: str, clear: Callable[[str], Clear]) -> list[str]:
     """The requests, at most MAX_PARTS; empty if the text is not several. `clear` judges one part."""
     if len(text) > MAX_CHARS:
         return []
+    seen: dict[str, Clear] = {}
+
+    def judged(part: str) -> Clear:
+        if part not in seen:
+            seen[part] = clear(part) if len(seen) < MAX_JUDGED else ""
+        return seen[part]
+
     parts: list[str] = []
     rest = text.strip()
-    while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, clear)):
+    while len(parts) < MAX_PARTS - 1 and (divided := _divided(rest, judged)):
         parts.append(divided[0])
         rest = divided[1]
-    if not parts or not clear(rest):
+    if not parts or not judged(rest):
         return []
     all_different = len({part.lower().strip(_MARKS) for part in (*parts, rest)}) == len(parts) + 1
     return _not_taken_back([*parts, rest]) if all_different else []

@@ -92,3 +92,10 @@ def test_what_is_beyond_the_agent_is_named(cannot: str, text: str) -> None:
 )
 def test_nothing_else_is_beyond_it(text: str) -> None:
     assert beyond(text) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["write down that I get e mails from Bob", "create a directory called alarms", "make the directory alarms"]
+)
+def test_what_can_be_done_is_not_refused_for_a_word(text: str) -> None:
+    assert not beyond(text)

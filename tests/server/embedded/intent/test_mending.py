@@ -52,6 +52,23 @@ def test_what_sounds_like_a_request_is_suggested_and_not_taken(heard: str, meant
         assert recognise(heard)[0].intent == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "don't ever list the files",
+        "do not ever take a screenshot",
+        "I don't want to list the files",
+        "we should not list the files",
+        "nobody should take a screenshot",
+        "why did you take a screenshot",
+        "did you take a screenshot",
+        "if you list the files",
+    ],
+)
+def test_a_denied_or_reported_request_is_not_like_the_request(text: str) -> None:
+    assert recognise(text)[0].intent in {UNKNOWN, "no", "web_search"}
+
+
 def test_how_alike_words_sound() -> None:
     assert sound_likeness("folder", "folder") == 1.0
     assert sound_likeness("soldier", "folder") == pytest.approx(0.9)

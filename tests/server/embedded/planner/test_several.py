@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from server.embedded.intent.recognition import SEVERAL, recognise
+from server.embedded.intent.several import MAX_JUDGED, requests_of
 from server.embedded.planner.recipes import WrongEntityError
 from server.embedded.planner.service import compose, plan
 from tests.server.embedded.planner.asking import NOON, Told, ended, wanted
@@ -36,6 +37,8 @@ def test_a_sentence_is_divided_where_each_part_is_a_request(text: str, requests:
     [
         "search for salt and pepper",
         "create a folder called rock and roll",
+        "search for how to open a file and read it",
+        "search for how to create a folder called demo and list the files",
         "my favourite band is Earth, Wind and Fire",
         "remember to feed the cat and take a screenshot",
         "my favourite words are stop and go back",
@@ -92,3 +95,23 @@ def test_a_plan_without_its_parts_is_refused() -> None:
     made.ClearField("entities")
     with pytest.raises(WrongEntityError):
         compose(ended(made, [("ok", {}, "")]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what time is it, " * 17 + "xyz",
+        "time and " * 30 + "xyz",
+        "google a, b, c, d, e, f, g, h, i, j",
+        "list the files and " * 15 + "xyz",
+    ],
+)
+def test_few_parts_of_a_text_are_judged(text: str) -> None:
+    judged: list[str] = []
+
+    def clear(part: str) -> str:
+        judged.append(part)
+        return "known" if part in {"what time is it", "time", "google a", "list the files"} else ""
+
+    assert requests_of(text, clear) == []
+    assert len(judged) <= MAX_JUDGED
