@@ -16,7 +16,7 @@ MAX_CHARS = 300  # a longer text is a story rather than a list of requests
 _TAKES_BACK = re.compile(r"(?:no|nope|wait|sorry|actually|i mean|i meant|rather)\b", re.IGNORECASE)
 _MARKS = ".,;!? "
 MAX_JOINTS = 6  # looked at from the left
-MAX_JUDGED = 16  # different parts of one text; each takes some milliseconds
+MAX_JUDGED = 10  # different parts of one text; each takes some milliseconds
 
 _JOINT = re.compile(
     r"\s*[,;.!?]?\s+(?P<then>and then|then|and after that|after that)\s+|\s*(?P<stop>[;.!?])\s+(?:and\s+)?|\s*,?\s+and\s+(?:also\s+)?|\s*,\s+",
