@@ -4,7 +4,7 @@ import { Choices } from './choices.js';
 import { button, choices, field, fill, h, missing, on, onceAFrame, region, rows, sketch, text } from './dom.js';
 import { counted, ms } from './format.js';
 import { network } from './network.js';
-import { mix } from './recording.js';
+import { mix, toRate } from './recording.js';
 import { sourcePicker } from './sources.js';
 import { settings } from './settings.js';
 import { drawMarks, drawSpectrum } from './spectrum.js';
@@ -74,7 +74,7 @@ class Side {
 }
 
 /** Of the microphone, in Hz. */
-const rateOf = (trace, { channel }) => trace.records.findLast(({ message }) => message?.type === 'channel.open' && message.channel === channel)?.message.params?.sample_rate ?? 16_000;
+const rateOf = (trace, { channel }) => toRate(trace.records.findLast(({ message }) => message?.type === 'channel.open' && message.channel === channel)?.message.params?.sample_rate);
 
 export class LabView {
 	running = false;

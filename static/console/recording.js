@@ -7,9 +7,10 @@ import { Trace } from './trace.js';
 
 const FORM = 'jarvis.recording';
 const VERSION = 1;
-/** Sample rate of the mix: enough for speech, and small enough for half an hour. */
+/** Of the mix: enough for speech, and small enough for half an hour. */
 export const MIX_HZ = 16_000;
 const LONGEST_MS = 3_600_000;
+const LATEST_MS = 3e9; // a tab may stay open for weeks
 const GAP_MS = 150;
 const OPENAI_HZ = 24_000;
 
@@ -51,13 +52,12 @@ function parsed(line, number) {
 }
 
 function addLine(trace, { at_ms: at, direction, message, frame }, number) {
-	const rate = message?.params?.sample_rate ?? message?.sample_rate ?? MIX_HZ;
-	const isFine = typeof at === 'number' && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || typeof message?.type === 'string') && rate >= 8_000 && rate <= 48_000;
-	if (!isFine || at > LONGEST_MS) throw new Error(`Line ${number} is no message of a recording.`);
+	const isFine = typeof at === 'number' && at <= LATEST_MS && ['in', 'out', 'local'].includes(direction) && (typeof frame === 'string' || message);
+	if (!isFine) throw new Error(`Line ${number} is no message of a recording.`);
 	if (!tried(() => trace.add(typeof frame === 'string' ? { direction, bytes: fromBase64(frame) } : { direction, message }, at))) throw new Error(`Line ${number} is damaged: its message lacks something.`);
 }
 
-/** A copy of the trace so far, for scrubbing. */
+/** A copy so far, for scrubbing. */
 export function snapshot(trace) {
 	const copy = new Trace(`Up to ${new Date().toLocaleTimeString()}`, 'recording', trace.startedAt);
 	for (const record of trace.records) {
@@ -69,7 +69,10 @@ export function snapshot(trace) {
 
 // --- sound ---
 
-/** The audio of both sides, as it sounded. Times in milliseconds. */
+/** In Hz. */
+export const toRate = (hz) => (hz >= 8_000 && hz <= 48_000 ? hz : 16_000);
+
+/** The audio of both sides, as it sounded. Times in ms. */
 export function mix(trace, from = 0, to = Math.min(LONGEST_MS, (trace.records.at(-1)?.at ?? 0) + 500), hz = MIX_HZ) {
 	const length = Math.ceil(((to - from) * hz) / 1000);
 	const { you, agent } = pieces(trace);
@@ -97,15 +100,15 @@ function pieces(trace) {
 
 function onMessage(line, message, at) {
 	const plain = message.encoding === 'pcm_s16le';
-	if (message.type === 'observe.audio' && message.direction === 'client') Object.assign(line, { rate: message.sample_rate, plain });
+	if (message.type === 'observe.audio' && message.direction === 'client') Object.assign(line, { rate: toRate(message.sample_rate), plain });
 	else if (message.type === 'observe.audio') line.utterance ??= utterance(message, plain);
 	else onSession(line, message, plain, at);
 }
 
-const utterance = ({ sample_rate: rate }, plain) => ({ rate, plain, start: null, sounded: false, until: Infinity, came: 0 });
+const utterance = ({ sample_rate: rate }, plain) => ({ rate: toRate(rate), plain, start: null, sounded: false, until: Infinity, came: 0 });
 
 function onSession(line, message, plain, at) {
-	if (message.type === 'channel.open') Object.assign(line, { rate: message.params?.sample_rate ?? 16_000, plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
+	if (message.type === 'channel.open') Object.assign(line, { rate: toRate(message.params?.sample_rate), plain: (message.params?.encoding ?? 'pcm_s16le') === 'pcm_s16le' });
 	else if (message.type === 'tts.started') line.utterance = utterance(message, plain);
 	else if (message.type === 'response.content_part.added' && message.part?.type === 'audio') line.utterance = utterance({ sample_rate: OPENAI_HZ }, true);
 	else if (!line.utterance) return;
