@@ -1,13 +1,13 @@
 // The start and end of each stage of a turn. Pure.
 
 const LABELS = {
-	speech: 'Speech', endpoint: 'End of turn', final: 'Transcript', intent: 'Intent', plan: 'Plan', safety: 'Safety', step: 'Step',
+	speech: 'Speech', endpoint: 'End of turn', final: 'Transcript', intent: 'Intent', plan: 'Plan', safety: 'Safety', asked: 'Your yes or no', step: 'Step',
 	reply: 'Reply words', first_byte: 'First byte', first_sound: 'First sound', speaking: 'Speaking', paused: 'Paused',
 };
 
 export const label = (key) => LABELS[key] ?? key;
 
-/** In order: `key`, `label`, `tone`, `start`, `end`, and perhaps `running`, `ticks`, `note`. */
+/** In order: `key`, `label`, `tone`, `start`, `end`, perhaps `running`, `ticks`, `note`. */
 export function spans(turn, now) {
 	const { marks } = turn;
 	const found = [];
@@ -35,7 +35,7 @@ export function spans(turn, now) {
 	return found;
 }
 
-/** When the speaker had probably finished, before it was certain. */
+/** When the speaker had probably finished. */
 function early({ eager_end: eager, speech_end: since, end }) {
 	if (eager === undefined) return {};
 	const after = (time) => `${Math.round(Math.max(0, time - since))} ms`;
@@ -43,7 +43,7 @@ function early({ eager_end: eager, speech_end: since, end }) {
 }
 
 function ofStep(turn, step, now) {
-	const asked = { key: 'asked', label: 'Your yes or no', tone: 'endpoint', start: step.askedAt, end: step.answeredAt ?? turn.marks.done ?? now, running: step.answeredAt === null && turn.marks.done === undefined };
+	const asked = { key: 'asked', label: label('asked'), tone: 'endpoint', start: step.askedAt, end: step.answeredAt ?? turn.marks.done ?? now, running: step.answeredAt === null && turn.marks.done === undefined };
 	const before = step.askedAt === null ? [] : [asked];
 	if (step.startedAt === null) return before;
 	const over = step.endedAt ?? turn.marks.done;

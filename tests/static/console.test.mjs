@@ -13,7 +13,7 @@ import { load, mix, save, snapshot, toWav } from '../../static/console/recording
 import { asJavaScript, asPython } from '../../static/console/snippets.js';
 import { example, resolve } from '../../static/console/schema.js';
 import { bands, powers } from '../../static/console/spectrum.js';
-import { durations, spans, waited } from '../../static/console/stages.js';
+import { durations, label, spans, waited } from '../../static/console/stages.js';
 import { stretch } from '../../static/console/timeline.js';
 import { Trace } from '../../static/console/trace.js';
 import { ticks } from '../../static/console/waterfall.js';
@@ -79,6 +79,14 @@ test('a message is copied as code that does the same', () => {
   assert.match(asJavaScript(call), /^const answer = await client.call\("memory.store", \{/);
   assert.equal(asJavaScript({ type: 'commit', channel: 1, seq: 9 }), 'client.send({\n  "type": "commit",\n  "channel": 1\n});');
   assert.equal(clockMs(61_234.9), '1:01.234');
+});
+
+test('a comparison names a stage as the waterfall does', () => {
+  const asked = on('task.confirmation_required', { turn_id: 'a', confirmation_id: 'c', reason: 'r', risk: 'high', executor: 'os', action: 'rm', parameters: {}, expires_at: '2030-01-01T00:00:00Z' });
+  const [turn] = traceOf(...SPOKEN, [2500, 'in', asked]).turns.list;
+  const found = spans(turn, 3000);
+  assert.ok(found.some(({ key }) => key === 'asked'));
+  for (const span of found) assert.equal(span.key === 'step' ? span.label : label(span.key), span.label);
 });
 
 test('a question names what is approved', () => {
