@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import importlib.util
 import json
@@ -51,7 +52,18 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """All checks, in the order in which a start would fail."""
     yield _python()
     for check in CHECKS:
+        yield from _told(check, settings)
+
+
+def _told(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:
+    """What a check finds. One that fails, foreseen or not, says so and hides no other."""
+    try:
         yield from check(settings)
+    except Exception as error:  # noqa: BLE001 - of whatever answers at a port, or of a library
+        what = check.__name__.strip("_").replace("_", " ")
+        yield Finding(
+            "note", what, f"cannot be checked: {type(error).__name__}: {error}", f"see the settings of {what}"
+        )
 
 
 def _python() -> Finding:
@@ -108,7 +120,7 @@ def _taken(host: str, port: int) -> bool:
         probe.settimeout(LOOK_S)
         try:
             return probe.connect_ex((host, port)) == 0
-        except OSError:
+        except (OSError, UnicodeError):  # UnicodeError: no name of a host
             return False
 
 
@@ -118,7 +130,12 @@ def _gateway_version(url: str) -> str:
     try:
         with urllib.request.urlopen(request, timeout=LOOK_S) as answer:  # noqa: S310 - as above
             told = json.load(answer)
-    except (OSError, ValueError, urllib.error.URLError):
+    except (
+        OSError,
+        ValueError,
+        urllib.error.URLError,
+        http.client.HTTPException,
+    ):  # the last: it speaks something else
         return ""
     return str(told.get("version", "")) if isinstance(told, dict) and "links" in told else ""
 
