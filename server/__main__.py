@@ -265,10 +265,10 @@ def _bench_command(command: argparse.ArgumentParser) -> None:
 def main() -> None:
     """Entry point. A user's mistake is reported in one line, never as a traceback."""
     try:
-        code = _done()
-        sys.stdout.flush()
+        code = _written(_done())
     except* BrokenPipeError:
-        code = _nobody_reads()
+        _discard()
+        code = 128 + signal.SIGPIPE  # as a Unix tool whose reader has gone (`… | head -1`)
     sys.exit(code)
 
 
@@ -286,6 +286,22 @@ def _done() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except SystemExit as told:  # by --help, or a mistake in the words
+        return int(told.code or 0)
+
+
+def _written(code: int) -> int:
+    """Write what is buffered. Returns the exit code: `code`, or 1 if the output cannot be written (a full disk)."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as full:
+        _discard()
+        if code == 0:  # else it was told, or something worse
+            print(f"the output cannot be written: {full.strerror}", file=sys.stderr)
+        return code or 1
+    return code
 
 
 def _command(options: argparse.Namespace) -> int:
@@ -301,10 +317,9 @@ def _command(options: argparse.Namespace) -> int:
     return 1
 
 
-def _nobody_reads() -> int:
-    """Exit like a Unix tool whose reader has gone (`… | head -1`). Discards buffered output, or Python would complain at exit."""
+def _discard() -> None:
+    """Discard buffered output, or Python would complain at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
 
 
 if __name__ == "__main__":

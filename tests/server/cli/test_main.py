@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -219,6 +220,36 @@ def test_the_doctor_says_what_to_do(tmp_path: Path) -> None:
     assert told[-1] == "2 to mend before it starts"
 
 
+@pytest.mark.parametrize(
+    "said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x15\x03\x01\0\x02\x02\x46\r\n", b"HTTP/1.1 200\r\n\r\n{"]
+)
+def test_the_doctor_knows_a_port_that_speaks_something_else(tmp_path: Path, said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def speak() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    caller, _ = other.accept()
+                    with caller:
+                        caller.sendall(said)
+                        caller.shutdown(socket.SHUT_WR)
+                        caller.recv(1_000)
+
+        speaking = threading.Thread(target=speak, daemon=True)
+        speaking.start()
+        port = other.getsockname()[1]
+        done = run(tmp_path, "doctor", PORT=str(port), REDIS_URL="")
+        other.shutdown(socket.SHUT_RDWR)
+    assert f"✗ port      {port} is taken by another program" in done.stdout
+    assert done.stdout.endswith("1 to mend before it starts\n"), done
+
+
+def test_the_doctor_goes_on_when_a_check_fails(tmp_path: Path) -> None:
+    done = run(tmp_path, "doctor", HOST="a..b", REDIS_URL="redis://127.0.0.1:9?foo=bar")
+    assert "· redis     cannot be checked: TypeError" in done.stdout
+    assert "Chromium" in done.stdout
+
+
 def test_the_doctor_names_each_wrong_setting(tmp_path: Path) -> None:
     done = run(tmp_path, "doctor", PORT="many", REDIS_URL="htp://h")
     assert done.returncode == 1
@@ -260,6 +291,24 @@ def test_a_reader_that_has_gone_is_no_trouble_worth_a_word(tmp_path: Path) -> No
     finally:
         os.close(written)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("words", [["token"], ["doctor"], ["--help"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path, words: list[str]) -> None:
+    command = [sys.executable, "-m", "server", *words]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
 
 
 def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, gateway: GatewayProcess) -> None:
