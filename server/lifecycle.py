@@ -150,7 +150,7 @@ class Lifecycle:
             state=state,
             metrics=metrics,
             confirmations=ConfirmationStore(
-                state, audit=audit, destructive_by_voice=settings.confirm_destructive_by_voice
+                state, audit=audit, destructive_by_voice=settings.confirm_destructive_by_voice, epoch=epoch
             ),
             idempotency=idempotency,
             once=RunOnceStore(state, idempotency),

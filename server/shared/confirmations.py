@@ -7,12 +7,17 @@ call that was answered 409; whoever approves it runs the action.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from redis.exceptions import ResponseError
+
+from server.shared.redis_link import RedisDownError
+from server.shared.session_records import REWRITTEN_WITHIN_S
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
 from streaming.flag import Flag
@@ -21,12 +26,14 @@ from streaming.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from server.shared.state import State
+    from server.shared.store_epoch import StoreEpoch
     from server.telemetry.audit import Decision, Via
     from streaming.ports import Verdict
 
 CONFIRMATION_S = 120  # how long a user can be expected to remember the request
 TAKEN_LATE_S = 60  # an expired question is kept this much longer, so that one replica can record the expiry
 LOOK_AGAIN_S = 2.0  # news of a decision can get lost with a Redis connection; the record cannot
+LOOK_FOR_REWRITTEN_S = 0.1  # between two looks for a question that its replica has to write again
 HEARD_WITHIN_S = 3.0  # a lane that still waits takes the decision within this time, even if the news was lost
 NEWS = "confirmation"
 HEARD = "confirmation.heard"
@@ -56,8 +63,11 @@ class ConfirmationStore:
         audit: AuditLog | None = None,
         *,
         destructive_by_voice: bool = False,
+        epoch: StoreEpoch | None = None,
     ) -> None:
+        """`epoch` knows whether Redis has just lost its data."""
         self._state = state
+        self._epoch = epoch
         self._destructive_by_voice = destructive_by_voice
         self._audit = audit or AuditLog()
         self._deferred: asyncio.Queue[tuple[str, float]] = asyncio.Queue()  # id, and expiry on the loop's clock
@@ -288,7 +298,7 @@ class ConfirmationStore:
 
     async def _open(self, confirmation_id: str, user_id: str) -> Question | None:
         """The user's open question. Another user's question is treated as missing, and stays open."""
-        recorded = await self._state.get(_key(confirmation_id))
+        recorded = await self._recorded(confirmation_id)
         if recorded is not None:
             question = _question(recorded)
         elif confirmation_id in self._here and await self._state.get(_decided(confirmation_id)) is None:
@@ -296,6 +306,22 @@ class ConfirmationStore:
         else:
             return None
         return question if question.user_id == user_id and question.expires_at > time.time() else None
+
+    async def _recorded(self, confirmation_id: str) -> str | None:
+        """The question's record. If Redis has just lost it, wait for the replica that asked to write it again."""
+        key = _key(confirmation_id)
+        recorded = await self._state.get(key)
+        if recorded is not None or self._epoch is None or confirmation_id in self._here:
+            return recorded
+        with contextlib.suppress(RedisDownError, ResponseError):
+            await self._epoch.beat()  # learns of a loss since the last beat, and brings it to the other replicas
+        clock = asyncio.get_running_loop().time
+        while recorded is None and clock() - self._epoch.news_at < REWRITTEN_WITHIN_S:
+            if await self._state.get(_answered(confirmation_id)) is not None:
+                return None
+            await asyncio.sleep(LOOK_FOR_REWRITTEN_S)
+            recorded = await self._state.get(key)
+        return recorded
 
     def _audited(
         self, decision: Decision, confirmation_id: str, question: Question, who: CallContext, via: Via = ""

@@ -12,6 +12,7 @@ from server.shared import confirmations
 from server.shared.confirmations import ConfirmationStore
 from server.shared.redis_link import RedisLink
 from server.shared.state import LocalState, RedisState
+from server.shared.store_epoch import StoreEpoch
 from server.telemetry.audit import AuditLog
 from streaming.agent.actions import hash_of
 from streaming.ports import Action, CallContext, ServiceError, Verdict
@@ -337,3 +338,29 @@ def test_a_hash_is_of_what_is_done_not_of_how_it_was_written() -> None:
         Action("os", "mv", {**one.parameters, "n": True}),
     ]
     assert len({hash_of(each) for each in [one, *others]}) == 1 + len(others)
+
+
+async def test_an_answer_right_after_redis_lost_the_question_waits_for_its_replica(redis_url: str) -> None:
+    async with asyncio.TaskGroup() as group:
+        links = [RedisLink(redis_url, group, lambda: None) for _ in range(2)]
+        epochs = [StoreEpoch(link, name) for link, name in zip(links, ("asking", "other"), strict=True)]
+        states = [RedisState(link) for link in links]
+        asking, other = (ConfirmationStore(state, epoch=epoch) for state, epoch in zip(states, epochs, strict=True))
+        epochs[0].on_news.append(asking.write_anew)
+        running = [group.create_task(state.listen(), name="news") for state in states]
+        running.append(group.create_task(asking.keep(), name="keeping"))
+        asked = await asking.create(ACTION, VERDICT, ADA)
+        waiting = group.create_task(asking.decision(asked.confirmation_id), name="lane")
+        for epoch in epochs:
+            await epoch.beat()
+        await links[0].call("FLUSHALL")
+        answer = group.create_task(other.settle(asked.confirmation_id, ADA, approve=True), name="answer")
+        await asyncio.sleep(0.2)  # until the asking replica's next beat
+        assert not answer.done()
+        await epochs[0].beat()
+        assert await answer
+        assert await waiting is True
+        for task in running:
+            task.cancel()
+        for link in links:
+            await link.close()
