@@ -130,7 +130,7 @@ class ConfirmationStore:
 
     async def _record(self, confirmation_id: str, question: Question) -> None:
         left_s = question.expires_at - time.time() + TAKEN_LATE_S
-        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), left_s, only_new=True)
+        await self._state.put(_key(confirmation_id), json.dumps(asdict(question)), left_s)
 
     def _by_voice(self, question: Question) -> bool:
         """Whether a spoken yes is enough. Speech can be misheard or come from somebody else, so high risk needs a click or typed text."""

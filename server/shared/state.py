@@ -121,6 +121,8 @@ class RedisState:
     # --- values ---
 
     async def put(self, key: str, value: str, ttl_s: float, *, only_new: bool = False) -> bool:
+        if only_new and await self._local.get(key) is not None:
+            return False  # stored while Redis was lost
         condition = ("NX",) if only_new else ()
         command = ("SET", PREFIX + key, value, "PX", _ms(ttl_s), *condition)
         with contextlib.suppress(*AWAY):

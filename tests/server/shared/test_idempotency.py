@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from server.shared.idempotency import IdempotencyKey, IdempotencyStore, StoredAn
 from server.shared.state import LocalState, RedisState
 from server.shared.store_epoch import StoreEpoch
 from tests.server.redis_support import running_link
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisServer
 
 ANSWER = StoredAnswer(200, "application/json", '{"a":1}')
 ASKED = fingerprint("executor.search", {"query": "tea", "max_results": 5})
@@ -77,3 +81,18 @@ async def test_the_key_of_a_replica_that_died_is_answered_with_the_truth(
             await second.claim(ADAS)
         await first.keep(ADAS, ANSWER)  # it was only slow
         assert await second.claim(ADAS) == ANSWER
+
+
+async def test_a_request_that_ran_while_redis_was_lost_does_not_run_again_at_its_replica(
+    own_redis: RedisServer,
+) -> None:
+    async with running_link(own_redis.url) as link:
+        state = RedisState(link)
+        store = IdempotencyStore(state)
+        own_redis.stop()
+        assert await store.claim(ADAS) is None
+        await store.keep(ADAS, ANSWER)
+        own_redis.start()
+        while await state.ping() is None:
+            await asyncio.sleep(0.02)
+        assert await store.claim(ADAS) == ANSWER
