@@ -15,6 +15,7 @@ from server.interrupts import ended_silently
 
 with ended_silently():
     import argparse
+    import logging
     import math
     import os
     import signal
@@ -306,6 +307,8 @@ def _written(code: int) -> int:
 
 def _command(options: argparse.Namespace) -> int:
     """Run a tool. Any failure is reported in one line, foreseen or not."""
+    # Tornado logs some failures of connections with a traceback. Without a handler, Python would print it beside our line.
+    logging.getLogger("tornado").addHandler(logging.NullHandler())
     try:
         return int(options.run(options))
     except BaseException as broken:  # noqa: BLE001 - the last place that can report it in one line

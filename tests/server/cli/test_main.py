@@ -318,6 +318,26 @@ def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, gateway: G
     assert "Traceback" not in done.stderr
 
 
+LOGS_AND_FAILS = """
+import argparse, logging
+from server.__main__ import _command
+
+def run(options):
+    try:
+        raise OSError("the stream is closed")
+    except OSError:
+        logging.getLogger("tornado.application").error("Uncaught exception", exc_info=True)
+        raise
+
+_command(argparse.Namespace(run=run))
+"""
+
+
+def test_what_tornado_logs_of_a_failure_is_not_printed_beside_the_line() -> None:
+    done = subprocess.run([sys.executable, "-c", LOGS_AND_FAILS], capture_output=True, text=True, check=False)
+    assert done.stderr == "the stream is closed\n"
+
+
 def test_tls_where_there_is_none_is_one_line(tmp_path: Path, gateway: GatewayProcess) -> None:
     command = [sys.executable, "-m", "server", "talk", "--url", gateway.base.replace("http", "https"), "--text", "hi"]
     done = subprocess.run(
