@@ -239,6 +239,15 @@ class Settings(BaseSettings):
 
     # --- what values have to be ---
 
+    @field_validator("embedded_dir", "record_dir")
+    @classmethod
+    def _can_be_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            nearest = next(path for path in (value.absolute(), *value.absolute().parents) if path.exists())
+            if not nearest.is_dir():
+                raise ValueError(f"{nearest} is not a folder")
+        return value
+
     @field_validator("required_services")
     @classmethod
     def _known_services(cls, value: tuple[str, ...]) -> tuple[str, ...]:

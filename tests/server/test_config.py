@@ -201,6 +201,8 @@ def test_numbers_by_name_are_json_or_commas(monkeypatch: pytest.MonkeyPatch, tex
         {"JWT_JWKS": "https://idp.example.org/jwks.json"},
         {"GRPC_TLS_CERT_FILE": "cert.pem"},
         {"DRAIN_SECONDS": "-1"},
+        {"EMBEDDED_DIR": "/etc/passwd/below"},
+        {"RECORD_DIR": "/etc/passwd"},
     ],
     ids=str,
 )
