@@ -75,9 +75,12 @@ async def run(options: argparse.Namespace) -> None:
     told = json.loads(sys.stdin.buffer.readline()) if options.secrets else {}
     config = EmbeddedConfig(directory=options.directory, options=tuple({**os.environ, **told}.items()))
     host = EmbeddedServices(addresses(options.services), config)
-    _say({"bound": await host.bind()})
-    _say({"ready": True, "down": await host.start()})
-    await _until_asked_to_stop(with_parent=options.with_parent)
+    try:
+        _say({"bound": await host.bind()})
+        _say({"ready": True, "down": await host.start()})
+        await _until_asked_to_stop(with_parent=options.with_parent)
+    except BrokenPipeError:  # the gateway was stopped while it waited for us
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end, too
     await host.stop()
 
 
