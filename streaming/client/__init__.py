@@ -17,6 +17,7 @@ from streaming.protocol import messages
 from streaming.protocol.events import AudioReceived
 from streaming.protocol.messages import (
     ExecuteParams,
+    ObserveParams,
     SttFinal,
     SttParams,
     SttPartial,
@@ -40,6 +41,7 @@ __all__ = [
     "JarvisClient",
     "Loudspeaker",
     "Microphone",
+    "ObserveParams",
     "Reply",
     "Sink",
     "Source",

@@ -189,7 +189,7 @@ class GatewayClient:
             self.wake()
 
     def open(self, params: ChannelParams) -> ClientChannel:
-        """Open a channel of the parameters' kind: SttParams, TtsParams, ExecuteParams, TurnParams.
+        """Open a channel of the parameters' kind: SttParams, TtsParams, ExecuteParams, TurnParams, ObserveParams.
 
         Raises GatewayError.
         """
