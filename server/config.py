@@ -239,7 +239,7 @@ class Settings(BaseSettings):
 
     # --- what values have to be ---
 
-    @field_validator("embedded_dir", "record_dir")
+    @field_validator("embedded_dir")
     @classmethod
     def _can_be_a_folder(cls, value: Path | None) -> Path | None:
         if value is not None:

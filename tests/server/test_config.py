@@ -202,7 +202,6 @@ def test_numbers_by_name_are_json_or_commas(monkeypatch: pytest.MonkeyPatch, tex
         {"GRPC_TLS_CERT_FILE": "cert.pem"},
         {"DRAIN_SECONDS": "-1"},
         {"EMBEDDED_DIR": "/etc/passwd/below"},
-        {"RECORD_DIR": "/etc/passwd"},
     ],
     ids=str,
 )
