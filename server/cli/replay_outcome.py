@@ -1,7 +1,8 @@
 """What a session resulted in, and how two sessions differ. Pure.
 
-Whatever depends on timing only is ignored: interim transcripts, progress, credit, provisional ends of speech, latencies. Messages
-that keep their place behind audio are ordered separately from those that overtake it, and so are the steps of a plan.
+Whatever depends on timing only is ignored: interim transcripts, progress, credit, provisional ends of speech, latencies; and, in
+what was heard, capital letters and punctuation, which a recogniser may put differently into the same words. Messages that
+keep their place behind audio are ordered separately from those that overtake it, and so are the steps of a plan.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ BYTES_PER_SAMPLE = {"pcm_s16le": 2, "mulaw": 1, "alaw": 1}
 TOLERANCE_S = 0.3  # synthesis varies, by up to 45 ms in 4 s
 TOLERANCE_SHARE = 0.05
 SHOWN_CHARS = 100
+HEARD = frozenset({"transcripts", "intents", "replies"})  # kinds of facts that contain what was heard
 
 
 @dataclass(slots=True)
@@ -194,11 +196,21 @@ def _fact(place: str, what: str, ours: Any, theirs: Any) -> Fact:
         alike = abs(one - other) <= max(TOLERANCE_S, TOLERANCE_SHARE * one)
         return Fact(place, what, f"{one:.1f}", f"{other:.1f}", alike)
     one, other = ours or (), theirs or ()
-    if one == other:
+    alike = _heard_alike if what in HEARD else str.__eq__
+    if len(one) == len(other) and all(map(alike, one, other)):
         return Fact(place, what, _shown(one), _shown(other), equal=True)
-    same = next((n for n, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), None)
+    same = next((n for n, pair in enumerate(zip(one, other, strict=False)) if not alike(*pair)), None)
     at = min(len(one), len(other)) if same is None else same
     return Fact(place, what, _number(one, at), _number(other, at), equal=False)
+
+
+def _heard_alike(one: str, other: str) -> bool:
+    """Whether two texts have the same words. Punctuation within a word counts: "3.5" is not "35"."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(text: str) -> list[str]:
+    return [word.strip('.,;:!?"{}[]') for word in text.casefold().split()]
 
 
 def _shown(said: tuple[str, ...]) -> str:

@@ -91,6 +91,9 @@ def test_what_a_spoken_turn_came_to() -> None:
     ("number", "change", "what"),
     [
         (3, {"text": "stop"}, {"transcripts"}),
+        (3, {"text": "go 3.5"}, {"transcripts"}),
+        (3, {"text": "Go."}, set()),
+        (4, {"entities": {"to": "Sea."}}, set()),
         (4, {"intent": "stay"}, {"intents"}),
         (4, {"entities": {}}, {"intents"}),
         (6, {"status": "ok"}, {"task results"}),
