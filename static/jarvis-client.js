@@ -350,7 +350,7 @@ export class JarvisClient extends TellingClient {
 		if (options.resume) this.#unpark(options.resume);
 	}
 
-	/** The data with which another page, or this one after a reload, continues the session; null before the session starts and after it ends. @returns {Parked | null} */
+	/** What another page, or this one after a reload, continues the session with; null outside a session. @returns {Parked | null} */
 	park() {
 		if (!this.#resumeToken || this.state === 'failed' || this.state === 'closed') return null;
 		return {
@@ -475,7 +475,7 @@ export class JarvisClient extends TellingClient {
 		}
 	}
 
-	/** Find out why the first connection failed, as far as a page can: browsers do not tell a WebSocket why. @param {string} reason if it is known */
+	/** Why the first connection failed, as far as a page can tell: browsers do not. @param {string} reason if it is known */
 	async #giveUp(reason) {
 		const address = `${this.#url.replace(/^ws/, 'http')}/live`;
 		/** @param {RequestMode} mode */
@@ -522,7 +522,7 @@ export class JarvisClient extends TellingClient {
 		return this.ready === null && !this.#keepTrying;
 	}
 
-	/** Reconnect after a delay with full jitter, so that clients that were dropped together do not return together. @param {{code: number, reason: string}} event */
+	/** Reconnect after a delay with full jitter: clients dropped together do not return together. @param {{code: number, reason: string}} event */
 	#later({ code, reason }) {
 		if (this.#isFirst && code === 1006) {
 			this.#giveUp(reason);

@@ -34,7 +34,7 @@ export class Account {
 		this.tabs?.postMessage([this.token, this.refreshToken]);
 	}
 
-	/** A link may have a token, or a code that signs in once. Both are removed from the address. Gives the error; empty if none. */
+	/** A link's token, or code that signs in once; removed from the address. Gives the error; empty if none. */
 	async readAddress() {
 		const given = new URLSearchParams(location.hash.slice(1));
 		const [token, code] = [given.get('token'), given.get('code')];

@@ -286,7 +286,7 @@ class Shell {
 	}
 }
 
-/** Scroll positions of a view's parts, which are lost when it leaves the page. A part that was at its end stays there. */
+/** Scroll positions, lost when a view leaves the page. A part at its end stays there. */
 function places(element) {
 	const parts = [element, ...element.querySelectorAll('*')];
 	const top = (part) => (part.scrollTop + part.clientHeight > part.scrollHeight - AT_END_PX ? Number.MAX_SAFE_INTEGER : part.scrollTop);

@@ -3,8 +3,8 @@
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
- * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. Properties may be left out. `aria` is the label for screen readers, names with a dash are attributes, `style` is an
- * object, other names are properties. Children: nodes, strings, numbers; null and false are left out.
+ * `h('button.primary', { type: 'button', onclick: act }, 'Save')`. `aria` is the label for screen readers, names with a dash are attributes, `style` is an object,
+ * others are properties. Children: nodes, strings, numbers; null and false are left out.
  */
 export function h(selector, ...rest) {
 	const [tag, ...classes] = selector.split('.');
@@ -118,7 +118,7 @@ export function select(options, value, onchange, props = {}) {
 	return made;
 }
 
-/** A table's rows, drawn anew only when they differ: a selection or a focused button stays. `none`: said without any. */
+/** A table's rows, drawn anew only when they differ: selection and focus stay. `none`: said without any. */
 export function rows(table, head, list, none, caption = list.length > 0 ? '' : none) {
 	const key = JSON.stringify([caption, list.map((row) => row.map((cell) => cell?.outerHTML ?? cell))]);
 	if (table.dataset.key === key) return;
@@ -166,7 +166,7 @@ export function toast(message, tone = '') {
 	setTimeout(() => shown.remove(), tone === 'bad' ? 8_000 : 4_000);
 }
 
-/** For a link that leads nowhere. */
+/** For a dead link. */
 export const missing = (what) => toast(`${what} is not here, or not any more.`, 'bad');
 
 export async function copy(words, note = 'Copied.') {

@@ -1,11 +1,14 @@
 // The filter language of the Wire view; the title of its field explains it. Pure.
 
+/** A repeated group that repeats or chooses: time can grow as 2^n. */
+const ENDLESS = /\([^)]*[*+{|][^)]*\)+[*+{]/;
 const TERM = /(-?)(?:(type|channel|way):(\S+)|\/((?:[^/\\]|\\.)+)\/|(\S+))/g;
 
 /** A test of records; its `types` are those asked for by name. Throws a SyntaxError for an invalid regular expression. */
 export function compiled(words) {
 	const terms = [...words.matchAll(TERM)];
 	const tests = terms.map(([, not, key, value, pattern, word]) => {
+		if (ENDLESS.test(pattern)) throw new SyntaxError('This could take for ever: a repeated group that repeats or chooses');
 		const test = key ? byKey(key, value.toLowerCase()) : byText(pattern ? new RegExp(pattern, 'i') : word.toLowerCase());
 		return not ? (record, text) => !test(record, text) : test;
 	});

@@ -1,4 +1,4 @@
-// The state of the gateway and its services, polled every few seconds, with a history of ten minutes. Events: `news`, `silent` (an Error).
+// State of gateway and services, polled every few seconds, with ten minutes of history. Events: `news`, `silent` (an Error).
 
 import { parse, sum } from './prometheus.js';
 

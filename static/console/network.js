@@ -4,7 +4,7 @@
 export const network = { delay: 0, jitter: 0, loss: 0 };
 const RESENT_AFTER_MS = 200; // the shortest time after which TCP sends a lost packet again
 
-/** When what leaves now arrives. TCP keeps the order, so that all behind a lost packet waits for it. `before`: its arrival. */
+/** When what leaves now arrives. TCP keeps the order: all behind a lost packet waits for it. `before`: its arrival. */
 export function arrival(now, before, { delay, jitter, loss }, random = Math.random) {
 	const lost = random() * 100 < loss;
 	return Math.max(before, now + delay + random() * jitter + (lost ? RESENT_AFTER_MS + 2 * delay : 0));

@@ -1,4 +1,4 @@
-// The console as a client of OpenAI's Realtime API: `WS /v1/realtime`, over a socket of its own. The Wire has its events on the channel `openai`.
+// A client of OpenAI's Realtime API, `WS /v1/realtime`, on its own socket. The Wire has its events as channel `openai`.
 
 import { fromBase64, toBase64 } from './format.js';
 import { BadSocket } from './network.js';

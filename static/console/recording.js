@@ -1,4 +1,4 @@
-// A session as a file of JSON lines, one per message or frame with its time; and its audio, mixed for listening. Pure.
+// A session as JSON lines, one per message or frame with its time; and its audio, mixed. Pure.
 
 import { decodeFrame } from '../jarvis/codec.js';
 import { fromBase64, toBase64 } from './format.js';

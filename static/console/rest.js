@@ -1,4 +1,4 @@
-// REST: every operation of the OpenAPI document as a form, the response with its headers, and the request as a curl command.
+// REST: every operation of OpenAPI as a form, the response with headers, the request as a curl command.
 
 import { button, copy, empty, fill, h, missing, region, text } from './dom.js';
 import { bytes, ms, pretty } from './format.js';

@@ -10,6 +10,8 @@ function python(value) {
 	return JSON.stringify(value);
 }
 
+const ON_CHANNEL = { commit: 'commit()', 'channel.end': 'end()', 'channel.cancel': 'cancel()' };
+
 const named = (params) => Object.entries(params ?? {}).map(([name, value]) => `, ${name}=${python(value)}`).join('');
 
 /** Inside of `async with AsyncJarvisClient(…) as client`, of `jarvis_client`. */
@@ -18,7 +20,8 @@ export function asPython(message) {
 	if (type === 'call') return `answer = await client.call(${python(op)}${named(params)})`;
 	if (type === 'channel.open') return `channel = client.open(${sentence(kind)}Params(${named(params).slice(2)}))\nasync for event in channel:\n    print(event)`;
 	if (type === 'task.confirm') return `await client.confirm(${python(id)}, approve=${python(approve)}${hash ? `, action_hash=${python(hash)}` : ''})`;
-	return `message = ${python(message)}`;
+	if (type === 'tts.text') return `channel.send_text(${python(message.text)})`;
+	return ON_CHANNEL[type] ? `channel.${ON_CHANNEL[type]}` : '# sent by the client itself';
 }
 
 export function asJavaScript(message) {

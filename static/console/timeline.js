@@ -1,4 +1,4 @@
-// The time of a trace as a strip: how much went each way, and a band for each turn. A band, or a drag, selects a stretch.
+// A trace's time as a strip: traffic each way, a band for each turn. A band or a drag selects a stretch.
 
 import { button, fill, h, sketch } from './dom.js';
 import { ms } from './format.js';

@@ -1,4 +1,4 @@
-// All messages and frames of a session in order: this page's, an observed one, or a recording. All views read it.
+// A session's messages and frames in order: this page's, an observed one's, or a recording's.
 
 import { LAST, LOST, decodeFrame } from '../jarvis/codec.js';
 import { fromBase64, toBase64 } from './format.js';

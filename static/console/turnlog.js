@@ -1,4 +1,4 @@
-// Turns a session's messages into turns. Pure: records in, turns out; the same for live sessions and recordings.
+// A session's messages become turns. Pure; the same for live sessions and recordings.
 
 import { asNative } from './dialect.js';
 

@@ -18,7 +18,7 @@ export function ticks(from, length, most) {
 const percent = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(3)}%`;
 
 /**
- * `onpick` is told when somebody wants to know more of a stage. Zero is the end of speech, or the time when the text was sent. Speech on both sides is cut off; the stages between matter.
+ * `onpick` is told when somebody wants to know more of a stage. Zero is the end of speech, or the time when the text was sent. Speech is cut off on both sides.
  */
 export function drawWaterfall(element, turn, now, onpick = null) {
 	const all = spans(turn, now);

@@ -1,4 +1,4 @@
-// Wire: every message and frame in both directions, the channels at a glance, sending by hand, and cutting the socket.
+// Wire: every message and frame both ways, the channels, sending by hand, cutting the socket.
 
 import { button, choices, copy, empty, fill, h, missing, on, onceAFrame, pictureButton, region, rows, select, text } from './dom.js';
 import { compiled } from './filter.js';
@@ -111,7 +111,7 @@ export class WireView {
 		try {
 			this.test = compiled(this.filter.words);
 			this.search?.setCustomValidity('');
-		} catch (error) { // an unfinished regular expression; keep the current rows
+		} catch (error) { // unfinished or refused; keep the rows
 			this.search.setCustomValidity(error.message);
 			this.search.reportValidity();
 			return;

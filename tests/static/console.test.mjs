@@ -70,12 +70,17 @@ test('the filter has words, keys, regular expressions, and not', () => {
   assert.equal(compiled('type:audio channel:1')({ type: 'audio', channel: 1, message: null, frame: {} }), true);
   assert.deepEqual(compiled('type:Turn -type:tts noon').types, ['turn'], 'what is asked for by name');
   assert.throws(() => compiled('/(/'), SyntaxError);
+  for (const words of ['/(a+)+$/', '/(a|aa)+b/', '/([a-z]*)*1/', '/(a{1,9}){2,}/', '/((a+))+/']) assert.throws(() => compiled(words), /for ever/, words);
+  for (const words of ['/(is|was) n/', '/(n)?oo+n/', '/i.*n.*n/']) assert.equal(compiled(words)(turn), true, words);
 });
 
 test('a message is copied as code that does the same', () => {
   const call = { type: 'call', id: 'c', op: 'memory.store', params: { key: 'a', value: { b: [true, null] } }, seq: 4 };
   assert.equal(asPython(call), 'answer = await client.call("memory.store", key="a", value={"b": [True, None]})');
   assert.equal(asPython({ type: 'channel.open', channel: 1, kind: 'turn', params: { text: 'hi' } }).split('\n')[0], 'channel = client.open(TurnParams(text="hi"))');
+  assert.equal(asPython({ type: 'tts.text', channel: 1, text: 'a' }), 'channel.send_text("a")');
+  assert.equal(asPython({ type: 'channel.end', channel: 1 }), 'channel.end()');
+  assert.equal(asPython({ type: 'ack', seq: 1 }), '# sent by the client itself');
   assert.match(asJavaScript(call), /^const answer = await client.call\("memory.store", \{/);
   assert.equal(asJavaScript({ type: 'commit', channel: 1, seq: 9 }), 'client.send({\n  "type": "commit",\n  "channel": 1\n});');
   assert.equal(clockMs(61_234.9), '1:01.234');
