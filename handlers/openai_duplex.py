@@ -43,7 +43,7 @@ class OpenAiSidebandHandler(OpenAiSocketHandler):
 
     @property
     def max_message_size(self) -> int:
-        """Smaller than the session's own: it sends no audio, and its commands are parsed at once."""
+        """Smaller than the session's own: it sends no audio, and its events are parsed at once."""
         return LONG_CHARS
 
     def initialize(self, gateway: Gateway) -> None:

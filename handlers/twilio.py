@@ -12,9 +12,9 @@ from server.operations import Access
 from server.routes import Route
 from streaming.jarvis.entry import RefusedError
 from streaming.twilio.call import POLICY
-from streaming.twilio.pace import Pace
+from streaming.twilio.pace import MessagePace
 from streaming.twilio.registry import caller_of
-from streaming.twilio.wire import Start, UnreadableError, read
+from streaming.twilio.wire import Start, UnreadableMessageError, read
 
 if TYPE_CHECKING:
     from server.gateway import Gateway
@@ -54,7 +54,7 @@ class TwilioHandler(ForeignSocketHandler):
 
     def opened(self) -> None:
         """Wait for `start`."""
-        self._pace = Pace(asyncio.get_running_loop().time())
+        self._pace = MessagePace(asyncio.get_running_loop().time())
         late = "no start message came in time"
         self._start_timer(START_TIMEOUT_S, self.end, POLICY, "", late)
 
@@ -77,7 +77,7 @@ class TwilioHandler(ForeignSocketHandler):
             start = read(message)
             if isinstance(start, Start):
                 self._begin(start)
-        except UnreadableError as flaw:
+        except UnreadableMessageError as flaw:
             self.end(POLICY, "", str(flaw))
         except RefusedError as refused:
             self.gateway.metrics.auth_failure(refused.reason)

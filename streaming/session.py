@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelEnd:
-    """How a channel ended."""
+class LaneEnd:
+    """How a lane ended."""
 
     status: Literal["ok", "cancelled", "error"]
     code: str | None = None
@@ -33,7 +33,7 @@ class ChannelEnd:
 @dataclass(slots=True)
 class _Running:
     lane: Lane
-    task: asyncio.Task[ChannelEnd]
+    task: asyncio.Task[LaneEnd]
 
 
 class Session:
@@ -73,7 +73,7 @@ class Session:
         channel: int,
         build: Callable[[LaneSetup], Lane],
         outlet: Outlet,
-        on_end: Callable[[ChannelEnd], None],
+        on_end: Callable[[LaneEnd], None],
         traceparent: str = "",
     ) -> None:
         """Build and run a lane, as one span; `on_end` is called once. Raises AudioFormatError, LaneError, WrongInputError."""
@@ -94,10 +94,10 @@ class Session:
         task = self._group.create_task(_run(lane), name=f"lane {self.session_id} {channel}")
         self._running[channel] = _Running(lane, task)
 
-        def finished(task: asyncio.Task[ChannelEnd]) -> None:
+        def finished(task: asyncio.Task[LaneEnd]) -> None:
             self._running.pop(channel, None)
             span.end()
-            on_end(ChannelEnd("cancelled") if task.cancelled() else task.result())
+            on_end(LaneEnd("cancelled") if task.cancelled() else task.result())
 
         task.add_done_callback(finished)
 
@@ -125,12 +125,12 @@ class Session:
             await asyncio.wait(tasks)
 
 
-async def _run(lane: Lane) -> ChannelEnd:
+async def _run(lane: Lane) -> LaneEnd:
     try:
         await lane.run()
     except Exception as error:  # noqa: BLE001 - whatever a lane fails with, it ends alone
         return _ended_by(_first(error), lane)
-    return ChannelEnd("ok")
+    return LaneEnd("ok")
 
 
 def _first(error: BaseException) -> BaseException:
@@ -140,10 +140,10 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _ended_by(error: BaseException, lane: Lane) -> ChannelEnd:
+def _ended_by(error: BaseException, lane: Lane) -> LaneEnd:
     if isinstance(error, ServiceError):
-        return ChannelEnd("error", error.code, error.said)
+        return LaneEnd("error", error.code, error.said)
     if isinstance(error, AudioFormatError):
-        return ChannelEnd("error", "INVALID_AUDIO", str(error))
+        return LaneEnd("error", "INVALID_AUDIO", str(error))
     log.error("lane failed: %s", type(lane).__name__, exc_info=error)
-    return ChannelEnd("error", "INTERNAL", "something went wrong in the gateway")
+    return LaneEnd("error", "INTERNAL", "something went wrong in the gateway")

@@ -80,6 +80,16 @@ def long_functions(paths: Mapping[str, Path]) -> Iterator[str]:
                     yield f"{name}:{node.name} {lines}"
 
 
+def class_names(paths: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The modules that define each class, private ones apart."""
+    found: dict[str, list[str]] = {}
+    for name, path in paths.items():
+        for node in ast.walk(_parsed(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(name)
+    return found
+
+
 def _docstring_lines(tree: ast.Module) -> int:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     first = [node.body[0] for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)]

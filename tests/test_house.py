@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from tests.house import MAX_MODULE_LINES, ROOT, circles, imports, long_functions, modules
+from tests.house import MAX_MODULE_LINES, ROOT, circles, class_names, imports, long_functions, modules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# A class here has the same name as what it describes elsewhere: an interface and its implementation, an event and the message that
+# carries it, a user and what the client is told about the user.
+DESCRIBED = ("streaming.domain", "streaming.ports.", "server.identity.")
+DESCRIBES = ("streaming.protocol.messages.", "server.telemetry.tracing")
 
 
 def test_no_module_imports_itself_in_a_circle_not_even_for_types() -> None:
@@ -29,3 +38,24 @@ def test_modules_and_functions_are_short() -> None:
     lines = {name: len(path.read_text().splitlines()) for name, path in paths.items()}
     assert {name: count for name, count in lines.items() if count > MAX_MODULE_LINES} == {}
     assert list(long_functions(paths)) == []
+
+
+def test_no_two_things_have_the_same_name() -> None:
+    def doubles(names: list[str]) -> bool:
+        if len(names) == 2:
+            one, other = sorted(names, key=lambda name: name.startswith(DESCRIBED))
+            return not (one.startswith(DESCRIBES) and other.startswith(DESCRIBED))
+        return len(names) > 1
+
+    paths = {name: path for name, path in modules(ROOT).items() if not name.startswith("server.embedded.")}
+    assert {name: places for name, places in class_names(paths).items() if doubles(places)} == {}
+
+
+def test_no_two_things_of_an_embedded_service_have_the_same_name() -> None:
+    """Each service stands alone: what its neighbour calls an engine is nothing to it."""
+    rooms: dict[str, dict[str, Path]] = {}
+    for name, path in modules(ROOT).items():
+        if name.startswith("server.embedded."):
+            rooms.setdefault(".".join(name.split(".")[:3]), {})[name] = path
+    for paths in rooms.values():
+        assert {name: places for name, places in class_names(paths).items() if len(places) > 1} == {}

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 SENTENCE = "What is the weather like in London tomorrow morning?"
 FRAME_BYTES = MICROPHONE_RATE_HZ * FRAME_MS // 1000 * SAMPLE_BYTES
@@ -91,7 +91,7 @@ class Talker:
             raise GatewayError(channel.closed.code or "INTERNAL", channel.closed.message or "")
         self._figures.held += 1
 
-    async def _say(self, channel: ClientChannel, begin_s: float, seconds: float) -> None:
+    async def _say(self, channel: GatewayChannel, begin_s: float, seconds: float) -> None:
         """Say whole sentences in real time; the last one begins before the time is up."""
         next_at = self._now() + begin_s
         until = self._now() + seconds
@@ -102,7 +102,7 @@ class Talker:
             self._figures.utterances += 1
             next_at = await self._send(channel, SILENCE, next_at)
 
-    async def _send(self, channel: ClientChannel, pcm: bytes, next_at: float) -> float:
+    async def _send(self, channel: GatewayChannel, pcm: bytes, next_at: float) -> float:
         figures, connection = self._figures, self._gateway.connection
         for start in range(0, len(pcm), FRAME_BYTES):
             await asyncio.sleep(max(0.0, next_at - self._now()))
@@ -113,7 +113,7 @@ class Talker:
             next_at += FRAME_MS / 1000
         return next_at
 
-    async def _hear(self, channel: ClientChannel) -> None:
+    async def _hear(self, channel: GatewayChannel) -> None:
         async for event in channel:
             if isinstance(event, messages.SttFinal) and event.text:
                 self._parts.append(event.text)

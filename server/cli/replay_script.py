@@ -17,7 +17,7 @@ from streaming.protocol.messages import CLIENT_MESSAGES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.jarvis.recording import Entry, Recording
+    from streaming.jarvis.recording import Recording, RecordingEntry
     from streaming.protocol.frame import Frame
 
 # What a client may have waited for. None of these waits for more microphone audio, or a fast replay would stall.
@@ -94,7 +94,7 @@ class _Once:
         self._epoch: object = None
         self._seqs: dict[object, int] = {}
 
-    def is_new(self, entry: Entry) -> bool:
+    def is_new(self, entry: RecordingEntry) -> bool:
         """True if the entry is not a repetition."""
         message = entry.message
         if message is None:
@@ -143,7 +143,7 @@ class _Writer:
         self._mark_last_reports()
         return self._script
 
-    def _fresh(self) -> Iterator[Entry]:
+    def _fresh(self) -> Iterator[RecordingEntry]:
         for entry in self._entries:
             if entry.direction != "local" and self._once.is_new(entry):
                 yield entry
@@ -153,7 +153,7 @@ class _Writer:
 
     # --- the client's side ---
 
-    def _on_said(self, entry: Entry) -> None:
+    def _on_said(self, entry: RecordingEntry) -> None:
         if entry.frame is not None:
             frame = wire_frame.decode(entry.frame)
             self._cue(entry.at_ms, self._place(frame.channel), frame, "frames of a channel that was opened before")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncIterator, Iterator
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 
 class NoAudioError(Exception):
@@ -198,7 +198,7 @@ class Talk:
             return TurnParams(text=self._options.text)
         return TurnParams(sample_rate=PCM_RATE_HZ if self._options.file else MICROPHONE_RATE_HZ)
 
-    async def _say(self, turn: ClientChannel) -> None:
+    async def _say(self, turn: GatewayChannel) -> None:
         if self._options.text:
             return
         frames = paced(self._pcm, PCM_RATE_HZ) if self._options.file else microphone_frames()
@@ -227,7 +227,7 @@ class Talk:
             self._screen.say("       approved" if approve else "       declined", "yellow")
 
     async def _on(
-        self, event: messages.Message | events.AudioReceived, gateway: GatewayClient, turn: ClientChannel
+        self, event: messages.Message | events.AudioReceived, gateway: GatewayClient, turn: GatewayChannel
     ) -> None:
         if isinstance(event, events.AudioReceived):
             await self._speaker.play(event.payload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from streaming.openai.commands import FIELDS
+from streaming.openai.client_events import FIELDS
 from streaming.openai.duplex import CLIENT_EVENTS, UNSUPPORTED_EVENTS
 
 Json = dict[str, Any]

@@ -27,7 +27,7 @@ from streaming.rfc3339 import rfc3339
 if TYPE_CHECKING:
     from server.shared.state import State
     from server.shared.store_epoch import StoreEpoch
-    from server.telemetry.audit import Decision, Via
+    from server.telemetry.audit import ConfirmationState, Via
     from streaming.ports import Verdict
 
 CONFIRMATION_S = 120  # how long a user can be expected to remember the request
@@ -158,7 +158,7 @@ class ConfirmationStore:
                 del self._decided_here[confirmation_id]  # leave an unheard approval for its approver to find
             await self._close(confirmation_id, "withdrawn")
 
-    async def _close(self, confirmation_id: str, as_what: Decision) -> bool:
+    async def _close(self, confirmation_id: str, as_what: ConfirmationState) -> bool:
         """Close the question for answers. False if it was already answered or closed."""
         recorded = await self._state.take(_key(confirmation_id))
         if recorded is None:
@@ -324,7 +324,7 @@ class ConfirmationStore:
         return recorded
 
     def _audited(
-        self, decision: Decision, confirmation_id: str, question: Question, who: CallContext, via: Via = ""
+        self, decision: ConfirmationState, confirmation_id: str, question: Question, who: CallContext, via: Via = ""
     ) -> None:
         self._audit.decision(
             decision, confirmation_id, question.action, who, risk=question.risk, asked_in=question.session_id, via=via

@@ -62,7 +62,7 @@ class Decision:
 
 
 @dataclass(slots=True)
-class _Caller:
+class _Admissions:
     """Admission times of one caller's requests, oldest first (8 bytes each), and the longest window that counts them."""
 
     admitted_at: array[float]
@@ -73,7 +73,7 @@ class LocalWindow:
     """The same rule in this process. `now`: monotonic seconds."""
 
     def __init__(self, max_callers: int = MAX_LOCAL_CALLERS) -> None:
-        self._callers: OrderedDict[str, _Caller] = OrderedDict()
+        self._callers: OrderedDict[str, _Admissions] = OrderedDict()
         self._max_callers = max_callers
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class LocalWindow:
 
     def _inside(self, key: str, window_s: float, now: float) -> array[float]:
         """The admission times inside the window; the caller may append to them."""
-        caller = self._callers.pop(key, None) or _Caller(array("d"), window_s)
+        caller = self._callers.pop(key, None) or _Admissions(array("d"), window_s)
         self._callers[key] = caller
         caller.window_s = max(caller.window_s, window_s)
         self._forget_old(now)

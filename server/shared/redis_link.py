@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from server.shared.redis_urls import Command, Wire
+    from server.shared.redis_urls import RedisCommand, Wire
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Spawner(Protocol):
 class _Batch:
     """Commands that are sent together, and the futures of their replies."""
 
-    commands: list[Command] = field(default_factory=list)
+    commands: list[RedisCommand] = field(default_factory=list)
     replies: list[asyncio.Future[Any]] = field(default_factory=list)
     hasty: list[asyncio.Future[Any]] = field(default_factory=list)  # the part of `replies` that waits for 50 ms only
     over: bool = False

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Command = tuple[str | bytes | int | float, ...]
+RedisCommand = tuple[str | bytes | int | float, ...]
 
 CONNECT_TIMEOUT_S = 1.0
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
@@ -39,7 +39,7 @@ class Wire(Protocol):
     client: redis.asyncio.Redis
     """For subscriptions; the wire's own commands do not use it."""
 
-    async def run(self, commands: Sequence[Command]) -> list[Any]:
+    async def run(self, commands: Sequence[RedisCommand]) -> list[Any]:
         """Send all commands and read all replies; an error reply is returned in its place. Raises RedisError, OSError on loss."""
 
     async def drop(self) -> None:
@@ -56,7 +56,7 @@ class SingleWire:
         self.client = client
         self._connection: Any = None  # a redis.asyncio.connection.Connection, parts of which have no types
 
-    async def run(self, commands: Sequence[Command]) -> list[Any]:
+    async def run(self, commands: Sequence[RedisCommand]) -> list[Any]:
         connection = self._connection
         if connection is not None and _closed_by_peer(connection):
             await self.drop()  # idle for too long, or Redis restarted; nothing was lost
@@ -110,7 +110,7 @@ class ClusterWire:
         for name in [name for name in callbacks if not name.startswith(_ITS_OWN)]:
             del callbacks[name]  # return replies unparsed, like the other wire
 
-    async def run(self, commands: Sequence[Command]) -> list[Any]:
+    async def run(self, commands: Sequence[RedisCommand]) -> list[Any]:
         # redis-py looks up the command's name as text
         calls = (self._cluster.execute_command(_text(name), *rest) for name, *rest in commands)
         replies = await asyncio.gather(*calls, return_exceptions=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("audit")
 
-Decision = Literal["asked", "approved", "declined", "expired", "withdrawn"]
+ConfirmationState = Literal["asked", "approved", "declined", "expired", "withdrawn"]
 Via = Literal["voice", "message", "other_socket", "call", "rest", ""]
 
 MAX_WAITING = 10_000  # queued while the disk hangs; some megabytes
@@ -47,7 +47,7 @@ class AuditLog:
 
     def decision(
         self,
-        decision: Decision,
+        decision: ConfirmationState,
         confirmation_id: str,
         action: Action,
         who: CallContext,

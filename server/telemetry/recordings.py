@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from streaming.jarvis.recording import LONGEST_MS, Direction, Entry, Scribe, entry_line, head_line
+from streaming.jarvis.recording import LONGEST_MS, Direction, RecordingEntry, Scribe, entry_line, head_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ class RecordingFile:
         if any(missed):
             said = {"type": "recording.dropped", "count": missed[0], "bytes": missed[1]}
             self._held = _sum(self._held, missed)
-            self._add(entry_line(Entry(min(item.at_ms, LONGEST_MS), "local", said)))
+            self._add(entry_line(RecordingEntry(min(item.at_ms, LONGEST_MS), "local", said)))
         if item.data is None:
             self._end(item.at_ms, "the session is over")
         elif item.at_ms > LONGEST_MS:
@@ -107,7 +107,9 @@ class RecordingFile:
 
     def _end(self, at_ms: float, reason: str) -> None:
         self.done = True
-        self._add(entry_line(Entry(min(at_ms, LONGEST_MS), "local", {"type": "recording.ended", "reason": reason})))
+        self._add(
+            entry_line(RecordingEntry(min(at_ms, LONGEST_MS), "local", {"type": "recording.ended", "reason": reason}))
+        )
 
     def flush(self) -> None:
         """Write the entries taken so far. What a full disk has no room for is counted; the part already written stays readable."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from protos.planner_pb2_grpc import PlannerAsyncStub
     from server.upstream.call import ServiceLine
-    from streaming.ports import CallContext, Conversation, ConversationTurn, IntentGuess, Outcome
+    from streaming.ports import CallContext, ConversationTurn, IntentGuess, Outcome, Prompt
 
 MIND = "mind"  # the service named in errors of the language model, which are not the planner's
 CONVERSE_SILENCE_S = 30.0  # longer than LLM_STALL_SECONDS: the planner itself should report a model that stalls
@@ -63,10 +63,10 @@ class PlannerClient:
         answer = await self._line.unary("Compose", lambda stub: stub.Compose, request, context, idempotent=True)
         return answer.text
 
-    async def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
+    async def converse(self, prompt: Prompt, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
         """One round with the language model. Raises ServiceError."""
         with asking("planner"):
-            request = _conversation_message(so_far)
+            request = _prompt_message(prompt)
         attempt = self._line.begin("Converse")
         call: grpc.aio.UnaryStreamCall[planner_pb2.ConverseRequest, planner_pb2.ConverseEvent] | None = None
         try:
@@ -116,12 +116,12 @@ def _mind_failure(failed: planner_pb2.Failure) -> ServiceError:
     return failure(MIND, failed.code, clean_text(failed.message), failed.retry_after_ms or None)
 
 
-def _conversation_message(so_far: Conversation) -> planner_pb2.ConverseRequest:
+def _prompt_message(prompt: Prompt) -> planner_pb2.ConverseRequest:
     return planner_pb2.ConverseRequest(
-        text=so_far.text,
-        context=[planner_pb2.Turn(role=turn.role, text=turn.text) for turn in so_far.turns],
-        language=so_far.language,
-        time_zone=so_far.time_zone,
+        text=prompt.text,
+        context=[planner_pb2.Turn(role=turn.role, text=turn.text) for turn in prompt.turns],
+        language=prompt.language,
+        time_zone=prompt.time_zone,
         tools=[
             planner_pb2.Tool(
                 executor=tool.executor,
@@ -129,7 +129,7 @@ def _conversation_message(so_far: Conversation) -> planner_pb2.ConverseRequest:
                 description=tool.description,
                 parameters=to_struct(tool.parameters),
             )
-            for tool in so_far.tools
+            for tool in prompt.tools
         ],
         rounds=[
             planner_pb2.Round(
@@ -137,11 +137,11 @@ def _conversation_message(so_far: Conversation) -> planner_pb2.ConverseRequest:
                 steps=[_step_message(step) for step in done.steps],
                 outcomes=[_outcome_message(outcome) for outcome in done.outcomes],
             )
-            for done in so_far.rounds
+            for done in prompt.rounds
         ],
-        instructions=so_far.instructions,
-        tool_choice=so_far.tool_choice,
-        max_tokens=so_far.max_tokens,
+        instructions=prompt.instructions,
+        tool_choice=prompt.tool_choice,
+        max_tokens=prompt.max_tokens,
     )
 
 

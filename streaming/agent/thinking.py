@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.agent.apologies import apology
-from streaming.ports import CLIENT, Conversation, ReplyWords, Round, ServiceError
+from streaming.ports import CLIENT, Prompt, ReplyWords, Round, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,10 +61,10 @@ class Thinking:
         if self._reading is not None:
             self._reading.cancel()
 
-    async def run(self, so_far: Conversation) -> None:
+    async def run(self, prompt: Prompt) -> None:
         """Run until the reply is complete or interrupted. A failure ends it with an apology."""
         for _ in range(MAX_ROUNDS):
-            if not await self._round(so_far) or self._complete:
+            if not await self._round(prompt) or self._complete:
                 return
             calls = [step for step in self._steps if step.executor == CLIENT]
             own = [step for step in self._steps if step.executor != CLIENT]
@@ -75,27 +75,27 @@ class Thinking:
             except ServiceError as broken:
                 await self._give_up(broken)
                 return
-            rounds = (*so_far.rounds, Round(self._words, tuple(self._steps), tuple(outcomes)))
+            rounds = (*prompt.rounds, Round(self._words, tuple(self._steps), tuple(outcomes)))
             if calls:
                 self._speaker.hand_over(calls, rounds)
                 return
-            so_far = replace(so_far, rounds=rounds, tool_choice="auto")  # the requirement to call is met
+            prompt = replace(prompt, rounds=rounds, tool_choice="auto")  # the requirement to call is met
         await self._give_up(ServiceError("ABORTED", "the language model went in circles", service="mind"))
 
-    async def _round(self, so_far: Conversation) -> bool:
+    async def _round(self, prompt: Prompt) -> bool:
         """Read and speak one round. False if it was interrupted."""
         self._words, self._steps = "", []
         self._begun.clear()
         async with asyncio.TaskGroup() as group:
-            self._reading = group.create_task(self._read(so_far), name="turn: read the language model")
+            self._reading = group.create_task(self._read(prompt), name="turn: read the language model")
             group.create_task(self._speaker.keep_company(self._begun), name="turn: say that it takes long")
             await self._begun.wait()
             to_its_end = await self._speaker.say_words() if self._words else True
         return to_its_end and not self._reading.cancelled()
 
-    async def _read(self, so_far: Conversation) -> None:
+    async def _read(self, prompt: Prompt) -> None:
         try:
-            async with aclosing(self._planner.converse(so_far, self._context)) as events:
+            async with aclosing(self._planner.converse(prompt, self._context)) as events:
                 async for event in events:
                     if isinstance(event, ReplyWords):
                         self._complete = event.last
@@ -106,7 +106,7 @@ class Thinking:
                 raise ServiceError("UNAVAILABLE", "the language model broke off", service="mind")  # noqa: TRY301 - reported below, like any failure
             if self._steps and all(step.executor == CLIENT for step in self._steps):
                 steps = tuple(self._steps)  # at once, so that the client need not wait until the words have been played
-                self._speaker.hand_over(steps, (*so_far.rounds, Round(self._words, steps, ())))
+                self._speaker.hand_over(steps, (*prompt.rounds, Round(self._words, steps, ())))
         except ServiceError as broken:
             self._fail(broken)
         finally:

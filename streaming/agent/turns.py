@@ -30,7 +30,7 @@ from streaming.domain import (
     TurnReply,
 )
 from streaming.errors import OUTCOME_UNKNOWN
-from streaming.ports import Conversation, SafetyReport, ServiceError
+from streaming.ports import Prompt, SafetyReport, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -195,7 +195,7 @@ class Turn:
         self._open_plan = plan
         self._thinking = Thinking(self._services.planner, self._context, self)
         brief = self._brief
-        so_far = Conversation(
+        prompt = Prompt(
             self._text,
             await self._turns_before(),
             self._format.language,
@@ -206,7 +206,7 @@ class Turn:
             brief.tool_choice,
             brief.max_tokens,
         )
-        await self._thinking.run(so_far)
+        await self._thinking.run(prompt)
         self._thinking = None
         return self._delivery.heard
 

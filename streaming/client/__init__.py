@@ -1,17 +1,17 @@
 """The Python client: what `jarvis_client` offers.
 
-JarvisClient (blocking) and AsyncJarvisClient: say, say_audio, call, turn · Turn: a conversation · Reply: its answer ·
-Microphone, Loudspeaker, WavFile: sound · GatewayError: any failure · GatewayClient, ClientChannel: a session with all
+JarvisClient (blocking) and AsyncJarvisClient: say, say_audio, call, turn · Dialogue: a conversation · Reply: its answer ·
+Microphone, Loudspeaker, WavFile: sound · GatewayError: any failure · GatewayClient, GatewayChannel: a session with all
 kinds of channels · messages, AudioReceived: what channels yield.
 """
 
-from streaming.client.blocking import BlockingTurn, JarvisClient
-from streaming.client.channel import ClientChannel
+from streaming.client.blocking import BlockingDialogue, JarvisClient
+from streaming.client.channel import GatewayChannel
+from streaming.client.dialogue import Dialogue, Reply
 from streaming.client.errors import GatewayError
 from streaming.client.gateway import GatewayClient
 from streaming.client.sound import Loudspeaker, Microphone, Sink, Source, WavFile
 from streaming.client.talking import AsyncJarvisClient
-from streaming.client.turn import Reply, Turn
 from streaming.client.version import __version__
 from streaming.protocol import messages
 from streaming.protocol.events import AudioReceived
@@ -33,9 +33,10 @@ from streaming.protocol.messages import (
 __all__ = [
     "AsyncJarvisClient",
     "AudioReceived",
-    "BlockingTurn",
-    "ClientChannel",
+    "BlockingDialogue",
+    "Dialogue",
     "ExecuteParams",
+    "GatewayChannel",
     "GatewayClient",
     "GatewayError",
     "JarvisClient",
@@ -51,7 +52,6 @@ __all__ = [
     "TaskConfirmationRequired",
     "TaskResult",
     "TtsParams",
-    "Turn",
     "TurnDone",
     "TurnInterrupted",
     "TurnParams",

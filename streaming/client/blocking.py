@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from typing import Self
 
+    from streaming.client.dialogue import Approve, Dialogue, Reply
     from streaming.client.gateway import Token
     from streaming.client.sound import Sink, Source
-    from streaming.client.turn import Approve, Reply, Turn
     from streaming.protocol.events import AudioReceived
     from streaming.protocol.messages import Message, TaskConfirmationRequired
 
@@ -161,15 +161,15 @@ class JarvisClient:
 
     def turn(
         self, source: Source | None = None, sink: Sink | None = None, *, approve: Ask | None = None, **params: Any
-    ) -> BlockingTurn:
+    ) -> BlockingDialogue:
         """A conversation, for `with` and `for`. `params` are those of TurnParams. Raises GatewayError."""
-        return BlockingTurn(self, self._connected().turn(source, sink, approve=_in_a_thread(approve), **params))
+        return BlockingDialogue(self, self._connected().turn(source, sink, approve=_in_a_thread(approve), **params))
 
 
-class BlockingTurn:
-    """A `Turn` for `with` and `for`."""
+class BlockingDialogue:
+    """A `Dialogue` for `with` and `for`."""
 
-    def __init__(self, client: JarvisClient, turn: Turn) -> None:
+    def __init__(self, client: JarvisClient, turn: Dialogue) -> None:
         self._client = client
         self._turn = turn
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import Message
 
 
-class ClientChannel:
+class GatewayChannel:
     """One channel. Iterate it for its messages and frames; it ends after `channel.closed`, which is kept in `closed`."""
 
     def __init__(self, connection: ClientConnection, wake: Callable[[], None], number: int) -> None:

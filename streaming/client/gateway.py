@@ -27,7 +27,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, W
 
 from streaming.client import refusal
 from streaming.client.address import socket_url
-from streaming.client.channel import ClientChannel
+from streaming.client.channel import GatewayChannel
 from streaming.client.errors import GatewayError
 from streaming.client.pause import Activity
 from streaming.protocol import events, messages
@@ -82,7 +82,7 @@ class GatewayClient:
             advice = "Make it inside of an async function, or take JarvisClient."
             raise GatewayError("WRONG_STATE", "no event loop runs", advice) from None
         self.connection = ClientConnection(self._clock(), id_prefix=secrets.token_hex(4))
-        self._channels: dict[int, ClientChannel] = {}
+        self._channels: dict[int, GatewayChannel] = {}
         self._answers: dict[str, asyncio.Future[Any]] = {}
         self._pongs: list[asyncio.Future[float]] = []
         self._conversation = Activity()
@@ -188,7 +188,7 @@ class GatewayClient:
             del self._answers[command_id]
             self.wake()
 
-    def open(self, params: ChannelParams) -> ClientChannel:
+    def open(self, params: ChannelParams) -> GatewayChannel:
         """Open a channel of the parameters' kind: SttParams, TtsParams, ExecuteParams, TurnParams, ObserveParams.
 
         Raises GatewayError.
@@ -200,7 +200,7 @@ class GatewayClient:
         except LocalProtocolError as wrong:
             raise GatewayError("WRONG_STATE", str(wrong)) from None
         self._conversation.opened(number, params)
-        channel = self._channels[number] = ClientChannel(self.connection, self.wake, number)
+        channel = self._channels[number] = GatewayChannel(self.connection, self.wake, number)
         self.wake()
         return channel
 

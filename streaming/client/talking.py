@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from streaming.client.address import http_url
+from streaming.client.dialogue import Dialogue, Reply
 from streaming.client.errors import GatewayError
 from streaming.client.gateway import GatewayClient
-from streaming.client.turn import Reply, Turn
 from streaming.client.version import __version__, disagreement
 from streaming.protocol.messages import TurnParams
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from typing import Self
 
+    from streaming.client.dialogue import Approve
     from streaming.client.sound import Sink, Source
-    from streaming.client.turn import Approve
 
 log = logging.getLogger("jarvis_client")
 
@@ -57,7 +57,7 @@ class AsyncJarvisClient(GatewayClient):
 
     def turn(
         self, source: Source | None = None, sink: Sink | None = None, *, approve: Approve | None = None, **params: Any
-    ) -> Turn:
+    ) -> Dialogue:
         """A conversation, for `async with` and `async for`. `params` are those of TurnParams. Raises GatewayError."""
         if source is not None:
             if not (hasattr(source, "frames") and hasattr(source, "sample_rate")):
@@ -70,7 +70,7 @@ class AsyncJarvisClient(GatewayClient):
             first = wrong.errors()[0]
             where = ".".join(map(str, first["loc"])) or "parameters"
             raise GatewayError("INVALID_ARGUMENT", f"{where}: {first['msg']}", "See TurnParams.") from None
-        return Turn(self, checked, source=source, sink=sink, approve=approve)
+        return Dialogue(self, checked, source=source, sink=sink, approve=approve)
 
     async def say(
         self,
@@ -100,7 +100,7 @@ class AsyncJarvisClient(GatewayClient):
         source = _Recording(pcm, sample_rate)
         return await self._answer_to(self.turn(source, reply=reply, approve=approve), timeout_s)
 
-    async def _answer_to(self, turn: Turn, timeout_s: float) -> Reply:
+    async def _answer_to(self, turn: Dialogue, timeout_s: float) -> Reply:
         if not isinstance(timeout_s, int | float):
             raise GatewayError("INVALID_ARGUMENT", f"timeout_s: {timeout_s!r:.40}", "Pass a number of seconds.")
         answer = Reply()

@@ -11,7 +11,7 @@ from streaming.ports import ServiceError
 from streaming.protocol import messages as wire
 from streaming.protocol.channel import ChannelState
 from streaming.protocol.snapshot import Rewind
-from streaming.session import ChannelEnd
+from streaming.session import LaneEnd
 from streaming.sound.pcm import AudioFormatError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Channels:
         except AudioFormatError as wrong:
             self._fail(channel, "INVALID_AUDIO", str(wrong))
 
-    def on_opened(self, event: events.ChannelOpened) -> None:
+    def on_opened(self, event: events.ChannelAccepted) -> None:
         """Start the lane."""
         self._outlet(event.channel)
         self._start(event.channel, lambda setup: lane_of(event.params, setup, event.id or ""))
@@ -96,7 +96,7 @@ class Channels:
     def on_cancelled(self, event: events.ChannelCancelled) -> None:
         """Stop the lane, whose end closes the channel."""
         if self._session.lane(event.channel) is None:
-            self._close(event.channel, ChannelEnd("cancelled"))
+            self._close(event.channel, LaneEnd("cancelled"))
         self._session.cancel(event.channel)
 
     def on_failed(self, event: events.ChannelFailed) -> None:
@@ -126,9 +126,9 @@ class Channels:
                 channel, build, self._outlets[channel], lambda end: self._close(channel, end), self._host.traceparent
             )
         except AudioFormatError as wrong:
-            self._close(channel, ChannelEnd("error", "INVALID_AUDIO", str(wrong)))
+            self._close(channel, LaneEnd("error", "INVALID_AUDIO", str(wrong)))
         except ServiceError as wrong:
-            self._close(channel, ChannelEnd("error", wrong.code, wrong.message))
+            self._close(channel, LaneEnd("error", wrong.code, wrong.message))
         else:
             lane = self._session.lane(channel)
             if lane is not None:
@@ -136,10 +136,10 @@ class Channels:
 
     def _fail(self, channel: int, code: str, message: str) -> None:
         """Close the channel with the error, then stop its lane."""
-        self._close(channel, ChannelEnd("error", code, message))
+        self._close(channel, LaneEnd("error", code, message))
         self._session.cancel(channel)
 
-    def _close(self, channel: int, end: ChannelEnd) -> None:
+    def _close(self, channel: int, end: LaneEnd) -> None:
         """Close the channel once; a second call finds no outlet."""
         self._ears.pop(channel, None)
         outlet = self._outlets.pop(channel, None)
@@ -187,7 +187,7 @@ class Channels:
         for channel in self._connection.open_channels():
             self._outlet(channel.id, channel.generation)
             if channel.state is ChannelState.CANCELLED:
-                self._close(channel.id, ChannelEnd("cancelled"))
+                self._close(channel.id, LaneEnd("cancelled"))
             else:
                 self._restore_lane(channel, lanes.get(channel.id))
 

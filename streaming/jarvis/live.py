@@ -430,7 +430,7 @@ class LiveSession:
 
 
 _ACTIONS: dict[type, Callable[[LiveSession, Any], None]] = {
-    events.ChannelOpened: lambda live, event: live.work.on_opened(event),
+    events.ChannelAccepted: lambda live, event: live.work.on_opened(event),
     events.InputEnded: lambda live, event: live.work.on_ended(event),
     events.UtteranceCommitted: lambda live, event: live.work.on_committed(event),
     events.TextReceived: lambda live, event: live.work.on_text(event),

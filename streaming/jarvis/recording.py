@@ -44,8 +44,8 @@ class RecordingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line: a message, or a frame as on the wire. `at_ms`: since the recording began."""
+class RecordingEntry:
+    """One line of a recording: a message, or a frame as on the wire. `at_ms`: since the recording began."""
 
     at_ms: float
     direction: Direction
@@ -64,7 +64,7 @@ class Recording:
 
     name: str
     head: dict[str, Any]
-    entries: tuple[Entry, ...]
+    entries: tuple[RecordingEntry, ...]
 
 
 # --- writing ---
@@ -76,7 +76,7 @@ def head_line(started_at: float, **about: Any) -> str:
     return _line({"type": FORM, "version": VERSION, "protocol": "jarvis.v1", "started_at": at, **about})
 
 
-def entry_line(entry: Entry) -> str:
+def entry_line(entry: RecordingEntry) -> str:
     """Any line but the first."""
     head = {"at_ms": round(entry.at_ms, 1), "direction": entry.direction}
     if entry.frame is not None:
@@ -101,28 +101,28 @@ class Scribe:
     def __init__(self) -> None:
         self._observing: set[int] = set()  # channels that observe another session
 
-    def entry(self, at_ms: float, direction: Direction, data: str | bytes) -> Entry | None:
+    def entry(self, at_ms: float, direction: Direction, data: str | bytes) -> RecordingEntry | None:
         """The entry of one item from the wire; None to leave it out."""
         return self._frame(at_ms, direction, data) if isinstance(data, bytes) else self._text(at_ms, direction, data)
 
-    def _frame(self, at_ms: float, direction: Direction, data: bytes) -> Entry | None:
+    def _frame(self, at_ms: float, direction: Direction, data: bytes) -> RecordingEntry | None:
         try:
             channel = wire_frame.decode(data).channel
         except RemoteProtocolError:
-            return Entry(at_ms, direction, {"type": UNREADABLE, "bytes": len(data)})
-        return None if channel in self._observing else Entry(at_ms, direction, frame=data)
+            return RecordingEntry(at_ms, direction, {"type": UNREADABLE, "bytes": len(data)})
+        return None if channel in self._observing else RecordingEntry(at_ms, direction, frame=data)
 
-    def _text(self, at_ms: float, direction: Direction, text: str) -> Entry | None:
+    def _text(self, at_ms: float, direction: Direction, text: str) -> RecordingEntry | None:
         try:
             message = parse_object(text, MAX_DEPTH)
         except (NotJsonError, UnsafeJsonError):
-            return Entry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
+            return RecordingEntry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
         kind = message.get("type")
         if not isinstance(kind, str):
-            return Entry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
+            return RecordingEntry(at_ms, direction, {"type": UNREADABLE, "characters": len(text)})
         if kind == "channel.open" and message.get("kind") == "observe" and isinstance(message.get("channel"), int):
             self._observing.add(message["channel"])
-        return None if kind.startswith("observe.") else Entry(at_ms, direction, hidden(message))
+        return None if kind.startswith("observe.") else RecordingEntry(at_ms, direction, hidden(message))
 
 
 # --- reading ---
@@ -148,7 +148,7 @@ def _head(line: str, name: str) -> dict[str, Any]:
     return head
 
 
-def _entry(line: str, number: int, name: str) -> Entry:
+def _entry(line: str, number: int, name: str) -> RecordingEntry:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):
@@ -165,10 +165,10 @@ def _entry(line: str, number: int, name: str) -> Entry:
     if direction not in get_args(Direction):
         raise RecordingError(f"{name}, line {number}: no direction")
     if "frame" in fields:
-        return Entry(at_ms, direction, frame=_decoded(fields["frame"], number, name))
+        return RecordingEntry(at_ms, direction, frame=_decoded(fields["frame"], number, name))
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise RecordingError(f"{name}, line {number}: neither a message nor a frame")
-    return Entry(at_ms, direction, message)
+    return RecordingEntry(at_ms, direction, message)
 
 
 def _decoded(text: object, number: int, name: str) -> bytes:

@@ -93,12 +93,12 @@ def _seen_audio(event: ports.SeenAudio, channel: int) -> wire.ObserveAudio:
     )
 
 
-def _same(message: Callable[..., wire.Event], event: DataclassInstance, channel: int) -> wire.Event:
+def _same(message: Callable[..., wire.NumberedEvent], event: DataclassInstance, channel: int) -> wire.NumberedEvent:
     """The message of an event with the same fields."""
     return message(channel=channel, **asdict(event))
 
 
-def as_message(event: LaneEvent, channel: int, generation: int) -> wire.Event:
+def as_message(event: LaneEvent, channel: int, generation: int) -> wire.NumberedEvent:
     """The message of an event. `generation`: the current one of the channel's audio."""
     match event:
         case ports.SpeechStarted():
@@ -123,7 +123,7 @@ def as_message(event: LaneEvent, channel: int, generation: int) -> wire.Event:
             return _domain_message(event, channel, generation)
 
 
-def _domain_message(event: domain.DomainEvent, channel: int, generation: int) -> wire.Event:
+def _domain_message(event: domain.DomainEvent, channel: int, generation: int) -> wire.NumberedEvent:
     match event:
         case domain.SpeechBegins():
             return _begins(event, channel, generation)
@@ -151,7 +151,7 @@ def _domain_message(event: domain.DomainEvent, channel: int, generation: int) ->
             return _turn_message(event, channel)
 
 
-def _turn_message(event: TurnStage, channel: int) -> wire.Event:
+def _turn_message(event: TurnStage, channel: int) -> wire.NumberedEvent:
     match event:
         case domain.TurnIntent():
             return _intent(event, channel)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterator
 
-    from streaming.openai.commands import Command
+    from streaming.openai.client_events import ClientEvent
 
 MAX_SESSION_S = 24 * 3_600  # a session lasts no longer, even if its token does
 USAGE_S = 5.0  # interval of `session.usage.updated`
@@ -35,7 +35,7 @@ _PART = {"system": "input_text", "user": "input_text", "assistant": "output_text
 
 
 class Duplex(RealtimeSession):
-    """See the module. Until `session.start`, every other command is refused."""
+    """See the module. Until `session.start`, every other event is refused."""
 
     queue_class = Timeline
     append_kind = "session.input_audio.append"
@@ -66,29 +66,29 @@ class Duplex(RealtimeSession):
         return min(latest, self.identity.expires_at or latest)
 
     @property
-    def actions(self) -> dict[str, Callable[[Any, Command], None]]:
+    def actions(self) -> dict[str, Callable[[Any, ClientEvent], None]]:
         """What each type of client event does."""
         return _ACTIONS
 
-    def act(self, command: Command) -> None:
+    def act(self, event: ClientEvent) -> None:
         """Raises MistakeError."""
-        if command.kind != "session.start":
+        if event.kind != "session.start":
             self._require_start()
-        self.actions[command.kind](self, command)  # which checks the fields
+        self.actions[event.kind](self, event)  # which checks the fields
 
     def _require_start(self) -> None:
         if not self.resource:
             raise MistakeError("session_not_started", "Send session.start first.", "type")
 
-    def _acknowledge(self, kind: str, command: Command, **fields: Any) -> None:
-        told = {"client_event_id": command.event_id} if command.event_id else {}
+    def _acknowledge(self, kind: str, event: ClientEvent, **fields: Any) -> None:
+        told = {"client_event_id": event.event_id} if event.event_id else {}
         self.event_queue.say({"type": kind, **fields, **told})
 
-    def on_start(self, command: Command) -> None:
+    def on_start(self, event: ClientEvent) -> None:
         """`session.start`."""
         if self.resource:
             raise MistakeError("session_already_started", "The session has started already.", "type")
-        asked = check_start(command.fields)
+        asked = check_start(event.fields)
         audio = asked.get("audio") or {}
         form = audio.get("format") or {"type": "audio/pcm", "rate": config.PCM_RATE_HZ}
         given_voice = (audio.get("output") or {}).get("voice")
@@ -115,7 +115,7 @@ class Duplex(RealtimeSession):
             "audio": {"format": form, "output": {"voice": voice}},
             "delegation": delegation,
         }
-        self._acknowledge("session.started", command, session=self.resource)
+        self._acknowledge("session.started", event, session=self.resource)
         self._tick()
 
     def _recall(self, item: dict[str, Any]) -> None:
@@ -124,21 +124,21 @@ class Duplex(RealtimeSession):
         known = {"id": new_id("item"), "object": "realtime.item", "type": "message", "status": "completed"}
         self.conversation.add(Entry({**known, "role": role, "content": content}, answered=True))
 
-    def on_update(self, command: Command) -> None:
+    def on_update(self, event: ClientEvent) -> None:
         """`session.update`: what may change while a session goes on."""
-        change = _given(check_update(command.fields).get("delegation"))
+        change = _given(check_update(event.fields).get("delegation"))
         self.resource = {**self.resource, "delegation": {**self.resource["delegation"], **change}}
-        self._acknowledge("session.updated", command, session=self.resource)
+        self._acknowledge("session.updated", event, session=self.resource)
 
-    def on_append(self, command: Command) -> None:
+    def on_append(self, event: ClientEvent) -> None:
         """`session.input_audio.append`."""
-        for _ in self.appending(command, command.audio()):
+        for _ in self.appending(event, event.audio()):
             pass
 
-    def appending(self, command: Command, audio: bytes) -> Iterator[None]:
+    def appending(self, event: ClientEvent, audio: bytes) -> Iterator[None]:
         """Feed the microphone; if it is muted, with silence of the same length. Raises MistakeError."""
         self._require_start()
-        check_sound(command.fields)
+        check_sound(event.fields)
         if self.muted:
             return self.microphones.appending(_SILENCE[self.resource["audio"]["format"]["type"]] * len(audio))
         return self._reflecting(audio)
@@ -151,22 +151,22 @@ class Duplex(RealtimeSession):
                 reflect(audio[number * piece_bytes : (number + 1) * piece_bytes])
             yield
 
-    def on_mute(self, command: Command) -> None:
+    def on_mute(self, event: ClientEvent) -> None:
         """`session.input_audio.mute` and `.unmute`."""
-        check_bare(command.fields)
-        self.muted = command.kind.endswith(".mute")
-        self._acknowledge(f"{command.kind}d", command)
+        check_bare(event.fields)
+        self.muted = event.kind.endswith(".mute")
+        self._acknowledge(f"{event.kind}d", event)
 
-    def on_context(self, command: Command) -> None:
+    def on_context(self, event: ClientEvent) -> None:
         """Speak a `session.commentary.append`; add `session.thinking.append` and `session.instructions.append` to the instructions."""
-        content, delegation_id = check_append(command.fields)
+        content, delegation_id = check_append(event.fields)
         if delegation_id is not None and delegation_id not in self._delegations:
             raise wrong("delegation_id", f"there is no delegation '{delegation_id[:64]}'")
-        kind = command.kind.split(".")[1]
+        kind = event.kind.split(".")[1]
         if kind == "commentary" and len(self._to_say) >= MAX_TO_SAY:
             raise MistakeError("rate_limit_exceeded", "too much waits to be said", "content", kind="rate_limit_error")
         now_ms = self.event_queue.now_ms
-        self._acknowledge(f"session.{kind}.appended", command, start_ms=now_ms, end_ms=now_ms)
+        self._acknowledge(f"session.{kind}.appended", event, start_ms=now_ms, end_ms=now_ms)
         if kind == "commentary":
             self._stop_acknowledging()
             self._say(content)
@@ -182,10 +182,10 @@ class Duplex(RealtimeSession):
         given = self.resource.get("instructions") or ""
         self.settings["instructions"] = "\n".join(text for text in (given, *self._context) if text)
 
-    def on_close(self, command: Command) -> None:
+    def on_close(self, event: ClientEvent) -> None:
         """`session.close`."""
-        check_bare(command.fields)
-        self._tell_closed("close_requested", command.event_id)
+        check_bare(event.fields)
+        self._tell_closed("close_requested", event.event_id)
         self._leave(NORMAL, "")
 
     # --- speaking ---
@@ -283,9 +283,9 @@ def _given(fields: dict[str, Any] | None) -> dict[str, Any]:
     return {name: value for name, value in (fields or {}).items() if value is not None}
 
 
-def _not_here(_live: Duplex, command: Command) -> None:
+def _not_here(_live: Duplex, event: ClientEvent) -> None:
     raise MistakeError(
-        "unsupported_event", f"'{command.kind}' belongs to what this server does not have: see docs/OPENAI.md.", "type"
+        "unsupported_event", f"'{event.kind}' belongs to what this server does not have: see docs/OPENAI.md.", "type"
     )
 
 
@@ -300,7 +300,7 @@ UNSUPPORTED_EVENTS = (
 )
 """Client events of the Live API that belong to what this server does not have."""
 
-_ACTIONS: dict[str, Callable[[Any, Command], None]] = {
+_ACTIONS: dict[str, Callable[[Any, ClientEvent], None]] = {
     "session.start": Duplex.on_start,
     "session.update": Duplex.on_update,
     "session.input_audio.append": Duplex.on_append,

@@ -13,8 +13,8 @@ from streaming.expiry import TokenTimer
 from streaming.listening import ListeningClock
 from streaming.openai import settings as config
 from streaming.openai.appends import appended
+from streaming.openai.client_events import FIELDS, ClientEvent, read
 from streaming.openai.closing import DEPARTURES, POLICY, last_mistake
-from streaming.openai.commands import FIELDS, Command, read
 from streaming.openai.conversation import Conversation, Entry, new_id
 from streaming.openai.event_queue import EventQueue
 from streaming.openai.idle import IdleWatch
@@ -22,7 +22,7 @@ from streaming.openai.inbox import EventInbox
 from streaming.openai.items import checked_item
 from streaming.openai.microphones import Microphones
 from streaming.openai.mistakes import MistakeError, error_event, failure_event
-from streaming.openai.pace import Pace
+from streaming.openai.pace import EventPace
 from streaming.openai.recorded import RecordedSound
 from streaming.openai.remembering import Remembered
 from streaming.openai.replies import Replies
@@ -96,7 +96,7 @@ class RealtimeSession(UnrecordedResident):
         self.tool_lists = ToolLists(self)
         self.replies = Replies(self)
         self._idle = IdleWatch(self, self._loop)
-        self._pace = Pace(self.append_kind, self._loop.time())
+        self._pace = EventPace(self.append_kind, self._loop.time())
         self._arrived_at: float | None = None
         self._inbox = EventInbox(self._receive_long, self.receive_now, group)
         self._expiry = TokenTimer(self._loop, None, self._on_expired)
@@ -254,58 +254,58 @@ class RealtimeSession(UnrecordedResident):
     def receive_now(self, data: str | bytes) -> None:
         """Parse a message and handle it."""
         with telling_mistakes(self, data) as mistaken:
-            command = read(data, self.actions)
-            mistaken.event_id = command.event_id
-            self.count(command.kind, data)
-            self.act(command)
+            event = read(data, self.actions)
+            mistaken.event_id = event.event_id
+            self.count(event.kind, data)
+            self.act(event)
         self.wake()
 
     def count(self, kind: str, data: str | bytes) -> None:
         """Count an event. Raises MistakeError if there are too many."""
         self._pace.count(kind, len(data), self._loop.time() if self._arrived_at is None else self._arrived_at)
 
-    def appending(self, command: Command, audio: bytes) -> Iterator[None]:
+    def appending(self, event: ClientEvent, audio: bytes) -> Iterator[None]:
         """Feed the microphone, piece by piece. Raises MistakeError."""
-        command.check_fields()
+        event.check_fields()
         return self.microphones.appending(audio)
 
     def receive_beside(self, data: str | bytes, refused: tuple[str, ...], arrived_at: float | None = None) -> None:
-        """Handle a command from a sideband socket. Types in `refused` are for the session's own socket only."""
+        """Handle an event from a sideband socket. Types in `refused` are for the session's own socket only."""
         self._arrived_at = arrived_at
         with telling_mistakes(self, data) as mistaken:
-            command = read(data, self.actions)
-            mistaken.event_id = command.event_id
-            self.count(command.kind, data)
-            if command.kind in refused:
-                raise MistakeError("unsupported_event", f"'{command.kind}' is for the session's own socket", "type")
-            self.act(command)
+            event = read(data, self.actions)
+            mistaken.event_id = event.event_id
+            self.count(event.kind, data)
+            if event.kind in refused:
+                raise MistakeError("unsupported_event", f"'{event.kind}' is for the session's own socket", "type")
+            self.act(event)
         self.wake()
 
-    def act(self, command: Command) -> None:
+    def act(self, event: ClientEvent) -> None:
         """Raises MistakeError."""
-        command.check_fields()
-        self.actions[command.kind](self, command)
+        event.check_fields()
+        self.actions[event.kind](self, event)
 
     async def _receive_long(self, data: str | bytes) -> None:
         """Handle a long message: parse it in a thread, and feed its audio in pieces."""
         with telling_mistakes(self, data) as mistaken:
-            command = await asyncio.to_thread(read, data, self.actions)
-            mistaken.event_id = command.event_id
-            self.count(command.kind, data)
-            if command.kind == self.append_kind:
-                audio = await asyncio.to_thread(command.audio)
-                for _ in self.appending(command, audio):
+            event = await asyncio.to_thread(read, data, self.actions)
+            mistaken.event_id = event.event_id
+            self.count(event.kind, data)
+            if event.kind == self.append_kind:
+                audio = await asyncio.to_thread(event.audio)
+                for _ in self.appending(event, audio):
                     await asyncio.sleep(0)
-            elif command.kind == "conversation.item.create" and self.append_kind in FIELDS:
-                command.check_fields()
-                self._add(command, await asyncio.to_thread(checked_item, command.fields.get("item")))
+            elif event.kind == "conversation.item.create" and self.append_kind in FIELDS:
+                event.check_fields()
+                self._add(event, await asyncio.to_thread(checked_item, event.fields.get("item")))
             else:
-                self.act(command)
+                self.act(event)
         self.wake()
 
-    def on_update(self, command: Command) -> None:
+    def on_update(self, event: ClientEvent) -> None:
         """`session.update`."""
-        fresh = config.merged(self.settings, command.fields.get("session"), self.voices)
+        fresh = config.merged(self.settings, event.fields.get("session"), self.voices)
         config.check_voice(self.settings, fresh, spoken=self.event_queue.has_spoken)
         heard_so = config.microphone_of(self.settings)
         self.settings = fresh
@@ -315,19 +315,19 @@ class RealtimeSession(UnrecordedResident):
         self.event_queue.say({"type": "session.updated", "session": fresh})
         self.tool_lists.list_new(fresh.get("tools") or [])
 
-    def on_append(self, command: Command) -> None:
+    def on_append(self, event: ClientEvent) -> None:
         """`input_audio_buffer.append`."""
-        self.microphones.append(command.audio())
+        self.microphones.append(event.audio())
 
-    def on_create(self, command: Command) -> None:
+    def on_create(self, event: ClientEvent) -> None:
         """`conversation.item.create`."""
-        self._add(command, checked_item(command.fields.get("item")))
+        self._add(event, checked_item(event.fields.get("item")))
 
-    def _add(self, command: Command, entry: Entry) -> None:
-        after = command.optional_text("previous_item_id")
+    def _add(self, event: ClientEvent, entry: Entry) -> None:
+        after = event.optional_text("previous_item_id")
         self.conversation.check(entry, after)
         self.recorded.check(entry)
-        self.replies.act_on(entry, command.event_id)  # after every check, because this cannot be undone
+        self.replies.act_on(entry, event.event_id)  # after every check, because this cannot be undone
         previous = self.conversation.add(entry, after)
         for kind in ("added", "done"):
             self.event_queue.say(
@@ -335,20 +335,20 @@ class RealtimeSession(UnrecordedResident):
             )
         self.recorded.hear(entry)
 
-    def on_retrieve(self, command: Command) -> None:
+    def on_retrieve(self, event: ClientEvent) -> None:
         """`conversation.item.retrieve`."""
-        entry = self.conversation.find(command.text("item_id"), "item_retrieve_invalid_item_id")
+        entry = self.conversation.find(event.text("item_id"), "item_retrieve_invalid_item_id")
         self.event_queue.say({"type": "conversation.item.retrieved", "item": entry.item})
 
-    def on_delete(self, command: Command) -> None:
+    def on_delete(self, event: ClientEvent) -> None:
         """`conversation.item.delete`."""
-        entry = self.conversation.remove(command.text("item_id"))
+        entry = self.conversation.remove(event.text("item_id"))
         self.event_queue.say({"type": "conversation.item.deleted", "item_id": entry.item["id"]})
         self.remembered.correct(entry)
 
-    def on_truncate(self, command: Command) -> None:
+    def on_truncate(self, event: ClientEvent) -> None:
         """`conversation.item.truncate`."""
-        item_id, index, at_ms = command.text("item_id"), command.whole("content_index"), command.whole("audio_end_ms")
+        item_id, index, at_ms = event.text("item_id"), event.whole("content_index"), event.whole("audio_end_ms")
         entry, end_ms = self.conversation.truncate(item_id, index, at_ms)
         self.event_queue.say(
             {
@@ -360,7 +360,7 @@ class RealtimeSession(UnrecordedResident):
         )
         self.remembered.correct(entry)
 
-    def on_output_clear(self, _command: Command) -> None:
+    def on_output_clear(self, _command: ClientEvent) -> None:
         """`output_audio_buffer.clear`: on a WebSocket the client holds that buffer."""
         raise MistakeError(
             "invalid_value", "output_audio_buffer.clear is for WebRTC and SIP: use response.cancel here", "type"
@@ -395,12 +395,12 @@ class RealtimeSession(UnrecordedResident):
         """A turn is left to the client: see `delegates`."""
 
     @property
-    def actions(self) -> dict[str, Callable[[Any, Command], None]]:
+    def actions(self) -> dict[str, Callable[[Any, ClientEvent], None]]:
         """What each type of client event does."""
         return _ACTIONS
 
 
-_ACTIONS: dict[str, Callable[[Any, Command], None]] = {
+_ACTIONS: dict[str, Callable[[Any, ClientEvent], None]] = {
     "session.update": RealtimeSession.on_update,
     "input_audio_buffer.append": RealtimeSession.on_append,
     "input_audio_buffer.commit": lambda live, _command: live.microphones.commit(),
@@ -409,7 +409,7 @@ _ACTIONS: dict[str, Callable[[Any, Command], None]] = {
     "conversation.item.retrieve": RealtimeSession.on_retrieve,
     "conversation.item.delete": RealtimeSession.on_delete,
     "conversation.item.truncate": RealtimeSession.on_truncate,
-    "response.create": lambda live, command: live.replies.create(command),
-    "response.cancel": lambda live, command: live.replies.cancel(command.optional_text("response_id")),
+    "response.create": lambda live, event: live.replies.create(event),
+    "response.cancel": lambda live, event: live.replies.cancel(event.optional_text("response_id")),
     "output_audio_buffer.clear": RealtimeSession.on_output_clear,
 }

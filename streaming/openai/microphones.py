@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from streaming.lanes.base import Lane
     from streaming.openai.host import Host
-    from streaming.session import ChannelEnd
+    from streaming.session import LaneEnd
 
 PIECE_MS = 100  # of a long append that is decoded
 MICROPHONE = 1_000_000  # channel numbers of microphones start here, those of turns at 1
@@ -78,7 +78,7 @@ class Microphones:
             transcribes=self._host.settings["audio"]["input"].get("transcription") is not None,
         )
 
-        def ended(end: ChannelEnd) -> None:
+        def ended(end: LaneEnd) -> None:
             self.open -= 1
             self._past_ms += hearing.fed_ms if hearing is self._hearing else 0.0
             if hearing is self._hearing:

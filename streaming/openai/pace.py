@@ -20,7 +20,7 @@ class FloodError(MistakeError):
     """The client goes on although it was told: close its socket."""
 
 
-class Pace:
+class EventPace:
     """Counts one session's events. Times are on the loop's clock."""
 
     def __init__(self, append_kind: str, now: float) -> None:

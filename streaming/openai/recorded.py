@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streaming.openai.conversation import Entry
     from streaming.openai.host import Host
     from streaming.ports import FinalTranscript
-    from streaming.session import ChannelEnd
+    from streaming.session import LaneEnd
     from streaming.sound.microphone import MicrophoneFormat
 
 CHANNEL = 2_000_000  # channel numbers start here, those of microphones at 1,000,000
@@ -64,7 +64,7 @@ class PartHearing(Hearing):
             self._took.clear()
             await self._took.wait()
 
-    def ended(self, end: ChannelEnd) -> None:
+    def ended(self, end: LaneEnd) -> None:
         """The lane has ended."""
         self.over.set()
         self._took.set()

@@ -22,12 +22,12 @@ from streaming.openai.turns import AGENT, Speaking
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streaming.openai.commands import Command
+    from streaming.openai.client_events import ClientEvent
     from streaming.openai.recorded import RecordedSound
     from streaming.openai.remembering import Remembered
     from streaming.outlet import LaneSetup
     from streaming.ports import Allowance, Identity, Round
-    from streaming.session import ChannelEnd
+    from streaming.session import LaneEnd
 
 MAX_RESPONSES = 8  # at once: one in the conversation, the others beside it
 GREETED = "hello"  # what the agent answers if a response is requested before anybody has said anything
@@ -102,11 +102,11 @@ class Replies:
 
     # --- start ---
 
-    def create(self, command: Command) -> None:
+    def create(self, event: ClientEvent) -> None:
         """`response.create`. Raises MistakeError."""
         if self._host.settings["type"] != "realtime":
             raise MistakeError("invalid_value", "a transcription session gives no responses", "type")
-        asked = command.fields.get("response")
+        asked = event.fields.get("response")
         asked = {} if asked is None else asked
         if not isinstance(asked, dict):
             raise MistakeError("invalid_type", "Invalid type for 'response': expected an object.", "response")
@@ -267,7 +267,7 @@ class Replies:
         self.turns[channel] = speaking
         self._host.lanes.open(channel, build, speaking, lambda end: self._on_end(channel, end), self._host.traceparent)
 
-    def _on_end(self, channel: int, end: ChannelEnd) -> None:
+    def _on_end(self, channel: int, end: LaneEnd) -> None:
         speaking = self.turns.pop(channel)
         speaking.lane_ended(end.code or "", end.message or "")
         for entry in speaking.entries:  # the lane remembered what was heard by its own clock, or before it was deleted

@@ -14,7 +14,7 @@ from streaming.openai.conversation import Conversation, Entry, new_id
 if TYPE_CHECKING:
     from streaming.openai.event_queue import EventQueue
 
-Status = Literal["completed", "cancelled", "failed", "incomplete"]
+ResponseStatus = Literal["completed", "cancelled", "failed", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Response:
 
     # --- the end ---
 
-    def finish(self, status: Status, *, reason: str = "", error: dict[str, str] | None = None) -> None:
+    def finish(self, status: ResponseStatus, *, reason: str = "", error: dict[str, str] | None = None) -> None:
         """Send `response.done`, after ending what is open. Only the first call counts."""
         if self.done:
             return

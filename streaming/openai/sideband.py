@@ -1,4 +1,4 @@
-"""A second socket of a Live session. It gets a copy of all events and of the user's audio, and may send most commands.
+"""A second socket of a Live session. It gets a copy of all events and of the user's audio, and may send most of the client's.
 
 The session never waits for it. If it does not read in time, it is closed.
 """
@@ -50,7 +50,7 @@ class Sideband:
     # --- Tap ---
 
     def received(self, data: str | bytes, at_s: float) -> None:
-        """Does nothing: commands are seen by what comes of them, audio by `_reflect`."""
+        """Does nothing: client events are seen by what comes of them, audio by `_reflect`."""
 
     def sent(self, batch: list[str | bytes], at_s: float) -> None:  # noqa: ARG002 - the session's own clock counts
         """Copy what the session's own socket gets. Audio also gets its position on the timeline."""
@@ -88,7 +88,7 @@ class Sideband:
     # --- called by the socket ---
 
     def receive(self, data: str | bytes, arrived_at: float | None = None) -> None:
-        """Handle a command. Its events, errors included, go to the session's own socket and are copied from there."""
+        """Handle a client event. The events that answer it, errors included, go to the session's own socket and are copied from there."""
         self._live.receive_beside(data, PRIMARY_ONLY, arrived_at)
 
     def data_to_send(self) -> list[str | bytes]:

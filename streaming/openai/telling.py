@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from streaming.openai.client_events import UnreadableEventError
 from streaming.openai.closing import POLICY
-from streaming.openai.commands import UnreadableError
 from streaming.openai.mistakes import failure_event
 from streaming.openai.pace import FloodError
 
@@ -43,7 +43,7 @@ def telling_mistakes(session: ToldSession, data: str | bytes) -> Iterator[Mistak
     try:
         try:
             yield mistaken
-        except UnreadableError as mistake:
+        except UnreadableEventError as mistake:
             mistaken.event_id = mistake.event_id
             session.count("", data)
             raise

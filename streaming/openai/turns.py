@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streaming.lanes.turn import TurnLane
     from streaming.openai.conversation import Conversation, Entry
     from streaming.openai.event_queue import EventQueue
-    from streaming.openai.response import Response, Status
+    from streaming.openai.response import Response, ResponseStatus
     from streaming.ports import Word
 
 AGENT = "jarvis"  # label of the agent's own actions, as a server of the session's `mcp` tools
@@ -247,13 +247,13 @@ class Speaking(UnrecordedOutlet):
 
     def _finish(self) -> None:
         if self._trouble is None:
-            status: Status = "incomplete" if self._incomplete else "completed"
+            status: ResponseStatus = "incomplete" if self._incomplete else "completed"
             self._end(status, "max_output_tokens" if self._incomplete else "")
             return
         trouble = self._trouble
         self._end("failed", error={"type": "server_error", "code": trouble.code.lower(), "message": trouble.message})
 
-    def _end(self, status: Status, reason: str = "", error: dict[str, str] | None = None) -> None:
+    def _end(self, status: ResponseStatus, reason: str = "", error: dict[str, str] | None = None) -> None:
         response, self.response = self.response, None
         if response is not None:
             response.finish(status, reason=reason, error=error)

@@ -114,7 +114,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class Prompt:
     """What a language model is told in one round. `turns` may end with `text`; `rounds` are those of this turn.
 
     `tool_choice`: auto, none or required. `max_tokens` 0: no limit.
@@ -157,7 +157,7 @@ class Planner(Protocol):
     async def compose(self, plan: Plan, outcomes: Sequence[Outcome], time_zone: str, context: CallContext) -> str:
         """The text of the reply, from the steps' outcomes."""
 
-    def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
+    def converse(self, prompt: Prompt, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
         """Run one round: yields words as they are made, then the requested steps. Closing the generator cancels the round.
 
         Raises ServiceError; with the service `mind` if the language model failed.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streaming.protocol.messages import ChannelParams
 
 
-Mark = Literal["commit", "end"]
+InputMark = Literal["commit", "end"]
 
 
 class ChannelState(StrEnum):
@@ -130,7 +130,7 @@ class ServerChannel(Channel):
         super().__init__(channel_id, params, send_bytes, receive_bytes)
         self.next_frame = 0
         self.open_id = open_id
-        self.marks: list[tuple[int, Mark]] = []
+        self.marks: list[tuple[int, InputMark]] = []
         self.sent_seq = 0
         self.begin_utterance(0)
 
@@ -139,7 +139,7 @@ class ServerChannel(Channel):
         self.begun_seq = seq
         self.sent_pts_ms = self.paid_pts_ms = self.had_pts_ms = -1
 
-    def mark(self, what: Mark) -> None:
+    def mark(self, what: InputMark) -> None:
         """Record a commit or end at the current frame."""
         if (self.next_frame, what) not in self.marks[-1:]:  # repeated at the same place, it means nothing more
             self.marks.append((self.next_frame, what))

@@ -31,7 +31,7 @@ DEFAULT_LIMITS = ClientLimits()
 HEARTBEAT_S = 20.0  # until the server states its own
 LAST_CHANNEL = 65_535
 SPEAKS = frozenset({"tts", "turn"})  # kinds whose audio consists of utterances, with frames in order
-Resume = Literal["message", "url"]
+ResumeBy = Literal["message", "url"]
 
 
 class ClientConnection:
@@ -67,7 +67,7 @@ class ClientConnection:
         self._next_channel = 1
         self._unanswered: dict[str, None] = {}
         self._awaiting = True  # the server has not yet said which session this socket has
-        self._resume: Resume | None = None
+        self._resume: ResumeBy | None = None
         self._heard_at = now
         self._heartbeat_s = HEARTBEAT_S
         self._pinged_for = self._silent_for = -1.0  # the `_heard_at` that the last ping or PeerSilent was about
@@ -87,7 +87,7 @@ class ClientConnection:
         """The highest sequence number received without a gap; for the URL, with `resume_token`."""
         return self._acknowledger.last_seq
 
-    def attach(self, now: float, resume: Resume | None = None) -> None:
+    def attach(self, now: float, resume: ResumeBy | None = None) -> None:
         """Attach a new socket. `resume`: "url" if its address had `?resume=&last_seq=`, "message" to resume by the first message.
 
         Only `authenticate` is sent before the server has said which session it is. Raises LocalProtocolError.

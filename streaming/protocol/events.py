@@ -63,7 +63,7 @@ class PeerSilent:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelOpened:
+class ChannelAccepted:
     """The client opened a channel, and has been told: start its lane, or close it with an error."""
 
     channel: int
@@ -244,7 +244,7 @@ Event = (
     | SpeechArrived
     | Ponged
     | PeerSilent
-    | ChannelOpened
+    | ChannelAccepted
     | InputEnded
     | ChannelCancelled
     | ChannelFailed

@@ -31,7 +31,7 @@ UNIT_VALUES = 256  # a reader spends more on values than on plain text
 STARTS_WORK = frozenset({"call", "channel.open", "task.confirm", "auth.refresh", "session.resume"})
 
 
-class _Sent(Protocol):
+class _Answered(Protocol):
     """What an error answers: a command, or what could be read of one."""
 
     @property
@@ -131,7 +131,7 @@ class Inbox:
         if not self._patience.take(price, now):
             raise RemoteProtocolError(CloseCode.TOO_MANY_MESSAGES, "too many messages, in spite of being told")
 
-    def _refuse(self, sent: _Sent, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
+    def _refuse(self, sent: _Answered, code: str, message: str, retry_after_ms: int | None = None) -> list[Event]:
         """Answer with an error. It names only an open channel, because `channel.closed` is a channel's last message."""
         channel = getattr(sent, "channel", None)
         error = messages.Error(
@@ -237,7 +237,7 @@ class Inbox:
         if message.id is not None:
             self._memory.remember(message.id, SeenCommand(f"channel.open {message.kind}", channel.id))
         self._tell_opened(channel)
-        return events.ChannelOpened(channel.id, message.params, message.id)
+        return events.ChannelAccepted(channel.id, message.params, message.id)
 
     def _reopen(self, message: OpenCommand, seen: SeenCommand) -> list[Event]:
         assert message.id is not None, "only commands with an id are remembered"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streaming.protocol.channel import Channel
     from streaming.protocol.messages import Message
 
-Step = tuple[int, str | None]  # channel and step of a task
+ProgressKey = tuple[int, str | None]  # channel and step of a task
 
 
 class QueuedText:
@@ -109,7 +109,7 @@ class SendQueue:
         self._control: deque[QueuedText] = _NOTHING  # while empty: an idle session's deque would take 760 bytes
         self._media: dict[int, _Media] = {}
         self._turns: list[int] = []  # channels with media, in round-robin order
-        self._progress: dict[Step, QueuedText] = {}
+        self._progress: dict[ProgressKey, QueuedText] = {}
         self.bytes = 0
         self.merged_messages = 0
         self._last_serial = 0

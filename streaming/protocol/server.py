@@ -24,15 +24,15 @@ from streaming.protocol.snapshot import Snapshot, dump_channel, load_channel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streaming.protocol.channel import Mark
+    from streaming.protocol.channel import InputMark
     from streaming.protocol.events import Event
     from streaming.protocol.messages import Message
     from streaming.protocol.snapshot import Rewind
 
 DEFAULT_LIMITS = Limits()
 CORE_MESSAGES = (messages.ChannelOpened, messages.ChannelClosed, messages.Credit)  # sent by the core only
-Status = Literal["ok", "cancelled", "error"]
-_MARKED: dict[Mark, Callable[[int], Event]] = {"commit": events.UtteranceCommitted, "end": events.InputEnded}
+EndStatus = Literal["ok", "cancelled", "error"]
+_MARKED: dict[InputMark, Callable[[int], Event]] = {"commit": events.UtteranceCommitted, "end": events.InputEnded}
 
 
 class ServerConnection:
@@ -69,7 +69,7 @@ class ServerConnection:
         self._was_attached = False
         # After a move: per channel, the marks behind frames that the client has yet to send again. The channel keeps them too, as
         # long as it needs those frames, because another move repeats them.
-        self._repeating: dict[int, list[tuple[int, Mark]]] = {}
+        self._repeating: dict[int, list[tuple[int, InputMark]]] = {}
 
     # --- a socket comes and goes ---
 
@@ -193,7 +193,7 @@ class ServerConnection:
         """
         if isinstance(message, CORE_MESSAGES):
             raise LocalProtocolError(f"{message.type} is sent by the core")
-        if not isinstance(message, messages.Event):
+        if not isinstance(message, messages.NumberedEvent):
             self._out.put_for_socket(message)
             return
         channel = getattr(message, "channel", None)
@@ -249,7 +249,7 @@ class ServerConnection:
         return state.generation
 
     def close_channel(
-        self, channel: int, status: Status = "ok", code: str | None = None, message: str | None = None
+        self, channel: int, status: EndStatus = "ok", code: str | None = None, message: str | None = None
     ) -> None:
         """Queue `channel.closed`, the channel's last message: after its audio if the status is ok, else at once."""
         state = self._live(channel)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from streaming.ports import RecognitionEvent, RecognitionStream
 
-    Heard = RecognitionEvent | RecognitionProgress
+    HeardEvent = RecognitionEvent | RecognitionProgress
 
 EventT = TypeVar("EventT", bound="RecognitionEvent | RecognitionProgress")
 
@@ -115,7 +115,7 @@ class Listening:
 
     # --- what comes out ---
 
-    async def events(self) -> AsyncIterator[Heard]:
+    async def events(self) -> AsyncIterator[HeardEvent]:
         """Events, with times since the first audio. Raises ServiceError if no stream could be opened."""
         failures, first, enough_at_ms = 0, None, 0.0
         while True:
@@ -217,14 +217,14 @@ class ToldUtterance:
         self._started_ms: int | None = None
         self._eager = self._stopped = False
 
-    def begin_again(self, received_ms: int) -> Iterator[Heard]:
+    def begin_again(self, received_ms: int) -> Iterator[HeardEvent]:
         """A new stream follows. Yields events that retract what it may hear differently."""
         self._heard_again_ms = received_ms
         if self._eager and not self._stopped:
             yield SpeechResumed(received_ms)
         self._eager = False
 
-    def admit(self, event: Heard) -> Iterator[Heard]:
+    def admit(self, event: HeardEvent) -> Iterator[HeardEvent]:
         """What to tell of an event."""
         match event:
             case SpeechStarted(at_ms=at_ms):
@@ -246,7 +246,7 @@ class ToldUtterance:
                 yield from self._ended_wordless(at_ms)
         yield event
 
-    def _ended_wordless(self, at_ms: int) -> Iterator[Heard]:
+    def _ended_wordless(self, at_ms: int) -> Iterator[HeardEvent]:
         """The new stream heard no speech in all of the audio, so an utterance that was started has to end."""
         if self._heard_again_ms is None or at_ms < self._heard_again_ms:
             return

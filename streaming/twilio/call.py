@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from streaming.outlet import LaneSetup
     from streaming.ports import Identity, LaneServices, Seen, Side
-    from streaming.session import ChannelEnd
+    from streaming.session import LaneEnd
 
 ENCODING, RATE_HZ = "mulaw", 8_000
 CHANNEL = 1
@@ -74,7 +74,7 @@ class PhoneCall(UnrecordedResident):
         self._lanes.open(CHANNEL, build, self._line, self._on_ended, self._socket.traceparent)
         return self._lane
 
-    def _on_ended(self, end: ChannelEnd) -> None:
+    def _on_ended(self, end: LaneEnd) -> None:
         """The lane ends by itself only if the recogniser is lost, after an apology."""
         if end.status == "error":
             self._leave(FAILED, end.message or "the conversation cannot go on")
@@ -86,7 +86,7 @@ class PhoneCall(UnrecordedResident):
         self._note_received(data)
         try:
             message = wire.read(data)
-        except wire.UnreadableError as flaw:
+        except wire.UnreadableMessageError as flaw:
             self._leave(POLICY, str(flaw))
             return
         match message:

@@ -10,7 +10,7 @@ KEY_PRICE = 10.0  # a key interrupts the reply, and may begin a turn; nobody pre
 PRICED_CHARS = 512  # a message counts once more for each; 20 ms of sound have some 350 with the names around it
 
 
-class Pace:
+class MessagePace:
     """Counts one socket's messages. Times are on the loop's clock."""
 
     def __init__(self, now: float) -> None:

@@ -17,7 +17,7 @@ PARAMETERS = ("caller", "language", "voice")  # others of the TwiML are not for 
 INBOUND = ("inbound", "inbound_track")
 
 
-class UnreadableError(Exception):
+class UnreadableMessageError(Exception):
     """The message is not Twilio's; the text says why. The socket is closed, because the protocol has no errors."""
 
 
@@ -61,17 +61,17 @@ class Other:
     """A message without effect here: `connected`, sound of the other track, and what Twilio may add."""
 
 
-Message = Start | Media | Mark | Dtmf | Stop | Other
+TwilioMessage = Start | Media | Mark | Dtmf | Stop | Other
 
 
-def read(data: str | bytes) -> Message:
-    """The message. Raises UnreadableError."""
+def read(data: str | bytes) -> TwilioMessage:
+    """The message. Raises UnreadableMessageError."""
     if isinstance(data, bytes):
-        raise UnreadableError("messages are JSON in text")
+        raise UnreadableMessageError("messages are JSON in text")
     try:
         fields = parse_object(data, MAX_DEPTH)
     except (NotJsonError, UnsafeJsonError) as flaw:
-        raise UnreadableError(str(flaw)) from None
+        raise UnreadableMessageError(str(flaw)) from None
     event = _text(fields, "event")
     if event == "media":
         return _media(_object(fields, event))
@@ -87,43 +87,43 @@ def read(data: str | bytes) -> Message:
 def _object(fields: dict[str, Any], name: str) -> dict[str, Any]:
     value = fields.get(name)
     if not isinstance(value, dict):
-        raise UnreadableError(f"'{name}' must be an object")
+        raise UnreadableMessageError(f"'{name}' must be an object")
     return value
 
 
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS:
-        raise UnreadableError(f"'{name}' must be a string of at most {MAX_NAME_CHARS} characters")
+        raise UnreadableMessageError(f"'{name}' must be a string of at most {MAX_NAME_CHARS} characters")
     return value
 
 
-def _media(fields: dict[str, Any]) -> Message:
+def _media(fields: dict[str, Any]) -> TwilioMessage:
     if fields.get("track", "inbound") not in INBOUND:
         return Other()
     payload = fields.get("payload")
     if not isinstance(payload, str):
-        raise UnreadableError("'payload' must be a string")
+        raise UnreadableMessageError("'payload' must be a string")
     try:
         return Media(b64decode(payload, validate=True))
     except (binascii.Error, ValueError):
-        raise UnreadableError("'payload' must be base64") from None
+        raise UnreadableMessageError("'payload' must be base64") from None
 
 
 def _dtmf(fields: dict[str, Any]) -> Dtmf:
     digit = _text(fields, "digit")
     if len(digit) != 1 or digit not in KEYS:
-        raise UnreadableError(f"'digit' must be one of {KEYS}")
+        raise UnreadableMessageError(f"'digit' must be one of {KEYS}")
     return Dtmf(digit)
 
 
 def _start(fields: dict[str, Any]) -> Start:
     form = _object(fields, "mediaFormat")
     if (form.get("encoding"), form.get("sampleRate"), form.get("channels")) != ("audio/x-mulaw", 8_000, 1):
-        raise UnreadableError("'mediaFormat' must be audio/x-mulaw, 8000, 1 channel: Twilio has no other")
+        raise UnreadableMessageError("'mediaFormat' must be audio/x-mulaw, 8000, 1 channel: Twilio has no other")
     given = fields.get("customParameters") or {}
     if not isinstance(given, dict):
-        raise UnreadableError("'customParameters' must be an object")
+        raise UnreadableMessageError("'customParameters' must be an object")
     parameters = {name: _text(given, name) for name in PARAMETERS if given.get(name, "") != ""}
     return Start(_text(fields, "streamSid"), _text(fields, "callSid"), parameters)
 

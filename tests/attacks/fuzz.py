@@ -25,7 +25,7 @@ from server.embedded.addresses import read_url
 from server.errors import ApiError
 from server.net.http.parser import RequestParser
 from server.net.websocket.frames import FrameReader
-from streaming.openai.commands import UnreadableError, read
+from streaming.openai.client_events import UnreadableEventError, read
 from streaming.protocol.errors import RemoteProtocolError
 from streaming.protocol.limits import Limits
 from streaming.protocol.server import ServerConnection
@@ -124,7 +124,7 @@ def messages(data: bytes, _dice: random.Random) -> None:
 def openai(data: bytes, _dice: random.Random) -> None:
     try:
         read(data.decode("utf-8", "replace"))
-    except UnreadableError as unreadable:
+    except UnreadableEventError as unreadable:
         json.dumps(unreadable.event_id, ensure_ascii=False).encode()
 
 

@@ -27,7 +27,7 @@ from tests.support.gateway import FRAME_BYTES, GatewayProcess, client, running_g
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 FRAME_S, FRAME_MS = 0.02, 20
 QUESTION = "What can you do?"
@@ -141,7 +141,7 @@ async def hold(gateway: GatewayProcess, sound: Sound, question: bytes) -> Talk:
     return talk
 
 
-async def hear(turn: ClientChannel, talk: Talk) -> None:
+async def hear(turn: GatewayChannel, talk: Talk) -> None:
     """Take what comes; a pause throws away what was not played."""
     async for event in turn:
         if isinstance(event, events.AudioReceived):
@@ -155,7 +155,7 @@ async def hear(turn: ClientChannel, talk: Talk) -> None:
             talk.waiting.clear()
 
 
-async def live(turn: ClientChannel, talk: Talk, question: bytes) -> None:
+async def live(turn: GatewayChannel, talk: Talk, question: bytes) -> None:
     """Microphone and loudspeaker on one clock, in ticks of 20 ms."""
     loop, tick, to_say = asyncio.get_running_loop(), 0, bytearray(question)
     began, reply_from = loop.time(), None

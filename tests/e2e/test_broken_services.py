@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
     from streaming.client.gateway import GatewayClient
 
 pytestmark = pytest.mark.gen_test(timeout=90)
@@ -153,7 +153,7 @@ async def until_up(remote: GatewayProcess, name: str) -> None:
     raise AssertionError(f"{name} did not come back: {state}")
 
 
-def ask(session_turn: ClientChannel, recording: str) -> None:
+def ask(session_turn: GatewayChannel, recording: str) -> None:
     say(session_turn, speech(recording))
 
 
@@ -233,7 +233,7 @@ async def test_a_disk_that_takes_no_writes_costs_only_what_is_new(
         assert (await session.call("memory.retrieve", key="shelf"))["value"] == "45"
 
 
-async def in_mid_word(session: GatewayClient) -> tuple[ClientChannel, Heard]:
+async def in_mid_word(session: GatewayClient) -> tuple[GatewayChannel, Heard]:
     """A turn in which somebody speaks, and what was heard of it so far."""
     turn = session.open(TurnParams())
     say(turn, speech("flite-slt-list-files", silence_ms=0)[:48_000])

@@ -22,7 +22,7 @@ from tests.support.gateway import ROOT, client, running_gateway, say, speech
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 
@@ -48,7 +48,7 @@ ANSWERS = [
 ]
 
 
-async def until_played(turn: ClientChannel, told: list[Any]) -> None:
+async def until_played(turn: GatewayChannel, told: list[Any]) -> None:
     """Report what is played up to PLAYED_MS, and stop there."""
     async for event in turn:
         if isinstance(event, events.AudioReceived):
@@ -59,7 +59,7 @@ async def until_played(turn: ClientChannel, told: list[Any]) -> None:
             told.append(event)
 
 
-async def rest(turn: ClientChannel, told: list[Any]) -> None:
+async def rest(turn: GatewayChannel, told: list[Any]) -> None:
     async for event in turn:
         if not isinstance(event, events.AudioReceived):
             told.append(event)

@@ -18,7 +18,7 @@ from tests.support.replicas import Balancer, Replicas, balanced, running_replica
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 pytestmark = pytest.mark.gen_test(timeout=90)
 
@@ -75,7 +75,7 @@ async def test_a_replica_is_killed_in_the_middle_of_speech_and_of_an_utterance(r
     assert transcript.texts() == ["What time is it?"]
 
 
-async def play(channel: ClientChannel, heard: Heard) -> Heard:
+async def play(channel: GatewayChannel, heard: Heard) -> Heard:
     """As a loudspeaker that reports nothing: the gateway takes it to play in real time."""
     async for event in channel:
         if isinstance(event, events.AudioReceived):
@@ -121,7 +121,7 @@ async def speak_until(client: GatewayClient, done: Coroutine[Any, Any, None]) ->
             await listen(client.open(TtsParams(text="One two.")))
 
 
-async def until_heard(channel: ClientChannel) -> None:
+async def until_heard(channel: GatewayChannel) -> None:
     """Until the observer has seen words and heard them."""
     words, sounds = 0, 0
     async for event in channel:

@@ -24,7 +24,7 @@ from streaming.protocol import events, messages
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = ROOT / "tests" / "audio"
@@ -170,7 +170,7 @@ def speech(name: str, *, silence_ms: int = 1_000) -> bytes:
         return pcm + bytes(32 * silence_ms)
 
 
-def say(channel: ClientChannel, pcm: bytes) -> None:
+def say(channel: GatewayChannel, pcm: bytes) -> None:
     """Send as fast as the credit allows, since endpointing uses audio time."""
     for start in range(0, len(pcm), FRAME_BYTES):
         channel.send_audio(pcm[start : start + FRAME_BYTES], start // 32)
@@ -195,7 +195,7 @@ class Heard:
 
 
 async def listen(
-    channel: ClientChannel, heard: Heard | None = None, *, until: type[Any] | None = None, at_once: bool = True
+    channel: GatewayChannel, heard: Heard | None = None, *, until: type[Any] | None = None, at_once: bool = True
 ) -> Heard:
     """Receive everything until the channel closes or a message of type `until` arrives.
 

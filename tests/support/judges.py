@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicebench.audio import FloatArray
     from voicebench.runner import SessionRecord
 
-    from streaming.client.channel import ClientChannel
+    from streaming.client.channel import GatewayChannel
 
 FULL_SCALE = 32767
 
@@ -41,7 +41,7 @@ class GatewayAdapter(Adapter):
 
     async def connect(self) -> None:
         self._client = await GatewayClient(self._url, token=self._token).__aenter__()
-        self._turn: ClientChannel = self._client.open(TurnParams(reply_sample_rate=16_000))
+        self._turn: GatewayChannel = self._client.open(TurnParams(reply_sample_rate=16_000))
         self._hearing = asyncio.get_running_loop().create_task(self._hear(), name="hear")
 
     async def _hear(self) -> None:

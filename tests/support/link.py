@@ -14,7 +14,7 @@ from streaming.protocol.server import ServerConnection
 from streaming.protocol.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from streaming.protocol.client import Resume
+    from streaming.protocol.client import ResumeBy
     from streaming.protocol.events import Event
 
 TOKEN = "resume-token"
@@ -56,7 +56,7 @@ class Link:
 
     # --- sockets ---
 
-    def connect(self, resume: Resume | None = None, needed_frames: dict[int, int] | None = None) -> Link:
+    def connect(self, resume: ResumeBy | None = None, needed_frames: dict[int, int] | None = None) -> Link:
         """Open a new socket. With `resume`, resume the session as a handler would."""
         self.sockets += 1
         last_seq = self.client.last_seq

@@ -205,7 +205,7 @@ class _Planner:
         )
         return Plan("p1", text, (step,), intent.intent if intent else "web_search", intent.entities if intent else {})
 
-    def converse(self, so_far: Any, context: CallContext) -> Any:
+    def converse(self, prompt: Any, context: CallContext) -> Any:
         raise NotImplementedError
 
     async def compose(self, plan: Plan, outcomes: Sequence[Any], time_zone: str, context: CallContext) -> str:

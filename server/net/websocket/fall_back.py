@@ -16,7 +16,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
 from server.net.websocket import frames
-from server.net.websocket.frames import Closed, FrameReader, Ping, Pong, Violated
+from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, Violated
 from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
 from server.net.websocket.socket import EVENTS_AT_ONCE, REFUSED
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tornado.websocket import WebSocketHandler, WebSocketProtocol
 
     from server.net.turns import Turns
-    from server.net.websocket.frames import Event
+    from server.net.websocket.frames import SocketEvent
 
 READ_BYTES = 64 * 1024
 
@@ -71,7 +71,7 @@ class CheckedProtocol(WebSocketProtocol13):
         self.turns.wait(lambda dear: None if mine.done() else mine.set_result(dear))
         return await mine
 
-    async def _take_all(self, events: list[Event], reader: FrameReader) -> None:
+    async def _take_all(self, events: list[SocketEvent], reader: FrameReader) -> None:
         self._frames += len(events)
         if self._frames + reader.pieces > FRAMES_BURST:
             now = asyncio.get_running_loop().time()
@@ -87,19 +87,19 @@ class CheckedProtocol(WebSocketProtocol13):
         self._wire_bytes_in += len(data)
         return data
 
-    async def _take(self, event: Event) -> None:
+    async def _take(self, event: SocketEvent) -> None:
         if self.client_terminated:
             return
         if isinstance(event, bytes | str):
             handled = self._run_callback(self.handler.on_message, event)
             if handled is not None:
                 await handled
-        elif isinstance(event, Ping):
+        elif isinstance(event, PingFrame):
             if self._is_flooded():
                 await self._refuse(Violated(REFUSED, "too many pings"))
             else:
                 self._handle_message(frames.PING, event.payload)
-        elif isinstance(event, Pong):
+        elif isinstance(event, PongFrame):
             self._handle_message(frames.PONG, event.payload)
         elif isinstance(event, Closed):
             if closed_with := event.code if event.code != frames.NO_CODE else None:

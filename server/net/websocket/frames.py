@@ -43,14 +43,14 @@ _utf8_decoder = getincrementaldecoder("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class PingFrame:
     """To be answered by a pong with the same payload."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Pong:
+class PongFrame:
     """The answer to a ping of ours, or an unsolicited pong."""
 
     payload: bytes
@@ -72,7 +72,7 @@ class Violated:
     reason: str
 
 
-Event = bytes | str | Ping | Pong | Closed | Violated
+SocketEvent = bytes | str | PingFrame | PongFrame | Closed | Violated
 
 
 class ViolationError(Exception):
@@ -155,7 +155,7 @@ class FrameReader:
         length = data[2] << 8 | data[3]
         return MAX_CONTROL_BYTES < length <= self._max_bytes and len(data) == _LONE_HEAD_BYTES + length
 
-    def feed(self, data: bytes, most: int = sys.maxsize) -> list[Event]:
+    def feed(self, data: bytes, most: int = sys.maxsize) -> list[SocketEvent]:
         """The events that these bytes complete, in order. Stops after `most` frames; `more` goes on from there.
 
         AUDIO_IN_ONE frames of audio count as one, so that a loop that is late takes all that a microphone has sent meanwhile.
@@ -169,13 +169,13 @@ class FrameReader:
             data, self._head = self._head + data, b""
         return self._events(data, 0, most)
 
-    def more(self, most: int) -> list[Event]:
+    def more(self, most: int) -> list[SocketEvent]:
         """The next events of the bytes that `feed` did not get to."""
         rest, self._rest = self._rest, b""
         return self._events(rest, self._rest_at, most)
 
-    def _events(self, data: bytes, at: int, most: int) -> list[Event]:
-        events: list[Event] = []
+    def _events(self, data: bytes, at: int, most: int) -> list[SocketEvent]:
+        events: list[SocketEvent] = []
         try:
             self._read(data, at, events, most)
         except ViolationError as violation:
@@ -184,7 +184,7 @@ class FrameReader:
         self._between = not (self.ended or self._head or self._rest) and self._opcode == CONTINUATION
         return events
 
-    def _read(self, data: bytes, at: int, events: list[Event], most: int) -> None:
+    def _read(self, data: bytes, at: int, events: list[SocketEvent], most: int) -> None:
         """Parse. The hot path is inlined: a complete final binary frame with a length of one or two bytes."""
         size, left = len(data), most * AUDIO_IN_ONE
         if self._left_bytes:
@@ -209,7 +209,7 @@ class FrameReader:
         if at < size and not self.ended:
             self._head = data[at:]
 
-    def _read_frame(self, data: bytes, at: int, events: list[Event]) -> int:
+    def _read_frame(self, data: bytes, at: int, events: list[SocketEvent]) -> int:
         """Parse any frame, or the part of it that is there; returns where the next one begins."""
         first, second = data[at], data[at + 1]
         self._check_start(first, second)
@@ -245,7 +245,7 @@ class FrameReader:
             wrong = "the message before is not finished" if self.unfinished else "there is no message to continue"
             raise ViolationError(PROTOCOL_ERROR, wrong)
 
-    def _read_payload(self, data: bytes, at: int, events: list[Event]) -> int:
+    def _read_payload(self, data: bytes, at: int, events: list[SocketEvent]) -> int:
         """Parse the available part of a data frame's payload; returns where it ends."""
         piece = unmask(self._mask, data[at : at + self._left_bytes])
         turn = len(piece) % 4
@@ -278,11 +278,11 @@ class FrameReader:
             except UnicodeDecodeError:
                 raise ViolationError(NOT_UTF8, _NOT_UTF8) from None
 
-    def _control(self, opcode: int, payload: bytes) -> Event:
+    def _control(self, opcode: int, payload: bytes) -> SocketEvent:
         if opcode == PING:
-            return Ping(payload)
+            return PingFrame(payload)
         if opcode == PONG:
-            return Pong(payload)
+            return PongFrame(payload)
         closed = _closed(payload)
         self._end()
         return closed

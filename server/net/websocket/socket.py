@@ -22,7 +22,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 from server.net.cut import cut
 from server.net.turns import TURN_S, Turns
 from server.net.websocket import frames
-from server.net.websocket.frames import Closed, FrameReader, Ping, Violated
+from server.net.websocket.frames import Closed, FrameReader, PingFrame, Violated
 from server.net.websocket.slots import SocketSlots
 from server.net.websocket.transport import gives_transport, set_tcp, switch_protocols
 from streaming.wakes import on_grid
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tornado.httputil import HTTPHeaders
     from tornado.websocket import WebSocketHandler
 
-    from server.net.websocket.frames import Event
+    from server.net.websocket.frames import SocketEvent
     from server.net.websocket.limits import SocketLimits
     from server.net.websocket.rounds import ReadRounds, Seat
 
@@ -143,7 +143,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
 
-    def _handle(self, events: list[Event]) -> None:
+    def _handle(self, events: list[SocketEvent]) -> None:
         self._frames += len(events)
         if len(events) > 1 and self._seat is not None:
             self._seat.together(events)
@@ -174,7 +174,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         if not self.transport.is_closing() and (self._seat is None or self._seat.left):
             self.transport.resume_reading()  # else it has joined the rounds meanwhile
 
-    def _take(self, events: list[Event]) -> None:
+    def _take(self, events: list[SocketEvent]) -> None:
         for event in events:
             if type(event) is not bytes and type(event) is not str:
                 self._take_singly(events)
@@ -198,14 +198,14 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         for message in messages:
             self.handler.on_message(message)
 
-    def _take_singly(self, events: list[Event]) -> None:
+    def _take_singly(self, events: list[SocketEvent]) -> None:
         """Handle events in order: control frames are among them."""
         for event in events:
             if isinstance(event, bytes | str):
                 self._take_lone(event)
             elif self.client_terminated:
                 return
-            elif isinstance(event, Ping):
+            elif isinstance(event, PingFrame):
                 self._answer(event)
             elif isinstance(event, Violated):
                 self.fail(event.code, event.reason)
@@ -214,7 +214,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             else:
                 self._run_callback(self.handler.on_pong, event.payload)
 
-    def _answer(self, ping: Ping) -> None:
+    def _answer(self, ping: PingFrame) -> None:
         """Answer a ping. While the client does not read, only its last ping is remembered (RFC 6455, section 5.5.3)."""
         self._pings += 1
         if self._pings > self._limits.pings:

@@ -8,7 +8,14 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from streaming.protocol.messages.base import ChannelCommand, ChannelEvent, Command, Event, Message, NumberedCommand
+from streaming.protocol.messages.base import (
+    ChannelCommand,
+    ChannelEvent,
+    Command,
+    Message,
+    NumberedCommand,
+    NumberedEvent,
+)
 from streaming.protocol.messages.client import (
     DEFAULT_CREDIT_BYTES,
     Ack,
@@ -175,12 +182,12 @@ __all__ = [
     "Credit",
     "CreditGrant",
     "Error",
-    "Event",
     "ExecuteParams",
     "IntentGuess",
     "Message",
     "MicrophoneParams",
     "NumberedCommand",
+    "NumberedEvent",
     "ObserveAudio",
     "ObserveDropped",
     "ObserveEvent",

@@ -13,7 +13,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
-Channel = Annotated[int, Field(ge=1, le=65_535)]
+ChannelNumber = Annotated[int, Field(ge=1, le=65_535)]
 ChannelKind = Literal["stt", "tts", "execute", "turn", "observe"]
 Encoding = Literal["pcm_s16le", "mulaw", "alaw", "opus"]
 SampleRate = Annotated[int, Field(ge=8_000, le=48_000)]
@@ -98,21 +98,21 @@ class NumberedCommand(Command):
 class ChannelCommand(NumberedCommand):
     """A command for an open channel."""
 
-    channel: Channel
+    channel: ChannelNumber
     """The channel it is for."""
 
 
-class Event(Message):
+class NumberedEvent(Message):
     """A message from the server that is part of the session: numbered when it is sent, replayed after a resume."""
 
     seq: Count | None = None
     """Number in the session's sequence, shared with the audio frames. Assigned when the message is sent."""
 
 
-class ChannelEvent(Event):
+class ChannelEvent(NumberedEvent):
     """An event about one channel."""
 
-    channel: Channel
+    channel: ChannelNumber
     """The channel it is about."""
 
 

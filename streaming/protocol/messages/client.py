@@ -7,8 +7,8 @@ from pydantic import Field, StringConstraints
 from streaming.protocol.messages.base import (
     ActionHash,
     Bytes,
-    Channel,
     ChannelCommand,
+    ChannelNumber,
     Command,
     Count,
     Generation,
@@ -92,7 +92,7 @@ class Call(NumberedCommand):
 
 class _ChannelOpen(NumberedCommand):
     type: Literal["channel.open"] = "channel.open"
-    channel: Channel
+    channel: ChannelNumber
     """An odd number not yet used in this epoch."""
     credit: Annotated[int, Field(ge=0, le=2**31 - 1)] = DEFAULT_CREDIT_BYTES
     """Bytes of audio that the server may send before it must wait for `credit`."""
@@ -195,7 +195,7 @@ class TaskConfirm(NumberedCommand):
     """From the question."""
     approve: bool
     """True to run the action, false to decline it."""
-    channel: Channel | None = None
+    channel: ChannelNumber | None = None
     """The channel that asked, if it belongs to this session."""
     action_hash: ActionHash | None = None
     """From the question. An approval with another hash is refused."""

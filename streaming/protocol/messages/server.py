@@ -6,13 +6,13 @@ from pydantic import Field
 
 from streaming.protocol.messages.base import (
     Bytes,
-    Channel,
     ChannelEvent,
+    ChannelNumber,
     Count,
     Encoding,
-    Event,
     Id,
     Message,
+    NumberedEvent,
     Part,
     TurnEvent,
 )
@@ -161,7 +161,7 @@ class Error(TurnEvent):
     """A command was refused, or something failed. The socket stays open."""
 
     type: Literal["error"] = "error"
-    channel: Channel | None = None  # type: ignore[assignment]  # the one event of a channel that may have none
+    channel: ChannelNumber | None = None  # type: ignore[assignment]  # the one event of a channel that may have none
     """The channel it is about, if any."""
     id: Id | None = None
     """Id of the command that caused it, if it could be read."""
@@ -177,7 +177,7 @@ class Error(TurnEvent):
     """The other members of REST's problem document, in an `error` that answers a `call`."""
 
 
-class Result(Event):
+class Result(NumberedEvent):
     """Answers a `call`."""
 
     type: Literal["result"] = "result"
@@ -244,7 +244,7 @@ class ObserveAudio(ChannelEvent):
     type: Literal["observe.audio"] = "observe.audio"
     direction: Literal["client", "server"]
     """Which side sent the audio."""
-    source_channel: Channel
+    source_channel: ChannelNumber
     """The channel in the observed session."""
     encoding: Encoding
     """Encoding of the frames."""

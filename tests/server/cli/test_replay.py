@@ -14,19 +14,23 @@ from hypothesis import strategies as st
 from server.cli.replay import _percentile, read_script
 from server.cli.replay_outcome import ReplayOutcome, compared
 from server.cli.replay_script import Milestone, Script, script_of
-from streaming.jarvis.recording import Entry, Recording, RecordingError, entry_line, head_line
+from streaming.jarvis.recording import Recording, RecordingEntry, RecordingError, entry_line, head_line
 from streaming.protocol import frame, messages
 from tests.support.gateway import environment, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Line = tuple[str, dict[str, Any] | bytes]
+    from streaming.jarvis.recording import Direction
+
+    Line = tuple[Direction, dict[str, Any] | bytes]
 
 
 def script(*lines: Line) -> Script:
     entries = [
-        Entry(at_ms, direction, frame=item) if isinstance(item, bytes) else Entry(at_ms, direction, item)  # type: ignore[arg-type]  # tests write "in" and "out"
+        RecordingEntry(at_ms, direction, frame=item)
+        if isinstance(item, bytes)
+        else RecordingEntry(at_ms, direction, item)
         for at_ms, (direction, item) in enumerate(lines)
     ]
     return script_of(Recording("f", {"session_id": "s1"}, tuple(entries)))
@@ -44,7 +48,7 @@ def turn(channel: int = 1) -> Line:
     return out("channel.open", channel=channel, kind="turn", params={})
 
 
-def sound(direction: str, seq: int, payload: bytes = b"\0\0", channel: int = 1) -> Line:
+def sound(direction: Direction, seq: int, payload: bytes = b"\0\0", channel: int = 1) -> Line:
     return direction, frame.encode(channel, payload, seq=seq)
 
 
@@ -277,7 +281,7 @@ def replay(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 HEAD = head_line(0.0)
-OPEN = entry_line(Entry(0, "out", {"type": "channel.open", "channel": 1, "kind": "turn", "params": {}}))
+OPEN = entry_line(RecordingEntry(0, "out", {"type": "channel.open", "channel": 1, "kind": "turn", "params": {}}))
 
 
 @pytest.mark.parametrize(

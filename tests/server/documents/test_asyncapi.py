@@ -13,7 +13,7 @@ import pytest
 from handlers.socket import SocketHandler
 from server.app import ROUTES
 from server.documents.asyncapi import CLIENT_MODELS, SERVER_MODELS, asyncapi_document, asyncapi_page, type_in_words
-from streaming.openai.commands import TYPES
+from streaming.openai.client_events import TYPES
 from streaming.protocol.messages import CLIENT_MESSAGES, SERVER_MESSAGES
 from tests.support.documents import references, resolve
 

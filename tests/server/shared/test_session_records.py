@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from server.shared.redis_urls import Command
+    from server.shared.redis_urls import RedisCommand
     from tests.conftest import RedisServer
 
 ADA = SessionHead("ada", "token-1", 12.5, "e1")
@@ -85,7 +85,7 @@ async def test_a_client_that_comes_back_waits_for_one_round_trip(redis_url: str)
         batches: list[list[str]] = []
         run = store._link._wire.run
 
-        async def counted(commands: Sequence[Command]) -> list[Any]:
+        async def counted(commands: Sequence[RedisCommand]) -> list[Any]:
             batches.append([str(command[0]) for command in commands])
             return await run(commands)
 

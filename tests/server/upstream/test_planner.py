@@ -6,11 +6,11 @@ from protos import planner_pb2
 from server.upstream import BreakerPolicy, CircuitState
 from server.upstream.convert import from_struct, to_struct
 from streaming.ports import (
-    Conversation,
     ConversationTurn,
     IntentGuess,
     Outcome,
     Plan,
+    Prompt,
     ReplyWords,
     Round,
     ServiceError,
@@ -90,13 +90,13 @@ async def test_a_round_with_the_language_model() -> None:
     step = Step("r2s1", "os", "ls", {"args": ["a"]}, (), "")
     done = Round("Well. ", PLAN.steps[:1], (Outcome("s1", "ok", {"stdout": "x"}),))
     turns = (ConversationTurn("user", "hi"),)
-    so_far = Conversation("hi", turns, "en-GB", "Europe/Vienna", (Tool("os", "ls", "List", {"a": 1}),), (done,))
+    prompt = Prompt("hi", turns, "en-GB", "Europe/Vienna", (Tool("os", "ls", "List", {"a": 1}),), (done,))
     async with FakeServices("planner") as fakes, fakes.upstream() as upstream:
         made = planner_pb2.Step(id="r2s1", executor="os", action="ls", parameters=to_struct({"args": ["a"]}))
         fakes.planner.answer(
             "Converse", event(words=planner_pb2.Words(text="One. ")), planner_pb2.ConverseEvent(), event(step=made)
         )
-        told = [one async for one in upstream.services.planner.converse(so_far, CALLER)]
+        told = [one async for one in upstream.services.planner.converse(prompt, CALLER)]
         request = fakes.planner.calls[0].requests[0]
     assert told == [ReplyWords("One. "), step]
     assert (request.text, request.language, request.time_zone) == ("hi", "en-GB", "Europe/Vienna")
@@ -105,14 +105,14 @@ async def test_a_round_with_the_language_model() -> None:
 
 
 async def test_a_language_model_that_fails_does_not_speak_against_the_planner() -> None:
-    so_far = Conversation("hi", (), "en", "", ())
+    prompt = Prompt("hi", (), "en", "", ())
     once = BreakerPolicy(min_faults=1)
     async with FakeServices("planner") as fakes, fakes.upstream(policy=once) as upstream:
         failed = planner_pb2.Failure(code="UNAVAILABLE", message="it cannot\nbe reached", retry_after_ms=7)
         fakes.planner.answer("Converse", event(failed=failed))
         for _ in range(3):
             with pytest.raises(ServiceError) as told:
-                assert [one async for one in upstream.services.planner.converse(so_far, CALLER)] == []
+                assert [one async for one in upstream.services.planner.converse(prompt, CALLER)] == []
             assert (told.value.service, told.value.code, told.value.retry_after_ms) == ("mind", "UNAVAILABLE", 7)
             assert told.value.message == "it cannot be reached"
         assert upstream.circuits()["planner"] is CircuitState.CLOSED

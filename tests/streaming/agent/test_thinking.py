@@ -22,10 +22,10 @@ from streaming.domain import (
 from streaming.lanes.turn import TurnLane
 from streaming.ports import (
     ActionInfo,
-    Conversation,
     Intent,
     InterimTranscript,
     Plan,
+    Prompt,
     ReplyWords,
     ServiceError,
     SpeechStarted,
@@ -84,7 +84,7 @@ class StreamingSynthesis:
 @dataclass
 class Mind(World):
     rounds: list[list[Said]] = field(default_factory=list)
-    told: list[Conversation] = field(default_factory=list)
+    told: list[Prompt] = field(default_factory=list)
     spoken: list[StreamingSynthesis] = field(default_factory=list)
     hung_up: int = 0
 
@@ -100,8 +100,8 @@ class Mind(World):
     async def actions(self, context: CallContext) -> Sequence[ActionInfo]:
         return [ActionInfo("mkdir", "Make a folder", {"type": "object"})]
 
-    async def converse(self, so_far: Conversation, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
-        self.told.append(so_far)
+    async def converse(self, prompt: Prompt, context: CallContext) -> AsyncGenerator[ReplyWords | Step, None]:
+        self.told.append(prompt)
         try:
             for said in self.rounds[min(len(self.told), len(self.rounds)) - 1]:
                 if isinstance(said, asyncio.Event):

@@ -56,7 +56,7 @@ class Gateway(WebSocketHandler):
     def say(self, **message: Any) -> None:
         self.write_message(json.dumps(message))
 
-    def tell(self, seq: int, event: messages.Event) -> None:
+    def tell(self, seq: int, event: messages.NumberedEvent) -> None:
         self.say(**json.loads(event.model_dump_json(exclude_none=True)), seq=seq)
 
 

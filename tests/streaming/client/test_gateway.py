@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streaming.client.channel import ClientChannel
+from streaming.client.channel import GatewayChannel
 from streaming.protocol import messages
 from streaming.protocol.events import AudioReceived
 
@@ -28,7 +28,7 @@ def frame(generation: int, payload: bytes) -> AudioReceived:
 
 async def test_a_pause_throws_away_the_audio_that_waits_and_nothing_else() -> None:
     connection: Any = Connection()
-    channel = ClientChannel(connection, connection.wake, 7)
+    channel = GatewayChannel(connection, connection.wake, 7)
     words = messages.TtsWords(channel=7, words=())
     paused = messages.TurnPaused(channel=7, generation=1, heard_ms=40)
     closed = messages.ChannelClosed(channel=7, status="ok")

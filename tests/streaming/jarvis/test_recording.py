@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.jarvis.recording import LONGEST_MS, Entry, RecordingError, Scribe, entry_line, head_line, read
+from streaming.jarvis.recording import LONGEST_MS, RecordingEntry, RecordingError, Scribe, entry_line, head_line, read
 from streaming.jarvis.redaction import HIDDEN
 from streaming.protocol import frame
 
@@ -97,7 +97,10 @@ def test_what_is_no_message_is_told_without_its_content(data: str | bytes) -> No
         (['{"type":"other"}\n'], "no recording"),
         (["[" * 100_000], "no recording"),
         (['{"type":"jarvis.recording","version":2}\n'], "version 2"),
-        ([HEAD, entry_line(Entry(1, "in", {"type": "x"}))[:-5]], "line 2: no JSON: the file was cut off there"),
+        (
+            [HEAD, entry_line(RecordingEntry(1, "in", {"type": "x"}))[:-5]],
+            "line 2: no JSON: the file was cut off there",
+        ),
         ([HEAD, "{]\n", "\n"], "line 2: no JSON"),
         ([HEAD, "\n", "[]\n"], "line 3: no JSON object"),
         ([HEAD, '{"at_ms":true,"direction":"in","message":{"type":"x"}}\n'], "line 2: at_ms is no number"),

@@ -17,7 +17,7 @@ from streaming.lanes.stt import SttLane
 from streaming.lanes.tts import MAX_TEXT_CHARS, TtsLane
 from streaming.outlet import WrongInputError
 from streaming.ports import Action, FinalTranscript, Identity, ServiceError, SpeechStarted, TaskResult, Verdict
-from streaming.session import ChannelEnd, Session
+from streaming.session import LaneEnd, Session
 from streaming.sound.microphone import MicrophoneFormat
 from streaming.sound.pcm import AudioFormatError
 from tests.support import virtual_time
@@ -150,8 +150,8 @@ class Waiting(Lane):
         await asyncio.Event().wait()
 
 
-async def ends_of(lane: Lane, *, cancel: bool = False) -> list[ChannelEnd]:
-    ends: list[ChannelEnd] = []
+async def ends_of(lane: Lane, *, cancel: bool = False) -> list[LaneEnd]:
+    ends: list[LaneEnd] = []
     async with asyncio.TaskGroup() as group:
         frame = frame_for(World(), RecordingOutlet())
         session = Session("s1", Identity("u1", "ada", ()), frame.provided, group, frame.clock)
@@ -167,22 +167,22 @@ async def ends_of(lane: Lane, *, cancel: bool = False) -> list[ChannelEnd]:
 @pytest.mark.parametrize(
     ("error", "end"),
     [
-        (ServiceError("X", "y"), ChannelEnd("error", "X", "y")),
-        (broken("stt"), ChannelEnd("error", "UNAVAILABLE", "stt: connection refused")),
-        (AudioFormatError("odd"), ChannelEnd("error", "INVALID_AUDIO", "odd")),
-        (ExceptionGroup("g", [broken("tts")]), ChannelEnd("error", "UNAVAILABLE", "tts: connection refused")),
-        (KeyError("secret"), ChannelEnd("error", "INTERNAL", "something went wrong in the gateway")),
+        (ServiceError("X", "y"), LaneEnd("error", "X", "y")),
+        (broken("stt"), LaneEnd("error", "UNAVAILABLE", "stt: connection refused")),
+        (AudioFormatError("odd"), LaneEnd("error", "INVALID_AUDIO", "odd")),
+        (ExceptionGroup("g", [broken("tts")]), LaneEnd("error", "UNAVAILABLE", "tts: connection refused")),
+        (KeyError("secret"), LaneEnd("error", "INTERNAL", "something went wrong in the gateway")),
     ],
 )
-def test_a_lane_dies_alone_and_says_of_what(error: BaseException, end: ChannelEnd) -> None:
+def test_a_lane_dies_alone_and_says_of_what(error: BaseException, end: LaneEnd) -> None:
     assert virtual_time.run(ends_of(Failing(error))) == [end]
 
 
 def test_a_cancelled_lane_says_so_even_when_it_never_ran() -> None:
-    async def body() -> list[ChannelEnd]:
+    async def body() -> list[LaneEnd]:
         return await ends_of(Waiting(frame_for(World(), RecordingOutlet())), cancel=True)
 
-    assert virtual_time.run(body()) == [ChannelEnd("cancelled")]
+    assert virtual_time.run(body()) == [LaneEnd("cancelled")]
 
 
 def test_input_that_a_kind_has_no_use_for_is_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.openai.appends import appended
-from streaming.openai.commands import read
+from streaming.openai.client_events import read
 from streaming.openai.mistakes import MistakeError
 from tests.support.openai_client import FRAME, Client, scripted
 
@@ -64,9 +64,9 @@ def test_it_never_reads_more_than_the_parser(pieces: list[str], between: str, fr
     found = appended(text)
     if found is None:
         return
-    command = read(text)
-    command.check_fields()
-    assert (command.kind, command.audio(), command.event_id) == (KIND, *found)
+    event = read(text)
+    event.check_fields()
+    assert (event.kind, event.audio(), event.event_id) == (KIND, *found)
 
 
 @pytest.mark.parametrize("audio", ["AAA", "A*==", "AA==AA", "AAAA\n"])

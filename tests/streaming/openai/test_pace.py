@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.openai.mistakes import MistakeError
-from streaming.openai.pace import BURST, PRICED_CHARS, REFUSALS, SOUND_CHARS, WORK_PRICE, FloodError, Pace
+from streaming.openai.pace import BURST, PRICED_CHARS, REFUSALS, SOUND_CHARS, WORK_PRICE, EventPace, FloodError
 from tests.support.openai_client import FRAME, Client, scripted
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 APPEND = "input_audio_buffer.append"
 
 
-def taken(pace: Pace, kind: str, n_chars: int = 0, at: float = 0.0) -> int:
+def taken(pace: EventPace, kind: str, n_chars: int = 0, at: float = 0.0) -> int:
     """How many of these events are taken before one is refused."""
     for number in range(10_000):
         try:
@@ -39,11 +39,11 @@ def taken(pace: Pace, kind: str, n_chars: int = 0, at: float = 0.0) -> int:
     ],
 )
 def test_events_count_by_their_work_and_length(kind: str, n_chars: int, price: float) -> None:
-    assert taken(Pace(APPEND, 0.0), kind, n_chars) == int(BURST / price)
+    assert taken(EventPace(APPEND, 0.0), kind, n_chars) == int(BURST / price)
 
 
 def test_sound_counts_for_nothing() -> None:
-    pace = Pace(APPEND, 0.0)
+    pace = EventPace(APPEND, 0.0)
     taken(pace, "session.update")
     for _ in range(15_000):  # five minutes, sent as fast as a script can
         pace.count(APPEND, SOUND_CHARS, 0.0)
@@ -52,11 +52,11 @@ def test_sound_counts_for_nothing() -> None:
 
 
 def test_the_longest_event_is_taken_from_a_rested_client() -> None:
-    assert taken(Pace(APPEND, 0.0), "session.update", 1 << 30) == 1
+    assert taken(EventPace(APPEND, 0.0), "session.update", 1 << 30) == 1
 
 
 def test_a_client_that_goes_on_is_a_flood() -> None:
-    pace = Pace(APPEND, 0.0)
+    pace = EventPace(APPEND, 0.0)
     taken(pace, "session.update")
     for _ in range(int(REFUSALS) - 1):
         with pytest.raises(MistakeError) as refused:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from openai.types.realtime import RealtimeClientEvent
 
-from streaming.openai.commands import TYPES
+from streaming.openai.client_events import TYPES
 from tests.support.openai_client import FRAME, LONG, Client, scripted
 
 if TYPE_CHECKING:

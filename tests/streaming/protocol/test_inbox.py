@@ -331,7 +331,7 @@ def test_a_channel_opened_again_by_the_same_command_is_the_same() -> None:
     command = '{"type":"channel.open","id":"a","channel":1,"kind":"stt"}'
     opened = '{"type":"channel.opened","channel":1,"id":"a","kind":"stt","credit":131072,"seq":%d}'
     (event, again) = talk(server, f">> {command}\n<< {opened % 1}\n>> {command}\n<< {opened % 2}")
-    assert isinstance(event, events.ChannelOpened)
+    assert isinstance(event, events.ChannelAccepted)
     assert (event.kind, event.params) == ("stt", messages.SttParams())
     assert again == events.CommandRepeated("a")
     assert refused(server, command.replace("stt", "tts"))["code"] == "ID_REUSED"

@@ -25,7 +25,7 @@ def attached(limits: Limits | None = None, *opens: str) -> ServerConnection:
 def open_channel(server: ServerConnection, channel: int = 1, kind: str = "turn", **fields: Any) -> None:
     params = {"observe": {"session_id": "other"}, "execute": {"executor": "os", "action": "date"}}.get(kind, {})
     command = {"type": "channel.open", "channel": channel, "kind": kind, "params": params, **fields}
-    assert any(isinstance(e, events.ChannelOpened) for e in server.receive_text(json.dumps(command), NOW))
+    assert any(isinstance(e, events.ChannelAccepted) for e in server.receive_text(json.dumps(command), NOW))
     server.data_to_send(NOW)
 
 

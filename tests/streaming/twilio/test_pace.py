@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from streaming.twilio.pace import BURST, KEY_PRICE, Pace
+from streaming.twilio.pace import BURST, KEY_PRICE, MessagePace
 from streaming.twilio.wire import media
 
 SOUND = media("MZ18ad3ab5a668481ce02b83e7395059f0", bytes(160))
@@ -17,7 +17,7 @@ LONG = media("MZ1", bytes(40_000))
 
 def taken(message: str, at: float = 0.0) -> int:
     """How many of them are taken at once."""
-    pace = Pace(0.0)
+    pace = MessagePace(0.0)
     return next(number for number in range(100_000) if not pace.takes(message, at))
 
 
@@ -27,7 +27,7 @@ def test_a_flood_is_refused_by_its_work_and_length(message: str, price: float) -
 
 
 def test_a_call_with_sound_marks_and_keys_is_no_flood() -> None:
-    pace = Pace(0.0)
+    pace = MessagePace(0.0)
     for number in range(50 * 600):  # ten minutes
         at = number / 50
         assert pace.takes(SOUND, at)

@@ -9,18 +9,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.net.websocket import frames
-from server.net.websocket.frames import Closed, Event, FrameReader, Ping, Pong, Violated
+from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, SocketEvent, Violated
 from server.net.websocket.mask import unmask, xor_by_integers
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 
 MAX_BYTES = 1000
 
 
-def read(*pieces: bytes, max_bytes: int = MAX_BYTES) -> list[Event]:
+def read(*pieces: bytes, max_bytes: int = MAX_BYTES) -> list[SocketEvent]:
     """The events of these pieces, which must be the same on the hot path of a socket."""
     reader, socket = FrameReader(max_bytes), FrameReader(max_bytes)
     events = [event for piece in pieces for event in reader.feed(piece)]
-    hot: list[Event] = []
+    hot: list[SocketEvent] = []
     for piece in pieces:
         lone = socket.lone(piece)
         hot += socket.feed(piece) if lone is None else [lone]
@@ -28,14 +28,14 @@ def read(*pieces: bytes, max_bytes: int = MAX_BYTES) -> list[Event]:
     return events
 
 
-def code_of(events: list[Event]) -> int:
+def code_of(events: list[SocketEvent]) -> int:
     [*_, last] = events
     assert isinstance(last, Violated)
     assert last.reason
     return last.code
 
 
-RIGHT: dict[str, tuple[bytes, list[Event]]] = {
+RIGHT: dict[str, tuple[bytes, list[SocketEvent]]] = {
     "text": (frame(TEXT, "Grüße".encode()), ["Grüße"]),
     "binary": (frame(BINARY, bytes(range(256))), [bytes(range(256))]),
     "nothing": (frame(TEXT) + frame(BINARY), ["", b""]),
@@ -50,16 +50,16 @@ RIGHT: dict[str, tuple[bytes, list[Event]]] = {
     "empty fragments": (frame(BINARY, fin=False) + frame(CONTINUATION, fin=False) + frame(CONTINUATION), [b""]),
     "a ping between fragments": (
         frame(BINARY, b"a", fin=False) + frame(PING, b"?") + frame(CONTINUATION, b"b"),
-        [Ping(b"?"), b"ab"],
+        [PingFrame(b"?"), b"ab"],
     ),
-    "pong": (frame(PONG, b"!"), [Pong(b"!")]),
+    "pong": (frame(PONG, b"!"), [PongFrame(b"!")]),
     "close": (close(1000, b"bye") + frame(TEXT, b"ignored"), [Closed(1000, "bye")]),
     "close without a code": (close(), [Closed(1005, "")]),
 }
 
 
 @pytest.mark.parametrize(("data", "events"), RIGHT.values(), ids=RIGHT)
-def test_what_frames_mean(data: bytes, events: list[Event]) -> None:
+def test_what_frames_mean(data: bytes, events: list[SocketEvent]) -> None:
     assert read(data) == events
     assert read(*(data[at : at + 1] for at in range(len(data)))) == events
 

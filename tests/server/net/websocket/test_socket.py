@@ -25,7 +25,7 @@ from tests.server.net.websocket.echo import Echo, HandshakeConnection
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from server.net.websocket.frames import Event
+    from server.net.websocket.frames import SocketEvent
 
 HANDSHAKE = (
     b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -327,7 +327,7 @@ async def test_what_stands_in_one_read_is_not_parsed_in_one_go(monkeypatch: pyte
     parsed: list[int] = []
     feed = FrameReader.feed
 
-    def counted(self: FrameReader, data: bytes, most: int = sys.maxsize) -> list[Event]:
+    def counted(self: FrameReader, data: bytes, most: int = sys.maxsize) -> list[SocketEvent]:
         parsed.append(len(events := feed(self, data, most)))
         return events
 

@@ -1,4 +1,4 @@
-"""Parses and checks client events. Pure: text in, a command out, or a MistakeError."""
+"""Parses and checks client events. Pure: text in, an event out, or a MistakeError."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TYPES = tuple(FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ClientEvent:
     """One client event. `fields`: all but `type` and `event_id`."""
 
     kind: str
@@ -88,36 +88,40 @@ class Command:
             raise wrong("audio", "Invalid 'audio': expected base64-encoded audio.") from None
 
 
-class UnreadableError(MistakeError):
-    """The message is not a valid command. `event_id`: the client's, if it could be found."""
+class UnreadableEventError(MistakeError):
+    """The message is not a valid client event. `event_id`: the client's, if it could be found."""
 
     def __init__(self, code: str, message: str, param: str, event_id: str) -> None:
         super().__init__(code, message, param)
         self.event_id = event_id
 
 
-def read(data: str | bytes, types: Collection[str] = TYPES) -> Command:
-    """The command in a message, one of `types`. Raises UnreadableError."""
+def read(data: str | bytes, types: Collection[str] = TYPES) -> ClientEvent:
+    """The event in a message, one of `types`. Raises UnreadableEventError."""
     if isinstance(data, bytes):
-        raise UnreadableError("invalid_message", "events are JSON in text messages; audio is base64 in them", "", "")
+        raise UnreadableEventError(
+            "invalid_message", "events are JSON in text messages; audio is base64 in them", "", ""
+        )
     if has_too_many_values(data):
-        raise UnreadableError("invalid_json", f"an event has at most {MAX_VALUES} values", "", "")
+        raise UnreadableEventError("invalid_json", f"an event has at most {MAX_VALUES} values", "", "")
     try:
         fields = parse_object(data, MAX_DEPTH)
     except UnsafeJsonError as flaw:
-        raise UnreadableError("invalid_json", str(flaw), "", _event_id(flaw.fields)) from None
+        raise UnreadableEventError("invalid_json", str(flaw), "", _event_id(flaw.fields)) from None
     except NotJsonError as flaw:
-        raise UnreadableError("invalid_json", str(flaw), "", "") from None
+        raise UnreadableEventError("invalid_json", str(flaw), "", "") from None
     event_id = _event_id(fields)
     kind = fields.pop("type", None)
     if kind is None:
-        raise UnreadableError("missing_required_parameter", "Missing required parameter: 'type'.", "type", event_id)
+        raise UnreadableEventError(
+            "missing_required_parameter", "Missing required parameter: 'type'.", "type", event_id
+        )
     if not one_of(kind, types):
         named = kind[:64] if isinstance(kind, str) else "?"
         message = f"Invalid value: '{named}'. Supported values are: {', '.join(types)}."
-        raise UnreadableError("invalid_value", message, "type", event_id)
+        raise UnreadableEventError("invalid_value", message, "type", event_id)
     fields.pop("event_id", None)
-    return Command(kind, event_id, fields)
+    return ClientEvent(kind, event_id, fields)
 
 
 def _event_id(fields: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ class Reply:
             self.heard = f"{self.heard} {event.text}".strip()
 
 
-class Turn:
+class Dialogue:
     """A conversation. Iterate it for its events until it ends. Speech comes from `source`, answers go to `sink`.
 
     Without a sink, audio is among the events (AudioReceived) and counts as played. `approve` decides on risky actions; without it
