@@ -113,7 +113,7 @@ class GatewayClient:
         for task in self._tasks:
             task.cancel()
         if self._socket is not None:
-            self._socket.close(1000)
+            self._socket.close(CloseCode.NORMAL)
         await self._stack.aclose()
 
     @property

@@ -35,7 +35,7 @@ _PART = {"system": "input_text", "user": "input_text", "assistant": "output_text
 
 
 class Duplex(RealtimeSession):
-    """See the module. Until `session.start`, every other event is refused."""
+    """One session of the Live API. Until `session.start`, every other event is refused."""
 
     queue_class = Timeline
     append_kind = "session.input_audio.append"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Host(Protocol):
-    """See the module."""
+    """What a session offers to its parts: `hearing`, `replies`, `functions`, `recorded` and others."""
 
     session_id: str
     identity: Identity

@@ -56,7 +56,7 @@ class RealtimeSocket(Protocol):
 
 
 class RealtimeSession(UnrecordedResident):
-    """See the module. `Duplex`, of the Live API, derives from it."""
+    """One session of the Realtime API; `Duplex` derives from it for the Live API. Lost sockets may come back for a while."""
 
     queue_class = EventQueue
     append_kind = "input_audio_buffer.append"
