@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from streaming.jarvis.live import LiveSession
+from streaming.jarvis.live import OVERTAKEN, LiveSession
 from streaming.jarvis.registry import Resume
 from streaming.protocol import events
 from streaming.protocol.close_codes import CLOSE_CODES, CloseCode
@@ -68,11 +68,15 @@ def enter(
     *,
     recording: bool = False,
 ) -> Attachment:
-    """Connect a socket to its session, replacing its previous socket. Raises ForbiddenError for another user's session.
+    """Connect a socket to its session, replacing its previous socket.
+
+    Raises ForbiddenError for another user's session, RefusedError if another socket of the client has claimed it meanwhile.
 
     `asked`: a resume request in the handshake, and `saved` what `Sessions.claim` found for it. Otherwise, the first message may
     still be `session.resume`. `recording`: the client consents to a recording.
     """
+    if asked is not None and sessions.overtaken(session_id, identity, asked, saved):
+        raise RefusedError(*OVERTAKEN, "overtaken")
     here = sessions.present(session_id, identity)
     if here is not None:
         here.give_way()
@@ -180,8 +184,13 @@ class Attachment:
     async def _ask(self, asked: Resume) -> None:
         saved = await self._sessions.claim(self.live.session_id, self.live.identity, asked)
         held, self._held = self._held or [], None
-        if self.live.socket is not self._socket:
+        live = self.live
+        if live.socket is not self._socket:
             return  # the socket has closed in the meantime
+        if self._sessions.overtaken(live.session_id, live.identity, asked, saved):
+            live.end_socket(*OVERTAKEN)
+            live.lost = True
+            return
         self._resume(asked, saved)
         self.feed(held)
 

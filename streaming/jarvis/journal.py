@@ -106,7 +106,7 @@ class SessionStore(Protocol):
     async def claim(
         self, session_id: str, name: str, user_id: str, resume_token: str, mine: str
     ) -> Mapping[str, str] | Unclaimed:
-        """Claim a record for the writer `name` and return its fields; the replica that wrote it so far lets go.
+        """Claim a record for the writer `name` and return its fields, `owner` being its writer so far, whose replica lets go.
 
         Otherwise nothing changes. "ours": the writer `mine` still has it (empty: there is none). "superseded": the client has begun
         another epoch since. "unknown": there is no record for this user and token. "unreachable": the store cannot tell.

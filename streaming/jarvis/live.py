@@ -45,6 +45,7 @@ RIVAL_S = 5.0
 KNOWN_TOKENS = 8
 MAX_BATCH_BYTES = 65_536
 HAND_OVER_S = 1.0  # for commands being answered while a session moves
+OVERTAKEN = (CloseCode.SERVICE_RESTART, "an earlier resume of the session was served later: resume again")
 _DEPARTURES = {
     Departure.RESTART: (CloseCode.SERVICE_RESTART, "the gateway restarts: resume elsewhere"),
     Departure.SIGNED_OUT: (CloseCode.BAD_TOKEN, "the token was signed out"),
@@ -353,9 +354,7 @@ class LiveSession:
         if written == "foreign":
             self.end_socket(CloseCode.FORBIDDEN, "the session belongs to another user")
         elif written == "taken" and self._loop.time() - self._entered_at < RIVAL_S:
-            self.end_socket(
-                CloseCode.SERVICE_RESTART, "an earlier resume of the session was served later: resume again"
-            )
+            self.end_socket(*OVERTAKEN)
         else:
             self.give_way()
 

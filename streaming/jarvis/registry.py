@@ -29,14 +29,24 @@ log = logging.getLogger(__name__)
 
 ResumeError = Literal["NOT_FOUND", "EXPIRED", "INCOMPLETE"]
 
-# What was claimed of a session. None: nothing, and the store knows of no newer state. "unreachable": the store can't tell.
-Claimed = SavedSession | Literal["unreachable"] | None
 
 SWEEP_S = 1.0  # how often sessions that can no longer be resumed are ended
+CLAIM_S = 60.0  # a handshake that takes longer between its claim and its session has to ask again
 
 
 class ForbiddenError(Exception):
     """The session belongs to another user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Nothing was claimed: this replica has the session's newest state, and writes its record as `writer`."""
+
+    writer: str
+
+
+# What was claimed of a session. None: nothing, and the store knows of no newer state. "unreachable": the store can't tell.
+Claimed = SavedSession | Ours | Literal["unreachable"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,8 @@ class Sessions:
         self._desk = desk
         self._store = store
         self._recorder = recorder
+        # Claims under way, or from which no session was restored yet: by session and writer, with the time, the latest last.
+        self._claims: dict[str, dict[str, float]] = {}
         self.group = group
         self.residents = residents
         self.resumes: dict[str, int] = {"recovered": 0, "elsewhere": 0, "lost": 0}
@@ -151,21 +163,52 @@ class Sessions:
         name = new_writer()
         here = self._journaled(session_id, asked)
         mine = here.writer.name if here is not None else ""
-        found = await self._store.claim(session_id, name, identity.user_id, asked.token, mine)
+        # Before the answer: another socket may overtake the claim while that is under way.
+        self._claims.setdefault(session_id, {})[name] = asyncio.get_running_loop().time()
+        try:
+            found = await self._store.claim(session_id, name, identity.user_id, asked.token, mine)
+        except BaseException:
+            self._drop_claim(session_id, name)
+            raise
+        if isinstance(found, str):
+            self._drop_claim(session_id, name)
         if found == "unreachable":
             return "unreachable"
-        if isinstance(found, str) and found != "superseded":
+        if found == "ours":
+            return Ours(mine)
+        if found == "unknown":
             return None
         for left in self._of(session_id):
             if _same(left, asked):
                 left.on_refused("superseded" if isinstance(found, str) else "taken")
         if isinstance(found, str):
             return None
+        self._drop_claim(session_id, found["owner"])
         try:
             return saved_session(name, identity.user_id, asked.token, found)
         except (KeyError, ValueError):
             log.warning("the record of session %s can't be read: another version wrote it", session_id)
             return None
+
+    def overtaken(self, session_id: str, identity: Identity, asked: Resume, saved: Claimed) -> bool:
+        """True if another socket of the client has asked for the session since `saved` was found, here or at another replica.
+
+        The other one gets it, and nothing is known of the session as it is now: the client has to ask again.
+        """
+        claims = self._claims.get(session_id, {})
+        if isinstance(saved, SavedSession):
+            return next(reversed(claims), "") != saved.writer.name
+        if not isinstance(saved, Ours):
+            return False
+        here = self._lingering(session_id, identity, asked)
+        journal = here.journal if here is not None else None
+        return bool(claims) or journal is None or journal.stopped or journal.writer.name != saved.writer
+
+    def _drop_claim(self, session_id: str, name: str) -> None:
+        """It was used, or overtaken."""
+        claims = self._claims.get(session_id, {})
+        if claims.pop(name, None) is not None and not claims:
+            del self._claims[session_id]
 
     def _journaled(self, session_id: str, asked: Resume) -> Journal | None:
         """The journal of the requested session, if this replica has the one that writes its record."""
@@ -187,14 +230,16 @@ class Sessions:
         `saved`: what was claimed from another replica, and wins over what is here. If the store could not be asked, another
         replica may have continued the session meanwhile, unless its token says that it can be resumed here only.
         """
-        if saved is None or saved == "unreachable":
-            candidate = self._lingering(session_id, identity, asked)
-            if saved is not None and candidate is not None and not candidate.only_here(asked.token):
-                candidate = None
-        else:
+        if isinstance(saved, SavedSession):
             candidate = self._restored(session_id, identity, saved, asked, recording=recording)
+        else:
+            candidate = self._lingering(session_id, identity, asked)
+            if saved == "unreachable" and candidate is not None and not candidate.only_here(asked.token):
+                candidate = None
         if candidate is None:
             error: ResumeError = "NOT_FOUND"
+        elif candidate == "INCOMPLETE":
+            error = "INCOMPLETE"
         elif candidate.lost:
             error = "EXPIRED"
         else:
@@ -217,14 +262,20 @@ class Sessions:
 
     def _restored(
         self, session_id: str, identity: Identity, saved: SavedSession, asked: Resume, *, recording: bool
-    ) -> LiveSession | None:
-        """The session as another replica left it, without a socket. None if part of what its client missed is gone."""
+    ) -> LiveSession | Literal["INCOMPLETE"] | None:
+        """The session as another replica left it, without a socket. INCOMPLETE: part of what its client missed is gone.
+
+        None: the record can't be used.
+        """
+        self._drop_claim(session_id, saved.writer.name)
         try:
             live = self._restore(session_id, identity, saved, asked)
         except Exception:
             log.exception("session %s could not be restored from its record", session_id)
             return None
-        if live is not None and recording:
+        if live is None:
+            return "INCOMPLETE"
+        if recording:
             self._start_recording(live)
         return live
 
@@ -254,7 +305,8 @@ class Sessions:
                 live.journal.write_anew()
 
     def on_claimed(self, session_id: str, writer: str) -> None:
-        """Another replica continues the session from that writer's record."""
+        """Another replica, or another socket of this one, continues the session from that writer's record."""
+        self._drop_claim(session_id, writer)
         for live in self._of(session_id):
             if live.journal is not None and live.journal.writer.name == writer:
                 live.on_refused("taken")
@@ -290,6 +342,10 @@ class Sessions:
                     over.append(live)
                 elif live.journal is not None:
                     live.journal.refresh()
+            oldest = asyncio.get_running_loop().time() - CLAIM_S
+            for session_id, claims in list(self._claims.items()):
+                for name in [name for name, at in claims.items() if at < oldest]:
+                    self._drop_claim(session_id, name)
             for live in over:
                 await self._end(live)
 

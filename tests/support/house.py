@@ -277,7 +277,7 @@ class FakeStore:
         before = record["owner"]
         record |= {"owner": name, "claims": str(int(record["claims"]) + 1)}
         self._tell(lambda sessions: sessions.on_claimed(session_id, before))
-        return dict(record)
+        return record | {"owner": before}
 
     async def forget(self, session_id: str, writer: Writer, resume_token: str) -> None:
         record = self.records.get((session_id, resume_token))

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Literal
 
-from streaming.jarvis.entry import Attachment, enter
+from streaming.jarvis.entry import Attachment, RefusedError, enter
 from streaming.jarvis.registry import Resume
 from streaming.protocol import events, messages
 from streaming.protocol.client import ClientConnection
@@ -89,7 +89,11 @@ class Roamer:
         kept = await house.sessions.claim(session_id, USER, resume)
         self.socket = _Socket(self, house)
         self.client.attach(self._clock(), how if token else None)
-        self.socket.line = enter(house.sessions, session_id, USER, self.socket, resume, kept)
+        try:
+            self.socket.line = enter(house.sessions, session_id, USER, self.socket, resume, kept)
+        except RefusedError as refused:
+            self.socket.end(refused.close_code, refused.message)
+            return
         self.socket.wake()
         self.flush()
 

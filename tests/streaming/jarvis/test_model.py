@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from streaming.jarvis.entry import enter
+from streaming.jarvis.entry import RefusedError, enter
 from streaming.jarvis.registry import Resume
 from streaming.protocol import events, messages
 from streaming.protocol.limits import Limits
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streaming.protocol.events import Event
 
 How = Literal["url", "message"]
+UPGRADE_S = 0.004  # from a rival's claim to its socket
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Step:
         "cut",
         "kill",
         "leave",
+        "rival",
         "move",
         "store away",
         "store read-only",
@@ -73,6 +75,7 @@ STEPS = st.builds(
             "cut",
             "kill",
             "leave",
+            "rival",
             "move",
             "store away",
             "store read-only",
@@ -156,6 +159,16 @@ class Model:
                 self.group.create_task(self.resume_and_leave(step, self.replicas[step.to]), name="left resume")
                 await asyncio.sleep(min(step.wait_ms, 1_000) / 1000)
                 await self.client.connect(self.replicas[1 - step.to], how=step.how)
+            case "rival":  # two resumes at once, at two replicas
+                self.client.cut()
+                epoch = self.client.client.epoch
+                coming = self.group.create_task(self.resume_and_leave(step, self.replicas[step.to]), name="rival")
+                await asyncio.sleep(min(step.wait_ms, 3) / 1000)
+                await self.client.connect(self.replicas[1 - step.to], how=step.how)
+                told = await coming
+                assert self.client.client.epoch != epoch or "EXPIRED" not in told, (
+                    "the session was resumed, so it had not expired"
+                )
             case "move":
                 self.client.cut()
                 await asyncio.sleep(step.wait_ms / 1000)
@@ -192,19 +205,24 @@ class Model:
         await asyncio.sleep(step.wait_ms / 1000)
         await self.stay_connected(step)
 
-    async def resume_and_leave(self, step: Step, house: House) -> None:
-        """A resume whose client has gone, which the replica does not notice before it has answered."""
+    async def resume_and_leave(self, step: Step, house: House) -> list[str]:
+        """A resume whose client has gone, which the replica does not notice before it has answered. Returns its errors."""
         token = self.client.client.resume_token
         assert token is not None
         asked = Resume(token, self.client.client.last_seq)
         socket = FakeSocket(self.group)
         kept = await house.sessions.claim("s1", USER, asked if step.how == "url" else None)
-        socket.line = enter(house.sessions, "s1", USER, socket, asked if step.how == "url" else None, kept)
+        await asyncio.sleep(UPGRADE_S if step.what == "rival" else 0)
+        try:
+            socket.line = enter(house.sessions, "s1", USER, socket, asked if step.how == "url" else None, kept)
+        except RefusedError:
+            return []
         socket.wake()
         if step.how == "message":
             socket.say(type="session.resume", resume_token=token, last_seq=asked.last_seq)
         await asyncio.sleep(0.5)
         socket.line.closed(for_good=False)
+        return [ready["resume_error"] for ready in socket.of("session.ready") if "resume_error" in ready]
 
     def link(self, number: int) -> StoreLink:
         link = self.replicas[number].link
@@ -222,8 +240,8 @@ class Model:
                 return
             assert socket.ended is not None
             assert socket.ended[0] not in {1002, 4510}, f"the client is told not to come back: {socket.ended}"
-            assert socket.line is not None
-            socket.line.closed(for_good=False)
+            if socket.line is not None:
+                socket.line.closed(for_good=False)
             await self.connect(step)
             await asyncio.sleep(0.5)
 
@@ -310,12 +328,17 @@ GONE_BEFORE_IT_WAS_TOLD = [
 ]
 
 
+# A claim was answered "ours" before another replica claimed the session, and its socket opened behind the news of that.
+TWO_AT_ONCE = [Step("call", 10), Step("news slow", 0), Step("rival", 1, 0), Step("rival", 0, 1)]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(steps=LEFT_EPOCH)
 @example(steps=ENDED_WHILE_A_COMMAND_WAITS)
 @example(steps=LEFT_RESUME)
 @example(steps=BACK_TO_THE_CUT_OFF)
 @example(steps=GONE_BEFORE_IT_WAS_TOLD)
+@example(steps=TWO_AT_ONCE)
 @given(steps=st.lists(STEPS, max_size=14))
 def test_no_promise_is_broken_whatever_happens(steps: list[Step], monkeypatch: pytest.MonkeyPatch) -> None:
     keeps_its_promises(steps, monkeypatch)

@@ -46,6 +46,12 @@ def test_a_replica_that_is_cut_off_resumes_what_went_on_elsewhere(monkeypatch: p
     assert_broken(lambda: calls.keeps_its_promises(calls.BACK_TO_THE_CUT_OFF, monkeypatch), "")
 
 
+def test_a_socket_is_told_that_a_session_has_expired_which_another_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls.keeps_its_promises(calls.TWO_AT_ONCE, monkeypatch)
+    monkeypatch.setattr(Sessions, "overtaken", lambda *_: False)
+    assert_broken(lambda: calls.keeps_its_promises(calls.TWO_AT_ONCE, monkeypatch), "it had not expired")
+
+
 def test_a_call_runs_before_its_client_knows_that_there_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.keeps_its_promises(calls.GONE_BEFORE_IT_WAS_TOLD, monkeypatch)
     monkeypatch.setattr(Told, "ask", taken_for_told)

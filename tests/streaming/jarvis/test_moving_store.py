@@ -12,6 +12,7 @@ from streaming.jarvis.journal import GO_AHEAD_S
 from streaming.jarvis.registry import Resume
 from streaming.protocol.limits import Limits
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams
+from streaming.protocol.outbox import MAX_UNSAVED
 from tests.streaming.jarvis.test_moving import move, replicas
 from tests.support.house import USER, FakeSocket
 
@@ -69,6 +70,28 @@ def test_a_session_that_lived_through_it_is_resumed_anywhere_again() -> None:
         await roamer.until("result", 3)
         assert roamer.client.epoch == epoch
         assert len(first.store.records) == 1
+
+    replicas(test)
+
+
+def test_a_record_that_lacks_what_the_client_missed_is_incomplete_and_still_good_for_the_right_number() -> None:
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        for n in range(1, 4):
+            roamer.call("echo", n=n)
+        await roamer.until("result", 3)
+        assert roamer.socket is not None
+        assert roamer.socket.line is not None
+        roamer.socket.line.feed([f'{{"type":"ack","seq":{roamer.client.last_seq}}}'])  # need not be kept any longer
+        roamer.call("echo", n=4)
+        await roamer.until("result", 4)
+        token, received = roamer.client.resume_token or "", roamer.client.last_seq
+        await roamer.crash()
+        for wrong in (0, received + MAX_UNSAVED + 1):
+            socket = await second.enter(resume=Resume(token, wrong))
+            assert (await socket.until("session.ready"))["resume_error"] == "INCOMPLETE"
+        right = await second.enter(resume=Resume(token, received))
+        await right.until("session.resumed")
 
     replicas(test)
 
