@@ -203,6 +203,8 @@ class Attachment:
         if isinstance(outcome, LiveSession):
             fresh.detach(self._socket)
             fresh.lost = True
+            if fresh.journal is not None:
+                fresh.journal.waive()  # the answer to `session.resume` must not wait behind the record of a session that is not used
             self.live, self._traffic_before = outcome, copy(outcome.traffic)
         else:
             self._undecided = True

@@ -236,6 +236,13 @@ class Journal:
         if unnoticed or self._clock() - self._written_at > REFRESH_S:
             self.changed()
 
+    def waive(self) -> None:
+        """Let go on what waits for the record: nobody will resume from it."""
+        waiting, self._waiting = self._waiting, []
+        for _, future in waiting:
+            if not future.done():
+                future.set_result(True)
+
     def stop(self) -> None:
         """Stop writing."""
         self.stopped = True

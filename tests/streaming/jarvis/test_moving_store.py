@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -14,9 +14,10 @@ from streaming.protocol.limits import Limits
 from streaming.protocol.messages import ExecuteParams, SttParams, TtsParams
 from streaming.protocol.outbox import MAX_UNSAVED
 from tests.streaming.jarvis.test_moving import move, replicas
-from tests.support.house import USER, FakeSocket
+from tests.support.house import USER, FakeSocket, FakeStore
 
 if TYPE_CHECKING:
+    from streaming.jarvis.journal import WriteOutcome
     from tests.support.house import House
     from tests.support.roamer import Roamer
     from tests.support.world import World
@@ -92,6 +93,40 @@ def test_a_record_that_lacks_what_the_client_missed_is_incomplete_and_still_good
             assert (await socket.until("session.ready"))["resume_error"] == "INCOMPLETE"
         right = await second.enter(resume=Resume(token, received))
         await right.until("session.resumed")
+
+    replicas(test)
+
+
+@pytest.mark.parametrize("how", ["url", "message"])
+def test_a_resume_does_not_wait_for_the_record_of_a_session_that_is_not_used(
+    how: Literal["url", "message"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write: Any = FakeStore.write
+
+    async def slowly(*arguments: Any) -> WriteOutcome:
+        await asyncio.sleep(0.3)
+        kept: WriteOutcome = await write(*arguments)
+        return kept
+
+    async def test(roamer: Roamer, first: House, second: House, _world: World) -> None:
+        await roamer.connect(first)
+        roamer.call("echo", n=1)
+        await roamer.until("result")
+        asked = Resume(roamer.client.resume_token or "", roamer.client.last_seq)
+        await roamer.crash()
+        monkeypatch.setattr(FakeStore, "write", slowly)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        socket = await second.enter(resume=asked if how == "url" else None)
+        if how == "message":
+            socket.say(type="session.resume", resume_token=asked.token, last_seq=asked.last_seq)
+        await socket.until("session.resumed")
+        assert clock() - began < 0.1
+        assert [text["type"] for text in socket.texts] == ["session.ready"] * (how == "message") + ["session.resumed"]
+        await asyncio.sleep(2)
+        await second.sessions.close()
+        assert first.store is not None
+        assert not first.store.records  # of neither session
 
     replicas(test)
 
