@@ -1,4 +1,4 @@
-"""A client of OpenAI's dialect on virtual time. Each event is checked strictly."""
+"""A client of OpenAI's dialect on virtual time. Each event is checked strictly, and so is their order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from streaming.openai.registry import RealtimeSessions
 from streaming.openai.settings import Voices
 from streaming.ports import FinalTranscript, Identity, LaneServices, Plan, SpeechStarted, SpeechStopped, Step, Verdict
 from streaming.residents import Residents
+from tests.clients.orderly import Orderly
 from tests.clients.published import checked
 from tests.support import virtual_time
 from tests.support.world import World
@@ -36,6 +37,7 @@ class Client:
         self.live: RealtimeSession | None = None
         self.events: list[dict[str, Any]] = []
         self.ended: int | None = None
+        self.order: Orderly | None = Orderly()  # None: not checked
         self._seen = 0
 
     def wake(self) -> None:
@@ -43,7 +45,11 @@ class Client:
 
     def _take(self) -> None:
         if self.live is not None:
-            self.events += [checked(item) for item in self.live.data_to_send()]
+            events = [checked(item) for item in self.live.data_to_send()]
+            for event in events:
+                if self.order is not None:
+                    self.order.note(event)
+            self.events += events
 
     def end(self, code: int, farewell: str, reason: str) -> None:
         self._take()

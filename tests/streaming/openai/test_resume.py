@@ -52,6 +52,7 @@ class House:
         if live is None:
             return None
         client = Client(self.world)
+        client.order = None  # it gets some events a second time
         client.live = live
         self.sessions.resume(live, client, identity, last_event_id)
         return client
