@@ -46,11 +46,13 @@ def watch_files() -> None:
 
 def start_watching() -> None:
     """Start watching for changes, on the running loop."""
-    autoreload.add_reload_hook(lambda: log.info("a file changed: starting again"))
     autoreload.start()
 
 
 if __name__ == "__main__":
     # Ctrl-C while Tornado waits for a change ends the process without a traceback; the gateway sets a handler of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    autoreload.add_reload_hook(
+        lambda: log.info("a file changed: starting again")
+    )  # also of a gateway that did not start
     autoreload.main()
