@@ -72,7 +72,7 @@ async def test_a_replica_is_killed_in_the_middle_of_speech_and_of_an_utterance(r
     assert is_whole(heard)
     assert len(heard.of(messages.TtsStarted)) == 1
     assert [word.text for told in heard.of(messages.TtsWords) for word in told.words] == LONG.split()
-    assert transcript.texts() == ["What time is it?"]
+    assert transcript.said() == ["what time is it"]
 
 
 async def play(channel: GatewayChannel, heard: Heard) -> Heard:
@@ -169,7 +169,7 @@ async def test_a_conversation_survives_the_death_of_each_replica_it_is_on(replic
         await play(turn, heard)
     for _ in range(2):
         replicas.add()
-    assert heard.texts() == ["What time is it?"]
+    assert heard.said() == ["what time is it"]
     assert len(heard.replies()) == 1
     assert heard.replies()[0].startswith("It is ")
     assert [done.status for done in heard.of(messages.TurnDone)] == ["ok"]

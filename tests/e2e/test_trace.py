@@ -51,7 +51,7 @@ async def test_a_spoken_turn_is_one_trace_and_so_is_a_request(tmp_path: Path) ->
             say(turn_channel, speech("flite-slt-list-files"))
             turn_channel.end()
             heard = await listen(turn_channel)
-        assert heard.texts() == ["List files in the current directory."]
+        assert heard.said() == ["list files in the current directory"]
         assert [done.status for done in heard.of(TurnDone)] == ["ok"]
         request = HTTPRequest(
             f"{gateway.base}/api/v1/agent/intent",

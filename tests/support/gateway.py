@@ -20,6 +20,7 @@ import jwt
 
 from streaming.client.gateway import GatewayClient
 from streaming.protocol import events, messages
+from tests.server.embedded.speech import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,8 +188,13 @@ class Heard:
     def of(self, kind: type[Any]) -> list[Any]:
         return [message for message in self.messages if isinstance(message, kind)]
 
-    def texts(self) -> list[str]:
-        return [final.text for final in self.of(messages.SttFinal)]
+    def said(self) -> list[str]:
+        """The words of each final transcript.
+
+        The same sound may be "Remember" once and "remember" once: a final keeps the capitals of the words that a partial promised, and
+        how many partials come before it depends on the machine.
+        """
+        return [folded(final.text) for final in self.of(messages.SttFinal)]
 
     def replies(self) -> list[str]:
         return [reply.text for reply in self.of(messages.TurnReply)]
