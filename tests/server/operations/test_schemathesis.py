@@ -33,7 +33,7 @@ EXCUSED = (
 SIGN_OUT = "auth.logout"  # would end the run's own token
 
 
-@pytest.mark.gen_test(timeout=120)
+@pytest.mark.gen_test(timeout=300)  # it takes 13 s of CPU, at low priority
 @pytest.mark.parametrize(
     ("reader", "phases"),
     [
@@ -58,7 +58,7 @@ async def test_the_document_is_true(tmp_path: Path, reader: str, phases: str) ->
             "--header", f"Authorization: Bearer {gw.token('admin')}",
             "--exclude-operation-id", SIGN_OUT,
             "--phases", phases, "--max-examples", "6", "--generation-deterministic",
-            "--continue-on-failure", "--warnings", "off", "--max-time", "30",
+            "--continue-on-failure", "--warnings", "off",
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
