@@ -72,6 +72,13 @@ async def status_of_a_newcomer(gateway: GatewayProcess) -> tuple[int, str]:
     return 101, ""
 
 
+async def until_all_is_normal(gateway: GatewayProcess) -> None:
+    """The machine, too, may be busy for a moment."""
+    async with asyncio.timeout(WITHIN_S):
+        while (await status_of_a_newcomer(gateway), await load(gateway)) != ((101, ""), "normal"):
+            await asyncio.sleep(0.2)
+
+
 @asynccontextmanager
 async def stumbling(gateway: GatewayProcess) -> AsyncIterator[None]:
     """The process is stopped again and again, so that its loop is late."""
@@ -123,9 +130,9 @@ async def talking(gateway: GatewayProcess) -> AsyncIterator[None]:
 @pytest.mark.gen_test(timeout=90)
 async def test_newcomers_are_refused_live_audio_goes_on_and_it_recovers_by_itself(tmp_path: Path) -> None:
     with recogniser() as ear:
-        settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "OVERLOAD_LAG_MS": "60"}
+        settings = {**FREELY, "VOICE_STT_GRPC_URL": ear.address, "OVERLOAD_LAG_MS": "100"}
         with running_gateway(tmp_path, **settings) as gateway:
-            assert await status_of_a_newcomer(gateway) == (101, "")
+            await until_all_is_normal(gateway)
             async with talking(gateway):
                 async with stumbling(gateway), asyncio.timeout(WITHIN_S):
                     while await status_of_a_newcomer(gateway) != (503, "2"):
@@ -134,8 +141,5 @@ async def test_newcomers_are_refused_live_audio_goes_on_and_it_recovers_by_itsel
                     while ear.report("frames") < before + 25:
                         await asyncio.sleep(0.1)
                     assert await load(gateway) != "normal"
-                async with asyncio.timeout(WITHIN_S):
-                    while await status_of_a_newcomer(gateway) != (101, ""):
-                        await asyncio.sleep(0.2)
-                assert await load(gateway) == "normal"
+                await until_all_is_normal(gateway)
                 assert ear.report("gaps") == 0
