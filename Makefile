@@ -7,7 +7,7 @@ BESIDE_TESTS := $(addprefix tests/,handlers packaging static streaming test_depl
 	$(addprefix tests/server/,audio cli documents embedded identity operations sessions telemetry upstream)
 ENGINES := $(wildcard deploy/engines/*)
 
-.PHONY: run dev speech test test-clients test-firefox lint unit core beside rest conformance fuzz audit floods chaos bench clean protos help
+.PHONY: run dev speech test test-clients test-firefox lint unit core beside gateways rest conformance fuzz audit floods chaos bench clean protos help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,7 +23,7 @@ speech: $(VENV)/.run ## try again to install the natural speech engines
 
 # lint and the tests without deadlines run at low priority, because the other tests measure time
 test: $(VENV)/.test system-parts ## everything: ruff, mypy, import-linter, pytest
-	@$(MAKE) --no-print-directory -j4 BESIDE="nice -n 19" lint core beside rest
+	@$(MAKE) --no-print-directory -j5 BESIDE="nice -n 19" lint core beside gateways rest
 
 lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages, pip-audit if its database answers
 	$(BESIDE) $(VENV)/bin/ruff check .
@@ -32,7 +32,7 @@ lint: $(VENV)/.test ## ruff, mypy --strict, the allowed imports between packages
 	$(BESIDE) $(VENV)/bin/lint-imports --no-cache
 	$(BESIDE) $(PY) -m tests.attacks.audit
 
-unit: core beside rest ## pytest, all of it
+unit: core beside gateways rest ## pytest, all of it
 
 core: $(VENV)/.test ## the protocol core, which its own tests must cover completely
 	$(BESIDE) $(PY) -m pytest tests/streaming/protocol --cov=streaming.protocol --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered
@@ -40,8 +40,11 @@ core: $(VENV)/.test ## the protocol core, which its own tests must cover complet
 beside: $(VENV)/.test # tests that may run slowly: they use virtual time, or wait as long as it takes
 	$(BESIDE) $(PY) -m pytest -q --ignore=tests/streaming/protocol $(BESIDE_TESTS)
 
+gateways: $(VENV)/.test # whole gateways in processes of their own: these tests mostly wait, for speech in real time and for processes
+	$(PY) -m pytest -q tests/e2e --ignore=tests/e2e/console
+
 rest: $(VENV)/.test # all other tests, sequentially, because many start processes and measure time
-	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore=tests/firefox
+	$(PY) -m pytest -q $(BESIDE_TESTS:%=--ignore=%) --ignore-glob="tests/e2e/test_*.py" --ignore=tests/firefox
 
 test-clients: $(VENV)/.test ## other people's clients (openai-agents, npm openai, @openai/agents, pipecat, livekit) against a running gateway
 	$(PIP) install -e '.[agents]'

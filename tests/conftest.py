@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import defaultdict
@@ -22,7 +21,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from server.telemetry import log
-from tests.support.gateway import GatewayProcess, running_gateway
+from tests.support.gateway import GatewayProcess, free_port, running_gateway
 from tests.support.replicas import service_process
 
 if TYPE_CHECKING:
@@ -103,9 +102,7 @@ class RedisServer:
     """A redis-server process on a free port; `stop`, `start`, `freeze` and `thaw` make the faults."""
 
     def __init__(self, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.directory = directory
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import itertools
 import os
-import random
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 import wave
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import jwt
 
@@ -30,19 +33,30 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = ROOT / "tests" / "audio"
 START_S = 60.0
-OWN_PORTS = (20_000, 32_000)
+OWN_PORTS, PORTS_OF_A_RUN = (20_000, 32_000), 500
 FRAME_BYTES = 640  # 20 ms at 16 kHz
 LIGHT = {"STT_ENGINE": "pocketsphinx", "TTS_ENGINE": "espeak"}  # for tests that are not about how well speech is heard
 SECRET = "0f3c9a7d5e1b48266b9d70c4e8a1f25337d0"  # used only in these tests
 
 
+@cache
+def _ports_of_this_run() -> tuple[Iterator[int], IO[str]]:
+    """A range of ports for this process alone, and the lock that keeps other test runs off it until the process ends."""
+    for first in range(*OWN_PORTS, PORTS_OF_A_RUN):
+        with contextlib.suppress(OSError):
+            lock = (Path(tempfile.gettempdir()) / f"jarvis-test-ports-{first}").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return itertools.cycle(range(first, first + PORTS_OF_A_RUN)), lock
+    raise AssertionError("too many test runs on this machine")
+
+
 def free_port() -> int:
-    """A port below those that the kernel gives to clients, and that the embedded services have by default: nobody takes it meanwhile."""
-    while True:
-        port = random.randrange(*OWN_PORTS)
+    """A port that nobody else is given before it is used: neither another run, nor a client by the kernel, which has higher ones."""
+    for port in _ports_of_this_run()[0]:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("the ports never end")
 
 
 def environment(directory: Path, **settings: str) -> dict[str, str]:

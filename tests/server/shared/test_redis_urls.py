@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -18,23 +17,13 @@ from server.shared.store_epoch import StoreEpoch
 from streaming.jarvis.journal import DECIDE, Change, SessionHead, Writer
 from tests.conftest import redis_server_binary
 from tests.server.redis_support import replica
+from tests.support.gateway import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import RedisServer
-
-MAX_CLUSTER_PORT = 55_535  # its bus listens 10,000 higher
-
-
-def free_port() -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port <= MAX_CLUSTER_PORT:
-            return port
 
 
 def wait_until(ready: Callable[[], bool]) -> None:
