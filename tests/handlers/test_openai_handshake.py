@@ -118,7 +118,7 @@ async def test_a_sideband_ends_with_its_own_token(tmp_path: Path) -> None:
         rest.gateway.openai = session
         listeners = len(rest.gateway.state._listeners)  # type: ignore[attr-defined] # the local state's
         url = f"ws://127.0.0.1:{rest.port}/v1/live/sessions/sess_1/attach"
-        tokens = rest.token(), rest.token(life_s=0.3)
+        tokens = rest.token(), rest.token(life_s=1.0)
         sockets = [
             await websocket_connect(HTTPRequest(url, headers={"Authorization": f"Bearer {token}"})) for token in tokens
         ]

@@ -142,7 +142,7 @@ async def test_a_wait_that_is_given_up_is_written_down(it: Audited) -> None:
 
 
 async def test_a_deferred_question_expires_too_unless_it_was_settled(tmp_path: Path) -> None:
-    it = Audited(tmp_path / "audit.jsonl", life_s=0.05)
+    it = Audited(tmp_path / "audit.jsonl", life_s=0.5)
     settled, forgotten = [await it.store.defer(ACTION, VERDICT, REST, None) for _ in range(2)]
     async with asyncio.TaskGroup() as group:
         loop = group.create_task(it.store.expire(), name="expiry")

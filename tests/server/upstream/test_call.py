@@ -91,7 +91,7 @@ async def test_what_may_not_happen_twice_is_sent_once() -> None:
 
 
 async def test_a_service_that_asks_for_more_time_than_there_is_is_not_asked_again() -> None:
-    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=500) as upstream:
+    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=4_000) as upstream:
         fakes.intent.faults.append(Fault(grpc.StatusCode.UNAVAILABLE, trailing=(("grpc-retry-pushback-ms", "5000"),)))
         assert (await refused(upstream)).retry_after_ms == 5_000
         assert len(fakes.intent.calls) == 1
@@ -107,7 +107,7 @@ async def test_retries_have_a_budget() -> None:
 
 
 async def test_a_service_that_hangs_costs_its_deadline_and_learns_of_it() -> None:
-    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=100) as upstream:
+    async with fakes_with_intent() as fakes, fakes.upstream(deadline_ms=500) as upstream:
         fakes.intent.faults.append(Fault(hang=True))
         broken = await refused(upstream)
         assert broken.code == "DEADLINE_EXCEEDED"

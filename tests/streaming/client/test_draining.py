@@ -74,7 +74,7 @@ async def connected() -> AsyncIterator[GatewayClient]:
 
 
 async def sockets(count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while len(Gateway.sockets) < count:
             await asyncio.sleep(0.005)
 

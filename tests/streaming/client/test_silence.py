@@ -66,7 +66,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def failure(url: str, **options: Any) -> GatewayError:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with pytest.raises(GatewayError) as raised:
             async with GatewayClient(url, **options):
                 pass
@@ -116,7 +116,7 @@ async def test_a_gateway_that_falls_silent_is_left_for_a_new_connection(monkeypa
     """As behind a router that has forgotten the connection: no FIN comes, nothing is answered."""
     monkeypatch.setattr(protocol, "HEARTBEAT_S", 0.1)
     async with peer(text(READY)) as (url, requests), GatewayClient(url):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(requests) < 2:
                 await asyncio.sleep(0.02)
     assert b"resume=r" in requests[1]
@@ -125,7 +125,7 @@ async def test_a_gateway_that_falls_silent_is_left_for_a_new_connection(monkeypa
 async def test_a_token_that_expired_and_cannot_be_renewed_ends_the_session() -> None:
     async with peer(text(READY), close(4009)) as (url, _):
         with pytest.raises(GatewayError, match=r"TOKEN_EXPIRED: .* one\. Pass token as a function"):
-            async with asyncio.timeout(5), GatewayClient(url, token="a.b.c") as client:
+            async with asyncio.timeout(20), GatewayClient(url, token="a.b.c") as client:
                 await client.call("agent.intent", text="x")
 
 
