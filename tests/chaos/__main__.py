@@ -12,6 +12,8 @@ from tests.chaos.monkey import FAULTS
 from tests.chaos.run import run
 from tests.support.gateway import ROOT
 
+SECONDS, SOAK_SECONDS = 60.0, 1200.0
+
 
 def main() -> int:
     """Print a report for each run."""
@@ -21,11 +23,13 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="printed with the report")
     parser.add_argument("--sessions", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--seconds", type=float, help=f"of a run: {SECONDS:.0f}, of a soak {SOAK_SECONDS:.0f} if not given"
+    )
     parser.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two faults")
     parser.add_argument("--gateways", type=int, default=3)
     parser.add_argument(
-        "--soak", action="store_true", help="twenty minutes of ten sessions whose sockets are cut: look at the memory"
+        "--soak", action="store_true", help="ten sessions whose sockets are cut, for twenty minutes: look at the memory"
     )
     parser.add_argument(
         "--silent", action="store_true", help="no speech: the recognisers leave the cores to the gateways"
@@ -35,7 +39,7 @@ def main() -> int:
     )
     given = parser.parse_args()
     if given.soak:
-        given.faults, given.sessions, given.seconds = ["cut"], 10, 1200.0
+        given.faults, given.sessions = ["cut"], 10
     named = [tuple(word.split("+")) for word in given.faults] or [(name,) for name in FAULTS]
     unknown = {name for group in named for name in group} - FAULTS.keys()
     if unknown:
@@ -47,7 +51,7 @@ def main() -> int:
                 faults,
                 seed=given.seed,
                 sessions=given.sessions,
-                seconds=given.seconds,
+                seconds=given.seconds or (SOAK_SECONDS if given.soak else SECONDS),
                 every_s=given.every,
                 gateways=given.gateways,
                 tree=given.tree.resolve(),

@@ -30,6 +30,7 @@ class Report:
     told: dict[str, int]
     refused: dict[str, int]
     resume_ms: tuple[int, int, int]  # p50, p99, longest
+    ways_ms: dict[str, tuple[int, int, int]]  # the same of each way to resume: by URL, by message
     parts_ms: dict[str, tuple[int, int]]  # p50 and p99 of each step of the ways back
     slow: list[str]  # the ways back that took long, step by step
     drains_s: list[tuple[float, float]]  # until the process had ended, until all sessions had left
@@ -43,9 +44,11 @@ class Report:
             f"seed {self.seed}: {', '.join(self.faults)}: {self.sessions} sessions, {self.messages} messages, {self.moves} resumes"
             f" (p50 {self.resume_ms[0]} ms, p99 {self.resume_ms[1]} ms, longest {self.resume_ms[2]} ms), {self.lost} told lost"
         )
+        ways = "; ".join(f"by {way} {p50}, {p99}, {longest}" for way, (p50, p99, longest) in self.ways_ms.items())
         parts = ", ".join(f"{part} {p50} and {p99}" for part, (p50, p99) in self.parts_ms.items())
         return [
             head,
+            f"  p50, p99 and longest in ms: {ways}",
             f"  of that, in ms (p50, p99): {parts}",
             f"  done {self.done}",
             f"  told {self.told}, refused {self.refused}",
@@ -93,7 +96,11 @@ def check(
         done=outcome.done,
         told=outcome.told,
         refused=outcome.refused,
-        resume_ms=(_ms(median(times or [0.0])), _ms(_p99(times)), _ms(max(times, default=0.0))),
+        resume_ms=_spread(times),
+        ways_ms={
+            way: _spread([seconds for client in clients if client.by == way for seconds in client.resumes])
+            for way in sorted({client.by for client in clients})
+        },
         parts_ms={part: (_ms(median(seconds or [0.0])), _ms(_p99(seconds))) for part, seconds in parts.items()},
         slow=[way for client in clients for way in client.slow],
         drains_s=cluster.drains_s,
@@ -105,6 +112,11 @@ def check(
 
 def _drains(drains_s: list[tuple[float, float]]) -> str:
     return ", ".join(f"{ended_s:.1f} ({left_s:.1f})" for ended_s, left_s in drains_s)
+
+
+def _spread(times: list[float]) -> tuple[int, int, int]:
+    """p50, p99 and the longest, in ms."""
+    return _ms(median(times or [0.0])), _ms(_p99(times)), _ms(max(times, default=0.0))
 
 
 def _p99(times: list[float]) -> float:

@@ -8,9 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import aiohttp
+
 from tests.chaos.checker import Report, check
 from tests.chaos.client import Client
-from tests.chaos.monkey import FAULTS
+from tests.chaos.guests import Guest
+from tests.chaos.monkey import FAULTS, LOSES_DATA
 from tests.chaos.topology import Cluster
 from tests.chaos.work import Outcome, work_on
 from tests.support.gateway import AUDIO, ROOT
@@ -18,6 +21,7 @@ from tests.support.gateway import AUDIO, ROOT
 GOODBYE_S = 5.0
 MEMORY_LOOKS = 12  # in a run
 LAG_EVERY_S = 0.05
+SESSIONS_PER_GUEST = 10
 
 
 async def run(
@@ -63,7 +67,11 @@ async def _run(
         for number in range(sessions)
     ]
     ends_at = time.monotonic() + seconds
-    async with asyncio.TaskGroup() as group:
+
+    def over() -> bool:
+        return time.monotonic() >= ends_at
+
+    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
         running = [group.create_task(client.run(), name=client.session_id) for client in clients]
         work = [
             group.create_task(
@@ -72,13 +80,19 @@ async def _run(
                     outcome,
                     AUDIO,
                     random.Random(dice.random()),
-                    lambda: time.monotonic() >= ends_at,
+                    over,
                     silent=silent,
                 ),
                 name=f"work of {client.session_id}",
             )
             for client in clients
         ]
+        repeats = not LOSES_DATA & set(faults)
+        for number in range(max(1, sessions // SESSIONS_PER_GUEST)):
+            name = f"guest-{seed}-{number}"
+            guest_dice = random.Random(f"{seed} {number}")
+            guest = Guest(cluster.address, cluster.token, name, outcome, guest_dice, repeats, http)
+            work.append(group.create_task(guest.run(over, silent=silent), name=name))
         watch = [
             group.create_task(_watch_memory(cluster, memory_kib, seconds), name="memory"),
             group.create_task(_watch_lag(late_s), name="lag"),
