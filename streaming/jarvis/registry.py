@@ -241,7 +241,7 @@ class Sessions:
         elif candidate == "INCOMPLETE":
             error = "INCOMPLETE"
         elif candidate.lost:
-            error = "EXPIRED"
+            error = "INCOMPLETE" if candidate.connection.overflowed else "EXPIRED"
         else:
             candidate.give_way()
             if candidate.resume(socket, asked.last_seq):

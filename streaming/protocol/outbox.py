@@ -34,7 +34,10 @@ def _unnumbered(text: str) -> str:
 
 
 class Outbox:
-    """The sending half. `lost`: resuming is no longer possible, and all input is dropped. The owner empties `events`."""
+    """The sending half. `lost`: resuming is no longer possible, and all input is dropped; `overflowed`: because too much waited.
+
+    The owner empties `events`.
+    """
 
     __slots__ = (
         "_acknowledges",
@@ -50,6 +53,7 @@ class Outbox:
         "channels",
         "events",
         "lost",
+        "overflowed",
         "queue",
         "replay",
     )
@@ -62,7 +66,7 @@ class Outbox:
         self.replay = ReplayBuffer(limits.replay_bytes, limits.replay_s)
         self.events: list[Event] = []
         self.attached = False
-        self.lost = False
+        self.lost = self.overflowed = False
         self.audio_bytes_dropped = 0
         self._slow_told = False
         self._acknowledges = False  # a client that never acknowledges is not held back: it never resumes either
@@ -153,6 +157,7 @@ class Outbox:
             self._slow_told = True
             self.events.append(SlowConsumer(self.queue.bytes))
         elif not self.attached and self.queue.bytes > self._limits.detached_queue_bytes:
+            self.overflowed = True
             self.lose("more had to wait for the client than is kept")
 
     def lose(self, reason: str) -> None:

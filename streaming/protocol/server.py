@@ -118,6 +118,11 @@ class ServerConnection:
         """True if a client can still resume."""
         return not self._out.lost
 
+    @property
+    def overflowed(self) -> bool:
+        """True if none can, because more had to wait for the client than is kept."""
+        return self._out.overflowed
+
     # --- receiving ---
 
     def receive_text(self, text: str, now: float, arrived_at: float | None = None) -> list[Event]:

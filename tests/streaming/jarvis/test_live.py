@@ -348,6 +348,21 @@ def test_a_client_that_stops_reading_is_cut_and_may_resume() -> None:
     housed(test, limits=Limits(queue_bytes=20_000, detached_queue_bytes=200_000))
 
 
+@pytest.mark.parametrize(("waiting", "error"), [("x" * 400, "INCOMPLETE"), ("", "EXPIRED")])
+def test_a_session_that_is_given_up_says_why(waiting: str, error: str) -> None:
+    async def test(house: House, _world: World) -> None:
+        socket = await house.enter()
+        assert socket.line is not None
+        token = socket.of("session.ready")[0]["resume_token"]
+        socket.say(type="call", id="a", op="echo", params={"wait_s": 0.1, "x": waiting})
+        socket.line.closed(for_good=False)
+        await asyncio.sleep(0.2 if waiting else 5.8)  # before the next sweep, behind which nobody knows the token
+        late = await house.enter(resume=Resume(token, 1))
+        assert late.of("session.ready")[0]["resume_error"] == error
+
+    housed(test, limits=Limits(resume_window_s=5.5, detached_queue_bytes=300))
+
+
 def test_a_new_token_keeps_the_socket_and_another_users_does_not() -> None:
     async def test(house: House, _world: World) -> None:
         socket = await house.enter()

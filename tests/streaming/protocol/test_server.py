@@ -288,6 +288,7 @@ def test_a_queue_that_overflows_without_a_socket_is_given_up() -> None:
     (lost,) = server.take_events()
     assert isinstance(lost, events.ResumeLost)
     assert not server.resumable
+    assert server.overflowed
     server.send_message(messages.TurnReply(channel=1, text="nobody hears it"))
     server.close_channel(1)
     assert (server.queue_bytes, server.replay_bytes, server.take_events()) == (0, 0, [])
@@ -312,6 +313,7 @@ def test_a_client_that_does_not_come_back_is_given_up() -> None:
     assert server.next_deadline() == NOW + 60
     assert server.handle_timeout(NOW + 59) == []
     assert server.handle_timeout(NOW + 60) == [events.ResumeLost("the client did not come back in time")]
+    assert not server.overflowed
 
 
 def test_a_silent_client_is_asked_and_then_told_of_once() -> None:
