@@ -75,8 +75,8 @@ class Sessions:
         self._desk = desk
         self._store = store
         self._recorder = recorder
-        # Claims under way, or from which no session was restored yet: by session and writer, with the time, the latest last.
-        self._claims: dict[str, dict[str, float]] = {}
+        # Claims under way, or from which no session was restored yet: by session and writer, with token and time, the latest last.
+        self._claims: dict[str, dict[str, tuple[str, float]]] = {}
         self.group = group
         self.residents = residents
         self.resumes: dict[str, int] = {"recovered": 0, "elsewhere": 0, "lost": 0}
@@ -164,7 +164,7 @@ class Sessions:
         here = self._journaled(session_id, asked)
         mine = here.writer.name if here is not None else ""
         # Before the answer: another socket may overtake the claim while that is under way.
-        self._claims.setdefault(session_id, {})[name] = asyncio.get_running_loop().time()
+        self._claims.setdefault(session_id, {})[name] = (asked.token, asyncio.get_running_loop().time())
         try:
             found = await self._store.claim(session_id, name, identity.user_id, asked.token, mine)
         except BaseException:
@@ -195,9 +195,9 @@ class Sessions:
 
         The other one gets it, and nothing is known of the session as it is now: the client has to ask again.
         """
-        claims = self._claims.get(session_id, {})
+        claims = [name for name, (token, _) in self._claims.get(session_id, {}).items() if token == asked.token]
         if isinstance(saved, SavedSession):
-            return next(reversed(claims), "") != saved.writer.name
+            return claims[-1:] != [saved.writer.name]
         if not isinstance(saved, Ours):
             return False
         here = self._lingering(session_id, identity, asked)
@@ -344,7 +344,7 @@ class Sessions:
                     live.journal.refresh()
             oldest = asyncio.get_running_loop().time() - CLAIM_S
             for session_id, claims in list(self._claims.items()):
-                for name in [name for name, at in claims.items() if at < oldest]:
+                for name in [name for name, (_, at) in claims.items() if at < oldest]:
                     self._drop_claim(session_id, name)
             for live in over:
                 await self._end(live)
