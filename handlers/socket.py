@@ -47,7 +47,7 @@ class SocketHandler(HandshakeHandler):
         self._opened_at = 0.0  # on the loop's clock
         # One at a time: first for the first message, later for the close.
         self._timer: asyncio.TimerHandle | None = None
-        self._writer = SocketWriter(self, gateway.session_tasks)
+        self._writer = SocketWriter(self, gateway.session_tasks, gateway.tick_end)
         self.traceparent = next_traceparent(given) if (given := self.request.headers.get("traceparent", "")) else ""
 
     def check_origin(self, origin: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -12,7 +11,10 @@ from tornado.websocket import WebSocketClosedError
 from server.net.websocket.socket import FrameSocket
 
 if TYPE_CHECKING:
+    import asyncio
+
     from handlers.handshake import HandshakeHandler
+    from server.net.tick import TickEnd
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +45,11 @@ class SocketWriter:
     With a FrameSocket, `resume` must be called when it is writable again. With Tornado's protocol each batch is awaited.
     """
 
-    def __init__(self, handler: HandshakeHandler, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, handler: HandshakeHandler, tasks: asyncio.TaskGroup, tick_end: TickEnd) -> None:
+        """`tick_end` is shared by all sockets of the loop."""
         self._handler = handler
         self._tasks = tasks
+        self._tick_end = tick_end
         self._source: BatchSource | None = None
         self._scheduled = False
         self._asks = False  # the source may have something; else only `_frames` wait
@@ -62,12 +66,9 @@ class SocketWriter:
     def wake(self) -> None:
         """Write at the end of this tick."""
         self._asks = True
-        self._schedule()
-
-    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._write)
+            self._tick_end.add(self._write)
 
     @property
     def free(self) -> bool:
@@ -78,7 +79,9 @@ class SocketWriter:
     def write_frame(self, frame: bytes) -> None:
         """Write it at the end of this tick, before all that the source is asked for then."""
         self._frames.append(frame)
-        self._schedule()
+        if not self._scheduled:
+            self._scheduled = True
+            self._tick_end.add(self._write)
 
     def finish(self, message: str, code: int, reason: str) -> None:
         """Write what waits, then this message if not empty, then close."""

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from server.net.tick import TickEnd
 from server.net.turns import Turns
 from server.workers import LiveCodecs
 
@@ -108,6 +109,7 @@ class Gateway:
     sessions: SessionCounts = field(default_factory=NoSessions)
     jarvis: Sessions = field(init=False)  # sessions of the native dialect; set by the lifecycle
     turns: Turns = field(default_factory=Turns)  # of crowded connections
+    tick_end: TickEnd = field(default_factory=TickEnd)  # at which sockets write
     codecs: LiveCodecs = field(default_factory=LiveCodecs)
     openai: RealtimeSessions = field(init=False)  # sessions of OpenAI's dialect; likewise
     twilio: Calls = field(init=False)  # telephone calls; likewise

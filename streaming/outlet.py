@@ -28,6 +28,9 @@ class Outlet(Protocol):
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Queue one audio frame at `pts_ms` of the utterance. Wait for `room` first."""
 
+    def play_at_once(self, frame: bytes, pts_ms: int) -> bool:
+        """Send a frame past the queue, if it has to wait for nothing: the hot path. False: nothing was done."""
+
     def has_room(self, n_bytes: int) -> bool:
         """True if `room` would not wait now."""
 

@@ -24,6 +24,10 @@ class UnrecordedOutlet:
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         """Play nothing."""
 
+    def play_at_once(self, frame: bytes, pts_ms: int) -> bool:  # noqa: ARG002 - as in the protocol
+        """False: frames go through the queue."""
+        return False
+
     def has_room(self, n_bytes: int) -> bool:  # noqa: ARG002 - for derived classes
         """True if `room` would not wait now."""
         return True

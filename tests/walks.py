@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.writer import SocketWriter
 from protos import stt_pb2, tts_pb2
+from server.net.tick import TickEnd
 from server.net.turns import Turns
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
@@ -143,7 +144,7 @@ class _ClientSocket(FakeSocket):
         handler: Any = _Handler(self.line)
         socket = handler.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20), Turns())
         socket.transport = _Transport()  # type: ignore[assignment]
-        self.writer = SocketWriter(handler, self._group)
+        self.writer = SocketWriter(handler, self._group, TickEnd())
         return socket
 
     @property

@@ -36,7 +36,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
     False, the owner gets that audio as an event.
     """
 
-    __slots__ = ("_credit_waits", "_read_bytes", "_source", "ear")
+    __slots__ = ("_credit_waits", "_heard", "_read_bytes", "_source", "ear")
 
     def __init__(
         self, source: RequestSource, trunk: Carrier, number: int, first: bytes, attempt: Attempt, limit_s: float
@@ -44,6 +44,7 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
         self._source = source
         self._read_bytes = 0  # audio read since the credit was last renewed
         self._credit_waits = False  # it is renewed with the trunk's next message
+        self._heard = False  # the ear has taken something
         self.ear: Callable[[bytes], bool] | None = None
         super().__init__(trunk, number, first, attempt, limit_s)
 
@@ -62,10 +63,11 @@ class SpeechStream(TrunkStream[tts_pb2.SynthesizeResponse]):
 
     def take(self, item: tts_pb2.StreamResponse) -> None:
         if self.ear is not None and self._reading and not self._events:
-            response = item.response
-            audio = response.audio
+            audio = item.response.audio
             if audio and self.ear(audio):
-                self._attempt.answered()
+                if not self._heard:
+                    self._heard = True
+                    self._attempt.answered()
                 self._count(len(audio))
                 if self._ended:
                     self._read_guard.expect()  # the service is at work

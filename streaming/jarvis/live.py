@@ -243,8 +243,9 @@ class LiveSession:
         data = self.connection.audio_at_once(channel, frame, generation, pts_ms, self._loop.time())
         if data is None:
             return False
-        self.traffic.frames_sent += 1
-        self.traffic.bytes_sent += len(data)
+        traffic = self.traffic
+        traffic.frames_sent += 1
+        traffic.bytes_sent += len(data)
         socket.write_frame(data)
         if self._timer is None:  # else it fires before the frame is too old, and looks again
             self._arm()

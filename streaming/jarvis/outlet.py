@@ -78,6 +78,13 @@ class ChannelOutlet:
             self._connection.send_audio(self._channel, frame, self.generation, pts_ms, last=last)
             self._host.wake()
 
+    def play_at_once(self, frame: bytes, pts_ms: int) -> bool:
+        """Send a frame past the queue."""
+        if self.closed or not self._host.play(self._channel, frame, self.generation, pts_ms):
+            return False
+        self._pts_ms = pts_ms
+        return True
+
     def has_room(self, n_bytes: int) -> bool:
         """True if there is credit, and the frame costs some."""
         connection = self._connection

@@ -67,9 +67,6 @@ TRANSITIONS: dict[tuple[ChannelState, ChannelInput], ChannelState] = {
 
 PLAYS_AUDIO = frozenset({"tts", "turn", "observe"})  # kinds on which the server sends audio
 
-
-SPEAKING = frozenset({ChannelState.OPEN, ChannelState.INPUT_ENDED})  # the states in which audio is sent
-
 NOTHING_HEARD = (-1, -1, 0)
 
 
@@ -94,7 +91,7 @@ class Channel:
     @property
     def plays(self) -> bool:
         """True if the server may send audio on it now."""
-        return self.state in SPEAKING and self.params.kind in PLAYS_AUDIO
+        return (self.state is _OPEN or self.state is _ENDED) and self.params.kind in PLAYS_AUDIO
 
     @property
     def reads(self) -> bool:

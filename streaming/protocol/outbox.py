@@ -133,11 +133,12 @@ class Outbox:
 
         None: nothing was done. Queue it.
         """
-        window, n_bytes = channel.send_window, len(payload)
+        window, n_bytes, replay = channel.send_window, len(payload), self.replay
         waits = self.queue.bytes or self._socket or self._resending
-        if waits or n_bytes > window.available or pts_ms <= channel.paid_pts_ms or not self.attached or self._full:
+        if waits or n_bytes > window.available or pts_ms <= channel.paid_pts_ms or not self.attached:
             return None
-        replay = self.replay
+        if self._acknowledges and replay.bytes * 2 >= self._limits.replay_bytes:  # `_full`, without a call
+            return None
         seq = replay.last_seq + 1
         message = frame.encode(channel.id, payload, generation=channel.generation, seq=seq, pts_ms=pts_ms)
         window.available -= n_bytes

@@ -105,6 +105,7 @@ class SpeechEncoder:
         self._bytes_per_ms = self.rate_hz / 1000 * (BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1)
         self.pcm_bytes_per_ms = service_rate_hz / 1000 * BYTES_PER_SAMPLE
         self._codec = self._open_codec()
+        self._passing_bytes = self._frame_bytes if self._codec is None and self._resampler is None else 0
 
     def _open_resampler(self) -> Resampler | None:
         if self.rate_hz == self._service_rate_hz:
@@ -136,6 +137,10 @@ class SpeechEncoder:
             del self._rest[: self._frame_bytes]
             frames += self._packets(piece)
         return frames
+
+    def passes(self, pcm: bytes) -> bool:
+        """True if `encode` would return this piece as it is: a frame of FRAME_MS, at the client's own rate."""
+        return len(pcm) == self._passing_bytes and not self._rest
 
     def flush(self) -> Sequence[bytes]:
         """The rest at the end of an utterance. The last Opus packet is padded with silence."""

@@ -20,6 +20,7 @@ class PlayoutCursor:
 
     def __init__(self, lead_ms: int = LEAD_MS) -> None:
         self.sent_ms = 0.0
+        self.safe_ms = float(lead_ms)  # there is room up to this position, whatever the time
         self._lead_ms = lead_ms
         self._started_at: float | None = None
         self._reported_ms: float | None = None
@@ -41,11 +42,13 @@ class PlayoutCursor:
         self._started_at = now - played_ms / 1000
         if reported:
             self._reported_ms, self._reported_at = played_ms, now
+            self.safe_ms = self._lead_ms + played_ms
 
     def report(self, played_ms: float, now: float) -> None:
         """The client reports how much it has played, limited to what was sent and never less than before."""
         self._reported_ms = max(self._reported_ms or 0.0, min(played_ms, self.sent_ms))
         self._reported_at = now
+        self.safe_ms = self._lead_ms + self._reported_ms
 
     def played_ms(self, now: float) -> float:
         """The best estimate of what was heard so far."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.domain import SpeechBegins, SpeechEnds, SpokenWords
 from streaming.ports import SynthesisAudio, SynthesisDone, SynthesisStarted, SynthesisWords, Word
-from streaming.sound.codecs import SpeechEncoder
+from streaming.sound.codecs import FRAME_MS, SpeechEncoder
 from streaming.sound.playout import PlayoutCursor, heard_text
 from streaming.sounding import Sounding
 
@@ -55,6 +55,7 @@ class Utterance:
         self._sounding = sounding or Sounding()
         self._stopped_at: float | None = None
         self._begun = self._ended = False  # whether the client was told
+        self._sounds = False  # whether `_sounding` was
         self._words_told = 0
         self._had_pts_ms = -1  # the client has the frames up to this position from another replica
         self._failed: Exception | None = None  # in `_take`, which must not raise
@@ -139,21 +140,28 @@ class Utterance:
 
     def _take(self, pcm: bytes) -> bool:
         """Send audio at once, unless something has to wait: the hot path. False: `play` gets it, and waits."""
+        encoder, cursor, pts_ms = self._encoder, self._cursor, self._pts_ms
+        if encoder is None or self._stopped_at is not None or pts_ms <= self._had_pts_ms:
+            return False
         try:
-            return self._send_at_once(pcm)
+            plain = self._sounds and encoder.passes(pcm) and cursor.sent_ms + FRAME_MS <= cursor.safe_ms
+            if not (plain and self._outlet.play_at_once(pcm, round(pts_ms))):
+                return self._send_at_once(encoder, pcm)
+            self._pts_ms = pts_ms + FRAME_MS
+            cursor.sent_ms += FRAME_MS
+            if self._far_end is not None:
+                self._far_end.add(pcm)
         except Exception as failed:  # noqa: BLE001 - the caller serves other sessions too: `play` raises it
             self._failed = failed
             return False
+        return True
 
     def _raise_failure(self) -> None:
         if self._failed is not None:
             raise self._failed
 
-    def _send_at_once(self, pcm: bytes) -> bool:
-        encoder, now = self._encoder, self._clock()
-        if encoder is None or self._stopped_at is not None or self._pts_ms <= self._had_pts_ms:
-            return False
-        n_bytes = len(pcm)
+    def _send_at_once(self, encoder: SpeechEncoder, pcm: bytes) -> bool:
+        n_bytes, now = len(pcm), self._clock()
         if not self._outlet.has_room(encoder.most_bytes(n_bytes)):
             return False
         if not self._cursor.has_room(n_bytes / encoder.pcm_bytes_per_ms, now):
@@ -214,6 +222,7 @@ class Utterance:
         if self._pts_ms == 0:
             self._on_first_audio()
         self._sounding.begins(self)
+        self._sounds = True
         self._outlet.play(frame, round(self._pts_ms))
         self._advance(duration_ms, now)
 
@@ -257,6 +266,7 @@ class Utterance:
             await self._wait_for_report(1.0)
 
     def _fall_silent(self) -> None:
+        self._sounds = False
         self._sounding.ends(self, self._clock())
         if self._far_end is not None:
             self._far_end.end()

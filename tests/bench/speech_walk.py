@@ -18,6 +18,7 @@ import uvloop
 
 from handlers.writer import SocketWriter
 from protos import tts_pb2
+from server.net.tick import TickEnd
 from server.net.turns import Turns
 from server.net.websocket.limits import SocketLimits
 from server.net.websocket.socket import FrameSocket
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from server.upstream.trunk_stream import TrunkStream
 
 FRAMES_A_REPORT = 25  # a client reports once a second
+TICK_END = TickEnd()
 
 
 class _Attempt:
@@ -136,7 +138,7 @@ class Listener:
         self.transport: Any = _Transport()
         socket: Any = self.ws_connection
         socket.transport = self.transport
-        self._writer = SocketWriter(handler, house.group)
+        self._writer = SocketWriter(handler, house.group, TICK_END)
         self.wake, self.write_frame = self._writer.wake, self._writer.write_frame
         line._socket = line.live.socket = self
         self._writer.begin(line)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from handlers.writer import SURELY_ALL_CHARS, SocketWriter
+from server.net.tick import TickEnd
 from tests.server.net.websocket.client_frames import BINARY, CLOSE
 from tests.server.net.websocket.echo import Echo
 from tests.server.net.websocket.test_socket import connected
@@ -42,7 +43,7 @@ class Writing(Echo):
 
 
 def writer_of(client: Any, tasks: asyncio.TaskGroup) -> SocketWriter:
-    client.handler.writer = SocketWriter(client.handler, tasks)
+    client.handler.writer = SocketWriter(client.handler, tasks, TickEnd())
     return client.handler.writer  # type: ignore[no-any-return]
 
 

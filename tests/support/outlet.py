@@ -31,6 +31,9 @@ class RecordingOutlet:
     def play(self, frame: bytes, pts_ms: int, *, last: bool = False) -> None:
         self.frames.append((self.generation, pts_ms, frame, last))
 
+    def play_at_once(self, frame: bytes, pts_ms: int) -> bool:
+        return False
+
     def has_room(self, n_bytes: int) -> bool:
         return True
 

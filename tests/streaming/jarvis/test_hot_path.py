@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
 
-SPEECH_CALLS = 25  # 24 today; some sixty when each frame went through a reader, the queue and the writer
+SPEECH_CALLS = 11  # 10 today; 24 when credit and encoding were looked at first, some sixty when each frame went through a reader, the queue and the writer
 # 11.1 today, 4 of them for credit, which the scripted recogniser gives back for each frame; 39 when each frame looked for
 # something to write.
 WALK_CALLS = 12

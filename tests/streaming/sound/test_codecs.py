@@ -66,6 +66,20 @@ def test_pcm_at_the_service_rate_is_not_touched() -> None:
     assert microphone_decoder("pcm_s16le", 16_000).decode(frame) is frame
 
 
+@pytest.mark.parametrize(
+    ("encoding", "rate_hz"), [("pcm_s16le", 16_000), ("pcm_s16le", 24_000), ("mulaw", 16_000), ("opus", 48_000)]
+)
+def test_only_whole_frames_that_are_not_changed_pass(encoding: str, rate_hz: int) -> None:
+    pcm = bytes(range(256)) * 5  # 40 ms at 16 kHz
+    encoder = SpeechEncoder(encoding, rate_hz, 16_000)
+    passes = encoder.passes(pcm)
+    assert passes is ((encoding, rate_hz) == ("pcm_s16le", 16_000))
+    assert not passes or list(encoder.encode(pcm)) == [pcm]
+    assert not encoder.passes(pcm[:-2])
+    encoder.encode(pcm[:-2])
+    assert not encoder.passes(pcm)  # a rest waits
+
+
 def test_short_frames_are_resampled_two_at_a_time() -> None:
     together, apart = microphone_decoder("pcm_s16le", 24_000), microphone_decoder("pcm_s16le", 24_000)
     frames = [tone(24_000, 0.1)[start : start + 960] for start in range(0, 4800, 960)]  # five of 20 ms

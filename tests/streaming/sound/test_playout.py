@@ -41,6 +41,22 @@ def test_a_report_cannot_exceed_what_was_sent_nor_go_back() -> None:
     assert cursor.played_ms(0.6) == 1000
 
 
+def test_there_is_room_up_to_the_safe_position_at_any_time() -> None:
+    cursor = PlayoutCursor(1000)
+    cursor.sent(1000, 0.0)
+    assert cursor.safe_ms == 1000
+    cursor.report(300, 0.4)
+    assert cursor.safe_ms == 1300
+    assert cursor.has_room(300, 0.4)
+    assert not cursor.has_room(301, 0.4)
+    moved = PlayoutCursor(1000)
+    moved.went_on(500, 9.0, reported=True)
+    assert moved.safe_ms == 1500
+    silent = PlayoutCursor(1000)
+    silent.went_on(500, 9.0, reported=False)
+    assert silent.safe_ms == 1000
+
+
 def test_a_frame_waits_until_the_lead_allows_it() -> None:
     cursor = cursor_with(1500, at=0.0, lead_ms=1000)
     assert cursor.wait_s(0.0) == pytest.approx(0.5)

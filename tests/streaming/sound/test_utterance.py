@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.sound.playout import LEAD_MS
 from streaming.sound.utterance import Utterance
@@ -25,6 +25,14 @@ class Outlet(RecordingOutlet):
         self.credit = asyncio.Event()
         self.credit.set()
         self.broken = False
+        self.at_once: list[int] = []  # positions of the frames that went past the queue, while it is `empty`
+        self.empty = False
+
+    def play_at_once(self, frame: bytes, pts_ms: int) -> bool:
+        if self.empty:
+            self.at_once.append(pts_ms)
+            self.play(frame, pts_ms)
+        return self.empty
 
     def has_room(self, n_bytes: int) -> bool:
         return self.credit.is_set()
@@ -71,6 +79,39 @@ def test_audio_is_sent_in_the_call_in_which_it_arrives() -> None:
         speech.arrive(bytes(10))
         assert outlet.played == [0, FRAME_MS, 2 * FRAME_MS]
         assert speech.refused == []
+
+    spoken(test)
+
+
+def test_frames_go_past_a_queue_that_is_empty_and_no_further_ahead_than_others() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        outlet.empty = True
+        for length in (1, 1, 0.5, 1, 0.5, 1):
+            speech.arrive(bytes(int(length * FRAME_BYTES)))
+        assert outlet.played == [at * FRAME_MS for at in range(5)]
+        assert outlet.at_once == [FRAME_MS, 4 * FRAME_MS]  # not the first, which begins to sound, and no pieces
+        outlet.empty = False
+        speech.arrive()
+        outlet.empty = True
+        utterance.report(0)
+        for _ in range(2 * LEAD_MS // FRAME_MS):
+            speech.arrive()
+        assert outlet.played == list(range(0, LEAD_MS, FRAME_MS))
+
+    spoken(test)
+
+
+def test_a_frame_that_went_past_the_queue_is_heard_by_the_echo_canceller_once() -> None:
+    async def test(speech: LiveSpeech, outlet: Outlet, utterance: Utterance, _playing: Playing) -> None:
+        heard: list[bytes] = []
+        far_end: Any = type("FarEnd", (), {"add": staticmethod(heard.append), "end": staticmethod(lambda: None)})
+        utterance._far_end = far_end
+        speech.arrive(b"1" * FRAME_BYTES)
+        outlet.empty = True
+        speech.arrive(b"2" * FRAME_BYTES)
+        outlet.empty = False
+        speech.arrive(b"3" * FRAME_BYTES)
+        assert [pcm[:1] for pcm in heard] == [b"1", b"2", b"3"]
 
     spoken(test)
 
