@@ -28,6 +28,9 @@ ENGINE_KEY = "x-health-engine"  # trailing metadata: the service's engine, if it
 UP_INTERVAL_S = 2.0
 DOWN_INTERVALS_S = (0.2, 0.3, 0.5, 1.0)  # the last one repeats; a service that is just starting is noticed at once
 CHECK_TIMEOUT_S = 2.0
+LOOKS = (
+    10  # at a channel that cannot connect, before it is asked again all the same: a look costs a hundredth of a call
+)
 SLOW_CHECKS = 2  # consecutive checks that must time out, so that a busy service does not flap
 JITTER = 0.2  # share of the interval, so that replicas do not ask in step
 
@@ -58,11 +61,12 @@ class ServiceHealth:
 
 @dataclass(frozen=True, slots=True)
 class _Check:
-    """The result of one check. Empty `reason`: up; `slow`: it timed out."""
+    """The result of one check. Empty `reason`: up; `slow`: it timed out; `unreachable`: there is no connection, or it says so."""
 
     reason: str = ""
     latency_ms: float | None = None
     slow: bool = False
+    unreachable: bool = False
     engine: str = ""
 
 
@@ -77,13 +81,29 @@ class ServiceWatch:
         self._on_change = on_change
         self._turn = 0
         self._downs = 0
+        self._looks = 0  # left before the next call, while the service cannot be reached
         self._slow = 0
 
     async def run(self) -> None:
         """Check until cancelled."""
         while True:
-            self._learn(await self._check())
+            channel = self._next_channel()
+            if self._may_answer(channel):
+                self._learn(await self._check(channel))
             await self._pause()
+
+    def _next_channel(self) -> grpc.aio.Channel:
+        """The service's channels in turn."""
+        channels = list(self._channels())
+        self._turn += 1
+        return channels[self._turn % len(channels)]
+
+    def _may_answer(self, channel: grpc.aio.Channel) -> bool:
+        """False if a call would fail at once, as the last one did: gRPC has not connected since, and goes on trying by itself."""
+        if self._looks > 0 and channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            self._looks -= 1
+            return False
+        return True
 
     async def _pause(self) -> None:
         self._downs = 0 if self.health.up else self._downs + 1
@@ -92,11 +112,8 @@ class ServiceWatch:
             interval_s = DOWN_INTERVALS_S[0]
         await asyncio.sleep(interval_s * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not for secrets
 
-    async def _check(self) -> _Check:
-        """Check once, on the service's channels in turn."""
-        channels = list(self._channels())
-        self._turn += 1
-        stub = health_pb2_grpc.HealthStub(channels[self._turn % len(channels)])
+    async def _check(self, channel: grpc.aio.Channel) -> _Check:
+        stub = health_pb2_grpc.HealthStub(channel)
         started = time.perf_counter()
         answer = await _ask(stub, SERVICES[self.health.name].full_name, self.health.name)
         latency_ms = None if answer.slow else round((time.perf_counter() - started) * 1000, 2)
@@ -104,6 +121,7 @@ class ServiceWatch:
 
     def _learn(self, check: _Check) -> None:
         self._slow = self._slow + 1 if check.slow else 0
+        self._looks = LOOKS if check.unreachable else 0
         if check.slow and self.health.up and self._slow < SLOW_CHECKS:
             return
         before = self.health
@@ -148,7 +166,8 @@ async def _judge_error(
             return await _ask(stub, "", name)  # it has no state by service name: ask for the server's
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return _Check(own_words(name, "DEADLINE_EXCEEDED"), slow=True)
-    return _Check(reason or from_rpc_error(name, error).message)
+    unreachable = error.code() is grpc.StatusCode.UNAVAILABLE
+    return _Check(reason or from_rpc_error(name, error).message, unreachable=unreachable)
 
 
 def _words(metadata: Iterable[tuple[str, str | bytes]], wanted: str) -> str:

@@ -48,9 +48,12 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_500),
     ("grpc.min_reconnect_backoff_ms", 3_000),  # actually gRPC's time limit for one connection attempt
-    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     ("grpc.primary_user_agent", f"jarvis-gateway/{__version__}"),
 )
+
+# Names are looked up again while a service cannot be reached, as it may have moved; this machine cannot.
+MOVED = ("grpc.dns_min_time_between_resolutions_ms", 2_000)
+STAYS = ("grpc.dns_min_time_between_resolutions_ms", 60_000)
 
 SPEECH_OPTIONS: tuple[tuple[str, Any], ...] = (
     # A reader that stops must hold the service back, so the window must not grow with the bandwidth.
@@ -109,11 +112,12 @@ class ChannelPool(Generic[StubT]):
 
     async def _channel(self, target: Target) -> grpc.aio.Channel:
         tls = self._endpoint.tls or (TlsFiles() if target.tls else None)
+        options = [*self._options, STAYS if target.name.startswith("dns:///localhost:") else MOVED]
         if tls is None:
-            return grpc.aio.insecure_channel(target.name, self._options)
+            return grpc.aio.insecure_channel(target.name, options)
         credentials = await asyncio.to_thread(_credentials, self._endpoint.name, tls)
         name = [("grpc.ssl_target_name_override", tls.server_name)] if tls.server_name else []
-        return grpc.aio.secure_channel(target.name, credentials, self._options + name)
+        return grpc.aio.secure_channel(target.name, credentials, options + name)
 
     def pick(self) -> StubT:
         """The stub of the next channel in turn."""

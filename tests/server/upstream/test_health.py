@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from protos import intent_pb2
 from server.upstream import BreakerPolicy, CircuitState, ServiceHealth, Upstream
@@ -156,3 +156,44 @@ async def test_a_service_seen_up_again_is_probed_without_waiting_for_the_breaker
         assert upstream.circuits()["intent"] is CircuitState.HALF_OPEN
         assert (await upstream.services.intent.recognize("x", "", CALLER)).intent == "greet"
         assert upstream.circuits()["intent"] is CircuitState.CLOSED
+
+
+async def test_a_channel_that_cannot_connect_is_looked_at_and_seldom_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Channel:
+        """`looks`: how often each state was seen."""
+
+        state = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+        looks = 0
+        asked = 0
+
+        def get_state(self, *, try_to_connect: bool) -> grpc.ChannelConnectivity:
+            assert try_to_connect  # an idle channel would stay idle
+            self.looks += 1
+            if self.looks == 3 * health_module.LOOKS:
+                self.state = grpc.ChannelConnectivity.READY
+            return self.state
+
+    channel: Any = Channel()
+
+    async def ask(*_: object) -> Any:
+        channel.asked += 1
+        await asyncio.sleep(0)
+        if channel.state is grpc.ChannelConnectivity.READY:
+            return health_module._Check()
+        return health_module._Check("cannot be reached", unreachable=True)
+
+    monkeypatch.setattr(health_module, "_ask", ask)
+    monkeypatch.setattr(health_pb2_grpc, "HealthStub", lambda _channel: None)
+    monkeypatch.setattr(health_module, "DOWN_INTERVALS_S", (0.0,))
+    told: list[ServiceHealth] = []
+
+    def on_change(health: ServiceHealth) -> None:
+        told.append(health)
+        if health.up:
+            raise asyncio.CancelledError  # seen enough
+
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(5):
+            await health_module.ServiceWatch("intent", lambda: [channel], on_change).run()
+    assert [health.state for health in told] == ["down", "up"]
+    assert channel.asked == 4  # once, after LOOKS each, and when it had connected
