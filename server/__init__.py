@@ -19,6 +19,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # The gRPC client's newer I/O passes every call through threads of its own, at some 50 µs of CPU each: a tenth of a whole
 # request (grpcio 1.85; `python -m tests.bench.floor`). A test fails once a release has no other.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client")
+# pydantic looks for plugins in the metadata of every installed package, which takes a tenth of the start. We have none.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 open_missing()
 with ended_silently():
     # For tracebacks in colour, which our log does not have: rich takes 3.7 MB and a tenth of the start.

@@ -31,6 +31,7 @@ with ended_silently():
     from server.config import ConfigError
     from server.identity.roles import ROLES
     from server.identity.users import UsersError
+    from server.lean import import_without
     from server.loop import run
     from server.telemetry import log
     from server.upstream import EndpointError
@@ -53,6 +54,10 @@ def serve(options: argparse.Namespace) -> int:
         laptop_defaults()
     settings = serving_settings()
     log.configure(settings.log_level, settings.log_format or ("console" if settings.debug else "json"))
+    if settings.jwt_algorithm.startswith("HS"):
+        import_without(
+            "jwt", "cryptography.exceptions", "cryptography.hazmat"
+        )  # for key pairs only: 8 MB, and a twentieth of the start
     from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands do not need it
 
     async def serving() -> None:

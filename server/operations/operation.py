@@ -27,14 +27,14 @@ JSON_BODY_BYTES = 64 * KIB  # sixteen times the longest text
 class RequestModel(BaseModel):
     """A client's parameters. Unknown fields are refused, and strings are not converted to numbers."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 class ResponseModel(BaseModel):
     """The answer to a client."""
 
     # An error's text may reach a log, so it must not quote the input.
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, defer_build=True)
 
 
 class NoParameters(RequestModel):

@@ -33,7 +33,7 @@ _EXPECTED = {
 class Fields(BaseModel):
     """Fields that are all known, of their own types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 
 class ServerVad(Fields):

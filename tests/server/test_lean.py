@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from server.lean import import_without
+from tests.support.gateway import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_gateway_starts_without_what_it_does_not_use() -> None:
@@ -18,6 +23,31 @@ def test_a_gateway_starts_without_what_it_does_not_use() -> None:
         "import rich.console"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "loaded"),
+    [
+        ({"JWT_SECRET_KEY": "0f3c9a7d5e1b48266b9d70c4e8a1f25337d0"}, "False"),
+        ({"JWT_ALGORITHM": "RS256", "JWT_JWKS": "https://id.example/keys"}, "True"),
+    ],
+)
+def test_key_pairs_are_loaded_for_tokens_that_need_them(settings: dict[str, str], loaded: str, tmp_path: Path) -> None:
+    code = (
+        "import argparse, sys, server.__main__ as command\n"
+        "command.run = lambda work: work.close()\n"
+        "command.serve(argparse.Namespace(reload=False, watched=False, laptop=False))\n"
+        "print('cryptography.hazmat' in sys.modules)\n"
+        "import jwt, cryptography.x509"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        timeout=60,
+        env=environment(tmp_path, **settings),
+        stdout=subprocess.PIPE,
+    )
+    assert done.stdout.decode().strip() == loaded
 
 
 def test_a_library_that_needs_what_is_hidden_fails_and_hides_nothing() -> None:

@@ -6,7 +6,7 @@ work: recognition, speech, tasks, turns. `ClientMessage` and `ServerMessage` are
 
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from streaming.protocol.messages.base import (
     ChannelCommand,
@@ -146,7 +146,7 @@ ServerMessage = Annotated[
 ]
 
 CLIENT_MESSAGES: TypeAdapter[ClientMessage] = TypeAdapter(ClientMessage)
-SERVER_MESSAGES: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage)
+SERVER_MESSAGES: TypeAdapter[ServerMessage] = TypeAdapter(ServerMessage, config=ConfigDict(defer_build=True))
 OPEN_COMMANDS: dict[str, type[OpenCommand]] = {
     "stt": OpenStt,
     "tts": OpenTts,
