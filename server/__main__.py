@@ -12,8 +12,9 @@ python -m server doctor                  check this machine and the settings, an
 from __future__ import annotations
 
 from server.interrupts import ended_silently
+from server.lean import import_without, uncollected
 
-with ended_silently():
+with ended_silently(), uncollected():
     import argparse
     import logging
     import math
@@ -31,7 +32,6 @@ with ended_silently():
     from server.config import ConfigError
     from server.identity.roles import ROLES
     from server.identity.users import UsersError
-    from server.lean import import_without
     from server.loop import run
     from server.telemetry import log
     from server.upstream import EndpointError
@@ -58,7 +58,8 @@ def serve(options: argparse.Namespace) -> int:
         import_without(
             "jwt", "cryptography.exceptions", "cryptography.hazmat"
         )  # for key pairs only: 8 MB, and a twentieth of the start
-    from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands do not need it
+    with uncollected():
+        from server.lifecycle import Lifecycle  # noqa: PLC0415 - the other commands do not need it
 
     async def serving() -> None:
         if options.watched:

@@ -1,9 +1,15 @@
-"""Imports libraries without those that they import wherever these are installed, but that this process never uses through them."""
+"""Imports libraries without what costs only time and memory: others that they load wherever these are installed, and the collector."""
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def import_without(name: str, *unused: str) -> None:
@@ -15,3 +21,14 @@ def import_without(name: str, *unused: str) -> None:
     finally:
         for each in hidden:
             del sys.modules[each]
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """For imports: without the garbage collector, and what they make is exempt from it. Nearly all stays, and looking at it takes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from server.lean import import_without
+from server.lean import import_without, uncollected
 from tests.support.gateway import environment
 
 if TYPE_CHECKING:
@@ -58,3 +59,15 @@ def test_a_library_that_needs_what_is_hidden_fails_and_hides_nothing() -> None:
     import struct
 
     assert struct.calcsize("<h") == 2
+
+
+def test_what_imports_make_is_not_looked_at_by_the_collector() -> None:
+    frozen = gc.get_freeze_count()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+            made = [[] for _ in range(1_000)]  # type: ignore[var-annotated] # stands for what an import makes
+        assert gc.isenabled()
+        assert gc.get_freeze_count() >= frozen + len(made)
+    finally:
+        gc.unfreeze()
