@@ -18,6 +18,7 @@ MAX_VALUES = 10_000
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # also one that does not end: nothing is scanned twice
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 _MAX_INTEGER_DIGITS = len(str(MAX_SAFE_INTEGER))
+_CONTAINERS = (dict, list)
 
 
 class NotJsonError(ValueError):
@@ -73,11 +74,13 @@ _STRICT = json.JSONDecoder(
 
 
 def _depth(value: object) -> int:
-    """Levels of nested arrays and objects, computed without recursion."""
-    level, depth = [value], 0
-    while level := [item for item in level if isinstance(item, dict | list)]:
+    """Levels of nested arrays and objects, computed without recursion. A parser makes no subclasses of either."""
+    depth = 0
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
+    while level:
         depth += 1
-        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+        children = (item.values() if type(item) is dict else item for item in level if item)
+        level = [child for each in children for child in each if type(child) in _CONTAINERS]
     return depth
 
 

@@ -284,7 +284,7 @@ class Connection(asyncio.Protocol):
             self._waits = True
             self._connections.turns.wait(self._take_turn)
 
-    def _take_turn(self, _dear: bool) -> None:
+    def _take_turn(self, _most: int) -> None:
         self._waits = False
         if not (self._ending or self.lost or self._serving) and self in self._connections.open:
             self._go_on()

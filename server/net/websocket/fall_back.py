@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketProtocol13
 
+from server.net.turns import FIRST_MESSAGES
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, PingFrame, PongFrame, Violated
 from server.net.websocket.limits import FRAMES_BURST, FRAMES_PER_S, PING_INTERVAL_S, PINGS
-from server.net.websocket.socket import EVENTS_AT_ONCE, REFUSED
+from server.net.websocket.socket import REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,19 +57,19 @@ class CheckedProtocol(WebSocketProtocol13):
         try:
             while not self.client_terminated:
                 data = await self._read()
-                await self._take_all(reader.feed(data, EVENTS_AT_ONCE), reader)
+                await self._take_all(reader.feed(data, FIRST_MESSAGES), reader)
                 while reader.crowded and not self.client_terminated:
-                    await self._take_all(reader.more(1 if await self._turn() else EVENTS_AT_ONCE), reader)
+                    await self._take_all(reader.more(await self._turn()), reader)
                 await asyncio.sleep(0)  # buffered data is read without waiting, so let others run
         except StreamClosedError:
             self._abort()
         finally:
             self.handler.on_ws_connection_close(self.close_code, self.close_reason)
 
-    async def _turn(self) -> bool:
-        """Wait for this socket's turn. True if turns are dear."""
-        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.turns.wait(lambda dear: None if mine.done() else mine.set_result(dear))
+    async def _turn(self) -> int:
+        """Wait for this socket's turn; returns how many messages it may take."""
+        mine: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.turns.wait(lambda most: None if mine.done() else mine.set_result(min(most, FIRST_MESSAGES)))
         return await mine
 
     async def _take_all(self, events: list[SocketEvent], reader: FrameReader) -> None:

@@ -32,7 +32,8 @@ _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
 # Of a whole message whose length takes two bytes. These and four bytes of mask follow.
 _LONE_HEADS = frozenset({bytes((_FINAL_BINARY, _MASKED_16_BIT)), bytes((FIN | TEXT, _MASKED_16_BIT))})
 _LONE_HEAD_BYTES = 8
-AUDIO_IN_ONE = 8  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
+AUDIO_IN_ONE = 16  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
+AUDIO_BYTES = 256  # any other frame counts as one of audio more for each: long texts cost milliseconds
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _HEAD_16_BIT, _HEAD_64_BIT = struct.Struct("!BBH"), struct.Struct("!BBQ")
 _NOT_UTF8 = "text has to be UTF-8"
@@ -187,7 +188,7 @@ class FrameReader:
     def _read(self, data: bytes, at: int, events: list[SocketEvent], most: int) -> None:
         """Parse. The hot path is inlined: a complete final binary frame with a length of one or two bytes."""
         size, left = len(data), most * AUDIO_IN_ONE
-        if self._left_bytes:
+        if self._left_bytes and most:
             at = self._read_payload(data, at, events)
         while at + 2 <= size and not self.ended:
             if left <= 0:
@@ -204,8 +205,9 @@ class FrameReader:
                         at = end
                         left -= 1
                         continue
-            left -= AUDIO_IN_ONE
+            begin = at
             at = self._read_frame(data, at, events)
+            left -= AUDIO_IN_ONE + (at - begin) // AUDIO_BYTES
         if at < size and not self.ended:
             self._head = data[at:]
 

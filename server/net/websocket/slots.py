@@ -27,6 +27,7 @@ class SocketSlots:
         "_reader",
         "_rounds",
         "_seat",
+        "_share",
         "_subprotocol",
         "_told",
         "_turn_at",

@@ -1,6 +1,6 @@
 """A WebSocket on the loop's own transport, behind Tornado's `WebSocketProtocol`: no stream object, no coroutine per frame.
 
-`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. All messages of one read are passed to the handler in one call:
+`WebSocketHandler.get_websocket_protocol()` returns a `FrameSocket`. Messages of one read are passed to the handler a few in one call:
 to `on_messages(list)` if it has that method, else to `on_message` one by one, which must not be a coroutine. A handler that
 writes a lot calls `send` with whole batches, stops while `paused`, and continues when its `on_writable()` is called.
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol
 
 from server.net.cut import cut
-from server.net.turns import TURN_S, Turns
+from server.net.turns import FIRST_MESSAGES, TURN_S, Share, Turns
 from server.net.websocket import frames
 from server.net.websocket.frames import Closed, FrameReader, PingFrame, Violated
 from server.net.websocket.slots import SocketSlots
@@ -38,9 +38,8 @@ if TYPE_CHECKING:
     from server.net.websocket.rounds import ReadRounds, Seat
 
 JOIN_FRAMES = 32  # then the socket is read in rounds
-EVENTS_AT_ONCE = 4  # of maybe 40,000 in a read; a command costs up to a millisecond, with the tasks that it starts
 DEAR_CROWD = 2  # so many share the time behind of dear turns: see `SocketLimits.crowded_s`
-LONG_READ_BYTES = 64 * 1024  # after a larger read, the socket waits for its turn
+LONG_READ_BYTES = 8 * 1024  # what is read beyond waits for its turn: such a text may cost milliseconds
 NORMAL, GOING_AWAY, REFUSED, INTERNAL_ERROR = 1000, 1001, 1008, 1011
 LINGER_S = 2.0  # for the client to read our close frame and close its half
 LINGER_BYTES = 32 * 1024 * 1024  # of data that it still sends in the meantime; then we read no more of it
@@ -71,7 +70,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         self._told = self._lost = False  # the handler was told of the end; the transport is gone
         self._frames, self._counted_since = 0, self._loop.time()
         self._pings = self._discarded_bytes = 0  # the first: since we last looked
-        self._turns = turns
+        self._turns, self._share = turns, Share()
         self._waits = self._heard = self._pinged = False  # the first: for its turn; reading is paused meanwhile
         self._crowded_s = self._turn_at = self._caught_up = 0.0  # the first: behind, less rests: floods rest too
         self.behind_since: float | None = None  # when the messages that wait for their turn were read
@@ -127,18 +126,16 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             self._discard(len(data))
             return
         self._heard = True
-        message = self._reader.lone(data)
+        later = self._waits or self._share.spent or len(data) > LONG_READ_BYTES
+        message = None if later else self._reader.lone(data)
         if message is not None:  # most reads
             self._frames += 1
             if self._frames + self._reader.pieces > self._count_limit:
                 self._check_pace()
             self._take_lone(message)
             return
-        waits = self._waits  # this was read before the pause
-        self._handle(self._reader.feed(data, 0 if waits else 1 if self._turns.dear else EVENTS_AT_ONCE))
-        if waits:
-            return
-        if self._reader.crowded or len(data) > LONG_READ_BYTES:
+        self._share.run(self._handle, self._reader.feed(data, 0 if later else FIRST_MESSAGES))
+        if self._reader.crowded and not self._waits:
             self.behind_since = self._turn_at = self._loop.time()
             self._crowded_s = max(0.0, self._crowded_s + self._caught_up - self._turn_at)
             self._wait()
@@ -156,15 +153,16 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
         """Read on when it is this socket's turn: others go first."""
         self._waits = True
         self._pause_reading()
-        self._turns.wait(self._take_turn)
+        self._turns.wait(self._take_turn, self._share)
 
-    def _take_turn(self, dear: bool) -> None:
+    def _take_turn(self, most: int) -> None:
         self._waits, before, self._turn_at = False, self._turn_at, self._loop.time()
-        self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if dear else sys.maxsize)
-        until, most = (0.0, 1) if dear else (perf_counter() + TURN_S, EVENTS_AT_ONCE)
+        self._crowded_s += (self._turn_at - before) / min(self._turns.crowd, DEAR_CROWD if most == 1 else sys.maxsize)
+        until = perf_counter() + TURN_S
         while self._reader.crowded and not self.client_terminated:
-            self._handle(self._reader.more(most))
-            if self._reader.crowded and perf_counter() > until:
+            self._handle(self._reader.more(min(most, FIRST_MESSAGES)))
+            most -= FIRST_MESSAGES
+            if self._reader.crowded and (most <= 0 or perf_counter() > until):
                 if self._crowded_s > self._limits.crowded_s:
                     self.fail(REFUSED, "too many frames")
                 self._wait()
@@ -190,7 +188,7 @@ class FrameSocket(SocketSlots, WebSocketProtocol, asyncio.Protocol):
             return
         try:
             if self.express is None or not self.express(message):
-                self._deliver([message])
+                self._share.run(self._deliver, [message])
         except Exception:  # noqa: BLE001 - as above
             self._failed()
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
-from server.net.turns import LONG_TURN_S, PAUSE, Turns
+from server.net.turns import FIRST_MESSAGES, LONG_TURN_S, PAUSE, SHARE_S, SHARE_S_PER_S, Share, Turns
+
+if TYPE_CHECKING:
+    import pytest
 
 
 async def test_one_turn_in_each_iteration_of_the_loop() -> None:
@@ -47,18 +53,18 @@ def busy(seconds: float) -> None:
 
 async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
     """After a dear turn, the loop belongs to others for three times as long."""
-    turns, began, spent_s = Turns(), [], 4 * LONG_TURN_S
+    turns, began, spent_s = Turns(), list[tuple[float, int]](), 4 * LONG_TURN_S
     over = asyncio.Event()
 
     async def work() -> None:
         busy(spent_s)
 
-    def begin(dear: bool) -> None:
-        began.append((time.monotonic(), dear))
+    def begin(most: int) -> None:
+        began.append((time.monotonic(), most))
         group.create_task(work(), name="work")
 
-    def end(dear: bool) -> None:
-        began.append((time.monotonic(), dear))
+    def end(most: int) -> None:
+        began.append((time.monotonic(), most))
         over.set()
 
     async with asyncio.TaskGroup() as group:
@@ -66,48 +72,99 @@ async def test_a_turn_is_measured_with_the_tasks_that_it_started() -> None:
         turns.wait(end)
         await over.wait()
     assert began[1][0] - began[0][0] >= 0.95 * (1 + PAUSE) * spent_s
-    assert [dear for _, dear in began] == [False, True]
+    assert [most for _, most in began] == [FIRST_MESSAGES, 1]
 
 
 async def test_time_that_others_take_makes_no_turn_dear() -> None:
-    turns, over, dears = Turns(), asyncio.Event(), []
+    """Neither other processes nor other connections, whose data the loop takes in the same iterations."""
+    turns, over, most_of = Turns(), asyncio.Event(), []
+    ours, theirs = socket.socketpair()
 
-    def begin(dear: bool) -> None:
-        dears.append(dear)
+    def others() -> None:
+        busy(5 * LONG_TURN_S)
+
+    def begin(most: int) -> None:
+        most_of.append(most)
         time.sleep(5 * LONG_TURN_S)  # another process has the processor
+        theirs.send(b"x")
 
-    def end(dear: bool) -> None:
-        dears.append(dear)
+    def end(most: int) -> None:
+        most_of.append(most)
         over.set()
 
-    turns.wait(begin)
-    turns.wait(end)
+    asyncio.get_running_loop().add_reader(ours, others)
+    asyncio.get_running_loop().call_soon(turns.wait, begin)
+    asyncio.get_running_loop().call_soon(turns.wait, end)
     await over.wait()
-    assert dears == [False, False]
+    asyncio.get_running_loop().remove_reader(ours)
+    ours.close()
+    theirs.close()
+    assert most_of == [FIRST_MESSAGES, 2 * FIRST_MESSAGES]
 
 
 async def test_turns_stay_dear_while_single_messages_cost_much() -> None:
-    turns, over, dears = Turns(), asyncio.Event(), []
-    costs_s = [2 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.0, 0.0]
+    turns, over, most_of = Turns(), asyncio.Event(), []
+    costs_s = [2 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.5 * LONG_TURN_S, 0.0, 0.0, 0.0]
 
-    def go_on(dear: bool) -> None:
-        dears.append(dear)
-        busy(costs_s[len(dears) - 1])
-        if len(dears) == len(costs_s):
+    def go_on(most: int) -> None:
+        most_of.append(most)
+        busy(costs_s[len(most_of) - 1])
+        if len(most_of) == len(costs_s):
             over.set()
         else:
             turns.wait(go_on)
 
     turns.wait(go_on)
     await over.wait()
-    assert dears == [False, True, True, True, False]
+    assert most_of == [FIRST_MESSAGES, 1, 1, 1, 2, 4]
+
+
+async def test_dear_messages_of_one_do_not_hold_up_another() -> None:
+    """Who has some of its share left goes ahead, without the pause, and takes as many messages as its own costs allow."""
+    turns, seen, over = Turns(), list[tuple[str, int]](), asyncio.Event()
+    greedy, modest = Share(), Share()
+    turns_left = {"greedy": 4, "modest": 4}
+
+    def go_on(name: str, share: Share, cost_s: float, most: int) -> None:
+        seen.append((name, most))
+        busy(cost_s)
+        turns_left[name] -= 1
+        if turns_left[name]:
+            turns.wait(partial(go_on, name, share, cost_s), share)
+        elif name == "greedy":
+            over.set()
+
+    greedy.take(2 * SHARE_S)
+    assert (greedy.spent, modest.spent) == (True, False)
+    turns.wait(partial(go_on, "greedy", greedy, 4 * LONG_TURN_S), greedy)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert seen == [("greedy", FIRST_MESSAGES)]
+    turns.wait(partial(go_on, "modest", modest, 0.0), modest)
+    await over.wait()
+    assert seen[1:5] == [("modest", most) for most in (2, 4, 8, 16)]
+    assert seen[5:] == [("greedy", 1)] * 3
+
+
+def test_a_share_comes_back_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    share = Share()
+    share.take(1.5 * SHARE_S)
+    assert share.spent
+    now += 0.4 * SHARE_S / SHARE_S_PER_S
+    share.take(0.0)
+    assert share.spent
+    now += 0.2 * SHARE_S / SHARE_S_PER_S
+    share.take(0.0)
+    assert not share.spent
 
 
 async def test_a_turn_that_fails_is_not_the_last() -> None:
     turns, over, told = Turns(), asyncio.Event(), []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
 
-    def fail(_dear: bool) -> None:
+    def fail(_most: int) -> None:
         raise ValueError
 
     turns.wait(fail)

@@ -11,8 +11,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from server.net.turns import FIRST_MESSAGES
 from server.net.websocket.limits import FRAMES_BURST, PINGS
-from server.net.websocket.socket import EVENTS_AT_ONCE
 from tests.server.net.websocket.client_frames import BINARY, PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
 from tests.server.net.websocket.test_conformance import RUN, answers, send
@@ -67,13 +67,13 @@ async def test_others_have_a_turn_between_the_messages_of_a_crowded_read() -> No
             asyncio.get_running_loop().call_soon(seen.append, "another")
             super().on_message(message)
 
-    many = 5 * EVENTS_AT_ONCE
+    many = 5 * FIRST_MESSAGES
     async with connected(Ticking) as client:
         client.send(frame(TEXT, b"x") * many)
         for _ in range(many):
             assert await client.frame() == (TEXT, b"x")
     longest = max(len(run) for run in "".join(word[0] for word in seen).split("a"))
-    assert longest <= EVENTS_AT_ONCE
+    assert longest <= FIRST_MESSAGES
 
 
 @pytest.mark.parametrize("flood", [frame(BINARY), frame(PONG)], ids=["empty frames", "pongs"])

@@ -217,10 +217,17 @@ def test_a_few_frames_at_a_time_give_the_same_events(data: bytes, most: int) -> 
 def test_a_microphone_catches_up_in_one_step_and_commands_do_not() -> None:
     reader = FrameReader(MAX_BYTES)
     audio, command = frame(BINARY, bytes(640)), frame(TEXT, b"{}")
-    assert len(reader.feed(audio * 100, 4)) == 32
+    assert len(reader.feed(audio * 100, 2)) == 32
     reader = FrameReader(MAX_BYTES)
-    assert reader.feed(command * 2 + audio * 9 + command * 9, 4) == ["{}", "{}", *[bytes(640)] * 9, "{}"]
+    assert reader.feed(command * 2 + audio * 9 + command * 9, 3) == ["{}", "{}", *[bytes(640)] * 9, "{}"]
     assert reader.crowded
+
+
+def test_a_long_text_counts_as_several() -> None:
+    reader = FrameReader(16_384)
+    assert [len(event) for event in reader.feed(frame(TEXT, bytes(8_192)) * 4, 3) if isinstance(event, str)] == [8_192]
+    assert reader.crowded
+    assert len(reader.more(4)) == 2
 
 
 def test_what_comes_behind_unread_frames_waits_too() -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from server.net.turns import Turns
+from server.net.turns import FIRST_MESSAGES, Turns
 from server.net.websocket.rounds import BUSY_ROUND_S, QUICK_ACK, ReadRounds, pause_s
-from server.net.websocket.socket import EVENTS_AT_ONCE, JOIN_FRAMES, LONG_READ_BYTES, FrameSocket
+from server.net.websocket.socket import JOIN_FRAMES, LONG_READ_BYTES, FrameSocket
 from tests.server.net.websocket.client_frames import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 from tests.server.net.websocket.echo import Echo
 from tests.server.net.websocket.test_socket import Client, connected
@@ -123,17 +123,17 @@ async def test_a_lone_frame_read_during_a_pause_waits_for_those_before_it() -> N
         heard: list[bytes | str] = []
         paused = client.handler.ws_connection
         paused.express, paused._deliver = lambda _message: False, heard.extend
-        paused.data_received(b"".join(frame(TEXT, b"%d" % number) for number in range(2 * EVENTS_AT_ONCE)))
+        paused.data_received(b"".join(frame(TEXT, b"%d" % number) for number in range(2 * FIRST_MESSAGES)))
         assert paused._waits
         paused.data_received(frame(BINARY, lone))
         assert lone not in heard
         while lone not in heard:
             await asyncio.sleep(0)
-        assert heard == [*map(str, range(2 * EVENTS_AT_ONCE)), lone]
+        assert heard == [*map(str, range(2 * FIRST_MESSAGES)), lone]
 
 
 async def test_the_rest_of_a_frame_that_is_read_during_a_pause() -> None:
-    """The pause is for the length of the read alone: nothing of it waits."""
+    """A long read waits for its turn, and its rest waits behind it."""
     long, lone = b"a" * (LONG_READ_BYTES - 1_000), b"b" * 2_000
     async with connected() as client:
         heard: list[bytes | str] = []
@@ -143,6 +143,9 @@ async def test_the_rest_of_a_frame_that_is_read_during_a_pause() -> None:
         paused.data_received(data[:-100])
         assert paused._waits
         paused.data_received(data[-100:])
+        assert heard == []
+        while lone not in heard:
+            await asyncio.sleep(0)
         assert heard == [long, lone]
 
 
@@ -260,8 +263,8 @@ async def test_a_socket_that_we_cut() -> None:
 
 async def test_a_read_of_very_many_events_goes_back_to_the_transport() -> None:
     async with joined() as (rounds, client):
-        client.send(frame(BINARY, b"") * (2 * EVENTS_AT_ONCE))
-        for _ in range(2 * EVENTS_AT_ONCE):
+        client.send(frame(BINARY, b"") * (2 * FIRST_MESSAGES))
+        for _ in range(2 * FIRST_MESSAGES):
             assert await client.frame() == (BINARY, b"")
         for number in range(JOIN_FRAMES + 1):
             await echoed(client, b"%d" % number)
