@@ -1,6 +1,6 @@
 """Questions about other days and times than now: `what day is it in 3 days`, `how long until Friday`, `what time was it an hour ago`.
 
-The entity `when` is one of: "+3 days", "-2 hours", "weekday 4" (0 is Monday; "weekday -4" for the last one), "12-25", "2030-01-31",
+The entity `when` is one of: "+3 days", "-2 hours", "weekday 4" (0 is Monday; "weekday -4" for the last one, "this weekday 4" if it may be today), "12-25", "2030-01-31",
 "17:30". `ask` is "date", "time" or "until".
 """
 
@@ -141,7 +141,8 @@ def _weekday(words: str) -> str:
     found = _WEEKDAY.fullmatch(words)
     if found is None:
         return ""
-    return f"weekday {'-' if 'last' in (found['which'] or '') else ''}{_WEEKDAYS[found['day']]}"
+    which = found["which"] or ""
+    return f"{'this ' if which == 'this' else ''}weekday {'-' if 'last' in which else ''}{_WEEKDAYS[found['day']]}"
 
 
 def _date(words: str) -> str:

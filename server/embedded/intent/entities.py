@@ -69,7 +69,12 @@ _ABOUT_NOTHING = re.compile(
     r"(?:it|that|this|there|up|you|yours?|i|me|my|mine|he|she|they|we|going|wrong|happening)(?: .*)?\Z|(?:the|a|an)\Z",
     re.IGNORECASE,
 )
-_NO_FIRST_NAME = re.compile(r"(?:a|an|the|at|away|back|in|on|if|when|later|again|tomorrow|tonight)\b", re.IGNORECASE)
+_NO_FIRST_NAME = re.compile(
+    r"(?:a|an|the|my|your|it|that|this|one|what|whatever|anything|at|by|in|on|for|from|to|up|out|over|with|after|before|until"
+    r"|if|when|whenever|once|as|because|so|or|maybe|perhaps|now|soon|sooner|later|again|back|away|sometimes?|some time|any ?time"
+    r"|some day|someday|today|tomorrow|tonight|next|every|never|always|instead|first|twice|please|immediately|asap|collect)(?![\w-])",
+    re.IGNORECASE,
+)
 _FIGURE = re.compile(r"-?\d{1,12}(?:\.\d{1,6})?")
 
 Cleaned = tuple[dict[str, Any], bool]

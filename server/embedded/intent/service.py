@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from protos import intent_pb2, intent_pb2_grpc
 from server.embedded.intent import templates
-from server.embedded.intent.recognition import recognise
+from server.embedded.intent.recognition import prepare, recognise
 from server.embedded.service import EmbeddedService
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class IntentService(EmbeddedService, intent_pb2_grpc.IntentRecognizerServicer):
 
     async def start(self) -> None:
         """Compile the templates, and the sentences for near misses."""
-        await asyncio.to_thread(recognise, "what time it is")
+        await asyncio.to_thread(prepare)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Register the servicer."""

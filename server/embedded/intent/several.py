@@ -65,8 +65,10 @@ def _divided(text: str, clear: Callable[[str], Clear]) -> tuple[str, str] | None
         if not first or not rest:
             continue
         intent = clear(first)
+        if not intent:
+            continue  # without a look at the rest: most joints of a text divide nothing
         follows = clear(rest)
         divides = joint["then"] or joint["stop"] or intent not in _FREE or intent == follows == "remember"
-        if intent and divides and (follows or _divided(rest, clear)):
+        if divides and (follows or _divided(rest, clear)):
             return first, rest
     return None

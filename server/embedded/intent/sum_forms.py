@@ -86,6 +86,7 @@ WORDS = frozenset(
     if not part.isupper()
     for word in part.split("|")
 )
+_POWERS = frozenset({"squared", "cubed", "power", "to", "^"})  # after a number
 _ARTICLES = frozenset({"the", "a", "an"})
 
 
@@ -126,8 +127,12 @@ def read_form(reader: Numbers) -> dict[str, Any] | None:
     for pattern, operation, first, second in _PATTERNS:
         reader.at = began
         found = _values(pattern, reader)
-        if found is not None:
-            return {"first": _one(first, found), "operation": operation, "second": _one(second, found)}
+        if found is None:
+            continue
+        if pattern[0] == "A" and _POWERS.intersection(pattern) and found["A"] < 0:
+            exponent = 2 if second == "A" else _one(second, found)
+            return {"tree": ["minus", 0, ["power", -found["A"], exponent]]}  # as in trees: -5^2 is -25
+        return {"first": _one(first, found), "operation": operation, "second": _one(second, found)}
     reader.at = began
     return None
 

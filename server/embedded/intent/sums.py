@@ -50,6 +50,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?\Z")
 # Arithmetic outside the tokens above: currencies, other digit groupings, `50% off 80`.
 _FIGURES = re.compile(r"(?=.*\d[^a-z]*[+*×÷^%])[\d\s.,+\-−–*×·/÷:%^()√=$€£]+(?:(?:off|of|from|on|x)[\d\s.,%$€£]+)*\Z")
 _FACTORIAL = re.compile(r"\d+!\??\Z")
+GROUP_DIGITS = 3  # of thousands
 _NAMES = frozenset({"9/11", "24/7", "7/11", "50/50"})  # names that look like sums
 
 _UNITS = (
@@ -76,6 +77,7 @@ _OTHER = frozenset(
 )
 _KNOWN_WORDS = frozenset({*_OPERATORS, *_SCALES, *_NEGATIVE, *_OTHER, *_BEYOND, *WORDS, *TREE_WORDS, *_SMALL})
 
+_LISTED = frozenset({*OVER_LISTS, "add"})  # before numbers that commas may divide
 _TREELIKE = frozenset({*_BEYOND, *TREE_WORDS}) - {"a", "an", "the", "plus", "percent", "%"}
 
 # Without one of these, tokens are at most a number.
@@ -244,12 +246,14 @@ def _read(tokens: list[str], *, asked: bool) -> Sum | None:
     """The sum of these tokens. `asked`: a question came before them."""
     if len(tokens) > MAX_TOKENS:  # the rest was not looked at
         return Sum(whole=False) if _is_arithmetic(tokens) else None
+    if _LISTED.intersection(tokens):
+        tokens = _lists_apart(tokens)
     form = read_form(_Reader(tokens)) or read_list(_Reader(tokens))
     if form is not None:
         return Sum(form)
     if not asked and not set(tokens) & _ACTS:
         return None  # a number, such as `five and a half`
-    tree = None if _is_small(tokens) else read_tree(_Reader(_lists_apart(tokens)))
+    tree = None if _is_small(tokens) else read_tree(_Reader(tokens))
     if isinstance(tree, list) or (tree is not None and asked):
         return Sum({"tree": tree})
     tokens = [token for at, token in enumerate(tokens) if token != COMMA or not _beside_operator(tokens, at)]
@@ -278,10 +282,13 @@ def _is_small(tokens: list[str]) -> bool:
 
 
 def _lists_apart(tokens: list[str]) -> list[str]:
-    """`3,4,5` as three numbers; `3,400` is one."""
+    """`3,4,5` as three numbers, and also `100,200 and 300`; but `1,200 and 300` are two."""
+    numbers = [token for token in tokens if token[0].isdigit()]
+    groups = [group for number in numbers for group in number.split(",")]
+    one_style = all(len(group) == GROUP_DIGITS and group[0] != "0" for group in groups)
     apart: list[str] = []
     for token in tokens:
-        if "," in token[1:] and not _GROUPED.match(token):
+        if "," in token[1:] and (one_style or len(numbers) == 1 or not _GROUPED.match(token)):
             apart += [part for number in token.split(",") for part in (COMMA, number)][1:]
         else:
             apart.append(token)

@@ -10,7 +10,7 @@ from typing import Any
 from server.embedded.planner.spoken_values import counted, spoken_day
 
 _OFFSET = re.compile(r"(?P<amount>[+-]\d{1,7}) (?P<unit>days|months|years|hours|minutes|seconds)")
-_WEEKDAY = re.compile(r"weekday (?P<last>-?)(?P<day>[0-6])")
+_WEEKDAY = re.compile(r"(?P<this>this )?weekday (?P<last>-?)(?P<day>[0-6])")
 _DATE = re.compile(r"(?:(?P<year>\d{4})-)?(?P<month>\d\d)-(?P<day>\d\d)")
 _CLOCK = re.compile(r"(?P<hour>\d\d):(?P<minute>\d\d)")
 
@@ -82,7 +82,9 @@ def _day(when: str, today: date) -> date:
         return _moved(today, int(offset["amount"]), offset["unit"])
     weekday = _WEEKDAY.fullmatch(when)
     if weekday is not None:
-        ahead = (int(weekday["day"]) - today.weekday() - 1) % 7 + 1
+        ahead = (int(weekday["day"]) - today.weekday()) % 7
+        if ahead == 0 and not weekday["this"]:
+            ahead = 7
         return today + timedelta(
             days=ahead - 7 if weekday["last"] and ahead < 7 else ahead - 14 if weekday["last"] else ahead
         )

@@ -20,7 +20,7 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from protos import planner_pb2, planner_pb2_grpc
-from server.embedded.intent.recognition import SEVERAL, UNKNOWN, recognise, suggestion
+from server.embedded.intent.recognition import SEVERAL, UNKNOWN, prepare, recognise, suggestion
 from server.embedded.mind.chat import Chat
 from server.embedded.mind.config import MindConfig, mind_config
 from server.embedded.mind.errors import MindError
@@ -204,7 +204,7 @@ class PlannerService(EmbeddedService, planner_pb2_grpc.PlannerServicer):
             self._chat = Chat(self._mind)
             await self._chat.start()
             self.engine = f"templates, {self._mind.model}"
-        await asyncio.to_thread(recognise, "what time it is")
+        await asyncio.to_thread(prepare)
 
     async def stop(self) -> None:
         """Close the connection to the language model."""

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protos import intent_pb2, intent_pb2_grpc
-from server.embedded.intent import templates
-from server.embedded.intent.recognition import recognise
+from server.embedded.intent import likeness, mending, templates
+from server.embedded.intent.recognition import prepare, recognise
 from tests.server.embedded.serving import channel, code_of
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ TALK: list[Said] = [
 MEMORIES: list[Said] = [
     ("my name is peter", "remember", {"attribute": "name", "value": "peter"}),
     ("call me ada", "remember", {"attribute": "name", "value": "ada"}),
+    ("call me May", "remember", {"attribute": "name", "value": "May"}),
+    ("call me So-yeon", "remember", {"attribute": "name", "value": "So-yeon"}),
     ("please remember that my dog's name is rex", "remember", {"attribute": "dog's name", "value": "rex"}),
     ("my favourite saying is life is short", "remember", {"attribute": "favourite saying", "value": "life is short"}),
     ("remember my keys are in the kitchen", "remember", {"attribute": "keys", "value": "in the kitchen"}),
@@ -263,6 +265,11 @@ NOT_UNDERSTOOD = [
     "what files did the lawyer read",
     "call me later",
     "call me a taxi",
+    "call me maybe",
+    "call me now",
+    "Call me after lunch.",
+    "call me on my mobile",
+    "call me whenever you like",
     "i am called away",
     "i forgot my keys",
     "what is yours",
@@ -293,7 +300,7 @@ async def test_what_fits_nothing_is_unknown(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["please", "open", "yes peas", "yet", "do go", "go had", "sure thing not", "of curse do it"]
+    "text", ["go", "Go.", "please", "open", "yes peas", "yet", "do go", "go had", "sure thing not", "of curse do it"]
 )
 def test_nobodys_approval_is_guessed(text: str) -> None:
     assert "yes" not in {guess.intent for guess in recognise(text)}
@@ -361,6 +368,14 @@ def test_a_long_text_takes_no_long_time(text: str) -> None:
     began = time.process_time()
     recognise(text)
     assert time.process_time() - began < 2.0  # CPU; 0.06 s where it was measured, and an explosion takes minutes
+
+
+def test_the_first_text_that_is_not_understood_finds_everything_loaded() -> None:
+    loaded = (likeness._known, templates.skeletons, mending.vocabulary)
+    for each in loaded:
+        each.cache_clear()
+    prepare()
+    assert [each.cache_info().currsize for each in loaded] == [1, 1, 1]
 
 
 WORDS = ["my", "is", "what", "remember", "that", "search", "for", "open", "run", "the"]

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from server.embedded.intent.recognition import SEVERAL, recognise
-from server.embedded.intent.several import MAX_JUDGED, requests_of
+from server.embedded.intent.several import MAX_JOINTS, MAX_JUDGED, requests_of
 from server.embedded.planner.recipes import WrongEntityError
 from server.embedded.planner.service import compose, plan
 from tests.server.embedded.planner.asking import NOON, Told, ended, wanted
@@ -115,3 +115,16 @@ def test_few_parts_of_a_text_are_judged(text: str) -> None:
 
     assert requests_of(text, clear) == []
     assert len(judged) <= MAX_JUDGED
+
+
+def test_what_follows_no_request_is_not_judged() -> None:
+    """A text of many sentences, none of which is a request: each beginning is looked at once, and no rest."""
+    judged: list[str] = []
+
+    def clear(part: str) -> str:
+        judged.append(part)
+        return ""
+
+    assert requests_of("It was late. They went home, and then slept; it rained. Nobody came, and nobody left.", clear) == []
+    assert judged[:2] == ["It was late", "It was late. They went home"]
+    assert len(judged) <= MAX_JOINTS
