@@ -144,6 +144,7 @@ class _ClientSocket(FakeSocket):
         handler: Any = _Handler(self.line)
         socket = handler.ws_connection = FrameSocket(handler, SocketLimits(1 << 20, 1 << 20), Turns())
         socket.transport = _Transport()  # type: ignore[assignment]
+        socket.express = self.line.hear  # type: ignore[union-attr]
         self.writer = SocketWriter(handler, self._group, TickEnd())
         return socket
 
