@@ -8,11 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+import structlog
+
+from server.errors import ApiError
+from server.overload import RETRY_AFTER_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 CODEC_THREADS = 4  # further uploads wait for one piece of another, not for its whole file
 
@@ -36,7 +43,14 @@ class LiveCodecs:
         self._ready = False
 
     async def ready(self) -> None:
-        """Wait until they are loaded: before a socket opens, since no session can wait for them."""
+        """Wait until they are loaded: before a socket opens, since no session can wait for them.
+
+        Raises ApiError OVERLOADED if no descriptor or memory is left for their files. The next socket tries again.
+        """
         if not self._ready:
-            await in_codec_thread(importlib.import_module, CODECS)
+            try:
+                await in_codec_thread(importlib.import_module, CODECS)
+            except (OSError, ImportError, MemoryError) as error:
+                log.warning("the codecs could not be loaded", reason=str(error))
+                raise ApiError("OVERLOADED", headers={"Retry-After": str(RETRY_AFTER_S)}) from None
             self._ready = True

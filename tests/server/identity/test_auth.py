@@ -117,6 +117,7 @@ async def test_claims_have_to_be_what_they_are(auth: Authenticator, claims: dict
 @pytest.mark.parametrize("kind", ["logout+jwt", "secevent+jwt", "dpop+jwt"])
 async def test_a_token_made_for_another_purpose_is_refused(auth: Authenticator, kind: str) -> None:
     assert await reason(auth.verify(signed(headers={"typ": kind}))) == "wrong_type"
+    assert await reason(auth.verify(signed(typ="refresh"))) == "wrong_type"
     assert (await auth.verify(signed(headers={"typ": "at+jwt"}))).user_id == "ada"
 
 
