@@ -23,6 +23,7 @@ from server.operations.openai_errors import error_of
 from server.operations.operation import Streaming
 from server.operations.validation import validated
 from server.routes import operation_routes
+from streaming.openai.recognition import MAX_KEYWORDS, MAX_LANGUAGES, MAX_PROMPT_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,8 @@ _LISTS = tuple(
 _CHUNKING = "chunking_strategy"  # without effect: the recogniser finds the utterances
 _IGNORED = tuple(f"{_CHUNKING}[{name}]" for name in ("type", "threshold", "prefix_padding_ms", "silence_duration_ms"))
 _SINGLE = ("model", "language", "prompt", "response_format", "temperature", "stream", _CHUNKING, *_IGNORED)
-MAX_PARTS = 256  # of a form: OpenAI's clients send one for each keyword
-MAX_FIELD_BYTES = 16 * 1024  # of a prompt
+MAX_PARTS = MAX_KEYWORDS + MAX_LANGUAGES + 32  # of a form: OpenAI's clients send one for each keyword and language
+MAX_FIELD_BYTES = 4 * MAX_PROMPT_CHARS  # of a prompt: UTF-8 has up to four bytes for a character
 _EXPOSED = (
     "X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, X-RateLimit-Reset-Requests, OpenAI-Processing-MS, "
     "OpenAI-Version"

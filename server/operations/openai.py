@@ -17,6 +17,8 @@ from streaming.openai import settings as realtime
 from streaming.openai.conversation import new_id
 from streaming.openai.hearing import logprobs_of
 from streaming.openai.mistakes import MistakeError, one_of, wrong
+from streaming.openai.recognition import MAX_KEYWORDS, MAX_LANGUAGES, MAX_PROMPT_CHARS, Expected, expected
+from streaming.openai.schema import LanguageTag  # noqa: TC001 - pydantic reads it
 from streaming.ports import ServiceError
 
 if TYPE_CHECKING:
@@ -71,7 +73,6 @@ Other names are accepted too: there is only one model of each kind.
 """
 
 MIN_SECRET_S, MAX_SECRET_S = 10, 7_200  # OpenAI's limits
-MAX_BIAS_WORDS = 64  # words taken from a prompt
 MAX_INPUT_CHARS = 4_096  # of a text to speak: OpenAI's limit
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -81,15 +82,15 @@ class OpenAiTranscriptionRequest(RequestModel):
     """The form fields beside `file`. `prompt` and `keywords` are words to expect; `temperature` is ignored."""
 
     model: ModelName
-    language: str | None = Field(default=None, max_length=35)
-    languages: list[Annotated[str, StringConstraints(max_length=35)]] = Field(default=[])
-    prompt: str | None = Field(default=None, max_length=8_192)
+    language: LanguageTag | None = None
+    languages: list[LanguageTag] = Field(default=[], max_length=MAX_LANGUAGES)
+    prompt: str | None = Field(default=None, max_length=MAX_PROMPT_CHARS)
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(default=0.0, ge=0, le=1)
     stream: bool = False
     timestamp_granularities: list[Literal["word", "segment"]] = Field(default=["segment"])
     include: list[Literal["logprobs"]] = Field(default=[])
-    keywords: list[str] = Field(default=[])
+    keywords: list[str] = Field(default=[], max_length=MAX_KEYWORDS)
     chunking_strategy: str | None = None
 
 
@@ -109,22 +110,19 @@ async def transcribed(
     heard: Callable[[FinalTranscript], None] | None = None,
 ) -> FileTranscript:
     """Transcribe the whole file; `heard` gets each utterance. Raises ApiError (413, 422) and ServiceError."""
-    bias = tuple((request.prompt or "").split()[:MAX_BIAS_WORDS]) + tuple(request.keywords)
-    language = _language(request)
+    wanted = _expected(request)
     try:
-        return await listen_to(gateway, caller, realtime.language_of(language), file, bias, heard)
+        return await listen_to(gateway, caller, wanted.language, file, wanted.vocabulary, heard)
     except ServiceError as refused:
-        if language and refused.code == "INVALID_ARGUMENT":
-            raise invalid((("language",), refused.message)) from None
+        if wanted.param and refused.code == "INVALID_ARGUMENT":
+            raise invalid(((wanted.param,), refused.message)) from None
         raise
 
 
-def _language(request: OpenAiTranscriptionRequest) -> str | None:
-    """The language to expect: of several, English, which every recogniser here knows."""
-    if request.language or not request.languages:
-        return request.language
-    english = [language for language in request.languages if language.lower().partition("-")[0] == "en"]
-    return (english or request.languages)[0]
+def _expected(request: OpenAiTranscriptionRequest) -> Expected:
+    return expected(
+        language=request.language, languages=request.languages, prompt=request.prompt, keywords=request.keywords
+    )
 
 
 def transcript_body(heard: FileTranscript, request: OpenAiTranscriptionRequest) -> str | dict[str, Any]:
@@ -168,9 +166,10 @@ def _said(heard: FileTranscript) -> list[Any]:
 
 
 def _verbose(heard: FileTranscript, request: OpenAiTranscriptionRequest, usage: dict[str, Any]) -> dict[str, Any]:
+    language = _expected(request).language
     body: dict[str, Any] = {
         "task": "transcribe",
-        "language": "english" if realtime.language_of(_language(request)).startswith("en") else _language(request),
+        "language": "english" if language.lower().partition("-")[0] == "en" else language,
         "duration": heard.duration_ms / 1000,
         "text": heard.text,
         "usage": usage,
@@ -364,6 +363,7 @@ async def issue_secret(gateway: Gateway, caller: Caller, request: OpenAiSecretRe
     )
     try:
         session = realtime.merged(fresh, asked, voices)
+        await realtime.check_language(gateway.services.stt, session, caller.context)
     except MistakeError as mistake:
         raise _refused(mistake) from None
     life_s = (request.expires_after or OpenAiSecretExpiry()).seconds

@@ -73,6 +73,7 @@ class Hearing(UnrecordedOutlet):
         self.fed_ms = 0.0
         self._uncommitted_ms = 0.0
         self._waiting_bytes = 0
+        self.was_taken = False  # the recogniser took audio
         self.closed = False  # True: ignore further speech
 
     @property
@@ -186,3 +187,4 @@ class Hearing(UnrecordedOutlet):
     def taken(self, n_bytes: int) -> None:
         """The recogniser took that many bytes."""
         self._waiting_bytes -= n_bytes
+        self.was_taken = True

@@ -1,4 +1,4 @@
-"""Client events in order. A long one is parsed in a thread, and those behind it wait."""
+"""Client events in order. A long one is parsed in a thread, another one may ask a service first, and those behind it wait."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class EventInbox:
         self._group = group
         self._waiting: deque[str | bytes] = deque()
         self._waiting_chars = 0
+        self._held: Callable[[], Awaitable[None]] | None = None  # work that later events wait for
         self._task: asyncio.Task[None] | None = None
 
     def must_take(self, data: str | bytes) -> bool:
-        """True for an event that is long, or behind a long one."""
+        """True for an event that is long, or has to wait."""
         return self._task is not None or len(data) > LONG_CHARS
 
     def takes(self, data: str | bytes) -> bool:
@@ -45,13 +46,25 @@ class EventInbox:
             )
         self._waiting.append(data)
         self._waiting_chars += len(data)
+        self._start()
+        return True
+
+    def hold(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this before any later event is read. Called while an event is handled."""
+        self._held = work
+        self._start()
+
+    def _start(self) -> None:
         if self._task is None:
             self._task = self._group.create_task(self._run(), name="read long events")
-        return True
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._held is not None or self._waiting:
+                if self._held is not None:
+                    held, self._held = self._held, None
+                    await held()
+                    continue
                 data = self._waiting.popleft()
                 self._waiting_chars -= len(data)
                 if len(data) > LONG_CHARS:
@@ -65,5 +78,6 @@ class EventInbox:
         """Drop queued events."""
         self._waiting.clear()
         self._waiting_chars = 0
+        self._held = None
         if self._task is not None:
             self._task.cancel()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.expiry import TokenTimer
@@ -307,6 +308,20 @@ class RealtimeSession(UnrecordedResident):
         """`session.update`."""
         fresh = config.merged(self.settings, event.fields.get("session"), self.voices)
         config.check_voice(self.settings, fresh, spoken=self.event_queue.has_spoken)
+        if config.expected_of(fresh).language == config.expected_of(self.settings).language:
+            self._change(fresh)
+        else:
+            self._inbox.hold(partial(self._change_if_understood, fresh, command.event_id))
+
+    async def _change_if_understood(self, fresh: dict[str, Any], event_id: str) -> None:
+        """Ask the recogniser first whether it knows the new language."""
+        with telling_mistakes(self, "") as mistaken:
+            mistaken.event_id = event_id
+            await config.check_language(self.provided.services.stt, fresh, self.call_context(self.session_id))
+            self._change(fresh)
+        self.wake()
+
+    def _change(self, fresh: dict[str, Any]) -> None:
         heard_so = config.microphone_of(self.settings)
         self.settings = fresh
         self._idle.stop()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streaming.lanes.stt import SttLane
 from streaming.openai import settings as config
 from streaming.openai.hearing import Hearing
-from streaming.openai.mistakes import MistakeError, wrong
+from streaming.openai.mistakes import MistakeError, error_event, wrong
 from streaming.sound.codecs import pcm_duration_ms
 from streaming.sound.pcm import BYTES_PER_SAMPLE, AudioFormatError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streaming.lanes.base import Lane
     from streaming.openai.host import Host
     from streaming.session import LaneEnd
+    from streaming.sound.microphone import MicrophoneFormat
 
 PIECE_MS = 100  # of a long append that is decoded
 MICROPHONE = 1_000_000  # channel numbers of microphones start here, those of turns at 1
@@ -33,6 +34,8 @@ class Microphones:
         self._ear: Callable[[bytes, int], None] | None = None  # of the open lane
         self._per_sample = BYTES_PER_SAMPLE  # bytes, in the open lane's encoding
         self._bytes_per_ms = 0.0
+        self._refused: MicrophoneFormat | None = None  # by the recogniser, which would refuse it again
+        self._outage_told = False
         self.open = 0
 
     @property
@@ -52,6 +55,8 @@ class Microphones:
 
     def appending(self, audio: bytes) -> Iterator[None]:
         """The same piece by piece, because a long append need not be fed at once. Raises MistakeError."""
+        if self._refused is not None and self._refused == config.microphone_of(self._host.settings):
+            return  # the client was told
         encoding, rate_hz = config.sound_of(self._host.settings["audio"]["input"]["format"])
         per_sample = BYTES_PER_SAMPLE if encoding == "pcm_s16le" else 1
         if len(audio) % per_sample:
@@ -80,10 +85,13 @@ class Microphones:
 
         def ended(end: LaneEnd) -> None:
             self.open -= 1
-            self._past_ms += hearing.fed_ms if hearing is self._hearing else 0.0
-            if hearing is self._hearing:
+            heard = hearing is self._hearing
+            if heard:
+                self._past_ms += hearing.fed_ms
                 self._hearing = self._ear = None
             hearing.broke(end.code or "closed", end.message or "the recogniser was stopped")
+            if heard and end.status == "error":
+                self._tell_outage(end, hearing, source)
             self._host.wake()
 
         try:
@@ -97,6 +105,19 @@ class Microphones:
         self._per_sample = BYTES_PER_SAMPLE if source.encoding == "pcm_s16le" else 1
         self._bytes_per_ms = source.sample_rate_hz * self._per_sample / 1000
         return hearing, opened
+
+    def _tell_outage(self, end: LaneEnd, hearing: Hearing, source: MicrophoneFormat) -> None:
+        """Nothing is heard any more. Told once until the recogniser takes audio again; what it refuses is not tried again."""
+        code, message = end.code or "internal", end.message or "the recogniser failed"
+        if code == "INVALID_ARGUMENT":
+            self._refused = source
+            self._host.event_queue.say(error_event(wrong("session.audio.input.transcription", message)))
+            return
+        if hearing.was_taken:
+            self._outage_told = False
+        if not self._outage_told:
+            self._outage_told = True
+            self._host.event_queue.say(error_event(MistakeError(code.lower(), message, kind="server_error")))
 
     def commit(self) -> None:
         """End the utterance. Raises MistakeError."""

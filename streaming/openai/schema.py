@@ -6,14 +6,20 @@ A field that is unknown, out of range or of another type is refused with its pat
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from streaming.flaws import path_of
 from streaming.openai.mistakes import MistakeError, beyond, missing, one_of, too_long, wrong
+from streaming.openai.recognition import (
+    LANGUAGE_TAG,
+    MAX_KEYWORDS,
+    MAX_LANGUAGE_CHARS,
+    MAX_LANGUAGES,
+    MAX_PROMPT_CHARS,
+)
 
-MAX_WORDS = 256  # expected words for a transcription
 MAX_TOOLS = 128
 MAX_METADATA_CHARS = 512  # of a value
 MAX_METADATA_NAME_CHARS = 64
@@ -57,12 +63,15 @@ class SemanticVad(Fields):
     interrupt_response: bool
 
 
+LanguageTag = Annotated[str, StringConstraints(max_length=MAX_LANGUAGE_CHARS, pattern=LANGUAGE_TAG)]
+
+
 class _Transcription(Fields):
     model: str | None = Field(None, max_length=128)
-    language: str | None = Field(None, max_length=35)
-    languages: list[str] | None = Field(None, max_length=MAX_WORDS)
-    prompt: str | None = Field(None, max_length=4_096)
-    keywords: list[str] | None = Field(None, max_length=MAX_WORDS)
+    language: LanguageTag | None = None
+    languages: list[LanguageTag] | None = Field(None, max_length=MAX_LANGUAGES)
+    prompt: str | None = Field(None, max_length=MAX_PROMPT_CHARS)
+    keywords: list[str] | None = Field(None, max_length=MAX_KEYWORDS)
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 

@@ -1,20 +1,23 @@
-"""A session's configuration: defaults, merging of updates, and what lanes need of it. Pure."""
+"""A session's configuration: defaults, merging of updates, and what lanes need of it. Pure, but for `check_language`."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streaming.agent.format import ReplyFormat
 from streaming.openai.mistakes import MistakeError, missing, one_of, wrong
+from streaming.openai.recognition import Expected, expected, language_refusal
 from streaming.openai.schema import check_detection, check_response, check_update
 from streaming.ports import Endpointing
 from streaming.sound.microphone import MicrophoneFormat
 
+if TYPE_CHECKING:
+    from streaming.ports import CallContext, SpeechToText
+
 PCM_RATE_HZ = 24_000  # the API's only rate for PCM
 LAW_RATE_HZ = 8_000
-MAX_PROMPT_WORDS = 64  # of a transcription's prompt, taken as expected words
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 ALIASES = (
@@ -263,29 +266,37 @@ def tuning_of(detection: dict[str, Any] | None) -> Endpointing:
     )
 
 
+_EXPECTED = ("language", "languages", "prompt", "keywords")
+
+
+def expected_of(session: dict[str, Any]) -> Expected:
+    """What the session's transcription asks of the recogniser."""
+    transcription = session["audio"]["input"].get("transcription") or {}
+    return expected(**{name: transcription.get(name) for name in _EXPECTED})
+
+
+async def check_language(recogniser: SpeechToText, session: dict[str, Any], context: CallContext) -> None:
+    """Raises MistakeError if the recogniser does not know the language of the session's transcription."""
+    wanted = expected_of(session)
+    refusal = await language_refusal(recogniser, wanted.language, context)
+    if refusal:
+        raise wrong(f"session.audio.input.transcription.{wanted.param}", refusal)
+
+
 def microphone_of(session: dict[str, Any]) -> MicrophoneFormat:
-    """The microphone's format. `keywords` and `prompt` of the transcription are words to expect."""
+    """The microphone's format."""
     source = session["audio"]["input"]
     encoding, rate_hz = sound_of(source["format"])
-    transcription = source.get("transcription") or {}
-    prompt = (transcription.get("prompt") or "").split()[:MAX_PROMPT_WORDS]
-    vocabulary = (*(transcription.get("keywords") or ()), *prompt)
+    wanted = expected_of(session)
     return MicrophoneFormat(
-        language=language_of(transcription.get("language")),
+        language=wanted.language,
         encoding=encoding,
         sample_rate_hz=rate_hz,
         interim=False,
         endpointing=detection_of(session) is not None,
-        vocabulary=vocabulary,
+        vocabulary=wanted.vocabulary,
         tuning=tuning_of(detection_of(session)),
     )
-
-
-def language_of(given: Any) -> str:
-    """The recogniser's language tag; the API's "en" is en-US."""
-    if not isinstance(given, str) or given.lower() in {"", "en"}:
-        return "en-US"
-    return given
 
 
 def reply_of(asked: dict[str, Any], voices: Voices) -> ReplyFormat:

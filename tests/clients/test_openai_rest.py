@@ -134,6 +134,10 @@ def test_errors_are_the_clients_own_classes(client: OpenAI, gateway: GatewayProc
     ("options", "code", "param"),
     [
         ({"language": "de"}, "invalid_value", "language"),
+        ({"languages": ["de", "fr"]}, "invalid_value", "languages"),
+        ({"language": "in English"}, "invalid_value", "language"),
+        ({"prompt": "a" * 8_193}, "invalid_value", "prompt"),
+        ({"keywords": ["a"] * 257}, "invalid_value", "keywords"),
         ({"response_format": "xml"}, "invalid_value", "response_format"),
         ({"temperature": 2}, "invalid_value", "temperature"),
         ({"extra_body": {"temperature": "warm"}}, "invalid_type", "temperature"),
@@ -188,6 +192,18 @@ def test_every_option_of_a_transcription(client: OpenAI) -> None:
     assert done.usage.output_tokens == len(done.text.split())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prompt": "明日の会議は東京駅の近くの会議室で始まります。" * 300},  # without a space, and 20 KiB
+        {"keywords": ["k" * 1_000, "time", ""], "languages": ["ja", "en_GB"]},
+        {"keywords": [f"word{index}" for index in range(256)]},
+    ],
+)
+def test_expected_words_that_cannot_help_do_no_harm(client: OpenAI, options: dict[str, Any]) -> None:
+    assert "time" in transcribe(client, **options).text.lower()
+
+
 def test_headers_of_the_api(client: OpenAI) -> None:
     for answer in (
         client.models.with_raw_response.list(),
@@ -229,6 +245,11 @@ def test_a_client_secret_opens_one_session(client: OpenAI, gateway: GatewayProce
         ({"type": "realtime", "modalities": ["text"]}, "unknown_parameter", "session.modalities"),
         ({"type": "realtime", "instructions": 5}, "invalid_type", "session.instructions"),
         ({"type": "transcription", "tools": []}, "unknown_parameter", "session.tools"),
+        (
+            {"type": "transcription", "audio": {"input": {"transcription": {"language": "de"}}}},
+            "invalid_value",
+            "session.audio.input.transcription.language",
+        ),
     ],
 )
 def test_a_client_secret_that_is_refused(client: OpenAI, session: Any, code: str, param: str) -> None:

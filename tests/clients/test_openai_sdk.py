@@ -15,6 +15,7 @@ from openai import AsyncOpenAI, OpenAI
 from websockets.typing import Subprotocol
 
 from streaming.sound.codecs import SpeechEncoder
+from tests.clients.orderly import Orderly
 from tests.clients.published import checked
 from tests.support.gateway import ROOT, running_gateway, speech
 
@@ -40,12 +41,14 @@ class Talk:
     def __init__(self, connection: AsyncRealtimeConnection) -> None:
         self.connection = connection
         self.events: list[dict[str, Any]] = []
+        self._order = Orderly()
 
     async def until(self, *kinds: str) -> dict[str, Any]:
         """The next event of one of these types."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 event = checked(await self.connection.recv_bytes())
+                self._order.note(event)
                 self.events.append(event)
                 if event["type"] in kinds:
                     return event
@@ -196,6 +199,30 @@ async def test_push_to_talk(gateway: GatewayProcess) -> None:
     assert talk.of("input_audio_buffer.committed")
     assert done["response"]["status"] == "completed"
     assert text_of(done["response"])
+
+
+@pytest.mark.parametrize("kind", ["realtime", "transcription"])
+async def test_expected_words_and_languages(gateway: GatewayProcess, kind: str) -> None:
+    """Those that cannot help do no harm; a language that is not known is refused at once, and changes nothing."""
+    query = {"intent": "transcription"} if kind == "transcription" else {}
+    async with async_client(gateway).realtime.connect(model="gpt-realtime", extra_query=query) as connection:
+        talk = Talk(connection)
+
+        async def expect(**wishes: Any) -> dict[str, Any]:
+            session: Any = {"type": kind, "audio": {"input": {"transcription": {"model": "whisper-1", **wishes}}}}
+            await connection.session.update(session=session, event_id="mine")
+            return await talk.until("session.updated", "error")
+
+        japanese = "明日の会議は東京駅の近くの会議室で始まります。" * 20
+        told = await expect(prompt=japanese, keywords=["k" * 1_000, "time"], languages=["ja", "en_GB"])
+        assert told["type"] == "session.updated"
+        for name in ("language", "languages"):
+            error = (await expect(**{name: "de" if name == "language" else ["de", "fr"]}))["error"]
+            assert (error["code"], error["event_id"]) == ("invalid_value", "mine")
+            assert error["param"] == f"session.audio.input.transcription.{name}"
+        await talk.say(at_24khz("flite-slt-what-time-is-it"))
+        heard = await talk.until("conversation.item.input_audio_transcription.completed")
+    assert "time" in heard["transcript"].lower()
 
 
 def test_the_blocking_client(gateway: GatewayProcess) -> None:

@@ -57,8 +57,10 @@ class Span:
 class ScriptedRecognition:
     """A stream whose events are pushed by the test."""
 
-    def __init__(self, on_taken: Callable[[int], None]) -> None:
+    def __init__(self, on_taken: Callable[[int], None], *, takes: bool = True, ends: bool = True) -> None:
         self.on_taken = on_taken
+        self._takes = takes
+        self._ends = ends
         self.heard = bytearray()
         self.commits = 0
         self.cancelled = False
@@ -74,13 +76,15 @@ class ScriptedRecognition:
 
     def send_audio(self, pcm: bytes) -> None:
         self.heard += pcm
-        self.on_taken(len(pcm))
+        if self._takes:
+            self.on_taken(len(pcm))
 
     def commit(self) -> None:
         self.commits += 1
 
     def end(self) -> None:
-        self._events.put_nowait(None)
+        if self._ends:
+            self._events.put_nowait(None)
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -142,6 +146,8 @@ class World:
     may: set[str] = field(default_factory=lambda: {"browser", "os", "search", "memory"})
     recognitions: list[ScriptedRecognition] = field(default_factory=list)
     recognised_with: list[RecognitionConfig] = field(default_factory=list)
+    takes: bool = True  # the recogniser takes audio at once
+    silent: bool = False  # the recogniser never ends a stream by itself
     syntheses: list[ScriptedSynthesis] = field(default_factory=list)
     executed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -175,7 +181,7 @@ class World:
     def recognize_speech(
         self, config: RecognitionConfig, context: CallContext, on_taken: Callable[[int], None]
     ) -> ScriptedRecognition:
-        stream = ScriptedRecognition(on_taken)
+        stream = ScriptedRecognition(on_taken, takes=self.takes, ends=not self.silent)
         self.recognitions.append(stream)
         self.recognised_with.append(config)
         if "stt" in self.failing:
