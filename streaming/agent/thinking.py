@@ -54,17 +54,16 @@ class Thinking:
         self._begun = asyncio.Event()  # set when the round has words, or has ended
         self._words = ""  # of the current round
         self._steps: list[Step] = []
-        self._complete = False  # True if the reply is complete
+        self.complete = False  # True if the reply is complete
 
-    def interrupt(self) -> None:
-        """The user interrupted: stop reading."""
-        if self._reading is not None:
-            self._reading.cancel()
+    def interrupt(self) -> bool:
+        """The user interrupted: stop reading. False if it is not reading."""
+        return self._reading is not None and self._reading.cancel()
 
     async def run(self, prompt: Prompt) -> None:
         """Run until the reply is complete or interrupted. A failure ends it with an apology."""
         for _ in range(MAX_ROUNDS):
-            if not await self._round(prompt) or self._complete:
+            if not await self._round(prompt) or self.complete:
                 return
             calls = [step for step in self._steps if step.executor == CLIENT]
             own = [step for step in self._steps if step.executor != CLIENT]
@@ -98,11 +97,11 @@ class Thinking:
             async with aclosing(self._planner.converse(prompt, self._context)) as events:
                 async for event in events:
                     if isinstance(event, ReplyWords):
-                        self._complete = event.last
+                        self.complete = event.last
                         self._add(event.text, last=event.last, cut=event.cut)
                     else:
                         self._steps.append(event)
-            if not (self._complete or self._steps):
+            if not (self.complete or self._steps):
                 raise ServiceError("UNAVAILABLE", "the language model broke off", service="mind")  # noqa: TRY301 - reported below, like any failure
             if self._steps and all(step.executor == CLIENT for step in self._steps):
                 steps = tuple(self._steps)  # at once, so that the client need not wait until the words have been played
@@ -121,7 +120,7 @@ class Thinking:
 
     def _fail(self, broken: ServiceError) -> None:
         self._speaker.trouble(broken)
-        self._complete, self._steps = True, []
+        self.complete, self._steps = True, []
         self._add(apology(broken), last=True)
 
     async def _give_up(self, broken: ServiceError) -> None:

@@ -366,7 +366,17 @@ class Turn:
     @property
     def answered(self) -> bool:
         """True if the reply was given, to its end or until words interrupted it."""
+        if self._thinking is not None and not self._thinking.complete:
+            return False
         return self._delivery.spoken or (self._ledger.has_told(TurnReply) and not self._format.audio)
+
+    def stop_thinking(self) -> bool:
+        """Read no more from the language model; memory keeps the words so far. False if it is not being read, or is to be spoken."""
+        to_be_spoken = self._format.audio and self._delivery.reply != self._delivery.said
+        if self._thinking is None or to_be_spoken or not self._thinking.interrupt():
+            return False
+        self._status = "interrupted"
+        return True
 
     def report_playback(self, played_ms: int) -> None:
         """Take the client's `playback` report."""

@@ -123,16 +123,15 @@ class TurnLane(Lane):
 
     async def _take_text_turn(self, text: str) -> None:
         await self._finish_saved_turn()
-        if self._turn_begun:
-            return
         heard, intent = Heard(text, self._stopwatch(), begun=self._moment()), None
-        if heard.begun.question is not None:
+        if heard.begun.question is not None and not self._turn_begun:
             intent = await self._recognised(heard)
-            told = await self._answered(heard, intent) if intent is not None else None
+            told = await self._answered(heard, intent) if intent is not None and not self._turn_begun else None
             if intent is not None and told is not None:
                 await self._new_turn(uuid.uuid4().hex, text, heard.stopwatch).acknowledge(intent, told or "All right.")
                 return
-        await self._take_turn(heard, intent)
+        if not self._turn_begun:
+            await self._take_turn(heard, intent)
 
     def _moment(self, s_ago: float = 0.0) -> Moment:
         """The moment of words that begin now, or began `s_ago` seconds ago."""
@@ -436,12 +435,13 @@ class TurnLane(Lane):
         """
         turn, task = self._stage.turn, self._stage.task
         if turn is None or task is None:
+            self._turn_begun = True  # one given as text does not begin any more
             return
         if turn.speaking:
             turn.pause()
         if turn.paused:
             turn.settle_pause(words_followed=True)
-        elif not (turn.acting or self.asking or turn.answered):
+        elif not (turn.acting or self.asking or turn.answered or turn.stop_thinking()):
             task.cancel()
 
     def end(self) -> None:
