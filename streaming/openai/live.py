@@ -311,7 +311,7 @@ class RealtimeSession(UnrecordedResident):
         if config.expected_of(fresh).language == config.expected_of(self.settings).language:
             self._change(fresh)
         else:
-            self._inbox.hold(partial(self._change_if_understood, fresh, command.event_id))
+            self._inbox.hold(partial(self._change_if_understood, fresh, event.event_id))
 
     async def _change_if_understood(self, fresh: dict[str, Any], event_id: str) -> None:
         """Ask the recogniser first whether it knows the new language."""
