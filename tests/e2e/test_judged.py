@@ -43,7 +43,7 @@ async def test_both_judges_hear_the_reply_and_that_stop_ends_it(gateway: Gateway
     record = await run_session(scenario, adapter, RealClock())
     question, stop = analyze(record).turns
     assert question.responded
-    assert folded(question.transcript) == "list files in the current directory"
+    assert folded(question.transcript or "") == "list files in the current directory"
     save(record, tmp_path / "stop.wav")
     event = by_hotato(tmp_path / "stop.wav", stop.user_onset_s or 0.0, ends=True)
     assert event["verdict"]["did_yield"] is True

@@ -99,7 +99,10 @@ ANSWERS: list[Said] = [
         (text, "stop", {})
         for text in ("stop stop stop", "wait", "hold on", "Wait, wait!", "hang on a second", "enough")
     ),
-    *((text, "yes", {}) for text in ("yeah, sure", "yes, yes", "Yes!", "absolutely", "go for it", "okay, go!", "sure, why not")),
+    *(
+        (text, "yes", {})
+        for text in ("yeah, sure", "yes, yes", "Yes!", "absolutely", "go for it", "okay, go!", "sure, why not")
+    ),
     *((text, "no", {}) for text in ("no, leave it", "No, no, no!", "nah", "better not", "no, don't do it", "not now")),
 ]
 

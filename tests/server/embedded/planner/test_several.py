@@ -125,6 +125,9 @@ def test_what_follows_no_request_is_not_judged() -> None:
         judged.append(part)
         return ""
 
-    assert requests_of("It was late. They went home, and then slept; it rained. Nobody came, and nobody left.", clear) == []
+    assert (
+        requests_of("It was late. They went home, and then slept; it rained. Nobody came, and nobody left.", clear)
+        == []
+    )
     assert judged[:2] == ["It was late", "It was late. They went home"]
     assert len(judged) <= MAX_JOINTS
