@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SpeechBegins:
-    """An utterance starts, with the encoding and rate of its frames."""
+    """An utterance starts, with the encoding and rate of its frames. `aside`: it is no part of the turn's reply, but a question or the like."""
 
     encoding: str
     sample_rate_hz: int
     turn_id: str | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,7 @@ class Delivery:
             turn_id=self._turn_id,
             on_first_audio=lambda: None if self.aside else self._on_first_audio(),
             far_end=self._far_end,
+            aside=bool(self.aside),
         )
         if self._begun_elsewhere is not None:
             utterance.restore(*self._begun_elsewhere)

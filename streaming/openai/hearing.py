@@ -151,13 +151,19 @@ class Hearing(UnrecordedOutlet):
         entry, automatic, audio_ms = self._awaiting.popleft()
         entry.awaited = False
         entry.heard(event.text)
-        if self._transcribes and entry.cut is None:  # otherwise the client has deleted the item meanwhile
+        if self._transcribes:
             self._tell_transcript(entry, event, audio_ms)
         if not entry.text:
             entry.answered = True
         self._host.on_words(entry, automatic=automatic)
 
+    def _is_told(self, entry: Entry) -> bool:
+        """True if the client knows the item: not one of a response's own input, nor one that it has deleted."""
+        return entry.item["id"] in self._host.conversation.entries
+
     def _tell_transcript(self, entry: Entry, event: FinalTranscript, audio_ms: float, part: int = 0) -> None:
+        if not self._is_told(entry):
+            return
         kind = "conversation.item.input_audio_transcription"
         where = {"item_id": entry.item["id"], "content_index": part}
         sureness = {"logprobs": logprobs_of(event.words)} if self._host.settings.get("include") else {}
@@ -173,14 +179,15 @@ class Hearing(UnrecordedOutlet):
         self.closed = True
         for entry, automatic, _audio_ms in self._awaiting:
             entry.awaited, entry.answered = False, True
-            self._host.event_queue.say(
-                {
-                    "type": "conversation.item.input_audio_transcription.failed",
-                    "item_id": entry.item["id"],
-                    "content_index": 0,
-                    "error": {"type": "server_error", "code": code.lower(), "message": message},
-                }
-            )
+            if self._is_told(entry):
+                self._host.event_queue.say(
+                    {
+                        "type": "conversation.item.input_audio_transcription.failed",
+                        "item_id": entry.item["id"],
+                        "content_index": 0,
+                        "error": {"type": "server_error", "code": code.lower(), "message": message},
+                    }
+                )
             self._host.on_words(entry, automatic=automatic)
         self._awaiting.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,6 +62,7 @@ class Replies:
         self._later: list[
             tuple[list[Entry], Callable[[], None]]
         ] = []  # responses beside, whose input is not recognised yet
+        self._late: deque[Callable[[], None]] = deque()  # see `when_free`
         self._owed = False  # an utterance ended while another reply was being given
         self._functions = Functions()
         self._channel = 0
@@ -365,6 +367,13 @@ class Replies:
         self._announce(response)
         return response
 
+    def when_free(self, act: Callable[[], None]) -> None:
+        """Do this once no response is being given in the conversation."""
+        if self.active is None:
+            act()
+        else:
+            self._late.append(act)
+
     def ended(self, response: Response) -> None:
         """The response is done; others may continue."""
         self._beside.pop(response.id, None)
@@ -375,6 +384,8 @@ class Replies:
             if self._owed:
                 self._owed = False
                 self.heard(answer=True)
+            while self._late and self.active is None:
+                self._late.popleft()()
 
     # --- what is heard ---
 

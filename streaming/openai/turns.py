@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming import domain
@@ -12,6 +13,7 @@ from streaming.unrecorded import UnrecordedOutlet
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from streaming.domain import LaneEvent
     from streaming.lanes.turn import TurnLane
@@ -36,6 +38,9 @@ class Floor(Protocol):
 
     def own_response(self, speaking: Speaking) -> Response:
         """A new response for words that the agent says on its own."""
+
+    def when_free(self, act: Callable[[], None]) -> None:
+        """Do this once no other response is being given."""
 
     def ended(self, response: Response) -> None:
         """The response is done."""
@@ -63,6 +68,10 @@ class Speaking(UnrecordedOutlet):
         self._reply: str | None = None
         self._more = False  # the reply is still being written
         self._told_chars = 0  # of the reply
+        self._begun_chars = 0  # of the reply, before the utterance
+        self._aside = False  # the utterance is no part of the reply
+        self._late_words = ""  # written words that wait for the end of another response
+        self._to_approve: domain.TaskNeedsConfirmation | None = None  # waits for a response
         self._waiting_words = ""  # received before the first audio
         self._early_words: list[Word] = []  # the same, with their times
         self._question = ""  # the question being asked
@@ -120,18 +129,36 @@ class Speaking(UnrecordedOutlet):
         self._more, self._incomplete = event.more, event.cut
         self._question = ""
         self._note_remembered(event.turn_id)
-        if self._audio:
-            if self._entry is not None and self._entry.spoken:
-                self._entry.spoken += event.text
-            return
-        if self.response is None:
-            self.response = self._floor.own_response(self)
+        if not self._audio:
+            self._write(event.text)
+        elif self._speaks and not self._aside and self._entry is not None:
+            self._entry.spoken += event.text
+
+    def _write(self, words: str) -> None:
+        """Send words of a reply that is not spoken."""
+        self._late_words += words
+        if self.response is not None:
+            self._write_late()
+        elif self._late_words == words:
+            self._floor.when_free(self._write_late)
+
+    def _write_late(self) -> None:
+        words, self._late_words = self._late_words, ""
+        response = self._begun_response()
         if self._entry is None:
             self._entry = self._open_item()
-            self._entry.memory_id = f"{event.turn_id}-assistant"
-        self.response.words(event.text)
-        if not event.more:
+            self._entry.memory_id = f"{self._turn_id}-assistant"
+        response.words(words)
+        if not self._more:
             self._finish()
+
+    def _begun_response(self) -> Response:
+        """The response; if there is none, one of its own."""
+        if self.response is None:
+            self.response = self._floor.own_response(self)
+            self._entry = None
+            self._request_approval()
+        return self.response
 
     def _open_item(self) -> Entry:
         assert self.response is not None, "the callers have looked"
@@ -148,20 +175,22 @@ class Speaking(UnrecordedOutlet):
         self._rate_hz = event.sample_rate_hz
         self._bytes_per_sample = BYTES_PER_SAMPLE if event.encoding == "pcm_s16le" else 1
         self._entry, self._waiting_words, self._early_words, self._stale = None, "", [], False
-        self._speaks = True
+        self._speaks, self._aside, self._begun_chars = True, event.aside, self._told_chars
 
     def _on_words(self, event: domain.SpokenWords) -> None:
-        if self._entry is not None:
-            self._entry.words.extend(event.words)
-        else:
+        written = self._written(" ".join(word.text for word in event.words), event)
+        self._waiting_words += written
+        if self._entry is None:
             self._early_words.extend(event.words)
-        self._waiting_words += self._written(" ".join(word.text for word in event.words), event)
+        else:
+            self._entry.words.extend(event.words)
+            self._entry.spoken += written if self._aside else ""
         if self._entry is not None and self.response is not None:
             self._flush_words()
 
     def _written(self, spoken: str, event: domain.SpokenWords) -> str:
-        """The words as written in the reply, with what is between them; words of a question as spoken."""
-        if self._reply is None:
+        """The words as written in the reply, with what is between them; words besides the reply as spoken."""
+        if self._reply is None or self._aside:
             return spoken + " "
         end = self._told_chars
         for word in event.words:
@@ -181,7 +210,7 @@ class Speaking(UnrecordedOutlet):
         self._speaks = False
         if self.response is None:
             return
-        if self._reply is not None:
+        if self._reply is not None and not self._aside:
             self._waiting_words += self._reply[self._told_chars :]
             self._told_chars = len(self._reply)
         self._flush_words()
@@ -202,8 +231,10 @@ class Speaking(UnrecordedOutlet):
 
     def _tell_calls(self, event: domain.TurnCalls) -> None:
         self._calls = None
-        response = self.response or self._floor.own_response(self)
-        self.response = response
+        if self.response is None and self._floor.active is not None:
+            self._floor.when_free(partial(self._tell_calls, event))
+            return
+        response = self._begun_response()
         response.close_item()
         for item, step in zip(self._floor.stopped(self, event), event.calls, strict=bool(event.rounds)):
             response.function_call(item, json.dumps(step.parameters, ensure_ascii=False))
@@ -211,9 +242,25 @@ class Speaking(UnrecordedOutlet):
 
     def _on_question(self, event: domain.TaskNeedsConfirmation) -> None:
         self._question = event.sentence
-        if self.response is None:
-            return
-        if self._approvals:
+        self._to_approve = event if self._approvals else None
+        if event.turn_id is not None:
+            self._note_remembered(event.turn_id)
+        if not self._audio:
+            self._floor.when_free(self._ask) if self.response is None else self._ask()
+        elif self.response is not None:
+            self._request_approval()
+
+    def _ask(self) -> None:
+        """Put the question in words that are not spoken."""
+        response = self._begun_response()
+        self._request_approval()
+        response.words(self._question)
+        self._finish()
+
+    def _request_approval(self) -> None:
+        """Put the question as an item, if the client wants it so."""
+        event, self._to_approve = self._to_approve, None
+        if event is not None and self.response is not None:
             self.response.whole_item(
                 {
                     "id": event.confirmation_id,
@@ -223,13 +270,10 @@ class Speaking(UnrecordedOutlet):
                     "arguments": json.dumps(event.parameters),
                 }
             )
-        if not self.response.audio:
-            self.response.words(event.sentence)
-            self._finish()
 
     def _on_interrupted(self, event: domain.TurnInterrupted) -> None:
         if self._entry is not None and self._reply is not None:
-            self._entry.heard(event.heard_text)
+            self._entry.heard(event.heard_text[0 if self._aside else self._begun_chars :])
 
     def _on_done(self, event: domain.TurnDone) -> None:
         self.over = True
@@ -281,8 +325,9 @@ class Speaking(UnrecordedOutlet):
         if self._entry is None:
             self._entry = self._open_item()
             self._entry.words.extend(self._early_words)
-            self._entry.spoken = self._reply or ""
-            self._entry.memory_id = f"{self._turn_id}-assistant" if self._reply else ""
+            of_reply = "" if self._aside else (self._reply or "")[self._begun_chars :]
+            self._entry.spoken = self._waiting_words if self._aside else of_reply
+            self._entry.memory_id = f"{self._turn_id}-assistant" if of_reply else ""
         self._flush_words()
         ms = pcm_duration_ms(len(frame) * BYTES_PER_SAMPLE // self._bytes_per_sample, self._rate_hz)
         self.response.sound(frame, ms)
@@ -299,8 +344,7 @@ class Speaking(UnrecordedOutlet):
             await self._floor.floor.wait()
         if self._stale:
             return
-        if self.response is None:
-            self.response = self._floor.own_response(self)
+        self._begun_response()
         await self._floor.event_queue.room()
 
     def interrupt(self) -> None:

@@ -38,6 +38,7 @@ class Utterance:
         on_first_audio: Callable[[], None] = lambda: None,
         far_end: FarEnd | None = None,
         sounding: Sounding | None = None,
+        aside: bool = False,
     ) -> None:
         self._stream = stream
         self._outlet = outlet
@@ -45,6 +46,7 @@ class Utterance:
         self._sample_rate_hz = sample_rate_hz
         self._clock = clock
         self._turn_id = turn_id
+        self._aside = aside
         self._encoder: SpeechEncoder | None = None
         self._pts_ms = 0.0
         self._words: list[Word] = []
@@ -180,7 +182,7 @@ class Utterance:
             self._far_end.begin(event.sample_rate_hz, lambda: self._cursor.played_ms(self._clock()))
         if not self._begun:
             self._begun = True
-            self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id))
+            self._outlet.tell(SpeechBegins(self._encoder.encoding, self._encoder.rate_hz, self._turn_id, self._aside))
 
     def _tell_words(self, words: tuple[Word, ...]) -> None:
         fresh = words[max(0, self._words_told - len(self._words)) :]

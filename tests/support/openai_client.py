@@ -38,6 +38,7 @@ class Client:
         self.events: list[dict[str, Any]] = []
         self.ended: int | None = None
         self.order: Orderly | None = Orderly()  # None: not checked
+        self.disorder: list[str] = []
         self._seen = 0
 
     def wake(self) -> None:
@@ -47,8 +48,11 @@ class Client:
         if self.live is not None:
             events = [checked(item) for item in self.live.data_to_send()]
             for event in events:
-                if self.order is not None:
-                    self.order.note(event)
+                try:
+                    if self.order is not None:
+                        self.order.note(event)
+                except (AssertionError, KeyError) as flaw:
+                    self.disorder.append(f"{flaw}: {event}")
             self.events += events
 
     def end(self, code: int, farewell: str, reason: str) -> None:
@@ -110,6 +114,7 @@ async def session(world: World, **options: Any) -> AsyncIterator[Client]:
         yield client
         await sessions.close()
         assert list(residents) == []
+        assert client.disorder == []
 
 
 def scripted(test: Callable[[Client, World], Awaitable[None]], **options: Any) -> None:
