@@ -69,6 +69,7 @@ audit: $(VENV)/.test ## known vulnerabilities of the installed packages, by pip-
 
 floods: $(VENV)/.test ## hostile clients against a gateway, with honest talkers beside them
 	$(PY) -m tests.attacks.floods
+	$(PY) -m tests.attacks.loop_time
 
 chaos: $(VENV)/.test system-parts ## the monkey: each fault for five minutes under sixty sessions, the seed printed
 	$(VENV)/bin/python -m tests.chaos --sessions 60 --seconds 300

@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application
 
 from server.net.turns import FIRST_MESSAGES
+from server.net.websocket import fall_back
 from server.net.websocket.limits import FRAMES_BURST, PINGS
 from tests.server.net.websocket.client_frames import BINARY, PING, PONG, TEXT, frame
 from tests.server.net.websocket.echo import LARGE, Echo
@@ -41,7 +42,8 @@ async def connected(handler: type[Echo] = Echo) -> AsyncIterator[Client]:
 
 
 @pytest.mark.parametrize("case", RUN.values(), ids=RUN)
-async def test_case(case: Case) -> None:
+async def test_case(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fall_back, "FRAMES_BURST", Echo.limits.frames_burst)  # the long cases have 65,536 fragments
     async with connected() as client, asyncio.TaskGroup() as tasks:
         tasks.create_task(send(client, case.pieces), name="client")
         found, code = await answers(client)
