@@ -41,7 +41,9 @@ if os.environ.get("TEST_LOOP") == "uvloop":
 gc.set_threshold(10_000, 20, 20)
 
 UNHURRIED_S = 10.0
-TEST_TIMEOUT_S = 30  # a hang fails instead of stopping the run
+TEST_TIMEOUT_S = (
+    90  # a hang fails, and does not stop the run; at low priority, Chromium may take half a minute to start
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -161,9 +163,14 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture
-def redis_url(shared_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty database of a real Redis. Nothing is wrong with it, so that a busy machine may take its time."""
+def unhurried_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is wrong with Redis, so that a busy machine may take its time."""
     monkeypatch.setattr("server.shared.redis_link.COMMAND_TIMEOUT_S", UNHURRIED_S)
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer, unhurried_redis: None) -> str:
+    """An empty database of a real Redis."""
     shared_redis.flush()
     return shared_redis.url
 

@@ -80,6 +80,7 @@ def sentinel_url(tmp_path: Path, own_redis: RedisServer) -> Iterator[str]:
         yield f"redis+sentinel://127.0.0.1:{port}/voice/0"
 
 
+@pytest.mark.usefixtures("unhurried_redis")
 @pytest.mark.parametrize("kind", ["cluster_url", "sentinel_url"])
 async def test_everything_works_over(kind: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue(kind)

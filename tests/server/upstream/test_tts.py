@@ -192,7 +192,7 @@ async def test_a_reader_that_takes_its_time_is_not_a_service_that_hangs() -> Non
         stream = upstream.services.tts.synthesize(CONFIG, CALLER)
         stream.send_text("hello")
         stream.end()
-        events: list[object] = []
+        events: list[SynthesisEvent] = []
         async for event in stream:
             await asyncio.sleep(0 if events else 1)
             events.append(event)

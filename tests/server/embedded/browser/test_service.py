@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped] # the library carries no types
@@ -305,7 +306,8 @@ async def test_a_browser_that_dies_is_started_again_by_the_next_task(tmp_path: P
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
         await surfer.site.hangs(1)
         for process in chromium_processes():
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):  # some end with their parent
+                process.send_signal(signal.SIGKILL)
         *_, last = [event async for event in call]
         assert last.result.status == "failed"
         assert last.result.message == "the browser or its page ended while it worked; the next task starts it again"
@@ -317,8 +319,9 @@ async def test_a_driver_that_dies_is_started_again_too(tmp_path: Path) -> None:
         call = surfer.stub.Execute(request("navigate", {"url": f"{surfer.site.url}/hang"}))
         await surfer.site.hangs(1)
         for process in processes_with("run-driver"):
-            process.kill()
-            process.wait()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait()
         *_, last = [event async for event in call]
         assert last.result.message == "the browser or its page ended while it worked; the next task starts it again"
         assert (await surfer.open("form")).values["title"] == "Form"
