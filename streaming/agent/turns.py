@@ -30,7 +30,7 @@ from streaming.domain import (
     TurnReply,
 )
 from streaming.errors import OUTCOME_UNKNOWN
-from streaming.ports import Prompt, SafetyReport, ServiceError
+from streaming.ports import Intent, Prompt, SafetyReport, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from streaming.agent.stopwatch import Stopwatch
     from streaming.domain import LaneEvent
     from streaming.outlet import LaneSetup
-    from streaming.ports import Confirmation, ConversationTurn, Intent, Outcome, Plan, Round, Step
+    from streaming.ports import Confirmation, ConversationTurn, Outcome, Plan, Round, Step
     from streaming.sound.echo import FarEnd
 
 
@@ -255,6 +255,8 @@ class Turn:
         self._tell(TurnIntent(self.turn_id, intent))
         plan = await guess.plan() if guess is not None else None
         if plan is None:
+            if self._brief.must_call:  # even if the words are a mere "go ahead", for which there is a template
+                intent = Intent(NOT_UNDERSTOOD, 0.0)
             plan = await self._services.planner.plan(
                 self._text, intent, await self._history(), self._context, prefer_model=self._brief.wants_model
             )

@@ -350,7 +350,7 @@ async def test_functions_of_the_client_with_a_language_model(tmp_path: Path) -> 
     }
 
     def script(number: int) -> Scene:
-        return Scene(call("get_weather", '{"city": ', '"Oslo"}')) if number == 0 else words("It rains in Oslo.")
+        return words("It rains in Oslo.") if number == 1 else Scene(call("get_weather", '{"city": ', '"Oslo"}'))
 
     async with chat_endpoint(script) as endpoint:
         with running_gateway(tmp_path, LLM_BASE_URL=endpoint.url, LLM_MODEL="m") as own:
@@ -365,8 +365,11 @@ async def test_functions_of_the_client_with_a_language_model(tmp_path: Path) -> 
                 await connection.conversation.item.create(item=output)
                 await connection.response.create()
                 done = await talk.until("response.done")
+                (required,) = (await talk.type("go ahead", tool_choice="required"))["output"]
     assert text_of(done["response"]) == "It rains in Oslo."
-    first, second = endpoint.asked
+    assert required["name"] == "get_weather"
+    first, second, third = endpoint.asked
+    assert third["tool_choice"] == "required"
     assert "Talk like a pirate." in first["messages"][0]["content"]
     assert "get_weather" in {tool["function"]["name"] for tool in first["tools"]}
     assert second["messages"][-1]["content"] == "rain"
