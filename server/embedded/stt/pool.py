@@ -50,12 +50,13 @@ def _kind(job: Job) -> int:
 
 @dataclass(order=True, slots=True)
 class _Waiting:
-    rank: tuple[int, int]  # kind, number
+    rank: tuple[int, bool, int]  # kind, whether earlier words were shown, number
     job: Job = field(compare=False)
     done: asyncio.Future[Transcript] = field(compare=False)
     since_s: float = field(compare=False)
     attempts: int = field(compare=False, default=0)
     stale: Callable[[], bool] = field(compare=False, default=lambda: False)
+    newest: Callable[[], Job] | None = field(compare=False, default=None)
 
     @property
     def withdrawn(self) -> bool:
@@ -84,11 +85,6 @@ class DecoderPool:
         """The running processes."""
         return tuple(process for process in self._processes if process.alive)
 
-    @property
-    def at_leisure(self) -> bool:
-        """True if a process is idle, so that a job would be begun at once."""
-        return not self._queue and any(not process.busy for process in self.processes)
-
     async def start(self) -> None:
         """Start the first two, so that the first utterances are decoded fast. Raises MissingPartError."""
         started = await asyncio.gather(
@@ -116,10 +112,17 @@ class DecoderPool:
         seen = await self.glance(job)
         return await self.glance(replace(job, closer=True)) if seen.doubtful else seen
 
-    async def glance(self, job: Job, stale: Callable[[], bool] = lambda: False) -> Transcript:
-        """Do the same without the closer look. If `stale` says so when its turn comes, it is not decoded but has no words."""
+    async def glance(
+        self, job: Job, stale: Callable[[], bool] = lambda: False, newest: Callable[[], Job] | None = None
+    ) -> Transcript:
+        """Do the same without the closer look. If `stale` says so when its turn comes, it is not decoded but has no words.
+
+        `newest` makes the job that is decoded when its turn comes, with what was said since `job`.
+        """
         done: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting((_kind(job), next(self._numbers)), job, done, time.monotonic(), stale=stale)
+        waiting = _Waiting(
+            (_kind(job), job.shown, next(self._numbers)), job, done, time.monotonic(), stale=stale, newest=newest
+        )
         heapq.heappush(self._queue, waiting)
         self._dispatch()
         return await waiting.done
@@ -158,6 +161,9 @@ class DecoderPool:
         batch = sorted(alike, key=lambda waiting: (abs(len(waiting.job.pcm) - len(first.pcm)), waiting.rank))[:most]
         self._queue = [waiting for waiting in self._queue if waiting not in batch]
         heapq.heapify(self._queue)
+        for waiting in batch:
+            if waiting.newest is not None:
+                waiting.job = waiting.newest()
         return batch
 
     async def _work(self, process: DecoderProcess, batch: list[_Waiting]) -> None:

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
 MAX_WAITING_PIECES = 400  # 8 s in 20 ms frames; large messages are split by HEARD_AT_ONCE_MS
 HEARD_AT_ONCE_MS = 1000  # of a large message, before other calls run
-PARTIAL_WAIT_S = 0.15  # how long listening waits for a partial; a later one is sent when it comes
+BEHIND_MS = 200  # of audio that waits; a microphone's does not
+PARTIAL_WAIT_S = 0.15  # how long listening waits for a partial if audio waits too; a later one is sent when it comes
 PROGRESS_MS = 400  # a message costs some 60 µs on each side
 LIFE_S = 0.5  # interval of signs of life while an answer is owed, as promised in stt.proto
 IDLE_S = 10.0  # a microphone that stops in mid-word (a dead network, silence suppression) ends its utterance
@@ -235,13 +236,13 @@ class Recognition:
             await self._send(stt_pb2.RecognizeResponse(eager_end=stt_pb2.EagerEnd(at_ms=at_ms, text=text)))
 
     def _look_ahead(self) -> None:
-        """Begin the decode of a pause before it is certain, if a process is idle. What comes until then is silence."""
+        """Ask for the decode of a pause before it is certain. What comes until then is silence."""
         utterance, silence = self._utterance, self._endpointer.silence
         if utterance is None or not self._settings.endpointing or utterance.at_pause is not None or self._is_file:
             return
         if utterance.ahead is not None and utterance.ahead_in != silence:
             utterance.drop_ahead()
-        if utterance.ahead is None and self._endpointer.falling_silent and self._pool.at_leisure:
+        if utterance.ahead is None and self._endpointer.falling_silent:
             utterance.ahead_in = silence
             work = self._decode_ahead(self._pause_job(utterance))
             utterance.ahead = self._group.create_task(work, name="stt: look ahead")
@@ -290,7 +291,9 @@ class Recognition:
                     return
                 self._partial = self._group.create_task(self._decode_partial(utterance), name="stt: partial")
                 self._partial.add_done_callback(self._wake)
-                await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S)
+                # a microphone's next audio tells whether the voice has ended, so it is heard at once
+                behind = self._backlog_bytes >= BEHIND_MS * BYTES_PER_MS
+                await asyncio.wait({self._partial}, timeout=PARTIAL_WAIT_S if behind else 0)
             if not self._partial.done():
                 return
             transcript, self._partial = self._partial.result(), None
@@ -313,7 +316,11 @@ class Recognition:
         began_s = time.monotonic()
         try:
             # where the voice has just ended, the pause is decoded in a moment, and a partial would be in its way
-            transcript = await self._pool.glance(utterance.job(final=False), lambda: self._endpointer.falling_silent)
+            transcript = await self._pool.glance(
+                utterance.job(final=False),
+                lambda: self._endpointer.falling_silent,
+                lambda: utterance.job(final=False),
+            )
         except DecoderDiedError:
             return None  # the final will report it
         # without words there is nothing to show yet, and the first words are not to wait

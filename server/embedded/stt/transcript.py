@@ -24,7 +24,7 @@ class HeardWord:
 class Job:
     """An utterance so far, to be decoded. A `final` transcript has word times and begins with `promised`.
 
-    `closer`: decode it in a longer window, because the first transcript was doubtful.
+    `closer`: decode it in a longer window, because the first transcript was doubtful. `shown`: a partial was shown before this one.
     """
 
     pcm: bytes  # 16 kHz, 16-bit mono, from the start of the utterance
@@ -32,6 +32,7 @@ class Job:
     vocabulary: tuple[str, ...] = ()
     promised: str = ""
     closer: bool = False
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

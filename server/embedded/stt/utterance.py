@@ -61,6 +61,7 @@ class HeardUtterance:
             final,
             self._vocabulary,
             self._promise.text if final else "",
+            shown=bool(self._told) and not final,
         )
 
     def forget_pause(self) -> None:

@@ -190,6 +190,37 @@ async def test_a_stale_partial_is_not_decoded() -> None:
     assert (stale.result().text, fresh.result().text) == ("", "x")
 
 
+async def test_who_has_seen_no_words_yet_goes_before_further_partials() -> None:
+    pool, (only,) = await with_decoders(1)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pool.decode(Job(b"0", final=True)), name="final")
+        await settled()
+        for number in range(1, 4):
+            group.create_task(pool.glance(Job(b"%d" % number, final=False, shown=True)), name="further")
+        group.create_task(pool.glance(Job(b"4", final=False)), name="first")
+        await settled()
+        while any(not answer.done() for answer in only.answers):
+            only.answer()
+            await settled()
+    assert [job.pcm for batch in only.batches for job in batch] == [b"0", b"4", b"1", b"2", b"3"]
+
+
+async def test_a_partial_is_decoded_with_what_was_said_while_it_waited() -> None:
+    pool, (only,) = await with_decoders(1)
+    said = [b"list"]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(pool.decode(Job(b"final", final=True)), name="final")
+        await settled()
+        partial = pool.glance(Job(said[0], final=False), newest=lambda: Job(said[-1], final=False))
+        group.create_task(partial, name="partial")
+        await settled()
+        said.append(b"list files")
+        only.answer()
+        await settled()
+        assert [job.pcm for job in only.batches[-1]] == [b"list files"]
+        only.answer()
+
+
 async def test_a_closer_look_waits_for_others_finals_and_goes_before_partials() -> None:
     pool, (only,) = await with_decoders(1)
     async with asyncio.TaskGroup() as group:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from protos import stt_pb2
 from server.embedded.stt.config import RecognizeSettings
-from server.embedded.stt.endpoint import SpeechBegan
+from server.embedded.stt.endpoint import SpeechBegan, SpeechEndpointer, SpeechPaused
 from server.embedded.stt.stream import PARTIAL_WAIT_S, Ears, Recognition
 from server.embedded.stt.transcript import Job, Transcript
 from server.embedded.stt.utterance import HeardUtterance
 from server.embedded.stt.voice_detector import Silero
 from tests.server.embedded.speech import recording, silence
+from tests.support import virtual_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -23,12 +24,10 @@ SILENT_BYTES = 32 * 180
 class LatePool:
     """Its first decode is late, and sees a beginning without words."""
 
-    at_leisure = False
-
     def __init__(self) -> None:
         self.decoded = 0
 
-    async def glance(self, _job: Job, _stale: Callable[[], bool] = bool) -> Transcript:
+    async def glance(self, _job: Job, _stale: Callable[[], bool] = bool, _newest: object = None) -> Transcript:
         self.decoded += 1
         if self.decoded > 1:
             return Transcript("list files")
@@ -58,12 +57,10 @@ async def test_a_late_partial_does_not_keep_the_next_from_being_decoded() -> Non
 class CountingPool:
     """Counts the partials of audio that ends in silence."""
 
-    at_leisure = False
-
     def __init__(self) -> None:
         self.into_silence = 0
 
-    async def glance(self, job: Job, _stale: Callable[[], bool] = bool) -> Transcript:
+    async def glance(self, job: Job, _stale: Callable[[], bool] = bool, _newest: object = None) -> Transcript:
         if job.final:
             return Transcript("list files in the current directory.")
         self.into_silence += not any(job.pcm[-SILENT_BYTES:])
@@ -95,13 +92,11 @@ async def test_no_partial_is_decoded_where_the_voice_has_just_ended() -> None:
 class BusyPool:
     """Its processes are busy: a partial waits until the voice has ended."""
 
-    at_leisure = False
-
     def __init__(self) -> None:
         self.stale_at_pause: list[bool] = []
         self._stale: Callable[[], bool] = bool
 
-    async def glance(self, job: Job, stale: Callable[[], bool] = bool) -> Transcript:
+    async def glance(self, job: Job, stale: Callable[[], bool] = bool, _newest: object = None) -> Transcript:
         if job.final:
             self.stale_at_pause.append(self._stale())
             return Transcript("list files in the current directory.")
@@ -125,17 +120,15 @@ async def test_a_partial_that_waits_is_stale_once_the_voice_has_ended() -> None:
     assert pool.stale_at_pause == [True]
 
 
-class LeisurePool:
-    """Its processes are idle."""
-
-    at_leisure = True
+class CountingFinals:
+    """Counts the finals, and notes how much audio had come by then."""
 
     def __init__(self) -> None:
         self.finals: list[Job] = []
         self.fed_bytes = 0
         self.begun_at_bytes: list[int] = []
 
-    async def glance(self, job: Job, _stale: Callable[[], bool] = bool) -> Transcript:
+    async def glance(self, job: Job, _stale: Callable[[], bool] = bool, _newest: object = None) -> Transcript:
         if job.final:
             self.finals.append(job)
             self.begun_at_bytes.append(self.fed_bytes)
@@ -163,18 +156,27 @@ async def recognised(pool: Any, pcm: bytes) -> list[stt_pb2.RecognizeResponse]:
 SAID = recording("flite-slt-list-files")
 
 
-async def test_the_decode_of_a_pause_begins_before_the_pause_is_certain() -> None:
-    leisure, busy = LeisurePool(), LeisurePool()
-    busy.at_leisure = False
-    await recognised(leisure, SAID + silence(1500))
-    await recognised(busy, SAID + silence(1500))
-    assert [len(leisure.finals), len(busy.finals)] == [1, 1]
-    assert busy.begun_at_bytes[0] - leisure.begun_at_bytes[0] >= 64 * 32
-    assert busy.finals[0].pcm == leisure.finals[0].pcm, "the same words, however busy the processes are"
+def pause_at_bytes(pcm: bytes) -> int:
+    """Where the pause is certain."""
+    endpointer = SpeechEndpointer(Silero().stream())
+    for start in range(0, len(pcm), 640):
+        endpointer.push(pcm[start : start + 640])
+        while (event := endpointer.next()) is not None:
+            if isinstance(event, SpeechPaused):
+                return start
+    raise AssertionError
+
+
+async def test_the_decode_of_a_pause_is_asked_for_before_the_pause_is_certain() -> None:
+    """It takes its place in the queue early, however busy the processes are."""
+    pool, pcm = CountingFinals(), SAID + silence(1500)
+    await recognised(pool, pcm)
+    assert len(pool.finals) == 1
+    assert pause_at_bytes(pcm) - pool.begun_at_bytes[0] >= 64 * 32
 
 
 async def test_a_decode_ahead_is_not_used_if_speech_went_on() -> None:
-    pool = LeisurePool()
+    pool = CountingFinals()
     voice = SAID[32 * 530 : -32 * 850]  # without the quiet around it
     await recognised(pool, voice + silence(100) + voice + silence(1500))
     assert len(pool.finals) == 2
@@ -183,7 +185,7 @@ async def test_a_decode_ahead_is_not_used_if_speech_went_on() -> None:
 
 async def test_a_decode_ahead_that_breaks_a_promise_is_made_again() -> None:
     """A partial that ended meanwhile promised more than was promised when the decode ahead began."""
-    pool: Any = LeisurePool()
+    pool: Any = CountingFinals()
     settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
     answers: asyncio.Queue[stt_pb2.RecognizeResponse] = asyncio.Queue()
     recognition = Recognition(settings, Ears(pool, Silero()), answers.put)
@@ -196,3 +198,40 @@ async def test_a_decode_ahead_that_breaks_a_promise_is_made_again() -> None:
         async with asyncio.TaskGroup() as group:
             utterance.ahead = group.create_task(ahead(early), name="ahead")
         assert (await recognition._seen(utterance, Job(b"", True, promised="list files"))).text == seen
+
+
+class SlowPool:
+    """Its partials take nearly as long as listening would wait for them, its finals no time."""
+
+    def __init__(self) -> None:
+        self.final_asked_ms: list[float] = []
+
+    async def glance(self, job: Job, _stale: Callable[[], bool] = bool, _newest: object = None) -> Transcript:
+        if job.final:
+            self.final_asked_ms.append(asyncio.get_running_loop().time() * 1000)
+        else:
+            await asyncio.sleep(0.9 * PARTIAL_WAIT_S)
+        return Transcript("list files in the current directory.")
+
+
+def test_a_microphone_is_heard_while_a_partial_is_decoded() -> None:
+    """The end of the speech is noticed when it comes, whenever a partial was begun before it."""
+    settings = RecognizeSettings(16_000, interim_results=True, endpointing=True, vocabulary=())
+
+    async def early_ms(pcm: bytes) -> float:
+        """How long before the pause is certain its decode was asked for."""
+        pool: Any = SlowPool()
+
+        async def requests() -> AsyncIterator[stt_pb2.RecognizeRequest]:
+            for start in range(0, len(pcm), 640):
+                yield stt_pb2.RecognizeRequest(audio=pcm[start : start + 640])
+                await asyncio.sleep(0.02)
+
+        async def take(_answer: stt_pb2.RecognizeResponse) -> None:
+            pass
+
+        await Recognition(settings, Ears(pool, Silero()), take).run(requests())
+        return pause_at_bytes(pcm) / 32 - float(pool.final_asked_ms[-1])
+
+    early = [virtual_time.run(early_ms(SAID[: 32 * ends_ms] + silence(1500))) for ends_ms in range(1000, 1320, 20)]
+    assert min(early) >= 64
