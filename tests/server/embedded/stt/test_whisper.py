@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from server.embedded.stt.engine import chosen
-from server.embedded.stt.whisper import Whisper
+from server.embedded.stt.transcript import Job
+from server.embedded.stt.whisper import LEAD_FROM_MS, LEAD_MS, Whisper
+from tests.server.embedded.speech import folded, recording
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +30,21 @@ def test_the_silence_behind_the_audio_is_that_of_a_whole_transform(
     mel = whisper._mel(samples, window)
     assert mel.shape[1] == expected.shape[1] + expected.shape[1] % 2
     assert np.abs(mel[:, : expected.shape[1]] - expected).max() < 1e-4
+
+
+def test_the_silence_put_before_an_utterance_moves_no_word(whisper: Whisper) -> None:
+    spoken = recording("flite-slt-list-files")[32 * 400 :]
+    assert len(spoken) >= 32 * LEAD_FROM_MS
+    (heard,) = whisper.decode([Job(spoken, final=True)])
+    (later,) = whisper.decode([Job(bytes(32 * LEAD_MS) + spoken, final=True)])
+    assert folded(heard.text) == folded(later.text) == "list files in the current directory"
+    moved = [two.start_ms - one.start_ms for one, two in zip(heard.words, later.words, strict=True)][1:]
+    assert all(abs(ms - LEAD_MS) <= 60 for ms in moved)
+    assert 0 <= heard.words[0].start_ms <= heard.words[-1].end_ms <= len(spoken) // 32
+
+
+def test_a_word_of_the_vocabulary_is_as_sure_as_the_vocabulary_makes_it(whisper: Whisper) -> None:
+    """It is written as there: Whisper by itself would write "10"."""
+    (heard,) = whisper.decode([Job(recording("human-goforward"), True, ("go forward ten meters",))])
+    assert folded(heard.text) == "go forward ten meters"
+    assert {word.text: word.confidence for word in heard.words}["ten"] > 0.5
