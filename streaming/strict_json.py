@@ -86,7 +86,7 @@ def _depth(value: object) -> int:
 
 def has_too_many_values(text: str) -> bool:
     """True if the text would have more than MAX_VALUES values, each of which takes about a microsecond to read."""
-    if _separators(text) <= MAX_VALUES:
+    if len(text) <= MAX_VALUES or _separators(text) <= MAX_VALUES:
         return False
     return _separators(_STRING.sub("", text)) > MAX_VALUES  # most separators may stand in strings
 

@@ -314,12 +314,17 @@ class ServerConnection:
 
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is due, in monotonic seconds; None if never."""
-        deadlines = [self._out.replay.next_expiry]
-        if self.attached:
-            deadlines += [self._silence_deadline(), self._out.hold_ends_at]
-        elif self.resumable:
-            deadlines.append(self._detached_at + self._limits.resume_window_s)
-        return min((at for at in deadlines if at is not None), default=None)
+        out = self._out
+        first = out.replay.next_expiry
+        others: tuple[float | None, ...] = ()
+        if out.attached:
+            others = (self._silence_deadline(), out.hold_ends_at)
+        elif not out.lost:
+            others = (self._detached_at + self._limits.resume_window_s,)
+        for at in others:
+            if at is not None and (first is None or at < first):
+                first = at
+        return first
 
     def _silence_deadline(self) -> float | None:
         heard_at = self._gate.heard_at

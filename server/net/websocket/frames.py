@@ -31,7 +31,7 @@ _16_BIT = 126  # in place of a length: it follows in two bytes; 127: in eight
 _FINAL_BINARY, _MASKED_16_BIT = FIN | BINARY, MASKED | _16_BIT
 # Of a whole message whose length takes two bytes. These and four bytes of mask follow.
 _LONE_HEADS = frozenset({bytes((_FINAL_BINARY, _MASKED_16_BIT)), bytes((FIN | TEXT, _MASKED_16_BIT))})
-_LONE_HEAD_BYTES = 8
+_LONE_HEAD_BYTES, _SHORT_HEAD_BYTES = 8, 6
 AUDIO_IN_ONE = 16  # so many frames of audio count as one other: a text may be a command, which costs ten times as much
 AUDIO_BYTES = 256  # any other frame counts as one of audio more for each: long texts cost milliseconds
 _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
@@ -134,12 +134,12 @@ class FrameReader:
         return self._rest != b""
 
     def lone(self, data: bytes) -> bytes | str | None:
-        """The message, if these bytes are one whole frame as microphones send them: the hot path. None: nothing was taken, so call `feed`."""
+        """The message, if these bytes are one whole frame, as most clients send them: the hot path. None: nothing was taken, so call `feed`."""
         if not self._between:
             return None
         if len(data) != self._usual_bytes or data[:4] != self._usual_head:
             if not self._is_whole(data):
-                return None
+                return self._short(data)
             self._usual_head, self._usual_bytes = data[:4], len(data)
         payload = unmask(data[4:8], data[8:])
         if data[0] == _FINAL_BINARY:
@@ -155,6 +155,18 @@ class FrameReader:
             return False
         length = data[2] << 8 | data[3]
         return MAX_CONTROL_BYTES < length <= self._max_bytes and len(data) == _LONE_HEAD_BYTES + length
+
+    def _short(self, data: bytes) -> str | None:
+        """A text whose length takes one byte, if it is valid and whole: a heartbeat, for example."""
+        length = len(data) - _SHORT_HEAD_BYTES
+        if not 0 <= length <= min(MAX_CONTROL_BYTES, self._max_bytes) or data[:2] != bytes(
+            (FIN | TEXT, MASKED | length)
+        ):
+            return None
+        try:
+            return unmask(data[2:_SHORT_HEAD_BYTES], data[_SHORT_HEAD_BYTES:]).decode()
+        except UnicodeDecodeError:
+            return None
 
     def feed(self, data: bytes, most: int = sys.maxsize) -> list[SocketEvent]:
         """The events that these bytes complete, in order. Stops after `most` frames; `more` goes on from there.

@@ -75,6 +75,17 @@ def test_a_frame_that_comes_alone_takes_the_hot_path(opcode: int, size: int) -> 
     assert reader.lone(frame(opcode, payload) + b"\0") is None
 
 
+@pytest.mark.parametrize("size", [0, 1, 125])
+def test_a_short_text_that_comes_alone_does_too(size: int) -> None:
+    reader = FrameReader(MAX_BYTES)
+    whole = frame(TEXT, b"x" * size)
+    assert reader.lone(whole) == "x" * size
+    for other in (whole[:-1], whole + b"\0", frame(TEXT, b"x" * size, fin=False), frame(PING, b"x" * size)):
+        assert reader.lone(other) is None
+    assert reader.lone(frame(TEXT, b"\xff" * 5)) is None
+    assert FrameReader(3).lone(frame(TEXT, b"1234")) is None
+
+
 def test_nothing_is_alone_within_a_message_or_behind_the_end() -> None:
     reader = FrameReader(MAX_BYTES)
     whole = frame(BINARY, bytes(200))
