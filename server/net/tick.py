@@ -16,7 +16,7 @@ class TickEnd:
         self._due: list[Callable[[], None]] = []
 
     def add(self, act: Callable[[], None]) -> None:
-        """Call `act`, which must not raise, at the end of this tick."""
+        """Call `act` at the end of this tick. What it raises goes to the loop's exception handler."""
         if not self._due:
             asyncio.get_running_loop().call_soon(self._run)
         self._due.append(act)
@@ -24,4 +24,8 @@ class TickEnd:
     def _run(self) -> None:
         due, self._due = self._due, []
         for act in due:
-            act()
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001 - the other sockets must write all the same
+                context = {"message": "a socket failed at the end of a tick", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)

@@ -137,6 +137,17 @@ def test_audio_that_nothing_waits_before_is_sent_past_the_queue() -> None:
     assert data in server.data_to_send(NOW)  # the same bytes once more
 
 
+def test_audio_waits_while_half_of_what_is_kept_is_not_acknowledged() -> None:
+    server = attached(Limits(replay_bytes=1_000))
+    open_channel(server, 3, "tts", credit=10_000)
+    sent(server)
+    server.receive_text(json.dumps({"type": "ack", "seq": server.last_seq}), NOW)
+    assert server.audio_at_once(3, bytes(500), 0, 0, NOW) is not None
+    assert server.audio_at_once(3, bytes(4), 0, 40, NOW) is None
+    server.receive_text(json.dumps({"type": "ack", "seq": server.last_seq}), NOW)
+    assert server.audio_at_once(3, bytes(4), 0, 40, NOW) is not None
+
+
 @pytest.mark.parametrize("why", ["credit", "queue", "detached", "stale", "unknown", "cancelled", "silent kind"])
 def test_other_audio_has_to_be_queued(why: str) -> None:
     server = attached()
