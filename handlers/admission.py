@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from server.errors import ApiError
 from server.net.client_address import client_address
 from server.overload import RETRY_AFTER_S
+from server.roles import OPERATOR, USER
 from streaming.jarvis.entry import CloseCode, RefusedError
 from streaming.jarvis.registry import Resume
 from streaming.ports import Identity
@@ -107,7 +108,7 @@ class Admission:
             return await self._identify_ticket(ticket)
         user_id = self._argument("user_id")
         if user_id and self._settings.debug:
-            return Identity(user_id, user_id, ("user", "operator"))
+            return Identity(user_id, user_id, (USER, OPERATOR))
         return None
 
     def _bearer(self) -> str:

@@ -30,9 +30,9 @@ with ended_silently(), uncollected():
     from server.cli.people import add_commands
     from server.cli.reload import WATCHED, run_reloading, start_watching, watch_files
     from server.config import ConfigError
-    from server.identity.roles import ROLES
     from server.identity.users import UsersError
     from server.loop import run
+    from server.roles import ROLES, USER
     from server.telemetry import log
     from server.upstream import EndpointError
 
@@ -110,7 +110,7 @@ def token(options: argparse.Namespace) -> int:
 
     settings = client_settings()
     authenticator = Authenticator(settings, LocalState(), Users(settings.users_file))
-    roles = options.role or ["user"]
+    roles = options.role or [USER]
     made = authenticator.issue_access(options.user, options.user, roles, life_s=options.minutes * 60)
     run(authenticator.verify(made))  # report a name that no gateway would accept
     print(made)

@@ -27,6 +27,7 @@ from server.embedded.browser.pages import find_chromium
 from server.embedded.service import MissingPartError
 from server.identity.development_key import has_own_key, key_file
 from server.identity.users import UsersError, read
+from server.roles import OPERATOR
 from server.services import SERVICES
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _users(settings: Settings) -> Iterator[Finding]:
     if users or settings.debug:
         yield Finding("ok", "users", f"{len(users)} in {settings.users_file}")
     else:
-        advice = "python -m server user add NAME --role operator"
+        advice = f"python -m server user add NAME --role {OPERATOR}"
         yield Finding("note", "users", f"nobody may sign in ({settings.users_file})", advice)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from server.cli.environment import variables
 from server.config import Settings
-from server.identity.roles import ROLES
 from server.identity.users import UsersError, add_user, read, remove_user, set_roles
+from server.roles import ROLES, USER
 
 if TYPE_CHECKING:
     import argparse
@@ -71,7 +71,7 @@ def _line() -> str:
 
 def _add(options: argparse.Namespace) -> int:
     read(_file(options))  # report a broken file before a password is typed
-    user = add_user(_file(options), options.name, _password(options.name), options.role or ["user"])
+    user = add_user(_file(options), options.name, _password(options.name), options.role or [USER])
     print(f"{user.username} may sign in, with {', '.join(user.roles)}")  # noqa: T201 - a command line prints
     return 0
 

@@ -4,6 +4,5 @@ auth             verify, issue, refresh and revoke tokens; tickets and client se
 tokens           read and write JSON Web Tokens
 jwks             public keys of an outside identity provider
 users            the users file
-roles            the roles that tokens and users carry
 development_key  the signing key under DEBUG
 """

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.errors import ApiError
-from server.identity.roles import ROLES
 from server.identity.tokens import LEEWAY_S, TokenCodec, TokenError
 from server.identity.users import UsersBusyError
+from server.roles import ROLES
 from streaming.ports import Identity
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from server.identity.roles import ROLES
+from server.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from server import roles
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -46,9 +48,9 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     SIGNED_IN = "signed in"
-    USER = "user"
-    OPERATOR = "operator"
-    ADMIN = "admin"
+    USER = roles.USER
+    OPERATOR = roles.OPERATOR
+    ADMIN = roles.ADMIN
 
     @property
     def role(self) -> str | None:

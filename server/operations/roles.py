@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.identity.roles import ROLES
 from server.operations.operation import Access
+from server.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from server.roles import ADMIN
 from server.shared.redis_link import RedisDownError
 from server.shared.state import PREFIX
 from streaming.ports import Missed, SeenAudio, SeenFrame, SeenMessage
@@ -46,7 +47,7 @@ class ReplicaObservation:
         self._watched: set[tuple[str, str]] = set()  # sessions watched at other replicas, with their channels
 
     async def watch(self, session_id: str, context: CallContext, *, audio: bool) -> AsyncGenerator[Seen] | None:
-        resident = self._here(session_id, context.user_id, admin="admin" in context.roles)
+        resident = self._here(session_id, context.user_id, admin=ADMIN in context.roles)
         if resident is not None:
             return resident.watch(audio=audio)
         return await self._watch_elsewhere(session_id, context, audio=audio)
@@ -72,7 +73,7 @@ class ReplicaObservation:
                 ASKED,
                 session_id=session_id,
                 user_id=context.user_id,
-                admin="admin" in context.roles,
+                admin=ADMIN in context.roles,
                 audio=audio,
                 channel=channel,
             )

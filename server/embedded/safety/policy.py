@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cedarpy
 
 from server.embedded.service import MissingPartError
+from server.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 VERDICTS = ("allow", "confirm", "deny")  # from the most lenient to the strictest
 RISKS = ("low", "medium", "high")
-ROLES = ("user", "operator", "admin")  # each includes the rights of those before it
 
 _ROLE_ENTITIES = [
     {

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from server.app import ROUTES
-from server.embedded.safety import policy
 from server.errors import ERRORS, ApiError
-from server.identity.roles import ROLES
 from server.operations import BY_NAME, OPERATIONS, Access, RolePermissions, invoke, may_execute
 from server.operations.operation import Operation, RequestModel, ResponseModel, Streaming
 from server.operations.refusals import refusals_of
@@ -69,10 +67,6 @@ def test_executors_ask_for_the_same_role_everywhere() -> None:
 def test_who_may_use_an_executor(executor: str, roles: list[str], may: bool) -> None:
     assert may_execute(executor, roles) is may
     assert RolePermissions().may_execute(executor, roles) is may
-
-
-def test_the_embedded_safety_service_ranks_the_same_roles() -> None:
-    assert policy.ROLES == ROLES  # it stands alone and imports nothing of ours
 
 
 def test_public_and_signed_in_ask_for_no_role() -> None:
